@@ -1,0 +1,67 @@
+# Market Sentinel's commands. `make` lists them; the README gives the same for a person without make.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python that is new enough.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast setup ingest dry-run verify lint types bench clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | \
+		awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.runtime ## run the whole pipeline against the stand-in: no key, network or server
+	@$(BIN)/python -m demo
+
+setup: $(VENV)/.runtime ## install what the pipeline needs into .venv
+
+test: $(VENV)/.dev ## run all tests
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+test-fast: $(VENV)/.dev ## run the fast tests
+	$(BIN)/python -m pytest
+
+ingest: $(VENV)/.runtime ## collect the top coins from CoinGecko, once
+	@$(BIN)/python ingest.py
+
+dry-run: $(VENV)/.runtime ## show what ingest would write, and write nothing
+	@$(BIN)/python ingest.py --mode dry-run
+
+verify: $(VENV)/.runtime ## check what is stored
+	@$(BIN)/python verify_db.py
+
+lint: $(VENV)/.dev ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## check types
+	$(BIN)/mypy
+
+bench: $(VENV)/.bench ## measure speed and size against their floors (minutes)
+	$(BIN)/python -m benchmarks
+
+clean: ## remove .venv and caches; the data in .sentinel stays
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=..." >&2; exit 2; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "The venv module is missing: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 2; }
+
+$(VENV)/.runtime: requirements.txt requirements-embedded.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV) ..." >&2
+	@$(PIP) -r requirements.txt
+	@$(PIP) -r requirements-embedded.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.runtime
+	@$(PIP) -r requirements-bench.txt
+	@touch $@

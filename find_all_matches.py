@@ -1,0 +1,55 @@
+"""Which coins stand behind a ticker: rank, id, name and status of each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import console
+from coin_registry import CoinRegistry, find_matches
+from errors import EXIT_OK, ConfigurationError, run_as_script
+from safe_zone import load_settings
+
+
+def main() -> int:
+    """Print a table for each symbol; returns 0, or 2 where a symbol is behind no coin."""
+    parser = argparse.ArgumentParser(
+        prog="find_all_matches.py",
+        description=__doc__,
+        epilog="example: python find_all_matches.py usdt pepe",
+    )
+    parser.add_argument("symbols", nargs="+", metavar="SYMBOL", help="a ticker, in any case")
+    parser.add_argument("--json", action="store_true", help="print one JSON object by symbol")
+    arguments = parser.parse_args()
+    console.speak_through_logging()
+    registry = _load()
+    matches = {symbol: find_matches(registry, symbol) for symbol in arguments.symbols}
+    if arguments.json:
+        print(json.dumps({s: [json.loads(c.as_json()) for c in m] for s, m in matches.items()}))
+    else:
+        for symbol, coins in matches.items():
+            cells = [(c.rank or "unranked", c.id, c.name, c.status) for c in coins]
+            console.show_table(
+                f"{symbol}: {len(coins)} coins", ("rank", "id", "name", "status"), cells
+            )
+    unknown = [symbol for symbol, coins in matches.items() if not coins]
+    if unknown:
+        raise ConfigurationError(f"No coin has the symbol {', '.join(map(repr, unknown))}.")
+    return EXIT_OK
+
+
+def _load() -> CoinRegistry:
+    path = load_settings().registry_path
+    try:
+        registry = CoinRegistry.load(path)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{path} is damaged ({error}). Run python ingest.py: it rebuilds it."
+        ) from error
+    if not registry.coins:
+        raise ConfigurationError(f"{path} is empty. Run python ingest.py: the first run fills it.")
+    return registry
+
+
+if __name__ == "__main__":
+    run_as_script(main)

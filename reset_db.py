@@ -1,0 +1,58 @@
+"""Delete everything the pipeline stored in the configured database, after asking."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import console
+import database
+import history
+from errors import EXIT_OK, ConfigurationError, run_as_script
+from safe_zone import load_settings
+
+WORD = "DELETE"
+COUNT_ROWS = "SELECT count(*) FROM observations"
+
+
+def main() -> int:
+    """Show what would go, ask for the word, delete; returns 0."""
+    parser = argparse.ArgumentParser(
+        prog="reset_db.py", description=__doc__, epilog="example: python reset_db.py --yes"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask (for scripts)")
+    arguments = parser.parse_args()
+    console.speak_through_logging()
+    with (
+        database.reach(load_settings()) as address,
+        database.Session(address) as session,
+    ):
+        rows = session.read(_count)
+        if rows is None:
+            print(f"{address.place} holds no market data: nothing to delete.")
+            return EXIT_OK
+        print(f"{address.place} holds {rows:,} observations. All of them would be deleted.")
+        if not arguments.yes:
+            _ask()
+        session.read(database.drop_everything)
+        print("Deleted. The next run of ingest.py starts afresh.")
+    return EXIT_OK
+
+
+def _count(connection: database.Connection) -> int | None:
+    if not history.has_schema(connection):
+        return None
+    row = connection.execute(COUNT_ROWS).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _ask() -> None:
+    """Raises ConfigurationError unless a person at a terminal types the word."""
+    if not sys.stdin.isatty():
+        raise ConfigurationError("Nothing deleted: no terminal to ask at. Add --yes to delete.")
+    if input(f"Type {WORD} to go on: ").strip() != WORD:
+        raise ConfigurationError(f"Nothing deleted: the word was not {WORD}.")
+
+
+if __name__ == "__main__":
+    run_as_script(main)

@@ -1,0 +1,145 @@
+"""The Schema Shield, pure: a raw answer, what was asked and the time → rows and rejections.
+
+A good answer is validated straight from its bytes (three times as fast as through Python
+objects); only where something in it is wrong is it taken apart coin by coin.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from records import Batch, MarketRow, Rejection
+from safe_zone import MAX_CLOCK_SKEW, MAX_PRICE, RETENTION
+
+__all__ = ["Batch", "MarketRow", "Rejection", "transform_and_validate"]
+
+
+class _Quote(BaseModel):
+    """One coin of a `/simple/price` answer. Strict: `true` and "1.5" are no numbers."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    usd: float
+    last_updated_at: float
+    usd_market_cap: float | None = None
+    usd_24h_vol: float | None = None
+    idr: float | None = None
+
+
+_QUOTES = TypeAdapter(dict[str, _Quote])
+_OPTIONAL = frozenset({"usd_market_cap", "usd_24h_vol", "idr"})
+
+
+def transform_and_validate(
+    body: bytes, asked: Iterable[str], now: datetime, run_id: str = ""
+) -> Batch:
+    """Turn the body of one `/simple/price` answer into a Batch.
+
+    `body` is a JSON object by coin id (the client lets nothing else through); `asked` are the
+    ids of the question; coins that were not asked for are ignored. `now` is zone-aware, and
+    stands with `run_id` in the rejections.
+
+    Reasons of rejection: null_price, not_a_number, negative_price, price_too_high,
+    missing_timestamp, future_timestamp, stale_timestamp, malformed.
+    """
+    quotes, reasons = _read(body)
+    wanted = sorted(set(asked))
+    rows: list[MarketRow] = []
+    for coin_id in wanted:
+        if quote := quotes.get(coin_id):
+            reason = _complaint(quote, now)
+            if reason is None:
+                rows.append(_row(coin_id, quote))
+            else:
+                reasons[coin_id] = reason
+    rejected = {i: reasons[i] for i in wanted if i in reasons}
+    content = json.loads(body) if rejected else {}
+    rejections = tuple(
+        Rejection(i, reason, json.dumps(content[i]), run_id, now) for i, reason in rejected.items()
+    )
+    missing = (i for i in wanted if i not in quotes and i not in reasons)
+    accepted = (quotes[row.coin_id] for row in rows)
+    return Batch(tuple(rows), rejections, tuple(missing), _implied_rate(accepted))
+
+
+def _read(body: bytes) -> tuple[dict[str, _Quote], dict[str, str]]:
+    """All quotes that have the right shape, and a reason for each that has not."""
+    try:
+        return _QUOTES.validate_json(body), {}
+    except ValidationError:
+        pass
+    quotes: dict[str, _Quote] = {}
+    reasons: dict[str, str] = {}
+    for coin_id, entry in json.loads(body).items():
+        try:
+            quotes[coin_id] = _read_one(entry)
+        except ValidationError as error:
+            reasons[coin_id] = _shape_reason(entry, error)
+    return quotes, reasons
+
+
+def _read_one(entry: Any) -> _Quote:
+    """Validate one coin; a cap, a volume or a rupiah price that is garbage counts as unknown."""
+    try:
+        return _Quote.model_validate(entry)
+    except ValidationError as error:
+        spoiled = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+        if not isinstance(entry, dict) or not spoiled & _OPTIONAL:
+            raise
+        return _Quote.model_validate(
+            {k: v for k, v in entry.items() if k not in _OPTIONAL & spoiled}
+        )
+
+
+def _shape_reason(entry: Any, error: ValidationError) -> str:
+    if not isinstance(entry, dict):
+        return "malformed"
+    wrong = {detail["loc"][0] for detail in error.errors()}
+    if "usd" in wrong:
+        return "null_price" if entry.get("usd") is None else "not_a_number"
+    return "missing_timestamp" if entry.get("last_updated_at") is None else "malformed"
+
+
+def _complaint(quote: _Quote, now: datetime) -> str | None:
+    """What is wrong with a quote of the right shape, None where nothing is."""
+    if not math.isfinite(quote.usd):
+        return "not_a_number"
+    if quote.usd < 0:
+        return "negative_price"
+    if quote.usd > MAX_PRICE:
+        return "price_too_high"
+    # In seconds, because a timestamp may lie outside what datetime can hold.
+    age = now.timestamp() - quote.last_updated_at
+    if not age >= -MAX_CLOCK_SKEW.total_seconds():
+        return "future_timestamp"
+    return "stale_timestamp" if age > RETENTION.total_seconds() else None
+
+
+def _row(coin_id: str, quote: _Quote) -> MarketRow:
+    # CoinGecko writes a cap of 0 where it does not know the supply; a volume of 0 is a day
+    # without a trade.
+    cap = _known(quote.usd_market_cap)
+    return MarketRow(
+        coin_id,
+        datetime.fromtimestamp(quote.last_updated_at, UTC),
+        quote.usd,
+        cap or None,
+        _known(quote.usd_24h_vol),
+    )
+
+
+def _known(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) and value >= 0 else None
+
+
+def _implied_rate(quotes: Iterable[_Quote]) -> float | None:
+    """IDR for one USD: the median over coins, so that no single odd quote bends it."""
+    rates = [q.idr / q.usd for q in quotes if q.usd > 0 and q.idr and 0 < q.idr < math.inf]
+    return statistics.median(rates) if rates else None

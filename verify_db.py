@@ -1,0 +1,201 @@
+"""Health check: what is stored, how fresh, how complete, how long the free storage lasts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import console
+import database
+import history
+from errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, run_as_script
+from safe_zone import FREE_STORAGE_BYTES, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
+from spool import Spool
+
+log = logging.getLogger("sentinel.verify")
+TOP = 5
+SHOWN_GAPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What was found; `problems` is empty where all is well."""
+
+    problems: list[str]
+    tables: history.TableHealth | None = None
+    gaps: Sequence[history.Gap] = ()
+    duplicates: int = 0
+    top: Sequence[history.LatestPrice] = ()
+
+
+def examine(
+    connection: database.Connection, now: datetime, max_age_minutes: float = MAX_AGE_MINUTES
+) -> Health:
+    """Look at everything and judge it."""
+    if not history.has_schema(connection):
+        return Health(["nothing was ever stored here: run python ingest.py"])
+    tables = history.table_health(connection, now)
+    duplicates = history.count_duplicates(connection)
+    return Health(
+        _problems(tables, duplicates, now, max_age_minutes),
+        tables,
+        history.find_gaps(connection, now),
+        duplicates,
+        history.latest_prices(connection, TOP),
+    )
+
+
+def _problems(
+    tables: history.TableHealth, duplicates: int, now: datetime, max_age_minutes: float
+) -> list[str]:
+    problems = []
+    age = age_minutes(tables, now)
+    if age is None:
+        problems.append("no observation is stored: run python ingest.py")
+    elif age > max_age_minutes:
+        problems.append(
+            f"the newest observation is {age:.0f} minutes old, more than {max_age_minutes:g}: "
+            "look why the schedule does not run"
+        )
+    if duplicates:
+        problems.append(
+            f"{duplicates} observations are stored twice: the index is damaged, run "
+            "REINDEX TABLE observations"
+        )
+    return problems
+
+
+def age_minutes(tables: history.TableHealth, now: datetime) -> float | None:
+    """Minutes since the newest observation, None where there is none."""
+    return (now - tables.newest).total_seconds() / 60 if tables.newest else None
+
+
+def as_json(health: Health, place: str, spooled: int, now: datetime) -> dict[str, Any]:
+    """The health as one JSON object; times are ISO 8601 in UTC, sizes bytes."""
+    found: dict[str, Any] = {
+        "healthy": not health.problems,
+        "problems": health.problems,
+        "database": place,
+        "spooled_rows": spooled,
+    }
+    if health.tables:
+        found |= asdict(health.tables) | {
+            "age_minutes": age_minutes(health.tables, now),
+            "bytes_per_row": health.tables.bytes_per_row,
+            "days_until_full": health.tables.days_until_full(now),
+            "duplicates": health.duplicates,
+            "gaps": [asdict(gap) for gap in health.gaps],
+            "top": [asdict(price) for price in health.top],
+        }
+    return found
+
+
+def show(health: Health, place: str, spooled: int, now: datetime) -> None:
+    """The health as tables on stdout."""
+    if health.tables:
+        _show_facts(health, health.tables, place, spooled, now)
+    if health.gaps:
+        newest = sorted(health.gaps, key=lambda gap: gap.start, reverse=True)[:SHOWN_GAPS]
+        cells = [(_minute(gap.start), _minute(gap.stop), gap.missed_runs) for gap in newest]
+        console.show_table("Gaps, newest first", ("from", "to", "missed runs"), cells)
+    if health.top:
+        _show_top(health.top)
+    print("healthy" if not health.problems else f"unhealthy: {'; '.join(health.problems)}")
+
+
+def _show_facts(
+    health: Health, tables: history.TableHealth, place: str, spooled: int, now: datetime
+) -> None:
+    age = age_minutes(tables, now)
+    per_row = f"{tables.bytes_per_row:.0f} bytes a row" if tables.bytes_per_row else "empty"
+    ago = "" if age is None else f" ({age:.0f} minutes ago)"
+    facts = [
+        ("database", place),
+        ("observations", f"{tables.rows:,} of {tables.coins:,} coins"),
+        ("newest", _minute(tables.newest) + ago),
+        ("oldest", _minute(tables.oldest)),
+        ("duplicates", health.duplicates),
+        ("size", f"{tables.database_bytes / 1e6:,.1f} MB, {per_row}"),
+        ("free storage", _storage(tables, now)),
+        ("gaps", f"{len(health.gaps)} in the last {GAP_WINDOW.days} days"),
+        ("waiting in the spool", f"{spooled:,} rows"),
+    ]
+    console.show_table("Health", ("what", "value"), facts)
+
+
+def _show_top(prices: Sequence[history.LatestPrice]) -> None:
+    cells = [
+        (
+            price.rank,
+            price.coin_id,
+            console.number(price.price),
+            console.number(price.market_cap),
+            _minute(price.observed_at),
+        )
+        for price in prices
+    ]
+    console.show_table("Top coins", ("rank", "coin", "USD", "market cap", "observed at"), cells)
+
+
+def _storage(tables: history.TableHealth, now: datetime) -> str:
+    quota = f"{FREE_STORAGE_BYTES / 1e6:,.0f} MB"
+    days = tables.days_until_full(now)
+    if days is not None:
+        return f"{quota} full in {days:.0f} days at the last day's pace"
+    if tables.oldest and (now - tables.oldest).days >= 1:
+        return f"{quota} never full at the last day's pace"
+    return f"{quota}; how long they last shows after a day of data"
+
+
+def _minute(at: datetime | None) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else "none"
+
+
+def _max_age(word: str) -> float:
+    try:
+        minutes = float(word)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < float("inf"):
+        raise ConfigurationError(f"--max-age '{word}' must be a number of minutes above 0")
+    return minutes
+
+
+def main() -> int:
+    """Examine the configured database; returns 0, or 6 where it is unhealthy."""
+    parser = argparse.ArgumentParser(
+        prog="verify_db.py",
+        description=__doc__,
+        epilog="example: python verify_db.py --max-age 60; exit code 6 means unhealthy",
+    )
+    parser.add_argument(
+        "--max-age",
+        metavar="MIN",
+        default=str(MAX_AGE_MINUTES),
+        help=f"how old the newest observation may be (default {MAX_AGE_MINUTES})",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    console.speak_through_logging()
+    max_age, settings, now = _max_age(arguments.max_age), load_settings(), datetime.now(UTC)
+    health, place = _examine_configured(settings, now, max_age)
+    spooled = Spool(settings.state_dir / "spool").waiting_rows()
+    if arguments.json:
+        print(json.dumps(as_json(health, place, spooled, now), default=datetime.isoformat))
+    else:
+        show(health, place, spooled, now)
+    return EXIT_UNHEALTHY if health.problems else EXIT_OK
+
+
+def _examine_configured(settings: Settings, now: datetime, max_age: float) -> tuple[Health, str]:
+    with database.reach(settings) as address, database.Session(address) as session:
+        return session.read(lambda connection: examine(connection, now, max_age)), address.place
+
+
+if __name__ == "__main__":
+    run_as_script(main)
