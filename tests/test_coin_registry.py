@@ -1,0 +1,451 @@
+"""Coins, their names and their health."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coin_registry import Coin, CoinRegistry, find_matches, set_aside
+from errors import ConfigurationError
+from tests.conftest import NOW
+
+BITCOIN = Coin("bitcoin", "btc", "Bitcoin", 1)
+COINS = (
+    BITCOIN,
+    Coin("batcat", "btc", "batcat", 900),
+    Coin("tether", "usdt", "Tether", 3),
+    Coin("bridged-tether", "usdt", "Tether"),
+    Coin("eth", "wrong", "A coin whose id is a ticker", 950),
+    Coin("ethereum", "eth", "Ethereum", 2),
+    Coin("bitcoin-cash", "bch", "Bitcoin Cash", 20),
+    Coin("_", "gib", "༼ つ ◕_◕ ༽つ"),
+    Coin("-11", "-11", "Eleven"),
+    Coin("neo-token", "neo\u00a0", "Neo Token"),
+    Coin("red-green", "🟥🟩", "Red Green"),
+)
+
+
+@pytest.fixture
+def registry() -> CoinRegistry:
+    return CoinRegistry(COINS, NOW)
+
+
+def _many(count: int) -> CoinRegistry:
+    return CoinRegistry((Coin(f"c{n:05}", f"s{n}", f"N{n}", n + 1) for n in range(count)), NOW)
+
+
+def _listing(registry: CoinRegistry) -> list[dict[str, str]]:
+    return [{"id": c.id, "symbol": c.symbol, "name": c.name} for c in registry.coins.values()]
+
+
+# --- choosing --------------------------------------------------------------------------------
+
+
+def test_the_top_is_by_rank_then_by_id(registry: CoinRegistry) -> None:
+    assert registry.top(3) == ["bitcoin", "ethereum", "tether"]
+    assert registry.top(99)[-2:] == ["neo-token", "red-green"]
+
+
+def test_an_inactive_coin_is_not_in_the_top(registry: CoinRegistry) -> None:
+    for _ in range(3):
+        registry.strike("bitcoin", "missing", NOW)
+    assert registry.top(1) == ["ethereum"]
+
+
+@pytest.mark.parametrize(
+    ("term", "coin_id"),
+    [
+        ("btc", "bitcoin"),
+        ("BTC", "bitcoin"),
+        ("usdt", "tether"),
+        ("eth", "eth"),
+        ("Ethereum", "ethereum"),
+        ("bitcoin cash", "bitcoin-cash"),
+        ("_", "_"),
+        ("-11", "-11"),
+        ("neo", "neo-token"),
+        ("neo\u00a0", "neo-token"),
+        ("🟥🟩", "red-green"),
+        ("Tether", "tether"),
+    ],
+)
+def test_a_term_is_an_id_first_then_a_symbol_then_a_name(
+    registry: CoinRegistry, term: str, coin_id: str
+) -> None:
+    assert registry.resolve([term]) == [coin_id]
+
+
+def test_a_collision_is_resolved_by_rank_among_the_active(registry: CoinRegistry) -> None:
+    for _ in range(3):
+        registry.strike("bitcoin", "missing", NOW)
+    assert registry.resolve(["btc"]) == ["batcat"]
+
+
+def test_terms_keep_their_order_and_come_once(registry: CoinRegistry) -> None:
+    assert registry.resolve(["eth", "BTC", "bitcoin"]) == ["eth", "bitcoin"]
+
+
+def test_all_unknown_terms_are_named_in_one_error_with_near_matches(registry: CoinRegistry) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        registry.resolve(["etherium", "btc", "zork"])
+    assert "'etherium' (near: ethereum" in str(caught.value)
+    assert "'zork'" in str(caught.value)
+    assert "'btc'" not in str(caught.value)
+
+
+def test_every_coin_behind_a_ticker_is_found_the_best_ranked_first(registry: CoinRegistry) -> None:
+    assert [coin.id for coin in find_matches(registry, "USDT")] == ["tether", "bridged-tether"]
+    assert find_matches(registry, "zork") == []
+
+
+# --- strikes, parole, healing ------------------------------------------------------------------
+
+
+def test_the_third_bad_answer_in_a_row_deactivates_with_a_reason(registry: CoinRegistry) -> None:
+    for number in (1, 2):
+        verdicts = registry.judge([], {"bitcoin": "null_price"}, ["bitcoin"], NOW)
+        assert (verdicts.struck, verdicts.deactivated) == (("bitcoin",), ())
+        assert registry.coins["bitcoin"].strikes == number
+    verdicts = registry.judge([], {"bitcoin": "missing"}, ["bitcoin"], NOW)
+    assert verdicts.deactivated == ("bitcoin",)
+    coin = registry.coins["bitcoin"]
+    assert (coin.status, coin.reason, coin.since) == ("inactive", "missing", "2026-11-20T12:00:30Z")
+
+
+def test_a_good_answer_between_clears_the_strikes(registry: CoinRegistry) -> None:
+    registry.strike("bitcoin", "missing", NOW)
+    registry.strike("bitcoin", "missing", NOW)
+    assert registry.judge(["bitcoin"], {}, ["bitcoin"], NOW).healed == ("bitcoin",)
+    registry.strike("bitcoin", "missing", NOW)
+    assert registry.coins["bitcoin"].status == "active"
+
+
+def test_parole_hearings_come_after_1_2_4_8_16_30_30_days(registry: CoinRegistry) -> None:
+    for _ in range(2):
+        registry.strike("bitcoin", "missing", NOW)
+    now, pauses = NOW, []
+    for _ in range(7):
+        registry.strike("bitcoin", "missing", now)
+        assert registry.due_for_probe(now) == []
+        days = 0
+        while not registry.due_for_probe(now):
+            now += timedelta(days=1)
+            days += 1
+        pauses.append(days)
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    assert registry.coins["bitcoin"].since == "2026-11-20T12:00:30Z"
+
+
+def test_one_good_answer_on_parole_heals(registry: CoinRegistry) -> None:
+    for _ in range(5):
+        registry.strike("bitcoin", "missing", NOW)
+    assert registry.heal("bitcoin")
+    assert registry.coins["bitcoin"] == BITCOIN
+
+
+def test_a_sick_answer_strikes_nobody_but_still_heals(registry: CoinRegistry) -> None:
+    registry = _many(50)
+    registry.strike("c00049", "missing", NOW)
+    bad = {f"c{n:05}": "missing" for n in range(11)}
+    verdicts = registry.judge(["c00049"], bad, list(registry.coins), NOW)
+    assert verdicts.is_sick
+    assert (verdicts.struck, verdicts.healed) == ((), ("c00049",))
+    assert not any(coin.strikes for coin in registry.coins.values())
+
+
+@pytest.mark.parametrize(("asked", "failed"), [(50, 10), (55, 11), (10, 10), (500, 100)])
+def test_up_to_ten_coins_or_a_fifth_are_the_coins_own_fault(asked: int, failed: int) -> None:
+    registry = _many(asked)
+    bad = {f"c{n:05}": "missing" for n in range(failed)}
+    verdicts = registry.judge([], bad, list(registry.coins), NOW)
+    assert not verdicts.is_sick
+    assert len(verdicts.struck) == failed
+
+
+def test_failing_probes_do_not_make_an_answer_sick() -> None:
+    registry = _many(60)
+    bad = {f"c{n:05}": "missing" for n in range(15)}
+    targets = [f"c{n:05}" for n in range(15, 60)]
+    assert not registry.judge([], bad, targets, NOW).is_sick
+
+
+# --- comparing with CoinGecko ------------------------------------------------------------------
+
+
+def test_a_sync_fills_an_empty_registry_with_the_true_ranking() -> None:
+    registry = CoinRegistry()
+    listed = [{"id": i, "symbol": i, "name": i} for i in ("aaa", "bitcoin", "ethereum", "zzz")]
+    ranked = [
+        {"id": "zzz", "market_cap_rank": 3, "market_cap": 5},
+        {"id": "bitcoin", "market_cap_rank": 1, "market_cap": 9},
+        {"id": "ethereum", "market_cap_rank": 2, "market_cap": 8},
+        {"id": "bitcoin", "market_cap_rank": 2, "market_cap": 8},  # seen again on the next page
+    ]
+    registry.sync(listed, ranked, NOW)
+    assert registry.top(4) == ["bitcoin", "ethereum", "zzz", "aaa"]
+    assert registry.synced_at == NOW
+
+
+def test_repeated_and_absent_ranks_are_ordered_by_cap() -> None:
+    registry = CoinRegistry()
+    listed = [{"id": i, "symbol": i, "name": i} for i in "abcd"]
+    ranked = [
+        {"id": "a", "market_cap_rank": 2, "market_cap": 5},
+        {"id": "b", "market_cap_rank": 2, "market_cap": 6},
+        {"id": "c", "market_cap_rank": None, "market_cap": 99},
+        {"id": "d", "market_cap_rank": 1, "market_cap": None},
+    ]
+    registry.sync(listed, ranked, NOW)
+    assert registry.top(4) == ["d", "b", "a", "c"]
+
+
+def test_a_coin_gone_from_the_list_is_delisted_and_comes_back_active(registry: CoinRegistry) -> None:
+    listing = _listing(registry)
+    without = [entry for entry in listing if entry["id"] != "tether"]
+    registry.sync(without, [], NOW)
+    assert registry.coins["tether"].status == "delisted"
+    assert "tether" not in registry.top(99)
+    assert registry.due_for_probe(NOW + timedelta(days=99)) == []
+    registry.sync(listing, [], NOW + timedelta(days=1))
+    assert registry.coins["tether"].status == "active"
+
+
+def test_a_delisted_coin_is_forgotten_when_its_data_is(registry: CoinRegistry) -> None:
+    without = [entry for entry in _listing(registry) if entry["id"] != "tether"]
+    registry.sync(without, [], NOW)
+    registry.sync(without, [], NOW + timedelta(days=59))
+    assert registry.coins["tether"].since == "2026-11-20T12:00:30Z"
+    registry.sync(without, [], NOW + timedelta(days=61))
+    assert "tether" not in registry.coins
+
+
+def test_a_list_cut_off_delists_nobody() -> None:
+    registry = _many(100)
+    with pytest.raises(ValueError, match="lists 79 coins where 100 were known"):
+        registry.sync(_listing(registry)[:79], [], NOW)
+    with pytest.raises(ValueError, match="lists 0 coins"):
+        CoinRegistry().sync([], [], NOW)
+    assert all(coin.status == "active" for coin in registry.coins.values())
+
+
+def test_a_sync_keeps_strikes_and_takes_new_names(registry: CoinRegistry) -> None:
+    registry.strike("bitcoin", "missing", NOW)
+    listing = _listing(registry)
+    listing[0] |= {"symbol": "xbt", "name": "Bitcoin Core"}
+    registry.sync(listing, [], NOW)
+    coin = registry.coins["bitcoin"]
+    assert (coin.symbol, coin.name, coin.strikes, coin.rank) == ("xbt", "Bitcoin Core", 1, 1)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [None, [], "x", {}, {"id": "x"}, {"id": 5, "symbol": "s", "name": "n"}]
+    + [{"id": f"x{odd}", "symbol": "s", "name": "n"} for odd in ("\x00", "\ud800", "\n")],
+)
+def test_an_entry_that_is_no_storable_coin_is_passed_over(entry: object) -> None:
+    registry = CoinRegistry()
+    registry.sync([entry, {"id": "good", "symbol": "g", "name": "Good"}], [entry], NOW)
+    assert list(registry.coins) == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("hours", "due"), [(0, False), (23.9, False), (24, True), (-1, True), (9_999, True)]
+)
+def test_a_sync_is_due_after_a_day_by_the_time_inside_the_file(hours: float, due: bool) -> None:
+    assert CoinRegistry((), NOW).needs_sync(NOW + timedelta(hours=hours)) is due
+    assert CoinRegistry().needs_sync(NOW)
+
+
+# --- the file ----------------------------------------------------------------------------------
+
+
+def test_an_unchanged_registry_is_identical_bytes_and_is_not_written(
+    registry: CoinRegistry, tmp_path: Path
+) -> None:
+    path = tmp_path / "coin_registry.json"
+    assert registry.save(path)
+    before = path.stat().st_mtime_ns, path.read_bytes()
+    again = CoinRegistry.load(path)
+    assert not again.save(path)
+    assert (path.stat().st_mtime_ns, path.read_bytes()) == before
+    assert again.coins == registry.coins
+
+
+def test_a_strike_is_a_one_line_diff(registry: CoinRegistry) -> None:
+    before = registry.to_text().splitlines()
+    registry.strike("ethereum", "missing", NOW)
+    after = registry.to_text().splitlines()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    [(_, line)] = changed
+    assert json.loads(line.rstrip(",")) == {
+        "id": "ethereum", "symbol": "eth", "name": "Ethereum", "rank": 2,
+        "strikes": 1, "reason": "missing",
+    }  # fmt: skip
+
+
+def test_the_file_is_the_contract(registry: CoinRegistry) -> None:
+    content = json.loads(registry.to_text())
+    assert content["synced_at"] == "2026-11-20T12:00:30Z"
+    assert [coin["id"] for coin in content["coins"]] == sorted(coin.id for coin in COINS)
+    assert CoinRegistry().to_text() == '{"synced_at": null, "coins": [\n]}\n'
+
+
+_TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40)
+
+
+@given(
+    st.lists(
+        st.tuples(_TEXTS, _TEXTS, _TEXTS, st.none() | st.integers(1, 1000), st.integers(0, 9)),
+        unique_by=lambda coin: coin[0],
+        max_size=20,
+    )
+)
+def test_whatever_is_written_is_read_again(
+    entries: list[tuple[str, str, str, int | None, int]],
+) -> None:
+    registry = CoinRegistry((Coin(i, s, n, rank) for i, s, n, rank, _ in entries), NOW)
+    for coin_id, *_, strikes in entries:
+        for _ in range(strikes):
+            registry.strike(coin_id, "missing", NOW)
+    again = CoinRegistry.from_text(registry.to_text())
+    assert (again.coins, again.synced_at) == (registry.coins, NOW.replace(microsecond=0))
+    assert again.to_text() == registry.to_text()
+
+
+def test_the_old_format_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "coin_registry.json"
+    path.write_text(
+        json.dumps(
+            [
+                {"id": "a", "symbol": "a", "name": "A", "status": "active", "failure_count": 2},
+                {"id": "b", "symbol": "b", "name": "B", "status": "inactive", "failure_count": 3},
+            ]
+        )
+    )
+    registry = CoinRegistry.load(path)
+    assert registry.coins["a"] == Coin("a", "a", "A", strikes=2)
+    assert registry.coins["b"].status == "inactive"
+    assert registry.due_for_probe(NOW) == ["b"]
+    assert registry.needs_sync(NOW)
+
+
+@pytest.mark.parametrize("text", ["", " \n", '{"synced_at": null, "coins": []}', "[]"])
+def test_an_empty_registry_is_empty_and_not_damaged(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "coin_registry.json"
+    path.write_text(text)
+    assert len(CoinRegistry.load(path)) == 0
+    assert len(CoinRegistry.load(tmp_path / "nowhere.json")) == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"synced_at": null, "coins": [\n{"id": "a", "symb',
+        "{}",
+        "5",
+        '{"coins": [5]}',
+        '{"coins": [{"id": 5, "symbol": "a", "name": "a"}]}',
+        '{"coins": [{"id": "a"}]}',
+        '{"coins": [{"id": "a", "symbol": "a", "name": "a", "strikes": "many"}]}',
+        '{"coins": [{"id": "a", "symbol": "a", "name": "a", "surprise": 1}]}',
+        '{"synced_at": 5, "coins": []}',
+        '{"synced_at": "noon", "coins": []}',
+        "[5]",
+        "\x00\x01",
+    ],
+)
+def test_a_damaged_file_is_told_from_a_good_one_and_set_aside(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "coin_registry.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r".+"):
+        CoinRegistry.load(path)
+    aside = set_aside(path, NOW)
+    assert (path.exists(), aside.read_text()) == (False, text)
+
+
+def test_a_save_that_fails_leaves_the_old_file_whole(
+    registry: CoinRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "coin_registry.json"
+    registry.save(path)
+    before = path.read_bytes()
+    registry.strike("bitcoin", "missing", NOW)
+
+    def no_room(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", no_room)
+    with pytest.raises(ConfigurationError, match="No space left"):
+        registry.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- two runs at once --------------------------------------------------------------------------
+
+
+def _merged(registry: CoinRegistry, ours: str, theirs: str) -> Coin:
+    """Bitcoin after two runs that did these things to it ('s' strike, 'g' good) at once."""
+    base = CoinRegistry.from_text(registry.to_text())
+    other = CoinRegistry.from_text(registry.to_text())
+    for side, deeds in ((registry, ours), (other, theirs)):
+        for deed in deeds:
+            side.judge(*(([], {"bitcoin": "missing"}) if deed == "s" else (["bitcoin"], {})), [], NOW)
+    registry.merge(base, other)
+    return registry.coins["bitcoin"]
+
+
+@pytest.mark.parametrize(
+    ("before", "ours", "theirs", "strikes", "status"),
+    [
+        (0, "s", "", 1, "active"),
+        (0, "", "s", 1, "active"),
+        (0, "s", "s", 2, "active"),
+        (1, "s", "s", 3, "inactive"),
+        (2, "s", "g", 0, "active"),
+        (2, "g", "s", 0, "active"),
+        (3, "g", "", 0, "active"),
+        (2, "s", "s", 4, "inactive"),
+    ],
+)
+def test_the_verdicts_of_both_runs_survive_a_merge(
+    registry: CoinRegistry, before: int, ours: str, theirs: str, strikes: int, status: str
+) -> None:
+    for _ in range(before):
+        registry.strike("bitcoin", "missing", NOW)
+    coin = _merged(registry, ours, theirs)
+    assert (coin.strikes, coin.status) == (strikes, status)
+
+
+def test_a_save_merges_what_another_run_wrote_meanwhile(
+    registry: CoinRegistry, tmp_path: Path
+) -> None:
+    path = tmp_path / "coin_registry.json"
+    registry.save(path)
+    first, second = CoinRegistry.load(path), CoinRegistry.load(path)
+    first.strike("bitcoin", "missing", NOW)
+    second.strike("ethereum", "missing", NOW)
+    first.save(path)
+    second.save(path)
+    struck = {coin.id for coin in CoinRegistry.load(path).coins.values() if coin.strikes}
+    assert struck == {"bitcoin", "ethereum"}
+
+
+def test_a_merge_takes_the_names_and_coins_of_the_newer_sync(registry: CoinRegistry) -> None:
+    base = CoinRegistry.from_text(registry.to_text())
+    theirs = CoinRegistry.from_text(registry.to_text())
+    later: datetime = NOW + timedelta(hours=1)
+    listing = [*_listing(registry), {"id": "new", "symbol": "new", "name": "New"}]
+    theirs.sync([entry for entry in listing if entry["id"] != "tether"], [], later)
+    registry.strike("bitcoin", "missing", NOW)
+    registry.strike("tether", "missing", NOW)
+    registry.merge(base, theirs)
+    assert registry.synced_at == later.replace(microsecond=0)
+    assert registry.coins["new"].status == "active"
+    assert registry.coins["tether"].status == "delisted"
+    assert registry.coins["bitcoin"].strikes == 1

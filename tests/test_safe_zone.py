@@ -1,0 +1,176 @@
+"""Settings: read once, from four places, all complaints in one error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import safe_zone
+from errors import ConfigurationError
+from safe_zone import ROOT, Settings, ensure_state_dir, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the developer's `.env` nor the shipped config is read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("")
+
+
+def _config(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    return str(path)
+
+
+def _load(environ: dict[str, str] | None = None, **flags: str | None) -> Settings:
+    return load_settings(flags, environ=environ or {})
+
+
+def test_defaults_are_the_top_500_into_the_embedded_database() -> None:
+    settings = _load()
+    assert (settings.mode, settings.limit, settings.targets) == ("ingest", 500, ())
+    assert settings.database_url is None
+    assert settings.state_dir == ROOT / ".sentinel"
+    assert settings.registry_path == ROOT / "coin_registry.json"
+
+
+def test_flags_beat_the_config_which_beats_the_defaults(tmp_path: Path) -> None:
+    config = _config(tmp_path, '{"limit": 7, "targets": ["BTC", " eth "]}')
+    assert load_settings({}, config=config, environ={}).limit == 7
+    settings = load_settings({"limit": "9", "targets": None}, config=config, environ={})
+    assert (settings.limit, settings.targets) == (9, ("BTC", "eth"))
+
+
+def test_the_environment_beats_the_env_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("COINGECKO_API_KEY=from-file\nSENTINEL_STATE_DIR=/from/file\n")
+    settings = _load({"COINGECKO_API_KEY": "from-environment"})
+    assert settings.api_key == "from-environment"
+    assert settings.state_dir == Path("/from/file")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DATABASE_URL=postgresql://u:p@h/d",
+        'DATABASE_URL="postgresql://u:p@h/d"',
+        "DATABASE_URL='postgresql://u:p@h/d'  ",
+        "  DATABASE_URL =  postgresql://u:p@h/d  ",
+        "export DATABASE_URL=postgresql://u:p@h/d\r\n",
+        "\ufeffDATABASE_URL=postgresql://u:p@h/d",
+    ],
+)
+def test_quotes_and_blanks_in_the_env_file_do_no_harm(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(line, encoding="utf-8")
+    assert _load().database_url == "postgresql://u:p@h/d"
+
+
+def test_an_empty_value_is_an_unset_one() -> None:
+    assert _load({"DATABASE_URL": " ", "COINGECKO_API_KEY": "''"}) == _load()
+
+
+@pytest.mark.parametrize("limit", ["0", "-5", "abc", "1.5", ""])
+def test_a_limit_that_is_no_number_of_coins_is_refused(limit: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"limit '{limit}' must be a whole number"):
+        _load(limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is not valid JSON"),
+        ("[]", "must hold one JSON object"),
+        ('{"limt": 5}', "unknown key 'limt'; did you mean 'limit'?"),
+        ('{"colour": 5}', "unknown key 'colour'; known are mode, limit, targets"),
+        ('{"limit": true}', "limit 'True' must be"),
+        ('{"limit": "many"}', "limit 'many' must be"),
+        ('{"mode": "fast"}', "mode 'fast' is unknown: choose one of ingest, dry-run"),
+        ('{"targets": 5}', "targets must be names"),
+        ('{"targets": ["BTC", 5]}', "targets must be names"),
+    ],
+)
+def test_a_wrong_config_names_the_thing_and_the_remedy(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({}, config=_config(tmp_path, text), environ={})
+    assert words in str(caught.value)
+
+
+def test_a_config_that_is_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such file"):
+        load_settings({}, config=str(tmp_path / "nowhere.json"), environ={})
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_settings({}, config=str(tmp_path), environ={})
+
+
+def test_all_complaints_come_in_one_error() -> None:
+    environ = {"COINGECKO_IS_PRO": "perhaps", "COINGECKO_BASE_URL": "ftp://x", "DATABASE_URL": "x"}
+    with pytest.raises(ConfigurationError) as caught:
+        _load(environ, limit="0", mode="fast")
+    for words in ("limit", "mode", "IS_PRO 'perhaps'", "COINGECKO_BASE_URL", "DATABASE_URL"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["mysql://u:hunter2@h/d", "postgresql+psycopg://u:hunter2@h/d", "hunter2", "http://h"]
+)
+def test_an_address_of_no_postgres_is_refused_without_repeating_it(value: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        _load({"DATABASE_URL": value})
+    assert "postgresql://USER:PASSWORD@HOST" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["postgres://u@h/d", "host=h dbname=d", "postgresql:///d"])
+def test_every_form_that_libpq_takes_is_taken(value: str) -> None:
+    assert _load({"DATABASE_URL": value}).database_url == value
+
+
+def test_secrets_are_not_in_the_repr() -> None:
+    settings = _load({"DATABASE_URL": "postgresql://u:hunter2@h/d", "COINGECKO_API_KEY": "k3y"})
+    assert "hunter2" not in repr(settings)
+    assert "k3y" not in repr(settings)
+
+
+@pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel"])
+def test_a_key_that_cannot_be_one_is_refused_without_repeating_it(key: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        _load({"COINGECKO_API_KEY": key})
+    assert key not in str(caught.value)
+
+
+def test_pro_without_a_key_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="COINGECKO_API_KEY is not set"):
+        _load({"COINGECKO_IS_PRO": "true"})
+
+
+@pytest.mark.parametrize("url", ["api.coingecko.com", "http://", "http://h:port", "http://h?x=1"])
+def test_a_base_url_must_be_an_address(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="COINGECKO_BASE_URL must be an address"):
+        _load({"COINGECKO_BASE_URL": url})
+
+
+def test_targets_lose_their_blanks_and_repetitions_but_no_nbsp() -> None:
+    assert _load(targets=" BTC, ethereum ,,BTC, neo\u00a0").targets == ("BTC", "ethereum", "neo\u00a0")
+
+
+def test_targets_that_name_nothing_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="targets names no coin"):
+        _load(targets=" , ")
+
+
+def test_a_state_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="SENTINEL_STATE_DIR"):
+        ensure_state_dir(tmp_path / "file" / "state")
+    with pytest.raises(ConfigurationError, match="SENTINEL_STATE_DIR"):
+        ensure_state_dir(tmp_path / "file")
+
+
+def test_every_number_has_a_reader() -> None:
+    names = {n for n in vars(safe_zone) if n.isupper() and not n.startswith("_") and n != "ROOT"}
+    sources = [path.read_text() for path in ROOT.glob("*.py")]
+    unread = {name for name in names if sum(text.count(name) for text in sources) < 2}
+    assert not unread

@@ -1,0 +1,50 @@
+"""The order of the rooms: an import points to a lower shelf."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from safe_zone import ROOT
+
+SHELVES = (
+    {"errors", "records", "safe_zone"},
+    {"api_library", "console", "embedded_postgres", "storage_faults"},
+    {"coin_registry", "coingecko", "database", "spool", "transform"},
+    {"history"},
+    {"find_all_matches", "ingest", "reset_db", "verify_db"},
+)
+SHELF_OF = {room: number for number, rooms in enumerate(SHELVES) for room in rooms}
+# safe_zone raises errors; errors knows nobody.
+ALLOWED_SIDEWAYS = {("safe_zone", "errors")}
+
+
+def _imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+def test_every_module_at_the_root_has_a_shelf() -> None:
+    assert {path.stem for path in ROOT.glob("*.py")} == set(SHELF_OF)
+
+
+@pytest.mark.parametrize("room", sorted(SHELF_OF))
+def test_imports_point_to_a_lower_shelf(room: str) -> None:
+    upward = {
+        name
+        for name in _imports(ROOT / f"{room}.py") & SHELF_OF.keys()
+        if SHELF_OF[name] >= SHELF_OF[room] and (room, name) not in ALLOWED_SIDEWAYS
+    }
+    assert not upward
+
+
+@pytest.mark.parametrize("room", sorted(SHELF_OF))
+def test_the_product_never_needs_the_stand_in(room: str) -> None:
+    assert not _imports(ROOT / f"{room}.py") & {"demo", "tests", "benchmarks", "services"}

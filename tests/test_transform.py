@@ -1,0 +1,159 @@
+"""The Schema Shield: one bad coin never costs the others, and each has a reason."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safe_zone import MAX_PRICE
+from tests.conftest import NOW
+from transform import transform_and_validate
+
+STAMP = int(NOW.timestamp()) - 40
+GOOD = {"usd": 1.5, "usd_market_cap": 10.0, "usd_24h_vol": 2.0, "last_updated_at": STAMP}
+REASONS = {
+    "null_price",
+    "not_a_number",
+    "negative_price",
+    "price_too_high",
+    "missing_timestamp",
+    "future_timestamp",
+    "stale_timestamp",
+    "malformed",
+}
+
+
+def _body(content: object) -> bytes:
+    return json.dumps(content).encode()
+
+
+def _reason_of(entry: object) -> str | None:
+    batch = transform_and_validate(_body({"odd": entry, "good": GOOD}), ["odd", "good"], NOW)
+    assert [row.coin_id for row in batch.rows if row.coin_id == "good"] == ["good"]
+    return batch.rejections[0].reason if batch.rejections else None
+
+
+def test_a_good_coin_becomes_a_row_with_zone_aware_utc() -> None:
+    [row] = transform_and_validate(_body({"bitcoin": GOOD}), ["bitcoin"], NOW).rows
+    assert row == ("bitcoin", datetime.fromtimestamp(STAMP, UTC), 1.5, 10.0, 2.0, "observed")
+    assert row.observed_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (GOOD | {"usd": None}, "null_price"),
+        ({}, "null_price"),
+        ({"last_updated_at": STAMP}, "null_price"),
+        (GOOD | {"usd": "1.5"}, "not_a_number"),
+        (GOOD | {"usd": True}, "not_a_number"),
+        (GOOD | {"usd": [1.5]}, "not_a_number"),
+        (GOOD | {"usd": math.nan}, "not_a_number"),
+        (GOOD | {"usd": math.inf}, "not_a_number"),
+        (GOOD | {"usd": -0.01}, "negative_price"),
+        (GOOD | {"usd": MAX_PRICE * 1.01}, "price_too_high"),
+        (GOOD | {"last_updated_at": None}, "missing_timestamp"),
+        ({"usd": 1.5}, "missing_timestamp"),
+        (GOOD | {"last_updated_at": "yesterday"}, "malformed"),
+        (GOOD | {"last_updated_at": True}, "malformed"),
+        (GOOD | {"last_updated_at": STAMP + 11 * 60 + 40}, "future_timestamp"),
+        (GOOD | {"last_updated_at": STAMP * 1_000}, "future_timestamp"),
+        (GOOD | {"last_updated_at": 1e300}, "future_timestamp"),
+        (GOOD | {"last_updated_at": math.nan}, "future_timestamp"),
+        (GOOD | {"last_updated_at": STAMP - 61 * 86_400}, "stale_timestamp"),
+        (GOOD | {"last_updated_at": 0}, "stale_timestamp"),
+        (GOOD | {"last_updated_at": -1e300}, "stale_timestamp"),
+        (None, "malformed"),
+        ([], "malformed"),
+        (1.5, "malformed"),
+        ("1.5", "malformed"),
+        (GOOD, None),
+        (GOOD | {"usd": 0}, None),
+        (GOOD | {"usd": 9e-18}, None),
+        (GOOD | {"usd": MAX_PRICE}, None),
+        (GOOD | {"last_updated_at": STAMP + 10 * 60}, None),
+        (GOOD | {"last_updated_at": float(STAMP)}, None),
+        (GOOD | {"last_updated_at": STAMP - 59 * 86_400}, None),
+    ],
+)
+def test_each_fault_has_its_reason_and_the_other_coin_its_row(
+    entry: object, reason: str | None
+) -> None:
+    assert _reason_of(entry) == reason
+
+
+@pytest.mark.parametrize("unknown", [None, "lots", True, -1, math.nan, math.inf, [], {}])
+def test_caps_and_volumes_that_are_no_amount_are_unknown_and_cost_no_row(unknown: object) -> None:
+    entry = GOOD | {"usd_market_cap": unknown, "usd_24h_vol": unknown, "idr": unknown}
+    [row] = transform_and_validate(_body({"odd": entry}), ["odd"], NOW).rows
+    assert (row.market_cap_usd, row.volume_24h_usd, row.price_usd) == (None, None, 1.5)
+
+
+def test_absent_caps_and_volumes_are_unknown() -> None:
+    entry = {"usd": 1.5, "last_updated_at": STAMP}
+    [row] = transform_and_validate(_body({"odd": entry}), ["odd"], NOW).rows
+    assert (row.market_cap_usd, row.volume_24h_usd) == (None, None)
+
+
+def test_a_cap_of_zero_is_unknown_and_a_volume_of_zero_is_a_quiet_day() -> None:
+    entry = GOOD | {"usd_market_cap": 0, "usd_24h_vol": 0}
+    [row] = transform_and_validate(_body({"odd": entry}), ["odd"], NOW).rows
+    assert (row.market_cap_usd, row.volume_24h_usd) == (None, 0.0)
+
+
+def test_a_coin_that_does_not_come_back_is_missing_and_one_not_asked_for_is_ignored() -> None:
+    batch = transform_and_validate(_body({"bitcoin": GOOD, "uninvited": GOOD}), ["bitcoin", "ghost"], NOW)
+    assert batch.missing == ("ghost",)
+    assert [row.coin_id for row in batch.rows] == ["bitcoin"]
+
+
+def test_a_rejection_keeps_what_came_and_in_which_run() -> None:
+    entry = {"usd": "1.5", "last_updated_at": STAMP}
+    [rejection] = transform_and_validate(_body({"odd": entry}), ["odd"], NOW, "run-1").rejections
+    assert json.loads(rejection.raw) == entry
+    assert (rejection.run_id, rejection.rejected_at) == ("run-1", NOW)
+
+
+def test_the_rupiah_rate_is_the_median_over_coins() -> None:
+    quotes = {f"c{n}": GOOD | {"idr": 1.5 * rate} for n, rate in enumerate((16_000, 16_200, 1))}
+    assert transform_and_validate(_body(quotes), quotes, NOW).idr_per_usd == 16_000
+    assert transform_and_validate(_body({"a": GOOD}), ["a"], NOW).idr_per_usd is None
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+_QUOTES = st.fixed_dictionaries(
+    {},
+    optional={
+        "usd": _JSON,
+        "usd_market_cap": _JSON,
+        "usd_24h_vol": _JSON,
+        "idr": _JSON,
+        "last_updated_at": _JSON | st.integers(STAMP - 10**7, STAMP + 10**4),
+    },
+)
+
+
+@given(st.dictionaries(st.text(), _QUOTES | _JSON, max_size=8), st.lists(st.text(), max_size=4))
+def test_every_requested_coin_is_row_rejection_or_missing_whatever_comes(
+    content: dict[str, Any], extra: list[str]
+) -> None:
+    asked = {*content, *extra}
+    batch = transform_and_validate(_body(content | {"good": GOOD}), {*asked, "good"}, NOW)
+    rows = [row.coin_id for row in batch.rows]
+    rejected = [rejection.coin_id for rejection in batch.rejections]
+    assert sorted([*rows, *rejected, *batch.missing]) == sorted({*asked, "good"})
+    assert "good" in rows
+    assert {rejection.reason for rejection in batch.rejections} <= REASONS
+    for row in batch.rows:
+        assert 0 <= row.price_usd <= MAX_PRICE
+        assert NOW - timedelta(days=60) <= row.observed_at <= NOW + timedelta(minutes=10)
