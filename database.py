@@ -50,6 +50,13 @@ Days = set[date]
 CHUNKS_IN_FLIGHT = 2
 _LOCK_KEY = 0x53454E54  # "SENT": the advisory lock of all who write
 _PARTITION_NAME = re.compile(r"observations_(\d{8})")
+_HOST = re.compile(r"[A-Za-z0-9._,:\[\]%-]+|/.*")
+_PORT = re.compile(r"\d+(,\d+)*")
+_UNREADABLE = (
+    "DATABASE_URL cannot be read as a PostgreSQL address. It must look like "
+    "postgresql://USER:PASSWORD@HOST/DATABASE?sslmode=require (write @ : / # ? % in a password as "
+    "%40 %3A %2F %23 %3F %25)."
+)
 _TCP_PATIENCE = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -235,12 +242,12 @@ def parse_address(url: str) -> Address:
         parts = conninfo_to_dict(url)
     except psycopg.Error:
         # Neither the text nor the cause is shown: libpq quotes the part it stumbled over.
-        raise ConfigurationError(
-            "DATABASE_URL cannot be read as a PostgreSQL address. It must look like "
-            "postgresql://USER:PASSWORD@HOST/DATABASE?sslmode=require (write @ : / # ? in a "
-            "password as %40 %3A %2F %23 %3F)."
-        ) from None
-    host = parts.get("host") or parts.get("hostaddr") or "localhost"
+        raise ConfigurationError(_UNREADABLE) from None
+    host = str(parts.get("host") or parts.get("hostaddr") or "localhost")
+    port = str(parts.get("port") or "5432")
+    if not _HOST.fullmatch(host) or not _PORT.fullmatch(port):
+        # A password with a bare @ or / ends up in what libpq takes for host or port.
+        raise ConfigurationError(_UNREADABLE)
     return Address(make_conninfo(url), f"{parts.get('dbname') or 'default'} on {host}")
 
 

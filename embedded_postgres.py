@@ -7,9 +7,9 @@ a kill -9 (docs/decisions.md). How it works:
 - `start.lock` (exclusive flock) guards starting and stopping; `users.lock` (shared flock) is held
   by every process that uses the server. The kernel releases both on a kill -9, so whoever leaves
   last, by the kernel's word, stops the server; a server left behind by a kill -9 is adopted.
-- A server counts as running when its socket answers. A pid file whose server does not answer is
-  stale, whatever process has its pid now; should the server live after all, PostgreSQL's own
-  shared-memory check refuses a second one on the same data.
+- `alive.lock` is handed down to the server itself (and to initdb): as long as one of its processes
+  lives, whoever started it, the lock is held. So no pid is ever believed, a pid file without the
+  lock is stale, and a server that is still coming up or going down is waited for.
 - The socket lies in a private folder below /tmp: its path has no blank and is short enough.
 - PostgreSQL refuses to run as root, so root's server runs as the system user `market-sentinel`,
   or as whoever owns the data already.
@@ -22,16 +22,16 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from errors import ConfigurationError, StorageUnavailable
 
@@ -44,7 +44,6 @@ SYSTEM_USER = "market-sentinel"
 SYSTEM_DIR = Path("/var/lib/market-sentinel")
 SOCKET_PARENT = Path("/tmp")  # noqa: S108 (each server has a closed folder of its own there)
 START_TIMEOUT_SECONDS = 60
-CRASH_PATIENCE_SECONDS = 10  # a killed server's children hold its memory for a moment
 MAX_LOG_BYTES = 1_000_000
 SERVER_OPTIONS = (
     "listen_addresses=",
@@ -53,6 +52,13 @@ SERVER_OPTIONS = (
     "max_wal_senders=0",
     "log_checkpoints=off",
 )
+
+
+class _Ended(NamedTuple):
+    """How a program ended and what it printed."""
+
+    code: int
+    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +81,24 @@ class _Server:
     def socket_dir(self) -> Path:
         return SOCKET_PARENT / f"market-sentinel-{_digest(self.base.resolve())}"
 
-    def run(
-        self, program: str, data_dir: Path, *arguments: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, program: str, *arguments: str | Path, keep_open: Sequence[int] = ()) -> _Ended:
         """Run one of PostgreSQL's programs as the owner. Its output goes to a file, because a
         started server keeps a pipe open for ever."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
-                [self.bin_dir / program, "-D", data_dir, *arguments],
+                [self.bin_dir / program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 check=False,
                 cwd="/",
                 env=clean | {"LC_ALL": "C"},
+                pass_fds=keep_open,
                 **self._as_owner(),
             )
             output.seek(0)
-            return subprocess.CompletedProcess(done.args, done.returncode, output.read())
+            return _Ended(done.returncode, output.read())
 
     def _as_owner(self) -> dict[str, Any]:
         if self.owner is None:
@@ -120,13 +125,13 @@ def ensure_running(state_dir: Path) -> Iterator[str]:
     ):
         with _held(start_lock):
             fcntl.flock(users_lock, fcntl.LOCK_SH)
-            socket_dir = _answering_socket_dir(server) or _start(server)
+            socket_dir = _ensure_answering(server)
         try:
             yield f"host={socket_dir} user=postgres dbname=postgres"
         finally:
             with _held(start_lock), contextlib.suppress(BlockingIOError):
                 fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                server.run("pg_ctl", server.data_dir, "stop", "-m", "fast", "-w")
+                server.run("pg_ctl", "stop", "-D", server.data_dir, "-m", "fast", "-w")
 
 
 def _windows_uri(state_dir: Path) -> str:
@@ -165,6 +170,7 @@ def _locate(state_dir: Path) -> _Server:
     """Decide where programs and data are and who runs them; make the folder."""
     bin_dir, base = _wheel_package() / "pginstall" / "bin", state_dir / "postgres"
     try:
+        state_dir.mkdir(parents=True, exist_ok=True)
         if os.geteuid() != 0:
             base.mkdir(parents=True, exist_ok=True)
             _refuse_foreign(base)
@@ -221,7 +227,7 @@ def _system_user() -> str:
 def _is_open_to_all(path: Path) -> bool:
     """Whether any user can walk down to `path` (its own last part may not exist yet)."""
     real = path.resolve()
-    return all(p.stat().st_mode & 0o001 for p in [real, *real.parents] if p.exists())
+    return all(p.stat().st_mode & 0o001 for p in [real, *real.parents] if p.is_dir())
 
 
 def _reachable(bin_dir: Path) -> Path:
@@ -272,52 +278,79 @@ def _held(handle: int) -> Iterator[None]:
 # --- starting --------------------------------------------------------------------------------
 
 
+def _ensure_answering(server: _Server) -> Path:
+    """Adopt the server that runs, wait for one that comes or goes, or start one; the folder of
+    its socket."""
+    give_up = time.monotonic() + START_TIMEOUT_SECONDS
+    with _open_lock(server.base / "alive.lock") as alive:
+        while True:
+            if socket_dir := _answering_socket_dir(server):
+                return socket_dir
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return _start(server, alive)
+            if time.monotonic() > give_up:
+                raise StorageUnavailable(
+                    f"The embedded PostgreSQL in {server.base} neither answers nor ends. End its "
+                    f"processes and start again; its log is {server.log_file}."
+                )
+            time.sleep(0.05)
+
+
 def _answering_socket_dir(server: _Server) -> Path | None:
-    """The socket's folder of a server that runs on this data, by its pid file; None where the
-    socket does not answer. https://www.postgresql.org/docs/current/storage-file-layout.html
+    """The socket's folder, by the pid file, of a server that takes connections; else None.
+
+    https://www.postgresql.org/docs/current/storage-file-layout.html
     """
     try:
         lines = (server.data_dir / "postmaster.pid").read_text().splitlines()
         port, folder = lines[3], lines[4]
-        with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
-            client.connect(f"{folder}/.s.PGSQL.{port}")
     except (OSError, IndexError):
         return None
-    return Path(folder)
+    ready = server.run("pg_isready", "--quiet", f"--host={folder}", f"--port={port}")
+    return Path(folder) if ready.code == 0 else None
 
 
-def _start(server: _Server) -> Path:
-    """Start the server, after making its data or clearing a stale pid file; its socket folder."""
+def _start(server: _Server, alive: int) -> Path:
+    """Start the server, which inherits the lock `alive`; make its data where there is none."""
     if not server.data_dir.exists():
-        _make_data(server)
-    (server.data_dir / "postmaster.pid").unlink(missing_ok=True)
+        _make_data(server, alive)
     _make_socket_dir(server)
+    # We hold the lock that every process of a server would hold: these are stale.
+    for stale in (server.data_dir / "postmaster.pid", *server.socket_dir.glob(".s.PGSQL.*")):
+        stale.unlink(missing_ok=True)
     if server.log_file.exists() and server.log_file.stat().st_size > MAX_LOG_BYTES:
         server.log_file.unlink()
-    options = " ".join(f"-c {option}" for option in SERVER_OPTIONS)
-    arguments = ["start", "-w", "-t", str(START_TIMEOUT_SECONDS), "-l", str(server.log_file)]
-    give_up = time.monotonic() + CRASH_PATIENCE_SECONDS
-    while True:
-        done = server.run(
-            "pg_ctl", server.data_dir, *arguments, "-o", f"-k {server.socket_dir} {options}"
+    done = server.run(
+        "pg_ctl",
+        "start",
+        "-D",
+        server.data_dir,
+        "-w",
+        "-t",
+        str(START_TIMEOUT_SECONDS),
+        "-l",
+        server.log_file,
+        "-o",
+        " ".join([f"-k {server.socket_dir}", *(f"-c {option}" for option in SERVER_OPTIONS)]),
+        keep_open=[alive],
+    )
+    if done.code != 0:
+        cause = _last_complaint(server.log_file) or done.output.strip()
+        raise StorageUnavailable(
+            f"The embedded PostgreSQL in {server.base} does not start: {cause} "
+            f"Its log is {server.log_file}."
         )
-        if done.returncode == 0:
-            return server.socket_dir
-        cause = _last_complaint(server.log_file) or done.stdout.strip()
-        if "shared memory" not in cause or time.monotonic() > give_up:
-            raise StorageUnavailable(
-                f"The embedded PostgreSQL in {server.base} does not start: {cause} "
-                f"Its log is {server.log_file}."
-            )
-        time.sleep(0.2)
+    return server.socket_dir
 
 
-def _make_data(server: _Server) -> None:
+def _make_data(server: _Server, alive: int) -> None:
     """initdb into a draft that gets its name when it is whole."""
     draft = server.base / "data.draft"
     shutil.rmtree(draft, ignore_errors=True)
     done = server.run(
         "initdb",
+        "-D",
         draft,
         "--username=postgres",
         "--auth-local=trust",  # the socket's folder is closed to other users
@@ -325,15 +358,18 @@ def _make_data(server: _Server) -> None:
         "--encoding=UTF8",
         "--locale-provider=builtin",
         "--locale=C.UTF-8",
+        keep_open=[alive],
     )
-    if done.returncode != 0:
+    if done.code != 0:
         shutil.rmtree(draft, ignore_errors=True)
-        lines = [
-            line for line in done.stdout.splitlines() if "error" in line or "fatal" in line.lower()
+        words = [
+            line
+            for line in done.output.splitlines()
+            if re.search("error|fatal", line, re.IGNORECASE)
         ]
         raise StorageUnavailable(
             f"The embedded PostgreSQL cannot be set up in {server.base}: "
-            f"{(lines or [done.stdout.strip()])[0]} Make room or set SENTINEL_STATE_DIR to another "
+            f"{(words or [done.output.strip()])[0]} Make room or set SENTINEL_STATE_DIR to another "
             "folder, or DATABASE_URL to another PostgreSQL."
         )
     draft.rename(server.data_dir)

@@ -459,6 +459,12 @@ def _report(run: _Run, client: CoinGecko, now: datetime, seconds: float) -> RunR
     )
 
 
+def _unstarted(trouble: SentinelError) -> RunReport:
+    """The report of a run that its settings did not let begin."""
+    run = _Run("", "ingest", SYSTEM_CLOCKS.now(), troubles=[trouble])
+    return _report(run, CoinGecko(), run.started_at, 0.0)
+
+
 def _message(run: _Run, client: CoinGecko) -> str:
     """One line for a person."""
     if run.troubles:
@@ -517,7 +523,12 @@ def main() -> int:
     arguments = parse_arguments()
     console.speak_through_logging()
     flags = {name: getattr(arguments, name) for name in ("mode", "limit", "targets")}
-    settings = load_settings(flags, config=arguments.config)
+    try:
+        settings = load_settings(flags, config=arguments.config)
+    except SentinelError as trouble:
+        if arguments.json:
+            print(json.dumps(asdict(_unstarted(trouble))))
+        raise
     if arguments.targets and arguments.limit:
         log.warning("--limit is ignored: --targets names the coins")
     if hasattr(signal, "alarm"):

@@ -32,6 +32,9 @@ _TRANSIENT_TEXTS = (
     "network is unreachable",
     "no route to host",
     "consuming input failed",
+    "connection slots",
+    "too many clients",
+    "temporary failure",
     "server login failed: try again",
 )
 # These win over the texts above: no wait mends them.
@@ -48,6 +51,8 @@ _REMEDIES = (
     ("fe_sendauth", "Put the password into DATABASE_URL."),
     ("no pg_hba.conf entry", "The server does not admit this user or host: check DATABASE_URL."),
     ("does not support ssl", "Set sslmode in DATABASE_URL to what the server offers."),
+    ('" does not exist', "Correct user and database in DATABASE_URL, or create them."),
+    ("permission denied", "Grant the user of DATABASE_URL the right to create and write tables."),
     ("ssl is required", "Add ?sslmode=require to DATABASE_URL."),
 )
 _REMEDIES_BY_STATE = {
@@ -70,9 +75,8 @@ def is_transient(error: psycopg.Error) -> bool:
     state = error.sqlstate or ""
     if state in _TRANSIENT_STATES or state.startswith(_TRANSIENT_CLASS):
         return True
-    return isinstance(error, psycopg.OperationalError) and any(
-        part in text for part in _TRANSIENT_TEXTS
-    )
+    # While connecting there is no SQLSTATE, and Neon's proxy uses XX000: the text decides.
+    return state in ("", "XX000") and any(part in text for part in _TRANSIENT_TEXTS)
 
 
 def explain(error: psycopg.Error, place: str) -> str:

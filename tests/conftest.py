@@ -91,7 +91,7 @@ def fresh(server: str) -> Iterator[FreshDatabase]:
 @pytest.fixture
 def stand_in(time_: FakeTime) -> Iterator[StandIn]:
     """CoinGecko's stand-in, living at the test's fake time."""
-    with running(StandIn(Market(), now=lambda: time_.at.timestamp())) as served:
+    with running(StandIn(Market(), now=lambda: time_.now().timestamp())) as served:
         yield served
 
 

@@ -24,7 +24,7 @@ from tests.conftest import NOW
 
 BASE = KEYLESS.base_url
 HTML = b"<!DOCTYPE html>\n<head>\n<title>Access denied | api.coingecko.com used Cloudflare</title>"
-RATE_LIMITED = b"""{"status":{"error_code":429,"error_message":"You've exceeded the Rate Limit."}}"""
+RATE_LIMITED = b'{"status":{"error_code":429,"error_message":"You\'ve exceeded the Rate Limit."}}'
 NEEDS_PRO = b'{"status":{"error_code":10005,"error_message":"limited to PRO API subscribers."}}'
 WRONG_HOST = b'{"status":{"error_code":10010,"error_message":"If you are using Pro API key, ..."}}'
 MIRROR = b'{"status":{"error_code":10011,"error_message":"If you are using Demo API key, ..."}}'

@@ -103,7 +103,7 @@ def test_every_coin_behind_a_ticker_is_found_the_best_ranked_first(registry: Coi
     assert find_matches(registry, "zork") == []
 
 
-# --- strikes, parole, healing ------------------------------------------------------------------
+# --- strikes, parole, healing ----------------------------------------------------------------
 
 
 def test_the_third_bad_answer_in_a_row_deactivates_with_a_reason(registry: CoinRegistry) -> None:
@@ -174,7 +174,7 @@ def test_failing_probes_do_not_make_an_answer_sick() -> None:
     assert not registry.judge([], bad, targets, NOW).is_sick
 
 
-# --- comparing with CoinGecko ------------------------------------------------------------------
+# --- comparing with CoinGecko ----------------------------------------------------------------
 
 
 def test_a_sync_fills_an_empty_registry_with_the_true_ranking() -> None:
@@ -204,7 +204,9 @@ def test_repeated_and_absent_ranks_are_ordered_by_cap() -> None:
     assert registry.top(4) == ["d", "b", "a", "c"]
 
 
-def test_a_coin_gone_from_the_list_is_delisted_and_comes_back_active(registry: CoinRegistry) -> None:
+def test_a_coin_gone_from_the_list_is_delisted_and_comes_back(
+    registry: CoinRegistry,
+) -> None:
     listing = _listing(registry)
     without = [entry for entry in listing if entry["id"] != "tether"]
     registry.sync(without, [], NOW)
@@ -212,7 +214,7 @@ def test_a_coin_gone_from_the_list_is_delisted_and_comes_back_active(registry: C
     assert "tether" not in registry.top(99)
     assert registry.due_for_probe(NOW + timedelta(days=99)) == []
     registry.sync(listing, [], NOW + timedelta(days=1))
-    assert registry.coins["tether"].status == "active"
+    assert "tether" in registry.top(99)
 
 
 def test_a_delisted_coin_is_forgotten_when_its_data_is(registry: CoinRegistry) -> None:
@@ -261,7 +263,7 @@ def test_a_sync_is_due_after_a_day_by_the_time_inside_the_file(hours: float, due
     assert CoinRegistry().needs_sync(NOW)
 
 
-# --- the file ----------------------------------------------------------------------------------
+# --- the file --------------------------------------------------------------------------------
 
 
 def test_an_unchanged_registry_is_identical_bytes_and_is_not_written(
@@ -386,7 +388,7 @@ def test_a_save_that_fails_leaves_the_old_file_whole(
     assert list(tmp_path.iterdir()) == [path]
 
 
-# --- two runs at once --------------------------------------------------------------------------
+# --- two runs at once ------------------------------------------------------------------------
 
 
 def _merged(registry: CoinRegistry, ours: str, theirs: str) -> Coin:
@@ -395,7 +397,9 @@ def _merged(registry: CoinRegistry, ours: str, theirs: str) -> Coin:
     other = CoinRegistry.from_text(registry.to_text())
     for side, deeds in ((registry, ours), (other, theirs)):
         for deed in deeds:
-            side.judge(*(([], {"bitcoin": "missing"}) if deed == "s" else (["bitcoin"], {})), [], NOW)
+            side.judge(
+                *(([], {"bitcoin": "missing"}) if deed == "s" else (["bitcoin"], {})), [], NOW
+            )
     registry.merge(base, other)
     return registry.coins["bitcoin"]
 

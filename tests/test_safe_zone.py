@@ -153,7 +153,11 @@ def test_a_base_url_must_be_an_address(url: str) -> None:
 
 
 def test_targets_lose_their_blanks_and_repetitions_but_no_nbsp() -> None:
-    assert _load(targets=" BTC, ethereum ,,BTC, neo\u00a0").targets == ("BTC", "ethereum", "neo\u00a0")
+    assert _load(targets=" BTC, ethereum ,,BTC, neo\u00a0").targets == (
+        "BTC",
+        "ethereum",
+        "neo\u00a0",
+    )
 
 
 def test_targets_that_name_nothing_are_refused() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from records import MarketRow
 from safe_zone import MAX_PRICE
 from tests.conftest import NOW
 from transform import transform_and_validate
@@ -41,7 +42,8 @@ def _reason_of(entry: object) -> str | None:
 
 def test_a_good_coin_becomes_a_row_with_zone_aware_utc() -> None:
     [row] = transform_and_validate(_body({"bitcoin": GOOD}), ["bitcoin"], NOW).rows
-    assert row == ("bitcoin", datetime.fromtimestamp(STAMP, UTC), 1.5, 10.0, 2.0, "observed")
+    at = datetime.fromtimestamp(STAMP, UTC)
+    assert row == MarketRow("bitcoin", at, 1.5, 10.0, 2.0, "observed")
     assert row.observed_at.tzinfo is UTC
 
 
@@ -108,7 +110,9 @@ def test_a_cap_of_zero_is_unknown_and_a_volume_of_zero_is_a_quiet_day() -> None:
 
 
 def test_a_coin_that_does_not_come_back_is_missing_and_one_not_asked_for_is_ignored() -> None:
-    batch = transform_and_validate(_body({"bitcoin": GOOD, "uninvited": GOOD}), ["bitcoin", "ghost"], NOW)
+    batch = transform_and_validate(
+        _body({"bitcoin": GOOD, "uninvited": GOOD}), ["bitcoin", "ghost"], NOW
+    )
     assert batch.missing == ("ghost",)
     assert [row.coin_id for row in batch.rows] == ["bitcoin"]
 

@@ -1,0 +1,430 @@
+"""Whole runs: the stand-in over HTTP, a real PostgreSQL, a fake clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import transform
+from coin_registry import CoinRegistry
+from demo.server import Fault, StandIn
+from errors import Interrupted
+from ingest import RunReport
+from safe_zone import Settings
+from tests.conftest import FakeTime, FreshDatabase
+
+Run = Callable[..., RunReport]
+DOWN = Fault(500, b'{"status":500,"error":"Internal Server Error"}')
+REPORT_KEYS = """
+mode status exit_code run_id started_at finished_at duration_seconds targets rows_valid
+rows_inserted rows_updated rows_unchanged rows_backfilled rows_spooled rows_drained rejected missing strikes
+deactivated healed api_calls api_credits db_seconds purged_rows message
+"""
+
+
+@pytest.fixture
+def run(settings: Settings, in_process: Callable[[Settings], RunReport]) -> Run:
+    return lambda **changes: in_process(replace(settings, **changes))
+
+
+def _registry(settings: Settings) -> CoinRegistry:
+    return CoinRegistry.load(settings.registry_path)
+
+
+def _without(*coin_ids: str, **changes: Any) -> Fault:
+    """The honest answer, less these coins, and with these entries instead of theirs."""
+
+    def rewrite(body: bytes) -> bytes:
+        content = json.loads(body)
+        return json.dumps(
+            {i: v for i, v in content.items() if i not in coin_ids} | changes
+        ).encode()
+
+    return Fault(path="/simple/price", rewrite=rewrite)
+
+
+def _spool_files(settings: Settings) -> list[Path]:
+    return list((settings.state_dir / "spool").glob("*"))
+
+
+# --- the good day ----------------------------------------------------------------------------
+
+
+def test_a_first_run_brings_the_true_top_500(
+    run: Run, stand_in: StandIn, fresh: FreshDatabase, settings: Settings
+) -> None:
+    report = run()
+    assert (report.status, report.exit_code) == ("ok", 0)
+    assert (report.targets, report.rows_valid, report.rows_inserted) == (500, 500, 500)
+    stored = {coin_id for (coin_id,) in fresh.query("SELECT coin_id FROM market_data")}
+    assert stored == {coin.id for coin in stand_in.market.ranked[:500]}
+    assert fresh.query("SELECT coin_id FROM coins ORDER BY rank LIMIT 2") == [
+        ("bitcoin",),
+        ("ethereum",),
+    ]
+    assert _registry(settings).top(500) == [coin.id for coin in stand_in.market.ranked[:500]]
+
+
+def test_the_report_is_the_contract_to_the_key(run: Run) -> None:
+    assert list(asdict(run())) == REPORT_KEYS.split()
+
+
+def test_a_warm_run_is_one_call_for_one_credit(run: Run, stand_in: StandIn) -> None:
+    assert run().api_calls == 5  # the list, three pages of ranking, the prices
+    stand_in.requests.clear()
+    report = run()
+    assert (report.api_calls, report.api_credits, len(stand_in.requests)) == (1, 1, 1)
+
+
+def test_within_a_minute_nothing_changes_and_nothing_is_written(
+    run: Run, fresh: FreshDatabase
+) -> None:
+    run()
+    report = run()
+    assert (report.rows_inserted, report.rows_updated, report.rows_unchanged) == (0, 0, 500)
+    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+
+
+def test_a_later_run_adds_observations(run: Run, time_: FakeTime, fresh: FreshDatabase) -> None:
+    run()
+    time_.at += timedelta(minutes=15)
+    assert run().rows_inserted == 500
+    assert fresh.query("SELECT count(*) FROM observations") == [(1000,)]
+
+
+def test_the_registry_is_synced_once_a_day(run: Run, stand_in: StandIn, time_: FakeTime) -> None:
+    run()
+    time_.at += timedelta(hours=23)
+    run()
+    assert len(stand_in.paths("/coins/list")) == 1
+    time_.at += timedelta(hours=1)
+    run()
+    assert len(stand_in.paths("/coins/list")) == 2
+
+
+def test_the_rupiah_rate_comes_with_the_prices(run: Run, fresh: FreshDatabase) -> None:
+    run()
+    [(currency, rate)] = fresh.query("SELECT currency, per_usd FROM fx_rates")
+    assert (currency, round(rate)) == ("idr", 16_250)
+
+
+def test_the_run_is_recorded_with_the_data(run: Run, fresh: FreshDatabase) -> None:
+    report = run()
+    assert fresh.query(
+        "SELECT run_id, status, targets, rows_valid, rows_inserted, api_calls, api_credits "
+        "FROM pipeline_runs"
+    ) == [(report.run_id, "ok", 500, 500, 500, 5, 5)]
+
+
+def test_targets_are_resolved_and_only_they_are_fetched(run: Run, stand_in: StandIn) -> None:
+    report = run(targets=("BTC", "ethereum", "neo", "🟥🟩", "-11", "_"))
+    assert (report.targets, report.rows_inserted) == (6, 6)
+    [path] = stand_in.paths("/simple/price")
+    assert "ids=-11,_,bitcoin,ethereum,neo-token,red-green&" in path
+
+
+def test_a_limit_above_the_market_takes_all_and_says_so(
+    run: Run, caplog: pytest.LogCaptureFixture, stand_in: StandIn
+) -> None:
+    report = run(limit=10_000)
+    assert report.targets == len(stand_in.market.coins)
+    assert report.exit_code == 0
+    assert "limit 10000 is above the 620 active coins: taking all" in caplog.text
+
+
+def test_a_dry_run_writes_no_file_and_touches_no_database(
+    run: Run, fresh: FreshDatabase, settings: Settings, tmp_path: Path
+) -> None:
+    report = run(mode="dry-run")
+    assert (report.status, report.rows_valid, report.rows_inserted) == ("ok", 500, 0)
+    assert list(tmp_path.iterdir()) == []
+    assert fresh.query("SELECT to_regclass('market_data')") == [(None,)]
+    assert settings.registry_path.exists() is False
+
+
+# --- coins that fail -------------------------------------------------------------------------
+
+
+def test_one_bad_coin_never_costs_the_others(
+    run: Run, stand_in: StandIn, fresh: FreshDatabase, settings: Settings
+) -> None:
+    stand_in.faults.append(_without("ethereum", bitcoin={"usd": "cheap"}, tether=None))
+    report = run()
+    assert (report.status, report.rows_inserted) == ("ok", 497)
+    assert report.rejected == {"not_a_number": 1, "malformed": 1}
+    assert report.missing == ["ethereum"]
+    assert sorted(report.strikes) == ["bitcoin", "ethereum", "tether"]
+    kept = fresh.query("SELECT run_id, coin_id, reason, raw FROM rejections ORDER BY coin_id")
+    assert kept == [
+        (report.run_id, "bitcoin", "not_a_number", '{"usd": "cheap"}'),
+        (report.run_id, "tether", "malformed", "null"),
+    ]
+    assert _registry(settings).coins["ethereum"].reason == "missing"
+
+
+def test_three_misses_retire_a_coin_and_one_good_answer_brings_it_back(
+    run: Run, stand_in: StandIn, time_: FakeTime, settings: Settings
+) -> None:
+    for _ in range(3):
+        stand_in.faults.append(_without("ethereum"))
+        report = run()
+        time_.at += timedelta(minutes=15)
+    assert report.deactivated == ["ethereum"]
+    assert run().targets == 500  # the next in rank takes the place
+    assert "ethereum" not in stand_in.paths("/simple/price")[-1]
+    time_.at += timedelta(days=1)
+    report = run()
+    assert report.healed == ["ethereum"]
+    assert (report.targets, report.rows_valid) == (500, 501)
+    assert len(stand_in.paths("/simple/price")) == 5  # the probe rode along
+    assert _registry(settings).coins["ethereum"].status == "active"
+
+
+def test_a_coin_that_stays_dead_is_asked_less_and_less(
+    run: Run, time_: FakeTime, settings: Settings
+) -> None:
+    run(targets=("bitcoin", "0xlsd"))
+    run(targets=("bitcoin", "0xlsd"))
+    assert run(targets=("bitcoin", "0xlsd")).deactivated == ["0xlsd"]
+    probes = []
+    for day in range(20):
+        time_.at += timedelta(days=1)
+        if "0xlsd" in run(limit=5).strikes:
+            probes.append(day + 1)
+    assert probes == [1, 3, 7, 15]
+    assert _registry(settings).coins["0xlsd"].strikes == 7
+
+
+def test_a_sick_answer_strikes_nobody_and_the_run_is_partial(
+    run: Run, stand_in: StandIn, fresh: FreshDatabase, settings: Settings
+) -> None:
+    gone = [coin.id for coin in stand_in.market.ranked[:101]]
+    stand_in.faults.append(_without(*gone))
+    report = run()
+    assert (report.status, report.exit_code, report.strikes) == ("partial", 0, [])
+    assert (report.rows_inserted, len(report.missing)) == (399, 101)
+    assert not any(coin.strikes for coin in _registry(settings).coins.values())
+    assert fresh.query("SELECT status FROM pipeline_runs") == [("partial",)]
+
+
+def test_a_coin_gone_from_the_list_is_delisted(
+    run: Run, stand_in: StandIn, time_: FakeTime, settings: Settings
+) -> None:
+    run()
+    time_.at += timedelta(days=2)
+
+    def without_tether(body: bytes) -> bytes:
+        return json.dumps([c for c in json.loads(body) if c["id"] != "tether"]).encode()
+
+    stand_in.faults.append(Fault(path="/coins/list", rewrite=without_tether))
+    report = run()
+    assert _registry(settings).coins["tether"].status == "delisted"
+    assert (report.targets, report.rows_valid) == (500, 500)
+
+
+# --- CoinGecko fails -------------------------------------------------------------------------
+
+
+def test_a_dead_api_ends_in_exit_3_within_seconds(
+    run: Run, stand_in: StandIn, time_: FakeTime, settings: Settings
+) -> None:
+    stand_in.always = DOWN
+    started = time_.at
+    report = run()
+    assert (report.status, report.exit_code, report.rows_valid) == ("failed", 3, 0)
+    assert (time_.at - started).total_seconds() < 15
+    assert "500 Internal Server Error" in report.message
+    assert not settings.registry_path.exists() or len(_registry(settings)) == 0
+
+
+def test_what_arrived_before_the_api_died_is_loaded(
+    run: Run, stand_in: StandIn, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api_library.CHUNK_IDS", 100)
+    run()
+    stand_in.faults.append(Fault(path="/simple/price", rewrite=lambda body: body))
+    stand_in.always = DOWN
+    report = run()
+    assert (report.status, report.exit_code) == ("partial", 3)
+    assert report.rows_valid == 100
+    assert report.api_calls == 1 + 4 + 4  # one good, two exhausted, then the circuit is open
+    recorded = fresh.query("SELECT status, rows_valid FROM pipeline_runs ORDER BY rows_valid")
+    assert recorded == [("partial", 100), ("ok", 500)]
+
+
+def test_a_chunk_that_fails_costs_only_itself(
+    run: Run, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api_library.CHUNK_IDS", 100)
+    stand_in.faults.extend([replace(DOWN, path="/simple/price")] * 4)
+    report = run()
+    assert (report.status, report.exit_code, report.rows_valid) == ("partial", 3, 400)
+    assert report.strikes == []
+
+
+def test_a_failed_sync_is_borne_where_coins_are_known(
+    run: Run, stand_in: StandIn, time_: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    run()
+    time_.at += timedelta(days=2)
+    stand_in.faults.extend([replace(DOWN, path="/coins/list")] * 4)
+    report = run()
+    assert (report.status, report.rows_valid) == ("ok", 500)
+    assert "registry not compared" in caplog.text
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"bitcoin":', b'{"error":"x"}', b"[]"])
+def test_a_body_that_is_no_answer_ends_in_exit_3_and_strikes_nobody(
+    run: Run, stand_in: StandIn, settings: Settings, body: bytes
+) -> None:
+    stand_in.always = Fault(200, body, path="/simple/price")
+    report = run()
+    assert (report.status, report.exit_code, report.strikes) == ("failed", 3, [])
+    assert not any(coin.strikes for coin in _registry(settings).coins.values())
+
+
+def test_a_key_on_the_wrong_host_ends_in_exit_2_with_the_remedy(
+    run: Run, stand_in: StandIn
+) -> None:
+    stand_in.always = Fault(400, b'{"status":{"error_code":10010,"error_message":"x"}}')
+    report = run()
+    assert (report.status, report.exit_code, report.api_calls) == ("failed", 2, 1)
+    assert "set COINGECKO_IS_PRO=true" in report.message
+
+
+def test_unknown_targets_end_in_exit_2_and_the_sync_is_kept(run: Run, settings: Settings) -> None:
+    report = run(targets=("bitcoin", "etherium", "zork"))
+    assert (report.status, report.exit_code) == ("failed", 2)
+    assert "'etherium' (near: ethereum" in report.message
+    assert "'zork'" in report.message
+    assert _registry(settings).synced_at is not None
+
+
+# --- the database fails ----------------------------------------------------------------------
+
+NOWHERE = "postgresql://me:hunter2@127.0.0.1:9/market"
+
+
+def test_rows_that_cannot_be_stored_wait_and_are_drained(
+    run: Run, fresh: FreshDatabase, settings: Settings, time_: FakeTime, stand_in: StandIn
+) -> None:
+    stand_in.faults.append(_without(bitcoin={"usd": None}))
+    failed = run(database_url=NOWHERE)
+    assert (failed.status, failed.exit_code) == ("failed", 4)
+    assert (failed.rows_spooled, failed.rows_inserted) == (499, 0)
+    assert "499 rows wait in the spool" in failed.message
+    assert "hunter2" not in failed.message
+    assert len(_spool_files(settings)) == 1
+    time_.at += timedelta(minutes=15)
+    report = run()
+    assert (report.status, report.rows_drained, report.rows_inserted) == ("ok", 499, 500)
+    assert (report.rows_spooled, _spool_files(settings)) == (0, [])
+    assert fresh.query("SELECT count(*) FROM observations") == [(999,)]
+    assert fresh.query("SELECT run_id, reason FROM rejections") == [(failed.run_id, "null_price")]
+    assert fresh.query("SELECT count(*) FROM fx_rates") == [(2,)]
+
+
+def test_the_spool_is_drained_even_while_coingecko_is_down(
+    run: Run, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    run(database_url=NOWHERE)
+    stand_in.always = DOWN
+    report = run()
+    assert (report.exit_code, report.rows_drained) == (3, 500)
+    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+
+
+def test_rows_that_outlived_the_retention_in_the_spool_are_left_out(
+    run: Run, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    run(database_url=NOWHERE)
+    time_.at += timedelta(days=61)
+    report = run()
+    assert (report.rows_drained, report.rows_inserted) == (0, 500)
+    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+
+
+def test_verdicts_are_kept_when_the_database_fails(
+    run: Run, stand_in: StandIn, settings: Settings
+) -> None:
+    stand_in.faults.append(_without("ethereum"))
+    assert run(database_url=NOWHERE).strikes == ["ethereum"]
+    assert _registry(settings).coins["ethereum"].strikes == 1
+
+
+def test_a_spool_that_cannot_be_written_does_not_stop_the_load(
+    run: Run, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.state_dir.mkdir()
+    (settings.state_dir / "spool").write_text("a file where the folder should be")
+    report = run()
+    assert (report.status, report.rows_inserted) == ("ok", 500)
+    assert "the spool cannot be written" in caplog.text
+
+
+# --- the registry file fails -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ['{"synced_at": "2026', "{}", "[5]", "\x00"])
+def test_a_damaged_registry_is_set_aside_and_rebuilt(
+    run: Run, settings: Settings, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    settings.registry_path.write_text(text)
+    report = run()
+    assert (report.status, report.rows_inserted) == ("ok", 500)
+    assert "was damaged" in caplog.text
+    [aside] = settings.registry_path.parent.glob("coin_registry.json.damaged-*")
+    assert aside.read_text() == text
+    assert len(_registry(settings)) == 620
+
+
+def test_a_dry_run_leaves_a_damaged_registry_where_it_is(run: Run, settings: Settings) -> None:
+    settings.registry_path.write_text("{")
+    assert run(mode="dry-run").status == "ok"
+    assert settings.registry_path.read_text() == "{"
+
+
+def test_a_registry_that_cannot_be_written_costs_the_verdicts_and_not_the_rows(
+    run: Run, settings: Settings, fresh: FreshDatabase
+) -> None:
+    report = run(registry_path=settings.state_dir / "nowhere" / "coin_registry.json")
+    assert (report.status, report.exit_code) == ("partial", 2)
+    assert "cannot be written" in report.message
+    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+
+
+def test_an_unchanged_registry_is_not_written(run: Run, settings: Settings) -> None:
+    run()
+    before = settings.registry_path.stat().st_mtime_ns
+    run()
+    assert settings.registry_path.stat().st_mtime_ns == before
+
+
+# --- being stopped ---------------------------------------------------------------------------
+
+
+def test_a_run_stopped_while_fetching_spools_what_it_has_and_leaves_the_database(
+    run: Run, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api_library.CHUNK_IDS", 100)
+    honest, calls = transform.transform_and_validate, []
+
+    def stopped_at_the_third_chunk(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise Interrupted(15)
+        return honest(*arguments)
+
+    monkeypatch.setattr("ingest.transform_and_validate", stopped_at_the_third_chunk)
+    report = run()
+    assert (report.status, report.exit_code, report.rows_spooled) == ("failed", 143, 200)
+    assert "SIGTERM" in report.message
+    assert fresh.query("SELECT to_regclass('market_data')") == [(None,)]
+    monkeypatch.undo()
+    assert run().rows_drained == 200

@@ -1,0 +1,307 @@
+"""The scripts as a person meets them: bad input gets one or two plain lines and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from demo.server import Fault, StandIn
+from safe_zone import ROOT
+from tests.conftest import FreshDatabase, Script
+
+SECRETS = ("hunter2", "a-demo-key")
+
+
+def _refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """One or two plain lines on stderr, these words among them, and no traceback."""
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("usage:")]
+    errors = [line for line in lines if "error: " in line]
+    assert len(errors) == 1
+    for word in words:
+        assert word in errors[0]
+    for secret in SECRETS:
+        assert secret not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--limit", "0"], "limit '0' must be a whole number"),
+        (["--limit", "-5"], "limit '-5' must be a whole number"),
+        (["--limit=abc"], "limit 'abc' must be a whole number"),
+        (["--mode", "fast"], "mode 'fast' is unknown"),
+        (["--targets", ""], "targets names no coin"),
+        (["--config", "nowhere.json"], "no such file"),
+        (["--surprise"], "unrecognized arguments: --surprise"),
+    ],
+)
+def test_a_wrong_flag_is_named(script: Script, arguments: list[str], words: str) -> None:
+    _refused(script("ingest.py", *arguments), 2, words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"limit": 5', "is not valid JSON"),
+        ('{"limits": 5}', "unknown key 'limits'; did you mean 'limit'?"),
+        ("[1]", "must hold one JSON object"),
+    ],
+)
+def test_a_wrong_config_is_named(script: Script, tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "mine.json").write_text(text)
+    _refused(script("ingest.py", "--config", "mine.json"), 2, "mine.json", words)
+
+
+@pytest.mark.parametrize("name", ["ingest.py", "verify_db.py", "reset_db.py"])
+@pytest.mark.parametrize(
+    "url", ["mysql://me:hunter2@host/d", "hunter2", "postgresql://me:hunter2@host:x/d"]
+)
+def test_a_wrong_database_url_is_a_setting_to_correct(
+    live_script: Script, name: str, url: str
+) -> None:
+    _refused(live_script(name, DATABASE_URL=url), 2, "DATABASE_URL")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://me:hunter2@127.0.0.1:9/market", "market on 127.0.0.1"),
+        ("host=/nowhere dbname=market user=me password=hunter2", "market on /nowhere"),
+    ],
+)
+def test_a_database_that_is_not_there_costs_no_row(
+    live_script: Script, url: str, words: str
+) -> None:
+    done = live_script("ingest.py", "--json", DATABASE_URL=url)
+    _refused(done, 4, words, "500 rows wait in the spool")
+    assert json.loads(done.stdout)["rows_spooled"] == 500
+    again = live_script("ingest.py", "--json")
+    assert json.loads(again.stdout)["rows_drained"] == 500
+
+
+def test_coingecko_unreachable_is_exit_3(script: Script) -> None:
+    _refused(script("ingest.py", "--json"), 3, "CoinGecko", "Connection refused")
+
+
+def test_unknown_targets_are_all_named(live_script: Script) -> None:
+    _refused(live_script("ingest.py", "--targets", "BTC,etherium,zork"), 2, "etherium", "zork")
+
+
+def test_odd_targets_are_taken_as_typed(live_script: Script) -> None:
+    done = live_script("ingest.py", "--json", "--targets=-11,_, Bitcoin Cash ,neo\u00a0,🟥🟩,100¥")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["targets"], report["rows_inserted"]) == (0, 6, 6)
+
+
+def test_a_state_directory_that_cannot_be_made_is_named(
+    live_script: Script, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    state_dir = str(tmp_path / "file" / "state")
+    _refused(live_script("ingest.py", SENTINEL_STATE_DIR=state_dir), 2, "SENTINEL_STATE_DIR")
+
+
+def test_json_is_one_object_and_nothing_else_on_stdout(live_script: Script) -> None:
+    done = live_script("ingest.py", "--json")
+    assert json.loads(done.stdout)["status"] == "ok"
+    assert done.stdout.count("\n") == 1
+
+
+def test_json_is_one_object_even_when_the_settings_are_wrong(script: Script) -> None:
+    done = script("ingest.py", "--json", "--limit", "0")
+    _refused(done, 2, "limit '0'")
+    report = json.loads(done.stdout)
+    assert (report["status"], report["exit_code"]) == ("failed", 2)
+    assert "limit '0'" in report["message"]
+
+
+def test_in_a_pipe_the_report_is_plain_text(live_script: Script) -> None:
+    done = live_script("ingest.py")
+    assert re.search(r"rows_inserted +500\n", done.stdout)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_dry_run_shows_what_it_would_write(live_script: Script, tmp_path: Path) -> None:
+    done = live_script("ingest.py", "--mode", "dry-run", "--targets", "btc")
+    assert "Would write 1 rows" in done.stdout
+    assert re.search(r"bitcoin +[\d,.]+ ", done.stdout)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away_is_no_error(live_script: Script) -> None:
+    process = live_script.start("verify_db.py", "--json")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    process.wait()
+    process.stderr.close()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_run_cleanly(
+    live_script: Script, live_stand_in: StandIn, number: signal.Signals, code: int
+) -> None:
+    live_stand_in.always = Fault(200, b"{}", hang=20)
+    process = live_script.start("ingest.py", "--json")
+    while not live_stand_in.requests:
+        time.sleep(0.01)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=10)
+    assert process.returncode == code
+    assert "Traceback" not in stderr
+    assert f"Stopped by {number.name}" in stderr
+    assert json.loads(stdout)["exit_code"] == code
+
+
+# --- verify_db -------------------------------------------------------------------------------
+
+
+def test_verify_is_content_after_a_run(live_script: Script) -> None:
+    live_script("ingest.py")
+    done = live_script("verify_db.py")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "healthy")
+    assert "500 of 500 coins" in done.stdout
+    found = json.loads(live_script("verify_db.py", "--json").stdout)
+    assert (found["healthy"], found["rows"], found["duplicates"], found["gaps"]) == (
+        True, 500, 0, [],
+    )  # fmt: skip
+    assert found["age_minutes"] < 5
+    assert [price["coin_id"] for price in found["top"]][:2] == ["bitcoin", "ethereum"]
+
+
+def test_verify_before_any_run_is_unhealthy_and_says_what_to_do(live_script: Script) -> None:
+    done = live_script("verify_db.py")
+    assert done.returncode == 6
+    assert "run python ingest.py" in done.stdout
+
+
+def test_verify_finds_old_data_unhealthy(live_script: Script, fresh: FreshDatabase) -> None:
+    live_script("ingest.py")
+    fresh.query("UPDATE coins SET observed_at = observed_at - interval '2 hours'")
+    assert live_script("verify_db.py").returncode == 0
+    done = live_script("verify_db.py", "--max-age", "60")
+    assert done.returncode == 6
+    assert "minutes old, more than 60" in done.stdout
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "nan", "inf", "soon"])
+def test_verify_refuses_an_age_that_is_none(script: Script, word: str) -> None:
+    _refused(script("verify_db.py", f"--max-age={word}"), 2, f"--max-age '{word}'")
+
+
+# --- reset_db --------------------------------------------------------------------------------
+
+
+def test_reset_without_a_terminal_deletes_nothing(
+    live_script: Script, fresh: FreshDatabase
+) -> None:
+    live_script("ingest.py")
+    done = live_script("reset_db.py")
+    _refused(done, 2, "no terminal to ask at", "--yes")
+    assert "holds 500 observations" in done.stdout
+    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+
+
+def test_reset_with_yes_deletes_all_and_the_next_run_starts_afresh(
+    live_script: Script, fresh: FreshDatabase
+) -> None:
+    live_script("ingest.py")
+    assert live_script("reset_db.py", "--yes").returncode == 0
+    assert fresh.query("SELECT to_regclass('coins')") == [(None,)]
+    assert "nothing to delete" in live_script("reset_db.py", "--yes").stdout
+    assert live_script("ingest.py").returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize(("word", "code", "rows"), [("delete", 2, 500), ("DELETE", 0, None)])
+def test_reset_at_a_terminal_asks_for_the_word(
+    live_script: Script, fresh: FreshDatabase, word: str, code: int, rows: int | None
+) -> None:
+    live_script("ingest.py")
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [os.sys.executable, ROOT / "reset_db.py"],  # type: ignore[attr-defined]
+        cwd=live_script.folder,
+        env=dict(live_script.environment),
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    os.write(master, f"{word}\n".encode())
+    process.communicate(timeout=20)
+    os.close(master)
+    os.close(slave)
+    assert process.returncode == code
+    if rows is None:
+        assert fresh.query("SELECT to_regclass('observations')") == [(None,)]
+    else:
+        assert fresh.query("SELECT count(*) FROM observations") == [(rows,)]
+
+
+# --- find_all_matches ------------------------------------------------------------------------
+
+
+def test_matches_show_rank_id_name_and_status(live_script: Script) -> None:
+    live_script("ingest.py", "--limit", "1")
+    done = live_script("find_all_matches.py", "USDT", "🟥🟩")
+    assert done.returncode == 0
+    assert re.search(r"3 +tether +Tether +active\n", done.stdout)
+    assert re.search(r"unranked +red-green +Red Green +active\n", done.stdout)
+    found = json.loads(live_script("find_all_matches.py", "--json", "btc").stdout)
+    assert [coin["id"] for coin in found["btc"]] == ["bitcoin", "batcat"]
+
+
+def test_matches_refuse_an_unknown_symbol_and_an_empty_registry(live_script: Script) -> None:
+    _refused(live_script("find_all_matches.py", "btc"), 2, "is empty", "python ingest.py")
+    live_script("ingest.py", "--limit", "1")
+    _refused(live_script("find_all_matches.py", "zork"), 2, "'zork'")
+
+
+# --- the whole thing killed ------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_next_run_is_whole(
+    live_script: Script, live_stand_in: StandIn, fresh: FreshDatabase
+) -> None:
+    live_stand_in.latency_seconds = 0.03
+    for moment in range(24):
+        process = live_script.start("ingest.py", "--json")
+        time.sleep(0.25 + moment * 0.025)
+        process.kill()
+        process.communicate()
+    done = live_script("ingest.py", "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["status"]) == (0, "ok")
+    json.loads(Path(live_script.environment["SENTINEL_REGISTRY"]).read_text())
+    with psycopg.connect(fresh.url) as connection:
+        row = connection.execute(
+            "SELECT count(*), count(DISTINCT (coin_key, observed_at)) FROM observations"
+        ).fetchone()
+    assert row is not None
+    assert row[0] == row[1] >= 500
+    spool = Path(live_script.environment["SENTINEL_STATE_DIR"]) / "spool"
+    assert list(spool.glob("*.jsonl")) == []
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_both_end_well(live_script: Script, fresh: FreshDatabase) -> None:
+    processes = [live_script.start("ingest.py", "--json") for _ in range(3)]
+    reports = [json.loads(process.communicate()[0]) for process in processes]
+    assert [report["exit_code"] for report in reports] == [0, 0, 0]
+    stored = fresh.query(
+        "SELECT count(*), count(DISTINCT (coin_key, observed_at)) FROM observations"
+    )
+    assert stored[0][0] == stored[0][1]
+    assert fresh.query("SELECT count(*) FROM pipeline_runs") == [(3,)]
