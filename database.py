@@ -85,6 +85,7 @@ CREATE_DAY: tuple[LiteralString, ...] = (
     "ALTER TABLE observations ATTACH PARTITION {day} FOR VALUES FROM ({start}) TO ({stop})",
 )
 COUNT_DAY: LiteralString = "SELECT count(*) FROM {day}"
+DROP_DAY: LiteralString = "DROP TABLE {day}"
 
 # Writes the coins that are new or called otherwise; returns the key and the newest stored
 # observation of all of them.
@@ -260,6 +261,7 @@ def open_connection(address: Address) -> Connection:
     defaults: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_DATABASE_SECONDS,
         "application_name": "market-sentinel",
+        "gssencmode": "disable",  # asking for it costs a round trip
         **_TCP_PATIENCE,
     }
     wished = conninfo_to_dict(address.conninfo)
@@ -324,13 +326,11 @@ class Session:
         """
 
         def attempt(connection: Connection) -> T:
-            with _locked(connection) as days:
-                expired = days_to_drop(days, now)
-                if not expired:
+            with locked(connection) as days:
+                if not days_to_drop(days, now):
                     return work(connection, days)
-                self.purged_rows += enforce_retention_policy(connection, expired, now)
-            _vacuum_small_tables(connection)
-            with _locked(connection) as days:
+            self.purged_rows += enforce_retention_policy(connection, now)
+            with locked(connection) as days:
                 return work(connection, days)
 
         def attempt_on_any_schema(connection: Connection) -> T:
@@ -388,25 +388,38 @@ def _report_retry(state: tenacity.RetryCallState) -> None:
 
 
 @contextlib.contextmanager
-def _locked(connection: Connection) -> Iterator[Days]:
+def locked(connection: Connection) -> Iterator[Days]:
     """One transaction under the writers' lock, in pipeline mode; yields the days there are.
+
+    BEGIN and COMMIT travel with their neighbours: psycopg's own transaction() would wait for each.
 
     Raises psycopg.errors.UndefinedTable where the schema has to be made or brought up to date.
     """
-    with connection.pipeline(), connection.transaction():
-        _take_lock(connection)
-        state = connection.execute(STATE_OF_SCHEMA).fetchone() or (0, None)
-        version, names = state
-        if version != len(_migrations()):
-            _refuse_newer_schema(version)
-            raise psycopg.errors.UndefinedTable("the schema is not up to date")
-        yield {day for day in map(_day_of_partition, names or ()) if day}
+    try:
+        with connection.pipeline():
+            connection.execute("BEGIN")
+            _take_lock(connection, LOCK_TIMEOUT_SECONDS)
+            yield _read_days(connection)
+            connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(psycopg.Error):
+            connection.rollback()
+        raise
 
 
-def _take_lock(connection: Connection) -> None:
-    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+def _take_lock(connection: Connection, timeout_seconds: float) -> None:
+    connection.execute(f"SET LOCAL lock_timeout = '{timeout_seconds}s'")
     connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'")
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+
+
+def _read_days(connection: Connection) -> Days:
+    """The days that have a partition, where the schema is the one this code knows."""
+    [(version, names)] = connection.execute(STATE_OF_SCHEMA).fetchall()
+    if version != len(_migrations()):
+        _refuse_newer_schema(version)
+        raise psycopg.errors.UndefinedTable("the schema is not up to date")
+    return {day for day in map(day_of_partition, names or ()) if day}
 
 
 def init_db(connection: Connection) -> None:
@@ -415,7 +428,7 @@ def init_db(connection: Connection) -> None:
     Raises ConfigurationError where the database has seen more than there are.
     """
     with connection.transaction():
-        _take_lock(connection)
+        _take_lock(connection, LOCK_TIMEOUT_SECONDS)
         connection.execute(CREATE_SCHEMA_VERSION)
         row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
         version = row[0] if row else 0
@@ -428,7 +441,7 @@ def init_db(connection: Connection) -> None:
 def drop_everything(connection: Connection) -> None:
     """Remove all that `init_db` made, with all data in it."""
     with connection.transaction():
-        _take_lock(connection)
+        _take_lock(connection, LOCK_TIMEOUT_SECONDS)
         connection.execute(DROP_EVERYTHING)
 
 
@@ -445,7 +458,8 @@ def _refuse_newer_schema(version: int | None) -> None:
         )
 
 
-def _day_of_partition(name: str) -> date | None:
+def day_of_partition(name: str) -> date | None:
+    """The day a partition of `observations` holds, by its name."""
     found = _PARTITION_NAME.fullmatch(name)
     return datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).date() if found else None
 
@@ -475,32 +489,30 @@ def days_to_drop(days: Days, now: datetime) -> list[date]:
     return sorted(day for day in days if day < oldest_kept)
 
 
-def enforce_retention_policy(connection: Connection, expired: Iterable[date], now: datetime) -> int:
-    """Drop whole days, and what other tables hold from before the window; returns the number of
-    observations that went.
+def enforce_retention_policy(connection: Connection, now: datetime) -> int:
+    """Drop the days that lie wholly before the retention window, and what the other tables hold
+    from before it; returns the number of observations that went.
 
-    Needs a transaction. A reader that holds a table for long postpones the purge to the next run.
+    A reader that holds a table for long postpones the purge to the next run.
     """
+    purged = 0
     try:
         with connection.transaction():
-            connection.execute(f"SET LOCAL lock_timeout = '{PURGE_LOCK_TIMEOUT_SECONDS}s'")
-            counts = []
-            for day in expired:
+            _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS)
+            for day in days_to_drop(_read_days(connection), now):
                 partition = _partition(day)
-                counts.append(connection.execute(sql.SQL(COUNT_DAY).format(day=partition)))
-                connection.execute(sql.SQL("DROP TABLE {day}").format(day=partition))
+                [(count,)] = connection.execute(sql.SQL(COUNT_DAY).format(day=partition)).fetchall()
+                connection.execute(sql.SQL(DROP_DAY).format(day=partition))
+                purged += count
             for statement in PURGE_SMALL_TABLES.values():
                 connection.execute(statement, {"oldest": now - RETENTION})
-            return sum(count for cursor in counts for (count,) in cursor.fetchall())
     except psycopg.errors.LockNotAvailable:
         log.warning("the purge waits for the next run: somebody reads the oldest days right now")
         return 0
-
-
-def _vacuum_small_tables(connection: Connection) -> None:
-    """Neon forgets what autovacuum would have done when it sleeps, so the run does it itself."""
+    # Neon forgets what autovacuum would have done when it sleeps, so the run does it itself.
     for table in PURGE_SMALL_TABLES:
         connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
+    return purged
 
 
 # --- loading ---------------------------------------------------------------------------------

@@ -268,7 +268,7 @@ def test_a_long_reader_postpones_the_purge_and_not_the_load(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("database.PURGE_LOCK_TIMEOUT_SECONDS", "0.1")
+    monkeypatch.setattr("database.PURGE_LOCK_TIMEOUT_SECONDS", 0.1)
     load(_rows(NOW))
     later = NOW + timedelta(days=62)
     with psycopg.connect(fresh.url) as reader:
@@ -405,7 +405,7 @@ def test_a_lock_held_too_long_is_named(
     load: Load, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load([])
-    monkeypatch.setattr("database.LOCK_TIMEOUT_SECONDS", "0.1")
+    monkeypatch.setattr("database.LOCK_TIMEOUT_SECONDS", 0.1)
     with psycopg.connect(fresh.url) as other:
         other.execute("SELECT pg_advisory_xact_lock(%s)", [database._LOCK_KEY])
         with pytest.raises(StorageUnavailable, match="hanging run"):

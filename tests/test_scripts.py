@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+import database
 from demo.server import Fault, StandIn
 from safe_zone import ROOT
 from tests.conftest import FreshDatabase, Script
@@ -162,6 +163,24 @@ def test_a_signal_ends_a_run_cleanly(
     assert "Traceback" not in stderr
     assert f"Stopped by {number.name}" in stderr
     assert json.loads(stdout)["exit_code"] == code
+
+
+def test_a_signal_while_another_run_holds_the_lock_ends_at_once_and_keeps_the_rows(
+    live_script: Script, fresh: FreshDatabase
+) -> None:
+    live_script("ingest.py")
+    with psycopg.connect(fresh.url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [database._LOCK_KEY])
+        process = live_script.start("ingest.py", "--json")
+        while not fresh.query("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+            time.sleep(0.02)
+        process.terminate()
+        started = time.monotonic()
+        stdout, stderr = process.communicate(timeout=40)
+    assert time.monotonic() - started < 5
+    assert (process.returncode, json.loads(stdout)["rows_spooled"]) == (143, 500)
+    assert "Traceback" not in stderr
+    assert json.loads(live_script("ingest.py", "--json").stdout)["rows_drained"] == 500
 
 
 # --- verify_db -------------------------------------------------------------------------------

@@ -1,0 +1,23 @@
+"""`python -m benchmarks [NAME ...]`: run all benchmarks, or those named."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks import days, load, registry, warm_run
+
+ALL = {"warm": warm_run.main, "load": load.main, "days": days.main, "registry": registry.main}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}; default all"
+    )
+    names = parser.parse_args().names or list(ALL)
+    for name in names:
+        ALL[name]()
+
+
+if __name__ == "__main__":
+    main()

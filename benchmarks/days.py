@@ -1,0 +1,104 @@
+"""Ten million rows in sixty days: bytes a row, the purge, and the reads people do."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import psycopg
+
+import database
+import history
+from benchmarks.scale import (
+    FILL_COINS,
+    FILL_DAY,
+    FILL_LATEST,
+    NOW,
+    day_slots,
+    heading,
+    median_seconds,
+    say,
+    seconds,
+    server,
+)
+
+ROWS, DAYS, COINS = 10_000_000, 60, 500
+DEAD = """
+SELECT coalesce(sum(n_dead_tup), 0)::int FROM pg_stat_user_tables WHERE relname LIKE 'observations%'
+"""
+COPY_DAY = "CREATE TABLE one_day AS SELECT * FROM observations_{day}"
+PLAIN_DELETE = "DELETE FROM one_day"
+
+
+def fill(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """ROWS observations over DAYS days that end at NOW, in the order they would have come."""
+    slots, step = day_slots(ROWS, DAYS, COINS)
+    first = (NOW - timedelta(days=DAYS)).replace(hour=0)
+    connection.execute(FILL_COINS, [COINS])
+    have: set[object] = set()
+    for number in range(DAYS):
+        day = first + timedelta(days=number)
+        with connection.transaction():
+            database.ensure_days(connection, have, [day.date()])  # type: ignore[arg-type]
+            connection.execute(FILL_DAY, {"day": day, "step": step, "slots": slots})
+    connection.execute(FILL_LATEST, [NOW - timedelta(days=3)])
+    connection.execute("VACUUM ANALYZE")
+    connection.execute("CHECKPOINT")
+
+
+def main() -> None:
+    heading(f"History: {ROWS:,} rows of {COINS} coins over {DAYS} days")
+    with server() as conninfo, psycopg.connect(conninfo, autocommit=True) as connection:
+        fill(connection)
+        health = history.table_health(connection, NOW)
+        size = health.bytes_per_row or 0.0
+        say(
+            "bytes a row on disk, indexes included",
+            f"{size:.0f}",
+            "at most 110",
+            reached=size <= 110,
+        )
+        _reads(connection)
+        _purge(conninfo, connection)
+
+
+def _reads(connection: database.Connection) -> None:
+    def last_week() -> None:
+        coin_id = f"coin-{random.randrange(COINS)}"  # noqa: S311
+        found = history.price_series(connection, coin_id, NOW - timedelta(days=7), NOW)
+        assert len(found) > 1_000
+
+    def latest() -> None:
+        assert len(history.latest_prices(connection, COINS)) == COINS
+
+    floor = median_seconds(lambda: connection.execute("SELECT 1").fetchone(), 200)
+    for name, read in (("latest prices of 500 coins", latest), ("a coin's last 7 days", last_week)):
+        read()
+        taken = median_seconds(read, 200)
+        bound = f"p50 under 5 ms; floor {floor * 1e3:.2f} ms (SELECT 1)"
+        say(name, f"{taken * 1e3:.2f} ms", bound, reached=taken < 0.005)
+
+
+def _purge(conninfo: str, connection: database.Connection) -> None:
+    """The oldest day goes as a run drops it; beside it, the same rows deleted one by one."""
+    oldest = min(
+        day
+        for (name,) in connection.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits "
+            "WHERE inhparent = 'observations'::regclass"
+        )
+        if (day := database.day_of_partition(name))
+    )
+    connection.execute(COPY_DAY.format(day=f"{oldest:%Y%m%d}").encode())
+    plain = seconds(lambda: connection.execute(PLAIN_DELETE))
+    later = NOW + timedelta(days=1)
+    with database.Session(database.Address(conninfo, "benchmark")) as session:
+        session.read(lambda opened: opened.execute("SELECT 1").fetchone())
+        taken = seconds(lambda: session.write(lambda _connection, _days: None, later))
+        gone = session.purged_rows
+    dead = connection.execute(DEAD).fetchone()
+    assert gone == ROWS / DAYS // COINS * COINS or gone > 160_000
+    bound = f"under 0.10 s; a DELETE of them takes {plain:.2f} s"
+    say(f"purge of the oldest day ({gone:,} rows)", f"{taken:.3f} s", bound, reached=taken < 0.1)
+    left = int(str(dead[0])) if dead else -1
+    say("dead rows left", str(left), "0", reached=left == 0)

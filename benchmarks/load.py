@@ -1,0 +1,149 @@
+"""Loading: beside a plain COPY into the same indexed table, and beside the original's way."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+import database
+from benchmarks.scale import NOW, heading, say, server
+from records import LoadCounts, MarketRow
+from safe_zone import ROOT
+
+# Rows, coins, repetitions.
+SIZES = ((500, 500, 21), (17_000, 17_000, 9), (1_000_000, 500, 3))
+BEGIN = NOW - timedelta(days=50)
+STEP = timedelta(minutes=1)
+
+COPY = "COPY observations (observed_at, price, market_cap, volume_24h, coin_key) FROM STDIN"
+KEYS = "SELECT coin_id, coin_key FROM coins"
+# The original's table: a serial key, the coin's id as text, and two more indexes.
+ORIGINAL_TABLE = """
+CREATE TABLE original (
+    id serial PRIMARY KEY, coin_id varchar(255) NOT NULL, symbol varchar(20) NOT NULL,
+    price float, cap float, volume float, at timestamptz NOT NULL, UNIQUE (coin_id, at));
+CREATE INDEX ON original (at);
+"""
+ORIGINAL_UPSERT = """
+INSERT INTO original (coin_id, symbol, price, cap, volume, at) VALUES %s
+ON CONFLICT (coin_id, at) DO UPDATE
+SET price = excluded.price, cap = excluded.cap, volume = excluded.volume
+"""
+
+
+def rows(count: int, coins: int, start: datetime) -> Iterator[MarketRow]:
+    """`count` rows as they would come: all coins, then all coins a step later."""
+    names = [f"coin-{n}" for n in range(coins)]
+    times = (start + STEP * n for n in itertools.count())
+    made = (MarketRow(name, at, 1.5, 1e9, 1e6) for at in times for name in names)
+    return itertools.islice(made, count)
+
+
+def _copy(conninfo: str, batch: Iterator[MarketRow]) -> None:
+    """The floor: COPY, the keys looked up, nothing checked, nothing else kept."""
+    with psycopg.connect(conninfo) as connection:
+        keys: dict[str, int] = dict(connection.execute(KEYS).fetchall())
+        with connection.cursor().copy(COPY) as copy:
+            for row in batch:
+                copy.write_row((*row[1:5], keys[row.coin_id]))
+
+
+def _ours(conninfo: str, batch: Iterator[MarketRow]) -> LoadCounts:
+    with database.Session(database.Address(conninfo, "benchmark")) as session:
+        return session.write(
+            lambda connection, days: database.load_batch(connection, batch, {}, days, NOW.date()),
+            NOW,
+        )
+
+
+def _original(conninfo: str, batch: Iterator[MarketRow]) -> None:
+    import psycopg2
+    from psycopg2.extras import execute_values
+
+    records = [(r[0], "sym", r[2], r[3], r[4], r[1]) for r in batch]
+    connection = psycopg2.connect(conninfo)
+    with connection, connection.cursor() as cursor:
+        execute_values(cursor, ORIGINAL_UPSERT, records)
+    connection.close()
+
+
+def _prepare(conninfo: str, coins: int) -> None:
+    """Empty tables, every coin known, every day there."""
+    _ours(conninfo, rows(coins, coins, BEGIN - timedelta(days=1)))
+    with database.Session(database.Address(conninfo, "benchmark")) as session:
+        days = [(BEGIN + timedelta(days=n)).date() for n in range(-1, 12)]
+        session.write(lambda connection, have: database.ensure_days(connection, have, days), NOW)
+
+
+def _clear(conninfo: str) -> None:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("TRUNCATE observations, coins")
+        connection.execute("VACUUM FULL coins")
+        connection.execute("DROP TABLE IF EXISTS original")
+        connection.execute(ORIGINAL_TABLE)
+        connection.execute("CHECKPOINT")
+
+
+def main() -> None:
+    heading("Load: thousand rows a second, fresh rows, connecting included")
+    ways: dict[str, Any] = {"copy": _copy, "ours": _ours, "original": _original}
+    with server() as conninfo:
+        for count, coins, times in SIZES:
+            _clear(conninfo)
+            _prepare(conninfo, coins)
+            taken: dict[str, list[float]] = {name: [] for name in ways}
+            start = BEGIN
+            for _ in range(times):
+                for name, way in ways.items():
+                    batch = list(rows(count, coins, start)) if count < 100_000 else None
+                    started = time.perf_counter()
+                    way(conninfo, iter(batch) if batch else rows(count, coins, start))
+                    taken[name].append(time.perf_counter() - started)
+                    start += STEP * (count // coins)
+                    if start > BEGIN + timedelta(days=8):
+                        _clear(conninfo)
+                        _prepare(conninfo, coins)
+                        start = BEGIN
+            _say(count, {name: count / statistics.median(s) / 1e3 for name, s in taken.items()})
+        _clear(conninfo)
+        _prepare(conninfo, 500)
+        grown = _growth_megabytes(conninfo)
+        say("1,000,000 rows: memory over the idle process", f"{grown:.0f} MB", "at most 60 MB",
+            reached=grown <= 60)  # fmt: skip
+
+
+def _say(count: int, speed: dict[str, float]) -> None:
+    floor, original = speed["ours"] / speed["copy"], speed["ours"] / speed["original"]
+    figure, title = f"{speed['ours']:.0f} k/s", f"{count:,} rows"
+    say(f"{title}, beside COPY", figure, f"at least 0.6 of {speed['copy']:.0f}: {floor:.2f}",
+        reached=floor >= 0.6)  # fmt: skip
+    say(f"{title}, beside the original", figure, f"at least 2 x {speed['original']:.0f}: "
+        f"{original:.1f}", reached=original >= 2)  # fmt: skip
+
+
+MEMORY = """
+import resource, sys
+from benchmarks import load
+conninfo = sys.argv[1]
+load._ours(conninfo, load.rows(500, 500, load.BEGIN))
+idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+load._ours(conninfo, load.rows(1_000_000, 500, load.BEGIN + load.STEP))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) / 1e3)
+"""
+
+
+def _growth_megabytes(conninfo: str) -> float:
+    gc.collect()
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, conninfo], cwd=ROOT, check=True, capture_output=True
+    )
+    return float(done.stdout)

