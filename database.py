@@ -26,7 +26,7 @@ from psycopg.types.json import Jsonb
 
 import embedded_postgres
 import storage_faults
-from errors import ConfigurationError, StorageUnavailable
+from errors import ConfigurationError, Interrupted, StorageUnavailable
 from records import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, RunRecord, Source
 from safe_zone import (
     CONNECT_ATTEMPTS,
@@ -396,7 +396,7 @@ def locked(connection: Connection) -> Iterator[Days]:
     Raises psycopg.errors.UndefinedTable where the schema has to be made or brought up to date.
     """
     try:
-        with connection.pipeline():
+        with connection.pipeline(), _cut_off_when_interrupted(connection):
             connection.execute("BEGIN")
             _take_lock(connection, LOCK_TIMEOUT_SECONDS)
             yield _read_days(connection)
@@ -404,6 +404,17 @@ def locked(connection: Connection) -> Iterator[Days]:
     except BaseException:
         with contextlib.suppress(psycopg.Error):
             connection.rollback()
+        raise
+
+
+@contextlib.contextmanager
+def _cut_off_when_interrupted(connection: Connection) -> Iterator[None]:
+    """Leaving a pipeline waits for what is under way, a lock perhaps; who is told to stop does
+    not wait. The server rolls back."""
+    try:
+        yield
+    except Interrupted:
+        connection.close()
         raise
 
 
