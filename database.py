@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, LiteralString, Self, TypeVar
+from typing import Any, LiteralString, NamedTuple, Self, TypeVar
 
 import psycopg
 import tenacity
@@ -49,7 +49,7 @@ Days = set[date]
 
 CHUNKS_IN_FLIGHT = 2
 _LOCK_KEY = 0x53454E54  # "SENT": the advisory lock of all who write
-_PARTITION_NAME = re.compile(r"observations_(\d{8})")
+_PARTITION_NAME = re.compile(r"observations_(\d{4})(\d{2})(\d{2})")
 _HOST = re.compile(r"[A-Za-z0-9._,:\[\]%-]+|/.*")
 _PORT = re.compile(r"\d+(,\d+)*")
 _UNREADABLE = (
@@ -85,63 +85,61 @@ CREATE_DAY: tuple[LiteralString, ...] = (
     "ALTER TABLE observations ATTACH PARTITION {day} FOR VALUES FROM ({start}) TO ({stop})",
 )
 COUNT_DAY: LiteralString = "SELECT count(*) FROM {day}"
+PACK_DAY: LiteralString = "REINDEX TABLE {day}"
 DROP_DAY: LiteralString = "DROP TABLE {day}"
 
-# Writes the coins that are new or called otherwise; returns the key and the newest stored
-# observation of all of them.
+# Writes the coins that are new or called otherwise. One that nobody described keeps its name, or
+# is called by its id.
 KNOW_COINS = """
-WITH incoming AS MATERIALIZED (
-    SELECT i.*, c.coin_key, c.observed_at,
-           (c.symbol, c.name, c.rank) IS NOT DISTINCT FROM (i.symbol, i.name, i.rank) AS is_known
-    FROM unnest(%(coin_ids)b::text[], %(symbols)b::text[], %(names)b::text[], %(ranks)b::int4[])
-         AS i (coin_id, symbol, name, rank)
-    LEFT JOIN coins c USING (coin_id)
-),
-written AS (
-    INSERT INTO coins (coin_id, symbol, name, rank)
-    SELECT coin_id, symbol, name, rank FROM incoming WHERE NOT is_known
-    ON CONFLICT (coin_id) DO UPDATE
-    SET symbol = excluded.symbol, name = excluded.name, rank = excluded.rank
-    RETURNING coin_id, coin_key, observed_at
-)
-SELECT coin_id, coin_key, observed_at FROM written
-UNION ALL
-SELECT coin_id, coin_key, observed_at FROM incoming WHERE is_known
+INSERT INTO coins (coin_id, symbol, name, rank)
+SELECT i.coin_id, coalesce(i.symbol, i.coin_id), coalesce(i.name, i.coin_id), i.rank
+FROM unnest(%(coin_id)b::text[], %(symbol)b::text[], %(name)b::text[], %(rank)b::int4[])
+     AS i (coin_id, symbol, name, rank)
+LEFT JOIN coins c USING (coin_id)
+WHERE c.coin_id IS NULL
+   OR (i.symbol IS NOT NULL
+       AND (c.symbol, c.name, c.rank) IS DISTINCT FROM (i.symbol, i.name, i.rank))
+ON CONFLICT (coin_id) DO UPDATE
+SET symbol = excluded.symbol, name = excluded.name, rank = excluded.rank
 """
 
-# The keys of coins nobody described: known ones as they are, new ones called by their id.
-KNOW_BARE_COINS = """
-WITH incoming AS (SELECT unnest(%(coin_ids)b::text[]) AS coin_id),
-written AS (
-    INSERT INTO coins (coin_id, symbol, name)
-    SELECT coin_id, coin_id, coin_id FROM incoming
-    WHERE NOT EXISTS (SELECT FROM coins c WHERE c.coin_id = incoming.coin_id)
-    ON CONFLICT (coin_id) DO NOTHING
-    RETURNING coin_id, coin_key, observed_at
-)
-SELECT coin_id, coin_key, observed_at FROM written
-UNION ALL
-SELECT c.coin_id, c.coin_key, c.observed_at FROM incoming JOIN coins c USING (coin_id)
-"""
-
-# Upserts one chunk; returns how many rows were written and how many of the chunk were there
-# before. Only revisited rows can be there: the others are newer than anything of their coin.
-# A backfilled value never replaces an observed one, and an unchanged row is not written.
+# Upserts one chunk; returns how many stored rows were written again and how many of the chunk were
+# stored before. Only rows that are not newer than their coin's latest observation can be stored
+# already; the others, nearly all, are spared the search for a conflict. A backfilled value never
+# replaces an observed one, and an unchanged row is not written.
 UPSERT_OBSERVATIONS = """
 WITH incoming AS MATERIALIZED (
-    SELECT i.*,
-           CASE WHEN %(revisited)s THEN (
+    SELECT i.*, c.coin_key, %(source)s::observation_source AS source,
+           %(revisited)s OR i.observed_at <= c.observed_at AS may_be_stored,
+           CASE WHEN %(revisited)s OR i.observed_at <= c.observed_at THEN (
                SELECT true FROM observations o
-               WHERE o.coin_key = i.coin_key AND o.observed_at = i.observed_at
+               WHERE o.coin_key = c.coin_key AND o.observed_at = i.observed_at
            ) END AS is_stored
-    FROM unnest(%(observed_at)b::timestamptz[], %(price)b::float8[], %(market_cap)b::float8[],
-                %(volume_24h)b::float8[], %(coin_key)b::int4[])
-         AS i (observed_at, price, market_cap, volume_24h, coin_key)
+    FROM unnest(%(coin_id)b::text[], %(observed_at)b::timestamptz[], %(price)b::float8[],
+                %(market_cap)b::float8[], %(volume_24h)b::float8[])
+         AS i (coin_id, observed_at, price, market_cap, volume_24h)
+    JOIN coins c USING (coin_id)
 ),
-written AS (
+latest AS (
+    UPDATE coins c
+    SET observed_at = i.observed_at, price = i.price, market_cap = i.market_cap,
+        volume_24h = i.volume_24h, source = i.source
+    FROM incoming i
+    WHERE %(one_a_coin)s AND c.coin_key = i.coin_key
+      AND (c.observed_at IS NULL OR i.observed_at > c.observed_at
+           OR (i.observed_at = c.observed_at AND i.source <= c.source
+               AND (i.price, i.market_cap, i.volume_24h, i.source)
+                   IS DISTINCT FROM (c.price, c.market_cap, c.volume_24h, c.source)))
+),
+inserted AS (
+    INSERT INTO observations (observed_at, price, market_cap, volume_24h, coin_key, source)
+    SELECT observed_at, price, market_cap, volume_24h, coin_key, source
+    FROM incoming WHERE may_be_stored IS NOT TRUE
+),
+upserted AS (
     INSERT INTO observations AS o (observed_at, price, market_cap, volume_24h, coin_key, source)
-    SELECT observed_at, price, market_cap, volume_24h, coin_key, %(source)s::observation_source
-    FROM incoming
+    SELECT observed_at, price, market_cap, volume_24h, coin_key, source
+    FROM incoming WHERE may_be_stored
     ON CONFLICT (coin_key, observed_at) DO UPDATE
     SET price = excluded.price, market_cap = excluded.market_cap,
         volume_24h = excluded.volume_24h, source = excluded.source
@@ -151,23 +149,37 @@ written AS (
       AND excluded.source <= o.source
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM written), (SELECT count(*) FROM incoming WHERE is_stored)
+SELECT (SELECT count(*) FROM upserted)
+         - (SELECT count(*) FROM incoming WHERE may_be_stored AND is_stored IS NULL),
+       (SELECT count(*) FROM incoming WHERE is_stored)
 """
 
-# Keeps the newest observation beside its coin.
+# Keeps the newest observation beside its coin, where a load brought several of one.
 KEEP_LATEST = """
 UPDATE coins c
 SET observed_at = i.observed_at, price = i.price, market_cap = i.market_cap,
     volume_24h = i.volume_24h, source = i.source::observation_source
-FROM unnest(%(observed_at)b::timestamptz[], %(price)b::float8[], %(market_cap)b::float8[],
-            %(volume_24h)b::float8[], %(source)b::text[], %(coin_key)b::int4[])
-     AS i (observed_at, price, market_cap, volume_24h, source, coin_key)
-WHERE c.coin_key = i.coin_key
+FROM unnest(%(coin_id)b::text[], %(observed_at)b::timestamptz[], %(price)b::float8[],
+            %(market_cap)b::float8[], %(volume_24h)b::float8[], %(source)b::text[])
+     AS i (coin_id, observed_at, price, market_cap, volume_24h, source)
+WHERE c.coin_id = i.coin_id
   AND (c.observed_at IS NULL OR i.observed_at > c.observed_at
        OR (i.observed_at = c.observed_at
            AND i.source::observation_source <= c.source
            AND (i.price, i.market_cap, i.volume_24h, i.source::observation_source)
                IS DISTINCT FROM (c.price, c.market_cap, c.volume_24h, c.source)))
+"""
+
+# The newest observation of every coin, read again from the history: for a database that somebody
+# wrote to by hand.
+REBUILD_LATEST = """
+UPDATE coins c
+SET (observed_at, price, market_cap, volume_24h, source) = (
+    SELECT o.observed_at, o.price, o.market_cap, o.volume_24h, o.source
+    FROM observations o
+    WHERE o.coin_key = c.coin_key
+    ORDER BY o.observed_at DESC
+    LIMIT 1)
 """
 
 RECORD_REJECTIONS = """
@@ -317,30 +329,35 @@ class Session:
     def write(self, work: Callable[[Connection, Days], T], now: datetime) -> T:
         """Run `work` in one transaction under the writers' lock, again after transient errors.
 
-        The schema is applied first. Days older than the retention are dropped in a transaction of
-        their own before `work`, so that they make room even where the disk is full. `work` gets
-        the connection (in pipeline mode) and the days there are; it may run more than once, so it
-        must be idempotent.
+        The schema is applied first. Once a day, days older than the retention are dropped in a
+        transaction of their own before `work`, so that they make room even where the disk is full,
+        and coming days are made. `work` gets the connection (in pipeline mode) and the days there
+        are; it may run more than once, so it must be idempotent.
 
         Raises StorageUnavailable, and ConfigurationError where the schema is newer than the code.
         """
 
         def attempt(connection: Connection) -> T:
             with locked(connection) as days:
-                if not days_to_drop(days, now):
+                if not _is_maintenance_due(days, now):
                     return work(connection, days)
             self.purged_rows += enforce_retention_policy(connection, now)
+            pack_closed_day(connection, now)
             with locked(connection) as days:
+                _open_days(connection, days, now)
                 return work(connection, days)
 
-        def attempt_on_any_schema(connection: Connection) -> T:
+        def attempt_with_repairs(connection: Connection) -> T:
             try:
                 return attempt(connection)
             except psycopg.errors.UndefinedTable:
                 init_db(connection)
-                return attempt(connection)
+            except psycopg.errors.UniqueViolation:
+                log.warning("coins and history disagree, as after writes by hand: reading anew")
+                connection.execute(REBUILD_LATEST)
+            return attempt(connection)
 
-        return self._persist(attempt_on_any_schema)
+        return self._persist(attempt_with_repairs)
 
     def _persist(self, work: Callable[[Connection], T]) -> T:
         if self._opened_at is None:
@@ -472,7 +489,7 @@ def _refuse_newer_schema(version: int | None) -> None:
 def day_of_partition(name: str) -> date | None:
     """The day a partition of `observations` holds, by its name."""
     found = _PARTITION_NAME.fullmatch(name)
-    return datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).date() if found else None
+    return date(*map(int, found.groups())) if found else None
 
 
 def _partition(day: date) -> sql.Identifier:
@@ -492,6 +509,30 @@ def ensure_days(connection: Connection, days: Days, wanted: Iterable[date]) -> N
                 )
             )
         days.add(day)
+
+
+def _ahead(now: datetime) -> set[date]:
+    today = now.astimezone(UTC).date()
+    return {today + timedelta(days=n) for n in range(PARTITIONS_AHEAD_DAYS + 1)}
+
+
+def _is_maintenance_due(days: Days, now: datetime) -> bool:
+    """Whether this is the first write of a UTC day, or a purge was postponed."""
+    return not _ahead(now) <= days or bool(days_to_drop(days, now))
+
+
+def _open_days(connection: Connection, days: Days, now: datetime) -> None:
+    ensure_days(connection, days, _ahead(now))
+
+
+def pack_closed_day(connection: Connection, now: datetime) -> None:
+    """Rebuild the index of the day before `now`'s: written in order of time, not of coin, it is
+    a third empty. Skipped where somebody reads that day."""
+    yesterday = now.astimezone(UTC).date() - timedelta(days=1)
+    with contextlib.suppress(psycopg.errors.LockNotAvailable), connection.transaction():
+        _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS)
+        if yesterday in _read_days(connection):
+            connection.execute(sql.SQL(PACK_DAY).format(day=_partition(yesterday)))
 
 
 def days_to_drop(days: Days, now: datetime) -> list[date]:
@@ -521,7 +562,7 @@ def enforce_retention_policy(connection: Connection, now: datetime) -> int:
         log.warning("the purge waits for the next run: somebody reads the oldest days right now")
         return 0
     # Neon forgets what autovacuum would have done when it sleeps, so the run does it itself.
-    for table in PURGE_SMALL_TABLES:
+    for table in (*PURGE_SMALL_TABLES, "coins"):
         connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
     return purged
 
@@ -534,45 +575,46 @@ def load_batch(
     rows: Iterable[MarketRow],
     labels: Mapping[str, CoinLabel],
     days: Days,
-    today: date,
 ) -> LoadCounts:
     """Upsert observations and the latest of each coin; needs a transaction in pipeline mode.
 
     `rows` may be a stream of any length: LOAD_CHUNK_ROWS of them are held at a time. `labels`
     says how coins are called; one without a label keeps its name, or is called by its id. `days`
-    are the partitions there are; those of `rows`, of `today` and of the days after it are made
-    where they are missing, and added to `days`.
+    are the partitions there are; those that `rows` need besides are made and added to `days`.
     """
-    ahead = [today + timedelta(days=n) for n in range(PARTITIONS_AHEAD_DAYS + 1)]
-    ensure_days(connection, days, ahead)
-    coins: dict[str, _Keyed] = {}
+    newest: dict[str, datetime] = {}
+    latest: dict[str, MarketRow] = {}
     pending: deque[tuple[int, psycopg.Cursor[tuple[Any, ...]]]] = deque()
     counts = LoadCounts()
     for chunk in _chunks(rows, LOAD_CHUNK_ROWS):
-        _know(connection, coins, chunk, labels)
+        coin_ids = {row.coin_id for row in chunk}
+        _know_coins(connection, sorted(coin_ids - newest.keys()), labels)
         ensure_days(connection, days, {row.observed_at.astimezone(UTC).date() for row in chunk})
-        for revisited, source, part in _split(coins, chunk):
-            parameters = _columns(coins, part) | {"revisited": revisited, "source": source}
-            pending.append((len(part), connection.execute(UPSERT_OBSERVATIONS, parameters)))
+        one_a_coin = len(coin_ids) == len(chunk)
+        for part in _split(newest, chunk):
+            statement = _columns(part.rows) | {
+                "source": part.source,
+                "revisited": part.revisited,
+                "one_a_coin": one_a_coin,
+            }
+            pending.append((len(part.rows), connection.execute(UPSERT_OBSERVATIONS, statement)))
+        if not one_a_coin:
+            _note_latest(latest, chunk)
         # One chunk is packed here while the server works on the one before.
         while len(pending) > CHUNKS_IN_FLIGHT:
             counts += _counts(*pending.popleft())
-    newest = (coin.latest for coin in coins.values() if coin.latest)
-    for latest in _chunks(newest, LOAD_CHUNK_ROWS):
-        _keep_latest(connection, coins, latest)
+    for newest_rows in _chunks(latest.values(), LOAD_CHUNK_ROWS):
+        sources = {"source": [row.source for row in newest_rows]}
+        connection.execute(KEEP_LATEST, _columns(newest_rows) | sources)
     return sum((_counts(*entry) for entry in pending), counts)
 
 
-@dataclass(slots=True)
-class _Keyed:
-    """A coin while a load goes on: its key, the newest time stored, this load's newest row."""
+class _Part(NamedTuple):
+    """Rows of one chunk that go in one statement, each (coin, time) once."""
 
-    key: int
-    newest: datetime
-    latest: MarketRow | None = None
-
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
+    revisited: bool
+    source: Source
+    rows: list[MarketRow]
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -581,79 +623,50 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-def _know(
-    connection: Connection,
-    coins: dict[str, _Keyed],
-    chunk: Sequence[MarketRow],
-    labels: Mapping[str, CoinLabel],
+def _know_coins(
+    connection: Connection, coin_ids: Sequence[str], labels: Mapping[str, CoinLabel]
 ) -> None:
-    """Learn the keys of the coins that this load has not met yet."""
-    new = {row.coin_id for row in chunk} - coins.keys()
-    described = sorted(coin_id for coin_id in new if coin_id in labels)
-    bare = sorted(new - labels.keys())
-    found = []
-    if described:
-        symbols, names, ranks = zip(*(labels[coin_id] for coin_id in described), strict=True)
-        found.append(
-            connection.execute(
-                KNOW_COINS,
-                {
-                    "coin_ids": described,
-                    "symbols": list(symbols),
-                    "names": list(names),
-                    "ranks": list(ranks),
-                },
-            )
-        )
-    if bare:
-        found.append(connection.execute(KNOW_BARE_COINS, {"coin_ids": bare}))
-    for cursor in found:
-        for coin_id, key, newest in cursor.fetchall():
-            coins[coin_id] = _Keyed(key, newest or _NEVER)
+    if coin_ids:
+        found = [labels.get(coin_id) for coin_id in coin_ids]
+        columns = {
+            "coin_id": coin_ids,
+            "symbol": [label.symbol if label else None for label in found],
+            "name": [label.name if label else None for label in found],
+            "rank": [label.rank if label else None for label in found],
+        }
+        connection.execute(KNOW_COINS, columns)
 
 
-def _split(
-    coins: Mapping[str, _Keyed], chunk: Iterable[MarketRow]
-) -> Iterator[tuple[bool, Source, list[MarketRow]]]:
-    """Sort a chunk into rows newer than anything stored of their coin and rows that may be there
-    already, apart by source, each (coin, time) once."""
+def _split(newest: dict[str, datetime], chunk: Iterable[MarketRow]) -> Iterator[_Part]:
+    """Part a chunk by source, and into rows in order of time and rows that this load may have
+    brought already; `newest` remembers each coin's newest time so far."""
     parts: dict[tuple[bool, Source], dict[tuple[str, datetime], MarketRow]] = {}
     for row in chunk:
-        coin = coins[row.coin_id]
-        revisited = row.observed_at <= coin.newest
+        before = newest.get(row.coin_id)
+        revisited = before is not None and row.observed_at <= before
         if not revisited:
-            coin.newest = row.observed_at
-        if coin.latest is None or row.observed_at >= coin.latest.observed_at:
-            coin.latest = row
+            newest[row.coin_id] = row.observed_at
         parts.setdefault((revisited, row.source), {})[row[:2]] = row
     for (revisited, source), rows in sorted(parts.items()):
-        yield revisited, source, list(rows.values())
+        yield _Part(revisited, source, list(rows.values()))
 
 
-def _columns(coins: Mapping[str, _Keyed], rows: Sequence[MarketRow]) -> dict[str, list[Any]]:
+def _note_latest(latest: dict[str, MarketRow], chunk: Iterable[MarketRow]) -> None:
+    for row in chunk:
+        known = latest.get(row.coin_id)
+        if known is None or row.observed_at >= known.observed_at:
+            latest[row.coin_id] = row
+
+
+def _columns(rows: Sequence[MarketRow]) -> dict[str, Any]:
     """Rows as one array a column, for unnest."""
-    coin_ids, times, prices, caps, volumes, _ = zip(*rows, strict=True)
-    return {
-        "observed_at": list(times),
-        "price": list(prices),
-        "market_cap": list(caps),
-        "volume_24h": list(volumes),
-        "coin_key": [coins[coin_id].key for coin_id in coin_ids],
-    }
-
-
-def _keep_latest(
-    connection: Connection, coins: Mapping[str, _Keyed], rows: Sequence[MarketRow]
-) -> None:
-    parameters = _columns(coins, rows) | {"source": [row.source for row in rows]}
-    connection.execute(KEEP_LATEST, parameters)
+    names = ("coin_id", "observed_at", "price", "market_cap", "volume_24h")
+    return dict(zip(names, map(list, zip(*(row[:5] for row in rows), strict=True)), strict=True))
 
 
 def _counts(rows: int, cursor: psycopg.Cursor[tuple[Any, ...]]) -> LoadCounts:
-    written, stored = cursor.fetchone() or (0, 0)
-    inserted = rows - stored
-    updated = written - inserted
-    return LoadCounts(inserted, updated, stored - updated)
+    [(updated, stored)] = cursor.fetchall()
+    return LoadCounts(rows - stored, updated, stored - updated)
 
 
 # --- the run's own record ----------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from psycopg.rows import class_row, scalar_row
 
@@ -89,9 +90,8 @@ class LatestPrice:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
-class PricePoint:
-    """One observation of a coin's history, in USD."""
+class PricePoint(NamedTuple):
+    """One observation of a coin's history, in USD. A tuple, because a week has thousands."""
 
     observed_at: datetime
     price: float
@@ -159,9 +159,9 @@ def price_series(
     connection: Connection, coin_id: str, start: datetime, stop: datetime
 ) -> list[PricePoint]:
     """A coin's observations from `start` to before `stop`, in order of time."""
-    with connection.cursor(row_factory=class_row(PricePoint)) as cursor:
-        parameters = {"coin_id": coin_id, "start": start, "stop": stop}
-        return cursor.execute(PRICE_SERIES, parameters).fetchall()
+    parameters = {"coin_id": coin_id, "start": start, "stop": stop}
+    with connection.cursor(binary=True) as cursor:
+        return list(map(PricePoint._make, cursor.execute(PRICE_SERIES, parameters)))
 
 
 def find_gaps(connection: Connection, now: datetime) -> list[Gap]:

@@ -364,12 +364,11 @@ def _load(
     days: database.Days,
 ) -> _Loaded:
     """Everything a run writes. May run twice, after a broken connection; comes to the same."""
-    today = run.started_at.date()
     drained = (
         _drain(connection, days, spool.read(left_behind), run.started_at) if left_behind else 0
     )
     labels = {row.coin_id: _label(registry.coins[row.coin_id]) for row in run.rows}
-    counts = database.load_batch(connection, run.rows, labels, days, today)
+    counts = database.load_batch(connection, run.rows, labels, days)
     database.record_rejections(connection, run.rejections)
     database.record_fx_rates(connection, run.fx_rates())
     loaded = _Loaded(counts, drained)
@@ -391,7 +390,7 @@ def _drain(
             elif item.observed_at >= now - RETENTION:
                 yield item
 
-    counts = database.load_batch(connection, rows(), {}, days, now.date())
+    counts = database.load_batch(connection, rows(), {}, days)
     database.record_rejections(connection, [i for i in others if isinstance(i, Rejection)])
     database.record_fx_rates(connection, [i for i in others if isinstance(i, FxRate)])
     return counts.total

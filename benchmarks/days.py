@@ -41,6 +41,7 @@ def fill(connection: psycopg.Connection[tuple[object, ...]]) -> None:
         with connection.transaction():
             database.ensure_days(connection, have, [day.date()])  # type: ignore[arg-type]
             connection.execute(FILL_DAY, {"day": day, "step": step, "slots": slots})
+        database.pack_closed_day(connection, day)
     connection.execute(FILL_LATEST, [NOW - timedelta(days=3)])
     connection.execute("VACUUM ANALYZE")
     connection.execute("CHECKPOINT")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import gc
+import functools
 import itertools
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 
 import database
-from benchmarks.scale import NOW, heading, say, server
-from records import LoadCounts, MarketRow
+from benchmarks.scale import NOW, heading, say, seconds, server
+from records import MarketRow
 from safe_zone import ROOT
 
 # Rows, coins, repetitions.
@@ -48,74 +47,84 @@ def rows(count: int, coins: int, start: datetime) -> Iterator[MarketRow]:
     return itertools.islice(made, count)
 
 
-def _copy(conninfo: str, batch: Iterator[MarketRow]) -> None:
+class _Copy:
     """The floor: COPY, the keys looked up, nothing checked, nothing else kept."""
-    with psycopg.connect(conninfo) as connection:
-        keys: dict[str, int] = dict(connection.execute(KEYS).fetchall())
-        with connection.cursor().copy(COPY) as copy:
+
+    def __init__(self, conninfo: str) -> None:
+        self.connection = psycopg.connect(conninfo)
+
+    def load(self, batch: Iterable[MarketRow]) -> None:
+        keys: dict[str, int] = dict(self.connection.execute(KEYS).fetchall())
+        with self.connection.cursor().copy(COPY) as copy:
             for row in batch:
                 copy.write_row((*row[1:5], keys[row.coin_id]))
+        self.connection.commit()
 
 
-def _ours(conninfo: str, batch: Iterator[MarketRow]) -> LoadCounts:
-    with database.Session(database.Address(conninfo, "benchmark")) as session:
-        return session.write(
-            lambda connection, days: database.load_batch(connection, batch, {}, days, NOW.date()),
+class _Ours:
+    def __init__(self, conninfo: str) -> None:
+        self.session = database.Session(database.Address(conninfo, "benchmark"))
+        self.session.read(lambda connection: connection.execute("SELECT 1"))
+
+    def load(self, batch: Iterable[MarketRow]) -> None:
+        self.session.write(
+            lambda connection, days: database.load_batch(connection, batch, {}, days),
             NOW,
         )
 
 
-def _original(conninfo: str, batch: Iterator[MarketRow]) -> None:
-    import psycopg2
-    from psycopg2.extras import execute_values
+class _Original:
+    """execute_values as the first version called it, with its default page of 100."""
 
-    records = [(r[0], "sym", r[2], r[3], r[4], r[1]) for r in batch]
-    connection = psycopg2.connect(conninfo)
-    with connection, connection.cursor() as cursor:
-        execute_values(cursor, ORIGINAL_UPSERT, records)
-    connection.close()
+    def __init__(self, conninfo: str) -> None:
+        import psycopg2
+
+        self.connection = psycopg2.connect(conninfo)
+
+    def load(self, batch: Iterable[MarketRow]) -> None:
+        from psycopg2.extras import execute_values
+
+        records = [(r[0], "sym", r[2], r[3], r[4], r[1]) for r in batch]
+        with self.connection, self.connection.cursor() as cursor:
+            execute_values(cursor, ORIGINAL_UPSERT, records)
 
 
-def _prepare(conninfo: str, coins: int) -> None:
+def prepare(conninfo: str, coins: int) -> None:
     """Empty tables, every coin known, every day there."""
-    _ours(conninfo, rows(coins, coins, BEGIN - timedelta(days=1)))
-    with database.Session(database.Address(conninfo, "benchmark")) as session:
-        days = [(BEGIN + timedelta(days=n)).date() for n in range(-1, 12)]
-        session.write(lambda connection, have: database.ensure_days(connection, have, days), NOW)
-
-
-def _clear(conninfo: str) -> None:
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("TRUNCATE observations, coins")
-        connection.execute("VACUUM FULL coins")
         connection.execute("DROP TABLE IF EXISTS original")
         connection.execute(ORIGINAL_TABLE)
+        ours = _Ours(conninfo)
+        ours.load(rows(coins, coins, BEGIN - timedelta(days=1)))
+        days = [(BEGIN + timedelta(days=n)).date() for n in range(-1, 12)]
+        ours.session.write(lambda opened, have: database.ensure_days(opened, have, days), NOW)
+        ours.session.close()
+        connection.execute("VACUUM FULL coins")
+        connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
 
 
 def main() -> None:
-    heading("Load: thousand rows a second, fresh rows, connecting included")
-    ways: dict[str, Any] = {"copy": _copy, "ours": _ours, "original": _original}
+    heading("Load: thousand rows a second, fresh rows, over an open connection")
     with server() as conninfo:
+        ways: dict[str, Any] = {"copy": _Copy(conninfo), "ours": _Ours(conninfo)}
         for count, coins, times in SIZES:
-            _clear(conninfo)
-            _prepare(conninfo, coins)
+            prepare(conninfo, coins)
+            ways["original"] = _Original(conninfo)
             taken: dict[str, list[float]] = {name: [] for name in ways}
             start = BEGIN
             for _ in range(times):
                 for name, way in ways.items():
-                    batch = list(rows(count, coins, start)) if count < 100_000 else None
-                    started = time.perf_counter()
-                    way(conninfo, iter(batch) if batch else rows(count, coins, start))
-                    taken[name].append(time.perf_counter() - started)
-                    start += STEP * (count // coins)
-                    if start > BEGIN + timedelta(days=8):
-                        _clear(conninfo)
-                        _prepare(conninfo, coins)
+                    if count > 100_000:
+                        prepare(conninfo, coins)
                         start = BEGIN
+                    batch = rows(count, coins, start)
+                    batch = batch if count > 100_000 else iter(list(batch))
+                    taken[name].append(seconds(functools.partial(way.load, batch)))
+                    start += STEP * (count // coins)
             _say(count, {name: count / statistics.median(s) / 1e3 for name, s in taken.items()})
-        _clear(conninfo)
-        _prepare(conninfo, 500)
+        prepare(conninfo, 500)
         grown = _growth_megabytes(conninfo)
         say("1,000,000 rows: memory over the idle process", f"{grown:.0f} MB", "at most 60 MB",
             reached=grown <= 60)  # fmt: skip
@@ -134,15 +143,15 @@ MEMORY = """
 import resource, sys
 from benchmarks import load
 conninfo = sys.argv[1]
-load._ours(conninfo, load.rows(500, 500, load.BEGIN))
+ours = load._Ours(conninfo)
+ours.load(load.rows(500, 500, load.BEGIN))
 idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-load._ours(conninfo, load.rows(1_000_000, 500, load.BEGIN + load.STEP))
+ours.load(load.rows(1_000_000, 500, load.BEGIN + load.STEP))
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) / 1e3)
 """
 
 
 def _growth_megabytes(conninfo: str) -> float:
-    gc.collect()
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, conninfo], cwd=ROOT, check=True, capture_output=True
     )

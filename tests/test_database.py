@@ -43,9 +43,7 @@ def session(fresh: FreshDatabase, time_: FakeTime) -> Iterator[Session]:
 def load(session: Session) -> Load:
     def run(rows: Iterable[MarketRow], now: datetime = NOW) -> LoadCounts:
         return session.write(
-            lambda connection, days: database.load_batch(
-                connection, rows, LABELS, days, now.date()
-            ),
+            lambda connection, days: database.load_batch(connection, rows, LABELS, days),
             now,
         )
 
@@ -154,9 +152,7 @@ def test_a_coin_nobody_described_is_called_by_its_id_until_it_is(
     session: Session, load: Load, fresh: FreshDatabase
 ) -> None:
     session.write(
-        lambda connection, days: database.load_batch(
-            connection, _rows(coins=[1]), {}, days, NOW.date()
-        ),
+        lambda connection, days: database.load_batch(connection, _rows(coins=[1]), {}, days),
         NOW,
     )
     assert fresh.query("SELECT symbol, name, rank FROM coins") == [("coin-1", "coin-1", None)]
@@ -168,7 +164,7 @@ def test_odd_names_are_stored_as_they_are(session: Session, fresh: FreshDatabase
     row = MarketRow("_", NOW, 1.0, None, None)
     labels = {"_": CoinLabel("neo\u00a0", "'; DROP TABLE coins; -- 🟥", None)}
     session.write(
-        lambda connection, days: database.load_batch(connection, [row], labels, days, NOW.date()),
+        lambda connection, days: database.load_batch(connection, [row], labels, days),
         NOW,
     )
     assert fresh.query("SELECT coin_id, symbol, name FROM coins") == [("_", *labels["_"][:2])]
@@ -179,6 +175,21 @@ def test_the_smallest_and_largest_prices_keep_every_digit(load: Load, fresh: Fre
     load([MarketRow(f"coin-{n}", NOW, price, None, None) for n, price in enumerate(prices)])
     stored = fresh.query("SELECT price FROM market_data ORDER BY coin_id")
     assert tuple(price for (price,) in stored) == prices
+
+
+def test_rows_written_by_hand_are_met_and_the_latest_is_read_anew(
+    load: Load, fresh: FreshDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(_rows(coins=[1]))
+    later = NOW + timedelta(minutes=5)
+    fresh.query(
+        "INSERT INTO observations (observed_at, price, coin_key) "
+        "SELECT %s, 3.0, coin_key FROM coins",
+        later,
+    )
+    assert load(_rows(later, coins=[1])) == LoadCounts(updated=1)
+    assert "disagree" in caplog.text
+    assert fresh.query("SELECT count(*), max(price) FROM observations") == [(2, 2.0)]
 
 
 def test_an_empty_load_is_nothing(load: Load) -> None:
@@ -232,7 +243,7 @@ def test_the_view_ends_at_sixty_days_to_the_second(session: Session, fresh: Fres
     ages = (timedelta(days=60, seconds=5), timedelta(days=59, hours=23))
     rows = [MarketRow(f"coin-{n}", now - age, 1.0, None, None) for n, age in enumerate(ages)]
     session.write(
-        lambda connection, days: database.load_batch(connection, rows, LABELS, days, now.date()),
+        lambda connection, days: database.load_batch(connection, rows, LABELS, days),
         now,
     )
     assert fresh.query("SELECT coin_id FROM market_data") == [("coin-1",)]
@@ -318,7 +329,7 @@ def test_two_writers_never_interleave(fresh: FreshDatabase, load: Load) -> None:
 
 def test_a_write_that_fails_leaves_nothing(session: Session, fresh: FreshDatabase) -> None:
     def work(connection: database.Connection, days: database.Days) -> None:
-        database.load_batch(connection, _rows(), LABELS, days, NOW.date())
+        database.load_batch(connection, _rows(), LABELS, days)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -360,7 +371,7 @@ def test_a_connection_that_breaks_in_the_work_is_opened_again(
 
     def work(connection: database.Connection, days: database.Days) -> LoadCounts:
         tries.append(connection)
-        counts = database.load_batch(connection, _rows(), LABELS, days, NOW.date())
+        counts = database.load_batch(connection, _rows(), LABELS, days)
         if len(tries) == 1:
             [(pid,)] = connection.execute("SELECT pg_backend_pid()").fetchall()
             fresh.query("SELECT pg_terminate_backend(%s)", pid)

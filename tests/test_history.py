@@ -1,0 +1,139 @@
+"""Reads, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+
+import database
+import history
+from records import CoinLabel, MarketRow
+from tests.conftest import NOW, FreshDatabase
+from verify_db import examine
+
+LABELS = {
+    "bitcoin": CoinLabel("btc", "Bitcoin", 1),
+    "ethereum": CoinLabel("eth", "Ethereum", 2),
+    "obscure": CoinLabel("obs", "Obscure", None),
+}
+
+
+@pytest.fixture
+def connection(fresh: FreshDatabase) -> Iterator[database.Connection]:
+    with database.Session(fresh.address()) as session:
+        rows = [
+            MarketRow(coin_id, NOW - timedelta(hours=hours), 100.0 - hours, None, 1.0)
+            for coin_id in LABELS
+            for hours in range(72)
+        ]
+        session.write(lambda opened, days: database.load_batch(opened, rows, LABELS, days), NOW)
+        with psycopg.connect(fresh.url, autocommit=True) as opened:
+            yield opened
+
+
+def _record_runs(connection: database.Connection, *times: datetime) -> None:
+    for number, at in enumerate(times):
+        connection.execute(
+            "INSERT INTO pipeline_runs VALUES (%s, %s, %s, 'ingest', 'ok', 3, 3, 3, 0, 0, 0, 0, "
+            "'{}', '{}', 1, 1, 0.1, 0)",
+            [f"run-{number}", at, at],
+        )
+
+
+def test_the_latest_prices_are_by_rank_the_unranked_last(connection: database.Connection) -> None:
+    found = history.latest_prices(connection, 10)
+    assert [price.coin_id for price in found] == ["bitcoin", "ethereum", "obscure"]
+    assert (found[0].price, found[0].observed_at, found[0].market_cap) == (100.0, NOW, None)
+    assert len(history.latest_prices(connection, 1)) == 1
+
+
+def test_a_series_is_in_order_and_ends_before_its_stop(connection: database.Connection) -> None:
+    start = NOW - timedelta(days=1)
+    found = history.price_series(connection, "bitcoin", start, NOW)
+    assert [point.observed_at for point in found] == [start + timedelta(hours=n) for n in range(24)]
+    assert (found[0].price, found[0].source) == (76.0, "observed")
+    assert history.price_series(connection, "nobody", start, NOW) == []
+
+
+def test_gaps_are_measured_against_the_observed_cadence(connection: database.Connection) -> None:
+    quarter = timedelta(minutes=15)
+    before = [NOW - quarter * n for n in range(40, 20, -1)]
+    after = [NOW - quarter * n for n in range(10, 0, -1)]
+    _record_runs(connection, *before, *after)
+    [gap] = history.find_gaps(connection, NOW)
+    assert (gap.start, gap.stop, gap.missed_runs) == (before[-1], after[0], 10)
+
+
+def test_a_schedule_that_delivers_half_is_no_gap(connection: database.Connection) -> None:
+    times = [NOW - timedelta(minutes=27 * n + (n % 3) * 10) for n in range(30)]
+    _record_runs(connection, *times)
+    assert history.find_gaps(connection, NOW) == []
+
+
+def test_one_run_has_no_cadence_and_no_gap(connection: database.Connection) -> None:
+    _record_runs(connection, NOW - timedelta(days=1))
+    assert history.find_gaps(connection, NOW) == []
+
+
+def test_health_counts_and_measures(connection: database.Connection) -> None:
+    health = history.table_health(connection, NOW)
+    assert (health.rows, health.coins, health.newest) == (216, 3, NOW)
+    assert health.oldest == NOW - timedelta(hours=71)
+    assert health.rows_last_day == 72
+    assert health.bytes_per_row is not None
+    assert health.database_bytes > health.observation_bytes > 0
+    assert history.count_duplicates(connection) == 0
+
+
+def _health(rows_last_day: int, database_bytes: int, observation_bytes: int) -> history.TableHealth:
+    oldest = NOW - timedelta(days=10)
+    rows = observation_bytes // 100
+    return history.TableHealth(
+        rows, 500, NOW, oldest, rows_last_day, observation_bytes, database_bytes
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows_last_day", "days"),
+    [
+        (48_000, None),  # 61 days of 4.8 MB stay below 500 MB
+        (100_000, 40.0),  # 10 MB a day, 400 MB left
+        (0, None),
+    ],
+)
+def test_days_until_full_count_what_the_retention_gives_back(
+    rows_last_day: int, days: float | None
+) -> None:
+    health = _health(rows_last_day, 100_000_000, 90_000_000)
+    assert health.days_until_full(NOW, 500_000_000) == days
+
+
+def test_a_full_storage_has_no_days_left_and_a_young_one_no_forecast() -> None:
+    assert _health(10**6, 600_000_000, 590_000_000).days_until_full(NOW, 500_000_000) == 0.0
+    young = history.TableHealth(500, 500, NOW, NOW - timedelta(hours=2), 500, 10**6, 10**7)
+    assert young.days_until_full(NOW) is None
+
+
+def test_an_observation_stored_twice_is_found_and_unhealthy(
+    connection: database.Connection,
+) -> None:
+    # A damaged index lets duplicates in; here it is taken away.
+    connection.execute("ALTER TABLE observations DROP CONSTRAINT observations_pkey")
+    connection.execute("INSERT INTO observations SELECT * FROM observations WHERE coin_key = 1")
+    health = examine(connection, NOW)
+    assert health.duplicates == 72
+    assert "72 observations are stored twice" in health.problems[0]
+
+
+def test_a_database_without_the_schema_is_told_from_an_empty_one(fresh: FreshDatabase) -> None:
+    with psycopg.connect(fresh.url, autocommit=True) as connection:
+        assert examine(connection, NOW).problems == [
+            "nothing was ever stored here: run python ingest.py"
+        ]
+        database.init_db(connection)
+        assert examine(connection, NOW).problems == [
+            "no observation is stored: run python ingest.py"
+        ]
