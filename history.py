@@ -23,7 +23,7 @@ LIMIT %(limit)s
 
 # Times as parameters let the planner leave out the other days' partitions.
 PRICE_SERIES = """
-SELECT o.observed_at, o.price, o.market_cap, o.volume_24h, o.source
+SELECT o.observed_at, o.price, o.market_cap, o.volume_24h, o.source::text
 FROM observations o
 WHERE o.coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
   AND o.observed_at >= %(start)s AND o.observed_at < %(stop)s

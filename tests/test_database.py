@@ -291,6 +291,21 @@ def test_a_long_reader_postpones_the_purge_and_not_the_load(
     assert session.purged_rows == 20
 
 
+def test_the_day_that_closed_is_rewritten_in_order_of_coin(
+    load: Load, fresh: FreshDatabase
+) -> None:
+    times = [NOW.replace(hour=0) + timedelta(minutes=5 * n) for n in range(40)]
+    load([row for at in times for row in _rows(at, coins=range(50))])
+    order = "SELECT coin_key, observed_at FROM observations_20261120 ORDER BY ctid"
+    rows = fresh.query(order)
+    before = fresh.query("SELECT pg_total_relation_size('observations_20261120')")[0][0]
+    assert rows != sorted(rows)
+    tomorrow = NOW + timedelta(days=1)
+    load(_rows(tomorrow), tomorrow)
+    assert fresh.query(order) == sorted(rows)
+    assert fresh.query("SELECT pg_total_relation_size('observations_20261120')")[0][0] < before
+
+
 # --- records ---------------------------------------------------------------------------------
 
 
