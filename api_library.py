@@ -173,11 +173,11 @@ _KEY_CODES = frozenset({10002, 10005, 10010, 10011})
 
 
 def decipher_response(
-    status: int, body: bytes, headers: Mapping[str, str], *, asked: int, now: datetime
+    status: int, body: bytes, headers: Mapping[str, str], *, asked: Sequence[str], now: datetime
 ) -> Verdict:
     """Say what an HTTP answer means.
 
-    `headers` is looked up by lower-case names; `asked` is the number of ids in the question, 0
+    `headers` is looked up by lower-case names; `asked` are the ids of the question, none
     for a list; `now` resolves a Retry-After that is a date.
     """
     if status == 200:
@@ -191,21 +191,22 @@ def decipher_response(
     return _decipher_refusal(status, body, said)
 
 
-def _decipher_body(body: bytes, asked: int) -> Verdict:
+def _decipher_body(body: bytes, asked: Sequence[str]) -> Verdict:
     """A body with status 200: only whole JSON of the expected shape is an answer."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
         return Verdict(Meaning.TRY_AGAIN, f"200 with a body that is no JSON: {_excerpt(body)}")
-    if asked == 0:
+    if not asked:
         if isinstance(content, list):
             return GOOD
         return Verdict(Meaning.TRY_AGAIN, f"200 with no list of coins: {_excerpt(body)}")
     if not isinstance(content, dict) or _is_error_shaped(content):
         return Verdict(Meaning.TRY_AGAIN, f"200 with an error inside: {what_it_said(body)}")
-    # An unknown id alone is answered `{}`; for many ids that is a fault, not a verdict on them.
-    if not content and asked > SICK_COINS:
-        return Verdict(Meaning.TRY_AGAIN, f"200 with no price for any of {asked} coins")
+    # Unknown ids are left out, so a few of them alone are answered `{}`; for many, or with
+    # something else inside, that is a fault and not a verdict on the coins.
+    if not any(coin_id in content for coin_id in asked) and (content or len(asked) > SICK_COINS):
+        return Verdict(Meaning.TRY_AGAIN, f"200 with none of the coins asked for: {_excerpt(body)}")
     return GOOD
 
 
@@ -223,7 +224,7 @@ def _decipher_refusal(status: int, body: bytes, said: str) -> Verdict:
 
 def _is_blocked(status: int, body: bytes) -> bool:
     """Cloudflare turns callers away for a while with a page; CoinGecko itself answers in JSON."""
-    return status in (403, 1020) and body.lstrip()[:1] == b"<"
+    return status in (403, 1020) and _parse(body) is None
 
 
 def _is_error_shaped(content: Mapping[str, Any]) -> bool:
@@ -288,9 +289,9 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
         return None
     try:
         return max(0.0, float(int(value.strip())))
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     try:
         return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

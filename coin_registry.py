@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from errors import ConfigurationError
 from safe_zone import (
@@ -32,6 +32,7 @@ from safe_zone import (
 
 Status = Literal["active", "inactive", "delisted"]
 _UNRANKED = 1 << 30
+_LARGEST = 1e300  # JSON's integers may be longer than a float can hold
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -186,13 +187,18 @@ class CoinRegistry:
         that are no coins are passed over. Coins that are gone become delisted; delisted ones
         that are back become active; those gone for longer than data is kept are forgotten.
 
-        Raises ValueError when the list is empty or has shrunk so much that it must be cut off.
+        A ranking that must be cut off is passed over: the old ranks are better. Raises ValueError
+        when the list is empty or must be cut off, or no ranks are known at all.
         """
         fresh = {coin.id: coin for coin in map(_coin_from_list, listed) if coin}
         known = sum(1 for coin in self.coins.values() if coin.status != "delisted")
         if not fresh or len(fresh) < (1 - SICK_SHARE) * known:
             raise ValueError(f"CoinGecko lists {len(fresh)} coins where {known} were known")
         ranks = _ranks(ranked)
+        if len(ranks) < (1 - SICK_SHARE) * self._expected_ranks(len(fresh)):
+            if not any(coin.rank for coin in self.coins.values()):
+                raise ValueError(f"CoinGecko ranks {len(ranks)} of {len(fresh)} coins only")
+            ranks = {}
         merged: dict[str, Coin] = {}
         for coin_id, new in fresh.items():
             old = self.coins.get(coin_id)
@@ -208,6 +214,12 @@ class CoinRegistry:
                 merged[coin_id] = gone
         self.coins = merged
         self.synced_at = now
+
+    def _expected_ranks(self, listed: int) -> int:
+        """How many ranks a whole ranking has: as many as before; at first all that are kept,
+        where the market is many times as large."""
+        known = sum(1 for coin in self.coins.values() if coin.rank)
+        return known or (RANKED_COINS if listed > 4 * RANKED_COINS else 0)
 
     def merge(self, base: CoinRegistry, theirs: CoinRegistry) -> None:
         """Bring in what another run made of the same `base` meanwhile, so both verdicts survive.
@@ -240,7 +252,10 @@ class CoinRegistry:
 
         Raises ValueError where it is damaged.
         """
-        content = json.loads(text) if text.strip() else {"coins": []}
+        try:
+            content = json.loads(text) if text.strip() else {"coins": []}
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
         if isinstance(content, list):
             return cls(map(_coin_from_old_format, content))
         if not isinstance(content, dict) or not isinstance(content.get("coins"), list):
@@ -255,7 +270,7 @@ class CoinRegistry:
         Raises ValueError where the file is damaged, ConfigurationError where it cannot be read.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except FileNotFoundError:
             return cls()
         except OSError as error:
@@ -324,6 +339,9 @@ def set_aside(path: Path, now: datetime) -> Path:
 
 def _replace_atomically(path: Path, content: bytes) -> None:
     """Write beside the file and rename: a reader and a crash see the old or the new, never half."""
+    path = path.resolve()  # a symbolic link stays one
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "no regular file")
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -358,7 +376,7 @@ def _unknown_terms(
     described = []
     for term in unknown:
         near = difflib.get_close_matches(_fold(term), vocabulary, n=3, cutoff=0.7)
-        described.append(f"'{term}'" + (f" (near: {', '.join(near)})" if near else ""))
+        described.append(f"'{term[:80]}'" + (f" (near: {', '.join(near)})" if near else ""))
     return (
         f"Unknown coins in targets: {'; '.join(described)}. "
         "find_all_matches.py SYMBOL lists what is known."
@@ -425,7 +443,8 @@ def _ranks(ranked: Iterable[Any]) -> dict[str, int]:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < _LARGEST else None
 
 
 def _coin_from_list(entry: Any) -> Coin | None:
@@ -446,9 +465,23 @@ def _coin_from_json(entry: Any) -> Coin:
         raise ValueError(f"{str(entry)[:80]} is no coin") from error
     shapes = (str, str, str, int | None, str, int, str | None, str | None, str | None)
     fits = all(isinstance(value, shape) for value, shape in zip(coin, shapes, strict=True))
-    if not fits or _CONTROL.search(coin.id + coin.symbol + coin.name):
+    if not fits or not _is_sound(coin):
         raise ValueError(f"{str(entry)[:80]} is no coin")
     return coin
+
+
+def _is_sound(coin: Coin) -> bool:
+    """Whether values of the right type are also possible ones."""
+    for at in (coin.since, coin.next_probe):
+        if at is not None:
+            _time(at)
+    return (
+        bool(coin.id)
+        and not _CONTROL.search(coin.id + coin.symbol + coin.name)
+        and coin.status in get_args(Status)
+        and 0 <= coin.strikes < _UNRANKED
+        and (coin.rank is None or 0 < coin.rank < _UNRANKED)
+    )
 
 
 def _coin_from_old_format(entry: Any) -> Coin:

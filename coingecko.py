@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import time
@@ -14,6 +15,7 @@ from typing import Any
 import pybreaker
 import requests
 import tenacity
+import urllib3
 
 from api_library import (
     GOOD,
@@ -34,6 +36,7 @@ from safe_zone import (
     CONNECT_TIMEOUT_SECONDS,
     MAX_BODY_BYTES,
     READ_TIMEOUT_SECONDS,
+    SILENCE_SECONDS,
 )
 
 log = logging.getLogger("sentinel.coingecko")
@@ -45,6 +48,13 @@ class PriceAnswer:
 
     ids: tuple[str, ...]
     body: bytes
+
+
+class _Session(requests.Session):
+    """Follows no redirect and reads none: the key's header would travel to wherever it points."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        return None
 
 
 class _TryAgain(Exception):
@@ -115,7 +125,8 @@ class CoinGecko:
             exclude=[ApiRefused, ConfigurationError, _TooLong],
             throw_new_error_on_trip=False,
         )
-        self._session = requests.Session()
+        self._api_key = api_key
+        self._session = _Session()
         self._session.headers["User-Agent"] = "market-sentinel"
         if self.plan.key_header and api_key:
             self._session.headers[self.plan.key_header] = api_key
@@ -123,7 +134,7 @@ class CoinGecko:
     def prices(self, ids: Sequence[str]) -> Iterator[PriceAnswer]:
         """Fetch one chunk of ids; in halves where the server finds the url too long (414)."""
         try:
-            body = self._get(price_url(self.base_url, ids), asked=len(ids))
+            body = self._get(price_url(self.base_url, ids), asked=ids)
         except _TooLong as error:
             if len(ids) == 1:
                 raise ApiRefused(f"CoinGecko finds the url for '{ids[0]}' too long.") from error
@@ -135,11 +146,11 @@ class CoinGecko:
 
     def coin_list(self) -> list[Any]:
         """Every active coin, as `{"id", "symbol", "name"}` objects."""
-        return _as_list(self._get(list_url(self.base_url), asked=0))
+        return _as_list(self._get(list_url(self.base_url)))
 
     def markets(self, page: int) -> list[Any]:
         """One page (from 1) of coins by market cap, with `market_cap_rank` and `market_cap`."""
-        return _as_list(self._get(markets_url(self.base_url, page), asked=0))
+        return _as_list(self._get(markets_url(self.base_url, page)))
 
     @property
     def has_given_up(self) -> bool:
@@ -147,7 +158,7 @@ class CoinGecko:
         is_open = self._breaker.current_state == pybreaker.STATE_OPEN
         return bool(is_open) or self._clock() > self._deadline
 
-    def _get(self, url: str, *, asked: int) -> bytes:
+    def _get(self, url: str, asked: Sequence[str] = ()) -> bytes:
         """One request with its tries, under the breaker."""
         try:
             return self._breaker.call(self._get_with_tries, url, asked)
@@ -157,10 +168,10 @@ class CoinGecko:
                 "nothing more is asked. The next run tries again."
             ) from error
 
-    def _get_with_tries(self, url: str, asked: int) -> bytes:
+    def _get_with_tries(self, url: str, asked: Sequence[str]) -> bytes:
         tries = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TryAgain),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            stop=_should_stop,
             wait=self._wait,
             sleep=self._sleep_before_deadline,
             before_sleep=_report_retry,
@@ -170,11 +181,11 @@ class CoinGecko:
             return tries(self._try_once, url, asked)
         except _TryAgain as error:
             raise ApiUnavailable(
-                f"CoinGecko did not answer after {ATTEMPTS} tries at {_place(url)} ({error}). "
+                f"CoinGecko gives no answer at {_place(url)} ({error}), however often asked. "
                 "The next run tries again."
             ) from error
 
-    def _try_once(self, url: str, asked: int) -> bytes:
+    def _try_once(self, url: str, asked: Sequence[str]) -> bytes:
         pause = self._pace.wait_seconds(self._clock())
         if pause >= 1:
             log.info("pausing %.1f s to keep to the %s plan's pace", pause, self.plan.name)
@@ -183,21 +194,27 @@ class CoinGecko:
         self.calls += 1
         try:
             status, body, headers = self._read(url)
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             verdict = Verdict(Meaning.TRY_AGAIN, _reason(error))
             raise _TryAgain(verdict, None) from error
-        if status == 200:
-            self.credits += 1
         verdict = decipher_response(status, body, headers, asked=asked, now=datetime.now(UTC))
-        return _body_or_raise(verdict, body, status)
+        return _body_or_raise(self._without_key(verdict), body, status)
+
+    def _without_key(self, verdict: Verdict) -> Verdict:
+        """A server may repeat the key in its complaint; we do not."""
+        if not self._api_key or self._api_key not in verdict.message:
+            return verdict
+        return dataclasses.replace(verdict, message=verdict.message.replace(self._api_key, "***"))
 
     def _read(self, url: str) -> tuple[int, bytes, dict[str, str]]:
         """Send and read everything; a body that trickles ends at the deadline."""
         timeout = (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
-        # No redirects: the key's header would travel along to wherever they point.
-        with self._session.get(url, timeout=timeout, stream=True, allow_redirects=False) as answer:
+        with self._session.get(url, timeout=timeout, stream=True) as answer:
+            if answer.status_code == 200:
+                self.credits += 1  # whatever becomes of the body, it is billed
             body = bytearray()
-            for piece in answer.iter_content(65_536):
+            # Piece by piece as it arrives: waiting for a full buffer would outlast the deadline.
+            while piece := answer.raw.read1(65_536, decode_content=True):
                 body += piece
                 if len(body) > MAX_BODY_BYTES or self._clock() > self._deadline:
                     raise _TryAgain(Verdict(Meaning.TRY_AGAIN, "the body does not end"), None)
@@ -241,13 +258,20 @@ def _as_list(body: bytes) -> list[Any]:
     return content
 
 
+def _should_stop(state: tenacity.RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    is_silent = isinstance(error, _TryAgain) and error.status is None
+    waited = state.seconds_since_start or 0.0
+    return state.attempt_number >= ATTEMPTS or (is_silent and waited > SILENCE_SECONDS)
+
+
 def _report_retry(state: tenacity.RetryCallState) -> None:
     wait = state.next_action.sleep if state.next_action else 0.0
     cause = state.outcome.exception() if state.outcome else None
-    log.warning("retry %d of %d in %.1f s: %s", state.attempt_number, ATTEMPTS - 1, wait, cause)
+    log.info("retry %d of %d in %.1f s: %s", state.attempt_number, ATTEMPTS - 1, wait, cause)
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     """A cause without urls: a proxy's address may hold a password."""
     cause: BaseException | None = error
     while cause is not None:
@@ -257,9 +281,14 @@ def _reason(error: requests.RequestException) -> str:
             cause.args[0] if cause.args and isinstance(cause.args[0], BaseException) else None
         )
         cause = reason if isinstance(reason, BaseException) else cause.__cause__
-    return {"ReadTimeout": "no answer in time", "ConnectTimeout": "no connection in time"}.get(
-        type(error).__name__, type(error).__name__
-    )
+    names = {
+        "ReadTimeout": "no answer in time",
+        "ReadTimeoutError": "no answer in time",
+        "ConnectTimeout": "no connection in time",
+        "ProtocolError": "the connection broke",
+        "IncompleteRead": "the body is cut off",
+    }
+    return names.get(type(error).__name__, type(error).__name__)
 
 
 def _place(url: str) -> str:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 Progress = Callable[[str, int, int], None]
 
 
-def speak_through_logging() -> None:
-    """Send what the rooms log to stderr, a line each."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
+def speak_through_logging(*, verbose: bool = False) -> None:
+    """Send what the rooms log to stderr, a line each: warnings, or everything."""
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     logging.getLogger("psycopg").setLevel(logging.ERROR)
 

@@ -257,10 +257,15 @@ def parse_address(url: str) -> Address:
         # Neither the text nor the cause is shown: libpq quotes the part it stumbled over.
         raise ConfigurationError(_UNREADABLE) from None
     host = str(parts.get("host") or parts.get("hostaddr") or "localhost")
-    port = str(parts.get("port") or "5432")
-    if not _HOST.fullmatch(host) or not _PORT.fullmatch(port):
-        # A password with a bare @ or / ends up in what libpq takes for host or port.
-        raise ConfigurationError(_UNREADABLE)
+    port, name = str(parts.get("port") or "5432"), str(parts.get("dbname") or "")
+    try:
+        host.encode("idna")
+        is_sound = _HOST.fullmatch(host) and _PORT.fullmatch(port) and not set(name) & set("@/:")
+    except UnicodeError:
+        is_sound = host.startswith("/")
+    if not is_sound:
+        # A password with a bare @ or / ends up in what libpq takes for host, port or name.
+        raise ConfigurationError(_UNREADABLE) from None
     return Address(make_conninfo(url), f"{parts.get('dbname') or 'default'} on {host}")
 
 
@@ -398,7 +403,7 @@ def _report_retry(state: tenacity.RetryCallState) -> None:
     wait = state.next_action.sleep if state.next_action else 0.0
     error = state.outcome.exception() if state.outcome else None
     cause = str(error).strip().splitlines()[0] if error else ""
-    log.warning("database: try %d in %.1f s: %s", state.attempt_number + 1, wait, cause)
+    log.info("database: try %d in %.1f s: %s", state.attempt_number + 1, wait, cause)
 
 
 # --- schema and days -------------------------------------------------------------------------

@@ -24,6 +24,7 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,7 +52,15 @@ SERVER_OPTIONS = (
     "wal_level=minimal",
     "max_wal_senders=0",
     "log_checkpoints=off",
+    "restart_after_crash=off",
 )
+
+
+class _Owner(NamedTuple):
+    """The user that root's server runs as."""
+
+    uid: int
+    gid: int
 
 
 class _Ended(NamedTuple):
@@ -67,7 +76,7 @@ class _Server:
 
     bin_dir: Path
     base: Path
-    owner: str | None
+    owner: _Owner | None
 
     @property
     def data_dir(self) -> Path:
@@ -103,7 +112,7 @@ class _Server:
     def _as_owner(self) -> dict[str, Any]:
         if self.owner is None:
             return {}
-        return {"user": self.owner, "group": pwd.getpwnam(self.owner).pw_gid, "extra_groups": []}
+        return {"user": self.owner.uid, "group": self.owner.gid, "extra_groups": []}
 
 
 @contextlib.contextmanager
@@ -112,26 +121,53 @@ def ensure_running(state_dir: Path) -> Iterator[str]:
 
     Starts the server where none runs, and stops it afterwards if nobody else uses it.
 
-    Raises ConfigurationError where the wheel is not installed or a folder cannot be made,
+    Raises ConfigurationError where the wheel is not installed or a folder cannot be used,
     StorageUnavailable where the server does not start.
     """
     if sys.platform == "win32":
         yield _windows_uri(state_dir)
         return
-    server = _locate(state_dir)
-    with (
-        _open_lock(server.base / "start.lock") as start_lock,
-        _open_lock(server.base / "users.lock") as users_lock,
-    ):
+    with contextlib.ExitStack() as stack:
+        with _signals_wait():
+            server = _locate(state_dir)
+            socket_dir = _join(server, stack)
+        yield f"host={socket_dir} user=postgres dbname=postgres"
+
+
+def _join(server: _Server, stack: contextlib.ExitStack) -> Path:
+    """Become a user of the server until `stack` unwinds; the folder of its socket."""
+    try:
+        start_lock = _open_lock(server.base / "start.lock", stack)
+        users_lock = _open_lock(server.base / "users.lock", stack)
+        stack.callback(_leave, server, start_lock, users_lock)
         with _held(start_lock):
             fcntl.flock(users_lock, fcntl.LOCK_SH)
-            socket_dir = _ensure_answering(server)
-        try:
-            yield f"host={socket_dir} user=postgres dbname=postgres"
-        finally:
-            with _held(start_lock), contextlib.suppress(BlockingIOError):
-                fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                server.run("pg_ctl", "stop", "-D", server.data_dir, "-m", "fast", "-w")
+            return _ensure_answering(server)
+    except OSError as error:
+        raise StorageUnavailable(
+            f"The embedded PostgreSQL in {server.base} cannot be used: {error.strerror} "
+            f"({error.filename or 'lock'}). Make room, or set SENTINEL_STATE_DIR to another folder."
+        ) from error
+
+
+def _leave(server: _Server, start_lock: int, users_lock: int) -> None:
+    """Stop the server if nobody else uses it."""
+    with _signals_wait(), _held(start_lock), contextlib.suppress(BlockingIOError):
+        fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        server.run("pg_ctl", "stop", "-D", server.data_dir, "-m", "fast", "-w")
+        with contextlib.suppress(OSError):
+            server.socket_dir.rmdir()
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Hold back what would end this process between starting a server and knowing of it."""
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _windows_uri(state_dir: Path) -> str:
@@ -171,21 +207,36 @@ def _locate(state_dir: Path) -> _Server:
     bin_dir, base = _wheel_package() / "pginstall" / "bin", state_dir / "postgres"
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
+        owner = None
         if os.geteuid() != 0:
-            base.mkdir(parents=True, exist_ok=True)
+            base.mkdir(exist_ok=True)
             _refuse_foreign(base)
-            return _Server(bin_dir, base, None)
-        if not _is_open_to_all(state_dir):
-            base = SYSTEM_DIR / f"postgres-{_digest(state_dir)}"
-        base.mkdir(parents=True, exist_ok=True)
-        owner = _owner_for_root(base)
-        return _Server(_reachable(bin_dir), base, owner)
+        else:
+            if not _is_open_to_all(state_dir):
+                _make_open(SYSTEM_DIR)
+                base = SYSTEM_DIR / f"postgres-{_digest(state_dir)}"
+            _make_open(base)
+            owner = _owner_for_root(base)
+            bin_dir = _reachable(bin_dir)
     except OSError as error:
         raise ConfigurationError(
             f"The folder of the embedded PostgreSQL, {error.filename or base}, cannot be used "
             f"({error.strerror}). Set SENTINEL_STATE_DIR to another folder, or DATABASE_URL to "
             "another PostgreSQL."
         ) from error
+    if set(str(base)) & set('"$`\\\n'):
+        raise ConfigurationError(
+            f"PostgreSQL's starter cannot take the path {str(base)!r}: set SENTINEL_STATE_DIR to "
+            'one without any of " $ ` \\ and line breaks.'
+        )
+    return _Server(bin_dir, base, owner)
+
+
+def _make_open(folder: Path) -> None:
+    """A folder that others may enter, whatever the umask."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
 
 
 def _refuse_foreign(base: Path) -> None:
@@ -197,31 +248,33 @@ def _refuse_foreign(base: Path) -> None:
         )
 
 
-def _owner_for_root(base: Path) -> str:
-    """The user that root's server runs as: the owner of what is there, else the system user."""
-    uid = base.stat().st_uid
-    if uid == 0:
-        owner = _system_user()
-        shutil.chown(base, owner)
-        return owner
-    return pwd.getpwuid(uid).pw_name
+def _owner_for_root(base: Path) -> _Owner:
+    """Who root's server runs as: the owner of what is there, else the system user."""
+    found = base.stat()
+    if found.st_uid and (base / "data").exists():
+        return _Owner(found.st_uid, found.st_gid)
+    user = _system_user()
+    os.chown(base, user.uid, user.gid)
+    return user
 
 
-def _system_user() -> str:
-    with contextlib.suppress(KeyError):
-        return pwd.getpwnam(SYSTEM_USER).pw_name
-    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin"]
-    try:
-        subprocess.run([*command, SYSTEM_USER], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        # Another process may have made it a moment ago.
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(SYSTEM_USER).pw_name
+def _system_user() -> _Owner:
+    """The system user, made where it is not there."""
+    if not _user_exists():
+        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin"]
+        with contextlib.suppress(OSError):
+            subprocess.run([*command, SYSTEM_USER], check=False, capture_output=True)
+    if not _user_exists():
         raise ConfigurationError(
             "PostgreSQL does not run as root, and the system user it would run as, "
             f"'{SYSTEM_USER}', cannot be made. Run as a normal user, or set DATABASE_URL."
-        ) from error
-    return SYSTEM_USER
+        )
+    entry = pwd.getpwnam(SYSTEM_USER)
+    return _Owner(entry.pw_uid, entry.pw_gid)
+
+
+def _user_exists() -> bool:
+    return any(entry.pw_name == SYSTEM_USER for entry in pwd.getpwall())
 
 
 def _is_open_to_all(path: Path) -> bool:
@@ -232,18 +285,23 @@ def _is_open_to_all(path: Path) -> bool:
 
 def _reachable(bin_dir: Path) -> Path:
     """The programs where the system user can run them: below a closed home they are copied once."""
-    if _is_open_to_all(bin_dir):
+    may_run = (bin_dir / "postgres").stat().st_mode & 0o005 == 0o005
+    if may_run and _is_open_to_all(bin_dir):
         return bin_dir
     package = bin_dir.parent.parent
     copy = SYSTEM_DIR / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
     if not copy.exists():
-        SYSTEM_DIR.mkdir(parents=True, exist_ok=True)
+        _make_open(SYSTEM_DIR)
         draft = Path(tempfile.mkdtemp(dir=SYSTEM_DIR))
         shutil.copytree(package / "pginstall", draft / package.name / "pginstall", symlinks=True)
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.exists():  # the programs look for them beside the package
             shutil.copytree(libraries, draft / libraries.name, symlinks=True)
-        draft.chmod(0o755)
+        for path in (draft, *draft.rglob("*")):  # a closed umask may have made the originals
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+        for program in (draft / package.name / "pginstall" / "bin").iterdir():
+            program.chmod(0o755)
         with contextlib.suppress(OSError):  # somebody else has just made it
             draft.rename(copy)
         shutil.rmtree(draft, ignore_errors=True)
@@ -257,13 +315,13 @@ def _digest(path: Path) -> str:
 # --- locks -----------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _open_lock(path: Path) -> Iterator[int]:
+def _open_lock(path: Path, stack: contextlib.ExitStack) -> int:
+    """A file to lock, closed when `stack` unwinds; readable for whoever comes after root."""
     handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
+    stack.callback(os.close, handle)
+    with contextlib.suppress(PermissionError):
+        os.fchmod(handle, 0o644)
+    return handle
 
 
 @contextlib.contextmanager
@@ -282,7 +340,8 @@ def _ensure_answering(server: _Server) -> Path:
     """Adopt the server that runs, wait for one that comes or goes, or start one; the folder of
     its socket."""
     give_up = time.monotonic() + START_TIMEOUT_SECONDS
-    with _open_lock(server.base / "alive.lock") as alive:
+    with contextlib.ExitStack() as stack:
+        alive = _open_lock(server.base / "alive.lock", stack)
         while True:
             if socket_dir := _answering_socket_dir(server):
                 return socket_dir
@@ -337,6 +396,7 @@ def _start(server: _Server, alive: int) -> Path:
     )
     if done.code != 0:
         cause = _last_complaint(server.log_file) or done.output.strip()
+        server.run("pg_ctl", "stop", "-D", server.data_dir, "-m", "immediate", "-w")
         raise StorageUnavailable(
             f"The embedded PostgreSQL in {server.base} does not start: {cause} "
             f"Its log is {server.log_file}."
@@ -380,8 +440,8 @@ def _make_socket_dir(server: _Server) -> None:
     with contextlib.suppress(FileExistsError):
         server.socket_dir.mkdir(mode=0o700)
     if server.owner and server.socket_dir.lstat().st_uid == 0:
-        shutil.chown(server.socket_dir, server.owner)
-    expected = pwd.getpwnam(server.owner).pw_uid if server.owner else os.geteuid()
+        os.chown(server.socket_dir, server.owner.uid, server.owner.gid)
+    expected = server.owner.uid if server.owner else os.geteuid()
     found = server.socket_dir.lstat()
     if found.st_uid != expected or found.st_mode & 0o777 != 0o700:
         raise StorageUnavailable(

@@ -10,6 +10,7 @@ SentinelError                 stop, exit 1: nobody foresaw it
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -67,8 +68,9 @@ def _interrupt(signal_number: int, _frame: FrameType | None) -> None:
 
 def end_cleanly_on_signals() -> None:
     """Turn SIGTERM and Ctrl-C into `Interrupted`, so that every `finally` on the way out runs."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
+    for name in ("SIGTERM", "SIGINT", "SIGALRM"):  # the last ends a run that hangs; not on Windows
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
 
 
 def run_as_script(main: Callable[[], int]) -> NoReturn:
@@ -77,9 +79,12 @@ def run_as_script(main: Callable[[], int]) -> NoReturn:
     An error nobody foresaw keeps its traceback: that is what a bug report needs.
     """
     end_cleanly_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a coin's name may not fit the terminal's code
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = main()
-        sys.stdout.flush()
+        print(end="", flush=True)
     except SentinelError as error:
         print(f"error: {error}", file=sys.stderr)
         code = error.exit_code

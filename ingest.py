@@ -175,7 +175,7 @@ def run_pipeline(
     is_dry = settings.mode == "dry-run"
     with _noting_trouble(run):
         if not is_dry:
-            ensure_state_dir(settings.state_dir)
+            _refuse_early(settings)
         registry = _load_registry(settings, started_at)
         with _noting_trouble(run):
             _fetch(run, settings, registry, client, progress)
@@ -188,6 +188,13 @@ def run_pipeline(
             with _noting_trouble(run):
                 registry.save(settings.registry_path)
     return _report(run, client, clocks.now(), clocks.monotonic() - started)
+
+
+def _refuse_early(settings: Settings) -> None:
+    """What cannot end well is refused before it costs a call."""
+    ensure_state_dir(settings.state_dir)
+    if settings.database_url:
+        database.parse_address(settings.database_url)
 
 
 @contextlib.contextmanager
@@ -273,6 +280,10 @@ def _fetch(
             run.troubles.append(trouble)
             if client.has_given_up:
                 return
+    if run.is_sick and not run.rows:
+        raise ApiUnavailable(
+            "CoinGecko answered without one usable price. The next run asks again."
+        )
 
 
 def _take(run: _Run, registry: CoinRegistry, ids: Sequence[str], body: bytes) -> None:
@@ -514,13 +525,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--targets", help="only these ids, symbols or names, such as BTC,ethereum")
     parser.add_argument("--config", help="another file than ingest_config.json")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    parser.add_argument("--verbose", action="store_true", help="tell of retries and pauses too")
     return parser.parse_args(arguments)
 
 
 def main() -> int:
     """Run once as the command line says; returns the exit code."""
     arguments = parse_arguments()
-    console.speak_through_logging()
+    console.speak_through_logging(verbose=arguments.verbose)
     flags = {name: getattr(arguments, name) for name in ("mode", "limit", "targets")}
     try:
         settings = load_settings(flags, config=arguments.config)

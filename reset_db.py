@@ -50,7 +50,11 @@ def _ask() -> None:
     """Raises ConfigurationError unless a person at a terminal types the word."""
     if not sys.stdin.isatty():
         raise ConfigurationError("Nothing deleted: no terminal to ask at. Add --yes to delete.")
-    if input(f"Type {WORD} to go on: ").strip() != WORD:
+    try:
+        word = input(f"Type {WORD} to go on: ").strip()
+    except EOFError:
+        word = ""
+    if word != WORD:
         raise ConfigurationError(f"Nothing deleted: the word was not {WORD}.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,7 +25,8 @@ CHUNK_PROBES = 15  # further ids that ride along in a call: 500 + 15 = the 515 a
 MAX_URL_BYTES = 7_500  # the usual request line ends at 8 KB
 MARKETS_PER_PAGE = 250  # documented maximum of /coins/markets
 CONNECT_TIMEOUT_SECONDS = 3.05  # a little over the 3 s of a lost SYN's second try
-READ_TIMEOUT_SECONDS = 10.0  # the slowest honest answer seen took under 2 s
+READ_TIMEOUT_SECONDS = 8.0  # the slowest honest answer seen took under 2 s
+SILENCE_SECONDS = 15.0  # a request that got no answer for so long is not tried again
 ATTEMPTS = 4  # tries of one request before it counts as exhausted
 BREAKER_FAILURES = 2  # exhausted requests in a row that open the circuit
 BREAKER_RESET_SECONDS = 60  # CoinGecko's limits are counted per minute
@@ -119,7 +121,7 @@ def load_settings(
             "or unset COINGECKO_IS_PRO"
         )
     if complaints:
-        raise ConfigurationError("; ".join(complaints))
+        raise ConfigurationError("; ".join(" ".join(c[:400].split()) for c in complaints))
     return settings
 
 
@@ -145,15 +147,31 @@ def ensure_state_dir(path: Path) -> Path:
 
 def _read_environment(environ: Mapping[str, str], complaints: list[str]) -> dict[str, str]:
     """The environment over `.env`, blanks and stray quotes stripped; an empty value is unset."""
-    path = Path(".env") if Path(".env").is_file() else ROOT / ".env"
+    path = next((p for p in (Path(".env"), ROOT / ".env") if _is_file(p)), None)
     try:
-        from_file = dotenv_values(path, interpolate=False) if path.is_file() else {}
+        from_file = dotenv_values(path, interpolate=False, encoding="utf-8-sig") if path else {}
     except (OSError, UnicodeDecodeError) as error:
         complaints.append(f"{path} cannot be read ({type(error).__name__}): save it as UTF-8 text")
         from_file = {}
     merged = {key: value or "" for key, value in from_file.items()} | dict(environ)
-    cleaned = {key: value.strip().strip("'\"").strip() for key, value in merged.items()}
+    cleaned = {key: _unquote(value) for key, value in merged.items() if "\0" not in value}
     return {key: value for key, value in cleaned.items() if value}
+
+
+def _is_file(path: Path) -> bool:
+    """False also where the folder may not be entered, as that of a service's starter."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _unquote(value: str) -> str:
+    """Without blanks around, and without quotes that somebody typed around the whole."""
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1].strip()
+    return value
 
 
 def _read_config(config: str | None, complaints: list[str]) -> dict[str, Any]:
@@ -170,7 +188,7 @@ def _read_config(config: str | None, complaints: list[str]) -> dict[str, Any]:
             "it to run with the defaults"
         )
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         complaints.append(f"{path} cannot be read ({type(error).__name__}): make it readable UTF-8")
         return {}
     if not isinstance(content, dict):
@@ -214,7 +232,7 @@ def _targets(wish: Any, complaints: list[str]) -> tuple[str, ...]:
         complaints.append('targets must be names such as "BTC,ethereum" or a list of them')
         return ()
     cleaned = tuple(dict.fromkeys(term.strip(" \t\r\n") for term in terms))
-    if isinstance(wish, str) and not any(cleaned):
+    if terms and not any(cleaned):
         complaints.append("targets names no coin: give ids or symbols, such as BTC,ethereum")
     return tuple(term for term in cleaned if term)
 
@@ -223,10 +241,10 @@ def _database_url(value: str | None, complaints: list[str]) -> str | None:
     """Refuses what is no PostgreSQL address; never repeats it, for it may hold a password."""
     if value is None:
         return None
-    scheme = value.partition("://")[0] if "://" in value else None
-    if scheme in ("postgresql", "postgres") or (scheme is None and "=" in value):
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", value)
+    if (scheme and scheme[1] in ("postgresql", "postgres")) or (not scheme and "=" in value):
         return value
-    found = f"begins with '{scheme}://'" if scheme else "is no address"
+    found = f"begins with '{scheme[1]}://'" if scheme else "is no address"
     complaints.append(
         f"DATABASE_URL {found}: it must look like "
         "postgresql://USER:PASSWORD@HOST/DATABASE?sslmode=require, "
@@ -255,10 +273,11 @@ def _base_url(value: str | None, complaints: list[str]) -> str | None:
         return None
     try:
         parts = urlsplit(value)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
-        _ = parts.port
+        (parts.hostname or "").encode("idna")
+        valid = bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
+    valid = valid and bool(re.fullmatch(r"https?://[^\s?#@]+", value))
     if not valid:
         complaints.append(
             "COINGECKO_BASE_URL must be an address such as https://api.coingecko.com/api/v3"

@@ -42,15 +42,16 @@ class Spool:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         path, draft = self._folder / f"{run_id}.jsonl", self._folder / f".{run_id}.draft"
+        handle = os.open(draft, os.O_RDONLY | os.O_CREAT, 0o644)
         try:
+            _lock(handle)
             with draft.open("w", encoding="utf-8") as file:
                 file.writelines(f"{_to_line(item)}\n" for item in items)
                 file.flush()
                 os.fsync(file.fileno())
-            handle = os.open(draft, os.O_RDONLY)
-            _lock(handle)
             draft.rename(path)
         except BaseException:
+            os.close(handle)
             draft.unlink(missing_ok=True)
             raise
         self._own = (path, handle)
@@ -67,14 +68,17 @@ class Spool:
         """Yield the files that earlier runs left behind, locked meanwhile, the oldest first."""
         with contextlib.ExitStack() as stack:
             claimed = []
-            for path in sorted(self._folder.glob("*.jsonl")):
+            for path in sorted((*self._folder.glob("*.jsonl"), *self._folder.glob(".*.draft"))):
                 if self._own and path == self._own[0]:
                     continue
                 with contextlib.suppress(OSError):
                     handle = os.open(path, os.O_RDONLY)
                     stack.callback(os.close, handle)
                     _lock(handle)
-                    claimed.append(path)
+                    if path.suffix == ".draft":
+                        path.unlink()  # its run was killed while it wrote
+                    else:
+                        claimed.append(path)
             yield claimed
 
     def read(self, paths: Iterable[Path]) -> Iterator[Item]:

@@ -51,6 +51,7 @@ _REMEDIES = (
     ("fe_sendauth", "Put the password into DATABASE_URL."),
     ("no pg_hba.conf entry", "The server does not admit this user or host: check DATABASE_URL."),
     ("does not support ssl", "Set sslmode in DATABASE_URL to what the server offers."),
+    ("no space left on device", "Make room on the database's disk."),
     ('" does not exist', "Correct user and database in DATABASE_URL, or create them."),
     ("permission denied", "Grant the user of DATABASE_URL the right to create and write tables."),
     ("ssl is required", "Add ?sslmode=require to DATABASE_URL."),

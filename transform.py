@@ -141,5 +141,6 @@ def _known(value: float | None) -> float | None:
 
 def _implied_rate(quotes: Iterable[_Quote]) -> float | None:
     """IDR for one USD: the median over coins, so that no single odd quote bends it."""
-    rates = [q.idr / q.usd for q in quotes if q.usd > 0 and q.idr and 0 < q.idr < math.inf]
-    return statistics.median(rates) if rates else None
+    rates = [q.idr / q.usd for q in quotes if q.usd > 0 and q.idr]
+    sound = [rate for rate in rates if 0 < rate < math.inf]
+    return statistics.median(sound) if sound else None

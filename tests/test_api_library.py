@@ -35,6 +35,10 @@ TOO_OLD = (
 )
 
 
+def _ids(count: int) -> list[str]:
+    return [f"coin-{n}" for n in range(count)]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "meaning", "words"),
     [
@@ -66,25 +70,27 @@ TOO_OLD = (
         (200, b'{"bitcoin":{"usd":49357}}', Meaning.GOOD, ""),
         (200, b'{"bitcoin":{}}', Meaning.GOOD, ""),
         (200, b"{}", Meaning.GOOD, ""),
+        (200, b'{"message":"Throttled"}', Meaning.TRY_AGAIN, "none of the coins"),
+        (403, b"", Meaning.TRY_AGAIN, "403"),
         (200, b'{"status":{"usd":0.02,"last_updated_at":1621000000}}', Meaning.GOOD, ""),
     ],
 )
 def test_each_recorded_answer_has_one_meaning(
     status: int, body: bytes, meaning: Meaning, words: str
 ) -> None:
-    verdict = decipher_response(status, body, {}, asked=1, now=NOW)
+    verdict = decipher_response(status, body, {}, asked=["bitcoin", "status"], now=NOW)
     assert verdict.meaning is meaning
     assert words in verdict.message
 
 
 def test_an_empty_object_for_many_ids_is_a_fault_and_for_few_an_answer() -> None:
-    assert decipher_response(200, b"{}", {}, asked=10, now=NOW).meaning is Meaning.GOOD
-    assert decipher_response(200, b"{}", {}, asked=11, now=NOW).meaning is Meaning.TRY_AGAIN
+    assert decipher_response(200, b"{}", {}, asked=_ids(10), now=NOW).meaning is Meaning.GOOD
+    assert decipher_response(200, b"{}", {}, asked=_ids(11), now=NOW).meaning is Meaning.TRY_AGAIN
 
 
 def test_a_list_is_expected_where_no_ids_were_asked_for() -> None:
-    assert decipher_response(200, b'[{"id":"x"}]', {}, asked=0, now=NOW).meaning is Meaning.GOOD
-    assert decipher_response(200, b'{"a":1}', {}, asked=0, now=NOW).meaning is Meaning.TRY_AGAIN
+    assert decipher_response(200, b'[{"id":"x"}]', {}, asked=[], now=NOW).meaning is Meaning.GOOD
+    assert decipher_response(200, b'{"a":1}', {}, asked=[], now=NOW).meaning is Meaning.TRY_AGAIN
 
 
 @pytest.mark.parametrize(
@@ -96,6 +102,8 @@ def test_a_list_is_expected_where_no_ids_were_asked_for() -> None:
         ("Fri, 20 Nov 2026 12:01:00 GMT", 30.0),
         ("soon", None),
         ("", None),
+        ("9" * 400, None),
+        ("1 Jan 2026 00:00:00 +99999999999999999999", None),
         (None, None),
     ],
 )
@@ -160,7 +168,7 @@ def test_the_largest_real_shape_of_ids_fits_the_url() -> None:
 
 def test_a_message_never_spans_lines_and_stays_short() -> None:
     body = json.dumps({"error": "a\nb\r\x1b[31m" + "x" * 5_000}).encode()
-    message = decipher_response(404, body, {}, asked=1, now=NOW).message
+    message = decipher_response(404, body, {}, asked=["x"], now=NOW).message
     assert "\n" not in message
     assert "\x1b" not in message
     assert len(message) < 300

@@ -235,6 +235,45 @@ def test_a_list_cut_off_delists_nobody() -> None:
     assert all(coin.status == "active" for coin in registry.coins.values())
 
 
+def test_a_ranking_cut_off_leaves_the_old_ranks() -> None:
+    registry = _many(2_000)
+    ranked = [{"id": f"c{n:05}", "market_cap_rank": n + 1, "market_cap": 9} for n in range(1_000)]
+    registry.sync(_listing(registry), ranked, NOW)
+    registry.sync(_listing(registry), ranked[::-1][:3], NOW)
+    assert registry.top(3) == ["c00000", "c00001", "c00002"]
+
+
+def test_a_first_ranking_cut_off_is_refused() -> None:
+    listed = [{"id": f"c{n}", "symbol": "s", "name": "n"} for n in range(19_000)]
+    with pytest.raises(ValueError, match="ranks 3 of 19000"):
+        CoinRegistry().sync(listed, [{"id": f"c{n}", "market_cap_rank": n} for n in range(3)], NOW)
+
+
+def test_numbers_too_long_for_a_float_are_no_numbers() -> None:
+    registry = CoinRegistry()
+    listed = [{"id": i, "symbol": i, "name": i} for i in "ab"]
+    ranked = [
+        {"id": "a", "market_cap_rank": 10**400, "market_cap": 10**400},
+        {"id": "b", "market_cap_rank": 1, "market_cap": 5},
+    ]
+    registry.sync(listed, ranked, NOW)
+    assert registry.top(2) == ["b", "a"]
+
+
+def test_a_symbolic_link_to_the_registry_stays_one(registry: CoinRegistry, tmp_path: Path) -> None:
+    target, link = tmp_path / "target.json", tmp_path / "coin_registry.json"
+    link.symlink_to(target)
+    registry.save(link)
+    assert link.is_symlink()
+    assert len(CoinRegistry.load(target)) == len(registry)
+
+
+def test_a_byte_order_mark_costs_no_strikes(registry: CoinRegistry, tmp_path: Path) -> None:
+    path = tmp_path / "coin_registry.json"
+    path.write_text("\ufeff" + registry.to_text(), encoding="utf-8")
+    assert CoinRegistry.load(path).coins == registry.coins
+
+
 def test_a_sync_keeps_strikes_and_takes_new_names(registry: CoinRegistry) -> None:
     registry.strike("bitcoin", "missing", NOW)
     listing = _listing(registry)
@@ -356,6 +395,12 @@ def test_an_empty_registry_is_empty_and_not_damaged(tmp_path: Path, text: str) -
         '{"coins": [{"id": "a", "symbol": "a", "name": "a", "strikes": "many"}]}',
         '{"coins": [{"id": "a", "symbol": "a", "name": "a", "surprise": 1}]}',
         '{"synced_at": 5, "coins": []}',
+        '{"coins": [{"id": "", "symbol": "a", "name": "a"}]}',
+        '{"coins": [{"id": "a", "symbol": "a", "name": "a", "rank": 1000000000000}]}',
+        '{"coins": [{"id": "a", "symbol": "a", "name": "a", "status": "weird"}]}',
+        '{"coins": [{"id": "a", "symbol": "a", "name": "a", "strikes": -5}]}',
+        '{"coins": [{"id": "a", "symbol": "a", "name": "a", "next_probe": "soon"}]}',
+        "[" * 100_000,
         '{"synced_at": "noon", "coins": []}',
         "[5]",
         "\x00\x01",

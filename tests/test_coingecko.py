@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -191,6 +192,35 @@ def test_a_body_that_does_not_end_is_left_at_the_deadline(
         list(client.prices(["bitcoin"]))
 
 
+def test_a_body_that_drips_is_left_at_the_deadline(stand_in: StandIn, time_: FakeTime) -> None:
+    client = CoinGecko(
+        base_url=stand_in.base_url, clock=time_.monotonic, sleep=time_.sleep, deadline_seconds=60
+    )
+
+    def a_minute_later(body: bytes) -> bytes:
+        time_.at += timedelta(seconds=61)
+        return body
+
+    stand_in.faults.append(Fault(rewrite=a_minute_later))
+    with pytest.raises(ApiUnavailable, match="no time left"):
+        list(client.prices(["bitcoin"]))
+
+
+def test_a_200_is_billed_whatever_becomes_of_its_body(client: CoinGecko, stand_in: StandIn) -> None:
+    stand_in.faults.append(Fault(200, b'{"bitcoin":{"usd":49000.1}}', cut=9))
+    list(client.prices(["bitcoin"]))
+    assert (client.calls, client.credits) == (2, 2)
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "http://127.0.0.1:9/", "http://x/\xff"])
+def test_a_redirect_is_refused_without_a_look_at_where_it_points(
+    client: CoinGecko, stand_in: StandIn, location: str
+) -> None:
+    stand_in.always = Fault(301, b"moved", {"Location": location})
+    with pytest.raises(ApiRefused, match="301"):
+        list(client.prices(["bitcoin"]))
+
+
 def test_a_demo_key_sends_thirty_calls_a_minute_and_no_more(
     client: CoinGecko, time_: FakeTime
 ) -> None:
@@ -216,7 +246,7 @@ def test_failed_tries_count_toward_the_minute_too(
     stand_in.faults.extend([SERVER_ERROR] * 3)
     list(client.prices(["bitcoin"]))
     assert (client.calls, client.credits) == (31, 28)
-    assert sum(time_.slept) >= 60
+    assert sum(time_.slept) == pytest.approx(60)
 
 
 def test_a_pace_waits_for_the_oldest_call_of_the_minute() -> None:
@@ -234,9 +264,12 @@ def test_lists_are_read_whole(client: CoinGecko, stand_in: StandIn) -> None:
     assert client.markets(99) == []
 
 
-def test_the_key_is_in_no_message(stand_in: StandIn, time_: FakeTime) -> None:
+def test_the_key_is_in_no_message_even_when_the_server_repeats_it(
+    stand_in: StandIn, time_: FakeTime
+) -> None:
     client = _client(stand_in.base_url, time_, api_key="s3cret-key")
-    stand_in.always = Fault(401, b'{"status":{"error_code":10002,"error_message":"x"}}')
+    said = b'{"status":{"error_code":10002,"error_message":"no such key: s3cret-key"}}'
+    stand_in.always = Fault(401, said)
     with pytest.raises(ConfigurationError) as caught:
         list(client.prices(["bitcoin"]))
     assert "s3cret" not in str(caught.value)

@@ -35,13 +35,18 @@ with ensure_running(Path(sys.argv[1])) as conninfo:
 """
 
 
+def _reachable_folder(folder: Path) -> Path:
+    """`folder`, entered by all, so that root keeps its data there too."""
+    for path in (folder, *folder.parents):
+        if path.stat().st_uid == os.geteuid() and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o011)
+    return folder
+
+
 @pytest.fixture
 def state_dir(tmp_path: Path) -> Iterator[Path]:
     """A folder with a blank in its path, which root's server can reach."""
-    for path in (tmp_path, *tmp_path.parents):
-        if path.stat().st_uid == os.geteuid() and path != Path("/"):
-            path.chmod(path.stat().st_mode | 0o011)
-    folder = tmp_path / "a state dir"
+    folder = _reachable_folder(tmp_path) / "a state dir"
     yield folder
     if (folder / "postgres").exists():
         with ensure_running(folder):
@@ -174,13 +179,58 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_prepared_socket_folder_is_refused(state_dir: Path) -> None:
-    with ensure_running(state_dir):
-        pass
     socket_dir = _locate(state_dir).socket_dir
+    socket_dir.mkdir()
     socket_dir.chmod(0o777)
     with pytest.raises(StorageUnavailable, match="open to others"):
         ensure_running(state_dir).__enter__()
-    socket_dir.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ['quo"ted', "dol$HOME", "back`tick"])
+def test_a_path_that_the_starters_shell_would_read_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="SENTINEL_STATE_DIR"):
+        ensure_running(_reachable_folder(tmp_path) / name).__enter__()
+
+
+def test_a_server_that_cannot_start_leaves_nothing_running(state_dir: Path) -> None:
+    with ensure_running(state_dir):
+        control = _locate(state_dir).data_dir / "global" / "pg_control"
+    content = control.read_bytes()
+    control.write_bytes(b"damaged" * 100)
+    with pytest.raises(StorageUnavailable):
+        ensure_running(state_dir).__enter__()
+    control.write_bytes(content)
+    with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo):
+        pass
+
+
+def test_a_signal_while_the_server_starts_still_stops_it(state_dir: Path) -> None:
+    program = USER.replace(
+        "import sys\n", "import sys, errors\nerrors.end_cleanly_on_signals()\n", 1
+    )
+    for moment in (0.25, 0.32, 0.4):
+        user = subprocess.Popen(
+            [sys.executable, "-c", program, state_dir],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(moment)
+        user.terminate()
+        user.communicate()
+        assert not _pid_file(state_dir).exists()
+
+
+def test_a_closed_umask_of_root_locks_nobody_out(state_dir: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo):
+            pass
+    finally:
+        os.umask(before)
+    base = _locate(state_dir).base
+    assert all(lock.stat().st_mode & 0o044 for lock in base.glob("*.lock"))
 
 
 @pytest.mark.skipif(

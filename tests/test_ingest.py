@@ -306,6 +306,31 @@ def test_unknown_targets_end_in_exit_2_and_the_sync_is_kept(run: Run, settings: 
     assert _registry(settings).synced_at is not None
 
 
+def test_an_answer_about_something_else_strikes_nobody(
+    run: Run, stand_in: StandIn, settings: Settings
+) -> None:
+    stand_in.always = Fault(200, b'{"message":"Throttled"}', path="/simple/price")
+    report = run(limit=5)
+    assert (report.status, report.exit_code, report.strikes) == ("failed", 3, [])
+    assert not any(coin.strikes for coin in _registry(settings).coins.values())
+
+
+def test_an_answer_without_one_usable_price_is_no_success(run: Run, stand_in: StandIn) -> None:
+    def all_null(body: bytes) -> bytes:
+        return json.dumps({coin_id: {"usd": None} for coin_id in json.loads(body)}).encode()
+
+    stand_in.faults.append(Fault(path="/simple/price", rewrite=all_null))
+    report = run()
+    assert (report.status, report.exit_code, report.strikes) == ("failed", 3, [])
+    assert report.rejected == {"null_price": 500}
+
+
+def test_an_address_that_cannot_be_read_costs_no_call(run: Run, stand_in: StandIn) -> None:
+    report = run(database_url="postgresql://me:hunter2/x@host/d")
+    assert (report.exit_code, report.api_calls, stand_in.requests) == (2, 0, [])
+    assert "hunter2" not in report.message
+
+
 # --- the database fails ----------------------------------------------------------------------
 
 NOWHERE = "postgresql://me:hunter2@127.0.0.1:9/market"

@@ -66,6 +66,11 @@ def test_quotes_and_blanks_in_the_env_file_do_no_harm(tmp_path: Path, line: str)
     assert _load().database_url == "postgresql://u:p@h/d"
 
 
+def test_only_quotes_around_the_whole_are_taken_off() -> None:
+    url = "host=/sock user=postgres dbname='market'"
+    assert _load({"DATABASE_URL": url}).database_url == url
+
+
 def test_an_empty_value_is_an_unset_one() -> None:
     assert _load({"DATABASE_URL": " ", "COINGECKO_API_KEY": "''"}) == _load()
 
@@ -87,6 +92,9 @@ def test_a_limit_that_is_no_number_of_coins_is_refused(limit: str) -> None:
         ('{"limit": "many"}', "limit 'many' must be"),
         ('{"mode": "fast"}', "mode 'fast' is unknown: choose one of ingest, dry-run"),
         ('{"targets": 5}', "targets must be names"),
+        ('{"targets": ["  "]}', "targets names no coin"),
+        ("[" * 100_000, "cannot be read (RecursionError)"),
+        ('{"limit": ' + "9" * 5_000 + "}", "cannot be read (ValueError)"),
         ('{"targets": ["BTC", 5]}', "targets must be names"),
     ],
 )
@@ -114,7 +122,14 @@ def test_all_complaints_come_in_one_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["mysql://u:hunter2@h/d", "postgresql+psycopg://u:hunter2@h/d", "hunter2", "http://h"]
+    "value",
+    [
+        "mysql://u:hunter2@h/d",
+        "postgresql+psycopg://u:hunter2@h/d",
+        "hunter2",
+        "http://h",
+        "user:hunter2@http://h",
+    ],
 )
 def test_an_address_of_no_postgres_is_refused_without_repeating_it(value: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -146,7 +161,11 @@ def test_pro_without_a_key_is_refused() -> None:
         _load({"COINGECKO_IS_PRO": "true"})
 
 
-@pytest.mark.parametrize("url", ["api.coingecko.com", "http://", "http://h:port", "http://h?x=1"])
+@pytest.mark.parametrize(
+    "url",
+    ["api.coingecko.com", "http://", "http://h:port", "http://h?x=1", "http://h#x", "http://a b"]
+    + ["http://a..b/", "http://user:password@h"],
+)
 def test_a_base_url_must_be_an_address(url: str) -> None:
     with pytest.raises(ConfigurationError, match="COINGECKO_BASE_URL must be an address"):
         _load({"COINGECKO_BASE_URL": url})

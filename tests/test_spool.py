@@ -74,6 +74,14 @@ def test_a_damaged_line_costs_only_itself_and_the_file_is_kept(
     assert [kept.suffix for kept in folder.iterdir()] == [".damaged"]
 
 
+def test_what_a_killed_run_half_wrote_is_cleared_away(folder: Path) -> None:
+    folder.mkdir()
+    (folder / ".run-1.draft").write_text('["row", "bit')
+    with Spool(folder).claim() as claimed:
+        assert claimed == []
+    assert list(folder.iterdir()) == []
+
+
 def test_discarded_files_are_gone(folder: Path) -> None:
     path = _left_behind(folder, "run-1")
     spool = Spool(folder)

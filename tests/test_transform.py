@@ -128,6 +128,8 @@ def test_the_rupiah_rate_is_the_median_over_coins() -> None:
     quotes = {f"c{n}": GOOD | {"idr": 1.5 * rate} for n, rate in enumerate((16_000, 16_200, 1))}
     assert transform_and_validate(_body(quotes), quotes, NOW).idr_per_usd == 16_000
     assert transform_and_validate(_body({"a": GOOD}), ["a"], NOW).idr_per_usd is None
+    tiny = {"a": GOOD | {"usd": 5e-324, "idr": 1.0}}
+    assert transform_and_validate(_body(tiny), ["a"], NOW).idr_per_usd is None
 
 
 _JSON = st.recursive(
