@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 Oddity = Literal["", "ghost", "empty", "null", "stale", "unranked"]
@@ -178,7 +179,7 @@ class Market:
             "atl_change_percentage": round((price / coin.price / 0.1 - 1) * 100, 5),
             "atl_date": "2013-07-06T00:00:00.000Z",
             "roi": None,
-            "last_updated": None,
+            "last_updated": f"{datetime.fromtimestamp(seen, UTC):%Y-%m-%dT%H:%M:%S.000Z}",
         }
 
     def _seen(self, coin: DemoCoin, at: float) -> float:

@@ -163,8 +163,16 @@ def test_pro_without_a_key_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["api.coingecko.com", "http://", "http://h:port", "http://h?x=1", "http://h#x", "http://a b"]
-    + ["http://a..b/", "http://user:password@h"],
+    [
+        "api.coingecko.com",
+        "http://",
+        "http://h:port",
+        "http://h?x=1",
+        "http://h#x",
+        "http://a b",
+        "http://a..b/",
+        "http://user:password@h",
+    ],
 )
 def test_a_base_url_must_be_an_address(url: str) -> None:
     with pytest.raises(ConfigurationError, match="COINGECKO_BASE_URL must be an address"):

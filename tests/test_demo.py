@@ -1,0 +1,108 @@
+"""The stand-in is honest to the recorded wire format, and the demo runs without anything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from demo.market import Market
+from demo.server import StandIn
+from safe_zone import ROOT
+from tests.conftest import NOW
+
+# The 26 fields of a recorded /coins/markets row.
+MARKET_FIELDS = """
+id symbol name image current_price market_cap market_cap_rank fully_diluted_valuation total_volume
+high_24h low_24h price_change_24h price_change_percentage_24h market_cap_change_24h
+market_cap_change_percentage_24h circulating_supply total_supply max_supply ath
+ath_change_percentage ath_date atl atl_change_percentage atl_date roi last_updated
+"""
+AT = NOW.timestamp()
+
+
+def _get(stand_in: StandIn, path: str) -> requests.Response:
+    return requests.get(stand_in.base_url + path, timeout=5)
+
+
+def test_a_market_is_the_same_for_the_same_seed_and_moves_with_time() -> None:
+    first, second = Market(), Market()
+    assert first.listing() == second.listing()
+    assert first.quote("bitcoin", ["usd"], AT) == second.quote("bitcoin", ["usd"], AT)
+    assert first.quote("bitcoin", ["usd"], AT) != first.quote("bitcoin", ["usd"], AT + 60)
+    assert Market(seed=8).listing() != first.listing()
+
+
+def test_within_a_minute_the_answer_is_the_same() -> None:
+    market, minute = Market(), AT // 60 * 60
+    assert market.quote("bitcoin", ["usd"], minute) == market.quote("bitcoin", ["usd"], minute + 59)
+
+
+def test_tickers_collide_and_some_coins_are_ghosts() -> None:
+    market = Market()
+    symbols = [coin.symbol for coin in market.coins]
+    assert min(symbols.count(symbol) for symbol in ("btc", "usdt", "usdc", "pepe")) >= 2
+    assert market.quote("0xlsd", ["usd"], AT) is None
+    assert market.quote("1000rats", ["usd"], AT) == {}
+    assert {"_", "-11", "neo-token"} <= set(market.by_id)
+
+
+def test_prices_have_the_recorded_shape(stand_in: StandIn) -> None:
+    path = "/simple/price?ids=bitcoin,nobody,%20ethereum&vs_currencies=usd,idr"
+    content = _get(stand_in, path).json()
+    assert list(content) == ["bitcoin"]  # unknown ids and ids behind a blank are left out
+    assert {"usd", "usd_market_cap", "usd_24h_vol", "idr", "last_updated_at"} <= set(
+        content["bitcoin"]
+    )
+
+
+def test_a_markets_row_has_the_26_recorded_fields(stand_in: StandIn) -> None:
+    rows = _get(stand_in, "/coins/markets?vs_currency=usd&per_page=250&page=1").json()
+    assert len(rows) == 250
+    assert list(rows[0]) == MARKET_FIELDS.split()
+    assert [row["market_cap_rank"] for row in rows] == list(range(1, 251))
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "error"),
+    [
+        ("/simple/price?vs_currencies=usd", 422, "Missing parameter ids"),
+        ("/simple/price?ids=bitcoin", 422, "Missing parameter vs_currencies"),
+        ("/coins/markets", 422, "Missing parameter vs_currency"),
+    ],
+)
+def test_errors_have_the_recorded_words(
+    stand_in: StandIn, path: str, status: int, error: str
+) -> None:
+    answer = _get(stand_in, path)
+    assert (answer.status_code, answer.json()) == (status, {"error": error})
+
+
+def test_a_url_beyond_8_kb_is_a_414(stand_in: StandIn) -> None:
+    assert _get(stand_in, "/simple/price?ids=" + "x" * 9_000).status_code == 414
+
+
+@pytest.mark.slow
+def test_the_demo_runs_and_leaves_the_tree_clean() -> None:
+    def changes() -> str:
+        command = ["git", "status", "--porcelain"]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    before = changes()
+    # What a developer has set elsewhere must not reach the demo.
+    environment = os.environ | {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/x"}
+    done = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "500 of 500 coins" in done.stdout
+    assert done.stdout.splitlines()[-1] == "healthy"
+    assert changes() == before

@@ -1,0 +1,108 @@
+"""The documents are under test: every flag, variable, command and link is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingest import parse_arguments
+from safe_zone import CONFIG_KEYS, ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SCRIPTS = ("ingest.py", "verify_db.py", "reset_db.py", "find_all_matches.py")
+TRACKED = [path for path in ROOT.rglob("*.md") if ".venv" not in path.parts]
+
+
+def _help(script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, ROOT / script, "--help"], check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def _variables(text: str) -> set[str]:
+    return set(re.findall(r"\b(?:DATABASE_URL|(?:COINGECKO|SENTINEL|NEON)_[A-Z_]+)\b", text))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_flag_is_in_the_readme_and_help_ends_with_something_to_paste(script: str) -> None:
+    text = _help(script)
+    assert f"`python {script}" in README
+    for flag in set(re.findall(r"--[a-z-]+", text)) - {"--help"}:
+        assert f"`{flag}" in README, flag
+    assert re.search(rf"python {script}", text.partition("options:")[2])
+
+
+def test_every_variable_the_code_reads_is_in_the_readme_and_the_example() -> None:
+    code = "".join((ROOT / name).read_text() for name in ("safe_zone.py", "demo/__main__.py"))
+    example = (ROOT / ".env.example").read_text()
+    assert _variables(code) == _variables(README) == _variables(example)
+
+
+def test_every_make_target_is_in_the_readme() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE):
+        assert f"make {target}" in README, target
+
+
+def test_the_readme_begins_with_the_demo() -> None:
+    assert "`make demo`" in README.splitlines()[0]
+
+
+def test_every_config_key_and_exit_code_is_in_the_readme() -> None:
+    for key in CONFIG_KEYS:
+        assert f"`{key}`" in README
+    for code in (*range(7), "128+n"):
+        assert f"\n| {code} |" in README
+
+
+def test_every_reject_reason_is_in_the_readme() -> None:
+    source = (ROOT / "transform.py").read_text()
+    documented = re.search(r"Reasons of rejection: (.*?)\.\n", source, re.DOTALL)
+    assert documented is not None
+    for reason in re.split(r",\s+", documented[1]):
+        assert f"`{reason}`" in README, reason
+
+
+@pytest.mark.parametrize("document", TRACKED, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_every_pinned_direct_dependency_is_argued_for() -> None:
+    decisions = (ROOT / "docs" / "decisions.md").read_text()
+    for path in ROOT.glob("requirements*.txt"):
+        direct = path.read_text().partition("\n\n")[0]
+        for name in re.findall(r"^([A-Za-z0-9-]+)(?:\[.*\])?==", direct, re.MULTILINE):
+            if name not in ("fasteners", "platformdirs", "psutil"):  # what the wheel needs
+                assert name in decisions, name
+
+
+def test_the_command_line_is_the_contract() -> None:
+    parsed = parse_arguments(
+        [
+            "--mode",
+            "dry-run",
+            "--limit",
+            "5",
+            "--targets",
+            "BTC,ethereum",
+            "--config",
+            "x",
+            "--json",
+        ]
+    )
+    assert vars(parsed) == {
+        "mode": "dry-run",
+        "limit": "5",
+        "targets": "BTC,ethereum",
+        "config": "x",
+        "json": True,
+        "verbose": False,
+    }
