@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import errno
 import json
+import logging
 import os
 import re
 import tempfile
@@ -30,6 +31,7 @@ from safe_zone import (
     SYNC_AFTER,
 )
 
+log = logging.getLogger("sentinel.registry")
 Status = Literal["active", "inactive", "delisted"]
 _UNRANKED = 1 << 30
 _LARGEST = 1e300  # JSON's integers may be longer than a float can hold
@@ -104,8 +106,8 @@ class CoinRegistry:
         unknown: list[str] = []
         for term in terms:
             key = _fold(term)
-            exact = next((i for i in (term, key) if i in self.coins), None)
-            found = exact or by_symbol.get(key) or by_name.get(key)
+            exact, folded = (name if name in self.coins else None for name in (term, key))
+            found = exact or by_symbol.get(key) or by_name.get(key) or folded
             (chosen if found else unknown).append(found or term)
         if unknown:
             raise ConfigurationError(_unknown_terms(unknown, self.coins, by_symbol, by_name))
@@ -117,6 +119,10 @@ class CoinRegistry:
         for coin in sorted(self.coins.values(), key=_by_health_and_rank):
             index.setdefault(_fold(getattr(coin, attribute)), coin.id)
         return index
+
+    def ranks(self) -> dict[str, int]:
+        """Coin id → rank, of the coins that have one."""
+        return {coin.id: coin.rank for coin in self.coins.values() if coin.rank}
 
     def due_for_probe(self, now: datetime) -> list[str]:
         """Ids of inactive coins whose parole hearing has come, the longest waiting first."""
@@ -198,6 +204,9 @@ class CoinRegistry:
         if len(ranks) < (1 - SICK_SHARE) * self._expected_ranks(len(fresh)):
             if not any(coin.rank for coin in self.coins.values()):
                 raise ValueError(f"CoinGecko ranks {len(ranks)} of {len(fresh)} coins only")
+            log.warning(
+                "CoinGecko's ranking was cut off at %d coins: the old one stays", len(ranks)
+            )
             ranks = {}
         merged: dict[str, Coin] = {}
         for coin_id, new in fresh.items():

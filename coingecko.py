@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pybreaker
 import requests
@@ -40,6 +41,7 @@ from safe_zone import (
 )
 
 log = logging.getLogger("sentinel.coingecko")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ class CoinGecko:
         )
         self._api_key = api_key
         self._session = _Session()
+        # A proxy of the environment is no way to the stand-in on this machine.
+        self._session.trust_env = urlsplit(self.base_url).hostname not in LOOPBACK
         self._session.headers["User-Agent"] = "market-sentinel"
         if self.plan.key_header and api_key:
             self._session.headers[self.plan.key_header] = api_key
@@ -292,4 +296,4 @@ def _reason(error: Exception) -> str:
 
 
 def _place(url: str) -> str:
-    return url.partition("?")[0].partition("@")[2] or url.partition("?")[0]
+    return url.partition("?")[0]

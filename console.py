@@ -45,7 +45,7 @@ def progress() -> Iterator[Progress]:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on stdout; every column after the first that holds numbers is aligned right."""
+    """A table on stdout."""
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _show_rich(title, columns, texts)

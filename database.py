@@ -39,6 +39,7 @@ from safe_zone import (
     ROOT,
     STATEMENT_TIMEOUT_SECONDS,
     STORAGE_DEADLINE_SECONDS,
+    UPKEEP_SECONDS,
     Settings,
 )
 
@@ -209,6 +210,24 @@ ON CONFLICT (run_id) DO NOTHING
 """
 
 # Small tables without partitions: what is older than the data goes with it.
+# What left the ranking must not stand in it for ever.
+RANK_COINS = """
+UPDATE coins c
+SET rank = i.rank
+FROM (SELECT coins.coin_key, ranked.rank
+      FROM coins
+      LEFT JOIN unnest(%(coin_id)b::text[], %(rank)b::int4[]) AS ranked (coin_id, rank)
+           USING (coin_id)) AS i
+WHERE c.coin_key = i.coin_key AND c.rank IS DISTINCT FROM i.rank
+"""
+
+# A coin whose newest observation went with its day has none.
+FORGET_LATEST = """
+UPDATE coins
+SET observed_at = NULL, price = NULL, market_cap = NULL, volume_24h = NULL, source = NULL
+WHERE observed_at < %(oldest)s
+"""
+
 PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
     "rejections": "DELETE FROM rejections WHERE rejected_at < %(oldest)s",
     "fx_rates": "DELETE FROM fx_rates WHERE observed_at < %(oldest)s",
@@ -324,8 +343,8 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` on the connection, again after transient errors.
+    def use(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on the connection, in autocommit mode, again after transient errors.
 
         Raises StorageUnavailable.
         """
@@ -420,7 +439,7 @@ def locked(connection: Connection) -> Iterator[Days]:
     try:
         with connection.pipeline(), _cut_off_when_interrupted(connection):
             connection.execute("BEGIN")
-            _take_lock(connection, LOCK_TIMEOUT_SECONDS)
+            _take_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
             yield _read_days(connection)
             connection.execute("COMMIT")
     except BaseException:
@@ -440,9 +459,9 @@ def _cut_off_when_interrupted(connection: Connection) -> Iterator[None]:
         raise
 
 
-def _take_lock(connection: Connection, timeout_seconds: float) -> None:
+def _take_lock(connection: Connection, timeout_seconds: float, statement_seconds: float) -> None:
     connection.execute(f"SET LOCAL lock_timeout = '{timeout_seconds}s'")
-    connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'")
+    connection.execute(f"SET LOCAL statement_timeout = '{statement_seconds}s'")
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
 
 
@@ -461,7 +480,7 @@ def init_db(connection: Connection) -> None:
     Raises ConfigurationError where the database has seen more than there are.
     """
     with connection.transaction():
-        _take_lock(connection, LOCK_TIMEOUT_SECONDS)
+        _take_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
         connection.execute(CREATE_SCHEMA_VERSION)
         row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
         version = row[0] if row else 0
@@ -474,7 +493,7 @@ def init_db(connection: Connection) -> None:
 def drop_everything(connection: Connection) -> None:
     """Remove all that `init_db` made, with all data in it."""
     with connection.transaction():
-        _take_lock(connection, LOCK_TIMEOUT_SECONDS)
+        _take_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
         connection.execute(DROP_EVERYTHING)
 
 
@@ -534,12 +553,13 @@ def pack_closed_day(connection: Connection, now: datetime) -> None:
     """Rewrite the day before `now`'s in order of coin: it was written in order of time, so its
     index is a third empty and a coin's week lies on thousands of pages.
 
-    Skipped where somebody reads that day, or where there is no room for a copy of it.
+    Skipped where somebody reads that day, or where there is no room or time for a copy of it.
     """
     yesterday = now.astimezone(UTC).date() - timedelta(days=1)
-    optional = (psycopg.errors.LockNotAvailable, psycopg.errors.DiskFull)
+    faults = psycopg.errors
+    optional = (faults.LockNotAvailable, faults.DiskFull, faults.QueryCanceled)
     with contextlib.suppress(*optional), connection.transaction():
-        _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS)
+        _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
         if yesterday in _read_days(connection):
             index = sql.Identifier(f"observations_{yesterday:%Y%m%d}_pkey")
             connection.execute(sql.SQL(PACK_DAY).format(day=_partition(yesterday), index=index))
@@ -560,16 +580,16 @@ def enforce_retention_policy(connection: Connection, now: datetime) -> int:
     purged = 0
     try:
         with connection.transaction():
-            _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS)
+            _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
             for day in days_to_drop(_read_days(connection), now):
                 partition = _partition(day)
                 [(count,)] = connection.execute(sql.SQL(COUNT_DAY).format(day=partition)).fetchall()
                 connection.execute(sql.SQL(DROP_DAY).format(day=partition))
                 purged += count
-            for statement in PURGE_SMALL_TABLES.values():
+            for statement in (FORGET_LATEST, *PURGE_SMALL_TABLES.values()):
                 connection.execute(statement, {"oldest": now - RETENTION})
-    except psycopg.errors.LockNotAvailable:
-        log.warning("the purge waits for the next run: somebody reads the oldest days right now")
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
+        log.warning("the purge waits for the next run: somebody reads what it would drop")
         return 0
     # Neon forgets what autovacuum would have done when it sleeps, so the run does it itself.
     for table in (*PURGE_SMALL_TABLES, "coins"):
@@ -680,6 +700,12 @@ def _counts(rows: int, cursor: psycopg.Cursor[tuple[Any, ...]]) -> LoadCounts:
 
 
 # --- the run's own record ----------------------------------------------------------------------
+
+
+def rank_coins(connection: Connection, ranks: Mapping[str, int]) -> None:
+    """Give all stored coins the ranks of a new ranking; who is not in it has none."""
+    columns = {"coin_id": list(ranks), "rank": list(ranks.values())}
+    connection.execute(RANK_COINS, columns)
 
 
 def record_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:

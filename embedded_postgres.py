@@ -24,7 +24,6 @@ import importlib.util
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -34,7 +33,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from errors import ConfigurationError, StorageUnavailable
+from errors import EXIT_OK, ConfigurationError, StorageUnavailable, run_as_script, signals_held
+from safe_zone import load_settings
 
 if sys.platform != "win32":
     import fcntl
@@ -128,10 +128,14 @@ def ensure_running(state_dir: Path) -> Iterator[str]:
         yield _windows_uri(state_dir)
         return
     with contextlib.ExitStack() as stack:
-        with _signals_wait():
+        with signals_held():
             server = _locate(state_dir)
             socket_dir = _join(server, stack)
-        yield f"host={socket_dir} user=postgres dbname=postgres"
+        # Everything that a PG… variable of the environment could say otherwise.
+        yield (
+            f"host={socket_dir} port=5432 user=postgres dbname=postgres sslmode=disable "
+            "channel_binding=disable target_session_attrs=any"
+        )
 
 
 def _join(server: _Server, stack: contextlib.ExitStack) -> Path:
@@ -152,22 +156,18 @@ def _join(server: _Server, stack: contextlib.ExitStack) -> Path:
 
 def _leave(server: _Server, start_lock: int, users_lock: int) -> None:
     """Stop the server if nobody else uses it."""
-    with _signals_wait(), _held(start_lock), contextlib.suppress(BlockingIOError):
+    with signals_held(), _held(start_lock), contextlib.suppress(BlockingIOError):
         fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         server.run("pg_ctl", "stop", "-D", server.data_dir, "-m", "fast", "-w")
         with contextlib.suppress(OSError):
             server.socket_dir.rmdir()
 
 
-@contextlib.contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Hold back what would end this process between starting a server and knowing of it."""
-    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def main() -> int:
+    """Open psql on the embedded database, which runs meanwhile; arguments go to psql."""
+    with ensure_running(load_settings().state_dir) as conninfo:
+        psql = _wheel_package() / "pginstall" / "bin" / "psql"
+        return subprocess.run([psql, conninfo, *sys.argv[1:]], check=False).returncode or EXIT_OK
 
 
 def _windows_uri(state_dir: Path) -> str:
@@ -458,3 +458,7 @@ def _last_complaint(log_file: Path) -> str:
         return ""
     worst = [line for line in lines if "FATAL" in line or "PANIC" in line]
     return worst[-1].partition("] ")[2] + "." if worst else ""
+
+
+if __name__ == "__main__":
+    run_as_script(main)

@@ -10,11 +10,12 @@ SentinelError                 stop, exit 1: nobody foresaw it
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -71,6 +72,21 @@ def end_cleanly_on_signals() -> None:
     for name in ("SIGTERM", "SIGINT", "SIGALRM"):  # the last ends a run that hangs; not on Windows
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold back what would stop this process, until the end of the block. Not on Windows."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
+    )
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_as_script(main: Callable[[], int]) -> NoReturn:

@@ -49,6 +49,8 @@ WHERE pause > interval '0' AND stop - start > %(factor)s * pause
 ORDER BY start
 """
 
+COUNT_OBSERVATIONS = "SELECT count(*) FROM observations"
+
 HAS_SCHEMA = "SELECT to_regclass('market_data') IS NOT NULL"
 
 # What verify_db shows of the tables as a whole.
@@ -179,6 +181,12 @@ def table_health(connection: Connection, now: datetime) -> TableHealth:
     with connection.cursor(row_factory=class_row(TableHealth)) as cursor:
         [found] = cursor.execute(TABLE_HEALTH, {"now": now}).fetchall()
     return found
+
+
+def count_observations(connection: Connection) -> int:
+    """How many observations there are."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return int(cursor.execute(COUNT_OBSERVATIONS).fetchone() or 0)
 
 
 def count_duplicates(connection: Connection) -> int:

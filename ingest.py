@@ -9,7 +9,6 @@ import json
 import logging
 import secrets
 import signal
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +23,7 @@ from api_library import chunk_ids
 from coin_registry import Coin, CoinRegistry, set_aside
 from coingecko import CoinGecko
 from errors import ApiUnavailable, Interrupted, SentinelError, run_as_script
-from records import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, RunRecord
+from records import Batch, CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, RunRecord
 from safe_zone import (
     MARKETS_PER_PAGE,
     MODES,
@@ -110,13 +109,15 @@ class _Run:
     targets: list[str] = field(default_factory=list)
     rows: list[MarketRow] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
+    rates: list[FxRate] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     strikes: list[str] = field(default_factory=list)
     deactivated: list[str] = field(default_factory=list)
     healed: list[str] = field(default_factory=list)
     troubles: list[SentinelError] = field(default_factory=list)
     is_sick: bool = False
+    is_synced: bool = False
+    own_files: list[Path] = field(default_factory=list)
     loaded: _Loaded | None = None
     rows_spooled: int = 0
     db_seconds: float = 0.0
@@ -133,23 +134,12 @@ class _Run:
     def status(self, *, is_stored: bool) -> Status:
         """`ok` without trouble; `partial` where rows arrived all the same, else `failed`."""
         if not self.troubles:
-            return "partial" if self.is_sick else "ok"
+            return "partial" if self.is_sick or not self.rows else "ok"
         return "partial" if self.rows and (is_stored or self.mode == "dry-run") else "failed"
 
     def rejected(self) -> dict[str, int]:
         """How many coins were rejected, by reason."""
         return dict(Counter(rejection.reason for rejection in self.rejections))
-
-    def fx_rates(self) -> list[FxRate]:
-        """The rupiah's rate, as old as the newest of the prices that imply it."""
-        if not self.rates:
-            return []
-        newest = max(row.observed_at for row in self.rows)
-        return [FxRate(newest, "idr", statistics.median(self.rates))]
-
-    def items(self) -> list[Item]:
-        """Everything fetched that belongs into the database."""
-        return [*self.rows, *self.rejections, *self.fx_rates()]
 
 
 def run_pipeline(
@@ -177,14 +167,16 @@ def run_pipeline(
         if not is_dry:
             _refuse_early(settings)
         registry = _load_registry(settings, started_at)
+        spool = Spool(settings.state_dir / "spool")
+        keep = _forget if is_dry else functools.partial(_spool, run, spool)
         with _noting_trouble(run):
-            _fetch(run, settings, registry, client, progress)
+            _fetch(run, settings, registry, client, progress, keep)
         if is_dry:
             show_rows(run.rows)
         else:
             progress("database", 0, 1)
             with _noting_trouble(run):
-                _store(run, settings, registry, client, clocks)
+                _store(run, settings, registry, client, clocks, spool)
             with _noting_trouble(run):
                 registry.save(settings.registry_path)
     return _report(run, client, clocks.now(), clocks.monotonic() - started)
@@ -222,10 +214,10 @@ def _load_registry(settings: Settings, now: datetime) -> CoinRegistry:
         return CoinRegistry()
 
 
-def _sync(registry: CoinRegistry, client: CoinGecko, now: datetime) -> None:
+def _sync(registry: CoinRegistry, client: CoinGecko, now: datetime) -> bool:
     """Read CoinGecko's list and ranking once a day; a failure is borne where coins are known."""
     if not registry.needs_sync(now):
-        return
+        return False
     try:
         registry.sync(client.coin_list(), _ranking(client), now)
         log.info("registry: %d coins known to CoinGecko", len(registry))
@@ -233,6 +225,8 @@ def _sync(registry: CoinRegistry, client: CoinGecko, now: datetime) -> None:
         if not registry.coins:
             raise ApiUnavailable(str(error)) from error
         log.warning("registry not compared with CoinGecko this time: %s", error)
+        return False
+    return True
 
 
 def _ranking(client: CoinGecko) -> Iterator[Any]:
@@ -264,18 +258,25 @@ def _fetch(
     registry: CoinRegistry,
     client: CoinGecko,
     progress: console.Progress,
+    keep: Callable[[Sequence[Item]], None],
 ) -> None:
-    """Ask for every target chunk by chunk; what one chunk suffers does not cost the others."""
+    """Ask for every target chunk by chunk; what one chunk suffers does not cost the others.
+
+    What each answer came to is handed to `keep` at once.
+    """
     progress("registry", 0, 1)
-    _sync(registry, client, run.started_at)
+    run.is_synced = _sync(registry, client, run.started_at)
     run.targets = _choose_targets(settings, registry)
-    probes = [i for i in registry.due_for_probe(run.started_at) if i not in set(run.targets)]
-    chunks = list(chunk_ids(client.base_url, run.targets, probes))
+    wanted = set(run.targets)
+    probes = [i for i in registry.due_for_probe(run.started_at) if i not in wanted]
+    # With nothing active to ask for, those on parole are worth a call of their own.
+    asked, riders = (run.targets, probes) if run.targets else (probes, [])
+    chunks = list(chunk_ids(client.base_url, asked, riders))
     for done, chunk in enumerate(chunks):
         progress("prices", done, len(chunks))
         try:
             for answer in client.prices(chunk):
-                _take(run, registry, answer.ids, answer.body)
+                keep(_take(run, registry, answer.ids, answer.body))
         except ApiUnavailable as trouble:
             run.troubles.append(trouble)
             if client.has_given_up:
@@ -286,7 +287,8 @@ def _fetch(
         )
 
 
-def _take(run: _Run, registry: CoinRegistry, ids: Sequence[str], body: bytes) -> None:
+def _take(run: _Run, registry: CoinRegistry, ids: Sequence[str], body: bytes) -> list[Item]:
+    """Validate and judge one answer; returns what of it belongs into the database."""
     batch = transform_and_validate(body, ids, run.started_at, run.run_id)
     bad = {rejection.coin_id: rejection.reason for rejection in batch.rejections}
     bad |= dict.fromkeys(batch.missing, "missing")
@@ -301,48 +303,63 @@ def _take(run: _Run, registry: CoinRegistry, ids: Sequence[str], body: bytes) ->
     run.is_sick |= verdicts.is_sick
     run.rows += batch.rows
     run.rejections += batch.rejections
-    run.rates += [batch.idr_per_usd] if batch.idr_per_usd else []
+    rates = _rates(batch)
+    run.rates += rates
     run.missing += batch.missing
     run.strikes += verdicts.struck
     run.deactivated += verdicts.deactivated
     run.healed += verdicts.healed
+    return [*batch.rows, *batch.rejections, *rates]
+
+
+def _rates(batch: Batch) -> list[FxRate]:
+    """The rupiah's rate, as old as the newest of the prices that imply it."""
+    if batch.idr_per_usd is None:
+        return []
+    return [FxRate(max(row.observed_at for row in batch.rows), "idr", batch.idr_per_usd)]
+
+
+def _forget(_items: Sequence[Item]) -> None:
+    """What a dry run does with what it fetched."""
 
 
 # --- storing ---------------------------------------------------------------------------------
 
 
-def _store(
-    run: _Run, settings: Settings, registry: CoinRegistry, client: CoinGecko, clocks: Clocks
-) -> None:
-    """Spool first, then load, then forget the spool: whatever happens between, nothing is lost."""
-    spool = Spool(settings.state_dir / "spool")
-    own = _spool(run, spool)
-    try:
-        with spool.claim() as left_behind:
-            if run.is_interrupted or not (own or run.rows or left_behind):
-                return
-            load = functools.partial(_load, run, registry, client, clocks, spool, left_behind)
-            _write(run, settings, clocks, load)
-            spool.discard([*left_behind, *own])
-    finally:
-        spool.close()
-
-
-def _spool(run: _Run, spool: Spool) -> list[Path]:
-    """Write what was fetched to the spool; where that fails the run goes on without it."""
-    items = run.items()
+def _spool(run: _Run, spool: Spool, items: Sequence[Item]) -> None:
+    """Put an answer on disk before anything else; where that fails the run goes on without."""
     if not items:
-        return []
+        return
     try:
-        path = spool.write(run.run_id, items)
+        path = spool.write(f"{run.run_id}-{len(run.own_files):03}", items)
     except OSError as error:
         log.warning(
             "the spool cannot be written (%s): these rows are lost if the database fails too",
             error.strerror,
         )
-        return []
-    run.rows_spooled = len(run.rows)
-    return [path]
+        return
+    run.own_files.append(path)
+    run.rows_spooled += sum(isinstance(item, MarketRow) for item in items)
+
+
+def _store(
+    run: _Run,
+    settings: Settings,
+    registry: CoinRegistry,
+    client: CoinGecko,
+    clocks: Clocks,
+    spool: Spool,
+) -> None:
+    """Load what was fetched and what earlier runs left behind, then forget the spool."""
+    try:
+        with spool.claim() as left_behind:
+            if run.is_interrupted or not (run.rows or run.rejections or left_behind):
+                return
+            load = functools.partial(_load, run, registry, client, clocks, spool, left_behind)
+            _write(run, settings, clocks, load)
+            spool.discard([*left_behind, *run.own_files])
+    finally:
+        spool.close()
 
 
 def _write(
@@ -381,7 +398,9 @@ def _load(
     labels = {row.coin_id: _label(registry.coins[row.coin_id]) for row in run.rows}
     counts = database.load_batch(connection, run.rows, labels, days)
     database.record_rejections(connection, run.rejections)
-    database.record_fx_rates(connection, run.fx_rates())
+    database.record_fx_rates(connection, run.rates)
+    if run.is_synced:
+        database.rank_coins(connection, registry.ranks())
     loaded = _Loaded(counts, drained)
     database.record_run(connection, _record(run, loaded, client, session, clocks.now()))
     return loaded

@@ -12,7 +12,6 @@ from errors import EXIT_OK, ConfigurationError, run_as_script
 from safe_zone import load_settings
 
 WORD = "DELETE"
-COUNT_ROWS = "SELECT count(*) FROM observations"
 
 
 def main() -> int:
@@ -27,14 +26,14 @@ def main() -> int:
         database.reach(load_settings()) as address,
         database.Session(address) as session,
     ):
-        rows = session.read(_count)
+        rows = session.use(_count)
         if rows is None:
             print(f"{address.place} holds no market data: nothing to delete.")
             return EXIT_OK
         print(f"{address.place} holds {rows:,} observations. All of them would be deleted.")
         if not arguments.yes:
             _ask()
-        session.read(database.drop_everything)
+        session.use(database.drop_everything)
         print("Deleted. The next run of ingest.py starts afresh.")
     return EXIT_OK
 
@@ -42,8 +41,7 @@ def main() -> int:
 def _count(connection: database.Connection) -> int | None:
     if not history.has_schema(connection):
         return None
-    row = connection.execute(COUNT_ROWS).fetchone()
-    return int(row[0]) if row else 0
+    return history.count_observations(connection)
 
 
 def _ask() -> None:

@@ -53,6 +53,7 @@ STORAGE_DEADLINE_SECONDS = 80.0  # connecting and loading, all tries together
 LOCK_TIMEOUT_SECONDS = 30  # longer than any honest run holds the lock
 STATEMENT_TIMEOUT_SECONDS = 60
 PURGE_LOCK_TIMEOUT_SECONDS = 2  # a busy reader postpones the purge, not the load
+UPKEEP_SECONDS = 20  # for one statement of the daily upkeep, which may be put off
 LOAD_CHUNK_ROWS = 5_000  # rows in one statement: its arrays stay under 400 kB
 PARTITIONS_AHEAD_DAYS = 2
 FREE_STORAGE_BYTES = 500_000_000  # Neon's free plan, 0.5 GB; its GB is decimal
@@ -100,7 +101,10 @@ def load_settings(
     """
     complaints: list[str] = []
     wishes = _read_config(config, complaints)
-    wishes |= {key: word for key, word in (flags or {}).items() if word is not None}
+    given = {key: word for key, word in (flags or {}).items() if word is not None}
+    if "limit" in given:  # a flag beats the file: the top coins, not the file's targets
+        wishes.pop("targets", None)
+    wishes |= given
     values = _read_environment(os.environ if environ is None else environ, complaints)
     settings = Settings(
         mode=_mode(wishes.get("mode"), complaints),

@@ -1,8 +1,8 @@
 """What is on its way from CoinGecko to the database, on disk.
 
-A run writes what it fetched here before it connects, and removes it after the commit. So a kill, a
-sleeping database or a full quota loses nothing: the next run finds the file and drains it. Each
-file is what one run fetched, a JSON line an item, written whole or not at all.
+A run writes each answer here as soon as it is validated, and removes it after the commit. So a
+kill, a sleeping database or a full quota loses nothing: the next run finds the file and drains it.
+Each file is one answer, a JSON line an item, written whole or not at all.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from errors import signals_held
 from records import FxRate, MarketRow, Rejection
 
 if sys.platform != "win32":
@@ -32,36 +34,35 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._own: tuple[Path, int] | None = None
+        self._own: dict[Path, int | None] = {}
         self._damaged: set[Path] = set()
 
-    def write(self, run_id: str, items: Iterable[Item]) -> Path:
-        """Keep what a run fetched, locked until `close` or the end of the process.
+    def write(self, name: str, items: Iterable[Item]) -> Path:
+        """Keep what was fetched, locked until `close` or the end of the process.
 
         Raises OSError where there is no room or no right to write.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path, draft = self._folder / f"{run_id}.jsonl", self._folder / f".{run_id}.draft"
-        handle = os.open(draft, os.O_RDONLY | os.O_CREAT, 0o644)
-        try:
-            _lock(handle)
-            with draft.open("w", encoding="utf-8") as file:
-                file.writelines(f"{_to_line(item)}\n" for item in items)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.rename(path)
-        except BaseException:
-            os.close(handle)
-            draft.unlink(missing_ok=True)
-            raise
-        self._own = (path, handle)
+        path, draft = self._folder / f"{name}.jsonl", self._folder / f".{name}.draft"
+        with signals_held():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            handle = _open_locked(draft)
+            try:
+                with draft.open("w", encoding="utf-8") as file:
+                    file.writelines(f"{_to_line(item)}\n" for item in items)
+                    file.flush()
+                    os.fsync(file.fileno())
+                draft.rename(path)
+            except BaseException:
+                _close(handle)
+                draft.unlink(missing_ok=True)
+                raise
+            self._own[path] = handle
         return path
 
     def close(self) -> None:
-        """Let go of this run's own file, so that another run may drain it."""
-        if self._own:
-            os.close(self._own[1])
-            self._own = None
+        """Let go of this run's own files, so that another run may drain them."""
+        while self._own:
+            _close(self._own.popitem()[1])
 
     @contextlib.contextmanager
     def claim(self) -> Iterator[list[Path]]:
@@ -69,12 +70,10 @@ class Spool:
         with contextlib.ExitStack() as stack:
             claimed = []
             for path in sorted((*self._folder.glob("*.jsonl"), *self._folder.glob(".*.draft"))):
-                if self._own and path == self._own[0]:
+                if path in self._own:
                     continue
                 with contextlib.suppress(OSError):
-                    handle = os.open(path, os.O_RDONLY)
-                    stack.callback(os.close, handle)
-                    _lock(handle)
+                    stack.callback(_close, _open_locked(path))
                     if path.suffix == ".draft":
                         path.unlink()  # its run was killed while it wrote
                     else:
@@ -84,22 +83,23 @@ class Spool:
     def read(self, paths: Iterable[Path]) -> Iterator[Item]:
         """Stream what is in these files; a damaged line is passed over with a warning."""
         for path in paths:
-            with path.open(encoding="utf-8", errors="replace") as file:
-                for number, line in enumerate(file, start=1):
-                    try:
-                        yield _from_line(line)
-                    except (ValueError, TypeError, KeyError):
-                        log.warning("%s: line %d is damaged and passed over", path, number)
-                        self._damaged.add(path)
+            for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+                try:
+                    yield _from_line(line)
+                except (ValueError, TypeError, KeyError, OverflowError):
+                    log.warning("%s: line %d is damaged and passed over", path, number)
+                    self._damaged.add(path)
 
     def discard(self, paths: Iterable[Path]) -> None:
         """Remove files whose content is in the database; damaged ones are kept under `.damaged`."""
         for path in paths:
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 if path in self._damaged:
                     path.rename(path.with_suffix(".damaged"))
                 else:
-                    path.unlink()
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("%s stays and is loaded again, to no harm: %s", path, error.strerror)
 
     def waiting_rows(self) -> int:
         """How many rows lie in the spool."""
@@ -110,12 +110,27 @@ class Spool:
         return count
 
 
-def _lock(handle: int) -> None:
-    """Raises BlockingIOError where another process holds the file. The kernel lets go of it when
-    that process ends, however it ends. Windows has no such lock: there a drain may meet a run's
-    own file, and the upsert makes that harmless."""
-    if sys.platform != "win32":
+def _open_locked(path: Path) -> int | None:
+    """Open and lock a file. The kernel lets go of it when this process ends, however it ends.
+
+    Raises BlockingIOError where another process holds it. Windows has no such lock, and forbids
+    renaming what is open: there a drain may meet a run's own file, and the upsert makes that
+    harmless.
+    """
+    if sys.platform == "win32":
+        return None
+    handle = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _close(handle: int | None) -> None:
+    if handle is not None:
+        os.close(handle)
 
 
 def _to_line(item: Item) -> str:
@@ -127,7 +142,7 @@ def _to_line(item: Item) -> str:
     return json.dumps(["rate", item.observed_at.isoformat(), item.currency, item.per_usd])
 
 
-def _from_line(line: str) -> Item:
+def _from_line(line: bytes) -> Item:
     kind, *fields = json.loads(line)
     return _READERS[kind](*fields)
 
@@ -137,17 +152,37 @@ def _row(
 ) -> MarketRow:
     if source not in ("observed", "backfilled"):
         raise ValueError(f"{source!r} is no source")
-    known_cap, known_volume = (None if x is None else float(x) for x in (cap, volume))
-    observed_at = datetime.fromisoformat(at)
-    return MarketRow(str(coin_id), observed_at, float(price), known_cap, known_volume, source)
+    known_cap, known_volume = (None if x is None else _number(x) for x in (cap, volume))
+    return MarketRow(_text(coin_id), _moment(at), _number(price), known_cap, known_volume, source)
 
 
 def _rejection(coin_id: str, reason: str, raw: str, run_id: str, at: str) -> Rejection:
-    return Rejection(coin_id, reason, raw, run_id, datetime.fromisoformat(at))
+    return Rejection(_text(coin_id), _text(reason), _text(raw), _text(run_id), _moment(at))
 
 
 def _rate(at: str, currency: str, per_usd: float) -> FxRate:
-    return FxRate(datetime.fromisoformat(at), currency, float(per_usd))
+    return FxRate(_moment(at), _text(currency), _number(per_usd))
+
+
+def _text(value: object) -> str:
+    """A text that PostgreSQL can store."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError(f"{value!r} is no text")
+    value.encode()  # lone surrogates are no text either
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no number")
+    return float(value)
+
+
+def _moment(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} has no zone")
+    return at
 
 
 _READERS: dict[str, Callable[..., Item]] = {"row": _row, "rejection": _rejection, "rate": _rate}

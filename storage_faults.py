@@ -1,7 +1,7 @@
 """What a database error means: is it worth another try, and what should a person do about it.
 
-Texts and codes from ../docs/decisions.md ("Database faults") and
-https://www.postgresql.org/docs/current/errcodes-appendix.html.
+Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html. Neon's texts: its documents
+on connection errors and quotas, and the issue threads of its users.
 """
 
 from __future__ import annotations
@@ -54,12 +54,18 @@ _REMEDIES = (
     ("no space left on device", "Make room on the database's disk."),
     ('" does not exist', "Correct user and database in DATABASE_URL, or create them."),
     ("permission denied", "Grant the user of DATABASE_URL the right to create and write tables."),
+    ("invalid sslmode", "Correct sslmode in DATABASE_URL."),
+    ("invalid integer value", "Correct the number in DATABASE_URL."),
+    ("invalid port", "Correct the port in DATABASE_URL."),
     ("ssl is required", "Add ?sslmode=require to DATABASE_URL."),
 )
 _REMEDIES_BY_STATE = {
     "28P01": "Correct user and password in DATABASE_URL.",
     "28000": "Correct the user in DATABASE_URL, or let the server admit it.",
     "3D000": "Correct the database's name in DATABASE_URL, or create the database.",
+    "42P07": "Tables of that name are there already: give Market Sentinel a database of its own.",
+    "42710": "Types of that name are there already: give Market Sentinel a database of its own.",
+    "42P01": "A table was removed by hand: bring it back, or start afresh with reset_db.py.",
     "42501": "Grant the user of DATABASE_URL the right to create and write tables.",
     "25006": "Point DATABASE_URL at the primary, not at a read-only replica.",
     "53100": "Make room on the database's disk.",
@@ -83,8 +89,10 @@ def is_transient(error: psycopg.Error) -> bool:
 def explain(error: psycopg.Error, place: str) -> str:
     """One sentence on what happened to the database at `place`, and one on what to do."""
     text = str(error).lower()
-    remedy = next((remedy for part, remedy in _REMEDIES if part in text), None)
-    remedy = remedy or _REMEDIES_BY_STATE.get(error.sqlstate or "")
+    by_text = next((remedy for part, remedy in _REMEDIES if part in text), None)
+    by_state = _REMEDIES_BY_STATE.get(error.sqlstate or "")
+    # Neon's quota and a full disk share a state; elsewhere the state knows better than the words.
+    remedy = by_text if error.sqlstate == "53100" and by_text else by_state or by_text
     if remedy is None:
         remedy = "Check that the server runs and that DATABASE_URL names it."
     return f"The database {place} cannot be used: {_one_line(error)}. {remedy}"

@@ -194,7 +194,7 @@ def main() -> int:
 
 def _examine_configured(settings: Settings, now: datetime, max_age: float) -> tuple[Health, str]:
     with database.reach(settings) as address, database.Session(address) as session:
-        return session.read(lambda connection: examine(connection, now, max_age)), address.place
+        return session.use(lambda connection: examine(connection, now, max_age)), address.place
 
 
 if __name__ == "__main__":

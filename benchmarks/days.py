@@ -94,7 +94,7 @@ def _purge(conninfo: str, connection: database.Connection) -> None:
     plain = seconds(lambda: connection.execute(PLAIN_DELETE))
     later = NOW + timedelta(days=1)
     with database.Session(database.Address(conninfo, "benchmark")) as session:
-        session.read(lambda opened: opened.execute("SELECT 1").fetchone())
+        session.use(lambda opened: opened.execute("SELECT 1").fetchone())
         taken = seconds(lambda: session.write(lambda _connection, _days: None, later))
         gone = session.purged_rows
     dead = connection.execute(DEAD).fetchone()

@@ -64,7 +64,7 @@ class _Copy:
 class _Ours:
     def __init__(self, conninfo: str) -> None:
         self.session = database.Session(database.Address(conninfo, "benchmark"))
-        self.session.read(lambda connection: connection.execute("SELECT 1"))
+        self.session.use(lambda connection: connection.execute("SELECT 1"))
 
     def load(self, batch: Iterable[MarketRow]) -> None:
         self.session.write(

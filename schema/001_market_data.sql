@@ -18,7 +18,7 @@ CREATE TABLE coins (
     name        text NOT NULL
 ) WITH (fillfactor = 50);
 
--- The history, one partition a UTC day (made by database.ensure_partitions). Eight-byte columns
+-- The history, one partition a UTC day (made by database.ensure_days). Eight-byte columns
 -- first, the integer key and the enum last: no byte is lost to alignment.
 CREATE TABLE observations (
     observed_at timestamptz NOT NULL,

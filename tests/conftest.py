@@ -26,6 +26,13 @@ Rows = list[tuple[Any, ...]]
 NOW = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)
 
 
+# What the view `market_data` shows, whatever the real date is.
+STORED_ROWS = """(
+    SELECT c.coin_id, c.symbol, o.price, o.market_cap, o.volume_24h, o.observed_at AS "timestamp",
+           o.source
+    FROM observations o JOIN coins c USING (coin_key)) AS stored"""
+
+
 @dataclass
 class FakeTime:
     """A clock that moves only when something sleeps, and remembers the sleeps."""
@@ -55,6 +62,8 @@ class FreshDatabase:
     url: str
 
     def query(self, statement: str, *parameters: object) -> Rows:
+        """The rows of a statement, which may read `stored_rows`."""
+        statement = statement.replace("stored_rows", STORED_ROWS)
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), parameters or None)
             return cursor.fetchall() if cursor.description else []

@@ -64,6 +64,7 @@ def test_an_inactive_coin_is_not_in_the_top(registry: CoinRegistry) -> None:
         ("BTC", "bitcoin"),
         ("usdt", "tether"),
         ("eth", "eth"),
+        ("ETH", "ethereum"),
         ("Ethereum", "ethereum"),
         ("bitcoin cash", "bitcoin-cash"),
         ("_", "_"),
@@ -88,6 +89,7 @@ def test_a_collision_is_resolved_by_rank_among_the_active(registry: CoinRegistry
 
 def test_terms_keep_their_order_and_come_once(registry: CoinRegistry) -> None:
     assert registry.resolve(["eth", "BTC", "bitcoin"]) == ["eth", "bitcoin"]
+    assert registry.resolve(["BITCOIN-CASH"]) == ["bitcoin-cash"]
 
 
 def test_all_unknown_terms_are_named_in_one_error_with_near_matches(registry: CoinRegistry) -> None:
@@ -235,11 +237,12 @@ def test_a_list_cut_off_delists_nobody() -> None:
     assert all(coin.status == "active" for coin in registry.coins.values())
 
 
-def test_a_ranking_cut_off_leaves_the_old_ranks() -> None:
+def test_a_ranking_cut_off_leaves_the_old_ranks(caplog: pytest.LogCaptureFixture) -> None:
     registry = _many(2_000)
     ranked = [{"id": f"c{n:05}", "market_cap_rank": n + 1, "market_cap": 9} for n in range(1_000)]
     registry.sync(_listing(registry), ranked, NOW)
     registry.sync(_listing(registry), ranked[::-1][:3], NOW)
+    assert "cut off at 3 coins" in caplog.text
     assert registry.top(3) == ["c00000", "c00001", "c00002"]
 
 

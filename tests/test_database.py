@@ -55,8 +55,8 @@ def load(session: Session) -> Load:
 
 def test_the_first_load_makes_the_schema_and_inserts(load: Load, fresh: FreshDatabase) -> None:
     assert load(_rows()) == LoadCounts(inserted=20)
-    assert fresh.query("SELECT count(*) FROM market_data") == [(20,)]
-    [row] = fresh.query("SELECT * FROM market_data WHERE coin_id = 'coin-1'")
+    assert fresh.query("SELECT count(*) FROM stored_rows") == [(20,)]
+    [row] = fresh.query("SELECT * FROM stored_rows WHERE coin_id = 'coin-1'")
     assert row == ("coin-1", "c1", 2.0, None, 6.0, NOW, "observed")
 
 
@@ -86,13 +86,13 @@ def test_a_changed_row_is_updated_and_the_others_stay(load: Load, fresh: FreshDa
     load(_rows())
     changed = [*_rows(coins=range(5), price=7.0), *_rows(coins=range(5, 20))]
     assert load([*changed, *_rows(coins=range(20, 25))]) == LoadCounts(5, 5, 15)
-    assert fresh.query("SELECT price FROM market_data WHERE coin_id = 'coin-0'") == [(7.0,)]
+    assert fresh.query("SELECT price FROM stored_rows WHERE coin_id = 'coin-0'") == [(7.0,)]
 
 
 def test_a_cap_that_becomes_unknown_is_an_update(load: Load, fresh: FreshDatabase) -> None:
     load([MarketRow("coin-1", NOW, 1.0, 5.0, 5.0)])
     assert load([MarketRow("coin-1", NOW, 1.0, None, 5.0)]) == LoadCounts(updated=1)
-    assert fresh.query("SELECT market_cap FROM market_data") == [(None,)]
+    assert fresh.query("SELECT market_cap FROM stored_rows") == [(None,)]
 
 
 def test_two_rows_of_one_key_in_one_load_are_one_row_the_last(
@@ -100,7 +100,7 @@ def test_two_rows_of_one_key_in_one_load_are_one_row_the_last(
 ) -> None:
     twice = [MarketRow("coin-1", NOW, 1.0, None, None), MarketRow("coin-1", NOW, 2.0, None, None)]
     counts = load(twice)
-    assert fresh.query("SELECT price FROM market_data") == [(2.0,)]
+    assert fresh.query("SELECT price FROM stored_rows") == [(2.0,)]
     assert fresh.query("SELECT price FROM coins") == [(2.0,)]
     assert counts.inserted == 1
 
@@ -125,14 +125,14 @@ def test_a_backfilled_value_never_replaces_an_observed_one(
 ) -> None:
     load(_rows(coins=[1], price=5.0))
     assert load(_rows(coins=[1], price=9.0, source="backfilled")) == LoadCounts(unchanged=1)
-    assert fresh.query("SELECT price, source FROM market_data") == [(6.0, "observed")]
+    assert fresh.query("SELECT price, source FROM stored_rows") == [(6.0, "observed")]
     assert fresh.query("SELECT price, source FROM coins") == [(6.0, "observed")]
 
 
 def test_an_observed_value_replaces_a_backfilled_one(load: Load, fresh: FreshDatabase) -> None:
     load(_rows(coins=[1], price=9.0, source="backfilled"))
     assert load(_rows(coins=[1], price=5.0)) == LoadCounts(updated=1)
-    assert fresh.query("SELECT price, source FROM market_data") == [(6.0, "observed")]
+    assert fresh.query("SELECT price, source FROM stored_rows") == [(6.0, "observed")]
     assert fresh.query("SELECT price, source FROM coins") == [(6.0, "observed")]
 
 
@@ -173,7 +173,7 @@ def test_odd_names_are_stored_as_they_are(session: Session, fresh: FreshDatabase
 def test_the_smallest_and_largest_prices_keep_every_digit(load: Load, fresh: FreshDatabase) -> None:
     prices = (9e-18, 92_000.123456789, 1e9, 0.0)
     load([MarketRow(f"coin-{n}", NOW, price, None, None) for n, price in enumerate(prices)])
-    stored = fresh.query("SELECT price FROM market_data ORDER BY coin_id")
+    stored = fresh.query("SELECT price FROM stored_rows ORDER BY coin_id")
     assert tuple(price for (price,) in stored) == prices
 
 

@@ -97,6 +97,17 @@ def test_it_starts_serves_and_stops_with_its_last_user(state_dir: Path) -> None:
     assert not _pid_file(state_dir).exists()
 
 
+def test_psql_opens_on_it(state_dir: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "embedded_postgres.py", "-tAc", "SELECT 6 * 7"],
+        env=os.environ | {"SENTINEL_STATE_DIR": str(state_dir)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "42\n"
+
+
 def test_what_was_stored_is_there_the_next_time(state_dir: Path) -> None:
     user = _user(state_dir)
     _wait_until_ready(user)

@@ -62,7 +62,7 @@ def test_a_first_run_brings_the_true_top_500(
     report = run()
     assert (report.status, report.exit_code) == ("ok", 0)
     assert (report.targets, report.rows_valid, report.rows_inserted) == (500, 500, 500)
-    stored = {coin_id for (coin_id,) in fresh.query("SELECT coin_id FROM market_data")}
+    stored = {coin_id for (coin_id,) in fresh.query("SELECT coin_id FROM stored_rows")}
     assert stored == {coin.id for coin in stand_in.market.ranked[:500]}
     assert fresh.query("SELECT coin_id FROM coins ORDER BY rank LIMIT 2") == [
         ("bitcoin",),
@@ -228,6 +228,53 @@ def test_a_coin_gone_from_the_list_is_delisted(
     assert (report.targets, report.rows_valid) == (500, 500)
 
 
+def test_a_delisted_coin_leaves_the_ranking_of_the_database_too(
+    run: Run, stand_in: StandIn, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    run()
+    time_.at += timedelta(days=2)
+
+    def without_tether(body: bytes) -> bytes:
+        return json.dumps([c for c in json.loads(body) if c["id"] != "tether"]).encode()
+
+    stand_in.faults.append(Fault(path="/coins/list", rewrite=without_tether))
+    run()
+    assert fresh.query("SELECT rank FROM coins WHERE coin_id = 'tether'") == [(None,)]
+    ranks = fresh.query("SELECT count(rank), count(DISTINCT rank) FROM coins")
+    assert ranks[0][0] == ranks[0][1] == 500
+
+
+def test_a_coin_without_observations_has_no_latest_one(
+    run: Run, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    run(targets=("bitcoin", "ethereum"))
+    time_.at += timedelta(days=62)
+    run(targets=("bitcoin",))
+    latest = "SELECT coin_id FROM coins WHERE observed_at IS NOT NULL OR price IS NOT NULL"
+    assert fresh.query(latest) == [("bitcoin",)]
+
+
+def test_a_run_without_one_row_is_partial_and_says_so(run: Run) -> None:
+    report = run(targets=("0xlsd",))
+    assert (report.status, report.exit_code, report.missing) == ("partial", 0, ["0xlsd"])
+    assert "0 of 1 coins" in report.message
+
+
+def test_when_every_coin_is_inactive_those_on_parole_are_asked(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    run(targets=("bitcoin",))
+    registry = _registry(settings)
+    for coin_id in registry.coins:
+        for _ in range(3):
+            registry.strike(coin_id, "missing", time_.at)
+    registry.save(settings.registry_path)
+    time_.at += timedelta(days=1)
+    report = run(limit=5)
+    assert report.targets == 0
+    assert len(report.healed) > 400
+
+
 # --- CoinGecko fails -------------------------------------------------------------------------
 
 
@@ -346,6 +393,7 @@ def test_rows_that_cannot_be_stored_wait_and_are_drained(
     assert "499 rows wait in the spool" in failed.message
     assert "hunter2" not in failed.message
     assert len(_spool_files(settings)) == 1
+    assert _spool_files(settings)[0].name == f"{failed.run_id}-000.jsonl"
     time_.at += timedelta(minutes=15)
     report = run()
     assert (report.status, report.rows_drained, report.rows_inserted) == ("ok", 499, 500)

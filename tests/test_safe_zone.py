@@ -39,8 +39,14 @@ def test_defaults_are_the_top_500_into_the_embedded_database() -> None:
 def test_flags_beat_the_config_which_beats_the_defaults(tmp_path: Path) -> None:
     config = _config(tmp_path, '{"limit": 7, "targets": ["BTC", " eth "]}')
     assert load_settings({}, config=config, environ={}).limit == 7
-    settings = load_settings({"limit": "9", "targets": None}, config=config, environ={})
-    assert (settings.limit, settings.targets) == (9, ("BTC", "eth"))
+    flags = {"mode": "dry-run", "limit": None, "targets": None}
+    settings = load_settings(flags, config=config, environ={})
+    assert (settings.mode, settings.limit, settings.targets) == ("dry-run", 7, ("BTC", "eth"))
+
+
+def test_a_limit_on_the_command_line_beats_the_targets_of_the_config(tmp_path: Path) -> None:
+    config = _config(tmp_path, '{"targets": ["BTC"]}')
+    assert load_settings({"limit": "9"}, config=config, environ={}).targets == ()
 
 
 def test_the_environment_beats_the_env_file(tmp_path: Path) -> None:

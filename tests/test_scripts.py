@@ -90,6 +90,60 @@ def test_a_database_that_is_not_there_costs_no_row(
     assert json.loads(again.stdout)["rows_drained"] == 500
 
 
+def test_a_user_without_rights_is_told_what_to_grant(
+    live_script: Script, fresh: FreshDatabase
+) -> None:
+    fresh.query("DROP ROLE IF EXISTS poor")
+    fresh.query("CREATE ROLE poor LOGIN")
+    url = fresh.url.replace("user=postgres", "user=poor")
+    _refused(live_script("ingest.py", DATABASE_URL=url), 4, "permission denied", "Grant the user")
+
+
+def test_a_database_with_tables_of_these_names_is_left_alone(
+    live_script: Script, fresh: FreshDatabase
+) -> None:
+    fresh.query("CREATE TABLE coins (mine text)")
+    _refused(live_script("ingest.py"), 4, "already exists", "a database of its own")
+    assert fresh.query("SELECT * FROM coins") == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root mounts a small disk")
+@pytest.mark.parametrize("megabytes", [20, 38])
+def test_a_full_disk_is_exit_4_in_plain_words_and_leaves_no_server(
+    live_script: Script, tmp_path: Path, megabytes: int
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}M,mode=755", "none", disk], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        for path in (tmp_path, *tmp_path.parents):
+            path.chmod(path.stat().st_mode | 0o011)
+        for _ in range(2):
+            state_dir = str(disk / "state")
+            done = live_script("ingest.py", DATABASE_URL="", SENTINEL_STATE_DIR=state_dir)
+            assert (done.returncode, "Traceback" in done.stderr) == (4, False)
+            assert "No space left" in done.stderr or "wrote only" in done.stderr
+    finally:
+        subprocess.run(["umount", disk], check=True)  # fails while a server holds it
+
+
+def test_the_environments_own_words_for_postgres_and_proxies_do_no_harm(
+    live_script: Script, tmp_path: Path
+) -> None:
+    for path in (tmp_path, *tmp_path.parents):
+        if path.stat().st_uid == os.geteuid():
+            path.chmod(path.stat().st_mode | 0o011)
+    environment = {"PGPORT": "6543", "PGCHANNELBINDING": "require", "PGSSLMODE": "require"}
+    environment |= {"http_proxy": "http://127.0.0.1:9", "DATABASE_URL": ""}
+    done = live_script("ingest.py", **environment)
+    assert done.returncode == 0, done.stderr
+
+
 def test_coingecko_unreachable_is_exit_3(script: Script) -> None:
     _refused(script("ingest.py", "--json"), 3, "CoinGecko", "Connection refused")
 

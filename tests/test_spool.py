@@ -20,6 +20,20 @@ ITEMS: list[Item] = [
 ]
 
 
+DAMAGED = (
+    '["row", "cut',
+    '["row"]',
+    "null",
+    '["what"]',
+    '["row", 1, 2, 3, 4, 5, 6, 7]',
+    '["row", "a", "2026-11-20T12:00:00", 1.0, null, null, "observed"]',  # no zone
+    '["row", "a\\u0000", "2026-11-20T12:00:00+00:00", 1.0, null, null, "observed"]',
+    '["row", "a\\ud800", "2026-11-20T12:00:00+00:00", 1.0, null, null, "observed"]',
+    '["row", "a", "2026-11-20T12:00:00+00:00", NaN, null, null, "observed"]',
+    '["row", "a", "2026-11-20T12:00:00+00:00", 1.0, null, null, "guessed"]',
+)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "spool"
@@ -45,14 +59,15 @@ def test_files_of_earlier_runs_are_claimed_the_oldest_first(folder: Path) -> Non
 
 def test_a_file_its_run_still_works_on_is_left_alone(folder: Path) -> None:
     running, other = Spool(folder), Spool(folder)
-    running.write("run-1", ITEMS)
+    running.write("run-1-000", ITEMS)
+    running.write("run-1-001", ITEMS)
     with other.claim() as claimed:
         assert claimed == []
     with running.claim() as claimed:
         assert claimed == []
     running.close()
     with other.claim() as claimed:
-        assert len(claimed) == 1
+        assert len(claimed) == 2
 
 
 def test_two_runs_never_claim_the_same_file(folder: Path) -> None:
@@ -66,7 +81,7 @@ def test_a_damaged_line_costs_only_itself_and_the_file_is_kept(
 ) -> None:
     path = _left_behind(folder, "run-1")
     text = path.read_text()
-    path.write_text(f'{text}["row", "cut\n["row"]\nnull\n["what"]\n["row", 1, 2, 3, 4, 5, 6, 7]\n')
+    path.write_text(text + "".join(f"{line}\n" for line in DAMAGED))
     spool = Spool(folder)
     assert list(spool.read([path])) == ITEMS
     assert "line 5 is damaged" in caplog.text
