@@ -120,10 +120,6 @@ class CoinRegistry:
             index.setdefault(_fold(getattr(coin, attribute)), coin.id)
         return index
 
-    def ranks(self) -> dict[str, int]:
-        """Coin id → rank, of the coins that have one."""
-        return {coin.id: coin.rank for coin in self.coins.values() if coin.rank}
-
     def due_for_probe(self, now: datetime) -> list[str]:
         """Ids of inactive coins whose parole hearing has come, the longest waiting first."""
         at = _text(now)

@@ -27,7 +27,7 @@ from psycopg.types.json import Jsonb
 import embedded_postgres
 import storage_faults
 from errors import ConfigurationError, Interrupted, StorageUnavailable
-from records import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, RunRecord, Source
+from records import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, Source
 from safe_zone import (
     CONNECT_ATTEMPTS,
     CONNECT_TIMEOUT_DATABASE_SECONDS,
@@ -89,25 +89,20 @@ COUNT_DAY: LiteralString = "SELECT count(*) FROM {day}"
 PACK_DAY: LiteralString = "CLUSTER {day} USING {index}"
 DROP_DAY: LiteralString = "DROP TABLE {day}"
 
-# Writes the coins that are new or called otherwise. One that nobody described keeps its name, or
-# is called by its id.
-KNOW_COINS = """
+# Writes the coins that are new; one that nobody describes is called by its id.
+ADD_COINS = """
 INSERT INTO coins (coin_id, symbol, name, rank)
-SELECT i.coin_id, coalesce(i.symbol, i.coin_id), coalesce(i.name, i.coin_id), i.rank
+SELECT coin_id, coalesce(symbol, coin_id), coalesce(name, coin_id), rank
 FROM unnest(%(coin_id)b::text[], %(symbol)b::text[], %(name)b::text[], %(rank)b::int4[])
      AS i (coin_id, symbol, name, rank)
-LEFT JOIN coins c USING (coin_id)
-WHERE c.coin_id IS NULL
-   OR (i.symbol IS NOT NULL
-       AND (c.symbol, c.name, c.rank) IS DISTINCT FROM (i.symbol, i.name, i.rank))
-ON CONFLICT (coin_id) DO UPDATE
-SET symbol = excluded.symbol, name = excluded.name, rank = excluded.rank
+ON CONFLICT (coin_id) DO NOTHING
 """
 
-# Upserts one chunk; returns how many stored rows were written again and how many of the chunk were
-# stored before. Only rows that are not newer than their coin's latest observation can be stored
-# already; the others, nearly all, are spared the search for a conflict. A backfilled value never
-# replaces an observed one, and an unchanged row is not written.
+# Upserts one chunk; returns how many stored rows were written again, how many of the chunk were
+# stored before, and the coins that are not known yet, whose rows were left out. Only rows that are
+# not newer than their coin's latest observation can be stored already; the others, nearly all, are
+# spared the search for a conflict. A backfilled value never replaces an observed one, and an
+# unchanged row is not written.
 UPSERT_OBSERVATIONS = """
 WITH incoming AS MATERIALIZED (
     SELECT i.*, c.coin_key, %(source)s::observation_source AS source,
@@ -119,7 +114,7 @@ WITH incoming AS MATERIALIZED (
     FROM unnest(%(coin_id)b::text[], %(observed_at)b::timestamptz[], %(price)b::float8[],
                 %(market_cap)b::float8[], %(volume_24h)b::float8[])
          AS i (coin_id, observed_at, price, market_cap, volume_24h)
-    JOIN coins c USING (coin_id)
+    LEFT JOIN coins c USING (coin_id)
 ),
 latest AS (
     UPDATE coins c
@@ -135,12 +130,12 @@ latest AS (
 inserted AS (
     INSERT INTO observations (observed_at, price, market_cap, volume_24h, coin_key, source)
     SELECT observed_at, price, market_cap, volume_24h, coin_key, source
-    FROM incoming WHERE may_be_stored IS NOT TRUE
+    FROM incoming WHERE may_be_stored IS NOT TRUE AND coin_key IS NOT NULL
 ),
 upserted AS (
     INSERT INTO observations AS o (observed_at, price, market_cap, volume_24h, coin_key, source)
     SELECT observed_at, price, market_cap, volume_24h, coin_key, source
-    FROM incoming WHERE may_be_stored
+    FROM incoming WHERE may_be_stored AND coin_key IS NOT NULL
     ON CONFLICT (coin_key, observed_at) DO UPDATE
     SET price = excluded.price, market_cap = excluded.market_cap,
         volume_24h = excluded.volume_24h, source = excluded.source
@@ -151,8 +146,10 @@ upserted AS (
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM upserted)
-         - (SELECT count(*) FROM incoming WHERE may_be_stored AND is_stored IS NULL),
-       (SELECT count(*) FROM incoming WHERE is_stored)
+         - (SELECT count(*) FROM incoming
+            WHERE may_be_stored AND is_stored IS NULL AND coin_key IS NOT NULL),
+       (SELECT count(*) FROM incoming WHERE is_stored),
+       (SELECT array_agg(DISTINCT coin_id) FROM incoming WHERE coin_key IS NULL)
 """
 
 # Keeps the newest observation beside its coin, where a load brought several of one.
@@ -203,22 +200,25 @@ INSERT INTO pipeline_runs (
     rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
     api_credits, db_seconds, purged_rows)
 VALUES (
-    %(run_id)s, %(started_at)s, %(recorded_at)s, %(mode)s, %(status)s, %(targets)s, %(rows_valid)s,
+    %(run_id)s, %(started_at)s, %(finished_at)s, %(mode)s, %(status)s, %(targets)s, %(rows_valid)s,
     %(rows_inserted)s, %(rows_updated)s, %(rows_unchanged)s, %(rows_backfilled)s, %(rows_drained)s,
     %(rejected)s, %(missing)s, %(api_calls)s, %(api_credits)s, %(db_seconds)s, %(purged_rows)s)
 ON CONFLICT (run_id) DO NOTHING
 """
 
 # Small tables without partitions: what is older than the data goes with it.
-# What left the ranking must not stand in it for ever.
-RANK_COINS = """
+# Brings names and ranks up to date. A coin that nobody describes any more keeps its name, and has
+# no rank: what left the ranking must not stand in it for ever.
+RELABEL_COINS = """
 UPDATE coins c
-SET rank = i.rank
-FROM (SELECT coins.coin_key, ranked.rank
-      FROM coins
-      LEFT JOIN unnest(%(coin_id)b::text[], %(rank)b::int4[]) AS ranked (coin_id, rank)
-           USING (coin_id)) AS i
-WHERE c.coin_key = i.coin_key AND c.rank IS DISTINCT FROM i.rank
+SET symbol = i.symbol, name = i.name, rank = i.rank
+FROM (SELECT known.coin_key, l.rank, coalesce(l.symbol, known.symbol) AS symbol,
+             coalesce(l.name, known.name) AS name
+      FROM coins known
+      LEFT JOIN unnest(%(coin_id)b::text[], %(symbol)b::text[], %(name)b::text[], %(rank)b::int4[])
+                AS l (coin_id, symbol, name, rank) USING (coin_id)) AS i
+WHERE c.coin_key = i.coin_key
+  AND (c.symbol, c.name, c.rank) IS DISTINCT FROM (i.symbol, i.name, i.rank)
 """
 
 # A coin whose newest observation went with its day has none.
@@ -603,40 +603,34 @@ def enforce_retention_policy(connection: Connection, now: datetime) -> int:
 def load_batch(
     connection: Connection,
     rows: Iterable[MarketRow],
-    labels: Mapping[str, CoinLabel],
+    describe: Callable[[str], CoinLabel | None],
     days: Days,
 ) -> LoadCounts:
     """Upsert observations and the latest of each coin; needs a transaction in pipeline mode.
 
-    `rows` may be a stream of any length: LOAD_CHUNK_ROWS of them are held at a time. `labels`
-    says how coins are called; one without a label keeps its name, or is called by its id. `days`
-    are the partitions there are; those that `rows` need besides are made and added to `days`.
+    `rows` may be a stream of any length: LOAD_CHUNK_ROWS of them are held at a time. `describe`
+    says how a coin is called that is not known yet, by its id; None: it is called by its id.
+    `days` are the partitions there are; those that `rows` need besides are made and added to it.
     """
     newest: dict[str, datetime] = {}
     latest: dict[str, MarketRow] = {}
-    pending: deque[tuple[int, psycopg.Cursor[tuple[Any, ...]]]] = deque()
+    pending: deque[_Sent] = deque()
     counts = LoadCounts()
     for chunk in _chunks(rows, LOAD_CHUNK_ROWS):
-        coin_ids = {row.coin_id for row in chunk}
-        _know_coins(connection, sorted(coin_ids - newest.keys()), labels)
         ensure_days(connection, days, {row.observed_at.astimezone(UTC).date() for row in chunk})
-        one_a_coin = len(coin_ids) == len(chunk)
-        for part in _split(newest, chunk):
-            statement = _columns(part.rows) | {
-                "source": part.source,
-                "revisited": part.revisited,
-                "one_a_coin": one_a_coin,
-            }
-            pending.append((len(part.rows), connection.execute(UPSERT_OBSERVATIONS, statement)))
+        one_a_coin = len({row.coin_id for row in chunk}) == len(chunk)
+        pending.extend(_send(connection, part, one_a_coin) for part in _split(newest, chunk))
         if not one_a_coin:
             _note_latest(latest, chunk)
         # One chunk is packed here while the server works on the one before.
         while len(pending) > CHUNKS_IN_FLIGHT:
-            counts += _counts(*pending.popleft())
+            counts += _settle(connection, pending.popleft(), describe, latest)
+    for sent in pending:
+        counts += _settle(connection, sent, describe, latest)
     for newest_rows in _chunks(latest.values(), LOAD_CHUNK_ROWS):
         sources = {"source": [row.source for row in newest_rows]}
         connection.execute(KEEP_LATEST, _columns(newest_rows) | sources)
-    return sum((_counts(*entry) for entry in pending), counts)
+    return counts
 
 
 class _Part(NamedTuple):
@@ -647,24 +641,50 @@ class _Part(NamedTuple):
     rows: list[MarketRow]
 
 
+class _Sent(NamedTuple):
+    """A part under way, and where its result will be."""
+
+    part: _Part
+    cursor: psycopg.Cursor[tuple[Any, ...]]
+
+
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk
 
 
-def _know_coins(
-    connection: Connection, coin_ids: Sequence[str], labels: Mapping[str, CoinLabel]
-) -> None:
-    if coin_ids:
-        found = [labels.get(coin_id) for coin_id in coin_ids]
-        columns = {
-            "coin_id": coin_ids,
-            "symbol": [label.symbol if label else None for label in found],
-            "name": [label.name if label else None for label in found],
-            "rank": [label.rank if label else None for label in found],
-        }
-        connection.execute(KNOW_COINS, columns)
+def _send(connection: Connection, part: _Part, one_a_coin: bool) -> _Sent:
+    facts = {"source": part.source, "revisited": part.revisited, "one_a_coin": one_a_coin}
+    return _Sent(part, connection.execute(UPSERT_OBSERVATIONS, _columns(part.rows) | facts))
+
+
+def _settle(
+    connection: Connection,
+    sent: _Sent,
+    describe: Callable[[str], CoinLabel | None],
+    latest: dict[str, MarketRow],
+) -> LoadCounts:
+    """Read a part's result. Where coins were unknown, add them and send their rows again."""
+    [(updated, stored, unknown)] = sent.cursor.fetchall()
+    new = set(unknown or ())
+    left_out = [row for row in sent.part.rows if row.coin_id in new] if new else []
+    known = len(sent.part.rows) - len(left_out)
+    counts = LoadCounts(known - stored, updated, stored - updated)
+    if not left_out:
+        return counts
+    connection.execute(ADD_COINS, _labels({coin_id: describe(coin_id) for coin_id in sorted(new)}))
+    _note_latest(latest, left_out)
+    again = _send(connection, _Part(True, sent.part.source, left_out), one_a_coin=False)
+    return counts + _settle(connection, again, describe, latest)
+
+
+def _labels(labels: Mapping[str, CoinLabel | None]) -> dict[str, Any]:
+    """Labels as one array a column, for unnest."""
+    unknown = CoinLabel(None, None, None)
+    symbols, names, ranks = zip(*(label or unknown for label in labels.values()), strict=True)
+    columns = {"symbol": list(symbols), "name": list(names), "rank": list(ranks)}
+    return {"coin_id": list(labels)} | columns
 
 
 def _split(newest: dict[str, datetime], chunk: Iterable[MarketRow]) -> Iterator[_Part]:
@@ -694,18 +714,14 @@ def _columns(rows: Sequence[MarketRow]) -> dict[str, Any]:
     return dict(zip(names, map(list, zip(*(row[:5] for row in rows), strict=True)), strict=True))
 
 
-def _counts(rows: int, cursor: psycopg.Cursor[tuple[Any, ...]]) -> LoadCounts:
-    [(updated, stored)] = cursor.fetchall()
-    return LoadCounts(rows - stored, updated, stored - updated)
-
-
 # --- the run's own record ----------------------------------------------------------------------
 
 
-def rank_coins(connection: Connection, ranks: Mapping[str, int]) -> None:
-    """Give all stored coins the ranks of a new ranking; who is not in it has none."""
-    columns = {"coin_id": list(ranks), "rank": list(ranks.values())}
-    connection.execute(RANK_COINS, columns)
+def relabel_coins(connection: Connection, labels: Mapping[str, CoinLabel]) -> None:
+    """Bring the names and ranks of all stored coins up to date; who is not in `labels` keeps its
+    name and has no rank."""
+    if labels:
+        connection.execute(RELABEL_COINS, _labels(labels))
 
 
 def record_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
@@ -725,7 +741,6 @@ def record_fx_rates(connection: Connection, rates: Iterable[FxRate]) -> None:
         )
 
 
-def record_run(connection: Connection, record: RunRecord) -> None:
-    """Keep what a run did; a run is recorded once."""
-    fields = {name: getattr(record, name) for name in RunRecord.__dataclass_fields__}
-    connection.execute(RECORD_RUN, fields | {"rejected": Jsonb(record.rejected)})
+def record_run(connection: Connection, report: Mapping[str, Any]) -> None:
+    """Keep what a run did, once: the fields of its report that RECORD_RUN names."""
+    connection.execute(RECORD_RUN, {**report, "rejected": Jsonb(report["rejected"])})

@@ -20,10 +20,10 @@ from typing import Any, Literal
 import console
 import database
 from api_library import chunk_ids
-from coin_registry import Coin, CoinRegistry, set_aside
+from coin_registry import CoinRegistry, set_aside
 from coingecko import CoinGecko
 from errors import ApiUnavailable, Interrupted, SentinelError, run_as_script
-from records import Batch, CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, RunRecord
+from records import Batch, CoinLabel, FxRate, LoadCounts, MarketRow, Rejection
 from safe_zone import (
     MARKETS_PER_PAGE,
     MODES,
@@ -153,7 +153,7 @@ def run_pipeline(
 
     `show_rows` gets the rows that a dry run would have written.
     """
-    started_at, started = clocks.now(), clocks.monotonic()
+    started_at = clocks.now()
     run = _Run(f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}", settings.mode, started_at)
     client = CoinGecko(
         api_key=settings.api_key,
@@ -179,7 +179,7 @@ def run_pipeline(
                 _store(run, settings, registry, client, clocks, spool)
             with _noting_trouble(run):
                 registry.save(settings.registry_path)
-    return _report(run, client, clocks.now(), clocks.monotonic() - started)
+    return _report(run, run.loaded, client, clocks)
 
 
 def _refuse_early(settings: Settings) -> None:
@@ -392,22 +392,33 @@ def _load(
     days: database.Days,
 ) -> _Loaded:
     """Everything a run writes. May run twice, after a broken connection; comes to the same."""
-    drained = (
-        _drain(connection, days, spool.read(left_behind), run.started_at) if left_behind else 0
-    )
-    labels = {row.coin_id: _label(registry.coins[row.coin_id]) for row in run.rows}
-    counts = database.load_batch(connection, run.rows, labels, days)
+
+    def describe(coin_id: str) -> CoinLabel | None:
+        coin = registry.coins.get(coin_id)
+        return CoinLabel(coin.symbol, coin.name, coin.rank) if coin else None
+
+    if run.is_synced:
+        labels = {i: CoinLabel(c.symbol, c.name, c.rank) for i, c in registry.coins.items()}
+        database.relabel_coins(connection, labels)
+    drained = 0
+    if left_behind:
+        items = spool.read(left_behind)
+        drained = _drain(connection, days, describe, items, run.started_at)
+    counts = database.load_batch(connection, run.rows, describe, days)
     database.record_rejections(connection, run.rejections)
     database.record_fx_rates(connection, run.rates)
-    if run.is_synced:
-        database.rank_coins(connection, registry.ranks())
     loaded = _Loaded(counts, drained)
-    database.record_run(connection, _record(run, loaded, client, session, clocks.now()))
+    run.purged_rows, run.db_seconds = session.purged_rows, session.seconds
+    database.record_run(connection, asdict(_report(run, loaded, client, clocks)))
     return loaded
 
 
 def _drain(
-    connection: database.Connection, days: database.Days, items: Iterable[Item], now: datetime
+    connection: database.Connection,
+    days: database.Days,
+    describe: Callable[[str], CoinLabel | None],
+    items: Iterable[Item],
+    now: datetime,
 ) -> int:
     """Load what earlier runs could not; returns the number of rows. What has outlived the
     retention meanwhile is left out."""
@@ -420,54 +431,27 @@ def _drain(
             elif item.observed_at >= now - RETENTION:
                 yield item
 
-    counts = database.load_batch(connection, rows(), {}, days)
+    counts = database.load_batch(connection, rows(), describe, days)
     database.record_rejections(connection, [i for i in others if isinstance(i, Rejection)])
     database.record_fx_rates(connection, [i for i in others if isinstance(i, FxRate)])
     return counts.total
 
 
-def _label(coin: Coin) -> CoinLabel:
-    return CoinLabel(coin.symbol, coin.name, coin.rank)
-
-
 # --- reporting -------------------------------------------------------------------------------
 
 
-def _record(
-    run: _Run, loaded: _Loaded, client: CoinGecko, session: database.Session, now: datetime
-) -> RunRecord:
-    return RunRecord(
-        run_id=run.run_id,
-        started_at=run.started_at,
-        recorded_at=now,
-        mode=run.mode,
-        status=run.status(is_stored=True),
-        targets=len(run.targets),
-        rows_valid=len(run.rows),
-        rows_inserted=loaded.counts.inserted,
-        rows_updated=loaded.counts.updated,
-        rows_unchanged=loaded.counts.unchanged,
-        rows_backfilled=0,
-        rows_drained=loaded.rows_drained,
-        rejected=run.rejected(),
-        missing=run.missing,
-        api_calls=client.calls,
-        api_credits=client.credits,
-        db_seconds=session.seconds,
-        purged_rows=session.purged_rows,
-    )
-
-
-def _report(run: _Run, client: CoinGecko, now: datetime, seconds: float) -> RunReport:
-    loaded = run.loaded or _Loaded()
+def _report(run: _Run, loaded: _Loaded | None, client: CoinGecko, clocks: Clocks) -> RunReport:
+    """The report as of now; `loaded` is None where nothing was stored."""
+    is_stored, loaded = loaded is not None, loaded or _Loaded()
+    now = clocks.now()
     return RunReport(
         mode=run.mode,
-        status=run.status(is_stored=run.loaded is not None),
+        status=run.status(is_stored=is_stored),
         exit_code=run.exit_code,
         run_id=run.run_id,
         started_at=run.started_at.isoformat(),
         finished_at=now.isoformat(),
-        duration_seconds=round(seconds, 3),
+        duration_seconds=round((now - run.started_at).total_seconds(), 3),
         targets=len(run.targets),
         rows_valid=len(run.rows),
         rows_inserted=loaded.counts.inserted,
@@ -491,7 +475,7 @@ def _report(run: _Run, client: CoinGecko, now: datetime, seconds: float) -> RunR
 def _unstarted(trouble: SentinelError) -> RunReport:
     """The report of a run that its settings did not let begin."""
     run = _Run("", "ingest", SYSTEM_CLOCKS.now(), troubles=[trouble])
-    return _report(run, CoinGecko(), run.started_at, 0.0)
+    return _report(run, None, CoinGecko(), SYSTEM_CLOCKS)
 
 
 def _message(run: _Run, client: CoinGecko) -> str:

@@ -48,10 +48,10 @@ class Batch:
 
 
 class CoinLabel(NamedTuple):
-    """How a coin is called; `rank` is None outside the ranked coins."""
+    """How a coin is called; None where nobody knows, and `rank` None outside the ranked coins."""
 
-    symbol: str
-    name: str
+    symbol: str | None
+    name: str | None
     rank: int | None
 
 
@@ -83,27 +83,3 @@ class LoadCounts:
             self.updated + other.updated,
             self.unchanged + other.unchanged,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
-    """A run as the database remembers it; `recorded_at` is just before its commit."""
-
-    run_id: str
-    started_at: datetime
-    recorded_at: datetime
-    mode: str
-    status: str
-    targets: int
-    rows_valid: int
-    rows_inserted: int
-    rows_updated: int
-    rows_unchanged: int
-    rows_backfilled: int
-    rows_drained: int
-    rejected: dict[str, int]
-    missing: list[str]
-    api_calls: int
-    api_credits: int
-    db_seconds: float
-    purged_rows: int

@@ -68,7 +68,9 @@ class _Ours:
 
     def load(self, batch: Iterable[MarketRow]) -> None:
         self.session.write(
-            lambda connection, days: database.load_batch(connection, batch, {}, days),
+            lambda connection, days: database.load_batch(
+                connection, batch, lambda _coin_id: None, days
+            ),
             NOW,
         )
 

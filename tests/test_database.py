@@ -43,7 +43,7 @@ def session(fresh: FreshDatabase, time_: FakeTime) -> Iterator[Session]:
 def load(session: Session) -> Load:
     def run(rows: Iterable[MarketRow], now: datetime = NOW) -> LoadCounts:
         return session.write(
-            lambda connection, days: database.load_batch(connection, rows, LABELS, days),
+            lambda connection, days: database.load_batch(connection, rows, LABELS.get, days),
             now,
         )
 
@@ -149,22 +149,27 @@ def test_a_load_of_many_chunks_counts_like_one(
 
 
 def test_a_coin_nobody_described_is_called_by_its_id_until_it_is(
-    session: Session, load: Load, fresh: FreshDatabase
+    session: Session, fresh: FreshDatabase
 ) -> None:
     session.write(
-        lambda connection, days: database.load_batch(connection, _rows(coins=[1]), {}, days),
+        lambda connection, days: database.load_batch(
+            connection, _rows(coins=[1]), lambda _coin_id: None, days
+        ),
         NOW,
     )
     assert fresh.query("SELECT symbol, name, rank FROM coins") == [("coin-1", "coin-1", None)]
-    load(_rows(NOW + timedelta(minutes=1), coins=[1]))
+    session.write(lambda connection, _days: database.relabel_coins(connection, LABELS), NOW)
     assert fresh.query("SELECT symbol, name, rank FROM coins") == [("c1", "Coin 1", 1)]
+    others = {"coin-2": LABELS["coin-2"]}
+    session.write(lambda connection, _days: database.relabel_coins(connection, others), NOW)
+    assert fresh.query("SELECT symbol, name, rank FROM coins") == [("c1", "Coin 1", None)]
 
 
 def test_odd_names_are_stored_as_they_are(session: Session, fresh: FreshDatabase) -> None:
     row = MarketRow("_", NOW, 1.0, None, None)
     labels = {"_": CoinLabel("neo\u00a0", "'; DROP TABLE coins; -- 🟥", None)}
     session.write(
-        lambda connection, days: database.load_batch(connection, [row], labels, days),
+        lambda connection, days: database.load_batch(connection, [row], labels.get, days),
         NOW,
     )
     assert fresh.query("SELECT coin_id, symbol, name FROM coins") == [("_", *labels["_"][:2])]
@@ -243,7 +248,7 @@ def test_the_view_ends_at_sixty_days_to_the_second(session: Session, fresh: Fres
     ages = (timedelta(days=60, seconds=5), timedelta(days=59, hours=23))
     rows = [MarketRow(f"coin-{n}", now - age, 1.0, None, None) for n, age in enumerate(ages)]
     session.write(
-        lambda connection, days: database.load_batch(connection, rows, LABELS, days),
+        lambda connection, days: database.load_batch(connection, rows, LABELS.get, days),
         now,
     )
     assert fresh.query("SELECT coin_id FROM market_data") == [("coin-1",)]
@@ -344,7 +349,7 @@ def test_two_writers_never_interleave(fresh: FreshDatabase, load: Load) -> None:
 
 def test_a_write_that_fails_leaves_nothing(session: Session, fresh: FreshDatabase) -> None:
     def work(connection: database.Connection, days: database.Days) -> None:
-        database.load_batch(connection, _rows(), LABELS, days)
+        database.load_batch(connection, _rows(), LABELS.get, days)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -386,7 +391,7 @@ def test_a_connection_that_breaks_in_the_work_is_opened_again(
 
     def work(connection: database.Connection, days: database.Days) -> LoadCounts:
         tries.append(connection)
-        counts = database.load_batch(connection, _rows(), LABELS, days)
+        counts = database.load_batch(connection, _rows(), LABELS.get, days)
         if len(tries) == 1:
             [(pid,)] = connection.execute("SELECT pg_backend_pid()").fetchall()
             fresh.query("SELECT pg_terminate_backend(%s)", pid)

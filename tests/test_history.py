@@ -29,7 +29,7 @@ def connection(fresh: FreshDatabase) -> Iterator[database.Connection]:
             for coin_id in LABELS
             for hours in range(72)
         ]
-        session.write(lambda opened, days: database.load_batch(opened, rows, LABELS, days), NOW)
+        session.write(lambda opened, days: database.load_batch(opened, rows, LABELS.get, days), NOW)
         with psycopg.connect(fresh.url, autocommit=True) as opened:
             yield opened
 
