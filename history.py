@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from psycopg.rows import class_row, scalar_row
 
-from database import Connection
+from postgres import Connection
 from records import Source
 from safe_zone import FREE_STORAGE_BYTES, GAP_FACTOR, GAP_WINDOW, RETENTION
 

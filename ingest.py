@@ -19,6 +19,8 @@ from typing import Any, Literal
 
 import console
 import database
+import postgres
+import tables
 from api_library import chunk_ids
 from coin_registry import CoinRegistry, set_aside
 from coingecko import CoinGecko
@@ -186,7 +188,7 @@ def _refuse_early(settings: Settings) -> None:
     """What cannot end well is refused before it costs a call."""
     ensure_state_dir(settings.state_dir)
     if settings.database_url:
-        database.parse_address(settings.database_url)
+        postgres.parse_address(settings.database_url)
 
 
 @contextlib.contextmanager
@@ -366,15 +368,15 @@ def _write(
     run: _Run,
     settings: Settings,
     clocks: Clocks,
-    load: Callable[[database.Session, database.Connection, database.Days], _Loaded],
+    load: Callable[[postgres.Session, postgres.Connection, tables.Days], _Loaded],
 ) -> None:
     """Reach the database and run `load` there in one transaction."""
     with (
-        database.reach(settings) as address,
-        database.Session(address, clock=clocks.monotonic, sleep=clocks.sleep) as session,
+        postgres.reach(settings) as address,
+        postgres.Session(address, clock=clocks.monotonic, sleep=clocks.sleep) as session,
     ):
         try:
-            run.loaded = session.write(functools.partial(load, session), run.started_at)
+            run.loaded = database.write(session, functools.partial(load, session), run.started_at)
         finally:
             run.purged_rows, run.db_seconds = session.purged_rows, session.seconds
     run.rows_spooled = 0
@@ -387,9 +389,9 @@ def _load(
     clocks: Clocks,
     spool: Spool,
     left_behind: Sequence[Path],
-    session: database.Session,
-    connection: database.Connection,
-    days: database.Days,
+    session: postgres.Session,
+    connection: postgres.Connection,
+    days: tables.Days,
 ) -> _Loaded:
     """Everything a run writes. May run twice, after a broken connection; comes to the same."""
 
@@ -414,8 +416,8 @@ def _load(
 
 
 def _drain(
-    connection: database.Connection,
-    days: database.Days,
+    connection: postgres.Connection,
+    days: tables.Days,
     describe: Callable[[str], CoinLabel | None],
     items: Iterable[Item],
     now: datetime,

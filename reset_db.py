@@ -6,8 +6,9 @@ import argparse
 import sys
 
 import console
-import database
 import history
+import postgres
+import tables
 from errors import EXIT_OK, ConfigurationError, run_as_script
 from safe_zone import load_settings
 
@@ -23,8 +24,8 @@ def main() -> int:
     arguments = parser.parse_args()
     console.speak_through_logging()
     with (
-        database.reach(load_settings()) as address,
-        database.Session(address) as session,
+        postgres.reach(load_settings()) as address,
+        postgres.Session(address) as session,
     ):
         rows = session.use(_count)
         if rows is None:
@@ -33,12 +34,12 @@ def main() -> int:
         print(f"{address.place} holds {rows:,} observations. All of them would be deleted.")
         if not arguments.yes:
             _ask()
-        session.use(database.drop_everything)
+        session.use(tables.drop_everything)
         print("Deleted. The next run of ingest.py starts afresh.")
     return EXIT_OK
 
 
-def _count(connection: database.Connection) -> int | None:
+def _count(connection: postgres.Connection) -> int | None:
     if not history.has_schema(connection):
         return None
     return history.count_observations(connection)

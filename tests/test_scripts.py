@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-import database
+import tables
 from demo.server import Fault, StandIn
 from safe_zone import ROOT
 from tests.conftest import FreshDatabase, Script
@@ -224,7 +224,7 @@ def test_a_signal_while_another_run_holds_the_lock_ends_at_once_and_keeps_the_ro
 ) -> None:
     live_script("ingest.py")
     with psycopg.connect(fresh.url) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [database._LOCK_KEY])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [tables._LOCK_KEY])
         process = live_script.start("ingest.py", "--json")
         while not fresh.query("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
             time.sleep(0.02)

@@ -12,6 +12,8 @@ from safe_zone import ROOT
 SHELVES = (
     {"errors", "records", "safe_zone"},
     {"api_library", "console", "embedded_postgres", "storage_faults"},
+    {"postgres"},
+    {"tables"},
     {"coin_registry", "coingecko", "database", "spool", "transform"},
     {"history"},
     {"find_all_matches", "ingest", "reset_db", "verify_db"},

@@ -1,0 +1,245 @@
+"""The tables as such: schema, the writers' lock, days and their retention."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+from psycopg import sql
+
+from errors import ConfigurationError, Interrupted
+from postgres import Connection
+from safe_zone import (
+    LOCK_TIMEOUT_SECONDS,
+    PARTITIONS_AHEAD_DAYS,
+    PURGE_LOCK_TIMEOUT_SECONDS,
+    RETENTION,
+    ROOT,
+    STATEMENT_TIMEOUT_SECONDS,
+    UPKEEP_SECONDS,
+)
+
+log = logging.getLogger("sentinel.tables")
+Days = set[date]
+
+_LOCK_KEY = 0x53454E54  # "SENT": the advisory lock of all who write
+_PARTITION_NAME = re.compile(r"observations_(\d{4})(\d{2})(\d{2})")
+
+# The version and the days there are, for one glance at the start of a write.
+STATE_OF_SCHEMA = """
+SELECT (SELECT max(version) FROM schema_version),
+       (SELECT array_agg(c.relname::text)
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'observations'::regclass)
+"""
+
+CREATE_SCHEMA_VERSION = """
+CREATE TABLE IF NOT EXISTS schema_version (
+    version integer PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+# Attaching takes a weaker lock than PARTITION OF: readers are not held up.
+CREATE_DAY: tuple[LiteralString, ...] = (
+    "CREATE TABLE {day} (LIKE observations INCLUDING DEFAULTS INCLUDING INDEXES)",
+    "ALTER TABLE observations ATTACH PARTITION {day} FOR VALUES FROM ({start}) TO ({stop})",
+)
+COUNT_DAY: LiteralString = "SELECT count(*) FROM {day}"
+PACK_DAY: LiteralString = "CLUSTER {day} USING {index}"
+DROP_DAY: LiteralString = "DROP TABLE {day}"
+
+# A coin whose newest observation went with its day has none.
+FORGET_LATEST = """
+UPDATE coins
+SET observed_at = NULL, price = NULL, market_cap = NULL, volume_24h = NULL, source = NULL
+WHERE observed_at < %(oldest)s
+"""
+
+PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
+    "rejections": "DELETE FROM rejections WHERE rejected_at < %(oldest)s",
+    "fx_rates": "DELETE FROM fx_rates WHERE observed_at < %(oldest)s",
+    "pipeline_runs": "DELETE FROM pipeline_runs WHERE started_at < %(oldest)s",
+}
+
+DROP_EVERYTHING = """
+DROP VIEW IF EXISTS market_data;
+DROP TABLE IF EXISTS observations, coins, pipeline_runs, rejections, fx_rates, schema_version;
+DROP TYPE IF EXISTS observation_source;
+"""
+
+
+@contextlib.contextmanager
+def locked(connection: Connection) -> Iterator[Days]:
+    """One transaction under the writers' lock, in pipeline mode; yields the days there are.
+
+    BEGIN and COMMIT travel with their neighbours: psycopg's own transaction() would wait for each.
+
+    Raises psycopg.errors.UndefinedTable where the schema has to be made or brought up to date.
+    """
+    try:
+        with connection.pipeline(), _cut_off_when_interrupted(connection):
+            connection.execute("BEGIN")
+            _take_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
+            yield _read_days(connection)
+            connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(psycopg.Error):
+            connection.rollback()
+        raise
+
+
+@contextlib.contextmanager
+def _cut_off_when_interrupted(connection: Connection) -> Iterator[None]:
+    """Leaving a pipeline waits for what is under way, a lock perhaps; who is told to stop does
+    not wait. The server rolls back."""
+    try:
+        yield
+    except Interrupted:
+        connection.close()
+        raise
+
+
+def _take_lock(connection: Connection, timeout_seconds: float, statement_seconds: float) -> None:
+    connection.execute(f"SET LOCAL lock_timeout = '{timeout_seconds}s'")
+    connection.execute(f"SET LOCAL statement_timeout = '{statement_seconds}s'")
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+
+
+def _read_days(connection: Connection) -> Days:
+    """The days that have a partition, where the schema is the one this code knows."""
+    [(version, names)] = connection.execute(STATE_OF_SCHEMA).fetchall()
+    if version != len(_migrations()):
+        _refuse_newer_schema(version)
+        raise psycopg.errors.UndefinedTable("the schema is not up to date")
+    return {day for day in map(day_of_partition, names or ()) if day}
+
+
+def init_db(connection: Connection) -> None:
+    """Apply the numbered files of `schema/` that the database has not seen, all or none.
+
+    Raises ConfigurationError where the database has seen more than there are.
+    """
+    with connection.transaction():
+        _take_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
+        connection.execute(CREATE_SCHEMA_VERSION)
+        row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
+        version = row[0] if row else 0
+        _refuse_newer_schema(version)
+        for number, path in enumerate(_migrations()[version:], start=version + 1):
+            connection.execute(path.read_bytes())
+            connection.execute("INSERT INTO schema_version (version) VALUES (%s)", [number])
+
+
+def drop_everything(connection: Connection) -> None:
+    """Remove all that `init_db` made, with all data in it."""
+    with connection.transaction():
+        _take_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
+        connection.execute(DROP_EVERYTHING)
+
+
+def _migrations() -> list[Path]:
+    return sorted((ROOT / "schema").glob("[0-9]*.sql"))
+
+
+def _refuse_newer_schema(version: int | None) -> None:
+    known = len(_migrations())
+    if (version or 0) > known:
+        raise ConfigurationError(
+            f"The database has schema version {version}, this code knows {known}. Update the code: "
+            "git pull"
+        )
+
+
+def day_of_partition(name: str) -> date | None:
+    """The day a partition of `observations` holds, by its name."""
+    found = _PARTITION_NAME.fullmatch(name)
+    return date(*map(int, found.groups())) if found else None
+
+
+def _partition(day: date) -> sql.Identifier:
+    return sql.Identifier(f"observations_{day:%Y%m%d}")
+
+
+def ensure_days(connection: Connection, days: Days, wanted: Iterable[date]) -> None:
+    """Make the partitions of `wanted` that are not among `days`, and add them there."""
+    for day in sorted(set(wanted) - days):
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        for statement in CREATE_DAY:
+            connection.execute(
+                sql.SQL(statement).format(
+                    day=_partition(day),
+                    start=sql.Literal(start),
+                    stop=sql.Literal(start + timedelta(days=1)),
+                )
+            )
+        days.add(day)
+
+
+def _ahead(now: datetime) -> set[date]:
+    today = now.astimezone(UTC).date()
+    return {today + timedelta(days=n) for n in range(PARTITIONS_AHEAD_DAYS + 1)}
+
+
+def is_upkeep_due(days: Days, now: datetime) -> bool:
+    """Whether this is the first write of a UTC day, or a purge was postponed."""
+    return not _ahead(now) <= days or bool(days_to_drop(days, now))
+
+
+def open_days(connection: Connection, days: Days, now: datetime) -> None:
+    """Make today's partition and those of the coming days."""
+    ensure_days(connection, days, _ahead(now))
+
+
+def pack_closed_day(connection: Connection, now: datetime) -> None:
+    """Rewrite the day before `now`'s in order of coin: it was written in order of time, so its
+    index is a third empty and a coin's week lies on thousands of pages.
+
+    Skipped where somebody reads that day, or where there is no room or time for a copy of it.
+    """
+    yesterday = now.astimezone(UTC).date() - timedelta(days=1)
+    faults = psycopg.errors
+    optional = (faults.LockNotAvailable, faults.DiskFull, faults.QueryCanceled)
+    with contextlib.suppress(*optional), connection.transaction():
+        _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
+        if yesterday in _read_days(connection):
+            index = sql.Identifier(f"observations_{yesterday:%Y%m%d}_pkey")
+            connection.execute(sql.SQL(PACK_DAY).format(day=_partition(yesterday), index=index))
+
+
+def days_to_drop(days: Days, now: datetime) -> list[date]:
+    """The days that lie wholly before the retention window that ends at `now`."""
+    oldest_kept = (now - RETENTION).astimezone(UTC).date()
+    return sorted(day for day in days if day < oldest_kept)
+
+
+def enforce_retention_policy(connection: Connection, now: datetime) -> int:
+    """Drop the days that lie wholly before the retention window, and what the other tables hold
+    from before it; returns the number of observations that went.
+
+    A reader that holds a table for long postpones the purge to the next run.
+    """
+    purged = 0
+    try:
+        with connection.transaction():
+            _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
+            for day in days_to_drop(_read_days(connection), now):
+                partition = _partition(day)
+                [(count,)] = connection.execute(sql.SQL(COUNT_DAY).format(day=partition)).fetchall()
+                connection.execute(sql.SQL(DROP_DAY).format(day=partition))
+                purged += count
+            for statement in (FORGET_LATEST, *PURGE_SMALL_TABLES.values()):
+                connection.execute(statement, {"oldest": now - RETENTION})
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
+        log.warning("the purge waits for the next run: somebody reads what it would drop")
+        return 0
+    # Neon forgets what autovacuum would have done when it sleeps, so the run does it itself.
+    for table in (*PURGE_SMALL_TABLES, "coins"):
+        connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
+    return purged
