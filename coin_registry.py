@@ -12,14 +12,22 @@ import errno
 import json
 import logging
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any
 
+from coins import (
+    UNRANKED,
+    Coin,
+    coin_from_json,
+    coin_from_list,
+    coin_from_old_format,
+    from_iso,
+    to_iso,
+)
 from errors import ConfigurationError
 from safe_zone import (
     LONGEST_PAROLE_DAYS,
@@ -31,38 +39,10 @@ from safe_zone import (
     SYNC_AFTER,
 )
 
+__all__ = ["Coin", "CoinRegistry", "Verdicts", "find_matches", "set_aside"]
+
 log = logging.getLogger("sentinel.registry")
-Status = Literal["active", "inactive", "delisted"]
-_UNRANKED = 1 << 30
 _LARGEST = 1e300  # JSON's integers may be longer than a float can hold
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-
-
-class Coin(NamedTuple):
-    """One coin. `strikes` counts bad answers in a row; `since` is when its status began."""
-
-    id: str
-    symbol: str
-    name: str
-    rank: int | None = None
-    status: Status = "active"
-    strikes: int = 0
-    reason: str | None = None
-    since: str | None = None
-    next_probe: str | None = None
-
-    def as_json(self) -> str:
-        """The coin on one line, with only the fields that matter."""
-        fields = {"id": self.id, "symbol": self.symbol, "name": self.name}
-        optional = {
-            "rank": self.rank,
-            "status": None if self.status == "active" else self.status,
-            "strikes": self.strikes or None,
-            "reason": self.reason,
-            "since": self.since,
-            "next_probe": self.next_probe,
-        }
-        return json.dumps(fields | {k: v for k, v in optional.items() if v is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +102,7 @@ class CoinRegistry:
 
     def due_for_probe(self, now: datetime) -> list[str]:
         """Ids of inactive coins whose parole hearing has come, the longest waiting first."""
-        at = _text(now)
+        at = to_iso(now)
         due = (
             coin
             for coin in self.coins.values()
@@ -166,8 +146,8 @@ class CoinRegistry:
         strikes = coin.strikes + 1
         struck = coin._replace(strikes=strikes, reason=reason)
         if strikes >= STRIKES_TO_DEACTIVATE:
-            hearing = _text(now + timedelta(days=_parole_days(strikes)))
-            since = coin.since if coin.status == "inactive" else _text(now)
+            hearing = to_iso(now + timedelta(days=_parole_days(strikes)))
+            since = coin.since if coin.status == "inactive" else to_iso(now)
             struck = struck._replace(status="inactive", since=since, next_probe=hearing)
         self.coins[coin_id] = struck
         return True
@@ -192,7 +172,7 @@ class CoinRegistry:
         A ranking that must be cut off is passed over: the old ranks are better. Raises ValueError
         when the list is empty or must be cut off, or no ranks are known at all.
         """
-        fresh = {coin.id: coin for coin in map(_coin_from_list, listed) if coin}
+        fresh = {coin.id: coin for coin in map(coin_from_list, listed) if coin}
         known = sum(1 for coin in self.coins.values() if coin.status != "delisted")
         if not fresh or len(fresh) < (1 - SICK_SHARE) * known:
             raise ValueError(f"CoinGecko lists {len(fresh)} coins where {known} were known")
@@ -215,7 +195,7 @@ class CoinRegistry:
             merged[coin_id] = base._replace(rank=rank)
         for coin_id in self.coins.keys() - fresh.keys():
             gone = _delisted(self.coins[coin_id], now)
-            if (gone.since or "") > _text(now - RETENTION):
+            if (gone.since or "") > to_iso(now - RETENTION):
                 merged[coin_id] = gone
         self.coins = merged
         self.synced_at = now
@@ -248,7 +228,7 @@ class CoinRegistry:
     def to_text(self) -> str:
         """The whole file: one coin a line, sorted by id, so that a strike is a one-line diff."""
         lines = ",\n".join(coin.as_json() for _, coin in sorted(self.coins.items()))
-        synced = json.dumps(_text(self.synced_at) if self.synced_at else None)
+        synced = json.dumps(to_iso(self.synced_at) if self.synced_at else None)
         return f'{{"synced_at": {synced}, "coins": [\n{lines}{chr(10) if lines else ""}]}}\n'
 
     @classmethod
@@ -262,11 +242,11 @@ class CoinRegistry:
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
         if isinstance(content, list):
-            return cls(map(_coin_from_old_format, content))
+            return cls(map(coin_from_old_format, content))
         if not isinstance(content, dict) or not isinstance(content.get("coins"), list):
             raise ValueError("it holds no list of coins")
         synced = content.get("synced_at")
-        return cls(map(_coin_from_json, content["coins"]), _time(synced) if synced else None)
+        return cls(map(coin_from_json, content["coins"]), from_iso(synced) if synced else None)
 
     @classmethod
     def load(cls, path: Path) -> CoinRegistry:
@@ -315,7 +295,7 @@ class CoinRegistry:
         if self._loaded_text is None:
             return
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
             if text != self._loaded_text:
                 self.merge(CoinRegistry.from_text(self._loaded_text), CoinRegistry.from_text(text))
                 self._loaded_text = text
@@ -362,7 +342,7 @@ def _replace_atomically(path: Path, content: bytes) -> None:
 
 
 def _by_rank(coin: Coin) -> tuple[int, str]:
-    return (coin.rank or _UNRANKED, coin.id)
+    return (coin.rank or UNRANKED, coin.id)
 
 
 def _by_health_and_rank(coin: Coin) -> tuple[bool, int, str]:
@@ -402,7 +382,7 @@ def _delisted(coin: Coin, now: datetime) -> Coin:
     if coin.status == "delisted":
         return coin
     return Coin(
-        coin.id, coin.symbol, coin.name, status="delisted", reason="delisted", since=_text(now)
+        coin.id, coin.symbol, coin.name, status="delisted", reason="delisted", since=to_iso(now)
     )
 
 
@@ -442,7 +422,7 @@ def _ranks(ranked: Iterable[Any]) -> dict[str, int]:
     for entry in ranked:
         if isinstance(entry, dict) and isinstance(entry.get("id"), str):
             rank, cap = (_number(entry.get(key)) for key in ("market_cap_rank", "market_cap"))
-            rows.setdefault(entry["id"], (rank or float(_UNRANKED), -(cap or 0.0)))
+            rows.setdefault(entry["id"], (rank or float(UNRANKED), -(cap or 0.0)))
     places = sorted(rows, key=lambda coin_id: (rows[coin_id], coin_id))
     return {coin_id: place for place, coin_id in enumerate(places[:RANKED_COINS], start=1)}
 
@@ -450,64 +430,3 @@ def _ranks(ranked: Iterable[Any]) -> dict[str, int]:
 def _number(value: Any) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) < _LARGEST else None
-
-
-def _coin_from_list(entry: Any) -> Coin | None:
-    """A coin of `/coins/list`, None where the entry is none or could not be stored."""
-    if not isinstance(entry, dict):
-        return None
-    coin_id, symbol, name = (entry.get(key) for key in ("id", "symbol", "name"))
-    if not (isinstance(coin_id, str) and isinstance(symbol, str) and isinstance(name, str)):
-        return None
-    unstorable = _CONTROL.search(coin_id + symbol + name)
-    return None if unstorable or not coin_id else Coin(coin_id, symbol, name)
-
-
-def _coin_from_json(entry: Any) -> Coin:
-    try:
-        coin = Coin(**entry)
-    except TypeError as error:
-        raise ValueError(f"{str(entry)[:80]} is no coin") from error
-    shapes = (str, str, str, int | None, str, int, str | None, str | None, str | None)
-    fits = all(isinstance(value, shape) for value, shape in zip(coin, shapes, strict=True))
-    if not fits or not _is_sound(coin):
-        raise ValueError(f"{str(entry)[:80]} is no coin")
-    return coin
-
-
-def _is_sound(coin: Coin) -> bool:
-    """Whether values of the right type are also possible ones."""
-    for at in (coin.since, coin.next_probe):
-        if at is not None:
-            _time(at)
-    return (
-        bool(coin.id)
-        and not _CONTROL.search(coin.id + coin.symbol + coin.name)
-        and coin.status in get_args(Status)
-        and 0 <= coin.strikes < _UNRANKED
-        and (coin.rank is None or 0 < coin.rank < _UNRANKED)
-    )
-
-
-def _coin_from_old_format(entry: Any) -> Coin:
-    """A coin of the first version's registry: `status` and `failure_count`."""
-    coin = _coin_from_list(entry)
-    if coin is None:
-        raise ValueError(f"{str(entry)[:80]} is no coin")
-    strikes = entry.get("failure_count", 0)
-    strikes = strikes if isinstance(strikes, int) and strikes > 0 else 0
-    if entry.get("status") == "inactive":
-        strikes = max(strikes, STRIKES_TO_DEACTIVATE)
-        return coin._replace(status="inactive", strikes=strikes, reason="old_registry")
-    return coin._replace(strikes=min(strikes, STRIKES_TO_DEACTIVATE - 1))
-
-
-def _text(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _time(text: Any) -> datetime:
-    if not isinstance(text, str):
-        raise ValueError(f"synced_at {text!r} is no time")
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

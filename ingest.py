@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import console
 import database
@@ -26,6 +26,7 @@ from coin_registry import CoinRegistry, set_aside
 from coingecko import CoinGecko
 from errors import ApiUnavailable, Interrupted, SentinelError, run_as_script
 from records import Batch, CoinLabel, FxRate, LoadCounts, MarketRow, Rejection
+from run_report import RunReport, Status, show
 from safe_zone import (
     MARKETS_PER_PAGE,
     MODES,
@@ -39,46 +40,15 @@ from safe_zone import (
 from spool import Item, Spool
 from transform import transform_and_validate
 
+__all__ = ["Clocks", "RunReport", "main", "run_pipeline"]
+
 log = logging.getLogger("sentinel.ingest")
-Status = Literal["ok", "partial", "failed", "skipped"]
-SHOWN_ROWS = 10
 
 EPILOG = """examples:
   python ingest.py                               the top 500 coins into the database
   python ingest.py --mode dry-run --targets BTC,ethereum
 exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 CoinGecko unavailable,
   4 database unavailable (rows wait in the spool), 128+n ended by signal n"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunReport:
-    """What a run did; the object that `--json` prints. Times are ISO 8601 in UTC."""
-
-    mode: str
-    status: Status = "failed"
-    exit_code: int = 0
-    run_id: str
-    started_at: str
-    finished_at: str
-    duration_seconds: float
-    targets: int = 0
-    rows_valid: int = 0
-    rows_inserted: int = 0
-    rows_updated: int = 0
-    rows_unchanged: int = 0
-    rows_backfilled: int = 0
-    rows_spooled: int = 0
-    rows_drained: int = 0
-    rejected: dict[str, int] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    strikes: list[str] = field(default_factory=list)
-    deactivated: list[str] = field(default_factory=list)
-    healed: list[str] = field(default_factory=list)
-    api_calls: int = 0
-    api_credits: int = 0
-    db_seconds: float = 0.0
-    purged_rows: int = 0
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +91,7 @@ class _Run:
     is_synced: bool = False
     own_files: list[Path] = field(default_factory=list)
     loaded: _Loaded | None = None
+    place: str = "the database"
     rows_spooled: int = 0
     db_seconds: float = 0.0
     purged_rows: int = 0
@@ -375,6 +346,7 @@ def _write(
         postgres.reach(settings) as address,
         postgres.Session(address, clock=clocks.monotonic, sleep=clocks.sleep) as session,
     ):
+        run.place = address.place
         try:
             run.loaded = database.write(session, functools.partial(load, session), run.started_at)
         finally:
@@ -485,36 +457,10 @@ def _message(run: _Run, client: CoinGecko) -> str:
     if run.troubles:
         spooled = f" {run.rows_spooled} rows wait in the spool." if run.rows_spooled else ""
         return " ".join(str(trouble) for trouble in run.troubles) + spooled
-    verb = "would be written" if run.mode == "dry-run" else "in the database"
+    where = "would be written" if run.mode == "dry-run" else f"in {run.place}"
     sick = " The answer was sick: nobody was struck." if run.is_sick else ""
-    return f"{len(run.rows)} of {len(run.targets)} coins {verb}, {client.calls} API calls.{sick}"
-
-
-def show(report: RunReport, rows: Sequence[MarketRow] = ()) -> None:
-    """The report as a table on stdout, for a person; after a dry run the rows it would write."""
-    if rows:
-        cells = [
-            (
-                r.coin_id,
-                console.number(r.price_usd),
-                console.number(r.market_cap_usd),
-                r.observed_at,
-            )
-            for r in rows[:SHOWN_ROWS]
-        ]
-        title = f"Would write {len(rows)} rows; the first {len(cells)}:"
-        console.show_table(title, ("coin", "USD", "market cap", "observed at"), cells)
-    shown = {
-        name: value if not isinstance(value, list) else _names(value)
-        for name, value in asdict(report).items()
-        if value or name in ("exit_code", "rows_valid")
-    }
-    console.show_table("Run", ("what", "value"), list(shown.items()))
-
-
-def _names(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - SHOWN_ROWS} more" if len(ids) > SHOWN_ROWS else ""
-    return ", ".join(ids[:SHOWN_ROWS]) + more
+    calls = f"{client.calls} API call{'' if client.calls == 1 else 's'}"
+    return f"{len(run.rows)} of {len(run.targets)} coins {where}, {calls}.{sick}"
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

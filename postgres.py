@@ -64,7 +64,7 @@ def reach(settings: Settings) -> Iterator[Address]:
         yield parse_address(settings.database_url)
         return
     with embedded_postgres.ensure_running(settings.state_dir) as conninfo:
-        yield Address(conninfo, f"embedded PostgreSQL in {settings.state_dir}")
+        yield Address(conninfo, f"the embedded PostgreSQL of {settings.state_dir}")
 
 
 def parse_address(url: str) -> Address:
@@ -184,5 +184,5 @@ def _is_worth_another_try(error: BaseException) -> bool:
 def _report_retry(state: tenacity.RetryCallState) -> None:
     wait = state.next_action.sleep if state.next_action else 0.0
     error = state.outcome.exception() if state.outcome else None
-    cause = str(error).strip().splitlines()[0] if error else ""
+    cause = " ".join(str(error).split())[:200]
     log.info("database: try %d in %.1f s: %s", state.attempt_number + 1, wait, cause)

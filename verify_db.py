@@ -116,7 +116,7 @@ def _show_facts(
     ago = "" if age is None else f" ({age:.0f} minutes ago)"
     facts = [
         ("database", place),
-        ("observations", f"{tables.rows:,} of {tables.coins:,} coins"),
+        ("observations", f"{tables.rows:,} rows of {tables.coins:,} coins"),
         ("newest", _minute(tables.newest) + ago),
         ("oldest", _minute(tables.oldest)),
         ("duplicates", health.duplicates),

@@ -71,6 +71,11 @@ def test_a_first_run_brings_the_true_top_500(
     assert _registry(settings).top(500) == [coin.id for coin in stand_in.market.ranked[:500]]
 
 
+def test_the_message_says_where_the_rows_went(run: Run, fresh: FreshDatabase) -> None:
+    message = run().message
+    assert message.startswith(f"500 of 500 coins in {fresh.address().place}, 5 API calls.")
+
+
 def test_the_report_is_the_contract_to_the_key(run: Run) -> None:
     assert list(asdict(run())) == REPORT_KEYS.split()
 

@@ -244,7 +244,7 @@ def test_verify_is_content_after_a_run(live_script: Script) -> None:
     live_script("ingest.py")
     done = live_script("verify_db.py")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "healthy")
-    assert "500 of 500 coins" in done.stdout
+    assert "500 rows of 500 coins" in done.stdout
     found = json.loads(live_script("verify_db.py", "--json").stdout)
     assert (found["healthy"], found["rows"], found["duplicates"], found["gaps"]) == (
         True, 500, 0, [],

@@ -11,8 +11,8 @@ from safe_zone import ROOT
 
 SHELVES = (
     {"errors", "records", "safe_zone"},
-    {"api_library", "console", "embedded_postgres", "storage_faults"},
-    {"postgres"},
+    {"api_library", "coins", "console", "embedded_postgres", "storage_faults"},
+    {"postgres", "run_report"},
     {"tables"},
     {"coin_registry", "coingecko", "database", "spool", "transform"},
     {"history"},
