@@ -234,8 +234,9 @@ def _locate(state_dir: Path) -> _Server:
 
 def _make_open(folder: Path) -> None:
     """A folder that others may enter, whatever the umask."""
-    if not folder.exists():
-        folder.mkdir(parents=True)
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)  # another process may be as far
+    if is_new or folder == SYSTEM_DIR:
         folder.chmod(0o755)
 
 

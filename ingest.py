@@ -24,7 +24,7 @@ import tables
 from api_library import chunk_ids
 from coin_registry import CoinRegistry, set_aside
 from coingecko import CoinGecko
-from errors import ApiUnavailable, Interrupted, SentinelError, run_as_script
+from errors import ApiUnavailable, Interrupted, SentinelError, run_as_script, signals_held
 from records import Batch, CoinLabel, FxRate, LoadCounts, MarketRow, Rejection
 from run_report import RunReport, Status, show
 from safe_zone import (
@@ -249,7 +249,8 @@ def _fetch(
         progress("prices", done, len(chunks))
         try:
             for answer in client.prices(chunk):
-                keep(_take(run, registry, answer.ids, answer.body))
+                with signals_held():  # an answer that arrived is kept, whoever wants us to stop
+                    keep(_take(run, registry, answer.ids, answer.body))
         except ApiUnavailable as trouble:
             run.troubles.append(trouble)
             if client.has_given_up:
@@ -425,7 +426,7 @@ def _report(run: _Run, loaded: _Loaded | None, client: CoinGecko, clocks: Clocks
         run_id=run.run_id,
         started_at=run.started_at.isoformat(),
         finished_at=now.isoformat(),
-        duration_seconds=round((now - run.started_at).total_seconds(), 3),
+        duration_seconds=max(0.0, round((now - run.started_at).total_seconds(), 3)),
         targets=len(run.targets),
         rows_valid=len(run.rows),
         rows_inserted=loaded.counts.inserted,
