@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import re
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,11 @@ Days = set[date]
 
 _LOCK_KEY = 0x53454E54  # "SENT": the advisory lock of all who write
 _PARTITION_NAME = re.compile(r"observations_(\d{4})(\d{2})(\d{2})")
+
+SET_TIMEOUTS = """
+SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)
+"""
+TAKE_LOCK = "SELECT pg_advisory_xact_lock(%s)"
 
 # The version and the days there are, for one glance at the start of a write.
 STATE_OF_SCHEMA = """
@@ -107,9 +113,9 @@ def _cut_off_when_interrupted(connection: Connection) -> Iterator[None]:
 
 
 def _take_lock(connection: Connection, timeout_seconds: float, statement_seconds: float) -> None:
-    connection.execute(f"SET LOCAL lock_timeout = '{timeout_seconds}s'")
-    connection.execute(f"SET LOCAL statement_timeout = '{statement_seconds}s'")
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+    timeouts = (f"{timeout_seconds}s", f"{statement_seconds}s")
+    connection.execute(SET_TIMEOUTS, timeouts)
+    connection.execute(TAKE_LOCK, [_LOCK_KEY])
 
 
 def _read_days(connection: Connection) -> Days:
@@ -144,6 +150,7 @@ def drop_everything(connection: Connection) -> None:
         connection.execute(DROP_EVERYTHING)
 
 
+@functools.cache
 def _migrations() -> list[Path]:
     return sorted((ROOT / "schema").glob("[0-9]*.sql"))
 
