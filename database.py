@@ -97,32 +97,23 @@ SELECT (SELECT count(*) FROM upserted)
        (SELECT array_agg(DISTINCT coin_id) FROM incoming WHERE coin_key IS NULL)
 """
 
-# Keeps the newest observation beside its coin, where a load brought several of one.
-KEEP_LATEST = """
+# Reads the newest observation of these coins (of all, without a list) from the history again: where
+# a load brought several of one coin, or somebody wrote by hand.
+READ_LATEST_AGAIN = """
 UPDATE coins c
-SET observed_at = i.observed_at, price = i.price, market_cap = i.market_cap,
-    volume_24h = i.volume_24h, source = i.source::observation_source
-FROM unnest(%(coin_id)b::text[], %(observed_at)b::timestamptz[], %(price)b::float8[],
-            %(market_cap)b::float8[], %(volume_24h)b::float8[], %(source)b::text[])
-     AS i (coin_id, observed_at, price, market_cap, volume_24h, source)
-WHERE c.coin_id = i.coin_id
-  AND (c.observed_at IS NULL OR i.observed_at > c.observed_at
-       OR (i.observed_at = c.observed_at
-           AND i.source::observation_source <= c.source
-           AND (i.price, i.market_cap, i.volume_24h, i.source::observation_source)
-               IS DISTINCT FROM (c.price, c.market_cap, c.volume_24h, c.source)))
-"""
-
-# The newest observation of every coin, read again from the history: for a database that somebody
-# wrote to by hand.
-REBUILD_LATEST = """
-UPDATE coins c
-SET (observed_at, price, market_cap, volume_24h, source) = (
-    SELECT o.observed_at, o.price, o.market_cap, o.volume_24h, o.source
-    FROM observations o
-    WHERE o.coin_key = c.coin_key
-    ORDER BY o.observed_at DESC
-    LIMIT 1)
+SET observed_at = n.observed_at, price = n.price, market_cap = n.market_cap,
+    volume_24h = n.volume_24h, source = n.source
+FROM (SELECT o.*
+      FROM coins k
+      CROSS JOIN LATERAL (
+          SELECT * FROM observations
+          WHERE coin_key = k.coin_key
+          ORDER BY observed_at DESC
+          LIMIT 1) AS o
+      WHERE %(coin_id)b::text[] IS NULL OR k.coin_id = ANY (%(coin_id)b::text[])) AS n
+WHERE c.coin_key = n.coin_key
+  AND (c.observed_at, c.price, c.market_cap, c.volume_24h, c.source)
+      IS DISTINCT FROM (n.observed_at, n.price, n.market_cap, n.volume_24h, n.source)
 """
 
 RECORD_REJECTIONS = """
@@ -151,7 +142,6 @@ VALUES (
 ON CONFLICT (run_id) DO NOTHING
 """
 
-# Small tables without partitions: what is older than the data goes with it.
 # Brings names and ranks up to date. A coin that nobody describes any more keeps its name, and has
 # no rank: what left the ranking must not stand in it for ever.
 RELABEL_COINS = """
@@ -195,7 +185,7 @@ def write(session: Session, work: Callable[[Connection, Days], T], now: datetime
             init_db(connection)
         except psycopg.errors.UniqueViolation:
             log.warning("coins and history disagree, as after writes by hand: reading anew")
-            connection.execute(REBUILD_LATEST)
+            connection.execute(READ_LATEST_AGAIN, {"coin_id": None})
         return attempt(connection)
 
     return session.use(attempt_with_repairs)
@@ -217,23 +207,30 @@ def load_batch(
     `days` are the partitions there are; those that `rows` need besides are made and added to it.
     """
     newest: dict[str, datetime] = {}
-    latest: dict[str, MarketRow] = {}
+    repeated: set[str] = set()
     pending: deque[_Sent] = deque()
     counts = LoadCounts()
     for chunk in _chunks(rows, LOAD_CHUNK_ROWS):
         ensure_days(connection, days, {row.observed_at.astimezone(UTC).date() for row in chunk})
-        one_a_coin = len({row.coin_id for row in chunk}) == len(chunk)
+        coin_ids = {row.coin_id for row in chunk}
+        one_a_coin = len(coin_ids) == len(chunk)
         pending.extend(_send(connection, part, one_a_coin) for part in _split(newest, chunk))
         if not one_a_coin:
-            _note_latest(latest, chunk)
+            repeated |= coin_ids
         # One chunk is packed here while the server works on the one before.
-        while len(pending) > CHUNKS_IN_FLIGHT:
-            counts += _settle(connection, pending.popleft(), describe, latest)
+        in_flight = CHUNKS_IN_FLIGHT
+        while len(pending) > in_flight:
+            settled, added = _settle(connection, pending.popleft(), describe)
+            counts += settled
+            repeated |= added
+            if added:  # rows under way miss these coins too: in their order, before any later row
+                in_flight = 0
     for sent in pending:
-        counts += _settle(connection, sent, describe, latest)
-    for newest_rows in _chunks(latest.values(), LOAD_CHUNK_ROWS):
-        sources = {"source": [row.source for row in newest_rows]}
-        connection.execute(KEEP_LATEST, _columns(newest_rows) | sources)
+        settled, added = _settle(connection, sent, describe)
+        counts += settled
+        repeated |= added
+    if repeated:
+        connection.execute(READ_LATEST_AGAIN, {"coin_id": sorted(repeated)})
     return counts
 
 
@@ -264,23 +261,22 @@ def _send(connection: Connection, part: _Part, one_a_coin: bool) -> _Sent:
 
 
 def _settle(
-    connection: Connection,
-    sent: _Sent,
-    describe: Callable[[str], CoinLabel | None],
-    latest: dict[str, MarketRow],
-) -> LoadCounts:
-    """Read a part's result. Where coins were unknown, add them and send their rows again."""
+    connection: Connection, sent: _Sent, describe: Callable[[str], CoinLabel | None]
+) -> tuple[LoadCounts, set[str]]:
+    """Read a part's result. Where coins were unknown, add them and send their rows again; returns
+    the counts and the coins added."""
     [(updated, stored, unknown)] = sent.cursor.fetchall()
-    new = set(unknown or ())
-    left_out = [row for row in sent.part.rows if row.coin_id in new] if new else []
+    added: set[str] = set(unknown or ())
+    left_out = [row for row in sent.part.rows if row.coin_id in added] if added else []
     known = len(sent.part.rows) - len(left_out)
     counts = LoadCounts(known - stored, updated, stored - updated)
-    if not left_out:
-        return counts
-    connection.execute(ADD_COINS, _labels({coin_id: describe(coin_id) for coin_id in sorted(new)}))
-    _note_latest(latest, left_out)
-    again = _send(connection, _Part(True, sent.part.source, left_out), one_a_coin=False)
-    return counts + _settle(connection, again, describe, latest)
+    if left_out:
+        labels = {coin_id: describe(coin_id) for coin_id in sorted(added)}
+        connection.execute(ADD_COINS, _labels(labels))
+        again = _Part(revisited=True, source=sent.part.source, rows=left_out)
+        settled, _ = _settle(connection, _send(connection, again, one_a_coin=False), describe)
+        counts += settled
+    return counts, added
 
 
 def _labels(labels: Mapping[str, CoinLabel | None]) -> dict[str, Any]:
@@ -303,13 +299,6 @@ def _split(newest: dict[str, datetime], chunk: Iterable[MarketRow]) -> Iterator[
         parts.setdefault((revisited, row.source), {})[row[:2]] = row
     for (revisited, source), rows in sorted(parts.items()):
         yield _Part(revisited, source, list(rows.values()))
-
-
-def _note_latest(latest: dict[str, MarketRow], chunk: Iterable[MarketRow]) -> None:
-    for row in chunk:
-        known = latest.get(row.coin_id)
-        if known is None or row.observed_at >= known.observed_at:
-            latest[row.coin_id] = row
 
 
 def _columns(rows: Sequence[MarketRow]) -> dict[str, Any]:

@@ -104,6 +104,7 @@ class _Server:
                 cwd="/",
                 env=clean | {"LC_ALL": "C"},
                 pass_fds=keep_open,
+                start_new_session=True,  # a terminal's Ctrl-C is ours to answer
                 **self._as_owner(),
             )
             output.seek(0)

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
@@ -63,8 +64,37 @@ class Interrupted(SentinelError):
         super().__init__(f"Stopped by {signal.Signals(signal_number).name}.")
 
 
+@dataclass
+class _Hold:
+    """How many blocks hold signals back just now, and the one that came meanwhile."""
+
+    depth: int = 0
+    waiting: int | None = None
+
+
+_hold = _Hold()
+
+
 def _interrupt(signal_number: int, _frame: FrameType | None) -> None:
-    raise Interrupted(signal_number)
+    if not _hold.depth:
+        raise Interrupted(signal_number)
+    _hold.waiting = signal_number
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Put off what would stop this process until the end of the block.
+
+    Not by a signal mask: that is one thread's, and the kernel would find another thread.
+    """
+    _hold.depth += 1
+    try:
+        yield
+    finally:
+        _hold.depth -= 1
+        if not _hold.depth and _hold.waiting is not None:
+            number, _hold.waiting = _hold.waiting, None
+            raise Interrupted(number)
 
 
 def end_cleanly_on_signals() -> None:
@@ -72,21 +102,6 @@ def end_cleanly_on_signals() -> None:
     for name in ("SIGTERM", "SIGINT", "SIGALRM"):  # the last ends a run that hangs; not on Windows
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
-
-
-@contextlib.contextmanager
-def signals_held() -> Iterator[None]:
-    """Hold back what would stop this process, until the end of the block. Not on Windows."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
-    )
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_as_script(main: Callable[[], int]) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Every read. Functions take a connection (database.Session.read) and return frozen values."""
+"""Every read. Functions take a connection (postgres.Session.use) and return frozen values."""
 
 from __future__ import annotations
 

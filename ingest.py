@@ -140,18 +140,18 @@ def run_pipeline(
         if not is_dry:
             _refuse_early(settings)
         registry = _load_registry(settings, started_at)
-        spool = Spool(settings.state_dir / "spool")
-        keep = _forget if is_dry else functools.partial(_spool, run, spool)
-        with _noting_trouble(run):
-            _fetch(run, settings, registry, client, progress, keep)
-        if is_dry:
-            show_rows(run.rows)
-        else:
-            progress("database", 0, 1)
+        with contextlib.closing(Spool(settings.state_dir / "spool")) as spool:
+            keep = _forget if is_dry else functools.partial(_spool, run, spool)
             with _noting_trouble(run):
+                _fetch(run, settings, registry, client, progress, keep)
+            if is_dry:
+                show_rows(run.rows)
+                return _report(run, None, client, clocks)
+            with _noting_trouble(run):
+                progress("database", 0, 1)
                 _store(run, settings, registry, client, clocks, spool)
-            with _noting_trouble(run):
-                registry.save(settings.registry_path)
+        with _noting_trouble(run):
+            registry.save(settings.registry_path)
     return _report(run, run.loaded, client, clocks)
 
 
@@ -325,15 +325,12 @@ def _store(
     spool: Spool,
 ) -> None:
     """Load what was fetched and what earlier runs left behind, then forget the spool."""
-    try:
-        with spool.claim() as left_behind:
-            if run.is_interrupted or not (run.rows or run.rejections or left_behind):
-                return
-            load = functools.partial(_load, run, registry, client, clocks, spool, left_behind)
-            _write(run, settings, clocks, load)
-            spool.discard([*left_behind, *run.own_files])
-    finally:
-        spool.close()
+    with spool.claim() as left_behind:
+        if run.is_interrupted or not (run.rows or run.rejections or left_behind):
+            return
+        load = functools.partial(_load, run, registry, client, clocks, spool, left_behind)
+        _write(run, settings, clocks, load)
+        spool.discard([*left_behind, *run.own_files])
 
 
 def _write(

@@ -14,7 +14,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class Spool:
         path, draft = self._folder / f"{name}.jsonl", self._folder / f".{name}.draft"
         with signals_held():
             self._folder.mkdir(parents=True, exist_ok=True)
-            handle = _open_locked(draft)
+            handle = _open_locked(draft, os.O_CREAT)
             try:
                 with draft.open("w", encoding="utf-8") as file:
                     file.writelines(f"{_to_line(item)}\n" for item in items)
@@ -86,7 +86,7 @@ class Spool:
             for number, line in enumerate(path.read_bytes().splitlines(), start=1):
                 try:
                     yield _from_line(line)
-                except (ValueError, TypeError, KeyError, OverflowError):
+                except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
                     log.warning("%s: line %d is damaged and passed over", path, number)
                     self._damaged.add(path)
 
@@ -110,18 +110,21 @@ class Spool:
         return count
 
 
-def _open_locked(path: Path) -> int | None:
+def _open_locked(path: Path, flags: int = 0) -> int | None:
     """Open and lock a file. The kernel lets go of it when this process ends, however it ends.
 
-    Raises BlockingIOError where another process holds it. Windows has no such lock, and forbids
+    Raises BlockingIOError where another process holds it, FileNotFoundError where another process
+    has just removed it. Windows has no such lock, and forbids
     renaming what is open: there a drain may meet a run's own file, and the upsert makes that
     harmless.
     """
     if sys.platform == "win32":
         return None
-    handle = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    handle = os.open(path, os.O_RDONLY | flags, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(handle), path.stat()):
+            raise FileNotFoundError(path)
     except OSError:
         os.close(handle)
         raise
@@ -182,7 +185,7 @@ def _moment(text: str) -> datetime:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"{text!r} has no zone")
-    return at
+    return at.astimezone(UTC)
 
 
 _READERS: dict[str, Callable[..., Item]] = {"row": _row, "rejection": _rejection, "rate": _rate}

@@ -68,6 +68,7 @@ SET observed_at = NULL, price = NULL, market_cap = NULL, volume_24h = NULL, sour
 WHERE observed_at < %(oldest)s
 """
 
+# Small tables without partitions: what is older than the data goes with it.
 PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
     "rejections": "DELETE FROM rejections WHERE rejected_at < %(oldest)s",
     "fx_rates": "DELETE FROM fx_rates WHERE observed_at < %(oldest)s",

@@ -1,4 +1,4 @@
--- What the pipeline stores. Applied once, in one transaction, by database.init_db.
+-- What the pipeline stores. Applied once, in one transaction, by tables.init_db.
 
 CREATE TYPE observation_source AS ENUM ('observed', 'backfilled');
 
@@ -18,7 +18,7 @@ CREATE TABLE coins (
     name        text NOT NULL
 ) WITH (fillfactor = 50);
 
--- The history, one partition a UTC day (made by database.ensure_days). Eight-byte columns
+-- The history, one partition a UTC day (made by tables.ensure_days). Eight-byte columns
 -- first, the integer key and the enum last: no byte is lost to alignment.
 CREATE TABLE observations (
     observed_at timestamptz NOT NULL,

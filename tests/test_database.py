@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -149,6 +150,51 @@ def test_a_load_of_many_chunks_counts_like_one(
     assert fresh.query(
         "SELECT count(*) FROM coins WHERE observed_at = %s", rows[-1].observed_at
     ) == [(20,)]
+
+
+def _as_stored(rows: list[MarketRow]) -> dict[tuple[str, datetime], float]:
+    return {(row.coin_id, row.observed_at): row.price_usd for row in rows}
+
+
+@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_whatever_comes_in_whatever_chunks_the_last_word_counts(
+    load: Load, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch, seed: int, size: int
+) -> None:
+    monkeypatch.setattr("database.LOAD_CHUNK_ROWS", size)
+    dice = random.Random(seed)
+    expected: dict[tuple[str, datetime], float] = {}
+    for _ in range(2):  # the second time most coins are known
+        rows = [
+            MarketRow(
+                f"coin-{dice.randrange(4)}",
+                NOW + timedelta(minutes=dice.randrange(4)),
+                float(dice.randrange(5)),
+                None,
+                None,
+            )
+            for _ in range(dice.randrange(1, 14))
+        ]
+        before = len(expected)
+        expected |= _as_stored(rows)
+        counts = load(rows)
+        assert counts.inserted == len(expected) - before
+        stored = fresh.query('SELECT coin_id, "timestamp", price FROM stored_rows')
+        assert {(coin_id, at): price for coin_id, at, price in stored} == expected
+        latest = fresh.query("SELECT coin_id, observed_at, price FROM coins")
+        newest = {coin_id: max(at for i, at in expected if i == coin_id) for coin_id, _ in expected}
+        assert {coin_id: (at, price) for coin_id, at, price in latest} == {
+            coin_id: (at, expected[coin_id, at]) for coin_id, at in newest.items()
+        }
+
+
+def test_a_backfilled_twin_in_the_same_load_does_not_become_the_latest(
+    load: Load, fresh: FreshDatabase
+) -> None:
+    observed = MarketRow("coin-1", NOW, 10.0, None, None)
+    load([observed, observed._replace(price_usd=20.0, source="backfilled")])
+    assert fresh.query("SELECT price, source FROM coins") == [(10.0, "observed")]
+    assert fresh.query("SELECT price, source FROM stored_rows") == [(10.0, "observed")]
 
 
 def test_a_coin_nobody_described_is_called_by_its_id_until_it_is(

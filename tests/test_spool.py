@@ -31,6 +31,8 @@ DAMAGED = (
     '["row", "a\\ud800", "2026-11-20T12:00:00+00:00", 1.0, null, null, "observed"]',
     '["row", "a", "2026-11-20T12:00:00+00:00", NaN, null, null, "observed"]',
     '["row", "a", "2026-11-20T12:00:00+00:00", 1.0, null, null, "guessed"]',
+    '["row", "a", "9999-12-31T23:59:00-14:00", 1.0, null, null, "observed"]',
+    "[" * 100_000,
 )
 
 
