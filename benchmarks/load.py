@@ -143,7 +143,7 @@ def _say(count: int, speed: dict[str, float]) -> None:
     say(f"{title}, beside COPY", figure, f"at least 0.6 of {speed['copy']:.0f}: {floor:.2f}",
         reached=floor >= 0.6)  # fmt: skip
     say(f"{title}, beside the original", figure, f"at least 2 x {speed['original']:.0f}: "
-        f"{original:.1f}", reached=original >= 2)  # fmt: skip
+        f"{original:.2f}", reached=original >= 2)  # fmt: skip
 
 
 MEMORY = """

@@ -49,6 +49,15 @@ def _without(*coin_ids: str, **changes: Any) -> Fault:
     return Fault(path="/simple/price", rewrite=rewrite)
 
 
+def _list_without(coin_id: str) -> Fault:
+    """The honest list of coins, less this one."""
+
+    def rewrite(body: bytes) -> bytes:
+        return json.dumps([c for c in json.loads(body) if c["id"] != coin_id]).encode()
+
+    return Fault(path="/coins/list", rewrite=rewrite)
+
+
 def _spool_files(settings: Settings) -> list[Path]:
     return list((settings.state_dir / "spool").glob("*"))
 
@@ -223,11 +232,7 @@ def test_a_coin_gone_from_the_list_is_delisted(
 ) -> None:
     run()
     time_.at += timedelta(days=2)
-
-    def without_tether(body: bytes) -> bytes:
-        return json.dumps([c for c in json.loads(body) if c["id"] != "tether"]).encode()
-
-    stand_in.faults.append(Fault(path="/coins/list", rewrite=without_tether))
+    stand_in.faults.append(_list_without("tether"))
     report = run()
     assert _registry(settings).coins["tether"].status == "delisted"
     assert (report.targets, report.rows_valid) == (500, 500)
@@ -238,11 +243,7 @@ def test_a_delisted_coin_leaves_the_ranking_of_the_database_too(
 ) -> None:
     run()
     time_.at += timedelta(days=2)
-
-    def without_tether(body: bytes) -> bytes:
-        return json.dumps([c for c in json.loads(body) if c["id"] != "tether"]).encode()
-
-    stand_in.faults.append(Fault(path="/coins/list", rewrite=without_tether))
+    stand_in.faults.append(_list_without("tether"))
     run()
     assert fresh.query("SELECT rank FROM coins WHERE coin_id = 'tether'") == [(None,)]
     ranks = fresh.query("SELECT count(rank), count(DISTINCT rank) FROM coins")
