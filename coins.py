@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, get_args
 
+from records import CoinLabel
 from safe_zone import STRIKES_TO_DEACTIVATE
 
 Status = Literal["active", "inactive", "delisted"]
@@ -26,6 +27,11 @@ class Coin(NamedTuple):
     reason: str | None = None
     since: str | None = None
     next_probe: str | None = None
+
+    @property
+    def label(self) -> CoinLabel:
+        """How the coin is called."""
+        return CoinLabel(self.symbol, self.name, self.rank)
 
     def as_json(self) -> str:
         """The coin on one line, with only the fields that matter."""

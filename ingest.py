@@ -367,10 +367,10 @@ def _load(
 
     def describe(coin_id: str) -> CoinLabel | None:
         coin = registry.coins.get(coin_id)
-        return CoinLabel(coin.symbol, coin.name, coin.rank) if coin else None
+        return coin.label if coin else None
 
     if run.is_synced:
-        labels = {i: CoinLabel(c.symbol, c.name, c.rank) for i, c in registry.coins.items()}
+        labels = {coin_id: coin.label for coin_id, coin in registry.coins.items()}
         database.relabel_coins(connection, labels)
     drained = 0
     if left_behind:

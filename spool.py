@@ -114,9 +114,8 @@ def _open_locked(path: Path, flags: int = 0) -> int | None:
     """Open and lock a file. The kernel lets go of it when this process ends, however it ends.
 
     Raises BlockingIOError where another process holds it, FileNotFoundError where another process
-    has just removed it. Windows has no such lock, and forbids
-    renaming what is open: there a drain may meet a run's own file, and the upsert makes that
-    harmless.
+    has just removed it. Windows has no such lock, and forbids renaming what is open: there a drain
+    may meet a run's own file, and the upsert makes that harmless.
     """
     if sys.platform == "win32":
         return None

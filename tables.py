@@ -171,8 +171,9 @@ def day_of_partition(name: str) -> date | None:
     return date(*map(int, found.groups())) if found else None
 
 
-def _partition(day: date) -> sql.Identifier:
-    return sql.Identifier(f"observations_{day:%Y%m%d}")
+def _partition(day: date, suffix: str = "") -> sql.Identifier:
+    """The name of a day's partition, or with `_pkey` of its index."""
+    return sql.Identifier(f"observations_{day:%Y%m%d}{suffix}")
 
 
 def ensure_days(connection: Connection, days: Days, wanted: Iterable[date]) -> None:
@@ -217,8 +218,8 @@ def pack_closed_day(connection: Connection, now: datetime) -> None:
     with contextlib.suppress(*optional), connection.transaction():
         _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
         if yesterday in _read_days(connection):
-            index = sql.Identifier(f"observations_{yesterday:%Y%m%d}_pkey")
-            connection.execute(sql.SQL(PACK_DAY).format(day=_partition(yesterday), index=index))
+            names = {"day": _partition(yesterday), "index": _partition(yesterday, "_pkey")}
+            connection.execute(sql.SQL(PACK_DAY).format(**names))
 
 
 def days_to_drop(days: Days, now: datetime) -> list[date]:
