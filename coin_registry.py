@@ -12,7 +12,6 @@ import errno
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +28,7 @@ from coins import (
     to_iso,
 )
 from errors import ConfigurationError
+from files import replace_atomically
 from safe_zone import (
     LONGEST_PAROLE_DAYS,
     RANKED_COINS,
@@ -223,6 +223,26 @@ class CoinRegistry:
         if newer:
             self.synced_at = theirs.synced_at
 
+    def is_newer_by_a_day(self, other: CoinRegistry) -> bool:
+        """Whether this comparison with CoinGecko is a day younger than the other's."""
+        if self.synced_at is None or other.synced_at is None:
+            return self.synced_at is not None
+        return self.synced_at - other.synced_at >= SYNC_AFTER
+
+    def keep_verdicts_only(self, theirs: CoinRegistry) -> None:
+        """Take over their names, ranks and time of comparison; the verdicts stay.
+
+        So that the ranking, which touches hundreds of lines, is committed once a day.
+        """
+        verdicts = self.coins
+        self.coins = {
+            coin_id: verdicts[coin_id]._replace(symbol=coin.symbol, name=coin.name, rank=coin.rank)
+            if coin_id in verdicts and "delisted" not in (verdicts[coin_id].status, coin.status)
+            else coin
+            for coin_id, coin in theirs.coins.items()
+        }
+        self.synced_at = theirs.synced_at
+
     # --- the file ----------------------------------------------------------------------------
 
     def to_text(self) -> str:
@@ -281,7 +301,7 @@ class CoinRegistry:
         try:
             if path.exists() and not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            _replace_atomically(path, text.encode())
+            replace_atomically(path, text.encode())
         except OSError as error:
             raise ConfigurationError(
                 f"The registry {path} cannot be written ({error.strerror}), so this run's verdicts "
@@ -320,25 +340,6 @@ def set_aside(path: Path, now: datetime) -> Path:
             f"{path} is damaged and cannot be moved aside ({error.strerror}). Delete it; the next "
             "run rebuilds it."
         ) from error
-
-
-def _replace_atomically(path: Path, content: bytes) -> None:
-    """Write beside the file and rename: a reader and a crash see the old or the new, never half."""
-    path = path.resolve()  # a symbolic link stays one
-    if path.exists() and not path.is_file():
-        raise FileExistsError(errno.EEXIST, "no regular file")
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _by_rank(coin: Coin) -> tuple[int, str]:
@@ -395,14 +396,26 @@ def _merge_coin(
         return theirs
     if ours is None or theirs is None:
         return theirs if prefer_theirs else ours
-    name, verdict = (theirs, ours) if prefer_theirs else (ours, theirs)
-    if "delisted" in (ours.status, theirs.status):
-        verdict = ours if ours.status == "delisted" else theirs
-    elif 0 in (ours.strikes, theirs.strikes):
-        verdict = ours if ours.strikes == 0 else theirs
-    else:
-        verdict = _add_strikes(base, ours, theirs)
+    name = theirs if prefer_theirs else ours
+    verdict = _merge_health(base, ours, theirs)
     return verdict._replace(symbol=name.symbol, name=name.name, rank=name.rank)
+
+
+def _merge_health(base: Coin | None, ours: Coin, theirs: Coin) -> Coin:
+    """The verdict of the side that came to one; of two, a good answer beats a bad one."""
+    if base and _health(theirs) == _health(base):
+        return ours
+    if base and _health(ours) == _health(base):
+        return theirs
+    if "delisted" in (ours.status, theirs.status):
+        return ours if ours.status == "delisted" else theirs
+    if 0 in (ours.strikes, theirs.strikes):
+        return ours if ours.strikes == 0 else theirs
+    return _add_strikes(base, ours, theirs)
+
+
+def _health(coin: Coin) -> tuple[object, ...]:
+    return (coin.status, coin.strikes, coin.reason, coin.since, coin.next_probe)
 
 
 def _add_strikes(base: Coin | None, ours: Coin, theirs: Coin) -> Coin:

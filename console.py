@@ -10,20 +10,32 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
+from errors import spoken
+
 Progress = Callable[[str, int, int], None]
 
 
 def speak_through_logging(*, verbose: bool = False) -> None:
     """Send what the rooms log to stderr, a line each: warnings, or everything."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Spoken())
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
+class _Spoken(logging.Formatter):
+    """A warning in the words of where it is read."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return spoken("warning", text) if record.levelno >= logging.WARNING else text
+
+
 def complain(message: object) -> None:
     """An error, on stderr."""
-    print(f"error: {message}", file=sys.stderr)
+    print(spoken("error", message), file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,9 @@ SentinelError                 stop, exit 1: nobody foresaw it
 ├── ConfigurationError        stop, exit 2: a person has to change a setting, a flag or a file
 ├── ApiUnavailable            go on with what arrived, exit 3: the next run tries again
 │   └── ApiRefused            the same, but asking again will not help: CoinGecko said no
+│       └── CoinUnknown       skip this coin
 ├── StorageUnavailable        exit 4: the rows wait in the spool for the next run
+├── BudgetExhausted           exit 5, before any call or wake: the next month begins anew
 └── Interrupted               exit 128 + signal: somebody asked the process to end
 """
 
@@ -50,10 +52,20 @@ class ApiRefused(ApiUnavailable):
     """CoinGecko refuses this request, so asking again does not help."""
 
 
+class CoinUnknown(ApiRefused):
+    """CoinGecko does not know this coin."""
+
+
 class StorageUnavailable(SentinelError):
     """The database cannot be used. Fetched rows wait in the spool for the next run."""
 
     exit_code = 4
+
+
+class BudgetExhausted(SentinelError):
+    """A free quota is used up. Runs go on when its month begins anew."""
+
+    exit_code = 5
 
 
 class Interrupted(SentinelError):
@@ -104,6 +116,18 @@ def end_cleanly_on_signals() -> None:
             signal.signal(getattr(signal, name), _interrupt)
 
 
+def spoken(kind: str, message: object) -> str:
+    """A complaint of a `kind` (error, warning) as a line; GitHub Actions makes such lines an
+    annotation of the run.
+
+    https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return f"error: {message}" if kind == "error" else str(message)
+    escaped = str(message).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return f"::{kind}::{escaped}"
+
+
 def run_as_script(main: Callable[[], int]) -> NoReturn:
     """Run a script's `main`; a known trouble ends in its message on stderr and its exit code.
 
@@ -117,7 +141,7 @@ def run_as_script(main: Callable[[], int]) -> NoReturn:
         code = main()
         print(end="", flush=True)
     except SentinelError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(spoken("error", error), file=sys.stderr)
         code = error.exit_code
     except BrokenPipeError:
         # The reader of our output (`| head`) went away: its choice, not an error.

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+import wishes
 from errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parent
@@ -56,19 +54,54 @@ PURGE_LOCK_TIMEOUT_SECONDS = 2  # a busy reader postpones the purge, not the loa
 UPKEEP_SECONDS = 20  # for one statement of the daily upkeep, which may be put off
 LOAD_CHUNK_ROWS = 5_000  # rows in one statement: its arrays stay under 400 kB
 PARTITIONS_AHEAD_DAYS = 2
-FREE_STORAGE_BYTES = 500_000_000  # Neon's free plan, 0.5 GB; its GB is decimal
 
 # --- health ------------------------------------------------------------------------------------
 MAX_AGE_MINUTES = 180  # the measured */15 schedule left gaps of up to 119 minutes
-GAP_FACTOR = 2.5  # a pause this many times the usual one is a gap
+GAP_FACTOR = 1.9  # times a coin's usual pause, an estimate: no pause of twice the cadence stays
 GAP_WINDOW = timedelta(days=7)  # how far back gaps are looked for
 RUN_DEADLINE_SECONDS = 235  # no run outlives 4 minutes, whatever hangs
 
+# --- the free quotas ---------------------------------------------------------------------------
+# What a month allows. Neon: https://neon.com/docs/introduction/plans (Free, one project; its GB is
+# decimal). CoinGecko: the plan's, see api_library. Actions: 2,000 minutes a month for private
+# repositories, https://docs.github.com/en/billing/concepts/product-billing/github-actions.
+QUOTAS: Mapping[str, float | None] = {
+    "neon_compute_hours": 100.0,
+    "neon_storage_bytes": 500_000_000.0,
+    "coingecko_credits": None,
+    "actions_minutes": 2_000.0,
+}
+COMPUTE_UNITS = 0.25  # Neon's smallest size; set the project's maximum to it as well
+IDLE_TAIL_SECONDS = 300  # Neon suspends a compute after five idle minutes, on Free always
+SUSPENDED_TAIL_SECONDS = 5  # how long it stays awake where a run suspends it
+WARN_SHARE = 0.80  # of a quota, projected
+SKIP_SHARE = 0.95  # of a quota, projected: runs are skipped until it fits
+SHORTEST_PACE = timedelta(days=1)  # a month's first runs say little about its pace
+EXTRAS_TIMEOUT_SECONDS = 5.0  # its figures are nice to have, not worth a wait
+
+# --- the schedule ------------------------------------------------------------------------------
+CADENCE_MINUTES = 15  # etl.yml's cron line
+CADENCE_WINDOW = timedelta(days=7)  # over which delivered runs are counted
+
+# --- repairing gaps ----------------------------------------------------------------------------
+BACKFILL_CREDITS = 100  # a day: repairs the top 100 coins daily, 3,100 of a Demo key's 10,000
+REPAIR_CALLS = 25  # of one normal run: some seconds
+LONGEST_SILENCE = timedelta(hours=2)  # of the measured schedule, 119 minutes
+BACKFILL_MINUTES = 2  # of calls that a backfill run may make: it has 150 seconds
+DETAIL_WINDOW = timedelta(hours=24)  # how far back /market_chart?days=1 has 5-minute points
+DETAIL_MINUTES = 5
+OLDER_DETAIL = timedelta(hours=1)  # what it has of the 89 days before
+
 DEFAULT_LIMIT = 500
-MODES = ("ingest", "dry-run")
-CONFIG_KEYS = ("mode", "limit", "targets")
-TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
-FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
+MODES = ("ingest", "dry-run", "backfill")
+FLAG_KEYS = ("mode", "limit", "targets")
+CONFIG_KEYS = (
+    *FLAG_KEYS,
+    "cadence_minutes",
+    "compute_units",
+    "backfill_credits_per_day",
+    "quotas",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +115,15 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     is_pro: bool = False
     base_url: str | None = None
+    neon_api_key: str | None = field(default=None, repr=False)
+    neon_project_id: str | None = None
+    neon_base_url: str | None = None
+    suspend_after_run: bool = False
+    is_private_repository: bool = False
+    cadence_minutes: int = CADENCE_MINUTES
+    compute_units: float = COMPUTE_UNITS
+    backfill_credits_per_day: int = BACKFILL_CREDITS
+    quotas: Mapping[str, float | None] = field(default_factory=lambda: dict(QUOTAS))
     state_dir: Path = ROOT / ".sentinel"
     registry_path: Path = ROOT / "coin_registry.json"
 
@@ -94,39 +136,71 @@ def load_settings(
 ) -> Settings:
     """Read flags, environment, `.env` and `ingest_config.json`, in this order of precedence.
 
-    `flags` holds the raw words of the command line under the names in `CONFIG_KEYS`, None where
+    `flags` holds the raw words of the command line under the names in `FLAG_KEYS`, None where
     a flag was not given; `config` names a config file other than the one beside this module.
 
     Raises ConfigurationError with all complaints at once.
     """
-    complaints: list[str] = []
-    wishes = _read_config(config, complaints)
+    found: list[str] = []
+    wished = _read_config(config, found)
     given = {key: word for key, word in (flags or {}).items() if word is not None}
     if "limit" in given:  # a flag beats the file: the top coins, not the file's targets
-        wishes.pop("targets", None)
-    wishes |= given
-    values = _read_environment(os.environ if environ is None else environ, complaints)
+        wished.pop("targets", None)
+    wished |= given
+    values = _read_environment(os.environ if environ is None else environ, found)
+    get = wished.get
     settings = Settings(
-        mode=_mode(wishes.get("mode"), complaints),
-        limit=_limit(wishes.get("limit"), complaints),
-        targets=_targets(wishes.get("targets"), complaints),
-        database_url=_database_url(values.get("DATABASE_URL"), complaints),
-        api_key=_api_key(values.get("COINGECKO_API_KEY"), complaints),
-        is_pro=_flag("COINGECKO_IS_PRO", values.get("COINGECKO_IS_PRO", ""), complaints),
-        base_url=_base_url(values.get("COINGECKO_BASE_URL"), complaints),
-        state_dir=Path(values.get("SENTINEL_STATE_DIR") or ROOT / ".sentinel").absolute(),
-        registry_path=Path(
-            values.get("SENTINEL_REGISTRY") or ROOT / "coin_registry.json"
-        ).absolute(),
+        mode=wishes.choice("mode", get("mode"), MODES, found),
+        limit=wishes.whole_number("limit", get("limit"), DEFAULT_LIMIT, found, of="coins"),
+        targets=wishes.names(get("targets"), found),
+        cadence_minutes=wishes.whole_number(
+            "cadence_minutes", get("cadence_minutes"), CADENCE_MINUTES, found, of="minutes"
+        ),
+        compute_units=wishes.amount("compute_units", get("compute_units"), COMPUTE_UNITS, found),
+        backfill_credits_per_day=wishes.whole_number(
+            "backfill_credits_per_day",
+            get("backfill_credits_per_day"),
+            BACKFILL_CREDITS,
+            found,
+            of="credits",
+            least=0,
+        ),
+        quotas=wishes.quotas(get("quotas"), QUOTAS, found),
+        **_from_environment(values, found),
     )
     if settings.is_pro and not settings.api_key:
-        complaints.append(
+        found.append(
             "COINGECKO_IS_PRO is true but COINGECKO_API_KEY is not set: set the key, "
             "or unset COINGECKO_IS_PRO"
         )
-    if complaints:
-        raise ConfigurationError("; ".join(" ".join(c[:400].split()) for c in complaints))
+    if found:
+        raise ConfigurationError(wishes.one_line(found))
     return settings
+
+
+def _from_environment(values: Mapping[str, str], found: list[str]) -> dict[str, Any]:
+    """The settings that come from the environment, under their names in Settings."""
+    get = values.get
+
+    def is_true(name: str) -> bool:
+        return wishes.flag(name, get(name, ""), found)
+
+    def address(name: str, example: str) -> str | None:
+        return wishes.base_url(name, get(name), example, found)
+
+    return {
+        "database_url": wishes.database_url(get("DATABASE_URL"), found),
+        "api_key": wishes.key("COINGECKO_API_KEY", get("COINGECKO_API_KEY"), found),
+        "is_pro": is_true("COINGECKO_IS_PRO"),
+        "base_url": address("COINGECKO_BASE_URL", "https://api.coingecko.com/api/v3"),
+        "neon_api_key": wishes.key("NEON_API_KEY", get("NEON_API_KEY"), found),
+        "neon_project_id": wishes.key("NEON_PROJECT_ID", get("NEON_PROJECT_ID"), found),
+        "neon_base_url": address("NEON_BASE_URL", "https://console.neon.tech/api/v2"),
+        "suspend_after_run": is_true("NEON_SUSPEND_AFTER_RUN"),
+        "is_private_repository": is_true("SENTINEL_PRIVATE_REPOSITORY"),
+        "state_dir": Path(get("SENTINEL_STATE_DIR") or ROOT / ".sentinel").absolute(),
+        "registry_path": Path(get("SENTINEL_REGISTRY") or ROOT / "coin_registry.json").absolute(),
+    }
 
 
 def ensure_state_dir(path: Path) -> Path:
@@ -198,92 +272,4 @@ def _read_config(config: str | None, complaints: list[str]) -> dict[str, Any]:
     if not isinstance(content, dict):
         complaints.append(f'{path} must hold one JSON object, such as {{"limit": 500}}')
         return {}
-    for key in content.keys() - set(CONFIG_KEYS):
-        near = difflib.get_close_matches(key, CONFIG_KEYS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(CONFIG_KEYS)}"
-        complaints.append(f"{path}: unknown key '{key}'; {hint}")
-    return {key: content[key] for key in CONFIG_KEYS if content.get(key) is not None}
-
-
-def _mode(wish: Any, complaints: list[str]) -> str:
-    if wish is None:
-        return "ingest"
-    if wish not in MODES:
-        complaints.append(f"mode '{wish}' is unknown: choose one of {', '.join(MODES)}")
-        return "ingest"
-    return str(wish)
-
-
-def _limit(wish: Any, complaints: list[str]) -> int:
-    if wish is None:
-        return DEFAULT_LIMIT
-    try:
-        limit = int(wish) if isinstance(wish, str | int) and not isinstance(wish, bool) else 0
-    except ValueError:
-        limit = 0
-    if limit < 1:
-        complaints.append(f"limit '{wish}' must be a whole number of coins, 1 or more")
-        return DEFAULT_LIMIT
-    return limit
-
-
-def _targets(wish: Any, complaints: list[str]) -> tuple[str, ...]:
-    """Terms as typed: ASCII blanks around them go, a NBSP may belong to a symbol and stays."""
-    if wish is None:
-        return ()
-    terms = wish.split(",") if isinstance(wish, str) else wish
-    if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms):
-        complaints.append('targets must be names such as "BTC,ethereum" or a list of them')
-        return ()
-    cleaned = tuple(dict.fromkeys(term.strip(" \t\r\n") for term in terms))
-    if terms and not any(cleaned):
-        complaints.append("targets names no coin: give ids or symbols, such as BTC,ethereum")
-    return tuple(term for term in cleaned if term)
-
-
-def _database_url(value: str | None, complaints: list[str]) -> str | None:
-    """Refuses what is no PostgreSQL address; never repeats it, for it may hold a password."""
-    if value is None:
-        return None
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", value)
-    if (scheme and scheme[1] in ("postgresql", "postgres")) or (not scheme and "=" in value):
-        return value
-    found = f"begins with '{scheme[1]}://'" if scheme else "is no address"
-    complaints.append(
-        f"DATABASE_URL {found}: it must look like "
-        "postgresql://USER:PASSWORD@HOST/DATABASE?sslmode=require, "
-        "or be unset for the embedded PostgreSQL"
-    )
-    return None
-
-
-def _api_key(value: str | None, complaints: list[str]) -> str | None:
-    if value and not (value.isascii() and value.isprintable() and " " not in value):
-        complaints.append(
-            "COINGECKO_API_KEY holds characters that no key has: copy it again from the dashboard"
-        )
-        return None
-    return value
-
-
-def _flag(name: str, value: str, complaints: list[str]) -> bool:
-    if value.lower() not in TRUE_WORDS | FALSE_WORDS:
-        complaints.append(f"{name} '{value}' must be true or false")
-    return value.lower() in TRUE_WORDS
-
-
-def _base_url(value: str | None, complaints: list[str]) -> str | None:
-    if value is None:
-        return None
-    try:
-        parts = urlsplit(value)
-        (parts.hostname or "").encode("idna")
-        valid = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    valid = valid and bool(re.fullmatch(r"https?://[^\s?#@]+", value))
-    if not valid:
-        complaints.append(
-            "COINGECKO_BASE_URL must be an address such as https://api.coingecko.com/api/v3"
-        )
-    return value.rstrip("/")
+    return wishes.known_keys(content, CONFIG_KEYS, str(path), complaints)

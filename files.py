@@ -1,0 +1,54 @@
+"""Files that several processes write: whole or not at all, and one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
+
+
+def replace_atomically(path: Path, content: bytes) -> None:
+    """Write beside the file and rename: a reader and a crash see the old or the new, never half.
+
+    Raises OSError where there is no room or no right to write.
+    """
+    path = path.resolve()  # a symbolic link stays one
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "no regular file")
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def one_writer(path: Path) -> Iterator[None]:
+    """Wait until nobody else is between reading and replacing `path`.
+
+    The kernel lets go of the lock when a process ends, however it ends. Windows has no such lock:
+    there the last writer wins.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
