@@ -24,26 +24,31 @@ class CoinGeckoEndpoints(StrEnum):
     SIMPLE_PRICE = "/simple/price"
     COINS_LIST = "/coins/list"
     COINS_MARKETS = "/coins/markets"
+    MARKET_CHART = "/coins/{id}/market_chart"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a key (or none) buys: the host, the header that carries it, and the pace."""
+    """What a key (or none) buys: the host, the header that carries it, the pace and the month.
+
+    `credits_per_month` is None where no number is promised.
+    """
 
     name: str
     base_url: str
     key_header: str | None
     calls_per_minute: int
     seconds_between_calls: float
+    credits_per_month: int | None
 
 
 # Keyless has no promised number: older documents say 5 to 15 a minute, users meet 429 at the
 # third to fifth call of a burst; hence a gap between its calls.
-KEYLESS = Plan("keyless", "https://api.coingecko.com/api/v3", None, 10, 1.5)
+KEYLESS = Plan("keyless", "https://api.coingecko.com/api/v3", None, 10, 1.5, None)
 # The errors page says 100 a minute, the pricing page and all older documents 30: plan for 30.
-DEMO = Plan("Demo", KEYLESS.base_url, "x-cg-demo-api-key", 30, 0.0)
+DEMO = Plan("Demo", KEYLESS.base_url, "x-cg-demo-api-key", 30, 0.0, 10_000)
 # Basic, the smallest paid plan.
-PRO = Plan("Pro", "https://pro-api.coingecko.com/api/v3", "x-cg-pro-api-key", 250, 0.0)
+PRO = Plan("Pro", "https://pro-api.coingecko.com/api/v3", "x-cg-pro-api-key", 250, 0.0, 100_000)
 
 
 def choose_plan(api_key: str | None, *, is_pro: bool) -> Plan:
@@ -54,16 +59,23 @@ def choose_plan(api_key: str | None, *, is_pro: bool) -> Plan:
 
 
 def build_url(
-    base_url: str, endpoint: CoinGeckoEndpoints, **parameters: str | Iterable[str]
+    base_url: str,
+    endpoint: CoinGeckoEndpoints,
+    coin_id: str = "",
+    **parameters: str | Iterable[str],
 ) -> str:
-    """The whole url. Lists are joined by a bare comma: a blank behind it silently drops ids, and
-    an encoded one costs three bytes an id."""
+    """The whole url; `coin_id` fills the path's place for one.
+
+    Lists are joined by a bare comma: a blank behind it silently drops ids, and an encoded one costs
+    three bytes an id.
+    """
     pairs = (
         f"{name}={quote(value, safe='') if isinstance(value, str) else _join(value)}"
         for name, value in parameters.items()
     )
     query = "&".join(pairs)
-    return f"{base_url}{endpoint}" + (f"?{query}" if query else "")
+    path = endpoint.replace("{id}", quote(coin_id, safe=""))
+    return f"{base_url}{path}" + (f"?{query}" if query else "")
 
 
 def _join(values: Iterable[str]) -> str:
@@ -102,6 +114,22 @@ def markets_url(base_url: str, page: int) -> str:
 def list_url(base_url: str) -> str:
     """`/coins/list`: every active coin, unpaginated."""
     return build_url(base_url, CoinGeckoEndpoints.COINS_LIST)
+
+
+def chart_url(base_url: str, coin_id: str, days: int) -> str:
+    """`/coins/{id}/market_chart` in USD, from `days` ago until now.
+
+    Without an interval it has 5-minute points for one day, hourly ones for 2 to 90
+    (https://docs.coingecko.com/reference/coins-id-market-chart).
+    """
+    return build_url(
+        base_url,
+        CoinGeckoEndpoints.MARKET_CHART,
+        coin_id,
+        vs_currency="usd",
+        days=str(days),
+        precision="full",
+    )
 
 
 def chunk_ids(
@@ -177,7 +205,7 @@ def decipher_response(
 ) -> Verdict:
     """Say what an HTTP answer means.
 
-    `headers` is looked up by lower-case names; `asked` are the ids of the question, none
+    `headers` is looked up by lower-case names; `asked` are the keys of the answer, ids mostly, none
     for a list; `now` resolves a Retry-After that is a date.
     """
     if status == 200:

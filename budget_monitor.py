@@ -1,0 +1,290 @@
+"""The month's ledger over every free quota: what is used, where it leads, whether a run may go.
+
+It reads `usage_log.json` only, so asking wakes no database. With NEON_API_KEY it also shows what
+Neon itself has counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Literal
+
+import console
+import delivery
+import meters
+import neon_api
+import usage_log
+from api_library import choose_plan
+from errors import EXIT_OK, BudgetExhausted, ConfigurationError, run_as_script
+from meters import Allowance, Meter, Month
+from safe_zone import CADENCE_WINDOW, MAX_CLOCK_SKEW, Settings, load_settings
+from usage_log import Reading, Usage
+
+log = logging.getLogger("sentinel.budget")
+Verdict = Literal["run", "skip", "stop"]
+# Storage stops no run, because only a run can purge; a run that was started has already cost its
+# Actions minute. The other two decide.
+PACED = ("neon_compute_hours", "coingecko_credits")
+BAR_CELLS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetStatus:
+    """The verdict, why, and the meters it rests on; `allowance` is what repairs may cost now,
+    `runs_skipped` how many were skipped since the last one that went."""
+
+    verdict: Verdict
+    reason: str
+    meters: Sequence[Meter]
+    allowance: Allowance
+    delivery: delivery.Delivery
+    days_until_full: float | None
+    runs_skipped: int
+    is_log_whole: bool
+
+
+def log_path(settings: Settings) -> Path:
+    """Where this deployment keeps its usage log."""
+    return settings.state_dir / "usage_log.json"
+
+
+def is_metered(settings: Settings) -> bool:
+    """Whether runs of this deployment wake a Neon compute."""
+    return neon_api.endpoint_of(settings.database_url) is not None
+
+
+def check_budget_status(
+    settings: Settings, at: datetime, *, usages: Sequence[Usage] | None = None
+) -> BudgetStatus:
+    """Judge the month at the moment `at`, by the deployment's own log unless `usages` are given.
+
+    The deployment's own verdict leaves Neon out where the database is not Neon's.
+    """
+    reading = usage_log.read(log_path(settings)) if usages is None else Reading(usages, True)
+    runs = _without_future(reading.usages, at)
+    cadence = timedelta(minutes=settings.cadence_minutes)
+    quotas = _quotas(settings)
+    found = meters.read_meters(
+        runs,
+        quotas,
+        at,
+        compute_units=settings.compute_units,
+        backfill_per_day=settings.backfill_credits_per_day,
+        is_private=settings.is_private_repository,
+        figures=neon_api.read_project(settings),
+    )
+    judged = PACED if usages is not None or is_metered(settings) else PACED[1:]
+    verdict, reason = _verdict([meter for meter in found if meter.name in judged])
+    storage = next(meter for meter in found if meter.name == "neon_storage_bytes")
+    return BudgetStatus(
+        verdict=verdict,
+        reason=reason,
+        meters=found,
+        allowance=meters.grant_backfill(
+            runs,
+            at,
+            quota=quotas["coingecko_credits"],
+            per_day=settings.backfill_credits_per_day,
+            cadence=cadence,
+        ),
+        delivery=delivery.measure(
+            [run.started_at for run in runs if run.started_at >= at - CADENCE_WINDOW], cadence, at
+        ),
+        days_until_full=_days_until_full(storage, meters.daily_growth(runs, at)),
+        runs_skipped=sum(1 for _ in takewhile(lambda run: run.is_skipped, reversed(runs))),
+        is_log_whole=reading.is_whole,
+    )
+
+
+def save_run(settings: Settings, usages: Sequence[Usage], at: datetime) -> None:
+    """Add runs to the deployment's log; those of the months before `at`'s are forgotten."""
+    usage_log.add(log_path(settings), usages, Month.of(at).start)
+
+
+def _without_future(usages: Sequence[Usage], at: datetime) -> list[Usage]:
+    runs = [usage for usage in usages if usage.started_at <= at]
+    ahead = [usage for usage in usages if usage.started_at > at + MAX_CLOCK_SKEW]
+    if ahead:
+        log.warning(
+            "%d runs of the usage log lie after %s and do not count yet: a clock jumped, or the "
+            "log is younger than the moment asked about",
+            len(ahead),
+            f"{at:%Y-%m-%d %H:%M}",
+        )
+    return runs
+
+
+def _quotas(settings: Settings) -> dict[str, float | None]:
+    """The deployment's quotas; CoinGecko's is the plan's where nobody names another."""
+    plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
+    named = settings.quotas["coingecko_credits"]
+    return {**settings.quotas, "coingecko_credits": named or plan.credits_per_month}
+
+
+def _verdict(judged: Sequence[Meter]) -> tuple[Verdict, str]:
+    """What the worst of these meters asks for, and one sentence why."""
+    for meter in judged:
+        if meter.is_used_up:
+            return "stop", f"{_name(meter)} used up: {_amounts(meter)}"
+    for meter in judged:
+        if meter.is_overdrawn:
+            return "skip", f"{_name(meter)} would not last the month: {_amounts(meter)}"
+    return "run", "every quota lasts the month"
+
+
+def _days_until_full(storage: Meter, growth: float) -> float | None:
+    if storage.used is None or storage.quota is None or growth <= 0:
+        return None
+    return max(0.0, (storage.quota - storage.used) / growth)
+
+
+# --- showing ---------------------------------------------------------------------------------
+
+
+def as_json(status: BudgetStatus) -> dict[str, Any]:
+    """The status as the object that `--json` prints; sizes in bytes, None: unknown or no limit."""
+    return {
+        "verdict": status.verdict,
+        "reason": status.reason,
+        "meters": {
+            meter.name: {
+                "used": meter.used,
+                "projected": meter.projected,
+                "quota": meter.quota,
+                "state": meter.state,
+                "reported": meter.reported,
+            }
+            for meter in status.meters
+        },
+        "storage_days_until_full": status.days_until_full,
+        "backfill_credits_left_today": status.allowance.left,
+        "delivery": delivery_as_json(status.delivery),
+    }
+
+
+def delivery_as_json(delivered: delivery.Delivery) -> dict[str, Any]:
+    """Delivered slots as an object; `share` from 0 to 1, None where no slot was due."""
+    return {
+        "expected": delivered.expected,
+        "delivered": delivered.delivered,
+        "share": delivered.share,
+        "longest_silence_minutes": delivered.longest_silence.total_seconds() / 60,
+        "missed_in_a_row": delivered.missed_in_a_row,
+    }
+
+
+def table(status: BudgetStatus) -> list[tuple[str, str, str, str, str]]:
+    """The meters for a person: name, used, projected, quota, bar and state."""
+    rows = []
+    for meter in status.meters:
+        used = _amount(meter, meter.used)
+        if meter.reported is not None:
+            used += f" (Neon says {_amount(meter, meter.reported)})"
+        quota = "no limit" if meter.quota is None else _amount(meter, meter.quota)
+        gauge = f"{_bar(meter)} {meter.state}".strip()
+        rows.append((_name(meter), used, _amount(meter, meter.projected), quota, gauge))
+    return rows
+
+
+def show(status: BudgetStatus) -> None:
+    """The status as tables on stdout."""
+    columns = ("quota", "used", "by the month's end", "of", "state")
+    console.show_table("Budget of this month (UTC)", columns, table(status))
+    console.show_table("Schedule and repairs", ("what", "value"), facts(status))
+    print(f"verdict: {status.verdict} ({status.reason})")
+
+
+def facts(status: BudgetStatus) -> list[tuple[str, str]]:
+    """What stands beside the meters."""
+    full = status.days_until_full
+    return [
+        ("delivered in the last 7 days", str(status.delivery)),
+        ("repairs today", f"{status.allowance.left} credits left"),
+        ("storage full", "not in sight" if full is None else f"in {full:.0f} days at this pace"),
+    ]
+
+
+def _name(meter: Meter) -> str:
+    return meter.name.replace("_", " ").replace("neon", "Neon").replace("coingecko", "CoinGecko")
+
+
+def _amounts(meter: Meter) -> str:
+    most = max(x for x in (meter.used, meter.reported) if x is not None)
+    return (
+        f"{_amount(meter, most)} used, {_amount(meter, meter.projected)} by the month's end, "
+        f"{_amount(meter, meter.quota)} allowed"
+    )
+
+
+def _amount(meter: Meter, value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    if meter.name.endswith("bytes"):
+        return f"{value / 1e6:,.1f} MB"
+    return f"{value:,.2f}" if meter.name.endswith("hours") else f"{value:,.0f}"
+
+
+def _bar(meter: Meter) -> str:
+    """The projected share of the quota in BAR_CELLS cells, the used one darker."""
+    if meter.quota is None or meter.used is None:
+        return ""
+    used = min(BAR_CELLS, round(BAR_CELLS * meter.used / meter.quota))
+    whole = min(BAR_CELLS, round(BAR_CELLS * (meter.share or 0.0)))
+    return "█" * used + "▒" * (whole - used) + "░" * (BAR_CELLS - max(used, whole))
+
+
+# --- the command line ------------------------------------------------------------------------
+
+
+def _moment(word: str | None) -> datetime:
+    if word is None:
+        return datetime.now(UTC)
+    try:
+        at = datetime.fromisoformat(word)
+    except ValueError:
+        raise ConfigurationError(
+            f"--at '{word}' is no time: write it as 2026-11-20T12:00:00Z"
+        ) from None
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def main() -> int:
+    """Show the ledger; returns 0, or 5 where a quota is used up."""
+    parser = argparse.ArgumentParser(
+        prog="budget_monitor.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: python budget_monitor.py --log usage_log.json --at 2026-11-30T12:00:00Z\n"
+        "exit code 5 means that a quota is used up",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--log", metavar="FILE", help="another usage log than the deployment's")
+    parser.add_argument("--at", metavar="ISO", help="the moment to judge at (default now)")
+    arguments = parser.parse_args()
+    console.speak_through_logging()
+    settings, at = load_settings(), _moment(arguments.at)
+    status = check_budget_status(settings, at, usages=_usages(arguments.log))
+    if arguments.json:
+        print(json.dumps(as_json(status)))
+    else:
+        show(status)
+    return BudgetExhausted.exit_code if status.verdict == "stop" else EXIT_OK
+
+
+def _usages(path: str | None) -> Sequence[Usage] | None:
+    if path is None:
+        return None
+    if not Path(path).exists():
+        raise ConfigurationError(f"--log {path}: no such file")
+    return usage_log.read(Path(path)).usages
+
+
+if __name__ == "__main__":
+    run_as_script(main)

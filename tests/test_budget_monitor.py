@@ -1,0 +1,412 @@
+"""The ledger: awake windows, projections, verdicts, and what the command line shows of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+import meters
+import usage_log
+from budget_monitor import BudgetStatus, check_budget_status
+from demo.schedule import delivered_runs
+from meters import Meter
+from safe_zone import QUOTAS, Settings
+from tests.conftest import Script
+from usage_log import Usage
+
+MONTH = datetime(2026, 11, 1, tzinfo=UTC)
+NEON = "postgresql://me:hunter2@ep-cool-darkness-123456-pooler.eu-central-1.aws.neon.tech/db"
+MINUTE = timedelta(minutes=1)
+
+
+def _every(minutes: float, days: float, start: datetime = MONTH, **fields: Any) -> list[Usage]:
+    count = int(days * 1440 / minutes)
+    fields = {"duration_seconds": 12.0, "api_credits": 1, "db_seconds": 1.0} | fields
+    return [Usage(start + n * minutes * MINUTE, **fields) for n in range(count)]
+
+
+def _judge(usages: Sequence[Usage], at: datetime, **settings: Any) -> BudgetStatus:
+    return check_budget_status(Settings(**settings), at, usages=usages)
+
+
+def _meter(status: BudgetStatus, name: str) -> Meter:
+    return next(meter for meter in status.meters if meter.name == name)
+
+
+# --- compute hours -----------------------------------------------------------------------------
+
+
+def test_one_run_is_its_database_time_and_the_tail_times_the_size() -> None:
+    status = _judge([Usage(MONTH, 60.0, db_seconds=2.0)], MONTH + timedelta(hours=1))
+    assert _meter(status, "neon_compute_hours").used == pytest.approx(302 / 3600 * 0.25)
+
+
+def test_without_database_time_the_whole_run_counts() -> None:
+    status = _judge([Usage(MONTH, 60.0)], MONTH + timedelta(hours=1), compute_units=1.0)
+    assert _meter(status, "neon_compute_hours").used == pytest.approx(360 / 3600)
+
+
+def test_a_run_that_woke_nothing_costs_no_compute() -> None:
+    silent = [
+        Usage(MONTH, 60.0, db_seconds=0.0),
+        Usage(MONTH + timedelta(hours=1), 60.0, is_skipped=True),
+        Usage(MONTH + timedelta(hours=2), 60.0, is_metered=False),
+    ]
+    assert _meter(_judge(silent, MONTH + timedelta(days=1)), "neon_compute_hours").used == 0.0
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 86_400), st.integers(0, 4_000)),
+        min_size=1,
+        max_size=30,
+        unique=True,
+    ),
+    st.integers(0, 100_000),
+)
+def test_awake_time_is_the_union_of_windows(runs: list[tuple[int, int]], until: int) -> None:
+    usages = [Usage(MONTH + timedelta(seconds=at), float(length)) for at, length in runs]
+    seconds: set[int] = set()
+    for at, length in runs:
+        seconds |= set(range(at, min(at + length + 300, until)))
+    stop = MONTH + timedelta(seconds=until)
+    assert meters.awake(usages, MONTH, stop) == timedelta(seconds=len(seconds))
+
+
+def test_only_this_months_part_of_a_window_counts() -> None:
+    usages = [Usage(MONTH - timedelta(seconds=100), 0.0)]
+    status = _judge(usages, MONTH + timedelta(hours=1))
+    assert _meter(status, "neon_compute_hours").used == pytest.approx(200 / 3600 * 0.25)
+
+
+def test_the_projection_goes_on_at_the_pace_since_the_first_run() -> None:
+    usages = _every(15, 5, MONTH + timedelta(days=10))
+    status = _judge(usages, MONTH + timedelta(days=15))
+    compute = _meter(status, "neon_compute_hours")
+    assert compute.used == pytest.approx(480 * 301 / 3600 * 0.25)
+    assert compute.projected == pytest.approx(4 * compute.used, rel=1e-3)
+
+
+# --- verdicts ------------------------------------------------------------------------------------
+
+
+def test_a_quarter_hourly_cadence_fits_and_warns_of_nothing() -> None:
+    status = _judge(_every(15, 20), MONTH + timedelta(days=20))
+    assert (status.verdict, _meter(status, "neon_compute_hours").state) == ("run", "ok")
+
+
+def test_an_eight_minute_cadence_is_stretched() -> None:
+    status = _judge(_every(8, 10), MONTH + timedelta(days=10))
+    assert (status.verdict, _meter(status, "neon_compute_hours").state) == ("skip", "warn")
+    assert status.reason.startswith("Neon compute hours would not last the month: 37.62 used")
+
+
+def test_a_month_awake_all_day_stops() -> None:
+    status = _judge(_every(5, 30), MONTH + timedelta(days=29, hours=23))
+    assert (status.verdict, _meter(status, "neon_compute_hours").state) == ("stop", "stop")
+
+
+def test_the_first_runs_of_a_month_are_no_pace() -> None:
+    assert _judge(_every(1, 5 / 1440), MONTH + 6 * MINUTE).verdict == "run"
+
+
+def test_a_new_month_begins_anew() -> None:
+    usages = _every(5, 30)
+    assert _judge(usages, MONTH + timedelta(days=30, hours=1)).verdict == "run"
+
+
+@pytest.mark.slow
+def test_a_five_minute_cadence_is_stretched_until_it_fits() -> None:
+    """A month asked every five minutes: it never stops, and uses what it may and no more."""
+    usages: list[Usage] = []
+    at, skipped_in_a_row, longest = MONTH, 0, 0
+    while at < MONTH + timedelta(days=30):
+        verdict = _judge(usages, at, compute_units=0.5).verdict
+        assert verdict != "stop"
+        if verdict == "run":
+            usages.append(Usage(at, 12.0, 1, 1.0))
+        skipped_in_a_row = 0 if verdict == "run" else skipped_in_a_row + 1
+        longest = max(longest, skipped_in_a_row)
+        at += 5 * MINUTE
+    used = meters.awake(usages, MONTH, at) / timedelta(hours=1) * 0.5
+    assert 92 < used <= 95.1
+    assert longest <= 12 * 24  # a day at most, to make up for the first
+
+
+def test_credits_that_would_not_last_stretch_and_used_up_ones_stop() -> None:
+    key = {"api_key": "a-demo-key"}
+    dear = _every(15, 10, api_credits=4)
+    assert _judge(dear, MONTH + timedelta(days=10), **key).verdict == "skip"
+    assert _judge(dear, MONTH + timedelta(days=10)).verdict == "run"  # keyless: no credits a month
+    used_up = [Usage(MONTH, 1.0, 10_000, 0.0)]
+    assert _judge(used_up, MONTH + timedelta(days=10), **key).verdict == "stop"
+    assert _judge(used_up, MONTH + timedelta(days=10), is_pro=True, **key).verdict == "run"
+
+
+def test_repairs_are_cut_before_runs_are() -> None:
+    """Repairs that alone would overdraw the month make no run skip: the grant shrinks."""
+    usages = _every(15, 10, api_credits=6, backfill_credits=5)
+    status = _judge(usages, MONTH + timedelta(days=10), api_key="k", backfill_credits_per_day=500)
+    assert status.verdict == "run"
+    assert 0 < status.allowance.daily < 150
+
+
+def test_todays_repairs_are_counted_against_todays_allowance() -> None:
+    at = MONTH + timedelta(days=3, hours=12)
+    usages = [
+        Usage(at - timedelta(hours=13), 1.0, 50, 1.0, backfill_credits=50),
+        Usage(at - timedelta(hours=2), 1.0, 30, 1.0, backfill_credits=30),
+    ]
+    assert _judge(usages, at).allowance.left == 70
+
+
+def test_storage_and_actions_minutes_warn_and_stop_no_run() -> None:
+    usages = _every(15, 25, db_bytes=600_000_000)
+    at = MONTH + timedelta(days=25)
+    status = _judge(usages, at, is_private_repository=True)
+    assert _meter(status, "neon_storage_bytes").state == "stop"
+    assert _meter(status, "actions_minutes").state == "stop"
+    assert status.verdict == "run"
+
+
+def test_each_actions_job_is_rounded_up_and_public_ones_are_free() -> None:
+    usages = [Usage(MONTH, seconds) for seconds in (0.5, 60.0, 60.1)]
+    at = MONTH + timedelta(days=1)
+    assert _meter(_judge(usages, at), "actions_minutes")[1:4] == (4.0, 120.0, None)
+    private = _meter(_judge(usages, at, is_private_repository=True), "actions_minutes")
+    assert private.quota == 2000.0
+
+
+def test_storage_is_what_the_last_run_saw_and_tells_when_it_is_full() -> None:
+    usages = [
+        Usage(MONTH + timedelta(days=n), 1.0, db_bytes=100_000_000 + n * 10_000_000)
+        for n in range(11)
+    ]
+    status = _judge(usages, MONTH + timedelta(days=10))
+    storage = _meter(status, "neon_storage_bytes")
+    assert (storage.used, storage.projected) == (200e6, 400e6)
+    assert status.days_until_full == pytest.approx(30)
+    assert _meter(_judge([], MONTH), "neon_storage_bytes").used is None
+
+
+def test_another_database_than_neons_is_never_stopped_for_neons_sake(tmp_path: Path) -> None:
+    at = MONTH + timedelta(days=29)
+    usage_log.add(tmp_path / "usage_log.json", _every(5, 29), MONTH)
+    local = Settings(state_dir=tmp_path, database_url="postgresql://localhost/db")
+    assert check_budget_status(local, at).verdict == "run"
+    assert check_budget_status(replace(local, database_url=NEON), at).verdict == "stop"
+
+
+def test_runs_from_the_future_do_not_count_and_are_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    status = _judge(_every(5, 30), MONTH + timedelta(days=1))
+    assert _meter(status, "neon_compute_hours").used == pytest.approx(6.0, rel=0.01)
+    assert "a clock jumped" in caplog.text
+
+
+def test_a_meter_without_a_quota_limits_nothing() -> None:
+    unlimited = dict(QUOTAS) | {"neon_compute_hours": None}
+    status = _judge(_every(5, 10), MONTH + timedelta(days=10), quotas=unlimited)
+    assert (status.verdict, _meter(status, "neon_compute_hours").state) == ("run", "ok")
+
+
+def test_skipped_runs_in_a_row_are_counted() -> None:
+    usages = [*_every(60, 1), *_every(15, 1 / 24, MONTH + timedelta(days=1), is_skipped=True)]
+    assert _judge(usages, MONTH + timedelta(days=2)).runs_skipped == 4
+
+
+def test_a_schedule_that_delivers_half_is_seen_from_the_log_alone() -> None:
+    usages = [Usage(at, 12.0) for at in delivered_runs(MONTH, MONTH + timedelta(days=10))]
+    status = _judge(usages, MONTH + timedelta(days=10))
+    assert status.delivery.share is not None
+    assert 0.4 < status.delivery.share < 0.56
+    assert timedelta(minutes=24) < status.allowance.cadence < timedelta(minutes=31)
+
+
+# --- Neon's own figures ----------------------------------------------------------------------
+
+
+class _Neon(ThreadingHTTPServer):
+    """A stand-in for Neon's console: it answers what it is told, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _NeonHandler)
+        self.status = 200
+        self.bodies: dict[str, bytes] = {}
+        self.asked: list[tuple[str, str, str]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/api/v2"
+
+
+class _NeonHandler(BaseHTTPRequestHandler):
+    server: _Neon
+
+    def _answer(self) -> None:
+        self.server.asked.append(
+            (self.command, self.path, self.headers.get("Authorization", "none"))
+        )
+        body = self.server.bodies.get(self.path.rpartition("/")[2], b"{}")
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = _answer
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Silence."""
+
+
+@pytest.fixture
+def neon() -> Iterator[_Neon]:
+    with _Neon() as server:
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def _with_key(neon: _Neon) -> dict[str, Any]:
+    return {"neon_api_key": "napi-secret", "neon_project_id": "p-1", "neon_base_url": neon.url}
+
+
+def _figures(neon: _Neon, **project: Any) -> None:
+    neon.bodies["p-1"] = json.dumps({"project": project}).encode()
+    branches = [{"logical_size": 300_000_000}, {"logical_size": 100_000_000}, {}]
+    neon.bodies["branches"] = json.dumps({"branches": branches}).encode()
+
+
+def test_neons_figures_stand_beside_the_ledgers_and_the_larger_decides(neon: _Neon) -> None:
+    _figures(neon, compute_time_seconds=99 * 3600, branch_logical_size_limit_bytes=10**9)
+    status = _judge(_every(60, 10), MONTH + timedelta(days=10), **_with_key(neon))
+    compute, storage = (_meter(status, f"neon_{n}") for n in ("compute_hours", "storage_bytes"))
+    assert (compute.reported, storage.reported, storage.quota) == (99.0, 400e6, 1e9)
+    assert compute.used == pytest.approx(240 * 301 / 3600 * 0.25)
+    assert status.verdict == "skip"
+    assert [path for _, path, _ in neon.asked] == ["/api/v2/projects/p-1"] + [
+        "/api/v2/projects/p-1/branches"
+    ]
+
+
+def test_neons_own_month_counts_where_it_names_one(neon: _Neon) -> None:
+    period = {"consumption_period_start": "2026-11-05T00:00:00Z"}
+    _figures(neon, **period, consumption_period_end="2026-12-05T00:00:00Z")
+    status = _judge(_every(15, 10), MONTH + timedelta(days=10), **_with_key(neon))
+    used = 6 * 96 * 301 / 3600 * 0.25
+    assert _meter(status, "neon_compute_hours").used == pytest.approx(used, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (401, b'{"message": "napi-secret"}', "refuses the key (401)"),
+        (404, b"{}", "knows no such project"),
+        (429, b"slow down", "answers 429"),
+        (500, b"<html>", "answers 500"),
+        (302, b"", "answers 302"),
+        (200, b"nonsense", "no usable answer"),
+        (200, b"[1, 2]", "answers 200"),
+        (200, b'{"project": 5}', "without a project"),
+        (200, b"[" * 100_000, "no usable answer"),
+    ],
+)
+def test_a_neon_that_fails_is_a_warning_and_the_run_goes_on(
+    neon: _Neon, status: int, body: bytes, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    neon.status, neon.bodies = status, {"p-1": body}
+    assert _judge(_every(15, 1), MONTH + timedelta(days=1), **_with_key(neon)).verdict == "run"
+    assert said in caplog.text
+    assert "napi-secret" not in caplog.text
+
+
+def test_nonsense_inside_neons_figures_counts_as_unsaid(neon: _Neon) -> None:
+    _figures(
+        neon,
+        compute_time_seconds="many",
+        consumption_period_start=5,
+        consumption_period_end="2020-01-01",
+        branch_logical_size_limit_bytes=-1,
+    )
+    status = _judge(_every(15, 1), MONTH + timedelta(days=1), **_with_key(neon))
+    assert _meter(status, "neon_compute_hours").reported is None
+    assert _meter(status, "neon_storage_bytes").quota == 500e6
+
+
+def test_without_a_key_nobody_is_asked_and_half_a_key_is_told_of(
+    neon: _Neon, caplog: pytest.LogCaptureFixture
+) -> None:
+    _judge([], MONTH, neon_base_url=neon.url)
+    assert not neon.asked
+    _judge([], MONTH, neon_base_url=neon.url, neon_api_key="napi-secret")
+    assert not neon.asked
+    assert "NEON_PROJECT_ID is not" in caplog.text
+
+
+# --- the command line --------------------------------------------------------------------------
+
+
+def _write(path: Path, usages: Sequence[Usage]) -> str:
+    path.write_text(usage_log.to_text(usages))
+    return str(path)
+
+
+def test_the_json_is_the_contract(script: Script, tmp_path: Path) -> None:
+    log = _write(tmp_path / "log.json", _every(15, 10))
+    done = script("budget_monitor.py", "--json", "--log", log, "--at", "2026-11-11T00:00:00Z")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["verdict"], done.stderr) == (0, "run", "")
+    assert list(found["meters"]) == [
+        "neon_compute_hours",
+        "neon_storage_bytes",
+        "coingecko_credits",
+        "actions_minutes",
+    ]
+    for meter in found["meters"].values():
+        assert meter.keys() >= {"used", "projected", "quota", "state"}
+
+
+def test_a_used_up_month_ends_in_five(script: Script, tmp_path: Path) -> None:
+    log = _write(tmp_path / "log.json", _every(5, 30))
+    done = script("budget_monitor.py", "--log", log, "--at", "2026-11-30T12:00:00")
+    assert done.returncode == 5
+    assert "verdict: stop (Neon compute hours used up" in done.stdout
+
+
+def test_the_table_has_bars_and_the_deliveries(script: Script, tmp_path: Path) -> None:
+    log = _write(tmp_path / "log.json", _every(15, 20))
+    done = script("budget_monitor.py", "--log", log, "--at", "2026-11-21")
+    assert "██" in done.stdout
+    assert "672 of 672 slots (100%)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--log", "nowhere.json"), "no such file"),
+        (("--at", "tomorrow"), "--at 'tomorrow' is no time"),
+    ],
+)
+def test_wrong_usage_is_told(script: Script, arguments: tuple[str, ...], said: str) -> None:
+    done = script("budget_monitor.py", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_a_damaged_log_is_a_warning_on_the_command_line(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "log.json").write_text("[{")
+    done = script("budget_monitor.py", "--log", str(tmp_path / "log.json"))
+    assert (done.returncode, "is damaged" in done.stderr) == (0, True)
