@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast setup ingest dry-run verify psql lint types bench clean
+.PHONY: help demo test test-fast setup ingest dry-run verify budget psql lint types bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | \
@@ -34,12 +34,16 @@ dry-run: $(VENV)/.runtime ## show what ingest would write, and write nothing
 verify: $(VENV)/.runtime ## check what is stored
 	@$(BIN)/python verify_db.py
 
+budget: $(VENV)/.runtime ## show what the month has used of every free quota
+	@$(BIN)/python budget_monitor.py
+
 psql: $(VENV)/.runtime ## look at the embedded database
 	@$(BIN)/python embedded_postgres.py
 
-lint: $(VENV)/.dev ## check style
+lint: $(VENV)/.dev ## check style and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/zizmor --offline --no-progress --quiet .github
 
 types: $(VENV)/.dev ## check types
 	$(BIN)/mypy

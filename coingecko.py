@@ -22,13 +22,14 @@ from api_library import (
     GOOD,
     Meaning,
     Verdict,
+    chart_url,
     choose_plan,
     decipher_response,
     list_url,
     markets_url,
     price_url,
 )
-from errors import ApiRefused, ApiUnavailable, ConfigurationError
+from errors import ApiRefused, ApiUnavailable, CoinUnknown, ConfigurationError
 from safe_zone import (
     API_DEADLINE_SECONDS,
     ATTEMPTS,
@@ -156,6 +157,13 @@ class CoinGecko:
         """One page (from 1) of coins by market cap, with `market_cap_rank` and `market_cap`."""
         return _as_list(self._get(markets_url(self.base_url, page)))
 
+    def market_chart(self, coin_id: str, days: int) -> bytes:
+        """A coin's `prices`, `market_caps` and `total_volumes` of the last `days`, in USD.
+
+        Raises CoinUnknown besides.
+        """
+        return self._get(chart_url(self.base_url, coin_id, days), asked=("prices",))
+
     @property
     def has_given_up(self) -> bool:
         """Whether every further call would fail at once: circuit open, or no time left."""
@@ -252,6 +260,8 @@ def _body_or_raise(verdict: Verdict, body: bytes, status: int) -> bytes:
         raise _TooLong(verdict.message)
     if verdict.meaning is Meaning.WRONG_KEY:
         raise ConfigurationError(verdict.message)
+    if verdict.meaning is Meaning.REFUSED and status == 404:
+        raise CoinUnknown(verdict.message)
     if verdict.meaning is Meaning.REFUSED:
         raise ApiRefused(verdict.message)
     raise _TryAgain(verdict, status)

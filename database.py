@@ -17,7 +17,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from postgres import Connection, Session
-from records import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, Source
+from records import CoinLabel, FxRate, Gap, LoadCounts, MarketRow, Rejection, Source
 from safe_zone import LOAD_CHUNK_ROWS
 from tables import (
     Days,
@@ -134,12 +134,28 @@ RECORD_RUN = """
 INSERT INTO pipeline_runs (
     run_id, started_at, recorded_at, mode, status, targets, rows_valid, rows_inserted,
     rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
-    api_credits, db_seconds, purged_rows)
+    api_credits, db_seconds, purged_rows, runs_skipped)
 VALUES (
     %(run_id)s, %(started_at)s, %(finished_at)s, %(mode)s, %(status)s, %(targets)s, %(rows_valid)s,
     %(rows_inserted)s, %(rows_updated)s, %(rows_unchanged)s, %(rows_backfilled)s, %(rows_drained)s,
-    %(rejected)s, %(missing)s, %(api_calls)s, %(api_credits)s, %(db_seconds)s, %(purged_rows)s)
-ON CONFLICT (run_id) DO NOTHING
+    %(rejected)s, %(missing)s, %(api_calls)s, %(api_credits)s, %(db_seconds)s, %(purged_rows)s,
+    %(runs_skipped)s)
+ON CONFLICT (run_id) DO UPDATE
+SET recorded_at = excluded.recorded_at, status = excluded.status,
+    rows_backfilled = excluded.rows_backfilled, rejected = excluded.rejected,
+    api_calls = excluded.api_calls, api_credits = excluded.api_credits,
+    db_seconds = excluded.db_seconds
+"""
+
+# Keeps which gaps stay, and why.
+GIVE_UP_GAPS = """
+INSERT INTO given_up_gaps (start, stop, judged_at, coin_key, reason)
+SELECT start, stop, %(judged_at)s, coin_key, reason
+FROM unnest(%(coin_id)b::text[], %(start)b::timestamptz[], %(stop)b::timestamptz[],
+            %(reason)b::text[]) AS g (coin_id, start, stop, reason)
+JOIN coins USING (coin_id)
+ON CONFLICT (coin_key, start) DO UPDATE
+SET stop = greatest(given_up_gaps.stop, excluded.stop), reason = excluded.reason
 """
 
 # Brings names and ranks up to date. A coin that nobody describes any more keeps its name, and has
@@ -334,6 +350,16 @@ def record_fx_rates(connection: Connection, rates: Iterable[FxRate]) -> None:
         )
 
 
-def record_run(connection: Connection, report: Mapping[str, Any]) -> None:
-    """Keep what a run did, once: the fields of its report that RECORD_RUN names."""
-    connection.execute(RECORD_RUN, {**report, "rejected": Jsonb(report["rejected"])})
+def record_run(connection: Connection, report: Mapping[str, Any], runs_skipped: int) -> None:
+    """Keep what a run did: the fields of its report that RECORD_RUN names, and how many runs the
+    budget had skipped before it. A run that goes on to repair gaps is recorded again."""
+    details = {"rejected": Jsonb(report["rejected"]), "runs_skipped": runs_skipped}
+    connection.execute(RECORD_RUN, {**report, **details})
+
+
+def give_up_gaps(connection: Connection, gaps: Sequence[Gap], now: datetime) -> None:
+    """Keep gaps that stay, with their reasons."""
+    if gaps:
+        columns = ("coin_id", "start", "stop", "reason")
+        parameters = {name: [getattr(gap, name) for gap in gaps] for name in columns}
+        connection.execute(GIVE_UP_GAPS, {**parameters, "judged_at": now})

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from psycopg.rows import class_row, scalar_row
 
+import delivery
+from delivery import Delivery
 from postgres import Connection
-from records import Source
-from safe_zone import FREE_STORAGE_BYTES, GAP_FACTOR, GAP_WINDOW, RETENTION
+from records import Gap, Source
+from safe_zone import CADENCE_WINDOW, DETAIL_MINUTES, GAP_FACTOR, GAP_WINDOW, RETENTION
+from usage_log import Usage
 
 # The newest observation of each coin stands beside the coin: no walk through the history.
 LATEST_PRICES = """
@@ -30,24 +34,55 @@ WHERE o.coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
 ORDER BY o.observed_at
 """
 
-# Pauses between runs that brought rows, measured against the usual pause.
+# Pauses between a coin's observations, measured against its usual one: the median over neighbours
+# that were both observed. Five minutes is the finest that a repair can be. What was given up
+# carries its reason.
 GAPS = """
-WITH pauses AS (
-    SELECT started_at AS start, lead(started_at) OVER (ORDER BY started_at) AS stop
-    FROM pipeline_runs
-    WHERE rows_valid > 0 AND started_at >= %(since)s AND started_at <= %(now)s
+WITH points AS (
+    SELECT coin_key, c.coin_id, c.rank, o.observed_at AS start, o.source,
+           lead(o.observed_at, 1, %(until)s) OVER of_coin AS stop,
+           lead(o.source) OVER of_coin AS next_source
+    FROM coins c JOIN observations o USING (coin_key)
+    WHERE (%(coin_ids)s::text[] IS NULL OR c.coin_id = ANY (%(coin_ids)s::text[]))
+      AND o.observed_at >= %(since)s AND o.observed_at <= %(now)s
+    WINDOW of_coin AS (PARTITION BY coin_key ORDER BY o.observed_at)
 ),
 usual AS (
-    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY stop - start) AS pause
-    FROM pauses
-    WHERE stop IS NOT NULL
+    SELECT coin_key,
+           greatest(coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY stop - start)
+                                 FILTER (WHERE source = 'observed' AND next_source = 'observed'),
+                             %(cadence)s),
+                    %(finest)s) AS slot
+    FROM points
+    GROUP BY coin_key
 )
-SELECT start, stop, round(extract(epoch FROM stop - start) / extract(epoch FROM pause))::int - 1
-       AS missed_runs
-FROM pauses, usual
-WHERE pause > interval '0' AND stop - start > %(factor)s * pause
-ORDER BY start
+SELECT p.coin_id, p.start, p.stop, u.slot,
+       round(extract(epoch FROM p.stop - p.start) / extract(epoch FROM u.slot))::int - 1 AS missed,
+       (SELECT g.reason FROM given_up_gaps g
+        WHERE g.coin_key = p.coin_key AND g.start <= p.start AND g.stop >= p.stop LIMIT 1)
+FROM points p JOIN usual u USING (coin_key)
+WHERE p.stop - p.start > %(factor)s * u.slot
+ORDER BY p.rank NULLS LAST, p.coin_id, p.start
 """
+
+# When runs came, and how many the budget skipped before each.
+RUNS = """
+SELECT started_at, runs_skipped
+FROM pipeline_runs
+WHERE mode = 'ingest' AND started_at >= %(since)s AND started_at <= %(now)s
+ORDER BY started_at
+"""
+
+# What runs used, as far as the database knows.
+USAGES = """
+SELECT started_at, greatest(extract(epoch FROM recorded_at - started_at), 0)::float8, api_credits,
+       db_seconds
+FROM pipeline_runs
+WHERE started_at >= %(since)s AND started_at < %(now)s
+ORDER BY started_at
+"""
+
+DATABASE_BYTES = "SELECT pg_database_size(current_database())"
 
 COUNT_OBSERVATIONS = "SELECT count(*) FROM observations"
 
@@ -102,13 +137,12 @@ class PricePoint(NamedTuple):
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A stretch without a run: between two runs, about this many were missed."""
+class LookBack(NamedTuple):
+    """The size of the whole database in bytes, what runs used, and the gaps."""
 
-    start: datetime
-    stop: datetime
-    missed_runs: int
+    database_bytes: int
+    usages: list[Usage]
+    gaps: list[Gap]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +163,18 @@ class TableHealth:
         """Heap and indexes, for one observation."""
         return self.observation_bytes / self.rows if self.rows else None
 
-    def days_until_full(self, now: datetime, quota_bytes: int = FREE_STORAGE_BYTES) -> float | None:
+    def days_until_full(self, now: datetime, quota_bytes: float | None) -> float | None:
         """Days until `quota_bytes` are reached at the last day's pace.
 
-        None where they never are, because the retention ends the growth first, or where there is
-        less than a day of data to judge by.
+        None where they never are, because the retention ends the growth first or there is no
+        quota, or where there is less than a day of data to judge by.
         """
-        if not self.bytes_per_row or not self.oldest or (now - self.oldest).days < 1:
+        if (
+            quota_bytes is None
+            or not self.bytes_per_row
+            or not self.oldest
+            or (now - self.oldest).days < 1
+        ):
             return None
         growth = self.rows_last_day * self.bytes_per_row
         fixed = self.database_bytes - self.observation_bytes
@@ -166,14 +205,67 @@ def price_series(
         return list(map(PricePoint._make, cursor.execute(PRICE_SERIES, parameters)))
 
 
-def find_gaps(connection: Connection, now: datetime) -> list[Gap]:
-    """Pauses within GAP_WINDOW that are GAP_FACTOR times as long as the usual one.
+def find_gaps(
+    connection: Connection,
+    now: datetime,
+    *,
+    cadence: timedelta,
+    coin_ids: Sequence[str] | None = None,
+    until: datetime | None = None,
+) -> list[Gap]:
+    """Pauses within GAP_WINDOW that are more than GAP_FACTOR times a coin's usual one, by rank.
 
     The yardstick is the observed cadence: schedulers deliver less than their cron line says.
+    `cadence` stands in where a coin has too few observations to have a usual pause. With `until`
+    the pause from a coin's newest observation until then counts too.
     """
-    with connection.cursor(row_factory=class_row(Gap)) as cursor:
-        parameters = {"since": now - GAP_WINDOW, "now": now, "factor": GAP_FACTOR}
-        return cursor.execute(GAPS, parameters).fetchall()
+    parameters = _gap_parameters(now, cadence, coin_ids, until)
+    return list(map(Gap._make, connection.execute(GAPS, parameters)))
+
+
+def _gap_parameters(
+    now: datetime, cadence: timedelta, coin_ids: Sequence[str] | None, until: datetime | None
+) -> dict[str, Any]:
+    return {
+        "now": now,
+        "since": now - GAP_WINDOW,
+        "until": until,
+        "cadence": cadence,
+        "finest": timedelta(minutes=DETAIL_MINUTES),
+        "factor": GAP_FACTOR,
+        "coin_ids": None if coin_ids is None else list(coin_ids),
+    }
+
+
+def look_back(
+    connection: Connection,
+    now: datetime,
+    *,
+    cadence: timedelta,
+    coin_ids: Sequence[str],
+    until: datetime | None,
+    usages_since: datetime | None,
+) -> LookBack:
+    """What a run wants to know of the runs before it, in one round trip."""
+    since = usages_since or now
+    with connection.pipeline():
+        size = connection.execute(DATABASE_BYTES)
+        usages = connection.execute(USAGES, {"since": since, "now": now})
+        gaps = connection.execute(GAPS, _gap_parameters(now, cadence, coin_ids, until))
+        [(database_bytes,)] = size.fetchall()
+        return LookBack(
+            database_bytes,
+            [Usage(*row) for row in usages.fetchall()],
+            list(map(Gap._make, gaps.fetchall())),
+        )
+
+
+def measure_delivery(connection: Connection, now: datetime, cadence: timedelta) -> Delivery:
+    """The slots of the last CADENCE_WINDOW and the runs that came; skipped ones count as come."""
+    parameters = {"since": now - CADENCE_WINDOW, "now": now}
+    runs = connection.execute(RUNS, parameters).fetchall()
+    unseen = sum(skipped for _, skipped in runs)
+    return delivery.measure([at for at, _ in runs], cadence, now, unseen=unseen)
 
 
 def table_health(connection: Connection, now: datetime) -> TableHealth:

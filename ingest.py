@@ -7,38 +7,45 @@ import contextlib
 import functools
 import json
 import logging
-import secrets
 import signal
-import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import budget_monitor
 import console
 import database
+import neon_api
 import postgres
 import tables
 from api_library import chunk_ids
+from budget_monitor import BudgetStatus
 from coin_registry import CoinRegistry, set_aside
 from coingecko import CoinGecko
-from errors import ApiUnavailable, Interrupted, SentinelError, run_as_script, signals_held
-from records import Batch, CoinLabel, FxRate, LoadCounts, MarketRow, Rejection
-from run_report import RunReport, Status, show
+from errors import ApiUnavailable, BudgetExhausted, SentinelError, run_as_script, signals_held
+from meters import Allowance, Month
+from records import Batch, CoinLabel, FxRate, MarketRow, Rejection
+from repair import repair_gaps
+from run_report import RunReport, show
+from run_state import SYSTEM_CLOCKS, Clocks, Loaded, Run
 from safe_zone import (
+    FLAG_KEYS,
+    IDLE_TAIL_SECONDS,
     MARKETS_PER_PAGE,
     MODES,
     RANKED_COINS,
     RETENTION,
     RUN_DEADLINE_SECONDS,
+    SUSPENDED_TAIL_SECONDS,
     Settings,
     ensure_state_dir,
     load_settings,
 )
 from spool import Item, Spool
 from transform import transform_and_validate
+from usage_log import Usage
 
 __all__ = ["Clocks", "RunReport", "main", "run_pipeline"]
 
@@ -47,72 +54,9 @@ log = logging.getLogger("sentinel.ingest")
 EPILOG = """examples:
   python ingest.py                               the top 500 coins into the database
   python ingest.py --mode dry-run --targets BTC,ethereum
-exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 CoinGecko unavailable,
-  4 database unavailable (rows wait in the spool), 128+n ended by signal n"""
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The times a run lives by; tests pass their own."""
-
-    now: Callable[[], datetime]
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], None]
-
-
-SYSTEM_CLOCKS = Clocks(lambda: datetime.now(UTC), time.monotonic, time.sleep)
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """What a committed transaction did with this run's rows, and how many it drained."""
-
-    counts: LoadCounts = field(default_factory=LoadCounts)
-    rows_drained: int = 0
-
-
-@dataclass(slots=True)
-class _Run:
-    """What a run has gathered so far. The one thing here that changes while the stages go by."""
-
-    run_id: str
-    mode: str
-    started_at: datetime
-    targets: list[str] = field(default_factory=list)
-    rows: list[MarketRow] = field(default_factory=list)
-    rejections: list[Rejection] = field(default_factory=list)
-    rates: list[FxRate] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    strikes: list[str] = field(default_factory=list)
-    deactivated: list[str] = field(default_factory=list)
-    healed: list[str] = field(default_factory=list)
-    troubles: list[SentinelError] = field(default_factory=list)
-    is_sick: bool = False
-    is_synced: bool = False
-    own_files: list[Path] = field(default_factory=list)
-    loaded: _Loaded | None = None
-    place: str = "the database"
-    rows_spooled: int = 0
-    db_seconds: float = 0.0
-    purged_rows: int = 0
-
-    @property
-    def is_interrupted(self) -> bool:
-        return any(isinstance(trouble, Interrupted) for trouble in self.troubles)
-
-    @property
-    def exit_code(self) -> int:
-        return max((trouble.exit_code for trouble in self.troubles), default=0)
-
-    def status(self, *, is_stored: bool) -> Status:
-        """`ok` without trouble; `partial` where rows arrived all the same, else `failed`."""
-        if not self.troubles:
-            return "partial" if self.is_sick or not self.rows else "ok"
-        return "partial" if self.rows and (is_stored or self.mode == "dry-run") else "failed"
-
-    def rejected(self) -> dict[str, int]:
-        """How many coins were rejected, by reason."""
-        return dict(Counter(rejection.reason for rejection in self.rejections))
+  python ingest.py --mode backfill               repair gaps with what is left of today's credits
+exit codes: 0 done or skipped, 1 unexpected, 2 usage or configuration, 3 CoinGecko unavailable,
+  4 database unavailable (rows wait in the spool), 5 budget exhausted, 128+n ended by signal n"""
 
 
 def run_pipeline(
@@ -126,33 +70,90 @@ def run_pipeline(
 
     `show_rows` gets the rows that a dry run would have written.
     """
-    started_at = clocks.now()
-    run = _Run(f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}", settings.mode, started_at)
-    client = CoinGecko(
+    run = Run.begin(settings.mode, _client(settings, clocks), clocks)
+    if settings.mode == "dry-run":
+        with _noting_trouble(run):
+            registry = _load_registry(settings, run.started_at)
+            _fetch(run, settings, registry, progress, _forget)
+        show_rows(run.rows)
+        return run.report(None)
+    with _noting_trouble(run):
+        _refuse_early(settings)
+        try:
+            with _noting_trouble(run):
+                _do_stages(run, settings, progress)
+        finally:
+            _account(run, settings)
+    return run.report(run.loaded)
+
+
+def _client(settings: Settings, clocks: Clocks) -> CoinGecko:
+    return CoinGecko(
         api_key=settings.api_key,
         is_pro=settings.is_pro,
         base_url=settings.base_url,
         clock=clocks.monotonic,
         sleep=clocks.sleep,
     )
-    is_dry = settings.mode == "dry-run"
-    with _noting_trouble(run):
-        if not is_dry:
-            _refuse_early(settings)
-        registry = _load_registry(settings, started_at)
-        with contextlib.closing(Spool(settings.state_dir / "spool")) as spool:
-            keep = _forget if is_dry else functools.partial(_spool, run, spool)
-            with _noting_trouble(run):
-                _fetch(run, settings, registry, client, progress, keep)
-            if is_dry:
-                show_rows(run.rows)
-                return _report(run, None, client, clocks)
-            with _noting_trouble(run):
-                progress("database", 0, 1)
-                _store(run, settings, registry, client, clocks, spool)
+
+
+def _do_stages(run: Run, settings: Settings, progress: console.Progress) -> None:
+    """Ledger, registry, fetch, store, repair, registry: what one stage suffers does not cost the
+    others."""
+    budget = _ask_the_ledger(run, settings)
+    if budget.verdict == "skip":
+        run.skipped_because = budget.reason
+        return
+    registry = _load_registry(settings, run.started_at)
+    with contextlib.closing(Spool(settings.state_dir / "spool")) as spool:
         with _noting_trouble(run):
-            registry.save(settings.registry_path)
-    return _report(run, run.loaded, client, clocks)
+            _fetch(run, settings, registry, progress, functools.partial(_spool, run, spool))
+        with _noting_trouble(run):
+            progress("database", 0, 1)
+            _store(run, settings, registry, spool, budget.allowance)
+    with _noting_trouble(run):
+        registry.save(settings.registry_path)
+
+
+# --- the ledger ------------------------------------------------------------------------------
+
+
+def _ask_the_ledger(run: Run, settings: Settings) -> BudgetStatus:
+    """The verdict on this run, before it costs a call or a wake.
+
+    Raises BudgetExhausted.
+    """
+    status = budget_monitor.check_budget_status(settings, run.started_at)
+    if status.verdict == "stop":
+        raise BudgetExhausted(
+            f"Nothing was asked and nothing was woken: {status.reason}. Runs go on by themselves "
+            "when the month begins anew; docs/runbook.md tells of paid plans."
+        )
+    run.runs_skipped = status.runs_skipped
+    # What the log does not know is read from the database: all of the month where it was lost,
+    # else of a day, for a run that was killed or that another machine made.
+    month, day = Month.of(run.started_at).start, run.started_at - timedelta(days=1)
+    run.usages_wanted_since = max(month, day) if status.is_log_whole else month
+    return status
+
+
+def _account(run: Run, settings: Settings) -> None:
+    """Write this run into the usage log, and what the database told of others."""
+    is_metered = budget_monitor.is_metered(settings)
+    is_asleep = run.db_seconds > 0 and settings.suspend_after_run and neon_api.suspend(settings)
+    own = Usage(
+        run.started_at,
+        run.seconds,
+        run.client.credits,
+        run.db_seconds,
+        run.backfill_credits,
+        SUSPENDED_TAIL_SECONDS if is_asleep else IDLE_TAIL_SECONDS,
+        run.db_bytes,
+        is_skipped=run.skipped_because is not None,
+        is_metered=is_metered,
+    )
+    others = [usage._replace(is_metered=is_metered) for usage in run.known_usages]
+    budget_monitor.save_run(settings, [*others, own], run.clocks.now())
 
 
 def _refuse_early(settings: Settings) -> None:
@@ -163,7 +164,7 @@ def _refuse_early(settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def _noting_trouble(run: _Run) -> Iterator[None]:
+def _noting_trouble(run: Run) -> Iterator[None]:
     try:
         yield
     except SentinelError as trouble:
@@ -226,20 +227,22 @@ def _choose_targets(settings: Settings, registry: CoinRegistry) -> list[str]:
 
 
 def _fetch(
-    run: _Run,
+    run: Run,
     settings: Settings,
     registry: CoinRegistry,
-    client: CoinGecko,
     progress: console.Progress,
     keep: Callable[[Sequence[Item]], None],
 ) -> None:
     """Ask for every target chunk by chunk; what one chunk suffers does not cost the others.
 
-    What each answer came to is handed to `keep` at once.
+    What each answer came to is handed to `keep` at once. A backfill only learns its targets.
     """
     progress("registry", 0, 1)
+    client = run.client
     run.is_synced = _sync(registry, client, run.started_at)
     run.targets = _choose_targets(settings, registry)
+    if run.mode == "backfill":
+        return
     wanted = set(run.targets)
     probes = [i for i in registry.due_for_probe(run.started_at) if i not in wanted]
     # With nothing active to ask for, those on parole are worth a call of their own.
@@ -261,7 +264,7 @@ def _fetch(
         )
 
 
-def _take(run: _Run, registry: CoinRegistry, ids: Sequence[str], body: bytes) -> list[Item]:
+def _take(run: Run, registry: CoinRegistry, ids: Sequence[str], body: bytes) -> list[Item]:
     """Validate and judge one answer; returns what of it belongs into the database."""
     batch = transform_and_validate(body, ids, run.started_at, run.run_id)
     bad = {rejection.coin_id: rejection.reason for rejection in batch.rejections}
@@ -300,7 +303,7 @@ def _forget(_items: Sequence[Item]) -> None:
 # --- storing ---------------------------------------------------------------------------------
 
 
-def _spool(run: _Run, spool: Spool, items: Sequence[Item]) -> None:
+def _spool(run: Run, spool: Spool, items: Sequence[Item]) -> None:
     """Put an answer on disk before anything else; where that fails the run goes on without."""
     if not items:
         return
@@ -317,52 +320,54 @@ def _spool(run: _Run, spool: Spool, items: Sequence[Item]) -> None:
 
 
 def _store(
-    run: _Run,
-    settings: Settings,
-    registry: CoinRegistry,
-    client: CoinGecko,
-    clocks: Clocks,
-    spool: Spool,
+    run: Run, settings: Settings, registry: CoinRegistry, spool: Spool, allowance: Allowance
 ) -> None:
-    """Load what was fetched and what earlier runs left behind, then forget the spool."""
+    """Load what was fetched and what earlier runs left behind, forget the spool, repair gaps."""
     with spool.claim() as left_behind:
-        if run.is_interrupted or not (run.rows or run.rejections or left_behind):
+        has_work = run.rows or run.rejections or left_behind or run.mode == "backfill"
+        if run.is_interrupted or not has_work:
             return
-        load = functools.partial(_load, run, registry, client, clocks, spool, left_behind)
-        _write(run, settings, clocks, load)
-        spool.discard([*left_behind, *run.own_files])
+        with (
+            postgres.reach(settings) as address,
+            postgres.Session(
+                address, clock=run.clocks.monotonic, sleep=run.clocks.sleep
+            ) as session,
+        ):
+            run.place = address.place
+            load = functools.partial(_load, run, registry, spool, left_behind, session)
+            with _timing(run, session):
+                run.loaded = database.write(session, load, run.started_at)
+                _forget_spooled(run, spool, left_behind)
+                keep = functools.partial(_spool, run, spool)
+                repair_gaps(run, settings, session, allowance, keep)
+                _forget_spooled(run, spool)
 
 
-def _write(
-    run: _Run,
-    settings: Settings,
-    clocks: Clocks,
-    load: Callable[[postgres.Session, postgres.Connection, tables.Days], _Loaded],
-) -> None:
-    """Reach the database and run `load` there in one transaction."""
-    with (
-        postgres.reach(settings) as address,
-        postgres.Session(address, clock=clocks.monotonic, sleep=clocks.sleep) as session,
-    ):
-        run.place = address.place
-        try:
-            run.loaded = database.write(session, functools.partial(load, session), run.started_at)
-        finally:
-            run.purged_rows, run.db_seconds = session.purged_rows, session.seconds
+@contextlib.contextmanager
+def _timing(run: Run, session: postgres.Session) -> Iterator[None]:
+    """Note what the session cost, however it ends."""
+    try:
+        yield
+    finally:
+        run.purged_rows, run.db_seconds = session.purged_rows, session.seconds
+
+
+def _forget_spooled(run: Run, spool: Spool, left_behind: Sequence[Path] = ()) -> None:
+    """What is in the database need not wait in the spool."""
+    spool.discard([*left_behind, *run.own_files])
+    run.own_files.clear()
     run.rows_spooled = 0
 
 
 def _load(
-    run: _Run,
+    run: Run,
     registry: CoinRegistry,
-    client: CoinGecko,
-    clocks: Clocks,
     spool: Spool,
     left_behind: Sequence[Path],
     session: postgres.Session,
     connection: postgres.Connection,
     days: tables.Days,
-) -> _Loaded:
+) -> Loaded:
     """Everything a run writes. May run twice, after a broken connection; comes to the same."""
 
     def describe(coin_id: str) -> CoinLabel | None:
@@ -379,9 +384,9 @@ def _load(
     counts = database.load_batch(connection, run.rows, describe, days)
     database.record_rejections(connection, run.rejections)
     database.record_fx_rates(connection, run.rates)
-    loaded = _Loaded(counts, drained)
+    loaded = Loaded(counts, drained)
     run.purged_rows, run.db_seconds = session.purged_rows, session.seconds
-    database.record_run(connection, asdict(_report(run, loaded, client, clocks)))
+    database.record_run(connection, asdict(run.report(loaded)), run.runs_skipped)
     return loaded
 
 
@@ -409,56 +414,15 @@ def _drain(
     return counts.total
 
 
-# --- reporting -------------------------------------------------------------------------------
-
-
-def _report(run: _Run, loaded: _Loaded | None, client: CoinGecko, clocks: Clocks) -> RunReport:
-    """The report as of now; `loaded` is None where nothing was stored."""
-    is_stored, loaded = loaded is not None, loaded or _Loaded()
-    now = clocks.now()
-    return RunReport(
-        mode=run.mode,
-        status=run.status(is_stored=is_stored),
-        exit_code=run.exit_code,
-        run_id=run.run_id,
-        started_at=run.started_at.isoformat(),
-        finished_at=now.isoformat(),
-        duration_seconds=max(0.0, round((now - run.started_at).total_seconds(), 3)),
-        targets=len(run.targets),
-        rows_valid=len(run.rows),
-        rows_inserted=loaded.counts.inserted,
-        rows_updated=loaded.counts.updated,
-        rows_unchanged=loaded.counts.unchanged,
-        rows_spooled=run.rows_spooled,
-        rows_drained=loaded.rows_drained,
-        rejected=run.rejected(),
-        missing=run.missing,
-        strikes=run.strikes,
-        deactivated=run.deactivated,
-        healed=run.healed,
-        api_calls=client.calls,
-        api_credits=client.credits,
-        db_seconds=round(run.db_seconds, 3),
-        purged_rows=run.purged_rows,
-        message=_message(run, client),
-    )
+# --- the command line ------------------------------------------------------------------------
 
 
 def _unstarted(trouble: SentinelError) -> RunReport:
     """The report of a run that its settings did not let begin."""
-    run = _Run("", "ingest", SYSTEM_CLOCKS.now(), troubles=[trouble])
-    return _report(run, None, CoinGecko(), SYSTEM_CLOCKS)
-
-
-def _message(run: _Run, client: CoinGecko) -> str:
-    """One line for a person."""
-    if run.troubles:
-        spooled = f" {run.rows_spooled} rows wait in the spool." if run.rows_spooled else ""
-        return " ".join(str(trouble) for trouble in run.troubles) + spooled
-    where = "would be written" if run.mode == "dry-run" else f"in {run.place}"
-    sick = " The answer was sick: nobody was struck." if run.is_sick else ""
-    calls = f"{client.calls} API call{'' if client.calls == 1 else 's'}"
-    return f"{len(run.rows)} of {len(run.targets)} coins {where}, {calls}.{sick}"
+    run = Run.begin("ingest", CoinGecko(), SYSTEM_CLOCKS)
+    run.run_id = ""
+    run.troubles.append(trouble)
+    return run.report(None)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -482,7 +446,7 @@ def main() -> int:
     """Run once as the command line says; returns the exit code."""
     arguments = parse_arguments()
     console.speak_through_logging(verbose=arguments.verbose)
-    flags = {name: getattr(arguments, name) for name in ("mode", "limit", "targets")}
+    flags = {name: getattr(arguments, name) for name in FLAG_KEYS}
     try:
         settings = load_settings(flags, config=arguments.config)
     except SentinelError as trouble:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 Source = Literal["observed", "backfilled"]
@@ -53,6 +53,18 @@ class CoinLabel(NamedTuple):
     symbol: str | None
     name: str | None
     rank: int | None
+
+
+class Gap(NamedTuple):
+    """A pause between two observations of a coin in which about `missed` are missing, one each
+    `slot`. `reason` says why it stays, None where it may still be repaired."""
+
+    coin_id: str
+    start: datetime
+    stop: datetime
+    slot: timedelta
+    missed: int
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,11 +73,13 @@ PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
     "rejections": "DELETE FROM rejections WHERE rejected_at < %(oldest)s",
     "fx_rates": "DELETE FROM fx_rates WHERE observed_at < %(oldest)s",
     "pipeline_runs": "DELETE FROM pipeline_runs WHERE started_at < %(oldest)s",
+    "given_up_gaps": "DELETE FROM given_up_gaps WHERE stop < %(oldest)s",
 }
 
 DROP_EVERYTHING = """
 DROP VIEW IF EXISTS market_data;
-DROP TABLE IF EXISTS observations, coins, pipeline_runs, rejections, fx_rates, schema_version;
+DROP TABLE IF EXISTS given_up_gaps, observations, coins, pipeline_runs, rejections, fx_rates,
+    schema_version;
 DROP TYPE IF EXISTS observation_source;
 """
 

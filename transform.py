@@ -1,5 +1,7 @@
 """The Schema Shield, pure: a raw answer, what was asked and the time → rows and rejections.
 
+`transform_and_validate` reads prices, `validate_chart` a coin's past, both by the same rules.
+
 A good answer is validated straight from its bytes (three times as fast as through Python
 objects); only where something in it is wrong is it taken apart coin by coin.
 """
@@ -18,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from records import Batch, MarketRow, Rejection
 from safe_zone import MAX_CLOCK_SKEW, MAX_PRICE, RETENTION
 
-__all__ = ["Batch", "MarketRow", "Rejection", "transform_and_validate"]
+__all__ = ["Batch", "MarketRow", "Rejection", "transform_and_validate", "validate_chart"]
 
 
 class _Quote(BaseModel):
@@ -35,6 +37,8 @@ class _Quote(BaseModel):
 
 _QUOTES = TypeAdapter(dict[str, _Quote])
 _OPTIONAL = frozenset({"usd_market_cap", "usd_24h_vol", "idr"})
+# The series of a chart, and what the same is called in a quote.
+_SERIES = {"prices": "usd", "market_caps": "usd_market_cap", "total_volumes": "usd_24h_vol"}
 
 
 def transform_and_validate(
@@ -67,6 +71,57 @@ def transform_and_validate(
     missing = (i for i in wanted if i not in quotes and i not in reasons)
     accepted = (quotes[row.coin_id] for row in rows)
     return Batch(tuple(rows), rejections, tuple(missing), _implied_rate(accepted))
+
+
+def validate_chart(
+    body: bytes, coin_id: str, now: datetime, run_id: str = ""
+) -> tuple[list[MarketRow], list[Rejection]]:
+    """Turn the body of one `/market_chart` answer into backfilled rows, sorted, each time once.
+
+    The series come with jitter and now and then out of order. Of the points that are no rows the
+    first stands for all among the rejections; an answer without prices is `malformed`.
+    """
+    content = json.loads(body)
+    if not isinstance(content, dict) or not isinstance(content.get("prices"), list):
+        raw = body[:400].decode(errors="replace")
+        return [], [Rejection(coin_id, "malformed", raw, run_id, now)]
+    series = {name: _points(content.get(name)) for name in _SERIES}
+    rows: dict[datetime, MarketRow] = {}
+    rejections: list[Rejection] = []
+    for at, price in series["prices"].items():
+        entry = {name: series[key].get(at) for key, name in _SERIES.items()}
+        reason = _judge_point(entry | {"last_updated_at": at}, coin_id, now, rows)
+        if reason and not rejections:
+            raw = json.dumps([at, price])
+            rejections.append(Rejection(coin_id, reason, raw, run_id, now))
+    return [rows[at] for at in sorted(rows)], rejections
+
+
+def _judge_point(
+    entry: dict[str, Any], coin_id: str, now: datetime, rows: dict[datetime, MarketRow]
+) -> str | None:
+    """Add a chart's point to `rows`, or say what is wrong with it."""
+    try:
+        quote = _read_one(entry)
+    except ValidationError as error:
+        return _shape_reason(entry, error)
+    reason = _complaint(quote, now)
+    if reason is None:
+        row = _row(coin_id, quote)._replace(source="backfilled")
+        rows[row.observed_at] = row
+    return reason
+
+
+def _points(series: Any) -> dict[float | None, Any]:
+    """A series as time (UNIX seconds) → value; what is no pair is passed over."""
+    listed = series if isinstance(series, list) else []
+    pairs = (pair for pair in listed if isinstance(pair, list) and len(pair) == 2)
+    return {_seconds(at): value for at, value in pairs}
+
+
+def _seconds(milliseconds: Any) -> float | None:
+    is_number = isinstance(milliseconds, int | float) and not isinstance(milliseconds, bool)
+    return milliseconds / 1000 if is_number and abs(milliseconds) < 1e300 else None
 
 
 def _read(body: bytes) -> tuple[dict[str, _Quote], dict[str, str]]:

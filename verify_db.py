@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import budget_monitor
 import console
 import history
 import postgres
+from delivery import Delivery
 from errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, run_as_script
-from safe_zone import FREE_STORAGE_BYTES, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
+from records import Gap
+from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
 from spool import Spool
 
 log = logging.getLogger("sentinel.verify")
 TOP = 5
 SHOWN_GAPS = 10
+WAITS = "waits for a credit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +34,19 @@ class Health:
 
     problems: list[str]
     tables: history.TableHealth | None = None
-    gaps: Sequence[history.Gap] = ()
+    gaps: Sequence[Gap] = ()
+    delivery: Delivery | None = None
     duplicates: int = 0
     top: Sequence[history.LatestPrice] = ()
 
 
 def examine(
-    connection: postgres.Connection, now: datetime, max_age_minutes: float = MAX_AGE_MINUTES
+    connection: postgres.Connection,
+    now: datetime,
+    cadence: timedelta,
+    max_age_minutes: float = MAX_AGE_MINUTES,
 ) -> Health:
-    """Look at everything and judge it."""
+    """Look at everything and judge it; `cadence` is the schedule's, on paper."""
     if not history.has_schema(connection):
         return Health(["nothing was ever stored here: run python ingest.py"])
     tables = history.table_health(connection, now)
@@ -44,7 +54,8 @@ def examine(
     return Health(
         _problems(tables, duplicates, now, max_age_minutes),
         tables,
-        history.find_gaps(connection, now),
+        history.find_gaps(connection, now, cadence=cadence),
+        history.measure_delivery(connection, now, cadence),
         duplicates,
         history.latest_prices(connection, TOP),
     )
@@ -75,7 +86,9 @@ def age_minutes(tables: history.TableHealth, now: datetime) -> float | None:
     return (now - tables.newest).total_seconds() / 60 if tables.newest else None
 
 
-def as_json(health: Health, place: str, spooled: int, now: datetime) -> dict[str, Any]:
+def as_json(
+    health: Health, place: str, spooled: int, now: datetime, quota: float | None
+) -> dict[str, Any]:
     """The health as one JSON object; times are ISO 8601 in UTC, sizes bytes."""
     found: dict[str, Any] = {
         "healthy": not health.problems,
@@ -87,29 +100,43 @@ def as_json(health: Health, place: str, spooled: int, now: datetime) -> dict[str
         found |= asdict(health.tables) | {
             "age_minutes": age_minutes(health.tables, now),
             "bytes_per_row": health.tables.bytes_per_row,
-            "days_until_full": health.tables.days_until_full(now),
+            "days_until_full": health.tables.days_until_full(now, quota),
             "duplicates": health.duplicates,
-            "gaps": [asdict(gap) for gap in health.gaps],
+            "gaps": [_gap_as_json(gap) for gap in health.gaps],
+            "delivery": health.delivery and budget_monitor.delivery_as_json(health.delivery),
             "top": [asdict(price) for price in health.top],
         }
     return found
 
 
-def show(health: Health, place: str, spooled: int, now: datetime) -> None:
+def _gap_as_json(gap: Gap) -> dict[str, Any]:
+    return gap._asdict() | {"slot": gap.slot.total_seconds() / 60}
+
+
+def show(health: Health, place: str, spooled: int, now: datetime, quota: float | None) -> None:
     """The health as tables on stdout."""
     if health.tables:
-        _show_facts(health, health.tables, place, spooled, now)
+        _show_facts(health, health.tables, place, spooled, now, quota)
     if health.gaps:
         newest = sorted(health.gaps, key=lambda gap: gap.start, reverse=True)[:SHOWN_GAPS]
-        cells = [(_minute(gap.start), _minute(gap.stop), gap.missed_runs) for gap in newest]
-        console.show_table("Gaps, newest first", ("from", "to", "missed runs"), cells)
+        cells = [
+            (gap.coin_id, _minute(gap.start), _minute(gap.stop), gap.missed, gap.reason or WAITS)
+            for gap in newest
+        ]
+        columns = ("coin", "from", "to", "missing", "why it is open")
+        console.show_table(f"Gaps, the newest {len(cells)}", columns, cells)
     if health.top:
         _show_top(health.top)
     print("healthy" if not health.problems else f"unhealthy: {'; '.join(health.problems)}")
 
 
 def _show_facts(
-    health: Health, tables: history.TableHealth, place: str, spooled: int, now: datetime
+    health: Health,
+    tables: history.TableHealth,
+    place: str,
+    spooled: int,
+    now: datetime,
+    quota: float | None,
 ) -> None:
     age = age_minutes(tables, now)
     per_row = f"{tables.bytes_per_row:.0f} bytes a row" if tables.bytes_per_row else "empty"
@@ -121,8 +148,9 @@ def _show_facts(
         ("oldest", _minute(tables.oldest)),
         ("duplicates", health.duplicates),
         ("size", f"{tables.database_bytes / 1e6:,.1f} MB, {per_row}"),
-        ("free storage", _storage(tables, now)),
-        ("gaps", f"{len(health.gaps)} in the last {GAP_WINDOW.days} days"),
+        ("free storage", _storage(tables, now, quota)),
+        ("runs", _runs(health.delivery)),
+        ("gaps", _gaps(health.gaps)),
         ("waiting in the spool", f"{spooled:,} rows"),
     ]
     console.show_table("Health", ("what", "value"), facts)
@@ -142,14 +170,31 @@ def _show_top(prices: Sequence[history.LatestPrice]) -> None:
     console.show_table("Top coins", ("rank", "coin", "USD", "market cap", "observed at"), cells)
 
 
-def _storage(tables: history.TableHealth, now: datetime) -> str:
-    quota = f"{FREE_STORAGE_BYTES / 1e6:,.0f} MB"
-    days = tables.days_until_full(now)
+def _gaps(gaps: Sequence[Gap]) -> str:
+    """How many there are of how many coins, and what becomes of them."""
+    within = f"in the last {GAP_WINDOW.days} days"
+    if not gaps:
+        return f"none {within}"
+    coins = len({gap.coin_id for gap in gaps})
+    reasons = Counter(gap.reason or WAITS for gap in gaps).most_common()
+    told = "; ".join(f"{count} {reason}" for reason, count in reasons)
+    return f"{len(gaps)} of {coins} coins {within}: {told}"
+
+
+def _runs(delivery: Delivery | None) -> str:
+    return f"{delivery} in the last {CADENCE_WINDOW.days} days" if delivery else "none"
+
+
+def _storage(tables: history.TableHealth, now: datetime, quota: float | None) -> str:
+    if quota is None:
+        return "no limit"
+    limit = f"{quota / 1e6:,.0f} MB"
+    days = tables.days_until_full(now, quota)
     if days is not None:
-        return f"{quota} full in {days:.0f} days at the last day's pace"
+        return f"{limit} full in {days:.0f} days at the last day's pace"
     if tables.oldest and (now - tables.oldest).days >= 1:
-        return f"{quota} never full at the last day's pace"
-    return f"{quota}; how long they last shows after a day of data"
+        return f"{limit} never full at the last day's pace"
+    return f"{limit}; how long they last shows after a day of data"
 
 
 def _minute(at: datetime | None) -> str:
@@ -185,16 +230,20 @@ def main() -> int:
     max_age, settings, now = _max_age(arguments.max_age), load_settings(), datetime.now(UTC)
     health, place = _examine_configured(settings, now, max_age)
     spooled = Spool(settings.state_dir / "spool").waiting_rows()
+    quota = settings.quotas["neon_storage_bytes"]
     if arguments.json:
-        print(json.dumps(as_json(health, place, spooled, now), default=datetime.isoformat))
+        found = as_json(health, place, spooled, now, quota)
+        print(json.dumps(found, default=datetime.isoformat))
     else:
-        show(health, place, spooled, now)
+        show(health, place, spooled, now, quota)
     return EXIT_UNHEALTHY if health.problems else EXIT_OK
 
 
 def _examine_configured(settings: Settings, now: datetime, max_age: float) -> tuple[Health, str]:
     with postgres.reach(settings) as address, postgres.Session(address) as session:
-        return session.use(lambda connection: examine(connection, now, max_age)), address.place
+        cadence = timedelta(minutes=settings.cadence_minutes)
+        look = functools.partial(examine, now=now, cadence=cadence, max_age_minutes=max_age)
+        return session.use(look), address.place
 
 
 if __name__ == "__main__":

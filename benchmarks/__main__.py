@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import days, load, registry, warm_run
+from benchmarks import days, fortnight, load, registry, warm_run
 
-ALL = {"warm": warm_run.main, "load": load.main, "days": days.main, "registry": registry.main}
+ALL = {
+    "warm": warm_run.main,
+    "load": load.main,
+    "days": days.main,
+    "registry": registry.main,
+    "fortnight": fortnight.main,
+}
 
 
 def main() -> None:

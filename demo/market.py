@@ -149,6 +149,30 @@ class Market:
             self._market(coin, at) for coin in self.ranked[(page - 1) * per_page : page * per_page]
         ]
 
+    def chart(self, coin_id: str, days: int, at: float) -> dict[str, Any] | None:
+        """`/coins/{id}/market_chart`: jittered points, one pair out of order, the last one now.
+
+        None where CoinGecko knows no such coin; without points where it has no price.
+        """
+        coin = self.by_id.get(coin_id)
+        if coin is None:
+            return None
+        times: list[float] = []
+        if coin.oddity in ("", "unranked"):
+            step = 300 if days == 1 else 3600 if days <= 90 else 86_400
+            first = math.ceil((at - days * 86_400) / step)
+            dice = random.Random(coin_id)
+            jitter = [dice.uniform(0.0, 0.35) * step for _ in range(37)]
+            times = [n * step + jitter[n % 37] for n in range(first, int(at // step))]
+            times[-2:] = times[:-3:-1]
+            times.append(self._seen(coin, at))
+        prices = [(round(time * 1000), coin.price_at(time)) for time in times]
+        return {
+            "prices": [[at_ms, price] for at_ms, price in prices],
+            "market_caps": [[at_ms, price * coin.supply] for at_ms, price in prices],
+            "total_volumes": [[at_ms, price * coin.supply * 0.04] for at_ms, price in prices],
+        }
+
     def _market(self, coin: DemoCoin, at: float) -> dict[str, Any]:
         seen = self._seen(coin, at)
         price, before = coin.price_at(seen), coin.price_at(seen - 86_400)

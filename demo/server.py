@@ -122,17 +122,22 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(split.query).items()}
         endpoint = split.path.removeprefix("/api/v3")
-        market, now = self.server.market, self.server.now()
+        now = self.server.now()
         if endpoint == "/coins/list":
-            return 200, _json(market.listing())
+            return 200, _json(self.server.market.listing())
         if endpoint == "/coins/markets":
-            if "vs_currency" not in query:
-                return 422, _json({"error": "Missing parameter vs_currency"})
-            per_page = min(250, int(query.get("per_page", "100")))
-            return 200, _json(market.markets_page(per_page, int(query.get("page", "1")), now))
+            return self._markets(query, now)
         if endpoint == "/simple/price":
             return self._prices(split.query, query, now)
+        if endpoint.endswith("/market_chart"):
+            return self._chart(unquote(endpoint.split("/")[2]), query, now)
         return 404, _json({"error": "Incorrect path. Please check https://www.coingecko.com/api/"})
+
+    def _markets(self, query: dict[str, str], now: float) -> tuple[int, bytes]:
+        if "vs_currency" not in query:
+            return 422, _json({"error": "Missing parameter vs_currency"})
+        per_page, page = min(250, int(query.get("per_page", "100"))), int(query.get("page", "1"))
+        return 200, _json(self.server.market.markets_page(per_page, page, now))
 
     def _prices(self, raw: str, query: dict[str, str], now: float) -> tuple[int, bytes]:
         for name in ("ids", "vs_currencies"):
@@ -146,6 +151,13 @@ class _Handler(BaseHTTPRequestHandler):
             for coin_id in map(unquote, encoded.split(","))
         }
         return 200, _json({i: quote for i, quote in quotes.items() if quote is not None})
+
+    def _chart(self, coin_id: str, query: dict[str, str], now: float) -> tuple[int, bytes]:
+        for name in ("vs_currency", "days"):
+            if name not in query:
+                return 422, _json({"error": f"Missing parameter {name}"})
+        chart = self.server.market.chart(coin_id, int(query["days"]), now)
+        return (404, _json({"error": "coin not found"})) if chart is None else (200, _json(chart))
 
     def _send(
         self,

@@ -42,7 +42,7 @@ def _record_runs(connection: postgres.Connection, *times: datetime) -> None:
     for number, at in enumerate(times):
         connection.execute(
             "INSERT INTO pipeline_runs VALUES (%s, %s, %s, 'ingest', 'ok', 3, 3, 3, 0, 0, 0, 0, "
-            "'{}', '{}', 1, 1, 0.1, 0)",
+            "'{}', '{}', 1, 1, 0.1, 0, 0)",
             [f"run-{number}", at, at],
         )
 
@@ -60,26 +60,6 @@ def test_a_series_is_in_order_and_ends_before_its_stop(connection: postgres.Conn
     assert [point.observed_at for point in found] == [start + timedelta(hours=n) for n in range(24)]
     assert (found[0].price, found[0].source) == (76.0, "observed")
     assert history.price_series(connection, "nobody", start, NOW) == []
-
-
-def test_gaps_are_measured_against_the_observed_cadence(connection: postgres.Connection) -> None:
-    quarter = timedelta(minutes=15)
-    before = [NOW - quarter * n for n in range(40, 20, -1)]
-    after = [NOW - quarter * n for n in range(10, 0, -1)]
-    _record_runs(connection, *before, *after)
-    [gap] = history.find_gaps(connection, NOW)
-    assert (gap.start, gap.stop, gap.missed_runs) == (before[-1], after[0], 10)
-
-
-def test_a_schedule_that_delivers_half_is_no_gap(connection: postgres.Connection) -> None:
-    times = [NOW - timedelta(minutes=27 * n + (n % 3) * 10) for n in range(30)]
-    _record_runs(connection, *times)
-    assert history.find_gaps(connection, NOW) == []
-
-
-def test_one_run_has_no_cadence_and_no_gap(connection: postgres.Connection) -> None:
-    _record_runs(connection, NOW - timedelta(days=1))
-    assert history.find_gaps(connection, NOW) == []
 
 
 def test_health_counts_and_measures(connection: postgres.Connection) -> None:
@@ -118,7 +98,7 @@ def test_days_until_full_count_what_the_retention_gives_back(
 def test_a_full_storage_has_no_days_left_and_a_young_one_no_forecast() -> None:
     assert _health(10**6, 600_000_000, 590_000_000).days_until_full(NOW, 500_000_000) == 0.0
     young = history.TableHealth(500, 500, NOW, NOW - timedelta(hours=2), 500, 10**6, 10**7)
-    assert young.days_until_full(NOW) is None
+    assert young.days_until_full(NOW, 500_000_000) is None
 
 
 def test_an_observation_stored_twice_is_found_and_unhealthy(
@@ -127,17 +107,17 @@ def test_an_observation_stored_twice_is_found_and_unhealthy(
     # A damaged index lets duplicates in; here it is taken away.
     connection.execute("ALTER TABLE observations DROP CONSTRAINT observations_pkey")
     connection.execute("INSERT INTO observations SELECT * FROM observations WHERE coin_key = 1")
-    health = examine(connection, NOW)
+    health = examine(connection, NOW, timedelta(minutes=15))
     assert health.duplicates == 72
     assert "72 observations are stored twice" in health.problems[0]
 
 
 def test_a_database_without_the_schema_is_told_from_an_empty_one(fresh: FreshDatabase) -> None:
     with psycopg.connect(fresh.url, autocommit=True) as connection:
-        assert examine(connection, NOW).problems == [
+        assert examine(connection, NOW, timedelta(minutes=15)).problems == [
             "nothing was ever stored here: run python ingest.py"
         ]
         tables.init_db(connection)
-        assert examine(connection, NOW).problems == [
+        assert examine(connection, NOW, timedelta(minutes=15)).problems == [
             "no observation is stored: run python ingest.py"
         ]
