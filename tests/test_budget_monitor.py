@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 
 import meters
+import neon_api
 import usage_log
 from budget_monitor import BudgetStatus, check_budget_status
 from demo.schedule import delivered_runs
@@ -93,8 +94,8 @@ def test_the_projection_goes_on_at_the_pace_since_the_first_run() -> None:
     usages = _every(15, 5, MONTH + timedelta(days=10))
     status = _judge(usages, MONTH + timedelta(days=15))
     compute = _meter(status, "neon_compute_hours")
-    assert compute.used == pytest.approx(480 * 301 / 3600 * 0.25)
-    assert compute.projected == pytest.approx(4 * compute.used, rel=1e-3)
+    used = 480 * 301 / 3600 * 0.25
+    assert compute[1:3] == pytest.approx((used, 4 * used), rel=1e-3)
 
 
 # --- verdicts ------------------------------------------------------------------------------------
@@ -238,7 +239,7 @@ def test_a_schedule_that_delivers_half_is_seen_from_the_log_alone() -> None:
 
 
 class _Neon(ThreadingHTTPServer):
-    """A stand-in for Neon's console: it answers what it is told, and remembers what it was asked."""
+    """A stand-in for Neon's console: answers what it is told, remembers what it was asked."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _NeonHandler)
@@ -254,7 +255,7 @@ class _Neon(ThreadingHTTPServer):
 class _NeonHandler(BaseHTTPRequestHandler):
     server: _Neon
 
-    def _answer(self) -> None:
+    def do_GET(self) -> None:
         self.server.asked.append(
             (self.command, self.path, self.headers.get("Authorization", "none"))
         )
@@ -264,7 +265,8 @@ class _NeonHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = _answer
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Silence."""
@@ -297,8 +299,9 @@ def test_neons_figures_stand_beside_the_ledgers_and_the_larger_decides(neon: _Ne
     assert (compute.reported, storage.reported, storage.quota) == (99.0, 400e6, 1e9)
     assert compute.used == pytest.approx(240 * 301 / 3600 * 0.25)
     assert status.verdict == "skip"
-    assert [path for _, path, _ in neon.asked] == ["/api/v2/projects/p-1"] + [
-        "/api/v2/projects/p-1/branches"
+    assert [path for _, path, _ in neon.asked] == [
+        "/api/v2/projects/p-1",
+        "/api/v2/projects/p-1/branches",
     ]
 
 
@@ -354,6 +357,56 @@ def test_without_a_key_nobody_is_asked_and_half_a_key_is_told_of(
     _judge([], MONTH, neon_base_url=neon.url, neon_api_key="napi-secret")
     assert not neon.asked
     assert "NEON_PROJECT_ID is not" in caplog.text
+
+
+# --- putting the compute to sleep ----------------------------------------------------------------
+
+
+def test_a_compute_is_put_to_sleep_by_its_own_id(neon: _Neon) -> None:
+    settings = Settings(database_url=NEON, **_with_key(neon))
+    assert neon_api.suspend(settings)
+    assert neon.asked == [
+        (
+            "POST",
+            "/api/v2/projects/p-1/endpoints/ep-cool-darkness-123456/suspend",
+            "Bearer napi-secret",
+        )
+    ]
+
+
+@pytest.mark.parametrize("status", [401, 404, 423, 500])
+def test_a_compute_that_stays_awake_is_no_trouble(
+    neon: _Neon, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    neon.status = status
+    assert not neon_api.suspend(Settings(database_url=NEON, **_with_key(neon)))
+    assert caplog.text == ""
+
+
+def test_nobody_elses_database_is_put_to_sleep(neon: _Neon) -> None:
+    for url in (None, "postgresql://localhost/db", "host=/tmp dbname=ep-x.neon.tech", "no address"):
+        assert not neon_api.suspend(Settings(database_url=url, **_with_key(neon)))
+    assert neon.asked == []
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        (NEON, "ep-cool-darkness-123456"),
+        ("postgresql://u@ep-a-1.c-3.us-east-2.aws.neon.tech/db?sslmode=require", "ep-a-1"),
+        ("host=ep-b-2.eu-central-1.aws.neon.tech dbname=x", "ep-b-2"),
+        ("postgresql://u@ep-a-1.neon.tech.example.org/db", None),
+        ("postgresql://u@localhost/neon.tech", None),
+    ],
+)
+def test_a_compute_is_known_by_its_host(url: str, endpoint: str | None) -> None:
+    assert neon_api.endpoint_of(url) == endpoint
+
+
+def test_a_run_that_was_put_to_sleep_has_a_short_tail() -> None:
+    usages = [Usage(MONTH, 12.0, db_seconds=1.0, tail_seconds=5.0)]
+    status = _judge(usages, MONTH + timedelta(days=1))
+    assert _meter(status, "neon_compute_hours").used == pytest.approx(6 / 3600 * 0.25)
 
 
 # --- the command line --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from coingecko import CoinGecko, Pace
 from demo.server import Fault, StandIn
-from errors import ApiRefused, ApiUnavailable, ConfigurationError
+from errors import ApiRefused, ApiUnavailable, CoinUnknown, ConfigurationError
 from tests.conftest import FakeTime
 
 SERVER_ERROR = Fault(500, b'{"status":500,"error":"Internal Server Error"}')
@@ -274,3 +274,26 @@ def test_the_key_is_in_no_message_even_when_the_server_repeats_it(
         list(client.prices(["bitcoin"]))
     assert "s3cret" not in str(caught.value)
     assert "s3cret" not in repr(caught.value.__cause__)
+
+
+def test_a_chart_is_one_call_for_one_credit(client: CoinGecko, stand_in: StandIn) -> None:
+    body = client.market_chart("bitcoin", 1)
+    assert body.startswith(b'{"prices": [[')
+    assert (client.calls, client.credits) == (1, 1)
+    assert stand_in.paths() == [
+        "/api/v3/coins/bitcoin/market_chart?vs_currency=usd&days=1&precision=full"
+    ]
+
+
+def test_an_odd_id_is_encoded_in_the_path(client: CoinGecko, stand_in: StandIn) -> None:
+    with pytest.raises(CoinUnknown, match="coin not found"):
+        client.market_chart("a/b?c", 1)
+    assert stand_in.paths()[0].startswith("/api/v3/coins/a%2Fb%3Fc/market_chart?")
+
+
+def test_a_chart_with_an_error_inside_is_tried_again(
+    client: CoinGecko, stand_in: StandIn, time_: FakeTime
+) -> None:
+    stand_in.faults.append(Fault(200, LIMITED))
+    assert client.market_chart("bitcoin", 1)
+    assert (client.calls, len(time_.slept)) == (2, 1)

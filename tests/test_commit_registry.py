@@ -120,7 +120,7 @@ def test_a_lost_race_keeps_both_runs_verdicts(clone: Clone, remote: Path) -> Non
     assert _git(remote, "log", "--merges", "main") == ""
 
 
-def test_what_else_was_pushed_meanwhile_is_kept(clone: Clone, remote: Path, tmp_path: Path) -> None:
+def test_what_else_was_pushed_meanwhile_is_kept(clone: Clone, remote: Path) -> None:
     path = clone("a")
     other = clone("b").parent
     (other / "README.md").write_text("better words\n")

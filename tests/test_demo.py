@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import requests
@@ -106,3 +107,25 @@ def test_the_demo_runs_and_leaves_the_tree_clean() -> None:
     assert "500 of 500 coins" in done.stdout
     assert done.stdout.splitlines()[-1] == "healthy"
     assert changes() == before
+
+
+def test_a_chart_has_the_recorded_shape_with_jitter_and_one_pair_out_of_order(
+    stand_in: StandIn,
+) -> None:
+    chart = _get(stand_in, "/coins/bitcoin/market_chart?vs_currency=usd&days=1").json()
+    assert list(chart) == ["prices", "market_caps", "total_volumes"]
+    times = [at for at, _ in chart["prices"]]
+    assert 286 <= len(times) <= 290
+    assert times != sorted(times)
+    pauses = [later - earlier for earlier, later in pairwise(sorted(times))]
+    assert 2 < min(pauses[:-2]) / 60_000 < 4.9 < max(pauses) / 60_000 < 9
+    assert AT * 1000 - max(times) < 120_000
+
+
+def test_older_charts_are_hourly_and_unknown_coins_are_404(stand_in: StandIn) -> None:
+    week = _get(stand_in, "/coins/bitcoin/market_chart?vs_currency=usd&days=7").json()
+    assert 165 <= len(week["prices"]) <= 170
+    assert _get(stand_in, "/coins/nobody/market_chart?vs_currency=usd&days=1").status_code == 404
+    assert _get(stand_in, "/coins/bitcoin/market_chart?days=1").status_code == 422
+    ghost = _get(stand_in, "/coins/0xlsd/market_chart?vs_currency=usd&days=1").json()
+    assert ghost["prices"] == []

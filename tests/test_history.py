@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,7 +13,7 @@ import database
 import history
 import postgres
 import tables
-from records import CoinLabel, MarketRow
+from records import CoinLabel, Gap, MarketRow, Source
 from tests.conftest import NOW, FreshDatabase
 from verify_db import examine
 
@@ -70,6 +71,74 @@ def test_health_counts_and_measures(connection: postgres.Connection) -> None:
     assert health.bytes_per_row is not None
     assert health.database_bytes > health.observation_bytes > 0
     assert history.count_duplicates(connection) == 0
+
+
+def _store(fresh: FreshDatabase, coin_id: str, *minutes: int, source: Source = "observed") -> None:
+    rows = [
+        MarketRow(coin_id, NOW - timedelta(minutes=m), 1.0, None, None, source) for m in minutes
+    ]
+    with postgres.Session(fresh.address()) as session:
+        database.write(
+            session, lambda opened, days: database.load_batch(opened, rows, LABELS.get, days), NOW
+        )
+
+
+def _found(fresh: FreshDatabase, **options: Any) -> list[Gap]:
+    with psycopg.connect(fresh.url) as opened:
+        return history.find_gaps(opened, NOW, cadence=QUARTER, **options)
+
+
+QUARTER = timedelta(minutes=15)
+REGULAR = tuple(range(600, 300, -15))
+
+
+def test_gaps_are_measured_against_each_coins_observed_cadence(fresh: FreshDatabase) -> None:
+    _store(fresh, "bitcoin", *REGULAR, *range(180, 0, -15))
+    _store(fresh, "ethereum", *range(600, 0, -60))  # once an hour is its way
+    [gap] = _found(fresh)
+    assert (gap.coin_id, gap.slot, gap.missed) == ("bitcoin", QUARTER, 8)
+    assert (gap.start, gap.stop) == (NOW - timedelta(minutes=315), NOW - timedelta(minutes=180))
+
+
+def test_repaired_stretches_are_no_gaps_and_do_not_change_the_cadence(
+    fresh: FreshDatabase,
+) -> None:
+    _store(fresh, "bitcoin", *REGULAR, *range(180, 0, -15))
+    _store(fresh, "bitcoin", *range(310, 180, -5), source="backfilled")
+    assert _found(fresh) == []
+    _store(fresh, "bitcoin", 1)
+    assert _found(fresh) == []
+
+
+def test_a_schedule_that_delivers_half_is_no_gap(fresh: FreshDatabase) -> None:
+    _store(fresh, "bitcoin", *(27 * n + (n % 3) * 10 for n in range(30)))
+    assert _found(fresh) == []
+
+
+def test_a_coin_with_one_observation_has_no_gap_but_the_silence_since(
+    fresh: FreshDatabase,
+) -> None:
+    _store(fresh, "bitcoin", 300)
+    assert _found(fresh) == []
+    [gap] = _found(fresh, until=NOW)
+    assert (gap.start, gap.stop, gap.slot) == (NOW - timedelta(minutes=300), NOW, QUARTER)
+
+
+def test_gaps_come_by_rank_and_only_of_the_coins_asked_for(fresh: FreshDatabase) -> None:
+    for coin_id in ("obscure", "ethereum", "bitcoin"):
+        _store(fresh, coin_id, *REGULAR, *range(180, 0, -15))
+    assert [gap.coin_id for gap in _found(fresh)] == ["bitcoin", "ethereum", "obscure"]
+    assert [gap.coin_id for gap in _found(fresh, coin_ids=["obscure"])] == ["obscure"]
+
+
+def test_what_was_given_up_carries_its_reason_also_in_part(fresh: FreshDatabase) -> None:
+    _store(fresh, "bitcoin", *REGULAR, *range(180, 0, -15))
+    [gap] = _found(fresh)
+    with psycopg.connect(fresh.url, autocommit=True) as opened:
+        database.give_up_gaps(opened, [gap._replace(reason="because")], NOW)
+    assert [found.reason for found in _found(fresh)] == ["because"]
+    _store(fresh, "bitcoin", 300, source="backfilled")
+    assert [found.reason for found in _found(fresh)] == ["because"]
 
 
 def _health(rows_last_day: int, database_bytes: int, observation_bytes: int) -> history.TableHealth:

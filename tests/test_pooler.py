@@ -17,8 +17,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from demo.wire import between
 from ingest import RunReport
 from safe_zone import Settings
+from spool import Spool
 from tests.conftest import FakeTime, FreshDatabase
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
@@ -85,3 +87,37 @@ def test_runs_work_through_a_transaction_pooler(
     time_.at += timedelta(days=62)
     assert in_process(pooled).purged_rows == 1500
     assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_hundred_runs_over_a_line_that_breaks_lose_and_double_nothing(
+    pooled_url: str,
+    settings: Settings,
+    in_process: Callable[[Settings], RunReport],
+    time_: FakeTime,
+    fresh: FreshDatabase,
+) -> None:
+    """A pooler in transaction mode behind 40 ms more, every third connection cut in mid-word."""
+    port = int(str(conninfo_to_dict(pooled_url)["port"]))
+    valid = 0
+    codes: set[int] = set()
+    with between(("127.0.0.1", port), 0.020, cut_share=0.4) as line:
+        url = f"postgresql://anybody@127.0.0.1:{line.port}/market?sslmode=disable"
+        for number in range(200):
+            # Now and then a whole run meets nothing but cut lines.
+            line.cut_share = 1.0 if number % 40 == 20 else 0.4
+            report = in_process(replace(settings, database_url=url, limit=40))
+            valid += report.rows_valid
+            codes.add(report.exit_code)
+            time_.at += timedelta(minutes=15)
+        cuts = line.cuts
+    assert (codes, cuts > 50) == ({0, 4}, True)
+    report = in_process(replace(settings, limit=40))
+    assert report.exit_code == 0, report.message
+    assert fresh.query("SELECT count(*) FROM observations WHERE source = 'observed'") == [
+        (valid + report.rows_valid,)
+    ]
+    runs = fresh.query("SELECT count(*), count(DISTINCT run_id) FROM pipeline_runs")
+    assert runs[0][0] == runs[0][1]
+    assert Spool(settings.state_dir / "spool").waiting_rows() == 0

@@ -198,6 +198,55 @@ def test_targets_that_name_nothing_are_refused() -> None:
         _load(targets=" , ")
 
 
+def test_the_schedule_and_the_quotas_come_from_the_config(tmp_path: Path) -> None:
+    config = _config(
+        tmp_path,
+        '{"cadence_minutes": 30, "compute_units": 0.5, "backfill_credits_per_day": 0, '
+        '"quotas": {"neon_compute_hours": 191.9, "actions_minutes": null}}',
+    )
+    settings = load_settings({}, config=config, environ={})
+    assert (settings.cadence_minutes, settings.compute_units) == (30, 0.5)
+    assert settings.backfill_credits_per_day == 0
+    assert settings.quotas["neon_compute_hours"] == 191.9
+    assert settings.quotas["actions_minutes"] is None
+    assert settings.quotas["neon_storage_bytes"] == 500_000_000
+
+
+def test_a_quota_of_zero_is_a_warning_and_is_not_watched(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = _config(tmp_path, '{"quotas": {"neon_compute_hours": 0}}')
+    assert load_settings({}, config=config, environ={}).quotas["neon_compute_hours"] is None
+    assert "the quota neon_compute_hours is 0" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"quotas": 5}', "quotas must be an object"),
+        ('{"quotas": {"neon_hours": 5}}', "did you mean 'neon_compute_hours'"),
+        ('{"quotas": {"actions_minutes": -1}}', "the quota actions_minutes '-1'"),
+        ('{"quotas": {"actions_minutes": "many"}}', "the quota actions_minutes 'many'"),
+        ('{"cadence_minutes": 0}', "cadence_minutes '0' must be a whole number of minutes"),
+        ('{"compute_units": 0}', "compute_units '0' must be a number above 0"),
+        ('{"compute_units": "small"}', "compute_units 'small'"),
+        ('{"backfill_credits_per_day": -1}', "whole number of credits, 0 or more"),
+    ],
+)
+def test_a_wrong_quota_or_cadence_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as info:
+        load_settings({}, config=_config(tmp_path, text), environ={})
+    assert said in str(info.value)
+
+
+def test_neons_key_is_read_and_is_no_part_of_the_repr() -> None:
+    settings = _load(
+        {"NEON_API_KEY": "napi-secret", "NEON_PROJECT_ID": "p", "NEON_SUSPEND_AFTER_RUN": "true"}
+    )
+    assert (settings.neon_api_key, settings.suspend_after_run) == ("napi-secret", True)
+    assert "napi-secret" not in repr(settings)
+
+
 def test_a_state_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="SENTINEL_STATE_DIR"):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from records import MarketRow
 from safe_zone import MAX_PRICE
 from tests.conftest import NOW
-from transform import transform_and_validate
+from transform import transform_and_validate, validate_chart
 
 STAMP = int(NOW.timestamp()) - 40
 GOOD = {"usd": 1.5, "usd_market_cap": 10.0, "usd_24h_vol": 2.0, "last_updated_at": STAMP}
@@ -163,3 +163,59 @@ def test_every_requested_coin_is_row_rejection_or_missing_whatever_comes(
     for row in batch.rows:
         assert 0 <= row.price_usd <= MAX_PRICE
         assert NOW - timedelta(days=60) <= row.observed_at <= NOW + timedelta(minutes=10)
+
+
+# --- charts ------------------------------------------------------------------------------------
+
+
+def _chart(*prices: object, **series: object) -> bytes:
+    return json.dumps({"prices": prices, **series}).encode()
+
+
+MS = int(NOW.timestamp() * 1000)
+
+
+def test_a_chart_comes_out_sorted_each_time_once_and_marked_as_backfilled() -> None:
+    body = _chart([MS, 2.0], [MS - 300_000, 1.0], [MS, 3.0])
+    rows, rejections = validate_chart(body, "bitcoin", NOW)
+    assert [(row.price_usd, row.source) for row in rows] == [
+        (1.0, "backfilled"),
+        (3.0, "backfilled"),
+    ]
+    assert rejections == []
+
+
+def test_caps_and_volumes_go_with_their_moment_and_are_unknown_where_they_are_not() -> None:
+    body = _chart(
+        [MS - 1000, 1.0], [MS, 2.0], market_caps=[[MS, 50.0]], total_volumes=[[MS, "x"], 5]
+    )
+    rows, _ = validate_chart(body, "bitcoin", NOW)
+    assert [(r.market_cap_usd, r.volume_24h_usd) for r in rows] == [(None, None), (50.0, None)]
+
+
+@pytest.mark.parametrize(
+    ("point", "reason"),
+    [
+        ([MS, None], "null_price"),
+        ([MS, "1.0"], "not_a_number"),
+        ([MS, -1.0], "negative_price"),
+        ([MS, 2e9], "price_too_high"),
+        ([MS + 3_600_000, 1.0], "future_timestamp"),
+        ([0, 1.0], "stale_timestamp"),
+        ([None, 1.0], "missing_timestamp"),
+        (["now", 1.0], "missing_timestamp"),
+    ],
+)
+def test_a_charts_points_are_judged_like_any_other_row(point: list[object], reason: str) -> None:
+    rows, [rejection] = validate_chart(_chart(point, [MS - 1000, 1.0]), "bitcoin", NOW, "run")
+    assert (len(rows), rejection.reason, rejection.coin_id) == (1, reason, "bitcoin")
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"prices": null}', b'{"prices": 5}'])
+def test_an_answer_without_prices_is_malformed(body: bytes) -> None:
+    rows, [rejection] = validate_chart(body, "bitcoin", NOW)
+    assert (rows, rejection.reason) == ([], "malformed")
+
+
+def test_what_is_no_pair_is_passed_over() -> None:
+    assert validate_chart(_chart(None, [1], "x", [MS, 1.0, 2.0]), "bitcoin", NOW) == ([], [])

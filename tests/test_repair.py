@@ -1,0 +1,443 @@
+"""Runs that ask the ledger, repair gaps in their own wake, and account for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+import history
+import usage_log
+from backfill import NO_PRICES, UNKNOWN
+from budget_monitor import log_path
+from demo.schedule import delivered_runs
+from demo.server import Fault, StandIn
+from ingest import RunReport
+from safe_zone import ROOT, Settings
+from tests.conftest import FakeTime, FreshDatabase
+from usage_log import Usage
+
+Run = Callable[..., RunReport]
+QUARTER = timedelta(minutes=15)
+NEON = "host=ep-cool-darkness-123456.aws.neon.tech hostaddr=127.0.0.1 port=9 dbname=x user=me"
+
+
+@pytest.fixture
+def run(settings: Settings, in_process: Callable[[Settings], RunReport]) -> Run:
+    return lambda **changes: in_process(replace(settings, **({"limit": 20} | changes)))
+
+
+@pytest.fixture
+def outage(run: Run, time_: FakeTime) -> None:
+    """Four quarter-hourly runs, two hours of silence, four runs more."""
+    for pause in (0, 15, 15, 15, 120, 15, 15, 15):
+        time_.at += timedelta(minutes=pause)
+        assert run().exit_code == 0
+
+
+def _pauses(fresh: FreshDatabase, coin_id: str) -> list[timedelta]:
+    rows = fresh.query('SELECT "timestamp" FROM stored_rows WHERE coin_id = %s ORDER BY 1', coin_id)
+    return [later - earlier for (earlier,), (later,) in pairwise(rows)]
+
+
+def _gaps(fresh: FreshDatabase, time_: FakeTime) -> list[Any]:
+    with psycopg.connect(fresh.url) as connection:
+        return list(history.find_gaps(connection, time_.at, cadence=QUARTER))
+
+
+def _usages(settings: Settings) -> list[Usage]:
+    return list(usage_log.read(log_path(settings)).usages)
+
+
+# --- repairing ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_gap_waits_and_is_repaired_before_its_detail_expires(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    assert stand_in.paths("market_chart") == []
+    assert len(_gaps(fresh, time_)) == 20
+    time_.at += timedelta(hours=20)
+    report = run()
+    assert (report.status, report.rows_backfilled > 20 * 7) == ("ok", True)
+    assert len(stand_in.paths("market_chart")) == 20
+    assert "days=1&" in stand_in.paths("market_chart")[0]
+    assert max(_pauses(fresh, "bitcoin")) <= 2 * QUARTER
+    assert fresh.query("SELECT rows_backfilled FROM pipeline_runs ORDER BY started_at DESC")[0] == (
+        report.rows_backfilled,
+    )
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_backfill_run_repairs_at_once_and_asks_no_prices(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    stand_in.requests.clear()
+    time_.at += timedelta(minutes=10)
+    report = run(mode="backfill")
+    assert (report.mode, report.status, report.exit_code) == ("backfill", "ok", 0)
+    assert (report.rows_valid, report.rows_backfilled, report.api_credits) == (0, 140, 20)
+    assert stand_in.paths("/simple/price") == []
+    assert max(_pauses(fresh, "bitcoin")) <= 2 * QUARTER
+    assert "140 rows repaired" in report.message
+    assert _gaps(fresh, time_) == []
+
+
+@pytest.mark.usefixtures("outage")
+def test_repaired_rows_are_marked_valid_and_never_replace_observed_ones(
+    run: Run, fresh: FreshDatabase
+) -> None:
+    before = set(fresh.query("SELECT * FROM observations"))
+    run(mode="backfill")
+    after = set(fresh.query("SELECT * FROM observations"))
+    assert before < after
+    sources = fresh.query("SELECT source::text, count(*) FROM observations GROUP BY 1 ORDER BY 1")
+    assert sources == [("backfilled", 140), ("observed", 160)]
+    latest = fresh.query("SELECT DISTINCT source::text FROM coins WHERE observed_at IS NOT NULL")
+    assert latest == [("observed",)]
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_second_backfill_finds_nothing_to_do(run: Run, stand_in: StandIn) -> None:
+    run(mode="backfill")
+    stand_in.requests.clear()
+    report = run(mode="backfill")
+    assert (report.rows_backfilled, report.api_calls, report.status) == (0, 0, "ok")
+
+
+@pytest.mark.usefixtures("outage")
+def test_the_days_allowance_is_kept_and_the_best_ranked_come_first(
+    run: Run, settings: Settings, stand_in: StandIn, time_: FakeTime
+) -> None:
+    time_.at += timedelta(minutes=5)
+    report = run(mode="backfill", backfill_credits_per_day=5)
+    assert report.api_credits == 5
+    best = [coin.id for coin in stand_in.market.ranked[:5]]
+    assert [path.split("/")[4] for path in stand_in.paths("market_chart")] == best
+    assert "15 coins wait" in report.message
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill", backfill_credits_per_day=5).api_credits == 0
+    assert _usages(settings)[-2].backfill_credits == 5
+
+
+@pytest.mark.usefixtures("outage")
+def test_the_silence_until_now_is_repaired_by_a_backfill_run(
+    run: Run, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    time_.at += timedelta(hours=3)
+    assert run(mode="backfill").rows_backfilled > 20 * (7 + 10)
+    newest = fresh.query("SELECT max(observed_at) FROM observations")[0][0]
+    assert time_.at - newest <= 2 * QUARTER
+
+
+@pytest.mark.usefixtures("outage")
+def test_an_outage_found_days_later_is_repaired_by_the_hour_and_then_given_up(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    time_.at += timedelta(days=3)
+    assert run().rows_backfilled > 20 * 24 * 3  # what still has its detail
+    assert "days=1&" in stand_in.paths("market_chart")[-1]
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill").rows_backfilled >= 20 * 48
+    assert "days=4&" in stand_in.paths("market_chart")[-1]
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill").api_calls == 0
+    left = _gaps(fresh, time_)
+    assert left
+    assert all(gap.reason for gap in left)
+    assert max(_pauses(fresh, "bitcoin")) <= timedelta(hours=2)
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_coin_without_prices_there_is_given_up_once_and_listed_with_the_reason(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    empty = b'{"prices": [], "market_caps": [], "total_volumes": []}'
+    stand_in.faults.append(Fault(200, empty, path="/coins/bitcoin/"))
+    stand_in.faults.append(Fault(404, b'{"error":"coin not found"}', path="/coins/ethereum/"))
+    run(mode="backfill")
+    stand_in.requests.clear()
+    assert run(mode="backfill").api_calls == 0
+    found = {gap.coin_id: gap.reason for gap in _gaps(fresh, time_)}
+    assert found == {"bitcoin": NO_PRICES, "ethereum": UNKNOWN}
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_sick_chart_is_no_verdict_on_the_gap(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    stand_in.faults.append(Fault(200, b"{}", path="/coins/bitcoin/"))
+    nulls = json.dumps({"prices": [[int(time_.at.timestamp() * 1000), None]]}).encode()
+    stand_in.faults.append(Fault(200, nulls, path="/coins/ethereum/"))
+    report = run(mode="backfill")
+    assert report.rejected == {"malformed": 1, "null_price": 1}
+    assert {gap.coin_id: gap.reason for gap in _gaps(fresh, time_)} == {
+        "bitcoin": None,
+        "ethereum": None,
+    }
+    assert fresh.query("SELECT coin_id, reason FROM rejections ORDER BY 1") == [
+        ("bitcoin", "malformed"),
+        ("ethereum", "null_price"),
+    ]
+
+
+@pytest.mark.usefixtures("outage")
+def test_an_api_that_fails_ends_the_repairs_and_not_the_run(
+    run: Run, time_: FakeTime, stand_in: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    time_.at += timedelta(hours=20)
+    stand_in.always = Fault(500, b'{"status":500}', path="market_chart")
+    report = run()
+    assert (report.status, report.exit_code, report.rows_inserted) == ("ok", 0, 20)
+    assert "gaps wait for the next run" in caplog.text
+    assert run(mode="backfill").exit_code == 3
+
+
+@pytest.mark.usefixtures("outage")
+def test_answers_that_arrived_before_a_failure_are_kept(run: Run, stand_in: StandIn) -> None:
+    stand_in.always = Fault(500, b'{"status":500}', path="/coins/solana/market_chart")
+    report = run(mode="backfill")
+    assert (report.exit_code, report.status, report.rows_backfilled) == (3, "partial", 6 * 7)
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_database_that_fails_during_repairs_loses_no_answer(
+    run: Run, settings: Settings, fresh: FreshDatabase
+) -> None:
+    fresh.query("ALTER TABLE given_up_gaps RENAME TO hidden")
+    assert run(mode="backfill").exit_code == 4
+    fresh.query("ALTER TABLE hidden RENAME TO given_up_gaps")
+    fresh.query(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN IF NEW.source = 'backfilled' THEN RAISE EXCEPTION 'not now'; END IF; "
+        "RETURN NEW; END $$"
+    )
+    fresh.query(
+        "CREATE TRIGGER refuse BEFORE INSERT ON observations FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    report = run(mode="backfill")
+    assert (report.exit_code, report.rows_spooled) == (4, 140)
+    fresh.query("DROP TRIGGER refuse ON observations")
+    report = run(mode="backfill")
+    assert (report.rows_drained, report.rows_backfilled, report.exit_code) == (140, 0, 0)
+    assert list((settings.state_dir / "spool").iterdir()) == []
+
+
+def test_a_coin_that_is_quoted_rarely_has_a_cadence_of_its_own(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    """Its price is an hour old each time: that is no gap."""
+
+    def hourly(body: bytes) -> bytes:
+        content = json.loads(body)
+        at = int(time_.at.timestamp()) // 3600 * 3600
+        content["bitcoin"]["last_updated_at"] = at
+        return json.dumps(content).encode()
+
+    for _ in range(20):
+        stand_in.always = Fault(path="/simple/price", rewrite=hourly)
+        run()
+        time_.at += QUARTER
+    assert _gaps(fresh, time_) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_three_days_of_an_unreliable_schedule_leave_no_gap_older_than_a_day(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    begin = time_.at
+    spent: dict[object, int] = {}
+    for moment in delivered_runs(begin, begin + timedelta(days=3)):
+        time_.at = max(moment, time_.at)
+        before = len(stand_in.paths("market_chart"))
+        report = run(limit=60, backfill_credits_per_day=60)
+        assert report.exit_code == 0, report.message
+        day = moment.date()
+        spent[day] = spent.get(day, 0) + len(stand_in.paths("market_chart")) - before
+    rows = fresh.query(
+        'SELECT max(pause) FROM (SELECT "timestamp" - lag("timestamp") OVER '
+        '(PARTITION BY coin_id ORDER BY "timestamp") AS pause, "timestamp" FROM stored_rows) p '
+        'WHERE "timestamp" < %s',
+        time_.at - timedelta(days=1),
+    )
+    assert rows[0][0] <= timedelta(minutes=2 * 27.2)
+    assert max(spent.values()) <= 60
+
+
+# --- the ledger in a run -------------------------------------------------------------------------
+
+
+def _fill_month(settings: Settings, time_: FakeTime, minutes: float, **fields: Any) -> None:
+    """A log of the month so far, a run every so many minutes."""
+    month = time_.at.replace(day=1, hour=0, minute=0, second=0)
+    count = int((time_.at - month) / timedelta(minutes=minutes))
+    fields = {"duration_seconds": 12.0, "db_seconds": 1.0} | fields
+    usages = [Usage(month + n * timedelta(minutes=minutes), **fields) for n in range(count)]
+    usage_log.add(log_path(settings), usages, month)
+
+
+def test_a_used_up_budget_ends_in_five_before_any_call_or_wake(
+    run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
+) -> None:
+    _fill_month(settings, time_, 4, duration_seconds=900.0, db_seconds=900.0)
+    time_.at += timedelta(days=5)
+    report = run(database_url=NEON, compute_units=1.0)
+    assert (report.exit_code, report.status) == (5, "failed")
+    assert "Neon compute hours used up" in report.message
+    assert (stand_in.requests, report.db_seconds) == ([], 0.0)
+
+
+def test_an_overdrawn_budget_skips_the_run_and_says_so(
+    run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
+) -> None:
+    _fill_month(settings, time_, 8)
+    report = run(database_url=NEON)
+    assert (report.exit_code, report.status) == (0, "skipped")
+    assert report.message.startswith("Skipped, so that the budget lasts: Neon compute hours")
+    assert stand_in.requests == []
+    assert _usages(settings)[-1].is_skipped
+
+
+def test_credits_that_are_used_up_stop_whatever_the_database(
+    run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
+) -> None:
+    _fill_month(settings, time_, 60, api_credits=50)
+    assert run().exit_code == 5
+    assert stand_in.requests == []
+
+
+def test_a_dry_run_asks_no_ledger_and_writes_no_log(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    _fill_month(settings, time_, 60, api_credits=50)
+    before = log_path(settings).read_bytes()
+    assert run(mode="dry-run").exit_code == 0
+    assert log_path(settings).read_bytes() == before
+
+
+def test_skipped_runs_are_told_to_the_database_by_the_next_that_goes(
+    run: Run, settings: Settings, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    run()
+    skipped = [Usage(time_.at + n * QUARTER, 1.0, db_seconds=0.0, is_skipped=True) for n in (1, 2)]
+    usage_log.add(log_path(settings), skipped, time_.at)
+    time_.at += 3 * QUARTER
+    run()
+    assert fresh.query("SELECT runs_skipped FROM pipeline_runs ORDER BY started_at") == [(0,), (2,)]
+    with psycopg.connect(fresh.url) as connection:
+        found = history.measure_delivery(connection, time_.at, QUARTER)
+    assert (found.expected, found.delivered) == (4, 4)
+
+
+def test_every_run_is_in_the_log_with_what_it_used(run: Run, settings: Settings) -> None:
+    report = run()
+    [usage] = _usages(settings)
+    assert usage.started_at == datetime.fromisoformat(report.started_at)
+    assert (usage.api_credits, usage.db_seconds) == (report.api_credits, report.db_seconds)
+    assert usage.db_bytes is not None
+    assert usage.db_bytes > 1_000_000
+    assert usage.is_metered is False  # the tests' database is not Neon's
+
+
+def test_a_lost_log_is_rebuilt_from_the_database(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    for _ in range(5):
+        run()
+        time_.at += timedelta(days=1)
+    before = [(u.started_at, u.api_credits) for u in _usages(settings)]
+    log_path(settings).unlink()
+    run()
+    after = [(u.started_at, u.api_credits) for u in _usages(settings)]
+    assert after[:-1] == before
+
+
+def test_a_damaged_log_is_rebuilt_too_and_the_run_goes_on(
+    run: Run, settings: Settings, time_: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    run()
+    time_.at += QUARTER
+    log_path(settings).write_text("[{")
+    report = run()
+    assert (report.exit_code, len(_usages(settings))) == (0, 2)
+    assert "is damaged" in caplog.text
+
+
+def test_a_run_that_was_killed_before_it_accounted_is_counted_by_the_next(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    run()
+    first = log_path(settings).read_bytes()
+    time_.at += QUARTER
+    run()
+    log_path(settings).write_bytes(first)  # as if the second had been killed at its end
+    time_.at += QUARTER
+    run()
+    assert len(_usages(settings)) == 3
+
+
+def test_a_month_that_changes_in_mid_run_forgets_no_open_window(
+    run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
+) -> None:
+    time_.at = datetime(2026, 11, 30, 23, 59, 50, tzinfo=UTC)
+    stand_in.faults.append(Fault(429, b"Throttled", {"Retry-After": "20"}, path="/simple/price"))
+    report = run()
+    assert (report.exit_code, time_.at.month) == (0, 12)
+    assert len(_usages(settings)) == 1
+    time_.at += timedelta(minutes=20)
+    run()
+    assert [usage.started_at.month for usage in _usages(settings)] == [11, 12]
+    time_.at += timedelta(days=31)
+    run()
+    assert [usage.started_at.month for usage in _usages(settings)] == [1]
+
+
+def test_a_clock_that_jumps_back_in_mid_run_makes_no_negative_time(
+    settings: Settings, time_: FakeTime, in_process: Callable[[Settings], RunReport]
+) -> None:
+    times = iter([time_.at])
+    later = time_.at - timedelta(hours=3)
+
+    from ingest import Clocks, run_pipeline
+
+    clocks = Clocks(lambda: next(times, later), time_.monotonic, time_.sleep)
+    report = run_pipeline(replace(settings, limit=5), clocks=clocks)
+    assert (report.exit_code, report.duration_seconds >= 0) == (0, True)
+    assert _usages(settings)[0].duration_seconds >= 0
+    assert in_process(replace(settings, limit=5)).exit_code == 0
+
+
+def test_a_log_that_cannot_be_read_or_written_does_not_stop_the_run(
+    run: Run, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_path(settings).mkdir(parents=True)
+    with caplog.at_level(logging.WARNING):
+        assert run().exit_code == 0
+    assert "cannot be read" in caplog.text
+    assert "cannot be written" in caplog.text
+
+
+# --- moving on from the first schema ---------------------------------------------------------
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(
+    run: Run, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    run()
+    fresh.query("DROP TABLE given_up_gaps")
+    fresh.query("ALTER TABLE pipeline_runs DROP COLUMN runs_skipped")
+    fresh.query("DELETE FROM schema_version WHERE version = 2")
+    time_.at += QUARTER
+    assert run().exit_code == 0
+    assert fresh.query("SELECT count(*), max(runs_skipped) FROM pipeline_runs") == [(2, 0)]
+    assert Path(ROOT / "schema" / "002_self_repair.sql").exists()

@@ -1,0 +1,280 @@
+"""The workflows: what GitHub would run is run here, step by step, in a clone of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from demo.server import Fault, StandIn
+from safe_zone import ROOT
+from tests.conftest import FreshDatabase
+
+WORKFLOWS = ROOT / ".github" / "workflows"
+SECRETS = ("DATABASE_URL", "COINGECKO_API_KEY", "NEON_API_KEY")
+
+
+def _workflow(name: str) -> dict[Any, Any]:
+    content = yaml.safe_load((WORKFLOWS / name).read_text())
+    assert isinstance(content, dict)
+    return content
+
+
+def _steps() -> list[dict[str, Any]]:
+    steps = _workflow("etl.yml")["jobs"]["run"]["steps"]
+    assert isinstance(steps, list)
+    return steps
+
+
+@dataclass
+class Runner:
+    """A runner: a fresh clone, the workflow's `run` steps in bash, and what they leave behind."""
+
+    clone: Path
+    environment: dict[str, str]
+    secrets: dict[str, str]
+
+    def run(self, **inputs: str) -> dict[str, subprocess.CompletedProcess[str]]:
+        """Run the steps until one fails that may not; the later ones with `if` still run."""
+        done: dict[str, subprocess.CompletedProcess[str]] = {}
+        has_failed = False
+        for step in _steps():
+            if "run" not in step or step["name"] == "Install":
+                continue
+            if has_failed and "if" not in step:
+                continue
+            if "dry-run" in str(step.get("if")) and inputs.get("mode") == "dry-run":
+                continue
+            found = subprocess.run(
+                ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
+                cwd=self.clone,
+                env=self.environment | self._fill(step.get("env", {}), inputs),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            done[step["name"]] = found
+            has_failed |= bool(found.returncode) and not step.get("continue-on-error")
+        return done
+
+    def _fill(self, wanted: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, str]:
+        """What GitHub puts in the place of `${{ secrets.X }}`, `vars` and `inputs`."""
+        values = {f"secrets.{name}": value for name, value in self.secrets.items()}
+        values |= {f"inputs.{name}": value for name, value in inputs.items()}
+
+        def value_of(match: re.Match[str]) -> str:
+            return values.get(match[1], "")
+
+        return {k: re.sub(r"\$\{\{ (\S+) \}\}", value_of, v) for k, v in wanted.items()}
+
+    @property
+    def summary(self) -> str:
+        return Path(self.environment["GITHUB_STEP_SUMMARY"]).read_text()
+
+
+@pytest.fixture
+def runner(tmp_path: Path, live_stand_in: StandIn, fresh: FreshDatabase) -> Runner:
+    """A clone of the project as it is in this work tree, with a bare remote."""
+    remote, clone = tmp_path / "remote.git", tmp_path / "work"
+    clone.mkdir()
+    for path in (*ROOT.glob("*.py"), *ROOT.glob("*.json")):
+        shutil.copy(path, clone)
+    shutil.copytree(ROOT / "schema", clone / "schema")
+    (clone / "coin_registry.json").write_text('{"synced_at": null, "coins": [\n]}\n')
+    identity = ["-c", "user.name=A Test", "-c", "user.email=test@example.org"]
+    for arguments in (
+        ["init", "--quiet", "--bare", "--initial-branch=main", str(remote)],
+        ["init", "--quiet", "--initial-branch=main"],
+        ["remote", "add", "origin", str(remote)],
+        ["add", "."],
+        [*identity, "commit", "--quiet", "-m", "Begin"],
+        ["push", "--quiet", "origin", "main"],
+    ):
+        subprocess.run(["git", *arguments], cwd=clone, check=True, capture_output=True)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+        "RUNNER_TEMP": str(tmp_path),
+        "SENTINEL_STATE_DIR": str(clone / ".sentinel"),
+        "COINGECKO_BASE_URL": live_stand_in.base_url,
+    }
+    secrets = {"DATABASE_URL": fresh.url, "COINGECKO_API_KEY": "a-demo-key"}
+    return Runner(clone, environment, secrets)
+
+
+def _log(runner: Runner) -> list[str]:
+    remote = runner.clone.parent / "remote.git"
+    done = subprocess.run(
+        ["git", "log", "--format=%an|%s", "main"],
+        cwd=remote,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshDatabase) -> None:
+    done = runner.run()
+    assert {name: step.returncode for name, step in done.items()} == {
+        "Look for the database's address": 0,
+        "Run": 0,
+        "Commit the registry": 0,
+        "Summarize": 0,
+    }
+    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+    [commit, begin] = _log(runner)
+    assert begin == "A Test|Begin"
+    assert re.fullmatch(r"github-actions\[bot\]\|Registry: .*620 new, ranking of .*", commit)
+    assert "## Run ok" in runner.summary
+    assert "| Neon compute hours | 0.00 |" in runner.summary
+    assert "1 of 1 slots (100%)" in runner.summary
+    assert (runner.clone / ".sentinel" / "usage_log.json").exists()
+    assert not any("::error::" in step.stderr for step in done.values())
+
+
+def test_inputs_reach_the_run_and_no_shell(runner: Runner, fresh: FreshDatabase) -> None:
+    done = runner.run(targets="bitcoin,$(touch pwned);`touch pwned`", limit="7")
+    assert done["Run"].returncode == 2
+    assert "::error::Unknown coins in targets" in done["Run"].stderr
+    assert not (runner.clone / "pwned").exists()
+    runner.run(limit="7")
+    assert fresh.query("SELECT count(DISTINCT coin_key) FROM observations") == [(7,)]
+
+
+def test_a_dry_run_commits_and_stores_nothing(runner: Runner) -> None:
+    done = runner.run(mode="dry-run", limit="3")
+    assert done["Run"].returncode == 0
+    assert "Commit the registry" not in done
+    assert _log(runner) == ["A Test|Begin"]
+
+
+def test_without_a_database_the_run_refuses_before_anything_else(
+    runner: Runner, live_stand_in: StandIn
+) -> None:
+    runner.secrets["DATABASE_URL"] = ""
+    done = runner.run()
+    assert done["Look for the database's address"].returncode == 2
+    assert (
+        "::error::The secret DATABASE_URL is not set"
+        in done["Look for the database's address"].stdout
+    )
+    assert "Run" not in done
+    assert live_stand_in.requests == []
+
+
+def test_a_protected_branch_is_told_and_the_data_run_counts(
+    runner: Runner, fresh: FreshDatabase
+) -> None:
+    hook = runner.clone.parent / "remote.git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho 'GH006: Protected branch update failed' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    done = runner.run()
+    assert (done["Run"].returncode, done["Commit the registry"].returncode) == (0, 2)
+    assert "::error::The remote refuses the registry's commit" in done["Commit the registry"].stderr
+    assert done["Summarize"].returncode == 0
+    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+
+
+def test_a_failing_api_turns_the_run_red_and_the_summary_says_why(
+    runner: Runner, live_stand_in: StandIn
+) -> None:
+    live_stand_in.always = Fault(403, b'{"error":"no"}')
+    done = runner.run()
+    assert done["Run"].returncode == 2
+    assert "## Run failed" in runner.summary
+    assert "refuses the key" in runner.summary
+
+
+def test_a_used_up_budget_is_an_annotation_and_no_failed_run(runner: Runner) -> None:
+    state = runner.clone / ".sentinel"
+    state.mkdir()
+    at = subprocess.run(
+        ["date", "-u", "+%Y-%m-%dT%H:%M:%S"], capture_output=True, text=True, check=True
+    )
+    used = {
+        "timestamp": at.stdout.strip(),
+        "duration_sec": 1,
+        "api_credits": 10_000,
+        "db_seconds": 0,
+    }
+    (state / "usage_log.json").write_text(json.dumps([used]))
+    done = runner.run()
+    assert done["Run"].returncode == 0
+    assert "::error::Nothing was asked and nothing was woken: CoinGecko credits used up" in (
+        done["Run"].stderr
+    )
+    assert "## Budget: stop" in runner.summary
+    assert "::warning::coingecko_credits" in done["Summarize"].stderr
+
+
+def test_no_secret_is_ever_printed(runner: Runner) -> None:
+    runner.secrets |= {
+        "DATABASE_URL": "postgresql://me:hunter2@127.0.0.1:9/db",
+        "COINGECKO_API_KEY": "cg-secret",
+        "NEON_API_KEY": "napi-secret",
+    }
+    done = runner.run()
+    said = "".join(step.stdout + step.stderr for step in done.values()) + runner.summary
+    assert done["Run"].returncode == 4
+    for secret in ("hunter2", "cg-secret", "napi-secret"):
+        assert secret not in said
+
+
+# --- the files themselves ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["etl.yml", "ci.yml"])
+def test_actions_are_pinned_and_rights_are_given_where_they_are_needed(name: str) -> None:
+    workflow = _workflow(name)
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 45
+        for step in job["steps"]:
+            if "uses" in step:
+                assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
+            if step.get("uses", "").startswith("actions/checkout"):
+                assert step["with"]["persist-credentials"] is False
+
+
+def test_no_run_step_holds_an_expression_that_a_person_can_type() -> None:
+    for step in _steps():
+        assert "${{" not in step.get("run", "")
+
+
+def test_every_variable_that_a_step_passes_is_known_to_the_settings() -> None:
+    known = (ROOT / "safe_zone.py").read_text() + "GITHUB_TOKEN MODE LIMIT TARGETS"
+    for step in [*_steps(), _workflow("etl.yml")["jobs"]["run"]]:
+        for name in step.get("env", {}):
+            assert name in known, name
+
+
+def test_scheduled_runs_wait_for_each_other() -> None:
+    assert _workflow("etl.yml")["concurrency"]["cancel-in-progress"] is False
+
+
+def test_zizmor_finds_nothing() -> None:
+    zizmor = Path(sys.executable).with_name("zizmor")
+    done = subprocess.run(
+        [zizmor, "--offline", "--no-progress", "--quiet", ROOT / ".github"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
