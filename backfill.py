@@ -62,9 +62,10 @@ def plan_backfill(
     """Choose at most `calls` calls within the allowance.
 
     `coin_ids` are the coins by rank. As many of the first as a day has credits can be repaired
-    daily: they come first, by what expires first, then by rank. A patient plan lets them wait until
-    their detail is about to expire, because a late call repairs all gaps since the last one; the
-    others, and what is older than a day, get what those will not need.
+    daily: they come first, by what expires first, then by rank; then what is older than a day; then
+    the other coins. A patient plan lets the first wait until their detail is about to expire,
+    because a late call repairs all gaps since the last one, and spends what is left in the evening
+    (UTC): by midnight it would be lost.
     """
     by_coin: dict[str, list[Gap]] = {}
     for gap in gaps:
@@ -80,22 +81,17 @@ def plan_backfill(
             is_beyond = place >= allowance.daily
             candidates.append(_Candidate(is_beyond, task.days > 1, expires, place, task))
     candidates.sort()
-    best = [c for c in candidates if not (c.is_beyond or c.is_hourly)]
-    chosen = best
-    if is_patient:
-        horizon = _horizon(len(best), now, calls, allowance.cadence)
-        chosen = [c for c in best if c.expires <= horizon]
-    chosen = chosen[: min(calls, allowance.left)]
-    room = min(calls - len(chosen), allowance.left - len(best))
-    chosen += [c for c in candidates if c.is_beyond or c.is_hourly][: max(0, room)]
+    lead = _lead(min(len(candidates), allowance.daily), calls, allowance.cadence)
+    is_evening = now.astimezone(UTC).date() != (now + lead).astimezone(UTC).date()
+    due = [c for c in candidates if not (c.is_beyond or c.is_hourly) and c.expires <= now + lead]
+    chosen = (due if is_patient and not is_evening else candidates)[: min(calls, allowance.left)]
     return Plan([c.task for c in chosen], given_up, len(candidates) - len(chosen))
 
 
-def _horizon(count: int, now: datetime, calls: int, cadence: timedelta) -> datetime:
-    """What expires before this has to be asked for now: later runs would not have calls enough for
-    all `count` coins, should the scheduler fall silent meanwhile."""
-    runs_needed = math.ceil(count / max(calls, 1))
-    return now + LONGEST_SILENCE + runs_needed * cadence
+def _lead(count: int, calls: int, cadence: timedelta) -> timedelta:
+    """How long it may take until runs of so many `calls` have repaired `count` coins, should the
+    scheduler fall silent meanwhile."""
+    return LONGEST_SILENCE + math.ceil(count / max(calls, 1)) * cadence
 
 
 def _has_detail(gap: Gap, now: datetime) -> bool:

@@ -82,6 +82,15 @@ def test_a_patient_plan_begins_earlier_where_runs_have_few_calls() -> None:
     assert len(_plan(*gaps, patient=True, calls=1).tasks) == 1
 
 
+def test_in_the_evening_what_is_left_of_the_day_is_spent_on_the_best_first() -> None:
+    evening = NOW.replace(hour=22)
+    gaps = [_gap(coin, ago) for coin, ago in (("obscure", -5), ("tether", -4), ("bitcoin", -4))]
+    for left, asked in ((1, ["bitcoin"]), (9, ["bitcoin", "tether", "obscure"])):
+        allowance = Allowance(3, left, SLOT)
+        plan = plan_backfill(gaps, COINS, evening, calls=25, allowance=allowance)
+        assert [task.coin_id for task in plan.tasks] == asked
+
+
 def test_no_more_calls_than_the_minute_or_the_day_have() -> None:
     gaps = [_gap(coin) for coin in COINS]
     assert len(_plan(*gaps, calls=2).tasks) == 2

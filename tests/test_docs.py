@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
+import backfill
+import job_summary
 from ingest import parse_arguments
-from safe_zone import CONFIG_KEYS, ROOT
+from safe_zone import CONFIG_KEYS, QUOTAS, ROOT
+from verify_db import WAITS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SCRIPTS = ("ingest.py", "verify_db.py", "reset_db.py", "find_all_matches.py")
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+SCRIPTS = (
+    *("ingest.py", "verify_db.py", "reset_db.py", "find_all_matches.py"),
+    *("budget_monitor.py", "commit_registry.py", "job_summary.py"),
+)
 TRACKED = [path for path in ROOT.rglob("*.md") if ".venv" not in path.parts]
 
 
@@ -58,6 +65,18 @@ def test_every_config_key_and_exit_code_is_in_the_readme() -> None:
         assert f"`{key}`" in README
     for code in (*range(7), "128+n"):
         assert f"\n| {code} |" in README
+
+
+def test_every_quota_reason_and_warning_is_in_the_runbook() -> None:
+    for words in (*QUOTAS, WAITS, backfill.NO_PRICES, backfill.TOO_OLD, backfill.UNKNOWN):
+        assert f"{words}" in RUNBOOK, words
+    assert set(job_summary.REMEDIES) == set(QUOTAS)
+
+
+def test_everything_the_workflow_takes_is_in_the_runbook() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "etl.yml").read_text()
+    for name in set(re.findall(r"(?:secrets|vars)\.([A-Z_]+)", workflow)):
+        assert f"`{name}`" in RUNBOOK, name
 
 
 def test_every_reject_reason_is_in_the_readme() -> None:
