@@ -9,7 +9,9 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psycopg
@@ -196,3 +198,47 @@ def in_process(time_: FakeTime) -> Callable[[Settings], Any]:
     from ingest import run_pipeline
 
     return lambda settings: run_pipeline(settings, clocks=time_.clocks)
+
+
+class NeonConsole(ThreadingHTTPServer):
+    """A stand-in for Neon's console: answers what it is told, remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _NeonHandler)
+        self.status = 200
+        self.bodies: dict[str, bytes] = {}
+        self.asked: list[tuple[str, str, str]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/api/v2"
+
+
+class _NeonHandler(BaseHTTPRequestHandler):
+    server: NeonConsole
+
+    def do_GET(self) -> None:
+        self.server.asked.append(
+            (self.command, self.path, self.headers.get("Authorization", "none"))
+        )
+        body = self.server.bodies.get(self.path.rpartition("/")[2], b"{}")
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Silence."""
+
+
+@pytest.fixture
+def neon() -> Iterator[NeonConsole]:
+    with NeonConsole() as server:
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import hypothesis.strategies as st
@@ -22,7 +20,7 @@ from budget_monitor import BudgetStatus, check_budget_status
 from demo.schedule import delivered_runs
 from meters import Meter
 from safe_zone import QUOTAS, Settings
-from tests.conftest import Script
+from tests.conftest import NeonConsole, Script
 from usage_log import Usage
 
 MONTH = datetime(2026, 11, 1, tzinfo=UTC)
@@ -238,61 +236,17 @@ def test_a_schedule_that_delivers_half_is_seen_from_the_log_alone() -> None:
 # --- Neon's own figures ----------------------------------------------------------------------
 
 
-class _Neon(ThreadingHTTPServer):
-    """A stand-in for Neon's console: answers what it is told, remembers what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _NeonHandler)
-        self.status = 200
-        self.bodies: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str, str]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/api/v2"
-
-
-class _NeonHandler(BaseHTTPRequestHandler):
-    server: _Neon
-
-    def do_GET(self) -> None:
-        self.server.asked.append(
-            (self.command, self.path, self.headers.get("Authorization", "none"))
-        )
-        body = self.server.bodies.get(self.path.rpartition("/")[2], b"{}")
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self) -> None:
-        self.do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Silence."""
-
-
-@pytest.fixture
-def neon() -> Iterator[_Neon]:
-    with _Neon() as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def _with_key(neon: _Neon) -> dict[str, Any]:
+def _with_key(neon: NeonConsole) -> dict[str, Any]:
     return {"neon_api_key": "napi-secret", "neon_project_id": "p-1", "neon_base_url": neon.url}
 
 
-def _figures(neon: _Neon, **project: Any) -> None:
+def _figures(neon: NeonConsole, **project: Any) -> None:
     neon.bodies["p-1"] = json.dumps({"project": project}).encode()
     branches = [{"logical_size": 300_000_000}, {"logical_size": 100_000_000}, {}]
     neon.bodies["branches"] = json.dumps({"branches": branches}).encode()
 
 
-def test_neons_figures_stand_beside_the_ledgers_and_the_larger_decides(neon: _Neon) -> None:
+def test_neons_figures_stand_beside_the_ledgers_and_the_larger_decides(neon: NeonConsole) -> None:
     _figures(neon, compute_time_seconds=99 * 3600, branch_logical_size_limit_bytes=10**9)
     status = _judge(_every(60, 10), MONTH + timedelta(days=10), **_with_key(neon))
     compute, storage = (_meter(status, f"neon_{n}") for n in ("compute_hours", "storage_bytes"))
@@ -305,7 +259,7 @@ def test_neons_figures_stand_beside_the_ledgers_and_the_larger_decides(neon: _Ne
     ]
 
 
-def test_neons_own_month_counts_where_it_names_one(neon: _Neon) -> None:
+def test_neons_own_month_counts_where_it_names_one(neon: NeonConsole) -> None:
     period = {"consumption_period_start": "2026-11-05T00:00:00Z"}
     _figures(neon, **period, consumption_period_end="2026-12-05T00:00:00Z")
     status = _judge(_every(15, 10), MONTH + timedelta(days=10), **_with_key(neon))
@@ -328,7 +282,7 @@ def test_neons_own_month_counts_where_it_names_one(neon: _Neon) -> None:
     ],
 )
 def test_a_neon_that_fails_is_a_warning_and_the_run_goes_on(
-    neon: _Neon, status: int, body: bytes, said: str, caplog: pytest.LogCaptureFixture
+    neon: NeonConsole, status: int, body: bytes, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     neon.status, neon.bodies = status, {"p-1": body}
     assert _judge(_every(15, 1), MONTH + timedelta(days=1), **_with_key(neon)).verdict == "run"
@@ -336,7 +290,7 @@ def test_a_neon_that_fails_is_a_warning_and_the_run_goes_on(
     assert "napi-secret" not in caplog.text
 
 
-def test_nonsense_inside_neons_figures_counts_as_unsaid(neon: _Neon) -> None:
+def test_nonsense_inside_neons_figures_counts_as_unsaid(neon: NeonConsole) -> None:
     _figures(
         neon,
         compute_time_seconds="many",
@@ -350,7 +304,7 @@ def test_nonsense_inside_neons_figures_counts_as_unsaid(neon: _Neon) -> None:
 
 
 def test_without_a_key_nobody_is_asked_and_half_a_key_is_told_of(
-    neon: _Neon, caplog: pytest.LogCaptureFixture
+    neon: NeonConsole, caplog: pytest.LogCaptureFixture
 ) -> None:
     _judge([], MONTH, neon_base_url=neon.url)
     assert not neon.asked
@@ -362,7 +316,7 @@ def test_without_a_key_nobody_is_asked_and_half_a_key_is_told_of(
 # --- putting the compute to sleep ----------------------------------------------------------------
 
 
-def test_a_compute_is_put_to_sleep_by_its_own_id(neon: _Neon) -> None:
+def test_a_compute_is_put_to_sleep_by_its_own_id(neon: NeonConsole) -> None:
     settings = Settings(database_url=NEON, **_with_key(neon))
     assert neon_api.suspend(settings)
     assert neon.asked == [
@@ -376,14 +330,14 @@ def test_a_compute_is_put_to_sleep_by_its_own_id(neon: _Neon) -> None:
 
 @pytest.mark.parametrize("status", [401, 404, 423, 500])
 def test_a_compute_that_stays_awake_is_no_trouble(
-    neon: _Neon, status: int, caplog: pytest.LogCaptureFixture
+    neon: NeonConsole, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     neon.status = status
     assert not neon_api.suspend(Settings(database_url=NEON, **_with_key(neon)))
     assert caplog.text == ""
 
 
-def test_nobody_elses_database_is_put_to_sleep(neon: _Neon) -> None:
+def test_nobody_elses_database_is_put_to_sleep(neon: NeonConsole) -> None:
     for url in (None, "postgresql://localhost/db", "host=/tmp dbname=ep-x.neon.tech", "no address"):
         assert not neon_api.suspend(Settings(database_url=url, **_with_key(neon)))
     assert neon.asked == []

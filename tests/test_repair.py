@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import history
 import usage_log
@@ -20,9 +22,10 @@ from backfill import NO_PRICES, UNKNOWN
 from budget_monitor import log_path
 from demo.schedule import delivered_runs
 from demo.server import Fault, StandIn
-from ingest import RunReport
+from demo.wire import between
+from ingest import Clocks, RunReport, run_pipeline
 from safe_zone import ROOT, Settings
-from tests.conftest import FakeTime, FreshDatabase
+from tests.conftest import FakeTime, FreshDatabase, NeonConsole
 from usage_log import Usage
 
 Run = Callable[..., RunReport]
@@ -407,9 +410,6 @@ def test_a_clock_that_jumps_back_in_mid_run_makes_no_negative_time(
 ) -> None:
     times = iter([time_.at])
     later = time_.at - timedelta(hours=3)
-
-    from ingest import Clocks, run_pipeline
-
     clocks = Clocks(lambda: next(times, later), time_.monotonic, time_.sleep)
     report = run_pipeline(replace(settings, limit=5), clocks=clocks)
     assert (report.exit_code, report.duration_seconds >= 0) == (0, True)
@@ -425,6 +425,35 @@ def test_a_log_that_cannot_be_read_or_written_does_not_stop_the_run(
         assert run().exit_code == 0
     assert "cannot be read" in caplog.text
     assert "cannot be written" in caplog.text
+
+
+def test_a_run_that_is_asked_to_puts_neons_compute_to_sleep_and_counts_a_short_tail(
+    settings: Settings, fresh: FreshDatabase, neon: NeonConsole, time_: FakeTime
+) -> None:
+    parts = conninfo_to_dict(fresh.url)
+    clocks = Clocks(time_.now, time.monotonic, time_.sleep)
+    with between(f"{parts['host']}/.s.PGSQL.5432", 0.0) as line:
+        tired = replace(
+            settings,
+            limit=5,
+            suspend_after_run=True,
+            neon_api_key="napi-secret",
+            neon_project_id="p-1",
+            neon_base_url=neon.url,
+            database_url=make_conninfo(
+                host="ep-cool-darkness-123456.aws.neon.tech",
+                hostaddr="127.0.0.1",
+                port=line.port,
+                user="postgres",
+                dbname=str(parts["dbname"]),
+                sslmode="disable",
+            ),
+        )
+        for neon.status in (200, 500):
+            time_.at += QUARTER
+            assert run_pipeline(tired, clocks=clocks).exit_code == 0
+    assert [path[-8:] for method, path, _ in neon.asked if method == "POST"] == ["/suspend"] * 2
+    assert [(u.tail_seconds, u.is_metered) for u in _usages(settings)] == [(5, True), (300, True)]
 
 
 # --- moving on from the first schema ---------------------------------------------------------

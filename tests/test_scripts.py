@@ -8,13 +8,17 @@ import re
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
+import database
+import postgres
 import tables
 from demo.server import Fault, StandIn
+from records import MarketRow
 from safe_zone import ROOT
 from tests.conftest import FreshDatabase, Script
 
@@ -251,6 +255,28 @@ def test_verify_is_content_after_a_run(live_script: Script) -> None:
     )  # fmt: skip
     assert found["age_minutes"] < 5
     assert [price["coin_id"] for price in found["top"]][:2] == ["bitcoin", "ethereum"]
+
+
+def test_verify_shows_deliveries_and_gaps_with_the_reason_they_are_open(
+    live_script: Script, fresh: FreshDatabase
+) -> None:
+    live_script("ingest.py", "--targets=bitcoin")
+    now = datetime.now(UTC)
+    rows = [
+        MarketRow("bitcoin", now - timedelta(minutes=minutes), 1.0, None, None)
+        for minutes in (*range(300, 180, -15), 15)
+    ]
+    with postgres.Session(fresh.address()) as session:
+        database.write(
+            session, lambda c, days: database.load_batch(c, rows, lambda _: None, days), now
+        )
+    done = live_script("verify_db.py")
+    assert "1 of 1 slots (100%), longest silence 0 minutes in the last 7 days" in done.stdout
+    assert "1 of 1 coins in the last 7 days: 1 waits for a credit" in done.stdout
+    found = json.loads(live_script("verify_db.py", "--json").stdout)
+    [gap] = found["gaps"]
+    assert (gap["coin_id"], gap["slot"], gap["missed"], gap["reason"]) == ("bitcoin", 15, 11, None)
+    assert (found["delivery"]["expected"], found["delivery"]["delivered"]) == (1, 1)
 
 
 def test_verify_before_any_run_is_unhealthy_and_says_what_to_do(live_script: Script) -> None:
