@@ -31,6 +31,7 @@ from errors import ConfigurationError
 from files import replace_atomically
 from safe_zone import (
     LONGEST_PAROLE_DAYS,
+    MAX_CLOCK_SKEW,
     RANKED_COINS,
     RETENTION,
     SICK_COINS,
@@ -223,6 +224,12 @@ class CoinRegistry:
         if newer:
             self.synced_at = theirs.synced_at
 
+    def distrust_future(self, now: datetime) -> None:
+        """Forget a time of comparison that has not come yet, as a wrong clock leaves behind: it
+        would never be older than a day."""
+        if self.synced_at and self.synced_at > now + MAX_CLOCK_SKEW:
+            self.synced_at = None
+
     def is_newer_by_a_day(self, other: CoinRegistry) -> bool:
         """Whether this comparison with CoinGecko is a day younger than the other's."""
         if self.synced_at is None or other.synced_at is None:
@@ -403,9 +410,10 @@ def _merge_coin(
 
 def _merge_health(base: Coin | None, ours: Coin, theirs: Coin) -> Coin:
     """The verdict of the side that came to one; of two, a good answer beats a bad one."""
-    if base and _health(theirs) == _health(base):
+    base = base or _cleared(ours)  # new to both sides: it began without a strike
+    if _health(theirs) == _health(base):
         return ours
-    if base and _health(ours) == _health(base):
+    if _health(ours) == _health(base):
         return theirs
     if "delisted" in (ours.status, theirs.status):
         return ours if ours.status == "delisted" else theirs

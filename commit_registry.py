@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import console
@@ -31,13 +32,20 @@ REMOTE = "origin"
 RETRIES = 5
 LONGEST_WAIT_SECONDS = 16.0
 GIT_TIMEOUT_SECONDS = 60
-# What a remote says when asking again will not help.
+# The last commit that was pushed from here, and the registry's file as it was then: what the file
+# holds besides that is new, whatever became of the answer to the push.
+PUSHED = "refs/sentinel/pushed"
+AS_PUSHED = "refs/sentinel/as-pushed"
+# What a remote says when another push was faster, and when asking again will not help.
+_RACES = re.compile(r"fetch first|non-fast-forward|stale info|cannot lock ref|failed to update ref")
 _REFUSALS = re.compile(
     r"protected branch|hook declined|permission|denied|forbidden|\b40[13]\b|not allowed"
-    r"|could not read Username|Authentication failed|read.only|archived",
+    r"|could not read Username|Authentication failed|read.only|archived"
+    r"|does not appear to be a git repository|No such remote",
     re.IGNORECASE,
 )
-# What actions/checkout would have left in the clone's settings, given to git for one call.
+# What a surrounding git command leaves in the environment, a hook for instance: not about us.
+_FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
 _BOT = {
     "GIT_AUTHOR_NAME": "github-actions[bot]",
     "GIT_AUTHOR_EMAIL": "41898282+github-actions[bot]@users.noreply.github.com",
@@ -52,17 +60,18 @@ class Clone:
     """The git clone that holds a registry's file."""
 
     def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
-        self._environ = {**environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        own = {name: value for name, value in environ.items() if name not in _FOREIGN}
+        self._environ = {**own, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
         self._root = path.parent
         try:
-            self._root = Path(self.git("rev-parse", "--show-toplevel"))
-            self.branch = self.git("symbolic-ref", "--short", "HEAD")
-        except _GitError as error:
+            self._root = Path(self.git("rev-parse", "--show-toplevel")).resolve()
+            self.branch = self.git("symbolic-ref", "HEAD").removeprefix("refs/heads/")
+            self.file = path.relative_to(self._root).as_posix()
+        except (_GitError, ValueError) as error:
             raise ConfigurationError(
                 f"{path} lies in no git clone with a branch checked out ({error}): there is "
                 "nothing to commit it to."
             ) from error
-        self.file = path.resolve().relative_to(self._root.resolve()).as_posix()
         self._environ |= self._identity() | _credentials(environ)
 
     def git(self, *arguments: str, content: str | None = None, **environ: str) -> str:
@@ -74,7 +83,8 @@ class Clone:
                 env={**self._environ, **environ},
                 input=content,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 check=False,
                 timeout=GIT_TIMEOUT_SECONDS,
             )
@@ -86,20 +96,28 @@ class Clone:
             raise _GitError(_without_secrets(done.stderr + done.stdout))
         return done.stdout.rstrip("\n")
 
+    def _agrees(self, *arguments: str) -> bool:
+        """Whether git answers a question with yes."""
+        try:
+            self.git(*arguments)
+        except _GitError:
+            return False
+        return True
+
     def _identity(self) -> dict[str, str]:
         """Who commits: whoever the clone says, else the Actions bot."""
-        try:
-            self.git("config", "user.email")
-        except _GitError:
-            return _BOT | {name.replace("AUTHOR", "COMMITTER"): _BOT[name] for name in _BOT}
-        return {}
+        if self._agrees("config", "user.email"):
+            return {}
+        return _BOT | {name.replace("AUTHOR", "COMMITTER"): _BOT[name] for name in _BOT}
 
-    def registry_at(self, commit: str) -> CoinRegistry:
-        """The registry of a commit; empty where it has none or a damaged one."""
+    def registry_at(self, commit: str) -> CoinRegistry | None:
+        """The registry of a commit; None where it has none or a damaged one. Raises _GitError."""
+        if not self.git("ls-tree", commit, "--", self.file):
+            return None
         try:
             return CoinRegistry.from_text(self.git("show", f"{commit}:{self.file}"))
-        except (_GitError, ValueError):
-            return CoinRegistry()
+        except ValueError:
+            return None
 
     def fetch(self) -> str:
         """Fetch the remote's branch and return its newest commit; ours where it has none yet."""
@@ -111,6 +129,20 @@ class Clone:
             raise
         return self.git("rev-parse", "FETCH_HEAD")
 
+    def has_landed(self, tip: str) -> bool:
+        """Whether the last push from here is part of what the remote has."""
+        return self._agrees("merge-base", "--is-ancestor", PUSHED, tip)
+
+    def base_of(self, tip: str) -> CoinRegistry:
+        """What the registry's file and the remote have in common; empty where that is nothing."""
+        if self.has_landed(tip):
+            return CoinRegistry.from_text(self.git("cat-file", "blob", AS_PUSHED))
+        try:
+            common = self.git("merge-base", "HEAD", tip)
+        except _GitError:
+            common = "HEAD"
+        return self.registry_at(common) or CoinRegistry()
+
     def commit(self, parent: str, text: str, message: str) -> str:
         """A commit on `parent` that changes the registry's file and nothing else."""
         blob = self.git("hash-object", "-w", "--stdin", content=text)
@@ -121,21 +153,37 @@ class Clone:
             tree = self.git("write-tree", **index)
         return self.git("commit-tree", tree, "-p", parent, "-F", "-", content=message)
 
-    def push(self, commit: str) -> None:
-        """Make a commit the remote's newest. Raises _GitError."""
-        self.git("push", "--porcelain", REMOTE, f"{commit}:refs/heads/{self.branch}")
+    def push(self, commit: str, ours: str) -> None:
+        """Make a commit the remote's newest; `ours` is the file it came from. Raises _GitError."""
+        self.git("update-ref", AS_PUSHED, self.git("hash-object", "-w", "--stdin", content=ours))
+        self.git("update-ref", PUSHED, commit)
+        target = f"{commit}:refs/heads/{self.branch}"
+        self.git("push", "--porcelain", "--no-verify", "--no-follow-tags", REMOTE, target)
 
-    def follow(self, commit: str, path: Path) -> None:
-        """Bring the clone to a commit that the remote has; what else was changed here stays."""
+    def follow(self, tip: str, path: Path, ours: str) -> None:
+        """Bring the clone to what the remote has, if it has nothing of its own; what else was
+        changed here stays."""
+        if path.read_text(encoding="utf-8-sig") != ours:
+            log.info("%s was written meanwhile: the next commit takes it from there", path)
+            return
+        if not self._agrees("merge-base", "--is-ancestor", "HEAD", tip):
+            log.warning("the clone has commits that the remote has not: git pull --rebase")
+            return
         try:
-            path.unlink()
-            self.git("checkout", "--quiet", "HEAD", "--", self.file)
-        except (_GitError, OSError):
-            log.info("%s is new in this clone", self.file)
-        try:
-            self.git("reset", "--quiet", "--keep", commit)
+            self._reset(tip, path)
         except _GitError as error:
+            path.write_text(ours, encoding="utf-8")
             log.warning("the clone stays behind the remote (%s): git pull brings it there", error)
+            return
+        for ref in (PUSHED, AS_PUSHED):
+            self.git("update-ref", "-d", ref)
+
+    def _reset(self, tip: str, path: Path) -> None:
+        """Move branch and work tree; git refuses where that would cost somebody's changes."""
+        path.unlink()
+        if self.git("ls-tree", "HEAD", "--", self.file):
+            self.git("checkout", "--quiet", "HEAD", "--", self.file)
+        self.git("reset", "--quiet", "--keep", tip)
 
 
 def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
@@ -146,22 +194,30 @@ def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
         return {}
     basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     server = environ.get("GITHUB_SERVER_URL", "https://github.com")
+    count = environ.get("GIT_CONFIG_COUNT", "0")
     return {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{server}/.extraheader",
-        "GIT_CONFIG_VALUE_0": f"AUTHORIZATION: basic {basic}",
+        "GIT_CONFIG_COUNT": str(int(count) + 1),
+        f"GIT_CONFIG_KEY_{count}": f"http.{server}/.extraheader",
+        f"GIT_CONFIG_VALUE_{count}": f"AUTHORIZATION: basic {basic}",
     }
 
 
 def _without_secrets(said: str) -> str:
     """What git said, on one line; a remote's address may hold a password."""
-    return " ".join(re.sub(r"//[^/@\s]+@", "//***@", said).split())[:400]
+    return " ".join(re.sub(r"//[^/\s]*@", "//***@", said).split())[:400]
+
+
+def _is_refusal(said: str) -> bool:
+    """Whether asking again will not help; a word of an address or a path says nothing."""
+    words = re.sub(r"'[^']*'|\S*[/\\]\S*", "", said)
+    return bool(_REFUSALS.search(words)) and not _RACES.search(words)
 
 
 def publish(
     path: Path,
     environ: Mapping[str, str],
     *,
+    now: datetime | None = None,
     sleep: Callable[[float], None] = time.sleep,
     dice: Callable[[float, float], float] = random.uniform,
 ) -> str | None:
@@ -171,50 +227,54 @@ def publish(
     Raises ConfigurationError where the remote refuses or the file is damaged, SentinelError where
     RETRIES more tries were lost too.
     """
+    path = path.resolve()
     try:
         ours = path.read_text(encoding="utf-8-sig")
-        CoinRegistry.from_text(ours)
+        registry = CoinRegistry.from_text(ours)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be committed: {error}") from error
     clone = Clone(path, environ)
-    base = clone.registry_at("HEAD")
-    if CoinRegistry.from_text(ours).to_text() == base.to_text():
+    if (head := clone.registry_at("HEAD")) and head.to_text() == registry.to_text():
         return None
     last = ""
     for retry in range(RETRIES + 1):
         if retry:
             sleep(dice(0.0, min(2.0**retry, LONGEST_WAIT_SECONDS)))
         try:
-            return _publish_once(clone, path, base, CoinRegistry.from_text(ours))
+            return _publish_once(clone, path, ours, now or datetime.now(UTC))
         except _GitError as error:
-            if _REFUSALS.search(str(error)):
+            last = str(error)
+            if _is_refusal(last):
                 raise ConfigurationError(
-                    f"The remote refuses the registry's commit on {clone.branch} ({error}). Allow "
+                    f"The remote refuses the registry's commit on {clone.branch} ({last}). Allow "
                     "Actions to write contents and to push to this branch: docs/runbook.md."
                 ) from error
-            log.info("the registry was not pushed (%s): once more", error)
-            last = str(error)
+            log.info("the registry was not pushed (%s): once more", last)
     raise SentinelError(
         f"The registry could not be pushed in {RETRIES + 1} tries ({last}). The next runs come to "
         "the same verdicts again."
     )
 
 
-def _publish_once(clone: Clone, path: Path, base: CoinRegistry, merged: CoinRegistry) -> str | None:
+def _publish_once(clone: Clone, path: Path, ours: str, now: datetime) -> str | None:
     """Merge with the remote as it is now, commit, push. Raises _GitError."""
     tip = clone.fetch()
     theirs = clone.registry_at(tip)
-    merged.merge(base, theirs)
-    if not merged.is_newer_by_a_day(theirs):
-        merged.keep_verdicts_only(theirs)
-    message = describe(theirs, merged)
-    if merged.to_text() != theirs.to_text():
+    merged = CoinRegistry.from_text(ours)
+    if theirs is not None:
+        theirs.distrust_future(now)
+        merged.merge(clone.base_of(tip), theirs)
+        if not merged.is_newer_by_a_day(theirs):
+            merged.keep_verdicts_only(theirs)
+    before = theirs or CoinRegistry()
+    subject = None
+    if merged.to_text() != before.to_text():
+        message = describe(before, merged)
+        subject = message.partition("\n")[0]
         tip = clone.commit(tip, merged.to_text(), message)
-        clone.push(tip)
-    else:
-        message = ""
-    clone.follow(tip, path)
-    return message.partition("\n")[0] or None
+        clone.push(tip, ours)
+    clone.follow(tip, path, ours)
+    return subject
 
 
 def main() -> int:

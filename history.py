@@ -34,35 +34,37 @@ WHERE o.coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
 ORDER BY o.observed_at
 """
 
-# Pauses between a coin's observations, measured against its usual one: the median over neighbours
-# that were both observed. Five minutes is the finest that a repair can be. What was given up
-# carries its reason.
+# Pauses between a coin's observations, measured against its usual one: the median between those
+# that were observed. Five minutes is the finest that a repair can be. What was given up carries its
+# reason.
 GAPS = """
-WITH points AS (
-    SELECT coin_key, c.coin_id, c.rank, o.observed_at AS start, o.source,
-           lead(o.observed_at, 1, %(until)s) OVER of_coin AS stop,
-           lead(o.source) OVER of_coin AS next_source
+WITH points AS MATERIALIZED (
+    SELECT coin_key, o.observed_at AS start, o.source,
+           lead(o.observed_at, 1, %(until)s) OVER (
+               PARTITION BY coin_key ORDER BY o.observed_at) AS stop
     FROM coins c JOIN observations o USING (coin_key)
     WHERE (%(coin_ids)s::text[] IS NULL OR c.coin_id = ANY (%(coin_ids)s::text[]))
       AND o.observed_at >= %(since)s AND o.observed_at <= %(now)s
-    WINDOW of_coin AS (PARTITION BY coin_key ORDER BY o.observed_at)
+),
+pauses AS (
+    SELECT coin_key, start - lag(start) OVER (PARTITION BY coin_key ORDER BY start) AS pause
+    FROM points
+    WHERE source = 'observed'
 ),
 usual AS (
     SELECT coin_key,
-           greatest(coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY stop - start)
-                                 FILTER (WHERE source = 'observed' AND next_source = 'observed'),
-                             %(cadence)s),
+           greatest(coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY pause), %(cadence)s),
                     %(finest)s) AS slot
-    FROM points
+    FROM pauses
     GROUP BY coin_key
 )
-SELECT p.coin_id, p.start, p.stop, u.slot,
+SELECT c.coin_id, p.start, p.stop, u.slot,
        round(extract(epoch FROM p.stop - p.start) / extract(epoch FROM u.slot))::int - 1 AS missed,
        (SELECT g.reason FROM given_up_gaps g
         WHERE g.coin_key = p.coin_key AND g.start <= p.start AND g.stop >= p.stop LIMIT 1)
-FROM points p JOIN usual u USING (coin_key)
+FROM points p JOIN usual u USING (coin_key) JOIN coins c USING (coin_key)
 WHERE p.stop - p.start > %(factor)s * u.slot
-ORDER BY p.rank NULLS LAST, p.coin_id, p.start
+ORDER BY c.rank NULLS LAST, c.coin_id, p.start
 """
 
 # When runs came, and how many the budget skipped before each.

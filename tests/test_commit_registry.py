@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import commit_registry
 from coin_registry import CoinRegistry
 from coins import Coin
 from commit_registry import publish
@@ -77,7 +78,7 @@ def _commits(remote: Path) -> list[str]:
 
 
 def _publish(path: Path) -> str | None:
-    return publish(path, ENVIRONMENT, sleep=lambda _seconds: None)
+    return publish(path, ENVIRONMENT, now=NOW + timedelta(days=2), sleep=lambda _seconds: None)
 
 
 def test_a_run_with_nothing_to_commit_makes_no_commit(clone: Clone, remote: Path) -> None:
@@ -256,6 +257,181 @@ def test_a_token_reaches_git_and_nobody_else(
     assert "push" in arguments
     assert "ghs_tok" not in arguments
     assert "AUTHORIZATION" not in arguments
+
+
+# --- what must not be lost ---------------------------------------------------------------------
+
+
+def test_commits_that_were_not_pushed_yet_survive(clone: Clone, remote: Path) -> None:
+    path = clone("a")
+    (path.parent / "work.py").write_text("precious")
+    _git(path.parent, "add", "work.py")
+    _git(path.parent, "commit", "--quiet", "-m", "Work in progress")
+    _strike(path, "coin-001")
+    assert _publish(path) == "Registry: 1 struck"
+    assert (path.parent / "work.py").read_text() == "precious"
+    assert _git(path.parent, "log", "-1", "--format=%s") == "Work in progress"
+    assert _publish(path) is None
+    assert _pushed(remote).coins["coin-001"].strikes == 1
+
+
+@pytest.mark.parametrize("damage", ["<<<<<<< HEAD\n", None], ids=["damaged", "deleted"])
+def test_a_registry_that_the_remote_lost_is_given_back_whole(
+    clone: Clone, remote: Path, damage: str | None
+) -> None:
+    path, other = clone("a"), clone("b")
+    if damage is None:
+        other.unlink()
+    else:
+        other.write_text(damage)
+    _git(other.parent, "commit", "--quiet", "-am", "Oops")
+    _git(other.parent, "push", "--quiet")
+    _strike(path, "coin-001")
+    _publish(path)
+    assert len(_pushed(remote)) == 60
+    assert _pushed(remote).coins["coin-001"].strikes == 1
+
+
+def _git_that_hides_its_first_push(folder: Path) -> str:
+    """A PATH whose git pushes well and says it did not, once."""
+    folder.mkdir()
+    git = folder / "git"
+    git.write_text(
+        f'#!/bin/sh\n/usr/bin/git "$@"; code=$?\n'
+        f'if [ "$1" = push ] && [ ! -e {folder}/done ]; then touch {folder}/done; exit 1; fi\n'
+        "exit $code\n"
+    )
+    git.chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+def test_a_push_that_landed_and_looked_failed_is_not_counted_twice(
+    clone: Clone, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = clone("a")
+    _strike(path, "coin-001")
+    environment = {**ENVIRONMENT, "PATH": _git_that_hides_its_first_push(tmp_path / "bin")}
+    monkeypatch.setenv("PATH", environment["PATH"])
+    publish(path, environment, now=NOW, sleep=lambda _seconds: None)
+    assert _pushed(remote).coins["coin-001"].strikes == 1
+    assert _git(path.parent, "status", "--porcelain") == ""
+
+
+def test_a_kill_between_push_and_follow_is_not_counted_twice(
+    clone: Clone, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = clone("a"), clone("b")
+    _strike(path, "coin-001")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(commit_registry.Clone, "follow", _killed)
+        _publish(path)
+    _strike(other, "coin-001", "coin-002")
+    _publish(other)
+    _strike(path, "coin-001")
+    assert _publish(path) == "Registry: 1 retired"
+    assert _pushed(remote).coins["coin-001"].strikes == 3
+    assert _pushed(remote).coins["coin-002"].strikes == 1
+    assert _git(path.parent, "status", "--porcelain") == ""
+
+
+def _killed(*_arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_verdict_that_is_written_while_another_is_pushed_comes_with_the_next(
+    clone: Clone, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = clone("a")
+    _strike(path, "coin-001")
+    push = commit_registry.Clone.push
+
+    def push_slowly(self: commit_registry.Clone, commit: str, ours: str) -> None:
+        push(self, commit, ours)
+        _strike(path, "coin-002")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commit_registry.Clone, "push", push_slowly)
+        _publish(path)
+    assert CoinRegistry.load(path).coins["coin-002"].strikes == 1
+    assert _publish(path) == "Registry: 1 struck"
+    assert [_pushed(remote).coins[f"coin-00{n}"].strikes for n in (1, 2)] == [1, 1]
+
+
+def test_a_coin_that_is_new_to_both_sides_keeps_its_strikes() -> None:
+    ours, theirs = (CoinRegistry([Coin("new", "n", "New")]) for _ in range(2))
+    theirs.strike("new", "missing", NOW)
+    ours.coins["new"] = ours.coins["new"]._replace(rank=5)
+    ours.merge(CoinRegistry(), theirs)
+    assert ours.coins["new"].strikes == 1
+
+
+def test_a_time_of_comparison_from_the_future_is_healed(clone: Clone, remote: Path) -> None:
+    path, other = clone("a"), clone("b")
+    for each, days in ((other, 400), (path, 1)):
+        registry = CoinRegistry.load(each)
+        registry.synced_at = NOW + timedelta(days=days)
+        registry.strike(f"coin-{days:03}"[:8], "missing", NOW)
+        registry.save(each)
+    publish(other, ENVIRONMENT, now=NOW + timedelta(days=401))
+    _publish(path)
+    assert _pushed(remote).synced_at == NOW + timedelta(days=1)
+
+
+# --- odd places ----------------------------------------------------------------------------------
+
+
+def test_a_place_called_read_only_is_no_refusal(clone: Clone, remote: Path, tmp_path: Path) -> None:
+    path = clone("a")
+    moved = remote.rename(tmp_path / "read-only archived.git")
+    _git(path.parent, "remote", "set-url", "origin", str(moved))
+    (moved / "refs" / "heads" / "main.lock").touch()
+    _strike(path, "coin-001")
+    with pytest.raises(SentinelError, match="could not be pushed in 6 tries"):
+        _publish(path)
+
+
+def test_a_remote_that_is_not_there_is_told_at_once(clone: Clone) -> None:
+    path = clone("a")
+    _git(path.parent, "remote", "remove", "origin")
+    _strike(path, "coin-001")
+    with pytest.raises(ConfigurationError, match="does not appear to be a git repository"):
+        _publish(path)
+
+
+def test_a_git_that_calls_us_does_not_send_the_commit_elsewhere(
+    clone: Clone, remote: Path, tmp_path: Path
+) -> None:
+    path, elsewhere = clone("a"), clone("b")
+    _strike(path, "coin-001")
+    environment = {**ENVIRONMENT, "GIT_DIR": str(elsewhere.parent / ".git")}
+    publish(path, environment, now=NOW)
+    assert _pushed(remote).coins["coin-001"].strikes == 1
+    assert _git(path.parent, "status", "--porcelain") == ""
+    assert not (tmp_path / "index").exists()
+
+
+def test_a_tag_that_is_called_like_the_branch_does_no_harm(clone: Clone, remote: Path) -> None:
+    path = clone("a")
+    _git(path.parent, "tag", "main")
+    _strike(path, "coin-001")
+    _publish(path)
+    assert _git(remote, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+
+
+def test_a_registry_behind_a_link_is_committed_where_it_lies(
+    clone: Clone, remote: Path, tmp_path: Path
+) -> None:
+    path = clone("a")
+    link = tmp_path / "elsewhere.json"
+    link.symlink_to(path)
+    _strike(link, "coin-001")
+    _publish(link)
+    assert (link.is_symlink(), _pushed(remote).coins["coin-001"].strikes) == (True, 1)
+    outside = path.parent / "outside.json"
+    CoinRegistry(COINS).save(tmp_path / "real.json")
+    outside.symlink_to(tmp_path / "real.json")
+    with pytest.raises(ConfigurationError, match="lies in no git clone"):
+        _publish(outside)
 
 
 def test_the_message_names_coins_and_causes() -> None:
