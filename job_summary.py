@@ -19,7 +19,7 @@ from typing import Any
 import budget_monitor
 import console
 from budget_monitor import BudgetStatus
-from errors import EXIT_OK, run_as_script
+from errors import EXIT_OK, ConfigurationError, run_as_script
 from safe_zone import load_settings
 
 log = logging.getLogger("sentinel.summary")
@@ -39,9 +39,10 @@ REMEDIES = {
 }
 
 
-def summarize(report: dict[str, Any] | None, status: BudgetStatus) -> str:
-    """The whole page; `report` is the object of `ingest.py --json`, None where there is none."""
-    parts = [_run(report), _budget(status), _schedule(status)]
+def summarize(report: dict[str, Any] | None, status: BudgetStatus | None) -> str:
+    """The whole page; `report` is the object of `ingest.py --json`, None where there is none;
+    `status` is None where the settings do not allow one."""
+    parts = [_run(report), *((_budget(status), _schedule(status)) if status else ())]
     return "\n\n".join(parts) + "\n"
 
 
@@ -122,11 +123,20 @@ def main() -> int:
     parser.add_argument("report", help="a file with what ingest.py --json printed")
     arguments = parser.parse_args()
     console.speak_through_logging()
-    status = budget_monitor.check_budget_status(load_settings(), datetime.now(UTC))
+    status = _status()
     print(summarize(_read(arguments.report), status))
-    for text in warnings(status):
+    for text in warnings(status) if status else ():
         log.warning("%s", text)
     return EXIT_OK
+
+
+def _status() -> BudgetStatus | None:
+    """The month's budget; None where the settings are wrong, which the run has said already."""
+    try:
+        settings = load_settings()
+    except ConfigurationError:
+        return None
+    return budget_monitor.check_budget_status(settings, datetime.now(UTC))
 
 
 if __name__ == "__main__":
