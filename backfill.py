@@ -20,6 +20,7 @@ from safe_zone import DETAIL_WINDOW, GAP_FACTOR, GAP_WINDOW, LONGEST_SILENCE, OL
 NO_PRICES = "CoinGecko has no prices there"
 TOO_OLD = "found after more than a day: only hourly prices are left"
 UNKNOWN = "CoinGecko does not know the coin"
+UNUSABLE = "CoinGecko's chart is unusable, it is asked again later"
 _SAME_URGENCY = timedelta(minutes=15)  # gaps of one silence begin within seconds of each other
 
 
@@ -160,15 +161,14 @@ def _remains(gap: Gap, edges: Sequence[datetime], task: Task, now: datetime) -> 
         pause = stop - start
         if pause <= GAP_FACTOR * gap.slot:
             continue
+        rest = Gap(gap.coin_id, start, stop, gap.slot, round(pause / gap.slot) - 1)
         is_old = start < now - DETAIL_WINDOW
-        if task.days == 1 and is_old and pause > OLDER_DETAIL:
+        if task.days == 1 and is_old and pause > OLDER_DETAIL and not _has_detail(rest, now):
             continue
         is_hourly_at_best = is_old and pause <= GAP_FACTOR * OLDER_DETAIL
-        missed = round(pause / gap.slot) - 1
-        reason = TOO_OLD if is_hourly_at_best else NO_PRICES
-        yield Gap(gap.coin_id, start, stop, gap.slot, missed, reason)
+        yield rest._replace(reason=TOO_OLD if is_hourly_at_best else NO_PRICES)
 
 
-def unknown(task: Task) -> list[Gap]:
-    """The task's gaps, given up because CoinGecko knows no such coin."""
-    return [gap._replace(reason=UNKNOWN) for gap in task.gaps]
+def given_up(task: Task, reason: str) -> list[Gap]:
+    """All of a task's gaps, because of this."""
+    return [gap._replace(reason=reason) for gap in task.gaps]

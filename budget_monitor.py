@@ -38,7 +38,7 @@ BAR_CELLS = 20
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetStatus:
     """The verdict, why, and the meters it rests on; `allowance` is what repairs may cost now,
-    `runs_skipped` how many were skipped since the last one that went."""
+    `runs_unseen` how many have come since the last one that reached the database."""
 
     verdict: Verdict
     reason: str
@@ -46,8 +46,9 @@ class BudgetStatus:
     allowance: Allowance
     delivery: delivery.Delivery
     days_until_full: float | None
-    runs_skipped: int
+    runs_unseen: int
     is_log_whole: bool
+    newest_run: datetime | None
 
 
 def log_path(settings: Settings) -> Path:
@@ -70,10 +71,9 @@ def check_budget_status(
     reading = usage_log.read(log_path(settings)) if usages is None else Reading(usages, True)
     runs = _without_future(reading.usages, at)
     cadence = timedelta(minutes=settings.cadence_minutes)
-    quotas = _quotas(settings)
     found = meters.read_meters(
         runs,
-        quotas,
+        _quotas(settings),
         at,
         compute_units=settings.compute_units,
         backfill_per_day=settings.backfill_credits_per_day,
@@ -81,31 +81,46 @@ def check_budget_status(
         figures=neon_api.read_project(settings),
     )
     judged = PACED if usages is not None or is_metered(settings) else PACED[1:]
-    verdict, reason = _verdict([meter for meter in found if meter.name in judged])
+    verdict, reason = _verdict([m for m in found if m.name in judged], runs, at, settings)
     storage = next(meter for meter in found if meter.name == "neon_storage_bytes")
     return BudgetStatus(
         verdict=verdict,
         reason=reason,
         meters=found,
-        allowance=meters.grant_backfill(
-            runs,
-            at,
-            quota=quotas["coingecko_credits"],
-            per_day=settings.backfill_credits_per_day,
-            cadence=cadence,
-        ),
+        allowance=_allowance(settings, runs, at),
         delivery=delivery.measure(
             [run.started_at for run in runs if run.started_at >= at - CADENCE_WINDOW], cadence, at
         ),
         days_until_full=_days_until_full(storage, meters.daily_growth(runs, at)),
-        runs_skipped=sum(1 for _ in takewhile(lambda run: run.is_skipped, reversed(runs))),
-        is_log_whole=reading.is_whole,
+        runs_unseen=sum(1 for _ in takewhile(lambda r: not r.has_reached_database, reversed(runs))),
+        is_log_whole=reading.is_whole and len(runs) == len(reading.usages),
+        newest_run=runs[-1].started_at if runs else None,
     )
 
 
-def save_run(settings: Settings, usages: Sequence[Usage], at: datetime) -> None:
-    """Add runs to the deployment's log; those of the months before `at`'s are forgotten."""
-    usage_log.add(log_path(settings), usages, Month.of(at).start)
+def backfill_allowance(settings: Settings, at: datetime) -> Allowance:
+    """What repairs may cost now, by the deployment's own log."""
+    return _allowance(settings, usage_log.read(log_path(settings)).usages, at)
+
+
+def _allowance(settings: Settings, runs: Sequence[Usage], at: datetime) -> Allowance:
+    return meters.grant_backfill(
+        runs,
+        at,
+        quota=_quotas(settings)["coingecko_credits"],
+        per_day=settings.backfill_credits_per_day,
+        cadence=timedelta(minutes=settings.cadence_minutes),
+    )
+
+
+def save_run(
+    settings: Settings, own: Usage, at: datetime, others: Sequence[Usage] | None = None
+) -> None:
+    """Bring the deployment's log up to date with a run, and with `others` that the database knows
+    (None: it was not asked). Of the month before the last days are kept."""
+    since = Month.of(at).start - CADENCE_WINDOW
+    until = max(at, own.started_at) + MAX_CLOCK_SKEW
+    usage_log.add(log_path(settings), own, since, until, others)
 
 
 def _without_future(usages: Sequence[Usage], at: datetime) -> list[Usage]:
@@ -124,18 +139,22 @@ def _without_future(usages: Sequence[Usage], at: datetime) -> list[Usage]:
 def _quotas(settings: Settings) -> dict[str, float | None]:
     """The deployment's quotas; CoinGecko's is the plan's where nobody names another."""
     plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
-    named = settings.quotas["coingecko_credits"]
-    return {**settings.quotas, "coingecko_credits": named or plan.credits_per_month}
+    return {"coingecko_credits": plan.credits_per_month, **settings.quotas}
 
 
-def _verdict(judged: Sequence[Meter]) -> tuple[Verdict, str]:
+def _verdict(
+    judged: Sequence[Meter], runs: Sequence[Usage], at: datetime, settings: Settings
+) -> tuple[Verdict, str]:
     """What the worst of these meters asks for, and one sentence why."""
     for meter in judged:
         if meter.is_used_up:
             return "stop", f"{_name(meter)} used up: {_amounts(meter)}"
+    went = [run.started_at for run in runs if not run.is_skipped]
     for meter in judged:
-        if meter.is_overdrawn:
-            return "skip", f"{_name(meter)} would not last the month: {_amounts(meter)}"
+        pause = meters.pause_that_lasts(meter, runs, at, settings.compute_units)
+        if meter.is_overdrawn and went and at - went[-1] < pause:
+            told = f"{pause.total_seconds() / 60:,.0f} minutes apart runs would"
+            return "skip", f"{_name(meter)} would not last the month: {_amounts(meter)}; {told}"
     return "run", "every quota lasts the month"
 
 
@@ -248,11 +267,12 @@ def _moment(word: str | None) -> datetime:
         return datetime.now(UTC)
     try:
         at = datetime.fromisoformat(word)
-    except ValueError:
-        raise ConfigurationError(
-            f"--at '{word}' is no time: write it as 2026-11-20T12:00:00Z"
-        ) from None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        at = datetime.min.replace(tzinfo=UTC)
+    if not 2000 <= at.year < 2200:
+        raise ConfigurationError(f"--at '{word}' is no time: write it as 2026-11-20T12:00:00Z")
+    return at
 
 
 def main() -> int:
@@ -281,8 +301,10 @@ def main() -> int:
 def _usages(path: str | None) -> Sequence[Usage] | None:
     if path is None:
         return None
-    if not Path(path).exists():
-        raise ConfigurationError(f"--log {path}: no such file")
+    try:
+        Path(path).stat()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"--log {path[:200]}: no such file") from error
     return usage_log.read(Path(path)).usages
 
 

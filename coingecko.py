@@ -157,12 +157,13 @@ class CoinGecko:
         """One page (from 1) of coins by market cap, with `market_cap_rank` and `market_cap`."""
         return _as_list(self._get(markets_url(self.base_url, page)))
 
-    def market_chart(self, coin_id: str, days: int) -> bytes:
+    def market_chart(self, coin_id: str, days: int, *, is_patient: bool = True) -> bytes:
         """A coin's `prices`, `market_caps` and `total_volumes` of the last `days`, in USD.
 
-        Raises CoinUnknown besides.
+        With one try only where the caller is not patient. Raises CoinUnknown besides.
         """
-        return self._get(chart_url(self.base_url, coin_id, days), asked=("prices",))
+        url = chart_url(self.base_url, coin_id, days)
+        return self._get(url, asked=("prices",), attempts=ATTEMPTS if is_patient else 1)
 
     @property
     def has_given_up(self) -> bool:
@@ -170,20 +171,20 @@ class CoinGecko:
         is_open = self._breaker.current_state == pybreaker.STATE_OPEN
         return bool(is_open) or self._clock() > self._deadline
 
-    def _get(self, url: str, asked: Sequence[str] = ()) -> bytes:
+    def _get(self, url: str, asked: Sequence[str] = (), attempts: int = ATTEMPTS) -> bytes:
         """One request with its tries, under the breaker."""
         try:
-            return self._breaker.call(self._get_with_tries, url, asked)
+            return self._breaker.call(self._get_with_tries, url, asked, attempts)
         except pybreaker.CircuitBreakerError as error:
             raise ApiUnavailable(
                 f"CoinGecko failed {BREAKER_FAILURES} requests in a row: the circuit is open and "
                 "nothing more is asked. The next run tries again."
             ) from error
 
-    def _get_with_tries(self, url: str, asked: Sequence[str]) -> bytes:
+    def _get_with_tries(self, url: str, asked: Sequence[str], attempts: int) -> bytes:
         tries = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TryAgain),
-            stop=_should_stop,
+            stop=lambda state: state.attempt_number >= attempts or _has_been_silent(state),
             wait=self._wait,
             sleep=self._sleep_before_deadline,
             before_sleep=_report_retry,
@@ -272,11 +273,11 @@ def _as_list(body: bytes) -> list[Any]:
     return content
 
 
-def _should_stop(state: tenacity.RetryCallState) -> bool:
+def _has_been_silent(state: tenacity.RetryCallState) -> bool:
     error = state.outcome.exception() if state.outcome else None
     is_silent = isinstance(error, _TryAgain) and error.status is None
     waited = state.seconds_since_start or 0.0
-    return state.attempt_number >= ATTEMPTS or (is_silent and waited > SILENCE_SECONDS)
+    return is_silent and waited > SILENCE_SECONDS
 
 
 def _report_retry(state: tenacity.RetryCallState) -> None:

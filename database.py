@@ -134,28 +134,30 @@ RECORD_RUN = """
 INSERT INTO pipeline_runs (
     run_id, started_at, recorded_at, mode, status, targets, rows_valid, rows_inserted,
     rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
-    api_credits, db_seconds, purged_rows, runs_skipped)
+    api_credits, db_seconds, purged_rows, runs_unseen,
+    backfill_credits)
 VALUES (
     %(run_id)s, %(started_at)s, %(finished_at)s, %(mode)s, %(status)s, %(targets)s, %(rows_valid)s,
     %(rows_inserted)s, %(rows_updated)s, %(rows_unchanged)s, %(rows_backfilled)s, %(rows_drained)s,
     %(rejected)s, %(missing)s, %(api_calls)s, %(api_credits)s, %(db_seconds)s, %(purged_rows)s,
-    %(runs_skipped)s)
+    %(runs_unseen)s, %(backfill_credits)s)
 ON CONFLICT (run_id) DO UPDATE
 SET recorded_at = excluded.recorded_at, status = excluded.status,
     rows_backfilled = excluded.rows_backfilled, rejected = excluded.rejected,
     api_calls = excluded.api_calls, api_credits = excluded.api_credits,
-    db_seconds = excluded.db_seconds
+    db_seconds = excluded.db_seconds, backfill_credits = excluded.backfill_credits
 """
 
 # Keeps which gaps stay, and why.
 GIVE_UP_GAPS = """
-INSERT INTO given_up_gaps (start, stop, judged_at, coin_key, reason)
-SELECT start, stop, %(judged_at)s, coin_key, reason
+INSERT INTO given_up_gaps (start, stop, judged_at, until, coin_key, reason)
+SELECT start, stop, %(judged_at)s, %(until)s, coin_key, reason
 FROM unnest(%(coin_id)b::text[], %(start)b::timestamptz[], %(stop)b::timestamptz[],
             %(reason)b::text[]) AS g (coin_id, start, stop, reason)
 JOIN coins USING (coin_id)
 ON CONFLICT (coin_key, start) DO UPDATE
-SET stop = greatest(given_up_gaps.stop, excluded.stop), reason = excluded.reason
+SET stop = greatest(given_up_gaps.stop, excluded.stop), reason = excluded.reason,
+    judged_at = excluded.judged_at, until = excluded.until
 """
 
 # Brings names and ranks up to date. A coin that nobody describes any more keeps its name, and has
@@ -350,16 +352,25 @@ def record_fx_rates(connection: Connection, rates: Iterable[FxRate]) -> None:
         )
 
 
-def record_run(connection: Connection, report: Mapping[str, Any], runs_skipped: int) -> None:
-    """Keep what a run did: the fields of its report that RECORD_RUN names, and how many runs the
-    budget had skipped before it. A run that goes on to repair gaps is recorded again."""
-    details = {"rejected": Jsonb(report["rejected"]), "runs_skipped": runs_skipped}
+def record_run(
+    connection: Connection, report: Mapping[str, Any], *, runs_unseen: int, backfill_credits: int
+) -> None:
+    """Keep what a run did: the fields of its report that RECORD_RUN names, how many runs before it
+    did not reach the database, and what of its credits went into repairs. A run that goes on to
+    repair gaps is recorded again."""
+    details = {
+        "rejected": Jsonb(report["rejected"]),
+        "runs_unseen": runs_unseen,
+        "backfill_credits": backfill_credits,
+    }
     connection.execute(RECORD_RUN, {**report, **details})
 
 
-def give_up_gaps(connection: Connection, gaps: Sequence[Gap], now: datetime) -> None:
-    """Keep gaps that stay, with their reasons."""
+def give_up_gaps(
+    connection: Connection, gaps: Sequence[Gap], now: datetime, until: datetime | None = None
+) -> None:
+    """Keep gaps that stay, with their reasons; for good, or `until` then."""
     if gaps:
         columns = ("coin_id", "start", "stop", "reason")
         parameters = {name: [getattr(gap, name) for gap in gaps] for name in columns}
-        connection.execute(GIVE_UP_GAPS, {**parameters, "judged_at": now})
+        connection.execute(GIVE_UP_GAPS, {**parameters, "judged_at": now, "until": until})

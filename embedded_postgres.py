@@ -48,6 +48,7 @@ START_TIMEOUT_SECONDS = 60
 MAX_LOG_BYTES = 1_000_000
 SERVER_OPTIONS = (
     "listen_addresses=",
+    "timezone=UTC",
     "max_wal_size=256MB",
     "wal_level=minimal",
     "max_wal_senders=0",

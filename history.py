@@ -61,15 +61,16 @@ usual AS (
 SELECT c.coin_id, p.start, p.stop, u.slot,
        round(extract(epoch FROM p.stop - p.start) / extract(epoch FROM u.slot))::int - 1 AS missed,
        (SELECT g.reason FROM given_up_gaps g
-        WHERE g.coin_key = p.coin_key AND g.start <= p.start AND g.stop >= p.stop LIMIT 1)
+        WHERE g.coin_key = p.coin_key AND g.start <= p.start AND g.stop >= p.stop
+          AND (g.until IS NULL OR g.until > %(now)s) LIMIT 1)
 FROM points p JOIN usual u USING (coin_key) JOIN coins c USING (coin_key)
 WHERE p.stop - p.start > %(factor)s * u.slot
 ORDER BY c.rank NULLS LAST, c.coin_id, p.start
 """
 
-# When runs came, and how many the budget skipped before each.
+# When runs came, and how many before each did not reach the database.
 RUNS = """
-SELECT started_at, runs_skipped
+SELECT started_at, runs_unseen
 FROM pipeline_runs
 WHERE mode = 'ingest' AND started_at >= %(since)s AND started_at <= %(now)s
 ORDER BY started_at
@@ -78,7 +79,7 @@ ORDER BY started_at
 # What runs used, as far as the database knows.
 USAGES = """
 SELECT started_at, greatest(extract(epoch FROM recorded_at - started_at), 0)::float8, api_credits,
-       db_seconds
+       db_seconds, backfill_credits
 FROM pipeline_runs
 WHERE started_at >= %(since)s AND started_at < %(now)s
 ORDER BY started_at
@@ -263,10 +264,10 @@ def look_back(
 
 
 def measure_delivery(connection: Connection, now: datetime, cadence: timedelta) -> Delivery:
-    """The slots of the last CADENCE_WINDOW and the runs that came; skipped ones count as come."""
+    """The slots of the last CADENCE_WINDOW, and the runs that came, whether they stored or not."""
     parameters = {"since": now - CADENCE_WINDOW, "now": now}
     runs = connection.execute(RUNS, parameters).fetchall()
-    unseen = sum(skipped for _, skipped in runs)
+    unseen = sum(unseen for _, unseen in runs)
     return delivery.measure([at for at, _ in runs], cadence, now, unseen=unseen)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import budget_monitor
 import console
 import database
+import files
 import neon_api
 import postgres
 import tables
@@ -25,7 +26,7 @@ from budget_monitor import BudgetStatus
 from coin_registry import CoinRegistry, set_aside
 from coingecko import CoinGecko
 from errors import ApiUnavailable, BudgetExhausted, SentinelError, run_as_script, signals_held
-from meters import Allowance, Month
+from meters import Month
 from records import Batch, CoinLabel, FxRate, MarketRow, Rejection
 from repair import repair_gaps
 from run_report import RunReport, show
@@ -110,7 +111,7 @@ def _do_stages(run: Run, settings: Settings, progress: console.Progress) -> None
             _fetch(run, settings, registry, progress, functools.partial(_spool, run, spool))
         with _noting_trouble(run):
             progress("database", 0, 1)
-            _store(run, settings, registry, spool, budget.allowance)
+            _store(run, settings, registry, spool)
     with _noting_trouble(run):
         registry.save(settings.registry_path)
 
@@ -129,31 +130,42 @@ def _ask_the_ledger(run: Run, settings: Settings) -> BudgetStatus:
             f"Nothing was asked and nothing was woken: {status.reason}. Runs go on by themselves "
             "when the month begins anew; docs/runbook.md tells of paid plans."
         )
-    run.runs_skipped = status.runs_skipped
+    run.runs_unseen = status.runs_unseen
     # What the log does not know is read from the database: all of the month where it was lost,
-    # else of a day, for a run that was killed or that another machine made.
+    # else of a day at least, for a run that was killed or that another machine made.
     month, day = Month.of(run.started_at).start, run.started_at - timedelta(days=1)
-    run.usages_wanted_since = max(month, day) if status.is_log_whole else month
+    is_known = status.is_log_whole and status.newest_run is not None
+    run.usages_wanted_since = max(month, min(day, status.newest_run or day)) if is_known else month
     return status
 
 
 def _account(run: Run, settings: Settings) -> None:
     """Write this run into the usage log, and what the database told of others."""
-    is_metered = budget_monitor.is_metered(settings)
-    is_asleep = run.db_seconds > 0 and settings.suspend_after_run and neon_api.suspend(settings)
-    own = Usage(
+    has_woken = run.loaded is not None or run.db_seconds > 0
+    is_asleep = has_woken and settings.suspend_after_run and neon_api.suspend(settings)
+    tail = SUSPENDED_TAIL_SECONDS if is_asleep else IDLE_TAIL_SECONDS
+    others = run.known_usages
+    if others is not None:
+        # The database does not remember tails: a deployment that suspends is taken at its word.
+        usual = SUSPENDED_TAIL_SECONDS if settings.suspend_after_run else IDLE_TAIL_SECONDS
+        is_metered = budget_monitor.is_metered(settings)
+        others = [u._replace(tail_seconds=usual, is_metered=is_metered) for u in others]
+    own = _usage(run, settings)._replace(tail_seconds=tail)
+    budget_monitor.save_run(settings, own, run.clocks.now(), others)
+
+
+def _usage(run: Run, settings: Settings, planned: int = 0) -> Usage:
+    """What the run has used so far, and the credits it plans to spend on repairs."""
+    return Usage(
         run.started_at,
         run.seconds,
-        run.client.credits,
+        run.client.credits + planned,
         run.db_seconds,
-        run.backfill_credits,
-        SUSPENDED_TAIL_SECONDS if is_asleep else IDLE_TAIL_SECONDS,
-        run.db_bytes,
+        run.backfill_credits + planned,
+        db_bytes=run.db_bytes,
         is_skipped=run.skipped_because is not None,
-        is_metered=is_metered,
+        is_metered=budget_monitor.is_metered(settings),
     )
-    others = [usage._replace(is_metered=is_metered) for usage in run.known_usages]
-    budget_monitor.save_run(settings, [*others, own], run.clocks.now())
 
 
 def _refuse_early(settings: Settings) -> None:
@@ -319,9 +331,7 @@ def _spool(run: Run, spool: Spool, items: Sequence[Item]) -> None:
     run.rows_spooled += sum(isinstance(item, MarketRow) for item in items)
 
 
-def _store(
-    run: Run, settings: Settings, registry: CoinRegistry, spool: Spool, allowance: Allowance
-) -> None:
+def _store(run: Run, settings: Settings, registry: CoinRegistry, spool: Spool) -> None:
     """Load what was fetched and what earlier runs left behind, forget the spool, repair gaps."""
     with spool.claim() as left_behind:
         has_work = run.rows or run.rejections or left_behind or run.mode == "backfill"
@@ -338,9 +348,23 @@ def _store(
             with _timing(run, session):
                 run.loaded = database.write(session, load, run.started_at)
                 _forget_spooled(run, spool, left_behind)
-                keep = functools.partial(_spool, run, spool)
-                repair_gaps(run, settings, session, allowance, keep)
+                _repair(run, settings, session, spool)
                 _forget_spooled(run, spool)
+
+
+def _repair(run: Run, settings: Settings, session: postgres.Session, spool: Spool) -> None:
+    """Repair gaps, unless another run here is about it: both would spend the day's credits."""
+
+    def announce(planned: int) -> None:
+        run.db_seconds = session.seconds
+        own = _usage(run, settings, planned)
+        budget_monitor.save_run(settings, own, run.clocks.now())
+
+    with files.only_one(settings.state_dir / "repair") as is_alone:
+        allowance = budget_monitor.backfill_allowance(settings, run.started_at)
+        allowance = allowance if is_alone else allowance._replace(left=0)
+        keep = functools.partial(_spool, run, spool)
+        repair_gaps(run, settings, session, allowance, keep, announce)
 
 
 @contextlib.contextmanager
@@ -386,7 +410,7 @@ def _load(
     database.record_fx_rates(connection, run.rates)
     loaded = Loaded(counts, drained)
     run.purged_rows, run.db_seconds = session.purged_rows, session.seconds
-    database.record_run(connection, asdict(run.report(loaded)), run.runs_skipped)
+    run.record(connection, loaded)
     return loaded
 
 

@@ -116,11 +116,17 @@ def _compute(
     month = _neon_month(figures, at)
     used = awake(usages, month.start, at) / timedelta(hours=1) * compute_units
     projected = _projected(used, _since(usages, month.start), at, month)
-    reported = figures.compute_hours if figures else None
+    reported = figures.compute_hours if figures and _is_current(figures, at) else None
     if reported is not None:
         elapsed = max(at - month.start, SHORTEST_PACE)
         projected = max(projected, reported + reported * ((month.stop - at) / elapsed))
     return Meter("neon_compute_hours", used, projected, quota, reported)
+
+
+def _is_current(figures: ProjectFigures, at: datetime) -> bool:
+    """Whether Neon speaks of the month that `at` lies in: its figures lag behind a new one."""
+    start, stop = figures.period_start, figures.period_stop
+    return (start is None or start <= at) and (stop is None or at < stop)
 
 
 def _neon_month(figures: ProjectFigures | None, at: datetime) -> Month:
@@ -190,16 +196,15 @@ class _CreditPace(NamedTuple):
     at their pace in the `days_left`."""
 
     used: int
-    repairs: int
     repairs_a_day: float
     runs_to_come: float
     days_left: float
 
-    def affordable(self, quota: float | None, wished: int) -> float:
+    def affordable(self, quota: float | None, wished: int, spent_today: int = 0) -> float:
         """Credits a day that repairs may take without making the runs themselves be skipped."""
         if quota is None:
             return wished
-        spare = SKIP_SHARE * quota - self.used - self.runs_to_come
+        spare = SKIP_SHARE * quota - (self.used - spent_today) - self.runs_to_come
         return min(float(wished), max(0.0, spare / max(self.days_left, 1.0)))
 
 
@@ -208,7 +213,7 @@ def _credit_pace(inside: Sequence[Usage], at: datetime) -> _CreditPace:
     repairs = sum(usage.backfill_credits for usage in inside)
     days = _elapsed(inside, at) / DAY
     left = (Month.of(at).stop - at) / DAY
-    return _CreditPace(used, repairs, repairs / days, (used - repairs) / days * left, left)
+    return _CreditPace(used, repairs / days, (used - repairs) / days * left, left)
 
 
 def _credits(
@@ -218,6 +223,28 @@ def _credits(
     pace = _credit_pace(inside, at)
     repairs = min(pace.repairs_a_day, pace.affordable(quota, backfill_per_day)) * pace.days_left
     return Meter("coingecko_credits", pace.used, pace.used + pace.runs_to_come + repairs, quota)
+
+
+def pause_that_lasts(
+    meter: Meter, usages: Sequence[Usage], at: datetime, compute_units: float
+) -> timedelta:
+    """How far apart runs must be for what is left of an overdrawn quota to last the month, by what
+    the last few cost; longer than the month where nothing may be spent any more."""
+    left = SKIP_SHARE * (meter.quota or math.inf) - max(meter.used or 0.0, meter.reported or 0.0)
+    last = [usage for usage in usages if not usage.is_skipped][-_RUNS_FOR_A_CADENCE:]
+    costs = [_cost(meter, usage, compute_units) for usage in last]
+    to_come = Month.of(at).stop - at
+    if left <= 0 or not costs:
+        return to_come + DAY
+    return to_come * (statistics.median(costs) / left)
+
+
+def _cost(meter: Meter, usage: Usage, compute_units: float) -> float:
+    """What one run takes of a paced quota, in the meter's unit."""
+    if meter.name == "coingecko_credits":
+        return float(usage.api_credits)
+    window = usage.awake
+    return (window[1] - window[0]) / timedelta(hours=1) * compute_units if window else 0.0
 
 
 def grant_backfill(
@@ -235,9 +262,8 @@ def grant_backfill(
     inside = _since([usage for usage in usages if usage.started_at <= at], Month.of(at).start)
     today = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     spent = sum(usage.backfill_credits for usage in inside if usage.started_at >= today)
-    granted = math.floor(_credit_pace(inside, at).affordable(quota, per_day))
-    left = max(0, granted - spent)
-    return Allowance(granted, left, observed_cadence(usages) or cadence)
+    granted = math.floor(_credit_pace(inside, at).affordable(quota, per_day, spent))
+    return Allowance(granted, max(0, granted - spent), observed_cadence(usages) or cadence)
 
 
 def observed_cadence(usages: Sequence[Usage]) -> timedelta | None:

@@ -8,7 +8,6 @@ https://neon.com/docs/reference/api/endpoints/suspend-project-endpoint
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from safe_zone import EXTRAS_TIMEOUT_SECONDS, Settings
 
 log = logging.getLogger("sentinel.neon")
 BASE_URL = "https://console.neon.tech/api/v2"
+_MOST = 1e15  # seconds or bytes; beyond it is nonsense
 _ENDPOINT = re.compile(r"(ep-[a-z0-9-]+?)(-pooler)?\.[a-z0-9.-]*neon\.(tech|build)", re.IGNORECASE)
 
 
@@ -125,7 +125,7 @@ def _call(settings: Settings, method: str, path: str = "") -> dict[str, Any]:
 
 def _number(value: Any) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) and value >= 0 else None
+    return float(value) if is_number and 0 <= value <= _MOST else None
 
 
 def _moment(text: Any) -> datetime | None:

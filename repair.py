@@ -9,8 +9,7 @@ import dataclasses
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import backfill
@@ -18,12 +17,25 @@ import database
 import history
 import tables
 from backfill import Plan, Task
-from errors import ApiUnavailable, CoinUnknown, signals_held
+from errors import (
+    ApiRefused,
+    ApiUnavailable,
+    CoinUnknown,
+    ConfigurationError,
+    SentinelError,
+    signals_held,
+)
 from meters import Allowance
 from postgres import Connection, Session
 from records import Gap, MarketRow, Rejection
 from run_state import Loaded, Run
-from safe_zone import BACKFILL_MINUTES, REPAIR_CALLS, Settings
+from safe_zone import (
+    AFTER_A_FAILURE,
+    AFTER_A_REFUSAL,
+    BACKFILL_MINUTES,
+    REPAIR_CALLS,
+    Settings,
+)
 from spool import Item
 from transform import validate_chart
 
@@ -32,36 +44,44 @@ Keep = Callable[[Sequence[Item]], None]
 
 
 class _Repair(NamedTuple):
-    """What one coin's call came to."""
+    """What one coin's call came to; gaps in `given_up` stay for good, or `until` then."""
 
-    rows: list[MarketRow]
-    rejections: list[Rejection]
-    given_up: list[Gap]
+    rows: Sequence[MarketRow] = ()
+    rejections: Sequence[Rejection] = ()
+    given_up: Sequence[Gap] = ()
+    until: datetime | None = None
 
 
 def repair_gaps(
-    run: Run, settings: Settings, session: Session, allowance: Allowance, keep: Keep
+    run: Run,
+    settings: Settings,
+    session: Session,
+    allowance: Allowance,
+    keep: Keep,
+    announce: Callable[[int], None],
 ) -> None:
     """Repair what the allowance pays for: a normal run what is due, a backfill all it can.
 
-    What each answer came to is handed to `keep` at once. A CoinGecko that fails ends the repairs;
-    only a backfill run calls that a trouble, the others have done their work by then.
+    How many credits will be spent is announced before, and each answer handed to `keep` at once. A
+    CoinGecko that fails ends the repairs; only a backfill run calls that a trouble, the others have
+    done their work by then.
 
     Raises StorageUnavailable.
     """
-    is_patient = run.mode != "backfill"
     plan = backfill.plan_backfill(
         _look(run, settings, session),
         run.targets,
         run.started_at,
         calls=_calls_left(run),
         allowance=allowance,
-        is_patient=is_patient,
+        is_patient=run.mode != "backfill",
     )
     run.waiting_coins = plan.waiting
-    repairs = list(_ask(run, plan, keep))
-    if repairs or plan.given_up:
-        _store(run, session, [*repairs, _Repair([], [], plan.given_up)])
+    if plan.tasks:
+        announce(len(plan.tasks))
+    repairs = [*_ask(run, plan, keep), _Repair(given_up=plan.given_up)]
+    if plan.tasks or plan.given_up:
+        _store(run, session, repairs)
 
 
 def _look(run: Run, settings: Settings, session: Session) -> list[Gap]:
@@ -89,34 +109,52 @@ def _calls_left(run: Run) -> int:
 
 
 def _ask(run: Run, plan: Plan, keep: Keep) -> Iterator[_Repair]:
-    """One call a task, until CoinGecko fails."""
+    """One call a task, until CoinGecko fails as a whole."""
     for task in plan.tasks:
         before = run.client.credits
         try:
             repair = _ask_for(run, task, keep)
-        except ApiUnavailable as trouble:
-            if run.mode == "backfill":
-                run.troubles.append(trouble)
-            else:
-                log.warning("gaps wait for the next run: %s", trouble)
+        except ConfigurationError as trouble:
+            _complain(run, trouble)
             return
+        except ApiUnavailable as trouble:
+            _complain(run, trouble)
+            repair = _set_aside(run, task, AFTER_A_FAILURE)
         finally:
             run.backfill_credits += run.client.credits - before
         run.rejections += repair.rejections
         yield repair
+        if run.client.has_given_up:
+            return
+
+
+def _complain(run: Run, trouble: SentinelError) -> None:
+    if run.mode == "backfill":
+        run.troubles.append(trouble)
+    else:
+        log.warning("gaps wait for the next run: %s", trouble)
+
+
+def _set_aside(run: Run, task: Task, pause: timedelta) -> _Repair:
+    """Let the others go first for a while."""
+    gaps = backfill.given_up(task, backfill.UNUSABLE)
+    return _Repair(given_up=gaps, until=run.started_at + pause)
 
 
 def _ask_for(run: Run, task: Task, keep: Keep) -> _Repair:
     try:
-        body = run.client.market_chart(task.coin_id, task.days)
+        body = run.client.market_chart(task.coin_id, task.days, is_patient=run.mode == "backfill")
     except CoinUnknown:
-        return _Repair([], [], backfill.unknown(task))
+        return _Repair(given_up=backfill.given_up(task, backfill.UNKNOWN))
+    except ApiRefused as trouble:
+        log.warning("the gaps of %s wait for a day: %s", task.coin_id, trouble)
+        return _set_aside(run, task, AFTER_A_REFUSAL)
     points, rejections = validate_chart(body, task.coin_id, run.started_at, run.run_id)
     rows, left = backfill.fill(task, points, run.started_at)
-    if rejections and not points:  # a sick answer is no verdict on the gap
-        left = []
     with signals_held():  # an answer that arrived is kept, whoever wants us to stop
         keep([*rows, *rejections])
+    if rejections and not points:  # a sick answer is no verdict on the gap
+        return _set_aside(run, task, AFTER_A_REFUSAL)._replace(rejections=rejections)
     return _Repair(rows, rejections, left)
 
 
@@ -130,11 +168,11 @@ def _store(run: Run, session: Session, repairs: Sequence[_Repair]) -> None:
         counts = database.load_batch(connection, rows, lambda _coin_id: None, days)
         rejections = [rejection for repair in repairs for rejection in repair.rejections]
         database.record_rejections(connection, rejections)
-        gaps = [gap for repair in repairs for gap in repair.given_up]
-        database.give_up_gaps(connection, gaps, run.started_at)
+        for repair in repairs:
+            database.give_up_gaps(connection, repair.given_up, run.started_at, repair.until)
         loaded = dataclasses.replace(before, rows_backfilled=counts.inserted)
         run.db_seconds = session.seconds
-        database.record_run(connection, asdict(run.report(loaded)), run.runs_skipped)
+        run.record(connection, loaded)
         return loaded
 
     run.loaded = database.write(session, load, run.started_at)

@@ -6,12 +6,14 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import database
 from coingecko import CoinGecko
 from errors import Interrupted, SentinelError
+from postgres import Connection
 from records import FxRate, LoadCounts, MarketRow, Rejection
 from run_report import RunReport, Status
 from usage_log import Usage
@@ -66,9 +68,9 @@ class Run:
     rows_spooled: int = 0
     db_seconds: float = 0.0
     db_bytes: int | None = None
-    runs_skipped: int = 0
+    runs_unseen: int = 0
     usages_wanted_since: datetime | None = None
-    known_usages: list[Usage] = field(default_factory=list)
+    known_usages: list[Usage] | None = None
     purged_rows: int = 0
     backfill_credits: int = 0
     waiting_coins: int = 0
@@ -94,6 +96,15 @@ class Run:
     def exit_code(self) -> int:
         """The gravest trouble's."""
         return max((trouble.exit_code for trouble in self.troubles), default=0)
+
+    def record(self, connection: Connection, loaded: Loaded) -> None:
+        """Write the run into the database, as of now."""
+        database.record_run(
+            connection,
+            asdict(self.report(loaded)),
+            runs_unseen=self.runs_unseen,
+            backfill_credits=self.backfill_credits,
+        )
 
     def report(self, loaded: Loaded | None) -> RunReport:
         """The report as of now; `loaded` is None where nothing was stored."""

@@ -68,9 +68,9 @@ RUN_DEADLINE_SECONDS = 235  # no run outlives 4 minutes, whatever hangs
 QUOTAS: Mapping[str, float | None] = {
     "neon_compute_hours": 100.0,
     "neon_storage_bytes": 500_000_000.0,
-    "coingecko_credits": None,
     "actions_minutes": 2_000.0,
 }
+METERS = (*QUOTAS, "coingecko_credits")
 COMPUTE_UNITS = 0.25  # Neon's smallest size; set the project's maximum to it as well
 IDLE_TAIL_SECONDS = 300  # Neon suspends a compute after five idle minutes, on Free always
 SUSPENDED_TAIL_SECONDS = 5  # how long it stays awake where a run suspends it
@@ -88,6 +88,8 @@ BACKFILL_CREDITS = 100  # a day: repairs the top 100 coins daily, 3,100 of a Dem
 REPAIR_CALLS = 25  # of one normal run: some seconds
 LONGEST_SILENCE = timedelta(hours=2)  # of the measured schedule, 119 minutes
 BACKFILL_MINUTES = 2  # of calls that a backfill run may make: it has 150 seconds
+AFTER_A_FAILURE = timedelta(hours=1)  # others go first after a chart that did not come …
+AFTER_A_REFUSAL = timedelta(hours=24)  # … or was of no use
 DETAIL_WINDOW = timedelta(hours=24)  # how far back /market_chart?days=1 has 5-minute points
 DETAIL_MINUTES = 5
 OLDER_DETAIL = timedelta(hours=1)  # what it has of the 89 days before
@@ -165,7 +167,7 @@ def load_settings(
             of="credits",
             least=0,
         ),
-        quotas=wishes.quotas(get("quotas"), QUOTAS, found),
+        quotas=wishes.quotas(get("quotas"), QUOTAS, METERS, found),
         **_from_environment(values, found),
     )
     if settings.is_pro and not settings.api_key:

@@ -130,6 +130,18 @@ def _read_days(connection: Connection) -> Days:
     return {day for day in map(day_of_partition, names or ()) if day}
 
 
+def is_up_to_date(connection: Connection) -> bool:
+    """Whether the schema is the one this code knows.
+
+    Raises ConfigurationError where the database has seen more than there is.
+    """
+    try:
+        _read_days(connection)
+    except psycopg.errors.UndefinedTable:
+        return False
+    return True
+
+
 def init_db(connection: Connection) -> None:
     """Apply the numbered files of `schema/` that the database has not seen, all or none.
 

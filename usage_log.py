@@ -2,15 +2,15 @@
 
 Two keys are required: `timestamp` (when the run began, UTC where it has no offset) and
 `duration_sec`. The others are written where they say something: `api_credits`, `db_seconds`,
-`backfill_credits`, `db_bytes`, `tail_seconds` (how long the database stayed awake afterwards, where
-that is not Neon's usual tail), `skipped` and `metered` (false: no Neon database).
+`backfill_credits`, `db_bytes`, `tail_seconds` (how long the database stayed awake afterwards,
+where that is not Neon's usual tail), `skipped`, `metered` (false: no Neon database) and
+`after_loss` (runs before this one were lost and not read from the database yet).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,11 @@ from files import one_writer, replace_atomically
 from safe_zone import IDLE_TAIL_SECONDS
 
 log = logging.getLogger("sentinel.usage")
-_LONGEST_SECONDS = 32 * 86_400.0  # no run, and no mistake of a clock worth counting, is longer
+# No run, and no mistake of a clock worth counting, is longer, dearer, larger or from another time.
+_LONGEST_SECONDS = 32 * 86_400.0
+_MOST_CREDITS = 1e7
+_MOST_BYTES = 1e15
+_YEARS = range(2000, 2200)
 
 
 class Usage(NamedTuple):
@@ -38,6 +42,12 @@ class Usage(NamedTuple):
     db_bytes: int | None = None
     is_skipped: bool = False
     is_metered: bool = True
+    is_after_loss: bool = False
+
+    @property
+    def has_reached_database(self) -> bool:
+        """Whether the run is in the database too, as far as the log knows."""
+        return not self.is_skipped and (self.db_bytes is not None or self.db_seconds != 0)
 
     @property
     def awake(self) -> tuple[datetime, datetime] | None:
@@ -49,7 +59,7 @@ class Usage(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """The runs of a log in order of time, and whether the file was there and whole."""
+    """The runs of a log in order of time, and whether it knows all of them."""
 
     usages: Sequence[Usage]
     is_whole: bool
@@ -71,10 +81,11 @@ def read(path: Path) -> Reading:
             error,
         )
         return Reading([], is_whole=False)
-    usages = [usage for usage in map(_from_json, content) if usage]
-    if lost := len(content) - len(usages):
+    usages = {usage.started_at: usage for usage in map(_from_json, content) if usage}
+    if lost := sum(1 for entry in content if _from_json(entry) is None):
         log.warning("the usage log %s: %d of %d runs are unreadable", path, lost, len(content))
-    return Reading(sorted(usages), is_whole=not lost)
+    is_whole = not lost and not any(usage.is_after_loss for usage in usages.values())
+    return Reading([usages[at] for at in sorted(usages)], is_whole)
 
 
 def _list(text: str) -> list[Any]:
@@ -84,20 +95,33 @@ def _list(text: str) -> list[Any]:
     return content
 
 
-def add(path: Path, usages: Iterable[Usage], since: datetime) -> None:
-    """Add runs to a log, each once, and forget those whose traces ended before `since`.
+def add(
+    path: Path,
+    own: Usage,
+    since: datetime,
+    until: datetime,
+    others: Iterable[Usage] | None = None,
+) -> None:
+    """Add a run to a log, or bring its account up to date.
 
-    A failure costs the account of these runs and not the runs: it is a warning. A file that is
-    damaged as a whole is replaced.
+    `others` are runs that the database knows; None: it could not be asked, so what was lost stays
+    lost for now. Runs whose traces ended before `since`, and those that a wrong clock put after
+    `until`, are forgotten. A failure costs the account and not the run: it is a warning.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with one_writer(path):
-            known = {usage.started_at: usage for usage in read(path).usages}
+            reading = read(path)
+            known = {usage.started_at: usage for usage in reading.usages}
+            if others is not None:
+                known = {at: usage._replace(is_after_loss=False) for at, usage in known.items()}
             # What a run wrote of itself says more than what the database remembers of it.
-            merged = {usage.started_at: usage for usage in usages} | known
-            kept = [usage for usage in sorted(merged.values()) if _reaches(usage, since)]
-            replace_atomically(path, to_text(kept).encode())
+            merged = {usage.started_at: usage for usage in others or ()} | known
+            is_after_loss = others is None and not reading.is_whole
+            merged[own.started_at] = own._replace(is_after_loss=is_after_loss)
+            kept = [merged[at] for at in sorted(merged) if at <= until]
+            text = to_text([usage for usage in kept if _reaches(usage, since)])
+            replace_atomically(path, text.encode())
     except OSError as error:
         log.warning("the usage log %s cannot be written (%s): this run is not in it", path, error)
 
@@ -132,38 +156,46 @@ def _to_json(usage: Usage) -> dict[str, Any]:
         entry["skipped"] = True
     if not usage.is_metered:
         entry["metered"] = False
+    if usage.is_after_loss:
+        entry["after_loss"] = True
     return entry
 
 
 def _from_json(entry: Any) -> Usage | None:
     """A run of the file, None where it is unreadable."""
     try:
-        at = datetime.fromisoformat(entry["timestamp"])
+        at = _moment(entry["timestamp"])
         held, size = entry.get("db_seconds"), entry.get("db_bytes")
         return Usage(
-            at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC),
+            at,
             _seconds(entry["duration_sec"]),
-            int(_number(entry.get("api_credits", 0))),
+            int(_number(entry.get("api_credits", 0), _MOST_CREDITS)),
             None if held is None else _seconds(held),
-            int(_number(entry.get("backfill_credits", 0))),
+            int(_number(entry.get("backfill_credits", 0), _MOST_CREDITS)),
             _seconds(entry.get("tail_seconds", IDLE_TAIL_SECONDS)),
-            None if size is None else int(_number(size)),
+            None if size is None else int(_number(size, _MOST_BYTES)),
             is_skipped=entry.get("skipped") is True,
             is_metered=entry.get("metered") is not False,
+            is_after_loss=entry.get("after_loss") is True,
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 
-def _number(value: Any) -> float:
+def _moment(text: Any) -> datetime:
+    at = datetime.fromisoformat(text)
+    at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    if at.year not in _YEARS:
+        raise ValueError(f"{text!r} is no time of a run")
+    return at
+
+
+def _number(value: Any, most: float) -> float:
     """A number of 0 or more: a clock that was set back makes negative ones."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value <= most:
+        raise ValueError(f"{value!r} is no number up to {most:g}")
     return max(0.0, float(value))
 
 
 def _seconds(value: Any) -> float:
-    seconds = _number(value)
-    if seconds > _LONGEST_SECONDS:
-        raise ValueError(f"{value!r} seconds are no run")
-    return seconds
+    return _number(value, _LONGEST_SECONDS)

@@ -21,11 +21,12 @@ from errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, run_as_script
 from records import Gap
 from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
 from spool import Spool
+from tables import is_up_to_date
 
 log = logging.getLogger("sentinel.verify")
 TOP = 5
 SHOWN_GAPS = 10
-WAITS = "waits for a credit"
+WAITS = "waits for a credit, if the coin is still collected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ def examine(
     """Look at everything and judge it; `cadence` is the schedule's, on paper."""
     if not history.has_schema(connection):
         return Health(["nothing was ever stored here: run python ingest.py"])
+    if not is_up_to_date(connection):
+        return Health(["the schema is older than this code: python ingest.py brings it up to date"])
     tables = history.table_health(connection, now)
     duplicates = history.count_duplicates(connection)
     return Health(

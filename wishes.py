@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +12,8 @@ from urllib.parse import urlsplit
 
 log = logging.getLogger("sentinel.settings")
 
+MOST = 1_000_000
+_LARGEST = 1e15  # JSON's integers may be longer than a float can hold
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
 
@@ -39,7 +40,7 @@ def choice(name: str, wish: Any, known: Sequence[str], complaints: list[str]) ->
 def whole_number(
     name: str, wish: Any, default: int, complaints: list[str], *, of: str, least: int = 1
 ) -> int:
-    """A whole number `of` something, `least` or more; may be typed as a word."""
+    """A whole number `of` something, `least` or more and MOST at most; may be typed as a word."""
     if wish is None:
         return default
     try:
@@ -47,6 +48,9 @@ def whole_number(
         number = int(wish) if is_whole else least - 1
     except ValueError:
         number = least - 1
+    if number > MOST:
+        complaints.append(f"{name} '{wish}' is beyond {MOST:,}, the most that makes sense")
+        return default
     if number < least:
         complaints.append(f"{name} '{wish}' must be a whole number of {of}, {least} or more")
         return default
@@ -64,32 +68,32 @@ def amount(name: str, wish: Any, default: float, complaints: list[str]) -> float
 
 
 def quotas(
-    wish: Any, defaults: Mapping[str, float | None], complaints: list[str]
+    wish: Any, defaults: Mapping[str, float | None], known: Sequence[str], complaints: list[str]
 ) -> dict[str, float | None]:
-    """What may be used in a month, by meter; None: that meter is not limited.
+    """What may be used in a month, by meter; None: no limit. Who names none has the default.
 
     A quota of 0 cannot be kept by anybody who runs at all: it is taken as no limit, with a warning.
     """
+    found = dict(defaults)
     if wish is None:
-        return dict(defaults)
+        return found
     if not isinstance(wish, dict):
         complaints.append('quotas must be an object such as {"neon_compute_hours": 100}')
-        return dict(defaults)
-    found = dict(defaults)
-    for name in known_keys(wish, tuple(defaults), "quotas", complaints):
-        if not _is_number(wish[name]) or wish[name] < 0:
-            complaints.append(f"the quota {name} '{wish[name]}' must be a number above 0, or null")
-        elif wish[name] == 0:
+        return found
+    found |= {name: None for name in known if name in wish}
+    for name, value in known_keys(wish, known, "quotas", complaints).items():
+        if not _is_number(value) or value < 0:
+            complaints.append(f"the quota {name} '{value}' must be a number above 0, or null")
+        elif value == 0:
             log.warning("the quota %s is 0, which no run can keep: it is not watched", name)
-            found[name] = None
         else:
-            found[name] = float(wish[name])
-    return found | {name: None for name in defaults if name in wish and wish[name] is None}
+            found[name] = float(value)
+    return found
 
 
 def _is_number(wish: Any) -> bool:
     is_number = isinstance(wish, int | float) and not isinstance(wish, bool)
-    return is_number and math.isfinite(wish)
+    return is_number and abs(wish) < _LARGEST
 
 
 def names(wish: Any, complaints: list[str]) -> tuple[str, ...]:

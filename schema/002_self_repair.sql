@@ -1,14 +1,19 @@
 -- Repairing itself: which gaps were given up, and which scheduled runs the budget skipped.
 
 -- Gaps that cannot be repaired, or no further, and why; so that no credit is spent on them twice.
+-- With a time in `until` the verdict holds until then only.
 CREATE TABLE given_up_gaps (
     start      timestamptz NOT NULL,
     stop       timestamptz NOT NULL,
     judged_at  timestamptz NOT NULL,
+    until      timestamptz,
     coin_key   integer NOT NULL REFERENCES coins,
     reason     text NOT NULL,
     PRIMARY KEY (coin_key, start)
 );
 
--- Scheduled runs that the budget skipped since the run before: they woke no database.
-ALTER TABLE pipeline_runs ADD COLUMN runs_skipped integer NOT NULL DEFAULT 0;
+-- Runs since the run before that did not reach the database: skipped for the budget, or failed. And
+-- what of a run's credits went into repairs.
+ALTER TABLE pipeline_runs
+    ADD COLUMN runs_unseen      integer NOT NULL DEFAULT 0,
+    ADD COLUMN backfill_credits integer NOT NULL DEFAULT 0;

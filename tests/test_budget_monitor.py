@@ -139,7 +139,7 @@ def test_a_five_minute_cadence_is_stretched_until_it_fits() -> None:
         at += 5 * MINUTE
     used = meters.awake(usages, MONTH, at) / timedelta(hours=1) * 0.5
     assert 92 < used <= 95.1
-    assert longest <= 12 * 24  # a day at most, to make up for the first
+    assert longest <= 12  # an hour: what is left is spread evenly
 
 
 def test_credits_that_would_not_last_stretch_and_used_up_ones_stop() -> None:
@@ -150,6 +150,19 @@ def test_credits_that_would_not_last_stretch_and_used_up_ones_stop() -> None:
     used_up = [Usage(MONTH, 1.0, 10_000, 0.0)]
     assert _judge(used_up, MONTH + timedelta(days=10), **key).verdict == "stop"
     assert _judge(used_up, MONTH + timedelta(days=10), is_pro=True, **key).verdict == "run"
+
+
+def test_one_dear_day_makes_no_long_silence() -> None:
+    """Twenty-five runs of sixty credits by hand, then a quarter-hourly schedule."""
+    usages = [Usage(MONTH + n * MINUTE, 1.0, 60, 0.1) for n in range(25)]
+    at, silence, longest = MONTH + 30 * MINUTE, 0, 0
+    while at < MONTH + timedelta(days=5):
+        is_going = _judge(usages, at, api_key="k").verdict == "run"
+        usages.append(Usage(at, 1.0, int(is_going), 0.1, is_skipped=not is_going))
+        silence = 0 if is_going else silence + 15
+        longest = max(longest, silence)
+        at += 15 * MINUTE
+    assert longest < 6 * 60
 
 
 def test_repairs_are_cut_before_runs_are() -> None:
@@ -200,7 +213,7 @@ def test_storage_is_what_the_last_run_saw_and_tells_when_it_is_full() -> None:
 
 def test_another_database_than_neons_is_never_stopped_for_neons_sake(tmp_path: Path) -> None:
     at = MONTH + timedelta(days=29)
-    usage_log.add(tmp_path / "usage_log.json", _every(5, 29), MONTH)
+    _write(tmp_path / "usage_log.json", _every(5, 29))
     local = Settings(state_dir=tmp_path, database_url="postgresql://localhost/db")
     assert check_budget_status(local, at).verdict == "run"
     assert check_budget_status(replace(local, database_url=NEON), at).verdict == "stop"
@@ -214,15 +227,26 @@ def test_runs_from_the_future_do_not_count_and_are_told_of(
     assert "a clock jumped" in caplog.text
 
 
+@pytest.mark.parametrize("api_key", [None, "k"])
+def test_a_quota_that_is_named_none_is_no_limit_whatever_the_plan(api_key: str | None) -> None:
+    used_up = [Usage(MONTH, 1.0, 10_000, 0.0)]
+    unlimited = dict(QUOTAS) | {"coingecko_credits": None}
+    status = _judge(used_up, MONTH + timedelta(days=1), api_key=api_key, quotas=unlimited)
+    assert (status.verdict, _meter(status, "coingecko_credits").quota) == ("run", None)
+
+
 def test_a_meter_without_a_quota_limits_nothing() -> None:
     unlimited = dict(QUOTAS) | {"neon_compute_hours": None}
     status = _judge(_every(5, 10), MONTH + timedelta(days=10), quotas=unlimited)
     assert (status.verdict, _meter(status, "neon_compute_hours").state) == ("run", "ok")
 
 
-def test_skipped_runs_in_a_row_are_counted() -> None:
-    usages = [*_every(60, 1), *_every(15, 1 / 24, MONTH + timedelta(days=1), is_skipped=True)]
-    assert _judge(usages, MONTH + timedelta(days=2)).runs_skipped == 4
+def test_runs_that_did_not_reach_the_database_are_counted() -> None:
+    later = MONTH + timedelta(days=1)
+    failed = [Usage(later + timedelta(hours=1), 1.0, 1, 0.0)]
+    skipped = _every(15, 3 / 96, later, is_skipped=True)
+    usages = [*_every(60, 1), *skipped, *failed]
+    assert _judge(usages, MONTH + timedelta(days=2)).runs_unseen == 4
 
 
 def test_a_schedule_that_delivers_half_is_seen_from_the_log_alone() -> None:
@@ -288,6 +312,22 @@ def test_a_neon_that_fails_is_a_warning_and_the_run_goes_on(
     assert _judge(_every(15, 1), MONTH + timedelta(days=1), **_with_key(neon)).verdict == "run"
     assert said in caplog.text
     assert "napi-secret" not in caplog.text
+
+
+def test_figures_of_neons_past_month_do_not_stop_the_new_one(neon: NeonConsole) -> None:
+    period = {"consumption_period_start": "2026-10-01T00:00:00Z"}
+    _figures(
+        neon, **period, consumption_period_end="2026-11-01T00:00:00Z", compute_time_seconds=360_000
+    )
+    status = _judge(_every(15, 1), MONTH + timedelta(days=1), **_with_key(neon))
+    assert (status.verdict, _meter(status, "neon_compute_hours").reported) == ("run", None)
+
+
+@pytest.mark.parametrize("seconds", [10**401, 1e300, -5, True])
+def test_impossible_figures_count_as_unsaid(neon: NeonConsole, seconds: float) -> None:
+    _figures(neon, compute_time_seconds=seconds)
+    status = _judge(_every(15, 1), MONTH + timedelta(days=1), **_with_key(neon))
+    assert _meter(status, "neon_compute_hours").reported is None
 
 
 def test_nonsense_inside_neons_figures_counts_as_unsaid(neon: NeonConsole) -> None:
@@ -405,6 +445,9 @@ def test_the_table_has_bars_and_the_deliveries(script: Script, tmp_path: Path) -
     [
         (("--log", "nowhere.json"), "no such file"),
         (("--at", "tomorrow"), "--at 'tomorrow' is no time"),
+        (("--at", "9999-12-31T23:59:59-14:00"), "is no time"),
+        (("--at", "0001-01-03"), "is no time"),
+        (("--log", "x" * 5_000), "no such file"),
     ],
 )
 def test_wrong_usage_is_told(script: Script, arguments: tuple[str, ...], said: str) -> None:

@@ -43,7 +43,7 @@ def _record_runs(connection: postgres.Connection, *times: datetime) -> None:
     for number, at in enumerate(times):
         connection.execute(
             "INSERT INTO pipeline_runs VALUES (%s, %s, %s, 'ingest', 'ok', 3, 3, 3, 0, 0, 0, 0, "
-            "'{}', '{}', 1, 1, 0.1, 0, 0)",
+            "'{}', '{}', 1, 1, 0.1, 0, 0, 0)",
             [f"run-{number}", at, at],
         )
 

@@ -16,9 +16,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+import files
 import history
 import usage_log
-from backfill import NO_PRICES, UNKNOWN
+from backfill import NO_PRICES, UNKNOWN, UNUSABLE
 from budget_monitor import log_path
 from demo.schedule import delivered_runs
 from demo.server import Fault, StandIn
@@ -58,6 +59,11 @@ def _gaps(fresh: FreshDatabase, time_: FakeTime) -> list[Any]:
 
 def _usages(settings: Settings) -> list[Usage]:
     return list(usage_log.read(log_path(settings)).usages)
+
+
+def _write_log(settings: Settings, usages: list[Usage]) -> None:
+    log_path(settings).parent.mkdir(parents=True, exist_ok=True)
+    log_path(settings).write_text(usage_log.to_text(usages))
 
 
 # --- repairing ---------------------------------------------------------------------------------
@@ -184,9 +190,13 @@ def test_a_sick_chart_is_no_verdict_on_the_gap(
     report = run(mode="backfill")
     assert report.rejected == {"malformed": 1, "null_price": 1}
     assert {gap.coin_id: gap.reason for gap in _gaps(fresh, time_)} == {
-        "bitcoin": None,
-        "ethereum": None,
+        "bitcoin": UNUSABLE,
+        "ethereum": UNUSABLE,
     }
+    time_.at += timedelta(hours=12)
+    assert run(mode="backfill", targets=("bitcoin",)).api_credits == 1  # for the silence since
+    time_.at += timedelta(hours=12, minutes=1)
+    assert all(gap.reason is None for gap in _gaps(fresh, time_) if gap.coin_id == "ethereum")
     assert fresh.query("SELECT coin_id, reason FROM rejections ORDER BY 1") == [
         ("bitcoin", "malformed"),
         ("ethereum", "null_price"),
@@ -209,7 +219,7 @@ def test_an_api_that_fails_ends_the_repairs_and_not_the_run(
 def test_answers_that_arrived_before_a_failure_are_kept(run: Run, stand_in: StandIn) -> None:
     stand_in.always = Fault(500, b'{"status":500}', path="/coins/solana/market_chart")
     report = run(mode="backfill")
-    assert (report.exit_code, report.status, report.rows_backfilled) == (3, "partial", 6 * 7)
+    assert (report.exit_code, report.status, report.rows_backfilled) == (3, "partial", 19 * 7)
 
 
 @pytest.mark.usefixtures("outage")
@@ -233,6 +243,87 @@ def test_a_database_that_fails_during_repairs_loses_no_answer(
     report = run(mode="backfill")
     assert (report.rows_drained, report.rows_backfilled, report.exit_code) == (140, 0, 0)
     assert list((settings.state_dir / "spool").iterdir()) == []
+
+
+@pytest.mark.usefixtures("outage")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(500, b'{"status":500}', path="/coins/bitcoin/"),
+        Fault(400, b'{"error":"no"}', path="/coins/bitcoin/"),
+        Fault(200, b'{"foo":1}', path="/coins/bitcoin/"),
+    ],
+    ids=["500", "400", "nonsense"],
+)
+def test_a_coin_whose_chart_fails_holds_up_nobody_and_is_asked_rarely(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn, fault: Fault
+) -> None:
+    stand_in.always = fault
+    time_.at += timedelta(hours=19, minutes=50)
+    for _ in range(8):
+        assert run().exit_code == 0
+        time_.at += timedelta(minutes=15)
+    assert max(_pauses(fresh, "ethereum")) <= 2 * QUARTER
+    assert len(stand_in.paths("/coins/bitcoin/market_chart")) <= 2
+
+
+def test_a_gap_of_days_without_any_prices_costs_two_credits_and_not_more(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    for pause in (0, 15, 15, 15, 30 * 60, 15, 15):
+        time_.at += timedelta(minutes=pause)
+        run(targets=("bitcoin",))
+    stand_in.requests.clear()
+    stand_in.always = Fault(200, b'{"prices": []}', path="market_chart")
+    for _ in range(30):
+        time_.at += QUARTER
+        run(targets=("bitcoin",))
+    assert len(stand_in.paths("market_chart")) <= 2
+    assert [gap.reason for gap in _gaps(fresh, time_)] == [NO_PRICES]
+
+
+@pytest.mark.usefixtures("outage")
+def test_two_backfills_at_once_spend_the_days_credits_once(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    time_.at += timedelta(minutes=5)
+    with files.only_one(settings.state_dir / "repair"):  # another run is about it
+        assert run(mode="backfill").api_credits == 0
+    assert run(mode="backfill").api_credits == 20
+
+
+@pytest.mark.usefixtures("outage")
+def test_credits_of_a_run_that_is_killed_while_it_repairs_are_counted(
+    run: Run, settings: Settings, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_.at += timedelta(minutes=5)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("repair._store", _killed)
+        patch.setattr("ingest._account", lambda *_arguments: None)
+        run(mode="backfill", backfill_credits_per_day=5)
+    assert _usages(settings)[-1].backfill_credits == 5
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill", backfill_credits_per_day=5).api_credits == 0
+
+
+def _killed(*_arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_gaps_are_found_and_filled_whatever_the_servers_zone(
+    run: Run, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    """In the hour that comes twice when summer time ends."""
+    [(name,)] = fresh.query("SELECT current_database()")
+    fresh.query(f"ALTER DATABASE {name} SET timezone = 'Europe/Berlin'")
+    time_.at = datetime(2026, 10, 24, 23, 0, 30, tzinfo=UTC)
+    for pause in (0, 15, 15, 15, 90, 15, 15, 15):
+        time_.at += timedelta(minutes=pause)
+        run(targets=("bitcoin",))
+    time_.at += timedelta(minutes=5)
+    run(mode="backfill", targets=("bitcoin",))
+    assert max(_pauses(fresh, "bitcoin")) <= 2 * QUARTER
+    assert _gaps(fresh, time_) == []
 
 
 def test_a_coin_that_is_quoted_rarely_has_a_cadence_of_its_own(
@@ -286,7 +377,7 @@ def _fill_month(settings: Settings, time_: FakeTime, minutes: float, **fields: A
     count = int((time_.at - month) / timedelta(minutes=minutes))
     fields = {"duration_seconds": 12.0, "db_seconds": 1.0} | fields
     usages = [Usage(month + n * timedelta(minutes=minutes), **fields) for n in range(count)]
-    usage_log.add(log_path(settings), usages, month)
+    _write_log(settings, usages)
 
 
 def test_a_used_up_budget_ends_in_five_before_any_call_or_wake(
@@ -333,10 +424,10 @@ def test_skipped_runs_are_told_to_the_database_by_the_next_that_goes(
 ) -> None:
     run()
     skipped = [Usage(time_.at + n * QUARTER, 1.0, db_seconds=0.0, is_skipped=True) for n in (1, 2)]
-    usage_log.add(log_path(settings), skipped, time_.at)
+    _write_log(settings, [*_usages(settings), *skipped])
     time_.at += 3 * QUARTER
     run()
-    assert fresh.query("SELECT runs_skipped FROM pipeline_runs ORDER BY started_at") == [(0,), (2,)]
+    assert fresh.query("SELECT runs_unseen FROM pipeline_runs ORDER BY started_at") == [(0,), (2,)]
     with psycopg.connect(fresh.url) as connection:
         found = history.measure_delivery(connection, time_.at, QUARTER)
     assert (found.expected, found.delivered) == (4, 4)
@@ -363,6 +454,52 @@ def test_a_lost_log_is_rebuilt_from_the_database(
     run()
     after = [(u.started_at, u.api_credits) for u in _usages(settings)]
     assert after[:-1] == before
+
+
+def test_a_lost_log_is_rebuilt_also_when_the_next_run_reaches_no_database(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    for _ in range(5):
+        run()
+        time_.at += timedelta(days=1)
+    log_path(settings).unlink()
+    assert run(database_url="postgresql://nobody@127.0.0.1:9/x").exit_code == 4
+    time_.at += QUARTER
+    run()
+    assert len(_usages(settings)) == 7
+
+
+def test_a_clock_that_stands_in_another_month_for_one_run_forgets_nothing(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    for _ in range(5):
+        run()
+        time_.at += timedelta(hours=1)
+    now = time_.at
+    time_.at += timedelta(days=40)
+    run()
+    time_.at = now
+    run()
+    assert [usage.started_at.month for usage in _usages(settings)] == [11] * 6
+
+
+def test_a_rebuilt_log_knows_repairs_and_the_short_tails_of_runs_that_suspend(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    for pause in (0, 15, 15, 15, 120, 15, 15, 15, 5):
+        time_.at += timedelta(minutes=pause)
+        run()
+    run(mode="backfill")
+    time_.at += timedelta(minutes=5)
+    run(mode="backfill")
+    spent = sum(usage.backfill_credits for usage in _usages(settings))
+    log_path(settings).unlink()
+    time_.at += timedelta(minutes=5)
+    run(suspend_after_run=True)
+    rebuilt = _usages(settings)[:-1]
+    assert spent > 0
+    assert sum(usage.backfill_credits for usage in rebuilt) == spent
+    assert {usage.tail_seconds for usage in rebuilt} == {5}
 
 
 def test_a_damaged_log_is_rebuilt_too_and_the_run_goes_on(
@@ -464,9 +601,9 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(
 ) -> None:
     run()
     fresh.query("DROP TABLE given_up_gaps")
-    fresh.query("ALTER TABLE pipeline_runs DROP COLUMN runs_skipped")
+    fresh.query("ALTER TABLE pipeline_runs DROP COLUMN runs_unseen, DROP COLUMN backfill_credits")
     fresh.query("DELETE FROM schema_version WHERE version = 2")
     time_.at += QUARTER
     assert run().exit_code == 0
-    assert fresh.query("SELECT count(*), max(runs_skipped) FROM pipeline_runs") == [(2, 0)]
+    assert fresh.query("SELECT count(*), max(runs_unseen) FROM pipeline_runs") == [(2, 0)]
     assert Path(ROOT / "schema" / "002_self_repair.sql").exists()

@@ -228,6 +228,8 @@ def test_a_quota_of_zero_is_a_warning_and_is_not_watched(
         ('{"quotas": {"actions_minutes": -1}}', "the quota actions_minutes '-1'"),
         ('{"quotas": {"actions_minutes": "many"}}', "the quota actions_minutes 'many'"),
         ('{"cadence_minutes": 0}', "cadence_minutes '0' must be a whole number of minutes"),
+        ('{"cadence_minutes": 99999999999999}', "is beyond 1,000,000"),
+        ('{"compute_units": 1e400}', "compute_units 'inf'"),
         ('{"compute_units": 0}', "compute_units '0' must be a number above 0"),
         ('{"compute_units": "small"}', "compute_units 'small'"),
         ('{"backfill_credits_per_day": -1}', "whole number of credits, 0 or more"),

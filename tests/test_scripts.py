@@ -285,6 +285,17 @@ def test_verify_before_any_run_is_unhealthy_and_says_what_to_do(live_script: Scr
     assert "run python ingest.py" in done.stdout
 
 
+def test_verify_after_an_update_says_what_brings_the_schema_up_to_date(
+    live_script: Script, fresh: FreshDatabase
+) -> None:
+    live_script("ingest.py", "--limit=3")
+    fresh.query("DELETE FROM schema_version WHERE version = 2")
+    done = live_script("verify_db.py")
+    assert done.returncode == 6
+    assert "the schema is older than this code: python ingest.py brings it" in done.stdout
+    assert "reset_db" not in done.stdout + done.stderr
+
+
 def test_verify_finds_old_data_unhealthy(live_script: Script, fresh: FreshDatabase) -> None:
     live_script("ingest.py")
     fresh.query("UPDATE coins SET observed_at = observed_at - interval '2 hours'")
