@@ -37,11 +37,16 @@ BAR_CELLS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetStatus:
-    """The verdict, why, and the meters it rests on; `allowance` is what repairs may cost now,
-    `runs_unseen` how many have come since the last one that reached the database."""
+    """The verdict on the month, why, and the meters it rests on.
+
+    While it is `skip`, a run goes all the same where it `is_due`: so long after the last one that
+    what is left lasts. `allowance` is what repairs may cost now, `runs_unseen` how many runs have
+    come since the last one that reached the database.
+    """
 
     verdict: Verdict
     reason: str
+    is_due: bool
     meters: Sequence[Meter]
     allowance: Allowance
     delivery: delivery.Delivery
@@ -66,7 +71,8 @@ def check_budget_status(
 ) -> BudgetStatus:
     """Judge the month at the moment `at`, by the deployment's own log unless `usages` are given.
 
-    The deployment's own verdict leaves Neon out where the database is not Neon's.
+    The deployment's own verdict leaves Neon out where neither its database nor that of its last run
+    is Neon's.
     """
     reading = usage_log.read(log_path(settings)) if usages is None else Reading(usages, True)
     runs = _without_future(reading.usages, at)
@@ -80,12 +86,14 @@ def check_budget_status(
         is_private=settings.is_private_repository,
         figures=neon_api.read_project(settings),
     )
-    judged = PACED if usages is not None or is_metered(settings) else PACED[1:]
-    verdict, reason = _verdict([m for m in found if m.name in judged], runs, at, settings)
+    is_neons = usages is not None or is_metered(settings) or bool(runs and runs[-1].is_metered)
+    judged = [meter for meter in found if meter.name in (PACED if is_neons else PACED[1:])]
+    verdict, reason = _verdict(judged)
     storage = next(meter for meter in found if meter.name == "neon_storage_bytes")
     return BudgetStatus(
         verdict=verdict,
         reason=reason,
+        is_due=_is_due(judged, runs, at, settings.compute_units),
         meters=found,
         allowance=_allowance(settings, runs, at),
         delivery=delivery.measure(
@@ -142,20 +150,28 @@ def _quotas(settings: Settings) -> dict[str, float | None]:
     return {"coingecko_credits": plan.credits_per_month, **settings.quotas}
 
 
-def _verdict(
-    judged: Sequence[Meter], runs: Sequence[Usage], at: datetime, settings: Settings
-) -> tuple[Verdict, str]:
+def _verdict(judged: Sequence[Meter]) -> tuple[Verdict, str]:
     """What the worst of these meters asks for, and one sentence why."""
     for meter in judged:
         if meter.is_used_up:
             return "stop", f"{_name(meter)} used up: {_amounts(meter)}"
-    went = [run.started_at for run in runs if not run.is_skipped]
     for meter in judged:
-        pause = meters.pause_that_lasts(meter, runs, at, settings.compute_units)
-        if meter.is_overdrawn and went and at - went[-1] < pause:
-            told = f"{pause.total_seconds() / 60:,.0f} minutes apart runs would"
-            return "skip", f"{_name(meter)} would not last the month: {_amounts(meter)}; {told}"
+        if meter.is_overdrawn:
+            return "skip", f"{_name(meter)} would not last the month: {_amounts(meter)}"
     return "run", "every quota lasts the month"
+
+
+def _is_due(
+    judged: Sequence[Meter], runs: Sequence[Usage], at: datetime, compute_units: float
+) -> bool:
+    """Whether the last run is so long ago that what is left of every overdrawn quota lasts."""
+    went = [run.started_at for run in runs if not run.is_skipped]
+    pauses = [
+        meters.pause_that_lasts(meter, runs, at, compute_units)
+        for meter in judged
+        if meter.is_overdrawn
+    ]
+    return not (went and pauses) or at - went[-1] >= max(pauses)
 
 
 def _days_until_full(storage: Meter, growth: float) -> float | None:

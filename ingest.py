@@ -102,7 +102,7 @@ def _do_stages(run: Run, settings: Settings, progress: console.Progress) -> None
     """Ledger, registry, fetch, store, repair, registry: what one stage suffers does not cost the
     others."""
     budget = _ask_the_ledger(run, settings)
-    if budget.verdict == "skip":
+    if budget.verdict == "skip" and not budget.is_due:
         run.skipped_because = budget.reason
         return
     registry = _load_registry(settings, run.started_at)

@@ -13,6 +13,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+import budget_monitor
 import meters
 import neon_api
 import usage_log
@@ -130,11 +131,12 @@ def test_a_five_minute_cadence_is_stretched_until_it_fits() -> None:
     usages: list[Usage] = []
     at, skipped_in_a_row, longest = MONTH, 0, 0
     while at < MONTH + timedelta(days=30):
-        verdict = _judge(usages, at, compute_units=0.5).verdict
-        assert verdict != "stop"
-        if verdict == "run":
+        status = _judge(usages, at, compute_units=0.5)
+        assert status.verdict != "stop"
+        is_going = status.verdict == "run" or status.is_due
+        if is_going:
             usages.append(Usage(at, 12.0, 1, 1.0))
-        skipped_in_a_row = 0 if verdict == "run" else skipped_in_a_row + 1
+        skipped_in_a_row = 0 if is_going else skipped_in_a_row + 1
         longest = max(longest, skipped_in_a_row)
         at += 5 * MINUTE
     used = meters.awake(usages, MONTH, at) / timedelta(hours=1) * 0.5
@@ -157,7 +159,8 @@ def test_one_dear_day_makes_no_long_silence() -> None:
     usages = [Usage(MONTH + n * MINUTE, 1.0, 60, 0.1) for n in range(25)]
     at, silence, longest = MONTH + 30 * MINUTE, 0, 0
     while at < MONTH + timedelta(days=5):
-        is_going = _judge(usages, at, api_key="k").verdict == "run"
+        status = _judge(usages, at, api_key="k")
+        is_going = status.verdict == "run" or status.is_due
         usages.append(Usage(at, 1.0, int(is_going), 0.1, is_skipped=not is_going))
         silence = 0 if is_going else silence + 15
         longest = max(longest, silence)
@@ -215,8 +218,12 @@ def test_another_database_than_neons_is_never_stopped_for_neons_sake(tmp_path: P
     at = MONTH + timedelta(days=29)
     _write(tmp_path / "usage_log.json", _every(5, 29))
     local = Settings(state_dir=tmp_path, database_url="postgresql://localhost/db")
-    assert check_budget_status(local, at).verdict == "run"
     assert check_budget_status(replace(local, database_url=NEON), at).verdict == "stop"
+    # The log tells of Neon; the first run elsewhere is still stopped, and leaves its mark.
+    assert check_budget_status(local, at).verdict == "stop"
+    budget_monitor.save_run(local, Usage(at, 1.0, 0, 0.0, is_metered=False), at)
+    assert check_budget_status(local, at + MINUTE).verdict == "run"
+    assert check_budget_status(replace(local, database_url=NEON), at + MINUTE).verdict == "stop"
 
 
 def test_runs_from_the_future_do_not_count_and_are_told_of(

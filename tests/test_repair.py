@@ -402,6 +402,15 @@ def test_an_overdrawn_budget_skips_the_run_and_says_so(
     assert _usages(settings)[-1].is_skipped
 
 
+def test_an_overdrawn_budget_lets_a_run_go_that_comes_late_enough(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    _fill_month(settings, time_, 60, api_credits=14)
+    assert run(limit=5).status == "skipped"
+    time_.at += timedelta(hours=5)
+    assert run(limit=5).status == "ok"
+
+
 def test_credits_that_are_used_up_stop_whatever_the_database(
     run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
 ) -> None:
