@@ -24,7 +24,7 @@ import usage_log
 from api_library import choose_plan
 from errors import EXIT_OK, BudgetExhausted, ConfigurationError, run_as_script
 from meters import Allowance, Meter, Month
-from safe_zone import CADENCE_WINDOW, MAX_CLOCK_SKEW, Settings, load_settings
+from safe_zone import CADENCE_WINDOW, MAX_CLOCK_SKEW, RETENTION, Settings, load_settings
 from usage_log import Reading, Usage
 
 log = logging.getLogger("sentinel.budget")
@@ -84,7 +84,7 @@ def check_budget_status(
         compute_units=settings.compute_units,
         backfill_per_day=settings.backfill_credits_per_day,
         is_private=settings.is_private_repository,
-        figures=neon_api.read_project(settings),
+        figures=neon_api.read_project(settings) if usages is None else None,
     )
     is_neons = usages is not None or is_metered(settings) or bool(runs and runs[-1].is_metered)
     judged = [meter for meter in found if meter.name in (PACED if is_neons else PACED[1:])]
@@ -100,15 +100,18 @@ def check_budget_status(
             [run.started_at for run in runs if run.started_at >= at - CADENCE_WINDOW], cadence, at
         ),
         days_until_full=_days_until_full(storage, meters.daily_growth(runs, at)),
-        runs_unseen=sum(1 for _ in takewhile(lambda r: not r.has_reached_database, reversed(runs))),
+        runs_unseen=sum(1 for _ in takewhile(lambda r: not r.is_stored, reversed(runs))),
         is_log_whole=reading.is_whole and len(runs) == len(reading.usages),
         newest_run=runs[-1].started_at if runs else None,
     )
 
 
-def backfill_allowance(settings: Settings, at: datetime) -> Allowance:
-    """What repairs may cost now, by the deployment's own log."""
-    return _allowance(settings, usage_log.read(log_path(settings)).usages, at)
+def backfill_allowance(settings: Settings, at: datetime, others: Sequence[Usage]) -> Allowance:
+    """What repairs may cost now, by the deployment's own log and what the database told of
+    `others`, for the log may be lost."""
+    known = {usage.started_at: usage for usage in others}
+    known |= {usage.started_at: usage for usage in usage_log.read(log_path(settings)).usages}
+    return _allowance(settings, [known[moment] for moment in sorted(known)], at)
 
 
 def _allowance(settings: Settings, runs: Sequence[Usage], at: datetime) -> Allowance:
@@ -175,9 +178,11 @@ def _is_due(
 
 
 def _days_until_full(storage: Meter, growth: float) -> float | None:
+    """None where that is not in sight: growth ends once the first day has outlived its time."""
     if storage.used is None or storage.quota is None or growth <= 0:
         return None
-    return max(0.0, (storage.quota - storage.used) / growth)
+    days = max(0.0, (storage.quota - storage.used) / growth)
+    return days if days <= RETENTION.days else None
 
 
 # --- showing ---------------------------------------------------------------------------------

@@ -426,9 +426,8 @@ def _health(coin: Coin) -> tuple[object, ...]:
     return (coin.status, coin.strikes, coin.reason, coin.since, coin.next_probe)
 
 
-def _add_strikes(base: Coin | None, ours: Coin, theirs: Coin) -> Coin:
-    before = base.strikes if base else 0
-    strikes = max(ours.strikes + theirs.strikes - before, ours.strikes, theirs.strikes)
+def _add_strikes(base: Coin, ours: Coin, theirs: Coin) -> Coin:
+    strikes = max(ours.strikes + theirs.strikes - base.strikes, ours.strikes, theirs.strikes)
     later = max(ours, theirs, key=lambda coin: (coin.strikes, coin.next_probe or ""))
     if strikes >= STRIKES_TO_DEACTIVATE and later.status == "active":
         # Neither side had crossed the line alone; the next probe is due at once.

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import console
 from coin_registry import CoinRegistry
-from errors import EXIT_OK, ConfigurationError, SentinelError, run_as_script
+from errors import EXIT_OK, ConfigurationError, SentinelError, run_as_script, signals_held
 from registry_changes import describe
 from safe_zone import load_settings
 
@@ -32,6 +32,7 @@ REMOTE = "origin"
 RETRIES = 5
 LONGEST_WAIT_SECONDS = 16.0
 GIT_TIMEOUT_SECONDS = 60
+LONGEST_QUOTE = 300  # characters of what git said
 # The last commit that was pushed from here, and the registry's file as it was then: what the file
 # holds besides that is new, whatever became of the answer to the push.
 PUSHED = "refs/sentinel/pushed"
@@ -66,11 +67,12 @@ class Clone:
         try:
             self._root = Path(self.git("rev-parse", "--show-toplevel")).resolve()
             self.branch = self.git("symbolic-ref", "HEAD").removeprefix("refs/heads/")
+            self.git("rev-parse", "--verify", "HEAD")
             self.file = path.relative_to(self._root).as_posix()
         except (_GitError, ValueError) as error:
             raise ConfigurationError(
-                f"{path} lies in no git clone with a branch checked out ({error}): there is "
-                "nothing to commit it to."
+                f"{path} lies in no git clone with a branch checked out and a commit on it: there "
+                f"is nothing to commit to ({_shortened(str(error))})."
             ) from error
         self._environ |= self._identity() | _credentials(environ)
 
@@ -93,7 +95,7 @@ class Clone:
         except subprocess.TimeoutExpired as error:
             raise _GitError(f"git {arguments[0]} took too long") from error
         if done.returncode:
-            raise _GitError(_without_secrets(done.stderr + done.stdout))
+            raise _GitError(_without_secrets(done.stdout + done.stderr))
         return done.stdout.rstrip("\n")
 
     def _agrees(self, *arguments: str) -> bool:
@@ -155,10 +157,25 @@ class Clone:
 
     def push(self, commit: str, ours: str) -> None:
         """Make a commit the remote's newest; `ours` is the file it came from. Raises _GitError."""
-        self.git("update-ref", AS_PUSHED, self.git("hash-object", "-w", "--stdin", content=ours))
-        self.git("update-ref", PUSHED, commit)
+        before = {ref: self._value(ref) for ref in (PUSHED, AS_PUSHED)}
+        blob = self.git("hash-object", "-w", "--stdin", content=ours)
+        self._remember({PUSHED: commit, AS_PUSHED: blob})
         target = f"{commit}:refs/heads/{self.branch}"
-        self.git("push", "--porcelain", "--no-verify", "--no-follow-tags", REMOTE, target)
+        try:
+            self.git("push", "--porcelain", "--no-verify", "--no-follow-tags", REMOTE, target)
+        except _GitError as error:
+            if _RACES.search(str(error)):  # it did not land for sure
+                self._remember(before)
+            raise
+
+    def _value(self, ref: str) -> str:
+        """What a ref of ours points to, empty where there is none."""
+        return self.git("for-each-ref", "--format=%(objectname)", ref)
+
+    def _remember(self, values: Mapping[str, str]) -> None:
+        """Set refs of ours; those without a value go."""
+        for ref, value in values.items():
+            self.git("update-ref", *((ref, value) if value else ("-d", ref)))
 
     def follow(self, tip: str, path: Path, ours: str) -> None:
         """Bring the clone to what the remote has, if it has nothing of its own; what else was
@@ -170,13 +187,16 @@ class Clone:
             log.warning("the clone has commits that the remote has not: git pull --rebase")
             return
         try:
-            self._reset(tip, path)
+            with signals_held():  # half-way through, the old file would look like new verdicts
+                self._reset(tip, path)
         except _GitError as error:
             path.write_text(ours, encoding="utf-8")
-            log.warning("the clone stays behind the remote (%s): git pull brings it there", error)
+            log.warning(
+                "the clone stays behind the remote (%s): git pull brings it there",
+                _shortened(str(error)),
+            )
             return
-        for ref in (PUSHED, AS_PUSHED):
-            self.git("update-ref", "-d", ref)
+        self._remember({PUSHED: "", AS_PUSHED: ""})
 
     def _reset(self, tip: str, path: Path) -> None:
         """Move branch and work tree; git refuses where that would cost somebody's changes."""
@@ -204,7 +224,11 @@ def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _without_secrets(said: str) -> str:
     """What git said, on one line; a remote's address may hold a password."""
-    return " ".join(re.sub(r"//[^/\s]*@", "//***@", said).split())[:400]
+    return " ".join(re.sub(r"//[^/\s]*@", "//***@", said).split())
+
+
+def _shortened(said: str) -> str:
+    return said if len(said) <= LONGEST_QUOTE else f"{said[:LONGEST_QUOTE]}…"
 
 
 def _is_refusal(said: str) -> bool:
@@ -246,13 +270,14 @@ def publish(
             last = str(error)
             if _is_refusal(last):
                 raise ConfigurationError(
-                    f"The remote refuses the registry's commit on {clone.branch} ({last}). Allow "
-                    "Actions to write contents and to push to this branch: docs/runbook.md."
+                    f"The remote refuses the registry's commit on {clone.branch}: allow "
+                    "Actions to write contents and to push to this branch (docs/runbook.md). It "
+                    f"said: {_shortened(last)}"
                 ) from error
-            log.info("the registry was not pushed (%s): once more", last)
+            log.info("the registry was not pushed (%s): once more", _shortened(last))
     raise SentinelError(
-        f"The registry could not be pushed in {RETRIES + 1} tries ({last}). The next runs come to "
-        "the same verdicts again."
+        f"The registry could not be pushed in {RETRIES + 1} tries. The next runs come to the same "
+        f"verdicts again. The last answer: {_shortened(last)}"
     )
 
 

@@ -46,7 +46,7 @@ def one_writer(path: Path) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    handle = _open_lock(path)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -54,13 +54,23 @@ def one_writer(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def _open_lock(path: Path) -> int:
+    """The file beside `path` that is locked; to read only, for it may be another user's."""
+    return os.open(path.with_name(f".{path.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o644)
+
+
 @contextlib.contextmanager
 def only_one(path: Path) -> Iterator[bool]:
-    """Yield whether nobody else is inside a block of the same `path` just now."""
+    """Yield whether nobody else is inside a block of the same `path` just now; False also where
+    that cannot be told, because there is no room for a lock."""
     if sys.platform == "win32":
         yield True
         return
-    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        handle = _open_lock(path)
+    except OSError:
+        yield False
+        return
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

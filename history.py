@@ -13,7 +13,15 @@ import delivery
 from delivery import Delivery
 from postgres import Connection
 from records import Gap, Source
-from safe_zone import CADENCE_WINDOW, DETAIL_MINUTES, GAP_FACTOR, GAP_WINDOW, RETENTION
+from safe_zone import (
+    CADENCE_WINDOW,
+    DETAIL_MINUTES,
+    FEW_PAUSES,
+    GAP_FACTOR,
+    GAP_FACTOR_OF_FEW,
+    GAP_WINDOW,
+    RETENTION,
+)
 from usage_log import Usage
 
 # The newest observation of each coin stands beside the coin: no walk through the history.
@@ -54,7 +62,8 @@ pauses AS (
 usual AS (
     SELECT coin_key,
            greatest(coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY pause), %(cadence)s),
-                    %(finest)s) AS slot
+                    %(finest)s) AS slot,
+           CASE WHEN count(pause) < %(few)s THEN %(factor_of_few)s ELSE %(factor)s END AS factor
     FROM pauses
     GROUP BY coin_key
 )
@@ -64,15 +73,15 @@ SELECT c.coin_id, p.start, p.stop, u.slot,
         WHERE g.coin_key = p.coin_key AND g.start <= p.start AND g.stop >= p.stop
           AND (g.until IS NULL OR g.until > %(now)s) LIMIT 1)
 FROM points p JOIN usual u USING (coin_key) JOIN coins c USING (coin_key)
-WHERE p.stop - p.start > %(factor)s * u.slot
+WHERE p.stop - p.start > u.factor * u.slot
 ORDER BY c.rank NULLS LAST, c.coin_id, p.start
 """
 
 # When runs came, and how many before each did not reach the database.
 RUNS = """
-SELECT started_at, runs_unseen
+SELECT started_at, runs_unseen, mode
 FROM pipeline_runs
-WHERE mode = 'ingest' AND started_at >= %(since)s AND started_at <= %(now)s
+WHERE started_at >= %(since)s AND started_at <= %(now)s
 ORDER BY started_at
 """
 
@@ -236,6 +245,8 @@ def _gap_parameters(
         "cadence": cadence,
         "finest": timedelta(minutes=DETAIL_MINUTES),
         "factor": GAP_FACTOR,
+        "few": FEW_PAUSES,
+        "factor_of_few": GAP_FACTOR_OF_FEW,
         "coin_ids": None if coin_ids is None else list(coin_ids),
     }
 
@@ -247,13 +258,12 @@ def look_back(
     cadence: timedelta,
     coin_ids: Sequence[str],
     until: datetime | None,
-    usages_since: datetime | None,
+    usages_since: datetime,
 ) -> LookBack:
     """What a run wants to know of the runs before it, in one round trip."""
-    since = usages_since or now
     with connection.pipeline():
         size = connection.execute(DATABASE_BYTES)
-        usages = connection.execute(USAGES, {"since": since, "now": now})
+        usages = connection.execute(USAGES, {"since": usages_since, "now": now})
         gaps = connection.execute(GAPS, _gap_parameters(now, cadence, coin_ids, until))
         [(database_bytes,)] = size.fetchall()
         return LookBack(
@@ -267,8 +277,9 @@ def measure_delivery(connection: Connection, now: datetime, cadence: timedelta) 
     """The slots of the last CADENCE_WINDOW, and the runs that came, whether they stored or not."""
     parameters = {"since": now - CADENCE_WINDOW, "now": now}
     runs = connection.execute(RUNS, parameters).fetchall()
-    unseen = sum(unseen for _, unseen in runs)
-    return delivery.measure([at for at, _ in runs], cadence, now, unseen=unseen)
+    unseen = sum(unseen for _, unseen, _ in runs)
+    scheduled = [at for at, _, mode in runs if mode == "ingest"]
+    return delivery.measure(scheduled, cadence, now, unseen=unseen)
 
 
 def table_health(connection: Connection, now: datetime) -> TableHealth:

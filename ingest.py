@@ -26,7 +26,7 @@ from budget_monitor import BudgetStatus
 from coin_registry import CoinRegistry, set_aside
 from coingecko import CoinGecko
 from errors import ApiUnavailable, BudgetExhausted, SentinelError, run_as_script, signals_held
-from meters import Month
+from meters import Allowance, Month
 from records import Batch, CoinLabel, FxRate, MarketRow, Rejection
 from repair import repair_gaps
 from run_report import RunReport, show
@@ -163,7 +163,8 @@ def _usage(run: Run, settings: Settings, planned: int = 0) -> Usage:
         run.db_seconds,
         run.backfill_credits + planned,
         db_bytes=run.db_bytes,
-        is_skipped=run.skipped_because is not None,
+        is_skipped=run.skipped_because is not None or run.is_stopped,
+        is_stored=run.loaded is not None,
         is_metered=budget_monitor.is_metered(settings),
     )
 
@@ -361,10 +362,14 @@ def _repair(run: Run, settings: Settings, session: postgres.Session, spool: Spoo
         budget_monitor.save_run(settings, own, run.clocks.now())
 
     with files.only_one(settings.state_dir / "repair") as is_alone:
-        allowance = budget_monitor.backfill_allowance(settings, run.started_at)
-        allowance = allowance if is_alone else allowance._replace(left=0)
+
+        def grant() -> Allowance:
+            others = run.known_usages or ()
+            granted = budget_monitor.backfill_allowance(settings, run.started_at, others)
+            return granted if is_alone else granted._replace(left=0)
+
         keep = functools.partial(_spool, run, spool)
-        repair_gaps(run, settings, session, allowance, keep, announce)
+        repair_gaps(run, settings, session, grant, keep, announce)
 
 
 @contextlib.contextmanager

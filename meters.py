@@ -17,16 +17,20 @@ State = Literal["ok", "warn", "stop"]
 DAY = timedelta(days=1)
 _RUNS_FOR_A_CADENCE = 5  # fewer say too little about the usual pause
 _RECENT_RUNS = 100
+_RUNS_FOR_A_COST = 5
+_HAIR = 1e-9  # repairs may take what is left up to the share itself, and sums of floats are rounded
 
 
 class Meter(NamedTuple):
     """One quota. `used` and `projected` (to the end of the month) are in the unit of the name;
-    None: unknown. A `quota` of None is no limit. `reported` is what the provider itself says."""
+    None: unknown. A `quota` of None is no limit, `resets_at` is when the month that it is for ends.
+    `reported` is what the provider itself says."""
 
     name: str
     used: float | None
     projected: float | None
     quota: float | None
+    resets_at: datetime
     reported: float | None = None
 
     @property
@@ -53,7 +57,7 @@ class Meter(NamedTuple):
     @property
     def is_overdrawn(self) -> bool:
         """Whether runs have to be skipped for the quota to last."""
-        return self.share is not None and self.share > SKIP_SHARE
+        return self.share is not None and self.share > SKIP_SHARE + _HAIR
 
 
 class Month(NamedTuple):
@@ -120,7 +124,7 @@ def _compute(
     if reported is not None:
         elapsed = max(at - month.start, SHORTEST_PACE)
         projected = max(projected, reported + reported * ((month.stop - at) / elapsed))
-    return Meter("neon_compute_hours", used, projected, quota, reported)
+    return Meter("neon_compute_hours", used, projected, quota, month.stop, reported)
 
 
 def _is_current(figures: ProjectFigures, at: datetime) -> bool:
@@ -141,7 +145,8 @@ def _neon_month(figures: ProjectFigures | None, at: datetime) -> Month:
 def _minutes(inside: Sequence[Usage], at: datetime, quota: float | None) -> Meter:
     """Each job is rounded up to a whole minute."""
     used = float(sum(max(1, math.ceil(usage.duration_seconds / 60)) for usage in inside))
-    return Meter("actions_minutes", used, _projected(used, inside, at, Month.of(at)), quota)
+    month = Month.of(at)
+    return Meter("actions_minutes", used, _projected(used, inside, at, month), quota, month.stop)
 
 
 def awake(usages: Iterable[Usage], start: datetime, stop: datetime) -> timedelta:
@@ -168,14 +173,14 @@ def _storage(
     usages: Sequence[Usage], at: datetime, quota: float | None, figures: ProjectFigures | None
 ) -> Meter:
     """The size after the last run, and where the last week's growth leads."""
-    name = "neon_storage_bytes"
+    name, stop = "neon_storage_bytes", Month.of(at).stop
     reported = figures.storage_bytes if figures else None
     limit = (figures.storage_limit_bytes if figures else None) or quota
     sizes = [usage.db_bytes for usage in usages if usage.db_bytes is not None]
     if not sizes:
-        return Meter(name, None, None, limit, reported)
-    projected = sizes[-1] + daily_growth(usages, at) * ((Month.of(at).stop - at) / DAY)
-    return Meter(name, float(sizes[-1]), projected, limit, reported)
+        return Meter(name, None, None, limit, stop, reported)
+    projected = sizes[-1] + daily_growth(usages, at) * ((stop - at) / DAY)
+    return Meter(name, float(sizes[-1]), projected, limit, stop, reported)
 
 
 def daily_growth(usages: Sequence[Usage], at: datetime) -> float:
@@ -222,7 +227,8 @@ def _credits(
     """The runs' own credits at their pace, repairs at theirs or what they are allowed at most."""
     pace = _credit_pace(inside, at)
     repairs = min(pace.repairs_a_day, pace.affordable(quota, backfill_per_day)) * pace.days_left
-    return Meter("coingecko_credits", pace.used, pace.used + pace.runs_to_come + repairs, quota)
+    projected = pace.used + pace.runs_to_come + repairs
+    return Meter("coingecko_credits", pace.used, projected, quota, Month.of(at).stop)
 
 
 def pause_that_lasts(
@@ -231,18 +237,18 @@ def pause_that_lasts(
     """How far apart runs must be for what is left of an overdrawn quota to last the month, by what
     the last few cost; longer than the month where nothing may be spent any more."""
     left = SKIP_SHARE * (meter.quota or math.inf) - max(meter.used or 0.0, meter.reported or 0.0)
-    last = [usage for usage in usages if not usage.is_skipped][-_RUNS_FOR_A_CADENCE:]
-    costs = [_cost(meter, usage, compute_units) for usage in last]
-    to_come = Month.of(at).stop - at
+    paid = [cost for usage in usages if (cost := _cost(meter, usage, compute_units))]
+    costs = paid[-_RUNS_FOR_A_COST:]
+    to_come = meter.resets_at - at
     if left <= 0 or not costs:
-        return to_come + DAY
+        return to_come + DAY  # not before the quota begins anew
     return to_come * (statistics.median(costs) / left)
 
 
 def _cost(meter: Meter, usage: Usage, compute_units: float) -> float:
-    """What one run takes of a paced quota, in the meter's unit."""
+    """What one run takes of a paced quota, in the meter's unit; repairs have an allowance."""
     if meter.name == "coingecko_credits":
-        return float(usage.api_credits)
+        return float(usage.api_credits - usage.backfill_credits)
     window = usage.awake
     return (window[1] - window[0]) / timedelta(hours=1) * compute_units if window else 0.0
 

@@ -56,24 +56,25 @@ def repair_gaps(
     run: Run,
     settings: Settings,
     session: Session,
-    allowance: Allowance,
+    grant: Callable[[], Allowance],
     keep: Keep,
     announce: Callable[[int], None],
 ) -> None:
-    """Repair what the allowance pays for: a normal run what is due, a backfill all it can.
+    """Repair what is granted: a normal run what is due, a backfill all it can.
 
-    How many credits will be spent is announced before, and each answer handed to `keep` at once. A
-    CoinGecko that fails ends the repairs; only a backfill run calls that a trouble, the others have
-    done their work by then.
+    The grant is asked for once it is known what runs used. How many credits will be spent is
+    announced before, and each answer handed to `keep` at once. A CoinGecko that fails ends the
+    repairs; only a backfill run calls that a trouble, the others have done their work by then.
 
     Raises StorageUnavailable.
     """
+    gaps = _look(run, settings, session)
     plan = backfill.plan_backfill(
-        _look(run, settings, session),
+        gaps,
         run.targets,
         run.started_at,
         calls=_calls_left(run),
-        allowance=allowance,
+        allowance=grant(),
         is_patient=run.mode != "backfill",
     )
     run.waiting_coins = plan.waiting

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import database
 from coingecko import CoinGecko
-from errors import Interrupted, SentinelError
+from errors import BudgetExhausted, Interrupted, SentinelError
 from postgres import Connection
 from records import FxRate, LoadCounts, MarketRow, Rejection
 from run_report import RunReport, Status
@@ -49,6 +49,7 @@ class Run:
     clocks: Clocks
     started_at: datetime
     began: float
+    usages_wanted_since: datetime
     run_id: str = ""
     targets: list[str] = field(default_factory=list)
     rows: list[MarketRow] = field(default_factory=list)
@@ -69,7 +70,6 @@ class Run:
     db_seconds: float = 0.0
     db_bytes: int | None = None
     runs_unseen: int = 0
-    usages_wanted_since: datetime | None = None
     known_usages: list[Usage] | None = None
     purged_rows: int = 0
     backfill_credits: int = 0
@@ -80,7 +80,7 @@ class Run:
         """A run that starts now."""
         at = clocks.now()
         run_id = f"{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-        return cls(mode, client, clocks, at, clocks.monotonic(), run_id)
+        return cls(mode, client, clocks, at, clocks.monotonic(), at, run_id)
 
     @property
     def seconds(self) -> float:
@@ -91,6 +91,11 @@ class Run:
     def is_interrupted(self) -> bool:
         """Whether somebody asked the process to end."""
         return any(isinstance(trouble, Interrupted) for trouble in self.troubles)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the budget did not let it begin."""
+        return any(isinstance(trouble, BudgetExhausted) for trouble in self.troubles)
 
     @property
     def exit_code(self) -> int:
@@ -159,7 +164,7 @@ class Run:
 
     def _outcome(self, loaded: Loaded) -> str:
         if self.mode == "backfill":
-            waiting = f"{self.waiting_coins} coins wait for another day's credits"
+            waiting = f"{self.waiting_coins} coins wait"
             return f"{loaded.rows_backfilled} rows repaired in {self.place}, {waiting}"
         where = "would be written" if self.mode == "dry-run" else f"in {self.place}"
         return f"{len(self.rows)} of {len(self.targets)} coins {where}"

@@ -58,6 +58,8 @@ PARTITIONS_AHEAD_DAYS = 2
 # --- health ------------------------------------------------------------------------------------
 MAX_AGE_MINUTES = 180  # the measured */15 schedule left gaps of up to 119 minutes
 GAP_FACTOR = 1.9  # times a coin's usual pause, an estimate: no pause of twice the cadence stays
+FEW_PAUSES = 50  # fewer make a rough estimate …
+GAP_FACTOR_OF_FEW = 1.6  # … and a wider margin
 GAP_WINDOW = timedelta(days=7)  # how far back gaps are looked for
 RUN_DEADLINE_SECONDS = 235  # no run outlives 4 minutes, whatever hangs
 

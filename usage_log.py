@@ -3,8 +3,9 @@
 Two keys are required: `timestamp` (when the run began, UTC where it has no offset) and
 `duration_sec`. The others are written where they say something: `api_credits`, `db_seconds`,
 `backfill_credits`, `db_bytes`, `tail_seconds` (how long the database stayed awake afterwards,
-where that is not Neon's usual tail), `skipped`, `metered` (false: no Neon database) and
-`after_loss` (runs before this one were lost and not read from the database yet).
+where that is not Neon's usual tail), `skipped`, `stored` (false: the run did not reach the
+database), `metered` (false: no Neon database) and `after_loss` (runs before this one were lost and
+not read from the database yet).
 """
 
 from __future__ import annotations
@@ -41,13 +42,9 @@ class Usage(NamedTuple):
     tail_seconds: float = IDLE_TAIL_SECONDS
     db_bytes: int | None = None
     is_skipped: bool = False
+    is_stored: bool = True
     is_metered: bool = True
     is_after_loss: bool = False
-
-    @property
-    def has_reached_database(self) -> bool:
-        """Whether the run is in the database too, as far as the log knows."""
-        return not self.is_skipped and (self.db_bytes is not None or self.db_seconds != 0)
 
     @property
     def awake(self) -> tuple[datetime, datetime] | None:
@@ -154,6 +151,8 @@ def _to_json(usage: Usage) -> dict[str, Any]:
         entry["db_bytes"] = usage.db_bytes
     if usage.is_skipped:
         entry["skipped"] = True
+    if not usage.is_stored:
+        entry["stored"] = False
     if not usage.is_metered:
         entry["metered"] = False
     if usage.is_after_loss:
@@ -175,6 +174,7 @@ def _from_json(entry: Any) -> Usage | None:
             _seconds(entry.get("tail_seconds", IDLE_TAIL_SECONDS)),
             None if size is None else int(_number(size, _MOST_BYTES)),
             is_skipped=entry.get("skipped") is True,
+            is_stored=entry.get("stored") is not False,
             is_metered=entry.get("metered") is not False,
             is_after_loss=entry.get("after_loss") is True,
         )

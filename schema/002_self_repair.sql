@@ -1,4 +1,4 @@
--- Repairing itself: which gaps were given up, and which scheduled runs the budget skipped.
+-- Repairing itself: which gaps were given up, and which runs left no trace here.
 
 -- Gaps that cannot be repaired, or no further, and why; so that no credit is spent on them twice.
 -- With a time in `until` the verdict holds until then only.

@@ -126,22 +126,27 @@ def test_a_new_month_begins_anew() -> None:
 
 
 @pytest.mark.slow
-def test_a_five_minute_cadence_is_stretched_until_it_fits() -> None:
-    """A month asked every five minutes: it never stops, and uses what it may and no more."""
+@pytest.mark.parametrize(
+    ("minutes", "compute_units", "longest_pause"), [(5, 0.5, 20), (15, 1.0, 45)]
+)
+def test_a_cadence_that_is_too_dear_is_stretched_until_it_fits(
+    minutes: int, compute_units: float, longest_pause: int
+) -> None:
+    """A month asked so often: it never stops, and uses what it may and no more."""
     usages: list[Usage] = []
     at, skipped_in_a_row, longest = MONTH, 0, 0
     while at < MONTH + timedelta(days=30):
-        status = _judge(usages, at, compute_units=0.5)
+        status = _judge(usages, at, compute_units=compute_units)
         assert status.verdict != "stop"
         is_going = status.verdict == "run" or status.is_due
         if is_going:
             usages.append(Usage(at, 12.0, 1, 1.0))
         skipped_in_a_row = 0 if is_going else skipped_in_a_row + 1
         longest = max(longest, skipped_in_a_row)
-        at += 5 * MINUTE
-    used = meters.awake(usages, MONTH, at) / timedelta(hours=1) * 0.5
+        at += minutes * MINUTE
+    used = meters.awake(usages, MONTH, at) / timedelta(hours=1) * compute_units
     assert 92 < used <= 95.1
-    assert longest <= 12  # an hour: what is left is spread evenly
+    assert (longest + 1) * minutes <= longest_pause
 
 
 def test_credits_that_would_not_last_stretch_and_used_up_ones_stop() -> None:
@@ -152,6 +157,46 @@ def test_credits_that_would_not_last_stretch_and_used_up_ones_stop() -> None:
     used_up = [Usage(MONTH, 1.0, 10_000, 0.0)]
     assert _judge(used_up, MONTH + timedelta(days=10), **key).verdict == "stop"
     assert _judge(used_up, MONTH + timedelta(days=10), is_pro=True, **key).verdict == "run"
+
+
+def test_what_is_left_is_spread_over_neons_own_month(neon: NeonConsole) -> None:
+    """Late in a month of Neon's that ends on the 5th, its last hours are not spread thinner."""
+    period = {"consumption_period_start": "2026-11-05T00:00:00Z"}
+    _figures(
+        neon, **period, consumption_period_end="2026-12-05T00:00:00Z", compute_time_seconds=334_800
+    )
+    at = datetime(2026, 12, 2, tzinfo=UTC)
+    settings = Settings(**_with_key(neon), database_url=NEON)
+    runs = [Usage(at - timedelta(minutes=m), 12.0, 1, 1.0) for m in (60, 45)]
+    meter = meters.read_meters(
+        runs,
+        dict(QUOTAS) | {"coingecko_credits": None},
+        at,
+        compute_units=0.25,
+        backfill_per_day=0,
+        is_private=False,
+        figures=neon_api.read_project(settings),
+    )[0]
+    assert meter.is_overdrawn
+    pause = meters.pause_that_lasts(meter, runs, at, 0.25)
+    assert pause == pytest.approx(3 * timedelta(days=1) * (301 / 3600 * 0.25 / 2), abs=MINUTE)
+
+
+def test_runs_that_failed_or_repaired_do_not_bend_what_a_run_costs() -> None:
+    usages = _every(15, 10, api_credits=4)
+    at = MONTH + timedelta(days=10)
+    meter = _meter(_judge(usages, at, api_key="k"), "coingecko_credits")
+    usual = meters.pause_that_lasts(meter, usages, at, 0.25)
+    failed = [*usages, *(Usage(at, 1.0, 0, 0.0) for _ in range(4))]
+    dear = [*usages, *(Usage(at, 1.0, 29, 1.0, backfill_credits=25) for _ in range(4))]
+    assert usual > timedelta(minutes=10)
+    assert meters.pause_that_lasts(meter, failed, at, 0.25) == usual
+    assert meters.pause_that_lasts(meter, dear, at, 0.25) == usual
+
+
+def test_storage_that_the_retention_keeps_from_filling_is_not_in_sight() -> None:
+    usages = [Usage(MONTH + timedelta(days=n), 1.0, db_bytes=n * 4_800_000) for n in range(20)]
+    assert _judge(usages, MONTH + timedelta(days=20)).days_until_full is None
 
 
 def test_one_dear_day_makes_no_long_silence() -> None:
@@ -250,8 +295,8 @@ def test_a_meter_without_a_quota_limits_nothing() -> None:
 
 def test_runs_that_did_not_reach_the_database_are_counted() -> None:
     later = MONTH + timedelta(days=1)
-    failed = [Usage(later + timedelta(hours=1), 1.0, 1, 0.0)]
-    skipped = _every(15, 3 / 96, later, is_skipped=True)
+    failed = [Usage(later + timedelta(hours=1), 1.0, 1, 0.2, is_stored=False)]
+    skipped = _every(15, 3 / 96, later, is_skipped=True, is_stored=False)
     usages = [*_every(60, 1), *skipped, *failed]
     assert _judge(usages, MONTH + timedelta(days=2)).runs_unseen == 4
 
@@ -271,15 +316,25 @@ def _with_key(neon: NeonConsole) -> dict[str, Any]:
     return {"neon_api_key": "napi-secret", "neon_project_id": "p-1", "neon_base_url": neon.url}
 
 
+def _judge_own(
+    usages: Sequence[Usage], at: datetime, neon: NeonConsole, folder: Path
+) -> BudgetStatus:
+    """The verdict on a deployment on Neon, by its own log and Neon's figures."""
+    _write(folder / "usage_log.json", usages)
+    return check_budget_status(Settings(state_dir=folder, database_url=NEON, **_with_key(neon)), at)
+
+
 def _figures(neon: NeonConsole, **project: Any) -> None:
     neon.bodies["p-1"] = json.dumps({"project": project}).encode()
     branches = [{"logical_size": 300_000_000}, {"logical_size": 100_000_000}, {}]
     neon.bodies["branches"] = json.dumps({"branches": branches}).encode()
 
 
-def test_neons_figures_stand_beside_the_ledgers_and_the_larger_decides(neon: NeonConsole) -> None:
+def test_neons_figures_stand_beside_the_ledgers_and_the_larger_decides(
+    neon: NeonConsole, tmp_path: Path
+) -> None:
     _figures(neon, compute_time_seconds=99 * 3600, branch_logical_size_limit_bytes=10**9)
-    status = _judge(_every(60, 10), MONTH + timedelta(days=10), **_with_key(neon))
+    status = _judge_own(_every(60, 10), MONTH + timedelta(days=10), neon, tmp_path)
     compute, storage = (_meter(status, f"neon_{n}") for n in ("compute_hours", "storage_bytes"))
     assert (compute.reported, storage.reported, storage.quota) == (99.0, 400e6, 1e9)
     assert compute.used == pytest.approx(240 * 301 / 3600 * 0.25)
@@ -290,10 +345,10 @@ def test_neons_figures_stand_beside_the_ledgers_and_the_larger_decides(neon: Neo
     ]
 
 
-def test_neons_own_month_counts_where_it_names_one(neon: NeonConsole) -> None:
+def test_neons_own_month_counts_where_it_names_one(neon: NeonConsole, tmp_path: Path) -> None:
     period = {"consumption_period_start": "2026-11-05T00:00:00Z"}
     _figures(neon, **period, consumption_period_end="2026-12-05T00:00:00Z")
-    status = _judge(_every(15, 10), MONTH + timedelta(days=10), **_with_key(neon))
+    status = _judge_own(_every(15, 10), MONTH + timedelta(days=10), neon, tmp_path)
     used = 6 * 96 * 301 / 3600 * 0.25
     assert _meter(status, "neon_compute_hours").used == pytest.approx(used, rel=1e-3)
 
@@ -313,31 +368,35 @@ def test_neons_own_month_counts_where_it_names_one(neon: NeonConsole) -> None:
     ],
 )
 def test_a_neon_that_fails_is_a_warning_and_the_run_goes_on(
-    neon: NeonConsole, status: int, body: bytes, said: str, caplog: pytest.LogCaptureFixture
+    neon: NeonConsole, status: int, body: bytes, said: str, tmp_path: Path, caplog: Any
 ) -> None:
     neon.status, neon.bodies = status, {"p-1": body}
-    assert _judge(_every(15, 1), MONTH + timedelta(days=1), **_with_key(neon)).verdict == "run"
+    assert _judge_own(_every(15, 1), MONTH + timedelta(days=1), neon, tmp_path).verdict == "run"
     assert said in caplog.text
     assert "napi-secret" not in caplog.text
 
 
-def test_figures_of_neons_past_month_do_not_stop_the_new_one(neon: NeonConsole) -> None:
+def test_figures_of_neons_past_month_do_not_stop_the_new_one(
+    neon: NeonConsole, tmp_path: Path
+) -> None:
     period = {"consumption_period_start": "2026-10-01T00:00:00Z"}
     _figures(
         neon, **period, consumption_period_end="2026-11-01T00:00:00Z", compute_time_seconds=360_000
     )
-    status = _judge(_every(15, 1), MONTH + timedelta(days=1), **_with_key(neon))
+    status = _judge_own(_every(15, 1), MONTH + timedelta(days=1), neon, tmp_path)
     assert (status.verdict, _meter(status, "neon_compute_hours").reported) == ("run", None)
 
 
 @pytest.mark.parametrize("seconds", [10**401, 1e300, -5, True])
-def test_impossible_figures_count_as_unsaid(neon: NeonConsole, seconds: float) -> None:
+def test_impossible_figures_count_as_unsaid(
+    neon: NeonConsole, seconds: float, tmp_path: Path
+) -> None:
     _figures(neon, compute_time_seconds=seconds)
-    status = _judge(_every(15, 1), MONTH + timedelta(days=1), **_with_key(neon))
+    status = _judge_own(_every(15, 1), MONTH + timedelta(days=1), neon, tmp_path)
     assert _meter(status, "neon_compute_hours").reported is None
 
 
-def test_nonsense_inside_neons_figures_counts_as_unsaid(neon: NeonConsole) -> None:
+def test_nonsense_inside_neons_figures_counts_as_unsaid(neon: NeonConsole, tmp_path: Path) -> None:
     _figures(
         neon,
         compute_time_seconds="many",
@@ -345,17 +404,20 @@ def test_nonsense_inside_neons_figures_counts_as_unsaid(neon: NeonConsole) -> No
         consumption_period_end="2020-01-01",
         branch_logical_size_limit_bytes=-1,
     )
-    status = _judge(_every(15, 1), MONTH + timedelta(days=1), **_with_key(neon))
+    status = _judge_own(_every(15, 1), MONTH + timedelta(days=1), neon, tmp_path)
     assert _meter(status, "neon_compute_hours").reported is None
     assert _meter(status, "neon_storage_bytes").quota == 500e6
 
 
 def test_without_a_key_nobody_is_asked_and_half_a_key_is_told_of(
-    neon: NeonConsole, caplog: pytest.LogCaptureFixture
+    neon: NeonConsole, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _judge([], MONTH, neon_base_url=neon.url)
+    check_budget_status(Settings(state_dir=tmp_path, neon_base_url=neon.url), MONTH)
     assert not neon.asked
-    _judge([], MONTH, neon_base_url=neon.url, neon_api_key="napi-secret")
+    _judge([], MONTH, **_with_key(neon))  # another log is not this project's
+    assert not neon.asked
+    half = Settings(state_dir=tmp_path, neon_base_url=neon.url, neon_api_key="napi-secret")
+    check_budget_status(half, MONTH)
     assert not neon.asked
     assert "NEON_PROJECT_ID is not" in caplog.text
 

@@ -334,6 +334,36 @@ def test_a_kill_between_push_and_follow_is_not_counted_twice(
     assert _git(path.parent, "status", "--porcelain") == ""
 
 
+def test_a_race_lost_after_a_kill_counts_nothing_twice(
+    clone: Clone, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = clone("a"), clone("b")
+    _strike(path, "coin-001")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(commit_registry.Clone, "follow", _killed)
+        _publish(path)
+    _strike(path, "coin-001")
+    push = commit_registry.Clone.push
+
+    def push_too_late(self: commit_registry.Clone, commit: str, ours: str) -> None:
+        monkeypatch.setattr(commit_registry.Clone, "push", push)
+        _strike(other, "coin-002")
+        _publish(other)
+        push(self, commit, ours)
+
+    monkeypatch.setattr(commit_registry.Clone, "push", push_too_late)
+    _publish(path)
+    assert [_pushed(remote).coins[f"coin-00{n}"].strikes for n in (1, 2)] == [2, 1]
+    assert len(_commits(remote)) == 4
+
+
+def test_a_clone_without_a_commit_is_told(tmp_path: Path) -> None:
+    _git(tmp_path, "init", "--quiet", "--initial-branch=main", "new")
+    CoinRegistry(COINS).save(tmp_path / "new" / "coin_registry.json")
+    with pytest.raises(ConfigurationError, match="and a commit on it"):
+        _publish(tmp_path / "new" / "coin_registry.json")
+
+
 def _killed(*_arguments: object) -> None:
     raise KeyboardInterrupt
 

@@ -12,7 +12,7 @@ import pytest
 import backfill
 import job_summary
 from ingest import parse_arguments
-from safe_zone import CONFIG_KEYS, QUOTAS, ROOT
+from safe_zone import CONFIG_KEYS, METERS, ROOT
 from verify_db import WAITS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -68,9 +68,9 @@ def test_every_config_key_and_exit_code_is_in_the_readme() -> None:
 
 
 def test_every_quota_reason_and_warning_is_in_the_runbook() -> None:
-    for words in (*QUOTAS, WAITS, backfill.NO_PRICES, backfill.TOO_OLD, backfill.UNKNOWN):
+    for words in (*METERS, WAITS, backfill.NO_PRICES, backfill.TOO_OLD, backfill.UNKNOWN):
         assert f"{words}" in RUNBOOK, words
-    assert set(job_summary.REMEDIES) == set(QUOTAS)
+    assert set(job_summary.REMEDIES) == set(METERS)
 
 
 def test_everything_the_workflow_takes_is_in_the_runbook() -> None:

@@ -98,7 +98,7 @@ def test_two_hundred_runs_over_a_line_that_breaks_lose_and_double_nothing(
     time_: FakeTime,
     fresh: FreshDatabase,
 ) -> None:
-    """A pooler in transaction mode behind 40 ms more, every third connection cut in mid-word."""
+    """A pooler in transaction mode behind 40 ms more, two connections of five cut in mid-word."""
     port = int(str(conninfo_to_dict(pooled_url)["port"]))
     valid = 0
     codes: set[int] = set()

@@ -432,7 +432,10 @@ def test_skipped_runs_are_told_to_the_database_by_the_next_that_goes(
     run: Run, settings: Settings, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     run()
-    skipped = [Usage(time_.at + n * QUARTER, 1.0, db_seconds=0.0, is_skipped=True) for n in (1, 2)]
+    skipped = [
+        Usage(time_.at + n * QUARTER, 1.0, db_seconds=0.0, is_skipped=True, is_stored=False)
+        for n in (1, 2)
+    ]
     _write_log(settings, [*_usages(settings), *skipped])
     time_.at += 3 * QUARTER
     run()
@@ -450,6 +453,32 @@ def test_every_run_is_in_the_log_with_what_it_used(run: Run, settings: Settings)
     assert usage.db_bytes is not None
     assert usage.db_bytes > 1_000_000
     assert usage.is_metered is False  # the tests' database is not Neon's
+
+
+def test_skipped_runs_before_a_backfill_run_are_not_forgotten(
+    run: Run, settings: Settings, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    run()
+    lost = [Usage(time_.at + n * QUARTER, 1.0, db_seconds=0.2, is_stored=False) for n in (1, 2)]
+    _write_log(settings, [*_usages(settings), *lost])
+    time_.at += 2.5 * QUARTER
+    run(mode="backfill")
+    time_.at += 0.5 * QUARTER
+    run()
+    with psycopg.connect(fresh.url) as connection:
+        found = history.measure_delivery(connection, time_.at, QUARTER)
+    assert (found.expected, found.delivered) == (4, 4)
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_lost_log_grants_no_second_allowance(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill", backfill_credits_per_day=5).api_credits == 5
+    log_path(settings).unlink()
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill", backfill_credits_per_day=5).api_credits == 0
 
 
 def test_a_lost_log_is_rebuilt_from_the_database(
