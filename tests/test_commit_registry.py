@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import commit_registry
+import registry_clone
 from coin_registry import CoinRegistry
 from coins import Coin
 from commit_registry import publish
@@ -322,9 +322,7 @@ def test_a_kill_between_push_and_follow_is_not_counted_twice(
 ) -> None:
     path, other = clone("a"), clone("b")
     _strike(path, "coin-001")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(commit_registry.Clone, "follow", _killed)
-        _publish(path)
+    _publish_and_be_killed(path, monkeypatch)
     _strike(other, "coin-001", "coin-002")
     _publish(other)
     _strike(path, "coin-001")
@@ -339,19 +337,17 @@ def test_a_race_lost_after_a_kill_counts_nothing_twice(
 ) -> None:
     path, other = clone("a"), clone("b")
     _strike(path, "coin-001")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(commit_registry.Clone, "follow", _killed)
-        _publish(path)
+    _publish_and_be_killed(path, monkeypatch)
     _strike(path, "coin-001")
-    push = commit_registry.Clone.push
+    push = registry_clone.Clone.push
 
-    def push_too_late(self: commit_registry.Clone, commit: str, ours: str) -> None:
-        monkeypatch.setattr(commit_registry.Clone, "push", push)
+    def push_too_late(self: registry_clone.Clone, commit: str, ours: str) -> None:
+        monkeypatch.setattr(registry_clone.Clone, "push", push)
         _strike(other, "coin-002")
         _publish(other)
         push(self, commit, ours)
 
-    monkeypatch.setattr(commit_registry.Clone, "push", push_too_late)
+    monkeypatch.setattr(registry_clone.Clone, "push", push_too_late)
     _publish(path)
     assert [_pushed(remote).coins[f"coin-00{n}"].strikes for n in (1, 2)] == [2, 1]
     assert len(_commits(remote)) == 4
@@ -364,8 +360,15 @@ def test_a_clone_without_a_commit_is_told(tmp_path: Path) -> None:
         _publish(tmp_path / "new" / "coin_registry.json")
 
 
-def _killed(*_arguments: object) -> None:
-    raise KeyboardInterrupt
+def _publish_and_be_killed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The push lands, and the process ends before it brings the clone there."""
+
+    def end(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(registry_clone.Clone, "follow", end)
+        _publish(path)
 
 
 def test_a_verdict_that_is_written_while_another_is_pushed_comes_with_the_next(
@@ -373,14 +376,14 @@ def test_a_verdict_that_is_written_while_another_is_pushed_comes_with_the_next(
 ) -> None:
     path = clone("a")
     _strike(path, "coin-001")
-    push = commit_registry.Clone.push
+    push = registry_clone.Clone.push
 
-    def push_slowly(self: commit_registry.Clone, commit: str, ours: str) -> None:
+    def push_slowly(self: registry_clone.Clone, commit: str, ours: str) -> None:
         push(self, commit, ours)
         _strike(path, "coin-002")
 
     with monkeypatch.context() as patch:
-        patch.setattr(commit_registry.Clone, "push", push_slowly)
+        patch.setattr(registry_clone.Clone, "push", push_slowly)
         _publish(path)
     assert CoinRegistry.load(path).coins["coin-002"].strikes == 1
     assert _publish(path) == "Registry: 1 struck"

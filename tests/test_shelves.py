@@ -27,7 +27,7 @@ SHELVES = (
     {"coin_registry", "coingecko", "database", "spool", "transform"},
     {"history"},
     {"backfill", "run_state"},
-    {"registry_changes", "repair"},
+    {"registry_changes", "registry_clone", "repair"},
     {"commit_registry", "find_all_matches", "ingest", "job_summary", "reset_db", "verify_db"},
 )
 SHELF_OF = {room: number for number, rooms in enumerate(SHELVES) for room in rooms}
