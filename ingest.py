@@ -321,13 +321,14 @@ def _spool(run: Run, spool: Spool, items: Sequence[Item]) -> None:
     if not items:
         return
     try:
-        path = spool.write(f"{run.run_id}-{len(run.own_files):03}", items)
+        path = spool.write(f"{run.run_id}-{run.answers:03}", items)
     except OSError as error:
         log.warning(
             "the spool cannot be written (%s): these rows are lost if the database fails too",
             error.strerror,
         )
         return
+    run.answers += 1
     run.own_files.append(path)
     run.rows_spooled += sum(isinstance(item, MarketRow) for item in items)
 

@@ -63,6 +63,7 @@ class Run:
     is_sick: bool = False
     is_synced: bool = False
     skipped_because: str | None = None
+    answers: int = 0
     own_files: list[Path] = field(default_factory=list)
     loaded: Loaded | None = None
     place: str = "the database"

@@ -7,7 +7,7 @@ CREATE TABLE given_up_gaps (
     stop       timestamptz NOT NULL,
     judged_at  timestamptz NOT NULL,
     until      timestamptz,
-    coin_key   integer NOT NULL REFERENCES coins,
+    coin_key   integer NOT NULL,
     reason     text NOT NULL,
     PRIMARY KEY (coin_key, start)
 );
