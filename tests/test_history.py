@@ -89,7 +89,20 @@ def _found(fresh: FreshDatabase, **options: Any) -> list[Gap]:
 
 
 QUARTER = timedelta(minutes=15)
+MINUTE = timedelta(minutes=1)
 REGULAR = tuple(range(600, 300, -15))
+
+
+def test_times_are_utc_whatever_the_servers_zone(fresh: FreshDatabase) -> None:
+    [(name,)] = fresh.query("SELECT current_database()")
+    fresh.query(f"ALTER DATABASE {name} SET timezone = 'America/New_York'")
+    _store(fresh, "bitcoin", *REGULAR)
+    moment = NOW - timedelta(minutes=600)
+    with postgres.Session(fresh.address()) as session:
+        binary = session.use(lambda c: history.price_series(c, "bitcoin", moment, NOW))
+        text = session.use(lambda c: history.latest_prices(c, 1))
+    for found, at in ((binary[0].observed_at, moment), (text[0].observed_at, NOW - 315 * MINUTE)):
+        assert (found, found.utcoffset()) == (at, timedelta())
 
 
 def test_gaps_are_measured_against_each_coins_observed_cadence(fresh: FreshDatabase) -> None:
