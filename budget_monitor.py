@@ -256,11 +256,10 @@ def _name(meter: Meter) -> str:
 
 
 def _amounts(meter: Meter) -> str:
-    most = max(x for x in (meter.used, meter.reported) if x is not None)
-    return (
-        f"{_amount(meter, most)} used, {_amount(meter, meter.projected)} by the month's end, "
-        f"{_amount(meter, meter.quota)} allowed"
+    spent, projected, quota = (
+        _amount(meter, value) for value in (meter.spent, meter.projected, meter.quota)
     )
+    return f"{spent} used, {projected} by the month's end, {quota} allowed"
 
 
 def _amount(meter: Meter, value: float | None) -> str:

@@ -34,18 +34,22 @@ class Meter(NamedTuple):
     reported: float | None = None
 
     @property
+    def spent(self) -> float | None:
+        """What is used by the larger of both accounts, None where neither knows."""
+        return max((x for x in (self.used, self.reported) if x is not None), default=None)
+
+    @property
     def share(self) -> float | None:
         """The projected share of the quota, or the used one where that is more."""
         if self.quota is None:
             return None
-        known = [x for x in (self.used, self.projected, self.reported) if x is not None]
+        known = [x for x in (self.spent, self.projected) if x is not None]
         return max(known) / self.quota if known else None
 
     @property
     def is_used_up(self) -> bool:
         """Whether nothing is left."""
-        known = [x for x in (self.used, self.reported) if x is not None]
-        return self.quota is not None and bool(known) and max(known) >= self.quota
+        return self.quota is not None and self.spent is not None and self.spent >= self.quota
 
     @property
     def state(self) -> State:
@@ -236,7 +240,7 @@ def pause_that_lasts(
 ) -> timedelta:
     """How far apart runs must be for what is left of an overdrawn quota to last the month, by what
     the last few cost; longer than the month where nothing may be spent any more."""
-    left = SKIP_SHARE * (meter.quota or math.inf) - max(meter.used or 0.0, meter.reported or 0.0)
+    left = SKIP_SHARE * (meter.quota or math.inf) - (meter.spent or 0.0)
     paid = [cost for usage in usages if (cost := _cost(meter, usage, compute_units))]
     costs = paid[-_RUNS_FOR_A_COST:]
     to_come = meter.resets_at - at

@@ -78,8 +78,9 @@ def read(path: Path) -> Reading:
             error,
         )
         return Reading([], is_whole=False)
-    usages = {usage.started_at: usage for usage in map(_from_json, content) if usage}
-    if lost := sum(1 for entry in content if _from_json(entry) is None):
+    runs = list(map(_from_json, content))
+    usages = {usage.started_at: usage for usage in runs if usage}
+    if lost := runs.count(None):
         log.warning("the usage log %s: %d of %d runs are unreadable", path, lost, len(content))
     is_whole = not lost and not any(usage.is_after_loss for usage in usages.values())
     return Reading([usages[at] for at in sorted(usages)], is_whole)
