@@ -90,6 +90,7 @@ def check_budget_status(
     judged = [meter for meter in found if meter.name in (PACED if is_neons else PACED[1:])]
     verdict, reason = _verdict(judged)
     storage = next(meter for meter in found if meter.name == "neon_storage_bytes")
+    recent = [run for run in runs if run.started_at >= at - CADENCE_WINDOW]
     return BudgetStatus(
         verdict=verdict,
         reason=reason,
@@ -97,7 +98,10 @@ def check_budget_status(
         meters=found,
         allowance=_allowance(settings, runs, at),
         delivery=delivery.measure(
-            [run.started_at for run in runs if run.started_at >= at - CADENCE_WINDOW], cadence, at
+            [run.started_at for run in recent],
+            cadence,
+            at,
+            unseen=sum(run.runs - 1 for run in recent),
         ),
         days_until_full=_days_until_full(storage, meters.daily_growth(runs, at)),
         runs_unseen=sum(1 for _ in takewhile(lambda r: not r.is_stored, reversed(runs))),

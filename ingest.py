@@ -25,7 +25,14 @@ from api_library import chunk_ids
 from budget_monitor import BudgetStatus
 from coin_registry import CoinRegistry, set_aside
 from coingecko import CoinGecko
-from errors import ApiUnavailable, BudgetExhausted, SentinelError, run_as_script, signals_held
+from errors import (
+    ApiUnavailable,
+    BudgetExhausted,
+    ConfigurationError,
+    SentinelError,
+    run_as_script,
+    signals_held,
+)
 from meters import Allowance, Month
 from records import Batch, CoinLabel, FxRate, MarketRow, Rejection
 from repair import repair_gaps
@@ -233,7 +240,20 @@ def _choose_targets(settings: Settings, registry: CoinRegistry) -> list[str]:
         log.warning(
             "limit %d is above the %d active coins: taking all", settings.limit, len(targets)
         )
-    return targets
+    # In the place of the last ones, so that they cost no call of their own.
+    extra = [i for i in _also(settings, registry) if i not in set(targets)]
+    return targets[: max(0, settings.limit - len(extra))] + extra
+
+
+def _also(settings: Settings, registry: CoinRegistry) -> list[str]:
+    """The active ones of the coins asked for besides; who is on parole waits for its probe."""
+    found = []
+    for term in settings.also:
+        try:
+            found += registry.resolve([term])
+        except ConfigurationError as unknown:
+            log.warning("watched all the same when it is listed: %s", unknown)
+    return [i for i in dict.fromkeys(found) if registry.coins[i].status == "active"]
 
 
 # --- fetching --------------------------------------------------------------------------------

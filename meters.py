@@ -148,7 +148,7 @@ def _neon_month(figures: ProjectFigures | None, at: datetime) -> Month:
 
 def _minutes(inside: Sequence[Usage], at: datetime, quota: float | None) -> Meter:
     """Each job is rounded up to a whole minute."""
-    used = float(sum(max(1, math.ceil(usage.duration_seconds / 60)) for usage in inside))
+    used = float(sum(max(u.runs, math.ceil(u.duration_seconds / 60)) for u in inside))
     month = Month.of(at)
     return Meter("actions_minutes", used, _projected(used, inside, at, month), quota, month.stop)
 
@@ -252,7 +252,7 @@ def pause_that_lasts(
 def _cost(meter: Meter, usage: Usage, compute_units: float) -> float:
     """What one run takes of a paced quota, in the meter's unit; repairs have an allowance."""
     if meter.name == "coingecko_credits":
-        return float(usage.api_credits - usage.backfill_credits)
+        return (usage.api_credits - usage.backfill_credits) / usage.runs
     window = usage.awake
     return (window[1] - window[0]) / timedelta(hours=1) * compute_units if window else 0.0
 

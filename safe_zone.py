@@ -105,12 +105,17 @@ CONFIG_KEYS = (
     "compute_units",
     "backfill_credits_per_day",
     "quotas",
+    "monitor",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What this deployment decides; secrets are left out of its repr."""
+    """What this deployment decides; secrets are left out of its repr.
+
+    `monitor` is for services/settings.py to read; `also` are coins (ids, symbols, names) that
+    a run asks for besides the top ones, within its limit.
+    """
 
     mode: str = "ingest"
     limit: int = DEFAULT_LIMIT
@@ -128,6 +133,8 @@ class Settings:
     compute_units: float = COMPUTE_UNITS
     backfill_credits_per_day: int = BACKFILL_CREDITS
     quotas: Mapping[str, float | None] = field(default_factory=lambda: dict(QUOTAS))
+    monitor: Mapping[str, Any] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
     state_dir: Path = ROOT / ".sentinel"
     registry_path: Path = ROOT / "coin_registry.json"
 
@@ -151,7 +158,7 @@ def load_settings(
     if "limit" in given:  # a flag beats the file: the top coins, not the file's targets
         wished.pop("targets", None)
     wished |= given
-    values = _read_environment(os.environ if environ is None else environ, found)
+    values = read_environment(environ, found)
     get = wished.get
     settings = Settings(
         mode=wishes.choice("mode", get("mode"), MODES, found),
@@ -170,6 +177,7 @@ def load_settings(
             least=0,
         ),
         quotas=wishes.quotas(get("quotas"), QUOTAS, METERS, found),
+        monitor=wishes.section("monitor", get("monitor"), found),
         **_from_environment(values, found),
     )
     if settings.is_pro and not settings.api_key:
@@ -227,8 +235,10 @@ def ensure_state_dir(path: Path) -> Path:
     return path
 
 
-def _read_environment(environ: Mapping[str, str], complaints: list[str]) -> dict[str, str]:
-    """The environment over `.env`, blanks and stray quotes stripped; an empty value is unset."""
+def read_environment(environ: Mapping[str, str] | None, complaints: list[str]) -> dict[str, str]:
+    """The environment (the process's own: None) over `.env`, blanks and stray quotes stripped; an
+    empty value is unset."""
+    environ = os.environ if environ is None else environ
     path = next((p for p in (Path(".env"), ROOT / ".env") if _is_file(p)), None)
     try:
         from_file = dotenv_values(path, interpolate=False, encoding="utf-8-sig") if path else {}

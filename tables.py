@@ -74,13 +74,19 @@ PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
     "fx_rates": "DELETE FROM fx_rates WHERE observed_at < %(oldest)s",
     "pipeline_runs": "DELETE FROM pipeline_runs WHERE started_at < %(oldest)s",
     "given_up_gaps": "DELETE FROM given_up_gaps WHERE stop < %(oldest)s",
+    "alerts": "DELETE FROM alerts WHERE observed_at < %(oldest)s",
+    "outbox": "DELETE FROM outbox WHERE created_at < %(oldest)s",
+    # Single forecasts are scored and drawn for a week; their scores stay as long as the prices.
+    "forecasts": "DELETE FROM forecasts WHERE made_at < %(oldest)s + interval '52 days'",
+    "forecast_scores": "DELETE FROM forecast_scores WHERE hour < %(oldest)s",
 }
 
 DROP_EVERYTHING = """
 DROP VIEW IF EXISTS market_data;
 DROP TABLE IF EXISTS given_up_gaps, observations, coins, pipeline_runs, rejections, fx_rates,
+    alert_trackers, alerts, outbox, forecasts, forecast_scores, transactions, heartbeats,
     schema_version;
-DROP TYPE IF EXISTS observation_source;
+DROP TYPE IF EXISTS observation_source, alert_kind, forecast_direction;
 """
 
 

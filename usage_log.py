@@ -3,9 +3,9 @@
 Two keys are required: `timestamp` (when the run began, UTC where it has no offset) and
 `duration_sec`. The others are written where they say something: `api_credits`, `db_seconds`,
 `backfill_credits`, `db_bytes`, `tail_seconds` (how long the database stayed awake afterwards,
-where that is not Neon's usual tail), `skipped`, `stored` (false: the run did not reach the
-database), `metered` (false: no Neon database) and `after_loss` (runs before this one were lost and
-not read from the database yet).
+where that is not Neon's usual tail), `runs` (how many runs the entry stands for), `skipped`,
+`stored` (false: the run did not reach the database), `metered` (false: no Neon database) and
+`after_loss` (runs before this one were lost and not read from the database yet).
 """
 
 from __future__ import annotations
@@ -26,12 +26,17 @@ _LONGEST_SECONDS = 32 * 86_400.0
 _MOST_CREDITS = 1e7
 _MOST_BYTES = 1e15
 _YEARS = range(2000, 2200)
+# A loop of a minute makes 43,000 runs a month, and the file is written with each: what is older
+# than a day is gathered by the hour. The schedule's 96 runs a day never come to so many.
+MOST_SINGLE_RUNS = 3_000
+GATHER_AFTER = timedelta(hours=26)
 
 
 class Usage(NamedTuple):
     """What one run used. `db_seconds` None: unknown, so the whole run counts; 0: it woke nothing.
 
-    `db_bytes` is the size of the database after the run, None where it was not measured.
+    `db_bytes` is the size of the database after the run, None where it was not measured. Where
+    `runs` is above 1 it is the sum of so many, of one hour.
     """
 
     started_at: datetime
@@ -45,6 +50,7 @@ class Usage(NamedTuple):
     is_stored: bool = True
     is_metered: bool = True
     is_after_loss: bool = False
+    runs: int = 1
 
     @property
     def awake(self) -> tuple[datetime, datetime] | None:
@@ -114,14 +120,52 @@ def add(
             if others is not None:
                 known = {at: usage._replace(is_after_loss=False) for at, usage in known.items()}
             # What a run wrote of itself says more than what the database remembers of it.
-            merged = {usage.started_at: usage for usage in others or ()} | known
+            told = {usage.started_at: usage for usage in others or ()}
+            hours = {_hour(at) for at in told.keys() - known.keys()}
+            merged = told | {
+                at: u for at, u in known.items() if u.runs == 1 or _hour(at) not in hours
+            }
             is_after_loss = others is None and not reading.is_whole
             merged[own.started_at] = own._replace(is_after_loss=is_after_loss)
             kept = [merged[at] for at in sorted(merged) if at <= until]
-            text = to_text([usage for usage in kept if _reaches(usage, since)])
+            kept = [usage for usage in kept if _reaches(usage, since)]
+            text = to_text(_gathered(kept, own.started_at - GATHER_AFTER))
             replace_atomically(path, text.encode())
     except OSError as error:
         log.warning("the usage log %s cannot be written (%s): this run is not in it", path, error)
+
+
+def _hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+def _gathered(usages: Sequence[Usage], before: datetime) -> Sequence[Usage]:
+    """Where there are too many, one entry an hour for runs before that moment that woke no Neon."""
+    if len(usages) <= MOST_SINGLE_RUNS:
+        return usages
+    found: list[Usage] = []
+    for usage in usages:
+        last = found[-1] if found else None
+        if last and usage.started_at < before and _are_alike(last, usage):
+            found[-1] = last._replace(
+                duration_seconds=last.duration_seconds + usage.duration_seconds,
+                api_credits=last.api_credits + usage.api_credits,
+                db_seconds=(last.db_seconds or 0.0) + (usage.db_seconds or 0.0),
+                backfill_credits=last.backfill_credits + usage.backfill_credits,
+                db_bytes=usage.db_bytes if usage.db_bytes is not None else last.db_bytes,
+                runs=last.runs + usage.runs,
+            )
+        else:
+            found.append(usage)
+    return found
+
+
+def _are_alike(one: Usage, other: Usage) -> bool:
+    """Whether two entries may be one: of one hour, and neither is judged by itself."""
+    return _hour(one.started_at) == _hour(other.started_at) and all(
+        usage.is_stored and not (usage.is_metered or usage.is_skipped or usage.is_after_loss)
+        for usage in (one, other)
+    )
 
 
 def _reaches(usage: Usage, since: datetime) -> bool:
@@ -150,6 +194,8 @@ def _to_json(usage: Usage) -> dict[str, Any]:
         entry["tail_seconds"] = usage.tail_seconds
     if usage.db_bytes is not None:
         entry["db_bytes"] = usage.db_bytes
+    if usage.runs > 1:
+        entry["runs"] = usage.runs
     if usage.is_skipped:
         entry["skipped"] = True
     if not usage.is_stored:
@@ -178,6 +224,7 @@ def _from_json(entry: Any) -> Usage | None:
             is_stored=entry.get("stored") is not False,
             is_metered=entry.get("metered") is not False,
             is_after_loss=entry.get("after_loss") is True,
+            runs=max(1, int(_number(entry.get("runs", 1), _MOST_CREDITS))),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None

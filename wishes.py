@@ -91,6 +91,16 @@ def quotas(
     return found
 
 
+def section(name: str, wish: Any, complaints: list[str]) -> dict[str, Any]:
+    """An object whose keys are for another room to judge."""
+    if wish is None:
+        return {}
+    if not isinstance(wish, dict):
+        complaints.append(f'{name} must be an object such as {{"top": 20}}')
+        return {}
+    return wish
+
+
 def _is_number(wish: Any) -> bool:
     is_number = isinstance(wish, int | float) and not isinstance(wish, bool)
     return is_number and abs(wish) < _LARGEST

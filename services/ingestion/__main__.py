@@ -1,0 +1,159 @@
+"""`python -m services.ingestion`: keep the pipeline running, and watch what it brings."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from types import FrameType
+from zoneinfo import ZoneInfo
+
+import console
+import files
+import postgres
+from errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError, run_as_script
+from run_state import SYSTEM_CLOCKS, Clocks
+from safe_zone import RUN_DEADLINE_SECONDS, ensure_state_dir
+from services.ingestion import messages
+from services.ingestion.loop import Loop
+from services.ingestion.messages import Voice
+from services.ingestion.notifier import Notifier, make_targets
+from services.settings import Monitor, load_monitor
+
+LONGEST_TICK_SECONDS = 2 * RUN_DEADLINE_SECONDS + 60  # a run, repairs, and what follows
+LONGEST_INTERVAL = timedelta(days=1)
+_DURATION = re.compile(r"(\d{1,6})\s*(s|m|h|)")
+EPILOG = """examples:
+  python -m services.ingestion                       until it is stopped
+  python -m services.ingestion --once                one tick, for a cron
+  python -m services.ingestion --interval 10m
+  python -m services.ingestion --test-notification
+It ends in 0 when it was asked to stop (the tick in hand is finished), and with the code of the last
+trouble after five failed ticks in a row."""
+
+
+class StopSign:
+    """SIGTERM and Ctrl-C ask to end after the tick in hand; asked again, it ends at once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._raise)
+
+    def _raise(self, number: int, _frame: FrameType | None) -> None:
+        if self._event.is_set():
+            raise Interrupted(number)
+        print("stopping after this tick", file=sys.stderr)
+        self._event.set()
+
+    def is_up(self) -> bool:
+        """Whether somebody asked."""
+        return self._event.is_set()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but no longer than until somebody asks."""
+        self._event.wait(seconds)
+
+
+def main() -> int:
+    """Run as the command line says; returns 0."""
+    arguments = _parse()
+    console.speak_through_logging(verbose=arguments.verbose)
+    monitor = load_monitor(config=arguments.config)
+    asked = _interval(arguments.interval)
+    notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
+    voice = Voice(monitor.wishes.language, ZoneInfo(monitor.wishes.time_zone))
+    if arguments.test_notification:
+        return _test(notifier, voice)
+    stop = StopSign()
+    with _alone(monitor), postgres.reach(monitor.settings):
+        clocks = Clocks(SYSTEM_CLOCKS.now, time.monotonic, stop.sleep)
+        loop = Loop(monitor, notifier, voice, clocks, asked, stop.is_up, _deadline)
+        if arguments.once:
+            with _deadline():
+                report = loop.tick()
+            print(report.message)
+            if loop.troubles:
+                raise loop.troubles[-1]
+        else:
+            loop.run()
+    return EXIT_OK
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m services.ingestion",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--once", action="store_true", help="one tick, then leave")
+    parser.add_argument(
+        "--interval", help="such as 90s, 5m, 1h; the credits may ask for a longer one"
+    )
+    parser.add_argument(
+        "--test-notification",
+        action="store_true",
+        help="send a message to every target, then leave",
+    )
+    parser.add_argument("--config", help="another file than ingest_config.json")
+    parser.add_argument("--verbose", action="store_true", help="tell of every tick")
+    return parser.parse_args()
+
+
+def _interval(wish: str | None) -> timedelta | None:
+    if wish is None:
+        return None
+    found = _DURATION.fullmatch(wish.strip())
+    units = {"s": "seconds", "": "seconds", "m": "minutes", "h": "hours"}
+    interval = timedelta(**{units[found[2]]: int(found[1])}) if found else timedelta()
+    if not timedelta() < interval <= LONGEST_INTERVAL:
+        raise ConfigurationError(
+            f"--interval '{wish[:40]}' is no interval of up to a day: write 90s, 5m or 1h"
+        )
+    return interval
+
+
+@contextlib.contextmanager
+def _deadline() -> Iterator[None]:
+    """End a tick that hangs, whatever it hangs on."""
+    if not hasattr(signal, "alarm"):
+        yield
+        return
+    signal.alarm(LONGEST_TICK_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def _test(notifier: Notifier, voice: Voice) -> int:
+    """Raises SentinelError where a target did not take the message."""
+    message = messages.test_message(voice, SYSTEM_CLOCKS.now())
+    failed = notifier.test(message)
+    if failed:
+        raise SentinelError(f"The test message did not arrive: {'; '.join(failed)}.")
+    print(f"The test message arrived at {', '.join(t.label for t in notifier.targets)}.")
+    return EXIT_OK
+
+
+@contextlib.contextmanager
+def _alone(monitor: Monitor) -> Iterator[None]:
+    """Raises ConfigurationError where another loop works in the same state directory."""
+    with files.only_one(ensure_state_dir(monitor.settings.state_dir) / "monitor") as is_alone:
+        if not is_alone:
+            raise ConfigurationError(
+                f"Another monitor runs in {monitor.settings.state_dir}: stop it first, or set "
+                "SENTINEL_STATE_DIR."
+            )
+        yield
+
+
+if __name__ == "__main__":
+    run_as_script(main)

@@ -1,0 +1,219 @@
+"""The loop: a run of the pipeline every interval, then alerts, forecasts, messages, heartbeat."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from psycopg.types.json import Jsonb
+
+import budget_monitor
+import postgres
+import tables
+from api_library import choose_plan
+from errors import BudgetExhausted, SentinelError
+from ingest import RunReport, run_pipeline
+from postgres import Connection
+from run_state import Clocks
+from safe_zone import Settings
+from services.ingestion import forecasting, outbox, pace, watching
+from services.ingestion.messages import Voice
+from services.ingestion.notifier import Notifier
+from services.settings import Monitor
+
+log = logging.getLogger("sentinel.loop")
+T = TypeVar("T")
+
+MOST_FAILURES = 5  # ticks in a row, after which a supervisor had better start afresh
+OUTAGE = timedelta(minutes=15)  # a longer silence is repaired for the watched coins at once
+DELIVERY_SECONDS = 20.0  # of a tick; what is left over goes out in the pause behind it
+LONGEST_NAP_SECONDS = 5.0  # between looks at the outbox and the wish to stop
+
+NEWEST_RUN = "SELECT max(started_at) FROM pipeline_runs WHERE started_at <= %(now)s"
+
+BEAT = """
+INSERT INTO heartbeats (service, beat_at, state) VALUES ('ingestion', %(now)s, %(state)s)
+ON CONFLICT (service) DO UPDATE SET beat_at = excluded.beat_at, state = excluded.state
+"""
+
+
+class TickFailed(SentinelError):
+    """The pipeline's run in a tick had trouble; carries its message and exit code."""
+
+    def __init__(self, report: RunReport) -> None:
+        self.exit_code = report.exit_code
+        super().__init__(report.message)
+
+
+@dataclass(slots=True)
+class Loop:
+    """The monitor at work. `asked` is the interval somebody wishes, `should_stop` whether to end
+    after the tick in hand, `guard` what ends a tick that hangs."""
+
+    monitor: Monitor
+    notifier: Notifier
+    voice: Voice
+    clocks: Clocks
+    asked: timedelta | None = None
+    should_stop: Callable[[], bool] = lambda: False
+    guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    failures: int = 0
+    held: tuple[str, ...] = ()
+    troubles: list[SentinelError] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Tick until somebody asks to stop.
+
+        Raises the last trouble after MOST_FAILURES ticks in a row that failed.
+        """
+        while not self.should_stop():
+            began = self.clocks.monotonic()
+            with self.guard():
+                self.tick()
+            if self.failures >= MOST_FAILURES:
+                log.error("%d ticks in a row failed: leaving, to be started afresh", self.failures)
+                raise self.troubles[-1]
+            self._pause_until(began + self.interval().total_seconds())
+
+    def tick(self) -> RunReport:
+        """One run and what follows from it; a trouble of one stage does not cost the others."""
+        self.troubles = []
+        silent_since = self._look_back()
+        settings = self._settings()
+        report = run_pipeline(settings, clocks=self.clocks)
+        self._note_report(report)
+        if silent_since and self.clocks.now() - silent_since > OUTAGE and not self.troubles:
+            self._repair(settings)
+        with self._noting():
+            self._follow_up(settings, report)
+        self.failures = self.failures + 1 if self.troubles else 0
+        return report
+
+    def interval(self) -> timedelta:
+        """What the credits allow; longer where somebody asks for it."""
+        settings, now = self.monitor.settings, self.clocks.now()
+        status = budget_monitor.check_budget_status(settings, now)
+        spent = next(m for m in status.meters if m.name == "coingecko_credits")
+        coins = len(settings.targets) or settings.limit
+        plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
+        shortest = pace.affordable_interval(plan, spent.quota, spent.spent or 0.0, coins, now)
+        return max(shortest, self.asked) if self.asked else shortest
+
+    # --- a tick's stages ---------------------------------------------------------------------
+
+    def _settings(self) -> Settings:
+        """The pipeline's settings for one tick: the watched coins ride along."""
+        minutes = max(1, round(self.interval() / timedelta(minutes=1)))
+        also = dict.fromkeys([*self.monitor.wishes.watch, *self.held])
+        return dataclasses.replace(
+            self.monitor.settings, mode="ingest", also=tuple(also), cadence_minutes=minutes
+        )
+
+    def _look_back(self) -> datetime | None:
+        """Learn which coins are held, so that the run asks for them; returns when the run before
+        was, None where nobody knows."""
+
+        def look(connection: Connection) -> datetime | None:
+            if not tables.is_up_to_date(connection):
+                tables.init_db(connection)
+            self.held = watching.held_coins(connection)
+            row = connection.execute(NEWEST_RUN, {"now": self.clocks.now()}).fetchone()
+            return row[0] if row else None
+
+        try:
+            return self._use(look)
+        except SentinelError as trouble:
+            self._note(trouble)
+            return None
+
+    def _note_report(self, report: RunReport) -> None:
+        log.info("%s", report.message)
+        if report.exit_code not in (0, BudgetExhausted.exit_code):
+            self._note(TickFailed(report))
+
+    def _repair(self, settings: Settings) -> None:
+        """Fill for the watched coins what an outage left, while its detail is to be had."""
+        wanted = dataclasses.replace(settings, mode="backfill", targets=settings.also)
+        if wanted.targets:
+            log.info("after an outage: %s", run_pipeline(wanted, clocks=self.clocks).message)
+
+    def _follow_up(self, settings: Settings, report: RunReport) -> None:
+        now = self.clocks.now()
+        cadence = timedelta(minutes=settings.cadence_minutes)
+        wishes, voice, names = self.monitor.wishes, self.voice, self.notifier.names
+        with self._session() as session:
+            with self._noting():
+                session.use(lambda c: watching.watch(c, wishes, voice, names, now))
+            with self._noting():
+                session.use(lambda c: forecasting.predict(c, cadence, now))
+            with self._noting():
+                session.use(lambda c: self.notifier.deliver(c, seconds=DELIVERY_SECONDS))
+            session.use(lambda c: self._beat(c, settings, report))
+
+    def _beat(self, connection: Connection, settings: Settings, report: RunReport) -> None:
+        state = {
+            "status": report.status,
+            "run_id": report.run_id,
+            "message": report.message,
+            "troubles": [str(trouble) for trouble in self.troubles],
+            "interval_seconds": self.interval().total_seconds(),
+            "failures_in_a_row": self.failures + 1 if self.troubles else 0,
+            "messages_waiting": outbox.count_waiting(connection),
+            "cadence_minutes": settings.cadence_minutes,
+        }
+        connection.execute(BEAT, {"now": self.clocks.now(), "state": Jsonb(state)})
+
+    # --- between ticks -----------------------------------------------------------------------
+
+    def _pause_until(self, moment: float) -> None:
+        """Sleep until the steady clock says so, delivering what falls due meanwhile."""
+        due: float | None = 0.0
+        while not self.should_stop() and (left := moment - self.clocks.monotonic()) > 0:
+            if due is not None and due <= 0:
+                due = self._deliver_meanwhile(min(left, DELIVERY_SECONDS))
+                continue
+            nap = min(left, LONGEST_NAP_SECONDS, due if due is not None else left)
+            self.clocks.sleep(nap)
+            due = None if due is None else due - nap
+
+    def _deliver_meanwhile(self, seconds: float) -> float | None:
+        """Seconds until there is something to deliver again; None: nothing before the next tick."""
+        try:
+            pause = self._use(lambda c: self.notifier.deliver(c, seconds=seconds))
+        except SentinelError as trouble:
+            log.warning("messages wait: %s", trouble)
+            return None
+        return None if pause is None else max(pause, 0.1)
+
+    # --- the database ------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[postgres.Session]:
+        with (
+            postgres.reach(self.monitor.settings) as address,
+            postgres.Session(
+                address, clock=self.clocks.monotonic, sleep=self.clocks.sleep
+            ) as session,
+        ):
+            yield session
+
+    def _use(self, work: Callable[[Connection], T]) -> T:
+        with self._session() as session:
+            return session.use(work)
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except SentinelError as trouble:
+            self._note(trouble)
+
+    def _note(self, trouble: SentinelError) -> None:
+        log.warning("%s", trouble)
+        self.troubles.append(trouble)

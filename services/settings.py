@@ -1,0 +1,113 @@
+"""What a deployment of the monitor decides: the key `monitor` of ingest_config.json, and the
+environment."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+import wishes
+from errors import ConfigurationError
+from safe_zone import Settings, load_settings, read_environment
+
+API_PORT = 8000
+
+
+def _known_zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("is no time zone such as Asia/Jakarta") from error
+    return name
+
+
+class Wishes(BaseModel):
+    """The object `monitor`: what is watched, what an alert takes, how people are spoken to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    watch: Annotated[list[str], Field(max_length=500)] = []
+    """Coins by id, symbol or name; held coins and the `top` ranked ones are watched anyway."""
+    top: Annotated[int, Field(ge=0, le=500)] = 20
+    alerts_per_coin_week: Annotated[float, Field(gt=0, le=200)] | None = 2.0
+    """The budget of alerts; null: `k` stays as it is."""
+    k: Annotated[float, Field(gt=0, le=100)] = 1.5
+    """Thresholds in standard deviations, until a budget is solved for."""
+    session_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
+    horizon_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
+    half_life_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 72.0
+    floor: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    ceiling: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    language: Literal["en", "id"] = "en"
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitor:
+    """The settings of the pipeline and of what is around it; secrets are left out of its repr."""
+
+    settings: Settings
+    wishes: Wishes = field(default_factory=Wishes)
+    alert_urls: tuple[str, ...] = field(default=(), repr=False)
+    api_token: str | None = field(default=None, repr=False)
+    api_host: str = "127.0.0.1"
+    api_port: int = API_PORT
+
+
+def load_monitor(*, config: str | None = None, environ: Mapping[str, str] | None = None) -> Monitor:
+    """Read the environment, `.env` and `ingest_config.json`.
+
+    Raises ConfigurationError with all complaints at once.
+    """
+    settings = load_settings({}, config=config, environ=environ)
+    found: list[str] = []
+    values = read_environment(environ, found)
+    monitor = Monitor(
+        settings=settings,
+        wishes=_wishes(settings.monitor, found),
+        alert_urls=_alert_urls(values, found),
+        api_token=wishes.key("SENTINEL_API_TOKEN", values.get("SENTINEL_API_TOKEN"), found),
+        api_host=values.get("SENTINEL_API_HOST") or "127.0.0.1",
+        api_port=_port("SENTINEL_API_PORT", values.get("SENTINEL_API_PORT"), API_PORT, found),
+    )
+    if found:
+        raise ConfigurationError(wishes.one_line(found))
+    return monitor
+
+
+def _wishes(wished: Mapping[str, object], found: list[str]) -> Wishes:
+    try:
+        wish = Wishes.model_validate(wished)
+    except ValidationError as error:
+        found += [
+            f"monitor.{'.'.join(map(str, complaint['loc']))} {complaint['input']!r:.60}: "
+            f"{complaint['msg'].removeprefix('Value error, ')}"
+            for complaint in error.errors()
+        ]
+        return Wishes()
+    if wish.floor > wish.ceiling:
+        found.append(f"monitor.floor {wish.floor} is above monitor.ceiling {wish.ceiling}")
+    return wish
+
+
+def _alert_urls(values: Mapping[str, str], found: list[str]) -> tuple[str, ...]:
+    """Where messages go, Telegram first. Never repeated in a complaint: they hold secrets."""
+    token, chat = (values.get(f"TELEGRAM_{name}") for name in ("BOT_TOKEN", "CHAT_ID"))
+    if bool(token) != bool(chat):
+        found.append("TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID go together: set both, or neither")
+    telegram = [f"tgram://{token}/{chat}/"] if token and chat else []
+    urls = [url.strip() for url in values.get("ALERT_URLS", "").split(",") if url.strip()]
+    return tuple(dict.fromkeys([*telegram, *urls]))
+
+
+def _port(name: str, value: str | None, default: int, found: list[str]) -> int:
+    if value is None:
+        return default
+    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65_536):
+        found.append(f"{name} '{value[:40]}' must be a port, 1 to 65535")
+        return default
+    return int(value)
