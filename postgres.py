@@ -95,7 +95,14 @@ def parse_address(url: str) -> Address:
 
 
 def open_connection(address: Address) -> Connection:
-    """One try to connect, in autocommit mode. Raises psycopg.Error.
+    """One try to connect, in autocommit mode. Raises psycopg.Error."""
+    connection = psycopg.connect(address.conninfo, **connection_options(address))
+    speak_utc(connection)
+    return connection
+
+
+def connection_options(address: Address) -> dict[str, Any]:
+    """How a connection is opened, where the address does not say otherwise: in autocommit mode.
 
     Nothing is ever prepared on the server: a transaction pooler (Neon's `-pooler` host) may hand
     the next statement to another session, and a plan made before a migration would break.
@@ -107,18 +114,16 @@ def open_connection(address: Address) -> Connection:
         **_TCP_PATIENCE,
     }
     wished = conninfo_to_dict(address.conninfo)
-    connection = psycopg.connect(
-        address.conninfo,
-        autocommit=True,
-        prepare_threshold=None,
-        **{key: value for key, value in defaults.items() if key not in wished},
-    )
-    # A server may live in a zone with summer time, where arithmetic on its times goes wrong twice a
-    # year; its setting cannot be changed through a transaction pooler.
+    unsaid = {key: value for key, value in defaults.items() if key not in wished}
+    return {"autocommit": True, "prepare_threshold": None, **unsaid}
+
+
+def speak_utc(connection: Connection) -> None:
+    """Bring times to UTC. A server may live in a zone with summer time, where arithmetic on its
+    times goes wrong twice a year; its setting cannot be changed through a transaction pooler."""
     if connection.info.parameter_status("TimeZone") not in STEADY_ZONES:
         connection.adapters.register_loader("timestamptz", _UtcLoader)
         connection.adapters.register_loader("timestamptz", _UtcBinaryLoader)
-    return connection
 
 
 class _UtcLoader(TimestamptzLoader):

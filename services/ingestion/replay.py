@@ -29,7 +29,7 @@ EPILOG = """examples:
   python -m services.ingestion.replay --days 30 --budget 2
   python -m services.ingestion.replay --csv prices.csv --k 2 --plot alerts.html
   python -m services.ingestion.replay --csv november.csv --budget 2 --fit october.csv --json
-Without --k and --budget it is what the settings say. A CSV has the header timestamp,coin_id,price."""
+Without --k and --budget the settings decide. A CSV has the header timestamp,coin_id,price."""
 
 WATCHED_HISTORY = """
 SELECT c.coin_id, extract(epoch FROM o.observed_at)::float8, o.price

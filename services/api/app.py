@@ -1,0 +1,72 @@
+"""The application: routes by noun, errors as problems, a token, answers kept until data changes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+
+from services.api import models
+from services.api.access import Access
+from services.api.caching import Cache
+from services.api.context import Context
+from services.api.problems import handle_errors
+from services.api.routes import alerts, coins, forecasts, operations, portfolio
+from services.api.store import Store
+from services.settings import Monitor
+
+SMALLEST_GZIP = 1_000  # bytes; less gains nothing
+
+DESCRIPTION = """Prices, alerts, forecasts and a portfolio from Market Sentinel. Prices are in USD,
+shares are fractions, times are UTC (ISO 8601). Lists are limited; `next` leads on. Errors are
+application/problem+json. Data provided by CoinGecko."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(monitor: Monitor, store: Store, now: Callable[[], datetime] = _utc_now) -> FastAPI:
+    """The API over a store, which it opens and closes."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        store.open()
+        yield
+        store.close()
+
+    app = FastAPI(
+        title="Market Sentinel",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.state.context = Context(store, monitor, now)
+    for noun in (coins, forecasts, alerts, portfolio, operations):
+        app.include_router(noun.router)
+    handle_errors(app)
+    # The last added is the first to see a request.
+    app.add_middleware(GZipMiddleware, minimum_size=SMALLEST_GZIP, compresslevel=5)
+    app.add_middleware(Cache, version=store.version)
+    app.add_middleware(Access, token=monitor.api_token)
+    _describe_problems(app)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Put the shape of problems, and the token, into the OpenAPI description."""
+    generate = app.openapi
+
+    def describe() -> dict[str, object]:
+        description = generate()
+        components = description.setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = models.Problem.model_json_schema()
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        description["security"] = [{"token": []}, {}]
+        return description
+
+    app.openapi = describe  # type: ignore[method-assign]

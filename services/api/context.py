@@ -1,0 +1,53 @@
+"""What every route has at hand, and the parameters that several of them take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Path, Query, Request
+
+from services.api.store import Store
+from services.settings import Monitor
+
+YEARS = range(2009, 2200)  # there were no prices before
+NO_NUL = r"^[^\x00]*$"  # which PostgreSQL's texts cannot hold
+
+CoinId = Annotated[
+    str, Path(min_length=1, max_length=100, pattern=NO_NUL, description="CoinGecko's id")
+]
+CoinFilter = Annotated[
+    str | None, Query(alias="coin_id", min_length=1, max_length=100, pattern=NO_NUL)
+]
+Limit = Annotated[int, Query(ge=1, le=500, description="the longest list")]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The store, the settings and the clock."""
+
+    store: Store
+    monitor: Monitor
+    now: Callable[[], datetime]
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Here = Annotated[Context, Depends(_context)]
+
+
+def as_utc(name: str, at: datetime) -> datetime:
+    """A moment somebody typed, UTC where it has no zone. Raises HTTPException (422)."""
+    if at.year not in YEARS:
+        raise HTTPException(422, f"{name}: {at.isoformat()} is outside {YEARS[0]} to {YEARS[-1]}")
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def no_such_coin(coin_id: str) -> HTTPException:
+    """The refusal of an id that was never stored."""
+    return HTTPException(404, f"There is no coin '{coin_id}'. GET /coins?search= finds ids.")

@@ -1,0 +1,255 @@
+"""The portfolio's transactions in the database, what they are valued by, and their CSV."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from psycopg.rows import class_row
+
+from postgres import Connection
+from services.api.portfolio import ZERO, Quote, Rate, Transaction, check, in_order
+
+SLACK = timedelta(hours=2)  # a price of "24 hours ago" may be this much older
+STALE_RATE = timedelta(days=1)  # a rupiah rate is good for so long
+HISTORY_DAYS = 60
+
+_LOCK_KEY = 0x504F5254  # "PORT": the advisory lock of who changes transactions
+
+TRANSACTIONS = """
+SELECT transaction_id, made_at, coin_id, quantity, price_usd, fee_usd, idr_per_usd, note
+FROM transactions
+WHERE %(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text
+ORDER BY made_at, transaction_id
+"""
+
+ADD = """
+INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, idr_per_usd, note,
+                          import_key)
+VALUES (%(made_at)s, %(coin_id)s, %(quantity)s, %(price_usd)s, %(fee_usd)s, %(idr_per_usd)s,
+        %(note)s, %(import_key)s)
+ON CONFLICT (import_key) DO NOTHING
+RETURNING transaction_id
+"""
+
+REMOVE = "DELETE FROM transactions WHERE transaction_id = %(transaction_id)s RETURNING coin_id"
+
+# The rate nearest to a moment, if one was observed within a day of it.
+RATE_NEAR = """
+SELECT per_usd, observed_at FROM fx_rates
+WHERE currency = 'idr' AND observed_at BETWEEN %(at)s - %(slack)s AND %(at)s + %(slack)s
+ORDER BY abs(extract(epoch FROM observed_at - %(at)s)) LIMIT 1
+"""
+
+# Prices and rate as of a moment: the last ones observed before it.
+QUOTES_AT = """
+SELECT c.coin_id, o.price, o.observed_at
+FROM coins c
+CROSS JOIN LATERAL (
+    SELECT price, observed_at FROM observations
+    WHERE coin_key = c.coin_key AND observed_at <= %(at)s AND observed_at > %(oldest)s
+    ORDER BY observed_at DESC LIMIT 1) AS o
+WHERE c.coin_id = ANY (%(coin_ids)s)
+"""
+RATE_AT = """
+SELECT per_usd, observed_at FROM fx_rates
+WHERE currency = 'idr' AND observed_at <= %(at)s AND observed_at > %(oldest)s
+ORDER BY observed_at DESC LIMIT 1
+"""
+
+# The last price of each held coin on each day, and the day's last rate.
+DAILY_QUOTES = """
+SELECT d.day, c.coin_id, o.price
+FROM generate_series(%(first)s::timestamptz, %(last)s::timestamptz, interval '1 day') AS d (day)
+CROSS JOIN coins c
+CROSS JOIN LATERAL (
+    SELECT price FROM observations
+    WHERE coin_key = c.coin_key AND observed_at >= d.day AND observed_at < d.day + interval '1 day'
+      AND observed_at <= %(now)s
+    ORDER BY observed_at DESC LIMIT 1) AS o
+WHERE c.coin_id = ANY (%(coin_ids)s)
+"""
+DAILY_RATES = """
+SELECT DISTINCT ON (date_bin('1 day', observed_at, 'epoch'))
+       date_bin('1 day', observed_at, 'epoch') AS day, per_usd
+FROM fx_rates
+WHERE currency = 'idr' AND observed_at >= %(first)s AND observed_at <= %(now)s
+ORDER BY date_bin('1 day', observed_at, 'epoch'), observed_at DESC
+"""
+LABELS = "SELECT coin_id, symbol, name FROM coins WHERE coin_id = ANY (%(coin_ids)s)"
+
+FIELDS = (*("made_at", "coin_id", "quantity", "price_usd", "fee_usd", "idr_per_usd", "note"),)
+
+
+class Worth(NamedTuple):
+    """The net worth at a moment; None where `missing` says why."""
+
+    at: datetime
+    usd: Decimal | None
+    idr: Decimal | None
+    missing: list[str]
+
+
+def transactions(connection: Connection, coin_id: str | None = None) -> list[Transaction]:
+    """All transactions, or those of one coin, in order of time."""
+    with connection.cursor(row_factory=class_row(Transaction)) as cursor:
+        return cursor.execute(TRANSACTIONS, {"coin_id": coin_id}).fetchall()
+
+
+def add(connection: Connection, new: Sequence[Transaction], *, imported: bool = False) -> list[int]:
+    """Keep transactions; returns the ids of those that were not there yet.
+
+    Imported ones are known by what they say, the n-th of several alike too: a file may be imported
+    twice. Raises Oversold where sales would exceed purchases; nothing is kept then.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+    keys = _import_keys(new) if imported else [None] * len(new)
+    added: list[int] = []
+    for one, key in zip(new, keys, strict=True):
+        values = one._asdict() | {"import_key": key}
+        added += [found for (found,) in connection.execute(ADD, values).fetchall()]
+    check(transactions(connection))
+    return added
+
+
+def remove(connection: Connection, transaction_id: int) -> bool:
+    """Forget a transaction; False where there is none.
+
+    Raises Oversold where later sales need it.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+    gone = connection.execute(REMOVE, {"transaction_id": transaction_id}).fetchall()
+    check(transactions(connection))
+    return bool(gone)
+
+
+def _import_keys(new: Iterable[Transaction]) -> list[str]:
+    seen: dict[str, int] = {}
+    keys = []
+    for one in new:
+        said = "|".join(_cell(getattr(one, name)) for name in FIELDS)
+        seen[said] = seen.get(said, 0) + 1
+        keys.append(hashlib.sha256(f"{said}|{seen[said]}".encode()).hexdigest())
+    return keys
+
+
+# --- what they are valued by -----------------------------------------------------------------
+
+
+def rate_near(connection: Connection, at: datetime) -> Decimal | None:
+    """The rupiah's rate of a date, None where none was observed within a day of it."""
+    row = connection.execute(RATE_NEAR, {"at": at, "slack": STALE_RATE}).fetchone()
+    return _decimal(row[0]) if row else None
+
+
+def quotes_at(
+    connection: Connection, coin_ids: Sequence[str], at: datetime, slack: timedelta
+) -> dict[str, Quote]:
+    """The last price of each coin before a moment, not older than `slack` then."""
+    asked = {"coin_ids": list(coin_ids), "at": at, "oldest": at - slack}
+    rows = connection.execute(QUOTES_AT, asked)
+    return {coin_id: Quote(_decimal(price), when) for coin_id, price, when in rows}
+
+
+def rate_at(connection: Connection, at: datetime) -> Rate | None:
+    """The last rupiah rate before a moment, not older than a day then."""
+    row = connection.execute(RATE_AT, {"at": at, "oldest": at - STALE_RATE}).fetchone()
+    return Rate(_decimal(row[0]), row[1]) if row else None
+
+
+def labels(connection: Connection, coin_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Symbol and name by id."""
+    rows = connection.execute(LABELS, {"coin_ids": list(coin_ids)})
+    return {coin_id: (symbol, name) for coin_id, symbol, name in rows}
+
+
+def net_worth(connection: Connection, own: Sequence[Transaction], now: datetime) -> list[Worth]:
+    """The net worth at the end of each of the last HISTORY_DAYS days (UTC), now for the last."""
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    first = today - timedelta(days=HISTORY_DAYS - 1)
+    coin_ids = sorted({one.coin_id for one in own})
+    asked = {"first": first, "last": today, "now": now, "coin_ids": coin_ids}
+    prices = {
+        (day, coin_id): _decimal(price)
+        for day, coin_id, price in connection.execute(DAILY_QUOTES, asked)
+    }
+    rates = {day: _decimal(rate) for day, rate in connection.execute(DAILY_RATES, asked)}
+    found: list[Worth] = []
+    for n in range(HISTORY_DAYS):
+        day = first + timedelta(days=n)
+        end = min(day + timedelta(days=1), now)
+        held: dict[str, Decimal] = {}
+        for one in own:
+            if one.made_at <= end:
+                held[one.coin_id] = held.get(one.coin_id, ZERO) + one.quantity
+        held = {coin_id: quantity for coin_id, quantity in held.items() if quantity}
+        if not held and not found:
+            continue  # before the first purchase
+        found.append(_worth(end, held, {c: prices.get((day, c)) for c in held}, rates.get(day)))
+    return found
+
+
+def _worth(
+    at: datetime,
+    held: Mapping[str, Decimal],
+    prices: Mapping[str, Decimal | None],
+    rate: Decimal | None,
+) -> Worth:
+    missing = [f"{coin_id}: no price" for coin_id in held if prices[coin_id] is None]
+    values = [quantity * (prices[coin_id] or ZERO) for coin_id, quantity in held.items()]
+    usd = None if missing else sum(values, ZERO)
+    if rate is None:
+        missing.append("no rupiah rate")
+    return Worth(at, usd, None if usd is None or rate is None else usd * rate, missing)
+
+
+def _decimal(number: float) -> Decimal:
+    """A stored float as the decimal it is written as."""
+    return Decimal(repr(number))
+
+
+# --- CSV -------------------------------------------------------------------------------------
+
+
+def to_csv(own: Iterable[Transaction]) -> str:
+    """Transactions as CSV with a header, in order of time."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(FIELDS)
+    for one in in_order(own):
+        writer.writerow([_cell(getattr(one, name)) for name in FIELDS])
+    return file.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
+
+
+def from_csv(text: str) -> list[dict[str, str]]:
+    """The lines of a CSV as the fields that they fill in. Raises ValueError, naming the line."""
+    rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
+    try:
+        header = [name.strip() for name in rows.fieldnames or []]
+        unknown = [name for name in header if name not in (*FIELDS, "price", "fee", "currency")]
+        if unknown or not {"coin_id", "quantity"} <= set(header):
+            raise ValueError(
+                f"line 1: the columns must be some of {', '.join(FIELDS)}, price, fee, currency"
+                + (f"; unknown: {', '.join(unknown)[:100]}" if unknown else "")
+            )
+        found = []
+        for row in rows:
+            if None in row or None in row.values():
+                raise ValueError(f"line {rows.line_num}: not {len(header)} fields")
+            found.append({k.strip(): v.strip() for k, v in row.items() if v and v.strip()})
+    except csv.Error as error:
+        raise ValueError(f"line {rows.line_num}: {error}") from error
+    return found

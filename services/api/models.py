@@ -1,0 +1,339 @@
+"""What the API answers: shapes and examples. Prices in USD, shares as fractions, times in UTC."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+T = TypeVar("T")
+Source = Literal["observed", "backfilled"]
+Kind = Literal["panic", "reversal"]
+Direction = Literal["bullish", "bearish", "neutral"]
+# As text: JSON's numbers are floats to most readers, and these are somebody's money.
+Amount = Annotated[Decimal, PlainSerializer(lambda d: f"{d:f}", return_type=str, when_used="json")]
+
+
+class Answer(BaseModel):
+    """The base of all answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Page(Answer, Generic[T]):
+    """A list. `next` is the `before` or `offset` of the following page, None on the last."""
+
+    items: list[T]
+    next: str | None = None
+
+
+class Coin(Answer):
+    """A coin with its newest observation."""
+
+    coin_id: Annotated[str, Field(examples=["bitcoin"])]
+    symbol: Annotated[str, Field(examples=["btc"])]
+    name: Annotated[str, Field(examples=["Bitcoin"])]
+    rank: Annotated[int | None, Field(examples=[1])]
+    price: Annotated[float, Field(examples=[92140.12])]
+    market_cap: float | None
+    volume_24h: float | None
+    observed_at: datetime
+    source: Source
+
+
+class Watch(Answer):
+    """What the alerts watch of a coin: the session's marks, the threshold in force, and the alerts
+    a week that its own history came to at this k (`achieved`, beside the `wished`)."""
+
+    high: float | None
+    high_at: datetime | None
+    low: float | None
+    low_at: datetime | None
+    k: float | None
+    wished_per_week: float | None
+    achieved_per_week: float | None
+    solved_at: datetime | None
+
+
+class CoinDetail(Coin):
+    """A coin, and what the alerts watch of it; `watch` is None where it is not watched."""
+
+    watch: Watch | None
+
+
+class Point(Answer):
+    """A step of a history: the last price in it, the lowest and highest, how many observations, and
+    how many of these were backfilled."""
+
+    at: datetime
+    price: float
+    low: float
+    high: float
+    volume_24h: float | None
+    observations: int
+    backfilled: int
+
+
+class History(Answer):
+    """A coin's history from `start` to before `end`, in steps of `resolution`."""
+
+    coin_id: str
+    start: datetime
+    end: datetime
+    resolution: Annotated[str, Field(examples=["1h"])]
+    points: list[Point]
+
+
+class Mover(Answer):
+    """How far a coin has moved; `change` is a fraction."""
+
+    coin_id: str
+    symbol: str
+    name: str
+    rank: int | None
+    price: float
+    price_before: float
+    change: Annotated[float, Field(examples=[0.042])]
+    observed_at: datetime
+    before_at: datetime
+
+
+class Movers(Answer):
+    """Those that rose most and fell most within `hours`."""
+
+    hours: int
+    gainers: list[Mover]
+    losers: list[Mover]
+
+
+class Score(Answer):
+    """What forecasts turned out to be worth over a time. MASE below 1 beats "no change"; the
+    `verdict` says it in words: most of the time a straight line has no edge."""
+
+    hours: int
+    scored: int
+    mase: Annotated[float | None, Field(examples=[1.12])]
+    hit_rate: Annotated[float | None, Field(examples=[0.51])]
+    called: int
+    coverage: Annotated[float | None, Field(examples=[0.81])]
+    banded: int
+    verdict: Literal["edge", "no edge", "too early"]
+
+
+class Forecast(Answer):
+    """What the last hour's straight line says of the next ten minutes, and how such forecasts of
+    this coin fared. The band is None while too few errors are known."""
+
+    coin_id: str
+    made_at: datetime
+    due_at: datetime
+    price: float
+    slope_per_minute: float
+    predicted: float
+    low: float | None
+    high: float | None
+    coverage: float
+    direction: Direction
+    scores: list[Score]
+
+
+class CoinScore(Answer):
+    """A coin's scores."""
+
+    coin_id: str
+    scores: list[Score]
+
+
+class Scoreboard(Answer):
+    """All forecasts of the last day and week, and the same by coin, the best ranked first."""
+
+    scores: list[Score]
+    coins: list[CoinScore]
+
+
+class Alert(Answer):
+    """An alert and what came of it: `after_1h` and `after_24h` are how far the price went on from
+    the alert, as fractions; None while that is not known."""
+
+    alert_id: int
+    coin_id: str
+    symbol: str
+    name: str
+    kind: Kind
+    step: int
+    observed_at: datetime
+    price: float
+    reference: float
+    reference_at: datetime
+    move: Annotated[float, Field(examples=[-0.052])]
+    threshold: Annotated[float, Field(examples=[0.05])]
+    after_1h: float | None
+    after_24h: float | None
+
+
+class NewTransaction(BaseModel):
+    """A purchase, or with a quantity below 0 a sale. `price` and `fee` in `currency`; rupiah need a
+    rate: `idr_per_usd`, or one that was observed that day."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    coin_id: Annotated[str, Field(min_length=1, max_length=100, examples=["bitcoin"])]
+    quantity: Annotated[Decimal, Field(max_digits=38, decimal_places=18, examples=["0.25"])]
+    price: Annotated[Decimal, Field(ge=0, max_digits=38, decimal_places=18, examples=["91000"])]
+    fee: Annotated[Decimal, Field(ge=0, max_digits=38, decimal_places=18)] = Decimal(0)
+    currency: Literal["usd", "idr"] = "usd"
+    made_at: Annotated[datetime | None, Field(examples=["2026-11-20T09:30:00Z"])] = None
+    idr_per_usd: Annotated[
+        Decimal | None, Field(gt=0, max_digits=38, decimal_places=18, examples=["16250"])
+    ] = None
+    note: Annotated[str, Field(max_length=200)] = ""
+
+
+class Transaction(Answer):
+    """A transaction as it is kept: in USD, with the rupiah's rate of its date (None: unknown)."""
+
+    transaction_id: int
+    coin_id: str
+    quantity: Amount
+    price_usd: Amount
+    fee_usd: Amount
+    idr_per_usd: Amount | None
+    made_at: datetime
+    note: str
+
+
+class Imported(Answer):
+    """What an import came to: lines that were new, and lines that were there already."""
+
+    added: int
+    known: int
+
+
+class Profit(Answer):
+    """Profit in USD and in rupiah; the coin's move and the rupiah's move less fees make the latter.
+    None where a price or a rate is missing."""
+
+    usd: Amount | None
+    idr: Amount | None
+    coin_move_idr: Amount | None
+    rupiah_move_idr: Amount | None
+    fees_usd: Amount
+    fees_idr: Amount | None
+
+
+class CostBasis(Answer):
+    """What is still held has cost so much, fees included; sales have realised so much. USD."""
+
+    cost_usd: Amount
+    realised_usd: Amount
+
+
+class Holding(Answer):
+    """One coin of the portfolio; `missing` says what could not be known, and `share` is its part of
+    the net worth."""
+
+    coin_id: str
+    symbol: str
+    name: str
+    quantity: Amount
+    price_usd: Amount | None
+    observed_at: datetime | None
+    value_usd: Amount | None
+    value_idr: Amount | None
+    average: CostBasis
+    fifo: CostBasis
+    total: Profit
+    day: Profit
+    share: float | None
+    missing: list[str]
+
+
+class Worth(Answer):
+    """The net worth at the end of a day (of the newest one: now). None: a price or rate of that day
+    is missing."""
+
+    at: datetime
+    usd: Amount | None
+    idr: Amount | None
+    missing: list[str]
+
+
+class Portfolio(Answer):
+    """Net worth and profit at the newest prices and the rate of the same tick. Sums leave out what
+    `missing` names."""
+
+    net_worth_usd: Amount
+    net_worth_idr: Amount | None
+    idr_per_usd: Amount | None
+    rate_observed_at: datetime | None
+    total: Profit
+    day: Profit
+    holdings: list[Holding]
+    history: list[Worth]
+    missing: list[str]
+
+
+class Run(Answer):
+    """A run of the pipeline, as it recorded itself."""
+
+    run_id: str
+    started_at: datetime
+    recorded_at: datetime
+    mode: str
+    status: Literal["ok", "partial", "failed", "skipped"]
+    targets: int
+    rows_valid: int
+    rows_inserted: int
+    rows_updated: int
+    rows_unchanged: int
+    rows_backfilled: int
+    rows_drained: int
+    rejected: dict[str, int]
+    missing: list[str]
+    api_calls: int
+    api_credits: int
+    db_seconds: float
+    purged_rows: int
+
+
+class Gap(Answer):
+    """A pause between two observations in which about `missed` are missing; `reason` says why it
+    stays, None where it may still be repaired."""
+
+    coin_id: str
+    start: datetime
+    stop: datetime
+    slot_minutes: float
+    missed: int
+    reason: str | None
+
+
+class Check(Answer):
+    """One thing that was looked at."""
+
+    is_ok: bool
+    message: str
+
+
+class Health(Answer):
+    """`ok` where all checks are. `missed_runs` are those that should have come since the newest
+    observation."""
+
+    status: Literal["ok", "unhealthy"]
+    newest_observation: datetime | None
+    age_seconds: float | None
+    interval_seconds: float | None
+    missed_runs: int | None
+    checks: dict[str, Check]
+
+
+class Problem(BaseModel):
+    """What went wrong, as RFC 9457 has it (application/problem+json)."""
+
+    type: str = "about:blank"
+    title: Annotated[str, Field(examples=["Not Found"])]
+    status: Annotated[int, Field(examples=[404])]
+    detail: Annotated[str, Field(examples=["There is no coin 'bitcoinn'."])]
+    errors: list[dict[str, Any]] | None = None

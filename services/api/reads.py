@@ -1,0 +1,257 @@
+"""The monitor's reads that the batch has no use for. Functions take a connection and return rows as
+dicts, shaped like the answers in models.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from postgres import Connection
+from services.scores import Score
+
+Row = dict[str, Any]
+
+# How the history may be read: the step, and the longest time it is read for.
+RESOLUTIONS = {
+    "raw": (None, timedelta(days=7)),
+    "5m": (timedelta(minutes=5), timedelta(days=31)),
+    "15m": (timedelta(minutes=15), timedelta(days=62)),
+    "1h": (timedelta(hours=1), timedelta(days=62)),
+    "4h": (timedelta(hours=4), timedelta(days=62)),
+    "1d": (timedelta(days=1), timedelta(days=62)),
+}
+
+COINS = """
+SELECT coin_id, symbol, name, rank, price, market_cap, volume_24h, observed_at, source::text
+FROM coins
+WHERE observed_at IS NOT NULL
+  AND (%(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text)
+  AND (%(search)s::text IS NULL OR strpos(lower(coin_id), %(search)s) > 0
+       OR strpos(lower(symbol), %(search)s) > 0 OR strpos(lower(name), %(search)s) > 0)
+ORDER BY rank NULLS LAST, coin_id
+LIMIT %(limit)s OFFSET %(offset)s
+"""
+
+WATCH = """
+SELECT t.state, t.k, t.wished AS wished_per_week, t.achieved AS achieved_per_week, t.solved_at
+FROM alert_trackers t JOIN coins c USING (coin_key)
+WHERE c.coin_id = %(coin_id)s
+"""
+
+KNOWN = "SELECT EXISTS (SELECT FROM coins WHERE coin_id = %(coin_id)s)"
+
+HISTORY_RAW = """
+SELECT observed_at AS at, price, price AS low, price AS high, volume_24h, 1 AS observations,
+       (source = 'backfilled')::int AS backfilled
+FROM observations
+WHERE coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
+  AND observed_at >= %(start)s AND observed_at < %(end)s
+ORDER BY observed_at
+LIMIT %(limit)s
+"""
+
+# The last price of a step is that of its latest moment: pairs compare by their first, the moment.
+HISTORY_IN_STEPS = """
+SELECT date_bin(%(step)s, observed_at, 'epoch') AS at,
+       (max(ARRAY[extract(epoch FROM observed_at)::float8, price]))[2] AS price,
+       min(price) AS low, max(price) AS high,
+       (max(ARRAY[extract(epoch FROM observed_at)::float8, volume_24h]))[2] AS volume_24h,
+       count(*) AS observations, count(*) FILTER (WHERE source = 'backfilled') AS backfilled
+FROM observations
+WHERE coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
+  AND observed_at >= %(start)s AND observed_at < %(end)s
+GROUP BY 1
+ORDER BY 1
+LIMIT %(limit)s
+"""
+
+# Each of the ranked coins beside its last observation before the span began.
+MOVERS = """
+SELECT c.coin_id, c.symbol, c.name, c.rank, c.price, before.price AS price_before,
+       c.price / before.price - 1 AS change, c.observed_at, before.observed_at AS before_at
+FROM (SELECT * FROM coins WHERE observed_at > %(fresh)s ORDER BY rank NULLS LAST LIMIT %(top)s) AS c
+CROSS JOIN LATERAL (
+    SELECT o.price, o.observed_at
+    FROM observations o
+    WHERE o.coin_key = c.coin_key AND o.observed_at <= %(before)s AND o.observed_at > %(oldest)s
+    ORDER BY o.observed_at DESC LIMIT 1) AS before
+WHERE before.price > 0
+ORDER BY change DESC
+"""
+
+FORECAST = """
+SELECT c.coin_id, f.made_at, f.due_at, f.price, f.slope AS slope_per_minute, f.predicted, f.low,
+       f.high, f.direction::text
+FROM forecasts f JOIN coins c USING (coin_key)
+WHERE c.coin_id = %(coin_id)s
+ORDER BY f.made_at DESC
+LIMIT 1
+"""
+
+SCORES = """
+SELECT sum(abs_error), sum(abs_no_change), sum(scored)::int, sum(called)::int, sum(hit)::int,
+       sum(banded)::int, sum(covered)::int
+FROM forecast_scores
+WHERE hour > %(since)s
+  AND (%(coin_id)s::text IS NULL
+       OR coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s::text))
+"""
+
+SCORES_BY_COIN = """
+SELECT c.coin_id, sum(abs_error), sum(abs_no_change), sum(scored)::int, sum(called)::int,
+       sum(hit)::int, sum(banded)::int, sum(covered)::int
+FROM (SELECT * FROM coins ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s) AS c
+JOIN forecast_scores s USING (coin_key)
+WHERE s.hour > %(since)s
+GROUP BY c.coin_id, c.rank
+ORDER BY c.rank NULLS LAST, c.coin_id
+"""
+
+ALERTS = """
+SELECT a.alert_id, c.coin_id, c.symbol, c.name, a.kind::text, a.step, a.observed_at, a.price,
+       a.reference, a.reference_at, a.move, a.threshold, a.after_1h, a.after_24h
+FROM alerts a JOIN coins c USING (coin_key)
+WHERE (%(coin_id)s::text IS NULL OR c.coin_id = %(coin_id)s::text)
+  AND (%(kind)s::text IS NULL OR a.kind::text = %(kind)s::text)
+  AND (%(before)s::bigint IS NULL OR a.alert_id < %(before)s::bigint)
+ORDER BY a.alert_id DESC
+LIMIT %(limit)s
+"""
+
+RUNS = """
+SELECT run_id, started_at, recorded_at, mode, status, targets, rows_valid, rows_inserted,
+       rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
+       api_credits, db_seconds, purged_rows
+FROM pipeline_runs
+WHERE %(before)s::timestamptz IS NULL OR started_at < %(before)s::timestamptz
+ORDER BY started_at DESC
+LIMIT %(limit)s
+"""
+
+HEARTBEAT = """
+SELECT beat_at, state FROM heartbeats WHERE service = 'ingestion'
+"""
+NEWEST = "SELECT max(observed_at) AS newest FROM coins"
+
+# What the metrics count.
+COUNTS = """
+SELECT (SELECT count(*) FROM outbox WHERE delivered_at IS NULL) AS messages_waiting,
+       (SELECT count(*) FROM alerts) AS alerts,
+       (SELECT count(*) FROM coins WHERE observed_at IS NOT NULL) AS coins,
+       (SELECT count(*) FROM alert_trackers) AS coins_watched,
+       (SELECT max(observed_at) FROM coins) AS newest_observation,
+       (SELECT max(recorded_at) FROM pipeline_runs) AS newest_run,
+       pg_database_size(current_database()) AS database_bytes
+"""
+
+
+def _rows(connection: Connection, statement: str, parameters: Row | None = None) -> list[Row]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement.encode(), parameters).fetchall()
+
+
+def coins(connection: Connection, *, search: str | None, limit: int, offset: int) -> list[Row]:
+    """Coins with their newest observation, by rank."""
+    folded = search.lower() if search else None
+    asked = {"coin_id": None, "search": folded, "limit": limit, "offset": offset}
+    return _rows(connection, COINS, asked)
+
+
+def coin(connection: Connection, coin_id: str) -> Row | None:
+    """One coin and what the alerts watch of it; None where nothing is known of it."""
+    asked = {"coin_id": coin_id, "search": None, "limit": 1, "offset": 0}
+    found = _rows(connection, COINS, asked)
+    if not found:
+        return None
+    watched = _rows(connection, WATCH, {"coin_id": coin_id})
+    return found[0] | {"watch": _watch(watched[0]) if watched else None}
+
+
+def _watch(row: Row) -> Row:
+    """The session's marks out of a tracker's state."""
+    state = row.pop("state")
+    for name, kind in (("high", "panic"), ("low", "reversal")):
+        marks = state[kind]["marks"]
+        at, price = marks[0] if marks else (None, None)
+        row |= {name: price, f"{name}_at": at}
+    return row
+
+
+def is_known(connection: Connection, coin_id: str) -> bool:
+    """Whether a coin of this id was ever stored."""
+    return bool(connection.execute(KNOWN, {"coin_id": coin_id}).fetchall()[0][0])
+
+
+def history(
+    connection: Connection,
+    coin_id: str,
+    start: datetime,
+    end: datetime,
+    resolution: str,
+    limit: int,
+) -> list[Row]:
+    """A coin's history in steps of a resolution, down-sampled by the database."""
+    step, _ = RESOLUTIONS[resolution]
+    asked = {"coin_id": coin_id, "start": start, "end": end, "step": step, "limit": limit}
+    return _rows(connection, HISTORY_RAW if step is None else HISTORY_IN_STEPS, asked)
+
+
+def movers(connection: Connection, now: datetime, hours: int, top: int) -> list[Row]:
+    """The `top` ranked coins by how far they moved, the largest rise first."""
+    before = now - timedelta(hours=hours)
+    slack = timedelta(hours=2)
+    asked = {"before": before, "oldest": before - slack, "fresh": now - slack, "top": top}
+    return _rows(connection, MOVERS, asked)
+
+
+def forecast(connection: Connection, coin_id: str) -> Row | None:
+    """A coin's newest forecast."""
+    found = _rows(connection, FORECAST, {"coin_id": coin_id})
+    return found[0] if found else None
+
+
+def score(connection: Connection, since: datetime, coin_id: str | None = None) -> Score:
+    """What the forecasts since then were worth, of one coin or of all."""
+    [sums] = connection.execute(SCORES, {"since": since, "coin_id": coin_id}).fetchall()
+    return Score(*(value or 0 for value in sums))
+
+
+def scores_by_coin(connection: Connection, since: datetime, limit: int) -> dict[str, Score]:
+    """The same by coin, of the best ranked."""
+    rows: Sequence[Any] = connection.execute(
+        SCORES_BY_COIN, {"since": since, "limit": limit}
+    ).fetchall()
+    return {coin_id: Score(*sums) for coin_id, *sums in rows}
+
+
+def alerts(
+    connection: Connection, *, coin_id: str | None, kind: str | None, before: int | None, limit: int
+) -> list[Row]:
+    """Alerts, the newest first."""
+    asked = {"coin_id": coin_id, "kind": kind, "before": before, "limit": limit}
+    return _rows(connection, ALERTS, asked)
+
+
+def runs(connection: Connection, before: datetime | None, limit: int) -> list[Row]:
+    """Runs, the newest first."""
+    return _rows(connection, RUNS, {"before": before, "limit": limit})
+
+
+def heartbeat(connection: Connection) -> Row | None:
+    """When the loop last ticked, and how it fares."""
+    found = _rows(connection, HEARTBEAT)
+    return found[0] if found else None
+
+
+def newest_observation(connection: Connection) -> datetime | None:
+    """When anything was last observed."""
+    found: datetime | None = _rows(connection, NEWEST)[0]["newest"]
+    return found
+
+
+def counts(connection: Connection) -> Row:
+    """What the metrics count."""
+    return _rows(connection, COUNTS)[0]

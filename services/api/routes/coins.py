@@ -1,0 +1,102 @@
+"""Coins: their newest observation, their history, who moved."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, HTTPException, Query
+
+from postgres import Connection
+from services.api import models, reads
+from services.api.context import NO_NUL, CoinId, Here, Limit, as_utc, no_such_coin
+from services.api.problems import described
+
+router = APIRouter(tags=["coins"])
+Resolution = Literal["auto", "raw", "5m", "15m", "1h", "4h", "1d"]
+
+MOST_POINTS = 10_000
+FEW_POINTS = 750  # that `auto` aims at: more than a chart has pixels for is waste
+MOVERS_AMONG = 500  # ranked coins
+DEFAULT_SPAN = timedelta(days=7)
+
+
+@router.get("/coins", responses=described(422, 503))
+def coins(
+    here: Here,
+    search: Annotated[
+        str | None, Query(min_length=1, max_length=100, pattern=NO_NUL, examples=["bit"])
+    ] = None,
+    limit: Limit = 100,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+) -> models.Page[models.Coin]:
+    """Coins with their newest observation, by rank; `search` looks into id, symbol and name."""
+    rows = here.store.read(lambda c: reads.coins(c, search=search, limit=limit + 1, offset=offset))
+    following = str(offset + limit) if len(rows) > limit else None
+    return models.Page[models.Coin].model_validate({"items": rows[:limit], "next": following})
+
+
+@router.get("/coins/{coin_id}", responses=described(404, 422, 503))
+def coin(here: Here, coin_id: CoinId) -> models.CoinDetail:
+    """One coin with its newest observation, and the marks that the alerts watch."""
+    row = here.store.read(lambda c: reads.coin(c, coin_id))
+    if row is None:
+        raise no_such_coin(coin_id)
+    return models.CoinDetail.model_validate(row)
+
+
+@router.get("/coins/{coin_id}/history", responses=described(404, 422, 503))
+def history(
+    here: Here,
+    coin_id: CoinId,
+    start: Annotated[datetime | None, Query(description="default: seven days ago")] = None,
+    end: Annotated[datetime | None, Query(description="not included; default: now")] = None,
+    resolution: Annotated[Resolution, Query(description="the step; auto: by the span")] = "auto",
+) -> models.History:
+    """A coin's history in steps, down-sampled by the database; `raw` is every observation."""
+    stop = as_utc("end", end) if end else here.now()
+    begin = as_utc("start", start) if start else stop - DEFAULT_SPAN
+    if begin >= stop:
+        raise HTTPException(422, f"start {begin.isoformat()} is not before end {stop.isoformat()}")
+    step = _choose(stop - begin) if resolution == "auto" else resolution
+    _, longest = reads.RESOLUTIONS[step]
+    if stop - begin > longest:
+        raise HTTPException(
+            422, f"{step} is read for {longest.days} days at most: ask for less, or a longer step"
+        )
+
+    def read(connection: Connection) -> list[reads.Row] | None:
+        rows = reads.history(connection, coin_id, begin, stop, step, MOST_POINTS + 1)
+        return rows if rows or reads.is_known(connection, coin_id) else None
+
+    rows = here.store.read(read)
+    if rows is None:
+        raise no_such_coin(coin_id)
+    if len(rows) > MOST_POINTS:
+        raise HTTPException(422, f"more than {MOST_POINTS:,} points: ask for a longer step")
+    return models.History.model_validate(
+        {"coin_id": coin_id, "start": begin, "end": stop, "resolution": step, "points": rows}
+    )
+
+
+def _choose(span: timedelta) -> str:
+    """The shortest step that makes few points."""
+    for name, (step, longest) in reads.RESOLUTIONS.items():
+        if step is not None and span <= longest and span / step <= FEW_POINTS:
+            return name
+    return list(reads.RESOLUTIONS)[-1]
+
+
+@router.get("/movers", responses=described(422, 503))
+def movers(
+    here: Here,
+    hours: Annotated[int, Query(ge=1, le=168)] = 24,
+    limit: Annotated[int, Query(ge=1, le=100)] = 10,
+) -> models.Movers:
+    """Who rose most and who fell most, among the 500 best ranked coins."""
+    rows = here.store.read(lambda c: reads.movers(c, here.now(), hours, MOVERS_AMONG))
+    gainers = [row for row in rows if row["change"] > 0]
+    losers = [row for row in reversed(rows) if row["change"] < 0]
+    return models.Movers.model_validate(
+        {"hours": hours, "gainers": gainers[:limit], "losers": losers[:limit]}
+    )

@@ -1,0 +1,218 @@
+"""The portfolio: its transactions, and what they have come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Body, HTTPException, Path, Response
+from pydantic import ValidationError
+
+from postgres import Connection
+from services.api import ledger, models, portfolio, reads
+from services.api.context import CoinFilter, Context, Here, as_utc
+from services.api.portfolio import Oversold, Transaction
+from services.api.problems import described
+
+router = APIRouter(tags=["portfolio"])
+T = TypeVar("T")
+CSV = "text/csv"
+MOST_LINES = 10_000
+DAY = timedelta(days=1)
+SMALLEST = Decimal("1e-18")
+
+
+@router.get("/portfolio", responses=described(422, 503))
+def value(here: Here) -> models.Portfolio:
+    """What is held and worth, in USD and IDR, and the profit in both."""
+
+    def read(connection: Connection) -> models.Portfolio:
+        now = here.now()
+        own = ledger.transactions(connection)
+        coin_ids = sorted({one.coin_id for one in own})
+        # Older prices than a day are no prices any more; what is shown says how old it is.
+        found = portfolio.evaluate(
+            own,
+            ledger.quotes_at(connection, coin_ids, now, DAY),
+            ledger.rate_at(connection, now),
+            ledger.quotes_at(connection, coin_ids, now - DAY, ledger.SLACK),
+            ledger.rate_at(connection, now - DAY),
+            now - DAY,
+        )
+        names = ledger.labels(connection, coin_ids)
+        history = ledger.net_worth(connection, own, now)
+        return _shown(found, names, history)
+
+    return here.store.read(read)
+
+
+def _shown(
+    found: portfolio.Portfolio,
+    names: dict[str, tuple[str, str]],
+    history: Sequence[ledger.Worth],
+) -> models.Portfolio:
+    holdings = []
+    for holding in found.holdings:
+        symbol, name = names.get(holding.coin_id, (holding.coin_id, holding.coin_id))
+        quote = holding.quote
+        holdings.append(
+            asdict(holding)
+            | {
+                "symbol": symbol,
+                "name": name,
+                "price_usd": quote.price_usd if quote else None,
+                "observed_at": quote.observed_at if quote else None,
+                "share": None if holding.share is None else float(holding.share),
+                "missing": list(holding.missing),
+            }
+        )
+    rate = found.rate
+    return models.Portfolio.model_validate(
+        {
+            "net_worth_usd": found.net_worth_usd,
+            "net_worth_idr": found.net_worth_idr,
+            "idr_per_usd": rate.idr_per_usd if rate else None,
+            "rate_observed_at": rate.observed_at if rate else None,
+            "total": asdict(found.total),
+            "day": asdict(found.day),
+            "holdings": holdings,
+            "history": [one._asdict() for one in history],
+            "missing": list(found.missing),
+        }
+    )
+
+
+@router.get("/portfolio/transactions", responses=described(422, 503))
+def transactions(here: Here, coin_id: CoinFilter = None) -> models.Page[models.Transaction]:
+    """All transactions in order of time, or those of one coin."""
+    own = here.store.read(lambda c: ledger.transactions(c, coin_id))
+    return models.Page[models.Transaction].model_validate({"items": [one._asdict() for one in own]})
+
+
+@router.post(
+    "/portfolio/transactions", status_code=201, responses=described(401, 403, 409, 422, 503)
+)
+def add(here: Here, new: models.NewTransaction, response: Response) -> models.Transaction:
+    """Enter a purchase or a sale."""
+
+    def write(connection: Connection) -> Transaction:
+        one = _read_one(here, connection, new)
+        [transaction_id] = ledger.add(connection, [one])
+        return one._replace(transaction_id=transaction_id)
+
+    kept = _changing(here, write)
+    response.headers["Location"] = f"/portfolio/transactions/{kept.transaction_id}"
+    return models.Transaction.model_validate(kept._asdict())
+
+
+@router.delete(
+    "/portfolio/transactions/{transaction_id}",
+    status_code=204,
+    responses=described(401, 403, 404, 409, 422, 503),
+)
+def remove(here: Here, transaction_id: Annotated[int, Path(ge=1, lt=2**63)]) -> None:
+    """Take a transaction back."""
+    if not _changing(here, lambda c: ledger.remove(c, transaction_id)):
+        raise HTTPException(404, f"There is no transaction {transaction_id}.")
+
+
+@router.get(
+    "/portfolio/transactions.csv",
+    response_class=Response,
+    responses={200: {"content": {CSV: {"schema": {"type": "string"}}}}, **described(503)},
+)
+def export(here: Here) -> Response:
+    """All transactions as CSV, which the import takes again."""
+    own = here.store.read(ledger.transactions)
+    return Response(
+        ledger.to_csv(own),
+        media_type=CSV,
+        headers={"Content-Disposition": 'attachment; filename="transactions.csv"'},
+    )
+
+
+@router.post("/portfolio/transactions.csv", responses=described(401, 403, 409, 422, 503))
+def import_(
+    here: Here, content: Annotated[bytes, Body(media_type=CSV, max_length=5_000_000)]
+) -> models.Imported:
+    """Enter the lines of a CSV, all or none; lines that were imported before are passed over.
+
+    The columns: coin_id, quantity, price (or price_usd), fee (or fee_usd), currency, made_at,
+    idr_per_usd, note.
+    """
+    try:
+        lines = ledger.from_csv(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise HTTPException(422, "The CSV must be UTF-8 text.") from error
+    except ValueError as error:
+        raise HTTPException(422, f"The CSV: {error}") from error
+    if len(lines) > MOST_LINES:
+        raise HTTPException(422, f"The CSV has {len(lines):,} lines, {MOST_LINES:,} at most.")
+
+    def write(connection: Connection) -> models.Imported:
+        new = [
+            _read_line(here, connection, number, line) for number, line in enumerate(lines, start=2)
+        ]
+        added = ledger.add(connection, new, imported=True)
+        return models.Imported(added=len(added), known=len(new) - len(added))
+
+    return _changing(here, write)
+
+
+def _changing(here: Context, write: Callable[[Connection], T]) -> T:
+    """Run a change. Raises HTTPException (409) where it would sell more than is held."""
+    try:
+        return here.store.write(write)
+    except Oversold as error:
+        raise HTTPException(409, f"Nothing was changed. {error}") from error
+
+
+def _read_line(
+    here: Context, connection: Connection, number: int, line: dict[str, str]
+) -> Transaction:
+    fields = dict(line)
+    for name in ("price", "fee"):
+        if f"{name}_usd" in fields:
+            if name in fields or fields.get("currency", "usd") != "usd":
+                raise HTTPException(422, f"line {number}: {name}_usd goes without {name}, in usd")
+            fields[name] = fields.pop(f"{name}_usd")
+    try:
+        new = models.NewTransaction.model_validate(fields)
+        return _read_one(here, connection, new)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise HTTPException(422, f"line {number}: {where}: {first['msg']}") from error
+    except HTTPException as error:
+        raise HTTPException(error.status_code, f"line {number}: {error.detail}") from error
+
+
+def _read_one(here: Context, connection: Connection, new: models.NewTransaction) -> Transaction:
+    """What somebody typed as what is kept. Raises HTTPException (422)."""
+    now = here.now()
+    at = as_utc("made_at", new.made_at) if new.made_at else now
+    if at > now + timedelta(minutes=10):
+        raise HTTPException(422, f"made_at: {at.isoformat()} lies ahead")
+    if abs(new.quantity) < SMALLEST:
+        raise HTTPException(422, "quantity: nothing was bought or sold")
+    if "\0" in new.coin_id + new.note or not reads.is_known(connection, new.coin_id):
+        raise HTTPException(
+            422, f"coin_id: there is no coin '{new.coin_id}'. GET /coins?search= finds ids."
+        )
+    rate = new.idr_per_usd or ledger.rate_near(connection, at)
+    price, fee = new.price, new.fee
+    if new.currency == "idr":
+        if rate is None:
+            raise HTTPException(
+                422,
+                f"idr_per_usd: no rupiah rate of {_day(at)} is known here: give the one you had",
+            )
+        price, fee = price / rate, fee / rate
+    return Transaction(0, at, new.coin_id, new.quantity, price, fee, rate, new.note)
+
+
+def _day(at: datetime) -> str:
+    return f"{at:%Y-%m-%d}"
