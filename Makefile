@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast setup ingest dry-run verify budget psql lint types bench clean
+.PHONY: help demo test test-fast setup ingest dry-run verify budget psql monitor api replay lint types bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | \
@@ -40,6 +40,15 @@ budget: $(VENV)/.runtime ## show what the month has used of every free quota
 psql: $(VENV)/.runtime ## look at the embedded database
 	@$(BIN)/python embedded_postgres.py
 
+monitor: $(VENV)/.services ## keep the pipeline running, with alerts and forecasts
+	@$(BIN)/python -m services.ingestion
+
+api: $(VENV)/.services ## serve what is stored on http://127.0.0.1:8000
+	@$(BIN)/python -m services.api
+
+replay: $(VENV)/.services ## show the alerts that the stored prices would have raised
+	@$(BIN)/python -m services.ingestion.replay
+
 lint: $(VENV)/.dev ## check style and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,10 +74,15 @@ $(VENV)/.runtime: requirements.txt requirements-embedded.txt | $(VENV)/bin/pytho
 	@$(PIP) -r requirements-embedded.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+$(VENV)/.services: requirements-services.txt $(VENV)/.runtime
+	@echo "installing the monitor into $(VENV) ..." >&2
+	@$(PIP) -r requirements-services.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.services
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
-$(VENV)/.bench: requirements-bench.txt $(VENV)/.runtime
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.services
 	@$(PIP) -r requirements-bench.txt
 	@touch $@

@@ -192,6 +192,48 @@ def live_script(
     )
 
 
+@dataclass(frozen=True)
+class Module:
+    """Runs a package's command line, as `python -m` does."""
+
+    script: Script
+
+    def __call__(
+        self, name: str, *arguments: str, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", name, *arguments],
+            cwd=ROOT,
+            env={**self.script.environment, **environment},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=100,
+        )
+
+    def start(self, name: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", name, *arguments],
+            cwd=ROOT,
+            env={**self.script.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture
+def module(script: Script) -> Module:
+    return Module(script)
+
+
+@pytest.fixture
+def live_module(live_script: Script) -> Module:
+    """The same against a stand-in and a database that both answer."""
+    return Module(live_script)
+
+
 @pytest.fixture
 def in_process(time_: FakeTime) -> Callable[[Settings], Any]:
     """Run the pipeline in this process at the fake time."""

@@ -24,7 +24,7 @@ WINDOW = timedelta(minutes=60)
 HORIZON = timedelta(minutes=10)
 COVERAGE = 0.8
 LEAST_POINTS = 9  # of the window: a pause of more than six minutes between points is too thin …
-LARGEST_HOLE = timedelta(minutes=15)  # … and so is one hole as long as this
+LARGEST_HOLE = timedelta(minutes=12)  # … and so is a hole longer than this
 LEAST_RESIDUALS = 30  # fewer known errors make no band
 
 

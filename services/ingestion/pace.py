@@ -10,7 +10,7 @@ from meters import Month
 from safe_zone import CHUNK_IDS, MARKETS_PER_PAGE, RANKED_COINS
 
 FASTEST = timedelta(seconds=60)  # CoinGecko refreshes a public price once a minute
-SHARE = 0.9  # of what is left of the month's credits: the rest is for repairs and retries
+SHARE = 0.9  # of the month's credits: the rest is for repairs and retries
 SYNC_CREDITS = 1 + RANKED_COINS // MARKETS_PER_PAGE  # of the daily comparison
 
 
@@ -26,7 +26,7 @@ def affordable_interval(
     if quota is None:
         return fastest
     left = Month.of(at).stop - at
-    credits_left = SHARE * (quota - used) - SYNC_CREDITS * (left / timedelta(days=1))
+    credits_left = SHARE * quota - used - SYNC_CREDITS * (left / timedelta(days=1))
     if credits_left < calls:
         return max(fastest, left)
     return max(fastest, left * (calls / credits_left))

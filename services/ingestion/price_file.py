@@ -9,6 +9,7 @@ from pathlib import Path
 
 from errors import ConfigurationError
 
+YEARS = range(2000, 2200)
 HEADER = ["timestamp", "coin_id", "price"]
 
 
@@ -51,6 +52,8 @@ def _row(row: list[str], place: str) -> tuple[str, float, float]:
     try:
         at = datetime.fromisoformat(time)
         seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        if at.year not in YEARS:
+            raise ValueError(time)
     except (ValueError, OverflowError) as error:
         raise ConfigurationError(
             f"{place}: '{time[:40]}' is no time such as 2026-11-20T12:00:00Z"
