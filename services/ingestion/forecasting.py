@@ -14,6 +14,7 @@ from services.ingestion.forecast import HORIZON, WINDOW, Forecast
 
 # Forecasts are for all coins and kept for a week, so they are not made every minute.
 EVERY = timedelta(minutes=5)
+JITTER = timedelta(seconds=30)  # of ticks and of the times that prices carry
 TOLERANCE = timedelta(minutes=3)  # between the horizon and the observation that it is scored by
 SCORE_BACK = timedelta(hours=2)  # an observation that comes later than this scores nothing
 RESIDUALS_OF = timedelta(days=1)
@@ -107,7 +108,7 @@ def predict(connection: Connection, cadence: timedelta, now: datetime) -> int:
         periods = {"since": newest - SCORE_BACK, "now": now + HORIZON, "newest": newest}
         connection.execute(SCORE, periods | {"tolerance": TOLERANCE})
         [(last,)] = connection.execute(NEWEST_FORECAST, {"now": newest}).fetchall()
-        if last is not None and newest - last < EVERY - cadence / 2:
+        if last is not None and newest - last < EVERY - JITTER:
             return 0
         return _make(connection, newest, cadence)
 
