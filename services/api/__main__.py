@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import logging
+import socket
 
 import uvicorn
 
 import console
 import postgres
-from errors import EXIT_OK, SentinelError, run_as_script
+from errors import EXIT_OK, ConfigurationError, run_as_script
 from safe_zone import ensure_state_dir
 from services.api.app import create_app
 from services.api.store import Store
 from services.settings import load_monitor
 
 log = logging.getLogger("sentinel.api")
+
+BACKLOG = 1024
 
 EPILOG = """example: SENTINEL_API_TOKEN=secret python -m services.api
 It listens on 127.0.0.1:8000 unless SENTINEL_API_HOST and SENTINEL_API_PORT say otherwise; GET /docs
@@ -36,22 +39,24 @@ def main() -> int:
     monitor = load_monitor(config=arguments.config)
     ensure_state_dir(monitor.settings.state_dir)
     with postgres.reach(monitor.settings) as address:
-        config = uvicorn.Config(
-            create_app(monitor, Store(address)),
-            host=monitor.api_host,
-            port=monitor.api_port,
-            log_config=None,
-            access_log=False,
-        )
-        server = uvicorn.Server(config)
-        log.warning("serving http://%s:%d", monitor.api_host, monitor.api_port)
-        server.run()
-    if not server.started:
-        raise SentinelError(
-            f"Nothing can listen on {monitor.api_host}:{monitor.api_port}: stop what is there, or "
-            "set SENTINEL_API_PORT."
-        )
+        app = create_app(monitor, Store(address))
+        with _listen(monitor.api_host, monitor.api_port) as listener:
+            log.warning("serving http://%s:%d", monitor.api_host, monitor.api_port)
+            config = uvicorn.Config(app, log_config=None, access_log=False)
+            uvicorn.Server(config).run(sockets=[listener])
     return EXIT_OK
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Raises ConfigurationError where nothing can listen there."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Nothing can listen on {host}:{port} ({error.strerror}): stop what is there, or set "
+            "SENTINEL_API_HOST and SENTINEL_API_PORT."
+        ) from error
 
 
 if __name__ == "__main__":

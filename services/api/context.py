@@ -9,11 +9,11 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException, Path, Query, Request
 
+from services.api.models import NO_NUL
 from services.api.store import Store
 from services.settings import Monitor
 
 YEARS = range(2009, 2200)  # there were no prices before
-NO_NUL = r"^[^\x00]*$"  # which PostgreSQL's texts cannot hold
 
 CoinId = Annotated[
     str, Path(min_length=1, max_length=100, pattern=NO_NUL, description="CoinGecko's id")

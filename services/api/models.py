@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 T = TypeVar("T")
+NO_NUL = r"^[^\x00]*$"  # which PostgreSQL's texts cannot hold
 Source = Literal["observed", "backfilled"]
 Kind = Literal["panic", "reversal"]
 Direction = Literal["bullish", "bearish", "neutral"]
@@ -179,7 +180,9 @@ class NewTransaction(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    coin_id: Annotated[str, Field(min_length=1, max_length=100, examples=["bitcoin"])]
+    coin_id: Annotated[
+        str, Field(min_length=1, max_length=100, pattern=NO_NUL, examples=["bitcoin"])
+    ]
     quantity: Annotated[Decimal, Field(max_digits=38, decimal_places=18, examples=["0.25"])]
     price: Annotated[Decimal, Field(ge=0, max_digits=38, decimal_places=18, examples=["91000"])]
     fee: Annotated[Decimal, Field(ge=0, max_digits=38, decimal_places=18)] = Decimal(0)
@@ -188,7 +191,7 @@ class NewTransaction(BaseModel):
     idr_per_usd: Annotated[
         Decimal | None, Field(gt=0, max_digits=38, decimal_places=18, examples=["16250"])
     ] = None
-    note: Annotated[str, Field(max_length=200)] = ""
+    note: Annotated[str, Field(max_length=200, pattern=NO_NUL)] = ""
 
 
 class Transaction(Answer):

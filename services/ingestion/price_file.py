@@ -50,10 +50,7 @@ def _row(row: list[str], place: str) -> tuple[str, float, float]:
     if not coin_id:
         raise ConfigurationError(f"{place}: no coin_id")
     try:
-        at = datetime.fromisoformat(time)
-        seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-        if at.year not in YEARS:
-            raise ValueError(time)
+        seconds = _seconds(time)
     except (ValueError, OverflowError) as error:
         raise ConfigurationError(
             f"{place}: '{time[:40]}' is no time such as 2026-11-20T12:00:00Z"
@@ -65,3 +62,11 @@ def _row(row: list[str], place: str) -> tuple[str, float, float]:
     if not (math.isfinite(usd) and usd > 0):
         raise ConfigurationError(f"{place}: '{price[:40]}' is no price above 0")
     return coin_id, seconds, usd
+
+
+def _seconds(text: str) -> float:
+    """UNIX seconds of an ISO time. Raises ValueError and OverflowError."""
+    at = datetime.fromisoformat(text)
+    if at.year not in YEARS:
+        raise ValueError(text)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

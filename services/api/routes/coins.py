@@ -9,7 +9,8 @@ from fastapi import APIRouter, HTTPException, Query
 
 from postgres import Connection
 from services.api import models, reads
-from services.api.context import NO_NUL, CoinId, Here, Limit, as_utc, no_such_coin
+from services.api.context import CoinId, Here, Limit, as_utc, no_such_coin
+from services.api.models import NO_NUL
 from services.api.problems import described
 
 router = APIRouter(tags=["coins"])

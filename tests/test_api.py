@@ -1,0 +1,652 @@
+"""The API over HTTP: what it answers, to whom, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import io
+import itertools
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+import uvicorn
+from psycopg.types.json import Jsonb
+
+import postgres
+from errors import StorageUnavailable
+from safe_zone import Settings
+from services.api import store as store_room
+from services.api.app import create_app
+from services.api.store import Store
+from services.settings import Monitor
+from tests.conftest import NOW, FakeTime, FreshDatabase, Module
+from tests.monitoring import load, minutes
+
+TOKEN = "geheim-4711"
+WRITES = (
+    ("POST", "/portfolio/transactions"),
+    ("DELETE", "/portfolio/transactions/1"),
+    ("POST", "/portfolio/transactions.csv"),
+)
+
+
+class Client(requests.Session):
+    """Asks one API; `token` goes with every request where it is set."""
+
+    def __init__(self, base: str, token: str | None = None) -> None:
+        super().__init__()
+        self.base = base
+        if token:
+            self.headers["Authorization"] = f"Bearer {token}"
+
+    def request(self, method: Any, url: Any, *arguments: Any, **options: Any) -> requests.Response:
+        options.setdefault("timeout", 30)
+        return super().request(method, f"{self.base}{url}", *arguments, **options)
+
+    def ask(self, path: str, **query: Any) -> Any:
+        """The content of a good answer."""
+        answer = self.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@contextlib.contextmanager
+def serving(
+    monitor: Monitor, address: postgres.Address, now: Callable[[], datetime]
+) -> Iterator[str]:
+    app = create_app(monitor, Store(address), now)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)  # another thread is starting
+    [port] = [s.getsockname()[1] for one in server.servers for s in one.sockets]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+Serve = Callable[..., Client]
+
+
+@pytest.fixture
+def serve(settings: Settings, fresh: FreshDatabase, time_: FakeTime) -> Iterator[Serve]:
+    with contextlib.ExitStack() as stack:
+
+        def serve(token: str | None = TOKEN, address: postgres.Address | None = None) -> Client:
+            monitor = Monitor(settings=settings, api_token=token)
+            running = serving(monitor, address or fresh.address(), time_.now)
+            return Client(stack.enter_context(running), token)
+
+        yield serve
+
+
+@pytest.fixture
+def api(serve: Serve) -> Client:
+    return serve()
+
+
+@pytest.fixture
+def week(fresh: FreshDatabase) -> None:
+    """A week of two coins, an observation a quarter of an hour, and the rupiah's rate."""
+    rows = [
+        (NOW - minutes(15 * n), coin, price + n)
+        for n in range(7 * 96)
+        for coin, price in (("bitcoin", 90_000.0), ("ethereum", 3_000.0))
+    ]
+    load(fresh.address(), rows, NOW, idr=16_250.0)
+
+
+def _problem(answer: requests.Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    content = answer.json()
+    assert content["status"] == status
+    return str(content["detail"])
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("week")
+def test_coins_come_by_rank_and_can_be_searched(api: Client) -> None:
+    [first, second] = api.ask("/coins")["items"]
+    assert (first["coin_id"], first["price"], first["source"]) == ("bitcoin", 90_000, "observed")
+    assert datetime.fromisoformat(first["observed_at"]) == NOW
+    assert api.ask("/coins", search="ETHER")["items"] == [second]
+    page = api.ask("/coins", limit=1)
+    assert page == {"items": [first], "next": "1"}
+    assert api.ask("/coins", limit=1, offset=1) == {"items": [second], "next": None}
+
+
+@pytest.mark.usefixtures("week")
+def test_a_history_is_down_sampled_to_the_last_price_of_each_step(api: Client) -> None:
+    found = api.ask(
+        "/coins/bitcoin/history",
+        start=(NOW - timedelta(hours=6)).isoformat(),
+        resolution="1h",
+    )
+    assert found["resolution"] == "1h"
+    whole = [point for point in found["points"] if point["observations"] == 4]
+    assert len(whole) == 6
+    for point in whole:
+        at = datetime.fromisoformat(point["at"])
+        last = (NOW - (at + timedelta(minutes=45, seconds=30))) / minutes(15)
+        assert point["price"] == point["low"] == 90_000 + round(last)
+        assert point["high"] == point["low"] + 3
+
+
+@pytest.mark.usefixtures("week")
+def test_raw_is_every_observation_and_auto_fits_the_span(api: Client) -> None:
+    span = {"start": (NOW - timedelta(hours=2)).isoformat(), "end": NOW.isoformat()}
+    assert len(api.ask("/coins/bitcoin/history", resolution="raw", **span)["points"]) == 8
+    assert api.ask("/coins/bitcoin/history")["resolution"] == "15m"
+    two_months = (NOW - timedelta(days=60)).isoformat()
+    assert api.ask("/coins/bitcoin/history", start=two_months)["resolution"] == "4h"
+
+
+@pytest.mark.usefixtures("week")
+def test_backfilled_stretches_are_told_from_observed_ones(
+    api: Client, fresh: FreshDatabase
+) -> None:
+    fresh.query("UPDATE observations SET source = 'backfilled' WHERE observed_at < %s",
+                NOW - minutes(31))  # fmt: skip
+    points = api.ask("/coins/bitcoin/history", resolution="1h")["points"]
+    assert all(point["backfilled"] == point["observations"] for point in points[:-1])
+    assert (points[-1]["observations"], points[-1]["backfilled"]) == (4, 2)
+
+
+@pytest.mark.usefixtures("week")
+def test_movers_are_measured_against_the_price_before(api: Client) -> None:
+    found = api.ask("/movers", hours=24, limit=5)
+    assert found["gainers"] == []
+    assert [mover["coin_id"] for mover in found["losers"]] == ["ethereum", "bitcoin"]
+    assert found["losers"][0]["change"] == pytest.approx(3000 / 3096 - 1)
+
+
+@pytest.mark.usefixtures("week")
+def test_a_forecast_comes_with_how_such_forecasts_fared(api: Client, fresh: FreshDatabase) -> None:
+    assert "too thin" in _problem(api.get("/coins/bitcoin/forecast"), 404)
+    fresh.query(
+        "INSERT INTO forecasts (coin_key, made_at, due_at, price, slope, predicted, low, high,"
+        " direction) SELECT coin_key, %s, %s, 90000, 0.0001, 90090, 89000, 91000, 'neutral'"
+        " FROM coins WHERE coin_id = 'bitcoin'",
+        NOW,
+        NOW + minutes(10),
+    )
+    fresh.query(
+        "INSERT INTO forecast_scores (coin_key, hour, abs_error, abs_no_change, scored, called,"
+        " hit, banded, covered)"
+        " SELECT coin_key, %s - hours * interval '1 hour', 1.2, 1.0, 60, 10, 5, 50, 40"
+        " FROM coins, unnest(ARRAY[1, 2, 30]) AS hours WHERE coin_id = 'bitcoin'",
+        NOW,
+    )
+    found = api.ask("/coins/bitcoin/forecast")
+    assert (found["predicted"], found["low"], found["high"]) == (90_090, 89_000, 91_000)
+    assert found["coverage"] == 0.8
+    day, past_week = found["scores"]
+    assert day == {
+        "hours": 24, "scored": 120, "mase": pytest.approx(1.2), "hit_rate": 0.5, "called": 20,
+        "coverage": 0.8, "banded": 100, "verdict": "no edge",
+    }  # fmt: skip
+    assert past_week["scored"] == 180
+    board = api.ask("/forecasts/scoreboard")
+    assert board["scores"][0]["verdict"] == "no edge"
+    assert [coin["coin_id"] for coin in board["coins"]] == ["bitcoin"]
+
+
+@pytest.mark.usefixtures("week")
+def test_alerts_come_newest_first_with_their_outcome_and_lead_on(
+    api: Client, fresh: FreshDatabase
+) -> None:
+    fresh.query(
+        "INSERT INTO alerts (coin_key, kind, observed_at, reference_at, price, reference, move,"
+        " threshold, step, after_1h)"
+        " SELECT coin_key, 'panic', %s + n * interval '1 min', %s, 95, 100, -0.05, 0.05, 1, -0.01"
+        " FROM coins, generate_series(1, 3) AS n WHERE coin_id = 'bitcoin'",
+        NOW - timedelta(hours=5),
+        NOW - timedelta(hours=6),
+    )
+    page = api.ask("/alerts", limit=2)
+    assert [alert["alert_id"] for alert in page["items"]] == [3, 2]
+    assert page["items"][0]["after_1h"] == -0.01
+    assert page["items"][0]["after_24h"] is None
+    rest = api.ask("/alerts", limit=2, before=page["next"])
+    assert ([alert["alert_id"] for alert in rest["items"]], rest["next"]) == ([1], None)
+    assert api.ask("/alerts", kind="reversal")["items"] == []
+    assert api.ask("/alerts", coin_id="ethereum")["items"] == []
+
+
+def test_runs_gaps_budget_and_metrics_of_a_real_run(
+    serve: Serve, in_process: Any, settings: Settings, time_: FakeTime
+) -> None:
+    in_process(dataclasses.replace(settings, limit=5))
+    time_.at += minutes(15)
+    in_process(dataclasses.replace(settings, limit=5))
+    api = serve()
+    page = api.ask("/runs", limit=1)
+    assert page["items"][0]["status"] == "ok"
+    [older] = api.ask("/runs", before=page["next"])["items"]
+    assert older["started_at"] < page["items"][0]["started_at"]
+    assert api.ask("/gaps") == {"items": [], "next": None}
+    assert api.ask("/budget")["meters"]["coingecko_credits"]["used"] == 6
+    text = api.get("/metrics").text
+    assert "sentinel_coins 5.0" in text
+    assert 'sentinel_quota_used{quota="coingecko_credits"} 6.0' in text
+
+
+@pytest.mark.usefixtures("week")
+def test_a_gap_is_listed(api: Client, fresh: FreshDatabase) -> None:
+    fresh.query("DELETE FROM observations WHERE observed_at BETWEEN %s AND %s",
+                NOW - timedelta(hours=5), NOW - timedelta(hours=3))  # fmt: skip
+    found = api.ask("/gaps", coin_id="bitcoin")["items"]
+    assert [(gap["coin_id"], gap["slot_minutes"]) for gap in found] == [("bitcoin", 15.0)]
+
+
+def test_health_looks_at_database_freshness_and_the_loop(
+    api: Client, fresh: FreshDatabase, time_: FakeTime
+) -> None:
+    answer = api.get("/health")
+    assert answer.status_code == 503
+    assert "start the ingestion" in answer.json()["checks"]["freshness"]["message"]
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    state = {"interval_seconds": 300, "message": "all well", "troubles": []}
+    fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", NOW, Jsonb(state))
+    assert api.ask("/health")["status"] == "ok"
+    time_.at += minutes(16)
+    stale = api.get("/health")
+    assert stale.status_code == 503
+    assert stale.json()["missed_runs"] == 2
+    assert not stale.json()["checks"]["freshness"]["is_ok"]
+    assert not stale.json()["checks"]["last_run"]["is_ok"]
+
+
+def test_trouble_in_the_loop_is_told(api: Client, fresh: FreshDatabase) -> None:
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    state = {"interval_seconds": 300, "message": "", "troubles": ["CoinGecko is away."]}
+    fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", NOW, Jsonb(state))
+    answer = api.get("/health")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["last_run"]["message"] == "CoinGecko is away."
+
+
+# --- the portfolio ---------------------------------------------------------------------------
+
+
+def _enter(api: Client, **fields: Any) -> requests.Response:
+    return api.post("/portfolio/transactions", json={"coin_id": "bitcoin"} | fields)
+
+
+@pytest.mark.usefixtures("week")
+def test_a_purchase_is_valued_at_once_in_both_currencies(api: Client) -> None:
+    made_at = (NOW - timedelta(days=3)).isoformat()
+    answer = _enter(api, quantity="0.1", price="80000", fee="8", made_at=made_at, idr_per_usd=16000)
+    assert answer.status_code == 201
+    assert answer.headers["Location"] == "/portfolio/transactions/1"
+    found = api.ask("/portfolio")
+    assert found["net_worth_usd"] == "9000.00"
+    assert found["net_worth_idr"] == "146250000.000"
+    assert found["total"]["usd"] == "992.00"
+    assert float(found["total"]["coin_move_idr"]) == 1000 * 16_000
+    assert float(found["total"]["rupiah_move_idr"]) == 9000 * 250
+    [holding] = found["holdings"]
+    assert (holding["symbol"], holding["share"], holding["missing"]) == (
+        "bitc", 1.0, ["no rupiah rate of 24 hours ago"],
+    )  # fmt: skip
+    assert len(found["history"]) == 4
+    assert found["history"][-1]["usd"] == "9000.00"
+    assert found["history"][0]["idr"] is None
+    assert found["history"][0]["missing"] == ["no rupiah rate"]
+
+
+@pytest.mark.usefixtures("week")
+def test_a_price_in_rupiah_is_taken_at_the_rate_of_its_day(api: Client) -> None:
+    kept = _enter(api, quantity="1", price="1462500000", currency="idr").json()
+    assert float(kept["price_usd"]) == 90_000
+    assert float(kept["idr_per_usd"]) == 16_250
+    early = (NOW - timedelta(days=40)).isoformat()
+    refused = _enter(api, quantity="1", price="1", currency="idr", made_at=early)
+    assert "no rupiah rate of 2026-10-11 is known" in _problem(refused, 422)
+    assert len(api.ask("/portfolio/transactions")["items"]) == 1
+
+
+@pytest.mark.usefixtures("week")
+def test_more_than_is_held_cannot_be_sold_and_what_was_sold_from_not_be_removed(
+    api: Client,
+) -> None:
+    kept = _enter(api, quantity="1", price="1").json()
+    assert "more would have been sold" in _problem(_enter(api, quantity="-2", price="1"), 409)
+    assert _enter(api, quantity="-1", price="2").status_code == 201
+    path = f"/portfolio/transactions/{kept['transaction_id']}"
+    _problem(api.delete(path), 409)
+    assert len(api.ask("/portfolio/transactions")["items"]) == 2
+    assert api.delete("/portfolio/transactions/3").status_code == 204
+    assert api.delete(path).status_code == 204
+    assert "no transaction" in _problem(api.delete(path), 404)
+
+
+@pytest.mark.usefixtures("week")
+def test_two_sales_at_once_do_not_sell_twice(api: Client) -> None:
+    _enter(api, quantity="1", price="1")
+    codes: list[int] = []
+
+    def sell() -> None:
+        codes.append(_enter(Client(api.base, TOKEN), quantity="-1", price="2").status_code)
+
+    threads = [threading.Thread(target=sell) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(codes) == [201, 409, 409, 409, 409, 409]
+
+
+@pytest.mark.usefixtures("week")
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"quantity": "0", "price": "1"}, "nothing was bought"),
+        ({"quantity": "NaN", "price": "1"}, "quantity"),
+        ({"quantity": "1e400", "price": "1"}, "quantity"),
+        ({"quantity": "1", "price": "-1"}, "price"),
+        ({"quantity": "1"}, "price"),
+        ({"quantity": "1", "price": "1", "coin_id": "bitcoinn"}, "no coin 'bitcoinn'"),
+        ({"quantity": "1", "price": "1", "coin_id": "bit\0coin"}, "coin_id"),
+        ({"quantity": "1", "price": "1", "note": "a\0b"}, "note"),
+        ({"quantity": "1", "price": "1", "made_at": "2030-01-01T00:00:00Z"}, "lies ahead"),
+        ({"quantity": "1", "price": "1", "made_at": "1066-10-14T00:00:00Z"}, "outside"),
+        ({"quantity": "1", "price": "1", "idr_per_usd": "0"}, "idr_per_usd"),
+        ({"quantity": "1", "price": "1", "amount": "1"}, "amount"),
+    ],
+)
+def test_a_wrong_transaction_is_refused_by_name(
+    api: Client, fields: dict[str, Any], said: str
+) -> None:
+    assert said in _problem(_enter(api, **fields), 422)
+    assert api.ask("/portfolio/transactions")["items"] == []
+
+
+@pytest.mark.usefixtures("week")
+def test_an_export_can_be_imported_again_and_twice_adds_nothing(
+    api: Client, fresh: FreshDatabase
+) -> None:
+    for n, quantity in enumerate(("0.5", "0.25", "-0.3", "1e-18")):
+        at = (NOW - timedelta(days=9 - n)).isoformat()
+        _enter(api, quantity=quantity, price="81000.5", fee="1", made_at=at, note='a "b", c\nd')
+    exported = api.get("/portfolio/transactions.csv")
+    assert exported.headers["Content-Type"].startswith("text/csv")
+    before = [dict(item, transaction_id=0) for item in api.ask("/portfolio/transactions")["items"]]
+    fresh.query("DELETE FROM transactions")
+    headers = {"Content-Type": "text/csv"}
+    path = "/portfolio/transactions.csv"
+    body = exported.content
+    assert api.post(path, data=body, headers=headers).json() == {"added": 4, "known": 0}
+    assert api.post(path, data=body, headers=headers).json() == {"added": 0, "known": 4}
+    after = [dict(item, transaction_id=0) for item in api.ask("/portfolio/transactions")["items"]]
+
+    def plain(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        numbers = ("quantity", "price_usd", "fee_usd")
+        return [item | {name: float(item[name]) for name in numbers} for item in items]
+
+    assert plain(after) == plain(before)
+
+
+@pytest.mark.usefixtures("week")
+@pytest.mark.parametrize(
+    ("content", "status", "said"),
+    [
+        ("", 422, "body: Field required"),
+        ("\n", 422, "line 1"),
+        ("coin,amount\nbitcoin,1\n", 422, "unknown: coin, amount"),
+        ("coin_id,quantity,price\nbitcoin,1,5\nbitcoin,x,5\n", 422, "line 3: quantity"),
+        ("coin_id,quantity,price\nbitcoin,1\n", 422, "line 2"),
+        ("coin_id,quantity,price\nnowhere,1,5\n", 422, "line 2: coin_id: there is no coin"),
+        ("coin_id,quantity,price\nbitcoin,1,5\nbitcoin,-2,5\n", 409, "more would have been sold"),
+        ("coin_id,quantity,price,price_usd\nbitcoin,1,5,5\n", 422, "line 2: price_usd"),
+        (b"coin_id,quantity,price\nbitc\xffoin,1,5\n", 422, "UTF-8"),
+    ],
+)
+def test_a_bad_csv_is_refused_by_line_and_changes_nothing(
+    api: Client, content: Any, status: int, said: str
+) -> None:
+    data = content if isinstance(content, bytes) else content.encode()
+    answer = api.post(
+        "/portfolio/transactions.csv", data=data, headers={"Content-Type": "text/csv"}
+    )
+    assert said in _problem(answer, status)
+    assert api.ask("/portfolio/transactions")["items"] == []
+
+
+@pytest.mark.usefixtures("week")
+def test_a_csv_of_a_spreadsheet_is_understood(api: Client) -> None:
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(["coin_id", "quantity", "price", "currency", "made_at"])
+    writer.writerow(["bitcoin", "0.1", "1462500000", "idr", "2026-11-20 10:00"])
+    writer.writerow(["ethereum", "2", "2900", "", ""])
+    answer = api.post(
+        "/portfolio/transactions.csv",
+        data=("\ufeff" + file.getvalue()).encode(),
+        headers={"Content-Type": "text/csv; charset=utf-8"},
+    )
+    assert answer.json() == {"added": 2, "known": 0}
+    assert len(api.ask("/portfolio")["holdings"]) == 2
+
+
+# --- who may what ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
+@pytest.mark.parametrize(
+    "header",
+    [None, "Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer ü"],
+)
+def test_every_unauthorised_write_is_refused(
+    api: Client, method: str, path: str, header: str | None
+) -> None:
+    stranger = Client(api.base)
+    if header:
+        stranger.headers["Authorization"] = header.encode("latin-1")
+    _problem(stranger.request(method, path, json={}), 401)
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
+def test_without_a_token_set_nothing_can_be_written(serve: Serve, method: str, path: str) -> None:
+    api = serve(token=None)
+    assert "SENTINEL_API_TOKEN" in _problem(api.request(method, path, json={}), 403)
+    api.headers["Authorization"] = "Bearer "
+    _problem(api.request(method, path, json={}), 403)
+
+
+def test_every_write_is_behind_the_token(api: Client) -> None:
+    paths = api.ask("/openapi.json")["paths"]
+    found = {
+        (method.upper(), re.sub(r"\{.*?\}", "1", path))
+        for path, methods in paths.items()
+        for method in methods
+        if method not in ("get", "head", "options")
+    }
+    assert found == set(WRITES)
+
+
+@pytest.mark.usefixtures("week")
+def test_reads_are_open_without_a_token_and_closed_with_one(serve: Serve, api: Client) -> None:
+    stranger = Client(api.base)
+    assert api.ask("/coins")["items"]
+    _problem(stranger.get("/coins"), 401)
+    assert stranger.get("/health").status_code in (200, 503)
+    assert serve(token=None).ask("/coins")["items"]
+
+
+@pytest.mark.usefixtures("week")
+def test_reads_are_served_by_a_role_that_can_only_read(fresh: FreshDatabase) -> None:
+    store = Store(fresh.address())
+    store.open()
+    try:
+        who = "SELECT current_user, current_setting('transaction_read_only')"
+        assert store.read(lambda c: c.execute(who).fetchall()) == [(store_room.READER, "on")]
+        statement = b"SET TRANSACTION READ WRITE; DELETE FROM coins"
+        with psycopg.connect(fresh.url) as connection:
+            connection.execute(f"SET ROLE {store_room.READER}")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(b"DELETE FROM coins")
+        with pytest.raises(StorageUnavailable):
+            store.read(lambda c: c.execute(statement))
+    finally:
+        store.close()
+    assert fresh.query("SELECT count(*) FROM coins") == [(2,)]
+
+
+# --- HTTP ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("week")
+def test_an_etag_spares_the_body_until_something_changes(api: Client, fresh: FreshDatabase) -> None:
+    first = api.get("/coins")
+    again = api.get("/coins", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    load(fresh.address(), [(NOW + minutes(1), "bitcoin", 91_000.0)], NOW)
+    until = time.monotonic() + 10
+    while again.status_code == 304:
+        assert time.monotonic() < until
+        again = api.get("/coins", headers={"If-None-Match": first.headers["ETag"]})
+    assert again.json()["items"][0]["price"] == 91_000
+
+
+@pytest.mark.usefixtures("week")
+def test_who_wrote_reads_what_was_written(api: Client) -> None:
+    for n in range(1, 6):
+        _enter(api, quantity="1", price="1")
+        assert len(api.ask("/portfolio/transactions")["items"]) == n
+
+
+@pytest.mark.usefixtures("week")
+def test_answers_are_compressed_for_who_can_read_that(api: Client) -> None:
+    packed = api.get("/coins/bitcoin/history")
+    plain = api.get("/coins/bitcoin/history", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in plain.headers
+    assert packed.json()["points"] == plain.json()["points"]
+    assert int(packed.headers["Content-Length"]) < len(plain.content) / 4
+
+
+@pytest.mark.usefixtures("week")
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/coins/bitcoinn", 404, "no coin 'bitcoinn'"),
+        ("/coins/bitcoinn/history", 404, "no coin"),
+        ("/coins/bitcoinn/forecast", 404, "no coin"),
+        ("/nowhere", 404, "Not Found"),
+        ("/coins?limit=501", 422, "query.limit"),
+        ("/coins?limit=0", 422, "query.limit"),
+        ("/coins?search=%00", 422, "query.search"),
+        ("/coins/%00", 422, "path.coin_id"),
+        ("/coins/bitcoin/history?start=yesterday", 422, "query.start"),
+        ("/coins/bitcoin/history?start=2026-11-20&end=2026-11-19", 422, "not before end"),
+        ("/coins/bitcoin/history?start=0001-01-01T00:00:00%2B10:00", 422, "outside"),
+        ("/coins/bitcoin/history?start=2026-10-01&resolution=raw", 422, "at most"),
+        ("/coins/bitcoin/history?resolution=2h", 422, "query.resolution"),
+        ("/alerts?before=99999999999999999999", 422, "query.before"),
+        ("/runs?before=9999-12-31T23:59:59-10:00", 422, "outside"),
+    ],
+)
+def test_a_wrong_question_gets_a_problem_that_says_what_is_wrong(
+    api: Client, path: str, status: int, said: str
+) -> None:
+    assert said in _problem(api.get(path), status)
+
+
+def test_a_wrong_method_is_a_problem_too(api: Client) -> None:
+    _problem(api.put("/coins", json={}), 405)
+
+
+def test_the_description_has_examples_and_the_token(api: Client) -> None:
+    description = api.ask("/openapi.json")
+    assert description["components"]["schemas"]["Coin"]["properties"]["coin_id"]["examples"]
+    assert description["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert api.get("/docs").status_code == 200
+
+
+def test_a_database_that_is_away_is_a_problem_and_comes_back(
+    serve: Serve, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_room, "WAIT_SECONDS", 0.3)
+    gone = serve(address=postgres.parse_address("host=127.0.0.1 port=9 user=x dbname=y"))
+    assert "cannot be used" in _problem(gone.get("/coins"), 503)
+    health = gone.get("/health")
+    assert health.status_code == 503
+    assert not health.json()["checks"]["database"]["is_ok"]
+    api = serve()
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    assert api.ask("/coins")["items"]
+    fresh.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()")  # fmt: skip
+    for n in itertools.count():
+        answer = api.get("/coins", params={"offset": n % 2})
+        if answer.status_code == 200:
+            break
+        _problem(answer, 503)
+        assert n < 50
+    assert api.ask("/coins")["items"]
+
+
+def test_an_emptied_database_is_served_again(api: Client, fresh: FreshDatabase) -> None:
+    import tables
+
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    assert api.ask("/coins")["items"]
+    with psycopg.connect(fresh.url, autocommit=True) as connection:
+        tables.drop_everything(connection)
+    assert api.ask("/coins", limit=7)["items"] == []
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(live_module: Module, api: Client) -> None:
+    port = api.base.rpartition(":")[2]
+    done = live_module("services.api", SENTINEL_API_PORT=port)
+    assert done.returncode == 2
+    assert f"Nothing can listen on 127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("week")
+def test_schemathesis_finds_no_500_and_no_breach_of_the_contract(
+    api: Client, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    _enter(api, quantity="1", price="1")
+    fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", NOW,
+                Jsonb({"interval_seconds": 60}))  # fmt: skip
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).parent / "schemathesis", "run", f"{api.base}/openapi.json"),
+            *("-H", f"Authorization: Bearer {TOKEN}", "--max-examples", "40", "--seed", "1"),
+            *("--suppress-health-check", "all", "--no-color"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=570,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def test_json_holds_no_float_that_json_has_not(api: Client) -> None:
+    assert json.loads(api.get("/forecasts/scoreboard").text)["coins"] == []
