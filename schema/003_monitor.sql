@@ -86,7 +86,8 @@ CREATE TABLE forecast_scores (
 CREATE INDEX forecast_scores_hour ON forecast_scores (hour);
 
 -- What somebody bought (a quantity above 0) and sold. `idr_per_usd` is the rupiah's rate of that
--- time, NULL where nobody knows it.
+-- time, NULL where nobody knows it; `identity` a digest of all it says, so that an import adds nothing
+-- twice.
 CREATE TABLE transactions (
     transaction_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     made_at        timestamptz NOT NULL,
@@ -96,7 +97,7 @@ CREATE TABLE transactions (
     fee_usd        numeric NOT NULL CHECK (fee_usd >= 0),
     idr_per_usd    numeric CHECK (idr_per_usd > 0),
     note           text NOT NULL,
-    import_key     text UNIQUE
+    identity       text UNIQUE
 );
 CREATE INDEX transactions_coin ON transactions (coin_id, made_at);
 

@@ -41,11 +41,17 @@ def _context(request: Request) -> Context:
 Here = Annotated[Context, Depends(_context)]
 
 
-def as_utc(name: str, at: datetime) -> datetime:
-    """A moment somebody typed, UTC where it has no zone. Raises HTTPException (422)."""
+def as_utc(at: datetime) -> datetime:
+    """A moment somebody typed, UTC where it has no zone; brought into YEARS, outside of which there
+    is nothing."""
     if at.year not in YEARS:
-        raise HTTPException(422, f"{name}: {at.isoformat()} is outside {YEARS[0]} to {YEARS[-1]}")
+        return datetime(YEARS[0] if at.year < YEARS[0] else YEARS[-1], 1, 1, tzinfo=UTC)
     return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def conflict(detail: str) -> HTTPException:
+    """The refusal of what is well formed, but goes against what is stored or against itself."""
+    return HTTPException(409, detail)
 
 
 def no_such_coin(coin_id: str) -> HTTPException:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,10 +32,10 @@ ORDER BY made_at, transaction_id
 
 ADD = """
 INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, idr_per_usd, note,
-                          import_key)
+                          identity)
 VALUES (%(made_at)s, %(coin_id)s, %(quantity)s, %(price_usd)s, %(fee_usd)s, %(idr_per_usd)s,
-        %(note)s, %(import_key)s)
-ON CONFLICT (import_key) DO NOTHING
+        %(note)s, %(identity)s)
+ON CONFLICT (identity) DO NOTHING
 RETURNING transaction_id
 """
 
@@ -101,20 +103,44 @@ def transactions(connection: Connection, coin_id: str | None = None) -> list[Tra
         return cursor.execute(TRANSACTIONS, {"coin_id": coin_id}).fetchall()
 
 
-def add(connection: Connection, new: Sequence[Transaction], *, imported: bool = False) -> list[int]:
-    """Keep transactions; returns the ids of those that were not there yet.
+def add(connection: Connection, new: Transaction) -> int:
+    """Keep a transaction; returns its id. One that says what another says is one more.
 
-    Imported ones are known by what they say, the n-th of several alike too: a file may be imported
-    twice. Raises Oversold where sales would exceed purchases; nothing is kept then.
+    Raises Oversold where sales would exceed purchases; the caller's transaction is void then.
     """
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
-    keys = _import_keys(new) if imported else [None] * len(new)
-    added: list[int] = []
-    for one, key in zip(new, keys, strict=True):
-        values = one._asdict() | {"import_key": key}
-        added += [found for (found,) in connection.execute(ADD, values).fetchall()]
+    for nth in itertools.count(1):
+        if found := _keep(connection, new, nth):
+            check(transactions(connection))
+            return found
+    raise AssertionError
+
+
+def add_imported(connection: Connection, new: Iterable[Transaction]) -> int:
+    """Keep those that are not there yet; returns how many these were.
+
+    A transaction is known by what it says, and of several alike the n-th is the n-th: a file may be
+    imported twice, and an export where it came from. Raises Oversold as `add` does.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+    alike: Counter[str] = Counter()
+    added = 0
+    for one in new:
+        alike[_said(one)] += 1
+        added += _keep(connection, one, alike[_said(one)]) is not None
     check(transactions(connection))
     return added
+
+
+def _keep(connection: Connection, one: Transaction, nth: int) -> int | None:
+    """The id of the n-th transaction of its kind, None where that is there already."""
+    key = hashlib.sha256(f"{_said(one)}|{nth}".encode()).hexdigest()
+    row = connection.execute(ADD, one._asdict() | {"identity": key}).fetchone()
+    return row[0] if row else None
+
+
+def _said(one: Transaction) -> str:
+    return "|".join(_cell(getattr(one, name)) for name in FIELDS)
 
 
 def remove(connection: Connection, transaction_id: int) -> bool:
@@ -126,16 +152,6 @@ def remove(connection: Connection, transaction_id: int) -> bool:
     gone = connection.execute(REMOVE, {"transaction_id": transaction_id}).fetchall()
     check(transactions(connection))
     return bool(gone)
-
-
-def _import_keys(new: Iterable[Transaction]) -> list[str]:
-    seen: dict[str, int] = {}
-    keys = []
-    for one in new:
-        said = "|".join(_cell(getattr(one, name)) for name in FIELDS)
-        seen[said] = seen.get(said, 0) + 1
-        keys.append(hashlib.sha256(f"{said}|{seen[said]}".encode()).hexdigest())
-    return keys
 
 
 # --- what they are valued by -----------------------------------------------------------------

@@ -2,19 +2,68 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 T = TypeVar("T")
 NO_NUL = r"^[^\x00]*$"  # which PostgreSQL's texts cannot hold
 Source = Literal["observed", "backfilled"]
 Kind = Literal["panic", "reversal"]
 Direction = Literal["bullish", "bearish", "neutral"]
+PLACES = Decimal("1e-18")  # as fine as any coin is divided
+LARGEST = 10**20
+
+
+def _as_amount(value: Any) -> Any:
+    """A JSON number as the decimal it is written as; what is finer than PLACES is rounded."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST:
+        return Decimal(repr(value)).quantize(PLACES, context=Context(prec=60))
+    if isinstance(value, str) and not re.fullmatch(_AMOUNT, value):
+        raise ValueError("must be a decimal number such as 0.25, of 18 places at most")
+    return value
+
+
+_AMOUNT = r"-?[0-9]{1,20}(\.[0-9]{1,18})?"
+
+
+def _schema(pattern: str, least: int) -> WithJsonSchema:
+    number = {"type": "number", "minimum": least, "maximum": LARGEST}
+    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^{pattern}$"}, number]})
+
+
+# Decimals that somebody enters, as text or as a number.
+SignedAmount = Annotated[
+    Decimal, BeforeValidator(_as_amount), Field(ge=-LARGEST, le=LARGEST), _schema(_AMOUNT, -LARGEST)
+]
+PlainAmount = Annotated[
+    Decimal,
+    BeforeValidator(_as_amount),
+    Field(ge=0, le=LARGEST),
+    _schema(_AMOUNT.removeprefix("-?"), 0),
+]
 # As text: JSON's numbers are floats to most readers, and these are somebody's money.
 Amount = Annotated[Decimal, PlainSerializer(lambda d: f"{d:f}", return_type=str, when_used="json")]
+
+
+def _as_moment(value: Any) -> Any:
+    """A number could be seconds or milliseconds since who knows when: it is no moment."""
+    if not isinstance(value, str | datetime) or (isinstance(value, str) and "-" not in value[1:]):
+        raise ValueError("must be a time such as 2026-11-20T09:30:00Z")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_as_moment)]
 
 
 class Answer(BaseModel):
@@ -183,14 +232,12 @@ class NewTransaction(BaseModel):
     coin_id: Annotated[
         str, Field(min_length=1, max_length=100, pattern=NO_NUL, examples=["bitcoin"])
     ]
-    quantity: Annotated[Decimal, Field(max_digits=38, decimal_places=18, examples=["0.25"])]
-    price: Annotated[Decimal, Field(ge=0, max_digits=38, decimal_places=18, examples=["91000"])]
-    fee: Annotated[Decimal, Field(ge=0, max_digits=38, decimal_places=18)] = Decimal(0)
+    quantity: Annotated[SignedAmount, Field(examples=["0.25"])]
+    price: Annotated[PlainAmount, Field(examples=["91000"])]
+    fee: PlainAmount = Decimal(0)
     currency: Literal["usd", "idr"] = "usd"
-    made_at: Annotated[datetime | None, Field(examples=["2026-11-20T09:30:00Z"])] = None
-    idr_per_usd: Annotated[
-        Decimal | None, Field(gt=0, max_digits=38, decimal_places=18, examples=["16250"])
-    ] = None
+    made_at: Annotated[Moment | None, Field(examples=["2026-11-20T09:30:00Z"])] = None
+    idr_per_usd: PlainAmount | None = None
     note: Annotated[str, Field(max_length=200, pattern=NO_NUL)] = ""
 
 

@@ -14,14 +14,14 @@ from services.scores import Score
 
 Row = dict[str, Any]
 
-# How the history may be read: the step, and the longest time it is read for.
-RESOLUTIONS = {
-    "raw": (None, timedelta(days=7)),
-    "5m": (timedelta(minutes=5), timedelta(days=31)),
-    "15m": (timedelta(minutes=15), timedelta(days=62)),
-    "1h": (timedelta(hours=1), timedelta(days=62)),
-    "4h": (timedelta(hours=4), timedelta(days=62)),
-    "1d": (timedelta(days=1), timedelta(days=62)),
+# The steps that a history may be read in, by name; raw has none.
+STEPS = {
+    "raw": timedelta(),
+    "5m": timedelta(minutes=5),
+    "15m": timedelta(minutes=15),
+    "1h": timedelta(hours=1),
+    "4h": timedelta(hours=4),
+    "1d": timedelta(days=1),
 }
 
 COINS = """
@@ -50,7 +50,6 @@ FROM observations
 WHERE coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
   AND observed_at >= %(start)s AND observed_at < %(end)s
 ORDER BY observed_at
-LIMIT %(limit)s
 """
 
 # The last price of a step is that of its latest moment: pairs compare by their first, the moment.
@@ -65,7 +64,6 @@ WHERE coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
   AND observed_at >= %(start)s AND observed_at < %(end)s
 GROUP BY 1
 ORDER BY 1
-LIMIT %(limit)s
 """
 
 # Each of the ranked coins beside its last observation before the span began.
@@ -186,17 +184,12 @@ def is_known(connection: Connection, coin_id: str) -> bool:
 
 
 def history(
-    connection: Connection,
-    coin_id: str,
-    start: datetime,
-    end: datetime,
-    resolution: str,
-    limit: int,
+    connection: Connection, coin_id: str, start: datetime, end: datetime, step: str
 ) -> list[Row]:
-    """A coin's history in steps of a resolution, down-sampled by the database."""
-    step, _ = RESOLUTIONS[resolution]
-    asked = {"coin_id": coin_id, "start": start, "end": end, "step": step, "limit": limit}
-    return _rows(connection, HISTORY_RAW if step is None else HISTORY_IN_STEPS, asked)
+    """A coin's history in one of the STEPS, down-sampled by the database."""
+    width = STEPS[step]
+    asked = {"coin_id": coin_id, "start": start, "end": end, "step": width}
+    return _rows(connection, HISTORY_IN_STEPS if width else HISTORY_RAW, asked)
 
 
 def movers(connection: Connection, now: datetime, hours: int, top: int) -> list[Row]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Query
 
 from postgres import Connection
+from safe_zone import RETENTION
 from services.api import models, reads
-from services.api.context import CoinId, Here, Limit, as_utc, no_such_coin
+from services.api.context import CoinId, Here, Limit, as_utc, conflict, no_such_coin
 from services.api.models import NO_NUL
 from services.api.problems import described
 
 router = APIRouter(tags=["coins"])
 Resolution = Literal["auto", "raw", "5m", "15m", "1h", "4h", "1d"]
 
-MOST_POINTS = 10_000
+MOST_POINTS = 20_000
+FINEST = timedelta(minutes=1)  # observations do not come closer
+DAY = timedelta(days=1)
 FEW_POINTS = 750  # that `auto` aims at: more than a chart has pixels for is waste
 MOVERS_AMONG = 500  # ranked coins
 DEFAULT_SPAN = timedelta(days=7)
@@ -46,46 +49,47 @@ def coin(here: Here, coin_id: CoinId) -> models.CoinDetail:
     return models.CoinDetail.model_validate(row)
 
 
-@router.get("/coins/{coin_id}/history", responses=described(404, 422, 503))
+@router.get("/coins/{coin_id}/history", responses=described(404, 409, 422, 503))
 def history(
     here: Here,
     coin_id: CoinId,
-    start: Annotated[datetime | None, Query(description="default: seven days ago")] = None,
-    end: Annotated[datetime | None, Query(description="not included; default: now")] = None,
+    start: Annotated[models.Moment | None, Query(description="default: seven days ago")] = None,
+    end: Annotated[models.Moment | None, Query(description="not included; default: now")] = None,
     resolution: Annotated[Resolution, Query(description="the step; auto: by the span")] = "auto",
 ) -> models.History:
-    """A coin's history in steps, down-sampled by the database; `raw` is every observation."""
-    stop = as_utc("end", end) if end else here.now()
-    begin = as_utc("start", start) if start else stop - DEFAULT_SPAN
-    if begin >= stop:
-        raise HTTPException(422, f"start {begin.isoformat()} is not before end {stop.isoformat()}")
-    step = _choose(stop - begin) if resolution == "auto" else resolution
-    _, longest = reads.RESOLUTIONS[step]
-    if stop - begin > longest:
-        raise HTTPException(
-            422, f"{step} is read for {longest.days} days at most: ask for less, or a longer step"
-        )
+    """A coin's history in steps, down-sampled by the database; `raw` is every observation.
 
-    def read(connection: Connection) -> list[reads.Row] | None:
-        rows = reads.history(connection, coin_id, begin, stop, step, MOST_POINTS + 1)
-        return rows if rows or reads.is_known(connection, coin_id) else None
+    Where the span is too long for the step, a longer one is taken; the answer says which.
+    """
+    now = here.now()
+    stop = min(as_utc(end), now) if end else now
+    begin = as_utc(start) if start else stop - DEFAULT_SPAN
+    if begin >= stop:
+        raise conflict(f"start {begin.isoformat()} is not before end {stop.isoformat()}")
+    # What is older than the retention is not there: nothing is asked for it.
+    begin = max(begin, now - RETENTION - DAY)
+    step = _choose(stop - begin, resolution)
+
+    def read(connection: Connection) -> list[reads.Row]:
+        rows = reads.history(connection, coin_id, begin, stop, step)
+        if not rows and not reads.is_known(connection, coin_id):
+            raise no_such_coin(coin_id)
+        return rows
 
     rows = here.store.read(read)
-    if rows is None:
-        raise no_such_coin(coin_id)
-    if len(rows) > MOST_POINTS:
-        raise HTTPException(422, f"more than {MOST_POINTS:,} points: ask for a longer step")
     return models.History.model_validate(
         {"coin_id": coin_id, "start": begin, "end": stop, "resolution": step, "points": rows}
     )
 
 
-def _choose(span: timedelta) -> str:
-    """The shortest step that makes few points."""
-    for name, (step, longest) in reads.RESOLUTIONS.items():
-        if step is not None and span <= longest and span / step <= FEW_POINTS:
+def _choose(span: timedelta, wish: Resolution) -> str:
+    """The step that is wished for, or the next longer one that makes no more than MOST_POINTS;
+    `auto` is the shortest that makes few."""
+    most, least = (FEW_POINTS, timedelta()) if wish == "auto" else (MOST_POINTS, reads.STEPS[wish])
+    for name, step in reads.STEPS.items():
+        if step >= least and span / max(step, FINEST) <= most and (step or wish == "raw"):
             return name
-    return list(reads.RESOLUTIONS)[-1]
+    return list(reads.STEPS)[-1]
 
 
 @router.get("/movers", responses=described(422, 503))

@@ -129,11 +129,11 @@ def _count_budget(here: Context, registry: CollectorRegistry) -> None:
 @router.get("/runs", responses=described(422, 503))
 def runs(
     here: Here,
-    before: Annotated[datetime | None, Query(description="a started_at")] = None,
+    before: Annotated[models.Moment | None, Query(description="a started_at")] = None,
     limit: Limit = 50,
 ) -> models.Page[models.Run]:
     """Runs of the pipeline, the newest first; `next` is the `before` of the page that follows."""
-    moment = as_utc("before", before) if before else None
+    moment = as_utc(before) if before else None
     rows = here.store.read(lambda c: reads.runs(c, moment, limit + 1))
     shown = rows[:limit]
     following = shown[-1]["started_at"].isoformat() if len(rows) > limit else None

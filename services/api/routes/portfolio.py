@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
+from decimal import Decimal, localcontext
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Body, HTTPException, Path, Response
 from pydantic import ValidationError
 
 from postgres import Connection
+from safe_zone import MAX_CLOCK_SKEW
 from services.api import ledger, models, portfolio, reads
-from services.api.context import CoinFilter, Context, Here, as_utc
+from services.api.context import (
+    YEARS,
+    CoinFilter,
+    Context,
+    Here,
+    as_utc,
+    conflict,
+    no_such_coin,
+)
 from services.api.portfolio import Oversold, Transaction
 from services.api.problems import described
 
@@ -22,7 +31,6 @@ T = TypeVar("T")
 CSV = "text/csv"
 MOST_LINES = 10_000
 DAY = timedelta(days=1)
-SMALLEST = Decimal("1e-18")
 
 
 @router.get("/portfolio", responses=described(422, 503))
@@ -93,15 +101,14 @@ def transactions(here: Here, coin_id: CoinFilter = None) -> models.Page[models.T
 
 
 @router.post(
-    "/portfolio/transactions", status_code=201, responses=described(401, 403, 409, 422, 503)
+    "/portfolio/transactions", status_code=201, responses=described(401, 403, 404, 409, 422, 503)
 )
 def add(here: Here, new: models.NewTransaction, response: Response) -> models.Transaction:
     """Enter a purchase or a sale."""
 
     def write(connection: Connection) -> Transaction:
         one = _read_one(here, connection, new)
-        [transaction_id] = ledger.add(connection, [one])
-        return one._replace(transaction_id=transaction_id)
+        return one._replace(transaction_id=ledger.add(connection, one))
 
     kept = _changing(here, write)
     response.headers["Location"] = f"/portfolio/transactions/{kept.transaction_id}"
@@ -136,7 +143,7 @@ def export(here: Here) -> Response:
 
 @router.post("/portfolio/transactions.csv", responses=described(401, 403, 409, 422, 503))
 def import_(
-    here: Here, content: Annotated[bytes, Body(media_type=CSV, max_length=5_000_000)]
+    here: Here, content: Annotated[bytes, Body(media_type=CSV, max_length=5_000_000)] = b""
 ) -> models.Imported:
     """Enter the lines of a CSV, all or none; lines that were imported before are passed over.
 
@@ -146,18 +153,18 @@ def import_(
     try:
         lines = ledger.from_csv(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise HTTPException(422, "The CSV must be UTF-8 text.") from error
+        raise conflict("The CSV must be UTF-8 text.") from error
     except ValueError as error:
-        raise HTTPException(422, f"The CSV: {error}") from error
+        raise conflict(f"The CSV: {error}") from error
     if len(lines) > MOST_LINES:
-        raise HTTPException(422, f"The CSV has {len(lines):,} lines, {MOST_LINES:,} at most.")
+        raise conflict(f"The CSV has {len(lines):,} lines, {MOST_LINES:,} at most.")
 
     def write(connection: Connection) -> models.Imported:
         new = [
             _read_line(here, connection, number, line) for number, line in enumerate(lines, start=2)
         ]
-        added = ledger.add(connection, new, imported=True)
-        return models.Imported(added=len(added), known=len(new) - len(added))
+        added = ledger.add_imported(connection, new)
+        return models.Imported(added=added, known=len(new) - added)
 
     return _changing(here, write)
 
@@ -167,7 +174,7 @@ def _changing(here: Context, write: Callable[[Connection], T]) -> T:
     try:
         return here.store.write(write)
     except Oversold as error:
-        raise HTTPException(409, f"Nothing was changed. {error}") from error
+        raise conflict(f"Nothing was changed. {error}") from error
 
 
 def _read_line(
@@ -177,7 +184,7 @@ def _read_line(
     for name in ("price", "fee"):
         if f"{name}_usd" in fields:
             if name in fields or fields.get("currency", "usd") != "usd":
-                raise HTTPException(422, f"line {number}: {name}_usd goes without {name}, in usd")
+                raise conflict(f"line {number}: {name}_usd goes without {name}, in usd")
             fields[name] = fields.pop(f"{name}_usd")
     try:
         new = models.NewTransaction.model_validate(fields)
@@ -185,34 +192,38 @@ def _read_line(
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise HTTPException(422, f"line {number}: {where}: {first['msg']}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise conflict(f"line {number}: {where}: {said}") from error
     except HTTPException as error:
-        raise HTTPException(error.status_code, f"line {number}: {error.detail}") from error
+        raise conflict(f"line {number}: {error.detail}") from error
 
 
 def _read_one(here: Context, connection: Connection, new: models.NewTransaction) -> Transaction:
-    """What somebody typed as what is kept. Raises HTTPException (422)."""
+    """What somebody typed as what is kept. Raises HTTPException (404, 409)."""
     now = here.now()
-    at = as_utc("made_at", new.made_at) if new.made_at else now
-    if at > now + timedelta(minutes=10):
-        raise HTTPException(422, f"made_at: {at.isoformat()} lies ahead")
-    if abs(new.quantity) < SMALLEST:
-        raise HTTPException(422, "quantity: nothing was bought or sold")
+    at = as_utc(new.made_at) if new.made_at else now
+    if at > now + MAX_CLOCK_SKEW:
+        raise conflict(f"made_at: {at.isoformat()} lies ahead")
+    if new.made_at and new.made_at.year not in YEARS:
+        raise conflict(f"made_at: {new.made_at.isoformat()} is before there were prices")
+    if not new.quantity:
+        raise conflict("quantity: nothing was bought or sold")
+    if new.idr_per_usd is not None and not new.idr_per_usd:
+        raise conflict("idr_per_usd: a rate of 0 is none; leave it out where it is unknown")
     if not reads.is_known(connection, new.coin_id):
-        raise HTTPException(
-            422, f"coin_id: there is no coin '{new.coin_id}'. GET /coins?search= finds ids."
-        )
+        raise no_such_coin(new.coin_id)
     rate = new.idr_per_usd or ledger.rate_near(connection, at)
     price, fee = new.price, new.fee
     if new.currency == "idr":
         if rate is None:
-            raise HTTPException(
-                422,
-                f"idr_per_usd: no rupiah rate of {_day(at)} is known here: give the one you had",
+            raise conflict(
+                f"idr_per_usd: no rupiah rate of {at:%Y-%m-%d} is known here: give the one you had"
             )
-        price, fee = price / rate, fee / rate
+        price, fee = (_in_usd(amount, rate) for amount in (price, fee))
     return Transaction(0, at, new.coin_id, new.quantity, price, fee, rate, new.note)
 
 
-def _day(at: datetime) -> str:
-    return f"{at:%Y-%m-%d}"
+def _in_usd(idr: Decimal, rate: Decimal) -> Decimal:
+    """As fine as amounts are entered, so that an export can be imported again."""
+    with localcontext(prec=60):
+        return (idr / rate).quantize(models.PLACES)
