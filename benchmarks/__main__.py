@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import days, fortnight, load, registry, warm_run
+from benchmarks import alerts, api, days, forecasts, fortnight, load, registry, warm_run
 
 ALL = {
     "warm": warm_run.main,
@@ -12,6 +12,9 @@ ALL = {
     "days": days.main,
     "registry": registry.main,
     "fortnight": fortnight.main,
+    "alerts": alerts.main,
+    "forecasts": forecasts.main,
+    "api": api.main,
 }
 
 

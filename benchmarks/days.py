@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 
@@ -39,19 +39,20 @@ FROM (SELECT coin_key, observed_at FROM observations
 PLAIN_DELETE = "DELETE FROM one_day"
 
 
-def fill(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    """ROWS observations over DAYS days that end at NOW, in the order they would have come."""
+def fill(connection: psycopg.Connection[tuple[object, ...]], now: datetime = NOW) -> None:
+    """ROWS observations over DAYS days that end at `now`, in the order they would have come."""
     slots, step = day_slots(ROWS, DAYS, COINS)
-    first = (NOW - timedelta(days=DAYS)).replace(hour=0)
+    first = (now - timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
     connection.execute(FILL_COINS, [COINS])
-    have: set[object] = set()
+    with tables.locked(connection) as days:
+        have = set(days)
     for number in range(DAYS):
         day = first + timedelta(days=number)
         with connection.transaction():
-            tables.ensure_days(connection, have, [day.date()])  # type: ignore[arg-type]
+            tables.ensure_days(connection, have, [day.date()])
             connection.execute(FILL_DAY, {"day": day, "step": step, "slots": slots})
         tables.pack_closed_day(connection, day)
-    connection.execute(FILL_LATEST, [NOW - timedelta(days=3)])
+    connection.execute(FILL_LATEST, [now - timedelta(days=3)])
     connection.execute("VACUUM ANALYZE")
     connection.execute("CHECKPOINT")
 
@@ -90,7 +91,7 @@ def main() -> None:
 
 def _reads(connection: postgres.Connection) -> None:
     def last_week() -> None:
-        coin_id = f"coin-{random.randrange(COINS)}"  # noqa: S311
+        coin_id = f"coin-{random.randrange(COINS)}"
         found = history.price_series(connection, coin_id, NOW - timedelta(days=7), NOW)
         assert len(found) > 1_000
 

@@ -25,12 +25,18 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _storable(name: str) -> str:
+    if "\0" in name or name != name.encode("utf-8", "replace").decode():
+        raise ValueError("holds characters that no coin's name has")
+    return name
+
+
 class Wishes(BaseModel):
     """The object `monitor`: what is watched, what an alert takes, how people are spoken to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    watch: Annotated[list[str], Field(max_length=500)] = []
+    watch: Annotated[list[Annotated[str, AfterValidator(_storable)]], Field(max_length=500)] = []
     """Coins by id, symbol or name; held coins and the `top` ranked ones are watched anyway."""
     top: Annotated[int, Field(ge=0, le=500)] = 20
     alerts_per_coin_week: Annotated[float, Field(gt=0, le=200)] | None = 2.0
@@ -96,7 +102,7 @@ def _wishes(wished: Mapping[str, object], found: list[str]) -> Wishes:
 
 def _alert_urls(values: Mapping[str, str], found: list[str]) -> tuple[str, ...]:
     """Where messages go, Telegram first. Never repeated in a complaint: they hold secrets."""
-    token, chat = (values.get(f"TELEGRAM_{name}") for name in ("BOT_TOKEN", "CHAT_ID"))
+    token, chat = values.get("TELEGRAM_BOT_TOKEN"), values.get("TELEGRAM_CHAT_ID")
     if bool(token) != bool(chat):
         found.append("TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID go together: set both, or neither")
     telegram = [f"tgram://{token}/{chat}/"] if token and chat else []

@@ -78,6 +78,42 @@ def test_the_opposite_turn_lets_the_kind_speak_again() -> None:
     assert said(prices) == [("panic", 94, 1), ("reversal", 99, 1), ("panic", 93.9, 1)]
 
 
+def test_a_recovery_from_a_crash_is_a_reversal_and_no_panic() -> None:
+    crash = [100, 94, 94, 88, 88, 82, 82, 78, 78]
+    assert said([*crash, 82.5, 82.6, 83])[3:] == [("reversal", 82.6, 1)]
+    rise = [100, 106, 106, 113, 120, 128, 128]
+    assert said([*rise, 121, 121])[-1] == ("panic", 121, 1)
+
+
+@given(st.lists(st.floats(0.9, 1.1), max_size=80))
+def test_no_panic_is_called_while_the_price_is_up_since_the_last(factors: list[float]) -> None:
+    tracker, price, low = Tracker(), 100.0, math.inf
+    for n, factor in enumerate(factors):
+        price *= factor
+        low = min(low, price)
+        kinds = [alert.kind for alert in tracker.observe(n * 300.0, price, FIVE)]
+        if "reversal" in kinds:
+            low = math.inf
+        elif "panic" in kinds:
+            assert price < low * 1.05
+            low = price
+
+
+def test_a_stale_recovery_ends_what_was_waiting_for_its_second_observation() -> None:
+    tracker = Tracker()
+    for n, (price, may_speak) in enumerate(
+        [(100, True), (94.9, True), (99, False), (94.9, True), (99, True)]
+    ):
+        assert tracker.observe(n * 300.0, price, FIVE, may_speak=may_speak) == []
+
+
+def test_what_nobody_could_be_told_saves_no_budget() -> None:
+    rules, tracker = dataclasses.replace(OWN, per_week=2.0), Tracker()
+    for n in range(100):
+        tracker.observe(n * 3600.0, 100, rules, may_speak=False)
+    assert tracker.drift == 0.0
+
+
 def test_a_slow_turn_over_several_sessions_ends_the_silence_too() -> None:
     tracker = Tracker()
     slowly = [100, 94, 94, *(94 + n * 0.02 for n in range(600))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,11 @@ import pytest
 import backfill
 import job_summary
 from ingest import parse_arguments
-from safe_zone import CONFIG_KEYS, METERS, ROOT
+from postgres import Address
+from safe_zone import CONFIG_KEYS, METERS, ROOT, Settings
+from services.api.app import create_app
+from services.api.store import Store
+from services.settings import Monitor, Wishes
 from verify_db import WAITS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,28 +29,53 @@ SCRIPTS = (
 TRACKED = [path for path in ROOT.rglob("*.md") if ".venv" not in path.parts]
 
 
-def _help(script: str) -> str:
+MODULES = ("services.ingestion", "services.ingestion.replay", "services.api")
+
+
+def _help(*command: str) -> str:
     done = subprocess.run(
-        [sys.executable, ROOT / script, "--help"], check=True, capture_output=True, text=True
+        [sys.executable, *command, "--help"], check=True, capture_output=True, text=True, cwd=ROOT
     )
     return done.stdout
 
 
 def _variables(text: str) -> set[str]:
-    return set(re.findall(r"\b(?:DATABASE_URL|(?:COINGECKO|SENTINEL|NEON)_[A-Z_]+)\b", text))
+    families = "COINGECKO|SENTINEL|NEON|TELEGRAM"
+    return set(re.findall(rf"\b(?:DATABASE_URL|ALERT_URLS|(?:{families})_[A-Z_]+)\b", text))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_flag_is_in_the_readme_and_help_ends_with_something_to_paste(script: str) -> None:
-    text = _help(script)
+    text = _help(str(ROOT / script))
     assert f"`python {script}" in README
     for flag in set(re.findall(r"--[a-z-]+", text)) - {"--help"}:
         assert f"`{flag}" in README, flag
     assert re.search(rf"python {script}", text.partition("options:")[2])
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_every_flag_of_the_monitor_is_in_the_readme(module: str) -> None:
+    text = _help("-m", module)
+    assert f"`python -m {module}`" in README
+    for flag in set(re.findall(r"--[a-z-]+", text)) - {"--help"}:
+        assert flag in README, flag
+    assert re.search(rf"python -m {module}", text.partition("options:")[2])
+
+
+def test_every_setting_of_the_monitor_is_in_the_readme_with_its_default() -> None:
+    [block] = re.findall(r"```json\n(\{\"monitor\".*?)\n```", README, re.DOTALL)
+    assert json.loads(block)["monitor"] == Wishes().model_dump()
+
+
+def test_every_route_is_in_the_readme() -> None:
+    app = create_app(Monitor(settings=Settings()), Store(Address("host=nowhere", "nowhere")))
+    for path in app.openapi()["paths"]:
+        assert f"`{path.replace('/{transaction_id}', '')}`" in README, path
+
+
 def test_every_variable_the_code_reads_is_in_the_readme_and_the_example() -> None:
-    code = "".join((ROOT / name).read_text() for name in ("safe_zone.py", "demo/__main__.py"))
+    rooms = ("safe_zone.py", "demo/__main__.py", "services/settings.py")
+    code = "".join((ROOT / name).read_text() for name in rooms)
     example = (ROOT / ".env.example").read_text()
     assert _variables(code) == _variables(README) == _variables(example)
 

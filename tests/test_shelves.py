@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,33 @@ def test_imports_point_to_a_lower_shelf(room: str) -> None:
         if SHELF_OF[name] >= SHELF_OF[room]
     }
     assert not upward
+
+
+def _rooms_imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("process", ["ingestion", "api"])
+def test_a_process_of_the_monitor_needs_no_other(process: str) -> None:
+    others = {"ingestion", "api", "dashboard"} - {process}
+    for path in (ROOT / "services" / process).rglob("*.py"):
+        for name in _rooms_imported(path):
+            assert name.partition(".")[0] not in ("demo", "tests", "benchmarks"), path
+            assert not any(name.startswith(f"services.{other}") for other in others), path
+
+
+@pytest.mark.parametrize("room", ["alerts", "calibration", "forecast", "pace", "messages"])
+def test_what_is_pure_neither_reads_a_clock_nor_the_database(room: str) -> None:
+    source = (ROOT / "services" / "ingestion" / f"{room}.py").read_text()
+    assert not re.search(r"\.now\(|time\.time|sleep\(|psycopg|postgres", source)
+    portfolio = (ROOT / "services" / "api" / "portfolio.py").read_text()
+    assert not re.search(r"\.now\(|psycopg|postgres|float", portfolio)
 
 
 @pytest.mark.parametrize("room", sorted(SHELF_OF))

@@ -132,6 +132,29 @@ def test_many_coins_that_fall_together_are_one_message(day: Day) -> None:
     assert day.told() == ["Market-wide: 14 of 20 coins fell"]
 
 
+def test_the_next_rung_of_many_coins_is_one_message_too(day: Day) -> None:
+    for price in (100.0, 100.0, 85.0, 80.0, 73.0):
+        day.brings(dict.fromkeys(COINS, price))
+    assert day.told() == ["Market-wide: 20 of 20 coins fell"] * 3
+
+
+def test_who_falls_after_the_others_is_told_of_by_name(day: Day) -> None:
+    for count in (0, 0, 7, 8):
+        day.brings({coin: 85.0 if n < count else 100.0 for n, coin in enumerate(COINS)})
+    assert day.told() == [
+        "Market-wide: 7 of 20 coins fell",
+        "Coin-07 (COIN) fell 15.0% below its high",
+    ]
+
+
+def test_a_coin_without_an_observation_stops_no_other(day: Day) -> None:
+    load(day.fresh.address(), [(NOW - timedelta(days=9), "aaaa", 1.0)], NOW)
+    day.wishes = Wishes(floor=0.05, ceiling=0.05)
+    for price in (100.0, 100.0, 88.0):
+        day.brings({"bitcoin": price, "dead": 0.0, "tiny": 1e-320})
+    assert day.alerts() == [("bitcoin", "panic", 88.0, 1)]
+
+
 def test_coins_that_follow_within_the_window_are_gathered(day: Day) -> None:
     def fall(count: int) -> None:
         day.brings({coin: 85.0 if n < count else 100.0 for n, coin in enumerate(COINS)})
@@ -139,18 +162,11 @@ def test_coins_that_follow_within_the_window_are_gathered(day: Day) -> None:
     for count in (0, 0, 3, 5, 7, 9, 14, 14):
         fall(count)
     singles = [title for title in day.told() if "Market" not in title]
-    assert len(singles) == 5
+    assert len(singles) == 7
     assert [t for t in day.told() if "Market" in t] == [
         "Market-wide: 7 of 20 coins fell",
         "Market-wide: 14 of 20 coins fell",
     ]
-
-
-def test_a_further_step_speaks_up_even_then(day: Day) -> None:
-    for price in (100.0, 100.0, 85.0):
-        day.brings(dict.fromkeys(COINS, price))
-    day.brings({coin: 79.0 if coin == COINS[0] else 85.0 for coin in COINS})
-    assert day.told()[1:] == ["Coin-00 (COIN) fell 21.0% below its high"]
 
 
 def test_an_alert_gets_its_outcome(day: Day) -> None:

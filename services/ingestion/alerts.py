@@ -30,6 +30,7 @@ STEP = 0.3  # of log k, an alert; measured in benchmarks/alerts.py
 MOST_DRIFT = 1.5  # of log k: a factor of 4.5 either way
 LONGEST_SAVING = timedelta(days=1)  # nobody was alerted in an outage, and nothing saved by it
 WEEK = timedelta(weeks=1).total_seconds()
+NEVER = -1.0  # UNIX seconds, before any observation; JSON knows no infinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,8 @@ class Side:
     pending: float | None = None
 
     def begin(self, at: float, price: float) -> None:
-        """Speak again, from this price on."""
+        """Forget the last alert and speak again, from this price on."""
         self.marks = deque([(at, price)])
-        self.calm_down()
-
-    def calm_down(self) -> None:
-        """Forget the last alert."""
         self.announced, self.step, self.is_turning, self.pending = None, 0, False, None
 
     def as_json(self) -> dict[str, Any]:
@@ -106,7 +103,7 @@ class Tracker:
     `drift` is what the budget has added to log k.
     """
 
-    at: float = -math.inf
+    at: float = NEVER
     price: float = 0.0
     squares: float = PRIOR_VARIANCE * PRIOR_MINUTES
     minutes: float = PRIOR_MINUTES
@@ -126,15 +123,19 @@ class Tracker:
             return []
         threshold = self.threshold(rules)
         self._learn(at, price, rules)
-        alerts = []
-        for kind, sign in (("panic", -1), ("reversal", 1)):
-            own, other = self._sides(kind)
+        if rules.per_week is not None and may_speak:
+            self._save_budget(at, rules.per_week)
+        self.at, self.price = at, price
+        alerts: list[Alert] = []
+        for own, other, kind, sign in self._sides():
             _remember(own.marks, at, price, sign, at - rules.session.total_seconds())
-            _look_for_turn(own, price, sign, threshold)
-            if may_speak and (alert := _judge(own, at, price, threshold, kind, sign)):
-                if alert.step == 1:
+            crossing = _judge(own, at, price, threshold, kind, sign, may_speak=may_speak)
+            if crossing:
+                if crossing.step == 1:
                     other.begin(at, price)
-                alerts.append(alert)
+                alerts.append(crossing)
+        for own, _, _, sign in self._sides():
+            _look_for_turn(own, at, price, sign, threshold)
         if rules.per_week is not None:
             self._shift(STEP * len(alerts))
         return alerts
@@ -150,19 +151,24 @@ class Tracker:
         if self.price > 0:
             minutes = (at - self.at) / 60
             decay = 0.5 ** (minutes * 60 / rules.half_life.total_seconds())
-            self.squares = self.squares * decay + math.log(price / self.price) ** 2
+            move = math.log(price) - math.log(self.price)
+            self.squares = self.squares * decay + move**2
             self.minutes = self.minutes * decay + minutes
-            saved = min(minutes * 60, LONGEST_SAVING.total_seconds()) / WEEK
-            self._shift(-STEP * (rules.per_week or 0.0) * saved)
-        self.at, self.price = at, price
+
+    def _save_budget(self, at: float, per_week: float) -> None:
+        if self.at != NEVER:
+            saved = min(at - self.at, LONGEST_SAVING.total_seconds()) / WEEK
+            self._shift(-STEP * per_week * saved)
 
     def _shift(self, by: float) -> None:
         self.drift = min(MOST_DRIFT, max(-MOST_DRIFT, self.drift + by))
 
-    def _sides(self, kind: str) -> tuple[Side, Side]:
-        if kind == "panic":
-            return self.panic, self.reversal
-        return self.reversal, self.panic
+    def _sides(self) -> tuple[tuple[Side, Side, Kind, int], ...]:
+        """Each kind's half, the other's, its name, and the sign of its moves."""
+        return (
+            (self.panic, self.reversal, "panic", -1),
+            (self.reversal, self.panic, "reversal", 1),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The tracker as plain values; floats survive JSON exactly."""
@@ -194,20 +200,23 @@ def _remember(
         marks.popleft()
 
 
-def _look_for_turn(side: Side, price: float, sign: int, threshold: float) -> None:
-    """A slow turn, over more than a session, ends the silence too; nothing is announced for it."""
+def _look_for_turn(side: Side, at: float, price: float, sign: int, threshold: float) -> None:
+    """A slow turn, over more than a session, ends the silence too; nothing is announced for it.
+
+    To be asked once both kinds were judged: a turn within the session is the other kind's alert.
+    """
     if side.announced is None:
         return
     side.farthest = max(side.farthest, price) if sign > 0 else min(side.farthest, price)
     has_turned = sign * (price / side.farthest - 1) <= -threshold
     if has_turned and side.is_turning:
-        side.calm_down()
+        side.begin(at, price)
     else:
         side.is_turning = has_turned
 
 
 def _judge(
-    side: Side, at: float, price: float, threshold: float, kind: Any, sign: int
+    side: Side, at: float, price: float, threshold: float, kind: Kind, sign: int, *, may_speak: bool
 ) -> Alert | None:
     """Whether this observation completes a crossing that nobody was told of."""
     reference_at, reference = side.marks[0]
@@ -215,6 +224,8 @@ def _judge(
     move = price / reference - 1
     if sign * move < asked or not _is_further(side, price, reference, asked, sign):
         side.pending = None
+        return None
+    if not may_speak:
         return None
     if side.pending is None and sign * move < SUDDEN * asked:
         side.pending = asked

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from errors import ConfigurationError
 
+SMALLEST = 1e-30  # USD; nothing that is quoted costs less
 YEARS = range(2000, 2200)
 HEADER = ["timestamp", "coin_id", "price"]
 
@@ -59,7 +60,7 @@ def _row(row: list[str], place: str) -> tuple[str, float, float]:
         usd = float(price)
     except ValueError:
         usd = math.nan
-    if not (math.isfinite(usd) and usd > 0):
+    if not SMALLEST <= usd < math.inf:
         raise ConfigurationError(f"{place}: '{price[:40]}' is no price above 0")
     return coin_id, seconds, usd
 

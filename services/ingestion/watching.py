@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from postgres import Connection
 from services.ingestion import calibration, messages, outbox
-from services.ingestion.alerts import Alert, Rules, Tracker
+from services.ingestion.alerts import NEVER, Alert, Rules, Tracker
 from services.ingestion.messages import Message, Mover, Told, Voice
 from services.settings import Wishes
 
@@ -62,6 +62,7 @@ SELECT w.coin_key, o.observed_at, o.price
 FROM unnest(%(coin_key)s::int4[], %(since)s::timestamptz[]) AS w (coin_key, since)
 JOIN observations o ON o.coin_key = w.coin_key AND o.observed_at > w.since
 WHERE o.source = 'observed' AND o.observed_at > %(oldest)s AND o.observed_at <= %(newest)s
+  AND o.price > 1e-30
 ORDER BY o.observed_at
 """
 
@@ -219,7 +220,7 @@ def _feed(
         for coin in watched
     }
     since = {
-        key: datetime.fromtimestamp(tracker.at, UTC) if math.isfinite(tracker.at) else now - WARM_UP
+        key: datetime.fromtimestamp(tracker.at, UTC) if tracker.at != NEVER else now - WARM_UP
         for key, tracker in trackers.items()
     }
     news: dict[int, list[tuple[datetime, float]]] = {key: [] for key in trackers}
@@ -228,10 +229,9 @@ def _feed(
     rate = _rate(connection, now)
     told: list[Told] = []
     for coin in watched:
-        tracker, is_new = trackers[coin.coin_key], coin.state is None
+        tracker = trackers[coin.coin_key]
+        is_new = tracker.at == NEVER
         solved = _solve(connection, coin, rules, now) if coin.coin_id == solving else coin
-        if solved is not coin:
-            tracker.drift = 0.0
         own = dataclasses.replace(rules, k=solved.k if rules.per_week and solved.k else rules.k)
         for at, price in news[coin.coin_key]:
             is_fresh = now - at <= STALE_AFTER and not is_new
@@ -240,6 +240,8 @@ def _feed(
         if is_new and news[coin.coin_key]:  # its history taught volatility; the session begins now
             for side in (tracker.panic, tracker.reversal):
                 side.begin(tracker.at, tracker.price)
+        if solved is not coin:
+            tracker.drift = 0.0
         if news[coin.coin_key] or solved is not coin:
             _remember(connection, solved, tracker)
     return told
@@ -306,10 +308,8 @@ def _remember(connection: Connection, coin: Watched, tracker: Tracker) -> None:
 def _compose(
     connection: Connection, told: Sequence[Told], watched: int, voice: Voice, now: datetime
 ) -> list[Message]:
-    """One message a coin, or one for all where many go the same way within the window.
-
-    After that only those speak who take a further step, until as many coins more have joined.
-    """
+    """One message a coin, or one for all: where many go the same way in one tick, or where by now so
+    many more than the last such message named have done so within the window."""
     many = max(GROUP_LEAST, math.ceil(watched * GROUP_SHARE))
     period = {"since": now - GROUP_WINDOW, "newest": now + STALE_AFTER}
     found: list[Message] = []
@@ -320,12 +320,10 @@ def _compose(
         asked = period | {"kind": kind}
         together = list(map(Mover._make, connection.execute(GOING_TOGETHER, asked)))
         [(said,)] = connection.execute(SAID_OF_THE_MARKET, asked).fetchall()
-        if len(together) < many:
-            found += [messages.of_one(one, voice) for one in new]
-        elif len(together) >= said + many:
+        if len(new) >= many or len(together) >= said + many:
             at = max(one.at for one in new)
             minutes = GROUP_WINDOW // timedelta(minutes=1)
             found.append(messages.of_many(kind, together, watched, minutes, at, voice))
         else:
-            found += [messages.of_one(one, voice) for one in new if one.step > 1]
+            found += [messages.of_one(one, voice) for one in new]
     return found
