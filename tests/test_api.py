@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from tests.conftest import NOW, FakeTime, FreshDatabase, Module
 from tests.monitoring import load, minutes
 
 TOKEN = "geheim-4711"
+CSV = "made_at,coin_id,quantity,price,note\n"
 WRITES = (
     ("POST", "/portfolio/transactions"),
     ("DELETE", "/portfolio/transactions/1"),
@@ -162,7 +164,7 @@ def test_raw_is_every_observation_and_auto_fits_the_span(api: Client) -> None:
     for year in ("1066", "2026"):
         found = api.ask("/coins/bitcoin/history", start=f"{year}-01-01", resolution="raw")
         assert found["resolution"] == "5m"
-        assert len(found["points"]) == 7 * 96 - 1
+        assert len(found["points"]) == 7 * 96
 
 
 @pytest.mark.usefixtures("week")
@@ -172,8 +174,8 @@ def test_backfilled_stretches_are_told_from_observed_ones(
     fresh.query("UPDATE observations SET source = 'backfilled' WHERE observed_at < %s",
                 NOW - minutes(31))  # fmt: skip
     points = api.ask("/coins/bitcoin/history", resolution="1h")["points"]
-    assert all(point["backfilled"] == point["observations"] for point in points[:-1])
-    assert (points[-1]["observations"], points[-1]["backfilled"]) == (4, 2)
+    assert all(point["backfilled"] == point["observations"] for point in points[:-2])
+    assert [(p["observations"], p["backfilled"]) for p in points[-2:]] == [(4, 2), (1, 0)]
 
 
 @pytest.mark.usefixtures("week")
@@ -303,6 +305,8 @@ def test_a_purchase_is_valued_at_once_in_both_currencies(api: Client) -> None:
     answer = _enter(api, quantity="0.1", price="80000", fee="8", made_at=made_at, idr_per_usd=16000)
     assert answer.status_code == 201
     assert answer.headers["Location"] == "/portfolio/transactions/1"
+    assert api.ask(answer.headers["Location"]) == answer.json()
+    _problem(api.get("/portfolio/transactions/2"), 404)
     found = api.ask("/portfolio")
     assert found["net_worth_usd"] == "9000.00"
     assert found["net_worth_idr"] == "146250000.000"
@@ -396,7 +400,9 @@ def test_an_export_can_be_imported_again_and_twice_adds_nothing(
 ) -> None:
     for n, quantity in enumerate(("0.5", "0.25", "-0.3", "0.000000000000000001", "0.25")):
         at = (NOW - timedelta(days=9 - n % 4)).isoformat()
-        _enter(api, quantity=quantity, price="81000.5", fee="1", made_at=at, note='a "b", c\nd')
+        _enter(
+            api, quantity=quantity, price="81000.5", fee="1", made_at=at, note=' a "b", c\r\nd\re '
+        )
     at = (NOW - timedelta(days=9)).isoformat()
     for _ in range(2):  # two alike are two
         rupiah = {"currency": "idr", "idr_per_usd": "16333", "price": "1000000007"}
@@ -415,9 +421,31 @@ def test_an_export_can_be_imported_again_and_twice_adds_nothing(
 
     def plain(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         numbers = ("quantity", "price_usd", "fee_usd")
-        return [item | {name: float(item[name]) for name in numbers} for item in items]
+        return [item | {name: Decimal(item[name]) for name in numbers} for item in items]
 
     assert plain(after) == plain(before)
+
+
+def test_an_export_can_be_brought_to_a_new_machine(api: Client) -> None:
+    line = "2026-11-20,shiba,12345678901.123456789012345678,0.00001,\n"
+    answer = api.post(
+        "/portfolio/transactions.csv",
+        data=f"{CSV}{line}".encode(),
+        headers={"Content-Type": "text/csv"},
+    )
+    assert answer.json() == {"added": 1, "known": 0}
+    assert "12345678901.123456789012345678," in api.get("/portfolio/transactions.csv").text
+    assert "shiba: no price" in api.ask("/portfolio")["missing"]
+
+
+@pytest.mark.usefixtures("week")
+def test_no_digit_is_lost_however_many_there_are(api: Client) -> None:
+    for digit in ("8", "2"):
+        quantity = f"12345678901.12345678901234567{digit}"
+        assert _enter(api, quantity=quantity, price="1").status_code == 201
+        assert _enter(api, quantity=f"-{quantity}", price="1").status_code == 201
+    [holding] = api.ask("/portfolio")["holdings"]
+    assert Decimal(holding["quantity"]) == 0
 
 
 @pytest.mark.usefixtures("week")
@@ -427,12 +455,17 @@ def test_an_export_can_be_imported_again_and_twice_adds_nothing(
         ("", "line 1"),
         ("\n", "line 1"),
         ("coin,amount\nbitcoin,1\n", "unknown: coin, amount"),
-        ("coin_id,quantity,price\nbitcoin,1,5\nbitcoin,x,5\n", "line 3: quantity"),
-        ("coin_id,quantity,price\nbitcoin,1\n", "line 2"),
-        ("coin_id,quantity,price\nnowhere,1,5\n", "line 2: There is no coin"),
-        ("coin_id,quantity,price\nbitcoin,1,5\nbitcoin,-2,5\n", "more would have been sold"),
-        ("coin_id,quantity,price,price_usd\nbitcoin,1,5,5\n", "line 2: price_usd"),
-        (b"coin_id,quantity,price\nbitc\xffoin,1,5\n", "UTF-8"),
+        ("coin_id,quantity,price\nbitcoin,1,5\n", "line 1: the columns must be"),
+        ("made_at,coin_id,quantity,quantity\n2026-11-20,bitcoin,1,5\n", "each once"),
+        (f"{CSV}2026-11-20,bitcoin,1,5,\n2026-11-20,bitcoin,x,5,\n", "line 3: quantity"),
+        (f'{CSV}2026-11-20,bitcoin,1,5,"a\nb"\n2026-11-20,bitcoin,x,5,\n', "line 4: quantity"),
+        (f"{CSV}2026-11-20,bitcoin,1\n", "line 2"),
+        (f"{CSV},bitcoin,1,5,\n", "line 2: made_at is missing"),
+        (f"{CSV}2026-11-20,nowhere,1,5,\n", "line 2: There is no coin"),
+        (f"{CSV}2026-11-20,bitcoin,1,5,\n2026-11-20,bitcoin,-2,5,\n", "more would have been sold"),
+        ("made_at,coin_id,quantity,price,price_usd\n2026-11-20,bitcoin,1,5,5\n", "price_usd"),
+        ("made_at,coin_id,quantity,price,currency\n2026-11-20,bitcoin,1,5,idr\n", "idr_per_usd"),
+        (f"{CSV}2026-11-20,bitc".encode() + b"\xffoin,1,5,\n", "UTF-8"),
     ],
 )
 def test_a_bad_csv_is_refused_by_line_and_changes_nothing(
@@ -450,9 +483,9 @@ def test_a_bad_csv_is_refused_by_line_and_changes_nothing(
 def test_a_csv_of_a_spreadsheet_is_understood(api: Client) -> None:
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow(["coin_id", "quantity", "price", "currency", "made_at"])
-    writer.writerow(["bitcoin", "0.1", "1462500000", "idr", "2026-11-20 10:00"])
-    writer.writerow(["ethereum", "2", "2900", "", ""])
+    writer.writerow(["coin_id", "quantity", "price", "currency", "made_at", "idr_per_usd"])
+    writer.writerow(["bitcoin", "0.1", "1462500000", "idr", "2026-11-20 10:00", "16250"])
+    writer.writerow(["ethereum", "2", "2900", "", "2026-11-20", ""])
     answer = api.post(
         "/portfolio/transactions.csv",
         data=("\ufeff" + file.getvalue()).encode(),
@@ -586,7 +619,66 @@ def test_a_wrong_question_gets_a_problem_that_says_what_is_wrong(
 
 
 def test_a_wrong_method_is_a_problem_too(api: Client) -> None:
-    _problem(api.put("/coins", json={}), 405)
+    answer = api.put("/portfolio/transactions", json={})
+    _problem(answer, 405)
+    assert answer.headers["Allow"] == "GET, POST"
+
+
+@pytest.mark.usefixtures("week")
+def test_a_probe_may_ask_for_the_head(api: Client) -> None:
+    head, whole = api.head("/coins"), api.get("/coins")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["ETag"] == whole.headers["ETag"]
+
+
+def test_a_body_that_is_too_large_is_refused_while_it_is_read(api: Client) -> None:
+    body = (b"x" * 100_000 for _ in range(100))
+    answer = api.post(
+        "/portfolio/transactions.csv", data=body, headers={"Content-Type": "text/csv"}
+    )
+    assert answer.status_code == 413
+
+
+@pytest.mark.usefixtures("week")
+def test_long_lists_lead_on(api: Client) -> None:
+    for _ in range(3):
+        _enter(api, quantity="1", price="1")
+    page = api.ask("/portfolio/transactions", limit=2)
+    assert (len(page["items"]), page["next"]) == (2, "2")
+    rest = api.ask("/portfolio/transactions", limit=2, offset=page["next"])
+    assert (len(rest["items"]), rest["next"]) == (1, None)
+
+
+@pytest.mark.usefixtures("week")
+def test_a_write_may_be_the_first_request(serve: Serve, fresh: FreshDatabase) -> None:
+    import tables
+
+    with psycopg.connect(fresh.url, autocommit=True) as connection:
+        tables.drop_everything(connection)
+    assert _enter(serve(), quantity="1", price="1").status_code == 201
+
+
+def test_a_login_that_may_not_use_the_role_reads_all_the_same(
+    fresh: FreshDatabase, serve: Serve, api: Client
+) -> None:
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    assert api.ask("/coins")["items"]  # the role is there by now, and not this login's
+    name = f"plain_{fresh.url.partition('dbname=')[2][:13]}"
+    fresh.query(f"CREATE ROLE {name} LOGIN")
+    try:
+        fresh.query(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
+        fresh.query(f"GRANT ALL ON SCHEMA public TO {name}")
+        plain = postgres.parse_address(psycopg.conninfo.make_conninfo(fresh.url, user=name))
+        assert serve(address=plain).ask("/coins")["items"]
+        fresh.query(f"GRANT {store_room.READER} TO {name}")
+        store = Store(plain)
+        store.open()
+        who = store.read(lambda c: c.execute("SELECT current_user").fetchall())
+        store.close()
+        assert who == [(store_room.READER,)]
+    finally:
+        fresh.query(f"DROP OWNED BY {name}")
+        fresh.query(f"DROP ROLE {name}")
 
 
 def test_the_description_has_examples_and_the_token(api: Client) -> None:

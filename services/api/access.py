@@ -7,13 +7,33 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.problems import problem
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Probes and the description need no token: they tell nothing of what is stored.
 OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
+
+
+class Head:
+    """Answers HEAD as GET without a body: probes ask so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and of the answer its head."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, without_body)
 
 
 class Access:

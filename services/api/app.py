@@ -10,14 +10,15 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from services.api import models
-from services.api.access import Access
+from services.api.access import Access, Head
 from services.api.caching import Cache
 from services.api.context import Context
-from services.api.problems import handle_errors
+from services.api.problems import described, handle_errors
 from services.api.routes import alerts, coins, forecasts, operations, portfolio
 from services.api.store import Store
 from services.settings import Monitor
 
+MOST_BODY_BYTES = 5_000_000  # of a CSV with ten thousand lines
 SMALLEST_GZIP = 1_000  # bytes; less gains nothing
 
 DESCRIPTION = """Prices, alerts, forecasts and a portfolio from Market Sentinel. Prices are in USD,
@@ -44,6 +45,8 @@ def create_app(monitor: Monitor, store: Store, now: Callable[[], datetime] = _ut
         description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
+        max_body_size=MOST_BODY_BYTES,
+        responses=described(401),
     )
     app.state.context = Context(store, monitor, now)
     for noun in (coins, forecasts, alerts, portfolio, operations):
@@ -53,6 +56,7 @@ def create_app(monitor: Monitor, store: Store, now: Callable[[], datetime] = _ut
     app.add_middleware(GZipMiddleware, minimum_size=SMALLEST_GZIP, compresslevel=5)
     app.add_middleware(Cache, version=store.version)
     app.add_middleware(Access, token=monitor.api_token)
+    app.add_middleware(Head)
     _describe_problems(app)
     return app
 

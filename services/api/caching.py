@@ -21,7 +21,8 @@ from errors import SentinelError
 MOST_BYTES = 64 * 1024 * 1024  # of bodies, …
 MOST_ANSWERS = 5_000  # … and of answers; those not asked for longest go first
 LOOK_AGAIN_SECONDS = 0.5  # for a new version of what is stored
-LONGEST_SECONDS = 15.0  # "the last 24 hours" moves on even where nothing is written
+LONGEST_KEY = 500  # characters of path and query; longer ones are not kept
+LONGEST_SECONDS = 60.0  # "the last 24 hours" moves on even where nothing is written
 UNCACHED = frozenset({"/health", "/metrics", "/openapi.json", "/docs"})
 OK, NOT_MODIFIED = 200, 304
 
@@ -47,6 +48,7 @@ class Cache:
         self._clock = clock
         self._version = ""
         self._looked_at = float("-inf")
+        self._writes = 0
         self._kept: OrderedDict[tuple[str, str, bool], _Kept] = OrderedDict()
         self._bytes = 0
         self._locks: dict[tuple[str, str, bool], asyncio.Lock] = {}
@@ -54,36 +56,62 @@ class Cache:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from what is kept, or let the app answer and keep it."""
-        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] in UNCACHED:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
-            if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
-                self._looked_at = float("-inf")  # who wrote reads what was written
-            return
+        elif scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            await self._app(scope, receive, self._forgetting(send))
+        elif scope["method"] == "GET" and self._is_cacheable(scope) and await self._has_version():
+            await self._from_kept(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    @staticmethod
+    def _is_cacheable(scope: Scope) -> bool:
+        is_short = len(scope["path"]) + len(scope["query_string"]) <= LONGEST_KEY
+        return is_short and scope["path"] not in UNCACHED
+
+    def _forgetting(self, send: Send) -> Send:
+        """Who wrote reads what was written: before the answer goes out, the version is void."""
+
+        async def forget_and_send(message: Message) -> None:
+            self._writes += 1
+            self._looked_at = float("-inf")
+            await send(message)
+
+        return forget_and_send
+
+    async def _from_kept(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         takes_gzip = "gzip" in headers.get("accept-encoding", "")
         key = (scope["path"], scope["query_string"].decode("latin-1"), takes_gzip)
-        try:
-            await self._look_for_version()
-        except SentinelError:
-            await self._app(scope, receive, send)  # which says what is wrong
-            return
         kept = self._find(key)
         if kept is None:
             # One renders; the others who want the same wait for it.
-            async with self._locks.setdefault(key, asyncio.Lock()):
-                kept = self._find(key) or await self._render(key, scope, receive, send)
-            self._locks.pop(key, None)
-            if kept is None:
-                return
-        await _answer(kept, headers.get("if-none-match", ""), send)
+            try:
+                async with self._locks.setdefault(key, asyncio.Lock()):
+                    kept = self._find(key) or await self._render(key, scope, receive, send)
+            finally:
+                self._locks.pop(key, None)
+        if kept is not None:
+            await _answer(kept, headers.get("if-none-match", ""), send)
 
-    async def _look_for_version(self) -> None:
-        if self._clock() - self._looked_at < LOOK_AGAIN_SECONDS:
-            return
+    async def _has_version(self) -> bool:
+        """Whether the version of what is stored is known and fresh; asks for it where it is old."""
+        if self._is_fresh():
+            return True
         async with self._version_lock:
-            if self._clock() - self._looked_at >= LOOK_AGAIN_SECONDS:
-                self._version = await to_thread.run_sync(self._ask_version)
-                self._looked_at = self._clock()
+            while not self._is_fresh():
+                writes = self._writes
+                try:
+                    version = await to_thread.run_sync(self._ask_version)
+                except SentinelError:
+                    return False  # the app says what is wrong
+                if writes == self._writes:  # else somebody wrote while we asked
+                    self._version, self._looked_at = version, self._clock()
+        return True
+
+    def _is_fresh(self) -> bool:
+        return self._clock() - self._looked_at < LOOK_AGAIN_SECONDS
 
     def _find(self, key: tuple[str, str, bool]) -> _Kept | None:
         kept = self._kept.get(key)
@@ -113,7 +141,7 @@ class Cache:
         headers = MutableHeaders(raw=list(start["headers"]))
         headers["etag"] = etag
         headers["cache-control"] = "no-cache"
-        headers.add_vary_header("Accept-Encoding")
+        headers["vary"] = "Accept-Encoding"
         kept = _Kept(version, self._clock() + LONGEST_SECONDS, headers.raw, body, etag)
         self._keep(key, kept)
         return kept

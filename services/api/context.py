@@ -21,6 +21,7 @@ CoinId = Annotated[
 CoinFilter = Annotated[
     str | None, Query(alias="coin_id", min_length=1, max_length=100, pattern=NO_NUL)
 ]
+Offset = Annotated[int, Query(ge=0, le=100_000)]
 Limit = Annotated[int, Query(ge=1, le=500, description="the longest list")]
 
 

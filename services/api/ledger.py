@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from psycopg.rows import class_row
 
 from postgres import Connection
-from services.api.portfolio import ZERO, Quote, Rate, Transaction, check, in_order
+from services.api.portfolio import ZERO, Quote, Rate, Transaction, check, exactly, in_order
 
 SLACK = timedelta(hours=2)  # a price of "24 hours ago" may be this much older
 STALE_RATE = timedelta(days=1)  # a rupiah rate is good for so long
@@ -26,8 +26,10 @@ _LOCK_KEY = 0x504F5254  # "PORT": the advisory lock of who changes transactions
 TRANSACTIONS = """
 SELECT transaction_id, made_at, coin_id, quantity, price_usd, fee_usd, idr_per_usd, note
 FROM transactions
-WHERE %(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text
+WHERE (%(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text)
+  AND (%(transaction_id)s::bigint IS NULL OR transaction_id = %(transaction_id)s::bigint)
 ORDER BY made_at, transaction_id
+LIMIT %(limit)s OFFSET %(offset)s
 """
 
 ADD = """
@@ -85,6 +87,7 @@ ORDER BY date_bin('1 day', observed_at, 'epoch'), observed_at DESC
 """
 LABELS = "SELECT coin_id, symbol, name FROM coins WHERE coin_id = ANY (%(coin_ids)s)"
 
+REQUIRED = frozenset({"made_at", "coin_id", "quantity"})
 FIELDS = (*("made_at", "coin_id", "quantity", "price_usd", "fee_usd", "idr_per_usd", "note"),)
 
 
@@ -97,10 +100,18 @@ class Worth(NamedTuple):
     missing: list[str]
 
 
-def transactions(connection: Connection, coin_id: str | None = None) -> list[Transaction]:
-    """All transactions, or those of one coin, in order of time."""
+def transactions(
+    connection: Connection,
+    *,
+    coin_id: str | None = None,
+    transaction_id: int | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[Transaction]:
+    """Transactions in order of time: all, or those of one coin or id."""
+    asked = {"coin_id": coin_id, "transaction_id": transaction_id, "limit": limit, "offset": offset}
     with connection.cursor(row_factory=class_row(Transaction)) as cursor:
-        return cursor.execute(TRANSACTIONS, {"coin_id": coin_id}).fetchall()
+        return cursor.execute(TRANSACTIONS, asked).fetchall()
 
 
 def add(connection: Connection, new: Transaction) -> int:
@@ -140,7 +151,8 @@ def _keep(connection: Connection, one: Transaction, nth: int) -> int | None:
 
 
 def _said(one: Transaction) -> str:
-    return "|".join(_cell(getattr(one, name)) for name in FIELDS)
+    """What tells a transaction from others; not the rate, which may become known later."""
+    return "|".join(_cell(getattr(one, name)) for name in FIELDS if name != "idr_per_usd")
 
 
 def remove(connection: Connection, transaction_id: int) -> bool:
@@ -172,9 +184,9 @@ def quotes_at(
     return {coin_id: Quote(_decimal(price), when) for coin_id, price, when in rows}
 
 
-def rate_at(connection: Connection, at: datetime) -> Rate | None:
-    """The last rupiah rate before a moment, not older than a day then."""
-    row = connection.execute(RATE_AT, {"at": at, "oldest": at - STALE_RATE}).fetchone()
+def rate_at(connection: Connection, at: datetime, slack: timedelta) -> Rate | None:
+    """The last rupiah rate before a moment, not older than `slack` then."""
+    row = connection.execute(RATE_AT, {"at": at, "oldest": at - slack}).fetchone()
     return Rate(_decimal(row[0]), row[1]) if row else None
 
 
@@ -195,6 +207,17 @@ def net_worth(connection: Connection, own: Sequence[Transaction], now: datetime)
         for day, coin_id, price in connection.execute(DAILY_QUOTES, asked)
     }
     rates = {day: _decimal(rate) for day, rate in connection.execute(DAILY_RATES, asked)}
+    with exactly():
+        return _worth_by_day(own, first, now, prices, rates)
+
+
+def _worth_by_day(
+    own: Sequence[Transaction],
+    first: datetime,
+    now: datetime,
+    prices: Mapping[tuple[datetime, str], Decimal],
+    rates: Mapping[datetime, Decimal],
+) -> list[Worth]:
     found: list[Worth] = []
     for n in range(HISTORY_DAYS):
         day = first + timedelta(days=n)
@@ -235,7 +258,7 @@ def _decimal(number: float) -> Decimal:
 def to_csv(own: Iterable[Transaction]) -> str:
     """Transactions as CSV with a header, in order of time."""
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(file)  # its line ends are those of RFC 4180, so that notes may hold both
     writer.writerow(FIELDS)
     for one in in_order(own):
         writer.writerow([_cell(getattr(one, name)) for name in FIELDS])
@@ -247,25 +270,33 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
-    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
+    if isinstance(value, Decimal):
+        whole, point, places = f"{value:f}".partition(".")
+        return (whole + point + places.rstrip("0")).removesuffix(".")
+    return str(value)
 
 
-def from_csv(text: str) -> list[dict[str, str]]:
-    """The lines of a CSV as the fields that they fill in. Raises ValueError, naming the line."""
-    rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
+def from_csv(text: str) -> list[tuple[int, dict[str, str]]]:
+    """The lines of a CSV, each with its number and the fields that it fills in.
+
+    Raises ValueError, naming the line.
+    """
+    rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
         header = [name.strip() for name in rows.fieldnames or []]
         unknown = [name for name in header if name not in (*FIELDS, "price", "fee", "currency")]
-        if unknown or not {"coin_id", "quantity"} <= set(header):
+        if unknown or REQUIRED - set(header) or len(set(header)) < len(header):
             raise ValueError(
-                f"line 1: the columns must be some of {', '.join(FIELDS)}, price, fee, currency"
+                f"line 1: the columns must be {', '.join(sorted(REQUIRED))} and some of "
+                f"{', '.join(FIELDS)}, price, fee, currency, each once"
                 + (f"; unknown: {', '.join(unknown)[:100]}" if unknown else "")
             )
         found = []
         for row in rows:
             if None in row or None in row.values():
                 raise ValueError(f"line {rows.line_num}: not {len(header)} fields")
-            found.append({k.strip(): v.strip() for k, v in row.items() if v and v.strip()})
+            fields = {k.strip(): v if k.strip() == "note" else v.strip() for k, v in row.items()}
+            found.append((rows.line_num, {k: v for k, v in fields.items() if v}))
     except csv.Error as error:
         raise ValueError(f"line {rows.line_num}: {error}") from error
     return found

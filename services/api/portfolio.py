@@ -14,9 +14,10 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Literal, NamedTuple
 
 ZERO = Decimal(0)
@@ -121,14 +122,21 @@ class _Flow:
     fee_usd: Decimal = ZERO
 
 
+def exactly() -> AbstractContextManager[Context]:
+    """Arithmetic that rounds nothing anybody can enter: the usual 28 digits are too few for 20 and
+    18 more behind the point."""
+    return localcontext(prec=100)
+
+
 def check(transactions: Iterable[Transaction]) -> None:
     """Raises Oversold where a sale of the sequence (in any order) is of more than was held."""
     held: dict[str, Decimal] = {}
-    for one in in_order(transactions):
-        before = held.get(one.coin_id, ZERO)
-        if before + one.quantity < 0:
-            raise Oversold(one.coin_id, one.made_at, before)
-        held[one.coin_id] = before + one.quantity
+    with exactly():
+        for one in in_order(transactions):
+            before = held.get(one.coin_id, ZERO)
+            if before + one.quantity < 0:
+                raise Oversold(one.coin_id, one.made_at, before)
+            held[one.coin_id] = before + one.quantity
 
 
 def in_order(transactions: Iterable[Transaction]) -> list[Transaction]:
@@ -145,6 +153,18 @@ def evaluate(
     day_began: datetime,
 ) -> Portfolio:
     """The portfolio at the newest quotes and rate; those "before" are of 24 hours ago."""
+    with exactly():
+        return _evaluate(transactions, quotes, rate, quotes_before, rate_before, day_began)
+
+
+def _evaluate(
+    transactions: Sequence[Transaction],
+    quotes: Mapping[str, Quote],
+    rate: Rate | None,
+    quotes_before: Mapping[str, Quote],
+    rate_before: Rate | None,
+    day_began: datetime,
+) -> Portfolio:
     by_coin: dict[str, list[Transaction]] = {}
     for one in in_order(transactions):
         by_coin.setdefault(one.coin_id, []).append(one)
@@ -310,18 +330,19 @@ def _product(*factors: Decimal | None) -> Decimal | None:
 
 
 def _add(profits: Iterable[Profit]) -> Profit:
-    """The sum of the known ones: what is missing is said beside it, not counted as nothing lost."""
-    known = list(profits)
-
-    def total(name: str) -> Decimal | None:
-        values = [getattr(profit, name) for profit in known]
-        present = [value for value in values if value is not None]
-        return sum(present, ZERO) if present or not values else None
-
-    names = ("usd", "idr", "coin_move_idr", "rupiah_move_idr", "fees_idr")
+    """The sum over the coins where a currency's profit is known, so that its parts add up to it;
+    who is left out is named beside it."""
+    found = list(profits)
+    in_usd = [one for one in found if one.usd is not None]
+    in_idr = [one for one in found if one.idr is not None]
+    rupiah = ("idr", "coin_move_idr", "rupiah_move_idr", "fees_idr")
     return Profit(
-        fees_usd=sum((profit.fees_usd for profit in known), ZERO),
-        **{name: total(name) for name in names},
+        usd=_sum(one.usd for one in in_usd) if in_usd or not found else None,
+        fees_usd=sum((one.fees_usd for one in in_usd), ZERO),
+        **{
+            name: _sum(getattr(one, name) for one in in_idr) if in_idr or not found else None
+            for name in rupiah
+        },
     )
 
 

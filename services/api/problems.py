@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from errors import SentinelError, StorageUnavailable
@@ -48,10 +48,10 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _methods(app: FastAPI, request: Request) -> set[str]:
     """What a path takes: the framework names the methods of its first route only."""
     return {
-        method
-        for route in app.routes
-        if isinstance(route, APIRoute) and route.path_regex.match(request.url.path)
-        for method in route.methods or ()
+        method.upper()
+        for path, methods in app.openapi()["paths"].items()
+        if re.fullmatch(re.sub(r"\\{.*?\\}", "[^/]+", re.escape(path)), request.url.path)
+        for method in methods
     }
 
 

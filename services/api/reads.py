@@ -41,6 +41,7 @@ FROM alert_trackers t JOIN coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s
 """
 
+HAS_COINS = "SELECT EXISTS (SELECT FROM coins)"
 KNOWN = "SELECT EXISTS (SELECT FROM coins WHERE coin_id = %(coin_id)s)"
 
 HISTORY_RAW = """
@@ -181,6 +182,11 @@ def _watch(row: Row) -> Row:
 def is_known(connection: Connection, coin_id: str) -> bool:
     """Whether a coin of this id was ever stored."""
     return bool(connection.execute(KNOWN, {"coin_id": coin_id}).fetchall()[0][0])
+
+
+def has_coins(connection: Connection) -> bool:
+    """Whether any coin was ever stored."""
+    return bool(connection.execute(HAS_COINS).fetchall()[0][0])
 
 
 def history(

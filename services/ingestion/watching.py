@@ -308,8 +308,8 @@ def _remember(connection: Connection, coin: Watched, tracker: Tracker) -> None:
 def _compose(
     connection: Connection, told: Sequence[Told], watched: int, voice: Voice, now: datetime
 ) -> list[Message]:
-    """One message a coin, or one for all: where many go the same way in one tick, or where by now so
-    many more than the last such message named have done so within the window."""
+    """One message a coin, or one for all: where many go the same way in one tick, or where by now
+    so many more than the last such message named have done so within the window."""
     many = max(GROUP_LEAST, math.ceil(watched * GROUP_SHARE))
     period = {"since": now - GROUP_WINDOW, "newest": now + STALE_AFTER}
     found: list[Message] = []

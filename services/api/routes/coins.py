@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from postgres import Connection
 from safe_zone import RETENTION
 from services.api import models, reads
-from services.api.context import CoinId, Here, Limit, as_utc, conflict, no_such_coin
+from services.api.context import CoinId, Here, Limit, Offset, as_utc, conflict, no_such_coin
 from services.api.models import NO_NUL
 from services.api.problems import described
 
@@ -32,7 +32,7 @@ def coins(
         str | None, Query(min_length=1, max_length=100, pattern=NO_NUL, examples=["bit"])
     ] = None,
     limit: Limit = 100,
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    offset: Offset = 0,
 ) -> models.Page[models.Coin]:
     """Coins with their newest observation, by rank; `search` looks into id, symbol and name."""
     rows = here.store.read(lambda c: reads.coins(c, search=search, limit=limit + 1, offset=offset))
@@ -61,7 +61,8 @@ def history(
 
     Where the span is too long for the step, a longer one is taken; the answer says which.
     """
-    now = here.now()
+    # The minute that is under way counts whole, so that the answer stays the same within it.
+    now = here.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
     stop = min(as_utc(end), now) if end else now
     begin = as_utc(start) if start else stop - DEFAULT_SPAN
     if begin >= stop:

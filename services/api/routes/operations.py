@@ -13,7 +13,7 @@ import history
 from errors import StorageUnavailable
 from postgres import Connection
 from services.api import models, reads
-from services.api.context import CoinFilter, Context, Here, Limit, as_utc
+from services.api.context import CoinFilter, Context, Here, Limit, Offset, as_utc
 from services.api.problems import described
 
 router = APIRouter(tags=["operations"])
@@ -136,12 +136,15 @@ def runs(
     moment = as_utc(before) if before else None
     rows = here.store.read(lambda c: reads.runs(c, moment, limit + 1))
     shown = rows[:limit]
-    following = shown[-1]["started_at"].isoformat() if len(rows) > limit else None
+    last = shown[-1]["started_at"] if len(rows) > limit else None
+    following = f"{last:%Y-%m-%dT%H:%M:%S.%fZ}" if last else None
     return models.Page[models.Run].model_validate({"items": shown, "next": following})
 
 
 @router.get("/gaps", responses=described(422, 503))
-def gaps(here: Here, coin_id: CoinFilter = None, limit: Limit = 100) -> models.Page[models.Gap]:
+def gaps(
+    here: Here, coin_id: CoinFilter = None, limit: Limit = 100, offset: Offset = 0
+) -> models.Page[models.Gap]:
     """Gaps of the last seven days against each coin's own cadence, the best ranked coins first."""
 
     def read(connection: Connection) -> list[Any]:
@@ -154,10 +157,10 @@ def gaps(here: Here, coin_id: CoinFilter = None, limit: Limit = 100) -> models.P
         )
 
     found = here.store.read(read)
-    items = [
-        gap._asdict() | {"slot_minutes": gap.slot.total_seconds() / 60} for gap in found[:limit]
-    ]
-    return models.Page[models.Gap].model_validate({"items": items})
+    shown = found[offset : offset + limit]
+    items = [gap._asdict() | {"slot_minutes": gap.slot.total_seconds() / 60} for gap in shown]
+    following = str(offset + limit) if len(found) > offset + limit else None
+    return models.Page[models.Gap].model_validate({"items": items, "next": following})
 
 
 @router.get("/budget", responses=described(503))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal, localcontext
@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Body, HTTPException, Path, Response
 from pydantic import ValidationError
 
+from coin_registry import CoinRegistry
 from postgres import Connection
 from safe_zone import MAX_CLOCK_SKEW
 from services.api import ledger, models, portfolio, reads
@@ -19,6 +20,8 @@ from services.api.context import (
     CoinFilter,
     Context,
     Here,
+    Limit,
+    Offset,
     as_utc,
     conflict,
     no_such_coin,
@@ -29,13 +32,15 @@ from services.api.problems import described
 router = APIRouter(tags=["portfolio"])
 T = TypeVar("T")
 CSV = "text/csv"
+TransactionId = Annotated[int, Path(ge=1, lt=2**63)]
 MOST_LINES = 10_000
 DAY = timedelta(days=1)
 
 
 @router.get("/portfolio", responses=described(422, 503))
-def value(here: Here) -> models.Portfolio:
-    """What is held and worth, in USD and IDR, and the profit in both."""
+def value(here: Here, limit: Limit = 500) -> models.Portfolio:
+    """What is held and worth, in USD and IDR, and the profit in both; at most `limit` holdings are
+    listed, the dearest first."""
 
     def read(connection: Connection) -> models.Portfolio:
         now = here.now()
@@ -45,14 +50,20 @@ def value(here: Here) -> models.Portfolio:
         found = portfolio.evaluate(
             own,
             ledger.quotes_at(connection, coin_ids, now, DAY),
-            ledger.rate_at(connection, now),
+            ledger.rate_at(connection, now, DAY),
             ledger.quotes_at(connection, coin_ids, now - DAY, ledger.SLACK),
-            ledger.rate_at(connection, now - DAY),
+            ledger.rate_at(connection, now - DAY, ledger.SLACK),
             now - DAY,
         )
         names = ledger.labels(connection, coin_ids)
         history = ledger.net_worth(connection, own, now)
-        return _shown(found, names, history)
+        if history:  # a day that has just begun may have no price of its own yet
+            unpriced = [h.coin_id for h in found.holdings if h.value_usd is None]
+            usd = None if unpriced else found.net_worth_usd
+            idr = None if unpriced else found.net_worth_idr
+            missing = [what for what in found.missing if "24 hours" not in what]
+            history[-1] = history[-1]._replace(usd=usd, idr=idr, missing=missing)
+        return _shown(found, names, history, limit)
 
     return here.store.read(read)
 
@@ -61,9 +72,10 @@ def _shown(
     found: portfolio.Portfolio,
     names: dict[str, tuple[str, str]],
     history: Sequence[ledger.Worth],
+    limit: int,
 ) -> models.Portfolio:
     holdings = []
-    for holding in found.holdings:
+    for holding in found.holdings[:limit]:
         symbol, name = names.get(holding.coin_id, (holding.coin_id, holding.coin_id))
         quote = holding.quote
         holdings.append(
@@ -94,14 +106,32 @@ def _shown(
 
 
 @router.get("/portfolio/transactions", responses=described(422, 503))
-def transactions(here: Here, coin_id: CoinFilter = None) -> models.Page[models.Transaction]:
-    """All transactions in order of time, or those of one coin."""
-    own = here.store.read(lambda c: ledger.transactions(c, coin_id))
-    return models.Page[models.Transaction].model_validate({"items": [one._asdict() for one in own]})
+def transactions(
+    here: Here, coin_id: CoinFilter = None, limit: Limit = 500, offset: Offset = 0
+) -> models.Page[models.Transaction]:
+    """Transactions in order of time, of all coins or one; `next` is the next page's `offset`."""
+    own = here.store.read(
+        lambda c: ledger.transactions(c, coin_id=coin_id, limit=limit + 1, offset=offset)
+    )
+    following = str(offset + limit) if len(own) > limit else None
+    return models.Page[models.Transaction].model_validate(
+        {"items": [one._asdict() for one in own[:limit]], "next": following}
+    )
+
+
+@router.get("/portfolio/transactions/{transaction_id}", responses=described(404, 422, 503))
+def transaction(here: Here, transaction_id: TransactionId) -> models.Transaction:
+    """One transaction."""
+    own = here.store.read(lambda c: ledger.transactions(c, transaction_id=transaction_id))
+    if not own:
+        raise HTTPException(404, f"There is no transaction {transaction_id}.")
+    return models.Transaction.model_validate(own[0]._asdict())
 
 
 @router.post(
-    "/portfolio/transactions", status_code=201, responses=described(401, 403, 404, 409, 422, 503)
+    "/portfolio/transactions",
+    status_code=201,
+    responses=described(400, 403, 404, 409, 413, 422, 503),
 )
 def add(here: Here, new: models.NewTransaction, response: Response) -> models.Transaction:
     """Enter a purchase or a sale."""
@@ -118,9 +148,9 @@ def add(here: Here, new: models.NewTransaction, response: Response) -> models.Tr
 @router.delete(
     "/portfolio/transactions/{transaction_id}",
     status_code=204,
-    responses=described(401, 403, 404, 409, 422, 503),
+    responses=described(403, 404, 409, 422, 503),
 )
-def remove(here: Here, transaction_id: Annotated[int, Path(ge=1, lt=2**63)]) -> None:
+def remove(here: Here, transaction_id: TransactionId) -> None:
     """Take a transaction back."""
     if not _changing(here, lambda c: ledger.remove(c, transaction_id)):
         raise HTTPException(404, f"There is no transaction {transaction_id}.")
@@ -141,14 +171,12 @@ def export(here: Here) -> Response:
     )
 
 
-@router.post("/portfolio/transactions.csv", responses=described(401, 403, 409, 422, 503))
-def import_(
-    here: Here, content: Annotated[bytes, Body(media_type=CSV, max_length=5_000_000)] = b""
-) -> models.Imported:
-    """Enter the lines of a CSV, all or none; lines that were imported before are passed over.
+@router.post("/portfolio/transactions.csv", responses=described(400, 403, 409, 413, 422, 503))
+def import_(here: Here, content: Annotated[bytes, Body(media_type=CSV)] = b"") -> models.Imported:
+    """Enter the lines of a CSV, all or none; those that are there already are passed over.
 
-    The columns: coin_id, quantity, price (or price_usd), fee (or fee_usd), currency, made_at,
-    idr_per_usd, note.
+    The columns: made_at, coin_id, quantity, price (or price_usd), fee (or fee_usd), currency,
+    idr_per_usd (with rupiah), note.
     """
     try:
         lines = ledger.from_csv(content.decode("utf-8-sig"))
@@ -160,9 +188,7 @@ def import_(
         raise conflict(f"The CSV has {len(lines):,} lines, {MOST_LINES:,} at most.")
 
     def write(connection: Connection) -> models.Imported:
-        new = [
-            _read_line(here, connection, number, line) for number, line in enumerate(lines, start=2)
-        ]
+        new = [_read_line(here, connection, number, line) for number, line in lines]
         added = ledger.add_imported(connection, new)
         return models.Imported(added=added, known=len(new) - added)
 
@@ -186,6 +212,10 @@ def _read_line(
             if name in fields or fields.get("currency", "usd") != "usd":
                 raise conflict(f"line {number}: {name}_usd goes without {name}, in usd")
             fields[name] = fields.pop(f"{name}_usd")
+    # What an import says must not depend on when it is imported, or twice would add twice.
+    for name in ("made_at", "idr_per_usd") if fields.get("currency") == "idr" else ("made_at",):
+        if name not in fields:
+            raise conflict(f"line {number}: {name} is missing")
     try:
         new = models.NewTransaction.model_validate(fields)
         return _read_one(here, connection, new)
@@ -210,7 +240,7 @@ def _read_one(here: Context, connection: Connection, new: models.NewTransaction)
         raise conflict("quantity: nothing was bought or sold")
     if new.idr_per_usd is not None and not new.idr_per_usd:
         raise conflict("idr_per_usd: a rate of 0 is none; leave it out where it is unknown")
-    if not reads.is_known(connection, new.coin_id):
+    if not _is_coin(here, connection, new.coin_id):
         raise no_such_coin(new.coin_id)
     rate = new.idr_per_usd or ledger.rate_near(connection, at)
     price, fee = new.price, new.fee
@@ -221,6 +251,22 @@ def _read_one(here: Context, connection: Connection, new: models.NewTransaction)
             )
         price, fee = (_in_usd(amount, rate) for amount in (price, fee))
     return Transaction(0, at, new.coin_id, new.quantity, price, fee, rate, new.note)
+
+
+def _is_coin(here: Context, connection: Connection, coin_id: str) -> bool:
+    """Whether a coin was ever stored or is listed; where neither knows any coin, as on a machine
+    that a backup is brought to, any id is one."""
+    if reads.is_known(connection, coin_id):
+        return True
+    listed = _listed(here)
+    return coin_id in listed or (not listed and not reads.has_coins(connection))
+
+
+def _listed(here: Context) -> Collection[str]:
+    try:
+        return CoinRegistry.load(here.monitor.settings.registry_path).coins
+    except ValueError:
+        return ()
 
 
 def _in_usd(idr: Decimal, rate: Decimal) -> Decimal:
