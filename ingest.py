@@ -234,7 +234,9 @@ def _ranking(client: CoinGecko) -> Iterator[Any]:
 
 def _choose_targets(settings: Settings, registry: CoinRegistry) -> list[str]:
     if settings.targets:
-        return registry.resolve(settings.targets)
+        return list(
+            dict.fromkeys([*registry.resolve(settings.targets), *_also(settings, registry)])
+        )
     targets = registry.top(settings.limit)
     if len(targets) < settings.limit:
         log.warning(

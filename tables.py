@@ -30,6 +30,7 @@ log = logging.getLogger("sentinel.tables")
 Days = set[date]
 
 _LOCK_KEY = 0x53454E54  # "SENT": the advisory lock of all who write
+TRUSTED_SILENCE = timedelta(days=7)
 _PARTITION_NAME = re.compile(r"observations_(\d{4})(\d{2})(\d{2})")
 
 SET_TIMEOUTS = """
@@ -57,6 +58,7 @@ CREATE_DAY: tuple[LiteralString, ...] = (
     "CREATE TABLE {day} (LIKE observations INCLUDING DEFAULTS INCLUDING INDEXES)",
     "ALTER TABLE observations ATTACH PARTITION {day} FOR VALUES FROM ({start}) TO ({stop})",
 )
+NEWEST_OBSERVATION = "SELECT max(observed_at) FROM coins"
 COUNT_DAY: LiteralString = "SELECT count(*) FROM {day}"
 PACK_DAY: LiteralString = "CLUSTER {day} USING {index}"
 DROP_DAY: LiteralString = "DROP TABLE {day}"
@@ -84,8 +86,8 @@ PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
 DROP_EVERYTHING = """
 DROP VIEW IF EXISTS market_data;
 DROP TABLE IF EXISTS given_up_gaps, observations, coins, pipeline_runs, rejections, fx_rates,
-    alert_trackers, alerts, outbox, forecasts, forecast_scores, transactions, heartbeats,
-    schema_version;
+    alert_trackers, alerts, outbox, alert_targets, forecasts, forecast_scores, transactions,
+    heartbeats, schema_version;
 DROP TYPE IF EXISTS observation_source, alert_kind, forecast_direction;
 """
 
@@ -252,12 +254,16 @@ def enforce_retention_policy(connection: Connection, now: datetime) -> int:
     """Drop the days that lie wholly before the retention window, and what the other tables hold
     from before it; returns the number of observations that went.
 
-    A reader that holds a table for long postpones the purge to the next run.
+    A reader that holds a table for long postpones the purge to the next run. Where nothing was
+    observed for longer than TRUSTED_SILENCE, a clock that jumped is the likelier cause: then the
+    window ends that long after the newest observation, and the purge goes on once prices come.
     """
     purged = 0
     try:
         with connection.transaction():
             _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
+            [(newest,)] = connection.execute(NEWEST_OBSERVATION).fetchall()
+            now = min(now, newest + TRUSTED_SILENCE) if newest else now
             for day in days_to_drop(_read_days(connection), now):
                 partition = _partition(day)
                 [(count,)] = connection.execute(sql.SQL(COUNT_DAY).format(day=partition)).fetchall()

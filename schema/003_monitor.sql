@@ -34,13 +34,15 @@ CREATE TABLE alerts (
 );
 CREATE INDEX alerts_observed_at ON alerts (observed_at);
 
--- One row a message and target. `queue` is what keeps its order (a coin, or 'market'), `target` a
+-- One row a message and target; one that its target refuses again and again is given up. `queue` is what keeps its order (a coin, or 'market'), `target` a
 -- fingerprint of the address, for addresses hold secrets; `message_key` what is said once.
 CREATE TABLE outbox (
     message_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     created_at   timestamptz NOT NULL,
     due_at       timestamptz NOT NULL,
     delivered_at timestamptz,
+    tried_at     timestamptz,
+    given_up_at  timestamptz,
     attempts     integer NOT NULL DEFAULT 0,
     target       text NOT NULL,
     queue        text NOT NULL,
@@ -50,8 +52,16 @@ CREATE TABLE outbox (
     last_error   text,
     UNIQUE (target, message_key)
 );
-CREATE INDEX outbox_waiting ON outbox (target, message_id) WHERE delivered_at IS NULL;
-CREATE INDEX outbox_delivered ON outbox (target, delivered_at);
+CREATE INDEX outbox_waiting ON outbox (target, message_id)
+    WHERE delivered_at IS NULL AND given_up_at IS NULL;
+CREATE INDEX outbox_tried ON outbox (target, tried_at);
+
+-- How long a target is left alone, because it asked for that or does not answer; `failures` in a row.
+CREATE TABLE alert_targets (
+    target     text PRIMARY KEY,
+    held_until timestamptz NOT NULL,
+    failures   integer NOT NULL
+);
 
 -- What was said of a coin's price at `due_at`, and what it was. Half of each page stays free, so
 -- that scoring a forecast finds room beside it.

@@ -163,12 +163,36 @@ def test_held_coins_are_asked_for_even_outside_the_top(
 def test_what_an_outage_missed_is_repaired_for_the_watched_coins_at_once(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
-    loop = start(Wishes(watch=["bitcoin"]))
+    loop = start(Wishes(watch=["bitcoin", "no-such-coin"], top=3))
     _ticks(loop, time_, 12)
     time_.at += timedelta(hours=3)
     assert loop.tick().status == "ok"
     filled = "SELECT count(*) FROM stored_rows WHERE coin_id = %s AND source = 'backfilled'"
-    assert fresh.query(filled, "bitcoin")[0][0] > 20
+    for coin_id in ("bitcoin", "ethereum"):
+        assert fresh.query(filled, coin_id)[0][0] > 20
+
+
+def test_watched_coins_are_asked_for_beside_named_targets(
+    start: Start, fresh: FreshDatabase
+) -> None:
+    start(Wishes(watch=["ETH"], top=0), targets=("bitcoin",)).tick()
+    stored = fresh.query("SELECT DISTINCT coin_id FROM stored_rows ORDER BY 1")
+    assert stored == [("bitcoin",), ("ethereum",)]
+
+
+def test_a_clock_that_leaps_by_months_costs_no_history(
+    start: Start, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    loop = start()
+    _ticks(loop, time_, 3)
+    truth = time_.at
+    stand_in.now = truth.timestamp
+    before = fresh.query("SELECT count(*) FROM stored_rows")
+    time_.at += timedelta(days=70)
+    loop.tick()
+    time_.at = truth
+    assert loop.tick().status == "ok"
+    assert fresh.query("SELECT count(*) FROM stored_rows")[0] >= before[0]
 
 
 def test_an_api_outage_fails_ticks_until_a_supervisor_is_asked_for(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import random
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import psycopg
 import pytest
+import requests
 
 import postgres
 import tables
+from errors import ConfigurationError
 from postgres import Connection
 from services.ingestion import notifier as notifier_room
 from services.ingestion import outbox
@@ -145,6 +148,106 @@ def test_a_target_that_does_not_answer_is_left_alone_for_a_while(
     target.always = Reply()
     _deliver_all(connection, notifier, time_)
     assert len(target.titles) == 30
+
+
+def test_a_wait_of_nothing_is_no_leave_to_flood(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    target.always = Reply(429, headers={"Retry-After": "0"})
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 3, NOW)
+    for _ in range(60):
+        time_.sleep(notifier.deliver(connection, seconds=60) or 0)
+    assert target.asked == 60
+    assert time_.at - NOW > timedelta(hours=10)
+
+
+def test_what_a_target_asked_for_survives_a_restart_and_may_be_long(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    target.replies.append(Reply(429, headers={"Retry-After": "20000"}))
+    _put(connection, _notifier(time_, target.url), 5, NOW)
+    for _ in range(100):
+        _notifier(time_, target.url).deliver(connection, seconds=60)
+        time_.sleep(199)
+    assert target.asked == 1
+    time_.sleep(200)
+    assert _notifier(time_, target.url).deliver(connection, seconds=60) is None
+
+
+def test_a_message_that_is_refused_again_and_again_is_given_up_loudly(
+    connection: Connection, time_: FakeTime, target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    target.replies.extend([Reply(400)] * notifier_room.MOST_REFUSALS)
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 2, NOW, queues=1)
+    _deliver_all(connection, notifier, time_)
+    assert target.titles == ["coin-0 #1"]
+    assert "message 1 is given up, refused 12 times (JSON answered 400)" in caplog.text
+
+
+def test_two_who_deliver_never_send_the_same_message(
+    connection: Connection, fresh: FreshDatabase, time_: FakeTime, target: Target
+) -> None:
+    _put(connection, _notifier(time_, target.url), 15, NOW)
+
+    def deliver() -> None:
+        with postgres.open_connection(fresh.address()) as own:
+            for _ in range(40):
+                _notifier(time_, target.url).deliver(own, seconds=60)
+
+    threads = [threading.Thread(target=deliver) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(target.titles) == sorted(f"coin-{n} #{n}" for n in range(15))
+
+
+def test_a_target_that_drips_is_left_after_a_while(
+    connection: Connection, time_: FakeTime, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier_room, "TOTAL_SECONDS", 0.1)
+    target.replies.append(Reply(stall=5))
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 1, NOW)
+    assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
+
+
+def test_an_answer_that_is_nonsense_is_borne(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    bodies = (b"[" * 100_000, b"\xff\xfe", b'{"parameters": 7, "retry_after": true}', b"NaN")
+    target.replies.extend(Reply(429, body) for body in bodies)
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 1, NOW)
+    _deliver_all(connection, notifier, time_)
+    assert target.titles == ["coin-0 #0"]
+
+
+def test_a_coins_name_is_no_markup_for_telegram(
+    time_: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    def post(_url: str, **options: object) -> requests.Response:
+        sent.append(str(options.get("data")))
+        answer = requests.Response()
+        answer.status_code, answer._content = 200, b"{}"
+        return answer
+
+    monkeypatch.setattr(requests, "post", post)
+    notifier = _notifier(time_, "tgram://123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/1234567/")
+    assert notifier.test(Message("x", "x", "<3 Love & Co (A_B*) fell 5%", "body <script>")) == []
+    assert "&lt;3 Love &amp; Co" in sent[-1]
+    assert "<script>" not in sent[-1]
+
+
+def test_no_secret_is_logged_by_a_target_that_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    for url in ("tgram://123456789:AAHsecretTOKEN secret/1234567/", "SECRETTOKEN"):
+        with pytest.raises(ConfigurationError), caplog.at_level(logging.DEBUG):
+            make_targets([url])
+    assert "secret" not in caplog.text.lower()
 
 
 def test_without_a_target_messages_are_logged(

@@ -149,8 +149,7 @@ def _alone(monitor: Monitor) -> Iterator[None]:
     with files.only_one(ensure_state_dir(monitor.settings.state_dir) / "monitor") as is_alone:
         if not is_alone:
             raise ConfigurationError(
-                f"Another monitor runs in {monitor.settings.state_dir}: stop it first, or set "
-                "SENTINEL_STATE_DIR."
+                f"Another monitor runs in {monitor.settings.state_dir}: stop it first."
             )
         yield
 

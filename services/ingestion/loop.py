@@ -17,6 +17,7 @@ import budget_monitor
 import postgres
 import tables
 from api_library import choose_plan
+from coin_registry import CoinRegistry
 from errors import BudgetExhausted, SentinelError
 from ingest import RunReport, run_pipeline
 from postgres import Connection
@@ -64,7 +65,7 @@ class Loop:
     should_stop: Callable[[], bool] = lambda: False
     guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     failures: int = 0
-    held: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
     troubles: list[SentinelError] = field(default_factory=list)
 
     def run(self) -> None:
@@ -110,19 +111,19 @@ class Loop:
     def _settings(self) -> Settings:
         """The pipeline's settings for one tick: the watched coins ride along."""
         minutes = max(1, round(self.interval() / timedelta(minutes=1)))
-        also = dict.fromkeys([*self.monitor.wishes.watch, *self.held])
+        also = dict.fromkeys([*self.monitor.wishes.watch, *self.watched])
         return dataclasses.replace(
             self.monitor.settings, mode="ingest", also=tuple(also), cadence_minutes=minutes
         )
 
     def _look_back(self) -> datetime | None:
-        """Learn which coins are held, so that the run asks for them; returns when the run before
+        """Learn which coins are watched, so that the run asks for them; returns when the run before
         was, None where nobody knows."""
 
         def look(connection: Connection) -> datetime | None:
             if not tables.is_up_to_date(connection):
                 tables.init_db(connection)
-            self.held = watching.held_coins(connection)
+            self.watched = watching.watched_coins(connection, self.monitor.wishes)
             row = connection.execute(NEWEST_RUN, {"now": self.clocks.now()}).fetchone()
             return row[0] if row else None
 
@@ -139,9 +140,14 @@ class Loop:
 
     def _repair(self, settings: Settings) -> None:
         """Fill for the watched coins what an outage left, while its detail is to be had."""
-        wanted = dataclasses.replace(settings, mode="backfill", targets=settings.also)
-        if wanted.targets:
-            log.info("after an outage: %s", run_pipeline(wanted, clocks=self.clocks).message)
+        listed = CoinRegistry.load(settings.registry_path).coins
+        targets = tuple(coin_id for coin_id in self.watched if coin_id in listed)
+        if not targets:
+            return
+        wanted = dataclasses.replace(settings, mode="backfill", targets=targets, also=())
+        report = run_pipeline(wanted, clocks=self.clocks)
+        level = logging.WARNING if report.exit_code else logging.INFO
+        log.log(level, "after an outage: %s", report.message)
 
     def _follow_up(self, settings: Settings, report: RunReport) -> None:
         now = self.clocks.now()

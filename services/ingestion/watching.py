@@ -158,9 +158,10 @@ def rules_of(wishes: Wishes) -> Rules:
     )
 
 
-def held_coins(connection: Connection) -> tuple[str, ...]:
-    """Ids of the coins that somebody holds."""
-    return tuple(coin_id for (coin_id,) in connection.execute(HELD))
+def watched_coins(connection: Connection, wishes: Wishes) -> tuple[str, ...]:
+    """Ids of the coins that are watched: held ones (a price or not), the best ranked, those named."""
+    watched = [coin.coin_id for coin in _read_watched(connection, wishes)]
+    return tuple(dict.fromkeys([*(coin_id for (coin_id,) in connection.execute(HELD)), *watched]))
 
 
 def watch(
