@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+import psycopg
 from psycopg.rows import class_row, scalar_row
 
 import delivery
@@ -97,6 +98,8 @@ ORDER BY started_at
 DATABASE_BYTES = "SELECT pg_database_size(current_database())"
 
 COUNT_OBSERVATIONS = "SELECT count(*) FROM observations"
+
+COUNT_TRANSACTIONS = "SELECT count(*) FROM transactions"
 
 HAS_SCHEMA = "SELECT to_regclass('market_data') IS NOT NULL"
 
@@ -293,6 +296,15 @@ def count_observations(connection: Connection) -> int:
     """How many observations there are."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(cursor.execute(COUNT_OBSERVATIONS).fetchone() or 0)
+
+
+def count_transactions(connection: Connection) -> int:
+    """How many transactions of a portfolio there are; 0 where the monitor never ran."""
+    try:
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            return int(cursor.execute(COUNT_TRANSACTIONS).fetchone() or 0)
+    except psycopg.errors.UndefinedTable:
+        return 0
 
 
 def count_duplicates(connection: Connection) -> int:

@@ -27,11 +27,14 @@ def main() -> int:
         postgres.reach(load_settings()) as address,
         postgres.Session(address) as session,
     ):
-        rows = session.use(_count)
-        if rows is None:
+        found = session.use(_count)
+        if found is None:
             print(f"{address.place} holds no market data: nothing to delete.")
             return EXIT_OK
-        print(f"{address.place} holds {rows:,} observations. All of them would be deleted.")
+        rows, transactions = found
+        entries = "transaction" if transactions == 1 else "transactions"
+        own = f" and {transactions:,} {entries} of a portfolio" if transactions else ""
+        print(f"{address.place} holds {rows:,} observations{own}. All of them would be deleted.")
         if not arguments.yes:
             _ask()
         session.use(tables.drop_everything)
@@ -39,10 +42,10 @@ def main() -> int:
     return EXIT_OK
 
 
-def _count(connection: postgres.Connection) -> int | None:
+def _count(connection: postgres.Connection) -> tuple[int, int] | None:
     if not history.has_schema(connection):
         return None
-    return history.count_observations(connection)
+    return history.count_observations(connection), history.count_transactions(connection)
 
 
 def _ask() -> None:

@@ -317,7 +317,12 @@ def test_reset_without_a_terminal_deletes_nothing(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
     live_script("ingest.py")
+    fresh.query(
+        "INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)"
+        " VALUES (now(), 'bitcoin', 1, 1, 0, '')"
+    )
     done = live_script("reset_db.py")
+    assert "observations and 1 transaction of a portfolio" in done.stdout
     _refused(done, 2, "no terminal to ask at", "--yes")
     assert "holds 500 observations" in done.stdout
     assert fresh.query("SELECT count(*) FROM observations") == [(500,)]

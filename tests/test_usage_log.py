@@ -162,3 +162,46 @@ def test_runs_that_end_at_once_lose_no_entry(path: Path) -> None:
     with context.Pool(4) as pool:
         pool.starmap(_add_one, [(path, number) for number in range(40)])
     assert len(usage_log.read(path).usages) == 40
+
+
+def _fortnight_of_minutes() -> list[Usage]:
+    """A loop of a minute, that wakes no Neon."""
+    return [
+        Usage(
+            NOW - timedelta(minutes=n), 1.5, 2, 0.25, 1, db_bytes=1000 - n // 100, is_metered=False
+        )
+        for n in reversed(range(14 * 1440))
+    ]
+
+
+def test_too_many_runs_are_gathered_by_the_hour_and_nothing_is_lost(path: Path) -> None:
+    runs = _fortnight_of_minutes()
+    path.write_text(usage_log.to_text(runs[:-1]))
+    _add(path, runs[-1])
+    kept = usage_log.read(path).usages
+    assert len(kept) < 26 * 60 + 13 * 24 + 60
+    for name in ("runs", "api_credits", "backfill_credits"):
+        assert sum(getattr(u, name) for u in kept) == sum(getattr(u, name) for u in runs)
+    assert sum(u.duration_seconds for u in kept) == pytest.approx(1.5 * len(runs))
+    recent = [u for u in kept if u.started_at > NOW - timedelta(hours=25)]
+    assert all(u.runs == 1 for u in recent)
+    assert kept[-1] == runs[-1]
+
+
+def test_runs_that_woke_a_neon_stay_single_however_many(path: Path) -> None:
+    runs = [u._replace(is_metered=True) for u in _fortnight_of_minutes()[:4000]]
+    path.write_text(usage_log.to_text(runs[:-1]))
+    _add(path, runs[-1])
+    assert len(usage_log.read(path).usages) == 4000
+
+
+def test_what_was_gathered_is_not_counted_again_when_the_database_tells_of_it(path: Path) -> None:
+    runs = _fortnight_of_minutes()
+    path.write_text(usage_log.to_text(runs[:-1]))
+    _add(path, runs[-1])
+    again = NOW + timedelta(minutes=1)
+    own = runs[-1]._replace(started_at=again)
+    usage_log.add(path, own, MONTH, again + timedelta(days=1), others=runs)
+    kept = usage_log.read(path).usages
+    assert sum(usage.api_credits for usage in kept) == 2 * (len(runs) + 1)
+    assert sum(usage.runs for usage in kept) == len(runs) + 1

@@ -1,16 +1,20 @@
 """Answers kept until something is written: the data changes once a tick, and is asked for often.
 
-Each answer carries an ETag; who sends it back gets a 304.
+Each answer carries an ETag; who sends it back gets a 304. What is asked for all the time is served
+a few seconds longer while it is rendered anew, one answer at a time (stale-while-revalidate,
+https://www.rfc-editor.org/rfc/rfc5861): else each tick would make everybody wait. Never across a
+write through the API.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,20 +22,28 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from errors import SentinelError
 
+log = logging.getLogger("sentinel.api.caching")
+
 MOST_BYTES = 64 * 1024 * 1024  # of bodies, …
 MOST_ANSWERS = 5_000  # … and of answers; those not asked for longest go first
 LOOK_AGAIN_SECONDS = 0.5  # for a new version of what is stored
 LONGEST_KEY = 500  # characters of path and query; longer ones are not kept
 LONGEST_SECONDS = 60.0  # "the last 24 hours" moves on even where nothing is written
 UNCACHED = frozenset({"/health", "/metrics", "/openapi.json", "/docs"})
+STALE_SECONDS = 10.0
+Key = tuple[str, str, bool]  # path, query, whether gzip is taken
 OK, NOT_MODIFIED = 200, 304
 
 
-class _Kept(NamedTuple):
-    """An answer, the version it was made at, and until when it is good."""
+@dataclass(slots=True)
+class _Kept:
+    """An answer, the version and the count of writes it was made at, until when it is good, and
+    when it was last known to be so."""
 
     version: str
+    writes: int
     until: float
+    fresh_at: float
     headers: list[tuple[bytes, bytes]]
     body: bytes
     etag: str
@@ -49,10 +61,12 @@ class Cache:
         self._version = ""
         self._looked_at = float("-inf")
         self._writes = 0
-        self._kept: OrderedDict[tuple[str, str, bool], _Kept] = OrderedDict()
+        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._bytes = 0
-        self._locks: dict[tuple[str, str, bool], asyncio.Lock] = {}
+        self._locks: dict[Key, asyncio.Lock] = {}
         self._version_lock = asyncio.Lock()
+        self._refreshing: dict[Key, asyncio.Task[None]] = {}
+        self._one_refresh = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from what is kept, or let the app answer and keep it."""
@@ -85,6 +99,8 @@ class Cache:
         takes_gzip = "gzip" in headers.get("accept-encoding", "")
         key = (scope["path"], scope["query_string"].decode("latin-1"), takes_gzip)
         kept = self._find(key)
+        if kept is None and (kept := self._find_stale(key)) is not None:
+            self._begin_refresh(key, scope)
         if kept is None:
             # One renders; the others who want the same wait for it.
             try:
@@ -94,6 +110,27 @@ class Cache:
                 self._locks.pop(key, None)
         if kept is not None:
             await _answer(kept, headers.get("if-none-match", ""), send)
+
+    def _begin_refresh(self, key: Key, scope: Scope) -> None:
+        if key not in self._refreshing:
+            self._refreshing[key] = asyncio.create_task(self._refresh(key, dict(scope)))
+
+    async def _refresh(self, key: Key, scope: Scope) -> None:
+        """Render an answer anew, for nobody in particular."""
+
+        async def nothing_more() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def to_nobody(_message: Message) -> None:
+            """An error is told to the next who asks."""
+
+        try:
+            async with self._one_refresh:
+                await self._render(key, scope, nothing_more, to_nobody)
+        except Exception:
+            log.exception("an answer could not be rendered anew")
+        finally:
+            self._refreshing.pop(key, None)
 
     async def _has_version(self) -> bool:
         """Whether the version of what is stored is known and fresh; asks for it where it is old."""
@@ -113,18 +150,24 @@ class Cache:
     def _is_fresh(self) -> bool:
         return self._clock() - self._looked_at < LOOK_AGAIN_SECONDS
 
-    def _find(self, key: tuple[str, str, bool]) -> _Kept | None:
-        kept = self._kept.get(key)
-        if kept is None or kept.version != self._version or kept.until < self._clock():
+    def _find(self, key: Key) -> _Kept | None:
+        kept, now = self._kept.get(key), self._clock()
+        if kept is None or kept.version != self._version or kept.until < now:
             return None
+        kept.fresh_at = now
         self._kept.move_to_end(key)
         return kept
 
-    async def _render(
-        self, key: tuple[str, str, bool], scope: Scope, receive: Receive, send: Send
-    ) -> _Kept | None:
+    def _find_stale(self, key: Key) -> _Kept | None:
+        """An answer that was good a moment ago, if nobody wrote through the API since."""
+        kept = self._kept.get(key)
+        if kept is None or kept.writes != self._writes:
+            return None
+        return kept if self._clock() - kept.fresh_at <= STALE_SECONDS else None
+
+    async def _render(self, key: Key, scope: Scope, receive: Receive, send: Send) -> _Kept | None:
         """Let the app answer. Returns the answer where it is to be kept; others are sent on."""
-        version = self._version
+        version, writes = self._version, self._writes
         messages: list[Message] = []
 
         async def collect(message: Message) -> None:
@@ -142,11 +185,12 @@ class Cache:
         headers["etag"] = etag
         headers["cache-control"] = "no-cache"
         headers["vary"] = "Accept-Encoding"
-        kept = _Kept(version, self._clock() + LONGEST_SECONDS, headers.raw, body, etag)
+        now = self._clock()
+        kept = _Kept(version, writes, now + LONGEST_SECONDS, now, headers.raw, body, etag)
         self._keep(key, kept)
         return kept
 
-    def _keep(self, key: tuple[str, str, bool], kept: _Kept) -> None:
+    def _keep(self, key: Key, kept: _Kept) -> None:
         old = self._kept.pop(key, None)
         self._bytes += len(kept.body) - (len(old.body) if old else 0)
         self._kept[key] = kept

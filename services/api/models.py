@@ -72,6 +72,11 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+def _example(**fields: Any) -> ConfigDict:
+    """An answer as the description shows it."""
+    return ConfigDict(frozen=True, json_schema_extra={"examples": [fields]})
+
+
 class Page(Answer, Generic[T]):
     """A list. `next` is the `before` or `offset` of the following page, None on the last."""
 
@@ -117,6 +122,16 @@ class Point(Answer):
     """A step of a history: the last price in it, the lowest and highest, how many observations, and
     how many of these were backfilled."""
 
+    model_config = _example(
+        at="2026-11-20T12:00:00Z",
+        price=92140.12,
+        low=92010.5,
+        high=92380.0,
+        volume_24h=6.1e10,
+        observations=3,
+        backfilled=0,
+    )
+
     at: datetime
     price: float
     low: float
@@ -138,6 +153,18 @@ class History(Answer):
 
 class Mover(Answer):
     """How far a coin has moved; `change` is a fraction."""
+
+    model_config = _example(
+        coin_id="solana",
+        symbol="sol",
+        name="Solana",
+        rank=6,
+        price=141.2,
+        price_before=135.5,
+        change=0.042,
+        observed_at="2026-11-20T12:00:12Z",
+        before_at="2026-11-19T11:58:40Z",
+    )
 
     coin_id: str
     symbol: str
@@ -176,6 +203,20 @@ class Forecast(Answer):
     """What the last hour's straight line says of the next ten minutes, and how such forecasts of
     this coin fared. The band is None while too few errors are known."""
 
+    model_config = _example(
+        coin_id="bitcoin",
+        made_at="2026-11-20T12:00:00Z",
+        due_at="2026-11-20T12:10:00Z",
+        price=92140.12,
+        slope_per_minute=0.00001,
+        predicted=92149.33,
+        low=91950.1,
+        high=92349.0,
+        coverage=0.8,
+        direction="neutral",
+        scores=[],
+    )
+
     coin_id: str
     made_at: datetime
     due_at: datetime
@@ -206,6 +247,23 @@ class Scoreboard(Answer):
 class Alert(Answer):
     """An alert and what came of it: `after_1h` and `after_24h` are how far the price went on from
     the alert, as fractions; None while that is not known."""
+
+    model_config = _example(
+        alert_id=17,
+        coin_id="bitcoin",
+        symbol="btc",
+        name="Bitcoin",
+        kind="panic",
+        step=1,
+        observed_at="2026-11-20T12:00:12Z",
+        price=92140.12,
+        reference=97200.0,
+        reference_at="2026-11-20T09:00:05Z",
+        move=-0.052,
+        threshold=0.05,
+        after_1h=-0.004,
+        after_24h=None,
+    )
 
     alert_id: int
     coin_id: str
@@ -243,6 +301,17 @@ class NewTransaction(BaseModel):
 
 class Transaction(Answer):
     """A transaction as it is kept: in USD, with the rupiah's rate of its date (None: unknown)."""
+
+    model_config = _example(
+        transaction_id=1,
+        coin_id="bitcoin",
+        quantity="0.25",
+        price_usd="91000",
+        fee_usd="0",
+        idr_per_usd="16250",
+        made_at="2026-11-20T09:30:00Z",
+        note="",
+    )
 
     transaction_id: int
     coin_id: str
@@ -304,6 +373,8 @@ class Worth(Answer):
     """The net worth at the end of a day (of the newest one: now). None: a price or rate of that day
     is missing."""
 
+    model_config = _example(at="2026-11-20T12:00:00Z", usd="23035.03", idr="374319250", missing=[])
+
     at: datetime
     usd: Amount | None
     idr: Amount | None
@@ -327,6 +398,27 @@ class Portfolio(Answer):
 
 class Run(Answer):
     """A run of the pipeline, as it recorded itself."""
+
+    model_config = _example(
+        run_id="20261120T120030Z-6a00",
+        started_at="2026-11-20T12:00:30Z",
+        recorded_at="2026-11-20T12:00:31Z",
+        mode="ingest",
+        status="ok",
+        targets=500,
+        rows_valid=500,
+        rows_inserted=498,
+        rows_updated=0,
+        rows_unchanged=2,
+        rows_backfilled=0,
+        rows_drained=0,
+        rejected={},
+        missing=[],
+        api_calls=1,
+        api_credits=1,
+        db_seconds=0.05,
+        purged_rows=0,
+    )
 
     run_id: str
     started_at: datetime
@@ -352,6 +444,15 @@ class Gap(Answer):
     """A pause between two observations in which about `missed` are missing; `reason` says why it
     stays, None where it may still be repaired."""
 
+    model_config = _example(
+        coin_id="bitcoin",
+        start="2026-11-20T08:00:00Z",
+        stop="2026-11-20T10:00:00Z",
+        slot_minutes=15.0,
+        missed=7,
+        reason=None,
+    )
+
     coin_id: str
     start: datetime
     stop: datetime
@@ -370,6 +471,15 @@ class Check(Answer):
 class Health(Answer):
     """`ok` where all checks are. `missed_runs` are those that should have come since the newest
     observation."""
+
+    model_config = _example(
+        status="ok",
+        newest_observation="2026-11-20T12:00:12Z",
+        age_seconds=40.0,
+        interval_seconds=300.0,
+        missed_runs=0,
+        checks={"database": {"is_ok": True, "message": "it answers"}},
+    )
 
     status: Literal["ok", "unhealthy"]
     newest_observation: datetime | None

@@ -159,7 +159,7 @@ def rules_of(wishes: Wishes) -> Rules:
 
 
 def watched_coins(connection: Connection, wishes: Wishes) -> tuple[str, ...]:
-    """Ids of the coins that are watched: held ones (a price or not), the best ranked, those named."""
+    """Ids of the coins that are watched: held (with a price or without), best ranked, named."""
     watched = [coin.coin_id for coin in _read_watched(connection, wishes)]
     return tuple(dict.fromkeys([*(coin_id for (coin_id,) in connection.execute(HELD)), *watched]))
 
