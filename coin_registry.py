@@ -82,6 +82,14 @@ class CoinRegistry:
 
         Raises ConfigurationError naming every unknown term, with near matches.
         """
+        chosen, unknown = self.look_up(terms)
+        if unknown:
+            indexes = self._index("symbol"), self._index("name")
+            raise ConfigurationError(_unknown_terms(unknown, self.coins, *indexes))
+        return chosen
+
+    def look_up(self, terms: Iterable[str]) -> tuple[list[str], list[str]]:
+        """As `resolve`, but returns the ids found and the terms that are unknown."""
         by_symbol, by_name = self._index("symbol"), self._index("name")
         chosen: list[str] = []
         unknown: list[str] = []
@@ -90,9 +98,7 @@ class CoinRegistry:
             exact, folded = (name if name in self.coins else None for name in (term, key))
             found = exact or by_symbol.get(key) or by_name.get(key) or folded
             (chosen if found else unknown).append(found or term)
-        if unknown:
-            raise ConfigurationError(_unknown_terms(unknown, self.coins, by_symbol, by_name))
-        return list(dict.fromkeys(chosen))
+        return list(dict.fromkeys(chosen)), unknown
 
     def _index(self, attribute: str) -> dict[str, str]:
         """Each symbol or name (folded) → the id of the coin it means."""

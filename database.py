@@ -175,13 +175,19 @@ WHERE c.coin_key = i.coin_key
 """
 
 
-def write(session: Session, work: Callable[[Connection, Days], T], now: datetime) -> T:
+def write(
+    session: Session,
+    work: Callable[[Connection, Days], T],
+    now: datetime,
+    *,
+    newest_seen: datetime | None = None,
+) -> T:
     """Run `work` in one transaction under the writers' lock, again after transient errors.
 
     The schema is applied first. Once a day, days older than the retention are dropped in a
     transaction of their own before `work`, so that they make room even where the disk is full,
     and coming days are made. `work` gets the connection (in pipeline mode) and the days there
-    are; it may run more than once, so it must be idempotent.
+    are; it may run more than once, so it must be idempotent. `newest_seen` is for the purge.
 
     Raises StorageUnavailable, and ConfigurationError where the schema is newer than the code.
     """
@@ -190,7 +196,7 @@ def write(session: Session, work: Callable[[Connection, Days], T], now: datetime
         with locked(connection) as days:
             if not is_upkeep_due(days, now):
                 return work(connection, days)
-        session.purged_rows += enforce_retention_policy(connection, now)
+        session.purged_rows += enforce_retention_policy(connection, now, newest_seen)
         pack_closed_day(connection, now)
         with locked(connection) as days:
             open_days(connection, days, now)

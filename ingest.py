@@ -10,7 +10,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from coingecko import CoinGecko
 from errors import (
     ApiUnavailable,
     BudgetExhausted,
-    ConfigurationError,
     SentinelError,
     run_as_script,
     signals_held,
@@ -232,30 +231,30 @@ def _ranking(client: CoinGecko) -> Iterator[Any]:
             return
 
 
-def _choose_targets(settings: Settings, registry: CoinRegistry) -> list[str]:
+def _choose_targets(settings: Settings, registry: CoinRegistry, *, is_synced: bool) -> list[str]:
+    also = _also(settings, registry, is_synced=is_synced)
     if settings.targets:
-        return list(
-            dict.fromkeys([*registry.resolve(settings.targets), *_also(settings, registry)])
-        )
+        return list(dict.fromkeys([*registry.resolve(settings.targets), *also]))
     targets = registry.top(settings.limit)
     if len(targets) < settings.limit:
         log.warning(
             "limit %d is above the %d active coins: taking all", settings.limit, len(targets)
         )
     # In the place of the last ones, so that they cost no call of their own.
-    extra = [i for i in _also(settings, registry) if i not in set(targets)]
+    top = set(targets)
+    extra = [i for i in also if i not in top]
     return targets[: max(0, settings.limit - len(extra))] + extra
 
 
-def _also(settings: Settings, registry: CoinRegistry) -> list[str]:
+def _also(settings: Settings, registry: CoinRegistry, *, is_synced: bool) -> list[str]:
     """The active ones of the coins asked for besides; who is on parole waits for its probe."""
-    found = []
-    for term in settings.also:
-        try:
-            found += registry.resolve([term])
-        except ConfigurationError as unknown:
-            log.warning("watched all the same when it is listed: %s", unknown)
-    return [i for i in dict.fromkeys(found) if registry.coins[i].status == "active"]
+    if not settings.also:
+        return []
+    found, unknown = registry.look_up(settings.also)
+    if unknown:  # said once a day
+        level = logging.WARNING if is_synced else logging.INFO
+        log.log(level, "watched, but not listed by CoinGecko: %s", ", ".join(unknown))
+    return [i for i in found if registry.coins[i].status == "active"]
 
 
 # --- fetching --------------------------------------------------------------------------------
@@ -275,7 +274,7 @@ def _fetch(
     progress("registry", 0, 1)
     client = run.client
     run.is_synced = _sync(registry, client, run.started_at)
-    run.targets = _choose_targets(settings, registry)
+    run.targets = _choose_targets(settings, registry, is_synced=run.is_synced)
     if run.mode == "backfill":
         return
     wanted = set(run.targets)
@@ -370,10 +369,17 @@ def _store(run: Run, settings: Settings, registry: CoinRegistry, spool: Spool) -
             run.place = address.place
             load = functools.partial(_load, run, registry, spool, left_behind, session)
             with _timing(run, session):
-                run.loaded = database.write(session, load, run.started_at)
+                run.loaded = database.write(
+                    session, load, run.started_at, newest_seen=_newest(run.rows)
+                )
                 _forget_spooled(run, spool, left_behind)
                 _repair(run, settings, session, spool)
                 _forget_spooled(run, spool)
+
+
+def _newest(rows: Sequence[MarketRow]) -> datetime:
+    """When the newest price was observed, by CoinGecko's clock; long ago where there is none."""
+    return max((row.observed_at for row in rows), default=datetime(2000, 1, 1, tzinfo=UTC))
 
 
 def _repair(run: Run, settings: Settings, session: postgres.Session, spool: Spool) -> None:

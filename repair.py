@@ -92,7 +92,7 @@ def _look(run: Run, settings: Settings, session: Session) -> list[Gap]:
             connection,
             run.started_at,
             cadence=timedelta(minutes=settings.cadence_minutes),
-            coin_ids=run.targets,
+            coin_ids=run.targets if settings.looks_for_gaps else [],
             until=run.started_at if run.mode == "backfill" else None,
             usages_since=run.usages_wanted_since,
         )

@@ -114,7 +114,7 @@ class Settings:
     """What this deployment decides; secrets are left out of its repr.
 
     `monitor` is for services/settings.py to read; `also` are coins (ids, symbols, names) that
-    a run asks for besides the top ones, within its limit.
+    a run asks for besides the top ones, within its limit; a loop does not look for gaps each time.
     """
 
     mode: str = "ingest"
@@ -135,6 +135,7 @@ class Settings:
     quotas: Mapping[str, float | None] = field(default_factory=lambda: dict(QUOTAS))
     monitor: Mapping[str, Any] = field(default_factory=dict)
     also: tuple[str, ...] = ()
+    looks_for_gaps: bool = True
     state_dir: Path = ROOT / ".sentinel"
     registry_path: Path = ROOT / "coin_registry.json"
 

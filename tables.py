@@ -250,20 +250,24 @@ def days_to_drop(days: Days, now: datetime) -> list[date]:
     return sorted(day for day in days if day < oldest_kept)
 
 
-def enforce_retention_policy(connection: Connection, now: datetime) -> int:
+def enforce_retention_policy(
+    connection: Connection, now: datetime, newest_seen: datetime | None = None
+) -> int:
     """Drop the days that lie wholly before the retention window, and what the other tables hold
     from before it; returns the number of observations that went.
 
-    A reader that holds a table for long postpones the purge to the next run. Where nothing was
-    observed for longer than TRUSTED_SILENCE, a clock that jumped is the likelier cause: then the
-    window ends that long after the newest observation, and the purge goes on once prices come.
+    A reader that holds a table for long postpones the purge to the next run. `newest_seen` is the
+    time of the newest price that another clock vouches for (None: ours is trusted); the window
+    ends TRUSTED_SILENCE after it, or after the newest stored one: a clock that leapt must not cost
+    the history.
     """
     purged = 0
     try:
         with connection.transaction():
             _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
-            [(newest,)] = connection.execute(NEWEST_OBSERVATION).fetchall()
-            now = min(now, newest + TRUSTED_SILENCE) if newest else now
+            if newest_seen is not None:
+                [(newest,)] = connection.execute(NEWEST_OBSERVATION).fetchall()
+                now = min(now, max(newest_seen, newest or newest_seen) + TRUSTED_SILENCE)
             for day in days_to_drop(_read_days(connection), now):
                 partition = _partition(day)
                 [(count,)] = connection.execute(sql.SQL(COUNT_DAY).format(day=partition)).fetchall()

@@ -33,7 +33,7 @@ SOAK_SECONDS = int(os.environ.get("API_SECONDS", "300"))
 WARM_UP_SECONDS = 90  # every history has been kept, and thrown away, once
 MOST_GROWTH = 1.10
 
-# Every request another coin's last seven days, in the step that the API chooses (15 minutes).
+# Every request another coin's last seven days, in the step that the API chooses (30 minutes).
 HISTORIES = """
 math.randomseed({seed})
 request = function()

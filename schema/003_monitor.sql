@@ -4,13 +4,15 @@
 CREATE TYPE alert_kind AS ENUM ('panic', 'reversal');
 CREATE TYPE forecast_direction AS ENUM ('bullish', 'bearish', 'neutral');
 
--- The state of each watched coin's tracker (services/ingestion/alerts.py), and the k that was solved
--- for it: `achieved` alerts a week on its own history, beside `wished`.
+-- The state of each watched coin's tracker (services/ingestion/alerts.py), the k that was solved for
+-- it (`achieved` alerts a week on its own history, beside `wished`), and what is in force now.
 CREATE TABLE alert_trackers (
     solved_at  timestamptz,
     k          double precision,
     wished     double precision,
     achieved   double precision,
+    threshold  double precision NOT NULL,
+    k_in_force double precision NOT NULL,
     coin_key   integer PRIMARY KEY,
     state      jsonb NOT NULL
 );
@@ -41,7 +43,6 @@ CREATE TABLE outbox (
     created_at   timestamptz NOT NULL,
     due_at       timestamptz NOT NULL,
     delivered_at timestamptz,
-    tried_at     timestamptz,
     given_up_at  timestamptz,
     attempts     integer NOT NULL DEFAULT 0,
     target       text NOT NULL,
@@ -54,13 +55,14 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_waiting ON outbox (target, message_id)
     WHERE delivered_at IS NULL AND given_up_at IS NULL;
-CREATE INDEX outbox_tried ON outbox (target, tried_at);
 
--- How long a target is left alone, because it asked for that or does not answer; `failures` in a row.
+-- How long a target is left alone, because it asked for that or did not answer (`failures` in a
+-- row); and when the last messages went out to it, the latest first.
 CREATE TABLE alert_targets (
     target     text PRIMARY KEY,
     held_until timestamptz NOT NULL,
-    failures   integer NOT NULL
+    failures   integer NOT NULL,
+    tried_at   timestamptz[] NOT NULL
 );
 
 -- What was said of a coin's price at `due_at`, and what it was. Half of each page stays free, so

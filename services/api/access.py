@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.api.problems import problem
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-# Probes and the description need no token: they tell nothing of what is stored.
+# Probes and the description need no token: they tell how it fares, and nothing of what is stored.
 OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
 
 

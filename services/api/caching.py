@@ -24,7 +24,7 @@ from errors import SentinelError
 
 log = logging.getLogger("sentinel.api.caching")
 
-MOST_BYTES = 64 * 1024 * 1024  # of bodies, …
+MOST_BYTES = 96 * 1024 * 1024  # of bodies: 500 weeks, and as much again; …
 MOST_ANSWERS = 5_000  # … and of answers; those not asked for longest go first
 LOOK_AGAIN_SECONDS = 0.5  # for a new version of what is stored
 LONGEST_KEY = 500  # characters of path and query; longer ones are not kept

@@ -106,7 +106,8 @@ class Watch(Answer):
     high_at: datetime | None
     low: float | None
     low_at: datetime | None
-    k: float | None
+    threshold: Annotated[float, Field(examples=[0.05])]
+    k: float
     wished_per_week: float | None
     achieved_per_week: float | None
     solved_at: datetime | None

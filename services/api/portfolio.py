@@ -18,10 +18,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal, localcontext
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 ZERO = Decimal(0)
-Method = Literal["average", "fifo"]
+DAY_AGO = "of 24 hours ago"
 
 
 class Transaction(NamedTuple):
@@ -239,9 +239,9 @@ def _missing(
     if quantity and rate is None:
         yield "no rupiah rate"
     if opening and before is None:
-        yield "no price of 24 hours ago"
+        yield f"no price {DAY_AGO}"
     if opening and rate_before is None:
-        yield "no rupiah rate of 24 hours ago"
+        yield f"no rupiah rate {DAY_AGO}"
     unrated = sum(one.idr_per_usd is None for one in own)
     if unrated:
         yield f"no rupiah rate of the date of {unrated} transaction{'s' if unrated > 1 else ''}"

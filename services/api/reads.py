@@ -19,6 +19,7 @@ STEPS = {
     "raw": timedelta(),
     "5m": timedelta(minutes=5),
     "15m": timedelta(minutes=15),
+    "30m": timedelta(minutes=30),
     "1h": timedelta(hours=1),
     "4h": timedelta(hours=4),
     "1d": timedelta(days=1),
@@ -36,7 +37,8 @@ LIMIT %(limit)s OFFSET %(offset)s
 """
 
 WATCH = """
-SELECT t.state, t.k, t.wished AS wished_per_week, t.achieved AS achieved_per_week, t.solved_at
+SELECT t.state, t.threshold, t.k_in_force AS k, t.wished AS wished_per_week,
+       t.achieved AS achieved_per_week, t.solved_at
 FROM alert_trackers t JOIN coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s
 """
@@ -85,7 +87,7 @@ FORECAST = """
 SELECT c.coin_id, f.made_at, f.due_at, f.price, f.slope AS slope_per_minute, f.predicted, f.low,
        f.high, f.direction::text
 FROM forecasts f JOIN coins c USING (coin_key)
-WHERE c.coin_id = %(coin_id)s
+WHERE c.coin_id = %(coin_id)s AND f.due_at > %(now)s
 ORDER BY f.made_at DESC
 LIMIT 1
 """
@@ -135,9 +137,16 @@ SELECT beat_at, state FROM heartbeats WHERE service = 'ingestion'
 """
 NEWEST = "SELECT max(observed_at) AS newest FROM coins"
 
+# The best ranked coins, for what is too dear to ask of all.
+BEST = """
+SELECT coin_id FROM coins WHERE observed_at IS NOT NULL
+ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s
+"""
+
 # What the metrics count.
 COUNTS = """
-SELECT (SELECT count(*) FROM outbox WHERE delivered_at IS NULL) AS messages_waiting,
+SELECT (SELECT count(*) FROM outbox
+        WHERE delivered_at IS NULL AND given_up_at IS NULL) AS messages_waiting,
        (SELECT count(*) FROM alerts) AS alerts,
        (SELECT count(*) FROM coins WHERE observed_at IS NOT NULL) AS coins,
        (SELECT count(*) FROM alert_trackers) AS coins_watched,
@@ -206,9 +215,9 @@ def movers(connection: Connection, now: datetime, hours: int, top: int) -> list[
     return _rows(connection, MOVERS, asked)
 
 
-def forecast(connection: Connection, coin_id: str) -> Row | None:
-    """A coin's newest forecast."""
-    found = _rows(connection, FORECAST, {"coin_id": coin_id})
+def forecast(connection: Connection, coin_id: str, now: datetime) -> Row | None:
+    """A coin's newest forecast whose time has not come yet."""
+    found = _rows(connection, FORECAST, {"coin_id": coin_id, "now": now})
     return found[0] if found else None
 
 
@@ -224,6 +233,11 @@ def scores_by_coin(connection: Connection, since: datetime, limit: int) -> dict[
         SCORES_BY_COIN, {"since": since, "limit": limit}
     ).fetchall()
     return {coin_id: Score(*sums) for coin_id, *sums in rows}
+
+
+def best_ranked(connection: Connection, limit: int) -> list[str]:
+    """Ids of the best ranked coins."""
+    return [coin_id for (coin_id,) in connection.execute(BEST, {"limit": limit})]
 
 
 def alerts(

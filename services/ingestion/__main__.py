@@ -8,7 +8,6 @@ import re
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from types import FrameType
@@ -18,7 +17,7 @@ import console
 import files
 import postgres
 from errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError, run_as_script
-from run_state import SYSTEM_CLOCKS, Clocks
+from run_state import SYSTEM_CLOCKS
 from safe_zone import RUN_DEADLINE_SECONDS, ensure_state_dir
 from services.ingestion import messages
 from services.ingestion.loop import Loop
@@ -73,8 +72,9 @@ def main() -> int:
         return _test(notifier, voice)
     stop = StopSign()
     with _alone(monitor), postgres.reach(monitor.settings):
-        clocks = Clocks(SYSTEM_CLOCKS.now, time.monotonic, stop.sleep)
-        loop = Loop(monitor, notifier, voice, clocks, asked, stop.is_up, _deadline)
+        loop = Loop(
+            monitor, notifier, voice, SYSTEM_CLOCKS, asked, stop.is_up, _deadline, stop.sleep
+        )
         if arguments.once:
             with _deadline():
                 report = loop.tick()

@@ -144,7 +144,11 @@ class Tracker:
         """What a move must reach now, as a fraction of the price."""
         horizon = rules.horizon.total_seconds() / 60
         sigma = math.sqrt(self.squares / self.minutes * horizon)
-        return min(rules.ceiling, max(rules.floor, rules.k * math.exp(self.drift) * sigma))
+        return min(rules.ceiling, max(rules.floor, self.k_in_force(rules) * sigma))
+
+    def k_in_force(self, rules: Rules) -> float:
+        """k with what the budget has added to it."""
+        return rules.k * (1.0 if rules.per_week is None else math.exp(self.drift))
 
     def _learn(self, at: float, price: float, rules: Rules) -> None:
         """Realised variance per minute, the past weighing half after each half-life."""

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
+from services.scores import COVERAGE
+
 Direction = Literal["bullish", "bearish", "neutral"]
 Floats = NDArray[np.float64]
 
 WINDOW = timedelta(minutes=60)
 HORIZON = timedelta(minutes=10)
-COVERAGE = 0.8
 LEAST_POINTS = 9  # of the window: a pause of more than six minutes between points is too thin …
 LARGEST_HOLE = timedelta(minutes=12)  # … and so is a hole longer than this
 LEAST_RESIDUALS = 30  # fewer known errors make no band
@@ -42,7 +43,7 @@ class Forecast(NamedTuple):
 
 
 def grid(start: float, stop: float, cadence: timedelta) -> Floats:
-    """The times, UNIX seconds, that a window is read at: from `stop` back to after `start`."""
+    """The times, UNIX seconds, that a window is read at: from `stop` back to `start` at most."""
     step = cadence.total_seconds()
     count = max(2, math.floor((stop - start) / step) + 1)
     return stop - step * np.arange(count - 1, -1, -1, dtype=np.float64)

@@ -16,9 +16,10 @@ from psycopg.types.json import Jsonb
 import budget_monitor
 import postgres
 import tables
+import usage_log
 from api_library import choose_plan
 from coin_registry import CoinRegistry
-from errors import BudgetExhausted, SentinelError
+from errors import BudgetExhausted, Interrupted, SentinelError
 from ingest import RunReport, run_pipeline
 from postgres import Connection
 from run_state import Clocks
@@ -32,8 +33,12 @@ log = logging.getLogger("sentinel.loop")
 T = TypeVar("T")
 
 MOST_FAILURES = 5  # ticks in a row, after which a supervisor had better start afresh
-OUTAGE = timedelta(minutes=15)  # a longer silence is repaired for the watched coins at once
+OUTAGE = timedelta(minutes=15)  # a longer silence is repaired for the watched coins at once, …
+OUTAGE_INTERVALS = 3  # … if it is longer than so many intervals too
+LOOK_FOR_GAPS_SECONDS = 1800.0  # at a point a minute a look takes ten seconds
+LONGEST_INTERVAL = timedelta(hours=1)  # where the month's credits are spent: a look at the ledger
 DELIVERY_SECONDS = 20.0  # of a tick; what is left over goes out in the pause behind it
+INSTANT = 0.001  # seconds; less is no pause
 LONGEST_NAP_SECONDS = 5.0  # between looks at the outbox and the wish to stop
 
 NEWEST_RUN = "SELECT max(started_at) FROM pipeline_runs WHERE started_at <= %(now)s"
@@ -55,7 +60,7 @@ class TickFailed(SentinelError):
 @dataclass(slots=True)
 class Loop:
     """The monitor at work. `asked` is the interval somebody wishes, `should_stop` whether to end
-    after the tick in hand, `guard` what ends a tick that hangs."""
+    after the tick in hand, `guard` what ends a tick that hangs, `nap` sleeps between ticks."""
 
     monitor: Monitor
     notifier: Notifier
@@ -64,7 +69,9 @@ class Loop:
     asked: timedelta | None = None
     should_stop: Callable[[], bool] = lambda: False
     guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    nap: Callable[[float], None] | None = None
     failures: int = 0
+    looked_at: float | None = None
     watched: tuple[str, ...] = ()
     troubles: list[SentinelError] = field(default_factory=list)
 
@@ -89,7 +96,7 @@ class Loop:
         settings = self._settings()
         report = run_pipeline(settings, clocks=self.clocks)
         self._note_report(report)
-        if silent_since and self.clocks.now() - silent_since > OUTAGE and not self.troubles:
+        if silent_since and not self.troubles and self._was_outage(silent_since):
             self._repair(settings)
         with self._noting():
             self._follow_up(settings, report)
@@ -99,11 +106,14 @@ class Loop:
     def interval(self) -> timedelta:
         """What the credits allow; longer where somebody asks for it."""
         settings, now = self.monitor.settings, self.clocks.now()
-        status = budget_monitor.check_budget_status(settings, now)
+        usages = usage_log.read(budget_monitor.log_path(settings)).usages
+        status = budget_monitor.check_budget_status(settings, now, usages=usages)
         spent = next(m for m in status.meters if m.name == "coingecko_credits")
-        coins = len(settings.targets) or settings.limit
+        extra = len(self.watched) + len(self.monitor.wishes.watch)
+        coins = max(len(settings.targets) + extra if settings.targets else settings.limit, extra)
         plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
         shortest = pace.affordable_interval(plan, spent.quota, spent.spent or 0.0, coins, now)
+        shortest = min(shortest, LONGEST_INTERVAL)
         return max(shortest, self.asked) if self.asked else shortest
 
     # --- a tick's stages ---------------------------------------------------------------------
@@ -113,8 +123,19 @@ class Loop:
         minutes = max(1, round(self.interval() / timedelta(minutes=1)))
         also = dict.fromkeys([*self.monitor.wishes.watch, *self.watched])
         return dataclasses.replace(
-            self.monitor.settings, mode="ingest", also=tuple(also), cadence_minutes=minutes
+            self.monitor.settings,
+            mode="ingest",
+            also=tuple(also),
+            cadence_minutes=minutes,
+            looks_for_gaps=self._is_time_for_gaps(),
         )
+
+    def _is_time_for_gaps(self) -> bool:
+        now = self.clocks.monotonic()
+        if self.looked_at is not None and now - self.looked_at < LOOK_FOR_GAPS_SECONDS:
+            return False
+        self.looked_at = now
+        return True
 
     def _look_back(self) -> datetime | None:
         """Learn which coins are watched, so that the run asks for them; returns when the run before
@@ -135,16 +156,27 @@ class Loop:
 
     def _note_report(self, report: RunReport) -> None:
         log.info("%s", report.message)
+        if report.exit_code > 128:
+            raise Interrupted(report.exit_code - 128)
         if report.exit_code not in (0, BudgetExhausted.exit_code):
             self._note(TickFailed(report))
 
+    def _was_outage(self, silent_since: datetime) -> bool:
+        usual = OUTAGE_INTERVALS * self.interval()
+        return self.clocks.now() - silent_since > max(OUTAGE, usual)
+
     def _repair(self, settings: Settings) -> None:
         """Fill for the watched coins what an outage left, while its detail is to be had."""
-        listed = CoinRegistry.load(settings.registry_path).coins
+        try:
+            listed = CoinRegistry.load(settings.registry_path).coins
+        except ValueError:
+            return  # the next run mends it
         targets = tuple(coin_id for coin_id in self.watched if coin_id in listed)
         if not targets:
             return
-        wanted = dataclasses.replace(settings, mode="backfill", targets=targets, also=())
+        wanted = dataclasses.replace(
+            settings, mode="backfill", targets=targets, also=(), looks_for_gaps=True
+        )
         report = run_pipeline(wanted, clocks=self.clocks)
         level = logging.WARNING if report.exit_code else logging.INFO
         log.log(level, "after an outage: %s", report.message)
@@ -163,11 +195,12 @@ class Loop:
             session.use(lambda c: self._beat(c, settings, report))
 
     def _beat(self, connection: Connection, settings: Settings, report: RunReport) -> None:
+        stopped = [report.message] if report.exit_code == BudgetExhausted.exit_code else []
         state = {
             "status": report.status,
             "run_id": report.run_id,
             "message": report.message,
-            "troubles": [str(trouble) for trouble in self.troubles],
+            "troubles": [str(trouble) for trouble in self.troubles] or stopped,
             "interval_seconds": self.interval().total_seconds(),
             "failures_in_a_row": self.failures + 1 if self.troubles else 0,
             "messages_waiting": outbox.count_waiting(connection),
@@ -180,18 +213,20 @@ class Loop:
     def _pause_until(self, moment: float) -> None:
         """Sleep until the steady clock says so, delivering what falls due meanwhile."""
         due: float | None = 0.0
-        while not self.should_stop() and (left := moment - self.clocks.monotonic()) > 0:
+        while not self.should_stop() and (left := moment - self.clocks.monotonic()) > INSTANT:
             if due is not None and due <= 0:
                 due = self._deliver_meanwhile(min(left, DELIVERY_SECONDS))
                 continue
             nap = min(left, LONGEST_NAP_SECONDS, due if due is not None else left)
-            self.clocks.sleep(nap)
+            (self.nap or self.clocks.sleep)(nap)
             due = None if due is None else due - nap
 
     def _deliver_meanwhile(self, seconds: float) -> float | None:
         """Seconds until there is something to deliver again; None: nothing before the next tick."""
         try:
             pause = self._use(lambda c: self.notifier.deliver(c, seconds=seconds))
+        except Interrupted:
+            raise
         except SentinelError as trouble:
             log.warning("messages wait: %s", trouble)
             return None
@@ -221,5 +256,7 @@ class Loop:
             self._note(trouble)
 
     def _note(self, trouble: SentinelError) -> None:
+        if isinstance(trouble, Interrupted):  # asked to end at once, or a tick that hung
+            raise trouble
         log.warning("%s", trouble)
         self.troubles.append(trouble)

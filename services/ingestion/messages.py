@@ -16,8 +16,8 @@ from services.ingestion.alerts import Kind
 
 LOCALES = {"en": "en_US", "id": "id_ID"}
 SHOWN_COINS = 20
-# A price needs as many digits as tell it from its neighbours, whatever its size.
-SIGNIFICANT = 5
+# Below one dollar a price needs as many digits as tell it from its neighbours.
+SIGNIFICANT = 4
 
 WORDS = {
     "en": {
@@ -28,6 +28,7 @@ WORDS = {
         "price": "Price {usd} ({idr})",
         "threshold": "Threshold {threshold}, step {step}",
         "held": "Your {quantity} {symbol}: {usd} ({idr}), {change} since the mark",
+        "worth": "  your {quantity} {symbol}: {value}",
         "no_rate": "no rupiah rate",
         "market_panic": "Market-wide: {count} of {watched} coins fell",
         "market_reversal": "Market-wide: {count} of {watched} coins rose",
@@ -44,6 +45,7 @@ WORDS = {
         "price": "Harga {usd} ({idr})",
         "threshold": "Ambang {threshold}, tahap {step}",
         "held": "{quantity} {symbol} milik Anda: {usd} ({idr}), {change} sejak tanda itu",
+        "worth": "  {quantity} {symbol} milik Anda: {value}",
         "no_rate": "kurs rupiah tidak ada",
         "market_panic": "Seluruh pasar: {count} dari {watched} koin turun",
         "market_reversal": "Seluruh pasar: {count} dari {watched} koin naik",
@@ -95,7 +97,7 @@ class Voice:
     def _money(self, amount: float | Decimal, currency: str) -> str:
         value = Decimal(repr(amount)) if isinstance(amount, float) else amount
         # Cents where there is a whole, else the leading digits of the fraction.
-        places = 2 if abs(value) >= 1 or not value else SIGNIFICANT - 2 - value.adjusted()
+        places = 2 if abs(value) >= 1 or not value else SIGNIFICANT - 1 - value.adjusted()
         places = 0 if currency == "IDR" and abs(value) >= 100 else places
         shape = "¤#,##0" + ("." + "0" * min(places, 18) if places else "")
         text = format_currency(
@@ -172,25 +174,48 @@ def _holding(told: Told, voice: Voice) -> str:
     )
 
 
+def _both(usd: float | Decimal, idr_per_usd: float | None, voice: Voice) -> str:
+    """An amount in both currencies."""
+    amount = Decimal(repr(usd)) if isinstance(usd, float) else usd
+    idr = None if idr_per_usd is None else amount * Decimal(repr(idr_per_usd))
+    return f"{voice.usd(amount)} ({voice.idr(idr)})"
+
+
 class Mover(NamedTuple):
     """A coin in a message about many."""
 
     symbol: str
     move: float
     price: float
+    quantity: Decimal
 
 
 def of_many(
-    kind: str, together: Sequence[Mover], watched: int, minutes: int, at: datetime, voice: Voice
+    kind: str,
+    together: Sequence[Mover],
+    watched: int,
+    minutes: int,
+    at: datetime,
+    idr_per_usd: float | None,
+    voice: Voice,
 ) -> Message:
-    """One message for many coins that went the same way within so many minutes."""
+    """One message for many coins that went the same way within so many minutes: those the user
+    holds first, with what they are worth, then the farthest."""
     title = voice.say(f"market_{kind}", count=len(together), watched=watched)
-    farthest = sorted(together, key=lambda one: -abs(one.move))
+    farthest = sorted(together, key=lambda one: (not one.quantity, -abs(one.move)))
     lines = [voice.say("within", minutes=minutes)]
-    lines += [
-        f"{one.symbol.upper()} {voice.percent(one.move, signed=True)}  {voice.usd(one.price)}"
-        for one in farthest[:SHOWN_COINS]
-    ]
+    for one in farthest[:SHOWN_COINS]:
+        move = voice.percent(one.move, signed=True)
+        lines.append(f"{one.symbol.upper()} {move}  {_both(one.price, idr_per_usd, voice)}")
+        if one.quantity:
+            lines.append(
+                voice.say(
+                    "worth",
+                    quantity=voice.quantity(one.quantity),
+                    symbol=one.symbol.upper(),
+                    value=_both(one.quantity * Decimal(repr(one.price)), idr_per_usd, voice),
+                )
+            )
     if len(farthest) > SHOWN_COINS:
         lines.append(voice.say("more", count=len(farthest) - SHOWN_COINS))
     lines.append(voice.moment(at))

@@ -1,13 +1,14 @@
-"""Delivering the outbox through Apprise: paced, patient, and never twice what has arrived."""
+"""Delivering the outbox through Apprise: paced, patient, at least once."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -21,12 +22,12 @@ from postgres import Connection
 from run_state import Clocks
 from services.ingestion import outbox
 from services.ingestion.messages import Message
-from services.ingestion.outbox import Hold, Waiting
+from services.ingestion.outbox import KEPT_TRIES, Standing, Waiting
 
 log = logging.getLogger("sentinel.notifier")
 
 # Telegram takes 20 messages a minute to one group: https://core.telegram.org/bots/faq
-MESSAGES_A_MINUTE = 20
+MESSAGES_A_MINUTE = KEPT_TRIES
 MINUTE = timedelta(minutes=1)
 TIMEOUT_SECONDS = 8.0  # for a connection, and for each read
 TOTAL_SECONDS = 30.0
@@ -68,16 +69,18 @@ class Target:
         )
         thread.start()
         thread.join(TOTAL_SECONDS)
-        late = Answer(False, f"{self.label} was not done after {TOTAL_SECONDS:.0f} s")
-        return answers[0] if answers else late
+        if answers:
+            return answers[0]
+        _ear().late.append(thread)
+        return Answer(False, f"{self.label} was not done after {TOTAL_SECONDS:.0f} s")
 
     def _send(self, service: apprise.Apprise, title: str, body: str, now: datetime) -> Answer:
-        heard = _ear().listen()
         try:
-            # Text, so that a coin's name is no markup wherever it goes.
-            has_arrived = service.notify(
-                title=title, body=body, body_format=apprise.NotifyFormat.TEXT
-            )
+            with _ear().listening() as heard:
+                # Text, so that a coin's name is no markup wherever it goes.
+                has_arrived = service.notify(
+                    title=title, body=body, body_format=apprise.NotifyFormat.TEXT
+                )
         except Exception as error:  # noqa: BLE001 - a plugin is others' code, and there are many
             return Answer(False, f"{self.label}: {type(error).__name__}")
         return Answer(True) if has_arrived else _meaning(self.label, heard, now)
@@ -143,36 +146,25 @@ class Notifier:
                 waiting = outbox.next_waiting(connection, target.name, now)
                 if waiting is None:
                     return None
-                held = outbox.read_hold(connection, target.name, now)
-                ready = max(held.until, self._paced(connection, target, now), waiting.due_at)
+                standing = outbox.read_standing(connection, target.name, now)
+                ready = max(standing.held_until, _paced(standing, now), waiting.due_at)
                 pause = max(0.0, (ready - now).total_seconds())
                 if pause > 0 or self.clocks.monotonic() >= until:
                     return pause
-                self._send(connection, target, waiting, held)
+                self._send(connection, target, waiting, standing)
 
-    def _paced(self, connection: Connection, target: Target, now: datetime) -> datetime:
-        """From when on fewer than MESSAGES_A_MINUTE tries lie in the last minute."""
-        oldest = outbox.nth_last_try(connection, target.name, now, MESSAGES_A_MINUTE)
-        return now if oldest is None else oldest + MINUTE
-
-    def _send(self, connection: Connection, target: Target, waiting: Waiting, held: Hold) -> None:
+    def _send(
+        self, connection: Connection, target: Target, waiting: Waiting, standing: Standing
+    ) -> None:
         answer = target.send(waiting.title, waiting.body, self.clocks.now())
         now = self.clocks.now()
+        failures = _failures(answer, standing.failures)
+        held = _held(answer, standing.failures)
+        outbox.note_try(connection, target.name, now, now + held, failures)
         if answer.has_arrived:
             outbox.mark_delivered(connection, waiting, now)
-            if held.failures:
-                outbox.hold(connection, target.name, Hold(now, 0))
             return
-        pause = _own_wait(waiting.attempts)
-        if answer.retry_after is not None:
-            asked = timedelta(seconds=answer.retry_after)
-            pause = max(timedelta(seconds=1), min(asked, outbox.LONGEST_ASKED))
-            # Who asks for nothing and refuses again is left alone for longer and longer.
-            pause = max(pause, _own_wait(held.failures) if held.failures else pause)
-            outbox.hold(connection, target.name, Hold(now + pause, held.failures + 1))
-        elif not answer.is_refusal:
-            pause = min(_own_wait(held.failures), LONGEST_HOLD)
-            outbox.hold(connection, target.name, Hold(now + pause, held.failures + 1))
+        pause = held or _own_wait(waiting.attempts)
         is_given_up = answer.is_refusal and waiting.attempts + 1 >= MOST_REFUSALS
         outbox.mark_failed(
             connection, waiting, now, now + pause, answer.error, is_given_up=is_given_up
@@ -185,6 +177,33 @@ class Notifier:
             target.send(message.title, message.body, self.clocks.now()) for target in self.targets
         ]
         return [answer.error for answer in answers if not answer.has_arrived]
+
+
+def _paced(standing: Standing, now: datetime) -> datetime:
+    """From when on fewer than MESSAGES_A_MINUTE tries lie in the last minute."""
+    if len(standing.tried_at) < MESSAGES_A_MINUTE:
+        return now
+    return standing.tried_at[MESSAGES_A_MINUTE - 1] + MINUTE
+
+
+def _failures(answer: Answer, before: int) -> int:
+    """How often in a row a target did not take what it was sent; a refusal is about a message."""
+    if answer.has_arrived:
+        return 0
+    is_about_target = answer.retry_after is not None or not answer.is_refusal
+    return before + 1 if is_about_target else before
+
+
+def _held(answer: Answer, failures: int) -> timedelta:
+    """How long a target is left alone, whatever waits for it, after `failures` before."""
+    if answer.has_arrived:
+        return timedelta()
+    if answer.retry_after is not None:
+        asked = timedelta(seconds=max(1.0, answer.retry_after))
+        # Who asks for nothing and refuses again is left alone for longer and longer.
+        own = _own_wait(failures) if failures else timedelta()
+        return max(own, min(asked, outbox.LONGEST_ASKED))
+    return timedelta() if answer.is_refusal else min(_own_wait(failures), LONGEST_HOLD)
 
 
 def _own_wait(tries: int) -> timedelta:
@@ -220,20 +239,31 @@ class _Ear:
 
     def __init__(self) -> None:
         self._send = requests.adapters.HTTPAdapter.send
-        self._heard: list[requests.Response] = []
+        self._heard: list[requests.Response] | None = None
+        self.late: list[threading.Thread] = []
         ear = self
 
         def send_and_hear(adapter: Any, *arguments: Any, **options: Any) -> requests.Response:
             answer = ear._send(adapter, *arguments, **options)
-            ear._heard.append(answer)
+            if ear._heard is not None:
+                ear._heard.append(answer)
             return answer
 
         requests.adapters.HTTPAdapter.send = send_and_hear  # type: ignore[assignment, method-assign]
 
-    def listen(self) -> list[requests.Response]:
-        """A list that the answers from now on come into: one message is under way at a time."""
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[list[requests.Response]]:
+        """Yield a list that the answers come into meanwhile.
+
+        One message is under way at a time, but for those that were late: while one of them still
+        is, nobody can tell whose an answer is, and the list stays empty.
+        """
+        self.late = [thread for thread in self.late if thread.is_alive()]
         self._heard = []
-        return self._heard
+        try:
+            yield [] if self.late else self._heard
+        finally:
+            self._heard = None
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from services.ingestion.messages import Message
 
 LONGEST_WAIT = timedelta(hours=1)  # between two tries of one message
 LONGEST_ASKED = timedelta(days=1)  # that a target may ask to be left alone
+KEPT_TRIES = 20  # of a target: as many as a minute may have
 _LOCKS = 0x4F555442  # "OUTB": the class of advisory locks of who sends to a target
 
 PUT = """
@@ -42,30 +43,26 @@ LIMIT 1
 
 DELIVERED = """
 UPDATE outbox
-SET delivered_at = %(now)s, tried_at = %(now)s, attempts = attempts + 1, last_error = NULL
+SET delivered_at = %(now)s, attempts = attempts + 1, last_error = NULL
 WHERE message_id = %(message_id)s
 """
 
 FAILED = """
 UPDATE outbox
-SET tried_at = %(now)s, attempts = attempts + 1, due_at = %(due_at)s, last_error = %(error)s,
+SET attempts = attempts + 1, due_at = %(due_at)s, last_error = %(error)s,
     given_up_at = CASE WHEN %(is_given_up)s THEN %(now)s END
 WHERE message_id = %(message_id)s
 """
 
-HOLD = """
-INSERT INTO alert_targets (target, held_until, failures)
-VALUES (%(target)s, %(until)s, %(failures)s)
+# Keeps what a try came to, and when the last KEPT_TRIES were.
+NOTE_TRY = """
+INSERT INTO alert_targets AS t (target, held_until, failures, tried_at)
+VALUES (%(target)s, %(until)s, %(failures)s, ARRAY[%(now)s::timestamptz])
 ON CONFLICT (target) DO UPDATE
-SET held_until = excluded.held_until, failures = excluded.failures
+SET held_until = excluded.held_until, failures = excluded.failures,
+    tried_at = (excluded.tried_at || t.tried_at)[1:%(kept)s::int]
 """
-HELD = "SELECT held_until, failures FROM alert_targets WHERE target = %(target)s"
-
-NTH_LAST_TRY = """
-SELECT tried_at FROM outbox
-WHERE target = %(target)s AND tried_at <= %(now)s
-ORDER BY tried_at DESC OFFSET %(n)s - 1 LIMIT 1
-"""
+HELD = "SELECT held_until, failures, tried_at FROM alert_targets WHERE target = %(target)s"
 
 WAITING = "SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL"
 
@@ -80,11 +77,13 @@ class Waiting(NamedTuple):
     due_at: datetime
 
 
-class Hold(NamedTuple):
-    """How long a target is to be left alone, and how often in a row it did not answer."""
+class Standing(NamedTuple):
+    """How things stand with a target: how long it is to be left alone, how often in a row it did
+    not answer, and when the last messages went out to it, the latest first."""
 
-    until: datetime
+    held_until: datetime
     failures: int
+    tried_at: Sequence[datetime]
 
 
 def put(connection: Connection, message: Message, targets: Sequence[str], now: datetime) -> None:
@@ -131,25 +130,29 @@ def mark_failed(
     connection.execute(FAILED, parameters)
 
 
-def hold(connection: Connection, target: str, wish: Hold) -> None:
-    """Leave a target alone for a while, whatever waits for it."""
-    connection.execute(HOLD, {"target": target, "until": wish.until, "failures": wish.failures})
+def note_try(
+    connection: Connection, target: str, now: datetime, until: datetime, failures: int
+) -> None:
+    """A message went out to a target, which is to be left alone until then."""
+    parameters = {
+        "target": target,
+        "now": now,
+        "until": until,
+        "failures": failures,
+        "kept": KEPT_TRIES,
+    }
+    connection.execute(NOTE_TRY, parameters)
 
 
-def read_hold(connection: Connection, target: str, now: datetime) -> Hold:
-    """How long a target is to be left alone."""
+def read_standing(connection: Connection, target: str, now: datetime) -> Standing:
+    """How things stand with a target; what a clock that was put back left ahead does not count."""
     row = connection.execute(HELD, {"target": target}).fetchone()
     if row is None:
-        return Hold(now, 0)
-    # See HEADS: a clock was put back.
-    return Hold(*row) if row[0] <= now + LONGEST_ASKED else Hold(now, 0)
-
-
-def nth_last_try(connection: Connection, target: str, now: datetime, n: int) -> datetime | None:
-    """When the n-th last message went out to a target, None where fewer have."""
-    parameters = {"target": target, "now": now, "n": n}
-    row = connection.execute(NTH_LAST_TRY, parameters).fetchone()
-    return row[0] if row else None
+        return Standing(now, 0, ())
+    held_until, failures, tried_at = row
+    if held_until > now + LONGEST_ASKED:
+        held_until, failures = now, 0
+    return Standing(held_until, failures, [at for at in tried_at if at <= now])
 
 
 def count_waiting(connection: Connection) -> int:

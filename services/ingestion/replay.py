@@ -20,7 +20,7 @@ from safe_zone import RETENTION
 from services.ingestion import calibration, price_file
 from services.ingestion.alerts import Alert, Rules
 from services.ingestion.calibration import Series
-from services.ingestion.watching import rules_of
+from services.ingestion.watching import rules_of, watched_coins
 from services.settings import Monitor, load_monitor
 
 Histories = Mapping[str, Series]
@@ -36,10 +36,7 @@ SELECT c.coin_id, extract(epoch FROM o.observed_at)::float8, o.price
 FROM coins c JOIN observations o USING (coin_key)
 WHERE o.observed_at > %(since)s AND o.observed_at <= %(now)s AND o.source = 'observed'
   AND o.price > 0
-  AND (c.coin_id = ANY (%(watch)s)
-       OR c.coin_id IN (SELECT coin_id FROM transactions)
-       OR c.coin_key IN (SELECT coin_key FROM coins WHERE rank IS NOT NULL
-                         ORDER BY rank, coin_id LIMIT %(top)s))
+  AND c.coin_id = ANY (%(coin_ids)s)
 ORDER BY c.coin_id, o.observed_at
 """
 
@@ -235,8 +232,7 @@ def _from_database(monitor: Monitor, days: float) -> Histories:
         parameters = {
             "since": now - min(timedelta(days=days), RETENTION),
             "now": now,
-            "watch": monitor.wishes.watch,
-            "top": monitor.wishes.top,
+            "coin_ids": list(watched_coins(connection, monitor.wishes)),
         }
         for coin_id, at, price in connection.execute(WATCHED_HISTORY, parameters):
             found.setdefault(coin_id, []).append((at, price))

@@ -32,7 +32,7 @@ SOLVE_AGAIN = timedelta(days=7)
 WARM_UP = timedelta(days=7)  # from which a new coin's volatility is learned
 KEY_OF_LOCK = 0x414C5254  # "ALRT": the advisory lock of who judges prices
 
-# Held coins, the best ranked, and those named by id, symbol or name (the best ranked of a name).
+# Held coins, the best ranked, and those named by id, symbol or name: the registry's order.
 WATCHED = """
 WITH held AS (
     SELECT coin_id, sum(quantity) AS quantity
@@ -42,7 +42,8 @@ named AS (
     SELECT DISTINCT ON (lower(term)) c.coin_key
     FROM unnest(%(watch)s::text[]) AS term
     JOIN coins c ON c.coin_id = term OR lower(term) IN (lower(c.symbol), lower(c.name))
-    ORDER BY lower(term), c.coin_id <> term, c.rank NULLS LAST, c.coin_id
+    ORDER BY lower(term), c.coin_id <> term, lower(c.symbol) <> lower(term), c.rank NULLS LAST,
+             c.coin_id
 ),
 top AS (
     SELECT coin_key FROM coins WHERE rank IS NOT NULL ORDER BY rank, coin_id LIMIT %(top)s
@@ -67,11 +68,13 @@ ORDER BY o.observed_at
 """
 
 REMEMBER_TRACKER = """
-INSERT INTO alert_trackers (coin_key, state, k, wished, achieved, solved_at)
-VALUES (%(coin_key)s, %(state)s, %(k)s, %(wished)s, %(achieved)s, %(solved_at)s)
+INSERT INTO alert_trackers (coin_key, state, k, wished, achieved, solved_at, threshold, k_in_force)
+VALUES (%(coin_key)s, %(state)s, %(k)s, %(wished)s, %(achieved)s, %(solved_at)s, %(threshold)s,
+        %(k_in_force)s)
 ON CONFLICT (coin_key) DO UPDATE
 SET state = excluded.state, k = excluded.k, wished = excluded.wished, achieved = excluded.achieved,
-    solved_at = excluded.solved_at
+    solved_at = excluded.solved_at, threshold = excluded.threshold,
+    k_in_force = excluded.k_in_force
 """
 
 RECORD_ALERT = """
@@ -84,7 +87,8 @@ ON CONFLICT (coin_key, kind, observed_at) DO NOTHING
 
 # The alerts of the window, one a coin: who goes the same way just now.
 GOING_TOGETHER = """
-SELECT DISTINCT ON (coin_key) c.symbol, a.move, a.price
+SELECT DISTINCT ON (coin_key) c.symbol, a.move, a.price,
+       (SELECT coalesce(sum(t.quantity), 0) FROM transactions t WHERE t.coin_id = c.coin_id)
 FROM alerts a JOIN coins c USING (coin_key)
 WHERE a.kind = %(kind)s AND a.observed_at > %(since)s AND a.observed_at <= %(newest)s
 ORDER BY coin_key, a.observed_at DESC
@@ -241,10 +245,10 @@ def _feed(
         if is_new and news[coin.coin_key]:  # its history taught volatility; the session begins now
             for side in (tracker.panic, tracker.reversal):
                 side.begin(tracker.at, tracker.price)
-        if solved is not coin:
+        if solved is not coin and solved.achieved is not None:
             tracker.drift = 0.0
         if news[coin.coin_key] or solved is not coin:
-            _remember(connection, solved, tracker)
+            _remember(connection, solved, tracker, own)
     return told
 
 
@@ -300,9 +304,10 @@ def _record(connection: Connection, coin: Watched, alert: Alert, rate: float | N
     )
 
 
-def _remember(connection: Connection, coin: Watched, tracker: Tracker) -> None:
+def _remember(connection: Connection, coin: Watched, tracker: Tracker, rules: Rules) -> None:
     names = ("coin_key", "k", "wished", "achieved", "solved_at")
     values = {name: getattr(coin, name) for name in names}
+    values |= {"threshold": tracker.threshold(rules), "k_in_force": tracker.k_in_force(rules)}
     connection.execute(REMEMBER_TRACKER, values | {"state": Jsonb(tracker.as_json())})
 
 
@@ -324,7 +329,8 @@ def _compose(
         if len(new) >= many or len(together) >= said + many:
             at = max(one.at for one in new)
             minutes = GROUP_WINDOW // timedelta(minutes=1)
-            found.append(messages.of_many(kind, together, watched, minutes, at, voice))
+            rate = new[0].idr_per_usd
+            found.append(messages.of_many(kind, together, watched, minutes, at, rate, voice))
         else:
             found += [messages.of_one(one, voice) for one in new]
     return found

@@ -15,12 +15,12 @@ from services.api.models import NO_NUL
 from services.api.problems import described
 
 router = APIRouter(tags=["coins"])
-Resolution = Literal["auto", "raw", "5m", "15m", "1h", "4h", "1d"]
+Resolution = Literal["auto", "raw", "5m", "15m", "30m", "1h", "4h", "1d"]
 
 MOST_POINTS = 20_000
 FINEST = timedelta(minutes=1)  # observations do not come closer
 DAY = timedelta(days=1)
-FEW_POINTS = 750  # that `auto` aims at: more than a chart has pixels for is waste
+FEW_POINTS = 400  # that `auto` aims at: more than a chart has pixels for is waste
 MOVERS_AMONG = 500  # ranked coins
 DEFAULT_SPAN = timedelta(days=7)
 

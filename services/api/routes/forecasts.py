@@ -15,23 +15,24 @@ from services.api.problems import described
 
 router = APIRouter(tags=["forecasts"])
 SPANS = (24, 168)  # hours over which forecasts are scored
-COVERAGE = 0.8
 
 
 @router.get("/coins/{coin_id}/forecast", responses=described(404, 422, 503))
 def forecast(here: Here, coin_id: CoinId) -> models.Forecast:
-    """The newest forecast of a coin. 404 where none was made: its last hour was too thin."""
+    """The forecast of a coin. 404 where there is none just now: its last hour was too thin."""
 
     def read(connection: Connection) -> tuple[reads.Row | None, list[models.Score]]:
-        found = reads.forecast(connection, coin_id)
+        found = reads.forecast(connection, coin_id, here.now())
         if found is None and not reads.is_known(connection, coin_id):
             raise no_such_coin(coin_id)
         return found, _scores(connection, here.now(), coin_id)
 
     row, found = here.store.read(read)
     if row is None:
-        raise HTTPException(404, f"No forecast of '{coin_id}' yet: its last hour was too thin.")
-    return models.Forecast.model_validate(row | {"coverage": COVERAGE, "scores": found})
+        raise HTTPException(
+            404, f"No forecast of '{coin_id}' just now: its last hour was too thin."
+        )
+    return models.Forecast.model_validate(row | {"coverage": scores.COVERAGE, "scores": found})
 
 
 @router.get("/forecasts/scoreboard", responses=described(422, 503))

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 import budget_monitor
 import history
+import usage_log
 from errors import StorageUnavailable
 from postgres import Connection
 from services.api import models, reads
@@ -17,6 +18,8 @@ from services.api.context import CoinFilter, Context, Here, Limit, Offset, as_ut
 from services.api.problems import described
 
 router = APIRouter(tags=["operations"])
+GAPS_AMONG = 50  # coins: a second's work where there is a point a minute
+LONGEST_INTERVAL = timedelta(hours=1)  # a loop that rests longer is not well
 LATE = 3  # intervals without a new observation or tick, after which something is wrong
 LEAST_AGE = timedelta(minutes=15)  # observations are not younger just because the loop is fast
 DEFAULT_INTERVAL = timedelta(minutes=5)
@@ -68,7 +71,7 @@ def look(here: Context) -> models.Health:
 
 def _interval(beat: reads.Row | None) -> timedelta:
     seconds = beat["state"].get("interval_seconds") if beat else None
-    return timedelta(seconds=seconds) if seconds else DEFAULT_INTERVAL
+    return min(LONGEST_INTERVAL, timedelta(seconds=seconds)) if seconds else DEFAULT_INTERVAL
 
 
 def _freshness(age: timedelta | None, interval: timedelta) -> models.Check:
@@ -116,7 +119,10 @@ def metrics(here: Here) -> Response:
 
 
 def _count_budget(here: Context, registry: CollectorRegistry) -> None:
-    status = budget_monitor.check_budget_status(here.monitor.settings, here.now())
+    settings = here.monitor.settings
+    usages = usage_log.read(budget_monitor.log_path(settings)).usages
+    # With usages given nobody asks Neon, as nobody should at every scrape.
+    status = budget_monitor.check_budget_status(settings, here.now(), usages=usages)
     used = Gauge("sentinel_quota_used", "Of a month's quota.", ["quota"], registry=registry)
     allowed = Gauge("sentinel_quota", "A month's quota.", ["quota"], registry=registry)
     for meter in status.meters:
@@ -145,15 +151,17 @@ def runs(
 def gaps(
     here: Here, coin_id: CoinFilter = None, limit: Limit = 100, offset: Offset = 0
 ) -> models.Page[models.Gap]:
-    """Gaps of the last seven days against each coin's own cadence, the best ranked coins first."""
+    """Gaps of the last seven days against a coin's own cadence: of one coin, or of the 50 best
+    ranked ones, in their order."""
 
     def read(connection: Connection) -> list[Any]:
+        coins = [coin_id] if coin_id else reads.best_ranked(connection, GAPS_AMONG)
         minutes = here.monitor.settings.cadence_minutes
         return history.find_gaps(
             connection,
             here.now(),
             cadence=timedelta(minutes=minutes),
-            coin_ids=None if coin_id is None else [coin_id],
+            coin_ids=coins,
         )
 
     found = here.store.read(read)

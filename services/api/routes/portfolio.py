@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -31,6 +32,7 @@ from services.api.problems import described
 
 router = APIRouter(tags=["portfolio"])
 T = TypeVar("T")
+IsCoin = Callable[[str], bool]
 CSV = "text/csv"
 TransactionId = Annotated[int, Path(ge=1, lt=2**63)]
 MOST_LINES = 10_000
@@ -61,7 +63,7 @@ def value(here: Here, limit: Limit = 500) -> models.Portfolio:
             unpriced = [h.coin_id for h in found.holdings if h.value_usd is None]
             usd = None if unpriced else found.net_worth_usd
             idr = None if unpriced else found.net_worth_idr
-            missing = [what for what in found.missing if "24 hours" not in what]
+            missing = [what for what in found.missing if not what.endswith(portfolio.DAY_AGO)]
             history[-1] = history[-1]._replace(usd=usd, idr=idr, missing=missing)
         return _shown(found, names, history, limit)
 
@@ -137,7 +139,7 @@ def add(here: Here, new: models.NewTransaction, response: Response) -> models.Tr
     """Enter a purchase or a sale."""
 
     def write(connection: Connection) -> Transaction:
-        one = _read_one(here, connection, new)
+        one = _read_one(here, connection, _coins(here, connection), new)
         return one._replace(transaction_id=ledger.add(connection, one))
 
     kept = _changing(here, write)
@@ -188,7 +190,8 @@ def import_(here: Here, content: Annotated[bytes, Body(media_type=CSV)] = b"") -
         raise conflict(f"The CSV has {len(lines):,} lines, {MOST_LINES:,} at most.")
 
     def write(connection: Connection) -> models.Imported:
-        new = [_read_line(here, connection, number, line) for number, line in lines]
+        is_coin = _coins(here, connection)
+        new = [_read_line(here, connection, is_coin, *line) for line in lines]
         added = ledger.add_imported(connection, new)
         return models.Imported(added=added, known=len(new) - added)
 
@@ -204,7 +207,7 @@ def _changing(here: Context, write: Callable[[Connection], T]) -> T:
 
 
 def _read_line(
-    here: Context, connection: Connection, number: int, line: dict[str, str]
+    here: Context, connection: Connection, is_coin: IsCoin, number: int, line: dict[str, str]
 ) -> Transaction:
     fields = dict(line)
     for name in ("price", "fee"):
@@ -218,7 +221,7 @@ def _read_line(
             raise conflict(f"line {number}: {name} is missing")
     try:
         new = models.NewTransaction.model_validate(fields)
-        return _read_one(here, connection, new)
+        return _read_one(here, connection, is_coin, new)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -228,7 +231,9 @@ def _read_line(
         raise conflict(f"line {number}: {error.detail}") from error
 
 
-def _read_one(here: Context, connection: Connection, new: models.NewTransaction) -> Transaction:
+def _read_one(
+    here: Context, connection: Connection, is_coin: IsCoin, new: models.NewTransaction
+) -> Transaction:
     """What somebody typed as what is kept. Raises HTTPException (404, 409)."""
     now = here.now()
     at = as_utc(new.made_at) if new.made_at else now
@@ -240,7 +245,7 @@ def _read_one(here: Context, connection: Connection, new: models.NewTransaction)
         raise conflict("quantity: nothing was bought or sold")
     if new.idr_per_usd is not None and not new.idr_per_usd:
         raise conflict("idr_per_usd: a rate of 0 is none; leave it out where it is unknown")
-    if not _is_coin(here, connection, new.coin_id):
+    if not is_coin(new.coin_id):
         raise no_such_coin(new.coin_id)
     rate = new.idr_per_usd or ledger.rate_near(connection, at)
     price, fee = new.price, new.fee
@@ -253,20 +258,24 @@ def _read_one(here: Context, connection: Connection, new: models.NewTransaction)
     return Transaction(0, at, new.coin_id, new.quantity, price, fee, rate, new.note)
 
 
-def _is_coin(here: Context, connection: Connection, coin_id: str) -> bool:
-    """Whether a coin was ever stored or is listed; where neither knows any coin, as on a machine
-    that a backup is brought to, any id is one."""
-    if reads.is_known(connection, coin_id):
-        return True
-    listed = _listed(here)
-    return coin_id in listed or (not listed and not reads.has_coins(connection))
+def _coins(here: Context, connection: Connection) -> IsCoin:
+    """What tells whether an id is a coin's: one that was ever stored or is listed. Where neither
+    knows any, as on a machine that a backup is brought to, any id is."""
 
+    @functools.cache
+    def listed() -> Collection[str]:
+        try:
+            return CoinRegistry.load(here.monitor.settings.registry_path).coins
+        except ValueError:
+            return ()
 
-def _listed(here: Context) -> Collection[str]:
-    try:
-        return CoinRegistry.load(here.monitor.settings.registry_path).coins
-    except ValueError:
-        return ()
+    @functools.cache
+    def is_coin(coin_id: str) -> bool:
+        if reads.is_known(connection, coin_id) or coin_id in listed():
+            return True
+        return not listed() and not reads.has_coins(connection)
+
+    return is_coin
 
 
 def _in_usd(idr: Decimal, rate: Decimal) -> Decimal:
