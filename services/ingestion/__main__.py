@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -42,13 +43,16 @@ class StopSign:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._has_asked = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._raise)
 
     def _raise(self, number: int, _frame: FrameType | None) -> None:
-        if self._event.is_set():
+        if self._has_asked:
             raise Interrupted(number)
-        print("stopping after this tick", file=sys.stderr)
+        self._has_asked = True
+        # Not by print: the signal may have come in the middle of one.
+        os.write(sys.stderr.fileno(), b"stopping after this tick\n")
         self._event.set()
 
     def is_up(self) -> bool:
