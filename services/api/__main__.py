@@ -61,12 +61,12 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)
-        return listener
     except OSError as error:
         raise ConfigurationError(
             f"Nothing can listen on {host}:{port} ({error.strerror}): stop what is there, or set "
             "SENTINEL_API_HOST and SENTINEL_API_PORT."
         ) from error
+    return listener
 
 
 if __name__ == "__main__":
