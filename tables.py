@@ -150,6 +150,12 @@ def is_up_to_date(connection: Connection) -> bool:
     return True
 
 
+def bring_up_to_date(connection: Connection) -> None:
+    """See that the schema is the one this code knows. Raises ConfigurationError as `init_db`."""
+    if not is_up_to_date(connection):
+        init_db(connection)
+
+
 def init_db(connection: Connection) -> None:
     """Apply the numbered files of `schema/` that the database has not seen, all or none.
 

@@ -131,11 +131,14 @@ class Script:
     folder: Path
     environment: Mapping[str, str]
 
+    def command(self, name: str) -> list[str]:
+        return [str(ROOT / name)]
+
     def __call__(
         self, name: str, *arguments: str, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, ROOT / name, *arguments],
+            [sys.executable, *self.command(name), *arguments],
             cwd=self.folder,
             env={**self.environment, **environment},
             capture_output=True,
@@ -147,13 +150,20 @@ class Script:
 
     def start(self, name: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, ROOT / name, *arguments],
+            [sys.executable, *self.command(name), *arguments],
             cwd=self.folder,
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+
+
+class Module(Script):
+    """Runs a package's command line, as `python -m` does from the project's folder."""
+
+    def command(self, name: str) -> list[str]:
+        return ["-m", name]
 
 
 @pytest.fixture
@@ -192,46 +202,15 @@ def live_script(
     )
 
 
-@dataclass(frozen=True)
-class Module:
-    """Runs a package's command line, as `python -m` does."""
-
-    script: Script
-
-    def __call__(
-        self, name: str, *arguments: str, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", name, *arguments],
-            cwd=ROOT,
-            env={**self.script.environment, **environment},
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-            timeout=100,
-        )
-
-    def start(self, name: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", name, *arguments],
-            cwd=ROOT,
-            env={**self.script.environment, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
 @pytest.fixture
 def module(script: Script) -> Module:
-    return Module(script)
+    return Module(ROOT, script.environment)
 
 
 @pytest.fixture
 def live_module(live_script: Script) -> Module:
     """The same against a stand-in and a database that both answer."""
-    return Module(live_script)
+    return Module(ROOT, live_script.environment)
 
 
 @pytest.fixture

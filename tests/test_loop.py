@@ -377,7 +377,7 @@ def _wait_for(process: subprocess.Popen[str], is_so: Callable[[], bool]) -> None
 @pytest.mark.slow
 def test_sigterm_finishes_the_tick(live_module: Module, fresh: FreshDatabase) -> None:
     process = live_module.start("services.ingestion", COINGECKO_API_KEY="")
-    state = Path(live_module.script.environment["SENTINEL_STATE_DIR"])
+    state = Path(live_module.environment["SENTINEL_STATE_DIR"])
     _wait_for(process, (state / "spool").exists)
     process.send_signal(signal.SIGTERM)
     _, complaints = process.communicate(timeout=60)
@@ -443,9 +443,7 @@ def test_kill_9_at_any_moment_is_followed_by_a_correct_tick(
         done = live_module(*arguments, ALERT_URLS=target.url)
         assert done.returncode == 0, done.stderr
     assert _beat(fresh)["troubles"] == []
-    assert not list(
-        (Path(live_module.script.environment["SENTINEL_STATE_DIR"]) / "spool").glob("2*")
-    )
+    assert not list((Path(live_module.environment["SENTINEL_STATE_DIR"]) / "spool").glob("2*"))
     # At most twenty go out in a minute; each that counts as delivered was, and none is lost.
     [(delivered,)] = fresh.query("SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL")
     assert len(target.titles) >= delivered > 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
+from run_state import SYSTEM_CLOCKS
 from services.api import models
 from services.api.access import Access, Head
 from services.api.caching import Cache
@@ -26,11 +27,9 @@ shares are fractions, times are UTC (ISO 8601). Lists are limited; `next` leads 
 application/problem+json. Data provided by CoinGecko."""
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def create_app(monitor: Monitor, store: Store, now: Callable[[], datetime] = _utc_now) -> FastAPI:
+def create_app(
+    monitor: Monitor, store: Store, now: Callable[[], datetime] = SYSTEM_CLOCKS.now
+) -> FastAPI:
     """The API over a store, which it opens and closes."""
 
     @contextlib.asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -88,7 +87,7 @@ ORDER BY date_bin('1 day', observed_at, 'epoch'), observed_at DESC
 LABELS = "SELECT coin_id, symbol, name FROM coins WHERE coin_id = ANY (%(coin_ids)s)"
 
 REQUIRED = frozenset({"made_at", "coin_id", "quantity"})
-FIELDS = (*("made_at", "coin_id", "quantity", "price_usd", "fee_usd", "idr_per_usd", "note"),)
+FIELDS = ("made_at", "coin_id", "quantity", "price_usd", "fee_usd", "idr_per_usd", "note")
 
 
 class Worth(NamedTuple):
@@ -120,11 +119,11 @@ def add(connection: Connection, new: Transaction) -> int:
     Raises Oversold where sales would exceed purchases; the caller's transaction is void then.
     """
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
-    for nth in itertools.count(1):
-        if found := _keep(connection, new, nth):
-            check(transactions(connection))
-            return found
-    raise AssertionError
+    nth = 1
+    while (kept := _keep(connection, new, nth)) is None:
+        nth += 1
+    check(transactions(connection))
+    return kept
 
 
 def add_imported(connection: Connection, new: Iterable[Transaction]) -> int:
@@ -207,10 +206,10 @@ def net_worth(connection: Connection, own: Sequence[Transaction], now: datetime)
         for day, coin_id, price in connection.execute(DAILY_QUOTES, asked)
     }
     rates = {day: _decimal(rate) for day, rate in connection.execute(DAILY_RATES, asked)}
-    with exactly():
-        return _worth_by_day(own, first, now, prices, rates)
+    return _worth_by_day(own, first, now, prices, rates)
 
 
+@exactly()
 def _worth_by_day(
     own: Sequence[Transaction],
     first: datetime,

@@ -11,13 +11,13 @@ A missing price or rate makes what rests on it None and is named; it is never ta
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Context, Decimal, localcontext
+from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 ZERO = Decimal(0)
@@ -122,21 +122,23 @@ class _Flow:
     fee_usd: Decimal = ZERO
 
 
-def exactly() -> AbstractContextManager[Context]:
+@contextlib.contextmanager
+def exactly() -> Iterator[None]:
     """Arithmetic that rounds nothing anybody can enter: the usual 28 digits are too few for 20 and
-    18 more behind the point."""
-    return localcontext(prec=100)
+    18 more behind the point. Also a decorator."""
+    with localcontext(prec=100):
+        yield
 
 
+@exactly()
 def check(transactions: Iterable[Transaction]) -> None:
     """Raises Oversold where a sale of the sequence (in any order) is of more than was held."""
     held: dict[str, Decimal] = {}
-    with exactly():
-        for one in in_order(transactions):
-            before = held.get(one.coin_id, ZERO)
-            if before + one.quantity < 0:
-                raise Oversold(one.coin_id, one.made_at, before)
-            held[one.coin_id] = before + one.quantity
+    for one in in_order(transactions):
+        before = held.get(one.coin_id, ZERO)
+        if before + one.quantity < 0:
+            raise Oversold(one.coin_id, one.made_at, before)
+        held[one.coin_id] = before + one.quantity
 
 
 def in_order(transactions: Iterable[Transaction]) -> list[Transaction]:
@@ -144,6 +146,7 @@ def in_order(transactions: Iterable[Transaction]) -> list[Transaction]:
     return sorted(transactions, key=lambda t: (t.made_at, t.quantity < 0, t.transaction_id))
 
 
+@exactly()
 def evaluate(
     transactions: Sequence[Transaction],
     quotes: Mapping[str, Quote],
@@ -153,18 +156,6 @@ def evaluate(
     day_began: datetime,
 ) -> Portfolio:
     """The portfolio at the newest quotes and rate; those "before" are of 24 hours ago."""
-    with exactly():
-        return _evaluate(transactions, quotes, rate, quotes_before, rate_before, day_began)
-
-
-def _evaluate(
-    transactions: Sequence[Transaction],
-    quotes: Mapping[str, Quote],
-    rate: Rate | None,
-    quotes_before: Mapping[str, Quote],
-    rate_before: Rate | None,
-    day_began: datetime,
-) -> Portfolio:
     by_coin: dict[str, list[Transaction]] = {}
     for one in in_order(transactions):
         by_coin.setdefault(one.coin_id, []).append(one)

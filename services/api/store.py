@@ -151,8 +151,7 @@ class Store:
 
     def _prepare(self, connection: Connection) -> None:
         """Bring the schema up to date and see to the reader."""
-        if not tables.is_up_to_date(connection):
-            tables.init_db(connection)
+        tables.bring_up_to_date(connection)
         self._has_reader = _ensure_reader(connection)
 
 

@@ -142,8 +142,7 @@ class Loop:
         was, None where nobody knows."""
 
         def look(connection: Connection) -> datetime | None:
-            if not tables.is_up_to_date(connection):
-                tables.init_db(connection)
+            tables.bring_up_to_date(connection)
             self.watched = watching.watched_coins(connection, self.monitor.wishes)
             row = connection.execute(NEWEST_RUN, {"now": self.clocks.now()}).fetchone()
             return row[0] if row else None

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import math
+import statistics
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,7 +89,7 @@ def as_json(found: Replayed) -> dict[str, Any]:
     return {
         "alerts": sorted(alerts, key=lambda alert: (alert["at"], alert["coin_id"])),
         "per_coin_week": found.per_coin_week,
-        "k": _typical(found.k),
+        "k": statistics.median(found.k.values()),
         "k_by_coin": dict(found.k),
         "wished_per_coin_week": found.wished,
         "fitted_per_coin_week": found.fitted,
@@ -123,11 +124,7 @@ def _summary(found: Replayed) -> str:
     text = f"{rate} per coin and week over {len(found.k)} coins"
     if found.wished is not None:
         text += f", {found.wished:g} wished"
-    return f"{text}; k {_typical(found.k):.2f} (median)"
-
-
-def _typical(k: Mapping[str, float]) -> float:
-    return calibration.Calibration(k, None).typical
+    return f"{text}; k {statistics.median(found.k.values()):.2f} (median)"
 
 
 def _moment(seconds: float) -> datetime:

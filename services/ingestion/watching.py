@@ -25,9 +25,7 @@ STALE_AFTER = timedelta(minutes=15)  # an observation older than this is no news
 GROUP_WINDOW = timedelta(minutes=30)  # in which coins going the same way are one event
 GROUP_LEAST = 5  # coins that make it one, …
 GROUP_SHARE = 1 / 3  # … and their share of those watched
-HISTORY = timedelta(
-    days=28
-)  # that a budget is solved on: some eight alerts of a coin at two a week
+HISTORY = timedelta(days=28)  # that a budget is solved on: eight alerts a coin at two a week
 SOLVE_AGAIN = timedelta(days=7)
 WARM_UP = timedelta(days=7)  # from which a new coin's volatility is learned
 KEY_OF_LOCK = 0x414C5254  # "ALRT": the advisory lock of who judges prices

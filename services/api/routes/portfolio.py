@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Body, HTTPException, Path, Response
@@ -280,5 +280,5 @@ def _coins(here: Context, connection: Connection) -> IsCoin:
 
 def _in_usd(idr: Decimal, rate: Decimal) -> Decimal:
     """As fine as amounts are entered, so that an export can be imported again."""
-    with localcontext(prec=60):
+    with portfolio.exactly():
         return (idr / rate).quantize(models.PLACES)
