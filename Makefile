@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast setup ingest dry-run verify budget psql monitor api replay lint types bench clean
+.PHONY: help demo test test-fast setup ingest dry-run verify budget psql monitor api dashboard replay up up-demo down status logs lint types bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | \
@@ -20,10 +20,10 @@ demo: $(VENV)/.runtime ## run the whole pipeline against the stand-in: no key, n
 setup: $(VENV)/.runtime ## install what the pipeline needs into .venv
 
 test: $(VENV)/.dev ## run all tests
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -n auto -m "slow or not slow"
 
 test-fast: $(VENV)/.dev ## run the fast tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 ingest: $(VENV)/.runtime ## collect the top coins from CoinGecko, once
 	@$(BIN)/python ingest.py
@@ -45,6 +45,24 @@ monitor: $(VENV)/.services ## keep the pipeline running, with alerts and forecas
 
 api: $(VENV)/.services ## serve what is stored on http://127.0.0.1:8000
 	@$(BIN)/python -m services.api
+
+dashboard: $(VENV)/.services ## show it on http://127.0.0.1:8501
+	@$(BIN)/python -m services.dashboard
+
+up: $(VENV)/.services ## start all of the monitor and leave it running
+	@$(BIN)/python -m services.stack up
+
+up-demo: $(VENV)/.services ## the same against the stand-in, with a week of invented history
+	@$(BIN)/python -m services.stack up --demo
+
+down: $(VENV)/.services ## stop what up or up-demo started
+	@$(BIN)/python -m services.stack down
+
+status: $(VENV)/.services ## show whether all that up started is healthy
+	@$(BIN)/python -m services.stack status
+
+logs: $(VENV)/.services ## follow the logs of all processes
+	@$(BIN)/python -m services.stack logs
 
 replay: $(VENV)/.services ## show the alerts that the stored prices would have raised
 	@$(BIN)/python -m services.ingestion.replay

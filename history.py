@@ -86,6 +86,13 @@ WHERE started_at >= %(since)s AND started_at <= %(now)s
 ORDER BY started_at
 """
 
+USUAL_PAUSE = """
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY pause)
+FROM (SELECT started_at - lag(started_at) OVER (ORDER BY started_at) AS pause
+      FROM pipeline_runs
+      WHERE mode = 'ingest' AND started_at >= %(since)s AND started_at <= %(now)s) AS pauses
+"""
+
 # What runs used, as far as the database knows.
 USAGES = """
 SELECT started_at, greatest(extract(epoch FROM recorded_at - started_at), 0)::float8, api_credits,
@@ -100,6 +107,14 @@ DATABASE_BYTES = "SELECT pg_database_size(current_database())"
 COUNT_OBSERVATIONS = "SELECT count(*) FROM observations"
 
 COUNT_TRANSACTIONS = "SELECT count(*) FROM transactions"
+
+# What the last backup came to (services/backup keeps it).
+BACKUP = """
+SELECT beat_at AS tried_at, (state ->> 'verified_at')::timestamptz AS verified_at,
+       state ->> 'file' AS file, (state ->> 'bytes')::bigint AS bytes,
+       (state ->> 'rows')::bigint AS rows, state ->> 'problem' AS problem
+FROM heartbeats WHERE service = 'backup'
+"""
 
 HAS_SCHEMA = "SELECT to_regclass('market_data') IS NOT NULL"
 
@@ -125,6 +140,19 @@ FROM (SELECT count(*) - 1 AS extra
       GROUP BY coin_key, observed_at
       HAVING count(*) > 1) AS repeated
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """The last try of a backup and the last one that was restored and compared (`verified_at`, its
+    `file`, `bytes` and `rows` of observations); `problem` is what the last try failed of."""
+
+    tried_at: datetime
+    verified_at: datetime | None
+    file: str | None
+    bytes: int | None
+    rows: int | None
+    problem: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +313,14 @@ def measure_delivery(connection: Connection, now: datetime, cadence: timedelta) 
     return delivery.measure(scheduled, cadence, now, unseen=unseen)
 
 
+def usual_pause(connection: Connection, now: datetime) -> timedelta | None:
+    """The median pause between the runs of the last CADENCE_WINDOW; None before there are two."""
+    [(pause,)] = connection.execute(
+        USUAL_PAUSE, {"since": now - CADENCE_WINDOW, "now": now}
+    ).fetchall()
+    return pause or None
+
+
 def table_health(connection: Connection, now: datetime) -> TableHealth:
     """Counts, ages and sizes."""
     with connection.cursor(row_factory=class_row(TableHealth)) as cursor:
@@ -296,6 +332,15 @@ def count_observations(connection: Connection) -> int:
     """How many observations there are."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(cursor.execute(COUNT_OBSERVATIONS).fetchone() or 0)
+
+
+def last_backup(connection: Connection) -> Backup | None:
+    """What the last backup came to; None where none was ever tried, or none of this database."""
+    try:
+        with connection.cursor(row_factory=class_row(Backup)) as cursor:
+            return cursor.execute(BACKUP).fetchone()
+    except psycopg.errors.UndefinedTable:
+        return None
 
 
 def count_transactions(connection: Connection) -> int:

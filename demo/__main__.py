@@ -1,6 +1,7 @@
 """`python -m demo`: the whole pipeline against the stand-in, without key, network or server.
 
-`python -m demo serve` only serves, so that the scripts can be tried by hand.
+`python -m demo serve` only serves, so that the scripts can be tried by hand; `python -m demo seed`
+fills an empty database with a week of invented history, for `make up-demo`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import argparse
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 
+import postgres
 from demo.market import Market
 from demo.server import StandIn, running
 from errors import run_as_script
-from safe_zone import ROOT
+from safe_zone import ROOT, load_settings
 
 STATE_DIR = ROOT / ".sentinel" / "demo"
 
@@ -21,13 +24,15 @@ STATE_DIR = ROOT / ".sentinel" / "demo"
 def main() -> int:
     """Run the demo, or serve until stopped; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("action", nargs="?", choices=("run", "serve"), default="run")
+    parser.add_argument("action", nargs="?", choices=("run", "serve", "seed"), default="run")
     parser.add_argument("--port", type=int, default=0, help="default: any free port")
     parser.add_argument("--coins", type=int, default=620, help="size of the market (default 620)")
     parser.add_argument(
         "--latency-ms", type=float, default=80.0, help="of each answer (default 80)"
     )
     arguments = parser.parse_args()
+    if arguments.action == "seed":
+        return _seed()
     stand_in = StandIn(
         Market(arguments.coins), port=arguments.port, latency_seconds=arguments.latency_ms / 1000
     )
@@ -52,6 +57,16 @@ def _demonstrate(base_url: str) -> int:
         done = subprocess.run([sys.executable, ROOT / command[0]], env=environment, check=False)
         if done.returncode:
             return done.returncode
+    return 0
+
+
+def _seed() -> int:
+    """Needs what the monitor needs, the others do not."""
+    from demo.seed import seed
+
+    with postgres.reach(load_settings()) as address:
+        if not seed(address, datetime.now(UTC)):
+            print("there is history already", file=sys.stderr)
     return 0
 
 

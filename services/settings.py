@@ -16,6 +16,8 @@ from errors import ConfigurationError
 from safe_zone import Settings, load_settings, read_environment
 
 API_PORT = 8000
+DASHBOARD_PORT = 8501
+LOOPBACK = "127.0.0.1"
 
 
 def _known_zone(name: str) -> str:
@@ -61,8 +63,11 @@ class Monitor:
     wishes: Wishes = field(default_factory=Wishes)
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
     api_token: str | None = field(default=None, repr=False)
-    api_host: str = "127.0.0.1"
+    api_host: str = LOOPBACK
     api_port: int = API_PORT
+    api_url: str = f"http://{LOOPBACK}:{API_PORT}"
+    dashboard_host: str = LOOPBACK
+    dashboard_port: int = DASHBOARD_PORT
 
 
 def load_monitor(*, config: str | None = None, environ: Mapping[str, str] | None = None) -> Monitor:
@@ -73,13 +78,24 @@ def load_monitor(*, config: str | None = None, environ: Mapping[str, str] | None
     settings = load_settings({}, config=config, environ=environ)
     found: list[str] = []
     values = read_environment(environ, found)
+
+    def port(name: str, default: int) -> int:
+        return _port(name, values.get(name), default, found)
+
+    api_port = port("SENTINEL_API_PORT", API_PORT)
+    api_url = wishes.base_url(
+        "SENTINEL_API_URL", values.get("SENTINEL_API_URL"), "http://api:8000", found
+    )
     monitor = Monitor(
         settings=settings,
         wishes=_wishes(settings.monitor, found),
         alert_urls=_alert_urls(values, found),
         api_token=wishes.key("SENTINEL_API_TOKEN", values.get("SENTINEL_API_TOKEN"), found),
-        api_host=values.get("SENTINEL_API_HOST") or "127.0.0.1",
-        api_port=_port("SENTINEL_API_PORT", values.get("SENTINEL_API_PORT"), API_PORT, found),
+        api_host=values.get("SENTINEL_API_HOST") or LOOPBACK,
+        api_port=api_port,
+        api_url=api_url or f"http://{LOOPBACK}:{api_port}",
+        dashboard_host=values.get("SENTINEL_DASHBOARD_HOST") or LOOPBACK,
+        dashboard_port=port("SENTINEL_DASHBOARD_PORT", DASHBOARD_PORT),
     )
     if found:
         raise ConfigurationError(wishes.one_line(found))

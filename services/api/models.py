@@ -152,6 +152,33 @@ class History(Answer):
     points: list[Point]
 
 
+class Sparkline(Answer):
+    """A coin's prices at the moments of its list; None where none was observed before one of them,
+    within the step."""
+
+    model_config = _example(coin_id="bitcoin", prices=[92140.12, None, 92380.0])
+
+    coin_id: str
+    prices: list[float | None]
+
+
+class Sparklines(Answer):
+    """Prices at moments of equal distance, the first `start`, the last `end`."""
+
+    start: datetime
+    end: datetime
+    items: list[Sparkline]
+
+
+class Rate(Answer):
+    """What one USD costs in rupiah, and since when; None: no rate of the last day is known."""
+
+    model_config = _example(idr_per_usd=16250.0, observed_at="2026-11-20T12:00:12Z")
+
+    idr_per_usd: float | None
+    observed_at: datetime | None
+
+
 class Mover(Answer):
     """How far a coin has moved; `change` is a fraction."""
 
@@ -460,6 +487,111 @@ class Gap(Answer):
     slot_minutes: float
     missed: int
     reason: str | None
+
+
+class Delivery(Answer):
+    """How much of its schedule was delivered in the last seven days: slots of `cadence_minutes`
+    that were due, and those that saw a run."""
+
+    model_config = _example(
+        cadence_minutes=5.0,
+        expected=2016,
+        delivered=1990,
+        share=0.987,
+        longest_silence_minutes=42.0,
+    )
+
+    cadence_minutes: float
+    expected: int
+    delivered: int
+    share: float | None
+    longest_silence_minutes: float
+
+
+class RegistryCoin(Answer):
+    """A coin that gave bad answers: `strikes` in a row. An inactive one is on parole: asked again
+    at `next_probe`."""
+
+    model_config = _example(
+        id="0xlsd",
+        symbol="0xlsd",
+        name="0xLSD",
+        rank=None,
+        status="inactive",
+        strikes=3,
+        reason="missing",
+        since="2026-11-20T12:00:30Z",
+        next_probe="2026-11-21T12:00:30Z",
+    )
+
+    id: str
+    symbol: str
+    name: str
+    rank: int | None
+    status: Literal["active", "inactive", "delisted"]
+    strikes: int
+    reason: str | None
+    since: datetime | None
+    next_probe: datetime | None
+
+
+class Registry(Answer):
+    """How many coins are listed and in what health, and those that gave bad answers (delisted ones
+    are only counted), who is on parole first."""
+
+    synced_at: datetime | None
+    active: int
+    inactive: int
+    delisted: int
+    coins: list[RegistryCoin]
+
+
+class Rejection(Answer):
+    """An answer that was no row: why, in which run, and how it began."""
+
+    model_config = _example(
+        rejected_at="2026-11-20T12:00:30Z",
+        run_id="20261120T120030Z-6a00",
+        coin_id="atlas-2",
+        reason="null_price",
+        raw='{"usd": null}',
+    )
+
+    rejected_at: datetime
+    run_id: str
+    coin_id: str
+    reason: str
+    raw: str
+
+
+class Rejections(Answer):
+    """Rejections of the last seven days by reason, and the newest ones."""
+
+    by_reason: dict[str, int]
+    items: list[Rejection]
+
+
+class Backup(Answer):
+    """The last try of a backup, and the last backup that was restored and compared (`verified_at`;
+    None: none ever was). `problem` is what the last try failed of."""
+
+    model_config = _example(
+        tried_at="2026-11-20T03:00:00Z",
+        verified_at="2026-11-20T03:00:00Z",
+        age_seconds=32400.0,
+        file="market-sentinel-20261120T030000Z.dump",
+        bytes=48_000_000,
+        rows=2_000_000,
+        problem=None,
+    )
+
+    tried_at: datetime | None
+    verified_at: datetime | None
+    age_seconds: float | None
+    file: str | None
+    bytes: int | None
+    rows: int | None
+    problem: str | None
 
 
 class Check(Answer):

@@ -83,6 +83,21 @@ WHERE before.price > 0
 ORDER BY change DESC
 """
 
+# The price of each of the ranked coins at the end of every step, None where none came within it.
+SPARKLINES = """
+SELECT c.coin_id, array_agg(o.price ORDER BY steps.stop) AS prices
+FROM (SELECT coin_key, coin_id, rank FROM coins WHERE observed_at IS NOT NULL
+      ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s OFFSET %(offset)s) AS c
+CROSS JOIN generate_series(%(start)s, %(stop)s, %(step)s) AS steps (stop)
+LEFT JOIN LATERAL (
+    SELECT price FROM observations
+    WHERE coin_key = c.coin_key AND observed_at > steps.stop - %(step)s
+      AND observed_at <= steps.stop
+    ORDER BY observed_at DESC LIMIT 1) AS o ON true
+GROUP BY c.coin_id, c.rank
+ORDER BY c.rank NULLS LAST, c.coin_id
+"""
+
 FORECAST = """
 SELECT c.coin_id, f.made_at, f.due_at, f.price, f.slope AS slope_per_minute, f.predicted, f.low,
        f.high, f.direction::text
@@ -130,6 +145,20 @@ FROM pipeline_runs
 WHERE %(before)s::timestamptz IS NULL OR started_at < %(before)s::timestamptz
 ORDER BY started_at DESC
 LIMIT %(limit)s
+"""
+
+REJECTIONS = """
+SELECT rejected_at, run_id, coin_id, reason, left(raw, %(most)s) AS raw
+FROM rejections
+ORDER BY rejected_at DESC, coin_id
+LIMIT %(limit)s
+"""
+REJECTIONS_BY_REASON = """
+SELECT reason, count(*)
+FROM rejections
+WHERE rejected_at > %(since)s
+GROUP BY reason
+ORDER BY 2 DESC, 1
 """
 
 HEARTBEAT = """
@@ -215,6 +244,14 @@ def movers(connection: Connection, now: datetime, hours: int, top: int) -> list[
     return _rows(connection, MOVERS, asked)
 
 
+def sparklines(
+    connection: Connection, start: datetime, stop: datetime, steps: int, limit: int, offset: int
+) -> list[Row]:
+    """The prices of the ranked coins at `steps` + 1 moments from `start` to `stop`."""
+    asked = {"start": start, "stop": stop, "step": (stop - start) / steps}
+    return _rows(connection, SPARKLINES, asked | {"limit": limit, "offset": offset})
+
+
 def forecast(connection: Connection, coin_id: str, now: datetime) -> Row | None:
     """A coin's newest forecast whose time has not come yet."""
     found = _rows(connection, FORECAST, {"coin_id": coin_id, "now": now})
@@ -251,6 +288,16 @@ def alerts(
 def runs(connection: Connection, before: datetime | None, limit: int) -> list[Row]:
     """Runs, the newest first."""
     return _rows(connection, RUNS, {"before": before, "limit": limit})
+
+
+def rejections(connection: Connection, limit: int, most_characters: int) -> list[Row]:
+    """The newest answers that were no rows; of each no more than so many characters."""
+    return _rows(connection, REJECTIONS, {"limit": limit, "most": most_characters})
+
+
+def rejections_by_reason(connection: Connection, since: datetime) -> dict[str, int]:
+    """How many there were since then, by reason."""
+    return dict(connection.execute(REJECTIONS_BY_REASON, {"since": since}).fetchall())
 
 
 def heartbeat(connection: Connection) -> Row | None:

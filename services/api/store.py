@@ -36,7 +36,7 @@ MAY_READ = """
 SELECT bool_and(has_table_privilege(t, 'SELECT'))
 FROM unnest(ARRAY['coins', 'observations', 'market_data', 'alerts', 'alert_trackers', 'forecasts',
                   'forecast_scores', 'transactions', 'heartbeats', 'pipeline_runs', 'outbox',
-                  'given_up_gaps', 'fx_rates', 'schema_version']) AS t
+                  'rejections', 'given_up_gaps', 'fx_rates', 'schema_version']) AS t
 """
 
 # For one transaction, so that it also holds behind a transaction pooler.

@@ -10,14 +10,12 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
-from babel.numbers import format_currency, format_decimal, format_percent
 
+from services import amounts
+from services.amounts import LOCALES
 from services.ingestion.alerts import Kind
 
-LOCALES = {"en": "en_US", "id": "id_ID"}
 SHOWN_COINS = 20
-# Below one dollar a price needs as many digits as tell it from its neighbours.
-SIGNIFICANT = 4
 
 WORDS = {
     "en": {
@@ -70,40 +68,26 @@ class Voice:
 
     def usd(self, amount: float | Decimal) -> str:
         """An amount of US dollars."""
-        return self._money(amount, "USD")
+        return amounts.money(amount, "USD", self._locale)
 
     def idr(self, amount: float | Decimal | None) -> str:
         """An amount of rupiah; None: the rate is unknown, which is said."""
-        return self.say("no_rate") if amount is None else self._money(amount, "IDR")
+        if amount is None:
+            return self.say("no_rate")
+        return amounts.money(amount, "IDR", self._locale)
 
     def percent(self, fraction: float, *, signed: bool = False) -> str:
         """A share of one, as per cent."""
-        shape = "+0.0%;-0.0%" if signed else "0.0%"
-        return str(format_percent(fraction, format=shape, locale=self._locale))
+        return amounts.percent(fraction, self._locale, signed=signed)
 
     def quantity(self, amount: Decimal) -> str:
         """A number of coins."""
-        return str(
-            format_decimal(
-                amount, locale=self._locale, decimal_quantization=False, group_separator=True
-            )
-        )
+        return amounts.quantity(amount, self._locale)
 
     def moment(self, at: datetime) -> str:
         """Day and time in the user's zone, which is named."""
         text = format_datetime(at, "d MMM HH:mm", tzinfo=self.zone, locale=self._locale)
         return f"{text} {at.astimezone(self.zone):%Z}"
-
-    def _money(self, amount: float | Decimal, currency: str) -> str:
-        value = Decimal(repr(amount)) if isinstance(amount, float) else amount
-        # Cents where there is a whole, else the leading digits of the fraction.
-        places = 2 if abs(value) >= 1 or not value else SIGNIFICANT - 1 - value.adjusted()
-        places = 0 if currency == "IDR" and abs(value) >= 100 else places
-        shape = "¤#,##0" + ("." + "0" * min(places, 18) if places else "")
-        text = format_currency(
-            value, currency, format=shape, locale=self._locale, currency_digits=False
-        )
-        return str(text).replace("IDR", "Rp").replace("\xa0", " ")
 
     @property
     def _locale(self) -> str:

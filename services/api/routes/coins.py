@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from postgres import Connection
 from safe_zone import RETENTION
-from services.api import models, reads
+from services.api import ledger, models, reads
 from services.api.context import CoinId, Here, Limit, Offset, as_utc, conflict, no_such_coin
 from services.api.models import NO_NUL
 from services.api.problems import described
@@ -23,6 +23,7 @@ DAY = timedelta(days=1)
 FEW_POINTS = 400  # that `auto` aims at: more than a chart has pixels for is waste
 MOVERS_AMONG = 500  # ranked coins
 DEFAULT_SPAN = timedelta(days=7)
+SPARKLINE_STEPS = 24
 
 
 @router.get("/coins", responses=described(422, 503))
@@ -91,6 +92,32 @@ def _choose(span: timedelta, wish: Resolution) -> str:
         if step >= least and span / max(step, FINEST) <= most and (step or wish == "raw"):
             return name
     return list(reads.STEPS)[-1]
+
+
+@router.get("/sparklines", responses=described(422, 503))
+def sparklines(
+    here: Here,
+    hours: Annotated[int, Query(ge=1, le=168)] = 24,
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> models.Sparklines:
+    """The last hours of every coin in a few points, in the order of `/coins`."""
+    stop = here.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
+    start = stop - timedelta(hours=hours)
+    rows = here.store.read(
+        lambda c: reads.sparklines(c, start, stop, SPARKLINE_STEPS, limit, offset)
+    )
+    return models.Sparklines.model_validate({"start": start, "end": stop, "items": rows})
+
+
+@router.get("/rates", responses=described(503))
+def rates(here: Here) -> models.Rate:
+    """What one USD costs in rupiah, as observed with the prices."""
+    found = here.store.read(lambda c: ledger.rate_at(c, here.now(), DAY))
+    return models.Rate(
+        idr_per_usd=float(found.idr_per_usd) if found else None,
+        observed_at=found.observed_at if found else None,
+    )
 
 
 @router.get("/movers", responses=described(422, 503))

@@ -1,0 +1,147 @@
+"""A week of invented history for the demo stack, as a loop at home would have left it: with an
+outage that was repaired, one that was not, alerts, forecasts and a small portfolio."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import database
+import postgres
+from demo.market import IDR_PER_USD, DemoCoin, Market
+from history import count_observations
+from postgres import Connection
+from records import CoinLabel, FxRate, MarketRow, Source
+from run_report import RunReport
+from services.api import ledger
+from services.api.portfolio import Transaction
+from services.ingestion import forecasting, watching
+from services.ingestion.messages import Voice
+from services.settings import Wishes
+from tables import Days, bring_up_to_date, locked
+
+COINS = 500
+SPAN = timedelta(days=7)
+COARSE, FINE = timedelta(minutes=15), timedelta(minutes=5)
+FINE_FOR = timedelta(hours=24)  # before now, as a loop with a key
+WATCHED_FOR = timedelta(days=4)
+FORECAST_FOR = timedelta(hours=8)
+# Ago: from, to; and whether the hole was repaired.
+OUTAGES = (
+    (timedelta(days=5, hours=2), timedelta(days=4, hours=22), True),
+    (timedelta(days=2, hours=9), timedelta(days=2, hours=6), False),
+    (timedelta(hours=15), timedelta(hours=14, minutes=10), True),
+)
+PURCHASES = (
+    ("bitcoin", "0.15", timedelta(days=6)),
+    ("ethereum", "2.5", timedelta(days=4)),
+    ("solana", "40", timedelta(days=3)),
+    ("solana", "-10", timedelta(days=1)),
+)
+
+
+def seed(address: postgres.Address, now: datetime) -> bool:
+    """Fill a database that holds no observation; False where it holds some."""
+    market = Market()
+    coins = market.ranked[:COINS]
+    labels = {c.id: CoinLabel(c.symbol, c.name, n) for n, c in enumerate(coins, start=1)}
+    with postgres.Session(address) as session:
+        session.use(bring_up_to_date)
+        if session.use(count_observations):
+            return False
+        steps = list(_steps(now))
+        early = [step for step in steps if step[0] < now - WATCHED_FOR]
+
+        def bulk(connection: Connection, days: Days) -> None:
+            rows = (row for at, source in early for row in _rows(coins, at, source))
+            database.load_batch(connection, rows, labels.get, days)
+            _record(connection, early)
+
+        database.write(session, bulk, now)
+        for at, source in steps[len(early) :]:
+            session.use(functools.partial(_tick, coins, labels, at, source, now))
+        session.use(lambda c: _buy(c, market, now))
+    return True
+
+
+def _steps(now: datetime) -> Iterator[tuple[datetime, Source]]:
+    """When the loop looked, oldest first, and how the prices of that moment came to be stored."""
+    at = now - SPAN
+    while at < now - FINE / 2:
+        outage = next((o for o in OUTAGES if now - o[0] <= at < now - o[1]), None)
+        if outage is None:
+            yield at, "observed"
+        elif outage[2]:
+            yield at, "backfilled"
+        at += FINE if at >= now - FINE_FOR else COARSE
+
+
+def _rows(coins: Sequence[DemoCoin], at: datetime, source: Source) -> Iterator[MarketRow]:
+    for coin in coins:
+        seen = at - timedelta(seconds=coin.lag)
+        price = coin.price_at(seen.timestamp())
+        cap = price * coin.supply
+        yield MarketRow(coin.id, seen, price, cap, cap * 0.04, source)
+
+
+def _tick(
+    coins: Sequence[DemoCoin],
+    labels: dict[str, CoinLabel],
+    at: datetime,
+    source: Source,
+    now: datetime,
+    connection: Connection,
+) -> None:
+    """One tick of the loop, at its own time; budgets are not solved for, that takes seconds."""
+    wishes = Wishes(alerts_per_coin_week=None)
+    rows = list(_rows(coins, at, source))
+    with locked(connection) as days:
+        database.load_batch(connection, rows, labels.get, days)
+        _record(connection, [(at, source)])
+    watching.watch(connection, wishes, Voice("en", ZoneInfo("UTC")), [], at)
+    if at > now - FORECAST_FOR:
+        forecasting.predict(connection, FINE, at)
+
+
+def _record(connection: Connection, steps: Sequence[tuple[datetime, Source]]) -> None:
+    for at, source in steps:
+        rate = IDR_PER_USD * (1 + 0.012 * math.sin(at.timestamp() / 90_000))
+        database.record_fx_rates(connection, [FxRate(at, "idr", rate)])
+        if source == "observed":
+            database.record_run(connection, _report(at), runs_unseen=0, backfill_credits=0)
+
+
+def _report(at: datetime) -> dict[str, object]:
+    return dataclasses.asdict(
+        RunReport(
+            mode="ingest",
+            status="ok",
+            run_id=f"{at:%Y%m%dT%H%M%SZ}-seed",
+            started_at=at.isoformat(),
+            finished_at=(at + timedelta(seconds=1)).isoformat(),
+            duration_seconds=1.0,
+            targets=COINS,
+            rows_valid=COINS,
+            rows_inserted=COINS,
+            api_calls=1,
+            api_credits=1,
+            db_seconds=0.1,
+        )
+    )
+
+
+def _buy(connection: Connection, market: Market, now: datetime) -> None:
+    for coin_id, quantity, ago in PURCHASES:
+        at = (now - ago).astimezone(UTC).replace(microsecond=0)
+        price = Decimal(f"{market.by_id[coin_id].price_at(at.timestamp()):.2f}")
+        rate = ledger.rate_near(connection, at)
+        new = Transaction(
+            0, at, coin_id, Decimal(quantity), price, Decimal(0), rate, "invented for the demo"
+        )
+        with connection.transaction():
+            ledger.add(connection, new)

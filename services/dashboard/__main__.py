@@ -1,0 +1,50 @@
+"""`python -m services.dashboard`: serve the pages."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import console
+from errors import run_as_script
+from safe_zone import ROOT
+from services.settings import Monitor, load_monitor
+
+EPILOG = """example: SENTINEL_API_URL=http://127.0.0.1:8000 python -m services.dashboard
+It listens on 127.0.0.1:8501 unless SENTINEL_DASHBOARD_HOST and SENTINEL_DASHBOARD_PORT say
+otherwise. Whoever can open it can enter transactions: docs/operations.md says how to guard it."""
+
+
+def main() -> int:
+    """Become Streamlit's server: whoever supervises this process watches that one."""
+    argparse.ArgumentParser(
+        prog="python -m services.dashboard",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+    console.speak_through_logging()
+    os.chdir(ROOT)
+    os.execv(sys.executable, _command(load_monitor()))  # noqa: S606 (our own interpreter)
+
+
+def _command(monitor: Monitor) -> list[str]:
+    # https://docs.streamlit.io/develop/api-reference/configuration/config.toml
+    options = {
+        "server.address": monitor.dashboard_host,
+        "server.port": monitor.dashboard_port,
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.showErrorDetails": "none",  # a traceback is for the log
+        "client.toolbarMode": "minimal",
+        "theme.light.primaryColor": "#2a78d6",
+        "theme.dark.primaryColor": "#5b9df0",
+    }
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "streamlit", "run", "services/dashboard/app.py", *flags]
+
+
+if __name__ == "__main__":
+    run_as_script(main)

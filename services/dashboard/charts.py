@@ -1,0 +1,239 @@
+"""The pictures, as Plotly figures. Pure: answers of the API in, figures out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import plotly.graph_objects as go
+
+from services.dashboard.viewer import Viewer
+from services.dashboard.words import label, read_time
+
+Json = Mapping[str, Any]
+PRICE, BACKFILLED, FIT = "#2a78d6", "#9a6dd7", "#e08a00"
+PANIC, REVERSAL, GAP = "#d64545", "#1f9d63", "rgba(128,128,128,0.18)"
+BAND = "rgba(224,138,0,0.22)"
+MARK = "rgba(128,128,128,0.8)"
+HEIGHT = 380
+FIT_WINDOW = timedelta(minutes=60)  # that the API's forecasts are fitted to
+FIT_POINTS = 15
+LONGEST_STRETCH = 2.5  # steps; points further apart are not joined by a line
+
+
+def price_history(
+    viewer: Viewer,
+    points: Sequence[Json],
+    step: timedelta,
+    forecast: Json | None,
+    recent: Sequence[Json],
+    alerts: Sequence[Json],
+    gaps: Sequence[Json],
+    watch: Json | None,
+) -> go.Figure:
+    """A coin's price with what is known of it: the forecast's fit and band, marks, alerts, gaps.
+
+    `recent` are single observations of the last hours, which the fit is drawn through.
+    """
+    figure = go.Figure()
+    _add_gaps(figure, viewer, gaps)
+    _add_prices(figure, viewer, points, step)
+    if watch:
+        _add_marks(figure, viewer, watch)
+    _add_alerts(figure, viewer, alerts, points)
+    if forecast:
+        _add_forecast(figure, viewer, forecast, recent)
+    return _dressed(figure, viewer)
+
+
+def _add_prices(figure: go.Figure, viewer: Viewer, points: Sequence[Json], step: timedelta) -> None:
+    times: list[datetime | None] = []
+    prices: list[float | None] = []
+    before: datetime | None = None
+    for point in points:
+        at = viewer.local(point["at"])
+        if before is not None and step and at - before > LONGEST_STRETCH * step:
+            times.append(before + (at - before) / 2)
+            prices.append(None)  # a hole stays a hole
+        times.append(at)
+        prices.append(viewer.convert(point["price"]))
+        before = at
+    figure.add_scatter(
+        x=times, y=prices, name="price", mode="lines", line={"color": PRICE, "width": 1.6}
+    )
+    filled = [point for point in points if point["backfilled"]]
+    if filled:
+        figure.add_scatter(
+            x=[viewer.local(point["at"]) for point in filled],
+            y=[viewer.convert(point["price"]) for point in filled],
+            name="backfilled",
+            mode="markers",
+            marker={"color": BACKFILLED, "size": 5, "symbol": "circle-open"},
+        )
+
+
+def _add_gaps(figure: go.Figure, viewer: Viewer, gaps: Sequence[Json]) -> None:
+    for gap in gaps:
+        figure.add_vrect(
+            x0=viewer.local(gap["start"]),
+            x1=viewer.local(gap["stop"]),
+            fillcolor=GAP,
+            line_width=0,
+            layer="below",
+            name="gap",
+            showlegend=gap is gaps[0],
+        )
+
+
+def _add_marks(figure: go.Figure, viewer: Viewer, watch: Json) -> None:
+    for kind, words in (("high", "high-water mark"), ("low", "low-water mark")):
+        if watch[kind] is not None:
+            figure.add_hline(
+                y=viewer.convert(watch[kind]),
+                line={"color": MARK, "width": 1, "dash": "dot"},
+                annotation={"text": words, "font": {"size": 11}},
+                annotation_position="top left" if kind == "high" else "bottom left",
+            )
+
+
+def _add_alerts(
+    figure: go.Figure, viewer: Viewer, alerts: Sequence[Json], points: Sequence[Json]
+) -> None:
+    since = points[0]["at"] if points else ""
+    for kind, colour, symbol in (
+        ("panic", PANIC, "triangle-down"),
+        ("reversal", REVERSAL, "triangle-up"),
+    ):
+        shown = [a for a in alerts if a["kind"] == kind and a["observed_at"] >= since]
+        if shown:
+            figure.add_scatter(
+                x=[viewer.local(alert["observed_at"]) for alert in shown],
+                y=[viewer.convert(alert["price"]) for alert in shown],
+                name=kind,
+                mode="markers",
+                marker={"color": colour, "size": 11, "symbol": symbol},
+                text=[viewer.percent(alert["move"]) for alert in shown],
+                hovertemplate="%{text}<br>%{x}",
+            )
+
+
+def _add_forecast(
+    figure: go.Figure, viewer: Viewer, forecast: Json, recent: Sequence[Json]
+) -> None:
+    made, due = viewer.local(forecast["made_at"]), viewer.local(forecast["due_at"])
+    fitted = fit_line(forecast, recent)
+    if fitted:
+        figure.add_scatter(
+            x=[viewer.local(at.isoformat()) for at, _ in fitted],
+            y=[viewer.convert(price) for _, price in fitted],
+            name="fit of the last 60 minutes",
+            mode="lines",
+            line={"color": FIT, "width": 1.5, "dash": "dash"},
+        )
+    if forecast["low"] is not None:
+        at_start, low, high = (viewer.convert(forecast[key]) for key in ("price", "low", "high"))
+        figure.add_scatter(
+            x=[made, due, due],
+            y=[at_start, high, low],
+            name=f"next 10 minutes, {forecast['coverage']:.0%} band",
+            mode="lines",
+            fill="toself",
+            fillcolor=BAND,
+            line={"width": 0},
+        )
+    figure.add_scatter(
+        x=[made, due],
+        y=[viewer.convert(forecast["price"]), viewer.convert(forecast["predicted"])],
+        name="forecast",
+        mode="lines",
+        line={"color": FIT, "width": 2.5},
+    )
+
+
+def fit_line(forecast: Json, recent: Sequence[Json]) -> list[tuple[datetime, float]]:
+    """The straight line (in the price's logarithm) that a forecast rests on, over its hour.
+
+    The API gives the slope; least squares run through the middle of the points, which gives the
+    level. Empty where no observation of the hour is at hand.
+    """
+    made = read_time(forecast["made_at"])
+    hour = [
+        ((at - made) / timedelta(minutes=1), math.log(point["price"]))
+        for point in recent
+        if (at := read_time(point["at"])) > made - FIT_WINDOW and at <= made
+        if not point["backfilled"] and point["price"] > 0
+    ]
+    if not hour:
+        return []
+    slope = forecast["slope_per_minute"]
+    level = sum(price - slope * minute for minute, price in hour) / len(hour)
+    first = -(FIT_WINDOW / timedelta(minutes=1))
+    minutes = [first * (1 - n / (FIT_POINTS - 1)) for n in range(FIT_POINTS)]
+    return [(made + timedelta(minutes=m), math.exp(level + slope * m)) for m in minutes]
+
+
+def net_worth(viewer: Viewer, history: Sequence[Json]) -> go.Figure:
+    """The net worth of sixty days in the viewer's currency; for the discreet, as a change since the
+    first day."""
+    key = viewer.shown_currency.lower()
+    known = [(viewer.local(day["at"]), float(day[key])) for day in history if day[key] is not None]
+    figure = go.Figure()
+    first = next((worth for _, worth in known if worth), None)
+    values = [worth / first - 1 if viewer.is_discreet and first else worth for _, worth in known]
+    figure.add_scatter(
+        x=[at for at, _ in known],
+        y=values,
+        name="net worth",
+        mode="lines+markers",
+        line={"color": PRICE},
+        marker={"size": 4},
+    )
+    if viewer.is_discreet:
+        figure.update_yaxes(tickformat="+.0%")
+    elif key == "usd":
+        figure.update_yaxes(tickprefix="$")
+    else:
+        figure.update_yaxes(tickprefix="Rp ")
+    return _plain(figure, 280)
+
+
+def allocation(holdings: Sequence[Json]) -> go.Figure:
+    """What part of the net worth each holding is."""
+    shown = [holding for holding in holdings if holding["share"]]
+    figure = go.Figure(
+        go.Pie(
+            labels=[label(holding["name"]) for holding in shown],
+            values=[holding["share"] for holding in shown],
+            hole=0.6,
+            textinfo="label+percent",
+            hoverinfo="label+percent",
+            sort=False,
+        )
+    )
+    figure.update_layout(showlegend=False)
+    return _plain(figure, 280)
+
+
+def _dressed(figure: go.Figure, viewer: Viewer) -> go.Figure:
+    figure.update_yaxes(
+        tickprefix={"USD": "$", "IDR": "Rp "}[viewer.shown_currency],
+        separatethousands=True,
+    )
+    figure.update_layout(
+        legend={"orientation": "h", "y": -0.15, "x": 0},
+        separators=",." if viewer.shown_currency == "IDR" else ".,",
+        hovermode="x unified",
+    )
+    return _plain(figure, HEIGHT)
+
+
+def _plain(figure: go.Figure, height: int) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        # What a viewer has zoomed into stays so when the picture is drawn anew.
+        uirevision="kept",
+    )
+    return figure

@@ -1,0 +1,186 @@
+"""One coin: its week, the next ten minutes and what such forecasts were worth, marks, alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from services.dashboard import charts, state
+from services.dashboard.feed import segment
+from services.dashboard.overview import alert_line
+from services.dashboard.viewer import UNKNOWN, Choice, Viewer
+from services.dashboard.words import plain
+
+Json = Mapping[str, Any]
+COINS = 500
+RECENT = timedelta(hours=3)
+STEPS = {
+    "5m": timedelta(minutes=5),
+    "15m": timedelta(minutes=15),
+    "30m": timedelta(minutes=30),
+    "1h": timedelta(hours=1),
+    "4h": timedelta(hours=4),
+    "1d": timedelta(days=1),
+}
+SHOWN_ALERTS = 50
+DIRECTIONS = {
+    "bullish": (":green-badge[▲ Bullish]", "the band lies above the price"),
+    "bearish": (":red-badge[▼ Bearish]", "the band lies below the price"),
+    "neutral": (":gray-badge[● Neutral]", "the band holds the price"),
+}
+
+
+def choose() -> str | None:
+    """Ask which coin; None while none is stored."""
+    coins = state.ask("/coins", limit=COINS)
+    if not coins or not coins["items"]:
+        st.info("No price is stored yet. With `make up` the first are here within a minute.")
+        return None
+    names = {c["coin_id"]: f"{c['name']} ({c['symbol'].upper()})" for c in coins["items"]}
+    chosen: str | None = st.selectbox(
+        "Coin",
+        list(names),
+        format_func=lambda coin_id: names.get(coin_id, coin_id),
+        key="coin",
+        bind="query-params",
+    )
+    return chosen
+
+
+@st.fragment(run_every=state.REFRESH_SECONDS)
+def show(choice: Choice, coin_id: str) -> None:
+    """The page's body."""
+    viewer = state.see(choice)
+    if not state.show_freshness(viewer):
+        return
+    path = f"/coins/{segment(coin_id)}"
+    coin = state.ask(path)
+    history = state.ask(f"{path}/history")
+    start = datetime.now(UTC).replace(second=0, microsecond=0) - RECENT
+    recent = state.ask(f"{path}/history", resolution="raw", start=_minute(start))
+    if coin is None or history is None or recent is None:
+        return
+    forecast = state.ask(f"{path}/forecast")
+    alerts = state.ask("/alerts", coin_id=coin_id, limit=SHOWN_ALERTS)
+    gaps = state.ask("/gaps", coin_id=coin_id)
+    alerts, gaps = (found["items"] if found else [] for found in (alerts, gaps))
+    _show_head(viewer, coin, history["points"])
+    _show_forecast(viewer, forecast)
+    step = STEPS.get(history["resolution"], timedelta())
+    week = charts.price_history(
+        viewer, history["points"], step, forecast, recent["points"], alerts, gaps, coin["watch"]
+    )
+    st.plotly_chart(week, key="week", config={"displaylogo": False})
+    st.subheader("The last hours and the next ten minutes")
+    hours = charts.price_history(
+        viewer, recent["points"], timedelta(minutes=6), forecast, recent["points"], alerts, [], None
+    )
+    st.plotly_chart(hours, key="hours", config={"displaylogo": False})
+    left, right = st.columns(2)
+    with left:
+        _show_alerts(viewer, alerts, coin["watch"])
+    with right:
+        _show_gaps(viewer, gaps)
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _show_head(viewer: Viewer, coin: Json, points: Sequence[Json]) -> None:
+    day_ago = _minute(datetime.now(UTC) - timedelta(days=1))
+    before = [p["price"] for p in points if p["at"] <= day_ago]
+    change = coin["price"] / before[-1] - 1 if before and before[-1] else None
+    cells = (
+        ("Price", viewer.price(coin["price"]), viewer.percent(change) if before else None),
+        ("Market cap", viewer.size(coin["market_cap"]), None),
+        ("Volume, 24 h", viewer.size(coin["volume_24h"]), None),
+        ("Price's age", viewer.age(coin["observed_at"]), None),
+    )
+    columns = st.columns(4)
+    for column, (name, value, delta) in zip(columns, cells, strict=True):
+        column.metric(name, value, delta)
+    st.caption(
+        f"{coin['source']} at {viewer.at(coin['observed_at'])} {viewer.zone.key}, from CoinGecko"
+    )
+
+
+def _show_forecast(viewer: Viewer, forecast: Json | None) -> None:
+    if forecast is None:
+        st.caption(
+            ":gray-badge[no forecast] The last hour was too thin: it takes a price every six "
+            "minutes."
+        )
+        return
+    badge, why = DIRECTIONS[forecast["direction"]]
+    band = "none yet"
+    if forecast["low"] is not None:
+        band = f"{viewer.price(forecast['low'])} to {viewer.price(forecast['high'])}"
+    st.markdown(
+        f"{badge} {why}. By {viewer.at(forecast['due_at'])}: "
+        f"{plain(viewer.price(forecast['predicted']))}, {forecast['coverage']:.0%} band "
+        f"{plain(band)}, made {viewer.age(forecast['made_at'])} ago."
+    )
+    told = [score for score in forecast["scores"] if score["verdict"] != "too early"]
+    for score in told or forecast["scores"][-1:]:
+        st.caption(score_line(viewer, score))
+
+
+def score_line(viewer: Viewer, score: Json) -> str:
+    """What such forecasts of a coin were worth, in a line."""
+    span = "the last day" if score["hours"] == 24 else f"the last {score['hours'] // 24} days"
+    if score["verdict"] == "too early":
+        return f"Scoreboard of {span}: too early to tell, {score['scored']} were scored."
+    verdict = "a real edge" if score["verdict"] == "edge" else "no edge over expecting no change"
+    mase = UNKNOWN if score["mase"] is None else f"{score['mase']:.2f}"
+    return (
+        f"Scoreboard of {span}: {verdict} (MASE {mase}, below 1 beats no change); "
+        f"{plain(viewer.percent(score['hit_rate'], signed=False))} of {score['called']} directions "
+        f"were right, {plain(viewer.percent(score['coverage'], signed=False))} of prices fell into "
+        f"the band; {score['scored']} scored."
+    )
+
+
+def _show_alerts(viewer: Viewer, alerts: Sequence[Json], watch: Json | None) -> None:
+    st.subheader("Alerts")
+    if watch is None:
+        st.info(
+            "Not watched: only the coins you hold, the best ranked and those named in "
+            "`ingest_config.json` are."
+        )
+    else:
+        st.caption(
+            f"Alert at {viewer.percent(watch['threshold'], signed=False)} from the mark "
+            f"(k {watch['k']:.2f})"
+            + (
+                f"; {watch['achieved_per_week']:.1f} a week on its own history, wished "
+                f"{watch['wished_per_week']:.1f}"
+                if watch["achieved_per_week"] is not None and watch["wished_per_week"] is not None
+                else ""
+            )
+        )
+    for alert in alerts[:10]:
+        st.markdown(alert_line(viewer, alert))
+    if not alerts:
+        st.caption("None in the sixty days that are kept.")
+
+
+def _show_gaps(viewer: Viewer, gaps: Sequence[Json]) -> None:
+    st.subheader("Gaps of the last week")
+    if not gaps:
+        st.caption("None: every run that was due left a price, or was repaired.")
+        return
+    rows = [
+        {
+            "from": viewer.at(gap["start"]),
+            "to": viewer.at(gap["stop"]),
+            "missing": gap["missed"],
+            "why it is open": gap["reason"] or "waits for repair",
+        }
+        for gap in gaps
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="gaps")

@@ -1,0 +1,166 @@
+"""What the API says, fetched once for all viewers, and kept for when it falls silent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+FRESH_SECONDS = 3.0  # within which nobody asks again
+TIMEOUT_SECONDS = (2.0, 8.0)  # to connect, and between bytes
+MOST_ANSWERS = 400  # kept, the longest unused go first
+CONNECTIONS = 16
+
+
+class Unavailable(Exception):
+    """The API does not answer, and nothing it said before is kept."""
+
+
+class Refused(Exception):
+    """The API understood and said no; the message is its own."""
+
+
+class Missing(Refused):
+    """There is no such thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API said, and when. `problem` says why there is nothing newer, None: it is fresh."""
+
+    content: Any
+    fetched_at: datetime
+    problem: str | None = None
+
+
+@dataclass(slots=True)
+class _Kept:
+    """One path's last good answer, and who is asking again just now."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    answer: Answer | None = None
+    tag: str | None = None
+    asked_at: float = float("-inf")
+
+
+class Feed:
+    """The API at `base_url`. One viewer who asks does not keep the others waiting: while an answer
+    is under way, the others get the one before."""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._base_url = base_url
+        self._clock = clock
+        self._now = now
+        self._session = requests.Session()
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter)
+        self._session.trust_env = False  # no proxy, no netrc: the token goes to the API alone
+        if token:
+            self._session.headers["Authorization"] = f"Bearer {token}"
+        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def get(self, path: str, **query: str | int) -> Answer:
+        """What the API says to a path and its query, or said last.
+
+        Raises Unavailable where it never said anything, Refused where it says no.
+        """
+        kept = self._slot(path, query)
+        if kept.answer and self._clock() - kept.asked_at < FRESH_SECONDS:
+            return kept.answer
+        if not kept.lock.acquire(blocking=kept.answer is None) and kept.answer:
+            return kept.answer
+        try:
+            if not kept.answer or self._clock() - kept.asked_at >= FRESH_SECONDS:
+                self._ask(kept, path, query)
+        finally:
+            kept.lock.release()
+        if kept.answer is None:
+            raise Unavailable("nothing was said")
+        return kept.answer
+
+    def send(self, method: str, path: str, content: Mapping[str, object] | None = None) -> Any:
+        """Change something, after which nothing that was kept counts.
+
+        Raises Unavailable, and Refused with the API's own words.
+        """
+        try:
+            answer = self._session.request(
+                method, self._base_url + path, json=content, timeout=TIMEOUT_SECONDS
+            )
+        except requests.RequestException as error:
+            raise Unavailable(self._silence(error)) from error
+        if not answer.ok:
+            raise Refused(_said(answer))
+        with self._guard:
+            for kept in self._kept.values():
+                kept.asked_at = float("-inf")
+        return answer.json() if answer.content else None
+
+    def _slot(self, path: str, query: Mapping[str, str | int]) -> _Kept:
+        key = (path, repr(sorted(query.items())))
+        with self._guard:
+            kept = self._kept.setdefault(key, _Kept())
+            self._kept.move_to_end(key)
+            while len(self._kept) > MOST_ANSWERS:
+                self._kept.popitem(last=False)
+        return kept
+
+    def _ask(self, kept: _Kept, path: str, query: Mapping[str, str | int]) -> None:
+        headers = {"If-None-Match": kept.tag} if kept.tag else {}
+        try:
+            answer = self._session.get(
+                self._base_url + path, params=dict(query), headers=headers, timeout=TIMEOUT_SECONDS
+            )
+            content = answer.json() if answer.status_code not in (304, 204) else None
+        except requests.RequestException as error:
+            self._keep_old(kept, self._silence(error))
+            return
+        if answer.status_code == 304 and kept.answer:
+            kept.answer = Answer(kept.answer.content, self._now())
+        elif answer.ok or (path == "/health" and isinstance(content, dict) and "checks" in content):
+            kept.answer, kept.tag = Answer(content, self._now()), answer.headers.get("ETag")
+        elif answer.status_code >= 500:
+            self._keep_old(kept, _said(answer))
+            return
+        else:
+            raise (Missing if answer.status_code == 404 else Refused)(_said(answer))
+        kept.asked_at = self._clock()
+
+    def _keep_old(self, kept: _Kept, problem: str) -> None:
+        if kept.answer is None:
+            raise Unavailable(problem)
+        kept.asked_at = self._clock()
+        kept.answer = Answer(kept.answer.content, kept.answer.fetched_at, problem)
+
+    def _silence(self, error: requests.RequestException) -> str:
+        why = "takes too long" if isinstance(error, requests.Timeout) else "does not answer"
+        return f"The API at {self._base_url} {why}."
+
+
+def segment(coin_id: str) -> str:
+    """A coin's id as one segment of a path."""
+    return quote(coin_id, safe="")
+
+
+def _said(answer: requests.Response) -> str:
+    """The words of a problem (RFC 9457), or its status."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"The API answered {answer.status_code}."

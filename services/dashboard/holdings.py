@@ -1,0 +1,199 @@
+"""The portfolio: what is held and worth, and entering it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from services.dashboard import charts, state
+from services.dashboard.feed import Refused, Unavailable
+from services.dashboard.viewer import Choice, Currency, Viewer
+from services.dashboard.words import LONGEST_SENTENCE, plain
+
+Json = Mapping[str, Any]
+COINS = 500
+TRANSACTIONS = "/portfolio/transactions"
+
+
+def ask_for_holding(choice: Choice) -> None:
+    """A form in the sidebar: a purchase or sale, which the API keeps."""
+    viewer = state.see(choice)
+    coins = state.ask("/coins", limit=COINS)
+    if not coins or not coins["items"]:
+        return
+    prices = {coin["coin_id"]: coin["price"] for coin in coins["items"]}
+    names = {c["coin_id"]: f"{c['name']} ({c['symbol'].upper()})" for c in coins["items"]}
+    with st.form("holding", clear_on_submit=True, border=False):
+        st.markdown("**Add a holding**")
+        coin_id = st.selectbox(
+            "Coin", list(names), format_func=lambda one: names.get(one, one), key="held_coin"
+        )
+        quantity = st.text_input(
+            "Quantity", key="held_quantity", placeholder="0.25", help="Below 0: a sale."
+        )
+        price = st.text_input(
+            f"Price of one, {viewer.shown_currency}",
+            key="held_price",
+            placeholder="the newest one",
+            help="What you paid for one coin. Empty: the newest price.",
+        )
+        if st.form_submit_button("Add", type="primary", width="stretch") and coin_id:
+            _add(viewer, coin_id, quantity, price, prices[coin_id])
+
+
+def _add(viewer: Viewer, coin_id: str, quantity: str, price: str, newest: float) -> None:
+    currency = viewer.shown_currency
+    paid = _number(price, currency) or f"{viewer.convert(newest):.12f}"
+    new = {
+        "coin_id": coin_id,
+        "quantity": _number(quantity, currency),
+        "price": paid,
+        "currency": currency.lower(),
+    }
+    try:
+        state.feed().send("POST", TRANSACTIONS, new)
+    except (Unavailable, Refused) as trouble:
+        st.error(state.advice(trouble))
+        return
+    st.toast("Kept.", icon=":material/check:")
+
+
+def _number(text: str, currency: Currency) -> str:
+    """A number as it is written where that currency is, for the API; what is no number stays what
+    it is, and the API says so."""
+    text = text.strip().replace(" ", "")
+    if currency == "IDR" and "," in text:
+        return text.replace(".", "").replace(",", ".")
+    return text.replace(",", "") if "." in text or text.count(",") > 1 else text.replace(",", ".")
+
+
+@st.fragment(run_every=state.REFRESH_SECONDS)
+def show(choice: Choice) -> None:
+    """The page's body."""
+    viewer = state.see(choice)
+    if not state.show_freshness(viewer):
+        return
+    found = state.ask("/portfolio")
+    if found is None:
+        return
+    if not found["holdings"]:
+        st.info(
+            "Nothing is held yet. Enter a holding in the sidebar, or import a CSV through the API: "
+            "`POST /portfolio/transactions.csv`.",
+            icon=":material/add:",
+        )
+        _show_transactions(viewer)
+        return
+    if found["missing"]:
+        st.warning(
+            "Not known, and left out of sums: "
+            + plain(", ".join(found["missing"]), LONGEST_SENTENCE)
+        )
+    _show_worth(viewer, found)
+    _show_profit(viewer, found)
+    left, right = st.columns([2, 3])
+    with left:
+        st.subheader("Allocation")
+        st.plotly_chart(
+            charts.allocation(found["holdings"]), key="allocation", config={"displaylogo": False}
+        )
+    with right:
+        st.subheader("Net worth")
+        st.plotly_chart(
+            charts.net_worth(viewer, found["history"]), key="worth", config={"displaylogo": False}
+        )
+    _show_holdings(viewer, found["holdings"])
+    _show_transactions(viewer)
+
+
+def _show_worth(viewer: Viewer, found: Json) -> None:
+    usd, idr, day = st.columns(3)
+    day_share = _share(found["day"]["usd"], found["net_worth_usd"])
+    usd.metric("Net worth, USD", viewer.own(found["net_worth_usd"], "USD"))
+    idr.metric("Net worth, IDR", viewer.own(found["net_worth_idr"], "IDR"))
+    day.metric(
+        "Last day",
+        viewer.own(found["day"]["usd"], "USD"),
+        None if day_share is None else viewer.percent(day_share),
+    )
+    rate = found["idr_per_usd"]
+    if rate is None:
+        st.caption("No rupiah rate of the last day is known: rupiah wait for the next run.")
+    else:
+        st.caption(
+            f"1 USD = {plain(viewer.rupiah(rate))}, {viewer.age(found['rate_observed_at'])} old, "
+            "from CoinGecko's own prices"
+        )
+
+
+def _share(part: str | None, whole: str | None) -> float | None:
+    """A profit as a share of what there was before it."""
+    if part is None or whole is None or float(whole) - float(part) <= 0:
+        return None
+    return float(part) / (float(whole) - float(part))
+
+
+def _show_profit(viewer: Viewer, found: Json) -> None:
+    st.subheader("Profit")
+    rows = [
+        {
+            "of": words,
+            "USD": viewer.own(profit["usd"], "USD"),
+            "IDR": viewer.own(profit["idr"], "IDR"),
+            "from the coins, IDR": viewer.own(profit["coin_move_idr"], "IDR"),
+            "from the rupiah, IDR": viewer.own(profit["rupiah_move_idr"], "IDR"),
+            "fees, USD": viewer.own(profit["fees_usd"], "USD"),
+        }
+        for words, profit in (("the last day", found["day"]), ("all", found["total"]))
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="profit")
+
+
+def _show_holdings(viewer: Viewer, holdings: Sequence[Json]) -> None:
+    st.subheader("Holdings")
+    key: Currency = viewer.shown_currency
+    rows = [
+        {
+            "coin": f"{held['name']} ({held['symbol'].upper()})",
+            "quantity": viewer.quantity(held["quantity"]),
+            "value": viewer.own(held[f"value_{key.lower()}"], key),
+            "share": viewer.percent(held["share"], signed=False),
+            "profit": viewer.own(held["total"][key.lower()], key),
+            "last day": viewer.own(held["day"][key.lower()], key),
+            "cost, average": viewer.own(held["average"]["cost_usd"], "USD"),
+            "cost, FIFO": viewer.own(held["fifo"]["cost_usd"], "USD"),
+            "price's age": viewer.age(held["observed_at"]),
+            "not known": ", ".join(held["missing"]),
+        }
+        for held in holdings
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="holdings")
+
+
+def _show_transactions(viewer: Viewer) -> None:
+    own = state.ask(TRANSACTIONS)
+    if not own or not own["items"]:
+        return
+    with st.expander(f"Transactions ({len(own['items'])}{'+' if own['next'] else ''})"):
+        for one in reversed(own["items"]):
+            text, button = st.columns([6, 1], vertical_alignment="center")
+            text.markdown(
+                f"{viewer.at(one['made_at'])} · {plain(viewer.quantity(one['quantity']))} "
+                f"{plain(one['coin_id'])} at {plain(viewer.own(one['price_usd'], 'USD'))}"
+                + (f" · {plain(one['note'])}" if one["note"] else "")
+            )
+            number = one["transaction_id"]
+            if button.button("Remove", key=f"remove-{number}", type="tertiary"):
+                _remove(number)
+
+
+def _remove(number: int) -> None:
+    try:
+        state.feed().send("DELETE", f"{TRANSACTIONS}/{number}")
+    except (Unavailable, Refused) as trouble:
+        st.error(state.advice(trouble))
+        return
+    st.rerun()

@@ -1,0 +1,160 @@
+"""The overview: the market, who moved, what was announced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from services.dashboard import state
+from services.dashboard.viewer import Choice, Viewer
+from services.dashboard.words import plain
+
+Json = Mapping[str, Any]
+COINS = 500
+SHOWN_MOVERS = 5
+SHOWN_ALERTS = 8
+ARROWS = {"panic": ":red[▼]", "reversal": ":green[▲]"}
+
+
+@st.fragment(run_every=state.REFRESH_SECONDS)
+def show(choice: Choice, coin_page: Any) -> None:
+    """The page's body."""
+    viewer = state.see(choice)
+    if not state.show_freshness(viewer):
+        return
+    coins = state.ask("/coins", limit=COINS)
+    sparklines = state.ask("/sparklines", limit=COINS)
+    if coins is None or sparklines is None:
+        return
+    search = st.text_input(
+        "Search", placeholder="name, symbol or id", key="search", bind="query-params"
+    )
+    prices = {item["coin_id"]: item["prices"] for item in sparklines["items"]}
+    _show_market(viewer, _found(coins["items"], search), prices, coin_page)
+    left, right = st.columns([3, 2])
+    with left:
+        _show_alerts(viewer)
+    with right:
+        _show_movers(viewer)
+
+
+def _found(coins: Sequence[Json], search: str) -> list[Json]:
+    term = search.strip().casefold()
+    names = ("coin_id", "symbol", "name")
+    return [coin for coin in coins if any(term in coin[name].casefold() for name in names)]
+
+
+def _show_market(
+    viewer: Viewer,
+    coins: Sequence[Json],
+    prices: Mapping[str, Sequence[float | None]],
+    coin_page: Any,
+) -> None:
+    if not coins:
+        st.info("No coin of this name is stored. The search looks into name, symbol and id.")
+        return
+    table = market_table(viewer, coins, prices)
+    styled = table.style.format(
+        {
+            "price": viewer.price,
+            "24 h": viewer.percent,
+            "market cap": viewer.size,
+            "volume": viewer.size,
+        }
+    )
+    if state.is_stale():
+        styled = styled.set_properties(color="gray")
+    chosen = st.dataframe(
+        styled,
+        key="market",
+        hide_index=True,
+        height=420,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={
+            "rank": st.column_config.NumberColumn("#", width=40),
+            "coin": st.column_config.TextColumn(width="medium", pinned=True),
+            "last 24 h": st.column_config.LineChartColumn(width="small", color="auto"),
+            "age": st.column_config.TextColumn(width=70),
+        },
+    )
+    rows = chosen["selection"]["rows"]
+    if rows and rows[0] < len(coins):
+        st.switch_page(coin_page, query_params={"coin": coins[rows[0]]["coin_id"]})
+    st.caption(
+        f"{len(coins)} coins in {viewer.shown_currency}. A click at the left of a row opens the "
+        "coin."
+    )
+
+
+def market_table(
+    viewer: Viewer, coins: Sequence[Json], prices: Mapping[str, Sequence[float | None]]
+) -> pd.DataFrame:
+    """The market as a table of numbers, which sort as numbers; USD, shares as fractions."""
+    rows = []
+    for coin in coins:
+        line = prices.get(coin["coin_id"], [])
+        known = [price for price in line if price is not None]
+        before = line[0] if line else None
+        rows.append(
+            {
+                "rank": coin["rank"],
+                "coin": f"{coin['name']} ({coin['symbol'].upper()})",
+                "price": coin["price"],
+                "24 h": coin["price"] / before - 1 if before else None,
+                "last 24 h": known,
+                "market cap": coin["market_cap"],
+                "volume": coin["volume_24h"],
+                "age": viewer.age(coin["observed_at"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _show_alerts(viewer: Viewer) -> None:
+    st.subheader("Alerts")
+    alerts = state.ask("/alerts", limit=SHOWN_ALERTS)
+    if alerts is None:
+        return
+    if not alerts["items"]:
+        st.info(
+            "Nothing was announced yet. Watched are the coins you hold and the best ranked; an "
+            "alert comes about twice a week for each."
+        )
+    for alert in alerts["items"]:
+        st.markdown(alert_line(viewer, alert))
+
+
+def alert_line(viewer: Viewer, alert: Json) -> str:
+    """An alert as a line of Markdown: what happened, when, and what came of it."""
+    outcome = ", ".join(
+        f"{viewer.percent(alert[key])} {words}"
+        for key, words in (("after_1h", "an hour later"), ("after_24h", "a day later"))
+        if alert[key] is not None
+    )
+    text = (
+        f"{ARROWS[alert['kind']]} **{plain(alert['name'])}** "
+        f"{plain(viewer.percent(alert['move']))} to {plain(viewer.price(alert['price']))}, "
+        f"{viewer.at(alert['observed_at'])} ({viewer.age(alert['observed_at'])} ago)"
+    )
+    return f"{text}; {plain(outcome)}" if outcome else text
+
+
+def _show_movers(viewer: Viewer) -> None:
+    st.subheader("Movers, 24 h")
+    movers = state.ask("/movers", limit=SHOWN_MOVERS)
+    if movers is None:
+        return
+    rows = movers["gainers"] + movers["losers"][::-1]
+    if not rows:
+        st.info("No coin has a price of a day ago yet.")
+        return
+    for mover in rows:
+        colour = "green" if mover["change"] > 0 else "red"
+        st.markdown(
+            f":{colour}[{plain(viewer.percent(mover['change']))}] {plain(mover['name'])} "
+            f"{plain(viewer.price(mover['price']))} · {viewer.age(mover['observed_at'])}"
+        )

@@ -1,0 +1,1 @@
+"""The default database kept running: one long-running process of the stack."""

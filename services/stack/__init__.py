@@ -1,0 +1,1 @@
+"""The stack without containers: its processes started, watched and stopped."""
