@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from errors import spoken
+from errors import ConfigurationError, spoken
 
 Progress = Callable[[str, int, int], None]
 
@@ -36,6 +36,21 @@ class _Spoken(logging.Formatter):
 def complain(message: object) -> None:
     """An error, on stderr."""
     print(spoken("error", message), file=sys.stderr)
+
+
+def confirm(word: str, undone: str) -> None:
+    """Go on only where a person at a terminal types the word; `undone` says what did not happen.
+
+    Raises ConfigurationError.
+    """
+    if not sys.stdin.isatty():
+        raise ConfigurationError(f"{undone}: no terminal to ask at. Add --yes to go on.")
+    try:
+        typed = input(f"Type {word} to go on: ").strip()
+    except EOFError:
+        typed = ""
+    if typed != word:
+        raise ConfigurationError(f"{undone}: the word was not {word}.")
 
 
 @contextlib.contextmanager

@@ -165,11 +165,21 @@ def _leave(server: _Server, start_lock: int, users_lock: int) -> None:
             server.socket_dir.rmdir()
 
 
+def program(name: str) -> Path:
+    """One of PostgreSQL's client programs, of the embedded server's own version.
+
+    Raises ConfigurationError where the wheel is not installed.
+    """
+    return _wheel_package() / "pginstall" / "bin" / name
+
+
 def main() -> int:
     """Open psql on the embedded database, which runs meanwhile; arguments go to psql."""
     with ensure_running(load_settings().state_dir) as conninfo:
-        psql = _wheel_package() / "pginstall" / "bin" / "psql"
-        return subprocess.run([psql, conninfo, *sys.argv[1:]], check=False).returncode or EXIT_OK
+        return (
+            subprocess.run([program("psql"), conninfo, *sys.argv[1:]], check=False).returncode
+            or EXIT_OK
+        )
 
 
 def _windows_uri(state_dir: Path) -> str:
@@ -206,7 +216,7 @@ def _wheel_package() -> Path:
 
 def _locate(state_dir: Path) -> _Server:
     """Decide where programs and data are and who runs them; make the folder."""
-    bin_dir, base = _wheel_package() / "pginstall" / "bin", state_dir / "postgres"
+    bin_dir, base = program("postgres").parent, state_dir / "postgres"
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
         owner = None

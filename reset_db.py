@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 import console
 import history
 import postgres
 import tables
-from errors import EXIT_OK, ConfigurationError, run_as_script
+from errors import EXIT_OK, run_as_script
 from safe_zone import load_settings
 
 WORD = "DELETE"
@@ -36,7 +35,7 @@ def main() -> int:
         own = f" and {transactions:,} {entries} of a portfolio" if transactions else ""
         print(f"{address.place} holds {rows:,} observations{own}. All of them would be deleted.")
         if not arguments.yes:
-            _ask()
+            console.confirm(WORD, "Nothing deleted")
         session.use(tables.drop_everything)
         print("Deleted. The next run of ingest.py starts afresh.")
     return EXIT_OK
@@ -46,18 +45,6 @@ def _count(connection: postgres.Connection) -> tuple[int, int] | None:
     if not history.has_schema(connection):
         return None
     return history.count_observations(connection), history.count_transactions(connection)
-
-
-def _ask() -> None:
-    """Raises ConfigurationError unless a person at a terminal types the word."""
-    if not sys.stdin.isatty():
-        raise ConfigurationError("Nothing deleted: no terminal to ask at. Add --yes to delete.")
-    try:
-        word = input(f"Type {WORD} to go on: ").strip()
-    except EOFError:
-        word = ""
-    if word != WORD:
-        raise ConfigurationError(f"Nothing deleted: the word was not {WORD}.")
 
 
 if __name__ == "__main__":

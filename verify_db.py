@@ -39,6 +39,7 @@ class Health:
     delivery: Delivery | None = None
     duplicates: int = 0
     top: Sequence[history.LatestPrice] = ()
+    backup: history.Backup | None = None
 
 
 def examine(
@@ -54,18 +55,24 @@ def examine(
         return Health(["the schema is older than this code: python ingest.py brings it up to date"])
     tables = history.table_health(connection, now)
     duplicates = history.count_duplicates(connection)
+    backup = history.last_backup(connection)
     return Health(
-        _problems(tables, duplicates, now, max_age_minutes),
+        _problems(tables, duplicates, backup, now, max_age_minutes),
         tables,
         history.find_gaps(connection, now, cadence=cadence),
         history.measure_delivery(connection, now, cadence),
         duplicates,
         history.latest_prices(connection, TOP),
+        backup,
     )
 
 
 def _problems(
-    tables: history.TableHealth, duplicates: int, now: datetime, max_age_minutes: float
+    tables: history.TableHealth,
+    duplicates: int,
+    backup: history.Backup | None,
+    now: datetime,
+    max_age_minutes: float,
 ) -> list[str]:
     problems = []
     age = age_minutes(tables, now)
@@ -81,6 +88,8 @@ def _problems(
             f"{duplicates} observations are stored twice: the index is damaged, run "
             "REINDEX TABLE observations"
         )
+    if backup and backup.problem:
+        problems.append(f"the last backup failed ({_minute(backup.tried_at)}): {backup.problem}")
     return problems
 
 
@@ -108,6 +117,7 @@ def as_json(
             "gaps": [_gap_as_json(gap) for gap in health.gaps],
             "delivery": health.delivery and budget_monitor.delivery_as_json(health.delivery),
             "top": [asdict(price) for price in health.top],
+            "backup": health.backup and asdict(health.backup),
         }
     return found
 
@@ -155,6 +165,7 @@ def _show_facts(
         ("runs", _runs(health.delivery)),
         ("gaps", _gaps(health.gaps)),
         ("waiting in the spool", f"{spooled:,} rows"),
+        ("last verified backup", _backup(health.backup, now)),
     ]
     console.show_table("Health", ("what", "value"), facts)
 
@@ -186,6 +197,16 @@ def _gaps(gaps: Sequence[Gap]) -> str:
 
 def _runs(delivery: Delivery | None) -> str:
     return f"{delivery} in the last {CADENCE_WINDOW.days} days" if delivery else "none"
+
+
+def _backup(backup: history.Backup | None, now: datetime) -> str:
+    if backup is None or backup.verified_at is None:
+        return "none: ./backup_db.sh makes one"
+    hours = (now - backup.verified_at).total_seconds() / 3600
+    return (
+        f"{_minute(backup.verified_at)} ({hours:.0f} hours ago), {backup.rows:,} rows, "
+        f"{backup.file}"
+    )
 
 
 def _storage(tables: history.TableHealth, now: datetime, quota: float | None) -> str:

@@ -80,13 +80,19 @@ def time_() -> FakeTime:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The connection string of one embedded PostgreSQL for all tests."""
+def server_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state directory of the embedded PostgreSQL that all tests share."""
     folder = tmp_path_factory.mktemp("server")
     for path in (folder, *folder.parents):  # root's server runs as another user
         if path.stat().st_uid == os.geteuid() and path != Path("/"):
             path.chmod(path.stat().st_mode | 0o011)
-    with embedded_postgres.ensure_running(folder) as conninfo:
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(server_dir: Path) -> Iterator[str]:
+    """The connection string of one embedded PostgreSQL for all tests."""
+    with embedded_postgres.ensure_running(server_dir) as conninfo:
         yield conninfo
 
 

@@ -78,6 +78,10 @@ class Target(ThreadingHTTPServer):
     def titles(self) -> list[str]:
         return [title for title, _ in self.accepted]
 
+    def told(self) -> list[str]:
+        """Every message that arrived, title and text."""
+        return [f"{title}\n{body}" for title, body in self.accepted]
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: Target

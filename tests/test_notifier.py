@@ -249,7 +249,10 @@ def test_a_coins_name_is_no_markup_for_telegram(
 
     monkeypatch.setattr(requests, "post", post)
     notifier = _notifier(time_, "tgram://123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/1234567/")
-    assert notifier.test(Message("x", "x", "<3 Love & Co (A_B*) fell 5%", "body <script>")) == []
+    assert (
+        notifier.send_past_outbox(Message("x", "x", "<3 Love & Co (A_B*) fell 5%", "body <script>"))
+        == []
+    )
     assert "&lt;3 Love &amp; Co" in sent[-1]
     assert "<script>" not in sent[-1]
 
@@ -367,5 +370,5 @@ def test_the_test_message_says_which_target_fails(time_: FakeTime, target: Targe
     target.replies.extend([Reply(), Reply(403)])
     notifier = _notifier(time_, target.url)
     message = Message("test", "test", "hello", "world")
-    assert notifier.test(message) == []
-    assert notifier.test(message) == ["JSON answered 403"]
+    assert notifier.send_past_outbox(message) == []
+    assert notifier.send_past_outbox(message) == ["JSON answered 403"]

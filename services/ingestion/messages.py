@@ -32,6 +32,9 @@ WORDS = {
         "market_reversal": "Market-wide: {count} of {watched} coins rose",
         "within": "Within {minutes} minutes, each by its threshold or more:",
         "more": "and {count} more",
+        "backup": "Market Sentinel: the backup failed",
+        "backup_body": "{problem}\nThe last verified backup: {last}. Nothing was pruned.",
+        "none": "none",
         "test": "Market Sentinel: test message",
         "test_body": "This target works. Alerts will look like this one arrived.",
     },
@@ -49,6 +52,9 @@ WORDS = {
         "market_reversal": "Seluruh pasar: {count} dari {watched} koin naik",
         "within": "Dalam {minutes} menit, masing-masing mencapai ambangnya:",
         "more": "dan {count} lagi",
+        "backup": "Market Sentinel: pencadangan gagal",
+        "backup_body": "{problem}\nCadangan terakhir yang teruji: {last}. Tidak ada yang dihapus.",
+        "none": "tidak ada",
         "test": "Market Sentinel: pesan uji",
         "test_body": "Tujuan ini berfungsi. Peringatan akan tiba seperti ini.",
     },
@@ -211,3 +217,10 @@ def test_message(voice: Voice, at: datetime) -> Message:
     """What shows that a target works."""
     title, body = voice.say("test"), f"{voice.say('test_body')}\n{voice.moment(at)}"
     return Message("test", f"test:{at.isoformat()}", title, body)
+
+
+def backup_failed(voice: Voice, at: datetime, problem: str, last: datetime | None) -> Message:
+    """That a backup failed, of what, and how old the last good one is."""
+    told = voice.say("none") if last is None else voice.moment(last)
+    body = voice.say("backup_body", problem=problem, last=told)
+    return Message("backup", f"backup:{at.isoformat()}", voice.say("backup"), body)

@@ -171,7 +171,7 @@ class Notifier:
         )
         _report(waiting, answer, pause, is_given_up=is_given_up)
 
-    def test(self, message: Message) -> list[str]:
+    def send_past_outbox(self, message: Message) -> list[str]:
         """Send a message to every target at once; returns one complaint for each that failed."""
         answers = [
             target.send(message.title, message.body, self.clocks.now()) for target in self.targets

