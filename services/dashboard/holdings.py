@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,28 +47,44 @@ def ask_for_holding(choice: Choice) -> None:
 
 def _add(viewer: Viewer, coin_id: str, quantity: str, price: str, newest: float) -> None:
     currency = viewer.shown_currency
-    paid = _number(price, currency) or f"{viewer.convert(newest):.12f}"
-    new = {
-        "coin_id": coin_id,
-        "quantity": _number(quantity, currency),
-        "price": paid,
-        "currency": currency.lower(),
-    }
     try:
-        state.feed().send("POST", TRANSACTIONS, new)
+        new = {
+            "coin_id": coin_id,
+            "quantity": read_number(quantity, currency, is_money=False),
+            "price": read_number(price, currency) or f"{viewer.convert(newest):.12f}",
+            "currency": currency.lower(),
+        }
+    except ValueError as error:
+        st.error(plain(error, LONGEST_SENTENCE))
+        return
+    try:
+        kept = state.feed().send("POST", TRANSACTIONS, new)
     except (Unavailable, Refused) as trouble:
         st.error(state.advice(trouble))
         return
-    st.toast("Kept.", icon=":material/check:")
+    st.success(
+        f"Kept: {plain(viewer.quantity(kept['quantity']))} {plain(coin_id)} at "
+        f"{plain(viewer.own(kept['price_usd'], 'USD'))}",
+        icon=":material/check:",
+    )
 
 
-def _number(text: str, currency: Currency) -> str:
-    """A number as it is written where that currency is, for the API; what is no number stays what
-    it is, and the API says so."""
+def read_number(text: str, currency: Currency, *, is_money: bool = True) -> str:
+    """A number, written as where that currency is or as elsewhere, as the API reads it.
+
+    What is no number stays as it is, and the API says so. Raises ValueError where a number of coins
+    could be a thousand times larger than was meant.
+    """
     text = text.strip().replace(" ", "")
-    if currency == "IDR" and "," in text:
-        return text.replace(".", "").replace(",", ".")
-    return text.replace(",", "") if "." in text or text.count(",") > 1 else text.replace(",", ".")
+    group, point = (".", ",") if currency == "IDR" else (",", ".")
+    if not is_money and re.fullmatch(rf"-?[1-9]\d{{0,2}}[{group}]\d{{3}}", text):
+        whole, _, rest = text.partition(group)
+        raise ValueError(
+            f"{text} could be {whole}{rest} or {whole}{point}{rest}: write one of them."
+        )
+    if re.fullmatch(rf"-?[1-9]\d{{0,2}}([{group}]\d{{3}})+([{point}]\d+)?", text):
+        text = text.replace(group, "")
+    return text.replace(",", ".")
 
 
 @st.fragment(run_every=state.REFRESH_SECONDS)
