@@ -20,10 +20,10 @@ demo: $(VENV)/.runtime ## run the whole pipeline against the stand-in: no key, n
 setup: $(VENV)/.runtime ## install what the pipeline needs into .venv
 
 test: $(VENV)/.dev ## run all tests
-	$(BIN)/python -m pytest -n auto -m "slow or not slow"
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "slow or not slow"
 
 test-fast: $(VENV)/.dev ## run the fast tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 ingest: $(VENV)/.runtime ## collect the top coins from CoinGecko, once
 	@$(BIN)/python ingest.py
@@ -67,10 +67,13 @@ logs: $(VENV)/.services ## follow the logs of all processes
 replay: $(VENV)/.services ## show the alerts that the stored prices would have raised
 	@$(BIN)/python -m services.ingestion.replay
 
-lint: $(VENV)/.dev ## check style and workflows
+lint: $(VENV)/.dev ## check style, security, workflows, containers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --severity-level medium --recursive *.py demo services
 	$(BIN)/zizmor --offline --no-progress --quiet .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/python -m pip check
 
 types: $(VENV)/.dev ## check types
 	$(BIN)/mypy

@@ -108,6 +108,13 @@ COUNT_OBSERVATIONS = "SELECT count(*) FROM observations"
 
 COUNT_TRANSACTIONS = "SELECT count(*) FROM transactions"
 
+# When the monitor's loop last ticked, and how often it means to.
+BEAT = """
+SELECT beat_at AS at,
+       make_interval(secs => coalesce((state ->> 'interval_seconds')::float8, 0)) AS interval
+FROM heartbeats WHERE service = 'ingestion'
+"""
+
 # What the last backup came to (services/backup keeps it).
 BACKUP = """
 SELECT beat_at AS tried_at, (state ->> 'verified_at')::timestamptz AS verified_at,
@@ -140,6 +147,13 @@ FROM (SELECT count(*) - 1 AS extra
       GROUP BY coin_key, observed_at
       HAVING count(*) > 1) AS repeated
 """
+
+
+class Beat(NamedTuple):
+    """When the monitor's loop last ticked, and the pause it means to make between ticks."""
+
+    at: datetime
+    interval: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +346,15 @@ def count_observations(connection: Connection) -> int:
     """How many observations there are."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(cursor.execute(COUNT_OBSERVATIONS).fetchone() or 0)
+
+
+def last_beat(connection: Connection) -> Beat | None:
+    """The heartbeat of the monitor's loop; None where none ever ran here."""
+    try:
+        row = connection.execute(BEAT).fetchone()
+    except psycopg.errors.UndefinedTable:
+        return None
+    return Beat(*row) if row else None
 
 
 def last_backup(connection: Connection) -> Backup | None:

@@ -3,6 +3,7 @@ environment."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import zoneinfo
 from collections.abc import Mapping
@@ -69,6 +70,16 @@ class Monitor:
     dashboard_host: str = LOOPBACK
     dashboard_port: int = DASHBOARD_PORT
 
+    @property
+    def own_api_url(self) -> str:
+        """Where the API that is started with these settings answers on this machine."""
+        return f"http://{_reachable(self.api_host)}:{self.api_port}"
+
+    @property
+    def own_dashboard_url(self) -> str:
+        """The same for the dashboard."""
+        return f"http://{_reachable(self.dashboard_host)}:{self.dashboard_port}"
+
 
 def load_monitor(*, config: str | None = None, environ: Mapping[str, str] | None = None) -> Monitor:
     """Read the environment, `.env` and `ingest_config.json`.
@@ -100,6 +111,17 @@ def load_monitor(*, config: str | None = None, environ: Mapping[str, str] | None
     if found:
         raise ConfigurationError(wishes.one_line(found))
     return monitor
+
+
+def _reachable(host: str) -> str:
+    """Where to ask a server that listens on `host`: one on all addresses, on the loopback one."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return LOOPBACK if address.version == 4 else "[::1]"
+    return f"[{address}]" if address.version == 6 else host
 
 
 def _wishes(wished: Mapping[str, object], found: list[str]) -> Wishes:

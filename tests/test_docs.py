@@ -29,7 +29,10 @@ SCRIPTS = (
 TRACKED = [path for path in ROOT.rglob("*.md") if ".venv" not in path.parts]
 
 
-MODULES = ("services.ingestion", "services.ingestion.replay", "services.api")
+MODULES = (
+    *("services.ingestion", "services.ingestion.replay", "services.api", "services.dashboard"),
+    *("services.db", "services.stack", "services.probe", "services.backup"),
+)
 
 
 def _help(*command: str) -> str:

@@ -84,8 +84,9 @@ def _up(monitor: Monitor, state_dir: Path, *, is_demo: bool) -> int:
     if not control.start(stack, monitor, environment):
         _tell("the stack runs already")
     control.wait_until_well(stack, monitor, _tell)
-    dashboard = f"http://{monitor.dashboard_host}:{monitor.dashboard_port}"
-    print(f"dashboard  {dashboard}\nAPI        {monitor.api_url}/docs\nlogs       {stack.logs}")
+    print(f"dashboard  {monitor.own_dashboard_url}")
+    print(f"API        {monitor.own_api_url}/docs")
+    print(f"logs       {stack.logs}")
     return EXIT_OK
 
 
@@ -101,6 +102,7 @@ def _demo_environment(folder: Path, feed_port: int) -> dict[str, str]:
         "ALERT_URLS": "",
         "TELEGRAM_BOT_TOKEN": "",
         "TELEGRAM_CHAT_ID": "",
+        "SENTINEL_API_URL": "",
         "SENTINEL_STATE_DIR": str(folder),
         "SENTINEL_REGISTRY": str(folder / "coin_registry.json"),
     }

@@ -22,6 +22,7 @@ from services.stack.layout import MARK, Stack
 
 START_SECONDS = 240.0  # a first run without a key waits for CoinGecko's minute, twice
 GRACE_SECONDS = layout.STOP_SECONDS + 15.0
+ORPHANS_GRACE_SECONDS = 10.0  # of processes without a supervisor: all of them survive a kill -9
 LOOK_SECONDS = 0.5
 
 
@@ -119,10 +120,12 @@ def _end(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, deaf = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+    # Streamlit does not hear it where its log's reader is gone.
+    _, deaf = psutil.wait_procs(processes, timeout=ORPHANS_GRACE_SECONDS)
     for process in deaf:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+    psutil.wait_procs(deaf, timeout=ORPHANS_GRACE_SECONDS)
 
 
 def _refuse_taken(name: str, host: str, port: int) -> None:

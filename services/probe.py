@@ -1,0 +1,108 @@
+"""`python -m services.probe NAME`: whether a process of the monitor is well, for health checks.
+
+It asks as the process's users would, and of what the process needs too: the ingestion's heartbeat
+in the database, the API's answer about the database, the dashboard's and its API's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import requests
+
+import console
+import history
+import postgres
+from errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError, run_as_script
+from run_state import SYSTEM_CLOCKS
+from services.settings import Monitor, load_monitor
+
+PATIENCE_SECONDS = 6.0  # the API itself waits 5 s for the database
+LATE = 3  # intervals without a tick
+LEAST_LATE = timedelta(minutes=10)
+SILENT = "does not answer"
+Complaint = str | None
+
+
+def ingestion(monitor: Monitor, now: datetime) -> Complaint:
+    """What is wrong with the loop, by the heartbeat it leaves in the database."""
+    with postgres.reach(monitor.settings) as address, postgres.Session(address) as session:
+        beat = session.use(history.last_beat)
+    if beat is None:
+        return "it never ticked"
+    late = max(LEAST_LATE, LATE * beat.interval)
+    age = now - beat.at
+    return f"it last ticked {age.total_seconds() / 60:.0f} minutes ago" if age > late else None
+
+
+def api(monitor: Monitor, _now: datetime) -> Complaint:
+    """What is wrong with the API, or with the database behind it."""
+    return api_checks(monitor.own_api_url).get("database", SILENT)
+
+
+def dashboard(monitor: Monitor, _now: datetime) -> Complaint:
+    """What is wrong with the dashboard, or with the API that it shows."""
+    return dashboard_itself(monitor) or _first_word(api_checks(monitor.api_url))
+
+
+def api_checks(url: str) -> dict[str, Complaint]:
+    """What the API says is wrong with what it looks at, by name; empty where it does not answer.
+
+    Raises SentinelError where something else answers there.
+    """
+    try:
+        answer = requests.get(f"{url}/health", timeout=PATIENCE_SECONDS)
+    except requests.RequestException:
+        return {}
+    try:
+        content: dict[str, Any] = answer.json()
+        checks = content["checks"].items()
+        return {name: None if c["is_ok"] else str(c["message"]) for name, c in checks}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SentinelError(f"What answers at {url} is not the API.") from error
+
+
+def dashboard_itself(monitor: Monitor) -> Complaint:
+    """What is wrong with Streamlit's server."""
+    url = f"{monitor.own_dashboard_url}/_stcore/health"
+    try:
+        answer = requests.get(url, timeout=PATIENCE_SECONDS)
+    except requests.RequestException:
+        return SILENT
+    is_well = answer.status_code == 200 and answer.text == "ok"
+    return None if is_well else f"answers {answer.status_code}"
+
+
+def _first_word(checks: dict[str, Complaint]) -> Complaint:
+    """The dashboard shows old prices as old: only an API that is silent makes it useless."""
+    return None if checks else f"its API {SILENT}"
+
+
+PROBES: dict[str, Callable[[Monitor, datetime], Complaint]] = {
+    "ingestion": ingestion,
+    "api": api,
+    "dashboard": dashboard,
+}
+
+
+def main() -> int:
+    """Probe one process; returns 0, or 6 where something is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m services.probe",
+        description=__doc__,
+        epilog="example: python -m services.probe api; exit code 6 means unwell",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=sorted(PROBES))
+    name = parser.parse_args().name
+    console.speak_through_logging()
+    complaint = PROBES[name](load_monitor(), SYSTEM_CLOCKS.now())
+    print(f"{name}: {complaint or 'well'}")
+    return EXIT_UNHEALTHY if complaint else EXIT_OK
+
+
+if __name__ == "__main__":
+    run_as_script(main)

@@ -1,0 +1,124 @@
+"""The containers, as far as they can be looked at without an engine to run them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from safe_zone import ROOT
+from services import probe
+
+COMPOSE = ROOT / "docker-compose.yml"
+TEXT = COMPOSE.read_text()
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
+OWN = [name for name, service in SERVICES.items() if "build" in service]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def test_the_file_is_what_its_schema_asks_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, COMPOSE], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    spoilt = tmp_path / "docker-compose.yml"
+    spoilt.write_text(TEXT.replace("restart: unless-stopped", "restart: [sometimes]", 1))
+    done = subprocess.run([*command, spoilt], check=False, capture_output=True, text=True)
+    assert done.returncode == 1  # the check itself checks
+
+
+def test_it_has_the_five_services_and_the_backup() -> None:
+    assert list(SERVICES) == ["db", "ingestion", "api", "dashboard", "tunnel", "backup"]
+    assert [name for name, service in SERVICES.items() if "profiles" in service] == [
+        "tunnel",
+        "backup",
+    ]
+
+
+def test_only_dashboard_and_api_are_published_and_only_on_loopback() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"api", "dashboard"}
+    for ports in published.values():
+        assert all(re.match(r"127\.0\.0\.1:", port) for port in ports)
+    assert SERVICES["db"]["networks"] == ["inside"]
+    assert yaml.safe_load(TEXT)["networks"]["inside"]["internal"] is True
+    assert all("network_mode" not in service for service in SERVICES.values())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_service_can_do_more_than_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    limits = service["deploy"]["resources"]["limits"]
+    assert {"cpus", "memory", "pids"} <= set(limits)
+    if name != "backup":
+        assert service["restart"] == "unless-stopped"
+        assert service["healthcheck"]["test"][0] == "CMD"
+
+
+def test_the_image_runs_as_a_user_that_is_not_root() -> None:
+    users = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
+    assert users == ["10001:10001"]
+    assert DOCKERFILE.count("\nFROM ") == 2  # what builds is not what runs
+    assert SERVICES["db"]["user"] == "postgres"
+
+
+def test_who_depends_on_another_waits_until_it_is_healthy() -> None:
+    wanted = {"ingestion": "db", "api": "db", "dashboard": "api", "tunnel": "dashboard"}
+    for name, other in wanted.items():
+        assert SERVICES[name]["depends_on"] == {other: {"condition": "service_healthy"}}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_command_and_check_is_one_that_exists(name: str) -> None:
+    service = SERVICES[name]
+    assert service["command"][:2] == ["python", "-m"]
+    module = service["command"][2]
+    path = ROOT / module.replace(".", "/")
+    assert (path / "__main__.py").exists()
+    if "healthcheck" in service:
+        assert service["healthcheck"]["test"] == ["CMD", "python", "-m", "services.probe", name]
+        assert name in probe.PROBES
+
+
+def _values(node: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if isinstance(value, str):
+                yield str(key), value
+            yield from _values(value)
+
+
+def test_no_secret_is_written_down_and_those_that_must_be_set_are_asked_for() -> None:
+    for name, value in _values(SERVICES):
+        if re.search(r"PASSWORD|TOKEN|KEY|URLS", name):
+            assert re.match(r"\$\{[A-Z_]+(:-|:\?)", value), name
+    for name in ("POSTGRES_PASSWORD", "SENTINEL_API_TOKEN"):
+        assert f"${{{name}:?" in TEXT
+        assert f"${{{name}}}" not in TEXT
+
+
+def test_every_variable_is_in_the_example_of_settings() -> None:
+    example = (ROOT / ".env.example").read_text()
+    for name in set(re.findall(r"\$\{([A-Z_]+)", TEXT)):
+        assert re.search(rf"^{name}=", example, re.MULTILINE), name
+
+
+def test_what_the_image_copies_is_there_and_nothing_else_can_get_in() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    let_in = [line.removeprefix("!") for line in ignored if line.startswith("!")]
+    assert "*" in ignored
+    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE):
+        *sources, _target = line.split()
+        for source in sources:
+            assert list(ROOT.glob(source.removeprefix("./"))), source
+            assert any(Path(source.removeprefix("./")).match(known) for known in let_in), source
+    for private in (".env", ".git", ".sentinel", "tests"):
+        assert not any(Path(private).match(known) for known in let_in)
