@@ -187,6 +187,31 @@ def test_movers_are_measured_against_the_price_before(api: Client) -> None:
 
 
 @pytest.mark.usefixtures("week")
+def test_a_sparkline_has_the_price_at_the_end_of_each_step_and_no_price_for_a_hole(
+    api: Client, fresh: FreshDatabase
+) -> None:
+    hole = (NOW - timedelta(hours=5), NOW - timedelta(hours=3))
+    fresh.query("DELETE FROM observations WHERE observed_at BETWEEN %s AND %s", *hole)
+    found = api.ask("/sparklines", hours=24)
+    assert [item["coin_id"] for item in found["items"]] == ["bitcoin", "ethereum"]
+    prices = found["items"][0]["prices"]
+    assert len(prices) == 25
+    assert prices[-1] == 90_000
+    assert prices[0] == 90_096  # of a day ago
+    assert 1 <= prices.count(None) <= 2
+    assert api.ask("/sparklines", limit=1, offset=1)["items"] == found["items"][1:]
+
+
+@pytest.mark.usefixtures("week")
+def test_the_rate_is_that_of_the_last_day_or_none(serve: Serve, time_: FakeTime) -> None:
+    rate = serve().ask("/rates")
+    assert rate["idr_per_usd"] == 16_250
+    assert datetime.fromisoformat(rate["observed_at"]) == NOW
+    time_.sleep(2 * 86_400)
+    assert serve().ask("/rates") == {"idr_per_usd": None, "observed_at": None}
+
+
+@pytest.mark.usefixtures("week")
 def test_a_forecast_comes_with_how_such_forecasts_fared(api: Client, fresh: FreshDatabase) -> None:
     assert "too thin" in _problem(api.get("/coins/bitcoin/forecast"), 404)
     fresh.query(
@@ -255,6 +280,80 @@ def test_runs_gaps_budget_and_metrics_of_a_real_run(
     text = api.get("/metrics").text
     assert "sentinel_coins 5.0" in text
     assert 'sentinel_quota_used{quota="coingecko_credits"} 6.0' in text
+
+
+def test_delivery_counts_a_schedule_by_the_schedule_and_a_loop_by_its_own_pace(
+    serve: Serve,
+    fresh: FreshDatabase,
+    in_process: Callable[[Settings], Any],
+    settings: Settings,
+    time_: FakeTime,
+) -> None:
+    for _ in range(5):
+        in_process(dataclasses.replace(settings, limit=5))
+        time_.sleep(30 * 60)
+    schedule = serve().ask("/delivery")
+    assert (schedule["cadence_minutes"], schedule["delivered"]) == (15, 5)
+    assert schedule["share"] == pytest.approx(0.5, abs=0.06)
+    fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", time_.now(), Jsonb({}))
+    loop = serve().ask("/delivery")
+    assert loop["cadence_minutes"] == pytest.approx(30, abs=0.1)
+    assert loop["share"] >= 0.8
+
+
+def test_the_registry_tells_who_is_on_parole_and_a_damaged_one_is_empty(
+    serve: Serve, settings: Settings
+) -> None:
+    lines = [
+        {"id": "bitcoin", "symbol": "btc", "name": "Bitcoin", "rank": 1},
+        {"id": "struck", "symbol": "s", "name": "Struck", "strikes": 2, "reason": "missing"},
+        {"id": "gone", "symbol": "g", "name": "Gone", "status": "delisted", "strikes": 3},
+        {
+            "id": "parole",
+            "symbol": "p",
+            "name": "Parole",
+            "status": "inactive",
+            "strikes": 4,
+            "reason": "null_price",
+            "since": "2026-11-18T00:00:00Z",
+            "next_probe": "2026-11-22T00:00:00Z",
+        },
+    ]
+    settings.registry_path.write_text(
+        json.dumps({"synced_at": "2026-11-20T00:00:00Z", "coins": lines})
+    )
+    found = serve().ask("/registry")
+    assert (found["active"], found["inactive"], found["delisted"]) == (2, 1, 1)
+    assert [coin["id"] for coin in found["coins"]] == ["parole", "struck"]
+    assert found["coins"][0]["next_probe"] == "2026-11-22T00:00:00Z"
+    settings.registry_path.write_text("{")
+    assert serve().ask("/registry")["coins"] == []
+
+
+def test_rejections_are_counted_and_the_newest_shown(serve: Serve, fresh: FreshDatabase) -> None:
+    assert serve().ask("/rejections") == {"by_reason": {}, "items": []}
+    for n, reason in enumerate(["null_price", "null_price", "malformed"]):
+        fresh.query(
+            "INSERT INTO rejections VALUES (%s, 'run', %s, %s, %s)",
+            NOW - minutes(n), f"coin-{n}", reason, "x" * 5_000,
+        )  # fmt: skip
+    found = serve().ask("/rejections", limit=2)
+    assert found["by_reason"] == {"null_price": 2, "malformed": 1}
+    assert [one["coin_id"] for one in found["items"]] == ["coin-0", "coin-1"]
+    assert len(found["items"][0]["raw"]) == 300
+
+
+def test_the_last_verified_backup_has_an_age_and_a_failure_its_reason(
+    serve: Serve, fresh: FreshDatabase
+) -> None:
+    assert set(serve().ask("/backups").values()) == {None}
+    state = {"verified_at": (NOW - timedelta(hours=9)).isoformat(), "file": "x.dump",
+             "bytes": 5, "rows": 7, "problem": None}  # fmt: skip
+    fresh.query("INSERT INTO heartbeats VALUES ('backup', %s, %s)", NOW, Jsonb(state))
+    assert serve().ask("/backups")["age_seconds"] == 9 * 3600
+    fresh.query("UPDATE heartbeats SET state = state || %s", Jsonb({"problem": "the disk is full"}))
+    found = serve().ask("/backups")
+    assert (found["problem"], found["rows"]) == ("the disk is full", 7)
 
 
 @pytest.mark.usefixtures("week")

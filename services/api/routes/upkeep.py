@@ -42,7 +42,7 @@ def delivery(here: Here) -> models.Delivery:
     )
 
 
-@router.get("/registry", responses=described(422))
+@router.get("/registry", responses=described(422, 503))
 def registry(here: Here, limit: Limit = 100) -> models.Registry:
     """The coins' health: strikes, and who is on parole until when."""
     try:
