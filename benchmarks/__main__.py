@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import alerts, api, days, forecasts, fortnight, load, registry, warm_run
+from benchmarks import alerts, api, dashboard, days, forecasts, fortnight, load, registry, warm_run
 
 ALL = {
     "warm": warm_run.main,
@@ -15,6 +15,7 @@ ALL = {
     "alerts": alerts.main,
     "forecasts": forecasts.main,
     "api": api.main,
+    "dashboard": dashboard.main,
 }
 
 

@@ -91,10 +91,10 @@ def _measure(conninfo: str, now: datetime) -> None:
         }
         api = subprocess.Popen([sys.executable, "-m", "services.api"], cwd=ROOT, env=environment)
         stop = threading.Event()
-        writer = threading.Thread(target=_tick, args=(conninfo, stop))
+        writer = threading.Thread(target=keep_ticking, args=(conninfo, stop))
         try:
             base = f"http://127.0.0.1:{port}"
-            _await(base)
+            wait_for(f"{base}/coins?limit=1")
             writer.start()
             _rounds(base, Path(folder), now, psutil.Process(api.pid))
         finally:
@@ -155,19 +155,20 @@ def _wrk(url: str, seconds: int, script: Path | None = None) -> Answered:
     return Answered(float(found[1]) * scale, float(rate[1]), errors)
 
 
-def _tick(conninfo: str, stop: threading.Event) -> None:
+def keep_ticking(conninfo: str, stop: threading.Event) -> None:
     """Store new prices now and then, as the loop would: answers kept by the API are void then."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         while not stop.wait(TICK_SECONDS):
             connection.execute(TICK, {"now": datetime.now(UTC)})
 
 
-def _await(base: str) -> None:
+def wait_for(url: str) -> None:
+    """Wait until something answers well there."""
     for _ in range(100):
         try:
-            requests.get(f"{base}/coins?limit=1", timeout=5).raise_for_status()
+            requests.get(url, timeout=5).raise_for_status()
         except requests.RequestException:
             time.sleep(0.2)
         else:
             return
-    raise RuntimeError("the API does not answer")
+    raise RuntimeError(f"{url} does not answer")
