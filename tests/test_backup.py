@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import socket
+import ssl
 import stat
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +30,7 @@ import verify_db
 from errors import SentinelError
 from safe_zone import ROOT, Settings
 from services.backup import __main__ as backup_command
-from services.backup import archive, contents, dumping, keeping, saving
+from services.backup import archive, contents, dumping, keeping, saving, tls
 from services.backup.archive import BackupFailed
 from services.settings import Monitor
 from tests.conftest import NOW, FreshDatabase
@@ -120,7 +124,7 @@ def test_a_spoilt_dump_is_no_backup_and_prunes_nothing_and_is_announced(
     filter_: str,
 ) -> None:
     for day in range(12):  # more than any rule keeps of days
-        _old_backup(folder, NOW - timedelta(days=12 - day))
+        _old_backup(folder, NOW - timedelta(days=12 - day), filled.address().place)
     before = _backups(folder)
     with monkeypatch.context() as patch:
         _spoil(patch, tmp_path, filter_)
@@ -139,22 +143,21 @@ def test_a_spoilt_dump_is_no_backup_and_prunes_nothing_and_is_announced(
     assert any("the last backup failed" in problem for problem in health.problems)
 
 
-def _old_backup(folder: Path, at: datetime) -> None:
+def _old_backup(folder: Path, at: datetime, database: str) -> None:
     """A sound backup of a moment, without the second that making one takes."""
     folder.mkdir(parents=True, exist_ok=True)
     dump = folder / keeping.name_of(at)
     dump.write_bytes(b"dump")
     empty = contents.Contents("", {}, {}, None)
-    manifest = archive.Manifest(at, archive.digest_of(dump), 4, empty)
+    manifest = archive.Manifest(at, database, archive.digest_of(dump), 4, empty)
     archive.write_manifest(archive.Backup(dump, manifest))
 
 
-@pytest.mark.usefixtures("filled")
 def test_after_a_proven_backup_the_older_ones_are_pruned_by_the_rules(
-    monitor: Monitor, folder: Path
+    monitor: Monitor, filled: FreshDatabase, folder: Path
 ) -> None:
     for day in range(1, 40):
-        _old_backup(folder, NOW - timedelta(days=day))
+        _old_backup(folder, NOW - timedelta(days=day), filled.address().place)
     backup_command.back_up(monitor, folder, NOW)
     kept = [keeping.moment_of(name) for name in _backups(folder)]
     assert NOW in kept
@@ -169,12 +172,33 @@ def test_an_older_backup_that_rotted_is_set_aside_and_told_of(
     monitor: Monitor, folder: Path, target: Target
 ) -> None:
     at = NOW - timedelta(days=1)
-    _old_backup(folder, at)
+    _old_backup(folder, at, "mine")
     (folder / keeping.name_of(at)).write_bytes(b"dumb")
     assert backup_command.back_up(monitor, folder, NOW) == 0
     assert _backups(folder) == [keeping.name_of(NOW)]
     assert (folder / f"{keeping.name_of(at)}.damaged").exists()
     assert "damaged" in target.told()[0]
+
+
+@pytest.mark.usefixtures("filled")
+def test_what_is_not_ours_in_the_folder_stays(monitor: Monitor, folder: Path) -> None:
+    folder.mkdir()
+    film = folder / "film.mkv.partial"
+    film.write_bytes(b"somebody else's")
+    for day in range(1, 40):
+        _old_backup(folder, NOW - timedelta(days=day), "another database")
+    backup_command.back_up(monitor, folder, NOW)
+    assert film.exists()
+    assert len(_backups(folder)) == 40  # each database's own rules
+
+
+def test_the_backup_just_made_stays_whatever_the_clock_says(
+    monitor: Monitor, filled: FreshDatabase, folder: Path
+) -> None:
+    for day in range(20):
+        _old_backup(folder, NOW + timedelta(days=400 + 40 * day), filled.address().place)
+    backup_command.back_up(monitor, folder, NOW)
+    assert keeping.name_of(NOW) in _backups(folder)
 
 
 @pytest.mark.parametrize("has_schema", [False, True])
@@ -263,6 +287,58 @@ def test_what_is_restored_is_what_was_saved_day_by_day(
     assert len(_backups(folder)) == 2  # what was there is backed up first
     assert "the same observations" in capsys.readouterr().out
     load(filled.address(), [(NOW + timedelta(hours=1), "bitcoin", 1.0)], NOW)  # and life goes on
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_portfolio_alone_is_backed_up_first_too(
+    monitor: Monitor, fresh: FreshDatabase, folder: Path
+) -> None:
+    backup_command.back_up(monitor, folder, NOW)
+    [name] = _backups(folder)
+    fresh.query("TRUNCATE observations")
+    fresh.query(
+        "INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note) "
+        "VALUES (now(), 'bitcoin', 1, 1, 0, '')"
+    )
+    backup_command.bring_back(monitor, folder / name, asks=False, saves=True)
+    assert len(_backups(folder)) == 2
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE invoices AS SELECT 1 AS n",
+        "CREATE SCHEMA app; CREATE VIEW app.v AS SELECT * FROM market_data",
+    ],
+    ids=["a table beside ours", "a view over ours"],
+)
+def test_a_restore_touches_nothing_of_others(
+    monitor: Monitor, filled: FreshDatabase, folder: Path, statement: str
+) -> None:
+    backup_command.back_up(monitor, folder, NOW)
+    [name] = _backups(folder)
+    filled.query(statement)
+    filled.query("UPDATE observations SET price = 7")
+    before = _days(filled)
+    with pytest.raises(BackupFailed, match=r"other objects depend on it.*(invoices|app\.v)"):
+        backup_command.bring_back(monitor, folder / name, asks=False, saves=False)
+    assert _days(filled) == before
+
+
+def test_what_cannot_be_read_any_more_can_be_replaced(
+    monitor: Monitor, filled: FreshDatabase, folder: Path
+) -> None:
+    before = _days(filled)
+    backup_command.back_up(monitor, folder, NOW)
+    [name] = _backups(folder)
+    filled.query("ALTER TABLE observations RENAME COLUMN price TO cost")
+    filled.query("DROP TABLE transactions")
+    filled.query("ALTER TABLE coins RENAME TO coins_gone")
+    with pytest.raises(SentinelError):
+        backup_command.bring_back(monitor, folder / name, asks=False, saves=True)
+    filled.query("DROP TABLE coins_gone CASCADE")
+    backup_command.bring_back(monitor, folder / name, asks=False, saves=False)
+    assert _days(filled) == before
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "manifest gone", "manifest nonsense"])
@@ -435,3 +511,108 @@ def test_a_million_rows_come_back_day_by_day_and_no_flipped_byte_passes(
     fresh.query("TRUNCATE observations")
     backup_command.bring_back(monitor, folder / name, asks=False, saves=False)
     assert _days(fresh) == before
+
+
+# --- over TLS --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 that vouches for itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    paths = folder / "server.crt", folder / "server.key"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files_ = ["-out", str(paths[0]), "-keyout", str(paths[1])]
+    done = subprocess.run([*command, *names, *files_], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip("no openssl here to make a certificate with")
+    return paths
+
+
+@pytest.fixture
+def tls_port(certificate: tuple[Path, Path], filled: FreshDatabase) -> Iterator[int]:
+    """The tests' server as one that speaks TLS only."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    parts = psycopg.conninfo.conninfo_to_dict(filled.url)
+    inner = f"{parts['host']}/.s.PGSQL.{parts['port']}"
+
+    def serve(raw: socket.socket) -> None:
+        with contextlib.suppress(OSError), raw:
+            assert raw.recv(8) == tls.SSL_REQUEST
+            raw.sendall(b"S")
+            with (
+                context.wrap_socket(raw, server_side=True) as outer,
+                socket.socket(socket.AF_UNIX) as back,
+            ):
+                back.connect(inner)
+                threading.Thread(target=tls._pump, args=(back, outer), daemon=True).start()
+                tls._pump(outer, back)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    raw, _ = listener.accept()
+                    threading.Thread(target=serve, args=(raw,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _over_tls(monitor: Monitor, filled: FreshDatabase, port: int, query: str) -> Monitor:
+    name = psycopg.conninfo.conninfo_to_dict(filled.url)["dbname"]
+    url = f"postgresql://postgres@127.0.0.1:{port}/{name}?{query}"
+    return replace(monitor, settings=replace(monitor.settings, database_url=url))
+
+
+@pytest.mark.parametrize("query", ["sslmode=require", "sslmode=verify-full&sslrootcert={}"])
+def test_a_database_that_wants_tls_is_backed_up_and_restored_over_it(
+    monitor: Monitor,
+    filled: FreshDatabase,
+    folder: Path,
+    tls_port: int,
+    certificate: tuple[Path, Path],
+    query: str,
+) -> None:
+    own = _over_tls(monitor, filled, tls_port, query.format(certificate[0]))
+    before = _days(filled)
+    assert backup_command.back_up(own, folder, NOW) == 0
+    filled.query("UPDATE observations SET price = 7")
+    [name] = _backups(folder)
+    assert backup_command.bring_back(own, folder / name, asks=False, saves=False) == 0
+    assert _days(filled) == before
+
+
+def test_a_server_nobody_vouches_for_gets_nothing(
+    monitor: Monitor, filled: FreshDatabase, folder: Path, tls_port: int
+) -> None:
+    address = _over_tls(monitor, filled, tls_port, "sslmode=verify-full&sslrootcert=system")
+    url = address.settings.database_url
+    assert url
+    with tls.way_to(postgres.parse_address(url)) as plain, pytest.raises(BackupFailed) as trouble:
+        dumping.dump(plain, "00000003-00000001-1", folder.parent / "x.dump")
+    assert "certificate" in str(trouble.value).lower()
+
+
+def test_tls_that_is_asked_for_and_not_to_be_had_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def refuse() -> None:
+            raw, _ = listener.accept()
+            with raw:
+                raw.recv(8)
+                raw.sendall(b"N")
+
+        threading.Thread(target=refuse, daemon=True).start()
+        url = f"postgresql://me:hunter2@127.0.0.1:{port}/x?sslmode=require"
+        with (
+            tls.way_to(postgres.parse_address(url)) as plain,
+            pytest.raises(BackupFailed, match="does not speak it") as trouble,
+        ):
+            dumping.dump(plain, "00000003-00000001-1", tmp_path / "x.dump")
+        assert "hunter2" not in str(trouble.value)

@@ -15,7 +15,7 @@ from markdown import markdown
 from safe_zone import ROOT
 from services.dashboard import charts, words
 from services.dashboard.holdings import read_number
-from services.dashboard.overview import market_table
+from services.dashboard.overview import day_change, found, market_table
 from services.dashboard.viewer import HIDDEN, UNKNOWN, Choice, Currency, Viewer, known_zones
 from tests.conftest import NOW
 
@@ -207,23 +207,74 @@ def test_marks_and_alerts_are_in_the_picture() -> None:
     }
 
 
-def test_the_market_sorts_as_numbers_and_says_every_prices_age() -> None:
-    coin = {
-        "coin_id": "bitcoin",
+def _coin(coin_id: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "coin_id": coin_id,
         "rank": 1,
-        "name": "<b>Bitcoin",
+        "name": "Bitcoin",
         "symbol": "btc",
         "price": 110.0,
-        "market_cap": None,
+        "market_cap": 1.7e12,
         "volume_24h": 5.0,
         "observed_at": (NOW - timedelta(minutes=7)).isoformat(),
+    } | changes
+
+
+def test_the_market_sorts_as_numbers_and_says_every_prices_age() -> None:
+    coins = [_coin("bitcoin"), _coin("odd", name="Odd", rank=None, market_cap=None)]
+    lines = {"bitcoin": [100.0, None, 110.0]}
+    table = market_table(viewer(), coins, words.names(coins), lines)
+    first, second = (table.iloc[n] for n in (0, 1))
+    assert first["24 h"] == pytest.approx(0.1)
+    assert first["last 24 h"] == [100.0, 110.0]
+    assert (first["age"], first["rank"]) == ("7 min", 1)
+    assert table["rank"].dtype == "Int64"  # one coin without a rank does not make the others 1.0
+    assert second[["rank", "24 h", "market cap"]].isna().all()
+    html = table.style.format({"market cap": viewer().size}, na_rep=UNKNOWN).to_html()
+    assert UNKNOWN in html
+    assert "nan" not in html.lower()
+
+
+def test_namesakes_are_told_apart_wherever_a_coin_is_chosen() -> None:
+    coins = [_coin("pepe", name="Pepe"), _coin("pepe-of-wisdom", name="Pepe"), _coin("solana")]
+    assert words.names(coins) == {
+        "pepe": "Pepe (BTC) · pepe",
+        "pepe-of-wisdom": "Pepe (BTC) · pepe-of-wisdom",
+        "solana": "Bitcoin (BTC)",
     }
-    table = market_table(viewer(), [coin], {"bitcoin": [100.0, None, 110.0]})
-    row = table.iloc[0]
-    assert row["24 h"] == pytest.approx(0.1)
-    assert row["last 24 h"] == [100.0, 110.0]
-    assert row["age"] == "7 min"
-    assert market_table(viewer(), [coin], {}).iloc[0]["24 h"] is None
+    held = [coin | {"share": 0.5} for coin in coins[:2]]
+    labels = charts.allocation(held, words.names(held)).data[0].labels
+    assert len(set(labels)) == 2  # equal labels would be added together
+
+
+def test_a_coin_that_was_not_seen_for_hours_has_no_change_of_the_day() -> None:
+    old = _coin("bitcoin", observed_at=(NOW - timedelta(hours=23)).isoformat())
+    assert day_change(viewer(), old, [100.0]) is None
+    assert day_change(viewer(), _coin("bitcoin"), [None, 100.0]) is None
+    assert day_change(viewer(), _coin("bitcoin"), [100.0]) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("term", ["BITCO", "btc", "bit", "  bitcoin "])
+def test_the_search_looks_into_name_symbol_and_id(term: str) -> None:
+    coins = [_coin("bitcoin"), _coin("x", name="Other", symbol="o")]
+    assert found(coins, term) == coins[:1]
+    assert found(coins, ".*") == []
+    assert found(coins, "") == coins
+
+
+def test_an_axis_in_rupiah_abbreviates_nothing() -> None:
+    """Plotly's M is a million; in Indonesian it is a miliar, which is a thousand of them."""
+    for figure in (
+        charts.net_worth(viewer("IDR"), [{"at": NOW.isoformat(), "usd": "1", "idr": "1"}]),
+        charts.price_history(viewer("IDR"), [], timedelta(), None, [], [], [], None),
+    ):
+        assert figure.layout.yaxis.exponentformat == "none"
+        assert figure.layout.separators == ",."
+        assert figure.layout.yaxis.tickprefix == "Rp"
+
+
+def test_another_years_moment_says_its_year() -> None:
+    assert viewer().at("2025-03-01T00:00:00Z") == "01 Mar 2025 07:00"
 
 
 def test_no_file_of_the_dashboard_bears_a_name_of_the_roots() -> None:

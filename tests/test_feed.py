@@ -14,6 +14,7 @@ import pytest
 from services.dashboard.feed import (
     FRESH_SECONDS,
     MOST_ANSWERS,
+    SILENCE_SECONDS,
     Feed,
     Missing,
     Refused,
@@ -162,6 +163,63 @@ def test_a_viewer_who_waits_does_not_keep_another_waiting(
     assert slow.is_alive()
     api.pause.set()
     slow.join(10)
+
+
+def test_an_api_found_silent_is_left_alone_for_a_while_by_everybody(
+    api: Api, feed: Feed, time_: FakeTime
+) -> None:
+    feed.get("/coins")
+    time_.sleep(60)
+    feed._base_url = "http://127.0.0.1:9"
+    assert feed.get("/coins").problem
+    feed._base_url = api.url
+    with pytest.raises(Unavailable, match="does not answer"):
+        feed.get("/alerts")  # at once: nobody waits out the same silence again
+    assert len(api.asked) == 1
+    time_.sleep(SILENCE_SECONDS)
+    assert feed.get("/alerts").problem is None
+
+
+def test_a_refusal_is_kept_as_long_as_an_answer(api: Api, feed: Feed, time_: FakeTime) -> None:
+    api.status, api.content = 404, {"detail": "no forecast"}
+    for _ in range(3):
+        with pytest.raises(Missing):
+            feed.get("/coins/bitcoin/forecast")
+    assert len(api.asked) == 1
+    api.status, api.content = 200, {"n": 3}
+    time_.sleep(FRESH_SECONDS)
+    assert feed.get("/coins/bitcoin/forecast").content == {"n": 3}
+
+
+def test_a_health_without_a_database_does_not_hide_what_was_known(
+    api: Api, feed: Feed, time_: FakeTime
+) -> None:
+    api.content = {"newest_observation": "2026-11-20T12:00:00Z", "checks": {}}
+    feed.get("/health")
+    time_.sleep(60)
+    api.status = 503
+    api.content = {
+        "newest_observation": None,
+        "checks": {"database": {"is_ok": False, "message": "the database is away"}},
+    }
+    kept = feed.get("/health")
+    assert kept.content["newest_observation"]
+    assert kept.problem == "the database is away"
+
+
+def test_what_was_asked_before_a_change_is_not_taken_for_what_is_after(
+    api: Api, feed: Feed
+) -> None:
+    api.pause.clear()
+    early = threading.Thread(target=feed.get, args=("/portfolio",))
+    early.start()
+    while not api.asked:
+        early.join(0.01)
+    feed._generation += 1  # somebody's holding was kept meanwhile
+    api.pause.set()
+    early.join(10)
+    api.content = {"n": 2}
+    assert feed.get("/portfolio").content == {"n": 2}
 
 
 @pytest.mark.usefixtures("api")

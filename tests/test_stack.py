@@ -159,7 +159,8 @@ def test_each_page_renders_without_a_complaint(
     assert (shots / name).stat().st_size > 20_000
     assert page.locator("[data-testid=stException]").count() == 0
     # No wider than the window: nobody scrolls sideways on a phone.
-    assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+    main = page.locator("[data-testid=stMain]")
+    assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
     assert visitor.complaints == []
     visitor.close()
 
@@ -222,7 +223,19 @@ def test_hidden_amounts_leave_percentages(visitor: Visitor) -> None:
     assert _net_worth(visitor) == "•••"
     change = page.locator("[data-testid=stMetricDelta]").first.inner_text()
     assert "%" in change
-    assert "$" not in page.locator("[data-testid=stMain]").inner_text().replace("1 USD", "")
+    page.get_by_text("Transactions (").click()
+    main = page.locator("[data-testid=stMain]").inner_text().replace("1 USD = Rp16.250", "")
+    assert "•••" in main
+    assert not set("$") & set(main)
+    assert "Rp" not in main
+    assert "invented" not in main  # a note may name an amount too
+    page.get_by_role("link", name="Overview").click()
+    visitor.sees("listed in")
+    page.get_by_role("link", name="Portfolio").click()
+    visitor.sees("Net worth, USD")
+    page.reload()  # after going elsewhere, too
+    visitor.sees("Net worth, USD")
+    assert _net_worth(visitor) == "•••"
 
 
 def _traces(visitor: Visitor, chart: int) -> list[str]:
@@ -252,20 +265,46 @@ def test_the_coins_page_draws_fit_band_marks_alerts_and_gaps(visitor: Visitor) -
 
 def test_the_currency_and_the_zone_are_the_viewers_and_survive_a_reload(visitor: Visitor) -> None:
     page = visitor.open("coin?coin=ethereum")
-    page.get_by_role("radio", name="IDR").or_(page.get_by_text("IDR", exact=True)).first.click()
+    page.get_by_role("radio", name="IDR").click()
     visitor.sees("Rp")
     assert "currency=IDR" in page.url
+    page.get_by_role("link", name="Pipeline").click()
+    visitor.sees("Free quotas")
+    page.get_by_role("link", name="Coin").click()
+    visitor.sees("Market cap")
     page.reload()
     visitor.sees("Rp")
-    page = visitor.open("coin?coin=ethereum&zone=Asia%2FJakarta")
-    visitor.sees("Asia/Jakarta")
+    page = visitor.open("coin?coin=ethereum&zone=Asia%2FTokyo")
+    visitor.sees("Asia/Tokyo")
+
+
+@pytest.mark.parametrize("coin_id", ["ethereum", "pepe", "pepe-of-wisdom"])
+def test_an_address_leads_to_its_coin_and_to_no_namesake(
+    stack: Running, visitor: Visitor, coin_id: str
+) -> None:
+    page = visitor.open(f"coin?coin={coin_id}")
+    price = page.locator("[data-testid=stMetricValue]").first.inner_text()
+    assert _amount(price) == pytest.approx(stack.ask(f"/coins/{coin_id}")["price"], rel=0.05)
+    assert f"coin={coin_id}" in page.url
+
+
+def test_a_row_of_the_market_leads_to_its_coin(visitor: Visitor) -> None:
+    page = visitor.open()
+    box = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 15, box["y"] + 35 * 2 + 17)  # the box left of the second coin
+    page.wait_for_url("**/coin?*coin=ethereum*")
+    visitor.sees("Scoreboard of")
 
 
 def test_the_search_finds_by_name_symbol_and_id(visitor: Visitor) -> None:
     page = visitor.open()
     page.get_by_role("textbox", name="Search").fill("sol")
     page.get_by_role("textbox", name="Search").press("Enter")
-    page.wait_for_function("!document.body.innerText.includes('500 coins in')")
+    page.wait_for_function(
+        "/[0-9]+ listed in/.test(document.body.innerText) "
+        "&& !document.body.innerText.includes('500 listed in')"
+    )
     page.get_by_role("textbox", name="Search").fill("no such coin at all")
     page.get_by_role("textbox", name="Search").press("Enter")
     visitor.sees("No coin of this name")

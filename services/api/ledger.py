@@ -27,7 +27,8 @@ SELECT transaction_id, made_at, coin_id, quantity, price_usd, fee_usd, idr_per_u
 FROM transactions
 WHERE (%(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text)
   AND (%(transaction_id)s::bigint IS NULL OR transaction_id = %(transaction_id)s::bigint)
-ORDER BY made_at, transaction_id
+ORDER BY CASE WHEN %(newest_first)s THEN made_at END DESC,
+         CASE WHEN %(newest_first)s THEN transaction_id END DESC, made_at, transaction_id
 LIMIT %(limit)s OFFSET %(offset)s
 """
 
@@ -106,9 +107,16 @@ def transactions(
     transaction_id: int | None = None,
     limit: int | None = None,
     offset: int = 0,
+    newest_first: bool = False,
 ) -> list[Transaction]:
     """Transactions in order of time: all, or those of one coin or id."""
-    asked = {"coin_id": coin_id, "transaction_id": transaction_id, "limit": limit, "offset": offset}
+    asked = {
+        "coin_id": coin_id,
+        "transaction_id": transaction_id,
+        "limit": limit,
+        "offset": offset,
+        "newest_first": newest_first,
+    }
     with connection.cursor(row_factory=class_row(Transaction)) as cursor:
         return cursor.execute(TRANSACTIONS, asked).fetchall()
 

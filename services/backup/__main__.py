@@ -18,12 +18,20 @@ import console
 import files
 import history
 import postgres
-from errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError, run_as_script
-from postgres import Address
+from errors import (
+    EXIT_OK,
+    ConfigurationError,
+    Interrupted,
+    SentinelError,
+    StorageUnavailable,
+    run_as_script,
+)
+from postgres import Address, Connection
 from run_state import SYSTEM_CLOCKS
 from safe_zone import ensure_state_dir
-from services.backup import announcing, archive, contents, dumping, saving
+from services.backup import announcing, archive, contents, dumping, saving, tls
 from services.backup.archive import BackupFailed
+from services.backup.contents import Contents
 from services.ingestion.notifier import Notifier, make_targets
 from services.settings import Monitor, load_monitor
 
@@ -46,7 +54,7 @@ def main() -> int:
     )
     actions = parser.add_subparsers(dest="action", required=True)
     save = actions.add_parser("save", help="dump, restore beside it, compare, prune")
-    save.add_argument("folder", nargs="?", type=Path, help="default: backups/ in the state folder")
+    save.add_argument("folder", nargs="?", help="default: backups/ in the state folder")
     restore = actions.add_parser("restore", help="put a backup in place of what is stored")
     restore.add_argument("file", type=Path)
     restore.add_argument("--yes", action="store_true", help="do not ask (for scripts)")
@@ -57,7 +65,9 @@ def main() -> int:
     console.speak_through_logging(verbose=True)
     monitor = load_monitor()
     if arguments.action == "save":
-        folder = arguments.folder or monitor.settings.state_dir / "backups"
+        if arguments.folder == "":
+            raise ConfigurationError("The folder's name is empty: a variable that is not set?")
+        folder = Path(arguments.folder or monitor.settings.state_dir / "backups")
         return back_up(monitor, folder.absolute(), _now())
     return bring_back(
         monitor,
@@ -74,15 +84,19 @@ def back_up(monitor: Monitor, folder: Path, now: datetime) -> int:
     another is at work.
     """
     notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
+    with _announcing(monitor, notifier, now):
+        return _back_up(monitor, notifier, folder, now)
+
+
+def _back_up(monitor: Monitor, notifier: Notifier, folder: Path, now: datetime) -> int:
     state_dir = ensure_state_dir(monitor.settings.state_dir)
     with (
         saving.alone(state_dir),
-        _announcing(monitor, notifier, now),
         saving.sole_user(folder),
         postgres.reach(monitor.settings) as address,
     ):
         backup = saving.save(address, folder, state_dir, now)
-        removed, damaged = saving.prune(folder)
+        removed, damaged = saving.prune(folder, backup)
         problem = None
         if damaged:
             names = ", ".join(path.name for path in damaged)
@@ -122,7 +136,8 @@ def bring_back(monitor: Monitor, dump: Path, *, asks: bool, saves: bool) -> int:
         raise ConfigurationError(f"{dump} is no file: name one that ./backup_db.sh made.")
     with (
         saving.alone(state_dir),
-        saving.sole_user(dump.parent),
+        # Only who saves beside it writes there: it may be a disk that cannot be written to.
+        saving.sole_user(dump.parent) if saves else contextlib.nullcontext(),
         _without_monitor(state_dir),
         postgres.reach(monitor.settings) as address,
     ):
@@ -131,33 +146,58 @@ def bring_back(monitor: Monitor, dump: Path, *, asks: bool, saves: bool) -> int:
         if complaints := saving.prove(dump, held, state_dir):
             raise BackupFailed(f"{dump} is not what it was: {contents.in_short(complaints)}.")
         print(f"{dump.name} is sound: {held.observations:,} observations until {held.newest}.")
-        stored = _count(address)
-        print(f"{address.place} holds {stored:,} observations. All would be replaced.")
+        saves = _tell_stored(address, saves=saves) and saves
         if asks:
             console.confirm(WORD, "Nothing restored")
-        if saves and stored:
+        if saves:
             print(f"backed up first: {saving.save(address, dump.parent, state_dir, _now()).path}")
-        dumping.restore(dump, dumping.direct(address))
-        try:
-            found = saving.held_by(address)
-        except psycopg.Error as error:
-            raise BackupFailed(f"Restored, but it cannot be compared: {error}") from error
-        if complaints := contents.differences(held, found):
-            raise BackupFailed(
-                f"Restored, but not the same: {contents.in_short(complaints)}. Does somebody write "
-                "there meanwhile?"
-            )
+        with tls.way_to(dumping.direct(address)) as plain:
+            dumping.restore(dump, plain)
+        _compare(address, held)
     print("Restored and compared: the same observations, day by day.")
     return EXIT_OK
 
 
+def _tell_stored(address: Address, *, saves: bool) -> bool:
+    """Say what would be replaced; returns whether there is anything to save.
+
+    Raises StorageUnavailable where it cannot be read, unless nobody wants to save it.
+    """
+    try:
+        with postgres.Session(address) as session:
+            rows, transactions = session.use(_count)
+    except StorageUnavailable as trouble:
+        if saves:
+            raise
+        log.warning("%s", trouble)
+        print(f"{address.place} cannot be counted. All of it would be replaced.")
+        return False
+    own = f" and {transactions:,} transactions" if transactions else ""
+    print(f"{address.place} holds {rows:,} observations{own}. All would be replaced.")
+    return bool(rows or transactions)
+
+
+def _count(connection: Connection) -> tuple[int, int]:
+    if not history.has_schema(connection):
+        return 0, 0
+    return history.count_observations(connection), history.count_transactions(connection)
+
+
+def _compare(address: Address, held: Contents) -> None:
+    """Raises BackupFailed where the database does not hold what was restored."""
+    try:
+        found = saving.held_by(address)
+    except psycopg.Error as error:
+        raise BackupFailed(f"Restored, but it cannot be compared: {error}") from error
+    if complaints := contents.differences(held, found):
+        raise BackupFailed(
+            f"Restored, but not the same: {contents.in_short(complaints)}. Does somebody write "
+            "there meanwhile?"
+        )
+
+
 def _now() -> datetime:
     return SYSTEM_CLOCKS.now().replace(microsecond=0)
-
-
-def _count(address: Address) -> int:
-    with postgres.Session(address) as session:
-        return session.use(lambda c: history.count_observations(c) if history.has_schema(c) else 0)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 import history
 import postgres
 import tables
-from errors import SentinelError
+from errors import Interrupted, SentinelError
 from postgres import Address, Connection
 from services.backup.archive import Backup
 from services.ingestion import messages, outbox
@@ -59,6 +59,8 @@ def failure(monitor: Monitor, notifier: Notifier, problem: str, now: datetime) -
     try:
         with postgres.reach(monitor.settings) as address, postgres.Session(address) as session:
             session.use(tell)
+    except Interrupted:
+        raise
     except SentinelError as trouble:
         log.warning("told past the outbox: %s", trouble)
         for complaint in notifier.send_past_outbox(

@@ -27,11 +27,17 @@ class BackupFailed(SentinelError):
     exit_code = EXIT_UNHEALTHY
 
 
+class Unreadable(BackupFailed):
+    """A file cannot be opened: what is in it nobody knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a dump is to be: its digest and size, when it was begun, what it holds."""
+    """What a dump is to be: when it was begun and of which database, its digest and size, what it
+    holds."""
 
     made_at: datetime
+    database: str
     sha256: str
     size: int
     contents: Contents
@@ -75,6 +81,7 @@ def write_manifest(backup: Backup) -> None:
     manifest = backup.manifest
     content = {
         "made_at": manifest.made_at.isoformat(),
+        "database": manifest.database,
         "sha256": manifest.sha256,
         "size": manifest.size,
         "contents": manifest.contents.as_json(),
@@ -90,6 +97,7 @@ def read_manifest(dump: Path) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Manifest(
             datetime.fromisoformat(content["made_at"]),
+            str(content["database"]),
             str(content["sha256"]),
             int(content["size"]),
             Contents.from_json(content["contents"]),
@@ -99,8 +107,10 @@ def read_manifest(dump: Path) -> Manifest:
             f"{dump} has no manifest ({path.name}) beside it: nobody has proven it. A dump without "
             "one is no backup of ours; pg_restore can still read it by hand."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BackupFailed(f"The manifest {path} cannot be read ({error}).") from error
+    except OSError as error:
+        raise Unreadable(f"The manifest {path} cannot be opened ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BackupFailed(f"The manifest {path} makes no sense ({error}).") from error
 
 
 def check(dump: Path) -> Backup:
@@ -109,7 +119,7 @@ def check(dump: Path) -> Backup:
     try:
         is_whole = dump.stat().st_size == manifest.size and digest_of(dump) == manifest.sha256
     except OSError as error:
-        raise BackupFailed(f"{dump} cannot be read ({error.strerror}).") from error
+        raise Unreadable(f"{dump} cannot be read ({error.strerror}).") from error
     if not is_whole:
         raise BackupFailed(
             f"{dump} is not what was written ({manifest.size:,} bytes, another digest): the file "

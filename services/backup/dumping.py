@@ -16,24 +16,30 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from embedded_postgres import program
 from postgres import Address
 from services.backup.archive import BackupFailed, write_dump
+from tables import DROP_EVERYTHING
 
 HEAD_BYTES = 4096
 LOCK_TIMEOUT = "30s"
 # A server before 17 does not know what a newer pg_restore begins with.
 _NEWER = re.compile(rb"^SET transaction_timeout = 0;\n", re.MULTILINE)
-# Everything in the schema makes room for what the dump holds of it.
+# What is ours makes room for what the dump holds of it. Without CASCADE: where somebody else's
+# tables lie beside ours or rest on them, PostgreSQL refuses, and nothing has changed.
 MAKE_ROOM = f"""
 BEGIN;
 SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';
 SET LOCAL statement_timeout = 0;
 SET LOCAL client_min_messages = warning;
-DROP SCHEMA IF EXISTS public CASCADE;
+SET LOCAL search_path = public;
+{DROP_EVERYTHING}
+DROP SCHEMA IF EXISTS public;
 """
-COMMIT = b"\nCOMMIT;\n"
+# A new database's schema public may be used by all; dumps here carry no privileges.
+COMMIT = b"\nGRANT USAGE ON SCHEMA public TO PUBLIC;\nCOMMIT;\n"
 
 
 def dump(address: Address, snapshot: str, path: Path) -> tuple[str, int]:
-    """Dump the schema public as that snapshot sees it; returns the file's digest and size.
+    """Dump the schema public as that snapshot sees it, from an address that needs no TLS; returns
+    the file's digest and size.
 
     Raises BackupFailed.
     """
@@ -62,7 +68,8 @@ def dump(address: Address, snapshot: str, path: Path) -> tuple[str, int]:
 
 
 def restore(path: Path, address: Address) -> None:
-    """Put what a dump holds in place of the schema public: all of it or nothing.
+    """Put what a dump holds in place of what is ours in the schema public, which must hold nothing
+    else: all of it or nothing. The address needs no TLS.
 
     Raises BackupFailed.
     """
@@ -135,9 +142,9 @@ def _start(
 
 def _without_password(conninfo: str) -> tuple[str, Mapping[str, str]]:
     parts = conninfo_to_dict(conninfo)
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
     password = parts.pop("password", None)
-    return make_conninfo("", **parts), clean | ({"PGPASSWORD": str(password)} if password else {})
+    own = {"PGPASSWORD": str(password)} if password else {}
+    return make_conninfo("", **parts), {**os.environ, **own}
 
 
 def _complaint(complaints: IO[bytes]) -> str:
@@ -145,4 +152,6 @@ def _complaint(complaints: IO[bytes]) -> str:
     complaints.seek(0)
     lines = [line for line in complaints.read().decode(errors="replace").splitlines() if line]
     worst = [line for line in lines if re.search(r"error|fatal", line, re.IGNORECASE)] or lines
-    return worst[0][:300] if worst else "it did not say why"
+    # psql tells in a second part which others' tables are in the way.
+    more = [line for line in lines if re.match(r"DETAIL|table |view |extension ", line)]
+    return "; ".join([worst[0], *more])[:400] if worst else "it did not say why"

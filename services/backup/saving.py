@@ -17,7 +17,7 @@ import postgres
 import storage_faults
 from errors import ConfigurationError, StorageUnavailable
 from postgres import Address
-from services.backup import archive, contents, dumping, keeping
+from services.backup import archive, contents, dumping, keeping, tls
 from services.backup.archive import PARTIAL, Backup, BackupFailed, Manifest
 from services.backup.contents import Contents
 
@@ -50,6 +50,8 @@ def sole_user(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise BackupFailed(f"{folder} is no folder: name another.") from error
     except OSError as error:
         raise BackupFailed(
             f"The folder {folder} cannot be made ({error.strerror}): name another."
@@ -68,11 +70,12 @@ def save(address: Address, folder: Path, state_dir: Path, now: datetime) -> Back
 
     Raises BackupFailed where it is no backup, StorageUnavailable where the database is away.
     """
-    for leftover in folder.glob(f"*{PARTIAL}"):  # of one that was killed
-        leftover.unlink(missing_ok=True)
     path = folder / keeping.name_of(now)
     draft = path.with_name(path.name + PARTIAL)
     try:
+        for leftover in folder.glob(f"*{PARTIAL}"):  # of one that was killed
+            if keeping.moment_of(leftover.name.removesuffix(PARTIAL)):
+                leftover.unlink(missing_ok=True)
         held, digest, size = _dump(dumping.direct(address), draft)
         if archive.digest_of(draft) != digest:
             raise BackupFailed(f"The disk under {folder} gives back other bytes than it was given.")
@@ -80,7 +83,7 @@ def save(address: Address, folder: Path, state_dir: Path, now: datetime) -> Back
         if complaints:
             raise BackupFailed(f"The dump is not what was dumped: {contents.in_short(complaints)}.")
         draft.replace(path)
-        backup = Backup(path, Manifest(now, digest, size, held))
+        backup = Backup(path, Manifest(now, address.place, digest, size, held))
         archive.write_manifest(backup)
     except OSError as error:
         path.unlink(missing_ok=True)
@@ -109,7 +112,8 @@ def _dump(address: Address, path: Path) -> tuple[Contents, str, int]:
                         f"{address.place} holds neither prices nor a portfolio: an empty dump is "
                         "no backup."
                     )
-                digest, size = dumping.dump(address, snapshot, path)
+                with tls.way_to(address) as plain:
+                    digest, size = dumping.dump(plain, snapshot, path)
             return held, digest, size
     except psycopg.Error as error:
         raise StorageUnavailable(storage_faults.explain(error, address.place)) from error
@@ -148,22 +152,28 @@ def _scratch(conninfo: str) -> Iterator[Address]:
                 connection.execute(DROP_SCRATCH)
 
 
-def prune(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Delete the backups that no rule keeps; returns them, and those that were found damaged,
-    which are set aside: they count for nothing. Raises OSError."""
+def prune(folder: Path, newest: Backup) -> tuple[list[Path], list[Path]]:
+    """Delete the backups of the same database that no rule keeps, never the `newest`; returns them,
+    and those that were found damaged, which are set aside: they count for nothing.
+
+    Raises OSError.
+    """
     sound: dict[datetime, Path] = {}
     damaged: list[Path] = []
     for dump in archive.dumps_in(folder):
         try:
-            archive.check(dump)
+            found = archive.check(dump).manifest
+        except archive.Unreadable as trouble:  # another user's, perhaps
+            log.warning("%s", trouble)
+            continue
         except BackupFailed as trouble:
             log.warning("%s", trouble)
             damaged.append(archive.set_aside(dump))
             continue
         moment = keeping.moment_of(dump.name)
-        if moment is not None:
+        if moment is not None and found.database == newest.manifest.database:
             sound[moment] = dump
-    kept = keeping.to_keep(sound)
+    kept = keeping.to_keep(sound) | {keeping.moment_of(newest.path.name)}
     removed = [path for moment, path in sound.items() if moment not in kept]
     for path in removed:
         archive.remove(path)

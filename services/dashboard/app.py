@@ -6,74 +6,97 @@ Streamlit runs this file anew for every viewer and click; start it with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from services.dashboard import coin, holdings, overview, pipeline, state
-from services.dashboard.viewer import Choice, known_zones
+from services.dashboard.viewer import Choice, Currency, known_zones
 
 
 def main() -> None:
     """Draw the page that was asked for."""
     st.set_page_config(page_title="Market Sentinel", page_icon="📈", layout="wide")
     pages = {
-        "overview": st.Page(_overview, title="Overview", icon=":material/table_chart:"),
-        "coin": st.Page(_coin, title="Coin", icon=":material/show_chart:", url_path="coin"),
+        "coin": st.Page(
+            lambda: _show_coin(choice), title="Coin", icon=":material/show_chart:", url_path="coin"
+        ),
         "portfolio": st.Page(
-            _portfolio, title="Portfolio", icon=":material/savings:", url_path="portfolio"
+            lambda: holdings.show(choice),
+            title="Portfolio",
+            icon=":material/savings:",
+            url_path="portfolio",
         ),
         "pipeline": st.Page(
-            _pipeline, title="Pipeline", icon=":material/health_metrics:", url_path="pipeline"
+            lambda: pipeline.show(choice),
+            title="Pipeline",
+            icon=":material/health_metrics:",
+            url_path="pipeline",
         ),
     }
-    chosen = st.navigation(list(pages.values()))
+    overview_page = st.Page(
+        lambda: overview.show(choice, pages["coin"]),
+        title="Overview",
+        icon=":material/table_chart:",
+        default=True,
+        url_path="overview",
+    )
+    chosen = st.navigation([overview_page, *pages.values()])
     with st.sidebar:
         choice = _ask()
         st.divider()
         holdings.ask_for_holding(choice)
-    st.session_state["choice"] = choice
-    st.session_state["coin_page"] = pages["coin"]
+    if not state.coins():
+        state.wait_for_coins()
     st.title(chosen.title)
     chosen.run()
     st.caption("Data provided by [CoinGecko](https://www.coingecko.com/en/api).")
 
 
 def _ask() -> Choice:
-    currency = st.segmented_control(
-        "Currency", ["USD", "IDR"], default="USD", key="currency", bind="query-params"
-    )
     zones = known_zones(state.monitor().wishes.time_zone, st.context.timezone)
-    zone = st.selectbox("Times in", zones, key="zone", bind="query-params")
-    is_discreet = st.toggle("Hide my amounts", key="discreet", bind="query-params")
-    return Choice(
-        currency="IDR" if currency == "IDR" else "USD",
-        zone=ZoneInfo(zone or "UTC"),
-        is_discreet=is_discreet,
+    currency = _remembered("currency", list(get_args(Currency)), "USD")
+    zone = _remembered("zone", zones, zones[0])
+    discreet = _remembered("discreet", ["true", "false"], "false")
+    st.session_state.setdefault("shown_currency", currency)
+    st.session_state.setdefault("shown_zone", zone)
+    st.session_state.setdefault("is_discreet", discreet == "true")
+    st.segmented_control(
+        "Currency", get_args(Currency), key="shown_currency", persist_state="session", required=True
     )
+    st.selectbox("Times in", zones, key="shown_zone", persist_state="session")
+    st.toggle("Hide my amounts", key="is_discreet", persist_state="session")
+    found = Choice(
+        currency="IDR" if st.session_state["shown_currency"] == "IDR" else "USD",
+        zone=ZoneInfo(st.session_state["shown_zone"] or "UTC"),
+        is_discreet=bool(st.session_state["is_discreet"]),
+    )
+    _remember("currency", found.currency, "USD")
+    _remember("zone", found.zone.key, zones[0])
+    _remember("discreet", "true" if found.is_discreet else "false", "false")
+    return found
 
 
-def _choice() -> Choice:
-    choice: Choice = st.session_state["choice"]
-    return choice
+def _remembered(name: str, known: Sequence[str], default: str) -> str:
+    """A choice as the address has it, which survives a reload."""
+    wished = st.query_params.get(name, default)
+    return wished if wished in known else default
 
 
-def _overview() -> None:
-    overview.show(_choice(), st.session_state["coin_page"])
+def _remember(name: str, value: str, default: str) -> None:
+    """Keep a choice in the address; navigation drops it, and each page puts it back."""
+    if value != default:
+        st.query_params[name] = value
+    else:
+        st.query_params.pop(name, None)
 
 
-def _coin() -> None:
+def _show_coin(choice: Choice) -> None:
     coin_id = coin.choose()
     if coin_id is not None:
-        coin.show(_choice(), coin_id)
-
-
-def _portfolio() -> None:
-    holdings.show(_choice())
-
-
-def _pipeline() -> None:
-    pipeline.show(_choice())
+        coin.show(choice, coin_id)
 
 
 main()

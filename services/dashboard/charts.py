@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import plotly.graph_objects as go
@@ -20,6 +20,7 @@ MARK = "rgba(128,128,128,0.8)"
 HEIGHT = 380
 FIT_WINDOW = timedelta(minutes=60)  # that the API's forecasts are fitted to
 FIT_POINTS = 15
+HOVER = "%{text}"
 LONGEST_STRETCH = 2.5  # steps; points further apart are not joined by a line
 
 
@@ -51,17 +52,26 @@ def price_history(
 def _add_prices(figure: go.Figure, viewer: Viewer, points: Sequence[Json], step: timedelta) -> None:
     times: list[datetime | None] = []
     prices: list[float | None] = []
+    told: list[str] = []
     before: datetime | None = None
     for point in points:
         at = viewer.local(point["at"])
         if before is not None and step and at - before > LONGEST_STRETCH * step:
             times.append(before + (at - before) / 2)
             prices.append(None)  # a hole stays a hole
+            told.append("")
         times.append(at)
         prices.append(viewer.convert(point["price"]))
+        told.append(viewer.price(point["price"]))
         before = at
     figure.add_scatter(
-        x=times, y=prices, name="price", mode="lines", line={"color": PRICE, "width": 1.6}
+        x=times,
+        y=prices,
+        name="price",
+        mode="lines",
+        line={"color": PRICE, "width": 1.6},
+        text=told,
+        hovertemplate=HOVER,
     )
     filled = [point for point in points if point["backfilled"]]
     if filled:
@@ -71,6 +81,7 @@ def _add_prices(figure: go.Figure, viewer: Viewer, points: Sequence[Json], step:
             name="backfilled",
             mode="markers",
             marker={"color": BACKFILLED, "size": 5, "symbol": "circle-open"},
+            hoverinfo="skip",
         )
 
 
@@ -101,12 +112,12 @@ def _add_marks(figure: go.Figure, viewer: Viewer, watch: Json) -> None:
 def _add_alerts(
     figure: go.Figure, viewer: Viewer, alerts: Sequence[Json], points: Sequence[Json]
 ) -> None:
-    since = points[0]["at"] if points else ""
+    since = read_time(points[0]["at"]) if points else datetime.max.replace(tzinfo=UTC)
     for kind, colour, symbol in (
         ("panic", PANIC, "triangle-down"),
         ("reversal", REVERSAL, "triangle-up"),
     ):
-        shown = [a for a in alerts if a["kind"] == kind and a["observed_at"] >= since]
+        shown = [a for a in alerts if a["kind"] == kind and read_time(a["observed_at"]) >= since]
         if shown:
             figure.add_scatter(
                 x=[viewer.local(alert["observed_at"]) for alert in shown],
@@ -131,6 +142,8 @@ def _add_forecast(
             name="fit of the last 60 minutes",
             mode="lines",
             line={"color": FIT, "width": 1.5, "dash": "dash"},
+            text=[viewer.price(price) for _, price in fitted],
+            hovertemplate=HOVER,
         )
     if forecast["low"] is not None:
         at_start, low, high = (viewer.convert(forecast[key]) for key in ("price", "low", "high"))
@@ -142,6 +155,8 @@ def _add_forecast(
             fill="toself",
             fillcolor=BAND,
             line={"width": 0},
+            text=[viewer.price(forecast[key]) for key in ("price", "high", "low")],
+            hovertemplate=HOVER,
         )
     figure.add_scatter(
         x=[made, due],
@@ -149,6 +164,8 @@ def _add_forecast(
         name="forecast",
         mode="lines",
         line={"color": FIT, "width": 2.5},
+        text=[viewer.price(forecast[key]) for key in ("price", "predicted")],
+        hovertemplate=HOVER,
     )
 
 
@@ -182,6 +199,12 @@ def net_worth(viewer: Viewer, history: Sequence[Json]) -> go.Figure:
     figure = go.Figure()
     first = next((worth for _, worth in known if worth), None)
     values = [worth / first - 1 if viewer.is_discreet and first else worth for _, worth in known]
+    told = [
+        viewer.percent(value)
+        if viewer.is_discreet
+        else viewer.own(str(value), viewer.shown_currency)
+        for value in values
+    ]
     figure.add_scatter(
         x=[at for at, _ in known],
         y=values,
@@ -189,22 +212,21 @@ def net_worth(viewer: Viewer, history: Sequence[Json]) -> go.Figure:
         mode="lines+markers",
         line={"color": PRICE},
         marker={"size": 4},
+        text=told,
+        hovertemplate=HOVER,
     )
     if viewer.is_discreet:
-        figure.update_yaxes(tickformat="+.0%")
-    elif key == "usd":
-        figure.update_yaxes(tickprefix="$")
-    else:
-        figure.update_yaxes(tickprefix="Rp ")
-    return _plain(figure, 280)
+        figure.update_yaxes(tickformat="+.1%")
+        return _plain(figure, 280)
+    return _plain(_in_currency(figure, viewer), 280)
 
 
-def allocation(holdings: Sequence[Json]) -> go.Figure:
+def allocation(holdings: Sequence[Json], called: Mapping[str, str]) -> go.Figure:
     """What part of the net worth each holding is."""
     shown = [holding for holding in holdings if holding["share"]]
     figure = go.Figure(
         go.Pie(
-            labels=[label(holding["name"]) for holding in shown],
+            labels=[label(called[holding["coin_id"]]) for holding in shown],
             values=[holding["share"] for holding in shown],
             hole=0.6,
             textinfo="label+percent",
@@ -217,16 +239,22 @@ def allocation(holdings: Sequence[Json]) -> go.Figure:
 
 
 def _dressed(figure: go.Figure, viewer: Viewer) -> go.Figure:
-    figure.update_yaxes(
-        tickprefix={"USD": "$", "IDR": "Rp "}[viewer.shown_currency],
-        separatethousands=True,
-    )
     figure.update_layout(
         legend={"orientation": "h", "y": -0.15, "x": 0},
-        separators=",." if viewer.shown_currency == "IDR" else ".,",
         hovermode="x unified",
     )
-    return _plain(figure, HEIGHT)
+    return _plain(_in_currency(figure, viewer), HEIGHT)
+
+
+def _in_currency(figure: go.Figure, viewer: Viewer) -> go.Figure:
+    """Whole numbers on the axis, written as in the currency's country: Plotly's own abbreviations
+    are English, where M is a million and not a miliar."""
+    is_idr = viewer.shown_currency == "IDR"
+    figure.update_yaxes(
+        tickprefix="Rp" if is_idr else "$", separatethousands=True, exponentformat="none"
+    )
+    figure.update_layout(separators=",." if is_idr else ".,")
+    return figure
 
 
 def _plain(figure: go.Figure, height: int) -> go.Figure:

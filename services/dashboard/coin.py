@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -11,13 +11,13 @@ import streamlit as st
 
 from services.dashboard import charts, state
 from services.dashboard.feed import segment
-from services.dashboard.overview import alert_line
+from services.dashboard.overview import alert_line, day_change
 from services.dashboard.viewer import UNKNOWN, Choice, Viewer
-from services.dashboard.words import plain
+from services.dashboard.words import names, plain
 
 Json = Mapping[str, Any]
-COINS = 500
-RECENT = timedelta(hours=3)
+RECENT_HOURS = 3
+USUAL_STEP = timedelta(minutes=6)  # that single observations are at most apart in a good hour
 STEPS = {
     "5m": timedelta(minutes=5),
     "15m": timedelta(minutes=15),
@@ -35,19 +35,24 @@ DIRECTIONS = {
 
 
 def choose() -> str | None:
-    """Ask which coin; None while none is stored."""
-    coins = state.ask("/coins", limit=COINS)
-    if not coins or not coins["items"]:
-        st.info("No price is stored yet. With `make up` the first are here within a minute.")
+    """Ask which coin; None while none is known."""
+    coins = state.coins()
+    if not coins:
+        if coins is not None:
+            st.info("No price is stored yet. With `make up` the first are here within a minute.")
         return None
-    names = {c["coin_id"]: f"{c['name']} ({c['symbol'].upper()})" for c in coins["items"]}
+    called = names(coins)
+    ids = list(called)
+    wished = st.query_params.get("coin")
     chosen: str | None = st.selectbox(
         "Coin",
-        list(names),
-        format_func=lambda coin_id: names.get(coin_id, coin_id),
-        key="coin",
-        bind="query-params",
+        ids,
+        index=ids.index(wished) if wished in called else 0,
+        format_func=lambda coin_id: called.get(coin_id, coin_id),
+        key="chosen_coin",
     )
+    if chosen:
+        st.query_params["coin"] = chosen
     return chosen
 
 
@@ -60,48 +65,62 @@ def show(choice: Choice, coin_id: str) -> None:
     path = f"/coins/{segment(coin_id)}"
     coin = state.ask(path)
     history = state.ask(f"{path}/history")
-    start = datetime.now(UTC).replace(second=0, microsecond=0) - RECENT
-    recent = state.ask(f"{path}/history", resolution="raw", start=_minute(start))
+    recent = state.ask(f"{path}/history", resolution="raw", hours=RECENT_HOURS)
     if coin is None or history is None or recent is None:
         return
+    lines = state.ask("/sparklines", limit=state.COINS)
     forecast = state.ask(f"{path}/forecast")
     alerts = state.ask("/alerts", coin_id=coin_id, limit=SHOWN_ALERTS)
     gaps = state.ask("/gaps", coin_id=coin_id)
-    alerts, gaps = (found["items"] if found else [] for found in (alerts, gaps))
-    _show_head(viewer, coin, history["points"])
+    alerts, gaps = (found and found["items"] for found in (alerts, gaps))
+    _show_head(viewer, coin, lines["items"] if lines else [])
     _show_forecast(viewer, forecast)
     step = STEPS.get(history["resolution"], timedelta())
     week = charts.price_history(
-        viewer, history["points"], step, forecast, recent["points"], alerts, gaps, coin["watch"]
+        viewer,
+        history["points"],
+        step,
+        forecast,
+        recent["points"],
+        alerts or [],
+        gaps or [],
+        coin["watch"],
     )
     st.plotly_chart(week, key="week", config={"displaylogo": False})
     st.subheader("The last hours and the next ten minutes")
     hours = charts.price_history(
-        viewer, recent["points"], timedelta(minutes=6), forecast, recent["points"], alerts, [], None
+        viewer,
+        recent["points"],
+        USUAL_STEP,
+        forecast,
+        recent["points"],
+        alerts or [],
+        [gap for gap in gaps or [] if gap["stop"] >= recent["start"]],
+        None,
     )
     st.plotly_chart(hours, key="hours", config={"displaylogo": False})
     left, right = st.columns(2)
     with left:
-        _show_alerts(viewer, alerts, coin["watch"])
+        if alerts is not None:
+            _show_alerts(viewer, alerts, coin["watch"])
     with right:
-        _show_gaps(viewer, gaps)
+        if gaps is not None:
+            _show_gaps(viewer, gaps)
 
 
-def _minute(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _show_head(viewer: Viewer, coin: Json, points: Sequence[Json]) -> None:
-    day_ago = _minute(datetime.now(UTC) - timedelta(days=1))
-    before = [p["price"] for p in points if p["at"] <= day_ago]
-    change = coin["price"] / before[-1] - 1 if before and before[-1] else None
+def _show_head(viewer: Viewer, coin: Json, lines: Sequence[Json]) -> None:
+    line: Sequence[float | None] = next(
+        (one["prices"] for one in lines if one["coin_id"] == coin["coin_id"]), []
+    )
+    change = day_change(viewer, coin, line)
+    told = None if change is None else f"{viewer.percent(change)} in 24 h"
     cells = (
-        ("Price", viewer.price(coin["price"]), viewer.percent(change) if before else None),
+        ("Price", viewer.price(coin["price"]), told),
         ("Market cap", viewer.size(coin["market_cap"]), None),
         ("Volume, 24 h", viewer.size(coin["volume_24h"]), None),
         ("Price's age", viewer.age(coin["observed_at"]), None),
     )
-    columns = st.columns(4)
+    columns = st.columns([5, 4, 4, 3])
     for column, (name, value, delta) in zip(columns, cells, strict=True):
         column.metric(name, value, delta)
     st.caption(
@@ -112,8 +131,8 @@ def _show_head(viewer: Viewer, coin: Json, points: Sequence[Json]) -> None:
 def _show_forecast(viewer: Viewer, forecast: Json | None) -> None:
     if forecast is None:
         st.caption(
-            ":gray-badge[no forecast] The last hour was too thin: it takes a price every six "
-            "minutes."
+            ":gray-badge[no forecast] There is none just now: it takes an hour of prices, one at "
+            "least every six minutes."
         )
         return
     badge, why = DIRECTIONS[forecast["direction"]]

@@ -15,8 +15,10 @@ import requests
 
 FRESH_SECONDS = 3.0  # within which nobody asks again
 TIMEOUT_SECONDS = (2.0, 8.0)  # to connect, and between bytes
+SILENCE_SECONDS = 5.0  # an API found silent is not asked again so soon, by nobody
 MOST_ANSWERS = 400  # kept, the longest unused go first
 CONNECTIONS = 16
+HEALTH = "/health"  # tells something also with a status that says: unwell
 
 
 class Unavailable(Exception):
@@ -46,13 +48,16 @@ class _Kept:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     answer: Answer | None = None
+    refusal: Refused | None = None
     tag: str | None = None
     asked_at: float = float("-inf")
+    generation: int = 0
 
 
 class Feed:
     """The API at `base_url`. One viewer who asks does not keep the others waiting: while an answer
-    is under way, the others get the one before."""
+    is under way the others get the one before, and an API found silent is left alone for a while.
+    """
 
     def __init__(
         self,
@@ -74,6 +79,9 @@ class Feed:
             self._session.headers["Authorization"] = f"Bearer {token}"
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         self._guard = threading.Lock()
+        self._generation = 0  # of what is stored: a change of ours begins a new one
+        self._silent_until = float("-inf")
+        self._silence = ""
 
     def get(self, path: str, **query: str | int) -> Answer:
         """What the API says to a path and its query, or said last.
@@ -81,18 +89,24 @@ class Feed:
         Raises Unavailable where it never said anything, Refused where it says no.
         """
         kept = self._slot(path, query)
-        if kept.answer and self._clock() - kept.asked_at < FRESH_SECONDS:
-            return kept.answer
-        if not kept.lock.acquire(blocking=kept.answer is None) and kept.answer:
-            return kept.answer
-        try:
-            if not kept.answer or self._clock() - kept.asked_at >= FRESH_SECONDS:
-                self._ask(kept, path, query)
-        finally:
-            kept.lock.release()
+        if not self._is_fresh(kept):
+            may_wait = kept.answer is None or kept.generation != self._generation
+            if kept.lock.acquire(blocking=may_wait):
+                try:
+                    if not self._is_fresh(kept):
+                        self._ask(kept, path, query)
+                finally:
+                    kept.lock.release()
+        if kept.refusal:
+            raise kept.refusal
         if kept.answer is None:
-            raise Unavailable("nothing was said")
+            raise Unavailable(self._silence)
         return kept.answer
+
+    def _is_fresh(self, kept: _Kept) -> bool:
+        is_known = kept.answer or kept.refusal
+        is_young = self._clock() - kept.asked_at < FRESH_SECONDS
+        return bool(is_known) and is_young and kept.generation == self._generation
 
     def send(self, method: str, path: str, content: Mapping[str, object] | None = None) -> Any:
         """Change something, after which nothing that was kept counts.
@@ -104,12 +118,10 @@ class Feed:
                 method, self._base_url + path, json=content, timeout=TIMEOUT_SECONDS
             )
         except requests.RequestException as error:
-            raise Unavailable(self._silence(error)) from error
+            raise Unavailable(self._why(error)) from error
         if not answer.ok:
             raise Refused(_said(answer))
-        with self._guard:
-            for kept in self._kept.values():
-                kept.asked_at = float("-inf")
+        self._generation += 1
         return answer.json() if answer.content else None
 
     def _slot(self, path: str, query: Mapping[str, str | int]) -> _Kept:
@@ -122,33 +134,47 @@ class Feed:
         return kept
 
     def _ask(self, kept: _Kept, path: str, query: Mapping[str, str | int]) -> None:
-        headers = {"If-None-Match": kept.tag} if kept.tag else {}
+        generation = self._generation
+        if self._clock() < self._silent_until:
+            self._keep_old(kept, self._silence)
+            return
+        headers = {"If-None-Match": kept.tag} if kept.tag and not kept.refusal else {}
         try:
             answer = self._session.get(
                 self._base_url + path, params=dict(query), headers=headers, timeout=TIMEOUT_SECONDS
             )
-            content = answer.json() if answer.status_code not in (304, 204) else None
-        except requests.RequestException as error:
-            self._keep_old(kept, self._silence(error))
+            content = answer.json() if answer.status_code != 304 else None
+        except requests.exceptions.JSONDecodeError:
+            self._keep_old(kept, f"What answers at {self._base_url} is not the API.")
             return
+        except requests.RequestException as error:
+            self._silence = self._why(error)
+            self._silent_until = self._clock() + SILENCE_SECONDS
+            self._keep_old(kept, self._silence)
+            return
+        if trouble := _trouble(answer, content):
+            self._keep_old(kept, trouble, content if path == HEALTH else None)
+            return
+        kept.refusal = None
         if answer.status_code == 304 and kept.answer:
             kept.answer = Answer(kept.answer.content, self._now())
-        elif answer.ok or (path == "/health" and isinstance(content, dict) and "checks" in content):
+        elif answer.ok or path == HEALTH:
             kept.answer, kept.tag = Answer(content, self._now()), answer.headers.get("ETag")
-        elif answer.status_code >= 500:
-            self._keep_old(kept, _said(answer))
-            return
         else:
-            raise (Missing if answer.status_code == 404 else Refused)(_said(answer))
-        kept.asked_at = self._clock()
+            kept.refusal = (Missing if answer.status_code == 404 else Refused)(_said(answer))
+        kept.asked_at, kept.generation = self._clock(), generation
 
-    def _keep_old(self, kept: _Kept, problem: str) -> None:
-        if kept.answer is None:
-            raise Unavailable(problem)
-        kept.asked_at = self._clock()
-        kept.answer = Answer(kept.answer.content, kept.answer.fetched_at, problem)
+    def _keep_old(self, kept: _Kept, problem: str, first: Any = None) -> None:
+        """Keep what was said before; `first` is what is said where nothing was."""
+        if kept.answer:
+            kept.answer = Answer(kept.answer.content, kept.answer.fetched_at, problem)
+        elif first:
+            kept.answer = Answer(first, self._now(), problem)
+        elif not kept.refusal:
+            self._silence = problem
+        kept.asked_at, kept.generation = self._clock(), self._generation
 
-    def _silence(self, error: requests.RequestException) -> str:
+    def _why(self, error: requests.RequestException) -> str:
         why = "takes too long" if isinstance(error, requests.Timeout) else "does not answer"
         return f"The API at {self._base_url} {why}."
 
@@ -156,6 +182,17 @@ class Feed:
 def segment(coin_id: str) -> str:
     """A coin's id as one segment of a path."""
     return quote(coin_id, safe="")
+
+
+def _trouble(answer: requests.Response, content: Any) -> str | None:
+    """Why an answer tells nothing about what is stored; None where it does."""
+    if answer.status_code < 500:
+        return None
+    checks = content.get("checks") if isinstance(content, dict) else None
+    if checks is None:
+        return _said(answer)
+    database = checks.get("database", {})
+    return None if database.get("is_ok", True) else str(database.get("message"))
 
 
 def _said(answer: requests.Response) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -11,62 +12,88 @@ import streamlit as st
 
 from services.dashboard import charts, state
 from services.dashboard.feed import Refused, Unavailable
-from services.dashboard.viewer import Choice, Currency, Viewer
-from services.dashboard.words import LONGEST_SENTENCE, plain
+from services.dashboard.viewer import HIDDEN, Choice, Currency, Viewer
+from services.dashboard.words import LONGEST_SENTENCE, names, plain, read_time
 
 Json = Mapping[str, Any]
-COINS = 500
+NEW_ENOUGH = timedelta(hours=1)  # for a price to stand for what was paid
+SHOWN_TRANSACTIONS = 100
 TRANSACTIONS = "/portfolio/transactions"
 
 
 def ask_for_holding(choice: Choice) -> None:
     """A form in the sidebar: a purchase or sale, which the API keeps."""
-    viewer = state.see(choice)
-    coins = state.ask("/coins", limit=COINS)
-    if not coins or not coins["items"]:
+    coins = state.coins()
+    if not coins:
         return
-    prices = {coin["coin_id"]: coin["price"] for coin in coins["items"]}
-    names = {c["coin_id"]: f"{c['name']} ({c['symbol'].upper()})" for c in coins["items"]}
-    with st.form("holding", clear_on_submit=True, border=False):
+    viewer = state.see(choice)
+    called = names(coins)
+    with st.form("holding", border=False):
         st.markdown("**Add a holding**")
-        coin_id = st.selectbox(
-            "Coin", list(names), format_func=lambda one: names.get(one, one), key="held_coin"
+        st.selectbox(
+            "Coin",
+            list(called),
+            format_func=lambda coin_id: called.get(coin_id, coin_id),
+            key="held_coin",
+            accept_new_options=True,
+            help="One that is not listed: type its CoinGecko id.",
         )
-        quantity = st.text_input(
-            "Quantity", key="held_quantity", placeholder="0.25", help="Below 0: a sale."
-        )
-        price = st.text_input(
+        st.text_input("Quantity", key="held_quantity", placeholder="0.25", help="Below 0: a sale.")
+        st.text_input(
             f"Price of one, {viewer.shown_currency}",
             key="held_price",
             placeholder="the newest one",
             help="What you paid for one coin. Empty: the newest price.",
         )
-        if st.form_submit_button("Add", type="primary", width="stretch") and coin_id:
-            _add(viewer, coin_id, quantity, price, prices[coin_id])
+        st.form_submit_button(
+            "Add", type="primary", width="stretch", on_click=_add, args=(viewer, coins)
+        )
+    is_kept, outcome = st.session_state.pop("entry", (True, ""))
+    if outcome:
+        (st.success if is_kept else st.error)(outcome)
 
 
-def _add(viewer: Viewer, coin_id: str, quantity: str, price: str, newest: float) -> None:
-    currency = viewer.shown_currency
+def _add(viewer: Viewer, coins: Sequence[Json]) -> None:
+    """Send what was typed, before the page is drawn anew; what was refused stays in the form."""
     try:
-        new = {
-            "coin_id": coin_id,
-            "quantity": read_number(quantity, currency, is_money=False),
-            "price": read_number(price, currency) or f"{viewer.convert(newest):.12f}",
-            "currency": currency.lower(),
-        }
+        kept = state.feed().send("POST", TRANSACTIONS, _read_entry(viewer, coins))
     except ValueError as error:
-        st.error(plain(error, LONGEST_SENTENCE))
-        return
-    try:
-        kept = state.feed().send("POST", TRANSACTIONS, new)
+        outcome = plain(error, LONGEST_SENTENCE)
     except (Unavailable, Refused) as trouble:
-        st.error(state.advice(trouble))
+        outcome = _refusal(viewer, trouble)
+    else:
+        quantity, price = viewer.quantity(kept["quantity"]), viewer.own(kept["price_usd"], "USD")
+        told = f"Kept: {plain(quantity)} {plain(kept['coin_id'])} at {plain(price)}"
+        st.session_state["entry"] = (True, told)
+        st.session_state["held_quantity"] = st.session_state["held_price"] = ""
         return
-    st.success(
-        f"Kept: {plain(viewer.quantity(kept['quantity']))} {plain(coin_id)} at "
-        f"{plain(viewer.own(kept['price_usd'], 'USD'))}",
-        icon=":material/check:",
-    )
+    st.session_state["entry"] = (False, outcome)
+
+
+def _read_entry(viewer: Viewer, coins: Sequence[Json]) -> dict[str, str]:
+    """What was typed as the API takes it. Raises ValueError, in words."""
+    currency = viewer.shown_currency
+    coin_id = st.session_state["held_coin"] or ""
+    price = read_number(st.session_state["held_price"], currency)
+    if not price:
+        newest = next((coin for coin in coins if coin["coin_id"] == coin_id), None)
+        if newest is None or viewer.now - read_time(newest["observed_at"]) > NEW_ENOUGH:
+            raise ValueError("There is no price of the last hour: type the one you paid.")
+        price = f"{viewer.convert(newest['price']):.18f}"
+    quantity = read_number(st.session_state["held_quantity"], currency, is_money=False)
+    return {
+        "coin_id": coin_id,
+        "quantity": quantity,
+        "price": price,
+        "currency": currency.lower(),
+    }
+
+
+def _refusal(viewer: Viewer, trouble: Unavailable | Refused) -> str:
+    """The API's words, but for those that would tell what is held to whom it is hidden from."""
+    if viewer.is_discreet and "held" in str(trouble):
+        return "Nothing was changed: more would have been sold than is held."
+    return state.advice(trouble)
 
 
 def read_number(text: str, currency: Currency, *, is_money: bool = True) -> str:
@@ -75,7 +102,7 @@ def read_number(text: str, currency: Currency, *, is_money: bool = True) -> str:
     What is no number stays as it is, and the API says so. Raises ValueError where a number of coins
     could be a thousand times larger than was meant.
     """
-    text = text.strip().replace(" ", "")
+    text = text.strip().replace(" ", "").replace("\xa0", "").replace("\u2212", "-")
     group, point = (".", ",") if currency == "IDR" else (",", ".")
     if not is_money and re.fullmatch(rf"-?[1-9]\d{{0,2}}[{group}]\d{{3}}", text):
         whole, _, rest = text.partition(group)
@@ -115,7 +142,9 @@ def show(choice: Choice) -> None:
     with left:
         st.subheader("Allocation")
         st.plotly_chart(
-            charts.allocation(found["holdings"]), key="allocation", config={"displaylogo": False}
+            charts.allocation(found["holdings"], names(found["holdings"])),
+            key="allocation",
+            config={"displaylogo": False},
         )
     with right:
         st.subheader("Net worth")
@@ -131,9 +160,10 @@ def _show_worth(viewer: Viewer, found: Json) -> None:
     day_share = _share(found["day"]["usd"], found["net_worth_usd"])
     usd.metric("Net worth, USD", viewer.own(found["net_worth_usd"], "USD"))
     idr.metric("Net worth, IDR", viewer.own(found["net_worth_idr"], "IDR"))
+    currency = viewer.shown_currency
     day.metric(
-        "Last day",
-        viewer.own(found["day"]["usd"], "USD"),
+        f"Last day, {currency}",
+        viewer.own(found["day"][currency.lower()], currency),
         None if day_share is None else viewer.percent(day_share),
     )
     rate = found["idr_per_usd"]
@@ -172,9 +202,10 @@ def _show_profit(viewer: Viewer, found: Json) -> None:
 def _show_holdings(viewer: Viewer, holdings: Sequence[Json]) -> None:
     st.subheader("Holdings")
     key: Currency = viewer.shown_currency
+    called = names(holdings)
     rows = [
         {
-            "coin": f"{held['name']} ({held['symbol'].upper()})",
+            "coin": called[held["coin_id"]],
             "quantity": viewer.quantity(held["quantity"]),
             "value": viewer.own(held[f"value_{key.lower()}"], key),
             "share": viewer.percent(held["share"], signed=False),
@@ -191,16 +222,20 @@ def _show_holdings(viewer: Viewer, holdings: Sequence[Json]) -> None:
 
 
 def _show_transactions(viewer: Viewer) -> None:
-    own = state.ask(TRANSACTIONS)
+    own = state.ask(TRANSACTIONS, newest_first="true", limit=SHOWN_TRANSACTIONS)
     if not own or not own["items"]:
         return
-    with st.expander(f"Transactions ({len(own['items'])}{'+' if own['next'] else ''})"):
-        for one in reversed(own["items"]):
+    with st.expander(f"Transactions ({'the newest ' if own['next'] else ''}{len(own['items'])})"):
+        for one in own["items"]:
             text, button = st.columns([6, 1], vertical_alignment="center")
             text.markdown(
                 f"{viewer.at(one['made_at'])} · {plain(viewer.quantity(one['quantity']))} "
                 f"{plain(one['coin_id'])} at {plain(viewer.own(one['price_usd'], 'USD'))}"
-                + (f" · {plain(one['note'])}" if one["note"] else "")
+                + (
+                    f" · {plain(HIDDEN if viewer.is_discreet else one['note'])}"
+                    if one["note"]
+                    else ""
+                )
             )
             number = one["transaction_id"]
             if button.button("Remove", key=f"remove-{number}", type="tertiary"):
@@ -213,4 +248,4 @@ def _remove(number: int) -> None:
     except (Unavailable, Refused) as trouble:
         st.error(state.advice(trouble))
         return
-    st.rerun()
+    st.rerun(scope="fragment")

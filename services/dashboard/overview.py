@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from services.dashboard import state
-from services.dashboard.viewer import Choice, Viewer
-from services.dashboard.words import plain
+from services.dashboard.viewer import UNKNOWN, Choice, Viewer
+from services.dashboard.words import names, plain, read_time
 
 Json = Mapping[str, Any]
-COINS = 500
+MOST_TABLE_PIXELS, SHORT_TABLE = 420, 10
+FRESH_FOR_A_CHANGE = timedelta(hours=2)  # as for /movers
 SHOWN_MOVERS = 5
 SHOWN_ALERTS = 8
 ARROWS = {"panic": ":red[▼]", "reversal": ":green[▲]"}
@@ -25,15 +27,13 @@ def show(choice: Choice, coin_page: Any) -> None:
     viewer = state.see(choice)
     if not state.show_freshness(viewer):
         return
-    coins = state.ask("/coins", limit=COINS)
-    sparklines = state.ask("/sparklines", limit=COINS)
+    coins = state.ask("/coins", limit=state.COINS)
+    sparklines = state.ask("/sparklines", limit=state.COINS)
     if coins is None or sparklines is None:
         return
-    search = st.text_input(
-        "Search", placeholder="name, symbol or id", key="search", bind="query-params"
-    )
+    search = st.text_input("Search", placeholder="name, symbol or id", key="search")
     prices = {item["coin_id"]: item["prices"] for item in sparklines["items"]}
-    _show_market(viewer, _found(coins["items"], search), prices, coin_page)
+    _show_market(viewer, coins["items"], search, prices, coin_page)
     left, right = st.columns([3, 2])
     with left:
         _show_alerts(viewer)
@@ -41,29 +41,34 @@ def show(choice: Choice, coin_page: Any) -> None:
         _show_movers(viewer)
 
 
-def _found(coins: Sequence[Json], search: str) -> list[Json]:
+def found(coins: Sequence[Json], search: str) -> list[Json]:
+    """The coins whose id, symbol or name holds what is searched for."""
     term = search.strip().casefold()
-    names = ("coin_id", "symbol", "name")
-    return [coin for coin in coins if any(term in coin[name].casefold() for name in names)]
+    keys = ("coin_id", "symbol", "name")
+    return [coin for coin in coins if any(term in coin[key].casefold() for key in keys)]
 
 
 def _show_market(
     viewer: Viewer,
     coins: Sequence[Json],
+    search: str,
     prices: Mapping[str, Sequence[float | None]],
     coin_page: Any,
 ) -> None:
+    called = names(coins)
+    coins = found(coins, search)
     if not coins:
         st.info("No coin of this name is stored. The search looks into name, symbol and id.")
         return
-    table = market_table(viewer, coins, prices)
+    table = market_table(viewer, coins, called, prices)
     styled = table.style.format(
         {
             "price": viewer.price,
             "24 h": viewer.percent,
             "market cap": viewer.size,
             "volume": viewer.size,
-        }
+        },
+        na_rep=UNKNOWN,
     )
     if state.is_stale():
         styled = styled.set_properties(color="gray")
@@ -71,12 +76,12 @@ def _show_market(
         styled,
         key="market",
         hide_index=True,
-        height=420,
+        height=MOST_TABLE_PIXELS if len(coins) > SHORT_TABLE else "auto",
         on_select="rerun",
         selection_mode="single-row",
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
-            "coin": st.column_config.TextColumn(width="medium", pinned=True),
+            "coin": st.column_config.TextColumn(width=150, pinned=True),
             "last 24 h": st.column_config.LineChartColumn(width="small", color="auto"),
             "age": st.column_config.TextColumn(width=70),
         },
@@ -85,33 +90,40 @@ def _show_market(
     if rows and rows[0] < len(coins):
         st.switch_page(coin_page, query_params={"coin": coins[rows[0]]["coin_id"]})
     st.caption(
-        f"{len(coins)} coins in {viewer.shown_currency}. A click at the left of a row opens the "
+        f"{len(coins)} listed in {viewer.shown_currency}. A click at the left of a row opens the "
         "coin."
     )
 
 
 def market_table(
-    viewer: Viewer, coins: Sequence[Json], prices: Mapping[str, Sequence[float | None]]
+    viewer: Viewer,
+    coins: Sequence[Json],
+    called: Mapping[str, str],
+    prices: Mapping[str, Sequence[float | None]],
 ) -> pd.DataFrame:
     """The market as a table of numbers, which sort as numbers; USD, shares as fractions."""
-    rows = []
-    for coin in coins:
-        line = prices.get(coin["coin_id"], [])
-        known = [price for price in line if price is not None]
-        before = line[0] if line else None
-        rows.append(
-            {
-                "rank": coin["rank"],
-                "coin": f"{coin['name']} ({coin['symbol'].upper()})",
-                "price": coin["price"],
-                "24 h": coin["price"] / before - 1 if before else None,
-                "last 24 h": known,
-                "market cap": coin["market_cap"],
-                "volume": coin["volume_24h"],
-                "age": viewer.age(coin["observed_at"]),
-            }
-        )
-    return pd.DataFrame(rows)
+    rows = [
+        {
+            "rank": coin["rank"],
+            "coin": called[coin["coin_id"]],
+            "price": coin["price"],
+            "24 h": day_change(viewer, coin, prices.get(coin["coin_id"], [])),
+            "last 24 h": [p for p in prices.get(coin["coin_id"], []) if p is not None],
+            "market cap": coin["market_cap"],
+            "volume": coin["volume_24h"],
+            "age": viewer.age(coin["observed_at"]),
+        }
+        for coin in coins
+    ]
+    return pd.DataFrame(rows).astype({"rank": "Int64"})
+
+
+def day_change(viewer: Viewer, coin: Json, line: Sequence[float | None]) -> float | None:
+    """How far a coin moved in the last 24 hours, as a fraction; None where its newest price or that
+    of a day ago is not at hand."""
+    before = line[0] if line else None
+    is_recent = viewer.now - read_time(coin["observed_at"]) < FRESH_FOR_A_CHANGE
+    return coin["price"] / before - 1 if before and is_recent else None
 
 
 def _show_alerts(viewer: Viewer) -> None:

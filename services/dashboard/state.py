@@ -7,12 +7,15 @@ from typing import Any
 
 import streamlit as st
 
-from services.dashboard.feed import Answer, Feed, Missing, Refused, Unavailable
+from services.dashboard import words
+from services.dashboard.feed import HEALTH, Answer, Feed, Missing, Refused, Unavailable
 from services.dashboard.viewer import Choice, Viewer
 from services.dashboard.words import LONGEST_SENTENCE, plain
 from services.settings import Monitor, load_monitor
 
 REFRESH_SECONDS = 10.0
+COINS = 500  # that are listed and offered
+WAIT_SECONDS = 5.0
 MISSED_RUNS = 2  # fewer are a price's own age: CoinGecko's are up to a minute or two old
 
 
@@ -40,8 +43,8 @@ def see(choice: Choice) -> Viewer:
 
 
 def ask(path: str, **query: str | int) -> Any:
-    """What the API says to a path; None where there is no such thing, and, with an explanation,
-    where it never answered or refuses."""
+    """What the API says to a path, with a note where that is not fresh; None where there is no such
+    thing and, with an explanation, where it never answered or refuses."""
     try:
         answer = feed().get(path, **query)
     except Unavailable as silence:
@@ -52,29 +55,57 @@ def ask(path: str, **query: str | int) -> Any:
     except Refused as refusal:
         st.warning(advice(refusal), icon=":material/block:")
         return None
+    if answer.problem and not _is_silent():
+        age = words.age(datetime.now(UTC) - answer.fetched_at)
+        st.caption(f":orange-badge[{age} old] {plain(answer.problem, LONGEST_SENTENCE)}")
     return answer.content
+
+
+def coins() -> list[dict[str, Any]] | None:
+    """The best ranked coins with their newest prices; None where the API never told."""
+    try:
+        found: list[dict[str, Any]] = feed().get("/coins", limit=COINS).content["items"]
+    except (Unavailable, Refused):
+        return None
+    return found
+
+
+@st.fragment(run_every=WAIT_SECONDS)
+def wait_for_coins() -> None:
+    """Draw the whole page anew once there are coins to choose from."""
+    if coins():
+        st.rerun()
+
+
+def _is_silent() -> bool:
+    """Whether the page says already that all of it is old."""
+    try:
+        return feed().get(HEALTH).problem is not None
+    except (Unavailable, Refused):
+        return True
 
 
 def show_freshness(viewer: Viewer) -> bool:
     """Say how old what follows is; False where there is nothing to show."""
     try:
-        answer = feed().get("/health")
-    except (Unavailable, Refused):
-        ask("/health")
+        answer = feed().get(HEALTH)
+    except (Unavailable, Refused) as trouble:
+        st.error(advice(trouble), icon=":material/cloud_off:")
         return False
     found = answer.content
     newest = found["newest_observation"]
     if answer.problem:
         _warn_of_silence(viewer, answer)
-    elif newest is None:
-        first = next(c["message"] for c in found["checks"].values() if not c["is_ok"])
+        return newest is not None
+    if newest is None:
+        ill = [check["message"] for check in found["checks"].values() if not check["is_ok"]]
         st.info(
-            f"Nothing to show yet: {plain(first)}. With `make up` the first prices are here within "
-            "a minute.",
+            f"Nothing to show yet: {plain('; '.join(ill[:1]), LONGEST_SENTENCE)}. With `make up` "
+            "the first prices are here within a minute.",
             icon=":material/hourglass_top:",
         )
         return False
-    elif (missed := found["missed_runs"] or 0) >= MISSED_RUNS:
+    if (missed := found["missed_runs"] or 0) >= MISSED_RUNS:
         st.warning(
             f"As of {viewer.at(newest)} ({viewer.zone.key}), {missed} runs missed: what follows is "
             f"{viewer.age(newest)} old.",
@@ -91,13 +122,17 @@ def show_freshness(viewer: Viewer) -> bool:
 def is_stale() -> bool:
     """Whether prices are to be shown as old ones."""
     try:
-        answer = feed().get("/health")
+        answer = feed().get(HEALTH)
     except (Unavailable, Refused):
         return True
     return bool(answer.problem) or (answer.content["missed_runs"] or 0) >= MISSED_RUNS
 
 
 def _warn_of_silence(viewer: Viewer, answer: Answer) -> None:
+    newest = answer.content["newest_observation"]
+    if newest is None:
+        st.error(plain(answer.problem, LONGEST_SENTENCE), icon=":material/cloud_off:")
+        return
     st.error(
         f"{plain(answer.problem, LONGEST_SENTENCE)} What follows is as of "
         f"{viewer.at(answer.fetched_at)} ({viewer.age(answer.fetched_at)} ago).",

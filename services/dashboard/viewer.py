@@ -16,6 +16,7 @@ Currency = Literal["USD", "IDR"]
 LOCALE: dict[Currency, str] = {"USD": "en_US", "IDR": "id_ID"}
 HIDDEN = "•••"
 UNKNOWN = "—"
+NO_PLACES = {"Factory", "localtime", "posixrules"}
 
 
 class Choice(NamedTuple):
@@ -108,7 +109,7 @@ class Viewer:
 
 def known_zones(first: str, browser: str | None) -> list[str]:
     """Zones to choose from, the configured and the browser's first."""
-    every = sorted(zoneinfo.available_timezones())
+    every = sorted(zoneinfo.available_timezones() - NO_PLACES)
     wished = [zone for zone in (first, browser, "Asia/Jakarta", "UTC") if zone in every]
     return list(dict.fromkeys([*wished, *every]))
 

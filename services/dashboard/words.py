@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@/=^\"'])")
@@ -42,7 +45,19 @@ def age(span: timedelta) -> str:
 
 
 def clock(at: datetime, zone: ZoneInfo, now: datetime) -> str:
-    """A moment in a zone: the time alone where it is of the same day."""
-    local = at.astimezone(zone)
-    is_today = local.date() == now.astimezone(zone).date()
-    return f"{local:%H:%M}" if is_today else f"{local:%d %b %H:%M}"
+    """A moment in a zone: the time alone where it is of the same day, the year where it is of
+    another one."""
+    local, today = at.astimezone(zone), now.astimezone(zone).date()
+    if local.date() == today:
+        return f"{local:%H:%M}"
+    return f"{local:%d %b %H:%M}" if local.year == today.year else f"{local:%d %b %Y %H:%M}"
+
+
+def names(coins: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """What coins are called, by id: those that share name and symbol are told apart by the id."""
+    called = {coin["coin_id"]: f"{coin['name']} ({coin['symbol'].upper()})" for coin in coins}
+    count = Counter(called.values())
+    return {
+        coin_id: name if count[name] == 1 else f"{name} · {coin_id}"
+        for coin_id, name in called.items()
+    }

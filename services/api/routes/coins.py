@@ -56,6 +56,9 @@ def history(
     coin_id: CoinId,
     start: Annotated[models.Moment | None, Query(description="default: seven days ago")] = None,
     end: Annotated[models.Moment | None, Query(description="not included; default: now")] = None,
+    hours: Annotated[
+        int | None, Query(ge=1, le=24 * 61, description="so many before the end, instead of start")
+    ] = None,
     resolution: Annotated[Resolution, Query(description="the step; auto: by the span")] = "auto",
 ) -> models.History:
     """A coin's history in steps, down-sampled by the database; `raw` is every observation.
@@ -65,7 +68,10 @@ def history(
     # The minute that is under way counts whole, so that the answer stays the same within it.
     now = here.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
     stop = min(as_utc(end), now) if end else now
-    begin = as_utc(start) if start else stop - DEFAULT_SPAN
+    if start and hours:
+        raise conflict("start and hours: give one of them")
+    span = timedelta(hours=hours) if hours else DEFAULT_SPAN
+    begin = as_utc(start) if start else stop - span
     if begin >= stop:
         raise conflict(f"start {begin.isoformat()} is not before end {stop.isoformat()}")
     # What is older than the retention is not there: nothing is asked for it.

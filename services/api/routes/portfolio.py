@@ -109,11 +109,17 @@ def _shown(
 
 @router.get("/portfolio/transactions", responses=described(422, 503))
 def transactions(
-    here: Here, coin_id: CoinFilter = None, limit: Limit = 500, offset: Offset = 0
+    here: Here,
+    coin_id: CoinFilter = None,
+    limit: Limit = 500,
+    offset: Offset = 0,
+    newest_first: bool = False,
 ) -> models.Page[models.Transaction]:
     """Transactions in order of time, of all coins or one; `next` is the next page's `offset`."""
     own = here.store.read(
-        lambda c: ledger.transactions(c, coin_id=coin_id, limit=limit + 1, offset=offset)
+        lambda c: ledger.transactions(
+            c, coin_id=coin_id, limit=limit + 1, offset=offset, newest_first=newest_first
+        )
     )
     following = str(offset + limit) if len(own) > limit else None
     return models.Page[models.Transaction].model_validate(

