@@ -23,7 +23,15 @@ from services.api.portfolio import Transaction
 from services.ingestion import forecasting, watching
 from services.ingestion.messages import Voice
 from services.settings import Wishes
-from tables import Days, bring_up_to_date, locked
+from tables import Days, bring_up_to_date, drop_everything, locked
+
+# How far a seed has come: begun on a database that held nothing, and done.
+STATE = "SELECT state ->> 'done' FROM heartbeats WHERE service = 'seed'"
+NOTE = """
+INSERT INTO heartbeats (service, beat_at, state)
+VALUES ('seed', %(now)s, jsonb_build_object('done', %(done)s::boolean))
+ON CONFLICT (service) DO UPDATE SET state = excluded.state
+"""
 
 COINS = 500
 SPAN = timedelta(days=7)
@@ -46,14 +54,19 @@ PURCHASES = (
 
 
 def seed(address: postgres.Address, now: datetime) -> bool:
-    """Fill a database that holds no observation; False where it holds some."""
+    """Fill a database that holds no observation; False where it holds some. A seed that was broken
+    off begins anew."""
     market = Market()
     coins = market.ranked[:COINS]
     labels = {c.id: CoinLabel(c.symbol, c.name, n) for n, c in enumerate(coins, start=1)}
     with postgres.Session(address) as session:
         session.use(bring_up_to_date)
+        if session.use(lambda c: c.execute(STATE).fetchone()) == ("false",):
+            session.use(drop_everything)
+            session.use(bring_up_to_date)
         if session.use(count_observations):
             return False
+        session.use(lambda c: c.execute(NOTE, {"now": now, "done": False}))
         steps = list(_steps(now))
         early = [step for step in steps if step[0] < now - WATCHED_FOR]
 
@@ -66,6 +79,7 @@ def seed(address: postgres.Address, now: datetime) -> bool:
         for at, source in steps[len(early) :]:
             session.use(functools.partial(_tick, coins, labels, at, source, now))
         session.use(lambda c: _buy(c, market, now))
+        session.use(lambda c: c.execute(NOTE, {"now": now, "done": True}))
     return True
 
 

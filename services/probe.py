@@ -27,6 +27,12 @@ SILENT = "does not answer"
 Complaint = str | None
 
 
+class NotTheApi(SentinelError):
+    """Something else answers at the API's address."""
+
+    exit_code = EXIT_UNHEALTHY
+
+
 def ingestion(monitor: Monitor, now: datetime) -> Complaint:
     """What is wrong with the loop, by the heartbeat it leaves in the database."""
     with postgres.reach(monitor.settings) as address, postgres.Session(address) as session:
@@ -51,7 +57,7 @@ def dashboard(monitor: Monitor, _now: datetime) -> Complaint:
 def api_checks(url: str) -> dict[str, Complaint]:
     """What the API says is wrong with what it looks at, by name; empty where it does not answer.
 
-    Raises SentinelError where something else answers there.
+    Raises NotTheApi where something else answers there.
     """
     try:
         answer = requests.get(f"{url}/health", timeout=PATIENCE_SECONDS)
@@ -62,7 +68,7 @@ def api_checks(url: str) -> dict[str, Complaint]:
         checks = content["checks"].items()
         return {name: None if c["is_ok"] else str(c["message"]) for name, c in checks}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SentinelError(f"What answers at {url} is not the API.") from error
+        raise NotTheApi(f"What answers at {url} is not the API.") from error
 
 
 def dashboard_itself(monitor: Monitor) -> Complaint:

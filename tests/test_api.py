@@ -168,6 +168,15 @@ def test_raw_is_every_observation_and_auto_fits_the_span(api: Client) -> None:
 
 
 @pytest.mark.usefixtures("week")
+def test_a_history_may_be_asked_for_by_hours(api: Client) -> None:
+    found = api.ask("/coins/bitcoin/history", hours=2, resolution="raw")
+    assert len(found["points"]) == 8
+    start = NOW.isoformat()
+    both = api.get("/coins/bitcoin/history", params={"hours": 2, "start": start})
+    assert "give one of them" in _problem(both, 409)
+
+
+@pytest.mark.usefixtures("week")
 def test_backfilled_stretches_are_told_from_observed_ones(
     api: Client, fresh: FreshDatabase
 ) -> None:
@@ -442,6 +451,19 @@ def test_a_price_in_rupiah_is_taken_at_the_rate_of_its_day(api: Client) -> None:
     refused = _enter(api, quantity="1", price="1", currency="idr", made_at=early)
     assert "no rupiah rate of 2026-10-11 is known" in _problem(refused, 409)
     assert len(api.ask("/portfolio/transactions")["items"]) == 1
+
+
+@pytest.mark.usefixtures("week")
+def test_the_newest_transactions_may_come_first(api: Client) -> None:
+    for n in range(3):
+        at = (NOW - timedelta(days=n)).isoformat()
+        new = {"coin_id": "bitcoin", "quantity": str(n + 1), "price": "1", "made_at": at}
+        assert api.post("/portfolio/transactions", json=new).status_code == 201
+    path = "/portfolio/transactions"
+    assert [one["quantity"] for one in api.ask(path)["items"]] == ["3", "2", "1"]
+    first = api.ask(path, newest_first="true", limit=2)
+    assert [one["quantity"] for one in first["items"]] == ["1", "2"]
+    assert first["next"] == "2"
 
 
 @pytest.mark.usefixtures("week")

@@ -10,10 +10,11 @@ from itertools import pairwise
 import pytest
 import requests
 
+from demo import seed
 from demo.market import Market
 from demo.server import StandIn
 from safe_zone import ROOT
-from tests.conftest import NOW
+from tests.conftest import NOW, FreshDatabase
 
 # The 26 fields of a recorded /coins/markets row.
 MARKET_FIELDS = """
@@ -129,3 +130,22 @@ def test_older_charts_are_hourly_and_unknown_coins_are_404(stand_in: StandIn) ->
     assert _get(stand_in, "/coins/bitcoin/market_chart?days=1").status_code == 422
     ghost = _get(stand_in, "/coins/0xlsd/market_chart?vs_currency=usd&days=1").json()
     assert ghost["prices"] == []
+
+
+@pytest.mark.slow
+def test_a_seed_that_was_broken_off_begins_anew_and_others_data_stays(
+    fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(seed, "_buy", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            seed.seed(fresh.address(), NOW)
+    assert seed.seed(fresh.address(), NOW) is True
+    assert fresh.query("SELECT count(*) FROM transactions") == [(len(seed.PURCHASES),)]
+    assert fresh.query("SELECT count(*) > 20 FROM alerts") == [(True,)]
+    assert seed.seed(fresh.address(), NOW) is False
+    fresh.query("DELETE FROM heartbeats")  # a database that nobody here has seeded
+    assert seed.seed(fresh.address(), NOW) is False

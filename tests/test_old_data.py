@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -109,7 +110,7 @@ def test_old_prices_are_shown_as_old_and_hostile_names_as_text(
         page = visitor.open(path)
         visitor.sees("As of")
         visitor.sees("runs missed: what follows is")
-        assert "live" not in page.locator("[data-testid=stMain]").inner_text()
+        assert not re.search(r"\blive\b", page.locator("[data-testid=stMain]").inner_text())
         assert page.evaluate("window.pwned") is None
         assert page.locator("[data-testid=stException]").count() == 0
     page = visitor.open()
@@ -181,7 +182,7 @@ def test_an_empty_database_says_what_to_do(
         _store_old_prices(fresh, datetime.now(UTC))
         visitor.sees("Add a holding")  # the page notices by itself that there are coins now
         visitor.sees("runs missed")
-        assert page.locator(".js-plotly-plot").count() == 2
+        page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length == 2")
         visitor.close()
     finally:
         for process in processes:

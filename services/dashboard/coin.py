@@ -37,9 +37,11 @@ DIRECTIONS = {
 def choose() -> str | None:
     """Ask which coin; None while none is known."""
     coins = state.coins()
+    if coins is None:
+        state.ask("/coins", limit=state.COINS)  # which says what is wrong
+        return None
     if not coins:
-        if coins is not None:
-            st.info("No price is stored yet. With `make up` the first are here within a minute.")
+        st.info("No price is stored yet. With `make up` the first are here within a minute.")
         return None
     called = names(coins)
     ids = list(called)

@@ -8,6 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import files
@@ -47,7 +48,8 @@ def main() -> int:
     if sys.platform == "win32":
         raise ConfigurationError("The stack needs Linux or macOS. On Windows use the containers.")
     monitor = load_monitor()
-    state_dir = ensure_state_dir(monitor.settings.state_dir)
+    # One spelling, by which a stack is known again.
+    state_dir = ensure_state_dir(monitor.settings.state_dir).resolve()
     if arguments.action == "down":
         return _down(state_dir)
     is_demo = arguments.demo
@@ -55,7 +57,13 @@ def main() -> int:
         with files.only_one(state_dir / "stack") as is_alone:
             if not is_alone:
                 raise ConfigurationError("Another up is at work here: wait for it.")
-            return _up(monitor, state_dir, is_demo=is_demo)
+            try:
+                return _up(monitor, state_dir, is_demo=is_demo)
+            except OSError as error:
+                raise ConfigurationError(
+                    f"The stack cannot be started in {state_dir} ({error.strerror}: "
+                    f"{error.filename}): make room there, or set SENTINEL_STATE_DIR."
+                ) from error
     folder = _folder(state_dir, is_demo=is_demo or not control.supervisor(state_dir / "stack"))
     return _status(folder, monitor) if arguments.action == "status" else _logs(folder)
 
@@ -76,18 +84,24 @@ def _up(monitor: Monitor, state_dir: Path, *, is_demo: bool) -> int:
         environment["SENTINEL_API_TOKEN"] = _token(folder)
     has_own = is_demo or not monitor.settings.database_url
     stack = layout.plan(folder, has_own_database=has_own, feed_port=feed_port)
-    if not control.supervisor(folder) and is_demo:
-        _tell("inventing a week of history ...")
-        command = [sys.executable, "-m", "demo", "seed"]
-        if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
-            raise SentinelError("The demo's history could not be made: see above.")
-    if not control.start(stack, monitor, environment):
+    if not control.make_way(stack, monitor):
         _tell("the stack runs already")
+    else:
+        if is_demo:
+            _seed(environment)
+        control.start(stack, environment)
     control.wait_until_well(stack, monitor, _tell)
     print(f"dashboard  {monitor.own_dashboard_url}")
     print(f"API        {monitor.own_api_url}/docs")
     print(f"logs       {stack.logs}")
     return EXIT_OK
+
+
+def _seed(environment: Mapping[str, str]) -> None:
+    _tell("inventing a week of history ...")
+    command = [sys.executable, "-m", "demo", "seed"]
+    if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
+        raise SentinelError("The demo's history could not be made: see above.")
 
 
 def _demo_environment(folder: Path, feed_port: int) -> dict[str, str]:
@@ -111,10 +125,12 @@ def _demo_environment(folder: Path, feed_port: int) -> dict[str, str]:
 def _token(folder: Path) -> str:
     """What API and dashboard of this stack share: made once, readable by its owner alone."""
     path = folder / "api_token"
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(24))
-    return path.read_text(encoding="ascii").strip()
+    found = path.read_text(encoding="ascii").strip() if path.exists() else ""
+    if not found:  # also where a full disk left nothing but the name
+        found = secrets.token_urlsafe(24)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        files.replace_atomically(path, found.encode())
+    return found
 
 
 def _free_port() -> int:

@@ -15,7 +15,6 @@ import psutil
 
 from errors import ConfigurationError, SentinelError
 from files import replace_atomically
-from safe_zone import ROOT
 from services.settings import Monitor
 from services.stack import health, layout
 from services.stack.layout import MARK, Stack
@@ -26,11 +25,11 @@ ORPHANS_GRACE_SECONDS = 10.0  # of processes without a supervisor: all of them s
 LOOK_SECONDS = 0.5
 
 
-def start(stack: Stack, monitor: Monitor, environment: Mapping[str, str]) -> bool:
-    """Start Supervisor on a stack; False where it runs already.
+def make_way(stack: Stack, monitor: Monitor) -> bool:
+    """See that a stack can be started; False where it runs already.
 
-    What is left of a stack whose supervisor was killed is stopped first. Raises ConfigurationError
-    where a port is taken.
+    What is left of one whose supervisor was killed is stopped. Raises ConfigurationError where a
+    port is taken.
     """
     if supervisor(stack.folder):
         return False
@@ -40,18 +39,23 @@ def start(stack: Stack, monitor: Monitor, environment: Mapping[str, str]) -> boo
         ("SENTINEL_DASHBOARD_PORT", monitor.dashboard_host, monitor.dashboard_port),
     ):
         _refuse_taken(name, host, port)
+    return True
+
+
+def start(stack: Stack, environment: Mapping[str, str]) -> None:
+    """Start Supervisor on a stack."""
     stack.logs.mkdir(parents=True, exist_ok=True)
     replace_atomically(stack.config_file, layout.render(stack).encode())
-    subprocess.Popen(
-        [sys.executable, "-m", "supervisor.supervisord", "-c", str(stack.config_file)],
-        cwd=ROOT,
-        env={**environment, MARK: str(stack.folder)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # it outlives the terminal
-    )
-    return True
+    with _said(stack).open("wb") as said:
+        subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", stack.config_file.name],
+            cwd=stack.folder,
+            env=layout.environment_of(stack, environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,  # it outlives the terminal
+        )
 
 
 def wait_until_well(
@@ -69,7 +73,7 @@ def wait_until_well(
         if not any(found.values()):
             return
         if not supervisor(stack.folder):
-            raise SentinelError(f"The stack has ended: look into {stack.logs}/supervisor.log.")
+            raise SentinelError(f"The stack has ended: {_last_words(stack)}")
         if time.monotonic() - began > seconds:
             ill = "; ".join(f"{name}: {text}" for name, text in found.items() if text)
             raise SentinelError(
@@ -77,6 +81,16 @@ def wait_until_well(
                 f"may recover; the logs are in {stack.logs}, and make down stops it."
             )
         time.sleep(LOOK_SECONDS)
+
+
+def _said(stack: Stack) -> Path:
+    """What Supervisor said before it had a log."""
+    return stack.logs / "supervisor.err"
+
+
+def _last_words(stack: Stack) -> str:
+    words = _said(stack).read_text(errors="replace").strip().splitlines()[-1:]
+    return words[0] if words else f"look into {stack.logs}/supervisor.log."
 
 
 def stop(folder: Path) -> bool:
@@ -94,10 +108,9 @@ def stop(folder: Path) -> bool:
 
 def supervisor(folder: Path) -> psutil.Process | None:
     """The supervisor of a stack's folder, if one runs."""
-    config = str(folder / "supervisord.conf")
     for process in _members(folder):
         with contextlib.suppress(psutil.Error):
-            if config in process.cmdline():
+            if "supervisor.supervisord" in process.cmdline():
                 return process
     return None
 

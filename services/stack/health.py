@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from errors import SentinelError
 from services import probe
-from services.probe import SILENT, Complaint
+from services.probe import SILENT, Complaint, NotTheApi
 from services.settings import Monitor
 
 
-def examine(monitor: Monitor, names: Iterable[str]) -> dict[str, Complaint]:
+def examine(monitor: Monitor, names: Collection[str]) -> dict[str, Complaint]:
     """What is wrong with each of these processes; None where it is well."""
     api: Complaint = None
     try:
         checks = probe.api_checks(monitor.own_api_url)
-        api = None if checks else SILENT
-    except SentinelError as stranger:
+        # A database that is not the stack's own is the API's trouble here.
+        api = checks.get("database", SILENT) if "db" not in names else None if checks else SILENT
+    except NotTheApi as stranger:
         checks, api = {}, str(stranger)
     found = {
-        "feed": None,  # of no use without it: what it is worth shows in the ingestion
+        "feed": checks.get("last_run", SILENT),  # without it no run is well
         "db": checks.get("database", SILENT),
         "ingestion": _first(checks.get(name, SILENT) for name in ("last_run", "freshness")),
         "api": api,

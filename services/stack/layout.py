@@ -15,6 +15,8 @@ from safe_zone import ROOT
 
 MARK = "SENTINEL_STACK"  # in the environment of every process: which stack it belongs to
 DEMO = "up-demo"  # below the state directory: the demo stack's own
+LOGS = "logs"
+PYTHON = Path(sys.executable).name  # found by the PATH that `environment_of` gives
 MAX_LOG_BYTES = 5_000_000
 OLD_LOGS = 2
 # A tick in hand is finished before the loop ends; a run has 235 s, and mostly takes one.
@@ -45,7 +47,7 @@ class Stack:
     @property
     def logs(self) -> Path:
         """Where every process's log is."""
-        return self.folder / "logs"
+        return self.folder / LOGS
 
     def log_files(self) -> list[Path]:
         """The logs, in the order of the processes."""
@@ -62,9 +64,7 @@ def plan(folder: Path, *, has_own_database: bool, feed_port: int | None = None) 
         "dashboard": ("services.dashboard",),
     }
     processes = [
-        Process(name, [sys.executable, "-u", "-m", *module])
-        for name, module in modules.items()
-        if module
+        Process(name, [PYTHON, "-u", "-m", *module]) for name, module in modules.items() if module
     ]
     return Stack(folder, processes)
 
@@ -82,41 +82,43 @@ def read(folder: Path) -> Stack:
 def render(stack: Stack) -> str:
     """Supervisor's configuration: http://supervisord.org/configuration.html
 
-    A process that ends is started again, at once and for ever; no server socket is opened.
+    A process that ends is started again, at once and for ever; no server socket is opened. Every
+    path is relative to the stack's folder, where Supervisor is started: it would expand a % in
+    one, and take ` ;` for the beginning of a comment.
     """
     parser = RawConfigParser()
-    parser["supervisord"] = _escaped(
-        {
-            "nodaemon": "true",
-            "logfile": str(stack.logs / "supervisor.log"),
-            "logfile_maxbytes": str(MAX_LOG_BYTES),
-            "logfile_backups": str(OLD_LOGS),
-            "pidfile": str(stack.folder / "supervisord.pid"),
-            "childlogdir": str(stack.logs),
-            "directory": str(ROOT),
+    parser["supervisord"] = {
+        "nodaemon": "true",
+        "logfile": f"{LOGS}/supervisor.log",
+        "logfile_maxbytes": str(MAX_LOG_BYTES),
+        "logfile_backups": str(OLD_LOGS),
+        "pidfile": "supervisord.pid",
+        "childlogdir": LOGS,
+    } | ({"user": "root"} if os.geteuid() == 0 else {})  # said, or it warns
+    for place, process in enumerate(stack.processes):
+        parser[f"program:{process.name}"] = {
+            "command": shlex.join(process.command),
+            "priority": str(place),
+            "autorestart": "true",
+            "startsecs": str(STEADY_SECONDS),
+            "startretries": "1000000",
+            "stopwaitsecs": str(STOP_SECONDS),
+            "redirect_stderr": "true",
+            "stdout_logfile": f"{LOGS}/{process.name}.log",
+            "stdout_logfile_maxbytes": str(MAX_LOG_BYTES),
+            "stdout_logfile_backups": str(OLD_LOGS),
         }
-        | ({"user": "root"} if os.geteuid() == 0 else {})  # said, or it warns
-    )
-    for place, (process, log) in enumerate(zip(stack.processes, stack.log_files(), strict=True)):
-        parser[f"program:{process.name}"] = _escaped(
-            {
-                "command": shlex.join(process.command),
-                "priority": str(place),
-                "autorestart": "true",
-                "startsecs": str(STEADY_SECONDS),
-                "startretries": "1000000",
-                "stopwaitsecs": str(STOP_SECONDS),
-                "redirect_stderr": "true",
-                "stdout_logfile": str(log),
-                "stdout_logfile_maxbytes": str(MAX_LOG_BYTES),
-                "stdout_logfile_backups": str(OLD_LOGS),
-            }
-        )
     text = StringIO()
     parser.write(text)
     return text.getvalue()
 
 
-def _escaped(values: Mapping[str, str]) -> dict[str, str]:
-    """Supervisor expands % expressions."""
-    return {name: value.replace("%", "%%") for name, value in values.items()}
+def environment_of(stack: Stack, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a stack's processes: the mark, and where interpreter and code are."""
+    programs = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+    return {
+        **environment,
+        MARK: str(stack.folder),
+        "PATH": programs,
+        "PYTHONPATH": str(ROOT),
+    }
