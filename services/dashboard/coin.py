@@ -66,17 +66,20 @@ def show(choice: Choice, coin_id: str) -> None:
         return
     path = f"/coins/{segment(coin_id)}"
     coin = state.ask(path)
+    lines = state.ask("/sparklines", limit=state.COINS)
+    if coin is None:
+        return
+    # The figures first: a browser that loads the charts' code draws nothing meanwhile.
+    _show_head(viewer, coin, lines["items"] if lines else [])
+    forecast = state.ask(f"{path}/forecast")
+    _show_forecast(viewer, forecast)
     history = state.ask(f"{path}/history")
     recent = state.ask(f"{path}/history", resolution="raw", hours=RECENT_HOURS)
-    if coin is None or history is None or recent is None:
-        return
-    lines = state.ask("/sparklines", limit=state.COINS)
-    forecast = state.ask(f"{path}/forecast")
     alerts = state.ask("/alerts", coin_id=coin_id, limit=SHOWN_ALERTS)
     gaps = state.ask("/gaps", coin_id=coin_id)
+    if history is None or recent is None:
+        return
     alerts, gaps = (found and found["items"] for found in (alerts, gaps))
-    _show_head(viewer, coin, lines["items"] if lines else [])
-    _show_forecast(viewer, forecast)
     step = STEPS.get(history["resolution"], timedelta())
     week = charts.price_history(
         viewer,
