@@ -58,11 +58,14 @@ Amount = Annotated[Decimal, PlainSerializer(lambda d: f"{d:f}", return_type=str,
 
 def _as_moment(value: Any) -> Any:
     """A number could be seconds or milliseconds since who knows when: it is no moment."""
-    if not isinstance(value, str | datetime) or (isinstance(value, str) and "-" not in value[1:]):
+    if not isinstance(value, str | datetime) or (
+        isinstance(value, str) and not re.match(_DAY, value)
+    ):
         raise ValueError("must be a time such as 2026-11-20T09:30:00Z")
     return value
 
 
+_DAY = r"\d{4,}-\d\d-\d\d"
 Moment = Annotated[datetime, BeforeValidator(_as_moment)]
 
 
@@ -143,12 +146,14 @@ class Point(Answer):
 
 
 class History(Answer):
-    """A coin's history from `start` to before `end`, in steps of `resolution`."""
+    """A coin's history from `start` to before `end`, in steps of `resolution`; `step_seconds` is 0
+    where every observation is a point."""
 
     coin_id: str
     start: datetime
     end: datetime
     resolution: Annotated[str, Field(examples=["1h"])]
+    step_seconds: Annotated[float, Field(examples=[3600.0])]
     points: list[Point]
 
 

@@ -12,20 +12,13 @@ import streamlit as st
 from services.dashboard import charts, state
 from services.dashboard.feed import segment
 from services.dashboard.overview import alert_line, day_change
+from services.dashboard.pipeline import gap_row
 from services.dashboard.viewer import UNKNOWN, Choice, Viewer
 from services.dashboard.words import names, plain
 
 Json = Mapping[str, Any]
 RECENT_HOURS = 3
 USUAL_STEP = timedelta(minutes=6)  # that single observations are at most apart in a good hour
-STEPS = {
-    "5m": timedelta(minutes=5),
-    "15m": timedelta(minutes=15),
-    "30m": timedelta(minutes=30),
-    "1h": timedelta(hours=1),
-    "4h": timedelta(hours=4),
-    "1d": timedelta(days=1),
-}
 SHOWN_ALERTS = 50
 DIRECTIONS = {
     "bullish": (":green-badge[▲ Bullish]", "the band lies above the price"),
@@ -80,7 +73,7 @@ def show(choice: Choice, coin_id: str) -> None:
     if history is None or recent is None:
         return
     alerts, gaps = (found and found["items"] for found in (alerts, gaps))
-    step = STEPS.get(history["resolution"], timedelta())
+    step = timedelta(seconds=history["step_seconds"])
     week = charts.price_history(
         viewer,
         history["points"],
@@ -198,13 +191,5 @@ def _show_gaps(viewer: Viewer, gaps: Sequence[Json]) -> None:
     if not gaps:
         st.caption("None: every run that was due left a price, or was repaired.")
         return
-    rows = [
-        {
-            "from": viewer.at(gap["start"]),
-            "to": viewer.at(gap["stop"]),
-            "missing": gap["missed"],
-            "why it is open": gap["reason"] or "waits for repair",
-        }
-        for gap in gaps
-    ]
+    rows = [gap_row(viewer, gap) for gap in gaps]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="gaps")

@@ -52,7 +52,7 @@ def show(choice: Choice) -> None:
     _show_table(
         "Gaps of the best ranked coins, last week",
         gaps,
-        lambda gap: _gap(viewer, gap),
+        lambda gap: {"coin": gap["coin_id"]} | gap_row(viewer, gap),
         "None: what was missed was repaired.",
     )
     _show_registry(viewer, state.ask("/registry"))
@@ -144,9 +144,9 @@ def _run(viewer: Viewer, run: Json) -> Json:
     }
 
 
-def _gap(viewer: Viewer, gap: Json) -> Json:
+def gap_row(viewer: Viewer, gap: Json) -> dict[str, Any]:
+    """A gap as a row of a table."""
     return {
-        "coin": gap["coin_id"],
         "from": viewer.at(gap["start"]),
         "to": viewer.at(gap["stop"]),
         "missing": gap["missed"],

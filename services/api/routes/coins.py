@@ -86,7 +86,14 @@ def history(
 
     rows = here.store.read(read)
     return models.History.model_validate(
-        {"coin_id": coin_id, "start": begin, "end": stop, "resolution": step, "points": rows}
+        {
+            "coin_id": coin_id,
+            "start": begin,
+            "end": stop,
+            "resolution": step,
+            "step_seconds": reads.STEPS[step].total_seconds(),
+            "points": rows,
+        }
     )
 
 
