@@ -97,6 +97,7 @@ def test_times_are_those_of_the_viewers_zone() -> None:
 
 def test_the_configured_zone_and_the_browsers_come_first() -> None:
     assert known_zones("Asia/Jakarta", "Europe/Vienna")[:2] == ["Asia/Jakarta", "Europe/Vienna"]
+    assert known_zones("UTC", "Europe/Vienna")[:2] == ["Europe/Vienna", "UTC"]
     assert known_zones("UTC", "Not/AZone")[0] == "UTC"
 
 

@@ -46,17 +46,25 @@ def ask_for_holding(choice: Choice) -> None:
             help="What you paid for one coin. Empty: the newest price.",
         )
         st.form_submit_button(
-            "Add", type="primary", width="stretch", on_click=_add, args=(viewer, coins)
+            "Add",
+            type="primary",
+            width="stretch",
+            on_click=_add,
+            args=(choice, viewer.shown_currency),
         )
     is_kept, outcome = st.session_state.pop("entry", (True, ""))
     if outcome:
         (st.success if is_kept else st.error)(outcome)
 
 
-def _add(viewer: Viewer, coins: Sequence[Json]) -> None:
-    """Send what was typed, before the page is drawn anew; what was refused stays in the form."""
+def _add(choice: Choice, currency: Currency) -> None:
+    """Send what was typed, in the currency that stood beside it, before the page is drawn anew;
+    what was refused stays in the form. The page may have stood open for hours: prices are looked up
+    now."""
+    viewer = state.see(choice)
     try:
-        kept = state.feed().send("POST", TRANSACTIONS, _read_entry(viewer, coins))
+        entry = _read_entry(viewer, currency, state.coins() or [])
+        kept = state.feed().send("POST", TRANSACTIONS, entry)
     except ValueError as error:
         outcome = plain(error, LONGEST_SENTENCE)
     except (Unavailable, Refused) as trouble:
@@ -70,14 +78,14 @@ def _add(viewer: Viewer, coins: Sequence[Json]) -> None:
     st.session_state["entry"] = (False, outcome)
 
 
-def _read_entry(viewer: Viewer, coins: Sequence[Json]) -> dict[str, str]:
+def _read_entry(viewer: Viewer, currency: Currency, coins: Sequence[Json]) -> dict[str, str]:
     """What was typed as the API takes it. Raises ValueError, in words."""
-    currency = viewer.shown_currency
     coin_id = st.session_state["held_coin"] or ""
     price = read_number(st.session_state["held_price"], currency)
     if not price:
         newest = next((coin for coin in coins if coin["coin_id"] == coin_id), None)
-        if newest is None or viewer.now - read_time(newest["observed_at"]) > NEW_ENOUGH:
+        is_new = newest and viewer.now - read_time(newest["observed_at"]) <= NEW_ENOUGH
+        if newest is None or not is_new or currency != viewer.shown_currency:
             raise ValueError("There is no price of the last hour: type the one you paid.")
         price = f"{viewer.convert(newest['price']):.18f}"
     quantity = read_number(st.session_state["held_quantity"], currency, is_money=False)

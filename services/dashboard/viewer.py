@@ -107,10 +107,12 @@ class Viewer:
         return words.read_time(at).astimezone(self.zone).replace(tzinfo=None)
 
 
-def known_zones(first: str, browser: str | None) -> list[str]:
-    """Zones to choose from, the configured and the browser's first."""
+def known_zones(configured: str, browser: str | None) -> list[str]:
+    """Zones to choose from, the most likely first: the configured one, unless it is what nobody
+    has changed, then the browser's."""
     every = sorted(zoneinfo.available_timezones() - NO_PLACES)
-    wished = [zone for zone in (first, browser, "Asia/Jakarta", "UTC") if zone in every]
+    likely = (browser, configured) if configured == "UTC" else (configured, browser)
+    wished = [zone for zone in (*likely, "Asia/Jakarta", "UTC") if zone in every]
     return list(dict.fromkeys([*wished, *every]))
 
 
