@@ -10,7 +10,8 @@ RUN /opt/venv/bin/pip install -r requirements.txt \
     && /opt/venv/bin/pip install -r requirements-embedded.txt \
     && /opt/venv/bin/pip install -r requirements-services.txt \
     && /opt/venv/bin/pip uninstall --yes pip setuptools \
-    && find /opt/venv -depth -type d -name __pycache__ -exec rm -rf {} +
+    && find /opt/venv -depth -type d \( -name tests -o -name __pycache__ \) -exec rm -rf {} + \
+    && rm -rf /opt/venv/lib/python3.11/site-packages/pyarrow/include
 
 FROM python:3.11-slim-bookworm
 # A user without a shell or anything to write to but these two folders; with a name, because
