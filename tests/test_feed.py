@@ -136,6 +136,37 @@ def test_a_refusal_is_told_in_the_apis_own_words(api: Api, feed: Feed) -> None:
         feed.get("/coins/nobody")
 
 
+def test_a_change_whose_answer_is_lost_may_have_been_made_and_that_is_said(
+    api: Api, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.dashboard.feed.TIMEOUT_SECONDS", (1.0, 0.05))
+    feed.get("/portfolio")
+    api.pause.clear()
+    with pytest.raises(Unavailable, match="may have been kept"):
+        feed.send("POST", "/portfolio/transactions", {})
+    api.pause.set()
+    feed._base_url, url = "http://127.0.0.1:9", feed._base_url
+    with pytest.raises(Unavailable) as trouble:
+        feed.send("POST", "/portfolio/transactions", {})
+    assert "may have been kept" not in str(trouble.value)  # nobody was there to keep it
+    feed._base_url = url
+    feed.get("/portfolio")
+    assert [method for method, _, _ in api.asked] == ["GET", "POST", "GET"]
+
+
+def test_what_fails_without_an_answer_is_not_asked_at_every_look(
+    api: Api, feed: Feed, time_: FakeTime
+) -> None:
+    api.status, api.content = 500, {"detail": "the database is away"}
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="database is away"):
+            feed.get("/alerts")
+    assert len(api.asked) == 1
+    time_.sleep(FRESH_SECONDS)
+    api.status, api.content = 200, {"n": 1}
+    assert feed.get("/alerts").content == {"n": 1}
+
+
 def test_health_is_read_also_where_it_is_bad(api: Api, feed: Feed) -> None:
     api.status, api.content = 503, {"status": "unhealthy", "checks": {}}
     assert feed.get("/health").content["status"] == "unhealthy"

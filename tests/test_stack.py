@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 import requests
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from safe_zone import ROOT
 from services.stack import control, layout
@@ -185,6 +185,7 @@ def test_a_holding_typed_in_the_sidebar_changes_net_worth_and_survives_a_reload(
 ) -> None:
     page = visitor.open("portfolio")
     before = _net_worth(visitor)
+    _choose_coin(page, "Bitcoin (BTC)")
     page.get_by_role("textbox", name="Quantity").fill("0.5")
     page.get_by_role("textbox", name="Price of one, USD").fill("90,000")
     page.get_by_role("button", name="Add", exact=True).click()
@@ -194,11 +195,17 @@ def test_a_holding_typed_in_the_sidebar_changes_net_worth_and_survives_a_reload(
     assert _amount(after) > _amount(before) + 20_000
     visitor.open("portfolio")
     assert abs(_amount(_net_worth(visitor)) - _amount(after)) < 0.05 * _amount(after)
-    page.get_by_text("Transactions (").click()
+    page.get_by_text("Transactions", exact=True).click()
     page.get_by_role("button", name="Remove").first.click()  # and it can be taken back
     page.wait_for_function("text => !document.body.innerText.includes(text)", arg=after)
     assert _amount(_net_worth(visitor)) < _amount(after) - 20_000
     assert visitor.complaints == []
+
+
+def _choose_coin(page: Page, name: str) -> None:
+    box = page.locator("[data-testid=stSidebar] [data-testid=stSelectbox]").nth(1)
+    box.locator("input").fill(name)
+    box.locator("input").press("Enter")
 
 
 def _amount(text: str) -> float:
@@ -210,6 +217,9 @@ def test_nonsense_in_the_sidebar_is_explained_and_changes_nothing(
 ) -> None:
     before = stack.ask("/portfolio/transactions")
     page = visitor.open("portfolio")
+    page.get_by_role("button", name="Add", exact=True).click()
+    visitor.sees("Choose a coin first")
+    _choose_coin(page, "Bitcoin (BTC)")
     for text in ("plenty", "-1000000", "0"):
         page.get_by_role("textbox", name="Quantity").fill(text)
         page.get_by_role("button", name="Add", exact=True).click()
@@ -223,7 +233,7 @@ def test_hidden_amounts_leave_percentages(visitor: Visitor) -> None:
     assert _net_worth(visitor) == "•••"
     change = page.locator("[data-testid=stMetricDelta]").first.inner_text()
     assert "%" in change
-    page.get_by_text("Transactions (").click()
+    page.get_by_text("Transactions", exact=True).click()
     main = page.locator("[data-testid=stMain]").inner_text().replace("1 USD = Rp16.250", "")
     assert "•••" in main
     assert not set("$") & set(main)
@@ -286,6 +296,22 @@ def test_an_address_leads_to_its_coin_and_to_no_namesake(
     price = page.locator("[data-testid=stMetricValue]").first.inner_text()
     assert _amount(price) == pytest.approx(stack.ask(f"/coins/{coin_id}")["price"], rel=0.05)
     assert f"coin={coin_id}" in page.url
+
+
+def test_the_back_button_undoes_a_choice_and_an_unknown_coin_is_said(visitor: Visitor) -> None:
+    page = visitor.open("coin?coin=solana")
+    box = page.locator("[data-testid=stMain] [data-testid=stSelectbox]")
+    box.locator("input").fill("Ethereum (ETH)")
+    box.locator("input").press("Enter")
+    page.wait_for_url("**/coin?coin=ethereum*")
+    page.go_back()
+    page.wait_for_url("**/coin?coin=solana*")
+    page.wait_for_function(
+        "document.querySelector('[data-testid=stMain] [data-testid=stSelectbox] input').value"
+        ".startsWith('Solana')"
+    )
+    visitor.open("coin?coin=nope-such")
+    visitor.sees("among those listed")
 
 
 def test_a_row_of_the_market_leads_to_its_coin(visitor: Visitor) -> None:

@@ -50,6 +50,8 @@ def main() -> None:
         holdings.ask_for_holding(choice)
     if not state.coins():
         state.wait_for_coins()
+    if chosen.url_path != "coin":
+        st.query_params.pop("coin", None)
     st.title(chosen.title)
     chosen.run()
     st.caption("Data provided by [CoinGecko](https://www.coingecko.com/en/api).")

@@ -37,18 +37,28 @@ def choose() -> str | None:
         st.info("No price is stored yet. With `make up` the first are here within a minute.")
         return None
     called = names(coins)
-    ids = list(called)
-    wished = st.query_params.get("coin")
+    _follow_address(called)
     chosen: str | None = st.selectbox(
         "Coin",
-        ids,
-        index=ids.index(wished) if wished in called else 0,
+        list(called),
         format_func=lambda coin_id: called.get(coin_id, coin_id),
         key="chosen_coin",
     )
     if chosen:
-        st.query_params["coin"] = chosen
+        st.query_params["coin"] = st.session_state["addressed_coin"] = chosen
     return chosen
+
+
+def _follow_address(called: Mapping[str, str]) -> None:
+    """Let the address decide where it has changed since it was written: by a link, or by the
+    browser's back button."""
+    wished = st.query_params.get("coin")
+    if wished is not None and wished not in called:
+        st.info(f"No coin `{plain(wished)}` is among those listed.")
+    elif wished is not None and wished != st.session_state.get("addressed_coin"):
+        st.session_state["chosen_coin"] = wished
+    if st.session_state.get("chosen_coin") not in called:
+        st.session_state["chosen_coin"] = next(iter(called))
 
 
 @st.fragment(run_every=state.REFRESH_SECONDS)

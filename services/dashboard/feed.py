@@ -49,6 +49,7 @@ class _Kept:
     lock: threading.Lock = field(default_factory=threading.Lock)
     answer: Answer | None = None
     refusal: Refused | None = None
+    problem: str | None = None
     tag: str | None = None
     asked_at: float = float("-inf")
     generation: int = 0
@@ -97,14 +98,14 @@ class Feed:
                         self._ask(kept, path, query)
                 finally:
                     kept.lock.release()
-        if kept.refusal:
-            raise kept.refusal
+        if refusal := kept.refusal:
+            raise type(refusal)(*refusal.args)
         if kept.answer is None:
-            raise Unavailable(self._silence)
+            raise Unavailable(kept.problem)
         return kept.answer
 
     def _is_fresh(self, kept: _Kept) -> bool:
-        is_known = kept.answer or kept.refusal
+        is_known = kept.answer or kept.refusal or kept.problem
         is_young = self._clock() - kept.asked_at < FRESH_SECONDS
         return bool(is_known) and is_young and kept.generation == self._generation
 
@@ -117,12 +118,22 @@ class Feed:
             answer = self._session.request(
                 method, self._base_url + path, json=content, timeout=TIMEOUT_SECONDS
             )
-        except requests.RequestException as error:
+            said = answer.json() if answer.ok and answer.content else None
+        except (requests.ConnectTimeout, requests.exceptions.ProxyError) as error:
             raise Unavailable(self._why(error)) from error
+        except requests.RequestException as error:
+            refused = isinstance(error, requests.ConnectionError) and "refused" in str(error)
+            self._begin_generation()
+            doubt = "" if refused else " It may have been kept: look before you try again."
+            raise Unavailable(self._why(error) + doubt) from error
         if not answer.ok:
             raise Refused(_said(answer))
-        self._generation += 1
-        return answer.json() if answer.content else None
+        self._begin_generation()
+        return said
+
+    def _begin_generation(self) -> None:
+        with self._guard:
+            self._generation += 1
 
     def _slot(self, path: str, query: Mapping[str, str | int]) -> _Kept:
         key = (path, repr(sorted(query.items())))
@@ -136,7 +147,7 @@ class Feed:
     def _ask(self, kept: _Kept, path: str, query: Mapping[str, str | int]) -> None:
         generation = self._generation
         if self._clock() < self._silent_until:
-            self._keep_old(kept, self._silence)
+            self._keep_old(kept, self._silence, generation)
             return
         headers = {"If-None-Match": kept.tag} if kept.tag and not kept.refusal else {}
         try:
@@ -145,17 +156,17 @@ class Feed:
             )
             content = answer.json() if answer.status_code != 304 else None
         except requests.exceptions.JSONDecodeError:
-            self._keep_old(kept, f"What answers at {self._base_url} is not the API.")
+            self._keep_old(kept, f"What answers at {self._base_url} is not the API.", generation)
             return
         except requests.RequestException as error:
-            self._silence = self._why(error)
+            self._silence = silence = self._why(error)
             self._silent_until = self._clock() + SILENCE_SECONDS
-            self._keep_old(kept, self._silence)
+            self._keep_old(kept, silence, generation)
             return
         if trouble := _trouble(answer, content):
-            self._keep_old(kept, trouble, content if path == HEALTH else None)
+            self._keep_old(kept, trouble, generation, content if path == HEALTH else None)
             return
-        kept.refusal = None
+        kept.refusal = kept.problem = None
         if answer.status_code == 304 and kept.answer:
             kept.answer = Answer(kept.answer.content, self._now())
         elif answer.ok or path == HEALTH:
@@ -164,15 +175,14 @@ class Feed:
             kept.refusal = (Missing if answer.status_code == 404 else Refused)(_said(answer))
         kept.asked_at, kept.generation = self._clock(), generation
 
-    def _keep_old(self, kept: _Kept, problem: str, first: Any = None) -> None:
+    def _keep_old(self, kept: _Kept, problem: str, generation: int, first: Any = None) -> None:
         """Keep what was said before; `first` is what is said where nothing was."""
         if kept.answer:
             kept.answer = Answer(kept.answer.content, kept.answer.fetched_at, problem)
         elif first:
             kept.answer = Answer(first, self._now(), problem)
-        elif not kept.refusal:
-            self._silence = problem
-        kept.asked_at, kept.generation = self._clock(), self._generation
+        kept.problem = problem
+        kept.asked_at, kept.generation = self._clock(), generation
 
     def _why(self, error: requests.RequestException) -> str:
         why = "takes too long" if isinstance(error, requests.Timeout) else "does not answer"

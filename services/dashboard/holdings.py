@@ -27,16 +27,17 @@ def ask_for_holding(choice: Choice) -> None:
     if not coins:
         return
     viewer = state.see(choice)
-    called = names(coins)
+    called = names([*coins, *_held()])
     with st.form("holding", border=False):
         st.markdown("**Add a holding**")
         st.selectbox(
             "Coin",
             list(called),
+            index=None,
             format_func=lambda coin_id: called.get(coin_id, coin_id),
             key="held_coin",
-            accept_new_options=True,
-            help="One that is not listed: type its CoinGecko id.",
+            placeholder="choose one",
+            help="The best ranked coins and those you hold; others through the API.",
         )
         st.text_input("Quantity", key="held_quantity", placeholder="0.25", help="Below 0: a sale.")
         st.text_input(
@@ -55,6 +56,15 @@ def ask_for_holding(choice: Choice) -> None:
     is_kept, outcome = st.session_state.pop("entry", (True, ""))
     if outcome:
         (st.success if is_kept else st.error)(outcome)
+
+
+def _held() -> list[Json]:
+    """What is held, which may be ranked too low to be listed; nothing where nobody tells."""
+    try:
+        held: list[Json] = state.feed().get("/portfolio").content["holdings"]
+    except (Unavailable, Refused):
+        return []
+    return held
 
 
 def _add(choice: Choice, currency: Currency) -> None:
@@ -80,7 +90,9 @@ def _add(choice: Choice, currency: Currency) -> None:
 
 def _read_entry(viewer: Viewer, currency: Currency, coins: Sequence[Json]) -> dict[str, str]:
     """What was typed as the API takes it. Raises ValueError, in words."""
-    coin_id = st.session_state["held_coin"] or ""
+    coin_id = st.session_state["held_coin"]
+    if not coin_id:
+        raise ValueError("Choose a coin first.")
     price = read_number(st.session_state["held_price"], currency)
     if not price:
         newest = next((coin for coin in coins if coin["coin_id"] == coin_id), None)
@@ -101,7 +113,7 @@ def _refusal(viewer: Viewer, trouble: Unavailable | Refused) -> str:
     """The API's words, but for those that would tell what is held to whom it is hidden from."""
     if viewer.is_discreet and "held" in str(trouble):
         return "Nothing was changed: more would have been sold than is held."
-    return state.advice(trouble)
+    return state.advice(trouble).replace("Value error, ", "")
 
 
 def read_number(text: str, currency: Currency, *, is_money: bool = True) -> str:
@@ -233,7 +245,9 @@ def _show_transactions(viewer: Viewer) -> None:
     own = state.ask(TRANSACTIONS, newest_first="true", limit=SHOWN_TRANSACTIONS)
     if not own or not own["items"]:
         return
-    with st.expander(f"Transactions ({'the newest ' if own['next'] else ''}{len(own['items'])})"):
+    with st.expander("Transactions"):
+        if own["next"]:
+            st.caption(f"The newest {len(own['items'])}.")
         for one in own["items"]:
             text, button = st.columns([6, 1], vertical_alignment="center")
             text.markdown(

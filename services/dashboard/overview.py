@@ -86,9 +86,12 @@ def _show_market(
             "age": st.column_config.TextColumn(width=70),
         },
     )
+    # The row is one of the table that was clicked, which is the one drawn before.
+    drawn = st.session_state.get("market_ids", [])
+    st.session_state["market_ids"] = [coin["coin_id"] for coin in coins]
     rows = chosen["selection"]["rows"]
-    if rows and rows[0] < len(coins):
-        st.switch_page(coin_page, query_params={"coin": coins[rows[0]]["coin_id"]})
+    if rows and rows[0] < len(drawn):
+        st.switch_page(coin_page, query_params={"coin": drawn[rows[0]]})
     st.caption(
         f"{len(coins)} listed in {viewer.shown_currency}. A click at the left of a row opens the "
         "coin."
