@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import database
 import postgres
 from demo.market import IDR_PER_USD, DemoCoin, Market
-from history import count_observations
+from history import count_observations, count_transactions
 from postgres import Connection
 from records import CoinLabel, FxRate, MarketRow, Source
 from run_report import RunReport
@@ -27,6 +27,12 @@ from tables import Days, bring_up_to_date, drop_everything, locked
 
 # How far a seed has come: begun on a database that held nothing, and done.
 STATE = "SELECT state ->> 'done' FROM heartbeats WHERE service = 'seed'"
+# What somebody else left meanwhile: such a database is not begun anew.
+OTHERS_DATA = """
+SELECT FROM transactions WHERE note <> 'invented for the demo'
+UNION ALL
+SELECT FROM pipeline_runs WHERE run_id NOT LIKE '%-seed'
+"""
 NOTE = """
 INSERT INTO heartbeats (service, beat_at, state)
 VALUES ('seed', %(now)s, jsonb_build_object('done', %(done)s::boolean))
@@ -61,10 +67,12 @@ def seed(address: postgres.Address, now: datetime) -> bool:
     labels = {c.id: CoinLabel(c.symbol, c.name, n) for n, c in enumerate(coins, start=1)}
     with postgres.Session(address) as session:
         session.use(bring_up_to_date)
-        if session.use(lambda c: c.execute(STATE).fetchone()) == ("false",):
+        if session.use(lambda c: c.execute(STATE).fetchone()) == ("false",) and not session.use(
+            lambda c: c.execute(OTHERS_DATA).fetchone()
+        ):
             session.use(drop_everything)
             session.use(bring_up_to_date)
-        if session.use(count_observations):
+        if session.use(count_observations) or session.use(count_transactions):
             return False
         session.use(lambda c: c.execute(NOTE, {"now": now, "done": False}))
         steps = list(_steps(now))

