@@ -80,3 +80,13 @@ def only_one(path: Path) -> Iterator[bool]:
         yield is_alone
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def alone(path: Path, refusal: Exception) -> Iterator[None]:
+    """A block of `path` that nobody else is inside of. Raises `refusal` where somebody is, or where
+    that cannot be told."""
+    with only_one(path) as is_alone:
+        if not is_alone:
+            raise refusal
+        yield

@@ -138,7 +138,7 @@ def bring_back(monitor: Monitor, dump: Path, *, asks: bool, saves: bool) -> int:
         saving.alone(state_dir),
         # Only who saves beside it writes there: it may be a disk that cannot be written to.
         saving.sole_user(dump.parent) if saves else contextlib.nullcontext(),
-        _without_monitor(state_dir),
+        files.alone(state_dir / "monitor", _monitor_runs(state_dir)),
         postgres.reach(monitor.settings) as address,
     ):
         backup = archive.check(dump)
@@ -156,6 +156,13 @@ def bring_back(monitor: Monitor, dump: Path, *, asks: bool, saves: bool) -> int:
         _compare(address, held)
     print("Restored and compared: the same observations, day by day.")
     return EXIT_OK
+
+
+def _monitor_runs(state_dir: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"A monitor runs in {state_dir}: stop it first (make down), or what it writes would be "
+        "replaced too."
+    )
 
 
 def _tell_stored(address: Address, *, saves: bool) -> bool:
@@ -198,18 +205,6 @@ def _compare(address: Address, held: Contents) -> None:
 
 def _now() -> datetime:
     return SYSTEM_CLOCKS.now().replace(microsecond=0)
-
-
-@contextlib.contextmanager
-def _without_monitor(state_dir: Path) -> Iterator[None]:
-    """Raises ConfigurationError while a loop writes here."""
-    with files.only_one(state_dir / "monitor") as is_alone:
-        if not is_alone:
-            raise ConfigurationError(
-                f"A monitor runs in {state_dir}: stop it first (make down), or what it writes "
-                "would be replaced too."
-            )
-        yield
 
 
 if __name__ == "__main__":

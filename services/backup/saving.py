@@ -34,12 +34,11 @@ MAKE_SCRATCH = f"CREATE DATABASE {SCRATCH} TEMPLATE template0 ENCODING 'UTF8'"
 @contextlib.contextmanager
 def alone(state_dir: Path) -> Iterator[None]:
     """One backup or restore at a time. Raises ConfigurationError where another is at work."""
-    with files.only_one(state_dir / "backup") as is_alone:
-        if not is_alone:
-            raise ConfigurationError(
-                f"Another backup or restore is at work in {state_dir}, or there is no room for a "
-                "lock: wait for it, or make room."
-            )
+    refusal = ConfigurationError(
+        f"Another backup or restore is at work in {state_dir}, or there is no room for a lock: "
+        "wait for it, or make room."
+    )
+    with files.alone(state_dir / "backup", refusal):
         yield
 
 
@@ -57,12 +56,11 @@ def sole_user(folder: Path) -> Iterator[None]:
         raise BackupFailed(
             f"The folder {folder} cannot be made ({error.strerror}): name another."
         ) from error
-    with files.only_one(folder / "backup") as is_alone:
-        if not is_alone:
-            raise BackupFailed(
-                f"{folder} cannot be used: another backup is at work there, or nothing can be "
-                "written. Wait for it, make room, or name another folder."
-            )
+    refusal = BackupFailed(
+        f"{folder} cannot be used: another backup is at work there, or nothing can be written. "
+        "Wait for it, make room, or name another folder."
+    )
+    with files.alone(folder / "backup", refusal):
         yield
 
 
@@ -169,6 +167,9 @@ def prune(folder: Path, newest: Backup) -> tuple[list[Path], list[Path]]:
     sound: dict[datetime, Path] = {}
     damaged: list[Path] = []
     for dump in archive.dumps_in(folder):
+        if dump == newest.path:  # just read back and proven
+            sound[newest.manifest.made_at] = dump
+            continue
         try:
             found = archive.check(dump).manifest
         except archive.Unreadable as trouble:  # another user's, perhaps
@@ -181,7 +182,7 @@ def prune(folder: Path, newest: Backup) -> tuple[list[Path], list[Path]]:
         moment = keeping.moment_of(dump.name)
         if moment is not None and found.database == newest.manifest.database:
             sound[moment] = dump
-    kept = keeping.to_keep(sound) | {keeping.moment_of(newest.path.name)}
+    kept = keeping.to_keep(sound) | {newest.manifest.made_at}
     removed = [path for moment, path in sound.items() if moment not in kept]
     for path in removed:
         archive.remove(path)

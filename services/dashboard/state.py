@@ -121,11 +121,7 @@ def show_freshness(viewer: Viewer) -> bool:
 
 def is_stale() -> bool:
     """Whether prices are to be shown as old ones."""
-    try:
-        answer = feed().get(HEALTH)
-    except (Unavailable, Refused):
-        return True
-    return bool(answer.problem) or (answer.content["missed_runs"] or 0) >= MISSED_RUNS
+    return _is_silent() or (feed().get(HEALTH).content["missed_runs"] or 0) >= MISSED_RUNS
 
 
 def _warn_of_silence(viewer: Viewer, answer: Answer) -> None:

@@ -150,11 +150,10 @@ def _test(notifier: Notifier, voice: Voice) -> int:
 @contextlib.contextmanager
 def _alone(monitor: Monitor) -> Iterator[None]:
     """Raises ConfigurationError where another loop works in the same state directory."""
-    with files.only_one(ensure_state_dir(monitor.settings.state_dir) / "monitor") as is_alone:
-        if not is_alone:
-            raise ConfigurationError(
-                f"Another monitor runs in {monitor.settings.state_dir}: stop it first."
-            )
+    refusal = ConfigurationError(
+        f"Another monitor runs in {monitor.settings.state_dir}: stop it first."
+    )
+    with files.alone(ensure_state_dir(monitor.settings.state_dir) / "monitor", refusal):
         yield
 
 

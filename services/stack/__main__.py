@@ -54,9 +54,8 @@ def main() -> int:
         return _down(state_dir)
     is_demo = arguments.demo
     if arguments.action == "up":
-        with files.only_one(state_dir / "stack") as is_alone:
-            if not is_alone:
-                raise ConfigurationError("Another up is at work here: wait for it.")
+        at_work = ConfigurationError("Another up is at work here: wait for it.")
+        with files.alone(state_dir / "stack", at_work):
             try:
                 return _up(monitor, state_dir, is_demo=is_demo)
             except OSError as error:
