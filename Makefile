@@ -95,9 +95,9 @@ $(VENV)/.runtime: requirements.txt requirements-embedded.txt | $(VENV)/bin/pytho
 	@$(PIP) -r requirements-embedded.txt
 	@touch $@
 
-$(VENV)/.services: requirements-services.txt $(VENV)/.runtime
+$(VENV)/.services: requirements-archive.txt requirements-services.txt $(VENV)/.runtime
 	@echo "installing the monitor into $(VENV) ..." >&2
-	@$(PIP) -r requirements-services.txt
+	@$(PIP) -r requirements-archive.txt -r requirements-services.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.services

@@ -21,9 +21,11 @@ from records import CoinLabel, FxRate, Gap, LoadCounts, MarketRow, Rejection, So
 from safe_zone import LOAD_CHUNK_ROWS
 from tables import (
     Days,
+    Preserve,
     enforce_retention_policy,
     ensure_days,
     init_db,
+    is_first_of_day,
     is_upkeep_due,
     locked,
     open_days,
@@ -181,13 +183,15 @@ def write(
     now: datetime,
     *,
     newest_seen: datetime | None = None,
+    preserve: Preserve | None = None,
 ) -> T:
     """Run `work` in one transaction under the writers' lock, again after transient errors.
 
     The schema is applied first. Once a day, days older than the retention are dropped in a
     transaction of their own before `work`, so that they make room even where the disk is full,
     and coming days are made. `work` gets the connection (in pipeline mode) and the days there
-    are; it may run more than once, so it must be idempotent. `newest_seen` is for the purge.
+    are; it may run more than once, so it must be idempotent. `newest_seen` and `preserve` are for
+    the purge (tables.enforce_retention_policy).
 
     Raises StorageUnavailable, and ConfigurationError where the schema is newer than the code.
     """
@@ -196,8 +200,10 @@ def write(
         with locked(connection) as days:
             if not is_upkeep_due(days, now):
                 return work(connection, days)
-        session.purged_rows += enforce_retention_policy(connection, now, newest_seen)
-        pack_closed_day(connection, now)
+            is_new_day = is_first_of_day(days, now)
+        session.purged_rows += enforce_retention_policy(connection, now, newest_seen, preserve)
+        if is_new_day:
+            pack_closed_day(connection, now)
         with locked(connection) as days:
             open_days(connection, days, now)
             return work(connection, days)
@@ -342,7 +348,7 @@ def relabel_coins(connection: Connection, labels: Mapping[str, CoinLabel]) -> No
 
 
 def record_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
-    """Keep the answers that were no rows, as they came."""
+    """Preserve the answers that were no rows, as they came."""
     if rejections:
         columns = ("rejected_at", "run_id", "coin_id", "reason", "raw")
         parameters = {name: [getattr(r, name) for r in rejections] for name in columns}
@@ -350,7 +356,7 @@ def record_rejections(connection: Connection, rejections: Sequence[Rejection]) -
 
 
 def record_fx_rates(connection: Connection, rates: Iterable[FxRate]) -> None:
-    """Keep exchange rates; one that is there already stays."""
+    """Preserve exchange rates; one that is there already stays."""
     for rate in rates:
         connection.execute(
             RECORD_FX_RATE,
@@ -375,7 +381,7 @@ def record_run(
 def give_up_gaps(
     connection: Connection, gaps: Sequence[Gap], now: datetime, until: datetime | None = None
 ) -> None:
-    """Keep gaps that stay, with their reasons; for good, or `until` then."""
+    """Preserve gaps that stay, with their reasons; for good, or `until` then."""
     if gaps:
         columns = ("coin_id", "start", "stop", "reason")
         parameters = {name: [getattr(gap, name) for gap in gaps] for name in columns}

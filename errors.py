@@ -6,6 +6,8 @@ SentinelError                 stop, exit 1: nobody foresaw it
 │   └── ApiRefused            the same, but asking again will not help: CoinGecko said no
 │       └── CoinUnknown       skip this coin
 ├── StorageUnavailable        exit 4: the rows wait in the spool for the next run
+├── ArchiveUnavailable        exit 4: the day stays in the database, the next run tries again
+├── ArchiveDamaged            exit 6: a person has to bring the file back, or let it go
 ├── BudgetExhausted           exit 5, before any call or wake: the next month begins anew
 └── Interrupted               exit 128 + signal: somebody asked the process to end
 """
@@ -60,6 +62,18 @@ class StorageUnavailable(SentinelError):
     """The database cannot be used. Fetched rows wait in the spool for the next run."""
 
     exit_code = 4
+
+
+class ArchiveUnavailable(SentinelError):
+    """The archive cannot be used. What it was to keep stays in the database."""
+
+    exit_code = 4
+
+
+class ArchiveDamaged(SentinelError):
+    """A file of the archive is not what was written."""
+
+    exit_code = EXIT_UNHEALTHY
 
 
 class BudgetExhausted(SentinelError):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 
+import archive_files
 import delivery
+from archive_files import Archive, Points
 from delivery import Delivery
 from postgres import Connection
 from records import Gap, Source
@@ -41,6 +46,15 @@ FROM observations o
 WHERE o.coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
   AND o.observed_at >= %(start)s AND o.observed_at < %(stop)s
 ORDER BY o.observed_at
+"""
+
+# The same of several coins as CSV, for DuckDB; times in microseconds since 1970.
+POINTS: LiteralString = """
+COPY (SELECT c.coin_id, (extract(epoch FROM o.observed_at) * 1000000)::bigint, o.price,
+             o.market_cap, o.volume_24h, o.source
+      FROM observations o JOIN coins c USING (coin_key)
+      WHERE c.coin_id = ANY ({coin_ids}) AND o.observed_at >= {start} AND o.observed_at < {stop})
+TO STDOUT (FORMAT csv)
 """
 
 # Pauses between a coin's observations, measured against its usual one: the median between those
@@ -260,6 +274,32 @@ def price_series(
     parameters = {"coin_id": coin_id, "start": start, "stop": stop}
     with connection.cursor(binary=True) as cursor:
         return list(map(PricePoint._make, cursor.execute(PRICE_SERIES, parameters)))
+
+
+def read_points(
+    connection: Connection,
+    archive: Archive | None,
+    coin_ids: Sequence[str],
+    start: datetime,
+    stop: datetime,
+) -> Points:
+    """The points of coins from `start` to before `stop`, out of the database and, with an archive,
+    out of the days that are in files by now; each point once.
+
+    Raises ArchiveUnavailable, and ArchiveDamaged where a day's file is not what was written.
+    """
+    files = archive.days() if archive else {}
+    first, last = start.astimezone(UTC).date(), stop.astimezone(UTC).date()
+    paths = [archive.fetch(f) for day, f in files.items() if archive and first <= day <= last]
+    statement = sql.SQL(POINTS).format(
+        coin_ids=sql.Literal(list(coin_ids)), start=sql.Literal(start), stop=sql.Literal(stop)
+    )
+    with tempfile.TemporaryDirectory(prefix="market-sentinel-") as folder:
+        csv = Path(folder) / "points.csv"
+        with csv.open("wb") as file, connection.cursor().copy(statement) as copy:
+            for block in copy:
+                file.write(block)
+        return archive_files.read_points(csv, paths, coin_ids, start, stop)
 
 
 def find_gaps(

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import archiving
 import budget_monitor
 import console
 import database
@@ -370,7 +371,11 @@ def _store(run: Run, settings: Settings, registry: CoinRegistry, spool: Spool) -
             load = functools.partial(_load, run, registry, spool, left_behind, session)
             with _timing(run, session):
                 run.loaded = database.write(
-                    session, load, run.started_at, newest_seen=_newest(run.rows)
+                    session,
+                    load,
+                    run.started_at,
+                    newest_seen=_newest(run.rows),
+                    preserve=archiving.preserver(settings),
                 )
                 _forget_spooled(run, spool, left_behind)
                 _repair(run, settings, session, spool)

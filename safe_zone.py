@@ -128,6 +128,7 @@ class Settings:
     neon_project_id: str | None = None
     neon_base_url: str | None = None
     suspend_after_run: bool = False
+    archive_url: str | None = field(default=None, repr=False)
     is_private_repository: bool = False
     cadence_minutes: int = CADENCE_MINUTES
     compute_units: float = COMPUTE_UNITS
@@ -209,6 +210,7 @@ def _from_environment(values: Mapping[str, str], found: list[str]) -> dict[str, 
         "neon_api_key": wishes.key("NEON_API_KEY", get("NEON_API_KEY"), found),
         "neon_project_id": wishes.key("NEON_PROJECT_ID", get("NEON_PROJECT_ID"), found),
         "neon_base_url": address("NEON_BASE_URL", "https://console.neon.tech/api/v2"),
+        "archive_url": get("ARCHIVE_URL"),
         "suspend_after_run": is_true("NEON_SUSPEND_AFTER_RUN"),
         "is_private_repository": is_true("SENTINEL_PRIVATE_REPOSITORY"),
         "state_dir": Path(get("SENTINEL_STATE_DIR") or ROOT / ".sentinel").absolute(),

@@ -6,10 +6,10 @@ import contextlib
 import functools
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -28,6 +28,17 @@ from safe_zone import (
 
 log = logging.getLogger("sentinel.tables")
 Days = set[date]
+
+
+class Fingerprint(NamedTuple):
+    """What a day holds: its rows, and the sum of their digests, which no order changes."""
+
+    rows: int
+    digest: str
+
+
+# Puts days away before they are dropped; returns those that are safe, as they were put away.
+Preserve = Callable[[Connection, Sequence[date], datetime], Mapping[date, Fingerprint]]
 
 _LOCK_KEY = 0x53454E54  # "SENT": the advisory lock of all who write
 TRUSTED_SILENCE = timedelta(days=7)
@@ -59,9 +70,15 @@ CREATE_DAY: tuple[LiteralString, ...] = (
     "ALTER TABLE observations ATTACH PARTITION {day} FOR VALUES FROM ({start}) TO ({stop})",
 )
 NEWEST_OBSERVATION = "SELECT max(observed_at) FROM coins"
-COUNT_DAY: LiteralString = "SELECT count(*) FROM {day}"
+FINGERPRINT: LiteralString = """
+SELECT count(*), coalesce(sum(hashtextextended(o::text, 0)::numeric), 0)::text FROM {day} AS o
+"""
 PACK_DAY: LiteralString = "CLUSTER {day} USING {index}"
 DROP_DAY: LiteralString = "DROP TABLE {day}"
+DROPPED = (
+    "%d observations of %s were older than the retention and are gone: set ARCHIVE_URL to keep "
+    "such days as files"
+)
 
 # A coin whose newest observation went with its day has none.
 FORGET_LATEST = """
@@ -85,9 +102,9 @@ PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
 
 DROP_EVERYTHING = """
 DROP VIEW IF EXISTS market_data;
-DROP TABLE IF EXISTS given_up_gaps, observations, coins, pipeline_runs, rejections, fx_rates,
-    alert_trackers, alerts, outbox, alert_targets, forecasts, forecast_scores, transactions,
-    heartbeats, schema_version;
+DROP TABLE IF EXISTS archived_days, given_up_gaps, observations, coins, pipeline_runs, rejections,
+    fx_rates, alert_trackers, alerts, outbox, alert_targets, forecasts, forecast_scores,
+    transactions, heartbeats, schema_version;
 DROP TYPE IF EXISTS observation_source, alert_kind, forecast_direction;
 """
 
@@ -199,8 +216,8 @@ def day_of_partition(name: str) -> date | None:
     return date(*map(int, found.groups())) if found else None
 
 
-def _partition(day: date, suffix: str = "") -> sql.Identifier:
-    """The name of a day's partition, or with `_pkey` of its index."""
+def partition(day: date, suffix: str = "") -> sql.Identifier:
+    """The name of a day's partition, or with `_pkey` of its index, to be put into a statement."""
     return sql.Identifier(f"observations_{day:%Y%m%d}{suffix}")
 
 
@@ -211,7 +228,7 @@ def ensure_days(connection: Connection, days: Days, wanted: Iterable[date]) -> N
         for statement in CREATE_DAY:
             connection.execute(
                 sql.SQL(statement).format(
-                    day=_partition(day),
+                    day=partition(day),
                     start=sql.Literal(start),
                     stop=sql.Literal(start + timedelta(days=1)),
                 )
@@ -226,7 +243,12 @@ def _ahead(now: datetime) -> set[date]:
 
 def is_upkeep_due(days: Days, now: datetime) -> bool:
     """Whether this is the first write of a UTC day, or a purge was postponed."""
-    return not _ahead(now) <= days or bool(days_to_drop(days, now))
+    return is_first_of_day(days, now) or bool(days_to_drop(days, now))
+
+
+def is_first_of_day(days: Days, now: datetime) -> bool:
+    """Whether this is the first write of a UTC day."""
+    return not _ahead(now) <= days
 
 
 def open_days(connection: Connection, days: Days, now: datetime) -> None:
@@ -246,7 +268,7 @@ def pack_closed_day(connection: Connection, now: datetime) -> None:
     with contextlib.suppress(*optional), connection.transaction():
         _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
         if yesterday in _read_days(connection):
-            names = {"day": _partition(yesterday), "index": _partition(yesterday, "_pkey")}
+            names = {"day": partition(yesterday), "index": partition(yesterday, "_pkey")}
             connection.execute(sql.SQL(PACK_DAY).format(**names))
 
 
@@ -256,30 +278,48 @@ def days_to_drop(days: Days, now: datetime) -> list[date]:
     return sorted(day for day in days if day < oldest_kept)
 
 
+def fingerprint(connection: Connection, day: date) -> Fingerprint:
+    """What a day's partition holds. Raises psycopg.errors.UndefinedTable where there is none."""
+    statement = sql.SQL(FINGERPRINT).format(day=partition(day))
+    [row] = connection.execute(statement).fetchall()
+    return Fingerprint(*row)
+
+
 def enforce_retention_policy(
-    connection: Connection, now: datetime, newest_seen: datetime | None = None
+    connection: Connection,
+    now: datetime,
+    newest_seen: datetime | None = None,
+    preserve: Preserve | None = None,
 ) -> int:
     """Drop the days that lie wholly before the retention window, and what the other tables hold
     from before it; returns the number of observations that went.
 
-    A reader that holds a table for long postpones the purge to the next run. `newest_seen` is the
-    time of the newest price that another clock vouches for (None: ours is trusted); the window
-    ends TRUSTED_SILENCE after it, or after the newest stored one: a clock that leapt must not cost
-    the history.
+    With `preserve` a day goes only if that says it is safe, and it has not changed since. A reader
+    that holds a table for long postpones the purge to the next run. `newest_seen` is the time of
+    the newest price that another clock vouches for (None: ours is trusted); the window ends
+    TRUSTED_SILENCE after it, or after the newest stored one: a clock that leapt must not cost the
+    history.
     """
     purged = 0
+    now = _trusted(connection, now, newest_seen)
+    over = days_to_drop(_read_days(connection), now)
+    safe = preserve(connection, over, now) if preserve and over else {}
     try:
         with connection.transaction():
             _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
-            if newest_seen is not None:
-                [(newest,)] = connection.execute(NEWEST_OBSERVATION).fetchall()
-                now = min(now, max(newest_seen, newest or newest_seen) + TRUSTED_SILENCE)
+            waiting = False
             for day in days_to_drop(_read_days(connection), now):
-                partition = _partition(day)
-                [(count,)] = connection.execute(sql.SQL(COUNT_DAY).format(day=partition)).fetchall()
-                connection.execute(sql.SQL(DROP_DAY).format(day=partition))
-                purged += count
-            for statement in (FORGET_LATEST, *PURGE_SMALL_TABLES.values()):
+                held = fingerprint(connection, day)
+                if preserve and held.rows and safe.get(day) != held:
+                    waiting = True
+                    continue
+                connection.execute(sql.SQL(DROP_DAY).format(day=partition(day)))
+                purged += held.rows
+                if held.rows and not preserve:
+                    log.warning(DROPPED, held.rows, day)
+            if not waiting:
+                connection.execute(FORGET_LATEST, {"oldest": now - RETENTION})
+            for statement in PURGE_SMALL_TABLES.values():
                 connection.execute(statement, {"oldest": now - RETENTION})
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
         log.warning("the purge waits for the next run: somebody reads what it would drop")
@@ -288,3 +328,11 @@ def enforce_retention_policy(
     for table in (*PURGE_SMALL_TABLES, "coins"):
         connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
     return purged
+
+
+def _trusted(connection: Connection, now: datetime, newest_seen: datetime | None) -> datetime:
+    """The time, not later than a clock that leapt could have made it."""
+    if newest_seen is None:
+        return now
+    [(newest,)] = connection.execute(NEWEST_OBSERVATION).fetchall()
+    return min(now, max(newest_seen, newest or newest_seen) + TRUSTED_SILENCE)

@@ -427,7 +427,7 @@ def test_the_schema_is_applied_once_and_by_whoever_comes_first(fresh: FreshDatab
         thread.start()
     for thread in threads:
         thread.join()
-    assert fresh.query("SELECT version FROM schema_version") == [(1,), (2,), (3,)]
+    assert fresh.query("SELECT version FROM schema_version") == [(1,), (2,), (3,), (4,)]
 
 
 def test_a_schema_newer_than_the_code_is_refused(load: Load, fresh: FreshDatabase) -> None:

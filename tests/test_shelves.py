@@ -15,6 +15,7 @@ SHELVES = (
     {"safe_zone"},
     {
         "api_library",
+        "archive_files",
         "coins",
         "console",
         "delivery",
@@ -26,10 +27,10 @@ SHELVES = (
     {"meters", "postgres", "run_report"},
     {"budget_monitor", "tables"},
     {"coin_registry", "coingecko", "database", "spool", "transform"},
-    {"history"},
+    {"archiving", "history"},
     {"backfill", "run_state"},
     {"registry_changes", "registry_clone", "repair"},
-    {"commit_registry", "find_all_matches", "ingest", "job_summary", "reset_db", "verify_db"},
+    {"archive", "commit_registry", "find_all_matches", "ingest", "job_summary", "reset_db", "verify_db"},
 )
 SHELF_OF = {room: number for number, rooms in enumerate(SHELVES) for room in rooms}
 
