@@ -97,10 +97,10 @@ $(VENV)/.runtime: requirements.txt requirements-embedded.txt | $(VENV)/bin/pytho
 
 $(VENV)/.services: requirements-archive.txt requirements-services.txt $(VENV)/.runtime
 	@echo "installing the monitor into $(VENV) ..." >&2
-	@$(PIP) -r requirements-archive.txt -r requirements-services.txt
+	@$(PIP) -r requirements-services.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.services
+$(VENV)/.dev: requirements-dev.txt requirements-object-stores.txt $(VENV)/.services
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 

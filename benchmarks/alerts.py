@@ -11,8 +11,9 @@ import os
 import random
 from pathlib import Path
 
+import price_file
 from benchmarks.scale import heading, say, seconds
-from services.ingestion import calibration, price_file
+from services.ingestion import calibration
 from services.ingestion.calibration import Series
 from services.ingestion.watching import rules_of
 from services.settings import Wishes

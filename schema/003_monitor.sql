@@ -4,7 +4,7 @@
 CREATE TYPE alert_kind AS ENUM ('panic', 'reversal');
 CREATE TYPE forecast_direction AS ENUM ('bullish', 'bearish', 'neutral');
 
--- The state of each watched coin's tracker (services/ingestion/alerts.py), the k that was solved for
+-- The state of each watched coin's tracker (alerts.py), the k that was solved for
 -- it (`achieved` alerts a week on its own history, beside `wished`), and what is in force now.
 CREATE TABLE alert_trackers (
     solved_at  timestamptz,

@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple
 
 Verdict = Literal["edge", "no edge", "too early"]
 
-COVERAGE = 0.8  # of the prices that a band shall hold
 ENOUGH_SCORED = 100  # forecasts; fewer are luck
 EDGE_BELOW = 0.97  # a few per cent better than "no change" are luck too
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts import Alert, Rules, Tracker
 from services.ingestion import calibration
-from services.ingestion.alerts import Alert, Rules, Tracker
 
 MINUTE = 60.0
 DAY = 86_400.0

@@ -9,7 +9,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from services.ingestion import forecast
+import forecast
 from services.ingestion.forecasting import Hour, forecast_all
 from services.scores import Score
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import price_file
 from errors import ConfigurationError
-from services.ingestion import price_file
 from tests.conftest import FreshDatabase, Module
 from tests.monitoring import load
 

@@ -14,6 +14,7 @@ SHELVES = (
     {"errors", "files", "records", "wishes"},
     {"safe_zone"},
     {
+        "alerts",
         "api_library",
         "archive_files",
         "coins",
@@ -30,7 +31,15 @@ SHELVES = (
     {"archiving", "history"},
     {"backfill", "run_state"},
     {"registry_changes", "registry_clone", "repair"},
-    {"archive", "commit_registry", "find_all_matches", "ingest", "job_summary", "reset_db", "verify_db"},
+    {
+        "archive",
+        "commit_registry",
+        "find_all_matches",
+        "ingest",
+        "job_summary",
+        "reset_db",
+        "verify_db",
+    },
 )
 SHELF_OF = {room: number for number, rooms in enumerate(SHELVES) for room in rooms}
 
@@ -78,7 +87,7 @@ def test_a_process_of_the_monitor_needs_no_other(process: str) -> None:
             assert not any(name.startswith(f"services.{other}") for other in others), path
 
 
-@pytest.mark.parametrize("room", ["alerts", "calibration", "forecast", "pace", "messages"])
+@pytest.mark.parametrize("room", ["calibration", "pace", "messages"])
 def test_what_is_pure_neither_reads_a_clock_nor_the_database(room: str) -> None:
     source = (ROOT / "services" / "ingestion" / f"{room}.py").read_text()
     assert not re.search(r"\.now\(|time\.time|sleep\(|psycopg|postgres", source)

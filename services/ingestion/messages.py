@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 
+from alerts import Kind
 from services import amounts
 from services.amounts import LOCALES
-from services.ingestion.alerts import Kind
 
 SHOWN_COINS = 20
 

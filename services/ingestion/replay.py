@@ -14,12 +14,13 @@ from typing import Any
 
 import console
 import postgres
+import price_file
 import tables
+from alerts import Alert, Rules
 from errors import EXIT_OK, ConfigurationError, run_as_script
 from postgres import Connection
 from safe_zone import RETENTION
-from services.ingestion import calibration, price_file
-from services.ingestion.alerts import Alert, Rules
+from services.ingestion import calibration
 from services.ingestion.calibration import Series
 from services.ingestion.watching import rules_of, watched_coins
 from services.settings import Monitor, load_monitor

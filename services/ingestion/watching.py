@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from psycopg.types.json import Jsonb
 
+from alerts import NEVER, Alert, Rules, Tracker
 from postgres import Connection
 from services.ingestion import calibration, messages, outbox
-from services.ingestion.alerts import NEVER, Alert, Rules, Tracker
 from services.ingestion.messages import Message, Mover, Told, Voice
 from services.settings import Wishes
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
 
+from forecast import COVERAGE
 from postgres import Connection
 from services import scores
 from services.api import models, reads
@@ -32,7 +33,7 @@ def forecast(here: Here, coin_id: CoinId) -> models.Forecast:
         raise HTTPException(
             404, f"No forecast of '{coin_id}' just now: its last hour was too thin."
         )
-    return models.Forecast.model_validate(row | {"coverage": scores.COVERAGE, "scores": found})
+    return models.Forecast.model_validate(row | {"coverage": COVERAGE, "scores": found})
 
 
 @router.get("/forecasts/scoreboard", responses=described(422, 503))

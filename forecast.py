@@ -15,15 +15,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LinearRegression
-
-from services.scores import COVERAGE
 
 Direction = Literal["bullish", "bearish", "neutral"]
 Floats = NDArray[np.float64]
 
 WINDOW = timedelta(minutes=60)
 HORIZON = timedelta(minutes=10)
+COVERAGE = 0.8  # of the prices that a band shall hold
 LEAST_POINTS = 9  # of the window: a pause of more than six minutes between points is too thin …
 LARGEST_HOLE = timedelta(minutes=12)  # … and so is a hole longer than this
 LEAST_RESIDUALS = 30  # fewer known errors make no band
@@ -64,6 +62,8 @@ def align(times: Sequence[float], prices: Sequence[float], at: Floats) -> Floats
 
 def fit(at: Floats, logs: Floats) -> Floats:
     """Slopes per minute of lines through `logs` (a row a time in `at`, a column a coin)."""
+    from sklearn.linear_model import LinearRegression  # two seconds of import
+
     minutes = ((at - at[-1]) / 60).reshape(-1, 1)
     model = LinearRegression().fit(minutes, logs)
     return np.asarray(model.coef_, dtype=np.float64).reshape(-1)

@@ -1,0 +1,148 @@
+"""A strategy on the past of one coin, pure.
+
+What a strategy wishes at one observation is filled at the next one: at its price, and only where
+that was observed and came in time. Whoever decided did not know it yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
+
+import numpy as np
+
+from paper import Costs, Purse, Trade
+from series import Floats, Series
+
+# What to do having seen a point, by its place in the series: the share of the cash to spend (above
+# 0 to 1) or of the coins to sell (below 0 to -1); 0: nothing.
+Decide = Callable[[int, Purse], float]
+
+ALWAYS_IN_TIME = 30 * 60.0  # seconds until the next observation that are never too long …
+LATE_FACTOR = 3.0  # … nor are so many usual pauses
+USUAL_OF = 96  # pauses before the order, whose median is the usual one: a day at 15 minutes
+
+
+class Wishes(NamedTuple):
+    """When a strategy may wish something (places in the series, ascending), and what."""
+
+    places: Iterable[int]
+    decide: Decide
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What came of it. `equity` is worth in USD at each point, the last one after everything was
+    sold; `held` the share of it that was in coins then. `gains` has what each sale gained. An order
+    that was not filled is `refused`."""
+
+    series: Series
+    initial: Decimal
+    final: Decimal
+    trades: Sequence[Trade]
+    gains: Sequence[Decimal]
+    refused: int
+    equity: Floats
+    held: Floats
+
+    @property
+    def fees(self) -> Decimal:
+        """All fees in USD."""
+        return sum((trade.fee for trade in self.trades), Decimal(0))
+
+
+def is_fillable(series: Series, place: int) -> bool:
+    """Whether an order decided at a place can be filled at the next: observed, and in time. A pause
+    is too long by the measure of those before it."""
+    if not series.observed[place + 1]:
+        return False
+    pause = series.times[place + 1] - series.times[place]
+    if pause <= ALWAYS_IN_TIME:
+        return True
+    before = np.diff(series.times[max(0, place - USUAL_OF) : place + 1])
+    return not len(before) or bool(pause <= LATE_FACTOR * np.median(before))
+
+
+def run(series: Series, wishes: Wishes, costs: Costs, initial: Decimal) -> Outcome:
+    """Trade a series from its first point to its last observed one, where everything is sold."""
+    last = _last_observed(series)
+    book = _Book(Purse(initial))
+    refused = 0
+    for place, trade in _orders(series, wishes, costs, book.purse, last):
+        if is_fillable(series, place):
+            book.enter(trade, place + 1)
+        else:
+            refused += 1
+    before = book.states(initial)
+    if book.purse.quantity:
+        at, price = float(series.times[last]), float(series.prices[last])
+        if closing := book.purse.order(-1, at, price, costs):
+            book.enter(closing, last)
+    equity, held = _curve(series, before, last, book.purse)
+    return Outcome(series, initial, book.purse.cash, book.trades, book.gains, refused, equity, held)
+
+
+def _orders(
+    series: Series, wishes: Wishes, costs: Costs, purse: Purse, last: int
+) -> Iterator[tuple[int, Trade]]:
+    """What is ordered and what would come of it, with the place where it was decided: where
+    something was observed, and there is something to spend or to sell."""
+    observed = series.observed.tolist()
+    for place in wishes.places:
+        if place >= last:
+            return
+        share = wishes.decide(place, purse)
+        if not share or not observed[place] or not (purse.cash if share > 0 else purse.quantity):
+            continue
+        at, price = float(series.times[place + 1]), float(series.prices[place + 1])
+        if trade := purse.order(share, at, price, costs):
+            yield place, trade
+
+
+@dataclass(slots=True)
+class _Book:
+    """A purse, its trades with the places they were filled at, and what sales gained."""
+
+    purse: Purse
+    trades: list[Trade] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    gains: list[Decimal] = field(default_factory=list)
+
+    def enter(self, trade: Trade, place: int) -> None:
+        gain = self.purse.apply(trade)
+        self.trades.append(trade)
+        self.places.append(place)
+        if gain is not None:
+            self.gains.append(gain)
+
+    def states(self, initial: Decimal) -> list[tuple[int, float, float]]:
+        """From which place on there was how much cash and how many coins."""
+        cash, quantity = initial, Decimal(0)
+        found = [(0, float(cash), 0.0)]
+        for place, trade in zip(self.places, self.trades, strict=True):
+            cash, quantity = cash + trade.cash, quantity + trade.quantity
+            found.append((place, float(cash), float(quantity)))
+        return found
+
+
+def _last_observed(series: Series) -> int:
+    """The place of the last observed point, at which everything is sold; -1: there is none."""
+    found = np.flatnonzero(series.observed)
+    return int(found[-1]) if len(found) else -1
+
+
+def _curve(
+    series: Series, states: Sequence[tuple[int, float, float]], last: int, end: Purse
+) -> tuple[Floats, Floats]:
+    """Worth at each point, and the share of it in coins."""
+    places, cash, coins = zip(*states, strict=True)
+    lengths = np.diff([*places, len(series)])
+    in_coins = np.repeat(coins, lengths) * series.prices
+    equity = np.repeat(cash, lengths) + in_coins
+    held = np.divide(in_coins, equity, out=np.zeros_like(in_coins), where=equity > 0)
+    if last >= 0:
+        equity[last:] = float(end.cash)
+        held[last:] = 0.0
+    return equity, held
