@@ -6,6 +6,8 @@ that was observed and came in time. Whoever decided did not know it yet.
 
 from __future__ import annotations
 
+import bisect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -22,13 +24,16 @@ Decide = Callable[[int, Purse], float]
 
 ALWAYS_IN_TIME = 30 * 60.0  # seconds until the next observation that are never too long …
 LATE_FACTOR = 3.0  # … nor are so many usual pauses
+NEVER = sys.maxsize
 USUAL_OF = 96  # pauses before the order, whose median is the usual one: a day at 15 minutes
 
 
 class Wishes(NamedTuple):
-    """When a strategy may wish something (places in the series, ascending), and what."""
+    """What a strategy wishes. At the places of `buys` it may wish to spend, at those of `sells` to
+    sell (ascending); it is asked only where there is something to do it with."""
 
-    places: Iterable[int]
+    buys: Sequence[int]
+    sells: Sequence[int]
     decide: Decide
 
 
@@ -68,18 +73,32 @@ def is_fillable(series: Series, place: int) -> bool:
 def run(series: Series, wishes: Wishes, costs: Costs, initial: Decimal) -> Outcome:
     """Trade a series from its first point to its last observed one, where everything is sold."""
     last = _last_observed(series)
-    book = _Book(Purse(initial))
-    refused = 0
+    book, refused = _Book(Purse(initial)), 0
     for place, trade in _orders(series, wishes, costs, book.purse, last):
         if is_fillable(series, place):
             book.enter(trade, place + 1)
         else:
             refused += 1
+    return _close(series, book, costs, initial, refused)
+
+
+def retrace(
+    series: Series, trades: Iterable[Trade], costs: Costs, initial: Decimal, refused: int
+) -> Outcome:
+    """The outcome of trades that were made, as if what is left were sold at the last point."""
+    book = _Book(Purse(initial))
+    for trade in trades:
+        book.enter(trade, int(np.searchsorted(series.times, trade.at)))
+    return _close(series, book, costs, initial, refused)
+
+
+def _close(series: Series, book: _Book, costs: Costs, initial: Decimal, refused: int) -> Outcome:
+    last = _last_observed(series)
     before = book.states(initial)
-    if book.purse.quantity:
+    if book.purse.quantity and last >= 0:
         at, price = float(series.times[last]), float(series.prices[last])
         if closing := book.purse.order(-1, at, price, costs):
-            book.enter(closing, last)
+            book.enter(closing._replace(side="close"), last)
     equity, held = _curve(series, before, last, book.purse)
     return Outcome(series, initial, book.purse.cash, book.trades, book.gains, refused, equity, held)
 
@@ -89,16 +108,22 @@ def _orders(
 ) -> Iterator[tuple[int, Trade]]:
     """What is ordered and what would come of it, with the place where it was decided: where
     something was observed, and there is something to spend or to sell."""
-    observed = series.observed.tolist()
-    for place in wishes.places:
-        if place >= last:
-            return
-        share = wishes.decide(place, purse)
-        if not share or not observed[place] or not (purse.cash if share > 0 else purse.quantity):
-            continue
-        at, price = float(series.times[place + 1]), float(series.prices[place + 1])
-        if trade := purse.order(share, at, price, costs):
-            yield place, trade
+    place = _next(wishes, purse, 0)
+    while place < last:
+        if series.observed[place] and (share := wishes.decide(place, purse)):
+            at, price = float(series.times[place + 1]), float(series.prices[place + 1])
+            if trade := purse.order(share, at, price, costs):
+                yield place, trade
+        place = _next(wishes, purse, place + 1)
+
+
+def _next(wishes: Wishes, purse: Purse, place: int) -> int:
+    """The first place from `place` on where something may be wished that can be done."""
+    found = NEVER
+    for places, means in ((wishes.buys, purse.cash), (wishes.sells, purse.quantity)):
+        if means and (n := bisect.bisect_left(places, place)) < len(places):
+            found = min(found, places[n])
+    return found
 
 
 @dataclass(slots=True)

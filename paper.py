@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from errors import SentinelError
 
-Side = Literal["buy", "sell"]
+Side = Literal["buy", "sell", "close"]
 
 BASIS = Decimal(10_000)
 SMALLEST_ORDER = Decimal("0.01")  # USD; less is none
@@ -35,9 +35,10 @@ class Costs:
 
 
 class Trade(NamedTuple):
-    """A filled order. `at` is the time of the observation it was filled at (UNIX seconds), `price`
-    what was paid or got for one coin in USD, slippage within; `quantity` coins and `cash` USD that
-    came (above 0) or went, the fee (USD) within the cash."""
+    """A filled order; a `close` sells what is left at the end. `at` is the time of the observation
+    it was filled at (UNIX seconds), `price` what was paid or got for one coin in USD, slippage
+    within; `quantity` coins and `cash` USD that came (above 0) or went, the fee (USD) within the
+    cash."""
 
     at: float
     side: Side

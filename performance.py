@@ -1,7 +1,7 @@
 """What a curve of worth comes to, pure.
 
-Ratios are of daily returns at the ends of UTC days, a year having 365 of them, cash earning nothing:
-Sharpe 1994, https://doi.org/10.3905/jpm.1994.409501; Sortino & Price 1994,
+Ratios are of daily returns at the ends of UTC days, a year having 365 of them, cash earning
+nothing: Sharpe 1994, https://doi.org/10.3905/jpm.1994.409501; Sortino & Price 1994,
 https://doi.org/10.3905/joi.3.3.59 (downside deviation over all days, target 0).
 """
 

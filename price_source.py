@@ -12,6 +12,7 @@ import postgres
 import price_file
 import series
 import tables
+from archive_files import Archive
 from errors import ConfigurationError
 from postgres import Connection
 from safe_zone import Settings
@@ -27,6 +28,9 @@ SELECT DISTINCT ON (w.place) w.term, c.coin_id
 FROM unnest(%(terms)s::text[]) WITH ORDINALITY AS w (term, place)
 LEFT JOIN coins c ON lower(w.term) IN (c.coin_id, lower(c.symbol), lower(c.name))
 ORDER BY w.place, c.coin_id = lower(w.term) DESC, c.rank NULLS LAST, c.coin_id
+"""
+PRICED = """
+SELECT coin_id FROM coins WHERE coin_id = ANY (%(coin_ids)s) AND observed_at IS NOT NULL
 """
 BEST_COINS = """
 SELECT coin_id FROM coins WHERE observed_at IS NOT NULL ORDER BY rank NULLS LAST, coin_id
@@ -58,7 +62,8 @@ def from_database(
         session.use(tables.bring_up_to_date)
         coin_ids = session.use(lambda connection: resolve(connection, terms))
         start = now - timedelta(days=days)
-        found = session.use(lambda c: read(c, settings, coin_ids, start, now))
+        archive = archiving.archive_of(settings)
+        found = session.use(lambda c: read(c, archive, coin_ids, start, now))
         missing = [coin_id for coin_id in coin_ids if coin_id not in found]
         if missing or not coin_ids:
             what = f"no prices of {', '.join(missing)}" if missing else "no prices"
@@ -71,13 +76,12 @@ def from_database(
 
 def read(
     connection: Connection,
-    settings: Settings,
+    archive: Archive | None,
     coin_ids: Sequence[str],
     start: datetime,
     stop: datetime,
 ) -> Mapping[str, Series]:
     """The series of coins from `start` to before `stop`, as far as there are any."""
-    archive = archiving.archive_of(settings)
     points = history.read_points(connection, archive, coin_ids, start, stop)
     found = series.by_coin(points.coin_id, points.seconds, points.price, points.is_observed)
     return {coin_id: found[coin_id] for coin_id in coin_ids if coin_id in found}
@@ -90,6 +94,13 @@ def resolve(connection: Connection, terms: Sequence[str]) -> list[str]:
         return [coin_id for (coin_id,) in connection.execute(BEST_COINS, {"limit": TOP_COINS})]
     rows = connection.execute(FIND_COINS, {"terms": list(terms)})
     return list(dict.fromkeys(coin_id or term for term, coin_id in rows))
+
+
+def without_prices(connection: Connection, coin_ids: Sequence[str]) -> list[str]:
+    """Those of these coins that have no price in the database."""
+    rows = connection.execute(PRICED, {"coin_ids": list(coin_ids)}).fetchall()
+    priced = {coin_id for (coin_id,) in rows}
+    return [coin_id for coin_id in coin_ids if coin_id not in priced]
 
 
 def _checked(found: Mapping[str, Series], place: str) -> Mapping[str, Series]:

@@ -9,23 +9,35 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
+import archiving
 import backtest
 import console
-import performance
+import postgres
 import price_source
+import reports
 import strategies
+import sweep
+import tables
+import typed
+import wallets
+import workers
 from backtest import Outcome
 from errors import EXIT_OK, ConfigurationError, run_as_script
 from paper import DEFAULT_FEE, DEFAULT_SLIPPAGE, DEFAULT_USD, Costs
-from performance import Performance
+from postgres import Connection, Session
+from reports import Report
 from safe_zone import load_settings
 from series import Series
 from strategies import Strategy
+from sweep import Findings, Line
+from wallets import Event, Wallet
 
 EPILOG = """examples:
   python sandbox.py strategies
@@ -38,10 +50,12 @@ EPILOG = """examples:
 DEFAULT_DAYS = 30
 MOST_USD = Decimal(10) ** 15
 MOST_BPS = Decimal(5_000)  # half of what is traded
+MOST_JOBS = 1_024
+SHOWN_LINES = 20
 
 
 def main() -> int:
-    """Do what the command line says; returns 0."""
+    """Do what the command line says; returns 0, or the exit code of a wallet's trouble."""
     parser = argparse.ArgumentParser(
         prog="sandbox.py",
         description=__doc__,
@@ -51,22 +65,54 @@ def main() -> int:
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("strategies", help="the strategies there are, with their parameters")
     _add_backtest(actions.add_parser("backtest", help="a strategy on past prices"))
+    _add_trade(actions.add_parser("trade", help="open a wallet, and one step of it or of all"))
+    _add_report(actions.add_parser("report", help="what wallets have come to"))
+    _add_sweep(actions.add_parser("sweep", help="many parameters, judged on unseen days"))
     arguments = parser.parse_args()
     console.speak_through_logging()
-    return {"strategies": _strategies, "backtest": _backtest}[arguments.action](arguments)
+    act = {
+        "strategies": _strategies,
+        "backtest": _backtest,
+        "trade": _trade,
+        "report": _report,
+        "sweep": _sweep,
+    }
+    return act[arguments.action](arguments)
 
 
 def _add_backtest(parser: argparse.ArgumentParser) -> None:
-    _add_strategy(parser, required=True)
+    _add_strategy(parser, "a name, or a file such as my_idea.py", required=True)
     _add_prices(parser)
+    _add_money(parser)
+    _add_pages(parser)
+
+
+def _add_trade(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--wallet", metavar="NAME", help="this one (default: every wallet)")
+    _add_strategy(parser, "opens the wallet with it", required=False)
+    parser.add_argument("--coins", help="ids, symbols or names, such as BTC,ethereum")
     _add_money(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _add_strategy(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    parser.add_argument(
-        "--strategy", required=required, metavar="NAME", help="a name, or a file such as my_idea.py"
-    )
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--wallet", metavar="NAME", help="this one in full (default: all in short)")
+    _add_pages(parser)
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    _add_strategy(parser, "names or files, with commas between", required=True)
+    _add_prices(parser)
+    _add_money(parser)
+    parser.add_argument("--folds", help=f"steps of the walk (default {sweep.DEFAULT_FOLDS})")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--jobs", help="processes on this machine (default: one a core)")
+    place.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's: tcp://host:8786")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_strategy(parser: argparse.ArgumentParser, words: str, *, required: bool) -> None:
+    parser.add_argument("--strategy", required=required, metavar="NAME", help=words)
     parser.add_argument(
         "--param", action="append", default=[], metavar="NAME=VALUE", help="of the strategy"
     )
@@ -75,7 +121,7 @@ def _add_strategy(parser: argparse.ArgumentParser, *, required: bool) -> None:
 def _add_prices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--coins", help="ids, symbols or names, such as BTC,ethereum")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--days", help=f"of the database and the archive (default {DEFAULT_DAYS})")
+    source.add_argument("--days", help=f"of database and archive (default {DEFAULT_DAYS})")
     source.add_argument("--csv", type=Path, metavar="FILE", help="timestamp,coin_id,price")
 
 
@@ -85,7 +131,13 @@ def _add_money(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--slippage-bps", help=f"slippage likewise (default {DEFAULT_SLIPPAGE})")
 
 
-# --- the actions -----------------------------------------------------------------------------
+def _add_pages(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with curves")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="write a picture of them")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+# --- strategies, backtest --------------------------------------------------------------------
 
 
 def _strategies(_arguments: argparse.Namespace) -> int:
@@ -99,16 +151,18 @@ def _strategies(_arguments: argparse.Namespace) -> int:
 
 
 def _backtest(arguments: argparse.Namespace) -> int:
-    strategy = strategies.choose(arguments.strategy, _parameters(arguments.param))
+    strategy = strategies.choose(arguments.strategy, typed.parameters(arguments.param))
     initial, costs = _money(arguments)
-    prices = _prices(arguments, datetime.now(UTC))
-    outcomes = trade_all(prices, strategy, costs, initial)
-    held = trade_all(prices, strategies.choose("hold"), costs, initial)
-    found, hold = performance.measure(outcomes), performance.measure(held)
+    prices = _prices(arguments)
+    own = trade_all(prices, strategy, costs, initial)
+    hold = trade_all(prices, strategies.choose("hold"), costs, initial)
+    title = f"{strategy.described()} on {_coins(list(prices))}, {_span(prices)}"
+    found = reports.report(title, list(prices), own, hold)
+    _write_pages(arguments, found)
     if arguments.json:
-        print(json.dumps(as_json(strategy, found, hold)))
+        print(json.dumps(as_json(strategy, found)))
     else:
-        show(strategy, prices, found, hold)
+        _show(found)
     return EXIT_OK
 
 
@@ -120,14 +174,15 @@ def trade_all(
     return [backtest.run(own, strategy.wishes(own), costs, part) for own in prices.values()]
 
 
-def as_json(strategy: Strategy, found: Performance, hold: Performance) -> dict[str, object]:
+def as_json(strategy: Strategy, report: Report) -> dict[str, object]:
     """The object that `backtest --json` prints; fractions, and USD."""
+    found = report.found
     return {
         "strategy": strategy.name,
         "initial_usd": float(found.initial),
         "final_usd": float(found.final),
         "return": found.total_return,
-        "buy_and_hold_return": hold.total_return,
+        "buy_and_hold_return": report.hold.total_return,
         "fees_usd": float(found.fees),
         "trades": found.trades,
         "refused_fills": found.refused,
@@ -136,138 +191,299 @@ def as_json(strategy: Strategy, found: Performance, hold: Performance) -> dict[s
     }
 
 
-def show(
-    strategy: Strategy, prices: Mapping[str, Series], found: Performance, hold: Performance
-) -> None:
-    """The same for a person, with holding and cash beside it."""
+def _write_pages(arguments: argparse.Namespace, found: Report) -> None:
+    if arguments.html:
+        reports.write_html(found, arguments.html)
+    if arguments.png:
+        reports.write_png(found, arguments.png)
+
+
+def _show(found: Report) -> None:
+    columns = ("", "strategy", "buy and hold", "cash")
+    console.show_table(found.title, columns, reports.rows(found))
+    print("\n".join(reports.notes(found)))
+
+
+def _coins(coin_ids: Sequence[str]) -> str:
+    more = f" and {len(coin_ids) - 5} more" if len(coin_ids) > 5 else ""
+    return ", ".join(coin_ids[:5]) + more
+
+
+def _span(prices: Mapping[str, Series]) -> str:
     first = min(own.times[0] for own in prices.values())
     last = max(own.times[-1] for own in prices.values())
-    span = f"{_day(first)} to {_day(last)}"
-    coins = ", ".join(list(prices)[:5]) + (f" and {len(prices) - 5} more" * (len(prices) > 5))
-    rows = [
-        (name, *cells)
-        for name, *cells in zip(
-            _NAMES, _cells(found), _cells(hold), _cells(_cash(found.initial)), strict=True
-        )
-    ]
-    title = f"{strategy.described()} on {coins}, {span}"
-    console.show_table(title, ("", strategy.name, "buy and hold", "cash"), rows)
-    if found.trades < performance.ENOUGH_TRADES:
-        print(f"fewer than {performance.ENOUGH_TRADES} trades: ratios would be luck")
-    if found.refused:
-        print(f"{found.refused} fills were refused: the next price was backfilled or came late")
-
-
-_NAMES = (
-    *("final USD", "net profit USD", "return", "fees USD", "trades", "win rate", "max drawdown"),
-    *("exposure", "CAGR", "Sharpe", "Sortino"),
-)
-
-
-def _cells(found: Performance) -> tuple[str, ...]:
-    return (
-        f"{found.final:,.2f}",
-        f"{found.profit:+,.2f}",
-        f"{found.total_return:+.2%}",
-        f"{found.fees:,.2f}",
-        str(found.trades),
-        _percent(found.win_rate),
-        f"{found.max_drawdown:.2%}",
-        f"{found.exposure:.0%}",
-        _percent(found.cagr),
-        _ratio(found.sharpe),
-        _ratio(found.sortino),
-    )
-
-
-def _cash(initial: Decimal) -> Performance:
-    nothing = Decimal(0)
-    return Performance(initial, initial, nothing, 0, 0, 0.0, 0.0, None, None, None, None)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+    return f"{_day(first)} to {_day(last)}"
 
 
 def _day(seconds: float) -> str:
     return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d}"
 
 
+# --- wallets ---------------------------------------------------------------------------------
+
+
+def _trade(arguments: argparse.Namespace) -> int:
+    now = datetime.now(UTC)
+    with postgres.reach(load_settings()) as address, Session(address) as session:
+        session.use(tables.bring_up_to_date)
+        if arguments.strategy:
+            session.use(lambda connection: _ensure_wallet(connection, arguments, now))
+        chosen = session.use(lambda connection: _chosen(connection, arguments.wallet))
+        added, troubles = session.use(lambda c: wallets.step_all(c, chosen, now))
+    for trouble in troubles:
+        console.complain(trouble)
+    if arguments.json:
+        print(json.dumps({name: [_event(e) for e in events] for name, events in added.items()}))
+    else:
+        _tell(added)
+    return troubles[0].exit_code if troubles else EXIT_OK
+
+
+def _ensure_wallet(connection: Connection, arguments: argparse.Namespace, now: datetime) -> None:
+    """Open the wallet that was named, or see that it is the one that was meant."""
+    if not arguments.wallet:
+        raise ConfigurationError("--strategy opens a wallet: give it a name with --wallet NAME")
+    word = arguments.strategy
+    name = str(Path(word).absolute()) if word.endswith(".py") else word
+    strategy = strategies.choose(name, typed.parameters(arguments.param))
+    for wallet in wallets.wallets(connection, arguments.wallet):
+        if (wallet.strategy, dict(wallet.parameters)) != (name, dict(strategy.parameters)):
+            there = strategies.described(wallet.strategy, wallet.parameters)
+            raise ConfigurationError(
+                f"The wallet '{wallet.name}' is there already and trades {there}: leave --strategy "
+                "out to go on with it, or take another name"
+            )
+        return
+    initial, costs = _money(arguments)
+    coin_ids = price_source.resolve(connection, typed.names("--coins", arguments.coins))
+    missing = price_source.without_prices(connection, coin_ids)
+    if missing or not coin_ids:
+        raise ConfigurationError(
+            f"The database has no price of {', '.join(missing) or 'any coin'}: run ingest.py, or "
+            "name other coins with --coins"
+        )
+    wallets.open_wallet(connection, arguments.wallet, strategy, coin_ids, initial, costs, now)
+
+
+def _chosen(connection: Connection, name: str | None) -> list[Wallet]:
+    found = wallets.wallets(connection, name)
+    if not found:
+        which = f"no wallet '{name}'" if name else "no wallet yet"
+        raise ConfigurationError(
+            f"There is {which}: open one with trade --wallet NAME --strategy NAME"
+        )
+    return found
+
+
+def _event(event: Event) -> dict[str, object]:
+    def plain(value: object) -> object:
+        if isinstance(value, datetime):
+            return value.isoformat()
+        return str(value) if isinstance(value, Decimal) else value
+
+    return {name: plain(value) for name, value in asdict(event).items() if value is not None}
+
+
+def _tell(added: Mapping[str, Sequence[Event]]) -> None:
+    """What a step added to each ledger."""
+    for name, events in added.items():
+        for event in events:
+            print(f"{name}: {_line(event)}")
+        if not events:
+            print(f"{name}: nothing to do")
+
+
+def _line(event: Event) -> str:
+    at = f"{event.observed_at:%Y-%m-%d %H:%M}"
+    side = "buy" if (event.share or 0) > 0 else "sell"
+    if event.kind == "ordered":
+        what = "the cash" if side == "buy" else "the coins"
+        return f"{at} ordered to {side} {event.coin_id} for {abs(event.share or 0):.0%} of {what}"
+    if event.kind == "refused":
+        return f"{at} refused to {side} {event.coin_id}: the next price was {event.reason}"
+    return (
+        f"{at} filled: {side} {abs(event.quantity or 0):.8g} {event.coin_id} at "
+        f"{console.number(float(event.price_usd or 0))} USD, fee {event.fee_usd or 0:,.2f} USD"
+    )
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    settings, now = load_settings(), datetime.now(UTC)
+    archive = archiving.archive_of(settings)
+    with postgres.reach(settings) as address, Session(address) as session:
+        session.use(tables.bring_up_to_date)
+        chosen = session.use(lambda connection: _chosen(connection, arguments.wallet))
+        found = [
+            (wallet, session.use(lambda c, w=wallet: wallets.report(c, archive, w, now)))  # type: ignore[misc]
+            for wallet in chosen
+        ]
+    if arguments.wallet:
+        [(_, only)] = found
+        _write_pages(arguments, only)
+    elif arguments.html or arguments.png:
+        raise ConfigurationError("--html and --png show one wallet: name it with --wallet")
+    if arguments.json:
+        print(json.dumps([_wallet_json(wallet, own) for wallet, own in found]))
+    elif arguments.wallet:
+        _show(only)
+    else:
+        _show_wallets(found)
+    return EXIT_OK
+
+
+def _wallet_json(wallet: Wallet, report: Report) -> dict[str, object]:
+    """What `report --json` prints of a wallet; fractions, and USD."""
+    found = report.found
+    return {
+        "wallet": wallet.name,
+        "strategy": wallet.strategy,
+        "parameters": dict(wallet.parameters),
+        "opened_at": wallet.opened_at.isoformat(),
+        "initial_usd": float(found.initial),
+        "final_usd": float(found.final),
+        "net_profit_usd": float(found.profit),
+        "return": found.total_return,
+        "buy_and_hold_return": report.hold.total_return,
+        "fees_usd": float(found.fees),
+        "trades": found.trades,
+        "refused_fills": found.refused,
+        "max_drawdown": found.max_drawdown,
+        "exposure": found.exposure,
+        "win_rate": found.win_rate,
+        "cagr": found.cagr,
+        "sharpe": found.sharpe,
+        "sortino": found.sortino,
+    }
+
+
+def _show_wallets(found: Sequence[tuple[Wallet, Report]]) -> None:
+    columns = ("wallet", "strategy", "since", "USD", "return", "holding", "trades", "refused")
+    rows = [
+        (
+            wallet.name,
+            strategies.described(wallet.strategy, wallet.parameters),
+            f"{wallet.opened_at:%Y-%m-%d}",
+            f"{own.found.final:,.2f}",
+            f"{own.found.total_return:+.2%}",
+            f"{own.hold.total_return:+.2%}",
+            own.found.trades,
+            own.found.refused,
+        )
+        for wallet, own in found
+    ]
+    console.show_table("wallets", columns, rows)
+
+
+# --- sweep -----------------------------------------------------------------------------------
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    names = typed.names("--strategy", arguments.strategy)
+    wanted = sweep.candidates(names, typed.grid(arguments.param))
+    folds = typed.whole("--folds", arguments.folds, sweep.DEFAULT_FOLDS, sweep.MOST_FOLDS)
+    jobs = typed.whole("--jobs", arguments.jobs, os.cpu_count() or 1, MOST_JOBS)
+    initial, costs = _money(arguments)
+    tasks = sweep.plan(_prices(arguments), wanted, folds, costs, initial)
+    with console.progress() as progress:
+
+        def count(done: int) -> None:
+            progress("coins", done, len(tasks))
+
+        if arguments.scheduler:
+            scored = workers.do_on_cluster(tasks, arguments.scheduler, count)
+        else:
+            scored = workers.do_here(tasks, jobs, count)
+    findings = sweep.judge(tasks, scored)
+    if arguments.json:
+        print(json.dumps(sweep_json(findings)))
+    else:
+        _show_sweep(findings)
+    return EXIT_OK
+
+
+def sweep_json(found: Findings) -> dict[str, object]:
+    """The object that `sweep --json` prints: returns as fractions, one a fold, the mean of all
+    coins."""
+
+    def line(one: Line) -> dict[str, object]:
+        return {
+            "strategy": one.candidate.name,
+            "parameters": dict(one.candidate.parameters),
+            "trained_returns": list(one.trained),
+            "unseen_returns": list(one.unseen),
+            "trades": one.trades,
+            "refused_fills": one.refused,
+        }
+
+    return {
+        "coins": found.coins,
+        "winner": line(found.folds[-1].winner),
+        "folds": [
+            {
+                "begins": _moment(fold.begins),
+                "trained_until": _moment(fold.trained_until),
+                "judged_until": _moment(fold.judged_until),
+                "strategy": fold.winner.candidate.name,
+                "parameters": dict(fold.winner.candidate.parameters),
+                "trained_return": fold.trained,
+                "unseen_return": fold.unseen,
+                "unseen_buy_and_hold_return": fold.hold,
+            }
+            for fold in found.folds
+        ],
+        "table": [line(one) for one in found.table],
+    }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def _show_sweep(found: Findings) -> None:
+    lines = found.table[:SHOWN_LINES]
+    title = f"{len(found.table)} candidates on {found.coins} coins, mean returns"
+    if len(lines) < len(found.table):
+        title += f"; the best {len(lines)} in training"
+    columns = ("strategy", "in training", "unseen, each fold", "trades", "refused")
+    rows = [
+        (
+            one.candidate.described(),
+            f"{one.trained[-1]:+.2%}",
+            "  ".join(f"{gain:+.2%}" for gain in one.unseen),
+            one.trades,
+            one.refused,
+        )
+        for one in lines
+    ]
+    console.show_table(title, columns, rows)
+    for fold in found.folds:
+        print(
+            f"trained until {_day(fold.trained_until)}: {fold.winner.candidate.described()} with "
+            f"{fold.trained:+.2%}; until {_day(fold.judged_until)}, which it had not seen, "
+            f"{fold.unseen:+.2%} (holding {fold.hold:+.2%})"
+        )
+
+
 # --- what was typed --------------------------------------------------------------------------
 
 
-def _prices(arguments: argparse.Namespace, now: datetime) -> Mapping[str, Series]:
-    terms = _names(arguments.coins)
+def _prices(arguments: argparse.Namespace) -> Mapping[str, Series]:
+    terms = typed.names("--coins", arguments.coins)
     if arguments.csv:
         return price_source.from_file(arguments.csv, terms)
-    days = _amount("--days", arguments.days, Decimal(DEFAULT_DAYS), Decimal(price_source.MOST_DAYS))
-    return price_source.from_database(load_settings(), terms, float(days), now)
-
-
-def _names(word: str | None) -> list[str]:
-    if word is None:
-        return []
-    found = list(dict.fromkeys(term.strip() for term in word.split(",") if term.strip()))
-    if not found:
-        raise ConfigurationError("--coins names none: give ids or symbols, such as BTC,ethereum")
-    return found
+    most = Decimal(price_source.MOST_DAYS)
+    days = typed.amount("--days", arguments.days, Decimal(DEFAULT_DAYS), most)
+    return price_source.from_database(load_settings(), terms, float(days), datetime.now(UTC))
 
 
 def _money(arguments: argparse.Namespace) -> tuple[Decimal, Costs]:
-    initial = _amount("--initial-usd", arguments.initial_usd, DEFAULT_USD, MOST_USD)
-    fee = _amount("--fee-bps", arguments.fee_bps, DEFAULT_FEE, MOST_BPS, least=Decimal(0))
-    slippage = _amount(
-        "--slippage-bps", arguments.slippage_bps, DEFAULT_SLIPPAGE, MOST_BPS, least=Decimal(0)
+    least = Decimal(0)
+    initial = typed.amount("--initial-usd", arguments.initial_usd, DEFAULT_USD, MOST_USD)
+    fee = typed.amount("--fee-bps", arguments.fee_bps, DEFAULT_FEE, MOST_BPS, least=least)
+    slippage = typed.amount(
+        "--slippage-bps", arguments.slippage_bps, DEFAULT_SLIPPAGE, MOST_BPS, least=least
     )
     return initial, Costs(fee, slippage)
-
-
-def _amount(
-    flag: str, word: str | None, default: Decimal, most: Decimal, *, least: Decimal | None = None
-) -> Decimal:
-    """A number up to `most`, from `least` or above 0. Raises ConfigurationError."""
-    if word is None:
-        return default
-    try:
-        number = Decimal(word)
-    except InvalidOperation:
-        number = Decimal("NaN")
-    lower = "above 0" if least is None else f"{least} or more"
-    if (
-        not number.is_finite()
-        or number > most
-        or (number <= 0 if least is None else number < least)
-    ):
-        raise ConfigurationError(
-            f"{flag} '{word[:40]}' must be a number {lower}, {most:,.0f} at most"
-        )
-    return number
-
-
-def _parameters(words: Sequence[str]) -> dict[str, float]:
-    """The parameters typed as name=value. Raises ConfigurationError."""
-    return {name: values[0] for name, values in _grid(words, most=1).items()}
-
-
-def _grid(words: Sequence[str], most: int) -> dict[str, list[float]]:
-    """Parameters typed as name=value or name=value,value,…: each with its values."""
-    found: dict[str, list[float]] = {}
-    for word in words:
-        name, equals, values = word.partition("=")
-        try:
-            numbers = [float(value) for value in values.split(",")]
-            is_sound = equals and all(abs(number) < float("inf") for number in numbers)
-        except ValueError:
-            is_sound, numbers = "", []
-        if not is_sound or len(numbers) > most:
-            example = "fast=12" if most == 1 else "fast=6,12,24"
-            raise ConfigurationError(f"--param '{word[:60]}' must look like {example}")
-        found[name.strip()] = list(dict.fromkeys(numbers))
-    return found
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ of the cash to spend (above 0, 1 at most) or of the coins to sell (below 0, -1 a
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import math
@@ -49,53 +50,81 @@ TOLERANCE = 0.3  # of the horizon, between it and the observation that a forecas
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """A strategy with its parameters. `signal` computes what a built-in one wishes at every point;
-    a person's own has `source`, the text of its file, instead."""
+    """A strategy with its parameters; a person's own with `source`, the text of its file."""
 
     name: str
     parameters: Parameters
-    signal: Signal | None = None
     source: str | None = None
 
-    def wishes(self, series: Series, since: float = -math.inf) -> Wishes:
-        """What it wishes along a series, from the time `since` (UNIX seconds) on.
+    def signal(self, series: Series) -> Floats | None:
+        """What a built-in strategy wishes at every point; None where that depends on when it begins
+        or on what it holds. The signal of a series begins with that of its beginning."""
+        found = BUILT_IN.get(self.name)
+        if self.source is not None or found is None or not found.is_timeless:
+            return None
+        return found.signal(series, _begin(series), self.parameters)
+
+    def wishes(
+        self, series: Series, since: float = -math.inf, signal: Floats | None = None
+    ) -> Wishes:
+        """What it wishes along a series, from the time `since` (UNIX seconds) on. A `signal` is
+        that of a series that begins with this one.
 
         Raises StrategyFailed, at once or later, where a person's own does.
         """
         first = int(np.searchsorted(series.times, since))
-        if self.signal:
-            shares = self.signal(series, max(since, _begin(series)), self.parameters)
+        if self.source is None:
+            found = BUILT_IN[self.name]
+            if signal is None:
+                signal = found.signal(series, max(since, _begin(series)), self.parameters)
+            shares = signal[: len(series)].copy()
             shares[:first] = 0.0
-            values = shares.tolist()
-            return Wishes(np.flatnonzero(shares).tolist(), lambda place, _purse: values[place])
-        decide = _load(self.name, self.source or "")
+            buys, sells = np.flatnonzero(shares > 0).tolist(), np.flatnonzero(shares < 0).tolist()
+            return Wishes(
+                buys, sells, lambda place, purse: found.order(float(shares[place]), purse)
+            )
+        decide = _load(self.name, self.source)
         past = _Growing(series)
 
         def ask(place: int, purse: Purse) -> float:
             return _ask(self.name, decide, past.until(place), purse, self.parameters)
 
-        return Wishes(range(first, len(series)), ask)
+        places = range(first, len(series))
+        return Wishes(places, places, ask)
 
     def described(self) -> str:
         """Its name with its parameters."""
-        parameters = ", ".join(f"{name}={value:g}" for name, value in self.parameters.items())
-        return f"{self.name} ({parameters})" if parameters else self.name
+        return described(self.name, self.parameters)
+
+
+def described(name: str, parameters: Parameters) -> str:
+    """A strategy's name with its parameters."""
+    words = ", ".join(f"{key}={value:g}" for key, value in parameters.items())
+    shown = Path(name).name if name.endswith(".py") else name
+    return f"{shown} ({words})" if words else shown
 
 
 class StrategyFailed(ConfigurationError):
     """A person's own strategy raised an error or returned no share."""
 
 
+def _begin(series: Series) -> float:
+    return float(series.times[0]) if len(series) else 0.0
+
+
+def _as_said(share: float, _purse: Purse) -> float:
+    return share
+
+
 class BuiltIn(NamedTuple):
-    """A strategy that comes along: what it does, its parameters' defaults, its signal."""
+    """A strategy that comes along: what it does, its parameters' defaults, its signal, what is
+    ordered for a value of that, and whether it is the same whenever the strategy begins."""
 
     does: str
     parameters: Parameters
     signal: Signal
-
-
-def _begin(series: Series) -> float:
-    return float(series.times[0]) if len(series) else 0.0
+    order: Callable[[float, Purse], float] = _as_said
+    is_timeless: bool = True
 
 
 # --- the built-in ones -----------------------------------------------------------------------
@@ -107,13 +136,19 @@ def hold(series: Series, _since: float, _parameters: Parameters) -> Floats:
 
 
 def dca(series: Series, since: float, parameters: Parameters) -> Floats:
-    """Dollar-cost averaging: equal parts of the cash at equal intervals."""
-    parts = round(parameters["parts"])
-    number = np.floor((series.times - since) / (parameters["hours"] * HOUR))
-    is_due = np.diff(number, prepend=-1.0) > 0
-    is_due &= (number >= 0) & (number < parts)
-    # Of what is left, the share that makes every part alike.
-    return np.where(is_due, 1.0 / np.maximum(parts - number, 1.0), 0.0)
+    """Dollar-cost averaging: the share of the money that is to be spent by then, a part more each
+    interval."""
+    number = np.floor((series.times - since) / (parameters["hours"] * HOUR)) + 1
+    return np.clip(number / round(parameters["parts"]), 0.0, 1.0)
+
+
+def _up_to(target: float, purse: Purse) -> float:
+    """What to spend of the cash for the share `target` of all money to be spent; so a part that
+    could not be bought in time is bought later."""
+    if target >= 1:
+        return 1.0
+    money = float(purse.cash + purse.spent)
+    return max(0.0, target * money - float(purse.spent)) / float(purse.cash) if purse.cash else 0.0
 
 
 def sma_cross(series: Series, _since: float, parameters: Parameters) -> Floats:
@@ -133,7 +168,7 @@ def _means(prices: Floats, window: int) -> Floats:
 
 def dip(series: Series, _since: float, parameters: Parameters) -> Floats:
     """Buy when the reversal tracker sees a rise from the session's low; sell `hours` later."""
-    turns = _alerts(series, parameters)
+    turns = _alerts(series, *(parameters[key] for key in _TRACKER))
     bought = [at for at, kind in turns if kind == "reversal"]
     last = _latest(series, bought)
     return np.where(series.times - last < parameters["hours"] * HOUR, 1.0, -1.0)
@@ -141,21 +176,25 @@ def dip(series: Series, _since: float, parameters: Parameters) -> Floats:
 
 def trailing_stop(series: Series, _since: float, parameters: Parameters) -> Floats:
     """Hold until the panic tracker sees a fall from the session's high; back at a reversal."""
-    turns = _alerts(series, parameters)
+    turns = _alerts(series, *(parameters[key] for key in _TRACKER))
     out = _latest(series, [at for at, kind in turns if kind == "panic"])
     back = _latest(series, [at for at, kind in turns if kind == "reversal"])
     return np.where((out > -np.inf) & (out >= back), -1.0, 1.0)
 
 
-def _alerts(series: Series, parameters: Parameters) -> list[tuple[float, str]]:
-    """What the monitor's tracker would have said, of observed prices."""
+@functools.lru_cache(maxsize=16)
+def _alerts(
+    series: Series, k: float, session: float, floor: float, ceiling: float
+) -> list[tuple[float, str]]:
+    """What the monitor's tracker would have said, of observed prices. Remembered, because a sweep
+    asks for the same with many other parameters."""
     rules = Rules(
-        k=parameters["k"],
-        session=timedelta(hours=parameters["session"]),
+        k=k,
+        session=timedelta(hours=session),
         horizon=timedelta(hours=24),
         half_life=timedelta(hours=72),
-        floor=parameters["floor"],
-        ceiling=parameters["ceiling"],
+        floor=floor,
+        ceiling=ceiling,
     )
     tracker = Tracker()
     times, prices = series.times[series.observed], series.prices[series.observed]
@@ -247,6 +286,8 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         "dollar-cost averaging: the cash in equal parts, one every so many hours",
         {"hours": 24.0, "parts": 30.0},
         dca,
+        _up_to,
+        is_timeless=False,
     ),
     "sma-cross": BuiltIn(
         "in while the mean of the last fast prices is above that of the last slow ones",
@@ -290,7 +331,14 @@ def choose(name: str, wished: Parameters | None = None) -> Strategy:
             "such as my_idea.py"
         )
     found = BUILT_IN[name]
-    return Strategy(name, _parameters(name, found.parameters, wished), found.signal)
+    return Strategy(name, _parameters(name, found.parameters, wished))
+
+
+def again(strategy: Strategy, wished: Parameters) -> Strategy:
+    """The same strategy with other parameters. Raises ConfigurationError."""
+    if strategy.source is None:
+        return choose(strategy.name, wished)
+    return own(strategy.name, strategy.source, wished)
 
 
 def own(name: str, source: str, wished: Parameters | None = None) -> Strategy:

@@ -102,10 +102,10 @@ PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
 
 DROP_EVERYTHING = """
 DROP VIEW IF EXISTS market_data;
-DROP TABLE IF EXISTS archived_days, given_up_gaps, observations, coins, pipeline_runs, rejections,
-    fx_rates, alert_trackers, alerts, outbox, alert_targets, forecasts, forecast_scores,
-    transactions, heartbeats, schema_version;
-DROP TYPE IF EXISTS observation_source, alert_kind, forecast_direction;
+DROP TABLE IF EXISTS wallet_events, wallets, archived_days, given_up_gaps, observations, coins,
+    pipeline_runs, rejections, fx_rates, alert_trackers, alerts, outbox, alert_targets, forecasts,
+    forecast_scores, transactions, heartbeats, schema_version;
+DROP TYPE IF EXISTS observation_source, alert_kind, forecast_direction, wallet_event;
 """
 
 

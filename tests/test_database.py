@@ -433,7 +433,7 @@ def test_the_schema_is_applied_once_and_by_whoever_comes_first(fresh: FreshDatab
 def test_a_schema_newer_than_the_code_is_refused(load: Load, fresh: FreshDatabase) -> None:
     load([])
     fresh.query("INSERT INTO schema_version (version) VALUES (99)")
-    with pytest.raises(ConfigurationError, match="schema version 99, this code knows 3"):
+    with pytest.raises(ConfigurationError, match="schema version 99, this code knows 4"):
         load(_rows())
 
 

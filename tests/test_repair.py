@@ -642,7 +642,8 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(
     fresh.query("ALTER TABLE pipeline_runs DROP COLUMN runs_unseen, DROP COLUMN backfill_credits")
     monitors = "alert_trackers, alerts, outbox, alert_targets, forecasts, forecast_scores"
     fresh.query(f"DROP TABLE {monitors}, transactions, heartbeats")
-    fresh.query("DROP TYPE alert_kind, forecast_direction")
+    fresh.query("DROP TABLE archived_days, wallet_events, wallets")
+    fresh.query("DROP TYPE alert_kind, forecast_direction, wallet_event")
     fresh.query("DELETE FROM schema_version WHERE version > 1")
     time_.at += QUARTER
     assert run().exit_code == 0

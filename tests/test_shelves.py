@@ -11,26 +11,29 @@ import pytest
 from safe_zone import ROOT
 
 SHELVES = (
-    {"errors", "files", "records", "wishes"},
-    {"safe_zone"},
+    {"errors", "files", "records", "series", "wishes"},
+    {"paper", "safe_zone", "typed"},
     {
         "alerts",
         "api_library",
         "archive_files",
+        "backtest",
         "coins",
         "console",
         "delivery",
         "embedded_postgres",
+        "forecast",
         "neon_api",
+        "price_file",
         "storage_faults",
         "usage_log",
     },
-    {"meters", "postgres", "run_report"},
-    {"budget_monitor", "tables"},
-    {"coin_registry", "coingecko", "database", "spool", "transform"},
+    {"meters", "performance", "postgres", "run_report", "strategies"},
+    {"budget_monitor", "reports", "sweep", "tables"},
+    {"coin_registry", "coingecko", "database", "spool", "transform", "workers"},
     {"archiving", "history"},
-    {"backfill", "run_state"},
-    {"registry_changes", "registry_clone", "repair"},
+    {"backfill", "price_source", "run_state"},
+    {"registry_changes", "registry_clone", "repair", "wallets"},
     {
         "archive",
         "commit_registry",
@@ -38,6 +41,7 @@ SHELVES = (
         "ingest",
         "job_summary",
         "reset_db",
+        "sandbox",
         "verify_db",
     },
 )
@@ -93,6 +97,14 @@ def test_what_is_pure_neither_reads_a_clock_nor_the_database(room: str) -> None:
     assert not re.search(r"\.now\(|time\.time|sleep\(|psycopg|postgres", source)
     portfolio = (ROOT / "services" / "api" / "portfolio.py").read_text()
     assert not re.search(r"\.now\(|psycopg|postgres|float", portfolio)
+
+
+@pytest.mark.parametrize(
+    "room", ["alerts", "backtest", "forecast", "paper", "performance", "strategies", "sweep"]
+)
+def test_what_is_pure_at_the_root_neither_reads_a_clock_nor_the_database(room: str) -> None:
+    source = (ROOT / f"{room}.py").read_text()
+    assert not re.search(r"\.now\(|time\.time|sleep\(|psycopg|postgres", source)
 
 
 @pytest.mark.parametrize("room", sorted(SHELF_OF))

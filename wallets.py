@@ -1,0 +1,341 @@
+"""Wallets of paper money in the database: an event-sourced ledger and the step that adds to it.
+
+What a wallet holds is what its events come to, so a process that is killed between two of them
+leaves nothing half done. A step fills what was ordered before, at the next observation, and then
+asks the strategy about the newest one. Stepping twice on the same prices changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_DOWN, Decimal
+from typing import Any, Literal
+
+import numpy as np
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+import backtest
+import price_source
+import reports
+import strategies
+from archive_files import Archive
+from backtest import ALWAYS_IN_TIME
+from errors import ConfigurationError, SentinelError
+from paper import Costs, LedgerBroken, Purse, Trade, replay
+from postgres import Connection
+from reports import Report
+from safe_zone import MAX_CLOCK_SKEW
+from series import Series
+from strategies import Strategy
+
+Kind = Literal["opened", "ordered", "filled", "refused"]
+
+LOOK_BACK = timedelta(days=30)  # what a strategy sees of the time before
+LONGEST_NAME = 60
+CENT_PARTS = Decimal("0.00000001")
+
+OPEN = """
+INSERT INTO wallets (name, opened_at, fee_bps, slippage_bps, strategy, parameters)
+VALUES (%(name)s, %(now)s, %(fee_bps)s, %(slippage_bps)s, %(strategy)s, %(parameters)s)
+ON CONFLICT (name) DO NOTHING
+RETURNING wallet_id
+"""
+WALLETS = """
+SELECT wallet_id, name, opened_at, fee_bps, slippage_bps, strategy, parameters
+FROM wallets
+WHERE %(name)s::text IS NULL OR name = %(name)s::text
+ORDER BY wallet_id
+"""
+# Whoever steps a wallet has it for himself until the transaction ends.
+LOCK = "SELECT 1 FROM wallets WHERE wallet_id = %(wallet_id)s FOR UPDATE"
+EVENTS = """
+SELECT kind::text, coin_id, observed_at, recorded_at, share, price_usd, quantity, cash_usd, fee_usd,
+       reason
+FROM wallet_events
+WHERE wallet_id = %(wallet_id)s
+ORDER BY event_id
+"""
+ADD = """
+INSERT INTO wallet_events (wallet_id, kind, coin_id, observed_at, recorded_at, share, price_usd,
+                           quantity, cash_usd, fee_usd, reason)
+VALUES (%(wallet_id)s, %(kind)s, %(coin_id)s, %(observed_at)s, %(recorded_at)s, %(share)s,
+        %(price_usd)s, %(quantity)s, %(cash_usd)s, %(fee_usd)s, %(reason)s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """A wallet as it was opened."""
+
+    wallet_id: int
+    name: str
+    opened_at: datetime
+    fee_bps: Decimal
+    slippage_bps: Decimal
+    strategy: str
+    parameters: Mapping[str, float]
+
+    @property
+    def costs(self) -> Costs:
+        """What its trades cost."""
+        return Costs(self.fee_bps, self.slippage_bps)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the ledger; what does not belong to its kind is None."""
+
+    kind: Kind
+    coin_id: str
+    observed_at: datetime
+    recorded_at: datetime
+    share: float | None = None
+    price_usd: Decimal | None = None
+    quantity: Decimal | None = None
+    cash_usd: Decimal | None = None
+    fee_usd: Decimal | None = None
+    reason: str | None = None
+
+    @property
+    def trade(self) -> Trade:
+        """The trade of a fill. Raises ValueError for other kinds."""
+        if self.price_usd is None or self.quantity is None or self.cash_usd is None:
+            raise ValueError(self.kind)
+        side: Literal["buy", "sell"] = "buy" if self.quantity > 0 else "sell"
+        at = self.observed_at.timestamp()
+        fee = self.fee_usd or Decimal(0)
+        return Trade(at, side, self.price_usd, self.quantity, self.cash_usd, fee)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One coin's purse of a wallet, by its events: the cash it began with, its fills, how many were
+    refused, and the order that waits."""
+
+    initial: Decimal
+    trades: Sequence[Trade]
+    refused: int
+    waiting: Event | None
+
+    @property
+    def purse(self) -> Purse:
+        """What is in it. Raises LedgerBroken."""
+        return replay(self.initial, self.trades)
+
+
+def open_wallet(
+    connection: Connection,
+    name: str,
+    strategy: Strategy,
+    coin_ids: Sequence[str],
+    initial: Decimal,
+    costs: Costs,
+    now: datetime,
+) -> None:
+    """Open a wallet with an equal part of the cash for each coin, in one transaction.
+
+    Raises ConfigurationError where the name is taken or none.
+    """
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ConfigurationError(
+            f"--wallet '{name[:40]}' is no name: {LONGEST_NAME} printable letters at most"
+        )
+    part = (initial / len(coin_ids)).quantize(CENT_PARTS, ROUND_DOWN)
+    parts = [part] * (len(coin_ids) - 1) + [initial - part * (len(coin_ids) - 1)]
+    with connection.transaction():
+        found = connection.execute(
+            OPEN,
+            {
+                "name": name,
+                "now": now,
+                "fee_bps": costs.fee_bps,
+                "slippage_bps": costs.slippage_bps,
+                "strategy": strategy.name,
+                "parameters": Jsonb(dict(strategy.parameters)),
+            },
+        ).fetchone()
+        if not found:
+            raise ConfigurationError(f"There is a wallet '{name}' already: take another name")
+        for coin_id, cash in zip(coin_ids, parts, strict=True):
+            _add(connection, found[0], Event("opened", coin_id, now, now, cash_usd=cash))
+
+
+def wallets(connection: Connection, name: str | None = None) -> list[Wallet]:
+    """All wallets, or the one of a name, in the order they were opened."""
+    with connection.cursor(row_factory=class_row(Wallet)) as cursor:
+        return cursor.execute(WALLETS, {"name": name}).fetchall()
+
+
+def events(connection: Connection, wallet: Wallet) -> list[Event]:
+    """A wallet's ledger, the oldest first."""
+    with connection.cursor(row_factory=class_row(Event)) as cursor:
+        return cursor.execute(EVENTS, {"wallet_id": wallet.wallet_id}).fetchall()
+
+
+def accounts(ledger: Sequence[Event]) -> dict[str, Account]:
+    """A wallet's purses by coin. Raises LedgerBroken where the events do not add up."""
+    found = {}
+    for opened in (event for event in ledger if event.kind == "opened"):
+        own = [event for event in ledger if event.coin_id == opened.coin_id]
+        account = Account(
+            opened.cash_usd or Decimal(0),
+            [event.trade for event in own if event.kind == "filled"],
+            sum(event.kind == "refused" for event in own),
+            own[-1] if own[-1].kind == "ordered" else None,
+        )
+        account.purse  # noqa: B018 - to find out now whether they add up
+        found[opened.coin_id] = account
+    return found
+
+
+def step(connection: Connection, wallet: Wallet, now: datetime) -> list[Event]:
+    """Fill and order what is due, in one transaction; returns what was added to the ledger.
+
+    Raises ConfigurationError where a person's own strategy fails, LedgerBroken.
+    """
+    strategy = strategies.choose(wallet.strategy, wallet.parameters)
+    with connection.transaction():
+        connection.execute(LOCK, {"wallet_id": wallet.wallet_id})
+        purses = accounts(events(connection, wallet))
+        start, stop = now - LOOK_BACK, now + MAX_CLOCK_SKEW
+        prices = price_source.read(connection, None, list(purses), start, stop)
+        added = [
+            event
+            for coin_id, account in purses.items()
+            if coin_id in prices
+            for event in _step_coin(wallet, strategy, coin_id, account, prices[coin_id], now)
+        ]
+        for event in added:
+            _add(connection, wallet.wallet_id, event)
+    return added
+
+
+def step_all(
+    connection: Connection, chosen: Sequence[Wallet], now: datetime
+) -> tuple[dict[str, list[Event]], list[SentinelError]]:
+    """Step wallets, one after the other; what one suffers does not cost the others. Returns what
+    was added to each ledger, and the troubles."""
+    added: dict[str, list[Event]] = {}
+    troubles: list[SentinelError] = []
+    for wallet in chosen:
+        try:
+            added[wallet.name] = step(connection, wallet, now)
+        except (ConfigurationError, LedgerBroken) as trouble:
+            troubles.append(type(trouble)(f"wallet '{wallet.name}': {trouble}"))
+    return added, troubles
+
+
+def _step_coin(
+    wallet: Wallet,
+    strategy: Strategy,
+    coin_id: str,
+    account: Account,
+    series: Series,
+    now: datetime,
+) -> list[Event]:
+    added: list[Event] = []
+    purse, waiting = account.purse, account.waiting
+    if waiting:
+        settled = _settle(wallet, waiting, purse, series, now)
+        if settled is None:
+            return []
+        added.append(settled)
+        if settled.kind == "filled":
+            purse.apply(settled.trade)
+    order = _decide(wallet, strategy, coin_id, purse, series, now)
+    return [*added, order] if order else added
+
+
+def _settle(
+    wallet: Wallet, waiting: Event, purse: Purse, series: Series, now: datetime
+) -> Event | None:
+    """What became of an order: filled or refused at the next observation; None: there is none."""
+    place = int(np.searchsorted(series.times, waiting.observed_at.timestamp(), side="right")) - 1
+    if place < 0 or place + 1 >= len(series) or waiting.share is None:
+        return None
+    at, price = float(series.times[place + 1]), float(series.prices[place + 1])
+    moment = datetime.fromtimestamp(at, UTC)
+    trade = purse.order(waiting.share, at, price, wallet.costs)
+    if trade is None or not backtest.is_fillable(series, place):
+        reason = "late" if series.observed[place + 1] else "backfilled"
+        reason = reason if trade else "too small"
+        return Event("refused", waiting.coin_id, moment, now, waiting.share, reason=reason)
+    return Event(
+        "filled",
+        waiting.coin_id,
+        moment,
+        now,
+        waiting.share,
+        trade.price,
+        trade.quantity,
+        trade.cash,
+        trade.fee,
+    )
+
+
+def _decide(
+    wallet: Wallet, strategy: Strategy, coin_id: str, purse: Purse, series: Series, now: datetime
+) -> Event | None:
+    """What the strategy orders at the newest observation, if that is fresh."""
+    place = len(series) - 1
+    at = float(series.times[place])
+    if not series.observed[place] or now.timestamp() - at > _patience(series):
+        return None
+    share = strategy.wishes(series, began(wallet, series)).decide(place, purse)
+    if not share or purse.order(share, at, float(series.prices[place]), wallet.costs) is None:
+        return None
+    return Event("ordered", coin_id, datetime.fromtimestamp(at, UTC), now, share)
+
+
+def began(wallet: Wallet, series: Series) -> float:
+    """From when on a wallet trades (UNIX seconds): from the observation that was the newest when it
+    was opened, if that was fresh."""
+    opened = wallet.opened_at.timestamp()
+    place = int(np.searchsorted(series.times, opened, side="right")) - 1
+    if place < 0:
+        return opened
+    newest = float(series.times[place])
+    return newest if opened - newest <= _patience(series) else opened
+
+
+def _patience(series: Series) -> float:
+    """Seconds after which the newest observation is stale."""
+    before = np.diff(series.times[-backtest.USUAL_OF - 1 :])
+    usual = float(np.median(before)) if len(before) else 0.0
+    return max(ALWAYS_IN_TIME, backtest.LATE_FACTOR * usual)
+
+
+def report(
+    connection: Connection, archive: Archive | None, wallet: Wallet, now: datetime
+) -> Report:
+    """What a wallet has come to, as if what is left were sold at the last price, and what holding
+    would have.
+
+    Raises LedgerBroken, ConfigurationError where there are no prices, ArchiveUnavailable,
+    ArchiveDamaged.
+    """
+    purses = accounts(events(connection, wallet))
+    start, stop = wallet.opened_at - LOOK_BACK, now + MAX_CLOCK_SKEW
+    prices = price_source.read(connection, archive, list(purses), start, stop)
+    hold = strategies.choose("hold")
+    own, held = [], []
+    for coin_id, account in purses.items():
+        if coin_id not in prices:
+            raise ConfigurationError(f"There is no price of {coin_id} any more, nor in an archive")
+        series = prices[coin_id].part(began(wallet, prices[coin_id]), np.inf)
+        trades, initial = account.trades, account.initial
+        own.append(backtest.retrace(series, trades, wallet.costs, initial, account.refused))
+        held.append(backtest.run(series, hold.wishes(series), wallet.costs, initial))
+    title = f"{wallet.name}: {strategies.described(wallet.strategy, wallet.parameters)}"
+    return reports.report(title, list(purses), own, held)
+
+
+def _add(connection: Connection, wallet_id: int, event: Event) -> None:
+    names = ("kind", "coin_id", "observed_at", "recorded_at", "share", "price_usd", "quantity")
+    values: dict[str, Any] = {
+        name: getattr(event, name) for name in (*names, "cash_usd", "fee_usd", "reason")
+    }
+    connection.execute(ADD, values | {"wallet_id": wallet_id})

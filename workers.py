@@ -1,0 +1,141 @@
+"""Who does the tasks of a sweep: this process, all cores of this machine, or a Dask cluster.
+
+A worker that dies takes nothing along: its task is done again by another, and comes to the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sweep
+from errors import ConfigurationError, SentinelError
+from sweep import CoinScores, Task
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Count = Callable[[int], None]
+
+MOST_DEATHS = 5  # of workers in a row without a task done between
+AT_ONCE = 64  # tasks under way on a cluster: their prices travel with them
+ANSWER_SECONDS = 15  # for a scheduler
+# What a worker needs of the project, sent along: it may never have seen it.
+MODULES = ("alerts", "backtest", "errors", "forecast", "paper", "series", "strategies", "sweep")
+
+
+class WorkersFailed(SentinelError):
+    """Workers died again and again."""
+
+
+def do_here(tasks: Sequence[Task], jobs: int, count: Count) -> list[CoinScores]:
+    """Do tasks on so many cores; `count` is told how many are done.
+
+    Raises WorkersFailed, and what a task raises.
+    """
+    if jobs == 1 or len(tasks) == 1:
+        done = []
+        for task in tasks:
+            done.append(sweep.work(task))
+            count(len(done))
+        return done
+    found: dict[int, CoinScores] = {}
+    deaths = 0
+    while len(found) < len(tasks):
+        before = len(found)
+        try:
+            for place, scores in _pool(
+                tasks, [n for n in range(len(tasks)) if n not in found], jobs
+            ):
+                found[place] = scores
+                count(len(found))
+        except BrokenProcessPool as error:
+            deaths = deaths + 1 if len(found) == before else 1
+            if deaths >= MOST_DEATHS:
+                raise WorkersFailed(
+                    f"{deaths} worker processes died one after the other: is the memory enough for "
+                    "so many? Take fewer with --jobs"
+                ) from error
+    return [found[place] for place in range(len(tasks))]
+
+
+def _pool(
+    tasks: Sequence[Task], places: Sequence[int], jobs: int
+) -> Iterator[tuple[int, CoinScores]]:
+    """Tasks done as they are done, until all are or a worker dies."""
+    # Not forked: the libraries' threads would not be there in the child, their locks would.
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        waiting: dict[Future[CoinScores], int] = {
+            pool.submit(sweep.work, tasks[place]): place for place in places
+        }
+        try:
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def do_on_cluster(tasks: Sequence[Task], scheduler: str, count: Count) -> list[CoinScores]:
+    """Do tasks on an existing Dask cluster, such as tcp://10.0.0.7:8786.
+
+    Raises ConfigurationError where it does not answer, WorkersFailed, and what a task raises.
+    """
+    from distributed import Client
+    from distributed.scheduler import KilledWorker
+
+    try:
+        client = Client(scheduler, timeout=ANSWER_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"--scheduler {scheduler[:80]}: no Dask scheduler answers there "
+            f"({type(error).__name__})"
+        ) from error
+    with client:
+        _send_modules(client)
+        try:
+            return _stream(client, tasks, count)
+        except KilledWorker as error:
+            raise WorkersFailed(
+                "Workers of the cluster died again and again at one task: is their memory enough?"
+            ) from error
+
+
+def _stream(client: Client, tasks: Sequence[Task], count: Count) -> list[CoinScores]:
+    """Keep AT_ONCE tasks under way. Prices are sent within a task, not scattered before: what was
+    scattered to a worker dies with it."""
+    from distributed import as_completed
+
+    found: dict[int, CoinScores] = {}
+    waiting = iter(enumerate(tasks))
+
+    def send(entry: tuple[int, Task]) -> object:
+        place, task = entry
+        return client.submit(sweep.work_at, place, task, pure=False)
+
+    running = as_completed([send(entry) for entry in itertools.islice(waiting, AT_ONCE)])
+    for future in running:
+        place, scores = future.result()
+        future.release()
+        found[place] = scores
+        count(len(found))
+        for entry in itertools.islice(waiting, 1):
+            running.add(send(entry))
+    return [found[place] for place in range(len(tasks))]
+
+
+def _send_modules(client: Client) -> None:
+    """Send the code along; workers that come later, or again, get it too."""
+    here = Path(__file__).parent
+    with tempfile.TemporaryDirectory(prefix="market-sentinel-") as folder:
+        path = Path(folder) / "market_sentinel_sweep.zip"
+        with zipfile.ZipFile(path, "w") as bundle:
+            for name in MODULES:
+                bundle.write(here / f"{name}.py", f"{name}.py")
+        client.upload_file(str(path))
