@@ -13,8 +13,11 @@ from zoneinfo import ZoneInfo
 
 import database
 import postgres
+import strategies
+import wallets
 from demo.market import IDR_PER_USD, DemoCoin, Market
 from history import count_observations, count_transactions
+from paper import DEFAULT_USD, Costs
 from postgres import Connection
 from records import CoinLabel, FxRate, MarketRow, Source
 from run_report import RunReport
@@ -57,6 +60,10 @@ PURCHASES = (
     ("solana", "40", timedelta(days=3)),
     ("solana", "-10", timedelta(days=1)),
 )
+WALLETS = (
+    ("patient", "hold", ["bitcoin"]),
+    ("crossing", "sma-cross", ["ethereum", "solana"]),
+)
 
 
 def seed(address: postgres.Address, now: datetime) -> bool:
@@ -86,6 +93,8 @@ def seed(address: postgres.Address, now: datetime) -> bool:
         database.write(session, bulk, now)
         for at, source in steps[len(early) :]:
             session.use(functools.partial(_tick, coins, labels, at, source, now))
+            if at >= now - FINE_FOR and at.minute < FINE / timedelta(minutes=1):
+                session.use(functools.partial(_trade, at))
         session.use(lambda c: _buy(c, market, now))
         session.use(lambda c: c.execute(NOTE, {"now": now, "done": True}))
     return True
@@ -128,6 +137,15 @@ def _tick(
     watching.watch(connection, wishes, Voice("en", ZoneInfo("UTC")), [], at)
     if at > now - FORECAST_FOR:
         forecasting.predict(connection, FINE, at)
+
+
+def _trade(at: datetime, connection: Connection) -> None:
+    """A step of every wallet, once an hour; the first one opens them."""
+    if not wallets.wallets(connection):
+        for name, strategy, coin_ids in WALLETS:
+            chosen = strategies.choose(strategy)
+            wallets.open_wallet(connection, name, chosen, coin_ids, DEFAULT_USD, Costs(), at)
+    wallets.step_all(connection, wallets.wallets(connection), at)
 
 
 def _record(connection: Connection, steps: Sequence[tuple[datetime, Source]]) -> None:

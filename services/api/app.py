@@ -15,7 +15,7 @@ from services.api.access import Access, Head
 from services.api.caching import Cache
 from services.api.context import Context
 from services.api.problems import described, handle_errors
-from services.api.routes import alerts, coins, forecasts, operations, portfolio, upkeep
+from services.api.routes import alerts, coins, forecasts, operations, portfolio, upkeep, wallets
 from services.api.store import Store
 from services.settings import Monitor
 
@@ -48,7 +48,7 @@ def create_app(
         responses=described(401),
     )
     app.state.context = Context(store, monitor, now)
-    for noun in (coins, forecasts, alerts, portfolio, operations, upkeep):
+    for noun in (coins, forecasts, alerts, portfolio, wallets, operations, upkeep):
         app.include_router(noun.router)
     handle_errors(app)
     # The last added is the first to see a request.

@@ -599,6 +599,96 @@ class Backup(Answer):
     problem: str | None
 
 
+class Purse(Answer):
+    """What a wallet has of one coin, and the cash beside it."""
+
+    coin_id: str
+    quantity: Amount
+    cash_usd: Amount
+    has_order: bool
+
+
+class Wallet(Answer):
+    """A wallet of paper money, as if what is left were sold at the last price. Where its ledger or
+    its prices are no good, `problem` says why and the figures are missing. Ratios are null below
+    ten trades."""
+
+    model_config = _example(
+        name="slow",
+        strategy="sma-cross (fast=24, slow=96)",
+        opened_at="2026-11-01T12:00:00Z",
+        problem=None,
+        initial_usd=10_000.0,
+        final_usd=10_420.5,
+        net_profit_usd=420.5,
+        total_return=0.04205,
+        buy_and_hold_return=0.031,
+        fees_usd=41.2,
+        trades=14,
+        refused_fills=1,
+        max_drawdown=0.06,
+        exposure=0.54,
+        win_rate=0.57,
+        cagr=1.1,
+        sharpe=1.4,
+        sortino=2.0,
+    )
+
+    name: str
+    strategy: str
+    opened_at: datetime
+    problem: str | None
+    initial_usd: float | None = None
+    final_usd: float | None = None
+    net_profit_usd: float | None = None
+    total_return: float | None = None
+    buy_and_hold_return: float | None = None
+    fees_usd: float | None = None
+    trades: int | None = None
+    refused_fills: int | None = None
+    max_drawdown: float | None = None
+    exposure: float | None = None
+    win_rate: float | None = None
+    cagr: float | None = None
+    sharpe: float | None = None
+    sortino: float | None = None
+
+
+class Wallets(Answer):
+    """All wallets, in the order they were opened."""
+
+    items: list[Wallet]
+
+
+class WalletPoint(Answer):
+    """A wallet's worth in USD at a moment, and what holding would have been worth."""
+
+    at: datetime
+    usd: float
+    hold_usd: float
+
+
+class WalletTrade(Answer):
+    """A fill; a `close` is what selling the rest at the last price would be."""
+
+    at: datetime
+    coin_id: str
+    side: Literal["buy", "sell", "close"]
+    price_usd: Amount
+    quantity: Amount
+    cash_usd: Amount
+    fee_usd: Amount
+
+
+class WalletReport(Answer):
+    """A wallet with its curve and its trades, the newest of these first."""
+
+    wallet: Wallet
+    purses: list[Purse]
+    curve: list[WalletPoint]
+    trades: list[WalletTrade]
+
+
 class Check(Answer):
     """One thing that was looked at."""
 

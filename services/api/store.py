@@ -36,7 +36,8 @@ MAY_READ = """
 SELECT bool_and(has_table_privilege(t, 'SELECT'))
 FROM unnest(ARRAY['coins', 'observations', 'market_data', 'alerts', 'alert_trackers', 'forecasts',
                   'forecast_scores', 'transactions', 'heartbeats', 'pipeline_runs', 'outbox',
-                  'rejections', 'given_up_gaps', 'fx_rates', 'schema_version']) AS t
+                  'rejections', 'given_up_gaps', 'fx_rates', 'schema_version', 'wallets',
+                  'wallet_events', 'archived_days']) AS t
 """
 
 # For one transaction, so that it also holds behind a transaction pooler.
@@ -76,13 +77,14 @@ class Store:
         """Close all connections."""
         self._pool.close()
 
-    def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction that can only read. Raises StorageUnavailable."""
+    def read(self, work: Callable[[Connection], T], *, copies: bool = False) -> T:
+        """Run `work` in a transaction that can only read; what `copies` (COPY) cannot be sent in
+        pipeline mode. Raises StorageUnavailable."""
 
         def attempt(connection: Connection) -> T:
             try:
                 # BEGIN and COMMIT travel with their neighbours: two round trips instead of six.
-                with connection.pipeline():
+                with contextlib.nullcontext() if copies else connection.pipeline():
                     connection.execute("BEGIN READ ONLY")
                     if self._has_reader:
                         connection.execute(AS_READER)

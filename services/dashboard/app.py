@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from services.dashboard import coin, holdings, overview, pipeline, state
+from services.dashboard import coin, holdings, overview, paper_money, pipeline, state
 from services.dashboard.viewer import Choice, Currency, known_zones
 
 
@@ -28,6 +28,12 @@ def main() -> None:
             title="Portfolio",
             icon=":material/savings:",
             url_path="portfolio",
+        ),
+        "paper": st.Page(
+            lambda: paper_money.show(choice),
+            title="Paper money",
+            icon=":material/experiment:",
+            url_path="paper",
         ),
         "pipeline": st.Page(
             lambda: pipeline.show(choice),

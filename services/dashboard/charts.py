@@ -191,6 +191,48 @@ def fit_line(forecast: Json, recent: Sequence[Json]) -> list[tuple[datetime, flo
     return [(made + timedelta(minutes=m), math.exp(level + slope * m)) for m in minutes]
 
 
+def paper_money(viewer: Viewer, curve: Sequence[Json], trades: Sequence[Json]) -> go.Figure:
+    """A wallet's worth over time beside that of holding, its trades marked."""
+    figure = go.Figure()
+    times = [viewer.local(point["at"]) for point in curve]
+    for key, name, colour in (("hold_usd", "buy and hold", MARK), ("usd", "wallet", PRICE)):
+        figure.add_scatter(
+            x=times,
+            y=[viewer.convert(point[key]) for point in curve],
+            name=name,
+            mode="lines",
+            line={"color": colour, "width": 1.6},
+            text=[viewer.price(point[key]) for point in curve],
+            hovertemplate=HOVER,
+        )
+    for side, colour, symbol in (
+        ("buy", REVERSAL, "triangle-up"),
+        ("sell", PANIC, "triangle-down"),
+    ):
+        made = [trade for trade in trades if trade["side"] == side]
+        if made:
+            figure.add_scatter(
+                x=[viewer.local(trade["at"]) for trade in made],
+                y=[viewer.convert(_worth_at(curve, trade["at"])) for trade in made],
+                name=side,
+                mode="markers",
+                marker={"color": colour, "size": 9, "symbol": symbol},
+                text=[
+                    f"{side} {label(trade['coin_id'])} at {viewer.price(float(trade['price_usd']))}"
+                    for trade in made
+                ],
+                hovertemplate=HOVER,
+            )
+    return _dressed(figure, viewer)
+
+
+def _worth_at(curve: Sequence[Json], at: str) -> float:
+    """What a wallet was worth at the last point until then."""
+    moment = read_time(at)
+    before = [point["usd"] for point in curve if read_time(point["at"]) <= moment]
+    return float(before[-1] if before else curve[0]["usd"])
+
+
 def net_worth(viewer: Viewer, history: Sequence[Json]) -> go.Figure:
     """The net worth of sixty days in the viewer's currency; for the discreet, as a change since the
     first day."""

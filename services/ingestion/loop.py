@@ -17,6 +17,7 @@ import budget_monitor
 import postgres
 import tables
 import usage_log
+import wallets
 from api_library import choose_plan
 from coin_registry import CoinRegistry
 from errors import BudgetExhausted, Interrupted, SentinelError
@@ -190,8 +191,20 @@ class Loop:
             with self._noting():
                 session.use(lambda c: forecasting.predict(c, cadence, now))
             with self._noting():
+                session.use(lambda c: self._trade(c, now))
+            with self._noting():
                 session.use(lambda c: self.notifier.deliver(c, seconds=DELIVERY_SECONDS))
             session.use(lambda c: self._beat(c, settings, report))
+
+    def _trade(self, connection: Connection, now: datetime) -> None:
+        """One step of every wallet of paper money. A person's own strategy that fails is no trouble
+        of the loop's."""
+        added, troubles = wallets.step_all(connection, wallets.wallets(connection), now)
+        for name, events in added.items():
+            for event in events:
+                log.info("wallet '%s': %s %s", name, event.kind, event.coin_id)
+        for trouble in troubles:
+            log.warning("%s", trouble)
 
     def _beat(self, connection: Connection, settings: Settings, report: RunReport) -> None:
         stopped = [report.message] if report.exit_code == BudgetExhausted.exit_code else []
