@@ -6,6 +6,7 @@ A scheduled run archives each day before it drops it; nothing here has to be cal
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import logging
 from collections.abc import Sequence
@@ -28,10 +29,17 @@ from errors import (
 )
 from postgres import Connection, Session
 from records import LoadCounts, MarketRow
-from safe_zone import RETENTION, Settings, load_settings
+from safe_zone import RETENTION, load_settings
 
 log = logging.getLogger("sentinel.archive")
 SHOWN = 10
+GRACE = timedelta(days=1)  # the day's first run drops what is over
+HELD = """
+SELECT c.coin_id, o.observed_at
+FROM observations o JOIN coins c USING (coin_key)
+WHERE o.observed_at >= %(day)s::timestamp AT TIME ZONE 'UTC'
+  AND o.observed_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC' AND o.source = 'observed'
+"""
 EPILOG = """examples:
   python archive.py status                 what there is, what is missing, what waits
   python archive.py status --check         the same, every byte of every file read
@@ -69,8 +77,7 @@ def examine(
     """Look at an archive. Raises ArchiveUnavailable where it cannot be listed."""
     stored = archive.days()
     known = archiving.records(connection, archive)
-    with tables.locked(connection) as days:
-        over = tables.days_to_drop(days, now)
+    over = tables.days_to_drop(tables.days_there(connection), now - GRACE)
     days_there = sorted(stored)
     first, last = (days_there[0], days_there[-1]) if stored else (None, None)
     span = (last - first).days if first and last else 0
@@ -95,7 +102,7 @@ def _damaged(archive: Archive, files: Sequence[DayFile]) -> list[str]:
         for done, file in enumerate(files):
             progress("reading", done, len(files))
             try:
-                archive.fetch(file)
+                archive.fetch(file, anew=True)
             except ArchiveDamaged as trouble:
                 log.warning("%s", trouble)
                 found.append(file.name)
@@ -114,25 +121,27 @@ def export(connection: Connection, archive: Archive, days: Sequence[date], now: 
     return rows
 
 
-def restore(
-    session: Session, archive: Archive, files: Sequence[DayFile], now: datetime, settings: Settings
-) -> LoadCounts:
-    """Load archived days into the database again, where an observed value is never replaced by a
-    backfilled one. Raises ArchiveUnavailable, ArchiveDamaged, StorageUnavailable."""
+def restore(session: Session, archive: Archive, files: Sequence[DayFile]) -> tuple[int, int]:
+    """Load what the database lacks of archived days, and what it has only backfilled; returns how
+    many observations were missing and how many were replaced.
+
+    Raises ArchiveUnavailable, ArchiveDamaged, StorageUnavailable.
+    """
     counts = LoadCounts()
-    preserve = archiving.preserver(settings)
     with console.progress() as progress:
         for done, file in enumerate(files):
             progress("restoring", done, len(files))
             rows = archive_files.read_day(archive.fetch(file))
+            counts += database.add(session, functools.partial(_load, file.day, rows))
+    return counts.inserted, counts.updated
 
-            def load(
-                connection: Connection, days: tables.Days, rows: list[MarketRow] = rows
-            ) -> LoadCounts:
-                return database.load_batch(connection, rows, lambda _coin_id: None, days)
 
-            counts += database.write(session, load, now, preserve=preserve)
-    return counts
+def _load(
+    day: date, rows: Sequence[MarketRow], connection: Connection, days: tables.Days
+) -> LoadCounts:
+    held = set(connection.execute(HELD, {"day": day}).fetchall())
+    lacking = [row for row in rows if row[:2] not in held]
+    return database.load_batch(connection, lacking, lambda _coin_id: None, days)
 
 
 def main() -> int:
@@ -174,13 +183,13 @@ def main() -> int:
         chosen = _span(arguments.first, arguments.last)
         if arguments.action == "export":
             return _export(session, archive, chosen, now)
-        return _restore(session, archive, chosen, now, settings)
+        return _restore(session, archive, chosen, now)
 
 
 def _export(session: Session, archive: Archive, chosen: tuple[date, date], now: datetime) -> int:
     def run(connection: Connection) -> tuple[int, int]:
-        with tables.locked(connection) as days:
-            closed = [day for day in sorted(days) if day < now.date() and _is_in(day, chosen)]
+        days = sorted(tables.days_there(connection))
+        closed = [day for day in days if day < now.date() and _is_in(day, chosen)]
         return len(closed), export(connection, archive, closed, now)
 
     days, rows = session.use(run)
@@ -188,13 +197,7 @@ def _export(session: Session, archive: Archive, chosen: tuple[date, date], now: 
     return EXIT_OK
 
 
-def _restore(
-    session: Session,
-    archive: Archive,
-    chosen: tuple[date, date],
-    now: datetime,
-    settings: Settings,
-) -> int:
+def _restore(session: Session, archive: Archive, chosen: tuple[date, date], now: datetime) -> int:
     asked = [file for day, file in sorted(archive.days().items()) if _is_in(day, chosen)]
     if not asked:
         raise ConfigurationError(f"The archive {archive.place} holds none of these days.")
@@ -206,10 +209,10 @@ def _restore(
             "next purge would drop them again",
             len(asked) - len(files),
         )
-    counts = restore(session, archive, files, now, settings)
+    missing, replaced = restore(session, archive, files)
     print(
-        f"{len(files)} days restored: {counts.inserted:,} observations were missing, "
-        f"{counts.updated:,} differed, {counts.unchanged:,} were there."
+        f"{len(files)} days restored: {missing:,} observations were missing and {replaced:,} "
+        "backfilled ones were observed in truth."
     )
     return EXIT_OK
 

@@ -4,34 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import LiteralString
 
+import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 import archive_files
 import tables
-from archive_files import Archive, DayFile
+from archive_files import Archive, DayFile, Told
 from errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
 from postgres import Connection
-from safe_zone import Settings
+from safe_zone import STATEMENT_TIMEOUT_SECONDS, Settings
 from tables import Fingerprint, Preserve
 
 log = logging.getLogger("sentinel.archiving")
+LOCK_SECONDS = 5
+PURGE_SECONDS = 60.0  # after which a run begins with no further day
 AFTER_A_FAILURE = timedelta(hours=1)  # each try reads a day out of a database that bills for it
 
+# Who exports a day has it for himself until that is recorded: two at once would both be right, and
+# the slower one late. Not the writers' lock: an upload may take its time.
+LOCK = "SELECT pg_advisory_xact_lock(hashtext('market-sentinel-archive'))"
+TIMEOUTS = """
+SELECT set_config('lock_timeout', %(lock)s, true),
+       set_config('statement_timeout', %(seconds)s, true)
+"""
+
+# Numbers alone: ids may hold anything, and every byte of Neon's traffic counts.
 READ_DAY: LiteralString = """
-COPY (SELECT c.coin_id, (extract(epoch FROM o.observed_at) * 1000000)::bigint, o.price,
-             o.market_cap, o.volume_24h, o.source
-      FROM {day} AS o JOIN coins c USING (coin_key))
+COPY (SELECT coin_key, (extract(epoch FROM observed_at) * 1000000)::bigint, price, market_cap,
+             volume_24h, source
+      FROM {day})
 TO STDOUT (FORMAT csv)
 """
+COINS = "SELECT coin_key, coin_id FROM coins"
 
 RECORD = """
 INSERT INTO archived_days (archived_at, rows, bytes, held_rows, day, sha256, held_digest, place)
@@ -92,19 +105,14 @@ def preserver(settings: Settings) -> Preserve | None:
         connection: Connection, days: Sequence[date], now: datetime
     ) -> Mapping[date, Fingerprint]:
         tried_at, problem = last_try(connection)
-        if problem and tried_at and now - tried_at < AFTER_A_FAILURE:
+        if problem and tried_at and abs(now - tried_at) < AFTER_A_FAILURE:
             log.warning(_POSTPONED, len(days), problem)
             return {}
-        safe: dict[date, Fingerprint] = {}
-        problem = None
-        try:
-            archive = archive_of(settings)
-            if archive:
-                safe.update(export(connection, archive, days, now))
-        except (ArchiveUnavailable, ArchiveDamaged, ConfigurationError) as trouble:
-            problem = str(trouble)
+        safe, problem = _put_away(connection, settings, days, now)
+        if problem:
             log.warning(_POSTPONED, len(days) - len(safe), problem)
-        note_try(connection, problem, now)
+        with contextlib.suppress(psycopg.errors.DiskFull):  # it is there, noted or not
+            note_try(connection, problem, now)
         return safe
 
     return preserve
@@ -113,41 +121,62 @@ def preserver(settings: Settings) -> Preserve | None:
 _POSTPONED = "the purge of %d days waits for the archive: %s"
 
 
+def _put_away(
+    connection: Connection, settings: Settings, days: Sequence[date], now: datetime
+) -> tuple[dict[date, Fingerprint], str | None]:
+    """The days that are in the archive then, and what kept the others from it. A day whose own file
+    is no good does not hold up the others; an archive that does not answer does."""
+    safe: dict[date, Fingerprint] = {}
+    problem = None
+    began = time.monotonic()
+    try:
+        archive = archive_of(settings)
+        for day in days if archive else ():
+            if time.monotonic() - began > PURGE_SECONDS:
+                log.info("%d days wait for the next run", len(days) - len(safe))
+                break
+            try:
+                safe |= dict(export(connection, archive, [day], now)) if archive else {}
+            except ArchiveDamaged as trouble:
+                problem = problem or str(trouble)
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
+        problem = "somebody holds a day that is to be read"
+    except (ArchiveUnavailable, ConfigurationError) as trouble:
+        problem = str(trouble)
+    return safe, problem
+
+
 def export(
     connection: Connection, archive: Archive, days: Sequence[date], now: datetime
 ) -> Iterator[tuple[date, Fingerprint]]:
     """Put days into the archive that are not there as they stand; yields each that is safe.
 
-    Raises ArchiveUnavailable, and ArchiveDamaged where a file that is there is not what was
-    written.
+    Raises ArchiveUnavailable, ArchiveDamaged where a file that is there is not what was written,
+    and psycopg.Error.
     """
-    stored = archive.days()
-    known = {record.day: record for record in records(connection, archive)}
-    if known and not stored:
-        raise ArchiveUnavailable(
-            f"The archive {archive.place} holds none of the {len(known)} days that were put there: "
-            "is it the right folder, and is its disk there?"
-        )
     for day in days:
-        yield day, _export_day(connection, archive, day, stored.get(day), known.get(day), now)
+        with connection.transaction():
+            patience = {"lock": f"{LOCK_SECONDS}s", "seconds": f"{STATEMENT_TIMEOUT_SECONDS}s"}
+            connection.execute(TIMEOUTS, patience)
+            connection.execute(LOCK)
+            held = _export_day(connection, archive, day, now)
+        yield day, held
 
 
-def _export_day(
-    connection: Connection,
-    archive: Archive,
-    day: date,
-    file: DayFile | None,
-    record: Record | None,
-    now: datetime,
-) -> Fingerprint:
-    held = tables.fingerprint(connection, day)
-    already = archive.fetch(file) if file else None
+def _export_day(connection: Connection, archive: Archive, day: date, now: datetime) -> Fingerprint:
+    try:
+        with connection.transaction():
+            held = tables.fingerprint(connection, day)
+    except psycopg.errors.UndefinedTable:  # dropped meanwhile, by who put it away
+        return Fingerprint(0, "0")
+    file, record = _look_up(connection, archive, day)
+    already = archive.fetch(file, anew=True) if file else None
     is_there = file and record and (record.sha256, record.held) == (file.sha256, held)
     if is_there or not held.rows:
         return held
     with (
-        _day_as_csv(connection, day) as (csv, held),
-        archive_files.build_day(csv, already) as (path, rows),
+        archive_files.drafts() as folder,
+        archive_files.build_day(_tell(connection, day, folder), already) as (path, rows),
     ):
         if rows < held.rows:
             raise ArchiveUnavailable(f"Of {held.rows:,} rows of {day} only {rows:,} arrived.")
@@ -155,41 +184,60 @@ def _export_day(
         size = path.stat().st_size
     if file and file != new:
         archive.remove(file)
-    connection.execute(
-        RECORD,
-        {
-            "now": now,
-            "rows": rows,
-            "bytes": size,
-            "held_rows": held.rows,
-            "day": day,
-            "sha256": new.sha256,
-            "held_digest": held.digest,
-            "place": archive.place,
-        },
-    )
+    _note(connection, archive, new, size, held, now)
     log.info("%s: %d rows archived in %d bytes", day, rows, size)
     return held
 
 
-@contextlib.contextmanager
-def _day_as_csv(connection: Connection, day: date) -> Iterator[tuple[Path, Fingerprint]]:
-    """A day as a file, and its fingerprint, both of one moment."""
-    with tempfile.TemporaryDirectory(prefix="market-sentinel-") as folder:
-        path = Path(folder) / "day.csv"
-        with connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            held = tables.fingerprint(connection, day)
-            statement = sql.SQL(READ_DAY).format(day=tables.partition(day))
-            try:
-                with path.open("wb") as file, connection.cursor().copy(statement) as copy:
-                    for block in copy:
-                        file.write(block)
-            except OSError as error:
-                raise ArchiveUnavailable(
-                    f"No room for {day} in {folder} ({error.strerror})."
-                ) from error
-        yield path, held
+def _look_up(
+    connection: Connection, archive: Archive, day: date
+) -> tuple[DayFile | None, Record | None]:
+    """A day's file and what is known of it. Raises ArchiveUnavailable where the place is not the
+    one that days were put into."""
+    stored = archive.days()
+    known = {record.day: record for record in records(connection, archive)}
+    if known and not stored:
+        raise ArchiveUnavailable(
+            f"The archive {archive.place} holds none of the {len(known)} days that were put there: "
+            "is it the right folder, and is its disk there?"
+        )
+    return stored.get(day), known.get(day)
+
+
+def _tell(connection: Connection, day: date, folder: Path) -> Told:
+    """A day as a file, beside its fingerprint: who compares that later finds what changed between.
+
+    Raises ArchiveUnavailable where there is no room.
+    """
+    statement = sql.SQL(READ_DAY).format(day=tables.partition(day))
+    path = folder / "day.csv"
+    with path.open("wb") as file, connection.cursor().copy(statement) as copy:
+        for block in copy:
+            file.write(block)
+    return Told(path, dict(connection.execute(COINS).fetchall()))
+
+
+def _note(
+    connection: Connection,
+    archive: Archive,
+    file: DayFile,
+    size: int,
+    held: Fingerprint,
+    now: datetime,
+) -> None:
+    """Record a day; where there is no room for that, it is in the archive all the same."""
+    row = {
+        "now": now,
+        "rows": file.rows,
+        "bytes": size,
+        "held_rows": held.rows,
+        "day": file.day,
+        "sha256": file.sha256,
+        "held_digest": held.digest,
+        "place": archive.place,
+    }
+    with contextlib.suppress(psycopg.errors.DiskFull), connection.transaction():
+        connection.execute(RECORD, row)
 
 
 def records(connection: Connection, archive: Archive) -> list[Record]:

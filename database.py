@@ -6,6 +6,7 @@ pipeline mode: at 40 ms each way every round trip is 80 ms more that Neon bills.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 from collections import deque
@@ -208,17 +209,28 @@ def write(
             open_days(connection, days, now)
             return work(connection, days)
 
-    def attempt_with_repairs(connection: Connection) -> T:
-        try:
-            return attempt(connection)
-        except psycopg.errors.UndefinedTable:
-            init_db(connection)
-        except psycopg.errors.UniqueViolation:
-            log.warning("coins and history disagree, as after writes by hand: reading anew")
-            connection.execute(READ_LATEST_AGAIN, {"coin_id": None})
-        return attempt(connection)
+    return session.use(functools.partial(_with_repairs, attempt))
 
-    return session.use(attempt_with_repairs)
+
+def add(session: Session, work: Callable[[Connection, Days], T]) -> T:
+    """The same without the purge, for who writes beside a run that sees to it."""
+
+    def attempt(connection: Connection) -> T:
+        with locked(connection) as days:
+            return work(connection, days)
+
+    return session.use(functools.partial(_with_repairs, attempt))
+
+
+def _with_repairs(attempt: Callable[[Connection], T], connection: Connection) -> T:
+    try:
+        return attempt(connection)
+    except psycopg.errors.UndefinedTable:
+        init_db(connection)
+    except psycopg.errors.UniqueViolation:
+        log.warning("coins and history disagree, as after writes by hand: reading anew")
+        connection.execute(READ_LATEST_AGAIN, {"coin_id": None})
+    return attempt(connection)
 
 
 # --- loading ---------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,9 +13,11 @@ from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 
 import archive_files
+import archiving
 import delivery
-from archive_files import Archive, Points
+from archive_files import Archive, Points, Told
 from delivery import Delivery
+from errors import ArchiveUnavailable
 from postgres import Connection
 from records import Gap, Source
 from safe_zone import (
@@ -28,6 +29,7 @@ from safe_zone import (
     GAP_WINDOW,
     RETENTION,
 )
+from tables import SPEAK_PLAINLY
 from usage_log import Usage
 
 # The newest observation of each coin stands beside the coin: no walk through the history.
@@ -48,14 +50,15 @@ WHERE o.coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
 ORDER BY o.observed_at
 """
 
-# The same of several coins as CSV, for DuckDB; times in microseconds since 1970.
+# The same of several coins as CSV of numbers, for DuckDB; times in microseconds since 1970.
 POINTS: LiteralString = """
-COPY (SELECT c.coin_id, (extract(epoch FROM o.observed_at) * 1000000)::bigint, o.price,
+COPY (SELECT o.coin_key, (extract(epoch FROM o.observed_at) * 1000000)::bigint, o.price,
              o.market_cap, o.volume_24h, o.source
       FROM observations o JOIN coins c USING (coin_key)
       WHERE c.coin_id = ANY ({coin_ids}) AND o.observed_at >= {start} AND o.observed_at < {stop})
 TO STDOUT (FORMAT csv)
 """
+KEYS = "SELECT coin_key, coin_id FROM coins WHERE coin_id = ANY (%(coin_ids)s)"
 
 # Pauses between a coin's observations, measured against its usual one: the median between those
 # that were observed. Five minutes is the finest that a repair can be. What was given up carries its
@@ -288,18 +291,36 @@ def read_points(
 
     Raises ArchiveUnavailable, and ArchiveDamaged where a day's file is not what was written.
     """
-    files = archive.days() if archive else {}
-    first, last = start.astimezone(UTC).date(), stop.astimezone(UTC).date()
-    paths = [archive.fetch(f) for day, f in files.items() if archive and first <= day <= last]
     statement = sql.SQL(POINTS).format(
         coin_ids=sql.Literal(list(coin_ids)), start=sql.Literal(start), stop=sql.Literal(stop)
     )
-    with tempfile.TemporaryDirectory(prefix="market-sentinel-") as folder:
-        csv = Path(folder) / "points.csv"
-        with csv.open("wb") as file, connection.cursor().copy(statement) as copy:
-            for block in copy:
-                file.write(block)
-        return archive_files.read_points(csv, paths, coin_ids, start, stop)
+    with archive_files.drafts() as folder:
+        path = folder / "points.csv"
+        with connection.transaction():
+            connection.execute(SPEAK_PLAINLY)
+            with path.open("wb") as file, connection.cursor().copy(statement) as copy:
+                for block in copy:
+                    file.write(block)
+            keys: dict[int, str] = dict(connection.execute(KEYS, {"coin_ids": list(coin_ids)}).fetchall())
+        # Listed only now: a day that is purged meanwhile is in the one or in the other.
+        paths = _archived(connection, archive, start, stop) if archive else []
+        return archive_files.read_points(Told(path, keys), paths, coin_ids, start, stop)
+
+
+def _archived(
+    connection: Connection, archive: Archive, start: datetime, stop: datetime
+) -> list[Path]:
+    """The files of a span, checked. Raises ArchiveUnavailable also where one is gone."""
+    moments = (start, stop - timedelta(microseconds=1))
+    first, last = (moment.astimezone(UTC).date() for moment in moments)
+    known = [record.day for record in archiving.records(connection, archive)]
+    files = {day: file for day, file in archive.days().items() if first <= day <= last}
+    if lost := [day for day in known if first <= day <= last and day not in files]:
+        raise ArchiveUnavailable(
+            f"The archive {archive.place} has lost {len(lost)} days, {lost[0]} to {lost[-1]}: "
+            "bring their files back from a copy, or ask for another time"
+        )
+    return [archive.fetch(file) for file in files.values()]
 
 
 def find_gaps(

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-import archiving
 import backfill
 import database
 import history
@@ -83,7 +82,7 @@ def repair_gaps(
         announce(len(plan.tasks))
     repairs = [*_ask(run, plan, keep), _Repair(given_up=plan.given_up)]
     if plan.tasks or plan.given_up:
-        _store(run, settings, session, repairs)
+        _store(run, session, repairs)
 
 
 def _look(run: Run, settings: Settings, session: Session) -> list[Gap]:
@@ -160,7 +159,7 @@ def _ask_for(run: Run, task: Task, keep: Keep) -> _Repair:
     return _Repair(rows, rejections, left)
 
 
-def _store(run: Run, settings: Settings, session: Session, repairs: Sequence[_Repair]) -> None:
+def _store(run: Run, session: Session, repairs: Sequence[_Repair]) -> None:
     """Load the rows, keep what stays open, and record the run again with what this changed."""
     rows = [row for repair in repairs for row in repair.rows]
     before = run.loaded or Loaded()
@@ -177,8 +176,7 @@ def _store(run: Run, settings: Settings, session: Session, repairs: Sequence[_Re
         run.record(connection, loaded)
         return loaded
 
-    preserve = archiving.preserver(settings)
-    run.loaded = database.write(session, load, run.started_at, preserve=preserve)
+    run.loaded = database.add(session, load)
     reasons = Counter(gap.reason for repair in repairs for gap in repair.given_up)
     for reason, count in reasons.items():
         log.info("%d gaps stay: %s", count, reason)

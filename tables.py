@@ -70,6 +70,11 @@ CREATE_DAY: tuple[LiteralString, ...] = (
     "ALTER TABLE observations ATTACH PARTITION {day} FOR VALUES FROM ({start}) TO ({stop})",
 )
 NEWEST_OBSERVATION = "SELECT max(observed_at) FROM coins"
+# So that a number is told to its last digit, and a row reads the same in every session.
+SPEAK_PLAINLY = """
+SELECT set_config('extra_float_digits', '1', true), set_config('TimeZone', 'UTC', true),
+       set_config('DateStyle', 'ISO', true)
+"""
 FINGERPRINT: LiteralString = """
 SELECT count(*), coalesce(sum(hashtextextended(o::text, 0)::numeric), 0)::text FROM {day} AS o
 """
@@ -153,6 +158,11 @@ def _read_days(connection: Connection) -> Days:
         _refuse_newer_schema(version)
         raise psycopg.errors.UndefinedTable("the schema is not up to date")
     return {day for day in map(day_of_partition, names or ()) if day}
+
+
+def days_there(connection: Connection) -> Days:
+    """The days that have a partition. Raises psycopg.errors.UndefinedTable without the schema."""
+    return _read_days(connection)
 
 
 def is_up_to_date(connection: Connection) -> bool:
@@ -279,7 +289,11 @@ def days_to_drop(days: Days, now: datetime) -> list[date]:
 
 
 def fingerprint(connection: Connection, day: date) -> Fingerprint:
-    """What a day's partition holds. Raises psycopg.errors.UndefinedTable where there is none."""
+    """What a day's partition holds; needs a transaction, which speaks plainly from then on.
+
+    Raises psycopg.errors.UndefinedTable where there is none.
+    """
+    connection.execute(SPEAK_PLAINLY)
     statement = sql.SQL(FINGERPRINT).format(day=partition(day))
     [row] = connection.execute(statement).fetchall()
     return Fingerprint(*row)
@@ -300,23 +314,21 @@ def enforce_retention_policy(
     TRUSTED_SILENCE after it, or after the newest stored one: a clock that leapt must not cost the
     history.
     """
-    purged = 0
     now = _trusted(connection, now, newest_seen)
     over = days_to_drop(_read_days(connection), now)
     safe = preserve(connection, over, now) if preserve and over else {}
     try:
         with connection.transaction():
             _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
+            gone: dict[date, int] = {}
             waiting = False
             for day in days_to_drop(_read_days(connection), now):
-                held = fingerprint(connection, day)
-                if preserve and held.rows and safe.get(day) != held:
+                held = fingerprint(connection, day) if not preserve or day in safe else None
+                if held is None or (preserve and safe[day] != held):
                     waiting = True
                     continue
                 connection.execute(sql.SQL(DROP_DAY).format(day=partition(day)))
-                purged += held.rows
-                if held.rows and not preserve:
-                    log.warning(DROPPED, held.rows, day)
+                gone[day] = held.rows
             if not waiting:
                 connection.execute(FORGET_LATEST, {"oldest": now - RETENTION})
             for statement in PURGE_SMALL_TABLES.values():
@@ -324,10 +336,13 @@ def enforce_retention_policy(
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
         log.warning("the purge waits for the next run: somebody reads what it would drop")
         return 0
+    for day, rows in gone.items():
+        if rows and not preserve:
+            log.warning(DROPPED, rows, day)
     # Neon forgets what autovacuum would have done when it sleeps, so the run does it itself.
     for table in (*PURGE_SMALL_TABLES, "coins"):
         connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
-    return purged
+    return sum(gone.values())
 
 
 def _trusted(connection: Connection, now: datetime, newest_seen: datetime | None) -> datetime:

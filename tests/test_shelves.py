@@ -30,8 +30,8 @@ SHELVES = (
     },
     {"meters", "performance", "postgres", "run_report", "strategies"},
     {"budget_monitor", "reports", "sweep", "tables"},
-    {"coin_registry", "coingecko", "database", "spool", "transform", "workers"},
-    {"archiving", "history"},
+    {"archiving", "coin_registry", "coingecko", "database", "spool", "transform", "workers"},
+    {"history"},
     {"backfill", "price_source", "run_state"},
     {"registry_changes", "registry_clone", "repair", "wallets"},
     {
