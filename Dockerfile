@@ -5,10 +5,11 @@ WORKDIR /build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 # Requirements first: they change less often than the code, and stay in the cache.
-COPY requirements.txt requirements-embedded.txt requirements-services.txt ./
+COPY requirements.txt requirements-embedded.txt requirements-archive.txt \
+    requirements-object-stores.txt requirements-services.txt ./
 RUN /opt/venv/bin/pip install -r requirements.txt \
     && /opt/venv/bin/pip install -r requirements-embedded.txt \
-    && /opt/venv/bin/pip install -r requirements-services.txt \
+    && /opt/venv/bin/pip install -r requirements-services.txt -r requirements-object-stores.txt \
     && /opt/venv/bin/pip uninstall --yes pip setuptools \
     && find /opt/venv -depth -type d \( -name tests -o -name __pycache__ \) -exec rm -rf {} + \
     && rm -rf /opt/venv/lib/python3.11/site-packages/pyarrow/include
@@ -18,7 +19,7 @@ FROM python:3.11-slim-bookworm
 # PostgreSQL's initdb (of the scratch server that backups are tried out on) asks for one.
 RUN groupadd --gid 10001 sentinel \
     && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin sentinel \
-    && install -d -o 10001 -g 10001 /state /backups
+    && install -d -o 10001 -g 10001 /state /backups /archive
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY *.py ingest_config.json ./

@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast setup ingest dry-run verify budget psql monitor api dashboard replay up up-demo down status logs lint types bench clean
+.PHONY: help demo test test-fast setup ingest dry-run verify budget psql monitor api dashboard replay up up-demo down status logs sandbox archive lint types bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | \
@@ -66,6 +66,12 @@ logs: $(VENV)/.services ## follow the logs of all processes
 
 replay: $(VENV)/.services ## show the alerts that the stored prices would have raised
 	@$(BIN)/python -m services.ingestion.replay
+
+sandbox: $(VENV)/.services ## list the strategies that sandbox.py can try
+	@$(BIN)/python sandbox.py strategies
+
+archive: $(VENV)/.services ## show what the archive (ARCHIVE_URL) holds
+	@$(BIN)/python archive.py status
 
 lint: $(VENV)/.dev ## check style, security, workflows, containers
 	$(BIN)/ruff check .

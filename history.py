@@ -301,7 +301,9 @@ def read_points(
             with path.open("wb") as file, connection.cursor().copy(statement) as copy:
                 for block in copy:
                     file.write(block)
-            keys: dict[int, str] = dict(connection.execute(KEYS, {"coin_ids": list(coin_ids)}).fetchall())
+            keys: dict[int, str] = dict(
+                connection.execute(KEYS, {"coin_ids": list(coin_ids)}).fetchall()
+            )
         # Listed only now: a day that is purged meanwhile is in the one or in the other.
         paths = _archived(connection, archive, start, stop) if archive else []
         return archive_files.read_points(Told(path, keys), paths, coin_ids, start, stop)

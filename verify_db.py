@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import archiving
 import budget_monitor
 import console
 import history
@@ -21,7 +22,7 @@ from errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, run_as_script
 from records import Gap
 from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
 from spool import Spool
-from tables import is_up_to_date
+from tables import days_there, days_to_drop, is_up_to_date
 
 log = logging.getLogger("sentinel.verify")
 TOP = 5
@@ -56,8 +57,9 @@ def examine(
     tables = history.table_health(connection, now)
     duplicates = history.count_duplicates(connection)
     backup = history.last_backup(connection)
+    problems = _problems(tables, duplicates, backup, now, max_age_minutes)
     return Health(
-        _problems(tables, duplicates, backup, now, max_age_minutes),
+        problems + _overdue(connection, now),
         tables,
         history.find_gaps(connection, now, cadence=cadence),
         history.measure_delivery(connection, now, cadence),
@@ -91,6 +93,16 @@ def _problems(
     if backup and backup.problem:
         problems.append(f"the last backup failed ({_minute(backup.tried_at)}): {backup.problem}")
     return problems
+
+
+def _overdue(connection: postgres.Connection, now: datetime) -> list[str]:
+    """What to say of days that a purge should have dropped by yesterday."""
+    over = days_to_drop(days_there(connection), now - timedelta(days=1))
+    if not over:
+        return []
+    _, trouble = archiving.last_try(connection)
+    why = trouble or "look at the last runs' warnings"
+    return [f"{len(over)} days older than the retention wait to be purged: {why}"]
 
 
 def age_minutes(tables: history.TableHealth, now: datetime) -> float | None:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import alerts, api, dashboard, days, forecasts, fortnight, load, registry, warm_run
+from benchmarks import (
+    alerts,
+    api,
+    archive,
+    dashboard,
+    days,
+    forecasts,
+    fortnight,
+    load,
+    registry,
+    sandbox,
+    warm_run,
+)
 
 ALL = {
     "warm": warm_run.main,
@@ -16,6 +28,8 @@ ALL = {
     "forecasts": forecasts.main,
     "api": api.main,
     "dashboard": dashboard.main,
+    "archive": archive.main,
+    "sandbox": sandbox.main,
 }
 
 

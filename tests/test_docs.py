@@ -8,13 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import backfill
+import backtest
 import job_summary
+import strategies
 from ingest import parse_arguments
+from paper import DEFAULT_USD, Costs
 from postgres import Address
 from safe_zone import CONFIG_KEYS, METERS, ROOT, Settings
+from series import Series
 from services.api.app import create_app
 from services.api.store import Store
 from services.settings import Monitor, Wishes
@@ -24,7 +29,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 SCRIPTS = (
     *("ingest.py", "verify_db.py", "reset_db.py", "find_all_matches.py"),
-    *("budget_monitor.py", "commit_registry.py", "job_summary.py"),
+    *("budget_monitor.py", "commit_registry.py", "job_summary.py", "archive.py", "sandbox.py"),
 )
 TRACKED = [path for path in ROOT.rglob("*.md") if ".venv" not in path.parts]
 
@@ -44,7 +49,9 @@ def _help(*command: str) -> str:
 
 def _variables(text: str) -> set[str]:
     families = "COINGECKO|SENTINEL|NEON|TELEGRAM"
-    return set(re.findall(rf"\b(?:DATABASE_URL|ALERT_URLS|(?:{families})_[A-Z_]+)\b", text))
+    return set(
+        re.findall(rf"\b(?:DATABASE_URL|ALERT_URLS|ARCHIVE_URL|(?:{families})_[A-Z_]+)\b", text)
+    )
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -54,6 +61,36 @@ def test_every_flag_is_in_the_readme_and_help_ends_with_something_to_paste(scrip
     for flag in set(re.findall(r"--[a-z-]+", text)) - {"--help"}:
         assert f"`{flag}" in README, flag
     assert re.search(rf"python {script}", text.partition("options:")[2])
+
+
+@pytest.mark.parametrize(
+    ("script", "action"),
+    [
+        *(("archive.py", action) for action in ("status", "export", "restore")),
+        *(("sandbox.py", action) for action in ("backtest", "trade", "report", "sweep")),
+    ],
+)
+def test_every_flag_of_every_action_is_in_the_readme(script: str, action: str) -> None:
+    assert f"`{action}`" in README
+    for flag in set(re.findall(r"--[a-z-]+", _help(str(ROOT / script), action))) - {"--help"}:
+        assert flag in README, flag
+
+
+def test_every_strategy_is_in_the_readme_with_its_parameters() -> None:
+    for name, found in strategies.BUILT_IN.items():
+        words = " ".join(f"{key}={value:g}" for key, value in found.parameters.items())
+        [row] = re.findall(rf"^\| `{name}` \|.*$", README, re.MULTILINE)
+        assert words in row.replace("`", "")
+
+
+def test_the_strategy_that_the_readme_shows_runs() -> None:
+    [source] = re.findall(r"```python\n(def decide.*?)```", README, re.DOTALL)
+    strategy = strategies.own("readme.py", source, {"low": 0.9})
+    prices = np.full(200, 100.0)
+    prices[150:] = 80.0
+    series = Series(np.arange(200) * 900.0, prices, np.ones(200, dtype=bool))
+    outcome = backtest.run(series, strategy.wishes(series), Costs(), DEFAULT_USD)
+    assert outcome.trades[0].side == "buy"
 
 
 @pytest.mark.parametrize("module", MODULES)

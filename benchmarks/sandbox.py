@@ -1,0 +1,134 @@
+"""The sandbox: a backtest; a sweep on one core, on two, and on a cluster that loses a worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+import backtest
+import sandbox
+import strategies
+import sweep
+import workers
+from benchmarks.scale import heading, median_seconds, say
+from paper import Costs
+from safe_zone import ROOT
+from series import Series
+from sweep import Task
+
+POINTS, COINS, CASH = 5_760, 500, Decimal(10_000)  # sixty days at 15 minutes
+BEGIN = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
+
+
+def market(coins: int, points: int = POINTS) -> dict[str, Series]:
+    random = np.random.default_rng(1)
+    found = {}
+    for number in range(coins):
+        times = BEGIN + np.arange(points) * 900.0 + random.integers(0, 60, points)
+        prices = np.exp(np.cumsum(random.normal(0, 0.004, points))) * 10 ** random.uniform(-3, 4)
+        observed = random.random(points) > 0.01
+        found[f"coin-{number:03}"] = Series(times, prices.astype(np.float64), observed)
+    return found
+
+
+def main() -> None:
+    _backtests()
+    _sweeps()
+
+
+def _backtests() -> None:
+    heading("One coin, sixty days of 15-minute prices")
+    [series] = market(1).values()
+    wished = {"forecast": {"minutes": 180.0}}
+    for name in strategies.BUILT_IN:
+        strategy = strategies.choose(name, wished.get(name))
+
+        def run(strategy: strategies.Strategy = strategy) -> None:
+            own = Series(series.times, series.prices, series.observed)  # nothing remembered of it
+            backtest.run(own, strategy.wishes(own), Costs(), CASH)
+
+        run()
+        taken = median_seconds(run, 5)
+        say(f"{name}, in process", f"{taken * 1e3:.0f} ms", "under 500 ms", reached=taken < 0.5)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "prices.csv"
+        lines = (
+            f"{datetime.fromtimestamp(at, UTC).isoformat()},bitcoin,{price!r}"
+            for at, price in zip(series.times.tolist(), series.prices.tolist(), strict=True)
+        )
+        path.write_text("\n".join(["timestamp,coin_id,price", *lines]))
+        command = [sys.executable, str(ROOT / "sandbox.py"), "backtest", "--strategy", "sma-cross"]
+
+        def whole() -> None:
+            subprocess.run([*command, "--csv", str(path)], check=True, capture_output=True)
+
+        taken = median_seconds(whole, 5)
+        bare = median_seconds(lambda: subprocess.run([sys.executable, "-c", ""], check=True), 5)
+        bound = f"under 0.5 s; floor {bare:.2f} s (python alone)"
+        say("sma-cross, the whole command", f"{taken:.2f} s", bound, reached=taken < 0.5)
+
+
+def _sweeps() -> None:
+    grids = {
+        "sma-cross": {"fast": [4.0, 8.0, 12.0, 24.0], "slow": [48.0, 96.0, 144.0, 192.0, 288.0]},
+        "dip": {"k": [1.0, 1.25, 1.5, 1.75, 2.0], "hours": [6.0, 12.0, 24.0, 48.0]},
+    }
+    prices = market(COINS)
+    for name, grid in grids.items():
+        wanted = sweep.candidates([name], grid)
+        heading(f"A sweep: {COINS} coins, {len(wanted)} parameter sets of {name}, three folds")
+        tasks = sweep.plan(prices, wanted, 3, Costs(), CASH)
+        found, taken = {}, {}
+        for jobs in (1, 2):
+            fresh = sweep.plan(market(COINS), wanted, 3, Costs(), CASH)  # nothing remembered of it
+            began = time.perf_counter()
+            found[jobs] = _table(fresh, workers.do_here(fresh, jobs, lambda _done: None))
+            taken[jobs] = time.perf_counter() - began
+        ratio = taken[2] / (taken[1] / 2)
+        say("on one core", f"{taken[1]:.1f} s", "no goal", reached=True)
+        say("on two cores", f"{taken[2]:.1f} s", "under 60 s", reached=taken[2] < 60)
+        say(
+            "two cores against half of one's time",
+            f"{ratio:.2f}",
+            "at most 1.3",
+            reached=ratio <= 1.3,
+        )
+        say("the same table", str(found[1] == found[2]), "True", reached=found[1] == found[2])
+        if name == "sma-cross":
+            _on_a_cluster(tasks, found[1])
+
+
+def _table(tasks: list[Task], scored: list[sweep.CoinScores]) -> str:
+    return json.dumps(sandbox.sweep_json(sweep.judge(tasks, scored)))
+
+
+def _on_a_cluster(tasks: list[Task], expected: str) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        victim = next(iter(cluster.workers.values())).pid
+        killed_at: list[int] = []
+
+        def kill_one(done: int) -> None:
+            if done == len(tasks) // 3 and not killed_at:
+                os.kill(victim, signal.SIGKILL)
+                killed_at.append(done)
+
+        began = time.perf_counter()
+        scored = workers.do_on_cluster(tasks, cluster.scheduler_address, kill_one)
+        taken = time.perf_counter() - began
+    found = _table(tasks, scored)
+    say("three Dask workers, one killed", f"{taken:.1f} s", "no goal", reached=bool(killed_at))
+    say("the same table", str(found == expected), "True", reached=found == expected)
