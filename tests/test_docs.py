@@ -29,7 +29,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 SCRIPTS = (
     *("ingest.py", "verify_db.py", "reset_db.py", "find_all_matches.py"),
-    *("budget_monitor.py", "commit_registry.py", "job_summary.py", "archive.py", "sandbox.py"),
+    *("budget_monitor.py", "commit_registry.py", "job_summary.py"),
 )
 TRACKED = [path for path in ROOT.rglob("*.md") if ".venv" not in path.parts]
 
@@ -72,6 +72,8 @@ def test_every_flag_is_in_the_readme_and_help_ends_with_something_to_paste(scrip
 )
 def test_every_flag_of_every_action_is_in_the_readme(script: str, action: str) -> None:
     assert f"`{action}`" in README
+    assert f"`python {script}`" in README
+    assert re.search(rf"python {script} {action}", _help(str(ROOT / script)))
     for flag in set(re.findall(r"--[a-z-]+", _help(str(ROOT / script), action))) - {"--help"}:
         assert flag in README, flag
 

@@ -289,7 +289,7 @@ def test_verify_after_an_update_says_what_brings_the_schema_up_to_date(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
     live_script("ingest.py", "--limit=3")
-    fresh.query("DELETE FROM schema_version WHERE version = 3")
+    fresh.query("DELETE FROM schema_version WHERE version = 4")
     done = live_script("verify_db.py")
     assert done.returncode == 6
     assert "the schema is older than this code: python ingest.py brings it" in done.stdout
