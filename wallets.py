@@ -139,9 +139,9 @@ def open_wallet(
 
     Raises ConfigurationError where the name is taken or none.
     """
-    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable() or "/" in name:
         raise ConfigurationError(
-            f"--wallet '{name[:40]}' is no name: {LONGEST_NAME} printable letters at most"
+            f"--wallet '{name[:40]}' is no name: {LONGEST_NAME} printable letters at most, no /"
         )
     part = (initial / len(coin_ids)).quantize(CENT_PARTS, ROUND_DOWN)
     parts = [part] * (len(coin_ids) - 1) + [initial - part * (len(coin_ids) - 1)]

@@ -34,7 +34,8 @@ def market(coins: int, points: int = POINTS) -> dict[str, Series]:
     random = np.random.default_rng(1)
     found = {}
     for number in range(coins):
-        times = BEGIN + np.arange(points) * 900.0 + random.integers(0, 60, points)
+        times = BEGIN + np.arange(points, dtype=np.float64) * 900
+        times += random.integers(0, 60, points)
         prices = np.exp(np.cumsum(random.normal(0, 0.004, points))) * 10 ** random.uniform(-3, 4)
         observed = random.random(points) > 0.01
         found[f"coin-{number:03}"] = Series(times, prices.astype(np.float64), observed)

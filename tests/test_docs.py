@@ -88,9 +88,9 @@ def test_every_strategy_is_in_the_readme_with_its_parameters() -> None:
 def test_the_strategy_that_the_readme_shows_runs() -> None:
     [source] = re.findall(r"```python\n(def decide.*?)```", README, re.DOTALL)
     strategy = strategies.own("readme.py", source, {"low": 0.9})
-    prices = np.full(200, 100.0)
-    prices[150:] = 80.0
-    series = Series(np.arange(200) * 900.0, prices, np.ones(200, dtype=bool))
+    prices = np.where(np.arange(200) < 150, 100.0, 80.0)
+    times = np.arange(200, dtype=np.float64) * 900
+    series = Series(times, prices, np.ones(200, dtype=bool))
     outcome = backtest.run(series, strategy.wishes(series), Costs(), DEFAULT_USD)
     assert outcome.trades[0].side == "buy"
 

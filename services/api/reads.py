@@ -3,12 +3,16 @@ dicts, shaped like the answers in models.py."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 from psycopg.rows import dict_row
 
+from archive_files import Archive
+from history import read_points
 from postgres import Connection
 from services.scores import Score
 
@@ -234,6 +238,37 @@ def history(
     width = STEPS[step]
     asked = {"coin_id": coin_id, "start": start, "end": end, "step": width}
     return _rows(connection, HISTORY_IN_STEPS if width else HISTORY_RAW, asked)
+
+
+def long_history(
+    connection: Connection,
+    archive: Archive,
+    coin_id: str,
+    start: datetime,
+    end: datetime,
+    step: str,
+) -> list[Row]:
+    """The same across database and archive, down-sampled here; cannot be asked in pipeline mode.
+
+    Raises ArchiveUnavailable, ArchiveDamaged.
+    """
+    points = read_points(connection, archive, [coin_id], start, end)
+    width = STEPS[step].total_seconds()
+    if not len(points.seconds):
+        return []
+    places = np.floor(points.seconds / width) * width if width else points.seconds
+    firsts = np.flatnonzero(np.diff(places, prepend=-1.0))
+    lasts = np.append(firsts[1:], len(places)) - 1
+    columns = {
+        "at": [datetime.fromtimestamp(at, UTC) for at in places[firsts].tolist()],
+        "price": points.price[lasts].tolist(),
+        "low": np.minimum.reduceat(points.price, firsts).tolist(),
+        "high": np.maximum.reduceat(points.price, firsts).tolist(),
+        "volume_24h": [None if math.isnan(v) else v for v in points.volume_24h[lasts].tolist()],
+        "observations": (lasts - firsts + 1).tolist(),
+        "backfilled": np.add.reduceat((~points.is_observed).astype(int), firsts).tolist(),
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def movers(connection: Connection, now: datetime, hours: int, top: int) -> list[Row]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
+import archiving
 from postgres import Connection
 from safe_zone import RETENTION
 from services.api import ledger, models, reads
@@ -18,6 +19,7 @@ router = APIRouter(tags=["coins"])
 Resolution = Literal["auto", "raw", "5m", "15m", "30m", "1h", "4h", "1d"]
 
 MOST_POINTS = 20_000
+MOST_HOURS = 24 * 366 * 20
 FINEST = timedelta(minutes=1)  # observations do not come closer
 DAY = timedelta(days=1)
 FEW_POINTS = 400  # that `auto` aims at: more than a chart has pixels for is waste
@@ -57,11 +59,12 @@ def history(
     start: Annotated[models.Moment | None, Query(description="default: seven days ago")] = None,
     end: Annotated[models.Moment | None, Query(description="not included; default: now")] = None,
     hours: Annotated[
-        int | None, Query(ge=1, le=24 * 61, description="so many before the end, instead of start")
+        int | None, Query(ge=1, le=MOST_HOURS, description="so many before the end, not start")
     ] = None,
     resolution: Annotated[Resolution, Query(description="the step; auto: by the span")] = "auto",
 ) -> models.History:
-    """A coin's history in steps, down-sampled by the database; `raw` is every observation.
+    """A coin's history in steps; `raw` is every observation. What is older than sixty days comes
+    from the archive, where there is one.
 
     Where the span is too long for the step, a longer one is taken; the answer says which.
     """
@@ -74,17 +77,22 @@ def history(
     begin = as_utc(start) if start else stop - span
     if begin >= stop:
         raise conflict(f"start {begin.isoformat()} is not before end {stop.isoformat()}")
-    # What is older than the retention is not there: nothing is asked for it.
-    begin = max(begin, now - RETENTION - DAY)
+    kept = now - RETENTION - DAY
+    archive = archiving.archive_of(here.monitor.settings) if begin < kept else None
+    if archive is None:  # what is older is not there: nothing is asked for it
+        begin = max(begin, kept)
     step = _choose(stop - begin, resolution)
 
     def read(connection: Connection) -> list[reads.Row]:
-        rows = reads.history(connection, coin_id, begin, stop, step)
+        if archive:
+            rows = reads.long_history(connection, archive, coin_id, begin, stop, step)
+        else:
+            rows = reads.history(connection, coin_id, begin, stop, step)
         if not rows and not reads.is_known(connection, coin_id):
             raise no_such_coin(coin_id)
         return rows
 
-    rows = here.store.read(read)
+    rows = here.store.read(read, copies=archive is not None)
     return models.History.model_validate(
         {
             "coin_id": coin_id,
