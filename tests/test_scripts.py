@@ -305,6 +305,29 @@ def test_verify_finds_old_data_unhealthy(live_script: Script, fresh: FreshDataba
     assert "minutes old, more than 60" in done.stdout
 
 
+def test_verify_finds_a_purge_that_waits_for_the_archive_unhealthy_and_says_why(
+    live_script: Script, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    live_script("ingest.py")
+    day = datetime.now(UTC).date() - timedelta(days=70)
+    fresh.query(
+        f"CREATE TABLE observations_{day:%Y%m%d} PARTITION OF observations "
+        f"FOR VALUES FROM ('{day} 00:00Z') TO ('{day + timedelta(days=1)} 00:00Z')"
+    )
+    fresh.query(
+        f"INSERT INTO observations SELECT '{day} 12:00Z', 1, 1, 1, coin_key FROM coins LIMIT 3"
+    )
+    in_the_way = tmp_path / "a-file"
+    in_the_way.write_text("no folder")
+    run = live_script("ingest.py", ARCHIVE_URL=str(in_the_way))
+    assert run.returncode == 0
+    assert "the purge of 1 days waits for the archive" in run.stderr
+    done = live_script("verify_db.py")
+    assert done.returncode == 6
+    assert "1 days older than the retention wait to be purged" in done.stdout
+    assert str(in_the_way) in done.stdout
+
+
 @pytest.mark.parametrize("word", ["0", "-1", "nan", "inf", "soon"])
 def test_verify_refuses_an_age_that_is_none(script: Script, word: str) -> None:
     _refused(script("verify_db.py", f"--max-age={word}"), 2, f"--max-age '{word}'")

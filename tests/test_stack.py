@@ -22,7 +22,7 @@ from services.stack import control, layout
 from tests.browsing import PHONE, WIDE, Visitor, browsing, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)]
-PAGES = ("", "coin", "portfolio", "pipeline")
+PAGES = ("", "coin", "portfolio", "paper", "pipeline")
 HEALTHY_SECONDS = 60.0
 
 
