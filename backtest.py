@@ -7,6 +7,7 @@ that was observed and came in time. Whoever decided did not know it yet.
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ Decide = Callable[[int, Purse], float]
 ALWAYS_IN_TIME = 30 * 60.0  # seconds until the next observation that are never too long …
 LATE_FACTOR = 3.0  # … nor are so many usual pauses
 NEVER = sys.maxsize
+UNKNOWN_PAUSE = 26 * 3600.0  # where there is none before: prices may be daily ones
 USUAL_OF = 96  # pauses before the order, whose median is the usual one: a day at 15 minutes
 
 
@@ -67,7 +69,8 @@ def is_fillable(series: Series, place: int) -> bool:
     if pause <= ALWAYS_IN_TIME:
         return True
     before = np.diff(series.times[max(0, place - USUAL_OF) : place + 1])
-    return not len(before) or bool(pause <= LATE_FACTOR * np.median(before))
+    longest = LATE_FACTOR * np.median(before) if len(before) else UNKNOWN_PAUSE
+    return bool(pause <= longest)
 
 
 def run(series: Series, wishes: Wishes, costs: Costs, initial: Decimal) -> Outcome:
@@ -90,6 +93,15 @@ def retrace(
     for trade in trades:
         book.enter(trade, int(np.searchsorted(series.times, trade.at)))
     return _close(series, book, costs, initial, refused)
+
+
+def cut(outcome: Outcome, begins: float) -> Outcome:
+    """The same without the points before `begins` (UNIX seconds), at which nothing was traded."""
+    series = outcome.series.part(begins, np.inf)
+    first = len(outcome.series) - len(series)
+    return dataclasses.replace(
+        outcome, series=series, equity=outcome.equity[first:], held=outcome.held[first:]
+    )
 
 
 def _close(series: Series, book: _Book, costs: Costs, initial: Decimal, refused: int) -> Outcome:

@@ -19,6 +19,7 @@ from series import Floats
 
 DAYS_A_YEAR = 365
 DAY = 86_400.0
+ROUNDING = 1e-12
 ENOUGH_TRADES = 10  # fewer say nothing about a strategy
 FEWEST_DAYS = 2  # returns, of which a deviation can be told
 
@@ -119,11 +120,14 @@ def curve(outcomes: Sequence[Outcome]) -> Curve:
 
 
 def daily_returns(curve: Curve, initial: float) -> Floats:
-    """Returns from the end of one UTC day to that of the next; the first and last days may be
-    parts of one."""
-    days = np.floor(curve.times / DAY)
-    ends = curve.equity[np.flatnonzero(np.diff(days, append=np.inf))]
-    worth = np.concatenate(([initial], ends))
+    """Returns from the end of one UTC day to that of the next; a day without a price has that of
+    the day before. The first and last days may be parts of one."""
+    if not len(curve.times):
+        return np.empty(0)
+    first, last = np.floor(curve.times[[0, -1]] / DAY)
+    ends = (np.arange(first, last + 1) + 1) * DAY
+    places = np.searchsorted(curve.times, ends, side="left") - 1
+    worth = np.concatenate(([initial], curve.equity[places]))
     return worth[1:] / worth[:-1] - 1 if (worth > 0).all() else np.empty(0)
 
 
@@ -138,8 +142,7 @@ def sharpe(returns: Floats) -> float | None:
     """The mean of daily returns over their deviation, a year's; None where there is none."""
     if len(returns) < FEWEST_DAYS:
         return None
-    deviation = float(returns.std(ddof=1))
-    return float(returns.mean()) / deviation * math.sqrt(DAYS_A_YEAR) if deviation else None
+    return _ratio(float(returns.mean()), float(returns.std(ddof=1)))
 
 
 def sortino(returns: Floats) -> float | None:
@@ -147,7 +150,14 @@ def sortino(returns: Floats) -> float | None:
     if len(returns) < FEWEST_DAYS:
         return None
     downside = math.sqrt(float((np.minimum(returns, 0.0) ** 2).mean()))
-    return float(returns.mean()) / downside * math.sqrt(DAYS_A_YEAR) if downside else None
+    return _ratio(float(returns.mean()), downside)
+
+
+def _ratio(mean: float, deviation: float) -> float | None:
+    """A year's; None where the deviation is nothing but rounding."""
+    if deviation <= ROUNDING * abs(mean):
+        return None
+    return mean / deviation * math.sqrt(DAYS_A_YEAR)
 
 
 def _cagr(curve: Curve, ratio: float) -> float | None:

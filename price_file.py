@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from errors import ConfigurationError
+from safe_zone import MAX_PRICE
 
 SMALLEST = 1e-30  # USD; nothing that is quoted costs less
 YEARS = range(2000, 2200)
@@ -60,8 +61,10 @@ def _row(row: list[str], place: str) -> tuple[str, float, float]:
         usd = float(price)
     except ValueError:
         usd = math.nan
-    if not SMALLEST <= usd < math.inf:
-        raise ConfigurationError(f"{place}: '{price[:40]}' is no price above 0")
+    if not SMALLEST <= usd <= MAX_PRICE:
+        raise ConfigurationError(
+            f"{place}: '{price[:40]}' is no price above 0, {MAX_PRICE:,.0f} at most"
+        )
     return coin_id, seconds, usd
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -226,7 +227,9 @@ def write_png(found: Report, path: Path) -> None:
     for axes in (above, below):
         axes.grid(alpha=0.3)
     try:
-        picture.savefig(path, format="png", dpi=120)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a letter that no font here has
+            picture.savefig(path, format="png", dpi=120)
     except OSError as error:
         raise _unwritable("--png", path, error) from error
 

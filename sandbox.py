@@ -8,6 +8,7 @@ result.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -28,8 +29,9 @@ import tables
 import typed
 import wallets
 import workers
+from archive_files import Archive
 from backtest import Outcome
-from errors import EXIT_OK, ConfigurationError, run_as_script
+from errors import EXIT_OK, ConfigurationError, SentinelError, run_as_script
 from paper import DEFAULT_FEE, DEFAULT_SLIPPAGE, DEFAULT_USD, Costs
 from postgres import Connection, Session
 from reports import Report
@@ -223,13 +225,17 @@ def _day(seconds: float) -> str:
 
 
 def _trade(arguments: argparse.Namespace) -> int:
-    now = datetime.now(UTC)
-    with postgres.reach(load_settings()) as address, Session(address) as session:
+    settings, now = load_settings(), datetime.now(UTC)
+    typed.name("--wallet", arguments.wallet, wallets.LONGEST_NAME)
+    archive = archiving.archive_of(settings)
+    with postgres.reach(settings) as address, Session(address) as session:
         session.use(tables.bring_up_to_date)
         if arguments.strategy:
             session.use(lambda connection: _ensure_wallet(connection, arguments, now))
+        elif word := _opening_words(arguments):
+            raise ConfigurationError(f"{word} is for opening a wallet: add --strategy NAME")
         chosen = session.use(lambda connection: _chosen(connection, arguments.wallet))
-        added, troubles = session.use(lambda c: wallets.step_all(c, chosen, now))
+        added, troubles = session.use(lambda c: wallets.step_all(c, archive, chosen, now))
     for trouble in troubles:
         console.complain(trouble)
     if arguments.json:
@@ -239,6 +245,13 @@ def _trade(arguments: argparse.Namespace) -> int:
     return troubles[0].exit_code if troubles else EXIT_OK
 
 
+def _opening_words(arguments: argparse.Namespace) -> str | None:
+    """A flag that only an opening takes, if one was typed."""
+    flags = ("coins", "initial_usd", "fee_bps", "slippage_bps", "param")
+    typed_ones = (f"--{flag.replace('_', '-')}" for flag in flags if getattr(arguments, flag))
+    return next(typed_ones, None)
+
+
 def _ensure_wallet(connection: Connection, arguments: argparse.Namespace, now: datetime) -> None:
     """Open the wallet that was named, or see that it is the one that was meant."""
     if not arguments.wallet:
@@ -246,14 +259,6 @@ def _ensure_wallet(connection: Connection, arguments: argparse.Namespace, now: d
     word = arguments.strategy
     name = str(Path(word).absolute()) if word.endswith(".py") else word
     strategy = strategies.choose(name, typed.parameters(arguments.param))
-    for wallet in wallets.wallets(connection, arguments.wallet):
-        if (wallet.strategy, dict(wallet.parameters)) != (name, dict(strategy.parameters)):
-            there = strategies.described(wallet.strategy, wallet.parameters)
-            raise ConfigurationError(
-                f"The wallet '{wallet.name}' is there already and trades {there}: leave --strategy "
-                "out to go on with it, or take another name"
-            )
-        return
     initial, costs = _money(arguments)
     coin_ids = price_source.resolve(connection, typed.names("--coins", arguments.coins))
     missing = price_source.without_prices(connection, coin_ids)
@@ -262,7 +267,24 @@ def _ensure_wallet(connection: Connection, arguments: argparse.Namespace, now: d
             f"The database has no price of {', '.join(missing) or 'any coin'}: run ingest.py, or "
             "name other coins with --coins"
         )
-    wallets.open_wallet(connection, arguments.wallet, strategy, coin_ids, initial, costs, now)
+    found = wallets.wallets(connection, arguments.wallet)
+    if not found:
+        wallets.open_wallet(connection, arguments.wallet, strategy, coin_ids, initial, costs, now)
+        return
+    [wallet] = found
+    purses = wallets.accounts(wallets.events(connection, wallet))
+    there = (
+        (wallet.strategy, dict(wallet.parameters)) == (name, dict(strategy.parameters))
+        and (not arguments.coins or set(coin_ids) == set(purses))
+        and (wallet.costs == costs or not (arguments.fee_bps or arguments.slippage_bps))
+        and (not arguments.initial_usd or sum(p.initial for p in purses.values()) == initial)
+    )
+    if not there:
+        was = strategies.described(wallet.strategy, wallet.parameters)
+        raise ConfigurationError(
+            f"The wallet '{wallet.name}' is there already and trades {was} on "
+            f"{_coins(list(purses))}: leave --strategy out to go on with it, or take another name"
+        )
 
 
 def _chosen(connection: Connection, name: str | None) -> list[Wallet]:
@@ -309,26 +331,40 @@ def _line(event: Event) -> str:
 
 def _report(arguments: argparse.Namespace) -> int:
     settings, now = load_settings(), datetime.now(UTC)
+    typed.name("--wallet", arguments.wallet, wallets.LONGEST_NAME)
+    if not arguments.wallet and (arguments.html or arguments.png):
+        raise ConfigurationError("--html and --png show one wallet: name it with --wallet")
     archive = archiving.archive_of(settings)
+    found: list[tuple[Wallet, Report]] = []
+    troubles: list[SentinelError] = []
     with postgres.reach(settings) as address, Session(address) as session:
         session.use(tables.bring_up_to_date)
-        chosen = session.use(lambda connection: _chosen(connection, arguments.wallet))
-        found = [
-            (wallet, session.use(lambda c, w=wallet: wallets.report(c, archive, w, now)))  # type: ignore[misc]
-            for wallet in chosen
-        ]
-    if arguments.wallet:
-        [(_, only)] = found
-        _write_pages(arguments, only)
-    elif arguments.html or arguments.png:
-        raise ConfigurationError("--html and --png show one wallet: name it with --wallet")
+        for wallet in session.use(lambda connection: _chosen(connection, arguments.wallet)):
+            try:
+                own = session.use(functools.partial(_look, archive, wallet, now))
+            except wallets.TROUBLES as error:
+                troubles.append(type(error)(f"wallet '{wallet.name}': {error}"))
+            else:
+                found.append((wallet, own))
+    for trouble in troubles:
+        console.complain(trouble)
+    _tell_reports(arguments, found)
+    return troubles[0].exit_code if troubles else EXIT_OK
+
+
+def _look(archive: Archive | None, wallet: Wallet, now: datetime, connection: Connection) -> Report:
+    return wallets.report(connection, archive, wallet, now)
+
+
+def _tell_reports(arguments: argparse.Namespace, found: Sequence[tuple[Wallet, Report]]) -> None:
     if arguments.json:
         print(json.dumps([_wallet_json(wallet, own) for wallet, own in found]))
-    elif arguments.wallet:
-        _show(only)
-    else:
+    elif not arguments.wallet and found:
         _show_wallets(found)
-    return EXIT_OK
+    for _, own in found if arguments.wallet else ():
+        _write_pages(arguments, own)
+        if not arguments.json:
+            _show(own)
 
 
 def _wallet_json(wallet: Wallet, report: Report) -> dict[str, object]:
@@ -389,7 +425,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         def count(done: int) -> None:
             progress("coins", done, len(tasks))
 
-        if arguments.scheduler:
+        if arguments.scheduler is not None:
             scored = workers.do_on_cluster(tasks, arguments.scheduler, count)
         else:
             scored = workers.do_here(tasks, jobs, count)

@@ -19,12 +19,13 @@ of the cash to spend (above 0, 1 at most) or of the coins to sell (below 0, -1 a
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import hashlib
 import inspect
 import math
+import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,6 +44,7 @@ Parameters = Mapping[str, float]
 Signal = Callable[[Series, float, Parameters], Floats]
 
 HOUR = 3600.0
+ROUNDING = 1e-12  # of a mean; less is no difference
 MINUTE = 60.0
 POINTS_OF_WINDOW = 13  # at which a window is read off
 TOLERANCE = 0.3  # of the horizon, between it and the observation that a forecast is scored by
@@ -76,7 +78,8 @@ class Strategy:
         if self.source is None:
             found = BUILT_IN[self.name]
             if signal is None:
-                signal = found.signal(series, max(since, _begin(series)), self.parameters)
+                begins = since if math.isfinite(since) else _begin(series)
+                signal = found.signal(series, begins, self.parameters)
             shares = signal[: len(series)].copy()
             shares[:first] = 0.0
             buys, sells = np.flatnonzero(shares > 0).tolist(), np.flatnonzero(shares < 0).tolist()
@@ -153,16 +156,18 @@ def _up_to(target: float, purse: Purse) -> float:
 
 def sma_cross(series: Series, _since: float, parameters: Parameters) -> Floats:
     """In while the mean of the last `fast` prices is above that of the last `slow` ones."""
-    fast, slow = round(parameters["fast"]), round(parameters["slow"])
-    return np.sign(np.nan_to_num(_means(series.prices, fast) - _means(series.prices, slow)))
+    fast = _means(series.prices, round(parameters["fast"]))
+    slow = _means(series.prices, round(parameters["slow"]))
+    differ = np.abs(fast - slow) > ROUNDING * slow
+    return np.where(differ, np.sign(np.nan_to_num(fast - slow)), 0.0)
 
 
 def _means(prices: Floats, window: int) -> Floats:
-    """The mean of the last `window` prices at each point; NaN before there are so many."""
+    """The mean of the last `window` prices at each point; NaN before there are so many. Each from
+    its own prices alone: running sums would carry the errors of all before."""
     means = np.full(len(prices), np.nan)
     if window <= len(prices):
-        sums = np.concatenate(([0.0], np.cumsum(prices)))
-        means[window - 1 :] = (sums[window:] - sums[:-window]) / window
+        means[window - 1 :] = np.convolve(prices, np.full(window, 1.0 / window), "valid")
     return means
 
 
@@ -344,12 +349,26 @@ def again(strategy: Strategy, wished: Parameters) -> Strategy:
 def own(name: str, source: str, wished: Parameters | None = None) -> Strategy:
     """A person's own strategy, from the text of its file. Raises ConfigurationError."""
     decide = _load(name, source)
+    try:
+        known = inspect.signature(decide).parameters.values()
+    except ValueError as error:
+        raise StrategyFailed(f"The strategy {name} has no function decide(past, purse)") from error
     defaults = {
-        key: float(parameter.default)
-        for key, parameter in inspect.signature(decide).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and isinstance(parameter.default, int | float)
+        parameter.name: parameter.default
+        for parameter in known
+        if parameter.kind is parameter.KEYWORD_ONLY
+        and isinstance(parameter.default, int | float)
+        and not isinstance(parameter.default, bool)
     }
-    return Strategy(name, _parameters(name, defaults, wished), source=source)
+    if endless := [key for key, value in defaults.items() if not math.isfinite(value)]:
+        raise StrategyFailed(f"The strategy {name}: {endless[0]} must be a finite number")
+    chosen = _parameters(name, defaults, wished)
+    whole = {key for key, value in defaults.items() if isinstance(value, int)}
+    return Strategy(
+        name,
+        {k: int(v) if k in whole and v == round(v) else float(v) for k, v in chosen.items()},
+        source=source,
+    )
 
 
 def _parameters(name: str, defaults: Parameters, wished: Parameters | None) -> Parameters:
@@ -423,26 +442,36 @@ class _Growing:
         return past
 
 
-_loaded: dict[str, Callable[..., Any]] = {}
+@functools.lru_cache(maxsize=64)
+def _compiled(name: str, source: str) -> Any:
+    return compile(source, name, "exec")
 
 
 def _load(name: str, source: str) -> Callable[..., Any]:
-    """The function `decide` of a file's text, compiled once. Raises StrategyFailed."""
-    digest = hashlib.sha256(source.encode()).hexdigest()
-    if digest in _loaded:
-        return _loaded[digest]
+    """The function `decide` of a file's text, its module as new: what it remembered of another run
+    may lie ahead of this one. Raises StrategyFailed."""
     room: dict[str, Any] = {"__name__": Path(name).stem, "__file__": name}
-    try:
-        exec(compile(source, name, "exec"), room)  # noqa: S102 - the person's own file
-    except SentinelError:
-        raise
-    except Exception as error:
-        raise StrategyFailed(f"The strategy {name} does not load: {_cause(error, name)}") from error
+    with _theirs(f"The strategy {name} does not load", name):
+        exec(_compiled(name, source), room)  # noqa: S102  # nosec B102 - the person's own file
     decide = room.get("decide")
     if not callable(decide):
         raise StrategyFailed(f"The strategy {name} has no function decide(past, purse)")
-    _loaded[digest] = decide
-    return _loaded[digest]
+    return decide  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def _theirs(what: str, name: str) -> Iterator[None]:
+    """A person's own code: whatever it raises becomes one line, and what it prints goes to stderr.
+
+    Raises StrategyFailed.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except SentinelError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise StrategyFailed(f"{what}: {_cause(error, name)}") from error
 
 
 def _ask(
@@ -450,26 +479,21 @@ def _ask(
 ) -> float:
     shown = Purse(purse.cash, purse.quantity, purse.spent)  # its own copy: nobody's to change
     at = datetime.fromtimestamp(float(past.times[-1]), UTC)
-    try:
+    with _theirs(f"The strategy {name} failed at {at:%Y-%m-%d %H:%M} UTC", name):
         answer = decide(past, shown, **parameters)
-    except SentinelError:
-        raise
-    except Exception as error:
-        raise StrategyFailed(
-            f"The strategy {name} failed at {at:%Y-%m-%d %H:%M} UTC: {_cause(error, name)}"
-        ) from error
     if answer is None:
         return 0.0
-    is_number = isinstance(answer, int | float | np.number) and not isinstance(answer, bool)
-    if not is_number or not -1 <= answer <= 1:
+    is_number = isinstance(answer, int | float | np.integer | np.floating)
+    if not is_number or isinstance(answer, bool) or not -1 <= answer <= 1:
+        said = " ".join(repr(answer).split())[:60]
         raise StrategyFailed(
-            f"The strategy {name} returned {answer!r:.60} at {at:%Y-%m-%d %H:%M} UTC: it must be "
+            f"The strategy {name} returned {said} at {at:%Y-%m-%d %H:%M} UTC: it must be "
             "None or a number from -1 (sell all) to 1 (spend all)"
         )
     return float(answer)
 
 
-def _cause(error: Exception, name: str) -> str:
+def _cause(error: BaseException, name: str) -> str:
     """The error in one line, with the line of the person's file it came from."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == name]
     if isinstance(error, SyntaxError):

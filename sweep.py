@@ -8,8 +8,9 @@ did best in training is the fold's winner, and what counts of him is the block b
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from series import Series
 from strategies import Strategy
 
 MOST_CANDIDATES = 10_000
+MOST_TRIED = 100_000  # combinations, those that make no sense among them
 DEFAULT_FOLDS = 3
 MOST_FOLDS = 20
 
@@ -43,10 +45,10 @@ class Task:
 
 class Score(NamedTuple):
     """What a candidate came to on one coin in one fold: returns in training and on the block behind
-    it, trades and refused fills there."""
+    it, None where the coin has no prices to trade on; trades and refused fills there."""
 
-    trained: float
-    unseen: float
+    trained: float | None
+    unseen: float | None
     trades: int
     refused: int
 
@@ -57,7 +59,7 @@ class CoinScores:
 
     coin_id: str
     scores: Sequence[Sequence[Score]]
-    hold: Sequence[float]
+    hold: Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,9 @@ def candidates(names: Sequence[str], grid: Mapping[str, Sequence[float]]) -> lis
     troubles: list[ConfigurationError] = []
     for strategy in known.values():
         own = {key: values for key, values in grid.items() if key in strategy.parameters}
-        for values in itertools.islice(itertools.product(*own.values()), MOST_CANDIDATES + 1):
+        if math.prod(map(len, own.values())) > MOST_TRIED:
+            raise _too_many()
+        for values in itertools.product(*own.values()):
             try:
                 found.append(strategies.again(strategy, dict(zip(own, values, strict=True))))
             except ConfigurationError as trouble:
@@ -125,10 +129,14 @@ def candidates(names: Sequence[str], grid: Mapping[str, Sequence[float]]) -> lis
     if not found and troubles:
         raise troubles[0]
     if len(found) > MOST_CANDIDATES:
-        raise ConfigurationError(
-            f"That is more than {MOST_CANDIDATES:,} combinations: name fewer values"
-        )
+        raise _too_many()
     return found
+
+
+def _too_many() -> ConfigurationError:
+    return ConfigurationError(
+        f"That is more than {MOST_CANDIDATES:,} combinations: name fewer values"
+    )
 
 
 def plan(
@@ -142,15 +150,11 @@ def plan(
     begins = min(float(own.times[0]) for own in prices.values())
     ends = float(np.nextafter(max(float(own.times[-1]) for own in prices.values()), np.inf))
     edges = np.linspace(begins, ends, folds + 2).tolist()
-    thin = [
-        coin
-        for coin, own in prices.items()
-        if min(len(own.part(a, b)) for a, b in itertools.pairwise(edges)) < 2
-    ]
-    if len(thin) == len(prices):
-        raise ConfigurationError(
-            f"The prices are too few for {folds} folds: take fewer with --folds, or more days"
-        )
+    for a, b in itertools.pairwise(edges):
+        if all(_is_thin(own, a, b) for own in prices.values()):
+            raise ConfigurationError(
+                f"The prices are too few for {folds} folds: take fewer with --folds, or more days"
+            )
     return [Task(coin, own, wanted, edges, costs, initial) for coin, own in prices.items()]
 
 
@@ -172,8 +176,10 @@ def work_at(place: int, task: Task) -> tuple[int, CoinScores]:
 def _walk(task: Task, candidate: Strategy) -> list[Score]:
     begins, signal = task.edges[0], candidate.signal(task.series)
 
-    def run(end: float, since: float) -> Outcome:
+    def run(end: float, since: float) -> Outcome | None:
         """Until `end`, trading from `since` on and having seen what was before."""
+        if _is_thin(task.series, since, end):
+            return None
         series = task.series.part(begins, end)
         wishes = candidate.wishes(series, since, signal)
         return backtest.run(series, wishes, task.costs, task.initial)
@@ -181,12 +187,24 @@ def _walk(task: Task, candidate: Strategy) -> list[Score]:
     found = []
     for middle, end in itertools.pairwise(task.edges[1:]):
         trained, unseen = run(middle, begins), run(end, middle)
-        found.append(Score(_gain(trained), _gain(unseen), len(unseen.trades), unseen.refused))
+        trades, refused = (len(unseen.trades), unseen.refused) if unseen else (0, 0)
+        found.append(Score(_gain(trained), _gain(unseen), trades, refused))
     return found
 
 
-def _gain(outcome: Outcome) -> float:
-    return float(outcome.final / outcome.initial) - 1
+def _is_thin(series: Series, start: float, stop: float) -> bool:
+    """Whether nothing can be traded in a span: a price to decide at and one to fill at it takes."""
+    return len(series.part(start, stop)) < 2
+
+
+def _gain(outcome: Outcome | None) -> float | None:
+    return float(outcome.final / outcome.initial) - 1 if outcome else None
+
+
+def _mean(gains: Iterable[float | None]) -> float:
+    """The mean of the coins that have one."""
+    known = [gain for gain in gains if gain is not None]
+    return statistics.fmean(known) if known else 0.0
 
 
 def judge(tasks: Sequence[Task], scored: Sequence[CoinScores]) -> Findings:
@@ -197,8 +215,8 @@ def judge(tasks: Sequence[Task], scored: Sequence[CoinScores]) -> Findings:
     lines = [
         Line(
             candidate,
-            [statistics.fmean(c.scores[n][fold].trained for c in coins) for fold in range(folds)],
-            [statistics.fmean(c.scores[n][fold].unseen for c in coins) for fold in range(folds)],
+            [_mean(c.scores[n][fold].trained for c in coins) for fold in range(folds)],
+            [_mean(c.scores[n][fold].unseen for c in coins) for fold in range(folds)],
             sum(score.trades for c in coins for score in c.scores[n]),
             sum(score.refused for c in coins for score in c.scores[n]),
         )
@@ -211,7 +229,7 @@ def judge(tasks: Sequence[Task], scored: Sequence[CoinScores]) -> Findings:
             edges[fold + 2],
             max(lines, key=lambda line: line.trained[fold]),
             fold,
-            statistics.fmean(c.hold[fold] for c in coins),
+            _mean(c.hold[fold] for c in coins),
         )
         for fold in range(folds)
     ]

@@ -33,9 +33,21 @@ def whole(flag: str, word: str | None, default: int, most: int) -> int:
     """A whole number from 1 to `most`. Raises ConfigurationError."""
     if word is None:
         return default
-    if not (word.isascii() and word.isdigit() and 1 <= int(word[:9]) <= most):
+    if not (word.isascii() and word.isdigit() and len(word) < 10 and 1 <= int(word) <= most):
         raise ConfigurationError(f"{flag} '{word[:40]}' must be a whole number, 1 to {most:,}")
     return int(word)
+
+
+def name(flag: str, word: str | None, longest: int) -> str | None:
+    """One name that can be printed, stored and asked for. Raises ConfigurationError."""
+    if word is None:
+        return None
+    if word.strip() and len(word) <= longest and word.isprintable() and "/" not in word:
+        return word
+    shown = word[:40].encode("ascii", "backslashreplace").decode()
+    raise ConfigurationError(
+        f"{flag} '{shown}' is no name: {longest} printable letters at most, no /"
+    )
 
 
 def names(flag: str, word: str | None) -> list[str]:

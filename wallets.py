@@ -21,21 +21,25 @@ import backtest
 import price_source
 import reports
 import strategies
+import typed
 from archive_files import Archive
 from backtest import ALWAYS_IN_TIME
-from errors import ConfigurationError, SentinelError
+from errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError, SentinelError
 from paper import Costs, LedgerBroken, Purse, Trade, replay
 from postgres import Connection
 from reports import Report
-from safe_zone import MAX_CLOCK_SKEW
+from safe_zone import MAX_CLOCK_SKEW, RETENTION
 from series import Series
 from strategies import Strategy
 
 Kind = Literal["opened", "ordered", "filled", "refused"]
 
+TROUBLES = (ConfigurationError, LedgerBroken, ArchiveUnavailable, ArchiveDamaged)
 LOOK_BACK = timedelta(days=30)  # what a strategy sees of the time before
 LONGEST_NAME = 60
 CENT_PARTS = Decimal("0.00000001")
+ROUNDING = Decimal("1e-18")  # of what a fill moved
+FRESH = timedelta(seconds=ALWAYS_IN_TIME)
 
 OPEN = """
 INSERT INTO wallets (name, opened_at, fee_bps, slippage_bps, strategy, parameters)
@@ -48,6 +52,11 @@ SELECT wallet_id, name, opened_at, fee_bps, slippage_bps, strategy, parameters
 FROM wallets
 WHERE %(name)s::text IS NULL OR name = %(name)s::text
 ORDER BY wallet_id
+"""
+# From which observation on each coin is traded: the newest one, if that is fresh.
+NEWEST = """
+SELECT coin_id, observed_at FROM coins
+WHERE coin_id = ANY (%(coin_ids)s) AND observed_at > %(since)s AND observed_at <= %(now)s
 """
 # Whoever steps a wallet has it for himself until the transaction ends.
 LOCK = "SELECT 1 FROM wallets WHERE wallet_id = %(wallet_id)s FOR UPDATE"
@@ -101,21 +110,26 @@ class Event:
 
     @property
     def trade(self) -> Trade:
-        """The trade of a fill. Raises ValueError for other kinds."""
-        if self.price_usd is None or self.quantity is None or self.cash_usd is None:
-            raise ValueError(self.kind)
-        side: Literal["buy", "sell"] = "buy" if self.quantity > 0 else "sell"
-        at = self.observed_at.timestamp()
-        fee = self.fee_usd or Decimal(0)
-        return Trade(at, side, self.price_usd, self.quantity, self.cash_usd, fee)
+        """The trade of a fill. Raises LedgerBroken where its figures do not belong together."""
+        price, quantity, cash, fee = self.price_usd, self.quantity, self.cash_usd, self.fee_usd
+        if price is None or quantity is None or cash is None or fee is None:
+            raise LedgerBroken(f"The fill of {self.coin_id} at {self.observed_at} is not whole.")
+        if abs(cash + quantity * price + fee) > ROUNDING * abs(cash):
+            raise LedgerBroken(
+                f"The fill of {self.coin_id} at {self.observed_at} moved {cash} USD for {quantity} "
+                f"coins at {price} and a fee of {fee}, which is not the same."
+            )
+        side: Literal["buy", "sell"] = "buy" if quantity > 0 else "sell"
+        return Trade(self.observed_at.timestamp(), side, price, quantity, cash, fee)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One coin's purse of a wallet, by its events: the cash it began with, its fills, how many were
-    refused, and the order that waits."""
+    """One coin's purse of a wallet, by its events: the cash it began with, when (UNIX seconds), its
+    fills, how many were refused, and the order that waits."""
 
     initial: Decimal
+    begins: float
     trades: Sequence[Trade]
     refused: int
     waiting: Event | None
@@ -139,10 +153,7 @@ def open_wallet(
 
     Raises ConfigurationError where the name is taken or none.
     """
-    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable() or "/" in name:
-        raise ConfigurationError(
-            f"--wallet '{name[:40]}' is no name: {LONGEST_NAME} printable letters at most, no /"
-        )
+    typed.name("--wallet", name, LONGEST_NAME)
     part = (initial / len(coin_ids)).quantize(CENT_PARTS, ROUND_DOWN)
     parts = [part] * (len(coin_ids) - 1) + [initial - part * (len(coin_ids) - 1)]
     with connection.transaction():
@@ -159,8 +170,11 @@ def open_wallet(
         ).fetchone()
         if not found:
             raise ConfigurationError(f"There is a wallet '{name}' already: take another name")
+        asked = {"coin_ids": list(coin_ids), "since": now - FRESH, "now": now}
+        newest: dict[str, datetime] = dict(connection.execute(NEWEST, asked).fetchall())
         for coin_id, cash in zip(coin_ids, parts, strict=True):
-            _add(connection, found[0], Event("opened", coin_id, now, now, cash_usd=cash))
+            begins = newest.get(coin_id, now)
+            _add(connection, found[0], Event("opened", coin_id, begins, now, cash_usd=cash))
 
 
 def wallets(connection: Connection, name: str | None = None) -> list[Wallet]:
@@ -182,26 +196,32 @@ def accounts(ledger: Sequence[Event]) -> dict[str, Account]:
         own = [event for event in ledger if event.coin_id == opened.coin_id]
         account = Account(
             opened.cash_usd or Decimal(0),
+            opened.observed_at.timestamp(),
             [event.trade for event in own if event.kind == "filled"],
             sum(event.kind == "refused" for event in own),
             own[-1] if own[-1].kind == "ordered" else None,
         )
         account.purse  # noqa: B018 - to find out now whether they add up
         found[opened.coin_id] = account
+    strangers = sorted({event.coin_id for event in ledger} - found.keys())
+    if strangers or not found:
+        raise LedgerBroken(f"The purse of {', '.join(strangers) or 'any coin'} was never opened.")
     return found
 
 
-def step(connection: Connection, wallet: Wallet, now: datetime) -> list[Event]:
+def step(
+    connection: Connection, archive: Archive | None, wallet: Wallet, now: datetime
+) -> list[Event]:
     """Fill and order what is due, in one transaction; returns what was added to the ledger.
 
-    Raises ConfigurationError where a person's own strategy fails, LedgerBroken.
+    Raises ConfigurationError where a person's own strategy fails, LedgerBroken, ArchiveUnavailable,
+    ArchiveDamaged.
     """
     strategy = strategies.choose(wallet.strategy, wallet.parameters)
     with connection.transaction():
         connection.execute(LOCK, {"wallet_id": wallet.wallet_id})
         purses = accounts(events(connection, wallet))
-        start, stop = now - LOOK_BACK, now + MAX_CLOCK_SKEW
-        prices = price_source.read(connection, None, list(purses), start, stop)
+        prices = _prices(connection, archive, wallet, list(purses), now)
         added = [
             event
             for coin_id, account in purses.items()
@@ -213,8 +233,21 @@ def step(connection: Connection, wallet: Wallet, now: datetime) -> list[Event]:
     return added
 
 
+def _prices(
+    connection: Connection,
+    archive: Archive | None,
+    wallet: Wallet,
+    coin_ids: Sequence[str],
+    now: datetime,
+) -> Mapping[str, Series]:
+    """What a wallet's strategy sees: all since it was opened, and LOOK_BACK before that."""
+    start, stop = wallet.opened_at - LOOK_BACK, now + MAX_CLOCK_SKEW
+    is_young = start > now - RETENTION
+    return price_source.read(connection, None if is_young else archive, coin_ids, start, stop)
+
+
 def step_all(
-    connection: Connection, chosen: Sequence[Wallet], now: datetime
+    connection: Connection, archive: Archive | None, chosen: Sequence[Wallet], now: datetime
 ) -> tuple[dict[str, list[Event]], list[SentinelError]]:
     """Step wallets, one after the other; what one suffers does not cost the others. Returns what
     was added to each ledger, and the troubles."""
@@ -222,8 +255,8 @@ def step_all(
     troubles: list[SentinelError] = []
     for wallet in chosen:
         try:
-            added[wallet.name] = step(connection, wallet, now)
-        except (ConfigurationError, LedgerBroken) as trouble:
+            added[wallet.name] = step(connection, archive, wallet, now)
+        except TROUBLES as trouble:
             troubles.append(type(trouble)(f"wallet '{wallet.name}': {trouble}"))
     return added, troubles
 
@@ -245,7 +278,7 @@ def _step_coin(
         added.append(settled)
         if settled.kind == "filled":
             purse.apply(settled.trade)
-    order = _decide(wallet, strategy, coin_id, purse, series, now)
+    order = _decide(wallet, strategy, coin_id, account.begins, purse, series, now)
     return [*added, order] if order else added
 
 
@@ -254,12 +287,12 @@ def _settle(
 ) -> Event | None:
     """What became of an order: filled or refused at the next observation; None: there is none."""
     place = int(np.searchsorted(series.times, waiting.observed_at.timestamp(), side="right")) - 1
-    if place < 0 or place + 1 >= len(series) or waiting.share is None:
+    if place + 1 >= len(series) or waiting.share is None:
         return None
     at, price = float(series.times[place + 1]), float(series.prices[place + 1])
     moment = datetime.fromtimestamp(at, UTC)
     trade = purse.order(waiting.share, at, price, wallet.costs)
-    if trade is None or not backtest.is_fillable(series, place):
+    if trade is None or place < 0 or not backtest.is_fillable(series, place):
         reason = "late" if series.observed[place + 1] else "backfilled"
         reason = reason if trade else "too small"
         return Event("refused", waiting.coin_id, moment, now, waiting.share, reason=reason)
@@ -277,28 +310,24 @@ def _settle(
 
 
 def _decide(
-    wallet: Wallet, strategy: Strategy, coin_id: str, purse: Purse, series: Series, now: datetime
+    wallet: Wallet,
+    strategy: Strategy,
+    coin_id: str,
+    begins: float,
+    purse: Purse,
+    series: Series,
+    now: datetime,
 ) -> Event | None:
     """What the strategy orders at the newest observation, if that is fresh."""
     place = len(series) - 1
     at = float(series.times[place])
-    if not series.observed[place] or now.timestamp() - at > _patience(series):
+    is_fresh = now.timestamp() - at <= _patience(series)
+    if not series.observed[place] or not is_fresh or at < begins:
         return None
-    share = strategy.wishes(series, began(wallet, series)).decide(place, purse)
+    share = strategy.wishes(series, begins).decide(place, purse)
     if not share or purse.order(share, at, float(series.prices[place]), wallet.costs) is None:
         return None
     return Event("ordered", coin_id, datetime.fromtimestamp(at, UTC), now, share)
-
-
-def began(wallet: Wallet, series: Series) -> float:
-    """From when on a wallet trades (UNIX seconds): from the observation that was the newest when it
-    was opened, if that was fresh."""
-    opened = wallet.opened_at.timestamp()
-    place = int(np.searchsorted(series.times, opened, side="right")) - 1
-    if place < 0:
-        return opened
-    newest = float(series.times[place])
-    return newest if opened - newest <= _patience(series) else opened
 
 
 def _patience(series: Series) -> float:
@@ -318,17 +347,19 @@ def report(
     ArchiveDamaged.
     """
     purses = accounts(events(connection, wallet))
-    start, stop = wallet.opened_at - LOOK_BACK, now + MAX_CLOCK_SKEW
-    prices = price_source.read(connection, archive, list(purses), start, stop)
+    prices = _prices(connection, archive, wallet, list(purses), now)
     hold = strategies.choose("hold")
     own, held = [], []
     for coin_id, account in purses.items():
-        if coin_id not in prices:
-            raise ConfigurationError(f"There is no price of {coin_id} any more, nor in an archive")
-        series = prices[coin_id].part(began(wallet, prices[coin_id]), np.inf)
+        series = prices.get(coin_id)
+        if series is None:
+            raise ConfigurationError(f"There is no price of {coin_id} since it was opened")
         trades, initial = account.trades, account.initial
-        own.append(backtest.retrace(series, trades, wallet.costs, initial, account.refused))
-        held.append(backtest.run(series, hold.wishes(series), wallet.costs, initial))
+        begins = min(account.begins, float(series.times[-1]))  # where nothing came since
+        traced = backtest.retrace(series, trades, wallet.costs, initial, account.refused)
+        holding = backtest.run(series, hold.wishes(series, begins), wallet.costs, initial)
+        own.append(backtest.cut(traced, begins))
+        held.append(backtest.cut(holding, begins))
     title = f"{wallet.name}: {strategies.described(wallet.strategy, wallet.parameters)}"
     return reports.report(title, list(purses), own, held)
 

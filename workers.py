@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ Count = Callable[[int], None]
 
 MOST_DEATHS = 5  # of workers in a row without a task done between
 AT_ONCE = 64  # tasks under way on a cluster: their prices travel with them
+_ADDRESS = re.compile(r"(tcp|tls)://[^\s/:]+:\d{1,5}")
 ANSWER_SECONDS = 15  # for a scheduler
 # What a worker needs of the project, sent along: it may never have seen it.
 MODULES = ("alerts", "backtest", "errors", "forecast", "paper", "series", "strategies", "sweep")
@@ -90,6 +92,10 @@ def do_on_cluster(tasks: Sequence[Task], scheduler: str, count: Count) -> list[C
     from distributed import Client
     from distributed.scheduler import KilledWorker
 
+    if not _ADDRESS.fullmatch(scheduler):
+        raise ConfigurationError(
+            f"--scheduler '{scheduler[:80]}' is no address of a Dask scheduler: tcp://host:8786"
+        )
     try:
         client = Client(scheduler, timeout=ANSWER_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -98,6 +104,12 @@ def do_on_cluster(tasks: Sequence[Task], scheduler: str, count: Count) -> list[C
             f"({type(error).__name__})"
         ) from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=ANSWER_SECONDS)
+        except TimeoutError as error:
+            raise ConfigurationError(
+                f"--scheduler {scheduler[:80]}: that cluster has no workers"
+            ) from error
         _send_modules(client)
         try:
             return _stream(client, tasks, count)
@@ -119,7 +131,9 @@ def _stream(client: Client, tasks: Sequence[Task], count: Count) -> list[CoinSco
         place, task = entry
         return client.submit(sweep.work_at, place, task, pure=False)
 
-    running = as_completed([send(entry) for entry in itertools.islice(waiting, AT_ONCE)])
+    running = as_completed(loop=client.loop)
+    for entry in itertools.islice(waiting, AT_ONCE):
+        running.add(send(entry))
     for future in running:
         place, scores = future.result()
         future.release()

@@ -113,23 +113,41 @@ def _table(tasks: list[Task], scored: list[sweep.CoinScores]) -> str:
     return json.dumps(sandbox.sweep_json(sweep.judge(tasks, scored)))
 
 
-def _on_a_cluster(tasks: list[Task], expected: str) -> None:
-    from distributed import LocalCluster
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as cluster:
+        print(cluster.scheduler_address, *(w.pid for w in cluster.workers.values()), flush=True)
+        sys.stdin.read()
+"""
 
-    with LocalCluster(
-        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
-        victim = next(iter(cluster.workers.values())).pid
-        killed_at: list[int] = []
+
+def _on_a_cluster(tasks: list[Task], expected: str) -> None:
+    """A cluster of its own, in another folder, that has never seen the project."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "cluster.py").write_text(CLUSTER)
+        process = subprocess.Popen(
+            [sys.executable, "cluster.py"],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stdout
+        address, *pids = process.stdout.readline().split()
+        killed: list[str] = []
 
         def kill_one(done: int) -> None:
-            if done == len(tasks) // 3 and not killed_at:
-                os.kill(victim, signal.SIGKILL)
-                killed_at.append(done)
+            if done == len(tasks) // 3 and not killed:
+                os.kill(int(pids[0]), signal.SIGKILL)
+                killed.append(pids[0])
 
         began = time.perf_counter()
-        scored = workers.do_on_cluster(tasks, cluster.scheduler_address, kill_one)
+        scored = workers.do_on_cluster(tasks, address, kill_one)
         taken = time.perf_counter() - began
+        process.communicate()
     found = _table(tasks, scored)
-    say("three Dask workers, one killed", f"{taken:.1f} s", "no goal", reached=bool(killed_at))
+    say("three Dask workers, one killed", f"{taken:.1f} s", "no goal", reached=bool(killed))
     say("the same table", str(found == expected), "True", reached=found == expected)

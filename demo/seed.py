@@ -145,7 +145,7 @@ def _trade(at: datetime, connection: Connection) -> None:
         for name, strategy, coin_ids in WALLETS:
             chosen = strategies.choose(strategy)
             wallets.open_wallet(connection, name, chosen, coin_ids, DEFAULT_USD, Costs(), at)
-    wallets.step_all(connection, wallets.wallets(connection), at)
+    wallets.step_all(connection, None, wallets.wallets(connection), at)
 
 
 def _record(connection: Connection, steps: Sequence[tuple[datetime, Source]]) -> None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from psycopg.types.json import Jsonb
 
+import archiving
 import budget_monitor
 import postgres
 import tables
@@ -199,7 +200,9 @@ class Loop:
     def _trade(self, connection: Connection, now: datetime) -> None:
         """One step of every wallet of paper money. A person's own strategy that fails is no trouble
         of the loop's."""
-        added, troubles = wallets.step_all(connection, wallets.wallets(connection), now)
+        chosen = wallets.wallets(connection)
+        archive = archiving.archive_of(self.monitor.settings) if chosen else None
+        added, troubles = wallets.step_all(connection, archive, chosen, now)
         for name, events in added.items():
             for event in events:
                 log.info("wallet '%s': %s %s", name, event.kind, event.coin_id)

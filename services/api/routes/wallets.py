@@ -12,8 +12,6 @@ import archiving
 import strategies
 import wallets
 from archive_files import Archive
-from errors import SentinelError, StorageUnavailable
-from paper import LedgerBroken
 from postgres import Connection
 from reports import Report
 from services.api import models
@@ -75,9 +73,7 @@ def _judge(
     }
     try:
         report = wallets.report(connection, archive, wallet, now)
-    except StorageUnavailable:
-        raise
-    except (SentinelError, LedgerBroken) as trouble:
+    except wallets.TROUBLES as trouble:
         return models.Wallet.model_validate(head | {"problem": str(trouble)}), None
     found = report.found
     figures = {

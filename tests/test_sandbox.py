@@ -1,0 +1,416 @@
+"""The sandbox's command line as a person meets it: results, pages, plain words for bad input."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import price_file
+import strategies
+import typed
+from errors import ConfigurationError
+from tests.conftest import FreshDatabase, Script
+from tests.monitoring import load
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+CONTRACT = {
+    *("strategy", "initial_usd", "final_usd", "return", "buy_and_hold_return", "fees_usd"),
+    *("trades", "refused_fills", "max_drawdown", "sharpe"),
+}
+LONG = [100 * math.exp(0.05 * math.sin(n / 7) + 0.0005 * n) for n in range(300)]
+
+
+def write_csv(
+    path: Path, prices: Mapping[str, Sequence[float]], every: timedelta = timedelta(minutes=15)
+) -> str:
+    lines = [
+        f"{(START + n * every).isoformat()},{coin_id},{price!r}"
+        for coin_id, own in prices.items()
+        for n, price in enumerate(own)
+    ]
+    path.write_text("\n".join(["timestamp,coin_id,price", *lines, ""]))
+    return path.name
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> str:
+    """Two coins, of which one is the other's mirror."""
+    return write_csv(
+        tmp_path / "prices.csv", {"bitcoin": LONG, "ether": [10_000 / price for price in LONG]}
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit code 2, nothing on stdout, and one plain line on stderr with these words."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    [line] = [line for line in done.stderr.splitlines() if not line.startswith(("usage:", "  "))]
+    assert "error: " in line
+    for word in words:
+        assert word in line
+
+
+def found(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The one JSON object on stdout, and silence on stderr."""
+    assert (done.returncode, done.stderr) == (0, "")
+    parsed = json.loads(done.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+# --- results ---------------------------------------------------------------------------------
+
+
+def test_the_json_has_exactly_the_keys_of_the_contract_and_known_figures(
+    script: Script, tmp_path: Path
+) -> None:
+    name = write_csv(tmp_path / "two.csv", {"a": [1, 1, 2], "b": [5, 5, 5]})
+    done = found(script("sandbox.py", "backtest", "--strategy", "hold", "--csv", name, "--json"))
+    assert set(done) == CONTRACT
+    each = 5_000 * 0.999**2 * (1 - 0.0005) / (1 + 0.0005)  # two fees, slippage twice
+    assert done["strategy"] == "hold"
+    assert done["initial_usd"] == 10_000
+    assert done["final_usd"] == pytest.approx(each * 2 + each)
+    assert done["return"] == done["buy_and_hold_return"] == pytest.approx(each * 3 / 10_000 - 1)
+    got = 5_000 * 0.999 * (1 - 0.0005) / (1 + 0.0005)
+    assert done["fees_usd"] == pytest.approx(2 * 5 + got * 3 / 1000)
+    assert (done["trades"], done["refused_fills"], done["sharpe"]) == (4, 0, None)
+
+
+@pytest.mark.parametrize("name", strategies.BUILT_IN)
+def test_every_strategy_that_comes_along_runs(script: Script, csv: str, name: str) -> None:
+    done = found(script("sandbox.py", "backtest", "--strategy", name, "--csv", csv, "--json"))
+    assert done["strategy"] == name
+    assert done["final_usd"] > 0
+
+
+def test_the_strategies_are_listed_with_their_parameters(script: Script) -> None:
+    done = script("sandbox.py", "strategies")
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in strategies.BUILT_IN:
+        assert name in done.stdout
+    assert "fast=12 slow=48" in done.stdout
+
+
+def test_a_table_says_the_same_as_the_json(script: Script, csv: str) -> None:
+    arguments = ("backtest", "--strategy", "sma-cross", "--param", "slow=24", "--csv", csv)
+    said = script("sandbox.py", *arguments)
+    figures = found(script("sandbox.py", *arguments, "--json"))
+    assert said.stderr == ""
+    assert "sma-cross (fast=12, slow=24) on bitcoin, ether, 2026-11-01 to 2026-11-04" in said.stdout
+    for words in (
+        f"{figures['final_usd']:,.2f}",
+        f"{figures['return']:+.2%}",
+        f"{figures['buy_and_hold_return']:+.2%}",
+        f"{figures['fees_usd']:,.2f}",
+        f"{figures['max_drawdown']:.2%}",
+        f"{figures['sharpe']:.2f}",
+    ):
+        assert words in said.stdout
+
+
+def test_money_costs_coins_and_a_persons_own_strategy_are_taken_as_typed(
+    script: Script, tmp_path: Path, csv: str
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def decide(past, purse, *, share=0.5):\n    return share if purse.quantity == 0 else 0\n"
+    )
+    done = found(
+        script(
+            *("sandbox.py", "backtest", "--strategy", "mine.py", "--param", "share=0.25"),
+            *("--csv", csv, "--coins", "ETHER", "--initial-usd", "1000", "--json"),
+            *("--fee-bps", "0", "--slippage-bps", "0"),
+        )
+    )
+    assert done["strategy"] == "mine.py"
+    assert done["fees_usd"] == 0
+    ratio = LONG[1] / LONG[-1]
+    assert done["final_usd"] == pytest.approx(750 + 250 * ratio)
+    assert done["buy_and_hold_return"] == pytest.approx(ratio - 1)
+
+
+# --- pages -----------------------------------------------------------------------------------
+
+
+def test_the_page_has_the_figures_and_loads_nothing_from_the_network(
+    script: Script, tmp_path: Path, csv: str
+) -> None:
+    arguments = ("backtest", "--strategy", "sma-cross", "--csv", csv, "--html", "page.html")
+    figures = found(script("sandbox.py", *arguments, "--json"))
+    page = (tmp_path / "page.html").read_text()
+    table = page.partition("<script")[0]
+    for words in (
+        f"{figures['final_usd']:,.2f}",
+        f"{figures['return']:+.2%}",
+        f"{figures['buy_and_hold_return']:+.2%}",
+        f"{figures['fees_usd']:,.2f}",
+        f"{figures['sharpe']:.2f}",
+        "drawdown",
+    ):
+        assert words in table
+    assert re.findall(r"<(?:script|img|iframe|link|source)\b[^>]*\b(?:src|href)\s*=", page) == []
+    assert "@import" not in table
+    assert "Plotly.newPlot" in page
+
+
+def test_a_name_that_is_markup_stays_text_on_the_page(script: Script, tmp_path: Path) -> None:
+    evil = "</script><script>alert(1)</script>"
+    name = write_csv(tmp_path / "evil.csv", {evil: LONG[:50]})
+    done = script(
+        "sandbox.py", "backtest", "--strategy", "hold", "--csv", name, "--html", "page.html"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert evil not in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("coin_id", ["bitcoin", "$a_b$ and \\$c", "柴犬"])
+def test_the_picture_is_a_png_that_is_not_blank(
+    script: Script, tmp_path: Path, coin_id: str
+) -> None:
+    from PIL import Image
+
+    name = write_csv(tmp_path / "one.csv", {coin_id: LONG[:100]})
+    done = script(
+        *("sandbox.py", "backtest", "--strategy", "sma-cross", "--csv", name),
+        *("--param", "fast=2", "--param", "slow=5", "--png", "page.png"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "page.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    with Image.open(tmp_path / "page.png") as picture:
+        colours = picture.convert("RGB").getcolors(1 << 20)
+    assert colours is not None
+    counts = {colour: count for count, colour in colours}
+    assert counts[0x1F, 0x77, 0xB4] > 100  # the strategy's curve
+    assert counts[0x9A, 0x9A, 0x9A] > 100  # holding's
+    assert counts[0xFF, 0xFF, 0xFF] > 10_000
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--strategy", "moon"], "There is no strategy 'moon'"),
+        (["--strategy", "nowhere.py"], "nowhere.py: no such file"),
+        (["--coins", "doge"], "holds no prices of doge"),
+        (["--coins", ","], "--coins ',' names nothing"),
+        (["--csv", "nowhere.csv"], "nowhere.csv: no such file"),
+        (["--csv", "."], "cannot be read"),
+        *((["--initial-usd", n], "--initial-usd") for n in ("-5", "0", "nan", "1e16", "inf", "x")),
+        (["--initial-usd=sNaN"], "--initial-usd"),
+        (["--initial-usd="], "--initial-usd"),
+        *((["--fee-bps", n], "--fee-bps") for n in ("-1", "5001", "NaN", "1%")),
+        (["--slippage-bps", "-0.1"], "--slippage-bps"),
+        *(
+            (["--param", n], "--param")
+            for n in ("nonsense", "fast=", "fast=x", "fast=nan", "fast=inf", "fast=1,2", "=")
+        ),
+        (["--param", "fast=6", "--param", "fast=7"], "there twice"),
+        (["--param", "colour=3"], "no parameter 'colour'"),
+        (["--param", "fast=2.5"], "must be a whole number"),
+        (["--param", "fast=-1"], "above 0"),
+        (["--param", "fast=48"], "fast 48 must be smaller than slow 48"),
+        (["--param", "fast=5", "--param", "slow=4"], "must be smaller"),
+        (["--days", "3"], "not allowed with"),
+        (["--html", "no/such/folder/page.html"], "--html"),
+        (["--html", "."], "--html"),
+        (["--png", "no/such/folder/page.png"], "--png"),
+        (["--surprise"], "unrecognized arguments"),
+    ],
+    ids=str,
+)
+def test_what_was_typed_wrong_is_named(
+    script: Script, csv: str, arguments: list[str], words: str
+) -> None:
+    usual = ["--strategy", "sma-cross"] if "--strategy" not in arguments else []
+    usual += ["--csv", csv] if "--csv" not in arguments else []
+    if "--days" in arguments:
+        usual = ["--strategy", "sma-cross", "--csv", csv]
+    refused(script("sandbox.py", "backtest", *usual, *arguments), words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the first line must be"),
+        ("timestamp,coin_id,price\n", "holds no prices"),
+        ("time,coin,price\n", "begins with 'time,coin,price'"),
+        ("timestamp,coin_id,price\n2026-11-01,a,1\n", "a single price of a"),
+        ("timestamp,coin_id,price\n2026-11-01,a,1\n2026-11-01,a,2\n", "a single price of a"),
+        ("timestamp,coin_id,price\n2026-11-01,a\n", "line 2: 2 fields"),
+        ("timestamp,coin_id,price\nyesterday,a,1\n", "line 2: 'yesterday' is no time"),
+        ("timestamp,coin_id,price\n2026-11-01,a,0\n", "'0' is no price"),
+        ("timestamp,coin_id,price\n2026-11-01,a,nan\n", "'nan' is no price"),
+        ("timestamp,coin_id,price\n2026-11-01,,1\n", "no coin_id"),
+        ("timestamp,coin_id,price\n2026-11-01,a,\0\n", "bad.csv"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_a_price_file_is_named(tmp_path: Path, text: str, words: str) -> None:
+    from price_source import from_file
+
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=re.escape(words)) as caught:
+        from_file(path, [])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_price_file_may_be_in_any_order_and_its_times_in_any_zone(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.csv"
+    path.write_text(
+        "\ufefftimestamp,coin_id,price\n2026-11-01T02:00:00+01:00,b,3\n2026-11-01,a,2\n\n"
+        "2026-10-31T23:00:00Z,a,1\n2026-11-01 00:00,b,2\n2026-11-01T00:00:00,a,5\n"
+    )
+    midnight = START.timestamp()
+    assert price_file.read(path) == {
+        "a": [(midnight - 3600, 1), (midnight, 5)],
+        "b": [(midnight, 2), (midnight + 3600, 3)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (
+            "def decide(past, purse):\n    return 1 / 0\n",
+            "ZeroDivisionError: division by zero, line 2",
+        ),
+        ("def decide(past, purse)\n", "SyntaxError"),
+        ("def decide(past, purse):\n    return 'buy'\n", "returned 'buy'"),
+        ("def decide(past, purse):\n    return float('nan')\n", "returned nan"),
+        ("def decide(past, purse):\n    return 2\n", "returned 2"),
+        ("def decide(past, purse):\n    return True\n", "returned True"),
+        (
+            "def decide(past, purse):\n    return Two()\n"
+            "class Two:\n    def __repr__(self): return 'a\\nb'\n",
+            "returned",
+        ),
+        ("import numpy\ndef decide(past, purse):\n    return numpy.complex128(0.5)\n", "returned"),
+        ("decide = 5\n", "no function decide"),
+        ("decide = max\n", "mine.py"),
+        ("def other(): pass\n", "no function decide"),
+        ("import nowhere_at_all\n", "ModuleNotFoundError"),
+        ("import sys\nsys.exit(0)\n", "mine.py"),
+        ("import sys\ndef decide(past, purse): sys.exit('no')\n", "mine.py"),
+        ("def decide(past): return 1\n", "TypeError"),
+        ("def decide(past, purse, *, low): return 1\n", "TypeError"),
+        ("\0", "mine.py"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_a_persons_own_strategy_is_named(
+    script: Script, tmp_path: Path, csv: str, source: str, words: str
+) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    done = script("sandbox.py", "backtest", "--strategy", "mine.py", "--csv", csv, "--json")
+    refused(done, "mine.py", words)
+
+
+def test_what_a_strategy_prints_does_not_spoil_the_json(
+    script: Script, tmp_path: Path, csv: str
+) -> None:
+    (tmp_path / "mine.py").write_text("def decide(past, purse):\n    print('hello')\n")
+    done = script("sandbox.py", "backtest", "--strategy", "mine.py", "--csv", csv, "--json")
+    assert json.loads(done.stdout)["final_usd"] == 10_000
+
+
+@pytest.mark.parametrize("prices", [[1e-30, 1e-30, 1e300], [1e300, 1e300, 1e-30], [1e-30] * 3])
+def test_prices_beyond_all_measure_are_figures_or_plain_words(
+    script: Script, tmp_path: Path, prices: list[float]
+) -> None:
+    name = write_csv(tmp_path / "wild.csv", {"a": prices})
+    done = script(
+        *("sandbox.py", "backtest", "--strategy", "hold", "--csv", name, "--json"),
+        *("--initial-usd", "1e15"),
+    )
+    if done.returncode == 0:
+        found(done)
+    else:
+        refused(done)
+
+
+def test_a_whole_number_with_zeros_before_it_is_still_bounded() -> None:
+    with pytest.raises(ConfigurationError, match="1 to 20"):
+        typed.whole("--folds", "0000000012345", 3, 20)
+    assert typed.whole("--folds", "20", 3, 20) == 20
+    for word in ("0", "21", "-1", "1.5", "", "²", "1e3"):
+        with pytest.raises(ConfigurationError):
+            typed.whole("--folds", word, 3, 20)
+
+
+# --- out of the database ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def stored(fresh: FreshDatabase) -> datetime:
+    """Three days of two coins, a quarter of an hour apart, until now."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    points = [
+        (now - timedelta(minutes=15 * n), coin_id, price)
+        for n, price in enumerate(LONG[:288])
+        for coin_id in ("bitcoin", "ethereum")
+    ]
+    load(fresh.address(), points, now)
+    return now
+
+
+def _backtest(script: Script, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return script("sandbox.py", "backtest", "--strategy", "hold", *arguments)
+
+
+def test_coins_of_the_database_go_by_id_symbol_or_name(
+    live_script: Script,
+    stored: datetime,  # noqa: ARG001
+) -> None:
+    by_id, by_symbol, by_name, both = (
+        found(_backtest(live_script, "--json", *terms))["final_usd"]
+        for terms in (("--coins", "bitcoin"), ("--coins", "BITC"), ("--coins", "Bitcoin"), ())
+    )
+    assert by_id == by_symbol == by_name == pytest.approx(both)
+    ratio = LONG[0] / LONG[286] * 0.999**2 * 0.9995 / 1.0005
+    assert by_id == pytest.approx(10_000 * ratio)
+
+
+def test_days_say_how_far_back(live_script: Script, stored: datetime) -> None:
+    said = _backtest(live_script, "--coins", "bitcoin,ethereum", "--days", "1").stdout
+    assert f"on bitcoin, ethereum, {stored - timedelta(days=1):%Y-%m-%d}" in said
+    # The points of less than a day ago begin with the 95th before the newest.
+    ratio = LONG[0] / LONG[94] * 0.999**2 * 0.9995 / 1.0005
+    assert f"{10_000 * ratio:,.2f}" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--coins", "nocoin"], "no prices of nocoin in the last 30 days"),
+        (["--coins", "bitcoin,nocoin,bitc"], "no prices of nocoin"),
+        (["--days", "1e-9"], "no prices of bitcoin, ethereum in the last 1e-09 days"),
+        (["--days", "0.01"], "a single price of bitcoin, ethereum"),
+        (["--days", "0"], "--days"),
+        (["--days", "-1"], "--days"),
+        (["--days", "3651"], "--days"),
+        (["--days", "nan"], "--days"),
+    ],
+    ids=str,
+)
+def test_what_the_database_does_not_have_is_named(
+    live_script: Script,
+    stored: datetime,  # noqa: ARG001
+    arguments: list[str],
+    words: str,
+) -> None:
+    refused(_backtest(live_script, *arguments), words)
+
+
+def test_an_empty_database_is_told_to_be_filled(live_script: Script) -> None:
+    refused(_backtest(live_script), "holds no prices in the last 30 days", "ingest.py")
