@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 
-import archive_files
 import archiving
 import console
 import database
+import parquet_days
 import postgres
 import tables
 from archive_files import Archive, DayFile
@@ -131,7 +131,7 @@ def restore(session: Session, archive: Archive, files: Sequence[DayFile]) -> tup
     with console.progress() as progress:
         for done, file in enumerate(files):
             progress("restoring", done, len(files))
-            rows = archive_files.read_day(archive.fetch(file))
+            rows = parquet_days.read_day(archive.fetch(file))
             counts += database.add(session, functools.partial(_load, file.day, rows))
     return counts.inserted, counts.updated
 

@@ -17,9 +17,11 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 import archive_files
+import parquet_days
 import tables
-from archive_files import Archive, DayFile, Told
+from archive_files import Archive, DayFile
 from errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
+from parquet_days import Told
 from postgres import Connection
 from safe_zone import STATEMENT_TIMEOUT_SECONDS, Settings
 from tables import Fingerprint, Preserve
@@ -175,8 +177,8 @@ def _export_day(connection: Connection, archive: Archive, day: date, now: dateti
     if is_there or not held.rows:
         return held
     with (
-        archive_files.drafts() as folder,
-        archive_files.build_day(_tell(connection, day, folder), already) as (path, rows),
+        parquet_days.drafts() as folder,
+        parquet_days.build_day(_tell(connection, day, folder), already) as (path, rows),
     ):
         if rows < held.rows:
             raise ArchiveUnavailable(f"Of {held.rows:,} rows of {day} only {rows:,} arrived.")

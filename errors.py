@@ -142,6 +142,12 @@ def spoken(kind: str, message: object) -> str:
     return f"::{kind}::{escaped}"
 
 
+def in_words(error: BaseException) -> str:
+    """An error of whatever driver, in one line: its kind and what it says."""
+    text = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def run_as_script(main: Callable[[], int]) -> NoReturn:
     """Run a script's `main`; a known trouble ends in its message on stderr and its exit code.
 

@@ -12,12 +12,13 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 
-import archive_files
 import archiving
 import delivery
-from archive_files import Archive, Points, Told
+import parquet_days
+from archive_files import Archive
 from delivery import Delivery
 from errors import ArchiveUnavailable
+from parquet_days import Points, Told
 from postgres import Connection
 from records import Gap, Source
 from safe_zone import (
@@ -294,7 +295,7 @@ def read_points(
     statement = sql.SQL(POINTS).format(
         coin_ids=sql.Literal(list(coin_ids)), start=sql.Literal(start), stop=sql.Literal(stop)
     )
-    with archive_files.drafts() as folder:
+    with parquet_days.drafts() as folder:
         path = folder / "points.csv"
         with connection.transaction():
             connection.execute(SPEAK_PLAINLY)
@@ -306,7 +307,7 @@ def read_points(
             )
         # Listed only now: a day that is purged meanwhile is in the one or in the other.
         paths = _archived(connection, archive, start, stop) if archive else []
-        return archive_files.read_points(Told(path, keys), paths, coin_ids, start, stop)
+        return parquet_days.read_points(Told(path, keys), paths, coin_ids, start, stop)
 
 
 def _archived(

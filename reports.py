@@ -60,6 +60,27 @@ def report(
     )
 
 
+def figures(report: Report) -> dict[str, float | int | None]:
+    """All figures by name: USD, and fractions."""
+    found = report.found
+    return {
+        "initial_usd": float(found.initial),
+        "final_usd": float(found.final),
+        "net_profit_usd": float(found.profit),
+        "return": found.total_return,
+        "buy_and_hold_return": report.hold.total_return,
+        "fees_usd": float(found.fees),
+        "trades": found.trades,
+        "refused_fills": found.refused,
+        "max_drawdown": found.max_drawdown,
+        "exposure": found.exposure,
+        "win_rate": found.win_rate,
+        "cagr": found.cagr,
+        "sharpe": found.sharpe,
+        "sortino": found.sortino,
+    }
+
+
 NAMES = (
     *("final USD", "net profit USD", "return", "fees USD", "trades", "win rate", "max drawdown"),
     *("exposure", "CAGR", "Sharpe", "Sortino"),

@@ -12,7 +12,6 @@ import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +22,8 @@ import console
 import postgres
 import price_source
 import reports
+import sandbox_output as output
+import signals
 import strategies
 import sweep
 import tables
@@ -38,8 +39,7 @@ from reports import Report
 from safe_zone import load_settings
 from series import Series
 from strategies import Strategy
-from sweep import Findings, Line
-from wallets import Event, Wallet
+from wallets import Wallet
 
 EPILOG = """examples:
   python sandbox.py strategies
@@ -53,7 +53,6 @@ DEFAULT_DAYS = 30
 MOST_USD = Decimal(10) ** 15
 MOST_BPS = Decimal(5_000)  # half of what is traded
 MOST_JOBS = 1_024
-SHOWN_LINES = 20
 
 
 def main() -> int:
@@ -145,7 +144,7 @@ def _add_pages(parser: argparse.ArgumentParser) -> None:
 def _strategies(_arguments: argparse.Namespace) -> int:
     rows = [
         (name, " ".join(f"{k}={v:g}" for k, v in found.parameters.items()), found.does)
-        for name, found in strategies.BUILT_IN.items()
+        for name, found in signals.BUILT_IN.items()
     ]
     console.show_table("strategies", ("name", "parameters", "what it does"), rows)
     print("Your own: a file with a function decide(past, purse), given as --strategy my_idea.py")
@@ -158,13 +157,13 @@ def _backtest(arguments: argparse.Namespace) -> int:
     prices = _prices(arguments)
     own = trade_all(prices, strategy, costs, initial)
     hold = trade_all(prices, strategies.choose("hold"), costs, initial)
-    title = f"{strategy.described()} on {_coins(list(prices))}, {_span(prices)}"
+    title = f"{strategy.described()} on {output.coins(list(prices))}, {output.span(prices)}"
     found = reports.report(title, list(prices), own, hold)
     _write_pages(arguments, found)
     if arguments.json:
-        print(json.dumps(as_json(strategy, found)))
+        print(json.dumps(output.as_json(strategy, found)))
     else:
-        _show(found)
+        output.show(found)
     return EXIT_OK
 
 
@@ -176,49 +175,11 @@ def trade_all(
     return [backtest.run(own, strategy.wishes(own), costs, part) for own in prices.values()]
 
 
-def as_json(strategy: Strategy, report: Report) -> dict[str, object]:
-    """The object that `backtest --json` prints; fractions, and USD."""
-    found = report.found
-    return {
-        "strategy": strategy.name,
-        "initial_usd": float(found.initial),
-        "final_usd": float(found.final),
-        "return": found.total_return,
-        "buy_and_hold_return": report.hold.total_return,
-        "fees_usd": float(found.fees),
-        "trades": found.trades,
-        "refused_fills": found.refused,
-        "max_drawdown": found.max_drawdown,
-        "sharpe": found.sharpe,
-    }
-
-
 def _write_pages(arguments: argparse.Namespace, found: Report) -> None:
     if arguments.html:
         reports.write_html(found, arguments.html)
     if arguments.png:
         reports.write_png(found, arguments.png)
-
-
-def _show(found: Report) -> None:
-    columns = ("", "strategy", "buy and hold", "cash")
-    console.show_table(found.title, columns, reports.rows(found))
-    print("\n".join(reports.notes(found)))
-
-
-def _coins(coin_ids: Sequence[str]) -> str:
-    more = f" and {len(coin_ids) - 5} more" if len(coin_ids) > 5 else ""
-    return ", ".join(coin_ids[:5]) + more
-
-
-def _span(prices: Mapping[str, Series]) -> str:
-    first = min(own.times[0] for own in prices.values())
-    last = max(own.times[-1] for own in prices.values())
-    return f"{_day(first)} to {_day(last)}"
-
-
-def _day(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d}"
 
 
 # --- wallets ---------------------------------------------------------------------------------
@@ -239,9 +200,13 @@ def _trade(arguments: argparse.Namespace) -> int:
     for trouble in troubles:
         console.complain(trouble)
     if arguments.json:
-        print(json.dumps({name: [_event(e) for e in events] for name, events in added.items()}))
+        print(
+            json.dumps(
+                {name: [output.event_json(e) for e in events] for name, events in added.items()}
+            )
+        )
     else:
-        _tell(added)
+        output.tell(added)
     return troubles[0].exit_code if troubles else EXIT_OK
 
 
@@ -283,7 +248,7 @@ def _ensure_wallet(connection: Connection, arguments: argparse.Namespace, now: d
         was = strategies.described(wallet.strategy, wallet.parameters)
         raise ConfigurationError(
             f"The wallet '{wallet.name}' is there already and trades {was} on "
-            f"{_coins(list(purses))}: leave --strategy out to go on with it, or take another name"
+            f"{output.coins(list(purses))}: leave --strategy out to go on with it, or take another name"
         )
 
 
@@ -295,38 +260,6 @@ def _chosen(connection: Connection, name: str | None) -> list[Wallet]:
             f"There is {which}: open one with trade --wallet NAME --strategy NAME"
         )
     return found
-
-
-def _event(event: Event) -> dict[str, object]:
-    def plain(value: object) -> object:
-        if isinstance(value, datetime):
-            return value.isoformat()
-        return str(value) if isinstance(value, Decimal) else value
-
-    return {name: plain(value) for name, value in asdict(event).items() if value is not None}
-
-
-def _tell(added: Mapping[str, Sequence[Event]]) -> None:
-    """What a step added to each ledger."""
-    for name, events in added.items():
-        for event in events:
-            print(f"{name}: {_line(event)}")
-        if not events:
-            print(f"{name}: nothing to do")
-
-
-def _line(event: Event) -> str:
-    at = f"{event.observed_at:%Y-%m-%d %H:%M}"
-    side = "buy" if (event.share or 0) > 0 else "sell"
-    if event.kind == "ordered":
-        what = "the cash" if side == "buy" else "the coins"
-        return f"{at} ordered to {side} {event.coin_id} for {abs(event.share or 0):.0%} of {what}"
-    if event.kind == "refused":
-        return f"{at} refused to {side} {event.coin_id}: the next price was {event.reason}"
-    return (
-        f"{at} filled: {side} {abs(event.quantity or 0):.8g} {event.coin_id} at "
-        f"{console.number(float(event.price_usd or 0))} USD, fee {event.fee_usd or 0:,.2f} USD"
-    )
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -358,56 +291,13 @@ def _look(archive: Archive | None, wallet: Wallet, now: datetime, connection: Co
 
 def _tell_reports(arguments: argparse.Namespace, found: Sequence[tuple[Wallet, Report]]) -> None:
     if arguments.json:
-        print(json.dumps([_wallet_json(wallet, own) for wallet, own in found]))
+        print(json.dumps([output.wallet_json(wallet, own) for wallet, own in found]))
     elif not arguments.wallet and found:
-        _show_wallets(found)
+        output.show_wallets(found)
     for _, own in found if arguments.wallet else ():
         _write_pages(arguments, own)
         if not arguments.json:
-            _show(own)
-
-
-def _wallet_json(wallet: Wallet, report: Report) -> dict[str, object]:
-    """What `report --json` prints of a wallet; fractions, and USD."""
-    found = report.found
-    return {
-        "wallet": wallet.name,
-        "strategy": wallet.strategy,
-        "parameters": dict(wallet.parameters),
-        "opened_at": wallet.opened_at.isoformat(),
-        "initial_usd": float(found.initial),
-        "final_usd": float(found.final),
-        "net_profit_usd": float(found.profit),
-        "return": found.total_return,
-        "buy_and_hold_return": report.hold.total_return,
-        "fees_usd": float(found.fees),
-        "trades": found.trades,
-        "refused_fills": found.refused,
-        "max_drawdown": found.max_drawdown,
-        "exposure": found.exposure,
-        "win_rate": found.win_rate,
-        "cagr": found.cagr,
-        "sharpe": found.sharpe,
-        "sortino": found.sortino,
-    }
-
-
-def _show_wallets(found: Sequence[tuple[Wallet, Report]]) -> None:
-    columns = ("wallet", "strategy", "since", "USD", "return", "holding", "trades", "refused")
-    rows = [
-        (
-            wallet.name,
-            strategies.described(wallet.strategy, wallet.parameters),
-            f"{wallet.opened_at:%Y-%m-%d}",
-            f"{own.found.final:,.2f}",
-            f"{own.found.total_return:+.2%}",
-            f"{own.hold.total_return:+.2%}",
-            own.found.trades,
-            own.found.refused,
-        )
-        for wallet, own in found
-    ]
-    console.show_table("wallets", columns, rows)
+            output.show(own)
 
 
 # --- sweep -----------------------------------------------------------------------------------
@@ -431,73 +321,10 @@ def _sweep(arguments: argparse.Namespace) -> int:
             scored = workers.do_here(tasks, jobs, count)
     findings = sweep.judge(tasks, scored)
     if arguments.json:
-        print(json.dumps(sweep_json(findings)))
+        print(json.dumps(output.sweep_json(findings)))
     else:
-        _show_sweep(findings)
+        output.show_sweep(findings)
     return EXIT_OK
-
-
-def sweep_json(found: Findings) -> dict[str, object]:
-    """The object that `sweep --json` prints: returns as fractions, one a fold, the mean of all
-    coins."""
-
-    def line(one: Line) -> dict[str, object]:
-        return {
-            "strategy": one.candidate.name,
-            "parameters": dict(one.candidate.parameters),
-            "trained_returns": list(one.trained),
-            "unseen_returns": list(one.unseen),
-            "trades": one.trades,
-            "refused_fills": one.refused,
-        }
-
-    return {
-        "coins": found.coins,
-        "winner": line(found.folds[-1].winner),
-        "folds": [
-            {
-                "begins": _moment(fold.begins),
-                "trained_until": _moment(fold.trained_until),
-                "judged_until": _moment(fold.judged_until),
-                "strategy": fold.winner.candidate.name,
-                "parameters": dict(fold.winner.candidate.parameters),
-                "trained_return": fold.trained,
-                "unseen_return": fold.unseen,
-                "unseen_buy_and_hold_return": fold.hold,
-            }
-            for fold in found.folds
-        ],
-        "table": [line(one) for one in found.table],
-    }
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
-
-
-def _show_sweep(found: Findings) -> None:
-    lines = found.table[:SHOWN_LINES]
-    title = f"{len(found.table)} candidates on {found.coins} coins, mean returns"
-    if len(lines) < len(found.table):
-        title += f"; the best {len(lines)} in training"
-    columns = ("strategy", "in training", "unseen, each fold", "trades", "refused")
-    rows = [
-        (
-            one.candidate.described(),
-            f"{one.trained[-1]:+.2%}",
-            "  ".join(f"{gain:+.2%}" for gain in one.unseen),
-            one.trades,
-            one.refused,
-        )
-        for one in lines
-    ]
-    console.show_table(title, columns, rows)
-    for fold in found.folds:
-        print(
-            f"trained until {_day(fold.trained_until)}: {fold.winner.candidate.described()} with "
-            f"{fold.trained:+.2%}; until {_day(fold.judged_until)}, which it had not seen, "
-            f"{fold.unseen:+.2%} (holding {fold.hold:+.2%})"
-        )
 
 
 # --- what was typed --------------------------------------------------------------------------

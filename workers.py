@@ -30,7 +30,10 @@ AT_ONCE = 64  # tasks under way on a cluster: their prices travel with them
 _ADDRESS = re.compile(r"(tcp|tls)://[^\s/:]+:\d{1,5}")
 ANSWER_SECONDS = 15  # for a scheduler
 # What a worker needs of the project, sent along: it may never have seen it.
-MODULES = ("alerts", "backtest", "errors", "forecast", "paper", "series", "strategies", "sweep")
+MODULES = (
+    *("alerts", "backtest", "errors", "forecast", "own_strategy", "paper", "series", "signals"),
+    *("strategies", "sweep"),
+)
 
 
 class WorkersFailed(SentinelError):

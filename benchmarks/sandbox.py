@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 import backtest
-import sandbox
+import sandbox_output
+import signals
 import strategies
 import sweep
 import workers
@@ -51,7 +52,7 @@ def _backtests() -> None:
     heading("One coin, sixty days of 15-minute prices")
     [series] = market(1).values()
     wished = {"forecast": {"minutes": 180.0}}
-    for name in strategies.BUILT_IN:
+    for name in signals.BUILT_IN:
         strategy = strategies.choose(name, wished.get(name))
 
         def run(strategy: strategies.Strategy = strategy) -> None:
@@ -110,7 +111,7 @@ def _sweeps() -> None:
 
 
 def _table(tasks: list[Task], scored: list[sweep.CoinScores]) -> str:
-    return json.dumps(sandbox.sweep_json(sweep.judge(tasks, scored)))
+    return json.dumps(sandbox_output.sweep_json(sweep.judge(tasks, scored)))
 
 
 CLUSTER = """

@@ -22,6 +22,7 @@ import archive_files
 import archiving
 import database
 import history
+import parquet_days
 import tables
 from archive_files import Archive
 from errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
@@ -197,7 +198,7 @@ def test_a_file_is_read_as_rows_that_could_be_loaded_again(
     rows = _rows(coins=ODD_IDS)
     _load(session, rows, OLD)
     _purge(session, settings)
-    assert set(archive_files.read_day(_files(folder)[0])) == set(rows)
+    assert set(parquet_days.read_day(_files(folder)[0])) == set(rows)
 
 
 @pytest.mark.parametrize("coin_id", [*ODD_IDS, ""])
@@ -306,7 +307,7 @@ def test_a_folder_may_have_any_name(
     _purge(session, settings)
     assert _count(fresh) == 0
     [path] = _files(tmp_path / name)
-    assert len(archive_files.read_day(path)) == len(rows) + 4
+    assert len(parquet_days.read_day(path)) == len(rows) + 4
 
 
 def test_a_day_without_rows_goes_without_a_file(

@@ -14,6 +14,7 @@ import pytest
 import backfill
 import backtest
 import job_summary
+import signals
 import strategies
 from ingest import parse_arguments
 from paper import DEFAULT_USD, Costs
@@ -79,7 +80,7 @@ def test_every_flag_of_every_action_is_in_the_readme(script: str, action: str) -
 
 
 def test_every_strategy_is_in_the_readme_with_its_parameters() -> None:
-    for name, found in strategies.BUILT_IN.items():
+    for name, found in signals.BUILT_IN.items():
         words = " ".join(f"{key}={value:g}" for key, value in found.parameters.items())
         [row] = re.findall(rf"^\| `{name}` \|.*$", README, re.MULTILINE)
         assert words in row.replace("`", "")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import price_file
-import strategies
+import signals
 import typed
 from errors import ConfigurationError
 from tests.conftest import FreshDatabase, Script
@@ -85,7 +85,7 @@ def test_the_json_has_exactly_the_keys_of_the_contract_and_known_figures(
     assert (done["trades"], done["refused_fills"], done["sharpe"]) == (4, 0, None)
 
 
-@pytest.mark.parametrize("name", strategies.BUILT_IN)
+@pytest.mark.parametrize("name", signals.BUILT_IN)
 def test_every_strategy_that_comes_along_runs(script: Script, csv: str, name: str) -> None:
     done = found(script("sandbox.py", "backtest", "--strategy", name, "--csv", csv, "--json"))
     assert done["strategy"] == name
@@ -95,7 +95,7 @@ def test_every_strategy_that_comes_along_runs(script: Script, csv: str, name: st
 def test_the_strategies_are_listed_with_their_parameters(script: Script) -> None:
     done = script("sandbox.py", "strategies")
     assert (done.returncode, done.stderr) == (0, "")
-    for name in strategies.BUILT_IN:
+    for name in signals.BUILT_IN:
         assert name in done.stdout
     assert "fast=12 slow=48" in done.stdout
 

@@ -17,6 +17,7 @@ SHELVES = (
         "alerts",
         "api_library",
         "archive_files",
+        "parquet_days",
         "backtest",
         "coins",
         "console",
@@ -28,10 +29,10 @@ SHELVES = (
         "storage_faults",
         "usage_log",
     },
-    {"meters", "performance", "postgres", "run_report", "strategies"},
-    {"budget_monitor", "reports", "sweep", "tables"},
-    {"archiving", "coin_registry", "coingecko", "database", "spool", "transform", "workers"},
-    {"history"},
+    {"meters", "own_strategy", "performance", "postgres", "run_report", "signals"},
+    {"budget_monitor", "reports", "strategies", "tables"},
+    {"archiving", "coin_registry", "coingecko", "database", "spool", "sweep", "transform"},
+    {"history", "workers"},
     {"backfill", "price_source", "run_state"},
     {"registry_changes", "registry_clone", "repair", "wallets"},
     {
@@ -41,9 +42,10 @@ SHELVES = (
         "ingest",
         "job_summary",
         "reset_db",
-        "sandbox",
+        "sandbox_output",
         "verify_db",
     },
+    {"sandbox"},
 )
 SHELF_OF = {room: number for number, rooms in enumerate(SHELVES) for room in rooms}
 
@@ -100,7 +102,8 @@ def test_what_is_pure_neither_reads_a_clock_nor_the_database(room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["alerts", "backtest", "forecast", "paper", "performance", "strategies", "sweep"]
+    "room",
+    ["alerts", "backtest", "forecast", "paper", "performance", "signals", "strategies", "sweep"],
 )
 def test_what_is_pure_at_the_root_neither_reads_a_clock_nor_the_database(room: str) -> None:
     source = (ROOT / f"{room}.py").read_text()

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 import backtest
-import sandbox
+import sandbox_output
 import strategies
 import sweep
 import workers
@@ -82,7 +82,7 @@ def silent(_done: int) -> None:
 
 
 def dumped(tasks: Sequence[Task], scored: Sequence[CoinScores]) -> str:
-    return json.dumps(sandbox.sweep_json(sweep.judge(tasks, scored)))
+    return json.dumps(sandbox_output.sweep_json(sweep.judge(tasks, scored)))
 
 
 def here(tasks: Sequence[Task], jobs: int = 1, count: Callable[[int], None] = silent) -> str:

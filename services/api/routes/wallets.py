@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Path
 
 import archiving
+import reports
 import strategies
 import wallets
 from archive_files import Archive
@@ -75,24 +76,9 @@ def _judge(
         report = wallets.report(connection, archive, wallet, now)
     except wallets.TROUBLES as trouble:
         return models.Wallet.model_validate(head | {"problem": str(trouble)}), None
-    found = report.found
-    figures = {
-        "initial_usd": found.initial,
-        "final_usd": found.final,
-        "net_profit_usd": found.profit,
-        "total_return": found.total_return,
-        "buy_and_hold_return": report.hold.total_return,
-        "fees_usd": found.fees,
-        "trades": found.trades,
-        "refused_fills": found.refused,
-        "max_drawdown": found.max_drawdown,
-        "exposure": found.exposure,
-        "win_rate": found.win_rate,
-        "cagr": found.cagr,
-        "sharpe": found.sharpe,
-        "sortino": found.sortino,
-    }
-    return models.Wallet.model_validate(head | figures | {"problem": None}), report
+    figures = reports.figures(report)
+    whole = head | figures | {"total_return": figures["return"], "problem": None}
+    return models.Wallet.model_validate(whole), report
 
 
 def _purse(coin_id: str, account: Account) -> models.Purse:
