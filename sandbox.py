@@ -248,7 +248,8 @@ def _ensure_wallet(connection: Connection, arguments: argparse.Namespace, now: d
         was = strategies.described(wallet.strategy, wallet.parameters)
         raise ConfigurationError(
             f"The wallet '{wallet.name}' is there already and trades {was} on "
-            f"{output.coins(list(purses))}: leave --strategy out to go on with it, or take another name"
+            f"{output.coins(list(purses))}: leave --strategy out to go on with it, or take another "
+            "name"
         )
 
 
