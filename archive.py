@@ -33,7 +33,6 @@ from safe_zone import RETENTION, load_settings
 
 log = logging.getLogger("sentinel.archive")
 SHOWN = 10
-GRACE = timedelta(days=1)  # the day's first run drops what is over
 HELD = """
 SELECT c.coin_id, o.observed_at
 FROM observations o JOIN coins c USING (coin_key)
@@ -45,6 +44,7 @@ EPILOG = """examples:
   python archive.py status --check         the same, every byte of every file read
   python archive.py export                 archive all closed days now, not only before a purge
   python archive.py restore --from 2026-10-01 --to 2026-10-31
+  python archive.py forget --from 2026-10-07 --to 2026-10-07
 ARCHIVE_URL names a folder, s3://bucket/folder or gs://bucket/folder."""
 
 
@@ -76,12 +76,11 @@ def examine(
 ) -> Status:
     """Look at an archive. Raises ArchiveUnavailable where it cannot be listed."""
     stored = archive.days()
-    known = archiving.records(connection, archive)
-    over = tables.days_to_drop(tables.days_there(connection), now - GRACE)
+    over = tables.overdue(connection, now)
     days_there = sorted(stored)
     first, last = (days_there[0], days_there[-1]) if stored else (None, None)
     span = (last - first).days if first and last else 0
-    _, problem = archiving.last_try(connection)
+    _, problem, _ = archiving.last_try(connection)
     return Status(
         archive.place,
         len(stored),
@@ -89,10 +88,10 @@ def examine(
         first,
         last,
         [day for n in range(span) if first and (day := first + timedelta(days=n)) not in stored],
-        [record.day for record in known if record.day not in stored],
+        archiving.lost(connection, archive),
         _damaged(archive, list(stored.values())) if reads_files else None,
         over,
-        problem,
+        problem if over else None,
     )
 
 
@@ -117,7 +116,7 @@ def export(connection: Connection, archive: Archive, days: Sequence[date], now: 
         for done, (_, held) in enumerate(archiving.export(connection, archive, days, now), start=1):
             progress("archiving", done, len(days))
             rows += held.rows
-    archiving.note_try(connection, None, now)
+    archiving.note_try(connection, None, now, archive.url)
     return rows
 
 
@@ -159,6 +158,7 @@ def main() -> int:
     for name, text in (
         ("export", "archive closed days that are still in the database"),
         ("restore", "load archived days of the last 60 into the database again"),
+        ("forget", "go on without archived days whose files are gone"),
     ):
         action = actions.add_parser(name, help=text)
         action.add_argument("--from", dest="first", metavar="DAY", help="such as 2026-10-01")
@@ -183,6 +183,8 @@ def main() -> int:
         chosen = _span(arguments.first, arguments.last)
         if arguments.action == "export":
             return _export(session, archive, chosen, now)
+        if arguments.action == "forget":
+            return _forget(session, archive, chosen)
         return _restore(session, archive, chosen, now)
 
 
@@ -194,6 +196,16 @@ def _export(session: Session, archive: Archive, chosen: tuple[date, date], now: 
 
     days, rows = session.use(run)
     print(f"{days} closed days with {rows:,} observations are in the archive {archive.place}.")
+    return EXIT_OK
+
+
+def _forget(session: Session, archive: Archive, chosen: tuple[date, date]) -> int:
+    def run(connection: Connection) -> list[date]:
+        lost = [day for day in archiving.lost(connection, archive) if _is_in(day, chosen)]
+        archiving.forget(connection, lost)
+        return lost
+
+    print(f"Forgotten: {_listed(session.use(run)) or 'no day of these is lost'}")
     return EXIT_OK
 
 
@@ -252,7 +264,10 @@ def _show(found: Status) -> None:
     print(f"{found.place}: {found.days} days with {found.rows:,} observations{span}")
     for text, days in (
         ("have no file (nothing was collected, or nothing archived)", found.missing),
-        ("were archived and are gone: bring their files back from a copy", found.lost),
+        (
+            "were archived and are gone: bring their files back from a copy, or forget them",
+            found.lost,
+        ),
         ("should have been purged and wait for the archive", found.waiting),
     ):
         if days:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 INSTALL = "python -m pip install -r requirements-archive.txt"
 PATIENCE_SECONDS = 60.0  # for one file to come or go; the largest honest one has tens of MB
 _NAME = re.compile(r"observations-(\d{4}-\d\d-\d\d)-(\d+)-([0-9a-f]{64})\.parquet")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)")  # one letter is a drive of Windows
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")  # one letter is a drive of Windows
 
 # An object store that does not answer is to be found out in seconds: a run waits for it.
 _STORES: dict[str, dict[str, Any]] = {
@@ -98,14 +98,17 @@ class Archive:
         self._ask("be written", lambda: self._write(file.name, content))
         back = self._ask("be read", lambda: self._read(file.name))
         if hashlib.sha256(back).hexdigest() != file.sha256:
+            self.remove(file)
             raise ArchiveUnavailable(
                 f"The archive {self.place} gave back other bytes than it was given for {file.day}."
             )
         return file
 
     def remove(self, file: DayFile) -> None:
-        """Forget a file. Raises ArchiveUnavailable."""
+        """Forget a file, and a copy of it here. Raises ArchiveUnavailable."""
         self._ask("be cleared", lambda: self._remove(file.name))
+        if not self.folder:
+            (self.cache / file.name).unlink(missing_ok=True)
 
     def fetch(self, file: DayFile, *, anew: bool = False) -> Path:
         """A local path of a day whose bytes are those that its name speaks of; `anew` where what
@@ -209,7 +212,7 @@ def open_archive(url: str, cache: Path) -> Archive:
             f"ARCHIVE_URL is set, and {error.name} is not installed: {INSTALL}"
         ) from error
     scheme = _SCHEME.match(url)
-    if scheme is None or scheme[1] == "file":
+    if scheme is None or scheme[0] == "file://":
         return Archive(url, Path(url.removeprefix("file://")).expanduser().absolute(), cache)
     if scheme[1] not in _STORES or not scheme[2]:
         raise ConfigurationError(
@@ -256,5 +259,6 @@ def _check(path: Path, file: DayFile, place: str) -> Path:
 def _damaged(file: DayFile, place: str) -> ArchiveDamaged:
     return ArchiveDamaged(
         f"{file.name} in the archive {place} is damaged: its bytes are not those that were "
-        "written. Bring it back from a copy, or delete it to go on without that day."
+        "written. Bring it back from a copy; or delete it, and go on without that day with python "
+        "archive.py forget."
     )

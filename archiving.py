@@ -58,14 +58,18 @@ SET archived_at = excluded.archived_at, rows = excluded.rows, bytes = excluded.b
     place = excluded.place
 """
 RECORDS = """
-SELECT day, rows, bytes, sha256, archived_at, held_rows, held_digest
+SELECT day, sha256, held_rows, held_digest
 FROM archived_days
 WHERE place = %(place)s
 ORDER BY day
 """
 
+FORGET = "DELETE FROM archived_days WHERE day = ANY (%(days)s)"
+
 # How the last try fared. Kept in the database, for the runs that share it may share nothing else.
-LAST_TRY = "SELECT beat_at, state ->> 'problem' FROM heartbeats WHERE service = 'archive'"
+LAST_TRY = """
+SELECT beat_at, state ->> 'problem', state ->> 'place' FROM heartbeats WHERE service = 'archive'
+"""
 NOTE_TRY = """
 INSERT INTO heartbeats (service, beat_at, state) VALUES ('archive', %(now)s, %(state)s)
 ON CONFLICT (service) DO UPDATE SET beat_at = excluded.beat_at, state = excluded.state
@@ -74,14 +78,10 @@ ON CONFLICT (service) DO UPDATE SET beat_at = excluded.beat_at, state = excluded
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A day that was archived: its file's rows, bytes and digest, and what the database held of it
-    at that time."""
+    """A day that was archived: its file's digest, and what the database held of it at that time."""
 
     day: date
-    rows: int
-    bytes: int
     sha256: str
-    archived_at: datetime
     held_rows: int
     held_digest: str
 
@@ -106,15 +106,16 @@ def preserver(settings: Settings) -> Preserve | None:
     def preserve(
         connection: Connection, days: Sequence[date], now: datetime
     ) -> Mapping[date, Fingerprint]:
-        tried_at, problem = last_try(connection)
-        if problem and tried_at and abs(now - tried_at) < AFTER_A_FAILURE:
+        tried_at, problem, place = last_try(connection)
+        is_recent = tried_at and abs(now - tried_at) < AFTER_A_FAILURE
+        if problem and is_recent and place == settings.archive_url:
             log.warning(_POSTPONED, len(days), problem)
             return {}
         safe, problem = _put_away(connection, settings, days, now)
         if problem:
             log.warning(_POSTPONED, len(days) - len(safe), problem)
         with contextlib.suppress(psycopg.errors.DiskFull):  # it is there, noted or not
-            note_try(connection, problem, now)
+            note_try(connection, problem, now, settings.archive_url)
         return safe
 
     return preserve
@@ -142,7 +143,7 @@ def _put_away(
             except ArchiveDamaged as trouble:
                 problem = problem or str(trouble)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
-        problem = "somebody holds a day that is to be read"
+        log.warning(_POSTPONED, len(days) - len(safe), "somebody else is at it, or holds a day")
     except (ArchiveUnavailable, ConfigurationError) as trouble:
         problem = str(trouble)
     return safe, problem
@@ -171,10 +172,10 @@ def _export_day(connection: Connection, archive: Archive, day: date, now: dateti
             held = tables.fingerprint(connection, day)
     except psycopg.errors.UndefinedTable:  # dropped meanwhile, by who put it away
         return Fingerprint(0, "0")
-    file, record = _look_up(connection, archive, day)
-    already = archive.fetch(file, anew=True) if file else None
-    is_there = file and record and (record.sha256, record.held) == (file.sha256, held)
-    if is_there or not held.rows:
+    files, record = _look_up(connection, archive, day)
+    already = [archive.fetch(file, anew=True) for file in files]
+    is_there = record and [file.sha256 for file in files] == [record.sha256]
+    if (is_there and record and record.held == held) or not held.rows:
         return held
     with (
         parquet_days.drafts() as folder,
@@ -184,8 +185,9 @@ def _export_day(connection: Connection, archive: Archive, day: date, now: dateti
             raise ArchiveUnavailable(f"Of {held.rows:,} rows of {day} only {rows:,} arrived.")
         new = archive.put(path, day, rows)
         size = path.stat().st_size
-    if file and file != new:
-        archive.remove(file)
+    for file in files:
+        if file != new:
+            archive.remove(file)
     _note(connection, archive, new, size, held, now)
     log.info("%s: %d rows archived in %d bytes", day, rows, size)
     return held
@@ -193,17 +195,19 @@ def _export_day(connection: Connection, archive: Archive, day: date, now: dateti
 
 def _look_up(
     connection: Connection, archive: Archive, day: date
-) -> tuple[DayFile | None, Record | None]:
-    """A day's file and what is known of it. Raises ArchiveUnavailable where the place is not the
-    one that days were put into."""
-    stored = archive.days()
+) -> tuple[list[DayFile], Record | None]:
+    """A day's files (more than one where two databases share the archive) and what is known of it.
+
+    Raises ArchiveUnavailable where the place is not the one that days were put into.
+    """
+    stored = archive.files()
     known = {record.day: record for record in records(connection, archive)}
     if known and not stored:
         raise ArchiveUnavailable(
             f"The archive {archive.place} holds none of the {len(known)} days that were put there: "
             "is it the right folder, and is its disk there?"
         )
-    return stored.get(day), known.get(day)
+    return [file for file in stored if file.day == day], known.get(day)
 
 
 def _tell(connection: Connection, day: date, folder: Path) -> Told:
@@ -248,11 +252,24 @@ def records(connection: Connection, archive: Archive) -> list[Record]:
         return cursor.execute(RECORDS, {"place": archive.place}).fetchall()
 
 
-def last_try(connection: Connection) -> tuple[datetime | None, str | None]:
-    """When days were last put away, and what that failed of."""
-    return connection.execute(LAST_TRY).fetchone() or (None, None)
+def lost(connection: Connection, archive: Archive) -> list[date]:
+    """Days that this database put into the archive and that are gone from it."""
+    known = [record.day for record in records(connection, archive)]
+    stored = archive.days()
+    return [day for day in known if day not in stored]
 
 
-def note_try(connection: Connection, problem: str | None, now: datetime) -> None:
+def forget(connection: Connection, days: Sequence[date]) -> None:
+    """No longer expect these days to be in the archive."""
+    connection.execute(FORGET, {"days": list(days)})
+
+
+def last_try(connection: Connection) -> tuple[datetime | None, str | None, str | None]:
+    """When days were last put away, what that failed of, and where they were to go."""
+    return connection.execute(LAST_TRY).fetchone() or (None, None, None)
+
+
+def note_try(connection: Connection, problem: str | None, now: datetime, place: str | None) -> None:
     """Keep how it fared, for who comes next and for who asks."""
-    connection.execute(NOTE_TRY, {"now": now, "state": Jsonb({"problem": problem})})
+    state = Jsonb({"problem": problem, "place": place})
+    connection.execute(NOTE_TRY, {"now": now, "state": state})

@@ -82,17 +82,19 @@ def run(series: Series, wishes: Wishes, costs: Costs, initial: Decimal) -> Outco
             book.enter(trade, place + 1)
         else:
             refused += 1
-    return _close(series, book, costs, initial, refused)
+    return _close(series, book, costs, initial, Purse(initial), refused)
 
 
 def retrace(
-    series: Series, trades: Iterable[Trade], costs: Costs, initial: Decimal, refused: int
+    series: Series, trades: Iterable[Trade], costs: Costs, purse: Purse, refused: int
 ) -> Outcome:
-    """The outcome of trades that were made, as if what is left were sold at the last point."""
-    book = _Book(Purse(initial))
+    """The outcome of trades that were made with a purse, as if what is left were sold at the last
+    point. It begins with what the purse is worth at the first."""
+    book = _Book(Purse(purse.cash, purse.quantity, purse.spent))
     for trade in trades:
         book.enter(trade, int(np.searchsorted(series.times, trade.at)))
-    return _close(series, book, costs, initial, refused)
+    worth = purse.worth(float(series.prices[0])) if len(series) else purse.cash
+    return _close(series, book, costs, worth, purse, refused)
 
 
 def cut(outcome: Outcome, begins: float) -> Outcome:
@@ -104,9 +106,11 @@ def cut(outcome: Outcome, begins: float) -> Outcome:
     )
 
 
-def _close(series: Series, book: _Book, costs: Costs, initial: Decimal, refused: int) -> Outcome:
+def _close(
+    series: Series, book: _Book, costs: Costs, initial: Decimal, purse: Purse, refused: int
+) -> Outcome:
     last = _last_observed(series)
-    before = book.states(initial)
+    before = book.states(purse)
     if book.purse.quantity and last >= 0:
         at, price = float(series.times[last]), float(series.prices[last])
         if closing := book.purse.order(-1, at, price, costs):
@@ -154,10 +158,10 @@ class _Book:
         if gain is not None:
             self.gains.append(gain)
 
-    def states(self, initial: Decimal) -> list[tuple[int, float, float]]:
-        """From which place on there was how much cash and how many coins."""
-        cash, quantity = initial, Decimal(0)
-        found = [(0, float(cash), 0.0)]
+    def states(self, purse: Purse) -> list[tuple[int, float, float]]:
+        """From which place on there was how much cash and how many coins, first in a purse."""
+        cash, quantity = purse.cash, purse.quantity
+        found = [(0, float(cash), float(quantity))]
         for place, trade in zip(self.places, self.trades, strict=True):
             cash, quantity = cash + trade.cash, quantity + trade.quantity
             found.append((place, float(cash), float(quantity)))

@@ -360,7 +360,7 @@ def relabel_coins(connection: Connection, labels: Mapping[str, CoinLabel]) -> No
 
 
 def record_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
-    """Preserve the answers that were no rows, as they came."""
+    """Keep the answers that were no rows, as they came."""
     if rejections:
         columns = ("rejected_at", "run_id", "coin_id", "reason", "raw")
         parameters = {name: [getattr(r, name) for r in rejections] for name in columns}
@@ -368,7 +368,7 @@ def record_rejections(connection: Connection, rejections: Sequence[Rejection]) -
 
 
 def record_fx_rates(connection: Connection, rates: Iterable[FxRate]) -> None:
-    """Preserve exchange rates; one that is there already stays."""
+    """Keep exchange rates; one that is there already stays."""
     for rate in rates:
         connection.execute(
             RECORD_FX_RATE,
@@ -393,7 +393,7 @@ def record_run(
 def give_up_gaps(
     connection: Connection, gaps: Sequence[Gap], now: datetime, until: datetime | None = None
 ) -> None:
-    """Preserve gaps that stay, with their reasons; for good, or `until` then."""
+    """Keep gaps that stay, with their reasons; for good, or `until` then."""
     if gaps:
         columns = ("coin_id", "start", "stop", "reason")
         parameters = {name: [getattr(gap, name) for gap in gaps] for name in columns}

@@ -30,7 +30,7 @@ from safe_zone import (
     GAP_WINDOW,
     RETENTION,
 )
-from tables import SPEAK_PLAINLY
+from tables import SPEAK_PLAINLY, days_there
 from usage_log import Usage
 
 # The newest observation of each coin stands beside the coin: no walk through the history.
@@ -313,17 +313,22 @@ def read_points(
 def _archived(
     connection: Connection, archive: Archive, start: datetime, stop: datetime
 ) -> list[Path]:
-    """The files of a span, checked. Raises ArchiveUnavailable also where one is gone."""
+    """The files, checked, of the days of a span that the database does not hold. Raises
+    ArchiveUnavailable also where one is gone."""
     moments = (start, stop - timedelta(microseconds=1))
     first, last = (moment.astimezone(UTC).date() for moment in moments)
-    known = [record.day for record in archiving.records(connection, archive)]
-    files = {day: file for day, file in archive.days().items() if first <= day <= last}
-    if lost := [day for day in known if first <= day <= last and day not in files]:
+    gone = archiving.lost(connection, archive)
+    files = archive.files()
+    held = days_there(connection)
+    if lost := [day for day in gone if first <= day <= last and day not in held]:
         raise ArchiveUnavailable(
             f"The archive {archive.place} has lost {len(lost)} days, {lost[0]} to {lost[-1]}: "
-            "bring their files back from a copy, or ask for another time"
+            "bring their files back from a copy, or go on without them with python archive.py "
+            "forget"
         )
-    return [archive.fetch(file) for file in files.values()]
+    return [
+        archive.fetch(file) for file in files if first <= file.day <= last and file.day not in held
+    ]
 
 
 def find_gaps(

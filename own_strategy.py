@@ -22,6 +22,7 @@ import inspect
 import math
 import sys
 import traceback
+import types
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,10 +112,12 @@ def _compiled(name: str, source: str) -> Any:
 def _load(name: str, source: str) -> Callable[..., Any]:
     """The function `decide` of a file's text, its module as new: what it remembered of another run
     may lie ahead of this one. Raises StrategyFailed."""
-    room: dict[str, Any] = {"__name__": Path(name).stem, "__file__": name}
+    module = types.ModuleType(f"own_strategy_{Path(name).stem}")
+    module.__file__ = name
+    sys.modules[module.__name__] = module  # dataclasses look their module up
     with _theirs(f"The strategy {name} does not load", name):
-        exec(_compiled(name, source), room)  # noqa: S102  # nosec B102 - the person's own file
-    decide = room.get("decide")
+        exec(_compiled(name, source), vars(module))  # noqa: S102  # nosec B102 - the person's own file
+    decide = getattr(module, "decide", None)
     if not callable(decide):
         raise StrategyFailed(f"The strategy {name} has no function decide(past, purse)")
     return decide  # type: ignore[no-any-return]
@@ -131,7 +134,7 @@ def _theirs(what: str, name: str) -> Iterator[None]:
             yield
     except SentinelError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # Ctrl-C itself comes as a SentinelError, or not at all
         raise StrategyFailed(f"{what}: {_cause(error, name)}") from error
 
 

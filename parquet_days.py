@@ -114,7 +114,7 @@ class Told:
 
 
 @contextlib.contextmanager
-def build_day(told: Told, already: Path | None) -> Iterator[tuple[Path, int]]:
+def build_day(told: Told, already: Sequence[Path]) -> Iterator[tuple[Path, int]]:
     """Yield a Parquet file of a day, merged with what is archived `already`, and its rows, once
     both were compared row by row.
 
@@ -124,8 +124,8 @@ def build_day(told: Told, already: Path | None) -> Iterator[tuple[Path, int]]:
         path = folder / "day.parquet"
         with _engine() as engine:
             told.read_into(engine)
-            if already:
-                engine.execute(ADD_FILE, [str(already)])
+            for archived in already:
+                engine.execute(ADD_FILE, [str(archived)])
             engine.execute(MERGE)
             for statement in (WRITE, OPEN):  # neither takes a parameter there
                 engine.execute(statement.format(path=str(path).replace("'", "''")))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import archiving
@@ -15,9 +16,10 @@ import tables
 from archive_files import Archive
 from errors import ConfigurationError
 from postgres import Connection
-from safe_zone import Settings
+from safe_zone import RETENTION, Settings
 from series import Series
 
+log = logging.getLogger("sentinel.prices")
 FEWEST_POINTS = 2
 TOP_COINS = 10  # the best ranked ones, where nobody names any
 MOST_DAYS = 3_650
@@ -45,7 +47,10 @@ def from_file(path: Path, terms: Sequence[str]) -> Mapping[str, Series]:
     unknown = [term for term in terms if term.lower() not in by_folded]
     if unknown:
         known = ", ".join(list(found)[:10])
-        raise ConfigurationError(f"{path} holds no prices of {', '.join(unknown)}: it has {known}")
+        raise ConfigurationError(
+            f"{path} holds no prices of {', '.join(unknown)}: a file is asked by its own "
+            f"ids, such as {known}"
+        )
     chosen = [by_folded[term.lower()] for term in terms] or list(found)
     return _checked({coin: found[coin] for coin in dict.fromkeys(chosen)}, str(path))
 
@@ -70,6 +75,14 @@ def from_database(
             raise ConfigurationError(
                 f"{address.place} holds {what} in the last {days:g} days: let ingest.py run, or "
                 "name a file with --csv"
+            )
+        first = datetime.fromtimestamp(min(own.times[0] for own in found.values()), UTC)
+        if days > RETENTION.days and first - start > timedelta(days=1):
+            log.warning(
+                "prices begin on %s, %d days later than was asked for: without an archive there "
+                "are sixty days",
+                first.date(),
+                (first - start).days,
             )
         return _checked(found, address.place)
 

@@ -39,12 +39,17 @@ class Report:
     curve: Curve
     hold_curve: Curve
     trades: Sequence[tuple[str, Trade]]
+    remarks: Sequence[str] = ()
 
 
 def report(
-    title: str, coin_ids: Sequence[str], own: Sequence[Outcome], held: Sequence[Outcome]
+    title: str,
+    coin_ids: Sequence[str],
+    own: Sequence[Outcome],
+    held: Sequence[Outcome],
+    remarks: Sequence[str] = (),
 ) -> Report:
-    """The report of outcomes on coins, with those of holding them."""
+    """The report of outcomes on coins, with those of holding them and what else is to be said."""
     trades = [
         (coin_id, trade)
         for coin_id, outcome in zip(coin_ids, own, strict=True)
@@ -57,6 +62,7 @@ def report(
         performance.curve(own),
         performance.curve(held),
         sorted(trades, key=lambda entry: entry[1].at),
+        remarks,
     )
 
 
@@ -97,7 +103,7 @@ def rows(found: Report) -> list[tuple[str, str, str, str]]:
 
 def notes(found: Report) -> list[str]:
     """What a person should know beside the figures."""
-    said = ["What is held at the end counts as sold at the last price."]
+    said = ["What is held at the end counts as sold at the last price.", *found.remarks]
     if found.found.trades < performance.ENOUGH_TRADES:
         said.append(f"Fewer than {performance.ENOUGH_TRADES} trades: ratios would be luck.")
     if found.found.refused:
@@ -209,10 +215,14 @@ def drawdowns(curve: Curve) -> Floats:
     return np.divide(curve.equity, highs, out=np.ones_like(highs), where=highs > 0) - 1
 
 
+def thinned(length: int, most: int) -> list[int]:
+    """Places of every so manyth point of a curve and of the last, about `most` of them."""
+    step = max(1, -(-length // most))
+    return sorted({*range(0, length, step), length - 1})
+
+
 def _thinned(times: Floats, values: Floats) -> tuple[list[datetime], list[float]]:
-    """Every so manyth point and the last."""
-    step = max(1, len(times) // MOST_POINTS)
-    places = np.unique(np.append(np.arange(0, len(times), step), len(times) - 1))
+    places = thinned(len(times), MOST_POINTS)
     return [_moment(at) for at in times[places].tolist()], values[places].tolist()
 
 

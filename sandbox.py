@@ -39,7 +39,7 @@ from reports import Report
 from safe_zone import load_settings
 from series import Series
 from strategies import Strategy
-from wallets import Wallet
+from wallets import Event, Wallet
 
 EPILOG = """examples:
   python sandbox.py strategies
@@ -48,6 +48,7 @@ EPILOG = """examples:
   python sandbox.py trade --wallet slow --strategy sma-cross --param slow=96 --coins BTC
   python sandbox.py trade                  one step of every wallet, for a cron
   python sandbox.py report --wallet slow --html slow.html --png slow.png
+  python sandbox.py close --wallet slow
   python sandbox.py sweep --strategy sma-cross --param fast=6,12,24 --param slow=48,96 --days 60"""
 DEFAULT_DAYS = 30
 MOST_USD = Decimal(10) ** 15
@@ -68,6 +69,8 @@ def main() -> int:
     _add_backtest(actions.add_parser("backtest", help="a strategy on past prices"))
     _add_trade(actions.add_parser("trade", help="open a wallet, and one step of it or of all"))
     _add_report(actions.add_parser("report", help="what wallets have come to"))
+    close = actions.add_parser("close", help="step a wallet no more; its ledger stays")
+    close.add_argument("--wallet", metavar="NAME", required=True, help="this one")
     _add_sweep(actions.add_parser("sweep", help="many parameters, judged on unseen days"))
     arguments = parser.parse_args()
     console.speak_through_logging()
@@ -76,6 +79,7 @@ def main() -> int:
         "backtest": _backtest,
         "trade": _trade,
         "report": _report,
+        "close": _close,
         "sweep": _sweep,
     }
     return act[arguments.action](arguments)
@@ -191,12 +195,14 @@ def _trade(arguments: argparse.Namespace) -> int:
     archive = archiving.archive_of(settings)
     with postgres.reach(settings) as address, Session(address) as session:
         session.use(tables.bring_up_to_date)
+        opened: dict[str, list[Event]] = {}
         if arguments.strategy:
-            session.use(lambda connection: _ensure_wallet(connection, arguments, now))
+            opened = session.use(lambda c: _ensure_wallet(c, archive, arguments, now))
         elif word := _opening_words(arguments):
             raise ConfigurationError(f"{word} is for opening a wallet: add --strategy NAME")
         chosen = session.use(lambda connection: _chosen(connection, arguments.wallet))
         added, troubles = session.use(lambda c: wallets.step_all(c, archive, chosen, now))
+        added |= opened
     for trouble in troubles:
         console.complain(trouble)
     if arguments.json:
@@ -217,8 +223,11 @@ def _opening_words(arguments: argparse.Namespace) -> str | None:
     return next(typed_ones, None)
 
 
-def _ensure_wallet(connection: Connection, arguments: argparse.Namespace, now: datetime) -> None:
-    """Open the wallet that was named, or see that it is the one that was meant."""
+def _ensure_wallet(
+    connection: Connection, archive: Archive | None, arguments: argparse.Namespace, now: datetime
+) -> dict[str, list[Event]]:
+    """Open the wallet that was named and step it, both or none, or see that it is the one that was
+    meant; returns what was added to the ledger of a new one."""
     if not arguments.wallet:
         raise ConfigurationError("--strategy opens a wallet: give it a name with --wallet NAME")
     word = arguments.strategy
@@ -234,8 +243,12 @@ def _ensure_wallet(connection: Connection, arguments: argparse.Namespace, now: d
         )
     found = wallets.wallets(connection, arguments.wallet)
     if not found:
-        wallets.open_wallet(connection, arguments.wallet, strategy, coin_ids, initial, costs, now)
-        return
+        with connection.transaction():
+            wallets.open_wallet(
+                connection, arguments.wallet, strategy, coin_ids, initial, costs, now
+            )
+            [wallet] = wallets.wallets(connection, arguments.wallet)
+            return {wallet.name: wallets.step(connection, archive, wallet, now)}
     [wallet] = found
     purses = wallets.accounts(wallets.events(connection, wallet))
     there = (
@@ -251,6 +264,17 @@ def _ensure_wallet(connection: Connection, arguments: argparse.Namespace, now: d
             f"{output.coins(list(purses))}: leave --strategy out to go on with it, or take another "
             "name"
         )
+    return {}
+
+
+def _close(arguments: argparse.Namespace) -> int:
+    name = typed.name("--wallet", arguments.wallet, wallets.LONGEST_NAME)
+    with postgres.reach(load_settings()) as address, Session(address) as session:
+        session.use(tables.bring_up_to_date)
+        [wallet] = session.use(lambda connection: _chosen(connection, name))
+        session.use(lambda connection: wallets.close(connection, wallet, datetime.now(UTC)))
+    print(f"{wallet.name}: closed. Its ledger stays: sandbox.py report --wallet {wallet.name}")
+    return EXIT_OK
 
 
 def _chosen(connection: Connection, name: str | None) -> list[Wallet]:

@@ -135,7 +135,7 @@ def _judge(name: str, key: str, value: float) -> None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigurationError(f"The strategy {path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:

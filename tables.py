@@ -126,7 +126,7 @@ def locked(connection: Connection) -> Iterator[Days]:
         with connection.pipeline(), _cut_off_when_interrupted(connection):
             connection.execute("BEGIN")
             _take_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
-            yield _read_days(connection)
+            yield days_there(connection)
             connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(psycopg.Error):
@@ -151,7 +151,7 @@ def _take_lock(connection: Connection, timeout_seconds: float, statement_seconds
     connection.execute(TAKE_LOCK, [_LOCK_KEY])
 
 
-def _read_days(connection: Connection) -> Days:
+def days_there(connection: Connection) -> Days:
     """The days that have a partition, where the schema is the one this code knows."""
     [(version, names)] = connection.execute(STATE_OF_SCHEMA).fetchall()
     if version != len(_migrations()):
@@ -160,18 +160,13 @@ def _read_days(connection: Connection) -> Days:
     return {day for day in map(day_of_partition, names or ()) if day}
 
 
-def days_there(connection: Connection) -> Days:
-    """The days that have a partition. Raises psycopg.errors.UndefinedTable without the schema."""
-    return _read_days(connection)
-
-
 def is_up_to_date(connection: Connection) -> bool:
     """Whether the schema is the one this code knows.
 
     Raises ConfigurationError where the database has seen more than there is.
     """
     try:
-        _read_days(connection)
+        days_there(connection)
     except psycopg.errors.UndefinedTable:
         return False
     return True
@@ -251,6 +246,11 @@ def _ahead(now: datetime) -> set[date]:
     return {today + timedelta(days=n) for n in range(PARTITIONS_AHEAD_DAYS + 1)}
 
 
+def overdue(connection: Connection, now: datetime) -> list[date]:
+    """The days that a purge should have dropped by yesterday: today's first run may be to come."""
+    return days_to_drop(days_there(connection), now - timedelta(days=1))
+
+
 def is_upkeep_due(days: Days, now: datetime) -> bool:
     """Whether this is the first write of a UTC day, or a purge was postponed."""
     return is_first_of_day(days, now) or bool(days_to_drop(days, now))
@@ -277,7 +277,7 @@ def pack_closed_day(connection: Connection, now: datetime) -> None:
     optional = (faults.LockNotAvailable, faults.DiskFull, faults.QueryCanceled)
     with contextlib.suppress(*optional), connection.transaction():
         _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
-        if yesterday in _read_days(connection):
+        if yesterday in days_there(connection):
             names = {"day": partition(yesterday), "index": partition(yesterday, "_pkey")}
             connection.execute(sql.SQL(PACK_DAY).format(**names))
 
@@ -315,20 +315,22 @@ def enforce_retention_policy(
     history.
     """
     now = _trusted(connection, now, newest_seen)
-    over = days_to_drop(_read_days(connection), now)
+    over = days_to_drop(days_there(connection), now)
     safe = preserve(connection, over, now) if preserve and over else {}
     try:
         with connection.transaction():
             _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
             gone: dict[date, int] = {}
             waiting = False
-            for day in days_to_drop(_read_days(connection), now):
+            for day in days_to_drop(days_there(connection), now):
                 held = fingerprint(connection, day) if not preserve or day in safe else None
                 if held is None or (preserve and safe[day] != held):
                     waiting = True
                     continue
                 connection.execute(sql.SQL(DROP_DAY).format(day=partition(day)))
                 gone[day] = held.rows
+            if waiting and not gone:  # as in the run before: nothing else to do again
+                return 0
             if not waiting:
                 connection.execute(FORGET_LATEST, {"oldest": now - RETENTION})
             for statement in PURGE_SMALL_TABLES.values():

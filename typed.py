@@ -42,7 +42,7 @@ def name(flag: str, word: str | None, longest: int) -> str | None:
     """One name that can be printed, stored and asked for. Raises ConfigurationError."""
     if word is None:
         return None
-    if word.strip() and len(word) <= longest and word.isprintable() and "/" not in word:
+    if word.strip(" .") and len(word) <= longest and word.isprintable() and "/" not in word:
         return word
     shown = word[:40].encode("ascii", "backslashreplace").decode()
     raise ConfigurationError(

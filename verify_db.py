@@ -22,7 +22,7 @@ from errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, run_as_script
 from records import Gap
 from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
 from spool import Spool
-from tables import days_there, days_to_drop, is_up_to_date
+from tables import is_up_to_date, overdue
 
 log = logging.getLogger("sentinel.verify")
 TOP = 5
@@ -97,10 +97,10 @@ def _problems(
 
 def _overdue(connection: postgres.Connection, now: datetime) -> list[str]:
     """What to say of days that a purge should have dropped by yesterday."""
-    over = days_to_drop(days_there(connection), now - timedelta(days=1))
+    over = overdue(connection, now)
     if not over:
         return []
-    _, trouble = archiving.last_try(connection)
+    _, trouble, _ = archiving.last_try(connection)
     why = trouble or "look at the last runs' warnings"
     return [f"{len(over)} days older than the retention wait to be purged: {why}"]
 

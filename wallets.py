@@ -23,7 +23,7 @@ import reports
 import strategies
 import typed
 from archive_files import Archive
-from backtest import ALWAYS_IN_TIME
+from backtest import ALWAYS_IN_TIME, Outcome
 from errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError, SentinelError
 from paper import Costs, LedgerBroken, Purse, Trade, replay
 from postgres import Connection
@@ -40,6 +40,7 @@ LONGEST_NAME = 60
 CENT_PARTS = Decimal("0.00000001")
 ROUNDING = Decimal("1e-18")  # of what a fill moved
 FRESH = timedelta(seconds=ALWAYS_IN_TIME)
+OLD = timedelta(days=2).total_seconds()  # after the opening; the first price that is left
 
 OPEN = """
 INSERT INTO wallets (name, opened_at, fee_bps, slippage_bps, strategy, parameters)
@@ -48,11 +49,12 @@ ON CONFLICT (name) DO NOTHING
 RETURNING wallet_id
 """
 WALLETS = """
-SELECT wallet_id, name, opened_at, fee_bps, slippage_bps, strategy, parameters
+SELECT wallet_id, name, opened_at, closed_at, fee_bps, slippage_bps, strategy, parameters
 FROM wallets
 WHERE %(name)s::text IS NULL OR name = %(name)s::text
 ORDER BY wallet_id
 """
+CLOSE = "UPDATE wallets SET closed_at = %(now)s WHERE wallet_id = %(wallet_id)s"
 # From which observation on each coin is traded: the newest one, if that is fresh.
 NEWEST = """
 SELECT coin_id, observed_at FROM coins
@@ -77,11 +79,12 @@ VALUES (%(wallet_id)s, %(kind)s, %(coin_id)s, %(observed_at)s, %(recorded_at)s, 
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
-    """A wallet as it was opened."""
+    """A wallet as it was opened; one that was closed is stepped no more."""
 
     wallet_id: int
     name: str
     opened_at: datetime
+    closed_at: datetime | None
     fee_bps: Decimal
     slippage_bps: Decimal
     strategy: str
@@ -183,6 +186,11 @@ def wallets(connection: Connection, name: str | None = None) -> list[Wallet]:
         return cursor.execute(WALLETS, {"name": name}).fetchall()
 
 
+def close(connection: Connection, wallet: Wallet, now: datetime) -> None:
+    """Step a wallet no more. Its ledger stays, and it can be reported on."""
+    connection.execute(CLOSE, {"wallet_id": wallet.wallet_id, "now": now})
+
+
 def events(connection: Connection, wallet: Wallet) -> list[Event]:
     """A wallet's ledger, the oldest first."""
     with connection.cursor(row_factory=class_row(Event)) as cursor:
@@ -254,6 +262,8 @@ def step_all(
     added: dict[str, list[Event]] = {}
     troubles: list[SentinelError] = []
     for wallet in chosen:
+        if wallet.closed_at:
+            continue
         try:
             added[wallet.name] = step(connection, archive, wallet, now)
         except TROUBLES as trouble:
@@ -349,19 +359,35 @@ def report(
     purses = accounts(events(connection, wallet))
     prices = _prices(connection, archive, wallet, list(purses), now)
     hold = strategies.choose("hold")
-    own, held = [], []
+    own, held, remarks = [], [], []
     for coin_id, account in purses.items():
         series = prices.get(coin_id)
         if series is None:
             raise ConfigurationError(f"There is no price of {coin_id} since it was opened")
-        trades, initial = account.trades, account.initial
-        begins = min(account.begins, float(series.times[-1]))  # where nothing came since
-        traced = backtest.retrace(series, trades, wallet.costs, initial, account.refused)
-        holding = backtest.run(series, hold.wishes(series, begins), wallet.costs, initial)
-        own.append(backtest.cut(traced, begins))
+        begins, traced = _retraced(wallet, account, series)
+        holding = backtest.run(series, hold.wishes(series, begins), wallet.costs, traced.initial)
+        own.append(traced)
         held.append(backtest.cut(holding, begins))
+        if begins - account.begins > OLD:
+            day = datetime.fromtimestamp(begins, UTC).date()
+            remarks.append(
+                f"Prices of {coin_id} before {day} are gone: all of it is since then. Of "
+                f"{account.initial:,.2f} USD at the opening {traced.final:,.2f} are left."
+            )
     title = f"{wallet.name}: {strategies.described(wallet.strategy, wallet.parameters)}"
-    return reports.report(title, list(purses), own, held)
+    return reports.report(title, list(purses), own, held, remarks)
+
+
+def _retraced(wallet: Wallet, account: Account, series: Series) -> tuple[float, Outcome]:
+    """From when on (UNIX seconds) a purse can be shown, and what it came to since: since it was
+    opened, or since the first price that is left."""
+    begins = max(account.begins, float(series.times[0]))
+    begins = min(begins, float(series.times[-1]))  # where nothing came since
+    before = [trade for trade in account.trades if trade.at < begins]
+    since = account.trades[len(before) :]
+    purse = replay(account.initial, before)
+    shown = series.part(begins, np.inf)
+    return begins, backtest.retrace(shown, since, wallet.costs, purse, account.refused)
 
 
 def _add(connection: Connection, wallet_id: int, event: Event) -> None:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 import re
+import signal
 import tempfile
+import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +32,7 @@ Count = Callable[[int], None]
 MOST_DEATHS = 5  # of workers in a row without a task done between
 AT_ONCE = 64  # tasks under way on a cluster: their prices travel with them
 _ADDRESS = re.compile(r"(tcp|tls)://[^\s/:]+:\d{1,5}")
+WATCH_SECONDS = 1.0
 ANSWER_SECONDS = 15  # for a scheduler
 # What a worker needs of the project, sent along: it may never have seen it.
 MODULES = (
@@ -76,15 +81,32 @@ def _pool(
 ) -> Iterator[tuple[int, CoinScores]]:
     """Tasks done as they are done, until all are or a worker dies."""
     # Not forked: the libraries' threads would not be there in the child, their locks would.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, initializer=_end_with_parent, initargs=(os.getpid(),))
+    try:
         waiting: dict[Future[CoinScores], int] = {
             pool.submit(sweep.work, tasks[place]): place for place in places
         }
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+    except BaseException:  # whoever is told to stop does not wait for tasks in hand
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    pool.shutdown()
+
+
+def _end_with_parent(parent: int) -> None:
+    """What a worker begins with: Ctrl-C is for its parent, and without that it has no work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def do_on_cluster(tasks: Sequence[Task], scheduler: str, count: Count) -> list[CoinScores]:
@@ -119,6 +141,11 @@ def do_on_cluster(tasks: Sequence[Task], scheduler: str, count: Count) -> list[C
         except KilledWorker as error:
             raise WorkersFailed(
                 "Workers of the cluster died again and again at one task: is their memory enough?"
+            ) from error
+        except (CancelledError, OSError) as error:
+            raise WorkersFailed(
+                f"The cluster at {scheduler} went away ({type(error).__name__}). Nothing is kept "
+                "of a sweep: start it again."
             ) from error
 
 

@@ -19,6 +19,7 @@ CREATE TYPE wallet_event AS ENUM ('opened', 'ordered', 'filled', 'refused');
 
 CREATE TABLE wallets (
     opened_at    timestamptz NOT NULL,
+    closed_at    timestamptz,
     fee_bps      numeric NOT NULL CHECK (fee_bps >= 0),
     slippage_bps numeric NOT NULL CHECK (slippage_bps >= 0),
     wallet_id    integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -466,7 +466,7 @@ def test_a_day_that_somebody_has_locked_is_put_off_and_the_lock_not_waited_for(
     with psycopg.connect(fresh.url) as other:
         other.execute("LOCK TABLE observations_20260915 IN ACCESS EXCLUSIVE MODE")
         assert session.use(lambda c: preserve(c, [OLD.date()], NOW)) == {}
-    assert "somebody holds a day" in caplog.text
+    assert "somebody else is at it, or holds a day" in caplog.text
 
 
 def test_a_database_without_room_for_a_record_makes_room_all_the_same(
@@ -754,6 +754,45 @@ def test_days_that_were_archived_and_are_gone_are_not_passed_over(
     _files(folder)[0].unlink()
     with pytest.raises(ArchiveUnavailable):
         _points(session, settings, OLD, NOW)
+
+
+def test_days_that_are_gone_for_good_can_be_forgotten(
+    session: Session, settings: Settings, folder: Path
+) -> None:
+    _load(session, _rows(), OLD)
+    _purge(session, settings)
+    _files(folder)[0].unlink()
+    store = _opened(settings)
+    session.use(lambda c: archiving.forget(c, archiving.lost(c, store)))
+    assert not _points(session, settings, OLD, NOW)
+
+
+def test_a_file_of_a_day_that_the_database_holds_is_not_asked_for(
+    session: Session, settings: Settings, folder: Path
+) -> None:
+    _load(session, _rows(KEPT), KEPT)
+    _export(session, settings, KEPT.date())
+    _damage(_files(folder)[0])
+    assert _points(session, settings, KEPT, NOW)
+
+
+def test_two_databases_that_share_an_archive_lose_nothing_of_each_other(
+    session: Session, settings: Settings, folder: Path
+) -> None:
+    _load(session, _rows(KEPT), KEPT)
+    _export(session, settings, KEPT.date())
+    [theirs] = _files(folder)
+    copy = theirs.read_bytes()
+    session.use(lambda c: archiving.forget(c, [KEPT.date()]))
+    _load(session, _rows(KEPT, price=7.0, coins=["others"]), KEPT)
+    _export(session, settings, KEPT.date())
+    theirs.write_bytes(copy)  # as if the other had written at the same moment
+    _load(session, _rows(KEPT, price=8.0, coins=["later"]), KEPT)
+    _export(session, settings, KEPT.date())
+    [one] = _files(folder)
+    coins = {row.coin_id for row in parquet_days.read_day(one)}
+    assert {"others", "later"} <= coins
+    assert len(coins) > 2
 
 
 # --- bringing days back ----------------------------------------------------------------------

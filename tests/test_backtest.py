@@ -21,7 +21,7 @@ from backtest import Outcome, Wishes
 from errors import ConfigurationError
 from paper import Costs, LedgerBroken, Purse, Trade
 from performance import Curve
-from series import Series
+from series import Series, from_points
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 QUARTER = 15 * MINUTE
@@ -609,3 +609,28 @@ def test_curves_of_coins_add_up_over_all_their_times() -> None:
     assert found.held.tolist() == pytest.approx([0, 100 / 150, 100 / 150, 0, 50 / 250, 0])
     together = performance.measure([one, other])
     assert (float(together.initial), float(together.final), together.trades) == (150, 250, 4)
+
+
+DATACLASS = """
+from __future__ import annotations
+from dataclasses import dataclass
+
+@dataclass
+class Memory:
+    seen: int = 0
+
+def decide(past, purse):
+    return 1 if Memory().seen == 0 else 0
+"""
+
+
+def test_a_persons_own_file_may_hold_what_any_module_may() -> None:
+    assert strategies.own("mine.py", DATACLASS).parameters == {}
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "GeneratorExit", "SystemExit(3)"])
+def test_whatever_a_persons_own_strategy_raises_is_its_own_failure(error: str) -> None:
+    strategy = strategies.own("mine.py", f"def decide(past, purse):\n    raise {error}\n")
+    series = from_points([(0.0, 1.0), (900.0, 1.0), (1800.0, 1.0)])
+    with pytest.raises(ConfigurationError, match=r"mine\.py failed at"):
+        backtest.run(series, strategy.wishes(series), Costs(), Decimal(100))

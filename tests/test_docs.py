@@ -67,8 +67,8 @@ def test_every_flag_is_in_the_readme_and_help_ends_with_something_to_paste(scrip
 @pytest.mark.parametrize(
     ("script", "action"),
     [
-        *(("archive.py", action) for action in ("status", "export", "restore")),
-        *(("sandbox.py", action) for action in ("backtest", "trade", "report", "sweep")),
+        *(("archive.py", action) for action in ("status", "export", "restore", "forget")),
+        *(("sandbox.py", action) for action in ("backtest", "trade", "report", "close", "sweep")),
     ],
 )
 def test_every_flag_of_every_action_is_in_the_readme(script: str, action: str) -> None:

@@ -10,6 +10,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -502,3 +503,30 @@ def test_a_sweep_on_a_cluster_prints_what_it_prints_here(
     there = _sweep(script, *arguments, "--scheduler", cluster[0])
     assert (there.returncode, there.stderr) == (0, "")
     assert there.stdout == _sweep(script, *arguments, "--jobs", "1").stdout
+
+
+SLEEPING = """
+import time
+def decide(past, purse):
+    time.sleep(0.2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_who_stops_a_sweep_leaves_no_worker_behind(
+    script: Script, csv: str, tmp_path: Path, number: int
+) -> None:
+    (tmp_path / "slow.py").write_text(SLEEPING)
+    sweeping = script.start(
+        "sandbox.py", "sweep", "--strategy", "slow.py", "--csv", csv, "--jobs", "2"
+    )
+    own = psutil.Process(sweeping.pid)
+    while sum("spawn_main" in " ".join(child.cmdline()) for child in own.children()) < 2:
+        assert sweeping.poll() is None
+        time.sleep(0.05)  # another process is starting
+    children = own.children(recursive=True)
+    sweeping.send_signal(number)
+    sweeping.communicate(timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive

@@ -590,15 +590,37 @@ def test_what_only_an_opening_takes_is_not_passed_over_in_silence(
 def test_a_wallet_whose_strategy_fails_is_named_and_the_others_go_on(
     live_script: Script, tmp_path: Path
 ) -> None:
+    (tmp_path / "failing.py").write_text(OWN)
+    assert _trade(live_script, "--wallet", "bad", "--strategy", "failing.py").returncode == 0
     (tmp_path / "failing.py").write_text(FAILING)
-    _refused(
-        _trade(live_script, "--wallet", "bad", "--strategy", "failing.py", "--json"),
-        2, "wallet 'bad'", "out of ideas",
-    )  # fmt: skip
     assert _trade(live_script, "--wallet", "good", "--strategy", "hold").returncode == 0
     done = _trade(live_script, "--json")
     _refused(done, 2, "wallet 'bad'")
     assert json.loads(done.stdout) == {"good": []}
+
+
+@pytest.mark.usefixtures("market")
+def test_no_wallet_is_opened_with_a_strategy_that_fails(
+    live_script: Script, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    done = _trade(live_script, "--wallet", "bad", "--strategy", "failing.py")
+    _refused(done, 2, "out of ideas")
+    assert fresh.query(COUNT) == [(0, 0)]
+
+
+@pytest.mark.usefixtures("market")
+def test_a_closed_wallet_is_stepped_no_more_and_can_be_reported_on(
+    live_script: Script, fresh: FreshDatabase
+) -> None:
+    assert _trade(live_script, "--wallet", "w", "--strategy", "hold").returncode == 0
+    before = fresh.query(COUNT)
+    done = live_script("sandbox.py", "close", "--wallet", "w")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert _trade(live_script, "--json").stdout == "{}\n"
+    assert fresh.query(COUNT) == before
+    assert live_script("sandbox.py", "report", "--wallet", "w").returncode == 0
+    _refused(live_script("sandbox.py", "close", "--wallet", "nobodys"), 2, "no wallet 'nobodys'")
 
 
 def test_a_wallet_that_was_opened_at_a_stale_price_is_reported(
@@ -698,3 +720,26 @@ def test_an_event_says_its_trade_and_only_a_fill_has_one() -> None:
     assert sale.trade.side == "sell"
     with pytest.raises(LedgerBroken, match="is not whole"):
         _ = Event("opened", "a", NOW, NOW, cash_usd=Decimal(5)).trade
+
+
+def test_a_wallet_older_than_the_prices_is_reported_since_the_first_that_is_left(
+    connection: postgres.Connection,
+) -> None:
+    begin = NOW - timedelta(days=90)
+    open_one(connection, strategies.choose("hold"), now=begin)
+    for day in range(91):
+        at = begin + timedelta(days=day)
+        observe(connection, at, {"a": 100.0 + day})
+        [wallet] = wallets.wallets(connection)
+        wallets.step(connection, None, wallet, at)
+    whole = wallets.report(connection, None, wallet, NOW)
+    assert not whole.remarks
+    for day in range(30):
+        gone = (begin + timedelta(days=day)).date()
+        connection.execute(f"DROP TABLE observations_{gone:%Y%m%d}".encode())
+    rest = wallets.report(connection, None, wallet, NOW)
+    assert rest.found.final == whole.found.final
+    assert float(rest.found.initial) == pytest.approx(float(whole.curve.equity[30]))
+    # Holding begins anew, a day later and with a fee.
+    assert rest.hold.total_return == pytest.approx(rest.found.total_return, abs=0.02)
+    assert "are gone: all of it is since then" in rest.remarks[0]

@@ -275,7 +275,8 @@ def test_no_run_step_holds_an_expression_that_a_person_can_type() -> None:
 def test_every_variable_that_a_step_passes_is_known_to_the_settings() -> None:
     known = (ROOT / "safe_zone.py").read_text() + "GITHUB_TOKEN MODE LIMIT TARGETS"
     # The object stores' drivers read these.
-    known += " AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY ARCHIVE_ENDPOINT GOOGLE_CREDENTIALS"
+    known += " AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY ARCHIVE_ENDPOINT ARCHIVE_REGION"
+    known += " GOOGLE_CREDENTIALS"
     for step in [*_steps(), _workflow("etl.yml")["jobs"]["run"]]:
         for name in step.get("env", {}):
             assert re.search(rf"\b{name}\b", known), name

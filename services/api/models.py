@@ -617,7 +617,9 @@ class Wallet(Answer):
         name="slow",
         strategy="sma-cross (fast=24, slow=96)",
         opened_at="2026-11-01T12:00:00Z",
+        closed_at=None,
         problem=None,
+        remarks=[],
         initial_usd=10_000.0,
         final_usd=10_420.5,
         net_profit_usd=420.5,
@@ -637,7 +639,9 @@ class Wallet(Answer):
     name: str
     strategy: str
     opened_at: datetime
+    closed_at: datetime | None
     problem: str | None
+    remarks: list[str] = []
     initial_usd: float | None = None
     final_usd: float | None = None
     net_profit_usd: float | None = None

@@ -15,7 +15,7 @@ from services.dashboard.words import LONGEST_SENTENCE, plain
 
 Json = Mapping[str, Any]
 OPEN = "python sandbox.py trade --wallet mine --strategy sma-cross --coins BTC"
-FEW = "Fewer than ten trades: ratios would be luck."
+ENOUGH_TRADES = 10  # the API gives no ratios below
 
 
 @st.fragment(run_every=state.REFRESH_SECONDS)
@@ -96,14 +96,18 @@ def _show_figures(viewer: Viewer, wallet: Json) -> None:
         "came late)",
         f"in coins {viewer.percent(wallet['exposure'], signed=False)} of the time's money",
     ]
-    if wallet["sharpe"] is None:
-        said.append(FEW)
+    if wallet["trades"] < ENOUGH_TRADES:
+        said.append(f"fewer than {ENOUGH_TRADES} trades: ratios would be luck")
+    elif wallet["sharpe"] is None:
+        said.append("too short a time for ratios")
     else:
         said.append(
             f"Sharpe {wallet['sharpe']:.2f}, "
             f"won {viewer.percent(wallet['win_rate'], signed=False)} of the sales"
         )
     st.caption(plain("; ".join(said), LONGEST_SENTENCE))
+    for remark in wallet["remarks"]:
+        st.caption(plain(remark, LONGEST_SENTENCE))
 
 
 def _purses(viewer: Viewer, purses: Sequence[Json]) -> pd.DataFrame:

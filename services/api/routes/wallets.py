@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-import numpy as np
 from fastapi import APIRouter, HTTPException, Path
 
 import archiving
@@ -71,13 +70,15 @@ def _judge(
         "name": wallet.name,
         "strategy": strategies.described(wallet.strategy, wallet.parameters),
         "opened_at": wallet.opened_at,
+        "closed_at": wallet.closed_at,
     }
     try:
         report = wallets.report(connection, archive, wallet, now)
     except wallets.TROUBLES as trouble:
         return models.Wallet.model_validate(head | {"problem": str(trouble)}), None
     figures = reports.figures(report)
-    whole = head | figures | {"total_return": figures["return"], "problem": None}
+    told = {"total_return": figures["return"], "remarks": list(report.remarks), "problem": None}
+    whole = head | figures | told
     return models.Wallet.model_validate(whole), report
 
 
@@ -94,15 +95,13 @@ def _purse(coin_id: str, account: Account) -> models.Purse:
 def _curve(report: Report) -> list[models.WalletPoint]:
     """As many points as a chart has pixels for, the last among them."""
     curve = report.curve
-    step = max(1, len(curve.times) // MOST_POINTS)
-    places = np.unique(np.append(np.arange(0, len(curve.times), step), len(curve.times) - 1))
     return [
         models.WalletPoint(
             at=_moment(float(curve.times[place])),
             usd=float(curve.equity[place]),
             hold_usd=float(report.hold_curve.equity[place]),
         )
-        for place in places.tolist()
+        for place in reports.thinned(len(curve.times), MOST_POINTS)
     ]
 
 
