@@ -329,7 +329,9 @@ def test_a_thousand_alerts_through_a_target_that_fails_stalls_and_refuses(
         if pause is None:
             break
         time_.sleep(max(0.1, pause))
-    assert sorted(target.titles) == sorted(f"coin-{n % 40} #{n}" for n in range(1000))
+    # At least once: on a busy machine an answer may come later than the notifier waits for it.
+    assert set(target.titles) == {f"coin-{n % 40} #{n}" for n in range(1000)}
+    assert len(target.titles) < 1_050
     for queue in range(40):
         own = [int(t.partition("#")[2]) for t in target.titles if t.startswith(f"coin-{queue} ")]
         assert own == sorted(own)
