@@ -90,7 +90,8 @@ def test_no_panic_is_called_while_the_price_is_up_since_the_last(factors: list[f
     tracker, price, low = Tracker(), 100.0, math.inf
     for n, factor in enumerate(factors):
         price *= factor
-        low = min(low, price)
+        # Only lows behind a panic count: a dip that did not hold was none.
+        low = min(low, price) if math.isfinite(low) else low
         kinds = [alert.kind for alert in tracker.observe(n * 300.0, price, FIVE)]
         if "reversal" in kinds:
             low = math.inf
