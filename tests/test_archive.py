@@ -639,6 +639,7 @@ def test_a_day_of_two_files_is_the_fuller_one(
     assert _points(session, settings, OLD, NOW) == _as_points(_rows(times=10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("price", [2.0, 3.0, 4.0, 5.0])
 def test_an_export_that_a_purge_overtakes_does_not_bring_old_values_back(
     session: Session, settings: Settings, fresh: FreshDatabase, price: float
@@ -917,6 +918,7 @@ def _today() -> datetime:
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+@pytest.mark.slow
 def test_exporting_archives_all_closed_days_and_the_status_says_so(
     desk: Desk, session: Session, folder: Path
 ) -> None:
@@ -946,6 +948,7 @@ def test_exporting_archives_all_closed_days_and_the_status_says_so(
     assert "every file is what was written" in shown.stdout
 
 
+@pytest.mark.slow
 def test_exporting_a_span_archives_that_span(desk: Desk, session: Session, folder: Path) -> None:
     today = _today()
     _load(session, [row for n in range(5) for row in _rows(today - timedelta(days=n))], today)
@@ -956,6 +959,7 @@ def test_exporting_a_span_archives_that_span(desk: Desk, session: Session, folde
     assert (done.returncode, len(_files(folder))) == (0, 4)
 
 
+@pytest.mark.slow
 def test_the_status_of_a_damaged_file_is_exit_6_where_it_looks(
     desk: Desk, session: Session, folder: Path
 ) -> None:
@@ -975,6 +979,7 @@ def test_the_status_of_a_damaged_file_is_exit_6_where_it_looks(
     assert desk("restore").returncode == 6
 
 
+@pytest.mark.slow
 def test_the_status_of_lost_and_missing_days_names_them(
     desk: Desk, session: Session, folder: Path
 ) -> None:
@@ -991,6 +996,7 @@ def test_the_status_of_lost_and_missing_days_names_them(
     assert str(lost) in desk("status").stdout
 
 
+@pytest.mark.slow
 def test_the_status_names_the_days_that_wait_and_why(
     desk: Desk, session: Session, settings: Settings, folder: Path
 ) -> None:
@@ -1006,6 +1012,7 @@ def test_the_status_names_the_days_that_wait_and_why(
     assert "cannot be" in json.loads(found.stdout)["problem"]
 
 
+@pytest.mark.slow
 def test_restoring_brings_back_what_an_empty_database_lacks(
     desk: Desk, session: Session, fresh: FreshDatabase
 ) -> None:
@@ -1023,12 +1030,14 @@ def test_restoring_brings_back_what_an_empty_database_lacks(
     assert "1 days restored: 0 observations were missing" in again.stdout
 
 
+@pytest.mark.slow
 def test_without_an_archive_the_script_says_what_to_set(desk: Desk) -> None:
     done = desk("status", ARCHIVE_URL="")
     assert done.returncode == 2
     assert "ARCHIVE_URL" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -1046,6 +1055,7 @@ def test_a_wrong_wish_is_exit_2(desk: Desk, arguments: list[str], words: str) ->
     assert words in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "url",
     [
@@ -1087,6 +1097,7 @@ def test_an_export_that_is_killed_leaves_whole_files_and_the_next_one_completes(
     assert fresh.query("SELECT count(*), sum(rows) FROM archived_days") == [(days, days * 400)]
 
 
+@pytest.mark.slow
 def test_two_exports_at_once_leave_each_day_once(
     desk: Desk, session: Session, folder: Path
 ) -> None:

@@ -253,6 +253,7 @@ def test_what_was_asked_before_a_change_is_not_taken_for_what_is_after(
     assert feed.get("/portfolio").content == {"n": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("api")
 def test_no_more_answers_are_kept_than_are_looked_at(feed: Feed) -> None:
     for n in range(MOST_ANSWERS + 20):

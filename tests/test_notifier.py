@@ -300,6 +300,7 @@ def test_a_clock_that_was_put_back_does_not_bury_a_message(
     assert target.titles == ["coin-0 #0"]
 
 
+@pytest.mark.slow
 def test_a_thousand_alerts_through_a_target_that_fails_stalls_and_refuses(
     connection: Connection,
     time_: FakeTime,

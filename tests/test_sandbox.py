@@ -69,6 +69,7 @@ def found(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 # --- results ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_json_has_exactly_the_keys_of_the_contract_and_known_figures(
     script: Script, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_the_json_has_exactly_the_keys_of_the_contract_and_known_figures(
     assert (done["trades"], done["refused_fills"], done["sharpe"]) == (4, 0, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", signals.BUILT_IN)
 def test_every_strategy_that_comes_along_runs(script: Script, csv: str, name: str) -> None:
     done = found(script("sandbox.py", "backtest", "--strategy", name, "--csv", csv, "--json"))
@@ -92,6 +94,7 @@ def test_every_strategy_that_comes_along_runs(script: Script, csv: str, name: st
     assert done["final_usd"] > 0
 
 
+@pytest.mark.slow
 def test_the_strategies_are_listed_with_their_parameters(script: Script) -> None:
     done = script("sandbox.py", "strategies")
     assert (done.returncode, done.stderr) == (0, "")
@@ -100,6 +103,7 @@ def test_the_strategies_are_listed_with_their_parameters(script: Script) -> None
     assert "fast=12 slow=48" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_table_says_the_same_as_the_json(script: Script, csv: str) -> None:
     arguments = ("backtest", "--strategy", "sma-cross", "--param", "slow=24", "--csv", csv)
     said = script("sandbox.py", *arguments)
@@ -117,6 +121,7 @@ def test_a_table_says_the_same_as_the_json(script: Script, csv: str) -> None:
         assert words in said.stdout
 
 
+@pytest.mark.slow
 def test_money_costs_coins_and_a_persons_own_strategy_are_taken_as_typed(
     script: Script, tmp_path: Path, csv: str
 ) -> None:
@@ -140,6 +145,7 @@ def test_money_costs_coins_and_a_persons_own_strategy_are_taken_as_typed(
 # --- pages -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_has_the_figures_and_loads_nothing_from_the_network(
     script: Script, tmp_path: Path, csv: str
 ) -> None:
@@ -161,6 +167,7 @@ def test_the_page_has_the_figures_and_loads_nothing_from_the_network(
     assert "Plotly.newPlot" in page
 
 
+@pytest.mark.slow
 def test_a_name_that_is_markup_stays_text_on_the_page(script: Script, tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script>"
     name = write_csv(tmp_path / "evil.csv", {evil: LONG[:50]})
@@ -171,6 +178,7 @@ def test_a_name_that_is_markup_stays_text_on_the_page(script: Script, tmp_path: 
     assert evil not in (tmp_path / "page.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coin_id", ["bitcoin", "$a_b$ and \\$c", "柴犬"])
 def test_the_picture_is_a_png_that_is_not_blank(
     script: Script, tmp_path: Path, coin_id: str
@@ -278,6 +286,7 @@ def test_a_price_file_may_be_in_any_order_and_its_times_in_any_zone(tmp_path: Pa
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "words"),
     [
@@ -316,6 +325,7 @@ def test_what_is_wrong_with_a_persons_own_strategy_is_named(
     refused(done, "mine.py", words)
 
 
+@pytest.mark.slow
 def test_what_a_strategy_prints_does_not_spoil_the_json(
     script: Script, tmp_path: Path, csv: str
 ) -> None:
@@ -324,6 +334,7 @@ def test_what_a_strategy_prints_does_not_spoil_the_json(
     assert json.loads(done.stdout)["final_usd"] == 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prices", [[1e-30, 1e-30, 1e300], [1e300, 1e300, 1e-30], [1e-30] * 3])
 def test_prices_beyond_all_measure_are_figures_or_plain_words(
     script: Script, tmp_path: Path, prices: list[float]
@@ -368,6 +379,7 @@ def _backtest(script: Script, *arguments: str) -> subprocess.CompletedProcess[st
     return script("sandbox.py", "backtest", "--strategy", "hold", *arguments)
 
 
+@pytest.mark.slow
 def test_coins_of_the_database_go_by_id_symbol_or_name(
     live_script: Script,
     stored: datetime,  # noqa: ARG001
@@ -381,6 +393,7 @@ def test_coins_of_the_database_go_by_id_symbol_or_name(
     assert by_id == pytest.approx(10_000 * ratio)
 
 
+@pytest.mark.slow
 def test_days_say_how_far_back(live_script: Script, stored: datetime) -> None:
     said = _backtest(live_script, "--coins", "bitcoin,ethereum", "--days", "1").stdout
     assert f"on bitcoin, ethereum, {stored - timedelta(days=1):%Y-%m-%d}" in said
@@ -389,6 +402,7 @@ def test_days_say_how_far_back(live_script: Script, stored: datetime) -> None:
     assert f"{10_000 * ratio:,.2f}" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -412,5 +426,6 @@ def test_what_the_database_does_not_have_is_named(
     refused(_backtest(live_script, *arguments), words)
 
 
+@pytest.mark.slow
 def test_an_empty_database_is_told_to_be_filled(live_script: Script) -> None:
     refused(_backtest(live_script), "holds no prices in the last 30 days", "ingest.py")

@@ -420,6 +420,7 @@ def _parsed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_sweep_says_who_won_and_how_he_did_on_unseen_days(script: Script, csv: str) -> None:
     arguments = (
         *("--strategy", "sma-cross,hold", "--param", "fast=3,6,50", "--param", "slow=12,24"),
@@ -475,6 +476,7 @@ def _refused(done: subprocess.CompletedProcess[str], words: str) -> None:
     assert words in line
 
 
+@pytest.mark.slow
 def test_too_few_prices_are_one_line(script: Script, tmp_path: Path) -> None:
     lines = ["timestamp,coin_id,price", *(f"2026-11-0{n},a,{n}" for n in range(1, 6)), ""]
     (tmp_path / "few.csv").write_text("\n".join(lines))
@@ -488,6 +490,7 @@ def test_a_scheduler_that_is_not_there_is_one_line(script: Script, csv: str) -> 
     _refused(done, "--scheduler tcp://127.0.0.1:9: no Dask scheduler answers there")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["nonsense://127.0.0.1:9", "127.0.0.1:x", "tcp://a b:1"])
 def test_an_address_that_is_none_is_one_line(script: Script, csv: str, address: str) -> None:
     done = _sweep(script, "--strategy", "hold", "--csv", csv, "--scheduler", address)

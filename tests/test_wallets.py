@@ -501,6 +501,7 @@ def _trade(script: Script, *arguments: str) -> subprocess.CompletedProcess[str]:
     return script("sandbox.py", "trade", *arguments)
 
 
+@pytest.mark.slow
 def test_a_wallet_is_opened_goes_on_and_is_reported(
     live_script: Script, fresh: FreshDatabase, market: datetime, tmp_path: Path
 ) -> None:
@@ -538,6 +539,7 @@ def test_a_wallet_is_opened_goes_on_and_is_reported(
     assert f"{figures['final_usd']:,.2f}" in all_of_them
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("market")
 def test_bad_input_leaves_the_ledger_as_it_is(
     live_script: Script, fresh: FreshDatabase, tmp_path: Path
@@ -569,6 +571,7 @@ def test_bad_input_leaves_the_ledger_as_it_is(
         _refused(done, 2, words)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("market")
 @pytest.mark.parametrize(
     "arguments",
@@ -586,6 +589,7 @@ def test_what_only_an_opening_takes_is_not_passed_over_in_silence(
     _refused(_trade(live_script, "--wallet", "old", *arguments), 2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("market")
 def test_a_wallet_whose_strategy_fails_is_named_and_the_others_go_on(
     live_script: Script, tmp_path: Path
@@ -599,6 +603,7 @@ def test_a_wallet_whose_strategy_fails_is_named_and_the_others_go_on(
     assert json.loads(done.stdout) == {"good": []}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("market")
 def test_no_wallet_is_opened_with_a_strategy_that_fails(
     live_script: Script, fresh: FreshDatabase, tmp_path: Path
@@ -609,6 +614,7 @@ def test_no_wallet_is_opened_with_a_strategy_that_fails(
     assert fresh.query(COUNT) == [(0, 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("market")
 def test_a_closed_wallet_is_stepped_no_more_and_can_be_reported_on(
     live_script: Script, fresh: FreshDatabase
@@ -623,6 +629,7 @@ def test_a_closed_wallet_is_stepped_no_more_and_can_be_reported_on(
     _refused(live_script("sandbox.py", "close", "--wallet", "nobodys"), 2, "no wallet 'nobodys'")
 
 
+@pytest.mark.slow
 def test_a_wallet_that_was_opened_at_a_stale_price_is_reported(
     live_script: Script, fresh: FreshDatabase, tmp_path: Path
 ) -> None:
@@ -637,6 +644,7 @@ def test_a_wallet_that_was_opened_at_a_stale_price_is_reported(
     assert "10,000.00" in (tmp_path / "w.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("market")
 def test_a_spoilt_ledger_is_named_in_one_line_with_its_wallet(
     live_script: Script, fresh: FreshDatabase
@@ -657,6 +665,7 @@ def test_a_spoilt_ledger_is_named_in_one_line_with_its_wallet(
     assert "good" in rest.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("market")
 def test_pages_show_one_wallet(live_script: Script) -> None:
     assert _trade(live_script, "--wallet", "one", "--strategy", "hold").returncode == 0

@@ -234,6 +234,7 @@ def test_a_used_up_budget_is_an_annotation_and_no_failed_run(runner: Runner) -> 
     assert "::warning::coingecko_credits" in done["Summarize"].stderr
 
 
+@pytest.mark.slow
 def test_no_secret_is_ever_printed(runner: Runner, neon: NeonConsole) -> None:
     neon.status, neon.bodies = 401, {"p-1": b"napi-secret"}
     runner.environment["NEON_BASE_URL"] = neon.url
