@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 
+import archive_files
 import archiving
 import console
 import database
@@ -75,7 +76,8 @@ def examine(
     connection: Connection, archive: Archive, now: datetime, *, reads_files: bool = False
 ) -> Status:
     """Look at an archive. Raises ArchiveUnavailable where it cannot be listed."""
-    stored = archive.days()
+    files, lost = archiving.survey(connection, archive)
+    stored = archive_files.by_day(files)
     over = tables.overdue(connection, now)
     days_there = sorted(stored)
     first, last = (days_there[0], days_there[-1]) if stored else (None, None)
@@ -88,7 +90,7 @@ def examine(
         first,
         last,
         [day for n in range(span) if first and (day := first + timedelta(days=n)) not in stored],
-        archiving.lost(connection, archive),
+        lost,
         _damaged(archive, list(stored.values())) if reads_files else None,
         over,
         problem if over else None,
@@ -201,7 +203,8 @@ def _export(session: Session, archive: Archive, chosen: tuple[date, date], now: 
 
 def _forget(session: Session, archive: Archive, chosen: tuple[date, date]) -> int:
     def run(connection: Connection) -> list[date]:
-        lost = [day for day in archiving.lost(connection, archive) if _is_in(day, chosen)]
+        _, gone = archiving.survey(connection, archive)
+        lost = [day for day in gone if _is_in(day, chosen)]
         archiving.forget(connection, lost)
         return lost
 

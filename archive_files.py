@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -78,10 +78,7 @@ class Archive:
     def days(self) -> dict[date, DayFile]:
         """What is archived, by day; of a day with two files (a crash between writing the one and
         removing the other) the fuller. Raises ArchiveUnavailable."""
-        found: dict[date, DayFile] = {}
-        for file in sorted(self.files()):
-            found[file.day] = file
-        return found
+        return by_day(self.files())
 
     def files(self) -> list[DayFile]:
         """Every file there is of ours. Raises ArchiveUnavailable."""
@@ -233,6 +230,11 @@ def open_archive(url: str, cache: Path) -> Archive:
         ) from error
     own = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
     return Archive(url, None, cache / own)
+
+
+def by_day(files: Iterable[DayFile]) -> dict[date, DayFile]:
+    """Files by their day; of a day with two the fuller."""
+    return {file.day: file for file in sorted(files)}
 
 
 def day_file(name: str) -> DayFile | None:

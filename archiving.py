@@ -134,12 +134,14 @@ def _put_away(
     began = time.monotonic()
     try:
         archive = archive_of(settings)
-        for day in days if archive else ():
+        if archive is None:
+            return safe, None
+        for day in days:
             if time.monotonic() - began > PURGE_SECONDS:
                 log.info("%d days wait for the next run", len(days) - len(safe))
                 break
             try:
-                safe |= dict(export(connection, archive, [day], now)) if archive else {}
+                safe |= dict(export(connection, archive, [day], now))
             except ArchiveDamaged as trouble:
                 problem = problem or str(trouble)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
@@ -216,11 +218,17 @@ def _tell(connection: Connection, day: date, folder: Path) -> Told:
     Raises ArchiveUnavailable where there is no room.
     """
     statement = sql.SQL(READ_DAY).format(day=tables.partition(day))
-    path = folder / "day.csv"
+    csv = copy_out(connection, statement, folder)
+    return Told(csv, dict(connection.execute(COINS).fetchall()))
+
+
+def copy_out(connection: Connection, statement: sql.Composed, folder: Path) -> Path:
+    """What a COPY TO STDOUT gives, as a file in a folder. Raises OSError."""
+    path = folder / "told.csv"
     with path.open("wb") as file, connection.cursor().copy(statement) as copy:
         for block in copy:
             file.write(block)
-    return Told(path, dict(connection.execute(COINS).fetchall()))
+    return path
 
 
 def _note(
@@ -252,11 +260,12 @@ def records(connection: Connection, archive: Archive) -> list[Record]:
         return cursor.execute(RECORDS, {"place": archive.place}).fetchall()
 
 
-def lost(connection: Connection, archive: Archive) -> list[date]:
-    """Days that this database put into the archive and that are gone from it."""
+def survey(connection: Connection, archive: Archive) -> tuple[list[DayFile], list[date]]:
+    """The files there are, and the days that this database put there and that are gone."""
     known = [record.day for record in records(connection, archive)]
-    stored = archive.days()
-    return [day for day in known if day not in stored]
+    files = archive.files()  # behind the records: what is put there meanwhile is not missed
+    stored = {file.day for file in files}
+    return files, [day for day in known if day not in stored]
 
 
 def forget(connection: Connection, days: Sequence[date]) -> None:

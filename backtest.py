@@ -68,9 +68,15 @@ def is_fillable(series: Series, place: int) -> bool:
     pause = series.times[place + 1] - series.times[place]
     if pause <= ALWAYS_IN_TIME:
         return True
+    return bool(pause <= patience(series, place, UNKNOWN_PAUSE))
+
+
+def patience(series: Series, place: int, unknown: float) -> float:
+    """Seconds behind a place within which the next observation is in time, by the pauses before it;
+    `unknown` where there are none."""
     before = np.diff(series.times[max(0, place - USUAL_OF) : place + 1])
-    longest = LATE_FACTOR * np.median(before) if len(before) else UNKNOWN_PAUSE
-    return bool(pause <= longest)
+    longest = LATE_FACTOR * float(np.median(before)) if len(before) else unknown
+    return max(ALWAYS_IN_TIME, longest)
 
 
 def run(series: Series, wishes: Wishes, costs: Costs, initial: Decimal) -> Outcome:

@@ -296,18 +296,15 @@ def read_points(
         coin_ids=sql.Literal(list(coin_ids)), start=sql.Literal(start), stop=sql.Literal(stop)
     )
     with parquet_days.drafts() as folder:
-        path = folder / "points.csv"
         with connection.transaction():
             connection.execute(SPEAK_PLAINLY)
-            with path.open("wb") as file, connection.cursor().copy(statement) as copy:
-                for block in copy:
-                    file.write(block)
+            csv = archiving.copy_out(connection, statement, folder)
             keys: dict[int, str] = dict(
                 connection.execute(KEYS, {"coin_ids": list(coin_ids)}).fetchall()
             )
         # Listed only now: a day that is purged meanwhile is in the one or in the other.
         paths = _archived(connection, archive, start, stop) if archive else []
-        return parquet_days.read_points(Told(path, keys), paths, coin_ids, start, stop)
+        return parquet_days.read_points(Told(csv, keys), paths, coin_ids, start, stop)
 
 
 def _archived(
@@ -317,8 +314,7 @@ def _archived(
     ArchiveUnavailable also where one is gone."""
     moments = (start, stop - timedelta(microseconds=1))
     first, last = (moment.astimezone(UTC).date() for moment in moments)
-    gone = archiving.lost(connection, archive)
-    files = archive.files()
+    files, gone = archiving.survey(connection, archive)
     held = days_there(connection)
     if lost := [day for day in gone if first <= day <= last and day not in held]:
         raise ArchiveUnavailable(

@@ -133,9 +133,13 @@ def daily_returns(curve: Curve, initial: float) -> Floats:
 
 def max_drawdown(equity: Floats) -> float:
     """The deepest fall from a high, as a fraction of it, 0 to 1."""
+    return float(drawdowns(equity).max(initial=0.0))
+
+
+def drawdowns(equity: Floats) -> Floats:
+    """How far below its high a curve is at each point, as a fraction of that, 0 to 1."""
     highs = np.maximum.accumulate(equity)
-    falls = np.divide(highs - equity, highs, out=np.zeros_like(equity), where=highs > 0)
-    return float(falls.max(initial=0.0))
+    return np.divide(highs - equity, highs, out=np.zeros_like(equity), where=highs > 0)
 
 
 def sharpe(returns: Floats) -> float | None:

@@ -188,7 +188,7 @@ def figure(found: Report) -> go.Figure:
                 row=1,
                 col=1,
             )
-    times, falls = _thinned(found.curve.times, drawdowns(found.curve))
+    times, falls = _thinned(found.curve.times, -performance.drawdowns(found.curve.equity))
     chart.add_scatter(
         x=times, y=falls, name="drawdown", fill="tozeroy", line={"color": FALL}, row=2, col=1
     )
@@ -207,12 +207,6 @@ def _marked(found: Report, side: str) -> list[tuple[datetime, float, str]]:
             words = f"{side} {abs(trade.quantity):.6g} {coin_id} at {trade.price:.6g}"
             marked.append((_moment(trade.at), float(found.curve.equity[place]), words))
     return marked
-
-
-def drawdowns(curve: Curve) -> Floats:
-    """How far below its high a curve is at each point: 0 and less."""
-    highs = np.maximum.accumulate(curve.equity)
-    return np.divide(curve.equity, highs, out=np.ones_like(highs), where=highs > 0) - 1
 
 
 def thinned(length: int, most: int) -> list[int]:
@@ -249,7 +243,7 @@ def write_png(found: Report, path: Path) -> None:
         if marked:
             at, stood, _words = zip(*marked, strict=True)
             above.plot(at, stood, symbol, color=colour, label=side, markersize=6)
-    times, falls = _thinned(found.curve.times, drawdowns(found.curve) * 100)
+    times, falls = _thinned(found.curve.times, performance.drawdowns(found.curve.equity) * -100)
     below.fill_between(times, falls, color=FALL, alpha=0.4)
     above.set_title(found.title.replace("$", r"\$"))
     above.set_ylabel("USD")

@@ -200,9 +200,11 @@ def _trade(arguments: argparse.Namespace) -> int:
             opened = session.use(lambda c: _ensure_wallet(c, archive, arguments, now))
         elif word := _opening_words(arguments):
             raise ConfigurationError(f"{word} is for opening a wallet: add --strategy NAME")
-        chosen = session.use(lambda connection: _chosen(connection, arguments.wallet))
-        added, troubles = session.use(lambda c: wallets.step_all(c, archive, chosen, now))
-        added |= opened
+        added = opened
+        troubles: list[SentinelError] = []
+        if not opened:
+            chosen = session.use(lambda connection: _chosen(connection, arguments.wallet))
+            added, troubles = session.use(lambda c: wallets.step_all(c, archive, chosen, now))
     for trouble in troubles:
         console.complain(trouble)
     if arguments.json:

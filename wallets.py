@@ -331,20 +331,13 @@ def _decide(
     """What the strategy orders at the newest observation, if that is fresh."""
     place = len(series) - 1
     at = float(series.times[place])
-    is_fresh = now.timestamp() - at <= _patience(series)
+    is_fresh = now.timestamp() - at <= backtest.patience(series, place, ALWAYS_IN_TIME)
     if not series.observed[place] or not is_fresh or at < begins:
         return None
     share = strategy.wishes(series, begins).decide(place, purse)
     if not share or purse.order(share, at, float(series.prices[place]), wallet.costs) is None:
         return None
     return Event("ordered", coin_id, datetime.fromtimestamp(at, UTC), now, share)
-
-
-def _patience(series: Series) -> float:
-    """Seconds after which the newest observation is stale."""
-    before = np.diff(series.times[-backtest.USUAL_OF - 1 :])
-    usual = float(np.median(before)) if len(before) else 0.0
-    return max(ALWAYS_IN_TIME, backtest.LATE_FACTOR * usual)
 
 
 def report(

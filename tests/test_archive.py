@@ -736,8 +736,8 @@ def test_a_day_that_is_purged_while_somebody_reads_is_read_all_the_same(
     class Meanwhile(Archive):
         """An archive that is listed just before another process purges."""
 
-        def days(self) -> dict[date, archive_files.DayFile]:
-            found = super().days()
+        def files(self) -> list[archive_files.DayFile]:
+            found = super().files()
             with Session(fresh.address()) as other:
                 _purge(other, settings)
             return found
@@ -764,7 +764,7 @@ def test_days_that_are_gone_for_good_can_be_forgotten(
     _purge(session, settings)
     _files(folder)[0].unlink()
     store = _opened(settings)
-    session.use(lambda c: archiving.forget(c, archiving.lost(c, store)))
+    session.use(lambda c: archiving.forget(c, archiving.survey(c, store)[1]))
     assert not _points(session, settings, OLD, NOW)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -195,6 +196,13 @@ def paper_money(viewer: Viewer, curve: Sequence[Json], trades: Sequence[Json]) -
     """A wallet's worth over time beside that of holding, its trades marked."""
     figure = go.Figure()
     times = [viewer.local(point["at"]) for point in curve]
+    moments = [read_time(point["at"]) for point in curve]
+
+    def worth_at(at: str) -> float:
+        """What the wallet was worth at the last point until then."""
+        place = max(0, bisect.bisect_right(moments, read_time(at)) - 1)
+        return float(curve[place]["usd"])
+
     for key, name, colour in (("hold_usd", "buy and hold", MARK), ("usd", "wallet", PRICE)):
         figure.add_scatter(
             x=times,
@@ -213,7 +221,7 @@ def paper_money(viewer: Viewer, curve: Sequence[Json], trades: Sequence[Json]) -
         if made:
             figure.add_scatter(
                 x=[viewer.local(trade["at"]) for trade in made],
-                y=[viewer.convert(_worth_at(curve, trade["at"])) for trade in made],
+                y=[viewer.convert(worth_at(trade["at"])) for trade in made],
                 name=side,
                 mode="markers",
                 marker={"color": colour, "size": 9, "symbol": symbol},
@@ -224,13 +232,6 @@ def paper_money(viewer: Viewer, curve: Sequence[Json], trades: Sequence[Json]) -
                 hovertemplate=HOVER,
             )
     return _dressed(figure, viewer)
-
-
-def _worth_at(curve: Sequence[Json], at: str) -> float:
-    """What a wallet was worth at the last point until then."""
-    moment = read_time(at)
-    before = [point["usd"] for point in curve if read_time(point["at"]) <= moment]
-    return float(before[-1] if before else curve[0]["usd"])
 
 
 def net_worth(viewer: Viewer, history: Sequence[Json]) -> go.Figure:
