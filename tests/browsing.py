@@ -23,6 +23,9 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
+IDLE = (
+    "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
+)
 SHOWN = "[data-testid=stDataFrame], .js-plotly-plot, [data-testid=stAlert]"
 # Streamlit's client looks for its server below every page's address before it asks at the root.
 PROBES = ("/_stcore/health", "/_stcore/host-config")
@@ -82,12 +85,20 @@ class Visitor:
 
     def settle(self) -> None:
         """Wait until nothing runs any more."""
+        self.page.wait_for_selector(IDLE)
         self.page.wait_for_selector("[data-testid=stStatusWidget]", state="detached")
         self.page.wait_for_timeout(300)  # of the browser's own animations
 
     def sees(self, text: str) -> None:
         """Wait until a text is on the page."""
         self.page.get_by_text(text).first.wait_for()
+
+    def metric(self, label: str) -> str:
+        """The figure below a label. Metrics are drawn in no certain order: the first that is there
+        need not be the page's first."""
+        named = self.page.get_by_text(label, exact=True)
+        metric = self.page.locator("[data-testid=stMetric]").filter(has=named)
+        return metric.locator("[data-testid=stMetricValue]").inner_text()
 
     def close(self) -> None:
         """Close the window."""

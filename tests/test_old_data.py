@@ -127,17 +127,19 @@ def test_when_the_api_dies_the_page_says_so_and_keeps_what_it_had(
 ) -> None:
     base, api = pages
     visitors = [Visitor(browser, base) for _ in range(2)]
+    labels = ("Net worth, USD", "Price")
     before = []
-    for visitor, path in zip(visitors, ("portfolio", "coin?coin=coin-1"), strict=True):
-        page = visitor.open(path)
-        before.append(page.locator("[data-testid=stMetricValue]").first.inner_text())
+    for visitor, path, label in zip(
+        visitors, ("portfolio", "coin?coin=coin-1"), labels, strict=True
+    ):
+        visitor.open(path)
+        before.append(visitor.metric(label))
     api.kill()
     api.wait()
-    for visitor, figure in zip(visitors, before, strict=True):
+    for visitor, label, figure in zip(visitors, labels, before, strict=True):
         visitor.sees("does not answer")
         visitor.sees("What follows is as of")
-        metric = visitor.page.locator("[data-testid=stMetricValue]").first
-        assert metric.inner_text() == figure
+        assert visitor.metric(label) == figure
         visitor.close()
 
 

@@ -175,30 +175,25 @@ def test_a_dark_browser_gets_a_dark_page(stack: Running, browser: Browser) -> No
     visitor.close()
 
 
-def _net_worth(visitor: Visitor) -> str:
-    metric = visitor.page.locator("[data-testid=stMetric]", has_text="Net worth, USD")
-    return metric.locator("[data-testid=stMetricValue]").inner_text()
-
-
 def test_a_holding_typed_in_the_sidebar_changes_net_worth_and_survives_a_reload(
     visitor: Visitor,
 ) -> None:
     page = visitor.open("portfolio")
-    before = _net_worth(visitor)
+    before = visitor.metric("Net worth, USD")
     _choose_coin(page, "Bitcoin (BTC)")
     page.get_by_role("textbox", name="Quantity").fill("0.5")
     page.get_by_role("textbox", name="Price of one, USD").fill("90,000")
     page.get_by_role("button", name="Add", exact=True).click()
     visitor.sees("Kept: 0.5")
     page.wait_for_function("before => !document.body.innerText.includes(before)", arg=before)
-    after = _net_worth(visitor)
+    after = visitor.metric("Net worth, USD")
     assert _amount(after) > _amount(before) + 20_000
     visitor.open("portfolio")
-    assert abs(_amount(_net_worth(visitor)) - _amount(after)) < 0.05 * _amount(after)
+    assert abs(_amount(visitor.metric("Net worth, USD")) - _amount(after)) < 0.05 * _amount(after)
     page.get_by_text("Transactions", exact=True).click()
     page.get_by_role("button", name="Remove").first.click()  # and it can be taken back
     page.wait_for_function("text => !document.body.innerText.includes(text)", arg=after)
-    assert _amount(_net_worth(visitor)) < _amount(after) - 20_000
+    assert _amount(visitor.metric("Net worth, USD")) < _amount(after) - 20_000
     assert visitor.complaints == []
 
 
@@ -230,7 +225,7 @@ def test_nonsense_in_the_sidebar_is_explained_and_changes_nothing(
 
 def test_hidden_amounts_leave_percentages(visitor: Visitor) -> None:
     page = visitor.open("portfolio?discreet=true")
-    assert _net_worth(visitor) == "•••"
+    assert visitor.metric("Net worth, USD") == "•••"
     change = page.locator("[data-testid=stMetricDelta]").first.inner_text()
     assert "%" in change
     page.get_by_text("Transactions", exact=True).click()
@@ -245,7 +240,7 @@ def test_hidden_amounts_leave_percentages(visitor: Visitor) -> None:
     visitor.sees("Net worth, USD")
     page.reload()  # after going elsewhere, too
     visitor.sees("Net worth, USD")
-    assert _net_worth(visitor) == "•••"
+    assert visitor.metric("Net worth, USD") == "•••"
 
 
 def _traces(visitor: Visitor, chart: int) -> list[str]:
@@ -293,7 +288,7 @@ def test_an_address_leads_to_its_coin_and_to_no_namesake(
     stack: Running, visitor: Visitor, coin_id: str
 ) -> None:
     page = visitor.open(f"coin?coin={coin_id}")
-    price = page.locator("[data-testid=stMetricValue]").first.inner_text()
+    price = visitor.metric("Price")
     assert _amount(price) == pytest.approx(stack.ask(f"/coins/{coin_id}")["price"], rel=0.05)
     assert f"coin={coin_id}" in page.url
 
