@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable
@@ -44,7 +46,7 @@ _STORES: dict[str, dict[str, Any]] = {
             "retries": {"max_attempts": 2},
         },
     },
-    "gs": {"use_listings_cache": False, "timeout": 20},
+    "gs": {"use_listings_cache": False, "requests_timeout": PATIENCE_SECONDS},
 }
 
 
@@ -221,6 +223,10 @@ def open_archive(url: str, cache: Path) -> Archive:
             "ARCHIVE_URL holds a user or a password: give them to the store's own variables, such "
             "as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
+    # Else gcsfs asks Google's control plane what kind of bucket this is, each time anew where that
+    # may not be known. What it logs, with a traceback, is what it raises.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL + 1)
     try:
         fsspec.get_filesystem_class(scheme[1])
     except ImportError as error:
