@@ -16,6 +16,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -32,6 +33,7 @@ from files import replace_atomically
 
 T = TypeVar("T")
 INSTALL = "python -m pip install -r requirements-archive.txt"
+FETCHED_AT_ONCE = 8  # a store answers after a tenth of a second, however small the file
 PATIENCE_SECONDS = 60.0  # for one file to come or go; the largest honest one has tens of MB
 _NAME = re.compile(r"observations-(\d{4}-\d\d-\d\d)-(\d+)-([0-9a-f]{64})\.parquet")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")  # one letter is a drive of Windows
@@ -134,6 +136,11 @@ class Archive:
                 f"No room for a copy of {file.day} in {self.cache} ({error.strerror})."
             ) from error
         return path
+
+    def fetch_all(self, files: Iterable[DayFile]) -> list[Path]:
+        """The local paths of days, several fetched at once. Raises what `fetch` does."""
+        with ThreadPoolExecutor(FETCHED_AT_ONCE, "archive") as pool:
+            return list(pool.map(self.fetch, files))
 
     # --- the one place that touches disk or network ------------------------------------------
 

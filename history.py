@@ -322,9 +322,9 @@ def _archived(
             "bring their files back from a copy, or go on without them with python archive.py "
             "forget"
         )
-    return [
-        archive.fetch(file) for file in files if first <= file.day <= last and file.day not in held
-    ]
+    return archive.fetch_all(
+        file for file in files if first <= file.day <= last and file.day not in held
+    )
 
 
 def find_gaps(

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -1142,6 +1143,24 @@ def test_a_day_goes_into_an_object_store_and_is_read_from_there_once(
     store.asked.clear()
     assert _points(session, remote, OLD, NOW) == _as_points(_rows())
     assert store.fetched == []
+
+
+def test_the_days_of_a_history_come_several_at_once(folder: Path) -> None:
+    content = b"a day's rows"
+    digest = hashlib.sha256(content).hexdigest()
+    files = [archive_files.DayFile(DAY + timedelta(days=n), 1, digest) for n in range(4)]
+    stored = {file.name: content for file in files}
+    all_asked = threading.Barrier(len(files))
+
+    class Slow(Archive):
+        """A store that answers nobody until it was asked for every file."""
+
+        def _read(self, name: str) -> bytes:
+            all_asked.wait(30)
+            return stored[name]
+
+    paths = Slow("s3://bucket/days", None, folder).fetch_all(files)
+    assert [path.name for path in paths] == [file.name for file in files]
 
 
 def test_a_copy_that_was_damaged_here_is_fetched_again(
