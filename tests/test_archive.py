@@ -1130,6 +1130,7 @@ def remote(settings: Settings, store: ObjectStore) -> Settings:
     return replace(settings, archive_url=f"{store.scheme}://bucket/market/days")
 
 
+@pytest.mark.slow
 def test_a_day_goes_into_an_object_store_and_is_read_from_there_once(
     session: Session, remote: Settings, store: ObjectStore, fresh: FreshDatabase
 ) -> None:
@@ -1176,6 +1177,7 @@ def test_a_copy_that_was_damaged_here_is_fetched_again(
     assert len(store.fetched) == 1
 
 
+@pytest.mark.slow
 def test_a_changed_day_replaces_its_object(
     session: Session, remote: Settings, store: ObjectStore
 ) -> None:

@@ -273,6 +273,7 @@ def test_who_writes_meanwhile_changes_neither_dump_nor_comparison(
         writer.join()
 
 
+@pytest.mark.slow
 def test_what_is_restored_is_what_was_saved_day_by_day(
     monitor: Monitor, filled: FreshDatabase, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -290,6 +291,7 @@ def test_what_is_restored_is_what_was_saved_day_by_day(
     load(filled.address(), [(NOW + timedelta(hours=1), "bitcoin", 1.0)], NOW)  # and life goes on
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("filled")
 def test_a_portfolio_alone_is_backed_up_first_too(
     monitor: Monitor, fresh: FreshDatabase, folder: Path
@@ -305,6 +307,7 @@ def test_a_portfolio_alone_is_backed_up_first_too(
     assert len(_backups(folder)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [
@@ -338,6 +341,7 @@ def test_tables_of_our_names_that_are_not_ours_stay(
     assert filled.query("SELECT n FROM coins") == [(7,)]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_any_more_can_be_replaced(
     monitor: Monitor, filled: FreshDatabase, folder: Path
 ) -> None:
@@ -354,6 +358,7 @@ def test_what_cannot_be_read_any_more_can_be_replaced(
     assert _days(filled) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["flip", "cut", "manifest gone", "manifest nonsense"])
 def test_a_damaged_backup_restores_nothing(
     monitor: Monitor, filled: FreshDatabase, folder: Path, harm: str
@@ -428,6 +433,7 @@ def _server_of(monitor: Monitor) -> str:
         return conninfo
 
 
+@pytest.mark.slow
 def test_the_script_ends_in_0_from_any_folder_and_hides_the_password(
     filled: FreshDatabase, server_dir: Path, tmp_path: Path
 ) -> None:
@@ -582,6 +588,7 @@ def _over_tls(monitor: Monitor, filled: FreshDatabase, port: int, query: str) ->
     return replace(monitor, settings=replace(monitor.settings, database_url=url))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", ["sslmode=require", "sslmode=verify-full&sslrootcert={}"])
 def test_a_database_that_wants_tls_is_backed_up_and_restored_over_it(
     monitor: Monitor,

@@ -64,6 +64,7 @@ def test_every_flag_is_in_the_readme_and_help_ends_with_something_to_paste(scrip
     assert re.search(rf"python {script}", text.partition("options:")[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "action"),
     [
@@ -96,6 +97,7 @@ def test_the_strategy_that_the_readme_shows_runs() -> None:
     assert outcome.trades[0].side == "buy"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_every_flag_of_the_monitor_is_in_the_readme(module: str) -> None:
     text = _help("-m", module)

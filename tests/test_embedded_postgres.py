@@ -17,7 +17,10 @@ from embedded_postgres import _locate, ensure_running
 from errors import ConfigurationError, StorageUnavailable
 from safe_zone import ROOT
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows uses the wheel's starter")
+pytestmark = [
+    pytest.mark.slow,  # each test starts a server of its own
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows uses the wheel's starter"),
+]
 
 # Uses the server until its standard input ends, then says what it saw.
 USER = """

@@ -105,6 +105,7 @@ def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Score:
     return Score(*sums)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_on_a_random_walk_the_scoreboard_says_no_edge_and_the_band_keeps_its_promise() -> None:
     dice = np.random.default_rng(3)
     score = _simulate(dice.normal(0, 0.002, 4000).cumsum())

@@ -112,6 +112,7 @@ def test_a_later_run_adds_observations(run: Run, time_: FakeTime, fresh: FreshDa
     assert fresh.query("SELECT count(*) FROM observations") == [(1000,)]
 
 
+@pytest.mark.slow
 def test_the_registry_is_synced_once_a_day(run: Run, stand_in: StandIn, time_: FakeTime) -> None:
     run()
     time_.at += timedelta(hours=23)
@@ -182,6 +183,7 @@ def test_one_bad_coin_never_costs_the_others(
     assert _registry(settings).coins["ethereum"].reason == "missing"
 
 
+@pytest.mark.slow
 def test_three_misses_retire_a_coin_and_one_good_answer_brings_it_back(
     run: Run, stand_in: StandIn, time_: FakeTime, settings: Settings
 ) -> None:
@@ -200,6 +202,7 @@ def test_three_misses_retire_a_coin_and_one_good_answer_brings_it_back(
     assert _registry(settings).coins["ethereum"].status == "active"
 
 
+@pytest.mark.slow
 def test_a_coin_that_stays_dead_is_asked_less_and_less(
     run: Run, time_: FakeTime, settings: Settings
 ) -> None:

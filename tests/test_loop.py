@@ -82,6 +82,7 @@ def test_a_tick_stores_watches_and_leaves_a_heartbeat(start: Start, fresh: Fresh
     assert _beat(fresh)["run_id"] == report.run_id
 
 
+@pytest.mark.slow
 def test_after_an_hour_forecasts_are_made_and_later_scored(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
@@ -102,6 +103,7 @@ def test_after_an_hour_forecasts_are_made_and_later_scored(
     ]
 
 
+@pytest.mark.slow
 def test_a_forecast_is_scored_once_and_the_band_comes_with_known_errors(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
@@ -115,6 +117,7 @@ def test_a_forecast_is_scored_once_and_the_band_comes_with_known_errors(
     assert all(low < predicted < high for low, predicted, high in rows)
 
 
+@pytest.mark.slow
 def test_at_a_minutes_pace_forecasts_come_every_five(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
@@ -126,11 +129,13 @@ def test_at_a_minutes_pace_forecasts_come_every_five(
     assert pauses == {5}
 
 
+@pytest.mark.slow
 def test_alerts_reach_the_target(start: Start, time_: FakeTime, target: Target) -> None:
     _ticks(start(EASY), time_, 12)
     assert any("below its high" in title or "above its low" in title for title in target.titles)
 
 
+@pytest.mark.slow
 def test_a_restart_before_every_tick_gives_the_same_alerts(
     start: Start, time_: FakeTime, fresh: FreshDatabase, target: Target
 ) -> None:
@@ -166,6 +171,7 @@ def test_held_coins_are_asked_for_even_outside_the_top(
     assert loop.tick().targets == 40
 
 
+@pytest.mark.slow
 def test_what_an_outage_missed_is_repaired_for_the_watched_coins_at_once(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
@@ -285,6 +291,7 @@ def test_a_notifier_outage_delays_messages_and_nothing_else(
     assert len(target.titles) >= waiting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jump", [timedelta(days=2), timedelta(days=-2), timedelta(minutes=-7)])
 def test_a_clock_that_jumps_is_followed_by_correct_ticks(
     start: Start, time_: FakeTime, fresh: FreshDatabase, jump: timedelta
@@ -342,6 +349,7 @@ def test_once_is_one_tick(live_module: Module, fresh: FreshDatabase) -> None:
     assert fresh.query("SELECT count(*) FROM stored_rows") == [(500,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -358,6 +366,7 @@ def test_wrong_usage_is_explained(module: Module, arguments: list[str], said: st
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_test_notification_reaches_the_target_or_says_why_not(
     module: Module, target: Target
 ) -> None:

@@ -148,6 +148,7 @@ def test_the_silence_until_now_is_repaired_by_a_backfill_run(
     assert time_.at - newest <= 2 * QUARTER
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("outage")
 def test_an_outage_found_days_later_is_repaired_by_the_hour_and_then_given_up(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
@@ -245,6 +246,7 @@ def test_a_database_that_fails_during_repairs_loses_no_answer(
     assert list((settings.state_dir / "spool").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("outage")
 @pytest.mark.parametrize(
     "fault",
@@ -267,6 +269,7 @@ def test_a_coin_whose_chart_fails_holds_up_nobody_and_is_asked_rarely(
     assert len(stand_in.paths("/coins/bitcoin/market_chart")) <= 2
 
 
+@pytest.mark.slow
 def test_a_gap_of_days_without_any_prices_costs_two_credits_and_not_more(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
@@ -521,6 +524,7 @@ def test_a_clock_that_stands_in_another_month_for_one_run_forgets_nothing(
     assert [usage.started_at.month for usage in _usages(settings)] == [11] * 6
 
 
+@pytest.mark.slow
 def test_a_rebuilt_log_knows_repairs_and_the_short_tails_of_runs_that_suspend(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:

@@ -204,6 +204,7 @@ def test_the_picture_is_a_png_that_is_not_blank(
 # --- bad input -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -38,6 +38,7 @@ def _refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> 
         assert secret not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -77,6 +78,7 @@ def test_a_wrong_database_url_is_a_setting_to_correct(
     _refused(live_script(name, DATABASE_URL=url), 2, "DATABASE_URL")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "words"),
     [
@@ -136,6 +138,7 @@ def test_a_full_disk_is_exit_4_in_plain_words_and_leaves_no_server(
         subprocess.run(["umount", disk], check=True)  # fails while a server holds it
 
 
+@pytest.mark.slow
 def test_the_environments_own_words_for_postgres_and_proxies_do_no_harm(
     live_script: Script, tmp_path: Path
 ) -> None:
@@ -148,6 +151,7 @@ def test_the_environments_own_words_for_postgres_and_proxies_do_no_harm(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_coingecko_unreachable_is_exit_3(script: Script) -> None:
     _refused(script("ingest.py", "--json"), 3, "CoinGecko", "Connection refused")
 
@@ -223,6 +227,7 @@ def test_a_signal_ends_a_run_cleanly(
     assert json.loads(stdout)["exit_code"] == code
 
 
+@pytest.mark.slow
 def test_a_signal_while_another_run_holds_the_lock_ends_at_once_and_keeps_the_rows(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
@@ -351,6 +356,7 @@ def test_reset_without_a_terminal_deletes_nothing(
     assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
 
 
+@pytest.mark.slow
 def test_reset_with_yes_deletes_all_and_the_next_run_starts_afresh(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
@@ -361,6 +367,7 @@ def test_reset_with_yes_deletes_all_and_the_next_run_starts_afresh(
     assert live_script("ingest.py").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
 @pytest.mark.parametrize(("word", "code", "rows"), [("delete", 2, 500), ("DELETE", 0, None)])
 def test_reset_at_a_terminal_asks_for_the_word(

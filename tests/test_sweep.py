@@ -444,6 +444,7 @@ def test_a_sweep_says_who_won_and_how_he_did_on_unseen_days(script: Script, csv:
     assert f"{found['folds'][-1]['unseen_return']:+.2%}" in said.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -163,6 +163,7 @@ def test_a_name_that_is_taken_opens_nothing(
 # --- stepping --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backfilled", "late"),
     [((), ()), ((1, 2, 17, 18, 25), (10, 22, 23, 30))],
@@ -298,6 +299,7 @@ def test_a_wallet_that_nobody_stepped_for_two_months_goes_on(
     assert "filled" in kinds(connection, wallet)
 
 
+@pytest.mark.slow
 def test_dca_spends_all_its_parts_even_where_that_takes_longer_than_a_month(
     connection: postgres.Connection,
 ) -> None:
@@ -315,6 +317,7 @@ def test_dca_spends_all_its_parts_even_where_that_takes_longer_than_a_month(
     assert account.purse.cash == 0
 
 
+@pytest.mark.slow
 def test_a_trailing_stop_that_is_out_stays_out_until_a_reversal_however_long_that_takes(
     connection: postgres.Connection,
 ) -> None:
@@ -368,6 +371,7 @@ def test_one_coins_failure_leaves_nothing_half_done(
     assert kinds(connection, wallet) == ["opened", "opened"]
 
 
+@pytest.mark.slow
 def test_steppers_at_once_add_nothing_twice(
     connection: postgres.Connection, fresh: FreshDatabase, tmp_path: Path
 ) -> None:
@@ -443,6 +447,7 @@ def spoilt(connection: postgres.Connection, tmp_path: Path) -> tuple[Wallet, dat
     return live(connection, _strategy("own", tmp_path), WAVES[:30])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [
@@ -731,6 +736,7 @@ def test_an_event_says_its_trade_and_only_a_fill_has_one() -> None:
         _ = Event("opened", "a", NOW, NOW, cash_usd=Decimal(5)).trade
 
 
+@pytest.mark.slow
 def test_a_wallet_older_than_the_prices_is_reported_since_the_first_that_is_left(
     connection: postgres.Connection,
 ) -> None:

@@ -152,6 +152,7 @@ def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshD
     assert not any("::error::" in step.stderr for step in done.values())
 
 
+@pytest.mark.slow
 def test_inputs_reach_the_run_and_no_shell(runner: Runner, fresh: FreshDatabase) -> None:
     done = runner.run(targets="bitcoin,$(touch pwned);`touch pwned`", limit="7")
     assert done["Run"].returncode == 2
