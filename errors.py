@@ -165,6 +165,27 @@ def run_as_script(main: Callable[[], int]) -> NoReturn:
         code = error.exit_code
     except BrokenPipeError:
         # The reader of our output (`| head`) went away: its choice, not an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()
         code = EXIT_OK
+    except OSError as error:
+        if _takes_output():
+            raise
+        _leave_output()
+        text = f"The output cannot be written ({error.strerror}). What was done stays done."
+        print(spoken("error", text), file=sys.stderr)
+        code = ConfigurationError.exit_code
     sys.exit(code)
+
+
+def _takes_output() -> bool:
+    """Whether stdout takes another line."""
+    try:
+        os.write(sys.stdout.fileno(), b"\n")
+    except OSError:
+        return False
+    return True
+
+
+def _leave_output() -> None:
+    """Let what is still to be written go nowhere: else it would fail once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from records import MarketRow
 from safe_zone import ROOT
 from tests.conftest import FreshDatabase, Script
 
+FULL = Path("/dev/full")
 SECRETS = ("hunter2", "a-demo-key")
 
 
@@ -199,6 +201,25 @@ def test_a_dry_run_shows_what_it_would_write(live_script: Script, tmp_path: Path
     assert "Would write 1 rows" in done.stdout
     assert re.search(r"bitcoin +[\d,.]+ ", done.stdout)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no device that is always full")
+@pytest.mark.parametrize("is_unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["verify_db.py", "--json"], ["sandbox.py", "strategies"]])
+def test_output_that_finds_no_room_is_exit_2_in_plain_words(
+    live_script: Script, words: list[str], is_unbuffered: str
+) -> None:
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, ROOT / words[0], *words[1:]],
+            env={**live_script.environment, "PYTHONUNBUFFERED": is_unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert re.fullmatch("error: The output cannot be written .No space left.*\n", done.stderr)
 
 
 def test_a_reader_that_goes_away_is_no_error(live_script: Script) -> None:
