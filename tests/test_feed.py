@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -59,7 +60,8 @@ def api() -> Iterator[Api]:
                 self.send_header("ETag", found.tag)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # who asked may have given up
+                self.wfile.write(body)
 
         def do_POST(self) -> None:
             self.do_GET()
