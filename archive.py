@@ -18,7 +18,6 @@ import archiving
 import console
 import database
 import parquet_days
-import postgres
 import tables
 from archive_files import Archive, DayFile
 from errors import (
@@ -176,8 +175,7 @@ def main() -> int:
             "There is no archive: set ARCHIVE_URL to a folder, s3://bucket/folder or "
             "gs://bucket/folder"
         )
-    with postgres.reach(settings) as address, Session(address) as session:
-        session.use(tables.bring_up_to_date)
+    with tables.opened(settings) as session:
         if arguments.action == "status":
             found = session.use(lambda c: examine(c, archive, now, reads_files=arguments.check))
             print(json.dumps(_plain(found))) if arguments.json else _show(found)

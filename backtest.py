@@ -66,7 +66,7 @@ def is_fillable(series: Series, place: int) -> bool:
     if not series.observed[place + 1]:
         return False
     pause = series.times[place + 1] - series.times[place]
-    if pause <= ALWAYS_IN_TIME:
+    if pause <= ALWAYS_IN_TIME:  # whatever the usual pause is: no median for most orders
         return True
     return bool(pause <= patience(series, place, UNKNOWN_PAUSE))
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import archiving
 import history
-import postgres
 import price_file
 import series
 import tables
@@ -63,8 +62,8 @@ def from_database(
 
     Raises ConfigurationError, StorageUnavailable, ArchiveUnavailable, ArchiveDamaged.
     """
-    with postgres.reach(settings) as address, postgres.Session(address) as session:
-        session.use(tables.bring_up_to_date)
+    with tables.opened(settings) as session:
+        place = session.address.place
         coin_ids = session.use(lambda connection: resolve(connection, terms))
         start = now - timedelta(days=days)
         archive = archiving.archive_of(settings)
@@ -73,7 +72,7 @@ def from_database(
         if missing or not coin_ids:
             what = f"no prices of {', '.join(missing)}" if missing else "no prices"
             raise ConfigurationError(
-                f"{address.place} holds {what} in the last {days:g} days: let ingest.py run, or "
+                f"{place} holds {what} in the last {days:g} days: let ingest.py run, or "
                 "name a file with --csv"
             )
         first = datetime.fromtimestamp(min(own.times[0] for own in found.values()), UTC)
@@ -84,7 +83,7 @@ def from_database(
                 first.date(),
                 (first - start).days,
             )
-        return _checked(found, address.place)
+        return _checked(found, place)
 
 
 def read(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -168,10 +168,7 @@ def figure(found: Report) -> go.Figure:
     chart: go.Figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.04
     )
-    for name, curve, colour in (
-        ("buy and hold", found.hold_curve, OTHER),
-        ("strategy", found.curve, OWN),
-    ):
+    for name, curve, colour in _curves(found):
         times, worth = _thinned(curve.times, curve.equity)
         chart.add_scatter(x=times, y=worth, name=name, line={"color": colour}, row=1, col=1)
     for side, (symbol, _, colour) in MARKS.items():
@@ -196,6 +193,11 @@ def figure(found: Report) -> go.Figure:
     chart.update_yaxes(title="drawdown", tickformat=".0%", row=2, col=1)
     chart.update_layout(hovermode="x unified", height=640, margin={"t": 20})
     return chart
+
+
+def _curves(found: Report) -> tuple[tuple[str, Curve, str], ...]:
+    """What is drawn, with its name and colour; the strategy's above the other."""
+    return ("buy and hold", found.hold_curve, OTHER), ("strategy", found.curve, OWN)
 
 
 def _marked(found: Report, side: str) -> list[tuple[datetime, float, str]]:
@@ -233,11 +235,9 @@ def write_png(found: Report, path: Path) -> None:
 
     picture = Figure(figsize=(11, 7), layout="constrained")
     above, below = picture.subplots(2, 1, sharex=True, height_ratios=[7, 3])
-    for name, curve, colour in (
-        ("buy and hold", found.hold_curve, OTHER),
-        ("strategy", found.curve, OWN),
-    ):
-        _plot(above, *_thinned(curve.times, curve.equity), colour, name)
+    for name, curve, colour in _curves(found):
+        times, worth = _thinned(curve.times, curve.equity)
+        above.plot(times, worth, color=colour, label=name, linewidth=1.2)
     for side, (_, symbol, colour) in MARKS.items():
         marked = _marked(found, side)
         if marked:
@@ -257,12 +257,6 @@ def write_png(found: Report, path: Path) -> None:
             picture.savefig(path, format="png", dpi=120)
     except OSError as error:
         raise _unwritable("--png", path, error) from error
-
-
-def _plot(
-    axes: Any, times: Sequence[datetime], worth: Sequence[float], colour: str, name: str
-) -> None:
-    axes.plot(times, worth, color=colour, label=name, linewidth=1.2)
 
 
 def _unwritable(flag: str, path: Path, error: OSError) -> ConfigurationError:

@@ -8,7 +8,6 @@ result.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,6 @@ from pathlib import Path
 import archiving
 import backtest
 import console
-import postgres
 import price_source
 import reports
 import sandbox_output as output
@@ -34,7 +32,7 @@ from archive_files import Archive
 from backtest import Outcome
 from errors import EXIT_OK, ConfigurationError, SentinelError, run_as_script
 from paper import DEFAULT_FEE, DEFAULT_SLIPPAGE, DEFAULT_USD, Costs
-from postgres import Connection, Session
+from postgres import Connection
 from reports import Report
 from safe_zone import load_settings
 from series import Series
@@ -193,8 +191,7 @@ def _trade(arguments: argparse.Namespace) -> int:
     settings, now = load_settings(), datetime.now(UTC)
     typed.name("--wallet", arguments.wallet, wallets.LONGEST_NAME)
     archive = archiving.archive_of(settings)
-    with postgres.reach(settings) as address, Session(address) as session:
-        session.use(tables.bring_up_to_date)
+    with tables.opened(settings) as session:
         opened: dict[str, list[Event]] = {}
         if arguments.strategy:
             opened = session.use(lambda c: _ensure_wallet(c, archive, arguments, now))
@@ -252,7 +249,7 @@ def _ensure_wallet(
             [wallet] = wallets.wallets(connection, arguments.wallet)
             return {wallet.name: wallets.step(connection, archive, wallet, now)}
     [wallet] = found
-    purses = wallets.accounts(wallets.events(connection, wallet))
+    purses = wallets.purses(connection, wallet)
     there = (
         (wallet.strategy, dict(wallet.parameters)) == (name, dict(strategy.parameters))
         and (not arguments.coins or set(coin_ids) == set(purses))
@@ -271,8 +268,7 @@ def _ensure_wallet(
 
 def _close(arguments: argparse.Namespace) -> int:
     name = typed.name("--wallet", arguments.wallet, wallets.LONGEST_NAME)
-    with postgres.reach(load_settings()) as address, Session(address) as session:
-        session.use(tables.bring_up_to_date)
+    with tables.opened(load_settings()) as session:
         [wallet] = session.use(lambda connection: _chosen(connection, name))
         session.use(lambda connection: wallets.close(connection, wallet, datetime.now(UTC)))
     print(f"{wallet.name}: closed. Its ledger stays: sandbox.py report --wallet {wallet.name}")
@@ -295,25 +291,13 @@ def _report(arguments: argparse.Namespace) -> int:
     if not arguments.wallet and (arguments.html or arguments.png):
         raise ConfigurationError("--html and --png show one wallet: name it with --wallet")
     archive = archiving.archive_of(settings)
-    found: list[tuple[Wallet, Report]] = []
-    troubles: list[SentinelError] = []
-    with postgres.reach(settings) as address, Session(address) as session:
-        session.use(tables.bring_up_to_date)
-        for wallet in session.use(lambda connection: _chosen(connection, arguments.wallet)):
-            try:
-                own = session.use(functools.partial(_look, archive, wallet, now))
-            except wallets.TROUBLES as error:
-                troubles.append(type(error)(f"wallet '{wallet.name}': {error}"))
-            else:
-                found.append((wallet, own))
+    with tables.opened(settings) as session:
+        chosen = session.use(lambda connection: _chosen(connection, arguments.wallet))
+        found, troubles = session.use(lambda c: wallets.report_all(c, archive, chosen, now))
     for trouble in troubles:
         console.complain(trouble)
     _tell_reports(arguments, found)
     return troubles[0].exit_code if troubles else EXIT_OK
-
-
-def _look(archive: Archive | None, wallet: Wallet, now: datetime, connection: Connection) -> Report:
-    return wallets.report(connection, archive, wallet, now)
 
 
 def _tell_reports(arguments: argparse.Namespace, found: Sequence[tuple[Wallet, Report]]) -> None:

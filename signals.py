@@ -29,15 +29,21 @@ def _as_said(share: float, _purse: Purse) -> float:
     return share
 
 
+def _nothing_amiss(_parameters: Parameters) -> str | None:
+    return None
+
+
 class BuiltIn(NamedTuple):
     """A strategy that comes along: what it does, its parameters' defaults, its signal, what is
-    ordered for a value of that, and whether it is the same whenever the strategy begins."""
+    ordered for a value of that, whether it is the same whenever the strategy begins, and what is
+    wrong with parameters that do not go together, in words."""
 
     does: str
     parameters: Parameters
     signal: Signal
     order: Callable[[float, Purse], float] = _as_said
     is_timeless: bool = True
+    amiss: Callable[[Parameters], str | None] = _nothing_amiss
 
 
 def hold(series: Series, _since: float, _parameters: Parameters) -> Floats:
@@ -69,6 +75,11 @@ def sma_cross(series: Series, _since: float, parameters: Parameters) -> Floats:
     return np.where(differ, np.sign(np.nan_to_num(fast - slow)), 0.0)
 
 
+def _crossed(parameters: Parameters) -> str | None:
+    fast, slow = parameters["fast"], parameters["slow"]
+    return f"fast {fast:g} must be smaller than slow {slow:g}" if fast >= slow else None
+
+
 def _means(prices: Floats, window: int) -> Floats:
     """The mean of the last `window` prices at each point; NaN before there are so many. Each from
     its own prices alone: running sums would carry the errors of all before."""
@@ -92,6 +103,11 @@ def trailing_stop(series: Series, _since: float, parameters: Parameters) -> Floa
     out = _latest(series, [at for at, kind in turns if kind == "panic"])
     back = _latest(series, [at for at, kind in turns if kind == "reversal"])
     return np.where((out > -np.inf) & (out >= back), -1.0, 1.0)
+
+
+def _upside_down(parameters: Parameters) -> str | None:
+    floor, ceiling = parameters["floor"], parameters["ceiling"]
+    return f"floor {floor:g} is above ceiling {ceiling:g}" if floor > ceiling else None
 
 
 @functools.lru_cache(maxsize=16)
@@ -205,16 +221,19 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         "in while the mean of the last fast prices is above that of the last slow ones",
         {"fast": 12.0, "slow": 48.0},
         sma_cross,
+        amiss=_crossed,
     ),
     "dip": BuiltIn(
         "buy the dip: in when the monitor's reversal tracker speaks, out so many hours later",
         {"hours": 24.0} | _TRACKER,
         dip,
+        amiss=_upside_down,
     ),
     "trailing-stop": BuiltIn(
         "in, out when the monitor's panic tracker speaks, in again at a reversal",
         dict(_TRACKER),
         trailing_stop,
+        amiss=_upside_down,
     ),
     "forecast": BuiltIn(
         "in when the monitor's forecast is bullish, out when it is bearish; its window is so many "

@@ -113,14 +113,8 @@ def _parameters(name: str, defaults: Parameters, wished: Parameters | None) -> P
         if name in BUILT_IN:
             _judge(name, key, value)
     found = {**defaults, **(wished or {})}
-    if name == "sma-cross" and found["fast"] >= found["slow"]:
-        raise ConfigurationError(
-            f"sma-cross: fast {found['fast']:g} must be smaller than slow {found['slow']:g}"
-        )
-    if "floor" in found and name in BUILT_IN and found["floor"] > found["ceiling"]:
-        raise ConfigurationError(
-            f"{name}: floor {found['floor']:g} is above ceiling {found['ceiling']:g}"
-        )
+    if name in BUILT_IN and (amiss := BUILT_IN[name].amiss(found)):
+        raise ConfigurationError(f"{name}: {amiss}")
     return found
 
 

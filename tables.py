@@ -14,8 +14,9 @@ from typing import LiteralString, NamedTuple
 import psycopg
 from psycopg import sql
 
+import postgres
 from errors import ConfigurationError, Interrupted
-from postgres import Connection
+from postgres import Connection, Session
 from safe_zone import (
     LOCK_TIMEOUT_SECONDS,
     PARTITIONS_AHEAD_DAYS,
@@ -24,6 +25,7 @@ from safe_zone import (
     ROOT,
     STATEMENT_TIMEOUT_SECONDS,
     UPKEEP_SECONDS,
+    Settings,
 )
 
 log = logging.getLogger("sentinel.tables")
@@ -170,6 +172,17 @@ def is_up_to_date(connection: Connection) -> bool:
     except psycopg.errors.UndefinedTable:
         return False
     return True
+
+
+@contextlib.contextmanager
+def opened(settings: Settings) -> Iterator[Session]:
+    """Yield a session at the configured database, its schema the one this code knows.
+
+    Raises ConfigurationError, StorageUnavailable.
+    """
+    with postgres.reach(settings) as address, Session(address) as session:
+        session.use(bring_up_to_date)
+        yield session
 
 
 def bring_up_to_date(connection: Connection) -> None:

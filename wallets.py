@@ -217,6 +217,11 @@ def accounts(ledger: Sequence[Event]) -> dict[str, Account]:
     return found
 
 
+def purses(connection: Connection, wallet: Wallet) -> dict[str, Account]:
+    """The same of what is stored. Raises LedgerBroken."""
+    return accounts(events(connection, wallet))
+
+
 def step(
     connection: Connection, archive: Archive | None, wallet: Wallet, now: datetime
 ) -> list[Event]:
@@ -228,11 +233,11 @@ def step(
     strategy = strategies.choose(wallet.strategy, wallet.parameters)
     with connection.transaction():
         connection.execute(LOCK, {"wallet_id": wallet.wallet_id})
-        purses = accounts(events(connection, wallet))
-        prices = _prices(connection, archive, wallet, list(purses), now)
+        own = purses(connection, wallet)
+        prices = _prices(connection, archive, wallet, list(own), now)
         added = [
             event
-            for coin_id, account in purses.items()
+            for coin_id, account in own.items()
             if coin_id in prices
             for event in _step_coin(wallet, strategy, coin_id, account, prices[coin_id], now)
         ]
@@ -267,8 +272,12 @@ def step_all(
         try:
             added[wallet.name] = step(connection, archive, wallet, now)
         except TROUBLES as trouble:
-            troubles.append(type(trouble)(f"wallet '{wallet.name}': {trouble}"))
+            troubles.append(_named(wallet, trouble))
     return added, troubles
+
+
+def _named(wallet: Wallet, trouble: SentinelError) -> SentinelError:
+    return type(trouble)(f"wallet '{wallet.name}': {trouble}")
 
 
 def _step_coin(
@@ -349,7 +358,31 @@ def report(
     Raises LedgerBroken, ConfigurationError where there are no prices, ArchiveUnavailable,
     ArchiveDamaged.
     """
-    purses = accounts(events(connection, wallet))
+    return report_on(connection, archive, wallet, purses(connection, wallet), now)
+
+
+def report_all(
+    connection: Connection, archive: Archive | None, chosen: Sequence[Wallet], now: datetime
+) -> tuple[list[tuple[Wallet, Report]], list[SentinelError]]:
+    """Wallets with their reports, and what kept others from one."""
+    found: list[tuple[Wallet, Report]] = []
+    troubles: list[SentinelError] = []
+    for wallet in chosen:
+        try:
+            found.append((wallet, report(connection, archive, wallet, now)))
+        except TROUBLES as trouble:
+            troubles.append(_named(wallet, trouble))
+    return found, troubles
+
+
+def report_on(
+    connection: Connection,
+    archive: Archive | None,
+    wallet: Wallet,
+    purses: Mapping[str, Account],
+    now: datetime,
+) -> Report:
+    """The report of purses that were read before. Raises what `report` does."""
     prices = _prices(connection, archive, wallet, list(purses), now)
     hold = strategies.choose("hold")
     own, held, remarks = [], [], []

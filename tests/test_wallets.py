@@ -92,11 +92,14 @@ def live(
     values: Sequence[float],
     backfilled: Sequence[int] = (),
     late: Sequence[int] = (),
+    *,
+    start: datetime = START,
+    pause: timedelta = QUARTER,
 ) -> tuple[Wallet, datetime]:
     """A wallet of one coin, opened at the first price and stepped at each; the last moment."""
-    at, wallet = START, None
+    at, wallet = start, None
     for n, price in enumerate(values):
-        at += 5 * QUARTER if n in late else QUARTER
+        at += 5 * pause if n in late else pause
         observe(connection, at, {"a": price}, "backfilled" if n in backfilled else "observed")
         if wallet is None:
             wallet = open_one(connection, strategy, now=at)
@@ -131,9 +134,9 @@ def test_a_wallet_opens_with_equal_parts_that_add_up_exactly(
     assert len(parts) == 7
     assert sum(parts, Decimal(0)) == Decimal(initial)
     assert max(parts) - min(parts) <= Decimal("0.0000001")
-    assert {
-        c: a.purse.cash for c, a in wallets.accounts(wallets.events(connection, wallet)).items()
-    } == dict(zip(coins, parts, strict=True))
+    assert {c: a.purse.cash for c, a in wallets.purses(connection, wallet).items()} == dict(
+        zip(coins, parts, strict=True)
+    )
 
 
 def test_a_wallet_is_read_as_it_was_opened(connection: postgres.Connection) -> None:
@@ -179,7 +182,7 @@ def test_steps_at_every_price_trade_exactly_what_the_backtest_trades(
 ) -> None:
     strategy = _strategy(name, tmp_path)
     wallet, now = live(connection, strategy, WAVES[:36], backfilled, late)
-    [account] = wallets.accounts(wallets.events(connection, wallet)).values()
+    [account] = wallets.purses(connection, wallet).values()
     found = price_source.read(connection, None, ["a"], START, now + QUARTER)["a"]
     assert len(found) == 36
     tested = backtest.run(found, strategy.wishes(found), COSTS, Decimal(10_000))
@@ -281,7 +284,7 @@ def test_an_order_is_refused_where_the_next_price_is_late_or_backfilled(
     observe(connection, at + QUARTER, {"a": 70.0})
     kinds_then = [event.kind for event in wallets.step(connection, None, wallet, at + QUARTER)]
     assert kinds_then == (["filled"] if again else ["ordered"])
-    [account] = wallets.accounts(wallets.events(connection, wallet)).values()
+    [account] = wallets.purses(connection, wallet).values()
     assert account.refused == 1
 
 
@@ -305,14 +308,9 @@ def test_dca_spends_all_its_parts_even_where_that_takes_longer_than_a_month(
 ) -> None:
     """Twenty parts, one every two days: 40 days, of which a step looks back on 30."""
     strategy = strategies.choose("dca", {"hours": 48, "parts": 20})
-    at, wallet = NOW - timedelta(days=50), None
-    for _ in range(50):
-        at += timedelta(days=1)
-        observe(connection, at, {"a": 100.0})
-        wallet = wallet or open_one(connection, strategy, now=at)
-        wallets.step(connection, None, wallet, at)
-    assert wallet is not None
-    [account] = wallets.accounts(wallets.events(connection, wallet)).values()
+    day = timedelta(days=1)
+    wallet, _ = live(connection, strategy, [100.0] * 50, start=NOW - 50 * day, pause=day)
+    [account] = wallets.purses(connection, wallet).values()
     assert len(account.trades) == 20
     assert account.purse.cash == 0
 
@@ -322,17 +320,13 @@ def test_a_trailing_stop_that_is_out_stays_out_until_a_reversal_however_long_tha
     connection: postgres.Connection,
 ) -> None:
     strategy = strategies.choose("trailing-stop", {"floor": 0.05, "ceiling": 0.05})
-    at, wallet = NOW - timedelta(days=45), None
-    for n in range(80):
-        at += timedelta(hours=12)
-        observe(connection, at, {"a": 100.0 if n < 8 else 50.0})  # a fall, and calm for good
-        wallet = wallet or open_one(connection, strategy, now=at)
-        wallets.step(connection, None, wallet, at)
-    assert wallet is not None
+    prices = [100.0] * 8 + [50.0] * 72  # a fall, and calm for good
+    start, pause = NOW - timedelta(days=45), timedelta(hours=12)
+    wallet, _ = live(connection, strategy, prices, start=start, pause=pause)
     found = price_source.read(connection, None, ["a"], NOW - timedelta(days=50), NOW)["a"]
     tested = backtest.run(found, strategy.wishes(found), COSTS, Decimal(10_000))
     assert [trade.side for trade in tested.trades] == ["buy", "sell"]
-    [account] = wallets.accounts(wallets.events(connection, wallet)).values()
+    [account] = wallets.purses(connection, wallet).values()
     assert list(account.trades) == list(tested.trades)
 
 

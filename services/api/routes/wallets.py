@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -48,10 +49,9 @@ def wallet_report(here: Here, name: Name) -> models.WalletReport:
         found = wallets.wallets(connection, name)
         if not found:
             raise HTTPException(404, f"There is no wallet '{name}'. GET /wallets lists them.")
-        judged, report = _judge(connection, archive, found[0], now)
+        judged, purses, report = _judge(connection, archive, found[0], now)
         if report is None:
             return models.WalletReport(wallet=judged, purses=[], curve=[], trades=[])
-        purses = wallets.accounts(wallets.events(connection, found[0]))
         return models.WalletReport(
             wallet=judged,
             purses=[_purse(coin_id, account) for coin_id, account in purses.items()],
@@ -64,8 +64,9 @@ def wallet_report(here: Here, name: Name) -> models.WalletReport:
 
 def _judge(
     connection: Connection, archive: Archive | None, wallet: wallets.Wallet, now: datetime
-) -> tuple[models.Wallet, Report | None]:
-    """What a wallet came to; one whose ledger is spoiled does not hide the others."""
+) -> tuple[models.Wallet, Mapping[str, Account], Report | None]:
+    """What a wallet came to, and its purses; one whose ledger is spoiled does not hide the
+    others."""
     head = {
         "name": wallet.name,
         "strategy": strategies.described(wallet.strategy, wallet.parameters),
@@ -73,13 +74,14 @@ def _judge(
         "closed_at": wallet.closed_at,
     }
     try:
-        report = wallets.report(connection, archive, wallet, now)
+        purses = wallets.purses(connection, wallet)
+        report = wallets.report_on(connection, archive, wallet, purses, now)
     except wallets.TROUBLES as trouble:
-        return models.Wallet.model_validate(head | {"problem": str(trouble)}), None
+        return models.Wallet.model_validate(head | {"problem": str(trouble)}), {}, None
     figures = reports.figures(report)
     told = {"total_return": figures["return"], "remarks": list(report.remarks), "problem": None}
     whole = head | figures | told
-    return models.Wallet.model_validate(whole), report
+    return models.Wallet.model_validate(whole), purses, report
 
 
 def _purse(coin_id: str, account: Account) -> models.Purse:
