@@ -23,7 +23,8 @@ RUN groupadd --gid 10001 sentinel \
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY *.py ingest_config.json ./
-COPY schema ./schema
+COPY sentinel ./sentinel
+COPY pipeline ./pipeline
 COPY services ./services
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

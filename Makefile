@@ -38,7 +38,7 @@ budget: $(VENV)/.runtime ## show what the month has used of every free quota
 	@$(BIN)/python budget_monitor.py
 
 psql: $(VENV)/.runtime ## look at the embedded database
-	@$(BIN)/python embedded_postgres.py
+	@$(BIN)/python -m sentinel.storage.embedded
 
 monitor: $(VENV)/.services ## keep the pipeline running, with alerts and forecasts
 	@$(BIN)/python -m services.ingestion
@@ -76,7 +76,7 @@ archive: $(VENV)/.services ## show what the archive (ARCHIVE_URL) holds
 lint: $(VENV)/.dev ## check style, security, workflows, containers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/bandit --quiet --severity-level medium --recursive *.py demo services
+	$(BIN)/bandit --quiet --severity-level medium --recursive *.py sentinel pipeline services demo
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/python -m pip check

@@ -13,23 +13,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 
-import archive_files
-import archiving
-import console
 import database
-import parquet_days
-import tables
-from archive_files import Archive, DayFile
-from errors import (
+from safe_zone import RETENTION, load_settings
+from sentinel import console
+from sentinel.archive import export as archiving
+from sentinel.archive import parquet, store
+from sentinel.archive.store import Archive, DayFile
+from sentinel.errors import (
     EXIT_OK,
     EXIT_UNHEALTHY,
     ArchiveDamaged,
     ConfigurationError,
     run_as_script,
 )
-from postgres import Connection, Session
-from records import LoadCounts, MarketRow
-from safe_zone import RETENTION, load_settings
+from sentinel.models import LoadCounts, MarketRow
+from sentinel.storage import schema
+from sentinel.storage.connection import Connection, Session
 
 log = logging.getLogger("sentinel.archive")
 SHOWN = 10
@@ -76,8 +75,8 @@ def examine(
 ) -> Status:
     """Look at an archive. Raises ArchiveUnavailable where it cannot be listed."""
     files, lost = archiving.survey(connection, archive)
-    stored = archive_files.by_day(files)
-    over = tables.overdue(connection, now)
+    stored = store.by_day(files)
+    over = schema.overdue(connection, now)
     days_there = sorted(stored)
     first, last = (days_there[0], days_there[-1]) if stored else (None, None)
     span = (last - first).days if first and last else 0
@@ -131,13 +130,13 @@ def restore(session: Session, archive: Archive, files: Sequence[DayFile]) -> tup
     with console.progress() as progress:
         for done, file in enumerate(files):
             progress("restoring", done, len(files))
-            rows = parquet_days.read_day(archive.fetch(file))
+            rows = parquet.read_day(archive.fetch(file))
             counts += database.add(session, functools.partial(_load, file.day, rows))
     return counts.inserted, counts.updated
 
 
 def _load(
-    day: date, rows: Sequence[MarketRow], connection: Connection, days: tables.Days
+    day: date, rows: Sequence[MarketRow], connection: Connection, days: schema.Days
 ) -> LoadCounts:
     held = set(connection.execute(HELD, {"day": day}).fetchall())
     lacking = [row for row in rows if row[:2] not in held]
@@ -175,7 +174,7 @@ def main() -> int:
             "There is no archive: set ARCHIVE_URL to a folder, s3://bucket/folder or "
             "gs://bucket/folder"
         )
-    with tables.opened(settings) as session:
+    with schema.opened(settings) as session:
         if arguments.action == "status":
             found = session.use(lambda c: examine(c, archive, now, reads_files=arguments.check))
             print(json.dumps(_plain(found))) if arguments.json else _show(found)
@@ -190,7 +189,7 @@ def main() -> int:
 
 def _export(session: Session, archive: Archive, chosen: tuple[date, date], now: datetime) -> int:
     def run(connection: Connection) -> tuple[int, int]:
-        days = sorted(tables.days_there(connection))
+        days = sorted(schema.days_there(connection))
         closed = [day for day in days if day < now.date() and _is_in(day, chosen)]
         return len(closed), export(connection, archive, closed, now)
 

@@ -16,16 +16,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-import console
-import delivery
-import meters
-import neon_api
-import usage_log
 from api_library import choose_plan
-from errors import EXIT_OK, BudgetExhausted, ConfigurationError, run_as_script
-from meters import Allowance, Meter, Month
 from safe_zone import CADENCE_WINDOW, MAX_CLOCK_SKEW, RETENTION, Settings, load_settings
-from usage_log import Reading, Usage
+from sentinel import console
+from sentinel.budget import neon_api, quotas, schedule, usage_log
+from sentinel.budget.quotas import Allowance, Meter, Month
+from sentinel.budget.usage_log import Reading, Usage
+from sentinel.errors import EXIT_OK, BudgetExhausted, ConfigurationError, run_as_script
 
 log = logging.getLogger("sentinel.budget")
 Verdict = Literal["run", "skip", "stop"]
@@ -49,7 +46,7 @@ class BudgetStatus:
     is_due: bool
     meters: Sequence[Meter]
     allowance: Allowance
-    delivery: delivery.Delivery
+    delivery: schedule.Delivery
     days_until_full: float | None
     runs_unseen: int
     is_log_whole: bool
@@ -77,7 +74,7 @@ def check_budget_status(
     reading = usage_log.read(log_path(settings)) if usages is None else Reading(usages, True)
     runs = _without_future(reading.usages, at)
     cadence = timedelta(minutes=settings.cadence_minutes)
-    found = meters.read_meters(
+    found = quotas.read_meters(
         runs,
         _quotas(settings),
         at,
@@ -97,13 +94,13 @@ def check_budget_status(
         is_due=_is_due(judged, runs, at, settings.compute_units),
         meters=found,
         allowance=_allowance(settings, runs, at),
-        delivery=delivery.measure(
+        delivery=schedule.measure(
             [run.started_at for run in recent],
             cadence,
             at,
             unseen=sum(run.runs - 1 for run in recent),
         ),
-        days_until_full=_days_until_full(storage, meters.daily_growth(runs, at)),
+        days_until_full=_days_until_full(storage, quotas.daily_growth(runs, at)),
         runs_unseen=sum(1 for _ in takewhile(lambda r: not r.is_stored, reversed(runs))),
         is_log_whole=reading.is_whole and len(runs) == len(reading.usages),
         newest_run=runs[-1].started_at if runs else None,
@@ -119,7 +116,7 @@ def backfill_allowance(settings: Settings, at: datetime, others: Sequence[Usage]
 
 
 def _allowance(settings: Settings, runs: Sequence[Usage], at: datetime) -> Allowance:
-    return meters.grant_backfill(
+    return quotas.grant_backfill(
         runs,
         at,
         quota=_quotas(settings)["coingecko_credits"],
@@ -174,7 +171,7 @@ def _is_due(
     """Whether the last run is so long ago that what is left of every overdrawn quota lasts."""
     went = [run.started_at for run in runs if not run.is_skipped]
     pauses = [
-        meters.pause_that_lasts(meter, runs, at, compute_units)
+        quotas.pause_that_lasts(meter, runs, at, compute_units)
         for meter in judged
         if meter.is_overdrawn
     ]
@@ -213,7 +210,7 @@ def as_json(status: BudgetStatus) -> dict[str, Any]:
     }
 
 
-def delivery_as_json(delivered: delivery.Delivery) -> dict[str, Any]:
+def delivery_as_json(delivered: schedule.Delivery) -> dict[str, Any]:
     """Delivered slots as an object; `share` from 0 to 1, None where no slot was due."""
     return {
         "expected": delivered.expected,

@@ -18,17 +18,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from coins import (
-    UNRANKED,
-    Coin,
-    coin_from_json,
-    coin_from_list,
-    coin_from_old_format,
-    from_iso,
-    to_iso,
-)
-from errors import ConfigurationError
-from files import replace_atomically
 from safe_zone import (
     LONGEST_PAROLE_DAYS,
     MAX_CLOCK_SKEW,
@@ -39,6 +28,17 @@ from safe_zone import (
     STRIKES_TO_DEACTIVATE,
     SYNC_AFTER,
 )
+from sentinel.coin import (
+    UNRANKED,
+    Coin,
+    coin_from_json,
+    coin_from_list,
+    coin_from_old_format,
+    from_iso,
+    to_iso,
+)
+from sentinel.errors import ConfigurationError
+from sentinel.files import replace_atomically
 
 __all__ = ["Coin", "CoinRegistry", "Verdicts", "find_matches", "set_aside"]
 

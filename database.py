@@ -17,10 +17,10 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 from psycopg.types.json import Jsonb
 
-from postgres import Connection, Session
-from records import CoinLabel, FxRate, Gap, LoadCounts, MarketRow, Rejection, Source
 from safe_zone import LOAD_CHUNK_ROWS
-from tables import (
+from sentinel.models import CoinLabel, FxRate, Gap, LoadCounts, MarketRow, Rejection, Source
+from sentinel.storage.connection import Connection, Session
+from sentinel.storage.schema import (
     Days,
     Preserve,
     enforce_retention_policy,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 
-import console
 from coin_registry import CoinRegistry, find_matches
-from errors import EXIT_OK, ConfigurationError, run_as_script
 from safe_zone import load_settings
+from sentinel import console
+from sentinel.errors import EXIT_OK, ConfigurationError, run_as_script
 
 
 def main() -> int:

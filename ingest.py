@@ -14,30 +14,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import archiving
 import budget_monitor
-import console
 import database
-import files
-import neon_api
-import postgres
-import tables
 from api_library import chunk_ids
 from budget_monitor import BudgetStatus
 from coin_registry import CoinRegistry, set_aside
-from coingecko import CoinGecko
-from errors import (
-    ApiUnavailable,
-    BudgetExhausted,
-    SentinelError,
-    run_as_script,
-    signals_held,
-)
-from meters import Allowance, Month
-from records import Batch, CoinLabel, FxRate, MarketRow, Rejection
-from repair import repair_gaps
-from run_report import RunReport, show
-from run_state import SYSTEM_CLOCKS, Clocks, Loaded, Run
+from pipeline.backfill import repair_gaps
+from pipeline.report import RunReport, show
+from pipeline.run import Loaded, Run
+from pipeline.spool import Item, Spool
 from safe_zone import (
     FLAG_KEYS,
     IDLE_TAIL_SECONDS,
@@ -51,9 +36,24 @@ from safe_zone import (
     ensure_state_dir,
     load_settings,
 )
-from spool import Item, Spool
+from sentinel import console, files
+from sentinel.archive import export
+from sentinel.budget import neon_api
+from sentinel.budget.quotas import Allowance, Month
+from sentinel.budget.usage_log import Usage
+from sentinel.clocks import SYSTEM_CLOCKS, Clocks
+from sentinel.coingecko import CoinGecko
+from sentinel.errors import (
+    ApiUnavailable,
+    BudgetExhausted,
+    SentinelError,
+    run_as_script,
+    signals_held,
+)
+from sentinel.models import Batch, CoinLabel, FxRate, MarketRow, Rejection
+from sentinel.storage import schema
+from sentinel.storage.connection import Connection, Session, parse_address, reach
 from transform import transform_and_validate
-from usage_log import Usage
 
 __all__ = ["Clocks", "RunReport", "main", "run_pipeline"]
 
@@ -180,7 +180,7 @@ def _refuse_early(settings: Settings) -> None:
     """What cannot end well is refused before it costs a call."""
     ensure_state_dir(settings.state_dir)
     if settings.database_url:
-        postgres.parse_address(settings.database_url)
+        parse_address(settings.database_url)
 
 
 @contextlib.contextmanager
@@ -362,10 +362,8 @@ def _store(run: Run, settings: Settings, registry: CoinRegistry, spool: Spool) -
         if run.is_interrupted or not has_work:
             return
         with (
-            postgres.reach(settings) as address,
-            postgres.Session(
-                address, clock=run.clocks.monotonic, sleep=run.clocks.sleep
-            ) as session,
+            reach(settings) as address,
+            Session(address, clock=run.clocks.monotonic, sleep=run.clocks.sleep) as session,
         ):
             run.place = address.place
             load = functools.partial(_load, run, registry, spool, left_behind, session)
@@ -375,7 +373,7 @@ def _store(run: Run, settings: Settings, registry: CoinRegistry, spool: Spool) -
                     load,
                     run.started_at,
                     newest_seen=_newest(run.rows),
-                    preserve=archiving.preserver(settings),
+                    preserve=export.preserver(settings),
                 )
                 _forget_spooled(run, spool, left_behind)
                 _repair(run, settings, session, spool)
@@ -387,7 +385,7 @@ def _newest(rows: Sequence[MarketRow]) -> datetime:
     return max((row.observed_at for row in rows), default=datetime(2000, 1, 1, tzinfo=UTC))
 
 
-def _repair(run: Run, settings: Settings, session: postgres.Session, spool: Spool) -> None:
+def _repair(run: Run, settings: Settings, session: Session, spool: Spool) -> None:
     """Repair gaps, unless another run here is about it: both would spend the day's credits."""
 
     def announce(planned: int) -> None:
@@ -407,7 +405,7 @@ def _repair(run: Run, settings: Settings, session: postgres.Session, spool: Spoo
 
 
 @contextlib.contextmanager
-def _timing(run: Run, session: postgres.Session) -> Iterator[None]:
+def _timing(run: Run, session: Session) -> Iterator[None]:
     """Note what the session cost, however it ends."""
     try:
         yield
@@ -427,9 +425,9 @@ def _load(
     registry: CoinRegistry,
     spool: Spool,
     left_behind: Sequence[Path],
-    session: postgres.Session,
-    connection: postgres.Connection,
-    days: tables.Days,
+    session: Session,
+    connection: Connection,
+    days: schema.Days,
 ) -> Loaded:
     """Everything a run writes. May run twice, after a broken connection; comes to the same."""
 
@@ -454,8 +452,8 @@ def _load(
 
 
 def _drain(
-    connection: postgres.Connection,
-    days: tables.Days,
+    connection: Connection,
+    days: schema.Days,
     describe: Callable[[str], CoinLabel | None],
     items: Iterable[Item],
     now: datetime,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-import console
-import history
-import postgres
-import tables
-from errors import EXIT_OK, run_as_script
 from safe_zone import load_settings
+from sentinel import console
+from sentinel.errors import EXIT_OK, run_as_script
+from sentinel.storage import queries, schema
+from sentinel.storage.connection import Connection, Session, reach
 
 WORD = "DELETE"
 
@@ -23,8 +22,8 @@ def main() -> int:
     arguments = parser.parse_args()
     console.speak_through_logging()
     with (
-        postgres.reach(load_settings()) as address,
-        postgres.Session(address) as session,
+        reach(load_settings()) as address,
+        Session(address) as session,
     ):
         found = session.use(_count)
         if found is None:
@@ -36,15 +35,15 @@ def main() -> int:
         print(f"{address.place} holds {rows:,} observations{own}. All of them would be deleted.")
         if not arguments.yes:
             console.confirm(WORD, "Nothing deleted")
-        session.use(tables.drop_everything)
+        session.use(schema.drop_everything)
         print("Deleted. The next run of ingest.py starts afresh.")
     return EXIT_OK
 
 
-def _count(connection: postgres.Connection) -> tuple[int, int] | None:
-    if not history.has_schema(connection):
+def _count(connection: Connection) -> tuple[int, int] | None:
+    if not queries.has_schema(connection):
         return None
-    return history.count_observations(connection), history.count_transactions(connection)
+    return queries.count_observations(connection), queries.count_transactions(connection)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-import wishes
-from errors import ConfigurationError
+from sentinel import config_values
+from sentinel.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parent
 
@@ -163,14 +163,16 @@ def load_settings(
     values = read_environment(environ, found)
     get = wished.get
     settings = Settings(
-        mode=wishes.choice("mode", get("mode"), MODES, found),
-        limit=wishes.whole_number("limit", get("limit"), DEFAULT_LIMIT, found, of="coins"),
-        targets=wishes.names(get("targets"), found),
-        cadence_minutes=wishes.whole_number(
+        mode=config_values.choice("mode", get("mode"), MODES, found),
+        limit=config_values.whole_number("limit", get("limit"), DEFAULT_LIMIT, found, of="coins"),
+        targets=config_values.names(get("targets"), found),
+        cadence_minutes=config_values.whole_number(
             "cadence_minutes", get("cadence_minutes"), CADENCE_MINUTES, found, of="minutes"
         ),
-        compute_units=wishes.amount("compute_units", get("compute_units"), COMPUTE_UNITS, found),
-        backfill_credits_per_day=wishes.whole_number(
+        compute_units=config_values.amount(
+            "compute_units", get("compute_units"), COMPUTE_UNITS, found
+        ),
+        backfill_credits_per_day=config_values.whole_number(
             "backfill_credits_per_day",
             get("backfill_credits_per_day"),
             BACKFILL_CREDITS,
@@ -178,8 +180,8 @@ def load_settings(
             of="credits",
             least=0,
         ),
-        quotas=wishes.quotas(get("quotas"), QUOTAS, METERS, found),
-        monitor=wishes.section("monitor", get("monitor"), found),
+        quotas=config_values.quotas(get("quotas"), QUOTAS, METERS, found),
+        monitor=config_values.section("monitor", get("monitor"), found),
         **_from_environment(values, found),
     )
     if settings.is_pro and not settings.api_key:
@@ -188,7 +190,7 @@ def load_settings(
             "or unset COINGECKO_IS_PRO"
         )
     if found:
-        raise ConfigurationError(wishes.one_line(found))
+        raise ConfigurationError(config_values.one_line(found))
     return settings
 
 
@@ -197,18 +199,18 @@ def _from_environment(values: Mapping[str, str], found: list[str]) -> dict[str, 
     get = values.get
 
     def is_true(name: str) -> bool:
-        return wishes.flag(name, get(name, ""), found)
+        return config_values.flag(name, get(name, ""), found)
 
     def address(name: str, example: str) -> str | None:
-        return wishes.base_url(name, get(name), example, found)
+        return config_values.base_url(name, get(name), example, found)
 
     return {
-        "database_url": wishes.database_url(get("DATABASE_URL"), found),
-        "api_key": wishes.key("COINGECKO_API_KEY", get("COINGECKO_API_KEY"), found),
+        "database_url": config_values.database_url(get("DATABASE_URL"), found),
+        "api_key": config_values.key("COINGECKO_API_KEY", get("COINGECKO_API_KEY"), found),
         "is_pro": is_true("COINGECKO_IS_PRO"),
         "base_url": address("COINGECKO_BASE_URL", "https://api.coingecko.com/api/v3"),
-        "neon_api_key": wishes.key("NEON_API_KEY", get("NEON_API_KEY"), found),
-        "neon_project_id": wishes.key("NEON_PROJECT_ID", get("NEON_PROJECT_ID"), found),
+        "neon_api_key": config_values.key("NEON_API_KEY", get("NEON_API_KEY"), found),
+        "neon_project_id": config_values.key("NEON_PROJECT_ID", get("NEON_PROJECT_ID"), found),
         "neon_base_url": address("NEON_BASE_URL", "https://console.neon.tech/api/v2"),
         "archive_url": get("ARCHIVE_URL"),
         "suspend_after_run": is_true("NEON_SUSPEND_AFTER_RUN"),
@@ -289,4 +291,4 @@ def _read_config(config: str | None, complaints: list[str]) -> dict[str, Any]:
     if not isinstance(content, dict):
         complaints.append(f'{path} must hold one JSON object, such as {{"limit": 500}}')
         return {}
-    return wishes.known_keys(content, CONFIG_KEYS, str(path), complaints)
+    return config_values.known_keys(content, CONFIG_KEYS, str(path), complaints)

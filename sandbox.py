@@ -15,29 +15,30 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-import archiving
-import backtest
-import console
-import price_source
-import reports
-import sandbox_output as output
-import signals
-import strategies
-import sweep
-import tables
-import typed
-import wallets
-import workers
-from archive_files import Archive
-from backtest import Outcome
-from errors import EXIT_OK, ConfigurationError, SentinelError, run_as_script
-from paper import DEFAULT_FEE, DEFAULT_SLIPPAGE, DEFAULT_USD, Costs
-from postgres import Connection
-from reports import Report
 from safe_zone import load_settings
-from series import Series
-from strategies import Strategy
-from wallets import Event, Wallet
+from sentinel import arguments as typed
+from sentinel import console
+from sentinel.archive import export
+from sentinel.archive.store import Archive
+from sentinel.backtesting import (
+    builtin_strategies,
+    engine,
+    executors,
+    report,
+    strategies,
+    walk_forward,
+)
+from sentinel.backtesting import prices as price_source
+from sentinel.backtesting.engine import Outcome
+from sentinel.backtesting.portfolio import DEFAULT_FEE, DEFAULT_SLIPPAGE, DEFAULT_USD, Costs
+from sentinel.backtesting.price_series import Series
+from sentinel.backtesting.report import Report
+from sentinel.backtesting.strategies import Strategy
+from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError, run_as_script
+from sentinel.paper_trading import output, wallets
+from sentinel.paper_trading.wallets import Event, Wallet
+from sentinel.storage import schema
+from sentinel.storage.connection import Connection
 
 EPILOG = """examples:
   python sandbox.py strategies
@@ -107,7 +108,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
     _add_strategy(parser, "names or files, with commas between", required=True)
     _add_prices(parser)
     _add_money(parser)
-    parser.add_argument("--folds", help=f"steps of the walk (default {sweep.DEFAULT_FOLDS})")
+    parser.add_argument("--folds", help=f"steps of the walk (default {walk_forward.DEFAULT_FOLDS})")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--jobs", help="processes on this machine (default: one a core)")
     place.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's: tcp://host:8786")
@@ -146,7 +147,7 @@ def _add_pages(parser: argparse.ArgumentParser) -> None:
 def _strategies(_arguments: argparse.Namespace) -> int:
     rows = [
         (name, " ".join(f"{k}={v:g}" for k, v in found.parameters.items()), found.does)
-        for name, found in signals.BUILT_IN.items()
+        for name, found in builtin_strategies.BUILT_IN.items()
     ]
     console.show_table("strategies", ("name", "parameters", "what it does"), rows)
     print("Your own: a file with a function decide(past, purse), given as --strategy my_idea.py")
@@ -160,7 +161,7 @@ def _backtest(arguments: argparse.Namespace) -> int:
     own = trade_all(prices, strategy, costs, initial)
     hold = trade_all(prices, strategies.choose("hold"), costs, initial)
     title = f"{strategy.described()} on {output.coins(list(prices))}, {output.span(prices)}"
-    found = reports.report(title, list(prices), own, hold)
+    found = report.report(title, list(prices), own, hold)
     _write_pages(arguments, found)
     if arguments.json:
         print(json.dumps(output.as_json(strategy, found)))
@@ -174,14 +175,14 @@ def trade_all(
 ) -> list[Outcome]:
     """The outcome on each coin, each with an equal part of the cash."""
     part = initial / len(prices)
-    return [backtest.run(own, strategy.wishes(own), costs, part) for own in prices.values()]
+    return [engine.run(own, strategy.wishes(own), costs, part) for own in prices.values()]
 
 
 def _write_pages(arguments: argparse.Namespace, found: Report) -> None:
     if arguments.html:
-        reports.write_html(found, arguments.html)
+        report.write_html(found, arguments.html)
     if arguments.png:
-        reports.write_png(found, arguments.png)
+        report.write_png(found, arguments.png)
 
 
 # --- wallets ---------------------------------------------------------------------------------
@@ -190,8 +191,8 @@ def _write_pages(arguments: argparse.Namespace, found: Report) -> None:
 def _trade(arguments: argparse.Namespace) -> int:
     settings, now = load_settings(), datetime.now(UTC)
     typed.name("--wallet", arguments.wallet, wallets.LONGEST_NAME)
-    archive = archiving.archive_of(settings)
-    with tables.opened(settings) as session:
+    archive = export.archive_of(settings)
+    with schema.opened(settings) as session:
         opened: dict[str, list[Event]] = {}
         if arguments.strategy:
             opened = session.use(lambda c: _ensure_wallet(c, archive, arguments, now))
@@ -268,7 +269,7 @@ def _ensure_wallet(
 
 def _close(arguments: argparse.Namespace) -> int:
     name = typed.name("--wallet", arguments.wallet, wallets.LONGEST_NAME)
-    with tables.opened(load_settings()) as session:
+    with schema.opened(load_settings()) as session:
         [wallet] = session.use(lambda connection: _chosen(connection, name))
         session.use(lambda connection: wallets.close(connection, wallet, datetime.now(UTC)))
     print(f"{wallet.name}: closed. Its ledger stays: sandbox.py report --wallet {wallet.name}")
@@ -290,8 +291,8 @@ def _report(arguments: argparse.Namespace) -> int:
     typed.name("--wallet", arguments.wallet, wallets.LONGEST_NAME)
     if not arguments.wallet and (arguments.html or arguments.png):
         raise ConfigurationError("--html and --png show one wallet: name it with --wallet")
-    archive = archiving.archive_of(settings)
-    with tables.opened(settings) as session:
+    archive = export.archive_of(settings)
+    with schema.opened(settings) as session:
         chosen = session.use(lambda connection: _chosen(connection, arguments.wallet))
         found, troubles = session.use(lambda c: wallets.report_all(c, archive, chosen, now))
     for trouble in troubles:
@@ -316,21 +317,23 @@ def _tell_reports(arguments: argparse.Namespace, found: Sequence[tuple[Wallet, R
 
 def _sweep(arguments: argparse.Namespace) -> int:
     names = typed.names("--strategy", arguments.strategy)
-    wanted = sweep.candidates(names, typed.grid(arguments.param))
-    folds = typed.whole("--folds", arguments.folds, sweep.DEFAULT_FOLDS, sweep.MOST_FOLDS)
+    wanted = walk_forward.candidates(names, typed.grid(arguments.param))
+    folds = typed.whole(
+        "--folds", arguments.folds, walk_forward.DEFAULT_FOLDS, walk_forward.MOST_FOLDS
+    )
     jobs = typed.whole("--jobs", arguments.jobs, os.cpu_count() or 1, MOST_JOBS)
     initial, costs = _money(arguments)
-    tasks = sweep.plan(_prices(arguments), wanted, folds, costs, initial)
+    tasks = walk_forward.plan(_prices(arguments), wanted, folds, costs, initial)
     with console.progress() as progress:
 
         def count(done: int) -> None:
             progress("coins", done, len(tasks))
 
         if arguments.scheduler is not None:
-            scored = workers.do_on_cluster(tasks, arguments.scheduler, count)
+            scored = executors.do_on_cluster(tasks, arguments.scheduler, count)
         else:
-            scored = workers.do_here(tasks, jobs, count)
-    findings = sweep.judge(tasks, scored)
+            scored = executors.do_here(tasks, jobs, count)
+    findings = walk_forward.judge(tasks, scored)
     if arguments.json:
         print(json.dumps(output.sweep_json(findings)))
     else:

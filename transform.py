@@ -17,8 +17,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from records import Batch, MarketRow, Rejection
 from safe_zone import MAX_CLOCK_SKEW, MAX_PRICE, RETENTION
+from sentinel.models import Batch, MarketRow, Rejection
 
 __all__ = ["Batch", "MarketRow", "Rejection", "transform_and_validate", "validate_chart"]
 

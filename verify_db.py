@@ -12,17 +12,17 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import archiving
 import budget_monitor
-import console
-import history
-import postgres
-from delivery import Delivery
-from errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, run_as_script
-from records import Gap
+from pipeline.spool import Spool
 from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
-from spool import Spool
-from tables import is_up_to_date, overdue
+from sentinel import console
+from sentinel.archive import export
+from sentinel.budget.schedule import Delivery
+from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, run_as_script
+from sentinel.models import Gap
+from sentinel.storage import queries
+from sentinel.storage.connection import Connection, Session, reach
+from sentinel.storage.schema import is_up_to_date, overdue
 
 log = logging.getLogger("sentinel.verify")
 TOP = 5
@@ -35,44 +35,44 @@ class Health:
     """What was found; `problems` is empty where all is well."""
 
     problems: list[str]
-    tables: history.TableHealth | None = None
+    tables: queries.TableHealth | None = None
     gaps: Sequence[Gap] = ()
     delivery: Delivery | None = None
     duplicates: int = 0
-    top: Sequence[history.LatestPrice] = ()
-    backup: history.Backup | None = None
+    top: Sequence[queries.LatestPrice] = ()
+    backup: queries.Backup | None = None
 
 
 def examine(
-    connection: postgres.Connection,
+    connection: Connection,
     now: datetime,
     cadence: timedelta,
     max_age_minutes: float = MAX_AGE_MINUTES,
 ) -> Health:
     """Look at everything and judge it; `cadence` is the schedule's, on paper."""
-    if not history.has_schema(connection):
+    if not queries.has_schema(connection):
         return Health(["nothing was ever stored here: run python ingest.py"])
     if not is_up_to_date(connection):
         return Health(["the schema is older than this code: python ingest.py brings it up to date"])
-    tables = history.table_health(connection, now)
-    duplicates = history.count_duplicates(connection)
-    backup = history.last_backup(connection)
+    tables = queries.table_health(connection, now)
+    duplicates = queries.count_duplicates(connection)
+    backup = queries.last_backup(connection)
     problems = _problems(tables, duplicates, backup, now, max_age_minutes)
     return Health(
         problems + _overdue(connection, now),
         tables,
-        history.find_gaps(connection, now, cadence=cadence),
-        history.measure_delivery(connection, now, cadence),
+        queries.find_gaps(connection, now, cadence=cadence),
+        queries.measure_delivery(connection, now, cadence),
         duplicates,
-        history.latest_prices(connection, TOP),
+        queries.latest_prices(connection, TOP),
         backup,
     )
 
 
 def _problems(
-    tables: history.TableHealth,
+    tables: queries.TableHealth,
     duplicates: int,
-    backup: history.Backup | None,
+    backup: queries.Backup | None,
     now: datetime,
     max_age_minutes: float,
 ) -> list[str]:
@@ -95,17 +95,17 @@ def _problems(
     return problems
 
 
-def _overdue(connection: postgres.Connection, now: datetime) -> list[str]:
+def _overdue(connection: Connection, now: datetime) -> list[str]:
     """What to say of days that a purge should have dropped by yesterday."""
     over = overdue(connection, now)
     if not over:
         return []
-    _, trouble, _ = archiving.last_try(connection)
+    _, trouble, _ = export.last_try(connection)
     why = trouble or "look at the last runs' warnings"
     return [f"{len(over)} days older than the retention wait to be purged: {why}"]
 
 
-def age_minutes(tables: history.TableHealth, now: datetime) -> float | None:
+def age_minutes(tables: queries.TableHealth, now: datetime) -> float | None:
     """Minutes since the newest observation, None where there is none."""
     return (now - tables.newest).total_seconds() / 60 if tables.newest else None
 
@@ -157,7 +157,7 @@ def show(health: Health, place: str, spooled: int, now: datetime, quota: float |
 
 def _show_facts(
     health: Health,
-    tables: history.TableHealth,
+    tables: queries.TableHealth,
     place: str,
     spooled: int,
     now: datetime,
@@ -182,7 +182,7 @@ def _show_facts(
     console.show_table("Health", ("what", "value"), facts)
 
 
-def _show_top(prices: Sequence[history.LatestPrice]) -> None:
+def _show_top(prices: Sequence[queries.LatestPrice]) -> None:
     cells = [
         (
             price.rank,
@@ -211,7 +211,7 @@ def _runs(delivery: Delivery | None) -> str:
     return f"{delivery} in the last {CADENCE_WINDOW.days} days" if delivery else "none"
 
 
-def _backup(backup: history.Backup | None, now: datetime) -> str:
+def _backup(backup: queries.Backup | None, now: datetime) -> str:
     if backup is None or backup.verified_at is None:
         return "none: ./backup_db.sh makes one"
     hours = (now - backup.verified_at).total_seconds() / 3600
@@ -221,7 +221,7 @@ def _backup(backup: history.Backup | None, now: datetime) -> str:
     )
 
 
-def _storage(tables: history.TableHealth, now: datetime, quota: float | None) -> str:
+def _storage(tables: queries.TableHealth, now: datetime, quota: float | None) -> str:
     if quota is None:
         return "no limit"
     limit = f"{quota / 1e6:,.0f} MB"
@@ -276,7 +276,7 @@ def main() -> int:
 
 
 def _examine_configured(settings: Settings, now: datetime, max_age: float) -> tuple[Health, str]:
-    with postgres.reach(settings) as address, postgres.Session(address) as session:
+    with reach(settings) as address, Session(address) as session:
         cadence = timedelta(minutes=settings.cadence_minutes)
         look = functools.partial(examine, now=now, cadence=cadence, max_age_minutes=max_age)
         return session.use(look), address.place

@@ -11,11 +11,11 @@ import os
 import random
 from pathlib import Path
 
-import price_file
 from benchmarks.scale import heading, say, seconds
+from sentinel.backtesting import price_csv
 from services.ingestion import calibration
+from services.ingestion.alerting import rules_of
 from services.ingestion.calibration import Series
-from services.ingestion.watching import rules_of
 from services.settings import Wishes
 
 COINS, DAYS, STEP = 30, 60, 3600.0
@@ -42,7 +42,7 @@ def _drawn() -> Histories:
 
 def main() -> None:
     path = os.environ.get("ALERTS_CSV")
-    histories: Histories = dict(price_file.read(Path(path))) if path else _drawn()
+    histories: Histories = dict(price_csv.read(Path(path))) if path else _drawn()
     points = sum(map(len, histories.values()))
     heading(f"Alerts: {len(histories)} coins, {points:,} prices, {path or 'drawn'}")
     times = sorted(at for series in histories.values() for at, _ in series)

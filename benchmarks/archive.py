@@ -9,11 +9,6 @@ from datetime import timedelta
 import psycopg
 from psycopg import sql
 
-import archive_files
-import archiving
-import history
-import tables
-from archive_files import Archive
 from benchmarks.scale import (
     FILL_COINS,
     NOW,
@@ -24,6 +19,10 @@ from benchmarks.scale import (
     seconds,
     server,
 )
+from sentinel.archive import export as archiving
+from sentinel.archive import store
+from sentinel.archive.store import Archive
+from sentinel.storage import queries, schema
 
 DAYS, COINS, SLOTS = 365, 500, 55
 ROWS = DAYS * COINS * SLOTS
@@ -42,11 +41,11 @@ FROM generate_series(0, %(slots)s - 1) AS slot, coins,
 def fill(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     first = (NOW - timedelta(days=DAYS)).replace(hour=0, minute=0)
     connection.execute(FILL_COINS, [COINS])
-    have = set(tables.days_there(connection))
+    have = set(schema.days_there(connection))
     for number in range(DAYS):
         day = first + timedelta(days=number)
         with connection.transaction():
-            tables.ensure_days(connection, have, [day.date()])
+            schema.ensure_days(connection, have, [day.date()])
             step = timedelta(days=1) / SLOTS
             connection.execute(FILL_DAY, {"day": day, "step": step, "slots": SLOTS})
 
@@ -59,8 +58,8 @@ def main() -> None:
         psycopg.connect(conninfo, autocommit=True) as connection,
     ):
         fill(connection)
-        archive = archive_files.open_archive(str(folder / "archive"), folder / "cache")
-        days = sorted(day for day in tables.days_there(connection) if day < NOW.date())
+        archive = store.open_archive(str(folder / "archive"), folder / "cache")
+        days = sorted(day for day in schema.days_there(connection) if day < NOW.date())
 
         def export() -> None:
             for _ in archiving.export(connection, archive, days, NOW):
@@ -69,7 +68,7 @@ def main() -> None:
         taken = seconds(export)
         say("a day into the archive", f"{taken / len(days):.2f} s", "no goal", reached=True)
         for day in days:  # as a purge does: a day that is there is read from the database alone
-            connection.execute(sql.SQL(tables.DROP_DAY).format(day=tables.partition(day)))
+            connection.execute(sql.SQL(schema.DROP_DAY).format(day=schema.partition(day)))
         _sizes(archive)
         _reads(connection, archive)
 
@@ -87,7 +86,7 @@ def _reads(connection: psycopg.Connection[tuple[object, ...]], archive: Archive)
     def year() -> None:
         coin_id = f"coin-{random.randrange(COINS)}"
         start = NOW - timedelta(days=DAYS + 1)
-        found = history.read_points(connection, archive, [coin_id], start, NOW)
+        found = queries.read_points(connection, archive, [coin_id], start, NOW)
         assert len(found.seconds) == DAYS * SLOTS
 
     def floor() -> None:

@@ -62,7 +62,7 @@ def _hold_something(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 
 
 def _measure(conninfo: str, chromium: str) -> None:
-    from tests.browsing import free_port
+    from tests.support.browser import free_port
 
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {
@@ -94,7 +94,7 @@ def _measure(conninfo: str, chromium: str) -> None:
 def _look(base: str, chromium: str, conninfo: str) -> None:
     from playwright.sync_api import sync_playwright
 
-    from tests.browsing import FLAGS
+    from tests.support.browser import FLAGS
 
     with sync_playwright() as driver, psycopg.connect(conninfo, autocommit=True) as connection:
         browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))

@@ -8,9 +8,6 @@ from datetime import datetime, timedelta
 import psycopg
 
 import database
-import history
-import postgres
-import tables
 from benchmarks.scale import (
     FILL_COINS,
     FILL_DAY,
@@ -23,6 +20,8 @@ from benchmarks.scale import (
     seconds,
     server,
 )
+from sentinel.storage import queries, schema
+from sentinel.storage.connection import Address, Connection, Session
 
 ROWS, DAYS, COINS = 10_000_000, 60, 500
 DEAD = """
@@ -44,26 +43,26 @@ def fill(connection: psycopg.Connection[tuple[object, ...]], now: datetime = NOW
     slots, step = day_slots(ROWS, DAYS, COINS)
     first = (now - timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
     connection.execute(FILL_COINS, [COINS])
-    with tables.locked(connection) as days:
+    with schema.locked(connection) as days:
         have = set(days)
     for number in range(DAYS):
         day = first + timedelta(days=number)
         with connection.transaction():
-            tables.ensure_days(connection, have, [day.date()])
+            schema.ensure_days(connection, have, [day.date()])
             connection.execute(FILL_DAY, {"day": day, "step": step, "slots": slots})
-        tables.pack_closed_day(connection, day)
+        schema.pack_closed_day(connection, day)
     connection.execute(FILL_LATEST, [now - timedelta(days=3)])
     connection.execute("VACUUM ANALYZE")
     connection.execute("CHECKPOINT")
 
 
-def _look_for_gaps(connection: postgres.Connection) -> None:
+def _look_for_gaps(connection: Connection) -> None:
     """A run looks for gaps of its 500 coins over seven days, where each has 333 points a day."""
     cadence = timedelta(minutes=15)
     ids = [f"coin-{n}" for n in range(COINS)]
 
     def look() -> object:
-        return history.find_gaps(connection, NOW, cadence=cadence, coin_ids=ids)
+        return queries.find_gaps(connection, NOW, cadence=cadence, coin_ids=ids)
 
     [(rows,)] = connection.execute(COUNT_WEEK, [NOW - timedelta(days=7), NOW]).fetchall()
     floor = median_seconds(lambda: connection.execute(SORT_WEEK, [NOW]), 5)
@@ -76,7 +75,7 @@ def main() -> None:
     heading(f"History: {ROWS:,} rows of {COINS} coins over {DAYS} days")
     with server() as conninfo, psycopg.connect(conninfo, autocommit=True) as connection:
         fill(connection)
-        health = history.table_health(connection, NOW)
+        health = queries.table_health(connection, NOW)
         size = health.bytes_per_row or 0.0
         say(
             "bytes a row on disk, indexes included",
@@ -89,14 +88,14 @@ def main() -> None:
         _purge(conninfo, connection)
 
 
-def _reads(connection: postgres.Connection) -> None:
+def _reads(connection: Connection) -> None:
     def last_week() -> None:
         coin_id = f"coin-{random.randrange(COINS)}"
-        found = history.price_series(connection, coin_id, NOW - timedelta(days=7), NOW)
+        found = queries.price_series(connection, coin_id, NOW - timedelta(days=7), NOW)
         assert len(found) > 1_000
 
     def latest() -> None:
-        assert len(history.latest_prices(connection, COINS)) == COINS
+        assert len(queries.latest_prices(connection, COINS)) == COINS
 
     floor = median_seconds(lambda: connection.execute("SELECT 1").fetchone(), 200)
     for name, read in (("latest prices of 500 coins", latest), ("a coin's last 7 days", last_week)):
@@ -106,7 +105,7 @@ def _reads(connection: postgres.Connection) -> None:
         say(name, f"{taken * 1e3:.2f} ms", bound, reached=taken < 0.005)
 
 
-def _purge(conninfo: str, connection: postgres.Connection) -> None:
+def _purge(conninfo: str, connection: Connection) -> None:
     """The oldest day goes as a run drops it; beside it, the same rows deleted one by one."""
     oldest = min(
         day
@@ -114,12 +113,12 @@ def _purge(conninfo: str, connection: postgres.Connection) -> None:
             "SELECT inhrelid::regclass::text FROM pg_inherits "
             "WHERE inhparent = 'observations'::regclass"
         )
-        if (day := tables.day_of_partition(name))
+        if (day := schema.day_of_partition(name))
     )
     connection.execute(COPY_DAY.format(day=f"{oldest:%Y%m%d}").encode())
     plain = seconds(lambda: connection.execute(PLAIN_DELETE))
     later = NOW + timedelta(days=1)
-    with postgres.Session(postgres.Address(conninfo, "benchmark")) as session:
+    with Session(Address(conninfo, "benchmark")) as session:
         session.use(lambda opened: opened.execute("SELECT 1").fetchone())
         taken = seconds(lambda: database.write(session, lambda _connection, _days: None, later))
         gone = session.purged_rows

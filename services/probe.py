@@ -13,11 +13,11 @@ from typing import Any
 
 import requests
 
-import console
-import history
-import postgres
-from errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError, run_as_script
-from run_state import SYSTEM_CLOCKS
+from sentinel import console
+from sentinel.clocks import SYSTEM_CLOCKS
+from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError, run_as_script
+from sentinel.storage import queries
+from sentinel.storage.connection import Session, reach
 from services.settings import Monitor, load_monitor
 
 PATIENCE_SECONDS = 6.0  # the API itself waits 5 s for the database
@@ -35,8 +35,8 @@ class NotTheApi(SentinelError):
 
 def ingestion(monitor: Monitor, now: datetime) -> Complaint:
     """What is wrong with the loop, by the heartbeat it leaves in the database."""
-    with postgres.reach(monitor.settings) as address, postgres.Session(address) as session:
-        beat = session.use(history.last_beat)
+    with reach(monitor.settings) as address, Session(address) as session:
+        beat = session.use(queries.last_beat)
     if beat is None:
         return "it never ticked"
     late = max(LEAST_LATE, LATE * beat.interval)

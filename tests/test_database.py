@@ -11,12 +11,10 @@ import psycopg
 import pytest
 
 import database
-import postgres
-import storage_faults
-import tables
-from errors import ConfigurationError, StorageUnavailable
-from postgres import Session
-from records import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, Source
+from sentinel.errors import ConfigurationError, StorageUnavailable
+from sentinel.models import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, Source
+from sentinel.storage import error_hints, schema
+from sentinel.storage.connection import Address, Connection, Session, parse_address
 from tests.conftest import NOW, FakeTime, FreshDatabase
 
 Load = Callable[..., LoadCounts]
@@ -326,7 +324,7 @@ def test_a_purge_leaves_no_dead_rows_anywhere(
     assert dead == []  # vacuum gave the emptied pages back
 
 
-def _record_small(connection: postgres.Connection, at: datetime) -> None:
+def _record_small(connection: Connection, at: datetime) -> None:
     database.record_rejections(
         connection, [Rejection(f"coin-{n}", "null_price", "{}", "run", at) for n in range(5)]
     )
@@ -340,7 +338,7 @@ def test_a_long_reader_postpones_the_purge_and_not_the_load(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tables.PURGE_LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("sentinel.storage.schema.PURGE_LOCK_TIMEOUT_SECONDS", 0.1)
     load(_rows(NOW))
     later = NOW + timedelta(days=62)
     with psycopg.connect(fresh.url) as reader:
@@ -384,7 +382,7 @@ def test_two_writers_never_interleave(fresh: FreshDatabase, load: Load) -> None:
     load([])
     inside, overlaps = threading.Lock(), []
 
-    def work(connection: postgres.Connection, _days: tables.Days) -> None:
+    def work(connection: Connection, _days: schema.Days) -> None:
         if not inside.acquire(blocking=False):
             overlaps.append(True)
             return
@@ -404,7 +402,7 @@ def test_two_writers_never_interleave(fresh: FreshDatabase, load: Load) -> None:
 
 
 def test_a_write_that_fails_leaves_nothing(session: Session, fresh: FreshDatabase) -> None:
-    def work(connection: postgres.Connection, days: tables.Days) -> None:
+    def work(connection: Connection, days: schema.Days) -> None:
         database.load_batch(connection, _rows(), LABELS.get, days)
         raise ZeroDivisionError
 
@@ -445,7 +443,7 @@ def test_a_connection_that_breaks_in_the_work_is_opened_again(
 ) -> None:
     tries = []
 
-    def work(connection: postgres.Connection, days: tables.Days) -> LoadCounts:
+    def work(connection: Connection, days: schema.Days) -> LoadCounts:
         tries.append(connection)
         counts = database.load_batch(connection, _rows(), LABELS.get, days)
         if len(tries) == 1:
@@ -459,7 +457,7 @@ def test_a_connection_that_breaks_in_the_work_is_opened_again(
 
 
 def test_a_server_that_is_down_is_tried_four_times_and_then_named(time_: FakeTime) -> None:
-    address = postgres.parse_address("postgresql://me:hunter2@127.0.0.1:9/market")
+    address = parse_address("postgresql://me:hunter2@127.0.0.1:9/market")
     session = Session(address, clock=time_.monotonic, sleep=time_.sleep)
     with pytest.raises(StorageUnavailable) as caught:
         database.write(session, lambda _connection, _days: None, NOW)
@@ -469,7 +467,7 @@ def test_a_server_that_is_down_is_tried_four_times_and_then_named(time_: FakeTim
 
 
 def test_a_wrong_database_is_final_and_named(fresh: FreshDatabase, time_: FakeTime) -> None:
-    address = postgres.Address(fresh.url.replace("dbname=test_", "dbname=no_"), "no")
+    address = Address(fresh.url.replace("dbname=test_", "dbname=no_"), "no")
     session = Session(address, clock=time_.monotonic, sleep=time_.sleep)
     with pytest.raises(StorageUnavailable, match="Correct user and database"):
         database.write(session, lambda _connection, _days: None, NOW)
@@ -479,7 +477,7 @@ def test_a_wrong_database_is_final_and_named(fresh: FreshDatabase, time_: FakeTi
 def test_a_user_without_rights_is_told_so(fresh: FreshDatabase, time_: FakeTime) -> None:
     fresh.query("DROP ROLE IF EXISTS poor")
     fresh.query("CREATE ROLE poor LOGIN")
-    address = postgres.Address(fresh.url.replace("user=postgres", "user=poor"), "x")
+    address = Address(fresh.url.replace("user=postgres", "user=poor"), "x")
     with (
         Session(address, clock=time_.monotonic, sleep=time_.sleep) as session,
         pytest.raises(StorageUnavailable, match="Grant the user"),
@@ -492,9 +490,9 @@ def test_a_lock_held_too_long_is_named(
     load: Load, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load([])
-    monkeypatch.setattr("tables.LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("sentinel.storage.schema.LOCK_TIMEOUT_SECONDS", 0.1)
     with psycopg.connect(fresh.url) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [tables._LOCK_KEY])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [schema._LOCK_KEY])
         with pytest.raises(StorageUnavailable, match="hanging run"):
             load(_rows())
 
@@ -536,8 +534,8 @@ def test_each_fault_is_known_as_passing_or_final(
     text: str, sqlstate: str | None, transient: bool, words: str
 ) -> None:
     error = psycopg.errors.lookup(sqlstate)(text) if sqlstate else psycopg.OperationalError(text)
-    assert storage_faults.is_transient(error) is transient
-    explained = storage_faults.explain(error, "market on host")
+    assert error_hints.is_transient(error) is transient
+    explained = error_hints.explain(error, "market on host")
     assert words in explained
     assert explained.startswith("The database market on host cannot be used: ")
 
@@ -546,7 +544,7 @@ def test_a_list_of_tried_addresses_is_cut_from_the_message() -> None:
     error = psycopg.OperationalError(
         "connection failed: refused\nMultiple connection attempts failed. All failures were:\n- x"
     )
-    assert "Multiple" not in storage_faults.explain(error, "x")
+    assert "Multiple" not in error_hints.explain(error, "x")
 
 
 @pytest.mark.parametrize(
@@ -565,11 +563,11 @@ def test_a_list_of_tried_addresses_is_cut_from_the_message() -> None:
 )
 def test_an_address_that_cannot_be_read_is_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        postgres.parse_address(url)
+        parse_address(url)
     assert "hunter" not in f"{caught.value}{caught.value.__cause__}"
     assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 def test_an_address_shows_people_the_place_and_no_password() -> None:
-    address = postgres.parse_address("postgresql://me:hunter2@ep-1-pooler.neon.tech/market")
+    address = parse_address("postgresql://me:hunter2@ep-1-pooler.neon.tech/market")
     assert repr(address) == "Address(market on ep-1-pooler.neon.tech)"

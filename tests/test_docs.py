@@ -11,18 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import backfill
-import backtest
-import job_summary
-import signals
-import strategies
 from ingest import parse_arguments
-from paper import DEFAULT_USD, Costs
-from postgres import Address
+from pipeline import backfill_plan, job_summary
 from safe_zone import CONFIG_KEYS, METERS, ROOT, Settings
-from series import Series
+from sentinel.backtesting import builtin_strategies, engine, strategies
+from sentinel.backtesting.portfolio import DEFAULT_USD, Costs
+from sentinel.backtesting.price_series import Series
+from sentinel.storage.connection import Address
 from services.api.app import create_app
-from services.api.store import Store
+from services.api.connection_pool import Store
 from services.settings import Monitor, Wishes
 from verify_db import WAITS
 
@@ -30,12 +27,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 SCRIPTS = (
     *("ingest.py", "verify_db.py", "reset_db.py", "find_all_matches.py"),
-    *("budget_monitor.py", "commit_registry.py", "job_summary.py"),
+    "budget_monitor.py",
 )
 TOOLS_OWN = {".venv", ".pytest_cache"}
 DOCUMENTS = [path for path in ROOT.rglob("*.md") if not TOOLS_OWN & set(path.parts)]
 
 MODULES = (
+    *("pipeline.commit_registry", "pipeline.job_summary"),
     *("services.ingestion", "services.ingestion.replay", "services.api", "services.dashboard"),
     *("services.db", "services.stack", "services.probe", "services.backup"),
 )
@@ -81,7 +79,7 @@ def test_every_flag_of_every_action_is_in_the_readme(script: str, action: str) -
 
 
 def test_every_strategy_is_in_the_readme_with_its_parameters() -> None:
-    for name, found in signals.BUILT_IN.items():
+    for name, found in builtin_strategies.BUILT_IN.items():
         words = " ".join(f"{key}={value:g}" for key, value in found.parameters.items())
         [row] = re.findall(rf"^\| `{name}` \|.*$", README, re.MULTILINE)
         assert words in row.replace("`", "")
@@ -93,7 +91,7 @@ def test_the_strategy_that_the_readme_shows_runs() -> None:
     prices = np.where(np.arange(200) < 150, 100.0, 80.0)
     times = np.arange(200, dtype=np.float64) * 900
     series = Series(times, prices, np.ones(200, dtype=bool))
-    outcome = backtest.run(series, strategy.wishes(series), Costs(), DEFAULT_USD)
+    outcome = engine.run(series, strategy.wishes(series), Costs(), DEFAULT_USD)
     assert outcome.trades[0].side == "buy"
 
 
@@ -143,7 +141,13 @@ def test_every_config_key_and_exit_code_is_in_the_readme() -> None:
 
 
 def test_every_quota_reason_and_warning_is_in_the_runbook() -> None:
-    for words in (*METERS, WAITS, backfill.NO_PRICES, backfill.TOO_OLD, backfill.UNKNOWN):
+    for words in (
+        *METERS,
+        WAITS,
+        backfill_plan.NO_PRICES,
+        backfill_plan.TOO_OLD,
+        backfill_plan.UNKNOWN,
+    ):
         assert f"{words}" in RUNBOOK, words
     assert set(job_summary.REMEDIES) == set(METERS)
 

@@ -14,9 +14,9 @@ import pytest
 import transform
 from coin_registry import CoinRegistry
 from demo.server import Fault, StandIn
-from errors import Interrupted
 from ingest import RunReport
 from safe_zone import Settings
+from sentinel.errors import Interrupted
 from tests.conftest import FakeTime, FreshDatabase
 
 Run = Callable[..., RunReport]

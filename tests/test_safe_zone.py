@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import safe_zone
-from errors import ConfigurationError
 from safe_zone import ROOT, Settings, ensure_state_dir, load_settings
+from sentinel.errors import ConfigurationError
 
 
 @pytest.fixture(autouse=True)
@@ -259,6 +259,8 @@ def test_a_state_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> Non
 
 def test_every_number_has_a_reader() -> None:
     names = {n for n in vars(safe_zone) if n.isupper() and not n.startswith("_") and n != "ROOT"}
-    sources = [path.read_text() for path in ROOT.glob("*.py")]
+    packages = (ROOT / name for name in ("sentinel", "pipeline", "services"))
+    paths = [*ROOT.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))]
+    sources = [path.read_text() for path in paths]
     unread = {name for name in names if sum(text.count(name) for text in sources) < 2}
     assert not unread

@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 
-import price_file
-import signals
-import typed
-from errors import ConfigurationError
+from sentinel import arguments as typed
+from sentinel.backtesting import builtin_strategies, price_csv
+from sentinel.errors import ConfigurationError
 from tests.conftest import FreshDatabase, Script
-from tests.monitoring import load
+from tests.support.monitor import load
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 CONTRACT = {
@@ -87,7 +86,7 @@ def test_the_json_has_exactly_the_keys_of_the_contract_and_known_figures(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", signals.BUILT_IN)
+@pytest.mark.parametrize("name", builtin_strategies.BUILT_IN)
 def test_every_strategy_that_comes_along_runs(script: Script, csv: str, name: str) -> None:
     done = found(script("sandbox.py", "backtest", "--strategy", name, "--csv", csv, "--json"))
     assert done["strategy"] == name
@@ -98,7 +97,7 @@ def test_every_strategy_that_comes_along_runs(script: Script, csv: str, name: st
 def test_the_strategies_are_listed_with_their_parameters(script: Script) -> None:
     done = script("sandbox.py", "strategies")
     assert (done.returncode, done.stderr) == (0, "")
-    for name in signals.BUILT_IN:
+    for name in builtin_strategies.BUILT_IN:
         assert name in done.stdout
     assert "fast=12 slow=48" in done.stdout
 
@@ -265,7 +264,7 @@ def test_what_was_typed_wrong_is_named(
     ids=str,
 )
 def test_what_is_wrong_with_a_price_file_is_named(tmp_path: Path, text: str, words: str) -> None:
-    from price_source import from_file
+    from sentinel.backtesting.prices import from_file
 
     path = tmp_path / "bad.csv"
     path.write_text(text)
@@ -281,7 +280,7 @@ def test_a_price_file_may_be_in_any_order_and_its_times_in_any_zone(tmp_path: Pa
         "2026-10-31T23:00:00Z,a,1\n2026-11-01 00:00,b,2\n2026-11-01T00:00:00,a,5\n"
     )
     midnight = START.timestamp()
-    assert price_file.read(path) == {
+    assert price_csv.read(path) == {
         "a": [(midnight - 3600, 1), (midnight, 5)],
         "b": [(midnight, 2), (midnight + 3600, 3)],
     }

@@ -16,11 +16,11 @@ import psycopg
 import pytest
 
 import database
-import postgres
-import tables
 from demo.server import Fault, StandIn
-from records import MarketRow
 from safe_zone import ROOT
+from sentinel.models import MarketRow
+from sentinel.storage import schema
+from sentinel.storage.connection import Session
 from tests.conftest import FreshDatabase, Script
 
 FULL = Path("/dev/full")
@@ -254,7 +254,7 @@ def test_a_signal_while_another_run_holds_the_lock_ends_at_once_and_keeps_the_ro
 ) -> None:
     live_script("ingest.py")
     with psycopg.connect(fresh.url) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [tables._LOCK_KEY])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [schema._LOCK_KEY])
         process = live_script.start("ingest.py", "--json")
         while not fresh.query("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
             time.sleep(0.02)
@@ -292,7 +292,7 @@ def test_verify_shows_deliveries_and_gaps_with_the_reason_they_are_open(
         MarketRow("bitcoin", now - timedelta(minutes=minutes), 1.0, None, None)
         for minutes in (*range(300, 180, -15), 15)
     ]
-    with postgres.Session(fresh.address()) as session:
+    with Session(fresh.address()) as session:
         database.write(
             session, lambda c, days: database.load_batch(c, rows, lambda _: None, days), now
         )

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from records import MarketRow
 from safe_zone import MAX_PRICE
+from sentinel.models import MarketRow
 from tests.conftest import NOW
 from transform import transform_and_validate, validate_chart
 

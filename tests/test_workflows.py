@@ -93,7 +93,8 @@ def runner(tmp_path: Path, live_stand_in: StandIn, fresh: FreshDatabase) -> Runn
     clone.mkdir()
     for path in (*ROOT.glob("*.py"), *ROOT.glob("*.json")):
         shutil.copy(path, clone)
-    shutil.copytree(ROOT / "schema", clone / "schema")
+    for package in ("sentinel", "pipeline"):
+        shutil.copytree(ROOT / package, clone / package)
     (clone / "coin_registry.json").write_text('{"synced_at": null, "coins": [\n]}\n')
     identity = ["-c", "user.name=A Test", "-c", "user.email=test@example.org"]
     for arguments in (

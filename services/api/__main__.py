@@ -9,12 +9,12 @@ import sys
 
 import uvicorn
 
-import console
-import postgres
-from errors import EXIT_OK, ConfigurationError, run_as_script
 from safe_zone import ensure_state_dir
+from sentinel import console
+from sentinel.errors import EXIT_OK, ConfigurationError, run_as_script
+from sentinel.storage.connection import reach
 from services.api.app import create_app
-from services.api.store import Store
+from services.api.connection_pool import Store
 from services.settings import load_monitor
 
 log = logging.getLogger("sentinel.api")
@@ -43,7 +43,7 @@ def main() -> int:
     sys.setswitchinterval(SWITCH_SECONDS)
     monitor = load_monitor(config=arguments.config)
     ensure_state_dir(monitor.settings.state_dir)
-    with postgres.reach(monitor.settings) as address:
+    with reach(monitor.settings) as address:
         app = create_app(monitor, Store(address))
         with _listen(monitor.api_host, monitor.api_port) as listener:
             log.warning("serving http://%s:%d", monitor.api_host, monitor.api_port)

@@ -9,14 +9,14 @@ from datetime import datetime
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from run_state import SYSTEM_CLOCKS
-from services.api import models
-from services.api.access import Access, Head
+from sentinel.clocks import SYSTEM_CLOCKS
+from services.api import schemas
+from services.api.auth import Access, Head
 from services.api.caching import Cache
-from services.api.context import Context
+from services.api.connection_pool import Store
+from services.api.dependencies import Context
 from services.api.problems import described, handle_errors
 from services.api.routes import alerts, coins, forecasts, operations, portfolio, upkeep, wallets
-from services.api.store import Store
 from services.settings import Monitor
 
 MOST_BODY_BYTES = 5_000_000  # of a CSV with ten thousand lines
@@ -67,7 +67,7 @@ def _describe_problems(app: FastAPI) -> None:
     def describe() -> dict[str, object]:
         description = generate()
         components = description.setdefault("components", {})
-        components.setdefault("schemas", {})["Problem"] = models.Problem.model_json_schema()
+        components.setdefault("schemas", {})["Problem"] = schemas.Problem.model_json_schema()
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         description["security"] = [{"token": []}, {}]
         return description

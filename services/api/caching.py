@@ -20,7 +20,7 @@ from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from errors import SentinelError
+from sentinel.errors import SentinelError
 
 log = logging.getLogger("sentinel.api.caching")
 

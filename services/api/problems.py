@@ -14,8 +14,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from errors import SentinelError, StorageUnavailable
-from services.api.models import Problem
+from sentinel.errors import SentinelError, StorageUnavailable
+from services.api.schemas import Problem
 
 log = logging.getLogger("sentinel.api")
 MEDIA_TYPE = "application/problem+json"

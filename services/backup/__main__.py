@@ -14,11 +14,10 @@ from pathlib import Path
 
 import psycopg
 
-import console
-import files
-import history
-import postgres
-from errors import (
+from safe_zone import ensure_state_dir
+from sentinel import console, files
+from sentinel.clocks import SYSTEM_CLOCKS
+from sentinel.errors import (
     EXIT_OK,
     ConfigurationError,
     Interrupted,
@@ -26,13 +25,12 @@ from errors import (
     StorageUnavailable,
     run_as_script,
 )
-from postgres import Address, Connection
-from run_state import SYSTEM_CLOCKS
-from safe_zone import ensure_state_dir
-from services.backup import announcing, archive, contents, dumping, saving, tls
-from services.backup.archive import BackupFailed
-from services.backup.contents import Contents
-from services.ingestion.notifier import Notifier, make_targets
+from sentinel.notifications.senders import Notifier, make_targets
+from sentinel.storage import queries
+from sentinel.storage.connection import Address, Connection, Session, reach
+from services.backup import checksums, manifest, pg_dump, report, tls_relay, verified_backup
+from services.backup.checksums import Contents
+from services.backup.manifest import BackupFailed
 from services.settings import Monitor, load_monitor
 
 log = logging.getLogger("sentinel.backup")
@@ -91,18 +89,18 @@ def back_up(monitor: Monitor, folder: Path, now: datetime) -> int:
 def _back_up(monitor: Monitor, notifier: Notifier, folder: Path, now: datetime) -> int:
     state_dir = ensure_state_dir(monitor.settings.state_dir)
     with (
-        saving.alone(state_dir),
-        saving.sole_user(folder),
-        postgres.reach(monitor.settings) as address,
+        verified_backup.alone(state_dir),
+        verified_backup.sole_user(folder),
+        reach(monitor.settings) as address,
     ):
-        backup = saving.save(address, folder, state_dir, now)
-        removed, damaged = saving.prune(folder, backup)
+        backup = verified_backup.save(address, folder, state_dir, now)
+        removed, damaged = verified_backup.prune(folder, backup)
         problem = None
         if damaged:
             names = ", ".join(path.name for path in damaged)
             problem = f"Older backups were found damaged and set aside: {names}"
-            announcing.failure(monitor, notifier, problem, now)
-        announcing.success(address, backup, problem)
+            report.failure(monitor, notifier, problem, now)
+        report.success(address, backup, problem)
     held = backup.manifest.contents
     print(f"{backup.path}: {held.observations:,} observations, the newest of {held.newest}")
     print(f"{backup.manifest.size:,} bytes, restored and compared; {len(removed)} older pruned")
@@ -118,10 +116,10 @@ def _announcing(monitor: Monitor, notifier: Notifier, now: datetime) -> Iterator
         raise
     except OSError as error:
         trouble = BackupFailed(f"The backup failed: {error.strerror} ({error.filename}).")
-        announcing.failure(monitor, notifier, str(trouble), now)
+        report.failure(monitor, notifier, str(trouble), now)
         raise trouble from error
     except SentinelError as trouble:
-        announcing.failure(monitor, notifier, str(trouble), now)
+        report.failure(monitor, notifier, str(trouble), now)
         raise
 
 
@@ -135,24 +133,25 @@ def bring_back(monitor: Monitor, dump: Path, *, asks: bool, saves: bool) -> int:
     if not dump.is_file():
         raise ConfigurationError(f"{dump} is no file: name one that ./backup_db.sh made.")
     with (
-        saving.alone(state_dir),
+        verified_backup.alone(state_dir),
         # Only who saves beside it writes there: it may be a disk that cannot be written to.
-        saving.sole_user(dump.parent) if saves else contextlib.nullcontext(),
+        verified_backup.sole_user(dump.parent) if saves else contextlib.nullcontext(),
         files.alone(state_dir / "monitor", _monitor_runs(state_dir)),
-        postgres.reach(monitor.settings) as address,
+        reach(monitor.settings) as address,
     ):
-        backup = archive.check(dump)
+        backup = manifest.check(dump)
         held = backup.manifest.contents
-        if complaints := saving.prove(dump, held, state_dir):
-            raise BackupFailed(f"{dump} is not what it was: {contents.in_short(complaints)}.")
+        if complaints := verified_backup.prove(dump, held, state_dir):
+            raise BackupFailed(f"{dump} is not what it was: {checksums.in_short(complaints)}.")
         print(f"{dump.name} is sound: {held.observations:,} observations until {held.newest}.")
         saves = _tell_stored(address, saves=saves) and saves
         if asks:
             console.confirm(WORD, "Nothing restored")
         if saves:
-            print(f"backed up first: {saving.save(address, dump.parent, state_dir, _now()).path}")
-        with tls.way_to(dumping.direct(address)) as plain:
-            dumping.restore(dump, plain)
+            saved = verified_backup.save(address, dump.parent, state_dir, _now())
+            print(f"backed up first: {saved.path}")
+        with tls_relay.way_to(pg_dump.direct(address)) as plain:
+            pg_dump.restore(dump, plain)
         _compare(address, held)
     print("Restored and compared: the same observations, day by day.")
     return EXIT_OK
@@ -171,7 +170,7 @@ def _tell_stored(address: Address, *, saves: bool) -> bool:
     Raises StorageUnavailable where it cannot be read, unless nobody wants to save it.
     """
     try:
-        with postgres.Session(address) as session:
+        with Session(address) as session:
             rows, transactions = session.use(_count)
     except StorageUnavailable as trouble:
         if saves:
@@ -185,20 +184,20 @@ def _tell_stored(address: Address, *, saves: bool) -> bool:
 
 
 def _count(connection: Connection) -> tuple[int, int]:
-    if not history.has_schema(connection):
+    if not queries.has_schema(connection):
         return 0, 0
-    return history.count_observations(connection), history.count_transactions(connection)
+    return queries.count_observations(connection), queries.count_transactions(connection)
 
 
 def _compare(address: Address, held: Contents) -> None:
     """Raises BackupFailed where the database does not hold what was restored."""
     try:
-        found = saving.held_by(address)
+        found = verified_backup.held_by(address)
     except psycopg.Error as error:
         raise BackupFailed(f"Restored, but it cannot be compared: {error}") from error
-    if complaints := contents.differences(held, found):
+    if complaints := checksums.differences(held, found):
         raise BackupFailed(
-            f"Restored, but not the same: {contents.in_short(complaints)}. Does somebody write "
+            f"Restored, but not the same: {checksums.in_short(complaints)}. Does somebody write "
             "there meanwhile?"
         )
 

@@ -6,9 +6,9 @@ import argparse
 import os
 import sys
 
-import console
-from errors import run_as_script
 from safe_zone import ROOT
+from sentinel import console
+from sentinel.errors import run_as_script
 from services.settings import Monitor, load_monitor
 
 EPILOG = """example: SENTINEL_API_URL=http://127.0.0.1:8000 python -m services.dashboard

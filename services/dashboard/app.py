@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from services.dashboard import coin, holdings, overview, paper_money, pipeline, state
-from services.dashboard.viewer import Choice, Currency, known_zones
+from services.dashboard import data
+from services.dashboard.formatting import Choice, Currency, known_zones
+from services.dashboard.pages import coin, overview, paper_trading, pipeline, portfolio
 
 
 def main() -> None:
@@ -24,13 +25,13 @@ def main() -> None:
             lambda: _show_coin(choice), title="Coin", icon=":material/show_chart:", url_path="coin"
         ),
         "portfolio": st.Page(
-            lambda: holdings.show(choice),
+            lambda: portfolio.show(choice),
             title="Portfolio",
             icon=":material/savings:",
             url_path="portfolio",
         ),
         "paper": st.Page(
-            lambda: paper_money.show(choice),
+            lambda: paper_trading.show(choice),
             title="Paper money",
             icon=":material/experiment:",
             url_path="paper",
@@ -53,9 +54,9 @@ def main() -> None:
     with st.sidebar:
         choice = _ask()
         st.divider()
-        holdings.ask_for_holding(choice)
-    if not state.coins():
-        state.wait_for_coins()
+        portfolio.ask_for_holding(choice)
+    if not data.coins():
+        data.wait_for_coins()
     if chosen.url_path != "coin":
         st.query_params.pop("coin", None)
     st.title(chosen.title)
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 def _ask() -> Choice:
-    zones = known_zones(state.monitor().wishes.time_zone, st.context.timezone)
+    zones = known_zones(data.monitor().wishes.time_zone, st.context.timezone)
     currency = _remembered("currency", list(get_args(Currency)), "USD")
     zone = _remembered("zone", zones, zones[0])
     discreet = _remembered("discreet", ["true", "false"], "false")

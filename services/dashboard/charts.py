@@ -10,8 +10,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from services.dashboard.viewer import Viewer
-from services.dashboard.words import label, read_time
+from services.dashboard.formatting import Viewer
+from services.dashboard.text import label, read_time
 
 Json = Mapping[str, Any]
 PRICE, BACKFILLED, FIT = "#2a78d6", "#9a6dd7", "#e08a00"

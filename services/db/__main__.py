@@ -10,10 +10,10 @@ import logging
 
 import psycopg
 
-import console
-from embedded_postgres import ensure_running
-from errors import EXIT_OK, ConfigurationError, StorageUnavailable, run_as_script
 from safe_zone import load_settings
+from sentinel import console
+from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable, run_as_script
+from sentinel.storage.embedded import ensure_running
 
 log = logging.getLogger("sentinel.db")
 

@@ -14,16 +14,21 @@ from datetime import timedelta
 from types import FrameType
 from zoneinfo import ZoneInfo
 
-import console
-import files
-import postgres
-from errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError, run_as_script
-from run_state import SYSTEM_CLOCKS
 from safe_zone import RUN_DEADLINE_SECONDS, ensure_state_dir
-from services.ingestion import messages
+from sentinel import console, files
+from sentinel.clocks import SYSTEM_CLOCKS
+from sentinel.errors import (
+    EXIT_OK,
+    ConfigurationError,
+    Interrupted,
+    SentinelError,
+    run_as_script,
+)
+from sentinel.notifications import messages
+from sentinel.notifications.messages import Voice
+from sentinel.notifications.senders import Notifier, make_targets
+from sentinel.storage.connection import reach
 from services.ingestion.loop import Loop
-from services.ingestion.messages import Voice
-from services.ingestion.notifier import Notifier, make_targets
 from services.settings import Monitor, load_monitor
 
 LONGEST_TICK_SECONDS = 2 * RUN_DEADLINE_SECONDS + 60  # a run, repairs, and what follows
@@ -75,7 +80,7 @@ def main() -> int:
     if arguments.test_notification:
         return _test(notifier, voice)
     stop = StopSign()
-    with _alone(monitor), postgres.reach(monitor.settings):
+    with _alone(monitor), reach(monitor.settings):
         loop = Loop(
             monitor, notifier, voice, SYSTEM_CLOCKS, asked, stop.is_up, _deadline, stop.sleep
         )

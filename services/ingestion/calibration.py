@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from alerts import WEEK, Alert, Rules, Tracker
+from sentinel.analytics.alerts import WEEK, Alert, Rules, Tracker
 
 Series = Sequence[tuple[float, float]]  # (UNIX seconds, USD), in order of time
 SMALLEST_K, LARGEST_K = 0.05, 20.0

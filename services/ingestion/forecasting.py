@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-import forecast
-from forecast import HORIZON, WINDOW, Forecast
-from postgres import Connection
+from sentinel.analytics import forecast
+from sentinel.analytics.forecast import HORIZON, WINDOW, Forecast
+from sentinel.storage.connection import Connection
 
 # Forecasts are for all coins and kept for a week, so they are not made every minute.
 EVERY = timedelta(minutes=5)

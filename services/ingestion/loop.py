@@ -13,22 +13,22 @@ from typing import TypeVar
 
 from psycopg.types.json import Jsonb
 
-import archiving
 import budget_monitor
-import postgres
-import tables
-import usage_log
-import wallets
 from api_library import choose_plan
 from coin_registry import CoinRegistry
-from errors import BudgetExhausted, Interrupted, SentinelError
 from ingest import RunReport, run_pipeline
-from postgres import Connection
-from run_state import Clocks
 from safe_zone import Settings
-from services.ingestion import forecasting, outbox, pace, watching
-from services.ingestion.messages import Voice
-from services.ingestion.notifier import Notifier
+from sentinel.archive import export
+from sentinel.budget import usage_log
+from sentinel.clocks import Clocks
+from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
+from sentinel.notifications import outbox
+from sentinel.notifications.messages import Voice
+from sentinel.notifications.senders import Notifier
+from sentinel.paper_trading import wallets
+from sentinel.storage import schema
+from sentinel.storage.connection import Connection, Session, reach
+from services.ingestion import alerting, forecasting, polling_interval
 from services.settings import Monitor
 
 log = logging.getLogger("sentinel.loop")
@@ -114,7 +114,9 @@ class Loop:
         extra = len(self.watched) + len(self.monitor.wishes.watch)
         coins = max(len(settings.targets) + extra if settings.targets else settings.limit, extra)
         plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
-        shortest = pace.affordable_interval(plan, spent.quota, spent.spent or 0.0, coins, now)
+        shortest = polling_interval.affordable_interval(
+            plan, spent.quota, spent.spent or 0.0, coins, now
+        )
         shortest = min(shortest, LONGEST_INTERVAL)
         return max(shortest, self.asked) if self.asked else shortest
 
@@ -144,8 +146,8 @@ class Loop:
         was, None where nobody knows."""
 
         def look(connection: Connection) -> datetime | None:
-            tables.bring_up_to_date(connection)
-            self.watched = watching.watched_coins(connection, self.monitor.wishes)
+            schema.bring_up_to_date(connection)
+            self.watched = alerting.watched_coins(connection, self.monitor.wishes)
             row = connection.execute(NEWEST_RUN, {"now": self.clocks.now()}).fetchone()
             return row[0] if row else None
 
@@ -188,7 +190,7 @@ class Loop:
         wishes, voice, names = self.monitor.wishes, self.voice, self.notifier.names
         with self._session() as session:
             with self._noting():
-                session.use(lambda c: watching.watch(c, wishes, voice, names, now))
+                session.use(lambda c: alerting.watch(c, wishes, voice, names, now))
             with self._noting():
                 session.use(lambda c: forecasting.predict(c, cadence, now))
             with self._noting():
@@ -201,7 +203,7 @@ class Loop:
         """One step of every wallet of paper money. A person's own strategy that fails is no trouble
         of the loop's."""
         chosen = wallets.wallets(connection)
-        archive = archiving.archive_of(self.monitor.settings) if chosen else None
+        archive = export.archive_of(self.monitor.settings) if chosen else None
         added, troubles = wallets.step_all(connection, archive, chosen, now)
         for name, events in added.items():
             for event in events:
@@ -250,12 +252,10 @@ class Loop:
     # --- the database ------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _session(self) -> Iterator[postgres.Session]:
+    def _session(self) -> Iterator[Session]:
         with (
-            postgres.reach(self.monitor.settings) as address,
-            postgres.Session(
-                address, clock=self.clocks.monotonic, sleep=self.clocks.sleep
-            ) as session,
+            reach(self.monitor.settings) as address,
+            Session(address, clock=self.clocks.monotonic, sleep=self.clocks.sleep) as session,
         ):
             yield session
 

@@ -12,17 +12,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import console
-import postgres
-import price_file
-import tables
-from alerts import Alert, Rules
-from errors import EXIT_OK, ConfigurationError, run_as_script
-from postgres import Connection
 from safe_zone import RETENTION
+from sentinel import console
+from sentinel.analytics.alerts import Alert, Rules
+from sentinel.backtesting import price_csv
+from sentinel.errors import EXIT_OK, ConfigurationError, run_as_script
+from sentinel.storage import schema
+from sentinel.storage.connection import Connection, Session, reach
 from services.ingestion import calibration
+from services.ingestion.alerting import rules_of, watched_coins
 from services.ingestion.calibration import Series
-from services.ingestion.watching import rules_of, watched_coins
 from services.settings import Monitor, load_monitor
 
 Histories = Mapping[str, Series]
@@ -188,10 +187,10 @@ def main() -> int:
     if arguments.fit and rules.per_week is None:
         raise ConfigurationError("--fit goes with a budget: with --k there is nothing to solve")
     if arguments.csv:
-        histories: Histories = price_file.read(arguments.csv)
+        histories: Histories = price_csv.read(arguments.csv)
     else:
         histories = _from_database(monitor, _number("--days", arguments.days or "30", 60))
-    found = replay(histories, rules, price_file.read(arguments.fit) if arguments.fit else histories)
+    found = replay(histories, rules, price_csv.read(arguments.fit) if arguments.fit else histories)
     if arguments.plot:
         plot(found, histories, arguments.plot)
     if arguments.json:
@@ -224,7 +223,7 @@ def _from_database(monitor: Monitor, days: float) -> Histories:
     now = datetime.now(UTC)
 
     def read(connection: Connection) -> dict[str, list[tuple[float, float]]]:
-        if not tables.is_up_to_date(connection):
+        if not schema.is_up_to_date(connection):
             return {}
         found: dict[str, list[tuple[float, float]]] = {}
         parameters = {
@@ -236,7 +235,7 @@ def _from_database(monitor: Monitor, days: float) -> Histories:
             found.setdefault(coin_id, []).append((at, price))
         return found
 
-    with postgres.reach(monitor.settings) as address, postgres.Session(address) as session:
+    with reach(monitor.settings) as address, Session(address) as session:
         histories = session.use(read)
         if not histories:
             raise ConfigurationError(

@@ -11,19 +11,19 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import files
-from console import show_table
-from errors import (
+from safe_zone import ROOT, ensure_state_dir
+from sentinel import files
+from sentinel.console import show_table
+from sentinel.errors import (
     EXIT_OK,
     EXIT_UNHEALTHY,
     ConfigurationError,
     SentinelError,
     run_as_script,
 )
-from safe_zone import ROOT, ensure_state_dir
 from services.settings import Monitor, load_monitor
-from services.stack import control, health, layout
-from services.stack.layout import Stack
+from services.stack import control, health, supervisor_config
+from services.stack.supervisor_config import Stack
 
 EPILOG = """examples:
   python -m services.stack up           the monitor against the live CoinGecko
@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def _folder(state_dir: Path, *, is_demo: bool) -> Path:
-    return (state_dir / layout.DEMO if is_demo else state_dir) / "stack"
+    return (state_dir / supervisor_config.DEMO if is_demo else state_dir) / "stack"
 
 
 def _up(monitor: Monitor, state_dir: Path, *, is_demo: bool) -> int:
@@ -77,12 +77,12 @@ def _up(monitor: Monitor, state_dir: Path, *, is_demo: bool) -> int:
     feed_port = None
     if is_demo:
         feed_port = _free_port()
-        environment |= _demo_environment(state_dir / layout.DEMO, feed_port)
+        environment |= _demo_environment(state_dir / supervisor_config.DEMO, feed_port)
     ensure_state_dir(folder)
     if monitor.api_token is None:
         environment["SENTINEL_API_TOKEN"] = _token(folder)
     has_own = is_demo or not monitor.settings.database_url
-    stack = layout.plan(folder, has_own_database=has_own, feed_port=feed_port)
+    stack = supervisor_config.plan(folder, has_own_database=has_own, feed_port=feed_port)
     if not control.make_way(stack, monitor):
         _tell("the stack runs already")
     else:
@@ -161,7 +161,7 @@ def _running(folder: Path) -> Stack:
     """The stack that runs in a folder, by the configuration it was started with."""
     if not control.supervisor(folder):
         raise ConfigurationError("No stack runs here: make up or make up-demo starts one.")
-    return layout.read(folder)
+    return supervisor_config.read(folder)
 
 
 def _tell(text: str) -> None:

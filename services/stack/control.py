@@ -13,14 +13,14 @@ from pathlib import Path
 
 import psutil
 
-from errors import ConfigurationError, SentinelError
-from files import replace_atomically
+from sentinel.errors import ConfigurationError, SentinelError
+from sentinel.files import replace_atomically
 from services.settings import Monitor
-from services.stack import health, layout
-from services.stack.layout import MARK, Stack
+from services.stack import health, supervisor_config
+from services.stack.supervisor_config import MARK, Stack
 
 START_SECONDS = 240.0  # a first run without a key waits for CoinGecko's minute, twice
-GRACE_SECONDS = layout.STOP_SECONDS + 15.0
+GRACE_SECONDS = supervisor_config.STOP_SECONDS + 15.0
 ORPHANS_GRACE_SECONDS = 10.0  # of processes without a supervisor: all of them survive a kill -9
 LOOK_SECONDS = 0.5
 
@@ -45,12 +45,12 @@ def make_way(stack: Stack, monitor: Monitor) -> bool:
 def start(stack: Stack, environment: Mapping[str, str]) -> None:
     """Start Supervisor on a stack."""
     stack.logs.mkdir(parents=True, exist_ok=True)
-    replace_atomically(stack.config_file, layout.render(stack).encode())
+    replace_atomically(stack.config_file, supervisor_config.render(stack).encode())
     with _said(stack).open("wb") as said:
         subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", stack.config_file.name],
             cwd=stack.folder,
-            env=layout.environment_of(stack, environment),
+            env=supervisor_config.environment_of(stack, environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=said,

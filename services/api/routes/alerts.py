@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.api import models, reads
-from services.api.context import CoinFilter, Here, Limit
+from services.api import queries, schemas
+from services.api.dependencies import CoinFilter, Here, Limit
 from services.api.problems import described
 
 router = APIRouter(tags=["alerts"])
@@ -17,14 +17,14 @@ router = APIRouter(tags=["alerts"])
 def alerts(
     here: Here,
     coin_id: CoinFilter = None,
-    kind: models.Kind | None = None,
+    kind: schemas.Kind | None = None,
     before: Annotated[int | None, Query(ge=1, lt=2**63, description="an alert_id")] = None,
     limit: Limit = 50,
-) -> models.Page[models.Alert]:
+) -> schemas.Page[schemas.Alert]:
     """Alerts, the newest first; `next` is the `before` of the page that follows."""
     rows = here.store.read(
-        lambda c: reads.alerts(c, coin_id=coin_id, kind=kind, before=before, limit=limit + 1)
+        lambda c: queries.alerts(c, coin_id=coin_id, kind=kind, before=before, limit=limit + 1)
     )
     shown = rows[:limit]
     following = str(shown[-1]["alert_id"]) if len(rows) > limit else None
-    return models.Page[models.Alert].model_validate({"items": shown, "next": following})
+    return schemas.Page[schemas.Alert].model_validate({"items": shown, "next": following})

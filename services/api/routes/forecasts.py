@@ -7,11 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
 
-from forecast import COVERAGE
-from postgres import Connection
-from services import scores
-from services.api import models, reads
-from services.api.context import CoinId, Here, no_such_coin
+from sentinel.analytics.forecast import COVERAGE
+from sentinel.storage.connection import Connection
+from services.api import forecast_scores, queries, schemas
+from services.api.dependencies import CoinId, Here, no_such_coin
 from services.api.problems import described
 
 router = APIRouter(tags=["forecasts"])
@@ -19,12 +18,12 @@ SPANS = (24, 168)  # hours over which forecasts are scored
 
 
 @router.get("/coins/{coin_id}/forecast", responses=described(404, 422, 503))
-def forecast(here: Here, coin_id: CoinId) -> models.Forecast:
+def forecast(here: Here, coin_id: CoinId) -> schemas.Forecast:
     """The forecast of a coin. 404 where there is none just now: its last hour was too thin."""
 
-    def read(connection: Connection) -> tuple[reads.Row | None, list[models.Score]]:
-        found = reads.forecast(connection, coin_id, here.now())
-        if found is None and not reads.is_known(connection, coin_id):
+    def read(connection: Connection) -> tuple[queries.Row | None, list[schemas.Score]]:
+        found = queries.forecast(connection, coin_id, here.now())
+        if found is None and not queries.is_known(connection, coin_id):
             raise no_such_coin(coin_id)
         return found, _scores(connection, here.now(), coin_id)
 
@@ -33,22 +32,22 @@ def forecast(here: Here, coin_id: CoinId) -> models.Forecast:
         raise HTTPException(
             404, f"No forecast of '{coin_id}' just now: its last hour was too thin."
         )
-    return models.Forecast.model_validate(row | {"coverage": COVERAGE, "scores": found})
+    return schemas.Forecast.model_validate(row | {"coverage": COVERAGE, "scores": found})
 
 
 @router.get("/forecasts/scoreboard", responses=described(422, 503))
-def scoreboard(here: Here, limit: Annotated[int, Query(ge=0, le=500)] = 20) -> models.Scoreboard:
+def scoreboard(here: Here, limit: Annotated[int, Query(ge=0, le=500)] = 20) -> schemas.Scoreboard:
     """What all forecasts were worth, and those of the best ranked coins one by one."""
 
-    def read(connection: Connection) -> models.Scoreboard:
-        by_coin: dict[str, list[models.Score]] = {}
+    def read(connection: Connection) -> schemas.Scoreboard:
+        by_coin: dict[str, list[schemas.Score]] = {}
         for hours in SPANS:
             since = here.now() - timedelta(hours=hours)
-            for coin_id, score in reads.scores_by_coin(connection, since, limit).items():
+            for coin_id, score in queries.scores_by_coin(connection, since, limit).items():
                 by_coin.setdefault(coin_id, []).append(_shown(score, hours))
-        return models.Scoreboard(
+        return schemas.Scoreboard(
             scores=_scores(connection, here.now()),
-            coins=[models.CoinScore(coin_id=i, scores=found) for i, found in by_coin.items()],
+            coins=[schemas.CoinScore(coin_id=i, scores=found) for i, found in by_coin.items()],
         )
 
     return here.store.read(read)
@@ -56,15 +55,15 @@ def scoreboard(here: Here, limit: Annotated[int, Query(ge=0, le=500)] = 20) -> m
 
 def _scores(
     connection: Connection, now: datetime, coin_id: str | None = None
-) -> list[models.Score]:
+) -> list[schemas.Score]:
     return [
-        _shown(reads.score(connection, now - timedelta(hours=hours), coin_id), hours)
+        _shown(queries.score(connection, now - timedelta(hours=hours), coin_id), hours)
         for hours in SPANS
     ]
 
 
-def _shown(score: scores.Score, hours: int) -> models.Score:
-    return models.Score(
+def _shown(score: forecast_scores.Score, hours: int) -> schemas.Score:
+    return schemas.Score(
         hours=hours,
         scored=score.scored,
         mase=score.mase,

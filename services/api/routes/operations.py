@@ -9,12 +9,12 @@ from fastapi import APIRouter, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 import budget_monitor
-import history
-import usage_log
-from errors import StorageUnavailable
-from postgres import Connection
-from services.api import models, reads
-from services.api.context import CoinFilter, Context, Here, Limit, Offset, as_utc
+from sentinel.budget import usage_log
+from sentinel.errors import StorageUnavailable
+from sentinel.storage import queries as storage_queries
+from sentinel.storage.connection import Connection
+from services.api import queries, schemas
+from services.api.dependencies import CoinFilter, Context, Here, Limit, Offset, as_utc
 from services.api.problems import described
 
 router = APIRouter(tags=["operations"])
@@ -26,9 +26,9 @@ DEFAULT_INTERVAL = timedelta(minutes=5)
 
 
 @router.get(
-    "/health", responses={503: {"model": models.Health, "description": "something is wrong"}}
+    "/health", responses={503: {"model": schemas.Health, "description": "something is wrong"}}
 )
-def health(here: Here, response: Response) -> models.Health:
+def health(here: Here, response: Response) -> schemas.Health:
     """Whether the database answers, prices are fresh and the loop ticks; 503 where one is not."""
     found = look(here)
     response.status_code = 200 if found.status == "ok" else 503
@@ -36,13 +36,15 @@ def health(here: Here, response: Response) -> models.Health:
     return found
 
 
-def look(here: Context) -> models.Health:
+def look(here: Context) -> schemas.Health:
     """The checks behind `/health`."""
     try:
-        newest, beat = here.store.read(lambda c: (reads.newest_observation(c), reads.heartbeat(c)))
+        newest, beat = here.store.read(
+            lambda c: (queries.newest_observation(c), queries.heartbeat(c))
+        )
     except StorageUnavailable as error:
-        check = models.Check(is_ok=False, message=str(error))
-        return models.Health(
+        check = schemas.Check(is_ok=False, message=str(error))
+        return schemas.Health(
             status="unhealthy",
             newest_observation=None,
             age_seconds=None,
@@ -54,12 +56,12 @@ def look(here: Context) -> models.Health:
     interval = _interval(beat)
     age = None if newest is None else now - newest
     checks = {
-        "database": models.Check(is_ok=True, message="it answers"),
+        "database": schemas.Check(is_ok=True, message="it answers"),
         "freshness": _freshness(age, interval),
         "last_run": _last_run(beat, now, interval),
     }
     is_ok = all(check.is_ok for check in checks.values())
-    return models.Health(
+    return schemas.Health(
         status="ok" if is_ok else "unhealthy",
         newest_observation=newest,
         age_seconds=None if age is None else age.total_seconds(),
@@ -69,34 +71,34 @@ def look(here: Context) -> models.Health:
     )
 
 
-def _interval(beat: reads.Row | None) -> timedelta:
+def _interval(beat: queries.Row | None) -> timedelta:
     seconds = beat["state"].get("interval_seconds") if beat else None
     return min(LONGEST_INTERVAL, timedelta(seconds=seconds)) if seconds else DEFAULT_INTERVAL
 
 
-def _freshness(age: timedelta | None, interval: timedelta) -> models.Check:
+def _freshness(age: timedelta | None, interval: timedelta) -> schemas.Check:
     if age is None:
-        return models.Check(is_ok=False, message="nothing was observed yet: start the ingestion")
+        return schemas.Check(is_ok=False, message="nothing was observed yet: start the ingestion")
     text = f"the newest observation is {age.total_seconds() / 60:.0f} minutes old"
-    return models.Check(is_ok=age <= max(LEAST_AGE, LATE * interval), message=text)
+    return schemas.Check(is_ok=age <= max(LEAST_AGE, LATE * interval), message=text)
 
 
-def _last_run(beat: reads.Row | None, now: datetime, interval: timedelta) -> models.Check:
+def _last_run(beat: queries.Row | None, now: datetime, interval: timedelta) -> schemas.Check:
     if beat is None:
-        return models.Check(is_ok=False, message="the loop never ticked: start the ingestion")
+        return schemas.Check(is_ok=False, message="the loop never ticked: start the ingestion")
     state, age = beat["state"], now - beat["beat_at"]
     if age > max(LEAST_AGE, LATE * interval):
         minutes = age.total_seconds() / 60
-        return models.Check(is_ok=False, message=f"the loop last ticked {minutes:.0f} minutes ago")
+        return schemas.Check(is_ok=False, message=f"the loop last ticked {minutes:.0f} minutes ago")
     troubles = state.get("troubles") or []
     text = "; ".join(troubles) or state.get("message", "")
-    return models.Check(is_ok=not troubles, message=text)
+    return schemas.Check(is_ok=not troubles, message=text)
 
 
 @router.get("/metrics", response_class=Response, responses=described(503))
 def metrics(here: Here) -> Response:
     """What Prometheus reads: https://prometheus.io/docs/instrumenting/exposition_formats"""
-    counts, beat = here.store.read(lambda c: (reads.counts(c), reads.heartbeat(c)))
+    counts, beat = here.store.read(lambda c: (queries.counts(c), queries.heartbeat(c)))
     registry = CollectorRegistry()
 
     def gauge(name: str, text: str, value: float | None) -> None:
@@ -135,29 +137,29 @@ def _count_budget(here: Context, registry: CollectorRegistry) -> None:
 @router.get("/runs", responses=described(422, 503))
 def runs(
     here: Here,
-    before: Annotated[models.Moment | None, Query(description="a started_at")] = None,
+    before: Annotated[schemas.Moment | None, Query(description="a started_at")] = None,
     limit: Limit = 50,
-) -> models.Page[models.Run]:
+) -> schemas.Page[schemas.Run]:
     """Runs of the pipeline, the newest first; `next` is the `before` of the page that follows."""
     moment = as_utc(before) if before else None
-    rows = here.store.read(lambda c: reads.runs(c, moment, limit + 1))
+    rows = here.store.read(lambda c: queries.runs(c, moment, limit + 1))
     shown = rows[:limit]
     last = shown[-1]["started_at"] if len(rows) > limit else None
     following = f"{last:%Y-%m-%dT%H:%M:%S.%fZ}" if last else None
-    return models.Page[models.Run].model_validate({"items": shown, "next": following})
+    return schemas.Page[schemas.Run].model_validate({"items": shown, "next": following})
 
 
 @router.get("/gaps", responses=described(422, 503))
 def gaps(
     here: Here, coin_id: CoinFilter = None, limit: Limit = 100, offset: Offset = 0
-) -> models.Page[models.Gap]:
+) -> schemas.Page[schemas.Gap]:
     """Gaps of the last seven days against a coin's own cadence: of one coin, or of the 50 best
     ranked ones, in their order."""
 
     def read(connection: Connection) -> list[Any]:
-        coins = [coin_id] if coin_id else reads.best_ranked(connection, GAPS_AMONG)
+        coins = [coin_id] if coin_id else queries.best_ranked(connection, GAPS_AMONG)
         minutes = here.monitor.settings.cadence_minutes
-        return history.find_gaps(
+        return storage_queries.find_gaps(
             connection,
             here.now(),
             cadence=timedelta(minutes=minutes),
@@ -168,7 +170,7 @@ def gaps(
     shown = found[offset : offset + limit]
     items = [gap._asdict() | {"slot_minutes": gap.slot.total_seconds() / 60} for gap in shown]
     following = str(offset + limit) if len(found) > offset + limit else None
-    return models.Page[models.Gap].model_validate({"items": items, "next": following})
+    return schemas.Page[schemas.Gap].model_validate({"items": items, "next": following})
 
 
 @router.get("/budget", responses=described(503))

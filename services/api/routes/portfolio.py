@@ -13,10 +13,11 @@ from fastapi import APIRouter, Body, HTTPException, Path, Response
 from pydantic import ValidationError
 
 from coin_registry import CoinRegistry
-from postgres import Connection
 from safe_zone import MAX_CLOCK_SKEW
-from services.api import ledger, models, portfolio, reads
-from services.api.context import (
+from sentinel.storage.connection import Connection
+from services.api import queries, schemas, valuation
+from services.api import transactions as ledger
+from services.api.dependencies import (
     YEARS,
     CoinFilter,
     Context,
@@ -27,8 +28,8 @@ from services.api.context import (
     conflict,
     no_such_coin,
 )
-from services.api.portfolio import Oversold, Transaction
 from services.api.problems import described
+from services.api.valuation import Oversold, Transaction
 
 router = APIRouter(tags=["portfolio"])
 T = TypeVar("T")
@@ -40,16 +41,16 @@ DAY = timedelta(days=1)
 
 
 @router.get("/portfolio", responses=described(422, 503))
-def value(here: Here, limit: Limit = 500) -> models.Portfolio:
+def value(here: Here, limit: Limit = 500) -> schemas.Portfolio:
     """What is held and worth, in USD and IDR, and the profit in both; at most `limit` holdings are
     listed, the dearest first."""
 
-    def read(connection: Connection) -> models.Portfolio:
+    def read(connection: Connection) -> schemas.Portfolio:
         now = here.now()
         own = ledger.transactions(connection)
         coin_ids = sorted({one.coin_id for one in own})
         # Older prices than a day are no prices any more; what is shown says how old it is.
-        found = portfolio.evaluate(
+        found = valuation.evaluate(
             own,
             ledger.quotes_at(connection, coin_ids, now, DAY),
             ledger.rate_at(connection, now, DAY),
@@ -63,7 +64,7 @@ def value(here: Here, limit: Limit = 500) -> models.Portfolio:
             unpriced = [h.coin_id for h in found.holdings if h.value_usd is None]
             usd = None if unpriced else found.net_worth_usd
             idr = None if unpriced else found.net_worth_idr
-            missing = [what for what in found.missing if not what.endswith(portfolio.DAY_AGO)]
+            missing = [what for what in found.missing if not what.endswith(valuation.DAY_AGO)]
             history[-1] = history[-1]._replace(usd=usd, idr=idr, missing=missing)
         return _shown(found, names, history, limit)
 
@@ -71,11 +72,11 @@ def value(here: Here, limit: Limit = 500) -> models.Portfolio:
 
 
 def _shown(
-    found: portfolio.Portfolio,
+    found: valuation.Portfolio,
     names: dict[str, tuple[str, str]],
     history: Sequence[ledger.Worth],
     limit: int,
-) -> models.Portfolio:
+) -> schemas.Portfolio:
     holdings = []
     for holding in found.holdings[:limit]:
         symbol, name = names.get(holding.coin_id, (holding.coin_id, holding.coin_id))
@@ -92,7 +93,7 @@ def _shown(
             }
         )
     rate = found.rate
-    return models.Portfolio.model_validate(
+    return schemas.Portfolio.model_validate(
         {
             "net_worth_usd": found.net_worth_usd,
             "net_worth_idr": found.net_worth_idr,
@@ -114,7 +115,7 @@ def transactions(
     limit: Limit = 500,
     offset: Offset = 0,
     newest_first: bool = False,
-) -> models.Page[models.Transaction]:
+) -> schemas.Page[schemas.Transaction]:
     """Transactions in order of time, of all coins or one; `next` is the next page's `offset`."""
     own = here.store.read(
         lambda c: ledger.transactions(
@@ -122,18 +123,18 @@ def transactions(
         )
     )
     following = str(offset + limit) if len(own) > limit else None
-    return models.Page[models.Transaction].model_validate(
+    return schemas.Page[schemas.Transaction].model_validate(
         {"items": [one._asdict() for one in own[:limit]], "next": following}
     )
 
 
 @router.get("/portfolio/transactions/{transaction_id}", responses=described(404, 422, 503))
-def transaction(here: Here, transaction_id: TransactionId) -> models.Transaction:
+def transaction(here: Here, transaction_id: TransactionId) -> schemas.Transaction:
     """One transaction."""
     own = here.store.read(lambda c: ledger.transactions(c, transaction_id=transaction_id))
     if not own:
         raise HTTPException(404, f"There is no transaction {transaction_id}.")
-    return models.Transaction.model_validate(own[0]._asdict())
+    return schemas.Transaction.model_validate(own[0]._asdict())
 
 
 @router.post(
@@ -141,7 +142,7 @@ def transaction(here: Here, transaction_id: TransactionId) -> models.Transaction
     status_code=201,
     responses=described(400, 403, 404, 409, 413, 422, 503),
 )
-def add(here: Here, new: models.NewTransaction, response: Response) -> models.Transaction:
+def add(here: Here, new: schemas.NewTransaction, response: Response) -> schemas.Transaction:
     """Enter a purchase or a sale."""
 
     def write(connection: Connection) -> Transaction:
@@ -150,7 +151,7 @@ def add(here: Here, new: models.NewTransaction, response: Response) -> models.Tr
 
     kept = _changing(here, write)
     response.headers["Location"] = f"/portfolio/transactions/{kept.transaction_id}"
-    return models.Transaction.model_validate(kept._asdict())
+    return schemas.Transaction.model_validate(kept._asdict())
 
 
 @router.delete(
@@ -180,7 +181,7 @@ def export(here: Here) -> Response:
 
 
 @router.post("/portfolio/transactions.csv", responses=described(400, 403, 409, 413, 422, 503))
-def import_(here: Here, content: Annotated[bytes, Body(media_type=CSV)] = b"") -> models.Imported:
+def import_(here: Here, content: Annotated[bytes, Body(media_type=CSV)] = b"") -> schemas.Imported:
     """Enter the lines of a CSV, all or none; those that are there already are passed over.
 
     The columns: made_at, coin_id, quantity, price (or price_usd), fee (or fee_usd), currency,
@@ -195,11 +196,11 @@ def import_(here: Here, content: Annotated[bytes, Body(media_type=CSV)] = b"") -
     if len(lines) > MOST_LINES:
         raise conflict(f"The CSV has {len(lines):,} lines, {MOST_LINES:,} at most.")
 
-    def write(connection: Connection) -> models.Imported:
+    def write(connection: Connection) -> schemas.Imported:
         is_coin = _coins(here, connection)
         new = [_read_line(here, connection, is_coin, *line) for line in lines]
         added = ledger.add_imported(connection, new)
-        return models.Imported(added=added, known=len(new) - added)
+        return schemas.Imported(added=added, known=len(new) - added)
 
     return _changing(here, write)
 
@@ -226,7 +227,7 @@ def _read_line(
         if name not in fields:
             raise conflict(f"line {number}: {name} is missing")
     try:
-        new = models.NewTransaction.model_validate(fields)
+        new = schemas.NewTransaction.model_validate(fields)
         return _read_one(here, connection, is_coin, new)
     except ValidationError as error:
         first = error.errors()[0]
@@ -238,7 +239,7 @@ def _read_line(
 
 
 def _read_one(
-    here: Context, connection: Connection, is_coin: IsCoin, new: models.NewTransaction
+    here: Context, connection: Connection, is_coin: IsCoin, new: schemas.NewTransaction
 ) -> Transaction:
     """What somebody typed as what is kept. Raises HTTPException (404, 409)."""
     now = here.now()
@@ -277,14 +278,14 @@ def _coins(here: Context, connection: Connection) -> IsCoin:
 
     @functools.cache
     def is_coin(coin_id: str) -> bool:
-        if reads.is_known(connection, coin_id) or coin_id in listed():
+        if queries.is_known(connection, coin_id) or coin_id in listed():
             return True
-        return not listed() and not reads.has_coins(connection)
+        return not listed() and not queries.has_coins(connection)
 
     return is_coin
 
 
 def _in_usd(idr: Decimal, rate: Decimal) -> Decimal:
     """As fine as amounts are entered, so that an export can be imported again."""
-    with portfolio.exactly():
-        return (idr / rate).quantize(models.PLACES)
+    with valuation.exactly():
+        return (idr / rate).quantize(schemas.PLACES)

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from fastapi import APIRouter
 
-import history
 from coin_registry import CoinRegistry
-from delivery import Delivery
-from postgres import Connection
 from safe_zone import CADENCE_WINDOW
-from services.api import models, reads
-from services.api.context import Here, Limit
+from sentinel.budget.schedule import Delivery
+from sentinel.storage import queries as storage_queries
+from sentinel.storage.connection import Connection
+from services.api import queries, schemas
+from services.api.dependencies import Here, Limit
 from services.api.problems import described
 
 router = APIRouter(tags=["operations"])
@@ -21,19 +21,19 @@ MOST_RAW_CHARACTERS = 300
 
 
 @router.get("/delivery", responses=described(503))
-def delivery(here: Here) -> models.Delivery:
+def delivery(here: Here) -> schemas.Delivery:
     """How many of the runs that were due came in the last seven days. A loop's interval follows its
     credits, so its own usual pause is what is due; a schedule's is what the settings say."""
 
     def read(connection: Connection) -> tuple[timedelta, Delivery]:
         now = here.now()
         cadence = timedelta(minutes=here.monitor.settings.cadence_minutes)
-        if reads.heartbeat(connection):
-            cadence = history.usual_pause(connection, now) or cadence
-        return cadence, history.measure_delivery(connection, now, cadence)
+        if queries.heartbeat(connection):
+            cadence = storage_queries.usual_pause(connection, now) or cadence
+        return cadence, storage_queries.measure_delivery(connection, now, cadence)
 
     cadence, found = here.store.read(read)
-    return models.Delivery(
+    return schemas.Delivery(
         cadence_minutes=cadence.total_seconds() / 60,
         expected=found.expected,
         delivered=found.delivered,
@@ -43,7 +43,7 @@ def delivery(here: Here) -> models.Delivery:
 
 
 @router.get("/registry", responses=described(422, 503))
-def registry(here: Here, limit: Limit = 100) -> models.Registry:
+def registry(here: Here, limit: Limit = 100) -> schemas.Registry:
     """The coins' health: strikes, and who is on parole until when."""
     try:
         found = CoinRegistry.load(here.monitor.settings.registry_path)
@@ -53,7 +53,7 @@ def registry(here: Here, limit: Limit = 100) -> models.Registry:
     ill = [coin for coin in coins if coin.status == "inactive" or coin.strikes]
     ill = [coin for coin in ill if coin.status != "delisted"]
     ill.sort(key=lambda coin: (coin.status == "active", coin.next_probe or "", coin.id))
-    return models.Registry.model_validate(
+    return schemas.Registry.model_validate(
         {
             "synced_at": found.synced_at,
             **{
@@ -66,25 +66,25 @@ def registry(here: Here, limit: Limit = 100) -> models.Registry:
 
 
 @router.get("/rejections", responses=described(422, 503))
-def rejections(here: Here, limit: Limit = 50) -> models.Rejections:
+def rejections(here: Here, limit: Limit = 50) -> schemas.Rejections:
     """Answers of CoinGecko that were no rows, the newest first, and how many of each kind."""
     since = here.now() - CADENCE_WINDOW
     by_reason, rows = here.store.read(
         lambda c: (
-            reads.rejections_by_reason(c, since),
-            reads.rejections(c, limit, MOST_RAW_CHARACTERS),
+            queries.rejections_by_reason(c, since),
+            queries.rejections(c, limit, MOST_RAW_CHARACTERS),
         )
     )
-    return models.Rejections.model_validate({"by_reason": by_reason, "items": rows})
+    return schemas.Rejections.model_validate({"by_reason": by_reason, "items": rows})
 
 
 @router.get("/backups", responses=described(503))
-def backups(here: Here) -> models.Backup:
+def backups(here: Here) -> schemas.Backup:
     """The last backup that was restored and compared, and what the last try came to."""
-    found = here.store.read(history.last_backup)
+    found = here.store.read(storage_queries.last_backup)
     if found is None:
-        return models.Backup.model_validate(dict.fromkeys(models.Backup.model_fields))
+        return schemas.Backup.model_validate(dict.fromkeys(schemas.Backup.model_fields))
     age = None if found.verified_at is None else here.now() - found.verified_at
-    return models.Backup.model_validate(
+    return schemas.Backup.model_validate(
         asdict(found) | {"age_seconds": age.total_seconds() if age else None}
     )

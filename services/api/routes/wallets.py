@@ -8,18 +8,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 
-import archiving
-import reports
-import strategies
-import wallets
-from archive_files import Archive
-from postgres import Connection
-from reports import Report
-from services.api import models
-from services.api.context import Here
-from services.api.models import NO_NUL
+from sentinel.archive import export
+from sentinel.archive.store import Archive
+from sentinel.backtesting import report as reports
+from sentinel.backtesting import strategies
+from sentinel.backtesting.report import Report
+from sentinel.paper_trading import wallets
+from sentinel.paper_trading.wallets import Account
+from sentinel.storage.connection import Connection
+from services.api import schemas
+from services.api.dependencies import Here
 from services.api.problems import described
-from wallets import Account
+from services.api.schemas import NO_NUL
 
 router = APIRouter(tags=["wallets"])
 MOST_POINTS = 400  # of a curve
@@ -28,31 +28,31 @@ Name = Annotated[str, Path(min_length=1, max_length=wallets.LONGEST_NAME, patter
 
 
 @router.get("/wallets", responses=described(503))
-def wallets_of_all(here: Here) -> models.Wallets:
+def wallets_of_all(here: Here) -> schemas.Wallets:
     """Every wallet with what it came to."""
-    now, archive = here.now(), archiving.archive_of(here.monitor.settings)
+    now, archive = here.now(), export.archive_of(here.monitor.settings)
 
-    def read(connection: Connection) -> list[models.Wallet]:
+    def read(connection: Connection) -> list[schemas.Wallet]:
         return [
             _judge(connection, archive, wallet, now)[0] for wallet in wallets.wallets(connection)
         ]
 
-    return models.Wallets(items=here.store.read(read, copies=True))
+    return schemas.Wallets(items=here.store.read(read, copies=True))
 
 
 @router.get("/wallets/{name}", responses=described(404, 422, 503))
-def wallet_report(here: Here, name: Name) -> models.WalletReport:
+def wallet_report(here: Here, name: Name) -> schemas.WalletReport:
     """One wallet in full."""
-    now, archive = here.now(), archiving.archive_of(here.monitor.settings)
+    now, archive = here.now(), export.archive_of(here.monitor.settings)
 
-    def read(connection: Connection) -> models.WalletReport:
+    def read(connection: Connection) -> schemas.WalletReport:
         found = wallets.wallets(connection, name)
         if not found:
             raise HTTPException(404, f"There is no wallet '{name}'. GET /wallets lists them.")
         judged, purses, report = _judge(connection, archive, found[0], now)
         if report is None:
-            return models.WalletReport(wallet=judged, purses=[], curve=[], trades=[])
-        return models.WalletReport(
+            return schemas.WalletReport(wallet=judged, purses=[], curve=[], trades=[])
+        return schemas.WalletReport(
             wallet=judged,
             purses=[_purse(coin_id, account) for coin_id, account in purses.items()],
             curve=_curve(report),
@@ -64,7 +64,7 @@ def wallet_report(here: Here, name: Name) -> models.WalletReport:
 
 def _judge(
     connection: Connection, archive: Archive | None, wallet: wallets.Wallet, now: datetime
-) -> tuple[models.Wallet, Mapping[str, Account], Report | None]:
+) -> tuple[schemas.Wallet, Mapping[str, Account], Report | None]:
     """What a wallet came to, and its purses; one whose ledger is spoiled does not hide the
     others."""
     head = {
@@ -77,16 +77,16 @@ def _judge(
         purses = wallets.purses(connection, wallet)
         report = wallets.report_on(connection, archive, wallet, purses, now)
     except wallets.TROUBLES as trouble:
-        return models.Wallet.model_validate(head | {"problem": str(trouble)}), {}, None
+        return schemas.Wallet.model_validate(head | {"problem": str(trouble)}), {}, None
     figures = reports.figures(report)
     told = {"total_return": figures["return"], "remarks": list(report.remarks), "problem": None}
     whole = head | figures | told
-    return models.Wallet.model_validate(whole), purses, report
+    return schemas.Wallet.model_validate(whole), purses, report
 
 
-def _purse(coin_id: str, account: Account) -> models.Purse:
+def _purse(coin_id: str, account: Account) -> schemas.Purse:
     purse = account.purse
-    return models.Purse(
+    return schemas.Purse(
         coin_id=coin_id,
         quantity=purse.quantity,
         cash_usd=purse.cash,
@@ -94,11 +94,11 @@ def _purse(coin_id: str, account: Account) -> models.Purse:
     )
 
 
-def _curve(report: Report) -> list[models.WalletPoint]:
+def _curve(report: Report) -> list[schemas.WalletPoint]:
     """As many points as a chart has pixels for, the last among them."""
     curve = report.curve
     return [
-        models.WalletPoint(
+        schemas.WalletPoint(
             at=_moment(float(curve.times[place])),
             usd=float(curve.equity[place]),
             hold_usd=float(report.hold_curve.equity[place]),
@@ -107,9 +107,9 @@ def _curve(report: Report) -> list[models.WalletPoint]:
     ]
 
 
-def _trades(report: Report) -> list[models.WalletTrade]:
+def _trades(report: Report) -> list[schemas.WalletTrade]:
     return [
-        models.WalletTrade(
+        schemas.WalletTrade(
             at=_moment(trade.at),
             coin_id=coin_id,
             side=trade.side,

@@ -1,0 +1,1 @@
+"""The scheduled batch: one run, its spool, its backfill and its report."""

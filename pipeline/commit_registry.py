@@ -1,0 +1,113 @@
+"""Commit the registry's verdicts and push them, whoever else does so at the same time.
+
+The commit is built beside the work tree, on top of what the remote has: when another run was
+faster, the two registries are merged coin by coin and it is tried again. Nothing else in the clone
+is touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from coin_registry import CoinRegistry
+from pipeline.commit_message import describe
+from pipeline.git import Clone, GitError
+from safe_zone import load_settings
+from sentinel import console
+from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError, run_as_script
+
+log = logging.getLogger("sentinel.commit")
+
+RETRIES = 5
+LONGEST_WAIT_SECONDS = 16.0
+
+
+def publish(
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    now: datetime | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    dice: Callable[[float, float], float] = random.uniform,
+) -> str | None:
+    """Commit and push the registry at `path`; returns the commit's subject, None where the remote
+    has it all already.
+
+    Raises ConfigurationError where the remote refuses or the file is damaged, SentinelError where
+    RETRIES more tries were lost too.
+    """
+    path = path.resolve()
+    try:
+        ours = path.read_text(encoding="utf-8-sig")
+        registry = CoinRegistry.from_text(ours)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be committed: {error}") from error
+    clone = Clone(path, environ)
+    if (head := clone.registry_at("HEAD")) and head.to_text() == registry.to_text():
+        return None
+    last = ""
+    for retry in range(RETRIES + 1):
+        if retry:
+            sleep(dice(0.0, min(2.0**retry, LONGEST_WAIT_SECONDS)))
+        try:
+            return _publish_once(clone, path, ours, now or datetime.now(UTC))
+        except GitError as error:
+            last = str(error)
+            if error.is_refusal:
+                raise ConfigurationError(
+                    f"The remote refuses the registry's commit on {clone.branch}: allow "
+                    "Actions to write contents and to push to this branch (docs/runbook.md). It "
+                    f"said: {last}"
+                ) from error
+            log.info("the registry was not pushed (%s): once more", last)
+    raise SentinelError(
+        f"The registry could not be pushed in {RETRIES + 1} tries. The next runs come to the same "
+        f"verdicts again. The last answer: {last}"
+    )
+
+
+def _publish_once(clone: Clone, path: Path, ours: str, now: datetime) -> str | None:
+    """Merge with the remote as it is now, commit, push. Raises GitError."""
+    tip = clone.fetch()
+    theirs = clone.registry_at(tip)
+    merged = CoinRegistry.from_text(ours)
+    if theirs is not None:
+        theirs.distrust_future(now)
+        merged.merge(clone.base_of(tip), theirs)
+        if not merged.is_newer_by_a_day(theirs):
+            merged.keep_verdicts_only(theirs)
+    before = theirs or CoinRegistry()
+    subject = None
+    if merged.to_text() != before.to_text():
+        message = describe(before, merged)
+        subject = message.partition("\n")[0]
+        tip = clone.commit(tip, merged.to_text(), message)
+        clone.push(tip, ours)
+    clone.follow(tip, path, ours)
+    return subject
+
+
+def main() -> int:
+    """Publish the configured registry; returns 0."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.commit_registry",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: python -m pipeline.commit_registry; GITHUB_TOKEN is used where it is set",
+    )
+    parser.parse_args()
+    console.speak_through_logging()
+    subject = publish(load_settings().registry_path, os.environ)
+    print(subject or "nothing to commit: the registry is as it was")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    run_as_script(main)

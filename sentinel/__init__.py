@@ -1,0 +1,1 @@
+"""Market Sentinel's library, by subject. It imports no pipeline stage and no service."""

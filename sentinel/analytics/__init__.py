@@ -1,0 +1,1 @@
+"""Alerts and forecasts: pure functions over prices."""

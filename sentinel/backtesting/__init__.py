@@ -1,0 +1,1 @@
+"""Strategies on stored prices: engine, portfolio, metrics, walk-forward."""

@@ -1,0 +1,1 @@
+"""The month's use of every free quota, and how many scheduled runs arrive."""

@@ -1,0 +1,111 @@
+"""One coin of the registry: its value, and reading it from CoinGecko's list and from the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple, get_args
+
+from safe_zone import STRIKES_TO_DEACTIVATE
+from sentinel.models import CoinLabel
+
+Status = Literal["active", "inactive", "delisted"]
+UNRANKED = 1 << 30
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class Coin(NamedTuple):
+    """One coin. `strikes` counts bad answers in a row; `since` is when its status began."""
+
+    id: str
+    symbol: str
+    name: str
+    rank: int | None = None
+    status: Status = "active"
+    strikes: int = 0
+    reason: str | None = None
+    since: str | None = None
+    next_probe: str | None = None
+
+    @property
+    def label(self) -> CoinLabel:
+        """How the coin is called."""
+        return CoinLabel(self.symbol, self.name, self.rank)
+
+    def as_json(self) -> str:
+        """The coin on one line, with only the fields that matter."""
+        fields = {"id": self.id, "symbol": self.symbol, "name": self.name}
+        optional = {
+            "rank": self.rank,
+            "status": None if self.status == "active" else self.status,
+            "strikes": self.strikes or None,
+            "reason": self.reason,
+            "since": self.since,
+            "next_probe": self.next_probe,
+        }
+        return json.dumps(fields | {k: v for k, v in optional.items() if v is not None})
+
+
+def coin_from_list(entry: Any) -> Coin | None:
+    """A coin of `/coins/list`, None where the entry is none or could not be stored."""
+    if not isinstance(entry, dict):
+        return None
+    coin_id, symbol, name = (entry.get(key) for key in ("id", "symbol", "name"))
+    if not (isinstance(coin_id, str) and isinstance(symbol, str) and isinstance(name, str)):
+        return None
+    unstorable = _CONTROL.search(coin_id + symbol + name)
+    return None if unstorable or not coin_id else Coin(coin_id, symbol, name)
+
+
+def coin_from_json(entry: Any) -> Coin:
+    """A coin of the registry's file. Raises ValueError where it is none."""
+    try:
+        coin = Coin(**entry)
+    except TypeError as error:
+        raise ValueError(f"{str(entry)[:80]} is no coin") from error
+    shapes = (str, str, str, int | None, str, int, str | None, str | None, str | None)
+    fits = all(isinstance(value, shape) for value, shape in zip(coin, shapes, strict=True))
+    if not fits or not _is_sound(coin):
+        raise ValueError(f"{str(entry)[:80]} is no coin")
+    return coin
+
+
+def _is_sound(coin: Coin) -> bool:
+    """Whether values of the right type are also possible ones."""
+    for at in (coin.since, coin.next_probe):
+        if at is not None:
+            from_iso(at)
+    return (
+        bool(coin.id)
+        and not _CONTROL.search(coin.id + coin.symbol + coin.name)
+        and coin.status in get_args(Status)
+        and 0 <= coin.strikes < UNRANKED
+        and (coin.rank is None or 0 < coin.rank < UNRANKED)
+    )
+
+
+def coin_from_old_format(entry: Any) -> Coin:
+    """A coin of the first version's registry: `status` and `failure_count`."""
+    coin = coin_from_list(entry)
+    if coin is None:
+        raise ValueError(f"{str(entry)[:80]} is no coin")
+    strikes = entry.get("failure_count", 0)
+    strikes = strikes if isinstance(strikes, int) and strikes > 0 else 0
+    if entry.get("status") == "inactive":
+        strikes = max(strikes, STRIKES_TO_DEACTIVATE)
+        return coin._replace(status="inactive", strikes=strikes, reason="old_registry")
+    return coin._replace(strikes=min(strikes, STRIKES_TO_DEACTIVATE - 1))
+
+
+def to_iso(at: datetime) -> str:
+    """A time as the file holds it: UTC, whole seconds."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def from_iso(text: Any) -> datetime:
+    """A time of the file; without a zone it is UTC. Raises ValueError where it is none."""
+    if not isinstance(text, str):
+        raise ValueError(f"synced_at {text!r} is no time")
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""Messages to people: outbox, senders and texts."""

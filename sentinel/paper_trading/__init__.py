@@ -1,0 +1,1 @@
+"""Wallets that trade with paper money as prices arrive."""

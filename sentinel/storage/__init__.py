@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, the embedded server, schema, partitions, retention and queries."""

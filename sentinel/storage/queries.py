@@ -1,0 +1,446 @@
+"""Every read. Functions take a connection (postgres.Session.use) and return frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, LiteralString, NamedTuple
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row, scalar_row
+
+from safe_zone import (
+    CADENCE_WINDOW,
+    DETAIL_MINUTES,
+    FEW_PAUSES,
+    GAP_FACTOR,
+    GAP_FACTOR_OF_FEW,
+    GAP_WINDOW,
+    RETENTION,
+)
+from sentinel.archive import export, parquet
+from sentinel.archive.parquet import Points, Told
+from sentinel.archive.store import Archive
+from sentinel.budget import schedule
+from sentinel.budget.schedule import Delivery
+from sentinel.budget.usage_log import Usage
+from sentinel.errors import ArchiveUnavailable
+from sentinel.models import Gap, Source
+from sentinel.storage.connection import Connection
+from sentinel.storage.schema import SPEAK_PLAINLY, days_there
+
+# The newest observation of each coin stands beside the coin: no walk through the history.
+LATEST_PRICES = """
+SELECT coin_id, symbol, name, rank, price, market_cap, volume_24h, observed_at, source
+FROM coins
+WHERE observed_at IS NOT NULL
+ORDER BY rank NULLS LAST, coin_id
+LIMIT %(limit)s
+"""
+
+# Times as parameters let the planner leave out the other days' partitions.
+PRICE_SERIES = """
+SELECT o.observed_at, o.price, o.market_cap, o.volume_24h, o.source::text
+FROM observations o
+WHERE o.coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
+  AND o.observed_at >= %(start)s AND o.observed_at < %(stop)s
+ORDER BY o.observed_at
+"""
+
+# The same of several coins as CSV of numbers, for DuckDB; times in microseconds since 1970.
+POINTS: LiteralString = """
+COPY (SELECT o.coin_key, (extract(epoch FROM o.observed_at) * 1000000)::bigint, o.price,
+             o.market_cap, o.volume_24h, o.source
+      FROM observations o JOIN coins c USING (coin_key)
+      WHERE c.coin_id = ANY ({coin_ids}) AND o.observed_at >= {start} AND o.observed_at < {stop})
+TO STDOUT (FORMAT csv)
+"""
+KEYS = "SELECT coin_key, coin_id FROM coins WHERE coin_id = ANY (%(coin_ids)s)"
+
+# Pauses between a coin's observations, measured against its usual one: the median between those
+# that were observed. Five minutes is the finest that a repair can be. What was given up carries its
+# reason.
+GAPS = """
+WITH points AS MATERIALIZED (
+    SELECT coin_key, o.observed_at AS start, o.source,
+           lead(o.observed_at, 1, %(until)s) OVER (
+               PARTITION BY coin_key ORDER BY o.observed_at) AS stop
+    FROM coins c JOIN observations o USING (coin_key)
+    WHERE (%(coin_ids)s::text[] IS NULL OR c.coin_id = ANY (%(coin_ids)s::text[]))
+      AND o.observed_at >= %(since)s AND o.observed_at <= %(now)s
+),
+pauses AS (
+    SELECT coin_key, start - lag(start) OVER (PARTITION BY coin_key ORDER BY start) AS pause
+    FROM points
+    WHERE source = 'observed'
+),
+usual AS (
+    SELECT coin_key,
+           greatest(coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY pause), %(cadence)s),
+                    %(finest)s) AS slot,
+           CASE WHEN count(pause) < %(few)s THEN %(factor_of_few)s ELSE %(factor)s END AS factor
+    FROM pauses
+    GROUP BY coin_key
+)
+SELECT c.coin_id, p.start, p.stop, u.slot,
+       round(extract(epoch FROM p.stop - p.start) / extract(epoch FROM u.slot))::int - 1 AS missed,
+       (SELECT g.reason FROM given_up_gaps g
+        WHERE g.coin_key = p.coin_key AND g.start <= p.start AND g.stop >= p.stop
+          AND (g.until IS NULL OR g.until > %(now)s) LIMIT 1)
+FROM points p JOIN usual u USING (coin_key) JOIN coins c USING (coin_key)
+WHERE p.stop - p.start > u.factor * u.slot
+ORDER BY c.rank NULLS LAST, c.coin_id, p.start
+"""
+
+# When runs came, and how many before each did not reach the database.
+RUNS = """
+SELECT started_at, runs_unseen, mode
+FROM pipeline_runs
+WHERE started_at >= %(since)s AND started_at <= %(now)s
+ORDER BY started_at
+"""
+
+USUAL_PAUSE = """
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY pause)
+FROM (SELECT started_at - lag(started_at) OVER (ORDER BY started_at) AS pause
+      FROM pipeline_runs
+      WHERE mode = 'ingest' AND started_at >= %(since)s AND started_at <= %(now)s) AS pauses
+"""
+
+# What runs used, as far as the database knows.
+USAGES = """
+SELECT started_at, greatest(extract(epoch FROM recorded_at - started_at), 0)::float8, api_credits,
+       db_seconds, backfill_credits
+FROM pipeline_runs
+WHERE started_at >= %(since)s AND started_at < %(now)s
+ORDER BY started_at
+"""
+
+DATABASE_BYTES = "SELECT pg_database_size(current_database())"
+
+COUNT_OBSERVATIONS = "SELECT count(*) FROM observations"
+
+COUNT_TRANSACTIONS = "SELECT count(*) FROM transactions"
+
+# When the monitor's loop last ticked, and how often it means to.
+BEAT = """
+SELECT beat_at AS at,
+       make_interval(secs => coalesce((state ->> 'interval_seconds')::float8, 0)) AS interval
+FROM heartbeats WHERE service = 'ingestion'
+"""
+
+# What the last backup came to (services/backup keeps it).
+BACKUP = """
+SELECT beat_at AS tried_at, (state ->> 'verified_at')::timestamptz AS verified_at,
+       state ->> 'file' AS file, (state ->> 'bytes')::bigint AS bytes,
+       (state ->> 'rows')::bigint AS rows, state ->> 'problem' AS problem
+FROM heartbeats WHERE service = 'backup'
+"""
+
+HAS_SCHEMA = "SELECT to_regclass('market_data') IS NOT NULL"
+
+# What verify_db shows of the tables as a whole.
+TABLE_HEALTH = """
+SELECT (SELECT count(*) FROM observations) AS rows,
+       (SELECT count(*) FROM coins WHERE observed_at IS NOT NULL) AS coins,
+       (SELECT max(observed_at) FROM coins) AS newest,
+       (SELECT min(observed_at) FROM observations) AS oldest,
+       (SELECT count(*) FROM observations WHERE observed_at > %(now)s - interval '1 day')
+           AS rows_last_day,
+       (SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint
+        FROM pg_inherits WHERE inhparent = 'observations'::regclass) AS observation_bytes,
+       pg_database_size(current_database()) AS database_bytes
+"""
+
+# The primary key forbids duplicates; this looks whether it kept its word (a damaged index does
+# not). Partition by partition it needs no sort.
+DUPLICATES = """
+SELECT coalesce(sum(extra), 0)::bigint
+FROM (SELECT count(*) - 1 AS extra
+      FROM observations
+      GROUP BY coin_key, observed_at
+      HAVING count(*) > 1) AS repeated
+"""
+
+
+class Beat(NamedTuple):
+    """When the monitor's loop last ticked, and the pause it means to make between ticks."""
+
+    at: datetime
+    interval: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """The last try of a backup and the last one that was restored and compared (`verified_at`, its
+    `file`, `bytes` and `rows` of observations); `problem` is what the last try failed of."""
+
+    tried_at: datetime
+    verified_at: datetime | None
+    file: str | None
+    bytes: int | None
+    rows: int | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LatestPrice:
+    """A coin's newest observation; prices, caps and volumes in USD."""
+
+    coin_id: str
+    symbol: str
+    name: str
+    rank: int | None
+    price: float
+    market_cap: float | None
+    volume_24h: float | None
+    observed_at: datetime
+    source: Source
+
+
+class PricePoint(NamedTuple):
+    """One observation of a coin's history, in USD. A tuple, because a week has thousands."""
+
+    observed_at: datetime
+    price: float
+    market_cap: float | None
+    volume_24h: float | None
+    source: Source
+
+
+class LookBack(NamedTuple):
+    """The size of the whole database in bytes, what runs used, and the gaps."""
+
+    database_bytes: int
+    usages: list[Usage]
+    gaps: list[Gap]
+
+
+@dataclass(frozen=True, slots=True)
+class TableHealth:
+    """How much there is, how old it is, and what it costs. `newest` and `oldest` are None where
+    nothing is stored."""
+
+    rows: int
+    coins: int
+    newest: datetime | None
+    oldest: datetime | None
+    rows_last_day: int
+    observation_bytes: int
+    database_bytes: int
+
+    @property
+    def bytes_per_row(self) -> float | None:
+        """Heap and indexes, for one observation."""
+        return self.observation_bytes / self.rows if self.rows else None
+
+    def days_until_full(self, now: datetime, quota_bytes: float | None) -> float | None:
+        """Days until `quota_bytes` are reached at the last day's pace.
+
+        None where they never are, because the retention ends the growth first or there is no
+        quota, or where there is less than a day of data to judge by.
+        """
+        if (
+            quota_bytes is None
+            or not self.bytes_per_row
+            or not self.oldest
+            or (now - self.oldest).days < 1
+        ):
+            return None
+        growth = self.rows_last_day * self.bytes_per_row
+        fixed = self.database_bytes - self.observation_bytes
+        # One day more than the window: days go whole.
+        if not growth or fixed + growth * (RETENTION.days + 1) <= quota_bytes:
+            return None
+        return max(0.0, (quota_bytes - self.database_bytes) / growth)
+
+
+def has_schema(connection: Connection) -> bool:
+    """Whether any run has ever stored something here."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return bool(cursor.execute(HAS_SCHEMA).fetchone())
+
+
+def latest_prices(connection: Connection, limit: int) -> list[LatestPrice]:
+    """The newest observation of the `limit` best ranked coins."""
+    with connection.cursor(row_factory=class_row(LatestPrice)) as cursor:
+        return cursor.execute(LATEST_PRICES, {"limit": limit}).fetchall()
+
+
+def price_series(
+    connection: Connection, coin_id: str, start: datetime, stop: datetime
+) -> list[PricePoint]:
+    """A coin's observations from `start` to before `stop`, in order of time."""
+    parameters = {"coin_id": coin_id, "start": start, "stop": stop}
+    with connection.cursor(binary=True) as cursor:
+        return list(map(PricePoint._make, cursor.execute(PRICE_SERIES, parameters)))
+
+
+def read_points(
+    connection: Connection,
+    archive: Archive | None,
+    coin_ids: Sequence[str],
+    start: datetime,
+    stop: datetime,
+) -> Points:
+    """The points of coins from `start` to before `stop`, out of the database and, with an archive,
+    out of the days that are in files by now; each point once.
+
+    Raises ArchiveUnavailable, and ArchiveDamaged where a day's file is not what was written.
+    """
+    statement = sql.SQL(POINTS).format(
+        coin_ids=sql.Literal(list(coin_ids)), start=sql.Literal(start), stop=sql.Literal(stop)
+    )
+    with parquet.drafts() as folder:
+        with connection.transaction():
+            connection.execute(SPEAK_PLAINLY)
+            csv = export.copy_out(connection, statement, folder)
+            keys: dict[int, str] = dict(
+                connection.execute(KEYS, {"coin_ids": list(coin_ids)}).fetchall()
+            )
+        # Listed only now: a day that is purged meanwhile is in the one or in the other.
+        paths = _archived(connection, archive, start, stop) if archive else []
+        return parquet.read_points(Told(csv, keys), paths, coin_ids, start, stop)
+
+
+def _archived(
+    connection: Connection, archive: Archive, start: datetime, stop: datetime
+) -> list[Path]:
+    """The files, checked, of the days of a span that the database does not hold. Raises
+    ArchiveUnavailable also where one is gone."""
+    moments = (start, stop - timedelta(microseconds=1))
+    first, last = (moment.astimezone(UTC).date() for moment in moments)
+    files, gone = export.survey(connection, archive)
+    held = days_there(connection)
+    if lost := [day for day in gone if first <= day <= last and day not in held]:
+        raise ArchiveUnavailable(
+            f"The archive {archive.place} has lost {len(lost)} days, {lost[0]} to {lost[-1]}: "
+            "bring their files back from a copy, or go on without them with python archive.py "
+            "forget"
+        )
+    return archive.fetch_all(
+        file for file in files if first <= file.day <= last and file.day not in held
+    )
+
+
+def find_gaps(
+    connection: Connection,
+    now: datetime,
+    *,
+    cadence: timedelta,
+    coin_ids: Sequence[str] | None = None,
+    until: datetime | None = None,
+) -> list[Gap]:
+    """Pauses within GAP_WINDOW that are more than GAP_FACTOR times a coin's usual one, by rank.
+
+    The yardstick is the observed cadence: schedulers deliver less than their cron line says.
+    `cadence` stands in where a coin has too few observations to have a usual pause. With `until`
+    the pause from a coin's newest observation until then counts too.
+    """
+    parameters = _gap_parameters(now, cadence, coin_ids, until)
+    return list(map(Gap._make, connection.execute(GAPS, parameters)))
+
+
+def _gap_parameters(
+    now: datetime, cadence: timedelta, coin_ids: Sequence[str] | None, until: datetime | None
+) -> dict[str, Any]:
+    return {
+        "now": now,
+        "since": now - GAP_WINDOW,
+        "until": until,
+        "cadence": cadence,
+        "finest": timedelta(minutes=DETAIL_MINUTES),
+        "factor": GAP_FACTOR,
+        "few": FEW_PAUSES,
+        "factor_of_few": GAP_FACTOR_OF_FEW,
+        "coin_ids": None if coin_ids is None else list(coin_ids),
+    }
+
+
+def look_back(
+    connection: Connection,
+    now: datetime,
+    *,
+    cadence: timedelta,
+    coin_ids: Sequence[str],
+    until: datetime | None,
+    usages_since: datetime,
+) -> LookBack:
+    """What a run wants to know of the runs before it, in one round trip."""
+    with connection.pipeline():
+        size = connection.execute(DATABASE_BYTES)
+        usages = connection.execute(USAGES, {"since": usages_since, "now": now})
+        gaps = connection.execute(GAPS, _gap_parameters(now, cadence, coin_ids, until))
+        [(database_bytes,)] = size.fetchall()
+        return LookBack(
+            database_bytes,
+            [Usage(*row) for row in usages.fetchall()],
+            list(map(Gap._make, gaps.fetchall())),
+        )
+
+
+def measure_delivery(connection: Connection, now: datetime, cadence: timedelta) -> Delivery:
+    """The slots of the last CADENCE_WINDOW, and the runs that came, whether they stored or not."""
+    parameters = {"since": now - CADENCE_WINDOW, "now": now}
+    runs = connection.execute(RUNS, parameters).fetchall()
+    unseen = sum(unseen for _, unseen, _ in runs)
+    scheduled = [at for at, _, mode in runs if mode == "ingest"]
+    return schedule.measure(scheduled, cadence, now, unseen=unseen)
+
+
+def usual_pause(connection: Connection, now: datetime) -> timedelta | None:
+    """The median pause between the runs of the last CADENCE_WINDOW; None before there are two."""
+    [(pause,)] = connection.execute(
+        USUAL_PAUSE, {"since": now - CADENCE_WINDOW, "now": now}
+    ).fetchall()
+    return pause or None
+
+
+def table_health(connection: Connection, now: datetime) -> TableHealth:
+    """Counts, ages and sizes."""
+    with connection.cursor(row_factory=class_row(TableHealth)) as cursor:
+        [found] = cursor.execute(TABLE_HEALTH, {"now": now}).fetchall()
+    return found
+
+
+def count_observations(connection: Connection) -> int:
+    """How many observations there are."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return int(cursor.execute(COUNT_OBSERVATIONS).fetchone() or 0)
+
+
+def last_beat(connection: Connection) -> Beat | None:
+    """The heartbeat of the monitor's loop; None where none ever ran here."""
+    try:
+        row = connection.execute(BEAT).fetchone()
+    except psycopg.errors.UndefinedTable:
+        return None
+    return Beat(*row) if row else None
+
+
+def last_backup(connection: Connection) -> Backup | None:
+    """What the last backup came to; None where none was ever tried, or none of this database."""
+    try:
+        with connection.cursor(row_factory=class_row(Backup)) as cursor:
+            return cursor.execute(BACKUP).fetchone()
+    except psycopg.errors.UndefinedTable:
+        return None
+
+
+def count_transactions(connection: Connection) -> int:
+    """How many transactions of a portfolio there are; 0 where the monitor never ran."""
+    try:
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            return int(cursor.execute(COUNT_TRANSACTIONS).fetchone() or 0)
+    except psycopg.errors.UndefinedTable:
+        return 0
+
+
+def count_duplicates(connection: Connection) -> int:
+    """Observations that are stored more than once."""
+    with connection.transaction(), connection.cursor(row_factory=scalar_row) as cursor:
+        cursor.execute("SET LOCAL enable_partitionwise_aggregate = on")
+        return int(cursor.execute(DUPLICATES).fetchone() or 0)

@@ -1,0 +1,72 @@
+"""Telling what became of a backup: in the database, where health checks look, and to people."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from psycopg.types.json import Jsonb
+
+from sentinel.errors import Interrupted, SentinelError
+from sentinel.notifications import messages, outbox
+from sentinel.notifications.messages import Voice
+from sentinel.notifications.senders import Notifier
+from sentinel.storage import queries, schema
+from sentinel.storage.connection import Address, Connection, Session, reach
+from services.backup.manifest import Backup
+from services.settings import Monitor
+
+log = logging.getLogger("sentinel.backup")
+DELIVERY_SECONDS = 20.0
+
+# What a try adds replaces what was known before it; the rest stays.
+REMEMBER = """
+INSERT INTO heartbeats AS h (service, beat_at, state) VALUES ('backup', %(now)s, %(state)s)
+ON CONFLICT (service) DO UPDATE SET beat_at = excluded.beat_at, state = h.state || excluded.state
+"""
+
+
+def success(address: Address, backup: Backup, problem: str | None) -> None:
+    """Note a proven backup; `problem` is what was wrong beside it."""
+    manifest = backup.manifest
+    state = {
+        "verified_at": manifest.made_at.isoformat(),
+        "file": backup.path.name,
+        "bytes": manifest.size,
+        "rows": manifest.contents.observations,
+        "problem": problem,
+    }
+    with Session(address) as session:
+        session.use(lambda c: _remember(c, manifest.made_at, state))
+
+
+def failure(monitor: Monitor, notifier: Notifier, problem: str, now: datetime) -> None:
+    """Note what failed and tell every target: through the outbox, so that it is told until it
+    arrives; past it where the database is away."""
+    voice = Voice(monitor.wishes.language, ZoneInfo(monitor.wishes.time_zone))
+
+    def tell(connection: Connection) -> None:
+        _remember(connection, now, {"problem": problem})
+        known = queries.last_backup(connection)
+        last = known.verified_at if known else None
+        message = messages.backup_failed(voice, now, problem, last)
+        outbox.put(connection, message, notifier.names, now)
+        notifier.deliver(connection, seconds=DELIVERY_SECONDS)
+
+    try:
+        with reach(monitor.settings) as address, Session(address) as session:
+            session.use(tell)
+    except Interrupted:
+        raise
+    except SentinelError as trouble:
+        log.warning("told past the outbox: %s", trouble)
+        for complaint in notifier.send_past_outbox(
+            messages.backup_failed(voice, now, problem, None)
+        ):
+            log.warning("%s", complaint)
+
+
+def _remember(connection: Connection, now: datetime, state: dict[str, object]) -> None:
+    schema.bring_up_to_date(connection)
+    connection.execute(REMEMBER, {"now": now, "state": Jsonb(state)})

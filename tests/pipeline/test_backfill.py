@@ -1,0 +1,655 @@
+"""Runs that ask the ledger, repair gaps in their own wake, and account for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from budget_monitor import log_path
+from demo.schedule import delivered_runs
+from demo.server import Fault, StandIn
+from ingest import Clocks, RunReport, run_pipeline
+from pipeline.backfill_plan import NO_PRICES, UNKNOWN, UNUSABLE
+from safe_zone import ROOT, Settings
+from sentinel import files
+from sentinel.budget import usage_log
+from sentinel.budget.usage_log import Usage
+from sentinel.storage import queries
+from tests.conftest import FakeTime, FreshDatabase, NeonConsole
+from tests.support.network import between
+
+Run = Callable[..., RunReport]
+QUARTER = timedelta(minutes=15)
+NEON = "host=ep-cool-darkness-123456.aws.neon.tech hostaddr=127.0.0.1 port=9 dbname=x user=me"
+
+
+@pytest.fixture
+def run(settings: Settings, in_process: Callable[[Settings], RunReport]) -> Run:
+    return lambda **changes: in_process(replace(settings, **({"limit": 20} | changes)))
+
+
+@pytest.fixture
+def outage(run: Run, time_: FakeTime) -> None:
+    """Four quarter-hourly runs, two hours of silence, four runs more."""
+    for pause in (0, 15, 15, 15, 120, 15, 15, 15):
+        time_.at += timedelta(minutes=pause)
+        assert run().exit_code == 0
+
+
+def _pauses(fresh: FreshDatabase, coin_id: str) -> list[timedelta]:
+    rows = fresh.query('SELECT "timestamp" FROM stored_rows WHERE coin_id = %s ORDER BY 1', coin_id)
+    return [later - earlier for (earlier,), (later,) in pairwise(rows)]
+
+
+def _gaps(fresh: FreshDatabase, time_: FakeTime) -> list[Any]:
+    with psycopg.connect(fresh.url) as connection:
+        return list(queries.find_gaps(connection, time_.at, cadence=QUARTER))
+
+
+def _usages(settings: Settings) -> list[Usage]:
+    return list(usage_log.read(log_path(settings)).usages)
+
+
+def _write_log(settings: Settings, usages: list[Usage]) -> None:
+    log_path(settings).parent.mkdir(parents=True, exist_ok=True)
+    log_path(settings).write_text(usage_log.to_text(usages))
+
+
+# --- repairing ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_gap_waits_and_is_repaired_before_its_detail_expires(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    assert stand_in.paths("market_chart") == []
+    assert len(_gaps(fresh, time_)) == 20
+    time_.at += timedelta(hours=20)
+    report = run()
+    assert (report.status, report.rows_backfilled > 20 * 7) == ("ok", True)
+    assert len(stand_in.paths("market_chart")) == 20
+    assert "days=1&" in stand_in.paths("market_chart")[0]
+    assert max(_pauses(fresh, "bitcoin")) <= 2 * QUARTER
+    assert fresh.query("SELECT rows_backfilled FROM pipeline_runs ORDER BY started_at DESC")[0] == (
+        report.rows_backfilled,
+    )
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_backfill_run_repairs_at_once_and_asks_no_prices(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    stand_in.requests.clear()
+    time_.at += timedelta(minutes=10)
+    report = run(mode="backfill")
+    assert (report.mode, report.status, report.exit_code) == ("backfill", "ok", 0)
+    assert (report.rows_valid, report.rows_backfilled, report.api_credits) == (0, 140, 20)
+    assert stand_in.paths("/simple/price") == []
+    assert max(_pauses(fresh, "bitcoin")) <= 2 * QUARTER
+    assert "140 rows repaired" in report.message
+    assert _gaps(fresh, time_) == []
+
+
+@pytest.mark.usefixtures("outage")
+def test_repaired_rows_are_marked_valid_and_never_replace_observed_ones(
+    run: Run, fresh: FreshDatabase
+) -> None:
+    before = set(fresh.query("SELECT * FROM observations"))
+    run(mode="backfill")
+    after = set(fresh.query("SELECT * FROM observations"))
+    assert before < after
+    sources = fresh.query("SELECT source::text, count(*) FROM observations GROUP BY 1 ORDER BY 1")
+    assert sources == [("backfilled", 140), ("observed", 160)]
+    latest = fresh.query("SELECT DISTINCT source::text FROM coins WHERE observed_at IS NOT NULL")
+    assert latest == [("observed",)]
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_second_backfill_finds_nothing_to_do(run: Run, stand_in: StandIn) -> None:
+    run(mode="backfill")
+    stand_in.requests.clear()
+    report = run(mode="backfill")
+    assert (report.rows_backfilled, report.api_calls, report.status) == (0, 0, "ok")
+
+
+@pytest.mark.usefixtures("outage")
+def test_the_days_allowance_is_kept_and_the_best_ranked_come_first(
+    run: Run, settings: Settings, stand_in: StandIn, time_: FakeTime
+) -> None:
+    time_.at += timedelta(minutes=5)
+    report = run(mode="backfill", backfill_credits_per_day=5)
+    assert report.api_credits == 5
+    best = [coin.id for coin in stand_in.market.ranked[:5]]
+    assert [path.split("/")[4] for path in stand_in.paths("market_chart")] == best
+    assert "15 coins wait" in report.message
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill", backfill_credits_per_day=5).api_credits == 0
+    assert _usages(settings)[-2].backfill_credits == 5
+
+
+@pytest.mark.usefixtures("outage")
+def test_the_silence_until_now_is_repaired_by_a_backfill_run(
+    run: Run, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    time_.at += timedelta(hours=3)
+    assert run(mode="backfill").rows_backfilled > 20 * (7 + 10)
+    newest = fresh.query("SELECT max(observed_at) FROM observations")[0][0]
+    assert time_.at - newest <= 2 * QUARTER
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("outage")
+def test_an_outage_found_days_later_is_repaired_by_the_hour_and_then_given_up(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    time_.at += timedelta(days=3)
+    assert run().rows_backfilled > 20 * 24 * 3  # what still has its detail
+    assert "days=1&" in stand_in.paths("market_chart")[-1]
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill").rows_backfilled >= 20 * 48
+    assert "days=4&" in stand_in.paths("market_chart")[-1]
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill").api_calls == 0
+    left = _gaps(fresh, time_)
+    assert left
+    assert all(gap.reason for gap in left)
+    assert max(_pauses(fresh, "bitcoin")) <= timedelta(hours=2)
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_coin_without_prices_there_is_given_up_once_and_listed_with_the_reason(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    empty = b'{"prices": [], "market_caps": [], "total_volumes": []}'
+    stand_in.faults.append(Fault(200, empty, path="/coins/bitcoin/"))
+    stand_in.faults.append(Fault(404, b'{"error":"coin not found"}', path="/coins/ethereum/"))
+    run(mode="backfill")
+    stand_in.requests.clear()
+    assert run(mode="backfill").api_calls == 0
+    found = {gap.coin_id: gap.reason for gap in _gaps(fresh, time_)}
+    assert found == {"bitcoin": NO_PRICES, "ethereum": UNKNOWN}
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_sick_chart_is_no_verdict_on_the_gap(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    stand_in.faults.append(Fault(200, b"{}", path="/coins/bitcoin/"))
+    nulls = json.dumps({"prices": [[int(time_.at.timestamp() * 1000), None]]}).encode()
+    stand_in.faults.append(Fault(200, nulls, path="/coins/ethereum/"))
+    report = run(mode="backfill")
+    assert report.rejected == {"malformed": 1, "null_price": 1}
+    assert {gap.coin_id: gap.reason for gap in _gaps(fresh, time_)} == {
+        "bitcoin": UNUSABLE,
+        "ethereum": UNUSABLE,
+    }
+    time_.at += timedelta(hours=12)
+    assert run(mode="backfill", targets=("bitcoin",)).api_credits == 1  # for the silence since
+    time_.at += timedelta(hours=12, minutes=1)
+    assert all(gap.reason is None for gap in _gaps(fresh, time_) if gap.coin_id == "ethereum")
+    assert fresh.query("SELECT coin_id, reason FROM rejections ORDER BY 1") == [
+        ("bitcoin", "malformed"),
+        ("ethereum", "null_price"),
+    ]
+
+
+@pytest.mark.usefixtures("outage")
+def test_an_api_that_fails_ends_the_repairs_and_not_the_run(
+    run: Run, time_: FakeTime, stand_in: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    time_.at += timedelta(hours=20)
+    stand_in.always = Fault(500, b'{"status":500}', path="market_chart")
+    report = run()
+    assert (report.status, report.exit_code, report.rows_inserted) == ("ok", 0, 20)
+    assert "gaps wait for the next run" in caplog.text
+    assert run(mode="backfill").exit_code == 3
+
+
+@pytest.mark.usefixtures("outage")
+def test_answers_that_arrived_before_a_failure_are_kept(run: Run, stand_in: StandIn) -> None:
+    stand_in.always = Fault(500, b'{"status":500}', path="/coins/solana/market_chart")
+    report = run(mode="backfill")
+    assert (report.exit_code, report.status, report.rows_backfilled) == (3, "partial", 19 * 7)
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_database_that_fails_during_repairs_loses_no_answer(
+    run: Run, settings: Settings, fresh: FreshDatabase
+) -> None:
+    fresh.query("ALTER TABLE given_up_gaps RENAME TO hidden")
+    assert run(mode="backfill").exit_code == 4
+    fresh.query("ALTER TABLE hidden RENAME TO given_up_gaps")
+    fresh.query(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN IF NEW.source = 'backfilled' THEN RAISE EXCEPTION 'not now'; END IF; "
+        "RETURN NEW; END $$"
+    )
+    fresh.query(
+        "CREATE TRIGGER refuse BEFORE INSERT ON observations FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    report = run(mode="backfill")
+    assert (report.exit_code, report.rows_spooled) == (4, 140)
+    fresh.query("DROP TRIGGER refuse ON observations")
+    report = run(mode="backfill")
+    assert (report.rows_drained, report.rows_backfilled, report.exit_code) == (140, 0, 0)
+    assert list((settings.state_dir / "spool").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("outage")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(500, b'{"status":500}', path="/coins/bitcoin/"),
+        Fault(400, b'{"error":"no"}', path="/coins/bitcoin/"),
+        Fault(200, b'{"foo":1}', path="/coins/bitcoin/"),
+    ],
+    ids=["500", "400", "nonsense"],
+)
+def test_a_coin_whose_chart_fails_holds_up_nobody_and_is_asked_rarely(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn, fault: Fault
+) -> None:
+    stand_in.always = fault
+    time_.at += timedelta(hours=19, minutes=50)
+    for _ in range(8):
+        assert run().exit_code == 0
+        time_.at += timedelta(minutes=15)
+    assert max(_pauses(fresh, "ethereum")) <= 2 * QUARTER
+    assert len(stand_in.paths("/coins/bitcoin/market_chart")) <= 2
+
+
+@pytest.mark.slow
+def test_a_gap_of_days_without_any_prices_costs_two_credits_and_not_more(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    for pause in (0, 15, 15, 15, 30 * 60, 15, 15):
+        time_.at += timedelta(minutes=pause)
+        run(targets=("bitcoin",))
+    stand_in.requests.clear()
+    stand_in.always = Fault(200, b'{"prices": []}', path="market_chart")
+    for _ in range(30):
+        time_.at += QUARTER
+        run(targets=("bitcoin",))
+    assert len(stand_in.paths("market_chart")) <= 2
+    assert [gap.reason for gap in _gaps(fresh, time_)] == [NO_PRICES]
+
+
+@pytest.mark.usefixtures("outage")
+def test_two_backfills_at_once_spend_the_days_credits_once(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    time_.at += timedelta(minutes=5)
+    with files.only_one(settings.state_dir / "repair"):  # another run is about it
+        assert run(mode="backfill").api_credits == 0
+    assert run(mode="backfill").api_credits == 20
+
+
+@pytest.mark.usefixtures("outage")
+def test_credits_of_a_run_that_is_killed_while_it_repairs_are_counted(
+    run: Run, settings: Settings, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_.at += timedelta(minutes=5)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("pipeline.backfill._store", _killed)
+        patch.setattr("ingest._account", lambda *_arguments: None)
+        run(mode="backfill", backfill_credits_per_day=5)
+    assert _usages(settings)[-1].backfill_credits == 5
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill", backfill_credits_per_day=5).api_credits == 0
+
+
+def _killed(*_arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_gaps_are_found_and_filled_whatever_the_servers_zone(
+    run: Run, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    """In the hour that comes twice when summer time ends."""
+    [(name,)] = fresh.query("SELECT current_database()")
+    fresh.query(f"ALTER DATABASE {name} SET timezone = 'Europe/Berlin'")
+    time_.at = datetime(2026, 10, 24, 23, 0, 30, tzinfo=UTC)
+    for pause in (0, 15, 15, 15, 90, 15, 15, 15):
+        time_.at += timedelta(minutes=pause)
+        run(targets=("bitcoin",))
+    time_.at += timedelta(minutes=5)
+    run(mode="backfill", targets=("bitcoin",))
+    assert max(_pauses(fresh, "bitcoin")) <= 2 * QUARTER
+    assert _gaps(fresh, time_) == []
+
+
+def test_a_coin_that_is_quoted_rarely_has_a_cadence_of_its_own(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    """Its price is an hour old each time: that is no gap."""
+
+    def hourly(body: bytes) -> bytes:
+        content = json.loads(body)
+        at = int(time_.at.timestamp()) // 3600 * 3600
+        content["bitcoin"]["last_updated_at"] = at
+        return json.dumps(content).encode()
+
+    for _ in range(20):
+        stand_in.always = Fault(path="/simple/price", rewrite=hourly)
+        run()
+        time_.at += QUARTER
+    assert _gaps(fresh, time_) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_three_days_of_an_unreliable_schedule_leave_no_gap_older_than_a_day(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    begin = time_.at
+    spent: dict[object, int] = {}
+    for moment in delivered_runs(begin, begin + timedelta(days=3)):
+        time_.at = max(moment, time_.at)
+        before = len(stand_in.paths("market_chart"))
+        report = run(limit=60, backfill_credits_per_day=60)
+        assert report.exit_code == 0, report.message
+        day = moment.date()
+        spent[day] = spent.get(day, 0) + len(stand_in.paths("market_chart")) - before
+    rows = fresh.query(
+        'SELECT max(pause) FROM (SELECT "timestamp" - lag("timestamp") OVER '
+        '(PARTITION BY coin_id ORDER BY "timestamp") AS pause, "timestamp" FROM stored_rows) p '
+        'WHERE "timestamp" < %s',
+        time_.at - timedelta(days=1),
+    )
+    assert rows[0][0] <= timedelta(minutes=2 * 27.2)
+    assert max(spent.values()) <= 60
+
+
+# --- the ledger in a run -------------------------------------------------------------------------
+
+
+def _fill_month(settings: Settings, time_: FakeTime, minutes: float, **fields: Any) -> None:
+    """A log of the month so far, a run every so many minutes."""
+    month = time_.at.replace(day=1, hour=0, minute=0, second=0)
+    count = int((time_.at - month) / timedelta(minutes=minutes))
+    fields = {"duration_seconds": 12.0, "db_seconds": 1.0} | fields
+    usages = [Usage(month + n * timedelta(minutes=minutes), **fields) for n in range(count)]
+    _write_log(settings, usages)
+
+
+def test_a_used_up_budget_ends_in_five_before_any_call_or_wake(
+    run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
+) -> None:
+    _fill_month(settings, time_, 4, duration_seconds=900.0, db_seconds=900.0)
+    time_.at += timedelta(days=5)
+    report = run(database_url=NEON, compute_units=1.0)
+    assert (report.exit_code, report.status) == (5, "failed")
+    assert "Neon compute hours used up" in report.message
+    assert (stand_in.requests, report.db_seconds) == ([], 0.0)
+
+
+def test_an_overdrawn_budget_skips_the_run_and_says_so(
+    run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
+) -> None:
+    _fill_month(settings, time_, 8)
+    report = run(database_url=NEON)
+    assert (report.exit_code, report.status) == (0, "skipped")
+    assert report.message.startswith("Skipped, so that the budget lasts: Neon compute hours")
+    assert stand_in.requests == []
+    assert _usages(settings)[-1].is_skipped
+
+
+def test_an_overdrawn_budget_lets_a_run_go_that_comes_late_enough(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    _fill_month(settings, time_, 60, api_credits=14)
+    assert run(limit=5).status == "skipped"
+    time_.at += timedelta(hours=5)
+    assert run(limit=5).status == "ok"
+
+
+def test_credits_that_are_used_up_stop_whatever_the_database(
+    run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
+) -> None:
+    _fill_month(settings, time_, 60, api_credits=50)
+    assert run().exit_code == 5
+    assert stand_in.requests == []
+
+
+def test_a_dry_run_asks_no_ledger_and_writes_no_log(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    _fill_month(settings, time_, 60, api_credits=50)
+    before = log_path(settings).read_bytes()
+    assert run(mode="dry-run").exit_code == 0
+    assert log_path(settings).read_bytes() == before
+
+
+def test_skipped_runs_are_told_to_the_database_by_the_next_that_goes(
+    run: Run, settings: Settings, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    run()
+    skipped = [
+        Usage(time_.at + n * QUARTER, 1.0, db_seconds=0.0, is_skipped=True, is_stored=False)
+        for n in (1, 2)
+    ]
+    _write_log(settings, [*_usages(settings), *skipped])
+    time_.at += 3 * QUARTER
+    run()
+    assert fresh.query("SELECT runs_unseen FROM pipeline_runs ORDER BY started_at") == [(0,), (2,)]
+    with psycopg.connect(fresh.url) as connection:
+        found = queries.measure_delivery(connection, time_.at, QUARTER)
+    assert (found.expected, found.delivered) == (4, 4)
+
+
+def test_every_run_is_in_the_log_with_what_it_used(run: Run, settings: Settings) -> None:
+    report = run()
+    [usage] = _usages(settings)
+    assert usage.started_at == datetime.fromisoformat(report.started_at)
+    assert (usage.api_credits, usage.db_seconds) == (report.api_credits, report.db_seconds)
+    assert usage.db_bytes is not None
+    assert usage.db_bytes > 1_000_000
+    assert usage.is_metered is False  # the tests' database is not Neon's
+
+
+def test_skipped_runs_before_a_backfill_run_are_not_forgotten(
+    run: Run, settings: Settings, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    run()
+    lost = [Usage(time_.at + n * QUARTER, 1.0, db_seconds=0.2, is_stored=False) for n in (1, 2)]
+    _write_log(settings, [*_usages(settings), *lost])
+    time_.at += 2.5 * QUARTER
+    run(mode="backfill")
+    time_.at += 0.5 * QUARTER
+    run()
+    with psycopg.connect(fresh.url) as connection:
+        found = queries.measure_delivery(connection, time_.at, QUARTER)
+    assert (found.expected, found.delivered) == (4, 4)
+
+
+@pytest.mark.usefixtures("outage")
+def test_a_lost_log_grants_no_second_allowance(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill", backfill_credits_per_day=5).api_credits == 5
+    log_path(settings).unlink()
+    time_.at += timedelta(minutes=5)
+    assert run(mode="backfill", backfill_credits_per_day=5).api_credits == 0
+
+
+def test_a_lost_log_is_rebuilt_from_the_database(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    for _ in range(5):
+        run()
+        time_.at += timedelta(days=1)
+    before = [(u.started_at, u.api_credits) for u in _usages(settings)]
+    log_path(settings).unlink()
+    run()
+    after = [(u.started_at, u.api_credits) for u in _usages(settings)]
+    assert after[:-1] == before
+
+
+def test_a_lost_log_is_rebuilt_also_when_the_next_run_reaches_no_database(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    for _ in range(5):
+        run()
+        time_.at += timedelta(days=1)
+    log_path(settings).unlink()
+    assert run(database_url="postgresql://nobody@127.0.0.1:9/x").exit_code == 4
+    time_.at += QUARTER
+    run()
+    assert len(_usages(settings)) == 7
+
+
+def test_a_clock_that_stands_in_another_month_for_one_run_forgets_nothing(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    for _ in range(5):
+        run()
+        time_.at += timedelta(hours=1)
+    now = time_.at
+    time_.at += timedelta(days=40)
+    run()
+    time_.at = now
+    run()
+    assert [usage.started_at.month for usage in _usages(settings)] == [11] * 6
+
+
+@pytest.mark.slow
+def test_a_rebuilt_log_knows_repairs_and_the_short_tails_of_runs_that_suspend(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    for pause in (0, 15, 15, 15, 120, 15, 15, 15, 5):
+        time_.at += timedelta(minutes=pause)
+        run()
+    run(mode="backfill")
+    time_.at += timedelta(minutes=5)
+    run(mode="backfill")
+    spent = sum(usage.backfill_credits for usage in _usages(settings))
+    log_path(settings).unlink()
+    time_.at += timedelta(minutes=5)
+    run(suspend_after_run=True)
+    rebuilt = _usages(settings)[:-1]
+    assert spent > 0
+    assert sum(usage.backfill_credits for usage in rebuilt) == spent
+    assert {usage.tail_seconds for usage in rebuilt} == {5}
+
+
+def test_a_damaged_log_is_rebuilt_too_and_the_run_goes_on(
+    run: Run, settings: Settings, time_: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    run()
+    time_.at += QUARTER
+    log_path(settings).write_text("[{")
+    report = run()
+    assert (report.exit_code, len(_usages(settings))) == (0, 2)
+    assert "is damaged" in caplog.text
+
+
+def test_a_run_that_was_killed_before_it_accounted_is_counted_by_the_next(
+    run: Run, settings: Settings, time_: FakeTime
+) -> None:
+    run()
+    first = log_path(settings).read_bytes()
+    time_.at += QUARTER
+    run()
+    log_path(settings).write_bytes(first)  # as if the second had been killed at its end
+    time_.at += QUARTER
+    run()
+    assert len(_usages(settings)) == 3
+
+
+def test_a_month_that_changes_in_mid_run_forgets_no_open_window(
+    run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
+) -> None:
+    time_.at = datetime(2026, 11, 30, 23, 59, 50, tzinfo=UTC)
+    stand_in.faults.append(Fault(429, b"Throttled", {"Retry-After": "20"}, path="/simple/price"))
+    report = run()
+    assert (report.exit_code, time_.at.month) == (0, 12)
+    assert len(_usages(settings)) == 1
+    time_.at += timedelta(minutes=20)
+    run()
+    assert [usage.started_at.month for usage in _usages(settings)] == [11, 12]
+    time_.at += timedelta(days=31)
+    run()
+    assert [usage.started_at.month for usage in _usages(settings)] == [1]
+
+
+def test_a_clock_that_jumps_back_in_mid_run_makes_no_negative_time(
+    settings: Settings, time_: FakeTime, in_process: Callable[[Settings], RunReport]
+) -> None:
+    times = iter([time_.at])
+    later = time_.at - timedelta(hours=3)
+    clocks = Clocks(lambda: next(times, later), time_.monotonic, time_.sleep)
+    report = run_pipeline(replace(settings, limit=5), clocks=clocks)
+    assert (report.exit_code, report.duration_seconds >= 0) == (0, True)
+    assert _usages(settings)[0].duration_seconds >= 0
+    assert in_process(replace(settings, limit=5)).exit_code == 0
+
+
+def test_a_log_that_cannot_be_read_or_written_does_not_stop_the_run(
+    run: Run, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_path(settings).mkdir(parents=True)
+    with caplog.at_level(logging.WARNING):
+        assert run().exit_code == 0
+    assert "cannot be read" in caplog.text
+    assert "cannot be written" in caplog.text
+
+
+def test_a_run_that_is_asked_to_puts_neons_compute_to_sleep_and_counts_a_short_tail(
+    settings: Settings, fresh: FreshDatabase, neon: NeonConsole, time_: FakeTime
+) -> None:
+    parts = conninfo_to_dict(fresh.url)
+    clocks = Clocks(time_.now, time.monotonic, time_.sleep)
+    with between(f"{parts['host']}/.s.PGSQL.5432", 0.0) as line:
+        tired = replace(
+            settings,
+            limit=5,
+            suspend_after_run=True,
+            neon_api_key="napi-secret",
+            neon_project_id="p-1",
+            neon_base_url=neon.url,
+            database_url=make_conninfo(
+                host="ep-cool-darkness-123456.aws.neon.tech",
+                hostaddr="127.0.0.1",
+                port=line.port,
+                user="postgres",
+                dbname=str(parts["dbname"]),
+                sslmode="disable",
+            ),
+        )
+        for neon.status in (200, 500):
+            time_.at += QUARTER
+            assert run_pipeline(tired, clocks=clocks).exit_code == 0
+    assert [path[-8:] for method, path, _ in neon.asked if method == "POST"] == ["/suspend"] * 2
+    assert [(u.tail_seconds, u.is_metered) for u in _usages(settings)] == [(5, True), (300, True)]
+
+
+# --- moving on from the first schema ---------------------------------------------------------
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(
+    run: Run, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    run()
+    fresh.query("DROP TABLE given_up_gaps")
+    fresh.query("ALTER TABLE pipeline_runs DROP COLUMN runs_unseen, DROP COLUMN backfill_credits")
+    monitors = "alert_trackers, alerts, outbox, alert_targets, forecasts, forecast_scores"
+    fresh.query(f"DROP TABLE {monitors}, transactions, heartbeats")
+    fresh.query("DROP TABLE archived_days, wallet_events, wallets")
+    fresh.query("DROP TYPE alert_kind, forecast_direction, wallet_event")
+    fresh.query("DELETE FROM schema_version WHERE version > 1")
+    time_.at += QUARTER
+    assert run().exit_code == 0
+    assert fresh.query("SELECT count(*), max(runs_unseen) FROM pipeline_runs") == [(2, 0)]
+    assert Path(ROOT / "sentinel" / "storage" / "migrations" / "002_self_repair.sql").exists()

@@ -1,0 +1,85 @@
+"""The job's summary: what it says, and what it makes of names from outside."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from budget_monitor import check_budget_status
+from pipeline.job_summary import summarize, warnings
+from pipeline.report import RunReport
+from safe_zone import Settings
+from sentinel import console
+from sentinel.budget.usage_log import Usage
+
+MONTH = datetime(2026, 11, 1, tzinfo=UTC)
+QUARTER = timedelta(minutes=15)
+
+
+def _status(*minutes: int, **settings: Any) -> Any:
+    usages = [Usage(MONTH + timedelta(minutes=m), 12.0, db_seconds=1.0) for m in minutes]
+    at = usages[-1].started_at + timedelta(seconds=30)
+    return check_budget_status(Settings(**settings), at, usages=usages)
+
+
+def _report(**fields: Any) -> dict[str, Any]:
+    moment = MONTH.isoformat()
+    named = {"mode": "ingest", "status": "ok", "run_id": "r", "message": "fine"} | fields
+    return asdict(RunReport(started_at=moment, finished_at=moment, duration_seconds=1.25, **named))
+
+
+def test_two_slots_missed_in_a_row_are_a_warning() -> None:
+    assert warnings(_status(0, 15, 45)) == []
+    [told] = warnings(_status(0, 15, 60))
+    assert told.startswith("2 scheduled runs in a row did not come")
+    assert f"**{told}**" in summarize(_report(), _status(0, 15, 60)).replace("\\", "")
+
+
+def test_a_quota_that_runs_out_comes_with_its_remedy() -> None:
+    [told] = warnings(_status(*range(0, 14_400, 5)))
+    assert told.startswith("neon_compute_hours: 180% of the quota by the month's end (warn)")
+    assert "Remedy: runs are stretched" in told
+
+
+def test_the_page_has_the_run_the_budget_and_the_schedule() -> None:
+    report = _report(rows_inserted=500, rejected={"null_price": 2}, missing=["a"] * 12)
+    page = summarize(report, _status(0, 15, 30))
+    for words in (
+        "## Run ok",
+        "| rows\\_inserted | 500 |",
+        "| rejected: null\\_price | 2 |",
+        "12: a, a, a, a, a, a, a, a, a, a and 2 more",
+        "## Budget: run",
+        "- delivered in the last 7 days: 3 of 3 slots (100%), longest silence 15 minutes",
+        "- repairs today: 100 credits left",
+    ):
+        assert words in page
+
+
+def test_a_run_without_a_report_and_settings_that_are_wrong_still_make_a_page() -> None:
+    assert summarize(None, None) == "## The run ended without a report\n\nIts log says why.\n"
+
+
+def test_names_from_outside_are_shown_as_they_are() -> None:
+    page = summarize(_report(missing=["<script>|x|`y`[z](http://evil)"], message="a\nb"), None)
+    assert "<script>" not in page
+    assert "&lt;script&gt;\\|x\\|\\`y\\`\\[z\\](http://evil)" in page
+    assert "a b" in page
+
+
+@pytest.mark.parametrize(
+    ("on_actions", "said"),
+    [("true", "::error::50%25 of it%0Afailed\n"), ("", "error: 50% of it\nfailed\n")],
+)
+def test_a_complaint_is_an_annotation_on_github(
+    on_actions: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", on_actions)
+    console.complain("50% of it\nfailed")
+    assert capsys.readouterr().err == said

@@ -1,0 +1,124 @@
+"""What waits on disk for the database."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline.spool import Item, Spool
+from sentinel.models import FxRate, MarketRow, Rejection
+from tests.conftest import NOW
+
+ITEMS: list[Item] = [
+    MarketRow("bitcoin", NOW, 92_000.123456789, None, 5.0),
+    MarketRow("neo\u00a0🟥", NOW - timedelta(microseconds=1), 9e-18, 1.0, None, "backfilled"),
+    Rejection("ghost", "null_price", '{"usd": null}', "run-1", NOW),
+    FxRate(NOW, "idr", 16_250.5),
+]
+
+
+DAMAGED = (
+    '["row", "cut',
+    '["row"]',
+    "null",
+    '["what"]',
+    '["row", 1, 2, 3, 4, 5, 6, 7]',
+    '["row", "a", "2026-11-20T12:00:00", 1.0, null, null, "observed"]',  # no zone
+    '["row", "a\\u0000", "2026-11-20T12:00:00+00:00", 1.0, null, null, "observed"]',
+    '["row", "a\\ud800", "2026-11-20T12:00:00+00:00", 1.0, null, null, "observed"]',
+    '["row", "a", "2026-11-20T12:00:00+00:00", NaN, null, null, "observed"]',
+    '["row", "a", "2026-11-20T12:00:00+00:00", 1.0, null, null, "guessed"]',
+    '["row", "a", "9999-12-31T23:59:00-14:00", 1.0, null, null, "observed"]',
+    "[" * 100_000,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+def _left_behind(folder: Path, run_id: str) -> Path:
+    spool = Spool(folder)
+    path = spool.write(run_id, ITEMS)
+    spool.close()
+    return path
+
+
+def test_what_is_written_is_read_again_to_the_last_digit(folder: Path) -> None:
+    path = _left_behind(folder, "run-1")
+    assert list(Spool(folder).read([path])) == ITEMS
+
+
+def test_files_of_earlier_runs_are_claimed_the_oldest_first(folder: Path) -> None:
+    paths = [_left_behind(folder, name) for name in ("20261120-b", "20261119-a")]
+    with Spool(folder).claim() as claimed:
+        assert claimed == paths[::-1]
+
+
+def test_a_file_its_run_still_works_on_is_left_alone(folder: Path) -> None:
+    running, other = Spool(folder), Spool(folder)
+    running.write("run-1-000", ITEMS)
+    running.write("run-1-001", ITEMS)
+    with other.claim() as claimed:
+        assert claimed == []
+    with running.claim() as claimed:
+        assert claimed == []
+    running.close()
+    with other.claim() as claimed:
+        assert len(claimed) == 2
+
+
+def test_two_runs_never_claim_the_same_file(folder: Path) -> None:
+    _left_behind(folder, "run-1")
+    with Spool(folder).claim() as first, Spool(folder).claim() as second:
+        assert (len(first), len(second)) == (1, 0)
+
+
+def test_a_damaged_line_costs_only_itself_and_the_file_is_kept(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = _left_behind(folder, "run-1")
+    text = path.read_text()
+    path.write_text(text + "".join(f"{line}\n" for line in DAMAGED))
+    spool = Spool(folder)
+    assert list(spool.read([path])) == ITEMS
+    assert "line 5 is damaged" in caplog.text
+    spool.discard([path])
+    assert [kept.suffix for kept in folder.iterdir()] == [".damaged"]
+
+
+def test_what_a_killed_run_half_wrote_is_cleared_away(folder: Path) -> None:
+    folder.mkdir()
+    (folder / ".run-1.draft").write_text('["row", "bit')
+    with Spool(folder).claim() as claimed:
+        assert claimed == []
+    assert list(folder.iterdir()) == []
+
+
+def test_discarded_files_are_gone(folder: Path) -> None:
+    path = _left_behind(folder, "run-1")
+    spool = Spool(folder)
+    spool.discard([path, path])
+    assert list(folder.iterdir()) == []
+
+
+def test_rows_that_wait_are_counted(folder: Path) -> None:
+    assert Spool(folder).waiting_rows() == 0
+    _left_behind(folder, "run-1")
+    assert Spool(folder).waiting_rows() == 2
+
+
+def test_a_write_that_fails_leaves_nothing_half_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(OSError, match="No space left"):
+        Spool(folder).write("run-1", ITEMS)
+    assert list(folder.iterdir()) == []

@@ -1,0 +1,207 @@
+"""The usage log: what is kept, what is forgiven, what survives."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sentinel.budget import usage_log
+from sentinel.budget.usage_log import Usage
+from tests.conftest import NOW
+
+MONTH = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def _add(path: Path, *usages: Usage, since: datetime = MONTH) -> None:
+    """Add runs one by one; the database knows of no others."""
+    for usage in usages:
+        usage_log.add(path, usage, since, NOW + timedelta(days=1), others=())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "usage_log.json"
+
+
+def test_two_keys_are_enough_and_a_time_without_offset_is_utc(path: Path) -> None:
+    path.write_text('[{"timestamp": "2026-01-15T18:00:18.521090", "duration_sec": 10.6}]')
+    [usage] = usage_log.read(path).usages
+    assert usage.started_at == datetime(2026, 1, 15, 18, 0, 18, 521090, tzinfo=UTC)
+    assert usage.awake == (usage.started_at, usage.started_at + timedelta(seconds=310.6))
+    assert (usage.api_credits, usage.db_seconds) == (0, None)
+
+
+def test_what_is_written_is_the_contract_and_is_read_again(path: Path) -> None:
+    full = Usage(NOW, 12.5, 3, 0.5, 2, 5.0, 12_345_678, is_skipped=False, is_metered=False)
+    _add(path, full, Usage(NOW + timedelta(hours=1), 1.0, 0, 0.0))
+    assert json.loads(path.read_text())[0] == {
+        "timestamp": "2026-11-20T12:00:30+00:00",
+        "duration_sec": 12.5,
+        "api_credits": 3,
+        "db_seconds": 0.5,
+        "backfill_credits": 2,
+        "tail_seconds": 5.0,
+        "db_bytes": 12_345_678,
+        "metered": False,
+    }
+    assert list(json.loads(path.read_text())[1]) == [
+        "timestamp",
+        "duration_sec",
+        "api_credits",
+        "db_seconds",
+    ]
+    assert usage_log.read(path).usages[0] == full
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "nonsense", '{"runs": []}', "[" * 100_000, "null"],
+    ids=["empty", "cut off", "no JSON", "an object", "too deep", "null"],
+)
+def test_a_damaged_log_is_a_warning_and_an_empty_month(
+    text: str, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_text(text)
+    assert usage_log.read(path) == ([], False)
+    assert "is damaged" in caplog.text
+    _add(path, Usage(NOW, 1.0))
+    assert len(usage_log.read(path).usages) == 1
+
+
+def test_a_damaged_run_costs_only_itself(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = {"timestamp": "2026-11-20T12:00:00Z", "duration_sec": 10}
+    bad = [
+        {"timestamp": "yesterday", "duration_sec": 10},
+        {"timestamp": "2026-11-20T12:00:00Z"},
+        {**good, "duration_sec": "10"},
+        {**good, "duration_sec": 1e300},
+        {**good, "db_seconds": True},
+        {**good, "api_credits": float("nan")},
+        {**good, "timestamp": 5},
+        {**good, "timestamp": "9999-12-31T23:59:59"},
+        {**good, "timestamp": "0001-01-01T00:00:00+14:00"},
+        {**good, "api_credits": 1.7e308},
+        {**good, "db_bytes": 10**400},
+        None,
+        [],
+    ]
+    path.write_text(json.dumps([good, *bad]))
+    reading = usage_log.read(path)
+    assert (len(reading.usages), reading.is_whole) == (1, False)
+    assert "13 of 14 runs are unreadable" in caplog.text
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_time(path: Path) -> None:
+    path.write_text('[{"timestamp": "2026-11-20T12:00:00", "duration_sec": -3600}]')
+    [usage] = usage_log.read(path).usages
+    assert usage.duration_seconds == 0.0
+
+
+def test_only_what_reaches_into_the_month_is_kept(path: Path) -> None:
+    old = Usage(MONTH - timedelta(hours=1), 10.0)
+    last = Usage(MONTH - timedelta(seconds=100), 10.0)  # its tail ends in the new month
+    new = Usage(MONTH + timedelta(seconds=100), 10.0)
+    _add(path, old, last, since=MONTH - timedelta(days=30))
+    _add(path, new)
+    assert usage_log.read(path).usages == [last, new]
+
+
+def test_a_run_is_kept_once_and_its_own_account_beats_the_databases(path: Path) -> None:
+    own = Usage(NOW, 12.5, 3, 0.5, backfill_credits=2)
+    later = Usage(NOW + timedelta(minutes=15), 12.5)
+    _add(path, own._replace(api_credits=9), own)
+    known = [Usage(NOW, 11.0, 3, 0.5)]
+    usage_log.add(path, later, MONTH, NOW + timedelta(days=1), known)
+    assert usage_log.read(path).usages == [own, later]
+
+
+def test_what_was_lost_counts_as_lost_until_the_database_was_asked(path: Path) -> None:
+    until = NOW + timedelta(days=1)
+    usage_log.add(path, Usage(NOW, 1.0), MONTH, until)  # the database was away
+    assert not usage_log.read(path).is_whole
+    usage_log.add(path, Usage(NOW + timedelta(hours=1), 1.0), MONTH, until)
+    assert not usage_log.read(path).is_whole
+    lost = Usage(NOW - timedelta(hours=5), 1.0)
+    usage_log.add(path, Usage(NOW + timedelta(hours=2), 1.0), MONTH, until, [lost])
+    reading = usage_log.read(path)
+    assert (len(reading.usages), reading.is_whole) == (4, True)
+
+
+def test_a_run_that_a_wrong_clock_put_into_the_future_is_forgotten(path: Path) -> None:
+    _add(path, Usage(NOW + timedelta(hours=20), 1.0))
+    usage_log.add(path, Usage(NOW, 1.0), MONTH, NOW + timedelta(minutes=10), [])
+    assert [usage.started_at for usage in usage_log.read(path).usages] == [NOW]
+
+
+def test_two_accounts_of_one_moment_are_one_run(path: Path) -> None:
+    entry = {"timestamp": "2026-11-20T12:00:00Z", "duration_sec": 10, "api_credits": 1}
+    path.write_text(json.dumps([entry, {**entry, "db_seconds": 1.0}, {**entry, "db_bytes": 5}]))
+    assert len(usage_log.read(path).usages) == 1
+
+
+def test_a_log_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "usage_log.json").mkdir()
+    with caplog.at_level(logging.WARNING):
+        _add(tmp_path / "usage_log.json", Usage(NOW, 1.0))
+    assert "cannot be written" in caplog.text
+
+
+def _add_one(path: Path, number: int) -> None:
+    _add(path, Usage(NOW + timedelta(seconds=number), 1.0))
+
+
+def test_runs_that_end_at_once_lose_no_entry(path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(4) as pool:
+        pool.starmap(_add_one, [(path, number) for number in range(40)])
+    assert len(usage_log.read(path).usages) == 40
+
+
+def _fortnight_of_minutes() -> list[Usage]:
+    """A loop of a minute, that wakes no Neon."""
+    return [
+        Usage(
+            NOW - timedelta(minutes=n), 1.5, 2, 0.25, 1, db_bytes=1000 - n // 100, is_metered=False
+        )
+        for n in reversed(range(14 * 1440))
+    ]
+
+
+def test_too_many_runs_are_gathered_by_the_hour_and_nothing_is_lost(path: Path) -> None:
+    runs = _fortnight_of_minutes()
+    path.write_text(usage_log.to_text(runs[:-1]))
+    _add(path, runs[-1])
+    kept = usage_log.read(path).usages
+    assert len(kept) < 26 * 60 + 13 * 24 + 60
+    for name in ("runs", "api_credits", "backfill_credits"):
+        assert sum(getattr(u, name) for u in kept) == sum(getattr(u, name) for u in runs)
+    assert sum(u.duration_seconds for u in kept) == pytest.approx(1.5 * len(runs))
+    recent = [u for u in kept if u.started_at > NOW - timedelta(hours=25)]
+    assert all(u.runs == 1 for u in recent)
+    assert kept[-1] == runs[-1]
+
+
+def test_runs_that_woke_a_neon_stay_single_however_many(path: Path) -> None:
+    runs = [u._replace(is_metered=True) for u in _fortnight_of_minutes()[:4000]]
+    path.write_text(usage_log.to_text(runs[:-1]))
+    _add(path, runs[-1])
+    assert len(usage_log.read(path).usages) == 4000
+
+
+def test_what_was_gathered_is_not_counted_again_when_the_database_tells_of_it(path: Path) -> None:
+    runs = _fortnight_of_minutes()
+    path.write_text(usage_log.to_text(runs[:-1]))
+    _add(path, runs[-1])
+    again = NOW + timedelta(minutes=1)
+    own = runs[-1]._replace(started_at=again)
+    usage_log.add(path, own, MONTH, again + timedelta(days=1), others=runs)
+    kept = usage_log.read(path).usages
+    assert sum(usage.api_credits for usage in kept) == 2 * (len(runs) + 1)
+    assert sum(usage.runs for usage in kept) == len(runs) + 1

@@ -1,0 +1,376 @@
+"""The outbox and its delivery: at least once, in order, paced, over targets that misbehave."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+import requests
+
+from sentinel.errors import ConfigurationError
+from sentinel.notifications import outbox
+from sentinel.notifications import senders as notifier_room
+from sentinel.notifications.messages import Message
+from sentinel.notifications.senders import Notifier, make_targets
+from sentinel.storage import schema
+from sentinel.storage.connection import Connection, open_connection
+from tests.conftest import NOW, FakeTime, FreshDatabase
+from tests.support.monitor import Reply, Target, listening
+
+
+@pytest.fixture
+def connection(fresh: FreshDatabase) -> Iterator[Connection]:
+    with open_connection(fresh.address()) as connection:
+        schema.init_db(connection)
+        yield connection
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with listening() as target:
+        yield target
+
+
+def _notifier(time_: FakeTime, *urls: str) -> Notifier:
+    return Notifier(make_targets(urls), time_.clocks)
+
+
+def _put(
+    connection: Connection, notifier: Notifier, count: int, now: datetime, queues: int = 50
+) -> None:
+    for n in range(count):
+        queue = f"coin-{n % queues}"
+        message = Message(queue, f"key-{n}", f"{queue} #{n}", "body")
+        outbox.put(connection, message, notifier.names, now)
+
+
+def _deliver_all(connection: Connection, notifier: Notifier, time_: FakeTime) -> None:
+    for _ in range(20_000):
+        pause = notifier.deliver(connection, seconds=60)
+        if pause is None:
+            return
+        time_.sleep(max(pause, 0.1))
+    raise AssertionError("messages are left")
+
+
+def _rows(connection: Connection, statement: str) -> list[tuple[object, ...]]:
+    return connection.execute(statement.encode()).fetchall()
+
+
+def test_a_message_arrives_once_at_every_target(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    with listening() as other:
+        notifier = _notifier(time_, target.url, other.url)
+        _put(connection, notifier, 3, NOW)
+        _put(connection, notifier, 3, NOW)  # said again: it is the same message
+        _deliver_all(connection, notifier, time_)
+        assert target.titles == other.titles == ["coin-0 #0", "coin-1 #1", "coin-2 #2"]
+
+
+def test_a_target_that_fails_does_not_double_the_other_ones(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    with listening() as other:
+        other.replies.extend([Reply(500), Reply(500)])
+        notifier = _notifier(time_, target.url, other.url)
+        _put(connection, notifier, 1, NOW)
+        _deliver_all(connection, notifier, time_)
+        assert (target.titles, other.titles) == (["coin-0 #0"], ["coin-0 #0"])
+        assert other.asked == 3
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(429, headers={"Retry-After": "37"}),
+        Reply(429, b'{"ok":false,"error_code":429,"parameters":{"retry_after":37}}'),
+        Reply(429, b'{"message":"You are being rate limited.","retry_after":37.0}'),
+    ],
+    ids=["header", "telegram", "discord"],
+)
+def test_a_wish_to_be_left_alone_is_honoured(
+    connection: Connection, time_: FakeTime, target: Target, reply: Reply
+) -> None:
+    target.replies.append(reply)
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 3, NOW)
+    assert notifier.deliver(connection, seconds=60) == pytest.approx(37)
+    time_.sleep(36)
+    assert notifier.deliver(connection, seconds=60) == pytest.approx(1)
+    assert target.asked == 1
+    time_.sleep(1)
+    assert notifier.deliver(connection, seconds=60) is None
+    assert len(target.titles) == 3
+
+
+def test_at_most_twenty_messages_a_minute(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 50, NOW)
+    pause = notifier.deliver(connection, seconds=60)
+    assert len(target.titles) == 20
+    assert pause == pytest.approx(60)
+    again = _notifier(time_, target.url)  # a restart does not forget the pace
+    assert again.deliver(connection, seconds=60) == pytest.approx(60)
+    assert len(target.titles) == 20
+
+
+def test_a_refused_message_holds_back_its_own_queue_only(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    target.replies.append(Reply(400, b'{"description":"Bad Request: message text is empty"}'))
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 6, NOW, queues=2)
+    notifier.deliver(connection, seconds=60)
+    assert target.titles == ["coin-1 #1", "coin-1 #3", "coin-1 #5"]
+    _deliver_all(connection, notifier, time_)
+    assert target.titles[3:] == ["coin-0 #0", "coin-0 #2", "coin-0 #4"]
+
+
+def test_refusals_keep_the_pace_too(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    target.always = Reply(400)
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 60, NOW, queues=60)
+    while time_.at < NOW + timedelta(seconds=59):
+        time_.sleep(max(0.5, notifier.deliver(connection, seconds=5) or 0))
+    assert target.asked == 20
+
+
+def test_a_target_that_does_not_answer_is_left_alone_for_a_while(
+    connection: Connection, time_: FakeTime, monkeypatch: pytest.MonkeyPatch, target: Target
+) -> None:
+    monkeypatch.setattr(notifier_room, "TIMEOUT_SECONDS", 0.2)
+    target.always = Reply(stall=30)
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 30, NOW)
+    assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
+    assert target.asked == 1
+    target.always = Reply()
+    _deliver_all(connection, notifier, time_)
+    assert len(target.titles) == 30
+
+
+def test_a_wait_of_nothing_is_no_leave_to_flood(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    target.always = Reply(429, headers={"Retry-After": "0"})
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 3, NOW)
+    for _ in range(60):
+        time_.sleep(notifier.deliver(connection, seconds=60) or 0)
+    assert target.asked == 60
+    assert time_.at - NOW > timedelta(hours=10)
+
+
+def test_what_a_target_asked_for_survives_a_restart_and_may_be_long(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    target.replies.append(Reply(429, headers={"Retry-After": "20000"}))
+    _put(connection, _notifier(time_, target.url), 5, NOW)
+    for _ in range(100):
+        _notifier(time_, target.url).deliver(connection, seconds=60)
+        time_.sleep(199)
+    assert target.asked == 1
+    time_.sleep(200)
+    assert _notifier(time_, target.url).deliver(connection, seconds=60) is None
+
+
+def test_a_message_that_is_refused_again_and_again_is_given_up_loudly(
+    connection: Connection, time_: FakeTime, target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    target.replies.extend([Reply(400)] * notifier_room.MOST_REFUSALS)
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 2, NOW, queues=1)
+    _deliver_all(connection, notifier, time_)
+    assert target.titles == ["coin-0 #1"]
+    assert "message 1 is given up, refused 12 times (JSON answered 400)" in caplog.text
+
+
+def test_two_who_deliver_never_send_the_same_message(
+    connection: Connection, fresh: FreshDatabase, time_: FakeTime, target: Target
+) -> None:
+    _put(connection, _notifier(time_, target.url), 15, NOW)
+
+    def deliver() -> None:
+        with open_connection(fresh.address()) as own:
+            for _ in range(40):
+                _notifier(time_, target.url).deliver(own, seconds=60)
+
+    threads = [threading.Thread(target=deliver) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(target.titles) == sorted(f"coin-{n} #{n}" for n in range(15))
+
+
+def test_a_target_that_drips_is_left_after_a_while(
+    connection: Connection, time_: FakeTime, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier_room, "TOTAL_SECONDS", 0.1)
+    target.replies.append(Reply(stall=5))
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 1, NOW)
+    assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
+
+
+def test_an_answer_that_is_nonsense_is_borne(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    bodies = (b"[" * 100_000, b"\xff\xfe", b'{"parameters": 7, "retry_after": true}', b"NaN")
+    target.replies.extend(Reply(429, body) for body in bodies)
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 1, NOW)
+    _deliver_all(connection, notifier, time_)
+    assert target.titles == ["coin-0 #0"]
+
+
+def test_a_coins_name_is_no_markup_for_telegram(
+    time_: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    def post(_url: str, **options: object) -> requests.Response:
+        sent.append(str(options.get("data")))
+        answer = requests.Response()
+        answer.status_code, answer._content = 200, b"{}"
+        return answer
+
+    monkeypatch.setattr(requests, "post", post)
+    notifier = _notifier(time_, "tgram://123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/1234567/")
+    assert (
+        notifier.send_past_outbox(Message("x", "x", "<3 Love & Co (A_B*) fell 5%", "body <script>"))
+        == []
+    )
+    assert "&lt;3 Love &amp; Co" in sent[-1]
+    assert "<script>" not in sent[-1]
+
+
+def test_no_secret_is_logged_by_a_target_that_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    for url in ("tgram://123456789:AAHsecretTOKEN secret/1234567/", "SECRETTOKEN"):
+        with pytest.raises(ConfigurationError), caplog.at_level(logging.DEBUG):
+            make_targets([url])
+    assert "secret" not in caplog.text.lower()
+
+
+def test_without_a_target_messages_are_logged(
+    connection: Connection, time_: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    notifier = _notifier(time_)
+    _put(connection, notifier, 1, NOW)
+    with caplog.at_level(logging.WARNING):
+        assert notifier.deliver(connection, seconds=60) is None
+    assert "coin-0 #0 | body" in caplog.text
+
+
+def test_no_secret_reaches_log_or_table(
+    connection: Connection, time_: FakeTime, target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    target.replies.extend([Reply(500), Reply(404), Reply(429)])
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 1, NOW)
+    with caplog.at_level(logging.INFO):
+        notifier.deliver(connection, seconds=60)
+        _deliver_all(connection, notifier, time_)
+    stored = str(_rows(connection, "SELECT * FROM outbox"))
+    assert "secret-path-4711" not in caplog.text + stored
+
+
+def test_a_clock_that_was_put_back_does_not_bury_a_message(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    target.replies.append(Reply(400))
+    notifier = _notifier(time_, target.url)
+    time_.at += timedelta(days=400)
+    _put(connection, notifier, 1, time_.at)
+    notifier.deliver(connection, seconds=60)
+    time_.at = NOW
+    assert _notifier(time_, target.url).deliver(connection, seconds=60) is None
+    assert target.titles == ["coin-0 #0"]
+
+
+@pytest.mark.slow
+def test_a_thousand_alerts_through_a_target_that_fails_stalls_and_refuses(
+    connection: Connection,
+    time_: FakeTime,
+    monkeypatch: pytest.MonkeyPatch,
+    target: Target,
+) -> None:
+    monkeypatch.setattr(notifier_room, "TIMEOUT_SECONDS", 0.05)
+    dice = random.Random(1)
+    troubles = [
+        Reply(500),
+        Reply(502, b"<html>"),
+        Reply(429, headers={"Retry-After": "20"}),
+        Reply(429, json.dumps({"parameters": {"retry_after": 7}}).encode()),
+        Reply(400),
+        Reply(stall=0.2),
+    ]
+    target.replies.extend(
+        dice.choice(troubles) if dice.random() < 0.3 else Reply() for _ in range(1200)
+    )
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 1000, NOW, queues=40)
+    # Killed every now and then: a new notifier knows only what the database knows.
+    for _ in range(100_000):
+        if dice.random() < 0.05:
+            notifier = _notifier(time_, target.url)
+        pause = notifier.deliver(connection, seconds=5)
+        if pause is None:
+            break
+        time_.sleep(max(0.1, pause))
+    # At least once: on a busy machine an answer may come later than the notifier waits for it.
+    assert set(target.titles) == {f"coin-{n % 40} #{n}" for n in range(1000)}
+    assert len(target.titles) < 1_050
+    for queue in range(40):
+        own = [int(t.partition("#")[2]) for t in target.titles if t.startswith(f"coin-{queue} ")]
+        assert own == sorted(own)
+    assert _rows(connection, "SELECT count(*), count(delivered_at) FROM outbox") == [(1000, 1000)]
+    [(busiest,)] = _rows(
+        connection,
+        "SELECT max(n) FROM (SELECT count(*) OVER (ORDER BY delivered_at RANGE BETWEEN"
+        " interval '59.9 seconds' PRECEDING AND CURRENT ROW) AS n FROM outbox) AS w",
+    )
+    assert busiest == 20
+
+
+def test_a_crash_between_sending_and_marking_sends_again_rather_than_never(
+    connection: Connection, time_: FakeTime, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notifier = _notifier(time_, target.url)
+    _put(connection, notifier, 1, NOW)
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "mark_delivered", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            notifier.deliver(connection, seconds=60)
+    _deliver_all(connection, notifier, time_)
+    assert target.titles == ["coin-0 #0", "coin-0 #0"]
+
+
+def test_what_is_queued_in_a_transaction_that_fails_is_not_sent(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    notifier = _notifier(time_, target.url)
+    with pytest.raises(psycopg.errors.DivisionByZero), connection.transaction():
+        _put(connection, notifier, 1, NOW)
+        connection.execute("SELECT 1 / 0")
+    assert notifier.deliver(connection, seconds=60) is None
+    assert outbox.count_waiting(connection) == 0
+
+
+def test_the_test_message_says_which_target_fails(time_: FakeTime, target: Target) -> None:
+    target.replies.extend([Reply(), Reply(403)])
+    notifier = _notifier(time_, target.url)
+    message = Message("test", "test", "hello", "world")
+    assert notifier.send_past_outbox(message) == []
+    assert notifier.send_past_outbox(message) == ["JSON answered 403"]

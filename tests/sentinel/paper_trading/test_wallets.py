@@ -1,0 +1,746 @@
+"""Wallets of paper money, on a real PostgreSQL: what their ledgers come to, whatever happens."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import database
+from sentinel.backtesting import engine, portfolio, strategies
+from sentinel.backtesting import prices as price_source
+from sentinel.backtesting.portfolio import Costs, LedgerBroken, Trade
+from sentinel.backtesting.strategies import Strategy
+from sentinel.errors import ConfigurationError
+from sentinel.models import CoinLabel, MarketRow, Source
+from sentinel.paper_trading import wallets
+from sentinel.paper_trading.wallets import Event, Wallet
+from sentinel.storage import schema
+from sentinel.storage.connection import Connection, Session
+from tests.conftest import NOW, FreshDatabase, Script
+from tests.support.monitor import load
+
+QUARTER = timedelta(minutes=15)
+COSTS = Costs(Decimal(10), Decimal(5))
+START = NOW - timedelta(days=1)
+WAVES = [100 * math.exp(0.1 * math.sin(n / 5)) for n in range(60)]
+OWN = """
+def decide(past, purse, *, low=0.99):
+    mean = past.prices[-8:].mean()
+    if past.prices[-1] < low * mean:
+        return 0.5
+    if past.prices[-1] > mean:
+        return -0.7
+"""
+FAILING = "def decide(past, purse):\n    raise RuntimeError('out of ideas')\n"
+COUNT = "SELECT (SELECT count(*) FROM wallets), (SELECT count(*) FROM wallet_events)"
+
+
+@pytest.fixture
+def connection(fresh: FreshDatabase) -> Iterator[Connection]:
+    with Session(fresh.address()) as session:
+        session.use(schema.bring_up_to_date)
+    with psycopg.connect(fresh.url, autocommit=True) as opened:
+        yield opened
+
+
+def observe(
+    connection: Connection,
+    at: datetime,
+    prices: Mapping[str, float],
+    source: Source = "observed",
+) -> None:
+    """Store one price of each coin, the way a run does."""
+    rows = [MarketRow(coin_id, at, price, None, None, source) for coin_id, price in prices.items()]
+    with schema.locked(connection) as days:
+        label = CoinLabel("c", "Coin", 1)
+        database.load_batch(connection, rows, lambda _coin_id: label, days)
+
+
+def open_one(
+    connection: Connection,
+    strategy: Strategy,
+    *,
+    name: str = "mine",
+    coins: Sequence[str] = ("a",),
+    now: datetime = START,
+    initial: str = "10000",
+) -> Wallet:
+    wallets.open_wallet(connection, name, strategy, coins, Decimal(initial), COSTS, now)
+    [wallet] = wallets.wallets(connection, name)
+    return wallet
+
+
+def live(
+    connection: Connection,
+    strategy: Strategy,
+    values: Sequence[float],
+    backfilled: Sequence[int] = (),
+    late: Sequence[int] = (),
+    *,
+    start: datetime = START,
+    pause: timedelta = QUARTER,
+) -> tuple[Wallet, datetime]:
+    """A wallet of one coin, opened at the first price and stepped at each; the last moment."""
+    at, wallet = start, None
+    for n, price in enumerate(values):
+        at += 5 * pause if n in late else pause
+        observe(connection, at, {"a": price}, "backfilled" if n in backfilled else "observed")
+        if wallet is None:
+            wallet = open_one(connection, strategy, now=at)
+        wallets.step(connection, None, wallet, at)
+    assert wallet is not None
+    return wallet, at
+
+
+def kinds(connection: Connection, wallet: Wallet) -> list[str]:
+    return [event.kind for event in wallets.events(connection, wallet)]
+
+
+def _strategy(name: str, folder: Path) -> Strategy:
+    if name == "own":
+        path = folder / "mine.py"
+        path.write_text(OWN)
+        return strategies.choose(str(path))
+    parameters = {"dca": {"hours": 1, "parts": 6}, "sma-cross": {"fast": 2, "slow": 5}}
+    return strategies.choose(name, parameters.get(name, {}))
+
+
+# --- opening ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("initial", ["10000", "0.07", "1000000000000000", "33.333333333333"])
+def test_a_wallet_opens_with_equal_parts_that_add_up_exactly(
+    connection: Connection, initial: str
+) -> None:
+    coins = ["a", "b", "c", "d", "e", "f", "g"]
+    wallet = open_one(connection, strategies.choose("hold"), coins=coins, initial=initial)
+    parts = [event.cash_usd for event in wallets.events(connection, wallet) if event.cash_usd]
+    assert len(parts) == 7
+    assert sum(parts, Decimal(0)) == Decimal(initial)
+    assert max(parts) - min(parts) <= Decimal("0.0000001")
+    assert {c: a.purse.cash for c, a in wallets.purses(connection, wallet).items()} == dict(
+        zip(coins, parts, strict=True)
+    )
+
+
+def test_a_wallet_is_read_as_it_was_opened(connection: Connection) -> None:
+    strategy = strategies.choose("sma-cross", {"slow": 96})
+    wallet = open_one(connection, strategy)
+    assert (wallet.name, wallet.opened_at, wallet.strategy) == ("mine", START, "sma-cross")
+    assert wallet.parameters == {"fast": 12, "slow": 96}
+    assert wallet.costs == COSTS
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 61, "a\nb", "a\x00b"])
+def test_a_name_that_is_none_opens_nothing(connection: Connection, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="is no name"):
+        open_one(connection, strategies.choose("hold"), name=name)
+    assert wallets.wallets(connection) == []
+
+
+def test_a_name_that_is_taken_opens_nothing(connection: Connection, fresh: FreshDatabase) -> None:
+    open_one(connection, strategies.choose("hold"))
+    with pytest.raises(ConfigurationError, match="There is a wallet 'mine' already"):
+        open_one(connection, strategies.choose("dca"))
+    assert fresh.query(COUNT) == [(1, 1)]
+
+
+# --- stepping --------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backfilled", "late"),
+    [((), ()), ((1, 2, 17, 18, 25), (10, 22, 23, 30))],
+    ids=["whole", "with holes"],
+)
+@pytest.mark.parametrize("name", ["hold", "dca", "sma-cross", "own"])
+def test_steps_at_every_price_trade_exactly_what_the_backtest_trades(
+    connection: Connection,
+    tmp_path: Path,
+    name: str,
+    backfilled: tuple[int, ...],
+    late: tuple[int, ...],
+) -> None:
+    strategy = _strategy(name, tmp_path)
+    wallet, now = live(connection, strategy, WAVES[:36], backfilled, late)
+    [account] = wallets.purses(connection, wallet).values()
+    found = price_source.read(connection, None, ["a"], START, now + QUARTER)["a"]
+    assert len(found) == 36
+    tested = engine.run(found, strategy.wishes(found), COSTS, Decimal(10_000))
+    assert list(account.trades) == [trade for trade in tested.trades if trade.side != "close"]
+    assert len(account.trades) >= (1 if name == "hold" else 3)
+    assert account.refused == tested.refused
+    shown = wallets.report(connection, None, wallet, now).found
+    assert shown.final == tested.final
+    assert (shown.fees, shown.trades) == (tested.fees, len(tested.trades))
+
+
+def test_the_events_come_to_what_the_wallet_holds(connection: Connection, tmp_path: Path) -> None:
+    wallet, _ = live(connection, _strategy("own", tmp_path), WAVES[:36])
+    ledger = wallets.events(connection, wallet)
+    [account] = wallets.accounts(ledger).values()
+    fills = [event for event in ledger if event.kind == "filled"]
+    assert len(fills) > 10
+    cash = sum((event.cash_usd or Decimal(0) for event in ledger), Decimal(0))
+    coins = sum((event.quantity or Decimal(0) for event in ledger), Decimal(0))
+    purse = portfolio.replay(account.initial, account.trades)
+    assert float(purse.cash) == pytest.approx(float(cash), rel=1e-20)
+    assert float(purse.quantity) == pytest.approx(float(coins), rel=1e-20)
+    for event in fills:
+        assert event.quantity is not None
+        assert event.price_usd is not None
+        assert event.fee_usd is not None
+        worth = float(event.quantity * event.price_usd + event.fee_usd)
+        assert float(event.cash_usd or 0) == pytest.approx(-worth)
+        assert float(event.fee_usd) == pytest.approx(
+            (-worth if event.quantity < 0 else worth) / 1000, rel=0.002
+        )
+
+
+def test_a_second_step_on_the_same_prices_adds_nothing(
+    connection: Connection, tmp_path: Path
+) -> None:
+    wallet, now = live(connection, _strategy("own", tmp_path), WAVES[:30])
+    before = wallets.events(connection, wallet)
+    for minutes in (0, 1, 14):
+        assert wallets.step(connection, None, wallet, now + timedelta(minutes=minutes)) == []
+    assert wallets.events(connection, wallet) == before
+
+
+def test_an_order_waits_for_the_next_price_and_is_filled_at_that(
+    connection: Connection,
+) -> None:
+    observe(connection, START, {"a": 50.0})
+    wallet = open_one(connection, strategies.choose("hold"))
+    [order] = wallets.step(connection, None, wallet, START)
+    assert (order.kind, order.observed_at, order.share) == ("ordered", START, 1)
+    for minutes in (1, 5, 10):
+        assert wallets.step(connection, None, wallet, START + timedelta(minutes=minutes)) == []
+    observe(connection, START + QUARTER, {"a": 80.0})
+    [fill] = wallets.step(connection, None, wallet, START + QUARTER)
+    assert (fill.kind, fill.observed_at, fill.price_usd) == (
+        "filled",
+        START + QUARTER,
+        Decimal("80.04"),
+    )
+    assert fill.fee_usd == 10
+
+
+@pytest.mark.parametrize(("minutes", "is_fresh"), [(30, True), (31, False)])
+def test_a_stale_newest_price_orders_nothing(
+    connection: Connection, minutes: int, is_fresh: bool
+) -> None:
+    observe(connection, START, {"a": 50.0})
+    wallet = open_one(connection, strategies.choose("hold"))
+    added = wallets.step(connection, None, wallet, START + timedelta(minutes=minutes))
+    assert [event.kind for event in added] == (["ordered"] if is_fresh else [])
+
+
+def test_a_backfilled_newest_price_orders_nothing(connection: Connection) -> None:
+    observe(connection, START, {"a": 50.0}, "backfilled")
+    wallet = open_one(connection, strategies.choose("hold"))
+    assert wallets.step(connection, None, wallet, START) == []
+
+
+@pytest.mark.parametrize(
+    ("pause", "source", "reason"),
+    [(QUARTER, "backfilled", "backfilled"), (4 * QUARTER, "observed", "late")],
+)
+def test_an_order_is_refused_where_the_next_price_is_late_or_backfilled(
+    connection: Connection, pause: timedelta, source: Source, reason: str
+) -> None:
+    for n in range(4):
+        observe(connection, START + n * QUARTER, {"a": 50.0})
+    decided = START + 3 * QUARTER
+    wallet = open_one(connection, strategies.choose("hold"), now=decided)
+    wallets.step(connection, None, wallet, decided)
+    at = decided + pause
+    observe(connection, at, {"a": 60.0}, source)
+    refused, *again = wallets.step(connection, None, wallet, at)
+    assert (refused.kind, refused.observed_at, refused.reason) == ("refused", at, reason)
+    # It is ordered anew where the price is one to decide at.
+    assert [event.kind for event in again] == (["ordered"] if source == "observed" else [])
+    observe(connection, at + QUARTER, {"a": 70.0})
+    kinds_then = [event.kind for event in wallets.step(connection, None, wallet, at + QUARTER)]
+    assert kinds_then == (["filled"] if again else ["ordered"])
+    [account] = wallets.purses(connection, wallet).values()
+    assert account.refused == 1
+
+
+def test_a_wallet_that_nobody_stepped_for_two_months_goes_on(
+    connection: Connection,
+) -> None:
+    wallet, at = live(connection, strategies.choose("hold"), [100.0])
+    assert kinds(connection, wallet) == ["opened", "ordered"]
+    for day in (31, 32, 60):
+        later = at + timedelta(days=day)
+        for n in range(3):
+            observe(connection, later + n * QUARTER, {"a": 90.0 + n})
+            wallets.step(connection, None, wallet, later + n * QUARTER)
+    assert "refused" in kinds(connection, wallet)
+    assert "filled" in kinds(connection, wallet)
+
+
+@pytest.mark.slow
+def test_dca_spends_all_its_parts_even_where_that_takes_longer_than_a_month(
+    connection: Connection,
+) -> None:
+    """Twenty parts, one every two days: 40 days, of which a step looks back on 30."""
+    strategy = strategies.choose("dca", {"hours": 48, "parts": 20})
+    day = timedelta(days=1)
+    wallet, _ = live(connection, strategy, [100.0] * 50, start=NOW - 50 * day, pause=day)
+    [account] = wallets.purses(connection, wallet).values()
+    assert len(account.trades) == 20
+    assert account.purse.cash == 0
+
+
+@pytest.mark.slow
+def test_a_trailing_stop_that_is_out_stays_out_until_a_reversal_however_long_that_takes(
+    connection: Connection,
+) -> None:
+    strategy = strategies.choose("trailing-stop", {"floor": 0.05, "ceiling": 0.05})
+    prices = [100.0] * 8 + [50.0] * 72  # a fall, and calm for good
+    start, pause = NOW - timedelta(days=45), timedelta(hours=12)
+    wallet, _ = live(connection, strategy, prices, start=start, pause=pause)
+    found = price_source.read(connection, None, ["a"], NOW - timedelta(days=50), NOW)["a"]
+    tested = engine.run(found, strategy.wishes(found), COSTS, Decimal(10_000))
+    assert [trade.side for trade in tested.trades] == ["buy", "sell"]
+    [account] = wallets.purses(connection, wallet).values()
+    assert list(account.trades) == list(tested.trades)
+
+
+def test_wallets_stand_beside_each_other_and_one_that_fails_costs_the_others_nothing(
+    connection: Connection, tmp_path: Path
+) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    observe(connection, START, {"a": 50.0, "b": 70.0})
+    failing = strategies.choose(str(tmp_path / "failing.py"))
+    open_one(connection, strategies.choose("hold"), name="one", coins=["a", "b"])
+    open_one(connection, failing, name="two")
+    open_one(connection, strategies.choose("dca"), name="three", coins=["b"])
+    chosen = wallets.wallets(connection)
+    assert [wallet.name for wallet in chosen] == ["one", "two", "three"]
+    added, [trouble] = wallets.step_all(connection, None, chosen, START)
+    assert {name: [(e.kind, e.coin_id) for e in events] for name, events in added.items()} == {
+        "one": [("ordered", "a"), ("ordered", "b")],
+        "three": [("ordered", "b")],
+    }
+    assert str(trouble).startswith("wallet 'two': ")
+    assert "RuntimeError: out of ideas, line 2" in str(trouble)
+    assert kinds(connection, chosen[1]) == ["opened"]
+
+
+def test_one_coins_failure_leaves_nothing_half_done(connection: Connection, tmp_path: Path) -> None:
+    (tmp_path / "picky.py").write_text(
+        "def decide(past, purse):\n    return 1 / (past.prices[-1] != 7)\n"
+    )
+    observe(connection, START, {"a": 50.0, "b": 7.0})
+    strategy = strategies.choose(str(tmp_path / "picky.py"))
+    wallet = open_one(connection, strategy, coins=["a", "b"])
+    with pytest.raises(ConfigurationError):
+        wallets.step(connection, None, wallet, START)
+    assert kinds(connection, wallet) == ["opened", "opened"]
+
+
+@pytest.mark.slow
+def test_steppers_at_once_add_nothing_twice(
+    connection: Connection, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    strategy = _strategy("own", tmp_path)
+    at = START
+    observe(connection, at, {"a": WAVES[8]})
+    wallet = open_one(connection, strategy)
+    counts: list[int] = []
+    troubles: list[Exception] = []
+
+    def step(moment: datetime, barrier: threading.Barrier) -> None:
+        try:
+            with psycopg.connect(fresh.url, autocommit=True) as own:
+                barrier.wait()
+                counts.append(len(wallets.step(own, None, wallet, moment)))
+        except Exception as trouble:  # noqa: BLE001 - for the test's own thread
+            troubles.append(trouble)
+
+    for price in WAVES[9:30]:
+        at += QUARTER
+        observe(connection, at, {"a": price})
+        barrier = threading.Barrier(3)
+        threads = [threading.Thread(target=step, args=(at, barrier)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert troubles == []
+    ledger = wallets.events(connection, wallet)
+    assert sum(counts) == len(ledger) - 1
+    keys = [(event.kind, event.observed_at) for event in ledger]
+    assert len(keys) == len(set(keys)) > 8
+    wallets.accounts(ledger)
+
+
+def test_holding_is_measured_from_where_the_wallet_began_whatever_arrives_later(
+    connection: Connection,
+) -> None:
+    """A price that was observed before the opening may be stored after it."""
+    observe(connection, START, {"a": 50.0})
+    wallet = open_one(connection, strategies.choose("hold"), now=START + timedelta(minutes=2))
+    wallets.step(connection, None, wallet, START + timedelta(minutes=2))
+    observe(connection, START + timedelta(minutes=1), {"a": 60.0})
+    observe(connection, START + timedelta(minutes=6), {"a": 90.0})
+    now = START + timedelta(minutes=6)
+    wallets.step(connection, None, wallet, now)
+    found = wallets.report(connection, None, wallet, now)
+    assert found.found.total_return == found.hold.total_return > 0.4
+
+
+def test_holding_is_refused_in_a_report_where_it_was_refused_in_the_wallet(
+    connection: Connection,
+) -> None:
+    for n in range(4):
+        observe(connection, START - n * QUARTER, {"a": 50.0})
+    wallet = open_one(connection, strategies.choose("hold"))
+    now = START
+    wallets.step(connection, None, wallet, now)
+    for price in (60.0, 90.0, 95.0):
+        now += 4 * QUARTER if price == 60 else QUARTER
+        observe(connection, now, {"a": price})
+        wallets.step(connection, None, wallet, now)
+    found = wallets.report(connection, None, wallet, now)
+    assert found.found.refused == found.hold.refused == 1
+    assert found.found.total_return == found.hold.total_return
+
+
+# --- a ledger that was spoiled ---------------------------------------------------------------
+
+
+@pytest.fixture
+def spoilt(connection: Connection, tmp_path: Path) -> tuple[Wallet, datetime]:
+    return live(connection, _strategy("own", tmp_path), WAVES[:30])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE wallet_events SET cash_usd = -20000 WHERE quantity > 0",
+        "UPDATE wallet_events SET quantity = quantity * 1000 WHERE quantity < 0",
+        "UPDATE wallet_events SET cash_usd = 1 WHERE kind = 'opened'",
+        "DELETE FROM wallet_events WHERE quantity > 0",
+        "DELETE FROM wallet_events WHERE kind = 'opened'",
+        "UPDATE wallet_events SET price_usd = NULL WHERE kind = 'filled'",
+        "UPDATE wallet_events SET cash_usd = cash_usd / 2 WHERE quantity > 0",
+        "UPDATE wallet_events SET cash_usd = cash_usd * 2 WHERE quantity < 0",
+    ],
+)
+def test_a_ledger_spoilt_by_hand_is_named_and_neither_shown_nor_gone_on_with(
+    connection: Connection, spoilt: tuple[Wallet, datetime], statement: str
+) -> None:
+    wallet, now = spoilt
+    connection.execute(statement.encode())
+    before = wallets.events(connection, wallet)
+    with pytest.raises(LedgerBroken):
+        wallets.report(connection, None, wallet, now)
+    added, troubles = wallets.step_all(connection, None, [wallet], now + QUARTER)
+    assert (added, [type(trouble) for trouble in troubles]) == ({}, [LedgerBroken])
+    assert wallets.events(connection, wallet) == before
+
+
+# --- the command line ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def market(fresh: FreshDatabase) -> datetime:
+    """A day of two coins a quarter of an hour apart, the newest a minute old."""
+    now = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
+    points = [
+        (now - n * QUARTER, coin_id, price)
+        for n, price in enumerate(WAVES)
+        for coin_id in ("bitcoin", "ethereum")
+    ]
+    load(fresh.address(), points, now)
+    return now
+
+
+def _tick(fresh: FreshDatabase, at: datetime, price: float) -> None:
+    load(fresh.address(), [(at, coin, price) for coin in ("bitcoin", "ethereum")], at)
+
+
+def _refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    assert done.returncode == code, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if not line.startswith(("usage:", "  "))]
+    assert "error: " in line
+    for word in words:
+        assert word in line
+
+
+def _trade(script: Script, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return script("sandbox.py", "trade", *arguments)
+
+
+@pytest.mark.slow
+def test_a_wallet_is_opened_goes_on_and_is_reported(
+    live_script: Script, fresh: FreshDatabase, market: datetime, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    opening = ("--wallet", "slow", "--strategy", "hold", "--coins", "BITC,ethereum", "--json")
+    done = _trade(live_script, *opening)
+    assert (done.returncode, done.stderr) == (0, "")
+    ordered = json.loads(done.stdout)["slow"]
+    assert [(e["kind"], e["coin_id"]) for e in ordered] == [
+        ("ordered", "bitcoin"),
+        ("ordered", "ethereum"),
+    ]
+    assert json.loads(_trade(live_script, *opening).stdout) == {"slow": []}  # the same again
+    assert "slow: nothing to do" in _trade(live_script).stdout
+    _tick(fresh, market + timedelta(minutes=5), 50.0)
+    said = _trade(live_script).stdout
+    assert "slow: " in said
+    assert "filled: buy 99.85007" in said  # 4,995 / 50.025
+    shown = live_script("sandbox.py", "report", "--wallet", "slow", "--json")
+    [figures] = json.loads(shown.stdout)
+    assert figures["final_usd"] == pytest.approx(10_000 * 0.999**2 * 0.9995 / 1.0005)
+    assert figures["return"] == figures["buy_and_hold_return"]
+    assert figures["net_profit_usd"] == pytest.approx(figures["final_usd"] - 10_000)
+    pages = live_script(
+        *("sandbox.py", "report", "--wallet", "slow", "--html", "w.html", "--png", "w.png")
+    )
+    assert (pages.returncode, pages.stderr) == (0, "")
+    assert f"{figures['final_usd']:,.2f}" in pages.stdout
+    assert f"{figures['final_usd']:,.2f}" in (tmp_path / "w.html").read_text()
+    with Image.open(tmp_path / "w.png") as picture:
+        assert picture.format == "PNG"
+    all_of_them = live_script("sandbox.py", "report").stdout
+    assert "slow" in all_of_them
+    assert f"{figures['final_usd']:,.2f}" in all_of_them
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("market")
+def test_bad_input_leaves_the_ledger_as_it_is(
+    live_script: Script, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    assert _trade(live_script, "--wallet", "old", "--strategy", "hold").returncode == 0
+    (tmp_path / "wrong.py").write_text("def decide(past, purse)\n")
+    (tmp_path / "failing.py").write_text(FAILING)
+    before = fresh.query(COUNT)
+    new = ("--wallet", "new", "--strategy")
+    for arguments, words in (
+        (("--wallet", "old", "--strategy", "dca"), "is there already and trades hold"),
+        (("--wallet", "nobody"), "There is no wallet 'nobody'"),
+        (("--strategy", "hold"), "give it a name"),
+        ((*new, "moon"), "no strategy 'moon'"),
+        ((*new, "wrong.py"), "SyntaxError"),
+        ((*new, "nowhere.py"), "no such file"),
+        ((*new, "hold", "--coins", "nocoin"), "no price of nocoin"),
+        ((*new, "hold", "--coins", ","), "names nothing"),
+        ((*new, "hold", "--initial-usd", "-1"), "--initial-usd"),
+        ((*new, "hold", "--initial-usd", "nan"), "--initial-usd"),
+        ((*new, "hold", "--fee-bps", "-1"), "--fee-bps"),
+        ((*new, "hold", "--param", "fast=3"), "no parameter"),
+        ((*new, "dca", "--param", "parts"), "--param"),
+        (("--wallet", "", "--strategy", "hold"), "name"),
+        (("--wallet", "x" * 61, "--strategy", "hold"), "is no name"),
+    ):
+        done = _trade(live_script, *arguments)
+        assert fresh.query(COUNT) == before, arguments
+        _refused(done, 2, words)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("market")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--coins", "nocoin"],
+        ["--initial-usd", "-1"],
+        ["--strategy", "hold", "--coins", "nocoin"],
+    ],
+    ids=str,
+)
+def test_what_only_an_opening_takes_is_not_passed_over_in_silence(
+    live_script: Script, arguments: list[str]
+) -> None:
+    assert _trade(live_script, "--wallet", "old", "--strategy", "hold").returncode == 0
+    _refused(_trade(live_script, "--wallet", "old", *arguments), 2)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("market")
+def test_a_wallet_whose_strategy_fails_is_named_and_the_others_go_on(
+    live_script: Script, tmp_path: Path
+) -> None:
+    (tmp_path / "failing.py").write_text(OWN)
+    assert _trade(live_script, "--wallet", "bad", "--strategy", "failing.py").returncode == 0
+    (tmp_path / "failing.py").write_text(FAILING)
+    assert _trade(live_script, "--wallet", "good", "--strategy", "hold").returncode == 0
+    done = _trade(live_script, "--json")
+    _refused(done, 2, "wallet 'bad'")
+    assert json.loads(done.stdout) == {"good": []}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("market")
+def test_no_wallet_is_opened_with_a_strategy_that_fails(
+    live_script: Script, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    done = _trade(live_script, "--wallet", "bad", "--strategy", "failing.py")
+    _refused(done, 2, "out of ideas")
+    assert fresh.query(COUNT) == [(0, 0)]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("market")
+def test_a_closed_wallet_is_stepped_no_more_and_can_be_reported_on(
+    live_script: Script, fresh: FreshDatabase
+) -> None:
+    assert _trade(live_script, "--wallet", "w", "--strategy", "hold").returncode == 0
+    before = fresh.query(COUNT)
+    done = live_script("sandbox.py", "close", "--wallet", "w")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert _trade(live_script, "--json").stdout == "{}\n"
+    assert fresh.query(COUNT) == before
+    assert live_script("sandbox.py", "report", "--wallet", "w").returncode == 0
+    _refused(live_script("sandbox.py", "close", "--wallet", "nobodys"), 2, "no wallet 'nobodys'")
+
+
+@pytest.mark.slow
+def test_a_wallet_that_was_opened_at_a_stale_price_is_reported(
+    live_script: Script, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    load(fresh.address(), [(now - timedelta(hours=5), "bitcoin", 7.0)], now)
+    assert _trade(live_script, "--wallet", "w", "--strategy", "hold").stdout == "w: nothing to do\n"
+    done = live_script(
+        *("sandbox.py", "report", "--wallet", "w", "--json", "--html", "w.html", "--png", "w.png")
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)[0]["final_usd"] == 10_000
+    assert "10,000.00" in (tmp_path / "w.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("market")
+def test_a_spoilt_ledger_is_named_in_one_line_with_its_wallet(
+    live_script: Script, fresh: FreshDatabase
+) -> None:
+    for name in ("good", "bad"):
+        assert _trade(live_script, "--wallet", name, "--strategy", "hold").returncode == 0
+    fresh.query(
+        "INSERT INTO wallet_events (recorded_at, observed_at, wallet_id, kind, coin_id, price_usd, "
+        "quantity, cash_usd, fee_usd) SELECT now(), now(), wallet_id, 'filled', 'bitcoin', 1, 1, "
+        "-100000, 0 FROM wallets WHERE name = 'bad'"
+    )
+    _refused(
+        live_script("sandbox.py", "report", "--wallet", "bad"), 1, "'bad'", "which is not the same"
+    )
+    _refused(_trade(live_script), 1, "'bad'", "which is not the same")
+    rest = live_script("sandbox.py", "report")
+    _refused(rest, 1, "'bad'")
+    assert "good" in rest.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("market")
+def test_pages_show_one_wallet(live_script: Script) -> None:
+    assert _trade(live_script, "--wallet", "one", "--strategy", "hold").returncode == 0
+    _refused(live_script("sandbox.py", "report", "--html", "all.html"), 2, "--wallet")
+    _refused(live_script("sandbox.py", "report", "--wallet", "two"), 2, "no wallet 'two'")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_trader_killed_at_any_moment_leaves_a_ledger_that_adds_up(
+    live_script: Script, fresh: FreshDatabase, market: datetime, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    done = _trade(live_script, "--wallet", "w", "--strategy", "mine.py", "--param", "low=2")
+    assert done.returncode == 0, done.stderr
+    dice = random.Random(4)
+    begun = time.monotonic()
+    assert _trade(live_script).returncode == 0
+    usual = time.monotonic() - begun
+    killed = 0
+    for n in range(30):
+        _tick(fresh, market + timedelta(seconds=2 * n + 2), WAVES[n])
+        process = live_script.start("sandbox.py", "trade")
+        try:
+            spared = n % 5 == 4  # so that something is ordered and filled at all
+            process.communicate(timeout=None if spared else usual * dice.uniform(0.3, 1.1))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            killed += 1
+        with psycopg.connect(fresh.url, autocommit=True) as connection:
+            [wallet] = wallets.wallets(connection)
+            ledger = wallets.events(connection, wallet)
+        accounts = wallets.accounts(ledger)
+        assert set(accounts) == {"bitcoin", "ethereum"}
+        for coin_id in accounts:
+            own = [event for event in ledger if event.coin_id == coin_id]
+            _alternates(own)
+    assert killed > 5
+    assert any(event.kind == "filled" for event in ledger)
+    assert _trade(live_script).returncode == 0
+
+
+def _alternates(ledger: Sequence[Event]) -> None:
+    """Each order is settled once, and nothing is settled that was not ordered."""
+    assert ledger[0].kind == "opened"
+    for before, after in itertools.pairwise(ledger[1:]):
+        assert (before.kind == "ordered") != (after.kind == "ordered")
+    assert len(ledger) < 2 or ledger[1].kind == "ordered"
+
+
+def test_an_event_says_its_trade_and_only_a_fill_has_one() -> None:
+    fill = Event(
+        "filled", "a", NOW, NOW, 1.0, Decimal(2), Decimal(3), Decimal("-6.01"), Decimal("0.01")
+    )
+    expected = Trade(
+        NOW.timestamp(), "buy", Decimal(2), Decimal(3), Decimal("-6.01"), Decimal("0.01")
+    )
+    assert fill.trade == expected
+    sale = dataclasses.replace(fill, quantity=Decimal(-3), cash_usd=Decimal("5.99"))
+    assert sale.trade.side == "sell"
+    with pytest.raises(LedgerBroken, match="is not whole"):
+        _ = Event("opened", "a", NOW, NOW, cash_usd=Decimal(5)).trade
+
+
+@pytest.mark.slow
+def test_a_wallet_older_than_the_prices_is_reported_since_the_first_that_is_left(
+    connection: Connection,
+) -> None:
+    begin = NOW - timedelta(days=90)
+    open_one(connection, strategies.choose("hold"), now=begin)
+    for day in range(91):
+        at = begin + timedelta(days=day)
+        observe(connection, at, {"a": 100.0 + day})
+        [wallet] = wallets.wallets(connection)
+        wallets.step(connection, None, wallet, at)
+    whole = wallets.report(connection, None, wallet, NOW)
+    assert not whole.remarks
+    for day in range(30):
+        gone = (begin + timedelta(days=day)).date()
+        connection.execute(f"DROP TABLE observations_{gone:%Y%m%d}".encode())
+    rest = wallets.report(connection, None, wallet, NOW)
+    assert rest.found.final == whole.found.final
+    assert float(rest.found.initial) == pytest.approx(float(whole.curve.equity[30]))
+    # Holding begins anew, a day later and with a fee.
+    assert rest.hold.total_return == pytest.approx(rest.found.total_return, abs=0.02)
+    assert "are gone: all of it is since then" in rest.remarks[0]

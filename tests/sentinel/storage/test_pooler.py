@@ -1,0 +1,123 @@
+"""Behind a transaction pooler, as on Neon's `-pooler` host."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from ingest import RunReport
+from pipeline.spool import Spool
+from safe_zone import Settings
+from tests.conftest import FakeTime, FreshDatabase
+from tests.support.network import between
+
+PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
+
+CONFIG = """
+[databases]
+market = host={host} port=5432 dbname={dbname} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 2
+logfile = {folder}/pgbouncer.log
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def pooled_url(fresh: FreshDatabase, tmp_path: Path) -> Iterator[str]:
+    """The fresh database behind a PgBouncer in transaction mode."""
+    parts = conninfo_to_dict(fresh.url)
+    socket_dir, port = Path(str(parts["host"])), _free_port()
+    owner = socket_dir.stat()
+    os.chown(tmp_path, owner.st_uid, owner.st_gid)
+    config = tmp_path / "pgbouncer.ini"
+    config.write_text(
+        CONFIG.format(host=socket_dir, dbname=parts["dbname"], port=port, folder=tmp_path)
+    )
+    as_owner = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
+    process = subprocess.Popen([str(PGBOUNCER), "-q", config], **as_owner)  # type: ignore[call-overload]
+    try:
+        for _ in range(100):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.05)
+        yield f"postgresql://anybody@127.0.0.1:{port}/market?sslmode=disable"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_runs_work_through_a_transaction_pooler(
+    pooled_url: str,
+    settings: Settings,
+    in_process: Callable[[Settings], RunReport],
+    time_: FakeTime,
+    fresh: FreshDatabase,
+) -> None:
+    pooled = replace(settings, database_url=pooled_url)
+    with psycopg.connect(pooled_url, prepare_threshold=None) as other:
+        other.execute("SELECT 1")  # holds one of the pool's two sessions
+        for expected in (500, 500, 500):
+            report = in_process(pooled)
+            assert (report.exit_code, report.rows_inserted) == (0, expected), report.message
+            time_.at += timedelta(minutes=15)
+    time_.at += timedelta(days=62)
+    assert in_process(pooled).purged_rows == 1500
+    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_hundred_runs_over_a_line_that_breaks_lose_and_double_nothing(
+    pooled_url: str,
+    settings: Settings,
+    in_process: Callable[[Settings], RunReport],
+    time_: FakeTime,
+    fresh: FreshDatabase,
+) -> None:
+    """A pooler in transaction mode behind 40 ms more, two connections of five cut in mid-word."""
+    port = int(str(conninfo_to_dict(pooled_url)["port"]))
+    valid = 0
+    codes: set[int] = set()
+    with between(("127.0.0.1", port), 0.020, cut_share=0.4) as line:
+        url = f"postgresql://anybody@127.0.0.1:{line.port}/market?sslmode=disable"
+        for number in range(200):
+            # Now and then a whole run meets nothing but cut lines.
+            line.cut_share = 1.0 if number % 40 == 20 else 0.4
+            report = in_process(replace(settings, database_url=url, limit=40))
+            valid += report.rows_valid
+            codes.add(report.exit_code)
+            time_.at += timedelta(minutes=15)
+        cuts = line.cuts
+    assert (codes, cuts > 50) == ({0, 4}, True)
+    report = in_process(replace(settings, limit=40))
+    assert report.exit_code == 0, report.message
+    assert fresh.query("SELECT count(*) FROM observations WHERE source = 'observed'") == [
+        (valid + report.rows_valid,)
+    ]
+    runs = fresh.query("SELECT count(*), count(DISTINCT run_id) FROM pipeline_runs")
+    assert runs[0][0] == runs[0][1]
+    assert Spool(settings.state_dir / "spool").waiting_rows() == 0

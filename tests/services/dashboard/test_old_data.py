@@ -1,0 +1,193 @@
+"""Pages over prices that stopped coming, over coins with hostile names, and over no API at all."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+from playwright.sync_api import Browser
+
+import database
+from sentinel.models import CoinLabel, FxRate, MarketRow
+from sentinel.storage import schema
+from sentinel.storage.connection import Connection, Session
+from tests.conftest import FreshDatabase, Module
+from tests.support.browser import Visitor, browsing, free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack"), pytest.mark.timeout(200)]
+
+HOSTILE = (
+    "<script>window.pwned = 1</script>",
+    "<img src=x onerror='window.pwned = 1'>",
+    "![x](http://127.0.0.1:9/evil.png) [click](javascript:window.pwned=1)",
+    ":red[**bold**] $x^2$ `code`",
+)
+MISSED_MINUTES = 47
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as found:
+        yield found
+
+
+def _store_old_prices(fresh: FreshDatabase, now: datetime) -> None:
+    labels = {f"coin-{n}": CoinLabel(f"s{n}<b>", name, n + 1) for n, name in enumerate(HOSTILE)}
+    newest = now - timedelta(minutes=MISSED_MINUTES)
+    rows = [
+        MarketRow(coin_id, newest - timedelta(minutes=5 * n), 100.0 + n, 1e9, 1e7)
+        for coin_id in labels
+        for n in range(400)
+    ]
+
+    def work(connection: Connection, days: schema.Days) -> None:
+        database.load_batch(connection, rows, labels.get, days)
+        database.record_fx_rates(connection, [FxRate(newest, "idr", 16_000.0)])
+        connection.execute(
+            """
+            INSERT INTO alerts (coin_key, kind, observed_at, price, reference, reference_at, move,
+                                threshold, step)
+            SELECT coin_key, 'panic', observed_at, price, 110, observed_at, -0.05, 0.04, 1
+            FROM coins
+            """
+        )
+        connection.execute(
+            """
+            INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)
+            SELECT observed_at, coin_id, 1, 90, 0, %s FROM coins
+            """,
+            [HOSTILE[0]],
+        )
+
+    with Session(fresh.address()) as session:
+        database.write(session, work, now)
+
+
+@pytest.fixture
+def pages(fresh: FreshDatabase, live_module: Module) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A dashboard over an API over old prices: the address, and the API's process."""
+    _store_old_prices(fresh, datetime.now(UTC))
+    ports = {"SENTINEL_API_PORT": free_port(), "SENTINEL_DASHBOARD_PORT": free_port()}
+    environment = {name: str(port) for name, port in ports.items()}
+    urls = [
+        f"http://127.0.0.1:{ports['SENTINEL_API_PORT']}/health",
+        f"http://127.0.0.1:{ports['SENTINEL_DASHBOARD_PORT']}/_stcore/health",
+    ]
+    processes = [
+        live_module.start(name, **environment) for name in ("services.api", "services.dashboard")
+    ]
+    for url in urls:
+        _wait_for(url)
+    yield f"http://127.0.0.1:{ports['SENTINEL_DASHBOARD_PORT']}", processes[0]
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(150):
+        with contextlib.suppress(requests.ConnectionError):
+            requests.get(url, timeout=5)
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{url} does not answer")
+
+
+def test_old_prices_are_shown_as_old_and_hostile_names_as_text(
+    pages: tuple[str, subprocess.Popen[str]], browser: Browser
+) -> None:
+    base, _api = pages
+    visitor = Visitor(browser, base)
+    fetched: list[str] = []
+    visitor.page.on("request", lambda request: fetched.append(request.url))
+    for path in ("", "coin?coin=coin-0", "coin?coin=coin-2", "portfolio", "pipeline"):
+        page = visitor.open(path)
+        visitor.sees("As of")
+        visitor.sees("runs missed: what follows is")
+        assert not re.search(r"\blive\b", page.locator("[data-testid=stMain]").inner_text())
+        assert page.evaluate("window.pwned") is None
+        assert page.locator("[data-testid=stException]").count() == 0
+    page = visitor.open()
+    said = page.locator("[data-testid=stMarkdownContainer]", has_text=HOSTILE[0])
+    said.first.wait_for()  # the name itself, among the alerts
+    assert page.locator("[data-testid=stMain] a", has_text="click").count() == 0
+    assert not [url for url in fetched if not url.startswith(base) and "evil" in url]
+    assert visitor.complaints == []
+    visitor.close()
+
+
+def test_when_the_api_dies_the_page_says_so_and_keeps_what_it_had(
+    pages: tuple[str, subprocess.Popen[str]], browser: Browser
+) -> None:
+    base, api = pages
+    visitors = [Visitor(browser, base) for _ in range(2)]
+    labels = ("Net worth, USD", "Price")
+    before = []
+    for visitor, path, label in zip(
+        visitors, ("portfolio", "coin?coin=coin-1"), labels, strict=True
+    ):
+        visitor.open(path)
+        before.append(visitor.metric(label))
+    api.kill()
+    api.wait()
+    for visitor, label, figure in zip(visitors, labels, before, strict=True):
+        visitor.sees("does not answer")
+        visitor.sees("What follows is as of")
+        assert visitor.metric(label) == figure
+        visitor.close()
+
+
+def test_without_an_api_a_page_says_what_to_do(live_module: Module, browser: Browser) -> None:
+    port = free_port()
+    process = live_module.start(
+        "services.dashboard",
+        SENTINEL_DASHBOARD_PORT=str(port),
+        SENTINEL_API_URL="http://127.0.0.1:9",
+    )
+    try:
+        base = f"http://127.0.0.1:{port}"
+        _wait_for(f"{base}/_stcore/health")
+        visitor = Visitor(browser, base)
+        for path in ("", "coin", "portfolio", "pipeline"):
+            visitor.open(path)
+            visitor.sees("Start it with")
+        visitor.close()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_an_empty_database_says_what_to_do(
+    live_module: Module, fresh: FreshDatabase, browser: Browser
+) -> None:
+    assert fresh.query("SELECT 1")
+    ports = {"SENTINEL_API_PORT": str(free_port()), "SENTINEL_DASHBOARD_PORT": str(free_port())}
+    processes = [
+        live_module.start(name, **ports) for name in ("services.api", "services.dashboard")
+    ]
+    try:
+        base = f"http://127.0.0.1:{ports['SENTINEL_DASHBOARD_PORT']}"
+        _wait_for(f"http://127.0.0.1:{ports['SENTINEL_API_PORT']}/health")
+        _wait_for(f"{base}/_stcore/health")
+        visitor = Visitor(browser, base)
+        for path, words in (("", "Nothing to show yet"), ("coin", "No price is stored yet")):
+            visitor.open(path)
+            visitor.sees(words)
+        visitor.open("pipeline")
+        visitor.sees("No backup was ever made")
+        page = visitor.open("coin")
+        _store_old_prices(fresh, datetime.now(UTC))
+        visitor.sees("Add a holding")  # the page notices by itself that there are coins now
+        visitor.sees("runs missed")
+        page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length == 2")
+        visitor.close()
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()

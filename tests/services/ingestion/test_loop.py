@@ -1,0 +1,519 @@
+"""The loop: a tick after the other, whatever happens in between."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.server import Fault, StandIn
+from safe_zone import Settings
+from sentinel.backtesting import strategies
+from sentinel.backtesting.portfolio import DEFAULT_USD, Costs
+from sentinel.clocks import Clocks
+from sentinel.errors import SentinelError
+from sentinel.notifications.senders import Notifier, make_targets
+from sentinel.paper_trading import wallets
+from sentinel.storage import embedded, queries
+from sentinel.storage.connection import Session
+from services.ingestion.loop import MOST_FAILURES, Loop
+from services.settings import Monitor, Wishes
+from tests.conftest import FakeTime, FreshDatabase, Module
+from tests.support.monitor import ENGLISH, Reply, Target, listening, minutes
+
+EASY = Wishes(floor=0.001, ceiling=0.001, alerts_per_coin_week=None)  # alerts with every wave
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with listening() as target:
+        yield target
+
+
+Start = Callable[..., Loop]
+
+
+@pytest.fixture
+def start(settings: Settings, time_: FakeTime, target: Target) -> Start:
+    """A loop over 40 coins; as after a restart when called again."""
+
+    def start(wishes: Wishes | None = None, clocks: Clocks | None = None, **changes: Any) -> Loop:
+        clocks = clocks or time_.clocks
+        monitor = Monitor(
+            settings=dataclasses.replace(settings, **({"limit": 40} | changes)),
+            wishes=wishes or Wishes(),
+        )
+        return Loop(monitor, Notifier(make_targets([target.url]), clocks), ENGLISH, clocks)
+
+    return start
+
+
+def _ticks(loop: Loop, time_: FakeTime, count: int, every: float = 5) -> None:
+    for _ in range(count):
+        loop.tick()
+        assert not loop.troubles
+        time_.at += minutes(every)
+
+
+def _beat(fresh: FreshDatabase) -> dict[str, Any]:
+    [(state,)] = fresh.query("SELECT state FROM heartbeats WHERE service = 'ingestion'")
+    return dict(state)
+
+
+def test_a_tick_stores_watches_and_leaves_a_heartbeat(start: Start, fresh: FreshDatabase) -> None:
+    report = start().tick()
+    assert report.status == "ok"
+    assert fresh.query("SELECT count(*) FROM stored_rows") == [(40,)]
+    assert fresh.query("SELECT count(*) FROM alert_trackers") == [(20,)]
+    assert _beat(fresh)["troubles"] == []
+    assert _beat(fresh)["run_id"] == report.run_id
+
+
+@pytest.mark.slow
+def test_after_an_hour_forecasts_are_made_and_later_scored(
+    start: Start, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    loop = start()
+    _ticks(loop, time_, 9)
+    assert fresh.query("SELECT count(*) FROM forecasts") == [(0,)]
+    _ticks(loop, time_, 8)
+    [(made, scored)] = fresh.query("SELECT count(*), count(actual) FROM forecasts")
+    assert made > scored > 0
+    [(counted, error, naive)] = fresh.query(
+        "SELECT sum(scored), sum(abs_error), sum(abs_no_change) FROM forecast_scores"
+    )
+    assert counted == scored
+    assert error > 0
+    assert naive > 0
+    assert fresh.query("SELECT count(*) FROM forecasts WHERE due_at <> made_at + '10 min'") == [
+        (0,)
+    ]
+
+
+@pytest.mark.slow
+def test_a_forecast_is_scored_once_and_the_band_comes_with_known_errors(
+    start: Start, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    loop = start(targets=("bitcoin", "ethereum"))
+    _ticks(loop, time_, 60)
+    [(scored, counted)] = fresh.query(
+        "SELECT (SELECT count(actual) FROM forecasts), (SELECT sum(scored) FROM forecast_scores)"
+    )
+    assert scored == counted > 80
+    rows = fresh.query("SELECT low, predicted, high FROM forecasts ORDER BY made_at DESC LIMIT 2")
+    assert all(low < predicted < high for low, predicted, high in rows)
+
+
+@pytest.mark.slow
+def test_at_a_minutes_pace_forecasts_come_every_five(
+    start: Start, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    _ticks(start(targets=("bitcoin",)), time_, 75, every=1)
+    rows = fresh.query("SELECT made_at FROM forecasts ORDER BY made_at")
+    pauses = {
+        round((later - earlier).total_seconds() / 60) for (earlier,), (later,) in pairwise(rows)
+    }
+    assert pauses == {5}
+
+
+@pytest.mark.slow
+def test_alerts_reach_the_target(start: Start, time_: FakeTime, target: Target) -> None:
+    _ticks(start(EASY), time_, 12)
+    assert any("below its high" in title or "above its low" in title for title in target.titles)
+
+
+@pytest.mark.slow
+def test_a_restart_before_every_tick_gives_the_same_alerts(
+    start: Start, time_: FakeTime, fresh: FreshDatabase, target: Target
+) -> None:
+    for _ in range(15):
+        _ticks(start(EASY), time_, 1)
+    said = "SELECT coin_key, kind, observed_at, step FROM alerts ORDER BY alert_id"
+    restarted = fresh.query(said)
+    titles = sorted(target.titles)
+    fresh.query("TRUNCATE alerts, alert_trackers, outbox, alert_targets")
+    fresh.query("TRUNCATE observations, pipeline_runs")
+    fresh.query("UPDATE coins SET observed_at = NULL")
+    target.accepted.clear()
+    time_.at -= minutes(15 * 5)
+    _ticks(start(EASY), time_, 15)
+    assert fresh.query(said) == restarted != []
+    assert sorted(target.titles) == titles
+
+
+def test_held_coins_are_asked_for_even_outside_the_top(
+    start: Start, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    loop = start()
+    _ticks(loop, time_, 1)
+    far = stand_in.market.ranked[300].id
+    fresh.query(
+        "INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)"
+        f" VALUES (now(), '{far}', 1, 1, 0, '')"
+    )
+    calls = len(stand_in.paths("simple/price"))
+    _ticks(loop, time_, 1)
+    assert fresh.query("SELECT count(*) FROM stored_rows WHERE coin_id = %s", far) == [(1,)]
+    assert len(stand_in.paths("simple/price")) == calls + 1
+    assert loop.tick().targets == 40
+
+
+@pytest.mark.slow
+def test_what_an_outage_missed_is_repaired_for_the_watched_coins_at_once(
+    start: Start, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    loop = start(Wishes(watch=["bitcoin", "no-such-coin"], top=3))
+    _ticks(loop, time_, 12)
+    time_.at += timedelta(hours=3)
+    assert loop.tick().status == "ok"
+    filled = "SELECT count(*) FROM stored_rows WHERE coin_id = %s AND source = 'backfilled'"
+    for coin_id in ("bitcoin", "ethereum"):
+        assert fresh.query(filled, coin_id)[0][0] > 20
+
+
+def test_a_long_interval_is_no_outage(start: Start, time_: FakeTime, fresh: FreshDatabase) -> None:
+    loop = start(Wishes(top=3))
+    loop.asked = minutes(40)
+    _ticks(loop, time_, 4, every=40)
+    assert fresh.query("SELECT DISTINCT mode FROM pipeline_runs") == [("ingest",)]
+
+
+def test_gaps_are_not_looked_for_in_every_tick(
+    start: Start, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    look_back = queries.look_back
+
+    def counting(*arguments: Any, **options: Any) -> queries.LookBack:
+        looks.append(len(options["coin_ids"]))
+        return look_back(*arguments, **options)
+
+    monkeypatch.setattr(queries, "look_back", counting)
+    _ticks(start(), time_, 12)
+    assert sorted(looks) == [0] * 10 + [40, 40]
+
+
+def test_a_spent_budget_is_looked_at_every_hour_and_told(
+    start: Start, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    loop = start(quotas={"coingecko_credits": 5.0, "neon_compute_hours": None,
+                         "neon_storage_bytes": None, "actions_minutes": None})  # fmt: skip
+    for _ in range(4):
+        loop.tick()
+        time_.at += minutes(61)
+    assert loop.failures == 0
+    assert loop.interval() == minutes(60)
+    assert "Nothing was asked" in _beat(fresh)["troubles"][0]
+
+
+def test_watched_coins_are_asked_for_beside_named_targets(
+    start: Start, fresh: FreshDatabase
+) -> None:
+    start(Wishes(watch=["ETH"], top=0), targets=("bitcoin",)).tick()
+    stored = fresh.query("SELECT DISTINCT coin_id FROM stored_rows ORDER BY 1")
+    assert stored == [("bitcoin",), ("ethereum",)]
+
+
+def test_a_clock_that_leaps_by_months_costs_no_history(
+    start: Start, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    loop = start()
+    _ticks(loop, time_, 3)
+    truth = time_.at
+    stand_in.now = truth.timestamp
+    before = fresh.query("SELECT count(*) FROM stored_rows")
+    time_.at += timedelta(days=70)
+    loop.tick()
+    time_.at = truth
+    assert loop.tick().status == "ok"
+    assert fresh.query("SELECT count(*) FROM stored_rows")[0] >= before[0]
+
+
+def test_an_api_outage_fails_ticks_until_a_supervisor_is_asked_for(
+    start: Start, time_: FakeTime, stand_in: StandIn, fresh: FreshDatabase
+) -> None:
+    loop = start()
+    _ticks(loop, time_, 1)
+    stand_in.always = Fault(503)
+    with pytest.raises(SentinelError) as left:
+        loop.run()
+    assert left.value.exit_code == 3
+    assert loop.failures == MOST_FAILURES
+    assert _beat(fresh)["failures_in_a_row"] == MOST_FAILURES
+    stand_in.always = None
+    time_.at += minutes(5)
+    again = start()
+    assert again.tick().status == "ok"
+    assert again.failures == 0
+
+
+def test_a_database_outage_costs_no_rows(
+    start: Start, time_: FakeTime, fresh: FreshDatabase
+) -> None:
+    loop = start()
+    _ticks(loop, time_, 1)
+    away = dataclasses.replace(loop.monitor.settings, database_url="host=127.0.0.1 port=9 user=x")
+    gone = dataclasses.replace(loop.monitor, settings=away)
+    broken = Loop(gone, loop.notifier, loop.voice, loop.clocks)
+    assert broken.tick().exit_code == 4
+    assert broken.failures == 1
+    time_.at += minutes(5)
+    report = start().tick()
+    assert (report.status, report.rows_drained) == ("ok", 40)
+    assert fresh.query('SELECT count(DISTINCT "timestamp") > 80 FROM stored_rows') == [(True,)]
+
+
+def test_a_notifier_outage_delays_messages_and_nothing_else(
+    start: Start, time_: FakeTime, target: Target, fresh: FreshDatabase
+) -> None:
+    target.always = Reply(500)
+    loop = start(EASY)
+    _ticks(loop, time_, 10)
+    waiting = _beat(fresh)["messages_waiting"]
+    assert waiting > 0
+    assert target.titles == []
+    target.always = Reply()
+    time_.at += minutes(10)
+    loop._pause_until(time_.monotonic() + 300)
+    assert len(target.titles) >= waiting
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jump", [timedelta(days=2), timedelta(days=-2), timedelta(minutes=-7)])
+def test_a_clock_that_jumps_is_followed_by_correct_ticks(
+    start: Start, time_: FakeTime, fresh: FreshDatabase, jump: timedelta
+) -> None:
+    steady = [0.0]
+
+    def sleep(seconds: float) -> None:
+        steady[0] += seconds
+        time_.at += timedelta(seconds=seconds)
+
+    loop = start(EASY, Clocks(time_.now, lambda: steady[0], sleep))
+    stamps = []
+    for n in range(8):
+        if n == 4:
+            time_.at += jump
+        report = loop.tick()
+        assert report.status in ("ok", "partial"), report.message
+        stamps.append(fresh.query("SELECT max(observed_at) FROM coins")[0][0])
+        loop._pause_until(steady[0] + 300)
+    assert report.status == "ok"
+    assert _beat(fresh)["troubles"] == []
+    assert fresh.query("SELECT count(*) FROM (SELECT FROM alerts GROUP BY coin_key, kind,"
+                       " observed_at HAVING count(*) > 1) AS twice") == [(0,)]  # fmt: skip
+
+
+def test_the_interval_is_what_the_credits_allow_or_what_somebody_asks(
+    start: Start, time_: FakeTime
+) -> None:
+    time_.at = time_.at.replace(day=1)
+    loop = start(api_key=None)
+    assert loop.interval() == minutes(1)
+    loop.asked = minutes(10)
+    assert loop.interval() == minutes(10)
+    demo = start()
+    demo.asked = minutes(1)
+    assert minutes(4.5) < demo.interval() < minutes(5.5)
+
+
+def test_it_ticks_until_it_is_asked_to_stop(start: Start, time_: FakeTime) -> None:
+    loop = start(api_key=None)
+    ends = time_.at + minutes(3.5)
+    loop.should_stop = lambda: time_.at >= ends
+    loop.run()
+    assert time_.slept
+    assert time_.at < ends + minutes(1)
+
+
+# --- as a process ----------------------------------------------------------------------------
+
+
+def test_once_is_one_tick(live_module: Module, fresh: FreshDatabase) -> None:
+    done = live_module("services.ingestion", "--once")
+    assert done.returncode == 0, done.stderr
+    assert "500 of 500 coins" in done.stdout
+    assert fresh.query("SELECT count(*) FROM stored_rows") == [(500,)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--interval", "soon"], "is no interval"),
+        (["--interval", "0s"], "is no interval"),
+        (["--interval", "25h"], "is no interval"),
+        (["--once", "--config", "nowhere.json"], "no such file"),
+    ],
+)
+def test_wrong_usage_is_explained(module: Module, arguments: list[str], said: str) -> None:
+    done = module("services.ingestion", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_test_notification_reaches_the_target_or_says_why_not(
+    module: Module, target: Target
+) -> None:
+    done = module("services.ingestion", "--test-notification", ALERT_URLS=target.url)
+    assert done.returncode == 0, done.stderr
+    assert target.titles == ["Market Sentinel: test message"]
+    target.always = Reply(401)
+    done = module("services.ingestion", "--test-notification", ALERT_URLS=target.url)
+    assert done.returncode == 1
+    assert "answered 401" in done.stderr
+    assert "secret-path" not in done.stderr + done.stdout
+
+
+def _wait_for(process: subprocess.Popen[str], is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not is_so():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.02)  # another process is under way
+
+
+@pytest.mark.slow
+def test_sigterm_finishes_the_tick(live_module: Module, fresh: FreshDatabase) -> None:
+    process = live_module.start("services.ingestion", COINGECKO_API_KEY="")
+    state = Path(live_module.environment["SENTINEL_STATE_DIR"])
+    _wait_for(process, (state / "spool").exists)
+    process.send_signal(signal.SIGTERM)
+    _, complaints = process.communicate(timeout=60)
+    assert process.returncode == 0, complaints
+    assert "stopping after this tick" in complaints
+    assert fresh.query("SELECT count(*) FROM stored_rows") == [(500,)]
+    assert _beat(fresh)["status"] == "ok"
+
+
+@pytest.mark.slow
+def test_asked_twice_it_ends_at_once(live_module: Module, live_stand_in: StandIn) -> None:
+    live_stand_in.always = Fault(hang=60)
+    process = live_module.start("services.ingestion")
+    _wait_for(process, lambda: bool(live_stand_in.requests))
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr
+    assert "stopping after this tick" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    _, complaints = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM, complaints
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+def test_a_second_monitor_in_the_same_place_is_refused(
+    live_module: Module, fresh: FreshDatabase
+) -> None:
+    process = live_module.start("services.ingestion")
+    try:
+        _wait_for(process, lambda: bool(fresh.query("SELECT to_regclass('heartbeats')")[0][0]))
+        done = live_module("services.ingestion", "--once")
+        assert done.returncode == 2
+        assert "Another monitor runs" in done.stderr
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment_is_followed_by_a_correct_tick(
+    live_module: Module,
+    fresh: FreshDatabase,
+    live_stand_in: StandIn,
+    target: Target,
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"limit": 60, "monitor": EASY.model_dump()}))
+    arguments = ("services.ingestion", "--once", "--config", str(config))
+    minute = [time.time() - 12 * 60]  # it comes to the present, and no further
+    live_stand_in.now = lambda: minute[0]
+    began = time.monotonic()
+    assert live_module(*arguments, ALERT_URLS=target.url).returncode == 0
+    usual = time.monotonic() - began
+    dice = random.Random(9)
+    for _ in range(12):
+        minute[0] += 60
+        process = live_module.start(*arguments, ALERT_URLS=target.url)
+        time.sleep(dice.uniform(0.2, 1.0) * usual)  # at a moment nobody chose
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        done = live_module(*arguments, ALERT_URLS=target.url)
+        assert done.returncode == 0, done.stderr
+    assert _beat(fresh)["troubles"] == []
+    assert not list((Path(live_module.environment["SENTINEL_STATE_DIR"]) / "spool").glob("2*"))
+    # At most twenty go out in a minute; each that counts as delivered was, and none is lost.
+    [(delivered,)] = fresh.query("SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL")
+    assert len(target.titles) >= delivered > 0
+    titles = {title for (title,) in fresh.query("SELECT title FROM outbox")}
+    assert set(target.titles) <= titles
+    [(alerts, messages)] = fresh.query(
+        "SELECT (SELECT count(*) FROM alerts), (SELECT count(*) FROM outbox)"
+    )
+    assert messages <= alerts
+
+
+@pytest.mark.slow
+def test_a_killed_database_is_back_with_the_next_tick(
+    settings: Settings, time_: FakeTime, target: Target, tmp_path: Path
+) -> None:
+    own = dataclasses.replace(settings, database_url=None, limit=40, state_dir=tmp_path / "own")
+    own.state_dir.mkdir()
+    for path in (own.state_dir, *own.state_dir.parents):
+        if path.stat().st_uid == os.geteuid() and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o011)
+    notifier = Notifier(make_targets([target.url]), time_.clocks)
+    loop = Loop(Monitor(settings=own), notifier, ENGLISH, time_.clocks)
+    with embedded.ensure_running(own.state_dir):
+        _ticks(loop, time_, 2)
+        [pid_file] = own.state_dir.rglob("postmaster.pid")
+        os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGKILL)
+        loop.tick()
+        time_.at += minutes(5)
+        assert loop.tick().status == "ok"
+        assert loop.troubles == []
+
+
+def test_every_tick_steps_the_wallets_and_a_strategy_that_fails_is_no_trouble_of_the_loops(
+    start: Start, time_: FakeTime, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    loop = start()
+    _ticks(loop, time_, 1)
+    broken = tmp_path / "broken.py"
+    broken.write_text("def decide(past, purse):\n    return 1 / 0\n")
+    with Session(fresh.address()) as session:
+        for name, word in (("broken", str(broken)), ("patient", "hold")):
+            strategy = strategies.choose(word)
+            session.use(
+                functools.partial(
+                    wallets.open_wallet,
+                    name=name,
+                    strategy=strategy,
+                    coin_ids=["bitcoin"],
+                    initial=DEFAULT_USD,
+                    costs=Costs(),
+                    now=time_.at,
+                )
+            )
+    _ticks(loop, time_, 3)
+    assert fresh.query("SELECT kind::text FROM wallet_events WHERE wallet_id = 2 ORDER BY 1") == [
+        ("filled",),
+        ("opened",),
+        ("ordered",),
+    ]
+    assert fresh.query("SELECT count(*) FROM wallet_events WHERE wallet_id = 1") == [(1,)]

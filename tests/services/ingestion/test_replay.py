@@ -1,0 +1,136 @@
+"""What would have been announced: price files, the command line and its JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sentinel.backtesting import price_csv
+from sentinel.errors import ConfigurationError
+from tests.conftest import FreshDatabase, Module
+from tests.support.monitor import load
+
+START = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+def _write(
+    path: Path, *, days: int, begin: datetime = START, seed: int = 1, coins: int = 8
+) -> Path:
+    dice = random.Random(seed)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["timestamp", "coin_id", "price"])
+        for coin in range(coins):
+            price, wild = 10.0 ** (coin - 3), 0.0015 * (coin + 1)
+            for n in range(days * 48):
+                price *= math.exp(dice.gauss(0, wild))
+                at = begin + timedelta(minutes=30 * n)
+                writer.writerow([f"{at:%Y-%m-%dT%H:%M:%S}", f"coin-{coin}", repr(price)])
+    return path
+
+
+def test_the_contract_of_the_json(tmp_path: Path, module: Module) -> None:
+    path = _write(tmp_path / "prices.csv", days=20)
+    done = module("services.ingestion.replay", "--csv", str(path), "--k", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["k"] == 2.0
+    [first, *_] = found["alerts"]
+    assert {"coin_id", "kind", "at", "price", "reference", "move", "threshold"} <= set(first)
+    assert first["kind"] in ("panic", "reversal")
+    assert datetime.fromisoformat(first["at"]).tzinfo is not None
+    assert first["move"] == pytest.approx(first["price"] / first["reference"] - 1)
+    weeks = 8 * (20 * 48 - 1) / 48 / 7
+    assert found["per_coin_week"] == pytest.approx(len(found["alerts"]) / weeks)
+
+
+def test_a_budget_holds_on_days_that_the_fit_has_not_seen(tmp_path: Path, module: Module) -> None:
+    early = _write(tmp_path / "early.csv", days=30, seed=1)
+    later = _write(tmp_path / "later.csv", days=30, seed=2, begin=START + timedelta(days=30))
+    arguments = ("--csv", str(later), "--fit", str(early), "--budget", "2", "--json")
+    found = json.loads(module("services.ingestion.replay", *arguments).stdout)
+    assert found["per_coin_week"] == pytest.approx(2.0, rel=0.25)
+    assert found["fitted_per_coin_week"] == pytest.approx(2.0, rel=0.25)
+    assert found["wished_per_coin_week"] == 2.0
+
+
+def test_a_person_gets_a_table_and_a_page(tmp_path: Path, module: Module) -> None:
+    path, page = _write(tmp_path / "prices.csv", days=20), tmp_path / "alerts.html"
+    done = module("services.ingestion.replay", "--csv", str(path), "--plot", str(page))
+    assert "per coin and week over 8 coins, 2 wished" in done.stdout
+    assert "panic" in done.stdout
+    assert "plotly" in page.read_text()
+
+
+def test_the_database_is_replayed_without_a_file(live_module: Module, fresh: FreshDatabase) -> None:
+    done = live_module("services.ingestion.replay", "--days", "3")
+    assert done.returncode == 2
+    assert "holds no prices of watched coins yet" in done.stderr
+    now = datetime.now(UTC)
+    prices = [100.0] * 10 + [80.0] * 5
+    rows = [
+        (now - timedelta(minutes=5 * (len(prices) - n)), coin, price if coin == "zeta" else 100.0)
+        for n, price in enumerate(prices)
+        for coin in ("alpha", "beta", "zeta")
+    ]
+    load(fresh.address(), rows, now)
+    arguments = ("services.ingestion.replay", "--days", "3", "--k", "1", "--json")
+    found = json.loads(live_module(*arguments).stdout)
+    assert [(alert["coin_id"], alert["kind"]) for alert in found["alerts"]] == [("zeta", "panic")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--csv", "nowhere.csv"], "no such file"),
+        (["--k", "0"], "--k '0' must be a number above 0"),
+        (["--k", "nan"], "--k 'nan' must be"),
+        (["--budget", "viele"], "--budget 'viele' must be"),
+        (["--k", "1", "--budget", "1"], "not allowed with"),
+        (["--k", "1", "--fit", "x.csv"], "--fit goes with a budget"),
+    ],
+)
+def test_wrong_usage_is_explained(module: Module, arguments: list[str], said: str) -> None:
+    done = module("services.ingestion.replay", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "begins with ''"),
+        ("time,coin,usd\n", "the first line must be"),
+        ("timestamp,coin_id,price\n", "holds no prices"),
+        ("timestamp,coin_id,price\nx,bitcoin,1\n", "line 2: 'x' is no time"),
+        ("timestamp,coin_id,price\n2026-11-20,bitcoin,-1\n", "line 2: '-1' is no price"),
+        ("timestamp,coin_id,price\n2026-11-20,bitcoin,nan\n", "no price above 0"),
+        ("timestamp,coin_id,price\n2026-11-20,bitcoin\n", "line 2: 2 fields instead of 3"),
+        ("timestamp,coin_id,price\n2026-11-20,,1\n", "line 2: no coin_id"),
+        ("timestamp,coin_id,price\n0001-01-01T00:00:00+14:00,b,1\n", "no time"),
+    ],
+)
+def test_a_bad_price_file_is_refused_by_line(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_text(content)
+    with pytest.raises(ConfigurationError, match=said):
+        price_csv.read(path)
+
+
+def test_times_without_a_zone_are_utc_and_the_order_of_lines_does_not_matter(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_text(
+        "timestamp,coin_id,price\r\n"
+        "2026-11-20T13:00:00+01:00,b,3\r\n2026-11-20T11:00:00Z,b,2\r\n2026-11-20 11:00:00,b,2.5\r\n"
+    )
+    at = datetime(2026, 11, 20, 11, tzinfo=UTC).timestamp()
+    assert price_csv.read(path) == {"b": [(at, 2.5), (at + 3600, 3.0)]}

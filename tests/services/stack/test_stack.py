@@ -1,0 +1,409 @@
+"""The whole monitor, started by one command, looked at in a browser, and shot at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+from playwright.sync_api import Browser, Page
+
+from safe_zone import ROOT
+from services.stack import control, supervisor_config
+from tests.support.browser import PHONE, WIDE, Visitor, browsing, free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)]
+PAGES = ("", "coin", "portfolio", "paper", "pipeline")
+HEALTHY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that runs, and how it was started."""
+
+    state_dir: Path
+    environment: dict[str, str]
+    took: float
+    said: str
+
+    @property
+    def dashboard(self) -> str:
+        return f"http://127.0.0.1:{self.environment['SENTINEL_DASHBOARD_PORT']}"
+
+    @property
+    def folder(self) -> Path:
+        return self.state_dir / supervisor_config.DEMO / "stack"
+
+    def ask(self, path: str) -> Any:
+        url = f"http://127.0.0.1:{self.environment['SENTINEL_API_PORT']}{path}"
+        token = (self.folder / "api_token").read_text()
+        return requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=20).json()
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return _stack(self.environment, *arguments)
+
+    def pid_of(self, name: str) -> int:
+        words = {"db": "services.db", "feed": "demo"}.get(name, f"services.{name}")
+        streamlit = "streamlit" if name == "dashboard" else words
+        for process in control._members(self.folder):
+            if {words, streamlit} & set(process.cmdline()):
+                return int(process.pid)
+        raise AssertionError(f"{name} does not run")
+
+
+def _stack(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "services.stack", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("stack")
+    for path in (folder, *folder.parents):  # root's server runs as another user
+        if path.stat().st_uid == os.geteuid() and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o011)
+    kept = ("PATH", "HOME", "TMPDIR", "LANG")
+    environment = {key: os.environ[key] for key in kept if key in os.environ} | {
+        "SENTINEL_STATE_DIR": str(folder),
+        "SENTINEL_API_PORT": str(free_port()),
+        "SENTINEL_DASHBOARD_PORT": str(free_port()),
+    }
+    began = time.monotonic()
+    done = _stack(environment, "up", "--demo")
+    took = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    yield Running(folder, environment, took, done.stdout + done.stderr)
+    down = _stack(environment, "down")
+    assert down.returncode == 0, down.stderr
+    assert control._members(folder / supervisor_config.DEMO / "stack") == []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as found:
+        yield found
+
+
+@pytest.fixture
+def visitor(stack: Running, browser: Browser) -> Iterator[Visitor]:
+    found = Visitor(browser, stack.dashboard)
+    yield found
+    found.close()
+
+
+def test_up_demo_is_healthy_within_a_minute_and_says_where_to_look(stack: Running) -> None:
+    assert stack.took < HEALTHY_SECONDS
+    assert stack.dashboard in stack.said
+    assert stack.ask("/health")["status"] == "ok"
+    status = stack.run("status", "--demo")
+    assert status.returncode == 0
+    assert status.stdout.count("healthy") == 5
+
+
+@pytest.mark.parametrize("name", ["ingestion", "api", "dashboard"])
+def test_the_containers_probes_find_it_well_and_nothing_elsewhere_unwell(
+    stack: Running, name: str
+) -> None:
+    own = stack.environment | {
+        "SENTINEL_STATE_DIR": str(stack.state_dir / supervisor_config.DEMO),
+        "SENTINEL_API_TOKEN": (stack.folder / "api_token").read_text(),
+    }
+    command = [sys.executable, "-m", "services.probe", name]
+    well = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False)
+    assert (well.returncode, well.stdout) == (0, f"{name}: well\n"), well.stderr
+    ports = ("SENTINEL_API_PORT", "SENTINEL_DASHBOARD_PORT")
+    elsewhere = (
+        own
+        | {port: str(free_port()) for port in ports}
+        | {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing"}
+    )
+    ill = subprocess.run(command, cwd=ROOT, env=elsewhere, capture_output=True, check=False)
+    assert ill.returncode in (4, 6)
+
+
+def test_up_again_changes_nothing(stack: Running) -> None:
+    before = {name: stack.pid_of(name) for name in ("db", "ingestion", "api", "dashboard")}
+    again = stack.run("up", "--demo")
+    assert again.returncode == 0
+    assert "runs already" in again.stderr
+    assert before == {name: stack.pid_of(name) for name in before}
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path or "overview")
+def test_each_page_renders_without_a_complaint(
+    stack: Running, browser: Browser, tmp_path: Path, path: str, size: tuple[int, int]
+) -> None:
+    visitor = Visitor(browser, stack.dashboard, size)
+    page = visitor.open(path)
+    visitor.sees("live")
+    name = f"{path or 'overview'}-{size[0]}.png"
+    shots = Path(os.environ.get("SENTINEL_SCREENSHOTS") or tmp_path)
+    page.screenshot(path=shots / name)
+    assert (shots / name).stat().st_size > 20_000
+    assert page.locator("[data-testid=stException]").count() == 0
+    # No wider than the window: nobody scrolls sideways on a phone.
+    main = page.locator("[data-testid=stMain]")
+    assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
+    assert visitor.complaints == []
+    visitor.close()
+
+
+def test_a_dark_browser_gets_a_dark_page(stack: Running, browser: Browser) -> None:
+    visitor = Visitor(browser, stack.dashboard, scheme="dark")
+    page = visitor.open()
+    colour = page.evaluate(
+        "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+    )
+    assert all(int(part) < 60 for part in colour.strip("rgb()").split(",")[:3])
+    visitor.close()
+
+
+def test_a_holding_typed_in_the_sidebar_changes_net_worth_and_survives_a_reload(
+    visitor: Visitor,
+) -> None:
+    page = visitor.open("portfolio")
+    before = visitor.metric("Net worth, USD")
+    _choose_coin(page, "Bitcoin (BTC)")
+    page.get_by_role("textbox", name="Quantity").fill("0.5")
+    page.get_by_role("textbox", name="Price of one, USD").fill("90,000")
+    page.get_by_role("button", name="Add", exact=True).click()
+    visitor.sees("Kept: 0.5")
+    page.wait_for_function("before => !document.body.innerText.includes(before)", arg=before)
+    after = visitor.metric("Net worth, USD")
+    assert _amount(after) > _amount(before) + 20_000
+    visitor.open("portfolio")
+    assert abs(_amount(visitor.metric("Net worth, USD")) - _amount(after)) < 0.05 * _amount(after)
+    page.get_by_text("Transactions", exact=True).click()
+    page.get_by_role("button", name="Remove").first.click()  # and it can be taken back
+    page.wait_for_function("text => !document.body.innerText.includes(text)", arg=after)
+    assert _amount(visitor.metric("Net worth, USD")) < _amount(after) - 20_000
+    assert visitor.complaints == []
+
+
+def _choose_coin(page: Page, name: str) -> None:
+    box = page.locator("[data-testid=stSidebar] [data-testid=stSelectbox]").nth(1)
+    box.locator("input").fill(name)
+    box.locator("input").press("Enter")
+
+
+def _amount(text: str) -> float:
+    return float(text.replace("$", "").replace(",", ""))
+
+
+def test_nonsense_in_the_sidebar_is_explained_and_changes_nothing(
+    stack: Running, visitor: Visitor
+) -> None:
+    before = stack.ask("/portfolio/transactions")
+    page = visitor.open("portfolio")
+    page.get_by_role("button", name="Add", exact=True).click()
+    visitor.sees("Choose a coin first")
+    _choose_coin(page, "Bitcoin (BTC)")
+    for text in ("plenty", "-1000000", "0"):
+        page.get_by_role("textbox", name="Quantity").fill(text)
+        page.get_by_role("button", name="Add", exact=True).click()
+        page.locator("[data-testid=stSidebar] [data-testid=stAlert]").wait_for()
+        visitor.settle()
+    assert stack.ask("/portfolio/transactions") == before
+
+
+def test_hidden_amounts_leave_percentages(visitor: Visitor) -> None:
+    page = visitor.open("portfolio?discreet=true")
+    assert visitor.metric("Net worth, USD") == "•••"
+    change = page.locator("[data-testid=stMetricDelta]").first.inner_text()
+    assert "%" in change
+    page.get_by_text("Transactions", exact=True).click()
+    main = page.locator("[data-testid=stMain]").inner_text().replace("1 USD = Rp16.250", "")
+    assert "•••" in main
+    assert not set("$") & set(main)
+    assert "Rp" not in main
+    assert "invented" not in main  # a note may name an amount too
+    page.get_by_role("link", name="Overview").click()
+    visitor.sees("listed in")
+    page.get_by_role("link", name="Portfolio").click()
+    visitor.sees("Net worth, USD")
+    page.reload()  # after going elsewhere, too
+    visitor.sees("Net worth, USD")
+    assert visitor.metric("Net worth, USD") == "•••"
+
+
+def _traces(visitor: Visitor, chart: int) -> list[str]:
+    script = "n => document.querySelectorAll('.js-plotly-plot')[n].data.map(t => t.name)"
+    names: list[str] = visitor.page.evaluate(script, chart)
+    return names
+
+
+def test_the_coins_page_draws_fit_band_marks_alerts_and_gaps(visitor: Visitor) -> None:
+    page = visitor.open("coin?coin=bitcoin")
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 2")
+    visitor.settle()
+    week = _traces(visitor, 0)
+    assert {"price", "backfilled", "forecast", "fit of the last 60 minutes"} <= set(week)
+    assert "next 10 minutes, 80% band" in week
+    assert "next 10 minutes, 80% band" in _traces(visitor, 1)
+    assert page.locator(".js-plotly-plot").first.locator(".js-fill").count() >= 1
+    assert "high-water mark" in page.locator(".js-plotly-plot").first.inner_text()
+    visitor.sees("Scoreboard of")
+    assert (
+        page.get_by_text("Neutral")
+        .or_(page.get_by_text("Bullish"))
+        .or_(page.get_by_text("Bearish"))
+        .count()
+    )
+
+
+def test_the_currency_and_the_zone_are_the_viewers_and_survive_a_reload(visitor: Visitor) -> None:
+    page = visitor.open("coin?coin=ethereum")
+    page.get_by_role("radio", name="IDR").click()
+    visitor.sees("Rp")
+    assert "currency=IDR" in page.url
+    page.get_by_role("link", name="Pipeline").click()
+    visitor.sees("Free quotas")
+    page.get_by_role("link", name="Coin").click()
+    visitor.sees("Market cap")
+    page.reload()
+    visitor.sees("Rp")
+    page = visitor.open("coin?coin=ethereum&zone=Asia%2FTokyo")
+    visitor.sees("Asia/Tokyo")
+
+
+@pytest.mark.parametrize("coin_id", ["ethereum", "pepe", "pepe-of-wisdom"])
+def test_an_address_leads_to_its_coin_and_to_no_namesake(
+    stack: Running, visitor: Visitor, coin_id: str
+) -> None:
+    page = visitor.open(f"coin?coin={coin_id}")
+    price = visitor.metric("Price")
+    assert _amount(price) == pytest.approx(stack.ask(f"/coins/{coin_id}")["price"], rel=0.05)
+    assert f"coin={coin_id}" in page.url
+
+
+def test_the_back_button_undoes_a_choice_and_an_unknown_coin_is_said(visitor: Visitor) -> None:
+    page = visitor.open("coin?coin=solana")
+    box = page.locator("[data-testid=stMain] [data-testid=stSelectbox]")
+    box.locator("input").fill("Ethereum (ETH)")
+    box.locator("input").press("Enter")
+    page.wait_for_url("**/coin?coin=ethereum*")
+    page.go_back()
+    page.wait_for_url("**/coin?coin=solana*")
+    page.wait_for_function(
+        "document.querySelector('[data-testid=stMain] [data-testid=stSelectbox] input').value"
+        ".startsWith('Solana')"
+    )
+    visitor.open("coin?coin=nope-such")
+    visitor.sees("among those listed")
+
+
+def test_a_row_of_the_market_leads_to_its_coin(visitor: Visitor) -> None:
+    page = visitor.open()
+    box = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 15, box["y"] + 35 * 2 + 17)  # the box left of the second coin
+    page.wait_for_url("**/coin?*coin=ethereum*")
+    visitor.sees("Scoreboard of")
+
+
+def test_the_search_finds_by_name_symbol_and_id(visitor: Visitor) -> None:
+    page = visitor.open()
+    page.get_by_role("textbox", name="Search").fill("sol")
+    page.get_by_role("textbox", name="Search").press("Enter")
+    page.wait_for_function(
+        "/[0-9]+ listed in/.test(document.body.innerText) "
+        "&& !document.body.innerText.includes('500 listed in')"
+    )
+    page.get_by_role("textbox", name="Search").fill("no such coin at all")
+    page.get_by_role("textbox", name="Search").press("Enter")
+    visitor.sees("No coin of this name")
+
+
+def test_the_page_draws_itself_anew_without_being_asked(stack: Running, visitor: Visitor) -> None:
+    page = visitor.open()
+    text = page.get_by_text("newest price").inner_text()
+    page.wait_for_function(
+        "text => !document.body.innerText.includes(text)", arg=text, timeout=40_000
+    )
+    assert stack.ask("/health")["status"] == "ok"
+
+
+@pytest.mark.parametrize("name", ["dashboard", "api", "ingestion", "db"])
+def test_who_is_killed_comes_back_and_the_page_recovers_by_itself(
+    stack: Running, visitor: Visitor, name: str
+) -> None:
+    page = visitor.open("coin?coin=bitcoin")
+    pid = stack.pid_of(name)
+    os.kill(pid, signal.SIGKILL)
+    began = time.monotonic()
+    while time.monotonic() - began < HEALTHY_SECONDS:
+        if _runs_anew(stack, name, pid) and stack.run("status", "--demo").returncode == 0:
+            break
+        time.sleep(0.5)
+    assert stack.run("status", "--demo").returncode == 0
+    page.wait_for_function(
+        "document.body.innerText.includes('live') "
+        "&& !document.body.innerText.includes('does not answer')",
+        timeout=60_000,
+    )
+
+
+def _runs_anew(stack: Running, name: str, pid: int) -> bool:
+    try:
+        return stack.pid_of(name) != pid
+    except (AssertionError, psutil.Error):
+        return False
+
+
+def test_the_database_server_itself_may_be_killed(stack: Running, visitor: Visitor) -> None:
+    visitor.open()
+    servers = [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] == "postgres"
+        and any(str(stack.state_dir) in word for word in process.info["cmdline"] or ())
+    ]
+    assert servers
+    for process in servers:
+        process.kill()
+    began = time.monotonic()
+    while stack.run("status", "--demo").returncode:
+        assert time.monotonic() - began < HEALTHY_SECONDS
+    visitor.page.wait_for_function("document.body.innerText.includes('live')", timeout=60_000)
+
+
+def test_a_supervisor_that_is_killed_is_replaced_and_its_orphans_end(stack: Running) -> None:
+    supervisor = control.supervisor(stack.folder)
+    assert supervisor
+    orphan = stack.pid_of("api")
+    supervisor.kill()
+    supervisor.wait(10)
+    again = stack.run("up", "--demo")
+    assert again.returncode == 0, again.stderr
+    assert stack.pid_of("api") != orphan
+    assert not psutil.pid_exists(orphan)
+
+
+def test_no_secret_is_in_log_page_or_answer(stack: Running, visitor: Visitor) -> None:
+    token = (stack.folder / "api_token").read_text().strip()
+    assert len(token) > 20
+    assert (stack.folder / "api_token").stat().st_mode & 0o077 == 0
+    for log in (stack.folder / "logs").glob("*.log"):
+        assert token not in log.read_text(errors="replace"), log
+    assert token not in (stack.folder / "supervisord.conf").read_text()
+    for path in PAGES:
+        assert token not in visitor.open(path).content()
+    for process in control._members(stack.folder):
+        assert not any(token in word for word in process.cmdline())

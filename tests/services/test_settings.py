@@ -1,0 +1,106 @@
+"""What a deployment of the monitor may decide, and what it is told when it decides wrongly."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api_library import DEMO, KEYLESS, PRO
+from sentinel.errors import ConfigurationError
+from sentinel.notifications.senders import make_targets
+from services.ingestion.polling_interval import affordable_interval
+from services.settings import load_monitor
+
+NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def _load(tmp_path: Path, monitor: Any = None, **environ: str) -> Any:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"monitor": monitor} if monitor is not None else {}))
+    return load_monitor(config=str(path), environ=environ)
+
+
+def test_nothing_has_to_be_set(tmp_path: Path) -> None:
+    monitor = _load(tmp_path)
+    assert monitor.alert_urls == ()
+    assert (monitor.api_host, monitor.api_port) == ("127.0.0.1", 8000)
+    assert (monitor.wishes.top, monitor.wishes.alerts_per_coin_week) == (20, 2.0)
+
+
+def test_telegram_comes_first_and_no_secret_is_shown(tmp_path: Path) -> None:
+    monitor = _load(
+        tmp_path,
+        TELEGRAM_BOT_TOKEN="123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
+        TELEGRAM_CHAT_ID="-100123",
+        ALERT_URLS="json://localhost:9/x, ntfy://topic",
+        SENTINEL_API_TOKEN="geheim",
+    )
+    assert [url.partition(":")[0] for url in monitor.alert_urls] == ["tgram", "json", "ntfy"]
+    assert make_targets(monitor.alert_urls)[0].label == "Telegram"
+    for secret in ("AAHdq", "geheim", "topic"):
+        assert secret not in repr(monitor)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "environ", "said"),
+    [
+        ({"tops": 3}, {}, "monitor.tops"),
+        ({"top": -1}, {}, "monitor.top"),
+        ({"top": "20"}, {}, "monitor.top"),
+        ([], {}, "monitor must be an object"),
+        ({"floor": 0.5}, {}, "monitor.floor 0.5 is above monitor.ceiling"),
+        ({"time_zone": "Mars/Base"}, {}, "no time zone such as Asia/Jakarta"),
+        ({"time_zone": "../etc"}, {}, "no time zone"),
+        ({"language": "de"}, {}, "monitor.language"),
+        ({"alerts_per_coin_week": 0}, {}, "monitor.alerts_per_coin_week"),
+        ({"watch": "bitcoin"}, {}, "monitor.watch"),
+        ({}, {"TELEGRAM_CHAT_ID": "5"}, "go together"),
+        ({}, {"SENTINEL_API_PORT": "http"}, "SENTINEL_API_PORT"),
+        ({}, {"SENTINEL_API_PORT": "70000"}, "SENTINEL_API_PORT"),
+        ({}, {"SENTINEL_API_TOKEN": "zwei worte"}, "SENTINEL_API_TOKEN"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(
+    tmp_path: Path, monitor: Any, environ: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said.replace(".", r"\.")) as refused:
+        _load(tmp_path, monitor, **environ)
+    assert "\n" not in str(refused.value)
+    assert "zwei worte" not in str(refused.value)
+
+
+def test_an_address_that_is_none_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ConfigurationError, match="target 2 of 2") as refused:
+        make_targets(["json://localhost", "nonsense://secret-token@host"])
+    assert "secret-token" not in str(refused.value)
+
+
+def test_keyless_and_pro_ask_every_minute_and_a_demo_key_about_every_five() -> None:
+    assert affordable_interval(KEYLESS, None, 0, 500, NOVEMBER) == MINUTE
+    assert affordable_interval(PRO, 100_000, 0, 500, NOVEMBER) == MINUTE
+    assert 4.5 * MINUTE < affordable_interval(DEMO, 10_000, 0, 500, NOVEMBER) < 5.5 * MINUTE
+
+
+def test_who_has_spent_more_asks_less_often_and_who_has_spent_all_waits_for_the_month() -> None:
+    half = NOVEMBER + timedelta(days=15)
+    assert affordable_interval(DEMO, 10_000, 8_000, 500, half) > 20 * MINUTE
+    assert affordable_interval(DEMO, 10_000, 10_000, 500, half) == timedelta(days=15)
+
+
+def test_many_coins_take_as_many_calls() -> None:
+    assert affordable_interval(KEYLESS, None, 0, 19_000, NOVEMBER) == timedelta(seconds=38 * 6)
+
+
+def test_a_month_at_the_affordable_interval_stays_within_the_quota() -> None:
+    at, used, daily = NOVEMBER, 0.0, NOVEMBER
+    while at.month == 11:
+        if at >= daily:
+            used, daily = used + 5, daily + timedelta(days=1)
+        used += 1
+        at += affordable_interval(DEMO, 10_000, used, 500, at)
+    assert 8_500 < used < 9_500

@@ -1,0 +1,123 @@
+"""What the tests of the monitor share: prices by hand, and a target that can misbehave."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from zoneinfo import ZoneInfo
+
+import database
+from sentinel.models import CoinLabel, FxRate, MarketRow, Source
+from sentinel.notifications.messages import Voice
+from sentinel.storage import schema
+from sentinel.storage.connection import Address, Connection, Session
+
+ENGLISH = Voice("en", ZoneInfo("Asia/Jakarta"))
+
+
+def load(
+    address: Address,
+    prices: Sequence[tuple[datetime, str, float]],
+    now: datetime,
+    *,
+    source: Source = "observed",
+    idr: float | None = None,
+) -> None:
+    """Store prices (of any coins) the way a run does; coins are ranked in order of their names."""
+    rows = [MarketRow(coin_id, at, price, None, None, source) for at, coin_id, price in prices]
+    ranks = {coin_id: n for n, coin_id in enumerate(sorted({row.coin_id for row in rows}), start=1)}
+
+    def work(connection: Connection, days: schema.Days) -> None:
+        database.load_batch(
+            connection,
+            rows,
+            lambda coin_id: CoinLabel(coin_id[:4], coin_id.title(), ranks[coin_id]),
+            days,
+        )
+        if idr is not None:
+            database.record_fx_rates(connection, [FxRate(now, "idr", idr)])
+
+    with Session(address) as session:
+        database.write(session, work, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a target answers once: a status, a body, headers; or nothing for `stall` seconds."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    stall: float = 0.0
+
+
+class Target(ThreadingHTTPServer):
+    """A place that alerts go to, as Apprise's json:// speaks to it. Scripted replies come first."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.replies: deque[Reply] = deque()
+        self.always = Reply()
+        self.accepted: list[tuple[str, str]] = []
+        self.asked = 0
+        self.closing = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"json://127.0.0.1:{self.server_address[1]}/secret-path-4711"
+
+    @property
+    def titles(self) -> list[str]:
+        return [title for title, _ in self.accepted]
+
+    def told(self) -> list[str]:
+        """Every message that arrived, title and text."""
+        return [f"{title}\n{body}" for title, body in self.accepted]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Target
+
+    def do_POST(self) -> None:
+        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked += 1
+        reply = self.server.replies.popleft() if self.server.replies else self.server.always
+        if reply.stall:
+            self.server.closing.wait(reply.stall)
+            return
+        if reply.status < 300:
+            self.server.accepted.append((said["title"], said["message"]))
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Silence."""
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[Target]:
+    """A target that listens for as long as the block lasts."""
+    with Target() as target:
+        thread = threading.Thread(target=target.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield target
+        target.closing.set()
+        target.shutdown()
+        thread.join()
+
+
+def minutes(n: float) -> timedelta:
+    """So many minutes."""
+    return timedelta(minutes=n)
