@@ -15,7 +15,7 @@ from enum import Enum, StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from safe_zone import CHUNK_IDS, CHUNK_PROBES, MARKETS_PER_PAGE, MAX_URL_BYTES, SICK_COINS
+from safe_zone import CHUNK_IDS, CHUNK_PROBES, MARKETS_PER_PAGE, MAX_URL_BYTES, MIN_FAILED_COINS
 
 
 class CoinGeckoEndpoints(StrEnum):
@@ -178,7 +178,7 @@ class Meaning(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ResponseStatus:
     """The meaning of one answer, with a sentence for a person.
 
     `retry_after` is the wait in seconds that the server asked for, None where it said nothing.
@@ -189,7 +189,7 @@ class Verdict:
     retry_after: float | None = None
 
 
-GOOD = Verdict(Meaning.GOOD)
+GOOD = ResponseStatus(Meaning.GOOD)
 _FIX_BY_CODE = {
     10002: "Set COINGECKO_API_KEY: the paid host takes no call without one.",
     10005: "This needs a paid plan: set a Pro key and COINGECKO_IS_PRO=true.",
@@ -202,7 +202,7 @@ _KEY_CODES = frozenset({10002, 10005, 10010, 10011})
 
 def decipher_response(
     status: int, body: bytes, headers: Mapping[str, str], *, asked: Sequence[str], now: datetime
-) -> Verdict:
+) -> ResponseStatus:
     """Say what an HTTP answer means.
 
     `headers` is looked up by lower-case names; `asked` are the keys of the answer, ids mostly, none
@@ -210,44 +210,50 @@ def decipher_response(
     """
     if status == 200:
         return _decipher_body(body, asked)
-    said = what_it_said(body)
+    said = error_message(body)
     if status == 414:
-        return Verdict(Meaning.TOO_LONG, "CoinGecko finds the url too long (414).")
+        return ResponseStatus(Meaning.TOO_LONG, "CoinGecko finds the url too long (414).")
     if status == 429 or status >= 500 or status in (408, 425) or _is_blocked(status, body):
         wait = retry_after_seconds(headers.get("retry-after"), now)
-        return Verdict(Meaning.TRY_AGAIN, f"{status} {said}", wait)
+        return ResponseStatus(Meaning.TRY_AGAIN, f"{status} {said}", wait)
     return _decipher_refusal(status, body, said)
 
 
-def _decipher_body(body: bytes, asked: Sequence[str]) -> Verdict:
+def _decipher_body(body: bytes, asked: Sequence[str]) -> ResponseStatus:
     """A body with status 200: only whole JSON of the expected shape is an answer."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        return Verdict(Meaning.TRY_AGAIN, f"200 with a body that is no JSON: {_excerpt(body)}")
+        return ResponseStatus(
+            Meaning.TRY_AGAIN, f"200 with a body that is no JSON: {_excerpt(body)}"
+        )
     if not asked:
         if isinstance(content, list):
             return GOOD
-        return Verdict(Meaning.TRY_AGAIN, f"200 with no list of coins: {_excerpt(body)}")
+        return ResponseStatus(Meaning.TRY_AGAIN, f"200 with no list of coins: {_excerpt(body)}")
     if not isinstance(content, dict) or _is_error_shaped(content):
-        return Verdict(Meaning.TRY_AGAIN, f"200 with an error inside: {what_it_said(body)}")
+        return ResponseStatus(Meaning.TRY_AGAIN, f"200 with an error inside: {error_message(body)}")
     # Unknown ids are left out, so a few of them alone are answered `{}`; for many, or with
     # something else inside, that is a fault and not a verdict on the coins.
-    if not any(coin_id in content for coin_id in asked) and (content or len(asked) > SICK_COINS):
-        return Verdict(Meaning.TRY_AGAIN, f"200 with none of the coins asked for: {_excerpt(body)}")
+    if not any(coin_id in content for coin_id in asked) and (
+        content or len(asked) > MIN_FAILED_COINS
+    ):
+        return ResponseStatus(
+            Meaning.TRY_AGAIN, f"200 with none of the coins asked for: {_excerpt(body)}"
+        )
     return GOOD
 
 
-def _decipher_refusal(status: int, body: bytes, said: str) -> Verdict:
+def _decipher_refusal(status: int, body: bytes, said: str) -> ResponseStatus:
     code = error_code(body)
     fix = _FIX_BY_CODE.get(code or 0, "")
     message = f"CoinGecko refuses the request ({status}): {said}" + (f" {fix}" if fix else "")
     if code in _KEY_CODES or (status in (401, 403) and code is None):
         hint = fix or "Check COINGECKO_API_KEY, or unset it to use the public plan."
-        return Verdict(
+        return ResponseStatus(
             Meaning.WRONG_KEY, f"CoinGecko refuses the key or plan ({status}): {said} {hint}"
         )
-    return Verdict(Meaning.REFUSED, message)
+    return ResponseStatus(Meaning.REFUSED, message)
 
 
 def _is_blocked(status: int, body: bytes) -> bool:
@@ -272,7 +278,7 @@ def error_code(body: bytes) -> int | None:
     return code if isinstance(code, int) else None
 
 
-def what_it_said(body: bytes) -> str:
+def error_message(body: bytes) -> str:
     """The server's own words on one line, shortened for a person."""
     status = _error_status(body)
     if status and isinstance(status.get("error_message"), str):

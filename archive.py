@@ -76,7 +76,7 @@ def examine(
     """Look at an archive. Raises ArchiveUnavailable where it cannot be listed."""
     files, lost = archiving.survey(connection, archive)
     stored = store.by_day(files)
-    over = schema.overdue(connection, now)
+    over = schema.overdue_partitions(connection, now)
     days_there = sorted(stored)
     first, last = (days_there[0], days_there[-1]) if stored else (None, None)
     span = (last - first).days if first and last else 0
@@ -166,7 +166,7 @@ def main() -> int:
             "--to", dest="last", metavar="DAY", help="the last one, itself included"
         )
     arguments = parser.parse_args()
-    console.speak_through_logging()
+    console.configure_logging()
     settings, now = load_settings(), datetime.now(UTC)
     archive = archiving.archive_of(settings)
     if archive is None:
@@ -174,7 +174,7 @@ def main() -> int:
             "There is no archive: set ARCHIVE_URL to a folder, s3://bucket/folder or "
             "gs://bucket/folder"
         )
-    with schema.opened(settings) as session:
+    with schema.open_session(settings) as session:
         if arguments.action == "status":
             found = session.use(lambda c: examine(c, archive, now, reads_files=arguments.check))
             print(json.dumps(_plain(found))) if arguments.json else _show(found)
@@ -189,7 +189,7 @@ def main() -> int:
 
 def _export(session: Session, archive: Archive, chosen: tuple[date, date], now: datetime) -> int:
     def run(connection: Connection) -> tuple[int, int]:
-        days = sorted(schema.days_there(connection))
+        days = sorted(schema.existing_partitions(connection))
         closed = [day for day in days if day < now.date() and _is_in(day, chosen)]
         return len(closed), export(connection, archive, closed, now)
 

@@ -20,7 +20,7 @@ from api_library import choose_plan
 from safe_zone import CADENCE_WINDOW, MAX_CLOCK_SKEW, RETENTION, Settings, load_settings
 from sentinel import console
 from sentinel.budget import neon_api, quotas, schedule, usage_log
-from sentinel.budget.quotas import Allowance, Meter, Month
+from sentinel.budget.quotas import Allowance, Month, QuotaUsage
 from sentinel.budget.usage_log import Reading, Usage
 from sentinel.errors import EXIT_OK, BudgetExhausted, ConfigurationError, run_as_script
 
@@ -37,18 +37,18 @@ class BudgetStatus:
     """The verdict on the month, why, and the meters it rests on.
 
     While it is `skip`, a run goes all the same where it `is_due`: so long after the last one that
-    what is left lasts. `allowance` is what repairs may cost now, `runs_unseen` how many runs have
-    come since the last one that reached the database.
+    what is left lasts. `allowance` is what repairs may cost now, `unrecorded_runs` how many runs
+    have come since the last one that reached the database.
     """
 
     verdict: Verdict
     reason: str
     is_due: bool
-    meters: Sequence[Meter]
+    meters: Sequence[QuotaUsage]
     allowance: Allowance
-    delivery: schedule.Delivery
+    delivery: schedule.ScheduleCoverage
     days_until_full: float | None
-    runs_unseen: int
+    unrecorded_runs: int
     is_log_whole: bool
     newest_run: datetime | None
 
@@ -74,7 +74,7 @@ def check_budget_status(
     reading = usage_log.read(log_path(settings)) if usages is None else Reading(usages, True)
     runs = _without_future(reading.usages, at)
     cadence = timedelta(minutes=settings.cadence_minutes)
-    found = quotas.read_meters(
+    found = quotas.measure_quota_usage(
         runs,
         _quotas(settings),
         at,
@@ -94,14 +94,14 @@ def check_budget_status(
         is_due=_is_due(judged, runs, at, settings.compute_units),
         meters=found,
         allowance=_allowance(settings, runs, at),
-        delivery=schedule.measure(
+        delivery=schedule.measure_coverage(
             [run.started_at for run in recent],
             cadence,
             at,
             unseen=sum(run.runs - 1 for run in recent),
         ),
         days_until_full=_days_until_full(storage, quotas.daily_growth(runs, at)),
-        runs_unseen=sum(1 for _ in takewhile(lambda r: not r.is_stored, reversed(runs))),
+        unrecorded_runs=sum(1 for _ in takewhile(lambda r: not r.is_stored, reversed(runs))),
         is_log_whole=reading.is_whole and len(runs) == len(reading.usages),
         newest_run=runs[-1].started_at if runs else None,
     )
@@ -154,31 +154,31 @@ def _quotas(settings: Settings) -> dict[str, float | None]:
     return {"coingecko_credits": plan.credits_per_month, **settings.quotas}
 
 
-def _verdict(judged: Sequence[Meter]) -> tuple[Verdict, str]:
+def _verdict(judged: Sequence[QuotaUsage]) -> tuple[Verdict, str]:
     """What the worst of these meters asks for, and one sentence why."""
     for meter in judged:
         if meter.is_used_up:
             return "stop", f"{_name(meter)} used up: {_amounts(meter)}"
     for meter in judged:
-        if meter.is_overdrawn:
+        if meter.is_over_projected_quota:
             return "skip", f"{_name(meter)} would not last the month: {_amounts(meter)}"
     return "run", "every quota lasts the month"
 
 
 def _is_due(
-    judged: Sequence[Meter], runs: Sequence[Usage], at: datetime, compute_units: float
+    judged: Sequence[QuotaUsage], runs: Sequence[Usage], at: datetime, compute_units: float
 ) -> bool:
     """Whether the last run is so long ago that what is left of every overdrawn quota lasts."""
     went = [run.started_at for run in runs if not run.is_skipped]
     pauses = [
         quotas.pause_that_lasts(meter, runs, at, compute_units)
         for meter in judged
-        if meter.is_overdrawn
+        if meter.is_over_projected_quota
     ]
     return not (went and pauses) or at - went[-1] >= max(pauses)
 
 
-def _days_until_full(storage: Meter, growth: float) -> float | None:
+def _days_until_full(storage: QuotaUsage, growth: float) -> float | None:
     """None where that is not in sight: growth ends once the first day has outlived its time."""
     if storage.used is None or storage.quota is None or growth <= 0:
         return None
@@ -210,7 +210,7 @@ def as_json(status: BudgetStatus) -> dict[str, Any]:
     }
 
 
-def delivery_as_json(delivered: schedule.Delivery) -> dict[str, Any]:
+def delivery_as_json(delivered: schedule.ScheduleCoverage) -> dict[str, Any]:
     """Delivered slots as an object; `share` from 0 to 1, None where no slot was due."""
     return {
         "expected": delivered.expected,
@@ -252,18 +252,18 @@ def facts(status: BudgetStatus) -> list[tuple[str, str]]:
     ]
 
 
-def _name(meter: Meter) -> str:
+def _name(meter: QuotaUsage) -> str:
     return meter.name.replace("_", " ").replace("neon", "Neon").replace("coingecko", "CoinGecko")
 
 
-def _amounts(meter: Meter) -> str:
+def _amounts(meter: QuotaUsage) -> str:
     spent, projected, quota = (
         _amount(meter, value) for value in (meter.spent, meter.projected, meter.quota)
     )
     return f"{spent} used, {projected} by the month's end, {quota} allowed"
 
 
-def _amount(meter: Meter, value: float | None) -> str:
+def _amount(meter: QuotaUsage, value: float | None) -> str:
     if value is None:
         return "unknown"
     if meter.name.endswith("bytes"):
@@ -271,7 +271,7 @@ def _amount(meter: Meter, value: float | None) -> str:
     return f"{value:,.2f}" if meter.name.endswith("hours") else f"{value:,.0f}"
 
 
-def _bar(meter: Meter) -> str:
+def _bar(meter: QuotaUsage) -> str:
     """The projected share of the quota in BAR_CELLS cells, the used one darker."""
     if meter.quota is None or meter.used is None:
         return ""
@@ -309,7 +309,7 @@ def main() -> int:
     parser.add_argument("--log", metavar="FILE", help="another usage log than the deployment's")
     parser.add_argument("--at", metavar="ISO", help="the moment to judge at (default now)")
     arguments = parser.parse_args()
-    console.speak_through_logging()
+    console.configure_logging()
     settings, at = load_settings(), _moment(arguments.at)
     status = check_budget_status(settings, at, usages=_usages(arguments.log))
     if arguments.json:

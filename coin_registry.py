@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from safe_zone import (
-    LONGEST_PAROLE_DAYS,
     MAX_CLOCK_SKEW,
+    MAX_FAILED_SHARE,
+    MAX_PROBE_INTERVAL_DAYS,
+    MIN_FAILED_COINS,
     RANKED_COINS,
     RETENTION,
-    SICK_COINS,
-    SICK_SHARE,
     STRIKES_TO_DEACTIVATE,
     SYNC_AFTER,
 )
@@ -40,20 +40,20 @@ from sentinel.coin import (
 from sentinel.errors import ConfigurationError
 from sentinel.files import replace_atomically
 
-__all__ = ["Coin", "CoinRegistry", "Verdicts", "find_matches", "set_aside"]
+__all__ = ["Coin", "CoinRegistry", "HealthChanges", "find_matches", "set_aside"]
 
 log = logging.getLogger("sentinel.registry")
 _LARGEST = 1e300  # JSON's integers may be longer than a float can hold
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class HealthChanges:
     """What a run's answers did to its coins."""
 
     struck: tuple[str, ...] = ()
     deactivated: tuple[str, ...] = ()
     healed: tuple[str, ...] = ()
-    is_sick: bool = False
+    is_degraded: bool = False
 
 
 class CoinRegistry:
@@ -125,7 +125,7 @@ class CoinRegistry:
 
     def judge(
         self, good: Iterable[str], bad: Mapping[str, str], targets: Iterable[str], now: datetime
-    ) -> Verdicts:
+    ) -> HealthChanges:
         """Strike and heal after one chunk's answer.
 
         `good` are ids that came back well, `bad` maps an id to what was wrong with it, `targets`
@@ -136,14 +136,14 @@ class CoinRegistry:
         wanted = set(targets)
         failed = sum(1 for coin_id in bad if coin_id in wanted)
         healed = tuple(coin_id for coin_id in good if self.heal(coin_id))
-        if failed > SICK_COINS and failed > SICK_SHARE * len(wanted):
-            return Verdicts(healed=healed, is_sick=True)
+        if failed > MIN_FAILED_COINS and failed > MAX_FAILED_SHARE * len(wanted):
+            return HealthChanges(healed=healed, is_degraded=True)
         before = {i for i in bad if i in self.coins and self.coins[i].status != "active"}
         struck = tuple(i for i, reason in bad.items() if self.strike(i, reason, now))
         deactivated = tuple(
             i for i in struck if i not in before and self.coins[i].status == "inactive"
         )
-        return Verdicts(struck, deactivated, healed)
+        return HealthChanges(struck, deactivated, healed)
 
     def strike(self, coin_id: str, reason: str, now: datetime) -> bool:
         """Note one bad answer; True unless the coin is unknown or delisted."""
@@ -181,10 +181,10 @@ class CoinRegistry:
         """
         fresh = {coin.id: coin for coin in map(coin_from_list, listed) if coin}
         known = sum(1 for coin in self.coins.values() if coin.status != "delisted")
-        if not fresh or len(fresh) < (1 - SICK_SHARE) * known:
+        if not fresh or len(fresh) < (1 - MAX_FAILED_SHARE) * known:
             raise ValueError(f"CoinGecko lists {len(fresh)} coins where {known} were known")
         ranks = _ranks(ranked)
-        if len(ranks) < (1 - SICK_SHARE) * self._expected_ranks(len(fresh)):
+        if len(ranks) < (1 - MAX_FAILED_SHARE) * self._expected_ranks(len(fresh)):
             if not any(coin.rank for coin in self.coins.values()):
                 raise ValueError(f"CoinGecko ranks {len(ranks)} of {len(fresh)} coins only")
             log.warning(
@@ -242,7 +242,7 @@ class CoinRegistry:
             return self.synced_at is not None
         return self.synced_at - other.synced_at >= SYNC_AFTER
 
-    def keep_verdicts_only(self, theirs: CoinRegistry) -> None:
+    def keep_health_only(self, theirs: CoinRegistry) -> None:
         """Take over their names, ranks and time of comparison; the verdicts stay.
 
         So that the ranking, which touches hundreds of lines, is committed once a day.
@@ -385,7 +385,7 @@ def _unknown_terms(
 def _parole_days(strikes: int) -> int:
     """Days until the next probe: 1, 2, 4, 8, 16, 30, 30, …"""
     doubled: int = 1 << min(strikes - STRIKES_TO_DEACTIVATE, 16)
-    return min(doubled, LONGEST_PAROLE_DAYS)
+    return min(doubled, MAX_PROBE_INTERVAL_DAYS)
 
 
 def _cleared(coin: Coin) -> Coin:

@@ -21,16 +21,16 @@ from safe_zone import LOAD_CHUNK_ROWS
 from sentinel.models import CoinLabel, FxRate, Gap, LoadCounts, MarketRow, Rejection, Source
 from sentinel.storage.connection import Connection, Session
 from sentinel.storage.schema import (
+    ArchiveBeforeDrop,
     Days,
-    Preserve,
+    cluster_closed_partition,
+    create_partitions,
+    create_upcoming_partitions,
     enforce_retention_policy,
-    ensure_days,
     init_db,
     is_first_of_day,
     is_upkeep_due,
-    locked,
-    open_days,
-    pack_closed_day,
+    writer_transaction,
 )
 
 log = logging.getLogger("sentinel.database")
@@ -137,13 +137,13 @@ RECORD_RUN = """
 INSERT INTO pipeline_runs (
     run_id, started_at, recorded_at, mode, status, targets, rows_valid, rows_inserted,
     rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
-    api_credits, db_seconds, purged_rows, runs_unseen,
+    api_credits, db_seconds, purged_rows, unrecorded_runs,
     backfill_credits)
 VALUES (
     %(run_id)s, %(started_at)s, %(finished_at)s, %(mode)s, %(status)s, %(targets)s, %(rows_valid)s,
     %(rows_inserted)s, %(rows_updated)s, %(rows_unchanged)s, %(rows_backfilled)s, %(rows_drained)s,
     %(rejected)s, %(missing)s, %(api_calls)s, %(api_credits)s, %(db_seconds)s, %(purged_rows)s,
-    %(runs_unseen)s, %(backfill_credits)s)
+    %(unrecorded_runs)s, %(backfill_credits)s)
 ON CONFLICT (run_id) DO UPDATE
 SET recorded_at = excluded.recorded_at, status = excluded.status,
     rows_backfilled = excluded.rows_backfilled, rejected = excluded.rejected,
@@ -153,14 +153,14 @@ SET recorded_at = excluded.recorded_at, status = excluded.status,
 
 # Keeps which gaps stay, and why.
 GIVE_UP_GAPS = """
-INSERT INTO given_up_gaps (start, stop, judged_at, until, coin_key, reason)
-SELECT start, stop, %(judged_at)s, %(until)s, coin_key, reason
+INSERT INTO unfillable_gaps (start, stop, decided_at, until, coin_key, reason)
+SELECT start, stop, %(decided_at)s, %(until)s, coin_key, reason
 FROM unnest(%(coin_id)b::text[], %(start)b::timestamptz[], %(stop)b::timestamptz[],
             %(reason)b::text[]) AS g (coin_id, start, stop, reason)
 JOIN coins USING (coin_id)
 ON CONFLICT (coin_key, start) DO UPDATE
-SET stop = greatest(given_up_gaps.stop, excluded.stop), reason = excluded.reason,
-    judged_at = excluded.judged_at, until = excluded.until
+SET stop = greatest(unfillable_gaps.stop, excluded.stop), reason = excluded.reason,
+    decided_at = excluded.decided_at, until = excluded.until
 """
 
 # Brings names and ranks up to date. A coin that nobody describes any more keeps its name, and has
@@ -184,29 +184,29 @@ def write(
     now: datetime,
     *,
     newest_seen: datetime | None = None,
-    preserve: Preserve | None = None,
+    archive_hook: ArchiveBeforeDrop | None = None,
 ) -> T:
     """Run `work` in one transaction under the writers' lock, again after transient errors.
 
     The schema is applied first. Once a day, days older than the retention are dropped in a
     transaction of their own before `work`, so that they make room even where the disk is full,
     and coming days are made. `work` gets the connection (in pipeline mode) and the days there
-    are; it may run more than once, so it must be idempotent. `newest_seen` and `preserve` are for
-    the purge (tables.enforce_retention_policy).
+    are; it may run more than once, so it must be idempotent. `newest_seen` and `archive_hook` are
+    for the purge (schema.enforce_retention_policy).
 
     Raises StorageUnavailable, and ConfigurationError where the schema is newer than the code.
     """
 
     def attempt(connection: Connection) -> T:
-        with locked(connection) as days:
+        with writer_transaction(connection) as days:
             if not is_upkeep_due(days, now):
                 return work(connection, days)
             is_new_day = is_first_of_day(days, now)
-        session.purged_rows += enforce_retention_policy(connection, now, newest_seen, preserve)
+        session.purged_rows += enforce_retention_policy(connection, now, newest_seen, archive_hook)
         if is_new_day:
-            pack_closed_day(connection, now)
-        with locked(connection) as days:
-            open_days(connection, days, now)
+            cluster_closed_partition(connection, now)
+        with writer_transaction(connection) as days:
+            create_upcoming_partitions(connection, days, now)
             return work(connection, days)
 
     return session.use(functools.partial(_with_repairs, attempt))
@@ -216,7 +216,7 @@ def add(session: Session, work: Callable[[Connection, Days], T]) -> T:
     """The same without the purge, for who writes beside a run that sees to it."""
 
     def attempt(connection: Connection) -> T:
-        with locked(connection) as days:
+        with writer_transaction(connection) as days:
             return work(connection, days)
 
     return session.use(functools.partial(_with_repairs, attempt))
@@ -253,7 +253,9 @@ def load_batch(
     pending: deque[_Sent] = deque()
     counts = LoadCounts()
     for chunk in _chunks(rows, LOAD_CHUNK_ROWS):
-        ensure_days(connection, days, {row.observed_at.astimezone(UTC).date() for row in chunk})
+        create_partitions(
+            connection, days, {row.observed_at.astimezone(UTC).date() for row in chunk}
+        )
         coin_ids = {row.coin_id for row in chunk}
         one_a_coin = len(coin_ids) == len(chunk)
         pending.extend(_send(connection, part, one_a_coin) for part in _split(newest, chunk))
@@ -377,24 +379,28 @@ def record_fx_rates(connection: Connection, rates: Iterable[FxRate]) -> None:
 
 
 def record_run(
-    connection: Connection, report: Mapping[str, Any], *, runs_unseen: int, backfill_credits: int
+    connection: Connection,
+    report: Mapping[str, Any],
+    *,
+    unrecorded_runs: int,
+    backfill_credits: int,
 ) -> None:
     """Keep what a run did: the fields of its report that RECORD_RUN names, how many runs before it
     did not reach the database, and what of its credits went into repairs. A run that goes on to
     repair gaps is recorded again."""
     details = {
         "rejected": Jsonb(report["rejected"]),
-        "runs_unseen": runs_unseen,
+        "unrecorded_runs": unrecorded_runs,
         "backfill_credits": backfill_credits,
     }
     connection.execute(RECORD_RUN, {**report, **details})
 
 
-def give_up_gaps(
+def record_unfillable_gaps(
     connection: Connection, gaps: Sequence[Gap], now: datetime, until: datetime | None = None
 ) -> None:
     """Keep gaps that stay, with their reasons; for good, or `until` then."""
     if gaps:
         columns = ("coin_id", "start", "stop", "reason")
         parameters = {name: [getattr(gap, name) for gap in gaps] for name in columns}
-        connection.execute(GIVE_UP_GAPS, {**parameters, "judged_at": now, "until": until})
+        connection.execute(GIVE_UP_GAPS, {**parameters, "decided_at": now, "until": until})

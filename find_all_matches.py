@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("symbols", nargs="+", metavar="SYMBOL", help="a ticker, in any case")
     parser.add_argument("--json", action="store_true", help="print one JSON object by symbol")
     arguments = parser.parse_args()
-    console.speak_through_logging()
+    console.configure_logging()
     registry = _load()
     matches = {symbol: find_matches(registry, symbol) for symbol in arguments.symbols}
     if arguments.json:

@@ -19,7 +19,7 @@ import database
 from api_library import chunk_ids
 from budget_monitor import BudgetStatus
 from coin_registry import CoinRegistry, set_aside
-from pipeline.backfill import repair_gaps
+from pipeline.backfill import backfill_gaps
 from pipeline.report import RunReport, show
 from pipeline.run import Loaded, Run
 from pipeline.spool import Item, Spool
@@ -52,7 +52,7 @@ from sentinel.errors import (
 )
 from sentinel.models import Batch, CoinLabel, FxRate, MarketRow, Rejection
 from sentinel.storage import schema
-from sentinel.storage.connection import Connection, Session, parse_address, reach
+from sentinel.storage.connection import Connection, Session, parse_address, resolve_database
 from transform import transform_and_validate
 
 __all__ = ["Clocks", "RunReport", "main", "run_pipeline"]
@@ -137,7 +137,7 @@ def _ask_the_ledger(run: Run, settings: Settings) -> BudgetStatus:
             f"Nothing was asked and nothing was woken: {status.reason}. Runs go on by themselves "
             "when the month begins anew; docs/runbook.md tells of paid plans."
         )
-    run.runs_unseen = status.runs_unseen
+    run.unrecorded_runs = status.unrecorded_runs
     # What the log does not know is read from the database: all of the month where it was lost,
     # else of a day at least, for a run that was killed or that another machine made.
     month, day = Month.of(run.started_at).start, run.started_at - timedelta(days=1)
@@ -249,9 +249,9 @@ def _choose_targets(settings: Settings, registry: CoinRegistry, *, is_synced: bo
 
 def _also(settings: Settings, registry: CoinRegistry, *, is_synced: bool) -> list[str]:
     """The active ones of the coins asked for besides; who is on parole waits for its probe."""
-    if not settings.also:
+    if not settings.extra_coins:
         return []
-    found, unknown = registry.look_up(settings.also)
+    found, unknown = registry.look_up(settings.extra_coins)
     if unknown:  # said once a day
         level = logging.WARNING if is_synced else logging.INFO
         log.log(level, "watched, but not listed by CoinGecko: %s", ", ".join(unknown))
@@ -291,9 +291,9 @@ def _fetch(
                     keep(_take(run, registry, answer.ids, answer.body))
         except ApiUnavailable as trouble:
             run.troubles.append(trouble)
-            if client.has_given_up:
+            if client.is_exhausted:
                 return
-    if run.is_sick and not run.rows:
+    if run.is_degraded and not run.rows:
         raise ApiUnavailable(
             "CoinGecko answered without one usable price. The next run asks again."
         )
@@ -308,11 +308,11 @@ def _take(run: Run, registry: CoinRegistry, ids: Sequence[str], body: bytes) -> 
     verdicts = registry.judge(
         (row.coin_id for row in batch.rows), bad, (i for i in ids if i in wanted), run.started_at
     )
-    if verdicts.is_sick:
+    if verdicts.is_degraded:
         log.warning(
             "%d of %d coins came back bad: the answer is sick, nobody is struck", len(bad), len(ids)
         )
-    run.is_sick |= verdicts.is_sick
+    run.is_degraded |= verdicts.is_degraded
     run.rows += batch.rows
     run.rejections += batch.rejections
     rates = _rates(batch)
@@ -362,7 +362,7 @@ def _store(run: Run, settings: Settings, registry: CoinRegistry, spool: Spool) -
         if run.is_interrupted or not has_work:
             return
         with (
-            reach(settings) as address,
+            resolve_database(settings) as address,
             Session(address, clock=run.clocks.monotonic, sleep=run.clocks.sleep) as session,
         ):
             run.place = address.place
@@ -373,7 +373,7 @@ def _store(run: Run, settings: Settings, registry: CoinRegistry, spool: Spool) -
                     load,
                     run.started_at,
                     newest_seen=_newest(run.rows),
-                    preserve=export.preserver(settings),
+                    archive_hook=export.archive_hook(settings),
                 )
                 _forget_spooled(run, spool, left_behind)
                 _repair(run, settings, session, spool)
@@ -393,7 +393,7 @@ def _repair(run: Run, settings: Settings, session: Session, spool: Spool) -> Non
         own = _usage(run, settings, planned)
         budget_monitor.save_run(settings, own, run.clocks.now())
 
-    with files.only_one(settings.state_dir / "repair") as is_alone:
+    with files.try_lock(settings.state_dir / "repair") as is_alone:
 
         def grant() -> Allowance:
             others = run.known_usages or ()
@@ -401,7 +401,7 @@ def _repair(run: Run, settings: Settings, session: Session, spool: Spool) -> Non
             return granted if is_alone else granted._replace(left=0)
 
         keep = functools.partial(_spool, run, spool)
-        repair_gaps(run, settings, session, grant, keep, announce)
+        backfill_gaps(run, settings, session, grant, keep, announce)
 
 
 @contextlib.contextmanager
@@ -506,7 +506,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main() -> int:
     """Run once as the command line says; returns the exit code."""
     arguments = parse_arguments()
-    console.speak_through_logging(verbose=arguments.verbose)
+    console.configure_logging(verbose=arguments.verbose)
     flags = {name: getattr(arguments, name) for name in FLAG_KEYS}
     try:
         settings = load_settings(flags, config=arguments.config)
@@ -522,7 +522,7 @@ def main() -> int:
     with console.progress() as progress:
         report = run_pipeline(settings, progress=progress, show_rows=dry_rows.extend)
     if report.exit_code:
-        console.complain(report.message)
+        console.print_error(report.message)
     if arguments.json:
         print(json.dumps(asdict(report)))
     else:

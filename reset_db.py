@@ -8,7 +8,7 @@ from safe_zone import load_settings
 from sentinel import console
 from sentinel.errors import EXIT_OK, run_as_script
 from sentinel.storage import queries, schema
-from sentinel.storage.connection import Connection, Session, reach
+from sentinel.storage.connection import Connection, Session, resolve_database
 
 WORD = "DELETE"
 
@@ -20,9 +20,9 @@ def main() -> int:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask (for scripts)")
     arguments = parser.parse_args()
-    console.speak_through_logging()
+    console.configure_logging()
     with (
-        reach(load_settings()) as address,
+        resolve_database(load_settings()) as address,
         Session(address) as session,
     ):
         found = session.use(_count)

@@ -40,9 +40,9 @@ RETENTION = timedelta(days=60)  # the client's figure; also the oldest acceptabl
 RANKED_COINS = 1_000  # ranks kept: four pages of /coins/markets, four credits a day
 SYNC_AFTER = timedelta(hours=24)
 STRIKES_TO_DEACTIVATE = 3
-LONGEST_PAROLE_DAYS = 30  # probes come after 1, 2, 4, 8, 16, 30, 30, … days
-SICK_SHARE = 0.2  # more failures than this share of a chunk …
-SICK_COINS = 10  # … and than this many coins: the answer is sick, not the coins
+MAX_PROBE_INTERVAL_DAYS = 30  # probes come after 1, 2, 4, 8, 16, 30, 30, … days
+MAX_FAILED_SHARE = 0.2  # more failures than this share of a chunk …
+MIN_FAILED_COINS = 10  # … and than this many coins: the answer is sick, not the coins
 
 # --- the database ------------------------------------------------------------------------------
 CONNECT_ATTEMPTS = 4  # Neon wakes within 3 s; its documents advise a handful of tries
@@ -72,7 +72,7 @@ QUOTAS: Mapping[str, float | None] = {
     "neon_storage_bytes": 500_000_000.0,
     "actions_minutes": 2_000.0,
 }
-METERS = (*QUOTAS, "coingecko_credits")
+QUOTA_NAMES = (*QUOTAS, "coingecko_credits")
 COMPUTE_UNITS = 0.25  # Neon's smallest size; set the project's maximum to it as well
 IDLE_TAIL_SECONDS = 300  # Neon suspends a compute after five idle minutes, on Free always
 SUSPENDED_TAIL_SECONDS = 5  # how long it stays awake where a run suspends it
@@ -87,8 +87,8 @@ CADENCE_WINDOW = timedelta(days=7)  # over which delivered runs are counted
 
 # --- repairing gaps ----------------------------------------------------------------------------
 BACKFILL_CREDITS = 100  # a day: repairs the top 100 coins daily, 3,100 of a Demo key's 10,000
-REPAIR_CALLS = 25  # of one normal run: some seconds
-LONGEST_SILENCE = timedelta(hours=2)  # of the measured schedule, 119 minutes
+BACKFILL_CALLS_PER_RUN = 25  # of one normal run: some seconds
+MAX_SCHEDULE_SILENCE = timedelta(hours=2)  # of the measured schedule, 119 minutes
 BACKFILL_MINUTES = 2  # of calls that a backfill run may make: it has 150 seconds
 AFTER_A_FAILURE = timedelta(hours=1)  # others go first after a chart that did not come …
 AFTER_A_REFUSAL = timedelta(hours=24)  # … or was of no use
@@ -113,8 +113,9 @@ CONFIG_KEYS = (
 class Settings:
     """What this deployment decides; secrets are left out of its repr.
 
-    `monitor` is for services/settings.py to read; `also` are coins (ids, symbols, names) that
-    a run asks for besides the top ones, within its limit; a loop does not look for gaps each time.
+    `monitor` is for services/settings.py to read; `extra_coins` are coins (ids, symbols, names)
+    that a run asks for besides the top ones, within its limit; a loop sets `detect_gaps` only now
+    and then.
     """
 
     mode: str = "ingest"
@@ -135,8 +136,8 @@ class Settings:
     backfill_credits_per_day: int = BACKFILL_CREDITS
     quotas: Mapping[str, float | None] = field(default_factory=lambda: dict(QUOTAS))
     monitor: Mapping[str, Any] = field(default_factory=dict)
-    also: tuple[str, ...] = ()
-    looks_for_gaps: bool = True
+    extra_coins: tuple[str, ...] = ()
+    detect_gaps: bool = True
     state_dir: Path = ROOT / ".sentinel"
     registry_path: Path = ROOT / "coin_registry.json"
 
@@ -180,7 +181,7 @@ def load_settings(
             of="credits",
             least=0,
         ),
-        quotas=config_values.quotas(get("quotas"), QUOTAS, METERS, found),
+        quotas=config_values.quotas(get("quotas"), QUOTAS, QUOTA_NAMES, found),
         monitor=config_values.section("monitor", get("monitor"), found),
         **_from_environment(values, found),
     )

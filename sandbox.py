@@ -72,7 +72,7 @@ def main() -> int:
     close.add_argument("--wallet", metavar="NAME", required=True, help="this one")
     _add_sweep(actions.add_parser("sweep", help="many parameters, judged on unseen days"))
     arguments = parser.parse_args()
-    console.speak_through_logging()
+    console.configure_logging()
     act = {
         "strategies": _strategies,
         "backtest": _backtest,
@@ -175,7 +175,7 @@ def trade_all(
 ) -> list[Outcome]:
     """The outcome on each coin, each with an equal part of the cash."""
     part = initial / len(prices)
-    return [engine.run(own, strategy.wishes(own), costs, part) for own in prices.values()]
+    return [engine.run(own, strategy.signals(own), costs, part) for own in prices.values()]
 
 
 def _write_pages(arguments: argparse.Namespace, found: Report) -> None:
@@ -192,7 +192,7 @@ def _trade(arguments: argparse.Namespace) -> int:
     settings, now = load_settings(), datetime.now(UTC)
     typed.name("--wallet", arguments.wallet, wallets.LONGEST_NAME)
     archive = export.archive_of(settings)
-    with schema.opened(settings) as session:
+    with schema.open_session(settings) as session:
         opened: dict[str, list[Event]] = {}
         if arguments.strategy:
             opened = session.use(lambda c: _ensure_wallet(c, archive, arguments, now))
@@ -204,7 +204,7 @@ def _trade(arguments: argparse.Namespace) -> int:
             chosen = session.use(lambda connection: _chosen(connection, arguments.wallet))
             added, troubles = session.use(lambda c: wallets.step_all(c, archive, chosen, now))
     for trouble in troubles:
-        console.complain(trouble)
+        console.print_error(trouble)
     if arguments.json:
         print(
             json.dumps(
@@ -212,7 +212,7 @@ def _trade(arguments: argparse.Namespace) -> int:
             )
         )
     else:
-        output.tell(added)
+        output.show_events(added)
     return troubles[0].exit_code if troubles else EXIT_OK
 
 
@@ -269,7 +269,7 @@ def _ensure_wallet(
 
 def _close(arguments: argparse.Namespace) -> int:
     name = typed.name("--wallet", arguments.wallet, wallets.LONGEST_NAME)
-    with schema.opened(load_settings()) as session:
+    with schema.open_session(load_settings()) as session:
         [wallet] = session.use(lambda connection: _chosen(connection, name))
         session.use(lambda connection: wallets.close(connection, wallet, datetime.now(UTC)))
     print(f"{wallet.name}: closed. Its ledger stays: sandbox.py report --wallet {wallet.name}")
@@ -292,11 +292,11 @@ def _report(arguments: argparse.Namespace) -> int:
     if not arguments.wallet and (arguments.html or arguments.png):
         raise ConfigurationError("--html and --png show one wallet: name it with --wallet")
     archive = export.archive_of(settings)
-    with schema.opened(settings) as session:
+    with schema.open_session(settings) as session:
         chosen = session.use(lambda connection: _chosen(connection, arguments.wallet))
         found, troubles = session.use(lambda c: wallets.report_all(c, archive, chosen, now))
     for trouble in troubles:
-        console.complain(trouble)
+        console.print_error(trouble)
     _tell_reports(arguments, found)
     return troubles[0].exit_code if troubles else EXIT_OK
 
@@ -333,7 +333,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
             scored = executors.do_on_cluster(tasks, arguments.scheduler, count)
         else:
             scored = executors.do_here(tasks, jobs, count)
-    findings = walk_forward.judge(tasks, scored)
+    findings = walk_forward.select_winners(tasks, scored)
     if arguments.json:
         print(json.dumps(output.sweep_json(findings)))
     else:

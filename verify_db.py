@@ -17,12 +17,12 @@ from pipeline.spool import Spool
 from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
 from sentinel import console
 from sentinel.archive import export
-from sentinel.budget.schedule import Delivery
+from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, run_as_script
 from sentinel.models import Gap
 from sentinel.storage import queries
-from sentinel.storage.connection import Connection, Session, reach
-from sentinel.storage.schema import is_up_to_date, overdue
+from sentinel.storage.connection import Connection, Session, resolve_database
+from sentinel.storage.schema import is_up_to_date, overdue_partitions
 
 log = logging.getLogger("sentinel.verify")
 TOP = 5
@@ -37,10 +37,10 @@ class Health:
     problems: list[str]
     tables: queries.TableHealth | None = None
     gaps: Sequence[Gap] = ()
-    delivery: Delivery | None = None
+    delivery: ScheduleCoverage | None = None
     duplicates: int = 0
     top: Sequence[queries.LatestPrice] = ()
-    backup: queries.Backup | None = None
+    backup: queries.BackupStatus | None = None
 
 
 def examine(
@@ -56,13 +56,13 @@ def examine(
         return Health(["the schema is older than this code: python ingest.py brings it up to date"])
     tables = queries.table_health(connection, now)
     duplicates = queries.count_duplicates(connection)
-    backup = queries.last_backup(connection)
+    backup = queries.latest_backup_status(connection)
     problems = _problems(tables, duplicates, backup, now, max_age_minutes)
     return Health(
         problems + _overdue(connection, now),
         tables,
         queries.find_gaps(connection, now, cadence=cadence),
-        queries.measure_delivery(connection, now, cadence),
+        queries.measure_schedule_coverage(connection, now, cadence),
         duplicates,
         queries.latest_prices(connection, TOP),
         backup,
@@ -72,7 +72,7 @@ def examine(
 def _problems(
     tables: queries.TableHealth,
     duplicates: int,
-    backup: queries.Backup | None,
+    backup: queries.BackupStatus | None,
     now: datetime,
     max_age_minutes: float,
 ) -> list[str]:
@@ -97,7 +97,7 @@ def _problems(
 
 def _overdue(connection: Connection, now: datetime) -> list[str]:
     """What to say of days that a purge should have dropped by yesterday."""
-    over = overdue(connection, now)
+    over = overdue_partitions(connection, now)
     if not over:
         return []
     _, trouble, _ = export.last_try(connection)
@@ -207,11 +207,11 @@ def _gaps(gaps: Sequence[Gap]) -> str:
     return f"{len(gaps)} of {coins} coins {within}: {told}"
 
 
-def _runs(delivery: Delivery | None) -> str:
+def _runs(delivery: ScheduleCoverage | None) -> str:
     return f"{delivery} in the last {CADENCE_WINDOW.days} days" if delivery else "none"
 
 
-def _backup(backup: queries.Backup | None, now: datetime) -> str:
+def _backup(backup: queries.BackupStatus | None, now: datetime) -> str:
     if backup is None or backup.verified_at is None:
         return "none: ./backup_db.sh makes one"
     hours = (now - backup.verified_at).total_seconds() / 3600
@@ -262,7 +262,7 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    console.speak_through_logging()
+    console.configure_logging()
     max_age, settings, now = _max_age(arguments.max_age), load_settings(), datetime.now(UTC)
     health, place = _examine_configured(settings, now, max_age)
     spooled = Spool(settings.state_dir / "spool").waiting_rows()
@@ -276,7 +276,7 @@ def main() -> int:
 
 
 def _examine_configured(settings: Settings, now: datetime, max_age: float) -> tuple[Health, str]:
-    with reach(settings) as address, Session(address) as session:
+    with resolve_database(settings) as address, Session(address) as session:
         cadence = timedelta(minutes=settings.cadence_minutes)
         look = functools.partial(examine, now=now, cadence=cadence, max_age_minutes=max_age)
         return session.use(look), address.place

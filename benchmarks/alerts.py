@@ -16,7 +16,7 @@ from sentinel.backtesting import price_csv
 from services.ingestion import calibration
 from services.ingestion.alerting import rules_of
 from services.ingestion.calibration import Series
-from services.settings import Wishes
+from services.settings import MonitorOptions
 
 COINS, DAYS, STEP = 30, 60, 3600.0
 WISHES = (1.0, 2.0, 4.0)
@@ -58,7 +58,7 @@ def _halves(histories: Histories, middle: float, name: str) -> None:
     early = {coin: [p for p in series if p[0] < middle] for coin, series in histories.items()}
     later = {coin: [p for p in series if p[0] >= middle] for coin, series in histories.items()}
     coins = [coin for coin in histories if len(early[coin]) > 1 and len(later[coin]) > 1]
-    rules = rules_of(Wishes())
+    rules = rules_of(MonitorOptions())
     span = sum(calibration.weeks(later[coin]) for coin in coins)
     for wish in WISHES:
         own = dataclasses.replace(rules, per_week=wish)
@@ -83,7 +83,7 @@ def _halves(histories: Histories, middle: float, name: str) -> None:
 def _speed() -> None:
     walk = _drawn()["coin-0"]
     walk = [(n * 60.0, walk[n % len(walk)][1]) for n in range(SPEED_POINTS)]
-    rules = rules_of(Wishes())
+    rules = rules_of(MonitorOptions())
     taken = seconds(lambda: calibration.replay(walk, rules)) / SPEED_POINTS
     floor = seconds(lambda: [math.log(price) for _, price in walk]) / SPEED_POINTS
     bound = f"no goal; floor {floor * 1e6:.2f} µs (a logarithm)"

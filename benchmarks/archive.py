@@ -41,11 +41,11 @@ FROM generate_series(0, %(slots)s - 1) AS slot, coins,
 def fill(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     first = (NOW - timedelta(days=DAYS)).replace(hour=0, minute=0)
     connection.execute(FILL_COINS, [COINS])
-    have = set(schema.days_there(connection))
+    have = set(schema.existing_partitions(connection))
     for number in range(DAYS):
         day = first + timedelta(days=number)
         with connection.transaction():
-            schema.ensure_days(connection, have, [day.date()])
+            schema.create_partitions(connection, have, [day.date()])
             step = timedelta(days=1) / SLOTS
             connection.execute(FILL_DAY, {"day": day, "step": step, "slots": SLOTS})
 
@@ -59,7 +59,7 @@ def main() -> None:
     ):
         fill(connection)
         archive = store.open_archive(str(folder / "archive"), folder / "cache")
-        days = sorted(day for day in schema.days_there(connection) if day < NOW.date())
+        days = sorted(day for day in schema.existing_partitions(connection) if day < NOW.date())
 
         def export() -> None:
             for _ in archiving.export(connection, archive, days, NOW):
@@ -68,7 +68,9 @@ def main() -> None:
         taken = seconds(export)
         say("a day into the archive", f"{taken / len(days):.2f} s", "no goal", reached=True)
         for day in days:  # as a purge does: a day that is there is read from the database alone
-            connection.execute(sql.SQL(schema.DROP_DAY).format(day=schema.partition(day)))
+            connection.execute(
+                sql.SQL(schema.DROP_PARTITION).format(day=schema.partition_name(day))
+            )
         _sizes(archive)
         _reads(connection, archive)
 

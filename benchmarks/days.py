@@ -43,14 +43,14 @@ def fill(connection: psycopg.Connection[tuple[object, ...]], now: datetime = NOW
     slots, step = day_slots(ROWS, DAYS, COINS)
     first = (now - timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
     connection.execute(FILL_COINS, [COINS])
-    with schema.locked(connection) as days:
+    with schema.writer_transaction(connection) as days:
         have = set(days)
     for number in range(DAYS):
         day = first + timedelta(days=number)
         with connection.transaction():
-            schema.ensure_days(connection, have, [day.date()])
+            schema.create_partitions(connection, have, [day.date()])
             connection.execute(FILL_DAY, {"day": day, "step": step, "slots": slots})
-        schema.pack_closed_day(connection, day)
+        schema.cluster_closed_partition(connection, day)
     connection.execute(FILL_LATEST, [now - timedelta(days=3)])
     connection.execute("VACUUM ANALYZE")
     connection.execute("CHECKPOINT")

@@ -104,7 +104,7 @@ def prepare(conninfo: str, coins: int) -> None:
         ours.load(rows(coins, coins, BEGIN - timedelta(days=1)))
         days = [(BEGIN + timedelta(days=n)).date() for n in range(-1, 12)]
         database.write(
-            ours.session, lambda opened, have: schema.ensure_days(opened, have, days), NOW
+            ours.session, lambda opened, have: schema.create_partitions(opened, have, days), NOW
         )
         ours.session.close()
         connection.execute("VACUUM FULL coins")

@@ -53,7 +53,7 @@ def _backtests() -> None:
 
         def run(strategy: strategies.Strategy = strategy) -> None:
             own = Series(series.times, series.prices, series.observed)  # nothing remembered of it
-            engine.run(own, strategy.wishes(own), Costs(), CASH)
+            engine.run(own, strategy.signals(own), Costs(), CASH)
 
         run()
         taken = median_seconds(run, 5)
@@ -109,7 +109,7 @@ def _sweeps() -> None:
 
 
 def _table(tasks: list[Task], scored: list[walk_forward.CoinScores]) -> str:
-    return json.dumps(output.sweep_json(walk_forward.judge(tasks, scored)))
+    return json.dumps(output.sweep_json(walk_forward.select_winners(tasks, scored)))
 
 
 CLUSTER = """

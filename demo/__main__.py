@@ -16,7 +16,7 @@ from demo.market import Market
 from demo.server import StandIn, running
 from safe_zone import ROOT, load_settings
 from sentinel.errors import run_as_script
-from sentinel.storage.connection import reach
+from sentinel.storage.connection import resolve_database
 
 STATE_DIR = ROOT / ".sentinel" / "demo"
 
@@ -64,7 +64,7 @@ def _seed() -> int:
     """Needs what the monitor needs, the others do not."""
     from demo.seed import seed
 
-    with reach(load_settings()) as address:
+    with resolve_database(load_settings()) as address:
         if not seed(address, datetime.now(UTC)):
             print("there is history already", file=sys.stderr)
     return 0

@@ -17,15 +17,15 @@ from pipeline.report import RunReport
 from sentinel.backtesting import strategies
 from sentinel.backtesting.portfolio import DEFAULT_USD, Costs
 from sentinel.models import CoinLabel, FxRate, MarketRow, Source
-from sentinel.notifications.messages import Voice
+from sentinel.notifications.messages import MessageFormatter
 from sentinel.paper_trading import wallets
 from sentinel.storage.connection import Address, Connection, Session
 from sentinel.storage.queries import count_observations, count_transactions
-from sentinel.storage.schema import Days, bring_up_to_date, drop_everything, locked
+from sentinel.storage.schema import Days, drop_everything, migrate_if_needed, writer_transaction
 from services.api import transactions
 from services.api.valuation import Transaction
 from services.ingestion import alerting, forecasting
-from services.settings import Wishes
+from services.settings import MonitorOptions
 
 # How far a seed has come: begun on a database that held nothing, and done.
 STATE = "SELECT state ->> 'done' FROM heartbeats WHERE service = 'seed'"
@@ -72,12 +72,12 @@ def seed(address: Address, now: datetime) -> bool:
     coins = market.ranked[:COINS]
     labels = {c.id: CoinLabel(c.symbol, c.name, n) for n, c in enumerate(coins, start=1)}
     with Session(address) as session:
-        session.use(bring_up_to_date)
+        session.use(migrate_if_needed)
         if session.use(lambda c: c.execute(STATE).fetchone()) == ("false",) and not session.use(
             lambda c: c.execute(OTHERS_DATA).fetchone()
         ):
             session.use(drop_everything)
-            session.use(bring_up_to_date)
+            session.use(migrate_if_needed)
         if session.use(count_observations) or session.use(count_transactions):
             return False
         session.use(lambda c: c.execute(NOTE, {"now": now, "done": False}))
@@ -128,12 +128,12 @@ def _tick(
     connection: Connection,
 ) -> None:
     """One tick of the loop, at its own time; budgets are not solved for, that takes seconds."""
-    wishes = Wishes(alerts_per_coin_week=None)
+    options = MonitorOptions(alerts_per_coin_week=None)
     rows = list(_rows(coins, at, source))
-    with locked(connection) as days:
+    with writer_transaction(connection) as days:
         database.load_batch(connection, rows, labels.get, days)
         _record(connection, [(at, source)])
-    alerting.watch(connection, wishes, Voice("en", ZoneInfo("UTC")), [], at)
+    alerting.watch(connection, options, MessageFormatter("en", ZoneInfo("UTC")), [], at)
     if at > now - FORECAST_FOR:
         forecasting.predict(connection, FINE, at)
 
@@ -152,7 +152,7 @@ def _record(connection: Connection, steps: Sequence[tuple[datetime, Source]]) ->
         rate = IDR_PER_USD * (1 + 0.012 * math.sin(at.timestamp() / 90_000))
         database.record_fx_rates(connection, [FxRate(at, "idr", rate)])
         if source == "observed":
-            database.record_run(connection, _report(at), runs_unseen=0, backfill_credits=0)
+            database.record_run(connection, _report(at), unrecorded_runs=0, backfill_credits=0)
 
 
 def _report(at: datetime) -> dict[str, object]:

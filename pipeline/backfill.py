@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 import database
 from pipeline import backfill_plan
-from pipeline.backfill_plan import Plan, Task
+from pipeline.backfill_plan import BackfillPlan, BackfillTask
 from pipeline.run import Loaded, Run
 from pipeline.spool import Item
 from safe_zone import (
     AFTER_A_FAILURE,
     AFTER_A_REFUSAL,
+    BACKFILL_CALLS_PER_RUN,
     BACKFILL_MINUTES,
-    REPAIR_CALLS,
     Settings,
 )
 from sentinel.budget.quotas import Allowance
@@ -43,15 +43,15 @@ Keep = Callable[[Sequence[Item]], None]
 
 
 class _Repair(NamedTuple):
-    """What one coin's call came to; gaps in `given_up` stay for good, or `until` then."""
+    """What one coin's call came to; gaps in `unfillable` stay for good, or `until` then."""
 
     rows: Sequence[MarketRow] = ()
     rejections: Sequence[Rejection] = ()
-    given_up: Sequence[Gap] = ()
+    unfillable: Sequence[Gap] = ()
     until: datetime | None = None
 
 
-def repair_gaps(
+def backfill_gaps(
     run: Run,
     settings: Settings,
     session: Session,
@@ -79,19 +79,19 @@ def repair_gaps(
     run.waiting_coins = plan.waiting
     if plan.tasks:
         announce(len(plan.tasks))
-    repairs = [*_ask(run, plan, keep), _Repair(given_up=plan.given_up)]
-    if plan.tasks or plan.given_up:
+    repairs = [*_ask(run, plan, keep), _Repair(unfillable=plan.unfillable)]
+    if plan.tasks or plan.unfillable:
         _store(run, session, repairs)
 
 
 def _look(run: Run, settings: Settings, session: Session) -> list[Gap]:
     """Read what the database knows: the gaps, and for the ledger what runs used and its size."""
     seen = session.use(
-        lambda connection: queries.look_back(
+        lambda connection: queries.load_recent_activity(
             connection,
             run.started_at,
             cadence=timedelta(minutes=settings.cadence_minutes),
-            coin_ids=run.targets if settings.looks_for_gaps else [],
+            coin_ids=run.targets if settings.detect_gaps else [],
             until=run.started_at if run.mode == "backfill" else None,
             usages_since=run.usages_wanted_since,
         )
@@ -105,10 +105,10 @@ def _calls_left(run: Run) -> int:
     minute = run.client.plan.calls_per_minute
     if run.mode == "backfill":
         return max(0, BACKFILL_MINUTES * minute - run.client.calls)
-    return max(0, min(REPAIR_CALLS, minute - run.client.calls))
+    return max(0, min(BACKFILL_CALLS_PER_RUN, minute - run.client.calls))
 
 
-def _ask(run: Run, plan: Plan, keep: Keep) -> Iterator[_Repair]:
+def _ask(run: Run, plan: BackfillPlan, keep: Keep) -> Iterator[_Repair]:
     """One call a task, until CoinGecko fails as a whole."""
     for task in plan.tasks:
         before = run.client.credits
@@ -124,7 +124,7 @@ def _ask(run: Run, plan: Plan, keep: Keep) -> Iterator[_Repair]:
             run.backfill_credits += run.client.credits - before
         run.rejections += repair.rejections
         yield repair
-        if run.client.has_given_up:
+        if run.client.is_exhausted:
             return
 
 
@@ -135,17 +135,17 @@ def _complain(run: Run, trouble: SentinelError) -> None:
         log.warning("gaps wait for the next run: %s", trouble)
 
 
-def _set_aside(run: Run, task: Task, pause: timedelta) -> _Repair:
+def _set_aside(run: Run, task: BackfillTask, pause: timedelta) -> _Repair:
     """Let the others go first for a while."""
-    gaps = backfill_plan.given_up(task, backfill_plan.UNUSABLE)
-    return _Repair(given_up=gaps, until=run.started_at + pause)
+    gaps = backfill_plan.unfillable(task, backfill_plan.UNUSABLE)
+    return _Repair(unfillable=gaps, until=run.started_at + pause)
 
 
-def _ask_for(run: Run, task: Task, keep: Keep) -> _Repair:
+def _ask_for(run: Run, task: BackfillTask, keep: Keep) -> _Repair:
     try:
         body = run.client.market_chart(task.coin_id, task.days, is_patient=run.mode == "backfill")
     except CoinUnknown:
-        return _Repair(given_up=backfill_plan.given_up(task, backfill_plan.UNKNOWN))
+        return _Repair(unfillable=backfill_plan.unfillable(task, backfill_plan.UNKNOWN))
     except ApiRefused as trouble:
         log.warning("the gaps of %s wait for a day: %s", task.coin_id, trouble)
         return _set_aside(run, task, AFTER_A_REFUSAL)
@@ -169,13 +169,15 @@ def _store(run: Run, session: Session, repairs: Sequence[_Repair]) -> None:
         rejections = [rejection for repair in repairs for rejection in repair.rejections]
         database.record_rejections(connection, rejections)
         for repair in repairs:
-            database.give_up_gaps(connection, repair.given_up, run.started_at, repair.until)
+            database.record_unfillable_gaps(
+                connection, repair.unfillable, run.started_at, repair.until
+            )
         loaded = dataclasses.replace(before, rows_backfilled=counts.inserted)
         run.db_seconds = session.seconds
         run.record(connection, loaded)
         return loaded
 
     run.loaded = database.add(session, load)
-    reasons = Counter(gap.reason for repair in repairs for gap in repair.given_up)
+    reasons = Counter(gap.reason for repair in repairs for gap in repair.unfillable)
     for reason, count in reasons.items():
         log.info("%d gaps stay: %s", count, reason)

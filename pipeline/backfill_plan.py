@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
-from safe_zone import DETAIL_WINDOW, GAP_FACTOR, GAP_WINDOW, LONGEST_SILENCE, OLDER_DETAIL
+from safe_zone import DETAIL_WINDOW, GAP_FACTOR, GAP_WINDOW, MAX_SCHEDULE_SILENCE, OLDER_DETAIL
 from sentinel.budget.quotas import Allowance
 from sentinel.models import Gap, MarketRow
 
@@ -24,7 +24,7 @@ UNUSABLE = "CoinGecko's chart is unusable, it is asked again later"
 _SAME_URGENCY = timedelta(minutes=15)  # gaps of one silence begin within seconds of each other
 
 
-class Task(NamedTuple):
+class BackfillTask(NamedTuple):
     """One call: the last `days` of a coin, for these gaps."""
 
     coin_id: str
@@ -32,12 +32,12 @@ class Task(NamedTuple):
     gaps: tuple[Gap, ...]
 
 
-class Plan(NamedTuple):
+class BackfillPlan(NamedTuple):
     """The calls to make, in this order; the gaps that no call can repair; and how many coins with
     gaps have to wait."""
 
-    tasks: list[Task]
-    given_up: list[Gap]
+    tasks: list[BackfillTask]
+    unfillable: list[Gap]
     waiting: int
 
 
@@ -48,7 +48,7 @@ class _Candidate(NamedTuple):
     is_hourly: bool
     expires: datetime
     place: int
-    task: Task
+    task: BackfillTask
 
 
 def plan_backfill(
@@ -59,7 +59,7 @@ def plan_backfill(
     calls: int,
     allowance: Allowance,
     is_patient: bool = True,
-) -> Plan:
+) -> BackfillPlan:
     """Choose at most `calls` calls within the allowance.
 
     `coin_ids` are the coins by rank. As many of the first as a day has credits can be repaired
@@ -72,11 +72,11 @@ def plan_backfill(
     for gap in gaps:
         if gap.reason is None:
             by_coin.setdefault(gap.coin_id, []).append(gap)
-    given_up: list[Gap] = []
+    unfillable: list[Gap] = []
     candidates: list[_Candidate] = []
     for place, coin_id in enumerate(coin_ids):
         hopeless = [gap for gap in by_coin.get(coin_id, ()) if _is_hopeless(gap, now)]
-        given_up += [gap._replace(reason=TOO_OLD) for gap in hopeless]
+        unfillable += [gap._replace(reason=TOO_OLD) for gap in hopeless]
         if worth := [gap for gap in by_coin.get(coin_id, ()) if gap not in hopeless]:
             task, expires = _task(coin_id, worth, now)
             is_beyond = place >= allowance.daily
@@ -86,13 +86,13 @@ def plan_backfill(
     is_evening = now.astimezone(UTC).date() != (now + lead).astimezone(UTC).date()
     due = [c for c in candidates if not (c.is_beyond or c.is_hourly) and c.expires <= now + lead]
     chosen = (due if is_patient and not is_evening else candidates)[: min(calls, allowance.left)]
-    return Plan([c.task for c in chosen], given_up, len(candidates) - len(chosen))
+    return BackfillPlan([c.task for c in chosen], unfillable, len(candidates) - len(chosen))
 
 
 def _lead(count: int, calls: int, cadence: timedelta) -> timedelta:
     """How long it may take until runs of so many `calls` have repaired `count` coins, should the
     scheduler fall silent meanwhile."""
-    return LONGEST_SILENCE + math.ceil(count / max(calls, 1)) * cadence
+    return MAX_SCHEDULE_SILENCE + math.ceil(count / max(calls, 1)) * cadence
 
 
 def _has_detail(gap: Gap, now: datetime) -> bool:
@@ -105,15 +105,15 @@ def _is_hopeless(gap: Gap, now: datetime) -> bool:
     return not _has_detail(gap, now) and gap.stop - gap.start <= OLDER_DETAIL
 
 
-def _task(coin_id: str, gaps: Sequence[Gap], now: datetime) -> tuple[Task, datetime]:
+def _task(coin_id: str, gaps: Sequence[Gap], now: datetime) -> tuple[BackfillTask, datetime]:
     """The call that repairs most, and when it loses something (to the quarter of an hour)."""
     fresh = [gap for gap in gaps if _has_detail(gap, now)]
     if fresh:
         expires = max(now, min(gap.start for gap in fresh) + DETAIL_WINDOW)
-        return Task(coin_id, 1, tuple(fresh)), _rounded(expires)
+        return BackfillTask(coin_id, 1, tuple(fresh)), _rounded(expires)
     oldest = min(gap.start for gap in gaps)
     days = math.ceil((now - oldest) / timedelta(days=1))
-    return Task(coin_id, max(2, days), tuple(gaps)), _rounded(oldest + GAP_WINDOW)
+    return BackfillTask(coin_id, max(2, days), tuple(gaps)), _rounded(oldest + GAP_WINDOW)
 
 
 def _rounded(at: datetime) -> datetime:
@@ -121,7 +121,7 @@ def _rounded(at: datetime) -> datetime:
 
 
 def fill(
-    task: Task, points: Sequence[MarketRow], now: datetime
+    task: BackfillTask, points: Sequence[MarketRow], now: datetime
 ) -> tuple[list[MarketRow], list[Gap]]:
     """Choose of a chart's `points` (in order of time) one for each slot of the task's gaps.
 
@@ -155,7 +155,9 @@ def _pick(gap: Gap, times: Sequence[datetime]) -> Iterator[int]:
             last = nearest
 
 
-def _remains(gap: Gap, edges: Sequence[datetime], task: Task, now: datetime) -> Iterator[Gap]:
+def _remains(
+    gap: Gap, edges: Sequence[datetime], task: BackfillTask, now: datetime
+) -> Iterator[Gap]:
     """What of a gap is still too long, with the reason, unless an hourly call can do more."""
     for start, stop in pairwise(edges):
         pause = stop - start
@@ -169,6 +171,6 @@ def _remains(gap: Gap, edges: Sequence[datetime], task: Task, now: datetime) -> 
         yield rest._replace(reason=TOO_OLD if is_hourly_at_best else NO_PRICES)
 
 
-def given_up(task: Task, reason: str) -> list[Gap]:
+def unfillable(task: BackfillTask, reason: str) -> list[Gap]:
     """All of a task's gaps, because of this."""
     return [gap._replace(reason=reason) for gap in task.gaps]

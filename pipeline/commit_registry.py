@@ -82,7 +82,7 @@ def _publish_once(clone: Clone, path: Path, ours: str, now: datetime) -> str | N
         theirs.distrust_future(now)
         merged.merge(clone.base_of(tip), theirs)
         if not merged.is_newer_by_a_day(theirs):
-            merged.keep_verdicts_only(theirs)
+            merged.keep_health_only(theirs)
     before = theirs or CoinRegistry()
     subject = None
     if merged.to_text() != before.to_text():
@@ -103,7 +103,7 @@ def main() -> int:
         epilog="example: python -m pipeline.commit_registry; GITHUB_TOKEN is used where it is set",
     )
     parser.parse_args()
-    console.speak_through_logging()
+    console.configure_logging()
     subject = publish(load_settings().registry_path, os.environ)
     print(subject or "nothing to commit: the registry is as it was")
     return EXIT_OK

@@ -122,7 +122,7 @@ def main() -> int:
     )
     parser.add_argument("report", help="a file with what ingest.py --json printed")
     arguments = parser.parse_args()
-    console.speak_through_logging()
+    console.configure_logging()
     status = _status()
     print(summarize(_read(arguments.report), status))
     for text in warnings(status) if status else ():

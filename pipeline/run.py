@@ -47,7 +47,7 @@ class Run:
     deactivated: list[str] = field(default_factory=list)
     healed: list[str] = field(default_factory=list)
     troubles: list[SentinelError] = field(default_factory=list)
-    is_sick: bool = False
+    is_degraded: bool = False
     is_synced: bool = False
     skipped_because: str | None = None
     answers: int = 0
@@ -57,7 +57,7 @@ class Run:
     rows_spooled: int = 0
     db_seconds: float = 0.0
     db_bytes: int | None = None
-    runs_unseen: int = 0
+    unrecorded_runs: int = 0
     known_usages: list[Usage] | None = None
     purged_rows: int = 0
     backfill_credits: int = 0
@@ -95,7 +95,7 @@ class Run:
         database.record_run(
             connection,
             asdict(self.report(loaded)),
-            runs_unseen=self.runs_unseen,
+            unrecorded_runs=self.unrecorded_runs,
             backfill_credits=self.backfill_credits,
         )
 
@@ -136,7 +136,7 @@ class Run:
             return "skipped"
         if not self.troubles:
             is_empty = not self.rows and self.mode != "backfill"
-            return "partial" if self.is_sick or is_empty else "ok"
+            return "partial" if self.is_degraded or is_empty else "ok"
         has_arrived = bool(self.rows) or self.mode == "backfill"
         return "partial" if has_arrived and (is_stored or self.mode == "dry-run") else "failed"
 
@@ -158,7 +158,7 @@ class Run:
         return f"{len(self.rows)} of {len(self.targets)} coins {where}"
 
     def _remarks(self, loaded: Loaded) -> str:
-        sick = " The answer was sick: nobody was struck." if self.is_sick else ""
+        sick = " The answer was sick: nobody was struck." if self.is_degraded else ""
         is_repair = loaded.rows_backfilled and self.mode != "backfill"
         repaired = f" {loaded.rows_backfilled} rows of gaps repaired." if is_repair else ""
         return sick + repaired

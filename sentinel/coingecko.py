@@ -21,7 +21,7 @@ import urllib3
 from api_library import (
     GOOD,
     Meaning,
-    Verdict,
+    ResponseStatus,
     chart_url,
     choose_plan,
     decipher_response,
@@ -63,7 +63,7 @@ class _Session(requests.Session):
 class _TryAgain(Exception):
     """One try failed in a way that the next may not."""
 
-    def __init__(self, verdict: Verdict, status: int | None) -> None:
+    def __init__(self, verdict: ResponseStatus, status: int | None) -> None:
         super().__init__(verdict.message)
         self.verdict = verdict
         self.status = status
@@ -166,7 +166,7 @@ class CoinGecko:
         return self._get(url, asked=("prices",), attempts=ATTEMPTS if is_patient else 1)
 
     @property
-    def has_given_up(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Whether every further call would fail at once: circuit open, or no time left."""
         is_open = self._breaker.current_state == pybreaker.STATE_OPEN
         return bool(is_open) or self._clock() > self._deadline
@@ -208,12 +208,12 @@ class CoinGecko:
         try:
             status, body, headers = self._read(url)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            verdict = Verdict(Meaning.TRY_AGAIN, _reason(error))
+            verdict = ResponseStatus(Meaning.TRY_AGAIN, _reason(error))
             raise _TryAgain(verdict, None) from error
         verdict = decipher_response(status, body, headers, asked=asked, now=datetime.now(UTC))
         return _body_or_raise(self._without_key(verdict), body, status)
 
-    def _without_key(self, verdict: Verdict) -> Verdict:
+    def _without_key(self, verdict: ResponseStatus) -> ResponseStatus:
         """A server may repeat the key in its complaint; we do not."""
         if not self._api_key or self._api_key not in verdict.message:
             return verdict
@@ -230,7 +230,9 @@ class CoinGecko:
             while piece := answer.raw.read1(65_536, decode_content=True):
                 body += piece
                 if len(body) > MAX_BODY_BYTES or self._clock() > self._deadline:
-                    raise _TryAgain(Verdict(Meaning.TRY_AGAIN, "the body does not end"), None)
+                    raise _TryAgain(
+                        ResponseStatus(Meaning.TRY_AGAIN, "the body does not end"), None
+                    )
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return answer.status_code, bytes(body), headers
 
@@ -254,7 +256,7 @@ class CoinGecko:
         self._sleep(seconds)
 
 
-def _body_or_raise(verdict: Verdict, body: bytes, status: int) -> bytes:
+def _body_or_raise(verdict: ResponseStatus, body: bytes, status: int) -> bytes:
     if verdict is GOOD:
         return body
     if verdict.meaning is Meaning.TOO_LONG:

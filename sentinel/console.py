@@ -10,12 +10,12 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from sentinel.errors import ConfigurationError, spoken
+from sentinel.errors import ConfigurationError, format_annotation
 
 Progress = Callable[[str, int, int], None]
 
 
-def speak_through_logging(*, verbose: bool = False) -> None:
+def configure_logging(*, verbose: bool = False) -> None:
     """Send what the rooms log to stderr, a line each: warnings, or everything."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Spoken())
@@ -30,12 +30,12 @@ class _Spoken(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        return spoken("warning", text) if record.levelno >= logging.WARNING else text
+        return format_annotation("warning", text) if record.levelno >= logging.WARNING else text
 
 
-def complain(message: object) -> None:
+def print_error(message: object) -> None:
     """An error, on stderr."""
-    print(spoken("error", message), file=sys.stderr)
+    print(format_annotation("error", message), file=sys.stderr)
 
 
 def confirm(word: str, undone: str) -> None:

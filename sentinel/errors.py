@@ -130,7 +130,7 @@ def end_cleanly_on_signals() -> None:
             signal.signal(getattr(signal, name), _interrupt)
 
 
-def spoken(kind: str, message: object) -> str:
+def format_annotation(kind: str, message: object) -> str:
     """A complaint of a `kind` (error, warning) as a line; GitHub Actions makes such lines an
     annotation of the run.
 
@@ -142,7 +142,7 @@ def spoken(kind: str, message: object) -> str:
     return f"::{kind}::{escaped}"
 
 
-def in_words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An error of whatever driver, in one line: its kind and what it says."""
     text = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -161,7 +161,7 @@ def run_as_script(main: Callable[[], int]) -> NoReturn:
         code = main()
         print(end="", flush=True)
     except SentinelError as error:
-        print(spoken("error", error), file=sys.stderr)
+        print(format_annotation("error", error), file=sys.stderr)
         code = error.exit_code
     except BrokenPipeError:
         # The reader of our output (`| head`) went away: its choice, not an error.
@@ -172,7 +172,7 @@ def run_as_script(main: Callable[[], int]) -> NoReturn:
             raise
         _leave_output()
         text = f"The output cannot be written ({error.strerror}). What was done stays done."
-        print(spoken("error", text), file=sys.stderr)
+        print(format_annotation("error", text), file=sys.stderr)
         code = ConfigurationError.exit_code
     sys.exit(code)
 

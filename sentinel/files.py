@@ -49,7 +49,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def one_writer(path: Path) -> Iterator[None]:
+def exclusive_lock(path: Path) -> Iterator[None]:
     """Wait until nobody else is between reading and replacing `path`.
 
     The kernel lets go of the lock when a process ends, however it ends. Windows has no such lock:
@@ -72,7 +72,7 @@ def _open_lock(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def only_one(path: Path) -> Iterator[bool]:
+def try_lock(path: Path) -> Iterator[bool]:
     """Yield whether nobody else is inside a block of the same `path` just now; False also where
     that cannot be told, because there is no room for a lock."""
     if sys.platform == "win32":
@@ -95,10 +95,10 @@ def only_one(path: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def alone(path: Path, refusal: Exception) -> Iterator[None]:
+def lock_or_refuse(path: Path, refusal: Exception) -> Iterator[None]:
     """A block of `path` that nobody else is inside of. Raises `refusal` where somebody is, or where
     that cannot be told."""
-    with only_one(path) as is_alone:
+    with try_lock(path) as is_alone:
         if not is_alone:
             raise refusal
         yield

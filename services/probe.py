@@ -17,8 +17,8 @@ from sentinel import console
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError, run_as_script
 from sentinel.storage import queries
-from sentinel.storage.connection import Session, reach
-from services.settings import Monitor, load_monitor
+from sentinel.storage.connection import Session, resolve_database
+from services.settings import MonitorSettings, load_monitor_settings
 
 PATIENCE_SECONDS = 6.0  # the API itself waits 5 s for the database
 LATE = 3  # intervals without a tick
@@ -33,10 +33,10 @@ class NotTheApi(SentinelError):
     exit_code = EXIT_UNHEALTHY
 
 
-def ingestion(monitor: Monitor, now: datetime) -> Complaint:
+def ingestion(monitor: MonitorSettings, now: datetime) -> Complaint:
     """What is wrong with the loop, by the heartbeat it leaves in the database."""
-    with reach(monitor.settings) as address, Session(address) as session:
-        beat = session.use(queries.last_beat)
+    with resolve_database(monitor.settings) as address, Session(address) as session:
+        beat = session.use(queries.latest_heartbeat)
     if beat is None:
         return "it never ticked"
     late = max(LEAST_LATE, LATE * beat.interval)
@@ -44,12 +44,12 @@ def ingestion(monitor: Monitor, now: datetime) -> Complaint:
     return f"it last ticked {age.total_seconds() / 60:.0f} minutes ago" if age > late else None
 
 
-def api(monitor: Monitor, _now: datetime) -> Complaint:
+def api(monitor: MonitorSettings, _now: datetime) -> Complaint:
     """What is wrong with the API, or with the database behind it."""
     return api_checks(monitor.own_api_url).get("database", SILENT)
 
 
-def dashboard(monitor: Monitor, _now: datetime) -> Complaint:
+def dashboard(monitor: MonitorSettings, _now: datetime) -> Complaint:
     """What is wrong with the dashboard, or with the API that it shows."""
     return dashboard_itself(monitor) or _first_word(api_checks(monitor.api_url))
 
@@ -71,7 +71,7 @@ def api_checks(url: str) -> dict[str, Complaint]:
         raise NotTheApi(f"What answers at {url} is not the API.") from error
 
 
-def dashboard_itself(monitor: Monitor) -> Complaint:
+def dashboard_itself(monitor: MonitorSettings) -> Complaint:
     """What is wrong with Streamlit's server."""
     url = f"{monitor.own_dashboard_url}/_stcore/health"
     try:
@@ -87,7 +87,7 @@ def _first_word(checks: dict[str, Complaint]) -> Complaint:
     return None if checks else f"its API {SILENT}"
 
 
-PROBES: dict[str, Callable[[Monitor, datetime], Complaint]] = {
+PROBES: dict[str, Callable[[MonitorSettings, datetime], Complaint]] = {
     "ingestion": ingestion,
     "api": api,
     "dashboard": dashboard,
@@ -104,8 +104,8 @@ def main() -> int:
     )
     parser.add_argument("name", choices=sorted(PROBES))
     name = parser.parse_args().name
-    console.speak_through_logging()
-    complaint = PROBES[name](load_monitor(), SYSTEM_CLOCKS.now())
+    console.configure_logging()
+    complaint = PROBES[name](load_monitor_settings(), SYSTEM_CLOCKS.now())
     print(f"{name}: {complaint or 'well'}")
     return EXIT_UNHEALTHY if complaint else EXIT_OK
 

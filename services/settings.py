@@ -35,33 +35,35 @@ def _storable(name: str) -> str:
     return name
 
 
-class Wishes(BaseModel):
+class MonitorOptions(BaseModel):
     """The object `monitor`: what is watched, what an alert takes, how people are spoken to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    watch: Annotated[list[Annotated[str, AfterValidator(_storable)]], Field(max_length=500)] = []
-    """Coins by id, symbol or name; held coins and the `top` ranked ones are watched anyway."""
-    top: Annotated[int, Field(ge=0, le=500)] = 20
+    watchlist: Annotated[
+        list[Annotated[str, AfterValidator(_storable)]], Field(max_length=500)
+    ] = []
+    """Coins by id, symbol or name; held coins and the `top_coins` ranked ones are watched too."""
+    top_coins: Annotated[int, Field(ge=0, le=500)] = 20
     alerts_per_coin_week: Annotated[float, Field(gt=0, le=200)] | None = 2.0
-    """The budget of alerts; null: `k` stays as it is."""
-    k: Annotated[float, Field(gt=0, le=100)] = 1.5
+    """The budget of alerts; null: `threshold_multiplier` stays as it is."""
+    threshold_multiplier: Annotated[float, Field(gt=0, le=100)] = 1.5
     """Thresholds in standard deviations, until a budget is solved for."""
-    session_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
+    window_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
     horizon_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
-    half_life_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 72.0
-    floor: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    ceiling: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    volatility_half_life_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 72.0
+    min_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    max_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.25
     language: Literal["en", "id"] = "en"
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Monitor:
+class MonitorSettings:
     """The settings of the pipeline and of what is around it; secrets are left out of its repr."""
 
     settings: Settings
-    wishes: Wishes = field(default_factory=Wishes)
+    options: MonitorOptions = field(default_factory=MonitorOptions)
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
     api_token: str | None = field(default=None, repr=False)
     api_host: str = LOOPBACK
@@ -81,7 +83,9 @@ class Monitor:
         return f"http://{_reachable(self.dashboard_host)}:{self.dashboard_port}"
 
 
-def load_monitor(*, config: str | None = None, environ: Mapping[str, str] | None = None) -> Monitor:
+def load_monitor_settings(
+    *, config: str | None = None, environ: Mapping[str, str] | None = None
+) -> MonitorSettings:
     """Read the environment, `.env` and `ingest_config.json`.
 
     Raises ConfigurationError with all complaints at once.
@@ -97,9 +101,9 @@ def load_monitor(*, config: str | None = None, environ: Mapping[str, str] | None
     api_url = config_values.base_url(
         "SENTINEL_API_URL", values.get("SENTINEL_API_URL"), "http://api:8000", found
     )
-    monitor = Monitor(
+    monitor = MonitorSettings(
         settings=settings,
-        wishes=_wishes(settings.monitor, found),
+        options=_wishes(settings.monitor, found),
         alert_urls=_alert_urls(values, found),
         api_token=config_values.key("SENTINEL_API_TOKEN", values.get("SENTINEL_API_TOKEN"), found),
         api_host=values.get("SENTINEL_API_HOST") or LOOPBACK,
@@ -124,18 +128,21 @@ def _reachable(host: str) -> str:
     return f"[{address}]" if address.version == 6 else host
 
 
-def _wishes(wished: Mapping[str, object], found: list[str]) -> Wishes:
+def _wishes(wished: Mapping[str, object], found: list[str]) -> MonitorOptions:
     try:
-        wish = Wishes.model_validate(wished)
+        wish = MonitorOptions.model_validate(wished)
     except ValidationError as error:
         found += [
             f"monitor.{'.'.join(map(str, complaint['loc']))} {complaint['input']!r:.60}: "
             f"{complaint['msg'].removeprefix('Value error, ')}"
             for complaint in error.errors()
         ]
-        return Wishes()
-    if wish.floor > wish.ceiling:
-        found.append(f"monitor.floor {wish.floor} is above monitor.ceiling {wish.ceiling}")
+        return MonitorOptions()
+    if wish.min_threshold > wish.max_threshold:
+        found.append(
+            f"monitor.min_threshold {wish.min_threshold} is above "
+            f"monitor.max_threshold {wish.max_threshold}"
+        )
     return wish
 
 

@@ -18,7 +18,7 @@ from budget_monitor import BudgetStatus, check_budget_status
 from demo.schedule import delivered_runs
 from safe_zone import QUOTAS, Settings
 from sentinel.budget import neon_api, quotas, usage_log
-from sentinel.budget.quotas import Meter
+from sentinel.budget.quotas import QuotaUsage
 from sentinel.budget.usage_log import Usage
 from tests.conftest import NeonConsole, Script
 
@@ -37,7 +37,7 @@ def _judge(usages: Sequence[Usage], at: datetime, **settings: Any) -> BudgetStat
     return check_budget_status(Settings(**settings), at, usages=usages)
 
 
-def _meter(status: BudgetStatus, name: str) -> Meter:
+def _meter(status: BudgetStatus, name: str) -> QuotaUsage:
     return next(meter for meter in status.meters if meter.name == name)
 
 
@@ -166,7 +166,7 @@ def test_what_is_left_is_spread_over_neons_own_month(neon: NeonConsole) -> None:
     at = datetime(2026, 12, 2, tzinfo=UTC)
     settings = Settings(**_with_key(neon), database_url=NEON)
     runs = [Usage(at - timedelta(minutes=m), 12.0, 1, 1.0) for m in (60, 45)]
-    meter = quotas.read_meters(
+    meter = quotas.measure_quota_usage(
         runs,
         dict(QUOTAS) | {"coingecko_credits": None},
         at,
@@ -175,7 +175,7 @@ def test_what_is_left_is_spread_over_neons_own_month(neon: NeonConsole) -> None:
         is_private=False,
         figures=neon_api.read_project(settings),
     )[0]
-    assert meter.is_overdrawn
+    assert meter.is_over_projected_quota
     pause = quotas.pause_that_lasts(meter, runs, at, 0.25)
     assert pause == pytest.approx(3 * timedelta(days=1) * (301 / 3600 * 0.25 / 2), abs=MINUTE)
 
@@ -296,7 +296,7 @@ def test_runs_that_did_not_reach_the_database_are_counted() -> None:
     failed = [Usage(later + timedelta(hours=1), 1.0, 1, 0.2, is_stored=False)]
     skipped = _every(15, 3 / 96, later, is_skipped=True, is_stored=False)
     usages = [*_every(60, 1), *skipped, *failed]
-    assert _judge(usages, MONTH + timedelta(days=2)).runs_unseen == 4
+    assert _judge(usages, MONTH + timedelta(days=2)).unrecorded_runs == 4
 
 
 def test_a_schedule_that_delivers_half_is_seen_from_the_log_alone() -> None:

@@ -155,7 +155,7 @@ def test_a_sick_answer_strikes_nobody_but_still_heals(registry: CoinRegistry) ->
     registry.strike("c00049", "missing", NOW)
     bad = {f"c{n:05}": "missing" for n in range(11)}
     verdicts = registry.judge(["c00049"], bad, list(registry.coins), NOW)
-    assert verdicts.is_sick
+    assert verdicts.is_degraded
     assert (verdicts.struck, verdicts.healed) == ((), ("c00049",))
     assert not any(coin.strikes for coin in registry.coins.values())
 
@@ -165,7 +165,7 @@ def test_up_to_ten_coins_or_a_fifth_are_the_coins_own_fault(asked: int, failed: 
     registry = _many(asked)
     bad = {f"c{n:05}": "missing" for n in range(failed)}
     verdicts = registry.judge([], bad, list(registry.coins), NOW)
-    assert not verdicts.is_sick
+    assert not verdicts.is_degraded
     assert len(verdicts.struck) == failed
 
 
@@ -173,7 +173,7 @@ def test_failing_probes_do_not_make_an_answer_sick() -> None:
     registry = _many(60)
     bad = {f"c{n:05}": "missing" for n in range(15)}
     targets = [f"c{n:05}" for n in range(15, 60)]
-    assert not registry.judge([], bad, targets, NOW).is_sick
+    assert not registry.judge([], bad, targets, NOW).is_degraded
 
 
 # --- comparing with CoinGecko ----------------------------------------------------------------

@@ -13,14 +13,14 @@ import pytest
 
 from ingest import parse_arguments
 from pipeline import backfill_plan, job_summary
-from safe_zone import CONFIG_KEYS, METERS, ROOT, Settings
+from safe_zone import CONFIG_KEYS, QUOTA_NAMES, ROOT, Settings
 from sentinel.backtesting import builtin_strategies, engine, strategies
 from sentinel.backtesting.portfolio import DEFAULT_USD, Costs
 from sentinel.backtesting.price_series import Series
 from sentinel.storage.connection import Address
 from services.api.app import create_app
 from services.api.connection_pool import Store
-from services.settings import Monitor, Wishes
+from services.settings import MonitorOptions, MonitorSettings
 from verify_db import WAITS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -91,7 +91,7 @@ def test_the_strategy_that_the_readme_shows_runs() -> None:
     prices = np.where(np.arange(200) < 150, 100.0, 80.0)
     times = np.arange(200, dtype=np.float64) * 900
     series = Series(times, prices, np.ones(200, dtype=bool))
-    outcome = engine.run(series, strategy.wishes(series), Costs(), DEFAULT_USD)
+    outcome = engine.run(series, strategy.signals(series), Costs(), DEFAULT_USD)
     assert outcome.trades[0].side == "buy"
 
 
@@ -107,11 +107,13 @@ def test_every_flag_of_the_monitor_is_in_the_readme(module: str) -> None:
 
 def test_every_setting_of_the_monitor_is_in_the_readme_with_its_default() -> None:
     [block] = re.findall(r"```json\n(\{\"monitor\".*?)\n```", README, re.DOTALL)
-    assert json.loads(block)["monitor"] == Wishes().model_dump()
+    assert json.loads(block)["monitor"] == MonitorOptions().model_dump()
 
 
 def test_every_route_is_in_the_readme() -> None:
-    app = create_app(Monitor(settings=Settings()), Store(Address("host=nowhere", "nowhere")))
+    app = create_app(
+        MonitorSettings(settings=Settings()), Store(Address("host=nowhere", "nowhere"))
+    )
     for path in app.openapi()["paths"]:
         assert f"`{path.replace('/{transaction_id}', '')}`" in README, path
 
@@ -142,14 +144,14 @@ def test_every_config_key_and_exit_code_is_in_the_readme() -> None:
 
 def test_every_quota_reason_and_warning_is_in_the_runbook() -> None:
     for words in (
-        *METERS,
+        *QUOTA_NAMES,
         WAITS,
         backfill_plan.NO_PRICES,
         backfill_plan.TOO_OLD,
         backfill_plan.UNKNOWN,
     ):
         assert f"{words}" in RUNBOOK, words
-    assert set(job_summary.REMEDIES) == set(METERS)
+    assert set(job_summary.REMEDIES) == set(QUOTA_NAMES)
 
 
 def test_everything_the_workflow_takes_is_in_the_runbook() -> None:

@@ -35,15 +35,15 @@ NEVER = -1.0  # UNIX seconds, before any observation; JSON knows no infinity
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an alert takes. `floor` and `ceiling` bound the threshold, as fractions of the price;
-    `per_week` is the budget of alerts that k is kept to, None: k stays as it is."""
+    """What an alert takes. `min_threshold` and `max_threshold` bound the threshold, as fractions of
+    the price; `per_week` is the budget of alerts that k is kept to, None: k stays as it is."""
 
     k: float
     session: timedelta
     horizon: timedelta
     half_life: timedelta
-    floor: float
-    ceiling: float
+    min_threshold: float
+    max_threshold: float
     per_week: float | None = None
 
 
@@ -144,7 +144,7 @@ class Tracker:
         """What a move must reach now, as a fraction of the price."""
         horizon = rules.horizon.total_seconds() / 60
         sigma = math.sqrt(self.squares / self.minutes * horizon)
-        return min(rules.ceiling, max(rules.floor, self.k_in_force(rules) * sigma))
+        return min(rules.max_threshold, max(rules.min_threshold, self.k_in_force(rules) * sigma))
 
     def k_in_force(self, rules: Rules) -> float:
         """k with what the budget has added to it."""

@@ -18,12 +18,12 @@ from psycopg.types.json import Jsonb
 
 from safe_zone import STATEMENT_TIMEOUT_SECONDS, Settings
 from sentinel.archive import parquet, store
-from sentinel.archive.parquet import Told
+from sentinel.archive.parquet import CsvExport
 from sentinel.archive.store import Archive, DayFile
 from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection
-from sentinel.storage.schema import Fingerprint, Preserve
+from sentinel.storage.schema import ArchiveBeforeDrop, Fingerprint
 
 log = logging.getLogger("sentinel.archiving")
 LOCK_SECONDS = 5
@@ -48,16 +48,17 @@ TO STDOUT (FORMAT csv)
 COINS = "SELECT coin_key, coin_id FROM coins"
 
 RECORD = """
-INSERT INTO archived_days (archived_at, rows, bytes, held_rows, day, sha256, held_digest, place)
-VALUES (%(now)s, %(rows)s, %(bytes)s, %(held_rows)s, %(day)s, %(sha256)s, %(held_digest)s,
+INSERT INTO archived_days (archived_at, rows, bytes, source_rows, day, sha256, source_digest, place)
+VALUES (%(now)s, %(rows)s, %(bytes)s, %(source_rows)s, %(day)s, %(sha256)s, %(source_digest)s,
         %(place)s)
 ON CONFLICT (day) DO UPDATE
 SET archived_at = excluded.archived_at, rows = excluded.rows, bytes = excluded.bytes,
-    held_rows = excluded.held_rows, sha256 = excluded.sha256, held_digest = excluded.held_digest,
+    source_rows = excluded.source_rows, source_digest = excluded.source_digest,
+    sha256 = excluded.sha256,
     place = excluded.place
 """
 RECORDS = """
-SELECT day, sha256, held_rows, held_digest
+SELECT day, sha256, source_rows, source_digest
 FROM archived_days
 WHERE place = %(place)s
 ORDER BY day
@@ -81,13 +82,13 @@ class Record:
 
     day: date
     sha256: str
-    held_rows: int
-    held_digest: str
+    source_rows: int
+    source_digest: str
 
     @property
     def held(self) -> Fingerprint:
         """What the database held of it."""
-        return Fingerprint(self.held_rows, self.held_digest)
+        return Fingerprint(self.source_rows, self.source_digest)
 
 
 def archive_of(settings: Settings) -> Archive | None:
@@ -97,12 +98,12 @@ def archive_of(settings: Settings) -> Archive | None:
     return store.open_archive(settings.archive_url, settings.state_dir / "archive")
 
 
-def preserver(settings: Settings) -> Preserve | None:
+def archive_hook(settings: Settings) -> ArchiveBeforeDrop | None:
     """What puts days away before a purge; None where no archive is set."""
     if not settings.archive_url:
         return None
 
-    def preserve(
+    def archive_before_drop(
         connection: Connection, days: Sequence[date], now: datetime
     ) -> Mapping[date, Fingerprint]:
         tried_at, problem, place = last_try(connection)
@@ -117,7 +118,7 @@ def preserver(settings: Settings) -> Preserve | None:
             note_try(connection, problem, now, settings.archive_url)
         return safe
 
-    return preserve
+    return archive_before_drop
 
 
 _POSTPONED = "the purge of %d days waits for the archive: %s"
@@ -211,14 +212,14 @@ def _look_up(
     return [file for file in stored if file.day == day], known.get(day)
 
 
-def _tell(connection: Connection, day: date, folder: Path) -> Told:
+def _tell(connection: Connection, day: date, folder: Path) -> CsvExport:
     """A day as a file, beside its fingerprint: who compares that later finds what changed between.
 
     Raises ArchiveUnavailable where there is no room.
     """
-    statement = sql.SQL(READ_DAY).format(day=schema.partition(day))
+    statement = sql.SQL(READ_DAY).format(day=schema.partition_name(day))
     csv = copy_out(connection, statement, folder)
-    return Told(csv, dict(connection.execute(COINS).fetchall()))
+    return CsvExport(csv, dict(connection.execute(COINS).fetchall()))
 
 
 def copy_out(connection: Connection, statement: sql.Composed, folder: Path) -> Path:
@@ -243,10 +244,10 @@ def _note(
         "now": now,
         "rows": file.rows,
         "bytes": size,
-        "held_rows": held.rows,
+        "source_rows": held.rows,
         "day": file.day,
         "sha256": file.sha256,
-        "held_digest": held.digest,
+        "source_digest": held.digest,
         "place": archive.place,
     }
     with contextlib.suppress(psycopg.errors.DiskFull), connection.transaction():

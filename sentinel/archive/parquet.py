@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sentinel.errors import ArchiveUnavailable, in_words
+from sentinel.errors import ArchiveUnavailable, describe_error
 from sentinel.models import MarketRow
 
 if TYPE_CHECKING:
@@ -91,12 +91,12 @@ def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
             yield engine
     except duckdb.Error as error:
         raise ArchiveUnavailable(
-            f"What is archived, or is to be, cannot be worked on ({in_words(error)})."
+            f"What is archived, or is to be, cannot be worked on ({describe_error(error)})."
         ) from error
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CsvExport:
     """What the database told: a CSV without header (coin key, microseconds since 1970, price,
     market cap, volume, source) and the ids of its coins by key."""
 
@@ -114,7 +114,7 @@ class Told:
 
 
 @contextlib.contextmanager
-def build_day(told: Told, already: Sequence[Path]) -> Iterator[tuple[Path, int]]:
+def build_day(told: CsvExport, already: Sequence[Path]) -> Iterator[tuple[Path, int]]:
     """Yield a Parquet file of a day, merged with what is archived `already`, and its rows, once
     both were compared row by row.
 
@@ -142,7 +142,7 @@ def drafts() -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="market-sentinel-") as folder:
             yield Path(folder)
     except OSError as error:
-        raise ArchiveUnavailable(f"No room for a draft ({in_words(error)}).") from error
+        raise ArchiveUnavailable(f"No room for a draft ({describe_error(error)}).") from error
 
 
 class Points(NamedTuple):
@@ -158,7 +158,7 @@ class Points(NamedTuple):
 
 
 def read_points(
-    told: Told, paths: Sequence[Path], coin_ids: Sequence[str], start: datetime, stop: datetime
+    told: CsvExport, paths: Sequence[Path], coin_ids: Sequence[str], start: datetime, stop: datetime
 ) -> Points:
     """What the database told of these coins, and what fetched files hold of them from `start` to
     before `stop`. Raises ArchiveUnavailable where they cannot be read."""

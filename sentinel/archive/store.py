@@ -27,7 +27,7 @@ from sentinel.errors import (
     ArchiveUnavailable,
     ConfigurationError,
     SentinelError,
-    in_words,
+    describe_error,
 )
 from sentinel.files import replace_atomically
 
@@ -199,7 +199,7 @@ class Archive:
             return outcome[0]
         if trouble and isinstance(trouble[0], SentinelError):
             raise trouble[0]
-        cause = in_words(trouble[0]) if trouble else f"no answer in {PATIENCE_SECONDS:.0f} s"
+        cause = describe_error(trouble[0]) if trouble else f"no answer in {PATIENCE_SECONDS:.0f} s"
         raise ArchiveUnavailable(f"The archive {self.place} cannot {what} ({cause}).") from (
             trouble[0] if trouble else None
         )

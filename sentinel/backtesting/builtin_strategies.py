@@ -12,7 +12,7 @@ import numpy as np
 
 from sentinel.analytics import forecast
 from sentinel.analytics.alerts import Rules, Tracker
-from sentinel.backtesting.portfolio import Purse
+from sentinel.backtesting.portfolio import Portfolio
 from sentinel.backtesting.price_series import Floats, Series
 
 Parameters = Mapping[str, float]
@@ -25,7 +25,7 @@ POINTS_OF_WINDOW = 13  # at which a window is read off
 TOLERANCE = 0.3  # of the horizon, between it and the observation that a forecast is scored by
 
 
-def _as_said(share: float, _purse: Purse) -> float:
+def _as_said(share: float, _purse: Portfolio) -> float:
     return share
 
 
@@ -41,7 +41,7 @@ class BuiltIn(NamedTuple):
     does: str
     parameters: Parameters
     signal: Signal
-    order: Callable[[float, Purse], float] = _as_said
+    order: Callable[[float, Portfolio], float] = _as_said
     is_timeless: bool = True
     amiss: Callable[[Parameters], str | None] = _nothing_amiss
 
@@ -58,7 +58,7 @@ def dca(series: Series, since: float, parameters: Parameters) -> Floats:
     return np.clip(number / round(parameters["parts"]), 0.0, 1.0)
 
 
-def _up_to(target: float, purse: Purse) -> float:
+def _up_to(target: float, purse: Portfolio) -> float:
     """What to spend of the cash for the share `target` of all money to be spent; so a part that
     could not be bought in time is bought later."""
     if target >= 1:
@@ -121,8 +121,8 @@ def _alerts(
         session=timedelta(hours=session),
         horizon=timedelta(hours=24),
         half_life=timedelta(hours=72),
-        floor=floor,
-        ceiling=ceiling,
+        min_threshold=floor,
+        max_threshold=ceiling,
     )
     tracker = Tracker()
     times, prices = series.times[series.observed], series.prices[series.observed]
@@ -149,18 +149,18 @@ def by_forecast(series: Series, _since: float, parameters: Parameters) -> Floats
     horizon = window * (forecast.HORIZON / forecast.WINDOW)
     hole = window * (forecast.LARGEST_HOLE / forecast.WINDOW)
     times, prices = series.times[series.observed], series.prices[series.observed]
-    wishes = np.zeros(len(series))
+    signals = np.zeros(len(series))
     dense = _dense(times, window, hole)
     if not len(dense):
-        return wishes
+        return signals
     offsets = np.linspace(-window, 0.0, POINTS_OF_WINDOW)
     logs = np.log(prices)
     grid = np.interp(times[dense] + offsets[:, None], times, logs)
     slopes = forecast.fit(offsets, grid)
     moves = slopes * (horizon / MINUTE)
     shares = _directions(times, logs, dense, moves, horizon)
-    wishes[np.flatnonzero(series.observed)[dense]] = shares
-    return wishes
+    signals[np.flatnonzero(series.observed)[dense]] = shares
+    return signals
 
 
 def _dense(times: Floats, window: float, hole: float) -> Any:

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sentinel.backtesting.portfolio import Costs, Purse, Trade
+from sentinel.backtesting.portfolio import Costs, Portfolio, Trade
 from sentinel.backtesting.price_series import Floats, Series
 
 # What to do having seen a point, by its place in the series: the share of the cash to spend (above
 # 0 to 1) or of the coins to sell (below 0 to -1); 0: nothing.
-Decide = Callable[[int, Purse], float]
+Decide = Callable[[int, Portfolio], float]
 
 ALWAYS_IN_TIME = 30 * 60.0  # seconds until the next observation that are never too long …
 LATE_FACTOR = 3.0  # … nor are so many usual pauses
@@ -30,7 +30,7 @@ UNKNOWN_PAUSE = 26 * 3600.0  # where there is none before: prices may be daily o
 USUAL_OF = 96  # pauses before the order, whose median is the usual one: a day at 15 minutes
 
 
-class Wishes(NamedTuple):
+class Signals(NamedTuple):
     """What a strategy wishes. At the places of `buys` it may wish to spend, at those of `sells` to
     sell (ascending); it is asked only where there is something to do it with."""
 
@@ -68,10 +68,10 @@ def is_fillable(series: Series, place: int) -> bool:
     pause = series.times[place + 1] - series.times[place]
     if pause <= ALWAYS_IN_TIME:  # whatever the usual pause is: no median for most orders
         return True
-    return bool(pause <= patience(series, place, UNKNOWN_PAUSE))
+    return bool(pause <= max_fill_delay(series, place, UNKNOWN_PAUSE))
 
 
-def patience(series: Series, place: int, unknown: float) -> float:
+def max_fill_delay(series: Series, place: int, unknown: float) -> float:
     """Seconds behind a place within which the next observation is in time, by the pauses before it;
     `unknown` where there are none."""
     before = np.diff(series.times[max(0, place - USUAL_OF) : place + 1])
@@ -79,24 +79,24 @@ def patience(series: Series, place: int, unknown: float) -> float:
     return max(ALWAYS_IN_TIME, longest)
 
 
-def run(series: Series, wishes: Wishes, costs: Costs, initial: Decimal) -> Outcome:
+def run(series: Series, signals: Signals, costs: Costs, initial: Decimal) -> Outcome:
     """Trade a series from its first point to its last observed one, where everything is sold."""
     last = _last_observed(series)
-    book, refused = _Book(Purse(initial)), 0
-    for place, trade in _orders(series, wishes, costs, book.purse, last):
+    book, refused = _Book(Portfolio(initial)), 0
+    for place, trade in _orders(series, signals, costs, book.purse, last):
         if is_fillable(series, place):
             book.enter(trade, place + 1)
         else:
             refused += 1
-    return _close(series, book, costs, initial, Purse(initial), refused)
+    return _close(series, book, costs, initial, Portfolio(initial), refused)
 
 
 def retrace(
-    series: Series, trades: Iterable[Trade], costs: Costs, purse: Purse, refused: int
+    series: Series, trades: Iterable[Trade], costs: Costs, purse: Portfolio, refused: int
 ) -> Outcome:
     """The outcome of trades that were made with a purse, as if what is left were sold at the last
     point. It begins with what the purse is worth at the first."""
-    book = _Book(Purse(purse.cash, purse.quantity, purse.spent))
+    book = _Book(Portfolio(purse.cash, purse.quantity, purse.spent))
     for trade in trades:
         book.enter(trade, int(np.searchsorted(series.times, trade.at)))
     worth = purse.worth(float(series.prices[0])) if len(series) else purse.cash
@@ -113,7 +113,7 @@ def cut(outcome: Outcome, begins: float) -> Outcome:
 
 
 def _close(
-    series: Series, book: _Book, costs: Costs, initial: Decimal, purse: Purse, refused: int
+    series: Series, book: _Book, costs: Costs, initial: Decimal, purse: Portfolio, refused: int
 ) -> Outcome:
     last = _last_observed(series)
     before = book.states(purse)
@@ -126,23 +126,23 @@ def _close(
 
 
 def _orders(
-    series: Series, wishes: Wishes, costs: Costs, purse: Purse, last: int
+    series: Series, signals: Signals, costs: Costs, purse: Portfolio, last: int
 ) -> Iterator[tuple[int, Trade]]:
     """What is ordered and what would come of it, with the place where it was decided: where
     something was observed, and there is something to spend or to sell."""
-    place = _next(wishes, purse, 0)
+    place = _next(signals, purse, 0)
     while place < last:
-        if series.observed[place] and (share := wishes.decide(place, purse)):
+        if series.observed[place] and (share := signals.decide(place, purse)):
             at, price = float(series.times[place + 1]), float(series.prices[place + 1])
             if trade := purse.order(share, at, price, costs):
                 yield place, trade
-        place = _next(wishes, purse, place + 1)
+        place = _next(signals, purse, place + 1)
 
 
-def _next(wishes: Wishes, purse: Purse, place: int) -> int:
+def _next(signals: Signals, purse: Portfolio, place: int) -> int:
     """The first place from `place` on where something may be wished that can be done."""
     found = NEVER
-    for places, means in ((wishes.buys, purse.cash), (wishes.sells, purse.quantity)):
+    for places, means in ((signals.buys, purse.cash), (signals.sells, purse.quantity)):
         if means and (n := bisect.bisect_left(places, place)) < len(places):
             found = min(found, places[n])
     return found
@@ -152,7 +152,7 @@ def _next(wishes: Wishes, purse: Purse, place: int) -> int:
 class _Book:
     """A purse, its trades with the places they were filled at, and what sales gained."""
 
-    purse: Purse
+    purse: Portfolio
     trades: list[Trade] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     gains: list[Decimal] = field(default_factory=list)
@@ -164,7 +164,7 @@ class _Book:
         if gain is not None:
             self.gains.append(gain)
 
-    def states(self, purse: Purse) -> list[tuple[int, float, float]]:
+    def states(self, purse: Portfolio) -> list[tuple[int, float, float]]:
         """From which place on there was how much cash and how many coins, first in a purse."""
         cash, quantity = purse.cash, purse.quantity
         found = [(0, float(cash), float(quantity))]
@@ -181,7 +181,7 @@ def _last_observed(series: Series) -> int:
 
 
 def _curve(
-    series: Series, states: Sequence[tuple[int, float, float]], last: int, end: Purse
+    series: Series, states: Sequence[tuple[int, float, float]], last: int, end: Portfolio
 ) -> tuple[Floats, Floats]:
     """Worth at each point, and the share of it in coins."""
     places, cash, coins = zip(*states, strict=True)

@@ -62,9 +62,9 @@ class Curve:
     held: Floats
 
 
-def measure(outcomes: Sequence[Outcome]) -> Performance:
+def measure_outcomes(outcomes: Sequence[Outcome]) -> Performance:
     """What outcomes that were traded beside each other came to together."""
-    return judge(
+    return compute_metrics(
         curve(outcomes),
         initial=sum((o.initial for o in outcomes), Decimal(0)),
         final=sum((o.final for o in outcomes), Decimal(0)),
@@ -75,7 +75,7 @@ def measure(outcomes: Sequence[Outcome]) -> Performance:
     )
 
 
-def judge(
+def compute_metrics(
     curve: Curve,
     *,
     initial: Decimal,

@@ -22,7 +22,7 @@ DEFAULT_FEE = Decimal(10)
 DEFAULT_SLIPPAGE = Decimal(5)
 
 
-class LedgerBroken(SentinelError):
+class InvalidTrades(SentinelError):
     """The trades of a wallet do not add up."""
 
 
@@ -49,7 +49,7 @@ class Trade(NamedTuple):
 
 
 @dataclass(slots=True)
-class Purse:
+class Portfolio:
     """Cash (USD) and coins of one kind. What it holds is what its trades come to; `spent` is what
     the coins that are held have cost."""
 
@@ -81,7 +81,7 @@ class Purse:
         """
         cash, quantity = self.cash + trade.cash, self.quantity + trade.quantity
         if cash < 0 or quantity < 0:
-            raise LedgerBroken(
+            raise InvalidTrades(
                 f"A trade of {trade.quantity} coins for {trade.cash} USD is more than the "
                 f"{self.quantity} coins and {self.cash} USD that there are."
             )
@@ -100,9 +100,9 @@ class Purse:
         return self.cash + self.quantity * Decimal(repr(float(price)))
 
 
-def replay(cash: Decimal, trades: Iterable[Trade]) -> Purse:
+def replay(cash: Decimal, trades: Iterable[Trade]) -> Portfolio:
     """The purse that trades come to. Raises LedgerBroken where they do not add up."""
-    purse = Purse(cash)
+    purse = Portfolio(cash)
     for trade in trades:
         purse.apply(trade)
     return purse

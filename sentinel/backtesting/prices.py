@@ -62,7 +62,7 @@ def from_database(
 
     Raises ConfigurationError, StorageUnavailable, ArchiveUnavailable, ArchiveDamaged.
     """
-    with schema.opened(settings) as session:
+    with schema.open_session(settings) as session:
         place = session.address.place
         coin_ids = session.use(lambda connection: resolve(connection, terms))
         start = now - timedelta(days=days)

@@ -57,8 +57,8 @@ def report(
     ]
     return Report(
         title,
-        metrics.measure(own),
-        metrics.measure(held),
+        metrics.measure_outcomes(own),
+        metrics.measure_outcomes(held),
         metrics.curve(own),
         metrics.curve(held),
         sorted(trades, key=lambda entry: entry[1].at),

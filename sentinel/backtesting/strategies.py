@@ -11,7 +11,7 @@ import numpy as np
 
 from sentinel.backtesting import user_strategy
 from sentinel.backtesting.builtin_strategies import BUILT_IN
-from sentinel.backtesting.engine import Wishes
+from sentinel.backtesting.engine import Signals
 from sentinel.backtesting.price_series import Floats, Series
 from sentinel.errors import ConfigurationError
 
@@ -36,9 +36,9 @@ class Strategy:
             return None
         return found.signal(series, _begin(series), self.parameters)
 
-    def wishes(
+    def signals(
         self, series: Series, since: float = -math.inf, signal: Floats | None = None
-    ) -> Wishes:
+    ) -> Signals:
         """What it wishes along a series, from the time `since` (UNIX seconds) on. A `signal` is
         that of a series that begins with this one.
 
@@ -53,10 +53,10 @@ class Strategy:
             shares = signal[: len(series)].copy()
             shares[:first] = 0.0
             buys, sells = np.flatnonzero(shares > 0).tolist(), np.flatnonzero(shares < 0).tolist()
-            return Wishes(
+            return Signals(
                 buys, sells, lambda place, purse: found.order(float(shares[place]), purse)
             )
-        return user_strategy.wishes(self.name, self.source, self.parameters, series, first)
+        return user_strategy.signals(self.name, self.source, self.parameters, series, first)
 
     def described(self) -> str:
         """Its name with its parameters."""

@@ -30,8 +30,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sentinel.backtesting.engine import Wishes
-from sentinel.backtesting.portfolio import Purse
+from sentinel.backtesting.engine import Signals
+from sentinel.backtesting.portfolio import Portfolio
 from sentinel.backtesting.price_series import Floats, Series
 from sentinel.errors import ConfigurationError, SentinelError
 
@@ -61,21 +61,21 @@ def parameters_of(name: str, source: str) -> dict[str, float]:
     return found
 
 
-def wishes(
+def signals(
     name: str, source: str, parameters: Mapping[str, float], series: Series, first: int
-) -> Wishes:
+) -> Signals:
     """What it wishes along a series from a place on. Raises StrategyFailed, at once or later."""
     decide = _load(name, source)
     past = _Growing(series)
 
-    def ask(place: int, purse: Purse) -> float:
+    def ask(place: int, purse: Portfolio) -> float:
         return _ask(name, decide, past.until(place), purse, parameters)
 
     places = range(first, len(series))
-    return Wishes(places, places, ask)
+    return Signals(places, places, ask)
 
 
-class Past(NamedTuple):
+class PriceHistory(NamedTuple):
     """All that is known at a moment: times (UNIX seconds) and prices (USD), the newest last."""
 
     times: Floats
@@ -92,13 +92,13 @@ class _Growing:
         self._times = np.full(len(series), np.nan)
         self._prices = np.full(len(series), np.nan)
 
-    def until(self, place: int) -> Past:
+    def until(self, place: int) -> PriceHistory:
         """The points up to and including a place, which no call may be before."""
         fresh = slice(self._known, place + 1)
         self._times[fresh] = self._series.times[fresh]
         self._prices[fresh] = self._series.prices[fresh]
         self._known = place + 1
-        past = Past(self._times[: place + 1], self._prices[: place + 1])
+        past = PriceHistory(self._times[: place + 1], self._prices[: place + 1])
         for column in past:
             column.flags.writeable = False
         return past
@@ -139,9 +139,13 @@ def _theirs(what: str, name: str) -> Iterator[None]:
 
 
 def _ask(
-    name: str, decide: Callable[..., Any], past: Past, purse: Purse, parameters: Mapping[str, float]
+    name: str,
+    decide: Callable[..., Any],
+    past: PriceHistory,
+    purse: Portfolio,
+    parameters: Mapping[str, float],
 ) -> float:
-    shown = Purse(purse.cash, purse.quantity, purse.spent)  # its own copy: nobody's to change
+    shown = Portfolio(purse.cash, purse.quantity, purse.spent)  # its own copy: nobody's to change
     at = datetime.fromtimestamp(float(past.times[-1]), UTC)
     with _theirs(f"The strategy {name} failed at {at:%Y-%m-%d %H:%M} UTC", name):
         answer = decide(past, shown, **parameters)

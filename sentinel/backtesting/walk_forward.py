@@ -180,8 +180,8 @@ def _walk(task: Task, candidate: Strategy) -> list[Score]:
         if _is_thin(task.series, since, end):
             return None
         series = task.series.part(begins, end)
-        wishes = candidate.wishes(series, since, signal)
-        return engine.run(series, wishes, task.costs, task.initial)
+        signals = candidate.signals(series, since, signal)
+        return engine.run(series, signals, task.costs, task.initial)
 
     found = []
     for middle, end in itertools.pairwise(task.edges[1:]):
@@ -206,7 +206,7 @@ def _mean(gains: Iterable[float | None]) -> float:
     return statistics.fmean(known) if known else 0.0
 
 
-def judge(tasks: Sequence[Task], scored: Sequence[CoinScores]) -> Findings:
+def select_winners(tasks: Sequence[Task], scored: Sequence[CoinScores]) -> Findings:
     """What the coins' scores come to; the same whatever order and machines they come from."""
     coins = sorted(scored, key=lambda one: one.coin_id)
     edges, wanted = tasks[0].edges, tasks[0].candidates

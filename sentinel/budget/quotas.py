@@ -18,10 +18,12 @@ DAY = timedelta(days=1)
 _RUNS_FOR_A_CADENCE = 5  # fewer say too little about the usual pause
 _RECENT_RUNS = 100
 _RUNS_FOR_A_COST = 5
-_HAIR = 1e-9  # repairs may take what is left up to the share itself, and sums of floats are rounded
+_EPSILON = (
+    1e-9  # repairs may take what is left up to the share itself, and sums of floats are rounded
+)
 
 
-class Meter(NamedTuple):
+class QuotaUsage(NamedTuple):
     """One quota. `used` and `projected` (to the end of the month) are in the unit of the name;
     None: unknown. A `quota` of None is no limit, `resets_at` is when the month that it is for ends.
     `reported` is what the provider itself says."""
@@ -59,9 +61,9 @@ class Meter(NamedTuple):
         return "warn" if self.share is not None and self.share >= WARN_SHARE else "ok"
 
     @property
-    def is_overdrawn(self) -> bool:
+    def is_over_projected_quota(self) -> bool:
         """Whether runs have to be skipped for the quota to last."""
-        return self.share is not None and self.share > SKIP_SHARE + _HAIR
+        return self.share is not None and self.share > SKIP_SHARE + _EPSILON
 
 
 class Month(NamedTuple):
@@ -86,7 +88,7 @@ class Allowance(NamedTuple):
     cadence: timedelta
 
 
-def read_meters(
+def measure_quota_usage(
     usages: Sequence[Usage],
     quotas: Mapping[str, float | None],
     at: datetime,
@@ -95,7 +97,7 @@ def read_meters(
     backfill_per_day: int,
     is_private: bool,
     figures: ProjectFigures | None = None,
-) -> list[Meter]:
+) -> list[QuotaUsage]:
     """All meters at the moment `at`, by the `usages` in order of time.
 
     `figures` are Neon's own; they also tell when its billing month began, if it tells.
@@ -120,7 +122,7 @@ def _compute(
     quota: float | None,
     compute_units: float,
     figures: ProjectFigures | None,
-) -> Meter:
+) -> QuotaUsage:
     month = _neon_month(figures, at)
     used = awake(usages, month.start, at) / timedelta(hours=1) * compute_units
     projected = _projected(used, _since(usages, month.start), at, month)
@@ -128,7 +130,7 @@ def _compute(
     if reported is not None:
         elapsed = max(at - month.start, SHORTEST_PACE)
         projected = max(projected, reported + reported * ((month.stop - at) / elapsed))
-    return Meter("neon_compute_hours", used, projected, quota, month.stop, reported)
+    return QuotaUsage("neon_compute_hours", used, projected, quota, month.stop, reported)
 
 
 def _is_current(figures: ProjectFigures, at: datetime) -> bool:
@@ -146,11 +148,13 @@ def _neon_month(figures: ProjectFigures | None, at: datetime) -> Month:
     return Month.of(at)
 
 
-def _minutes(inside: Sequence[Usage], at: datetime, quota: float | None) -> Meter:
+def _minutes(inside: Sequence[Usage], at: datetime, quota: float | None) -> QuotaUsage:
     """Each job is rounded up to a whole minute."""
     used = float(sum(max(u.runs, math.ceil(u.duration_seconds / 60)) for u in inside))
     month = Month.of(at)
-    return Meter("actions_minutes", used, _projected(used, inside, at, month), quota, month.stop)
+    return QuotaUsage(
+        "actions_minutes", used, _projected(used, inside, at, month), quota, month.stop
+    )
 
 
 def awake(usages: Iterable[Usage], start: datetime, stop: datetime) -> timedelta:
@@ -175,16 +179,16 @@ def _projected(used: float, inside: Sequence[Usage], at: datetime, month: Month)
 
 def _storage(
     usages: Sequence[Usage], at: datetime, quota: float | None, figures: ProjectFigures | None
-) -> Meter:
+) -> QuotaUsage:
     """The size after the last run, and where the last week's growth leads."""
     name, stop = "neon_storage_bytes", Month.of(at).stop
     reported = figures.storage_bytes if figures else None
     limit = (figures.storage_limit_bytes if figures else None) or quota
     sizes = [usage.db_bytes for usage in usages if usage.db_bytes is not None]
     if not sizes:
-        return Meter(name, None, None, limit, stop, reported)
+        return QuotaUsage(name, None, None, limit, stop, reported)
     projected = sizes[-1] + daily_growth(usages, at) * ((stop - at) / DAY)
-    return Meter(name, float(sizes[-1]), projected, limit, stop, reported)
+    return QuotaUsage(name, float(sizes[-1]), projected, limit, stop, reported)
 
 
 def daily_growth(usages: Sequence[Usage], at: datetime) -> float:
@@ -227,16 +231,16 @@ def _credit_pace(inside: Sequence[Usage], at: datetime) -> _CreditPace:
 
 def _credits(
     inside: Sequence[Usage], at: datetime, quota: float | None, backfill_per_day: int
-) -> Meter:
+) -> QuotaUsage:
     """The runs' own credits at their pace, repairs at theirs or what they are allowed at most."""
     pace = _credit_pace(inside, at)
     repairs = min(pace.repairs_a_day, pace.affordable(quota, backfill_per_day)) * pace.days_left
     projected = pace.used + pace.runs_to_come + repairs
-    return Meter("coingecko_credits", pace.used, projected, quota, Month.of(at).stop)
+    return QuotaUsage("coingecko_credits", pace.used, projected, quota, Month.of(at).stop)
 
 
 def pause_that_lasts(
-    meter: Meter, usages: Sequence[Usage], at: datetime, compute_units: float
+    meter: QuotaUsage, usages: Sequence[Usage], at: datetime, compute_units: float
 ) -> timedelta:
     """How far apart runs must be for what is left of an overdrawn quota to last the month, by what
     the last few cost; longer than the month where nothing may be spent any more."""
@@ -249,7 +253,7 @@ def pause_that_lasts(
     return to_come * (statistics.median(costs) / left)
 
 
-def _cost(meter: Meter, usage: Usage, compute_units: float) -> float:
+def _cost(meter: QuotaUsage, usage: Usage, compute_units: float) -> float:
     """What one run takes of a paced quota, in the meter's unit; repairs have an allowance."""
     if meter.name == "coingecko_credits":
         return (usage.api_credits - usage.backfill_credits) / usage.runs

@@ -12,7 +12,7 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class ScheduleCoverage:
     """`expected` slots were due since the first run looked at, `delivered` of them saw a run.
 
     `longest_silence` is the longest pause between runs, the present one included;
@@ -37,9 +37,9 @@ class Delivery:
         )
 
 
-def measure(
+def measure_coverage(
     runs: Sequence[datetime], cadence: timedelta, now: datetime, *, unseen: int = 0
-) -> Delivery:
+) -> ScheduleCoverage:
     """Count slots of one `cadence` each from the first of `runs` (in order of time) until `now`.
 
     The slot that `now` lies in counts once a run has come in it. `unseen` more slots saw a run
@@ -47,11 +47,11 @@ def measure(
     """
     seen = [run for run in runs if run <= now]
     if not seen:
-        return Delivery(0, 0, timedelta(), 0)
+        return ScheduleCoverage(0, 0, timedelta(), 0)
     slots = [_slot(run, cadence) for run in seen]
     expected = max(_slot(now, cadence), slots[-1] + 1) - slots[0]
     pauses = [later - earlier for earlier, later in pairwise([*seen, now])]
-    return Delivery(
+    return ScheduleCoverage(
         expected,
         min(expected, len(set(slots)) + unseen),
         max(pauses),

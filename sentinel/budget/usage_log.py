@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safe_zone import IDLE_TAIL_SECONDS
-from sentinel.files import one_writer, replace_atomically
+from sentinel.files import exclusive_lock, replace_atomically
 
 log = logging.getLogger("sentinel.usage")
 # No run, and no mistake of a clock worth counting, is longer, dearer, larger or from another time.
@@ -114,7 +114,7 @@ def add(
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with one_writer(path):
+        with exclusive_lock(path):
             reading = read(path)
             known = {usage.started_at: usage for usage in reading.usages}
             if others is not None:

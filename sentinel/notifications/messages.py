@@ -17,7 +17,7 @@ from sentinel.analytics.alerts import Kind
 
 SHOWN_COINS = 20
 
-WORDS = {
+CATALOG = {
     "en": {
         "panic": "{name} ({symbol}) fell {move} below its high",
         "reversal": "{name} ({symbol}) rose {move} above its low",
@@ -62,15 +62,15 @@ WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class MessageFormatter:
     """How this deployment speaks: `language` (en, id) and the user's zone."""
 
     language: str
     zone: ZoneInfo
 
-    def say(self, key: str, **values: object) -> str:
+    def translate(self, key: str, **values: object) -> str:
         """One of the texts, filled in."""
-        return WORDS[self.language][key].format(**values)
+        return CATALOG[self.language][key].format(**values)
 
     def usd(self, amount: float | Decimal) -> str:
         """An amount of US dollars."""
@@ -79,7 +79,7 @@ class Voice:
     def idr(self, amount: float | Decimal | None) -> str:
         """An amount of rupiah; None: the rate is unknown, which is said."""
         if amount is None:
-            return self.say("no_rate")
+            return self.translate("no_rate")
         return amounts.money(amount, "IDR", self._locale)
 
     def percent(self, fraction: float, *, signed: bool = False) -> str:
@@ -100,7 +100,7 @@ class Voice:
         return LOCALES[self.language]
 
 
-class Told(NamedTuple):
+class AlertContext(NamedTuple):
     """What an alert is about. Prices in USD, `quantity` is what the user holds, `idr_per_usd` None
     where it is unknown."""
 
@@ -128,47 +128,49 @@ class Message(NamedTuple):
     body: str
 
 
-def of_one(told: Told, voice: Voice) -> Message:
+def coin_message(told: AlertContext, formatter: MessageFormatter) -> Message:
     """The message about one coin."""
     idr = None if told.idr_per_usd is None else told.price * told.idr_per_usd
     names = {"name": told.name, "symbol": told.symbol.upper()}
-    title = voice.say(told.kind, **names, move=voice.percent(abs(told.move)))
+    title = formatter.translate(told.kind, **names, move=formatter.percent(abs(told.move)))
     lines = [
-        voice.say("price", usd=voice.usd(told.price), idr=voice.idr(idr)),
-        voice.say(
+        formatter.translate("price", usd=formatter.usd(told.price), idr=formatter.idr(idr)),
+        formatter.translate(
             f"{told.kind}_mark",
-            price=voice.usd(told.reference),
-            time=voice.moment(told.reference_at),
+            price=formatter.usd(told.reference),
+            time=formatter.moment(told.reference_at),
         ),
-        voice.say("threshold", threshold=voice.percent(told.threshold), step=told.step),
+        formatter.translate(
+            "threshold", threshold=formatter.percent(told.threshold), step=told.step
+        ),
     ]
     if told.quantity:
-        lines.append(_holding(told, voice))
-    lines.append(voice.moment(told.at))
+        lines.append(_holding(told, formatter))
+    lines.append(formatter.moment(told.at))
     key = f"{told.kind}:{told.coin_id}:{told.at.isoformat()}"
     return Message(told.coin_id, key, title, "\n".join(lines))
 
 
-def _holding(told: Told, voice: Voice) -> str:
+def _holding(told: AlertContext, formatter: MessageFormatter) -> str:
     """What the alert means in the holder's money."""
     value = told.quantity * Decimal(repr(told.price))
     change = told.quantity * (Decimal(repr(told.price)) - Decimal(repr(told.reference)))
     rate = None if told.idr_per_usd is None else Decimal(repr(told.idr_per_usd))
-    return voice.say(
+    return formatter.translate(
         "held",
-        quantity=voice.quantity(told.quantity),
+        quantity=formatter.quantity(told.quantity),
         symbol=told.symbol.upper(),
-        usd=voice.usd(value),
-        idr=voice.idr(None if rate is None else value * rate),
-        change=voice.usd(change) if rate is None else voice.idr(change * rate),
+        usd=formatter.usd(value),
+        idr=formatter.idr(None if rate is None else value * rate),
+        change=formatter.usd(change) if rate is None else formatter.idr(change * rate),
     )
 
 
-def _both(usd: float | Decimal, idr_per_usd: float | None, voice: Voice) -> str:
+def _both(usd: float | Decimal, idr_per_usd: float | None, formatter: MessageFormatter) -> str:
     """An amount in both currencies."""
     amount = Decimal(repr(usd)) if isinstance(usd, float) else usd
     idr = None if idr_per_usd is None else amount * Decimal(repr(idr_per_usd))
-    return f"{voice.usd(amount)} ({voice.idr(idr)})"
+    return f"{formatter.usd(amount)} ({formatter.idr(idr)})"
 
 
 class Mover(NamedTuple):
@@ -180,47 +182,52 @@ class Mover(NamedTuple):
     quantity: Decimal
 
 
-def of_many(
+def market_message(
     kind: str,
     together: Sequence[Mover],
     watched: int,
     minutes: int,
     at: datetime,
     idr_per_usd: float | None,
-    voice: Voice,
+    formatter: MessageFormatter,
 ) -> Message:
     """One message for many coins that went the same way within so many minutes: those the user
     holds first, with what they are worth, then the farthest."""
-    title = voice.say(f"market_{kind}", count=len(together), watched=watched)
+    title = formatter.translate(f"market_{kind}", count=len(together), watched=watched)
     farthest = sorted(together, key=lambda one: (not one.quantity, -abs(one.move)))
-    lines = [voice.say("within", minutes=minutes)]
+    lines = [formatter.translate("within", minutes=minutes)]
     for one in farthest[:SHOWN_COINS]:
-        move = voice.percent(one.move, signed=True)
-        lines.append(f"{one.symbol.upper()} {move}  {_both(one.price, idr_per_usd, voice)}")
+        move = formatter.percent(one.move, signed=True)
+        lines.append(f"{one.symbol.upper()} {move}  {_both(one.price, idr_per_usd, formatter)}")
         if one.quantity:
             lines.append(
-                voice.say(
+                formatter.translate(
                     "worth",
-                    quantity=voice.quantity(one.quantity),
+                    quantity=formatter.quantity(one.quantity),
                     symbol=one.symbol.upper(),
-                    value=_both(one.quantity * Decimal(repr(one.price)), idr_per_usd, voice),
+                    value=_both(one.quantity * Decimal(repr(one.price)), idr_per_usd, formatter),
                 )
             )
     if len(farthest) > SHOWN_COINS:
-        lines.append(voice.say("more", count=len(farthest) - SHOWN_COINS))
-    lines.append(voice.moment(at))
+        lines.append(formatter.translate("more", count=len(farthest) - SHOWN_COINS))
+    lines.append(formatter.moment(at))
     key = f"market:{kind}:{len(together)}:{at.isoformat()}"
     return Message("market", key, title, "\n".join(lines))
 
 
-def test_message(voice: Voice, at: datetime) -> Message:
+def test_message(formatter: MessageFormatter, at: datetime) -> Message:
     """What shows that a target works."""
-    title, body = voice.say("test"), f"{voice.say('test_body')}\n{voice.moment(at)}"
+    title, body = (
+        formatter.translate("test"),
+        f"{formatter.translate('test_body')}\n{formatter.moment(at)}",
+    )
     return Message("test", f"test:{at.isoformat()}", title, body)
 
 
-def backup_failed(voice: Voice, at: datetime, problem: str, last: datetime | None) -> Message:
+def backup_failed(
+    formatter: MessageFormatter, at: datetime, problem: str, last: datetime | None
+) -> Message:
     """That a backup failed, of what, and how old the last good one is."""
-    told = voice.say("none") if last is None else voice.moment(last)
-    body = voice.say("backup_body", problem=problem, last=told)
-    return Message("backup", f"backup:{at.isoformat()}", voice.say("backup"), body)
+    told = formatter.translate("none") if last is None else formatter.moment(last)
+    body = formatter.translate("backup_body", problem=problem, last=told)
+    return Message("backup", f"backup:{at.isoformat()}", formatter.translate("backup"), body)

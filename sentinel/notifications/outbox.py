@@ -56,13 +56,13 @@ WHERE message_id = %(message_id)s
 
 # Keeps what a try came to, and when the last KEPT_TRIES were.
 NOTE_TRY = """
-INSERT INTO alert_targets AS t (target, held_until, failures, tried_at)
+INSERT INTO alert_targets AS t (target, retry_after, failures, tried_at)
 VALUES (%(target)s, %(until)s, %(failures)s, ARRAY[%(now)s::timestamptz])
 ON CONFLICT (target) DO UPDATE
-SET held_until = excluded.held_until, failures = excluded.failures,
+SET retry_after = excluded.retry_after, failures = excluded.failures,
     tried_at = (excluded.tried_at || t.tried_at)[1:%(kept)s::int]
 """
-HELD = "SELECT held_until, failures, tried_at FROM alert_targets WHERE target = %(target)s"
+HELD = "SELECT retry_after, failures, tried_at FROM alert_targets WHERE target = %(target)s"
 
 WAITING = "SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL"
 
@@ -77,11 +77,11 @@ class Waiting(NamedTuple):
     due_at: datetime
 
 
-class Standing(NamedTuple):
+class TargetState(NamedTuple):
     """How things stand with a target: how long it is to be left alone, how often in a row it did
     not answer, and when the last messages went out to it, the latest first."""
 
-    held_until: datetime
+    retry_after: datetime
     failures: int
     tried_at: Sequence[datetime]
 
@@ -92,7 +92,7 @@ def put(connection: Connection, message: Message, targets: Sequence[str], now: d
     connection.execute(PUT, parameters)
 
 
-def is_mine(connection: Connection, target: str) -> bool:
+def try_lock_target(connection: Connection, target: str) -> bool:
     """Whether nobody else is sending to a target; true for the rest of the transaction."""
     row = connection.execute(TRY_LOCK, {"class": _LOCKS, "target": target}).fetchone()
     return bool(row and row[0])
@@ -144,15 +144,15 @@ def note_try(
     connection.execute(NOTE_TRY, parameters)
 
 
-def read_standing(connection: Connection, target: str, now: datetime) -> Standing:
+def read_standing(connection: Connection, target: str, now: datetime) -> TargetState:
     """How things stand with a target; what a clock that was put back left ahead does not count."""
     row = connection.execute(HELD, {"target": target}).fetchone()
     if row is None:
-        return Standing(now, 0, ())
-    held_until, failures, tried_at = row
-    if held_until > now + LONGEST_ASKED:
-        held_until, failures = now, 0
-    return Standing(held_until, failures, [at for at in tried_at if at <= now])
+        return TargetState(now, 0, ())
+    retry_after, failures, tried_at = row
+    if retry_after > now + LONGEST_ASKED:
+        retry_after, failures = now, 0
+    return TargetState(retry_after, failures, [at for at in tried_at if at <= now])
 
 
 def count_waiting(connection: Connection) -> int:

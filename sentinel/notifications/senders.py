@@ -21,7 +21,7 @@ from sentinel.clocks import Clocks
 from sentinel.errors import ConfigurationError
 from sentinel.notifications import outbox
 from sentinel.notifications.messages import Message
-from sentinel.notifications.outbox import KEPT_TRIES, Standing, Waiting
+from sentinel.notifications.outbox import KEPT_TRIES, TargetState, Waiting
 from sentinel.storage.connection import Connection
 
 log = logging.getLogger("sentinel.notifier")
@@ -39,7 +39,7 @@ MOST_BODY_BYTES = 10_000
 TO_LOG = "log"  # the target where none is named
 
 
-class Answer(NamedTuple):
+class SendResult(NamedTuple):
     """What became of a send. `retry_after` is the wait in seconds that the target asked for;
     `is_refusal`: it answered and did not want this one message."""
 
@@ -57,13 +57,13 @@ class Target:
     label: str
     service: apprise.Apprise | None
 
-    def send(self, title: str, body: str, now: datetime) -> Answer:
+    def send(self, title: str, body: str, now: datetime) -> SendResult:
         """One try, which ends after TOTAL_SECONDS however slowly the target drips."""
         service = self.service
         if service is None:
             log.warning("%s | %s", title, body.replace("\n", " | "))
-            return Answer(True)
-        answers: list[Answer] = []
+            return SendResult(True)
+        answers: list[SendResult] = []
         thread = threading.Thread(
             target=lambda: answers.append(self._send(service, title, body, now)), daemon=True
         )
@@ -72,9 +72,9 @@ class Target:
         if answers:
             return answers[0]
         _ear().late.append(thread)
-        return Answer(False, f"{self.label} was not done after {TOTAL_SECONDS:.0f} s")
+        return SendResult(False, f"{self.label} was not done after {TOTAL_SECONDS:.0f} s")
 
-    def _send(self, service: apprise.Apprise, title: str, body: str, now: datetime) -> Answer:
+    def _send(self, service: apprise.Apprise, title: str, body: str, now: datetime) -> SendResult:
         try:
             with _ear().listening() as heard:
                 # Text, so that a coin's name is no markup wherever it goes.
@@ -82,8 +82,8 @@ class Target:
                     title=title, body=body, body_format=apprise.NotifyFormat.TEXT
                 )
         except Exception as error:  # noqa: BLE001 - a plugin is others' code, and there are many
-            return Answer(False, f"{self.label}: {type(error).__name__}")
-        return Answer(True) if has_arrived else _meaning(self.label, heard, now)
+            return SendResult(False, f"{self.label}: {type(error).__name__}")
+        return SendResult(True) if has_arrived else _meaning(self.label, heard, now)
 
 
 def make_targets(urls: Sequence[str]) -> list[Target]:
@@ -140,21 +140,21 @@ class Notifier:
             # A message is sent and marked in one transaction under the target's lock, so that two
             # who deliver never send the same one.
             with connection.transaction():
-                if not outbox.is_mine(connection, target.name):
+                if not outbox.try_lock_target(connection, target.name):
                     return OTHERS_TURN_SECONDS
                 now = self.clocks.now()
                 waiting = outbox.next_waiting(connection, target.name, now)
                 if waiting is None:
                     return None
                 standing = outbox.read_standing(connection, target.name, now)
-                ready = max(standing.held_until, _paced(standing, now), waiting.due_at)
+                ready = max(standing.retry_after, _paced(standing, now), waiting.due_at)
                 pause = max(0.0, (ready - now).total_seconds())
                 if pause > 0 or self.clocks.monotonic() >= until:
                     return pause
                 self._send(connection, target, waiting, standing)
 
     def _send(
-        self, connection: Connection, target: Target, waiting: Waiting, standing: Standing
+        self, connection: Connection, target: Target, waiting: Waiting, standing: TargetState
     ) -> None:
         answer = target.send(waiting.title, waiting.body, self.clocks.now())
         now = self.clocks.now()
@@ -179,14 +179,14 @@ class Notifier:
         return [answer.error for answer in answers if not answer.has_arrived]
 
 
-def _paced(standing: Standing, now: datetime) -> datetime:
+def _paced(standing: TargetState, now: datetime) -> datetime:
     """From when on fewer than MESSAGES_A_MINUTE tries lie in the last minute."""
     if len(standing.tried_at) < MESSAGES_A_MINUTE:
         return now
     return standing.tried_at[MESSAGES_A_MINUTE - 1] + MINUTE
 
 
-def _failures(answer: Answer, before: int) -> int:
+def _failures(answer: SendResult, before: int) -> int:
     """How often in a row a target did not take what it was sent; a refusal is about a message."""
     if answer.has_arrived:
         return 0
@@ -194,7 +194,7 @@ def _failures(answer: Answer, before: int) -> int:
     return before + 1 if is_about_target else before
 
 
-def _held(answer: Answer, failures: int) -> timedelta:
+def _held(answer: SendResult, failures: int) -> timedelta:
     """How long a target is left alone, whatever waits for it, after `failures` before."""
     if answer.has_arrived:
         return timedelta()
@@ -211,7 +211,7 @@ def _own_wait(tries: int) -> timedelta:
     return min(outbox.LONGEST_WAIT, FIRST_WAIT * (1 << min(tries, 20)))
 
 
-def _report(waiting: Waiting, answer: Answer, pause: timedelta, *, is_given_up: bool) -> None:
+def _report(waiting: Waiting, answer: SendResult, pause: timedelta, *, is_given_up: bool) -> None:
     if is_given_up:
         log.error(
             "message %d is given up, refused %d times (%s): %s",
@@ -230,7 +230,7 @@ def _report(waiting: Waiting, answer: Answer, pause: timedelta, *, is_given_up: 
     )
 
 
-class _Ear:
+class ResponseRecorder:
     """Hears the HTTP answers that requests gets.
 
     Apprise, which sends from threads of its own, says only whether a message arrived; how long a
@@ -267,21 +267,21 @@ class _Ear:
 
 
 @functools.cache
-def _ear() -> _Ear:
-    return _Ear()
+def _ear() -> ResponseRecorder:
+    return ResponseRecorder()
 
 
-def _meaning(label: str, heard: Sequence[requests.Response], now: datetime) -> Answer:
+def _meaning(label: str, heard: Sequence[requests.Response], now: datetime) -> SendResult:
     """What a failed send means, by the target's last answer."""
     if not heard:
-        return Answer(False, f"{label} does not answer")
+        return SendResult(False, f"{label} does not answer")
     answer = heard[-1]
     status = answer.status_code
     wait = retry_after_seconds(answer.headers.get("Retry-After"), now)
     if wait is None:
         wait = _wait_in_body(answer)
     is_refusal = 400 <= status < 500 and status not in (401, 403, 404, 408, 429)
-    return Answer(False, f"{label} answered {status}", wait, is_refusal)
+    return SendResult(False, f"{label} answered {status}", wait, is_refusal)
 
 
 def _wait_in_body(answer: requests.Response) -> float | None:

@@ -66,7 +66,7 @@ def event_json(event: Event) -> dict[str, object]:
     return {name: plain(value) for name, value in asdict(event).items() if value is not None}
 
 
-def tell(added: Mapping[str, Sequence[Event]]) -> None:
+def show_events(added: Mapping[str, Sequence[Event]]) -> None:
     """What a step added to each ledger."""
     for name, events in added.items():
         for event in events:

@@ -24,7 +24,7 @@ from sentinel.backtesting import engine, strategies
 from sentinel.backtesting import prices as price_source
 from sentinel.backtesting import report as reports
 from sentinel.backtesting.engine import ALWAYS_IN_TIME, Outcome
-from sentinel.backtesting.portfolio import Costs, LedgerBroken, Purse, Trade, replay
+from sentinel.backtesting.portfolio import Costs, InvalidTrades, Portfolio, Trade, replay
 from sentinel.backtesting.price_series import Series
 from sentinel.backtesting.report import Report
 from sentinel.backtesting.strategies import Strategy
@@ -38,7 +38,7 @@ from sentinel.storage.connection import Connection
 
 Kind = Literal["opened", "ordered", "filled", "refused"]
 
-TROUBLES = (ConfigurationError, LedgerBroken, ArchiveUnavailable, ArchiveDamaged)
+TROUBLES = (ConfigurationError, InvalidTrades, ArchiveUnavailable, ArchiveDamaged)
 LOOK_BACK = timedelta(days=30)  # what a strategy sees of the time before
 LONGEST_NAME = 60
 CENT_PARTS = Decimal("0.00000001")
@@ -120,9 +120,9 @@ class Event:
         """The trade of a fill. Raises LedgerBroken where its figures do not belong together."""
         price, quantity, cash, fee = self.price_usd, self.quantity, self.cash_usd, self.fee_usd
         if price is None or quantity is None or cash is None or fee is None:
-            raise LedgerBroken(f"The fill of {self.coin_id} at {self.observed_at} is not whole.")
+            raise InvalidTrades(f"The fill of {self.coin_id} at {self.observed_at} is not whole.")
         if abs(cash + quantity * price + fee) > ROUNDING * abs(cash):
-            raise LedgerBroken(
+            raise InvalidTrades(
                 f"The fill of {self.coin_id} at {self.observed_at} moved {cash} USD for {quantity} "
                 f"coins at {price} and a fee of {fee}, which is not the same."
             )
@@ -142,7 +142,7 @@ class Account:
     waiting: Event | None
 
     @property
-    def purse(self) -> Purse:
+    def purse(self) -> Portfolio:
         """What is in it. Raises LedgerBroken."""
         return replay(self.initial, self.trades)
 
@@ -217,7 +217,7 @@ def accounts(ledger: Sequence[Event]) -> dict[str, Account]:
         found[opened.coin_id] = account
     strangers = sorted({event.coin_id for event in ledger} - found.keys())
     if strangers or not found:
-        raise LedgerBroken(f"The purse of {', '.join(strangers) or 'any coin'} was never opened.")
+        raise InvalidTrades(f"The purse of {', '.join(strangers) or 'any coin'} was never opened.")
     return found
 
 
@@ -306,7 +306,7 @@ def _step_coin(
 
 
 def _settle(
-    wallet: Wallet, waiting: Event, purse: Purse, series: Series, now: datetime
+    wallet: Wallet, waiting: Event, purse: Portfolio, series: Series, now: datetime
 ) -> Event | None:
     """What became of an order: filled or refused at the next observation; None: there is none."""
     place = int(np.searchsorted(series.times, waiting.observed_at.timestamp(), side="right")) - 1
@@ -337,17 +337,17 @@ def _decide(
     strategy: Strategy,
     coin_id: str,
     begins: float,
-    purse: Purse,
+    purse: Portfolio,
     series: Series,
     now: datetime,
 ) -> Event | None:
     """What the strategy orders at the newest observation, if that is fresh."""
     place = len(series) - 1
     at = float(series.times[place])
-    is_fresh = now.timestamp() - at <= engine.patience(series, place, ALWAYS_IN_TIME)
+    is_fresh = now.timestamp() - at <= engine.max_fill_delay(series, place, ALWAYS_IN_TIME)
     if not series.observed[place] or not is_fresh or at < begins:
         return None
-    share = strategy.wishes(series, begins).decide(place, purse)
+    share = strategy.signals(series, begins).decide(place, purse)
     if not share or purse.order(share, at, float(series.prices[place]), wallet.costs) is None:
         return None
     return Event("ordered", coin_id, datetime.fromtimestamp(at, UTC), now, share)
@@ -395,7 +395,7 @@ def report_on(
         if series is None:
             raise ConfigurationError(f"There is no price of {coin_id} since it was opened")
         begins, traced = _retraced(wallet, account, series)
-        holding = engine.run(series, hold.wishes(series, begins), wallet.costs, traced.initial)
+        holding = engine.run(series, hold.signals(series, begins), wallet.costs, traced.initial)
         own.append(traced)
         held.append(engine.cut(holding, begins))
         if begins - account.begins > OLD:

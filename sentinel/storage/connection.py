@@ -41,7 +41,7 @@ _UNREADABLE = (
     "postgresql://USER:PASSWORD@HOST/DATABASE?sslmode=require (write @ : / # ? % in a password as "
     "%40 %3A %2F %23 %3F %25)."
 )
-_TCP_PATIENCE = {
+TCP_KEEPALIVE = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -61,7 +61,7 @@ class Address:
 
 
 @contextlib.contextmanager
-def reach(settings: Settings) -> Iterator[Address]:
+def resolve_database(settings: Settings) -> Iterator[Address]:
     """Yield the address of the configured database; the embedded one runs meanwhile.
 
     Raises ConfigurationError where DATABASE_URL cannot be understood.
@@ -96,7 +96,7 @@ def parse_address(url: str) -> Address:
 def open_connection(address: Address) -> Connection:
     """One try to connect, in autocommit mode. Raises psycopg.Error."""
     connection = psycopg.connect(address.conninfo, **connection_options(address))
-    speak_utc(connection)
+    return_utc(connection)
     return connection
 
 
@@ -110,14 +110,14 @@ def connection_options(address: Address) -> dict[str, Any]:
         "connect_timeout": CONNECT_TIMEOUT_DATABASE_SECONDS,
         "application_name": "market-sentinel",
         "gssencmode": "disable",  # asking for it costs a round trip
-        **_TCP_PATIENCE,
+        **TCP_KEEPALIVE,
     }
     wished = conninfo_to_dict(address.conninfo)
     unsaid = {key: value for key, value in defaults.items() if key not in wished}
     return {"autocommit": True, "prepare_threshold": None, **unsaid}
 
 
-def speak_utc(connection: Connection) -> None:
+def return_utc(connection: Connection) -> None:
     """Bring times to UTC. A server may live in a zone with summer time, where arithmetic on its
     times goes wrong twice a year; its setting cannot be changed through a transaction pooler."""
     if connection.info.parameter_status("TimeZone") not in STEADY_ZONES:

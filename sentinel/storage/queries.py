@@ -22,15 +22,15 @@ from safe_zone import (
     RETENTION,
 )
 from sentinel.archive import export, parquet
-from sentinel.archive.parquet import Points, Told
+from sentinel.archive.parquet import CsvExport, Points
 from sentinel.archive.store import Archive
 from sentinel.budget import schedule
-from sentinel.budget.schedule import Delivery
+from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.budget.usage_log import Usage
 from sentinel.errors import ArchiveUnavailable
 from sentinel.models import Gap, Source
 from sentinel.storage.connection import Connection
-from sentinel.storage.schema import SPEAK_PLAINLY, days_there
+from sentinel.storage.schema import CANONICAL_OUTPUT, existing_partitions
 
 # The newest observation of each coin stands beside the coin: no walk through the history.
 LATEST_PRICES = """
@@ -87,7 +87,7 @@ usual AS (
 )
 SELECT c.coin_id, p.start, p.stop, u.slot,
        round(extract(epoch FROM p.stop - p.start) / extract(epoch FROM u.slot))::int - 1 AS missed,
-       (SELECT g.reason FROM given_up_gaps g
+       (SELECT g.reason FROM unfillable_gaps g
         WHERE g.coin_key = p.coin_key AND g.start <= p.start AND g.stop >= p.stop
           AND (g.until IS NULL OR g.until > %(now)s) LIMIT 1)
 FROM points p JOIN usual u USING (coin_key) JOIN coins c USING (coin_key)
@@ -97,7 +97,7 @@ ORDER BY c.rank NULLS LAST, c.coin_id, p.start
 
 # When runs came, and how many before each did not reach the database.
 RUNS = """
-SELECT started_at, runs_unseen, mode
+SELECT started_at, unrecorded_runs, mode
 FROM pipeline_runs
 WHERE started_at >= %(since)s AND started_at <= %(now)s
 ORDER BY started_at
@@ -166,7 +166,7 @@ FROM (SELECT count(*) - 1 AS extra
 """
 
 
-class Beat(NamedTuple):
+class Heartbeat(NamedTuple):
     """When the monitor's loop last ticked, and the pause it means to make between ticks."""
 
     at: datetime
@@ -174,7 +174,7 @@ class Beat(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Backup:
+class BackupStatus:
     """The last try of a backup and the last one that was restored and compared (`verified_at`, its
     `file`, `bytes` and `rows` of observations); `problem` is what the last try failed of."""
 
@@ -211,7 +211,7 @@ class PricePoint(NamedTuple):
     source: Source
 
 
-class LookBack(NamedTuple):
+class RecentActivity(NamedTuple):
     """The size of the whole database in bytes, what runs used, and the gaps."""
 
     database_bytes: int
@@ -296,14 +296,14 @@ def read_points(
     )
     with parquet.drafts() as folder:
         with connection.transaction():
-            connection.execute(SPEAK_PLAINLY)
+            connection.execute(CANONICAL_OUTPUT)
             csv = export.copy_out(connection, statement, folder)
             keys: dict[int, str] = dict(
                 connection.execute(KEYS, {"coin_ids": list(coin_ids)}).fetchall()
             )
         # Listed only now: a day that is purged meanwhile is in the one or in the other.
         paths = _archived(connection, archive, start, stop) if archive else []
-        return parquet.read_points(Told(csv, keys), paths, coin_ids, start, stop)
+        return parquet.read_points(CsvExport(csv, keys), paths, coin_ids, start, stop)
 
 
 def _archived(
@@ -314,7 +314,7 @@ def _archived(
     moments = (start, stop - timedelta(microseconds=1))
     first, last = (moment.astimezone(UTC).date() for moment in moments)
     files, gone = export.survey(connection, archive)
-    held = days_there(connection)
+    held = existing_partitions(connection)
     if lost := [day for day in gone if first <= day <= last and day not in held]:
         raise ArchiveUnavailable(
             f"The archive {archive.place} has lost {len(lost)} days, {lost[0]} to {lost[-1]}: "
@@ -360,7 +360,7 @@ def _gap_parameters(
     }
 
 
-def look_back(
+def load_recent_activity(
     connection: Connection,
     now: datetime,
     *,
@@ -368,30 +368,32 @@ def look_back(
     coin_ids: Sequence[str],
     until: datetime | None,
     usages_since: datetime,
-) -> LookBack:
+) -> RecentActivity:
     """What a run wants to know of the runs before it, in one round trip."""
     with connection.pipeline():
         size = connection.execute(DATABASE_BYTES)
         usages = connection.execute(USAGES, {"since": usages_since, "now": now})
         gaps = connection.execute(GAPS, _gap_parameters(now, cadence, coin_ids, until))
         [(database_bytes,)] = size.fetchall()
-        return LookBack(
+        return RecentActivity(
             database_bytes,
             [Usage(*row) for row in usages.fetchall()],
             list(map(Gap._make, gaps.fetchall())),
         )
 
 
-def measure_delivery(connection: Connection, now: datetime, cadence: timedelta) -> Delivery:
+def measure_schedule_coverage(
+    connection: Connection, now: datetime, cadence: timedelta
+) -> ScheduleCoverage:
     """The slots of the last CADENCE_WINDOW, and the runs that came, whether they stored or not."""
     parameters = {"since": now - CADENCE_WINDOW, "now": now}
     runs = connection.execute(RUNS, parameters).fetchall()
     unseen = sum(unseen for _, unseen, _ in runs)
     scheduled = [at for at, _, mode in runs if mode == "ingest"]
-    return schedule.measure(scheduled, cadence, now, unseen=unseen)
+    return schedule.measure_coverage(scheduled, cadence, now, unseen=unseen)
 
 
-def usual_pause(connection: Connection, now: datetime) -> timedelta | None:
+def median_run_interval(connection: Connection, now: datetime) -> timedelta | None:
     """The median pause between the runs of the last CADENCE_WINDOW; None before there are two."""
     [(pause,)] = connection.execute(
         USUAL_PAUSE, {"since": now - CADENCE_WINDOW, "now": now}
@@ -412,19 +414,19 @@ def count_observations(connection: Connection) -> int:
         return int(cursor.execute(COUNT_OBSERVATIONS).fetchone() or 0)
 
 
-def last_beat(connection: Connection) -> Beat | None:
+def latest_heartbeat(connection: Connection) -> Heartbeat | None:
     """The heartbeat of the monitor's loop; None where none ever ran here."""
     try:
         row = connection.execute(BEAT).fetchone()
     except psycopg.errors.UndefinedTable:
         return None
-    return Beat(*row) if row else None
+    return Heartbeat(*row) if row else None
 
 
-def last_backup(connection: Connection) -> Backup | None:
+def latest_backup_status(connection: Connection) -> BackupStatus | None:
     """What the last backup came to; None where none was ever tried, or none of this database."""
     try:
-        with connection.cursor(row_factory=class_row(Backup)) as cursor:
+        with connection.cursor(row_factory=class_row(BackupStatus)) as cursor:
             return cursor.execute(BACKUP).fetchone()
     except psycopg.errors.UndefinedTable:
         return None

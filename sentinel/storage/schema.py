@@ -25,7 +25,7 @@ from safe_zone import (
     Settings,
 )
 from sentinel.errors import ConfigurationError, Interrupted
-from sentinel.storage.connection import Connection, Session, reach
+from sentinel.storage.connection import Connection, Session, resolve_database
 
 log = logging.getLogger("sentinel.tables")
 Days = set[date]
@@ -39,7 +39,7 @@ class Fingerprint(NamedTuple):
 
 
 # Puts days away before they are dropped; returns those that are safe, as they were put away.
-Preserve = Callable[[Connection, Sequence[date], datetime], Mapping[date, Fingerprint]]
+ArchiveBeforeDrop = Callable[[Connection, Sequence[date], datetime], Mapping[date, Fingerprint]]
 
 _LOCK_KEY = 0x53454E54  # "SENT": the advisory lock of all who write
 TRUSTED_SILENCE = timedelta(days=7)
@@ -66,21 +66,21 @@ CREATE TABLE IF NOT EXISTS schema_version (
 """
 
 # Attaching takes a weaker lock than PARTITION OF: readers are not held up.
-CREATE_DAY: tuple[LiteralString, ...] = (
+CREATE_PARTITION: tuple[LiteralString, ...] = (
     "CREATE TABLE {day} (LIKE observations INCLUDING DEFAULTS INCLUDING INDEXES)",
     "ALTER TABLE observations ATTACH PARTITION {day} FOR VALUES FROM ({start}) TO ({stop})",
 )
 NEWEST_OBSERVATION = "SELECT max(observed_at) FROM coins"
 # So that a number is told to its last digit, and a row reads the same in every session.
-SPEAK_PLAINLY = """
+CANONICAL_OUTPUT = """
 SELECT set_config('extra_float_digits', '1', true), set_config('TimeZone', 'UTC', true),
        set_config('DateStyle', 'ISO', true)
 """
 FINGERPRINT: LiteralString = """
 SELECT count(*), coalesce(sum(hashtextextended(o::text, 0)::numeric), 0)::text FROM {day} AS o
 """
-PACK_DAY: LiteralString = "CLUSTER {day} USING {index}"
-DROP_DAY: LiteralString = "DROP TABLE {day}"
+CLUSTER_PARTITION: LiteralString = "CLUSTER {day} USING {index}"
+DROP_PARTITION: LiteralString = "DROP TABLE {day}"
 DROPPED = (
     "%d observations of %s were older than the retention and are gone: set ARCHIVE_URL to keep "
     "such days as files"
@@ -98,7 +98,7 @@ PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
     "rejections": "DELETE FROM rejections WHERE rejected_at < %(oldest)s",
     "fx_rates": "DELETE FROM fx_rates WHERE observed_at < %(oldest)s",
     "pipeline_runs": "DELETE FROM pipeline_runs WHERE started_at < %(oldest)s",
-    "given_up_gaps": "DELETE FROM given_up_gaps WHERE stop < %(oldest)s",
+    "unfillable_gaps": "DELETE FROM unfillable_gaps WHERE stop < %(oldest)s",
     "alerts": "DELETE FROM alerts WHERE observed_at < %(oldest)s",
     "outbox": "DELETE FROM outbox WHERE created_at < %(oldest)s",
     # Single forecasts are scored and drawn for a week; their scores stay as long as the prices.
@@ -108,7 +108,7 @@ PURGE_SMALL_TABLES: dict[LiteralString, LiteralString] = {
 
 DROP_EVERYTHING = """
 DROP VIEW IF EXISTS market_data;
-DROP TABLE IF EXISTS wallet_events, wallets, archived_days, given_up_gaps, observations, coins,
+DROP TABLE IF EXISTS wallet_events, wallets, archived_days, unfillable_gaps, observations, coins,
     pipeline_runs, rejections, fx_rates, alert_trackers, alerts, outbox, alert_targets, forecasts,
     forecast_scores, transactions, heartbeats, schema_version;
 DROP TYPE IF EXISTS observation_source, alert_kind, forecast_direction, wallet_event;
@@ -116,7 +116,7 @@ DROP TYPE IF EXISTS observation_source, alert_kind, forecast_direction, wallet_e
 
 
 @contextlib.contextmanager
-def locked(connection: Connection) -> Iterator[Days]:
+def writer_transaction(connection: Connection) -> Iterator[Days]:
     """One transaction under the writers' lock, in pipeline mode; yields the days there are.
 
     BEGIN and COMMIT travel with their neighbours: psycopg's own transaction() would wait for each.
@@ -127,7 +127,7 @@ def locked(connection: Connection) -> Iterator[Days]:
         with connection.pipeline(), _cut_off_when_interrupted(connection):
             connection.execute("BEGIN")
             _take_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
-            yield days_there(connection)
+            yield existing_partitions(connection)
             connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(psycopg.Error):
@@ -152,7 +152,7 @@ def _take_lock(connection: Connection, timeout_seconds: float, statement_seconds
     connection.execute(TAKE_LOCK, [_LOCK_KEY])
 
 
-def days_there(connection: Connection) -> Days:
+def existing_partitions(connection: Connection) -> Days:
     """The days that have a partition, where the schema is the one this code knows."""
     [(version, names)] = connection.execute(STATE_OF_SCHEMA).fetchall()
     if version != len(_migrations()):
@@ -167,24 +167,24 @@ def is_up_to_date(connection: Connection) -> bool:
     Raises ConfigurationError where the database has seen more than there is.
     """
     try:
-        days_there(connection)
+        existing_partitions(connection)
     except psycopg.errors.UndefinedTable:
         return False
     return True
 
 
 @contextlib.contextmanager
-def opened(settings: Settings) -> Iterator[Session]:
+def open_session(settings: Settings) -> Iterator[Session]:
     """Yield a session at the configured database, its schema the one this code knows.
 
     Raises ConfigurationError, StorageUnavailable.
     """
-    with reach(settings) as address, Session(address) as session:
-        session.use(bring_up_to_date)
+    with resolve_database(settings) as address, Session(address) as session:
+        session.use(migrate_if_needed)
         yield session
 
 
-def bring_up_to_date(connection: Connection) -> None:
+def migrate_if_needed(connection: Connection) -> None:
     """See that the schema is the one this code knows. Raises ConfigurationError as `init_db`."""
     if not is_up_to_date(connection):
         init_db(connection)
@@ -233,19 +233,19 @@ def day_of_partition(name: str) -> date | None:
     return date(*map(int, found.groups())) if found else None
 
 
-def partition(day: date, suffix: str = "") -> sql.Identifier:
+def partition_name(day: date, suffix: str = "") -> sql.Identifier:
     """The name of a day's partition, or with `_pkey` of its index, to be put into a statement."""
     return sql.Identifier(f"observations_{day:%Y%m%d}{suffix}")
 
 
-def ensure_days(connection: Connection, days: Days, wanted: Iterable[date]) -> None:
+def create_partitions(connection: Connection, days: Days, wanted: Iterable[date]) -> None:
     """Make the partitions of `wanted` that are not among `days`, and add them there."""
     for day in sorted(set(wanted) - days):
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        for statement in CREATE_DAY:
+        for statement in CREATE_PARTITION:
             connection.execute(
                 sql.SQL(statement).format(
-                    day=partition(day),
+                    day=partition_name(day),
                     start=sql.Literal(start),
                     stop=sql.Literal(start + timedelta(days=1)),
                 )
@@ -258,9 +258,9 @@ def _ahead(now: datetime) -> set[date]:
     return {today + timedelta(days=n) for n in range(PARTITIONS_AHEAD_DAYS + 1)}
 
 
-def overdue(connection: Connection, now: datetime) -> list[date]:
+def overdue_partitions(connection: Connection, now: datetime) -> list[date]:
     """The days that a purge should have dropped by yesterday: today's first run may be to come."""
-    return days_to_drop(days_there(connection), now - timedelta(days=1))
+    return days_to_drop(existing_partitions(connection), now - timedelta(days=1))
 
 
 def is_upkeep_due(days: Days, now: datetime) -> bool:
@@ -273,12 +273,12 @@ def is_first_of_day(days: Days, now: datetime) -> bool:
     return not _ahead(now) <= days
 
 
-def open_days(connection: Connection, days: Days, now: datetime) -> None:
+def create_upcoming_partitions(connection: Connection, days: Days, now: datetime) -> None:
     """Make today's partition and those of the coming days."""
-    ensure_days(connection, days, _ahead(now))
+    create_partitions(connection, days, _ahead(now))
 
 
-def pack_closed_day(connection: Connection, now: datetime) -> None:
+def cluster_closed_partition(connection: Connection, now: datetime) -> None:
     """Rewrite the day before `now`'s in order of coin: it was written in order of time, so its
     index is a third empty and a coin's week lies on thousands of pages.
 
@@ -289,9 +289,9 @@ def pack_closed_day(connection: Connection, now: datetime) -> None:
     optional = (faults.LockNotAvailable, faults.DiskFull, faults.QueryCanceled)
     with contextlib.suppress(*optional), connection.transaction():
         _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
-        if yesterday in days_there(connection):
-            names = {"day": partition(yesterday), "index": partition(yesterday, "_pkey")}
-            connection.execute(sql.SQL(PACK_DAY).format(**names))
+        if yesterday in existing_partitions(connection):
+            names = {"day": partition_name(yesterday), "index": partition_name(yesterday, "_pkey")}
+            connection.execute(sql.SQL(CLUSTER_PARTITION).format(**names))
 
 
 def days_to_drop(days: Days, now: datetime) -> list[date]:
@@ -305,8 +305,8 @@ def fingerprint(connection: Connection, day: date) -> Fingerprint:
 
     Raises psycopg.errors.UndefinedTable where there is none.
     """
-    connection.execute(SPEAK_PLAINLY)
-    statement = sql.SQL(FINGERPRINT).format(day=partition(day))
+    connection.execute(CANONICAL_OUTPUT)
+    statement = sql.SQL(FINGERPRINT).format(day=partition_name(day))
     [row] = connection.execute(statement).fetchall()
     return Fingerprint(*row)
 
@@ -315,31 +315,31 @@ def enforce_retention_policy(
     connection: Connection,
     now: datetime,
     newest_seen: datetime | None = None,
-    preserve: Preserve | None = None,
+    archive_hook: ArchiveBeforeDrop | None = None,
 ) -> int:
     """Drop the days that lie wholly before the retention window, and what the other tables hold
     from before it; returns the number of observations that went.
 
-    With `preserve` a day goes only if that says it is safe, and it has not changed since. A reader
-    that holds a table for long postpones the purge to the next run. `newest_seen` is the time of
-    the newest price that another clock vouches for (None: ours is trusted); the window ends
+    With `archive_hook` a day goes only if that says it is safe, and it has not changed since. A
+    reader that holds a table for long postpones the purge to the next run. `newest_seen` is the
+    time of the newest price that another clock vouches for (None: ours is trusted); the window ends
     TRUSTED_SILENCE after it, or after the newest stored one: a clock that leapt must not cost the
     history.
     """
     now = _trusted(connection, now, newest_seen)
-    over = days_to_drop(days_there(connection), now)
-    safe = preserve(connection, over, now) if preserve and over else {}
+    over = days_to_drop(existing_partitions(connection), now)
+    safe = archive_hook(connection, over, now) if archive_hook and over else {}
     try:
         with connection.transaction():
             _take_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
             gone: dict[date, int] = {}
             waiting = False
-            for day in days_to_drop(days_there(connection), now):
-                held = fingerprint(connection, day) if not preserve or day in safe else None
-                if held is None or (preserve and safe[day] != held):
+            for day in days_to_drop(existing_partitions(connection), now):
+                held = fingerprint(connection, day) if not archive_hook or day in safe else None
+                if held is None or (archive_hook and safe[day] != held):
                     waiting = True
                     continue
-                connection.execute(sql.SQL(DROP_DAY).format(day=partition(day)))
+                connection.execute(sql.SQL(DROP_PARTITION).format(day=partition_name(day)))
                 gone[day] = held.rows
             if waiting and not gone:  # as in the run before: nothing else to do again
                 return 0
@@ -351,7 +351,7 @@ def enforce_retention_policy(
         log.warning("the purge waits for the next run: somebody reads what it would drop")
         return 0
     for day, rows in gone.items():
-        if rows and not preserve:
+        if rows and not archive_hook:
             log.warning(DROPPED, rows, day)
     # Neon forgets what autovacuum would have done when it sleeps, so the run does it itself.
     for table in (*PURGE_SMALL_TABLES, "coins"):

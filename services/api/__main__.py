@@ -12,10 +12,10 @@ import uvicorn
 from safe_zone import ensure_state_dir
 from sentinel import console
 from sentinel.errors import EXIT_OK, ConfigurationError, run_as_script
-from sentinel.storage.connection import reach
+from sentinel.storage.connection import resolve_database
 from services.api.app import create_app
 from services.api.connection_pool import Store
-from services.settings import load_monitor
+from services.settings import load_monitor_settings
 
 log = logging.getLogger("sentinel.api")
 
@@ -39,11 +39,11 @@ def main() -> int:
     )
     parser.add_argument("--config", help="another file than ingest_config.json")
     arguments = parser.parse_args()
-    console.speak_through_logging()
+    console.configure_logging()
     sys.setswitchinterval(SWITCH_SECONDS)
-    monitor = load_monitor(config=arguments.config)
+    monitor = load_monitor_settings(config=arguments.config)
     ensure_state_dir(monitor.settings.state_dir)
-    with reach(monitor.settings) as address:
+    with resolve_database(monitor.settings) as address:
         app = create_app(monitor, Store(address))
         with _listen(monitor.api_host, monitor.api_port) as listener:
             log.warning("serving http://%s:%d", monitor.api_host, monitor.api_port)

@@ -17,7 +17,7 @@ from services.api.connection_pool import Store
 from services.api.dependencies import Context
 from services.api.problems import described, handle_errors
 from services.api.routes import alerts, coins, forecasts, operations, portfolio, upkeep, wallets
-from services.settings import Monitor
+from services.settings import MonitorSettings
 
 MOST_BODY_BYTES = 5_000_000  # of a CSV with ten thousand lines
 SMALLEST_GZIP = 1_000  # bytes; less gains nothing
@@ -28,7 +28,7 @@ application/problem+json. Data provided by CoinGecko."""
 
 
 def create_app(
-    monitor: Monitor, store: Store, now: Callable[[], datetime] = SYSTEM_CLOCKS.now
+    monitor: MonitorSettings, store: Store, now: Callable[[], datetime] = SYSTEM_CLOCKS.now
 ) -> FastAPI:
     """The API over a store, which it opens and closes."""
 

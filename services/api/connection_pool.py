@@ -13,7 +13,7 @@ import psycopg_pool
 
 from sentinel.errors import StorageUnavailable
 from sentinel.storage import error_hints, schema
-from sentinel.storage.connection import Address, Connection, connection_options, speak_utc
+from sentinel.storage.connection import Address, Connection, connection_options, return_utc
 
 log = logging.getLogger("sentinel.api.store")
 T = TypeVar("T")
@@ -34,7 +34,7 @@ MAY_READ = """
 SELECT bool_and(has_table_privilege(t, 'SELECT'))
 FROM unnest(ARRAY['coins', 'observations', 'market_data', 'alerts', 'alert_trackers', 'forecasts',
                   'forecast_scores', 'transactions', 'heartbeats', 'pipeline_runs', 'outbox',
-                  'rejections', 'given_up_gaps', 'fx_rates', 'schema_version', 'wallets',
+                  'rejections', 'unfillable_gaps', 'fx_rates', 'schema_version', 'wallets',
                   'wallet_events', 'archived_days']) AS t
 """
 
@@ -58,7 +58,7 @@ class Store:
             address.conninfo,
             connection_class=Connection,
             kwargs=connection_options(address),
-            configure=speak_utc,
+            configure=return_utc,
             min_size=1,
             max_size=CONNECTIONS,
             timeout=WAIT_SECONDS,
@@ -151,7 +151,7 @@ class Store:
 
     def _prepare(self, connection: Connection) -> None:
         """Bring the schema up to date and see to the reader."""
-        schema.bring_up_to_date(connection)
+        schema.migrate_if_needed(connection)
         self._has_reader = _ensure_reader(connection)
 
 

@@ -11,7 +11,7 @@ from fastapi import Depends, HTTPException, Path, Query, Request
 
 from services.api.connection_pool import Store
 from services.api.schemas import NO_NUL
-from services.settings import Monitor
+from services.settings import MonitorSettings
 
 YEARS = range(2009, 2200)  # there were no prices before
 
@@ -30,7 +30,7 @@ class Context:
     """The store, the settings and the clock."""
 
     store: Store
-    monitor: Monitor
+    monitor: MonitorSettings
     now: Callable[[], datetime]
 
 

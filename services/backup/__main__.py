@@ -27,11 +27,11 @@ from sentinel.errors import (
 )
 from sentinel.notifications.senders import Notifier, make_targets
 from sentinel.storage import queries
-from sentinel.storage.connection import Address, Connection, Session, reach
+from sentinel.storage.connection import Address, Connection, Session, resolve_database
 from services.backup import checksums, manifest, pg_dump, report, tls_relay, verified_backup
 from services.backup.checksums import Contents
 from services.backup.manifest import BackupFailed
-from services.settings import Monitor, load_monitor
+from services.settings import MonitorSettings, load_monitor_settings
 
 log = logging.getLogger("sentinel.backup")
 WORD = "RESTORE"
@@ -60,14 +60,14 @@ def main() -> int:
         "--without-backup", action="store_true", help="do not back up first what is stored now"
     )
     arguments = parser.parse_args()
-    console.speak_through_logging(verbose=True)
-    monitor = load_monitor()
+    console.configure_logging(verbose=True)
+    monitor = load_monitor_settings()
     if arguments.action == "save":
         if arguments.folder == "":
             raise ConfigurationError("The folder's name is empty: a variable that is not set?")
         folder = Path(arguments.folder or monitor.settings.state_dir / "backups")
         return back_up(monitor, folder.absolute(), _now())
-    return bring_back(
+    return restore_backup(
         monitor,
         arguments.file.absolute(),
         asks=not arguments.yes,
@@ -75,7 +75,7 @@ def main() -> int:
     )
 
 
-def back_up(monitor: Monitor, folder: Path, now: datetime) -> int:
+def back_up(monitor: MonitorSettings, folder: Path, now: datetime) -> int:
     """Make, prove and announce a backup; returns 0.
 
     Raises BackupFailed or StorageUnavailable once that was announced, ConfigurationError where
@@ -86,12 +86,12 @@ def back_up(monitor: Monitor, folder: Path, now: datetime) -> int:
         return _back_up(monitor, notifier, folder, now)
 
 
-def _back_up(monitor: Monitor, notifier: Notifier, folder: Path, now: datetime) -> int:
+def _back_up(monitor: MonitorSettings, notifier: Notifier, folder: Path, now: datetime) -> int:
     state_dir = ensure_state_dir(monitor.settings.state_dir)
     with (
-        verified_backup.alone(state_dir),
-        verified_backup.sole_user(folder),
-        reach(monitor.settings) as address,
+        verified_backup.lock_backups(state_dir),
+        verified_backup.lock_backup_folder(folder),
+        resolve_database(monitor.settings) as address,
     ):
         backup = verified_backup.save(address, folder, state_dir, now)
         removed, damaged = verified_backup.prune(folder, backup)
@@ -108,7 +108,7 @@ def _back_up(monitor: Monitor, notifier: Notifier, folder: Path, now: datetime) 
 
 
 @contextlib.contextmanager
-def _announcing(monitor: Monitor, notifier: Notifier, now: datetime) -> Iterator[None]:
+def _announcing(monitor: MonitorSettings, notifier: Notifier, now: datetime) -> Iterator[None]:
     """Tell of whatever goes wrong, then let it go on."""
     try:
         yield
@@ -123,7 +123,7 @@ def _announcing(monitor: Monitor, notifier: Notifier, now: datetime) -> Iterator
         raise
 
 
-def bring_back(monitor: Monitor, dump: Path, *, asks: bool, saves: bool) -> int:
+def restore_backup(monitor: MonitorSettings, dump: Path, *, asks: bool, saves: bool) -> int:
     """Put a proven backup in place of what is stored, which is backed up first (`saves`), once a
     person agrees (`asks`); returns 0.
 
@@ -133,16 +133,16 @@ def bring_back(monitor: Monitor, dump: Path, *, asks: bool, saves: bool) -> int:
     if not dump.is_file():
         raise ConfigurationError(f"{dump} is no file: name one that ./backup_db.sh made.")
     with (
-        verified_backup.alone(state_dir),
+        verified_backup.lock_backups(state_dir),
         # Only who saves beside it writes there: it may be a disk that cannot be written to.
-        verified_backup.sole_user(dump.parent) if saves else contextlib.nullcontext(),
-        files.alone(state_dir / "monitor", _monitor_runs(state_dir)),
-        reach(monitor.settings) as address,
+        verified_backup.lock_backup_folder(dump.parent) if saves else contextlib.nullcontext(),
+        files.lock_or_refuse(state_dir / "monitor", _monitor_runs(state_dir)),
+        resolve_database(monitor.settings) as address,
     ):
         backup = manifest.check(dump)
         held = backup.manifest.contents
-        if complaints := verified_backup.prove(dump, held, state_dir):
-            raise BackupFailed(f"{dump} is not what it was: {checksums.in_short(complaints)}.")
+        if complaints := verified_backup.verify(dump, held, state_dir):
+            raise BackupFailed(f"{dump} is not what it was: {checksums.summarize(complaints)}.")
         print(f"{dump.name} is sound: {held.observations:,} observations until {held.newest}.")
         saves = _tell_stored(address, saves=saves) and saves
         if asks:
@@ -197,7 +197,7 @@ def _compare(address: Address, held: Contents) -> None:
         raise BackupFailed(f"Restored, but it cannot be compared: {error}") from error
     if complaints := checksums.differences(held, found):
         raise BackupFailed(
-            f"Restored, but not the same: {checksums.in_short(complaints)}. Does somebody write "
+            f"Restored, but not the same: {checksums.summarize(complaints)}. Does somebody write "
             "there meanwhile?"
         )
 

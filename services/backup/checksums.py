@@ -149,7 +149,7 @@ def differences(expected: Contents, found: Contents) -> list[str]:
     return complaints
 
 
-def in_short(complaints: list[str]) -> str:
+def summarize(complaints: list[str]) -> str:
     """The first few, and how many more."""
     more = f" and {len(complaints) - SHOWN} more" if len(complaints) > SHOWN else ""
     return "; ".join(complaints[:SHOWN]) + more

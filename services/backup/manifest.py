@@ -44,7 +44,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Backup:
+class BackupFile:
     """A dump with its manifest."""
 
     path: Path
@@ -76,7 +76,7 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_manifest(backup: Backup) -> None:
+def write_manifest(backup: BackupFile) -> None:
     """With its manifest in place a dump is a backup. Raises OSError."""
     manifest = backup.manifest
     content = {
@@ -113,7 +113,7 @@ def read_manifest(dump: Path) -> Manifest:
         raise BackupFailed(f"The manifest {path} makes no sense ({error}).") from error
 
 
-def check(dump: Path) -> Backup:
+def check(dump: Path) -> BackupFile:
     """A dump that is, byte for byte, what was proven. Raises BackupFailed."""
     manifest = read_manifest(dump)
     try:
@@ -125,7 +125,7 @@ def check(dump: Path) -> Backup:
             f"{dump} is not what was written ({manifest.size:,} bytes, another digest): the file "
             "was damaged or cut off. Take an older one."
         )
-    return Backup(dump, manifest)
+    return BackupFile(dump, manifest)
 
 
 def dumps_in(folder: Path) -> Iterator[Path]:

@@ -10,12 +10,12 @@ from psycopg.types.json import Jsonb
 
 from sentinel.errors import Interrupted, SentinelError
 from sentinel.notifications import messages, outbox
-from sentinel.notifications.messages import Voice
+from sentinel.notifications.messages import MessageFormatter
 from sentinel.notifications.senders import Notifier
 from sentinel.storage import queries, schema
-from sentinel.storage.connection import Address, Connection, Session, reach
-from services.backup.manifest import Backup
-from services.settings import Monitor
+from sentinel.storage.connection import Address, Connection, Session, resolve_database
+from services.backup.manifest import BackupFile
+from services.settings import MonitorSettings
 
 log = logging.getLogger("sentinel.backup")
 DELIVERY_SECONDS = 20.0
@@ -27,7 +27,7 @@ ON CONFLICT (service) DO UPDATE SET beat_at = excluded.beat_at, state = h.state 
 """
 
 
-def success(address: Address, backup: Backup, problem: str | None) -> None:
+def success(address: Address, backup: BackupFile, problem: str | None) -> None:
     """Note a proven backup; `problem` is what was wrong beside it."""
     manifest = backup.manifest
     state = {
@@ -41,32 +41,32 @@ def success(address: Address, backup: Backup, problem: str | None) -> None:
         session.use(lambda c: _remember(c, manifest.made_at, state))
 
 
-def failure(monitor: Monitor, notifier: Notifier, problem: str, now: datetime) -> None:
+def failure(monitor: MonitorSettings, notifier: Notifier, problem: str, now: datetime) -> None:
     """Note what failed and tell every target: through the outbox, so that it is told until it
     arrives; past it where the database is away."""
-    voice = Voice(monitor.wishes.language, ZoneInfo(monitor.wishes.time_zone))
+    formatter = MessageFormatter(monitor.options.language, ZoneInfo(monitor.options.time_zone))
 
     def tell(connection: Connection) -> None:
         _remember(connection, now, {"problem": problem})
-        known = queries.last_backup(connection)
+        known = queries.latest_backup_status(connection)
         last = known.verified_at if known else None
-        message = messages.backup_failed(voice, now, problem, last)
+        message = messages.backup_failed(formatter, now, problem, last)
         outbox.put(connection, message, notifier.names, now)
         notifier.deliver(connection, seconds=DELIVERY_SECONDS)
 
     try:
-        with reach(monitor.settings) as address, Session(address) as session:
+        with resolve_database(monitor.settings) as address, Session(address) as session:
             session.use(tell)
     except Interrupted:
         raise
     except SentinelError as trouble:
         log.warning("told past the outbox: %s", trouble)
         for complaint in notifier.send_past_outbox(
-            messages.backup_failed(voice, now, problem, None)
+            messages.backup_failed(formatter, now, problem, None)
         ):
             log.warning("%s", complaint)
 
 
 def _remember(connection: Connection, now: datetime, state: dict[str, object]) -> None:
-    schema.bring_up_to_date(connection)
+    schema.migrate_if_needed(connection)
     connection.execute(REMEMBER, {"now": now, "state": Jsonb(state)})

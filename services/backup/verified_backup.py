@@ -17,7 +17,7 @@ from sentinel.storage import embedded, error_hints, queries
 from sentinel.storage.connection import Address, open_connection
 from services.backup import checksums, manifest, pg_dump, rotation, tls_relay
 from services.backup.checksums import Contents
-from services.backup.manifest import PARTIAL, Backup, BackupFailed, Manifest
+from services.backup.manifest import PARTIAL, BackupFailed, BackupFile, Manifest
 
 log = logging.getLogger("sentinel.backup")
 
@@ -29,18 +29,18 @@ MAKE_SCRATCH = f"CREATE DATABASE {SCRATCH} TEMPLATE template0 ENCODING 'UTF8'"
 
 
 @contextlib.contextmanager
-def alone(state_dir: Path) -> Iterator[None]:
+def lock_backups(state_dir: Path) -> Iterator[None]:
     """One backup or restore at a time. Raises ConfigurationError where another is at work."""
     refusal = ConfigurationError(
         f"Another backup or restore is at work in {state_dir}, or there is no room for a lock: "
         "wait for it, or make room."
     )
-    with files.alone(state_dir / "backup", refusal):
+    with files.lock_or_refuse(state_dir / "backup", refusal):
         yield
 
 
 @contextlib.contextmanager
-def sole_user(folder: Path) -> Iterator[None]:
+def lock_backup_folder(folder: Path) -> Iterator[None]:
     """The same for a folder that several machines or stacks may back up into, which is made.
 
     Raises BackupFailed.
@@ -57,11 +57,11 @@ def sole_user(folder: Path) -> Iterator[None]:
         f"{folder} cannot be used: another backup is at work there, or nothing can be written. "
         "Wait for it, make room, or name another folder."
     )
-    with files.alone(folder / "backup", refusal):
+    with files.lock_or_refuse(folder / "backup", refusal):
         yield
 
 
-def save(address: Address, folder: Path, state_dir: Path, now: datetime) -> Backup:
+def save(address: Address, folder: Path, state_dir: Path, now: datetime) -> BackupFile:
     """Dump a database into `folder`, prove the dump, keep it. Nothing is pruned here.
 
     Raises BackupFailed where it is no backup, StorageUnavailable where the database is away.
@@ -75,13 +75,13 @@ def save(address: Address, folder: Path, state_dir: Path, now: datetime) -> Back
         held, digest, size = _dump(pg_dump.direct(address), draft)
         if manifest.digest_of(draft) != digest:
             raise BackupFailed(f"The disk under {folder} gives back other bytes than it was given.")
-        complaints = prove(draft, held, state_dir)
+        complaints = verify(draft, held, state_dir)
         if complaints:
             raise BackupFailed(
-                f"The dump is not what was dumped: {checksums.in_short(complaints)}."
+                f"The dump is not what was dumped: {checksums.summarize(complaints)}."
             )
         draft.replace(path)
-        backup = Backup(path, Manifest(now, identity(address), digest, size, held))
+        backup = BackupFile(path, Manifest(now, identity(address), digest, size, held))
         manifest.write_manifest(backup)
     except OSError as error:
         path.unlink(missing_ok=True)
@@ -124,7 +124,7 @@ def _dump(address: Address, path: Path) -> tuple[Contents, str, int]:
         raise StorageUnavailable(error_hints.explain(error, address.place)) from error
 
 
-def prove(dump: Path, expected: Contents, state_dir: Path) -> list[str]:
+def verify(dump: Path, expected: Contents, state_dir: Path) -> list[str]:
     """Restore a dump into a scratch database of the embedded server and compare; returns what
     differs. Raises BackupFailed where it cannot be restored, StorageUnavailable."""
     with embedded.ensure_running(state_dir) as conninfo:
@@ -157,7 +157,7 @@ def _scratch(conninfo: str) -> Iterator[Address]:
                 connection.execute(DROP_SCRATCH)
 
 
-def prune(folder: Path, newest: Backup) -> tuple[list[Path], list[Path]]:
+def prune(folder: Path, newest: BackupFile) -> tuple[list[Path], list[Path]]:
     """Delete the backups of the same database that no rule keeps, never the `newest`; returns them,
     and those that were found damaged, which are set aside: they count for nothing.
 

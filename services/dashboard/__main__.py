@@ -9,7 +9,7 @@ import sys
 from safe_zone import ROOT
 from sentinel import console
 from sentinel.errors import run_as_script
-from services.settings import Monitor, load_monitor
+from services.settings import MonitorSettings, load_monitor_settings
 
 EPILOG = """example: SENTINEL_API_URL=http://127.0.0.1:8000 python -m services.dashboard
 It listens on 127.0.0.1:8501 unless SENTINEL_DASHBOARD_HOST and SENTINEL_DASHBOARD_PORT say
@@ -24,12 +24,12 @@ def main() -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
-    console.speak_through_logging()
+    console.configure_logging()
     os.chdir(ROOT)
-    os.execv(sys.executable, _command(load_monitor()))  # noqa: S606 (our own interpreter)
+    os.execv(sys.executable, _command(load_monitor_settings()))  # noqa: S606 (our own interpreter)
 
 
-def _command(monitor: Monitor) -> list[str]:
+def _command(monitor: MonitorSettings) -> list[str]:
     # https://docs.streamlit.io/develop/api-reference/configuration/config.toml
     options = {
         "server.address": monitor.dashboard_host,

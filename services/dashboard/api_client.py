@@ -34,7 +34,7 @@ class Missing(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """What the API said, and when. `problem` says why there is nothing newer, None: it is fresh."""
 
     content: Any
@@ -47,7 +47,7 @@ class _Kept:
     """One path's last good answer, and who is asking again just now."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    answer: Answer | None = None
+    answer: ApiResponse | None = None
     refusal: Refused | None = None
     problem: str | None = None
     tag: str | None = None
@@ -55,7 +55,7 @@ class _Kept:
     generation: int = 0
 
 
-class Feed:
+class ApiClient:
     """The API at `base_url`. One viewer who asks does not keep the others waiting: while an answer
     is under way the others get the one before, and an API found silent is left alone for a while.
     """
@@ -84,7 +84,7 @@ class Feed:
         self._silent_until = float("-inf")
         self._silence = ""
 
-    def get(self, path: str, **query: str | int) -> Answer:
+    def get(self, path: str, **query: str | int) -> ApiResponse:
         """What the API says to a path and its query, or said last.
 
         Raises Unavailable where it never said anything, Refused where it says no.
@@ -168,9 +168,9 @@ class Feed:
             return
         kept.refusal = kept.problem = None
         if answer.status_code == 304 and kept.answer:
-            kept.answer = Answer(kept.answer.content, self._now())
+            kept.answer = ApiResponse(kept.answer.content, self._now())
         elif answer.ok or path == HEALTH:
-            kept.answer, kept.tag = Answer(content, self._now()), answer.headers.get("ETag")
+            kept.answer, kept.tag = ApiResponse(content, self._now()), answer.headers.get("ETag")
         else:
             kept.refusal = (Missing if answer.status_code == 404 else Refused)(_said(answer))
         kept.asked_at, kept.generation = self._clock(), generation
@@ -178,9 +178,9 @@ class Feed:
     def _keep_old(self, kept: _Kept, problem: str, generation: int, first: Any = None) -> None:
         """Keep what was said before; `first` is what is said where nothing was."""
         if kept.answer:
-            kept.answer = Answer(kept.answer.content, kept.answer.fetched_at, problem)
+            kept.answer = ApiResponse(kept.answer.content, kept.answer.fetched_at, problem)
         elif first:
-            kept.answer = Answer(first, self._now(), problem)
+            kept.answer = ApiResponse(first, self._now(), problem)
         kept.problem = problem
         kept.asked_at, kept.generation = self._clock(), generation
 

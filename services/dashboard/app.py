@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from services.dashboard import data
-from services.dashboard.formatting import Choice, Currency, known_zones
+from services.dashboard.formatting import Currency, Preferences, known_zones
 from services.dashboard.pages import coin, overview, paper_trading, pipeline, portfolio
 
 
@@ -64,8 +64,8 @@ def main() -> None:
     st.caption("Data provided by [CoinGecko](https://www.coingecko.com/en/api).")
 
 
-def _ask() -> Choice:
-    zones = known_zones(data.monitor().wishes.time_zone, st.context.timezone)
+def _ask() -> Preferences:
+    zones = known_zones(data.monitor().options.time_zone, st.context.timezone)
     currency = _remembered("currency", list(get_args(Currency)), "USD")
     zone = _remembered("zone", zones, zones[0])
     discreet = _remembered("discreet", ["true", "false"], "false")
@@ -77,14 +77,14 @@ def _ask() -> Choice:
     )
     st.selectbox("Times in", zones, key="shown_zone", persist_state="session")
     st.toggle("Hide my amounts", key="is_discreet", persist_state="session")
-    found = Choice(
+    found = Preferences(
         currency="IDR" if st.session_state["shown_currency"] == "IDR" else "USD",
         zone=ZoneInfo(st.session_state["shown_zone"] or "UTC"),
-        is_discreet=bool(st.session_state["is_discreet"]),
+        hide_amounts=bool(st.session_state["is_discreet"]),
     )
     _remember("currency", found.currency, "USD")
     _remember("zone", found.zone.key, zones[0])
-    _remember("discreet", "true" if found.is_discreet else "false", "false")
+    _remember("discreet", "true" if found.hide_amounts else "false", "false")
     return found
 
 
@@ -102,7 +102,7 @@ def _remember(name: str, value: str, default: str) -> None:
         st.query_params.pop(name, None)
 
 
-def _show_coin(choice: Choice) -> None:
+def _show_coin(choice: Preferences) -> None:
     coin_id = coin.choose()
     if coin_id is not None:
         coin.show(choice, coin_id)

@@ -10,7 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from services.dashboard.formatting import Viewer
+from services.dashboard.formatting import Formatter
 from services.dashboard.text import label, read_time
 
 Json = Mapping[str, Any]
@@ -26,7 +26,7 @@ LONGEST_STRETCH = 2.5  # steps; points further apart are not joined by a line
 
 
 def price_history(
-    viewer: Viewer,
+    viewer: Formatter,
     points: Sequence[Json],
     step: timedelta,
     forecast: Json | None,
@@ -50,7 +50,9 @@ def price_history(
     return _dressed(figure, viewer)
 
 
-def _add_prices(figure: go.Figure, viewer: Viewer, points: Sequence[Json], step: timedelta) -> None:
+def _add_prices(
+    figure: go.Figure, viewer: Formatter, points: Sequence[Json], step: timedelta
+) -> None:
     times: list[datetime | None] = []
     prices: list[float | None] = []
     told: list[str] = []
@@ -86,7 +88,7 @@ def _add_prices(figure: go.Figure, viewer: Viewer, points: Sequence[Json], step:
         )
 
 
-def _add_gaps(figure: go.Figure, viewer: Viewer, gaps: Sequence[Json]) -> None:
+def _add_gaps(figure: go.Figure, viewer: Formatter, gaps: Sequence[Json]) -> None:
     for gap in gaps:
         figure.add_vrect(
             x0=viewer.local(gap["start"]),
@@ -99,7 +101,7 @@ def _add_gaps(figure: go.Figure, viewer: Viewer, gaps: Sequence[Json]) -> None:
         )
 
 
-def _add_marks(figure: go.Figure, viewer: Viewer, watch: Json) -> None:
+def _add_marks(figure: go.Figure, viewer: Formatter, watch: Json) -> None:
     for kind, words in (("high", "high-water mark"), ("low", "low-water mark")):
         if watch[kind] is not None:
             figure.add_hline(
@@ -111,7 +113,7 @@ def _add_marks(figure: go.Figure, viewer: Viewer, watch: Json) -> None:
 
 
 def _add_alerts(
-    figure: go.Figure, viewer: Viewer, alerts: Sequence[Json], points: Sequence[Json]
+    figure: go.Figure, viewer: Formatter, alerts: Sequence[Json], points: Sequence[Json]
 ) -> None:
     since = read_time(points[0]["at"]) if points else datetime.max.replace(tzinfo=UTC)
     for kind, colour, symbol in (
@@ -132,7 +134,7 @@ def _add_alerts(
 
 
 def _add_forecast(
-    figure: go.Figure, viewer: Viewer, forecast: Json, recent: Sequence[Json]
+    figure: go.Figure, viewer: Formatter, forecast: Json, recent: Sequence[Json]
 ) -> None:
     made, due = viewer.local(forecast["made_at"]), viewer.local(forecast["due_at"])
     fitted = fit_line(forecast, recent)
@@ -192,7 +194,7 @@ def fit_line(forecast: Json, recent: Sequence[Json]) -> list[tuple[datetime, flo
     return [(made + timedelta(minutes=m), math.exp(level + slope * m)) for m in minutes]
 
 
-def paper_money(viewer: Viewer, curve: Sequence[Json], trades: Sequence[Json]) -> go.Figure:
+def paper_money(viewer: Formatter, curve: Sequence[Json], trades: Sequence[Json]) -> go.Figure:
     """A wallet's worth over time beside that of holding, its trades marked."""
     figure = go.Figure()
     times = [viewer.local(point["at"]) for point in curve]
@@ -234,17 +236,17 @@ def paper_money(viewer: Viewer, curve: Sequence[Json], trades: Sequence[Json]) -
     return _dressed(figure, viewer)
 
 
-def net_worth(viewer: Viewer, history: Sequence[Json]) -> go.Figure:
+def net_worth(viewer: Formatter, history: Sequence[Json]) -> go.Figure:
     """The net worth of sixty days in the viewer's currency; for the discreet, as a change since the
     first day."""
     key = viewer.shown_currency.lower()
     known = [(viewer.local(day["at"]), float(day[key])) for day in history if day[key] is not None]
     figure = go.Figure()
     first = next((worth for _, worth in known if worth), None)
-    values = [worth / first - 1 if viewer.is_discreet and first else worth for _, worth in known]
+    values = [worth / first - 1 if viewer.hide_amounts and first else worth for _, worth in known]
     told = [
         viewer.percent(value)
-        if viewer.is_discreet
+        if viewer.hide_amounts
         else viewer.own(str(value), viewer.shown_currency)
         for value in values
     ]
@@ -258,7 +260,7 @@ def net_worth(viewer: Viewer, history: Sequence[Json]) -> go.Figure:
         text=told,
         hovertemplate=HOVER,
     )
-    if viewer.is_discreet:
+    if viewer.hide_amounts:
         figure.update_yaxes(tickformat="+.1%")
         return _plain(figure, 280)
     return _plain(_in_currency(figure, viewer), 280)
@@ -281,7 +283,7 @@ def allocation(holdings: Sequence[Json], called: Mapping[str, str]) -> go.Figure
     return _plain(figure, 280)
 
 
-def _dressed(figure: go.Figure, viewer: Viewer) -> go.Figure:
+def _dressed(figure: go.Figure, viewer: Formatter) -> go.Figure:
     figure.update_layout(
         legend={"orientation": "h", "y": -0.15, "x": 0},
         hovermode="x unified",
@@ -289,7 +291,7 @@ def _dressed(figure: go.Figure, viewer: Viewer) -> go.Figure:
     return _plain(_in_currency(figure, viewer), HEIGHT)
 
 
-def _in_currency(figure: go.Figure, viewer: Viewer) -> go.Figure:
+def _in_currency(figure: go.Figure, viewer: Formatter) -> go.Figure:
     """Whole numbers on the axis, written as in the currency's country: Plotly's own abbreviations
     are English, where M is a million and not a miliar."""
     is_idr = viewer.shown_currency == "IDR"

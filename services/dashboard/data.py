@@ -8,10 +8,17 @@ from typing import Any
 import streamlit as st
 
 from services.dashboard import text as words
-from services.dashboard.api_client import HEALTH, Answer, Feed, Missing, Refused, Unavailable
-from services.dashboard.formatting import Choice, Viewer
+from services.dashboard.api_client import (
+    HEALTH,
+    ApiClient,
+    ApiResponse,
+    Missing,
+    Refused,
+    Unavailable,
+)
+from services.dashboard.formatting import Formatter, Preferences
 from services.dashboard.text import LONGEST_SENTENCE, plain
-from services.settings import Monitor, load_monitor
+from services.settings import MonitorSettings, load_monitor_settings
 
 REFRESH_SECONDS = 10.0
 COINS = 500  # that are listed and offered
@@ -20,33 +27,33 @@ MISSED_RUNS = 2  # fewer are a price's own age: CoinGecko's are up to a minute o
 
 
 @st.cache_resource
-def monitor() -> Monitor:
+def monitor() -> MonitorSettings:
     """The settings, read once."""
-    return load_monitor()
+    return load_monitor_settings()
 
 
 @st.cache_resource
-def feed() -> Feed:
+def api_client() -> ApiClient:
     """The API, for all viewers together."""
     found = monitor()
-    return Feed(found.api_url, found.api_token)
+    return ApiClient(found.api_url, found.api_token)
 
 
-def see(choice: Choice) -> Viewer:
+def current_formatter(choice: Preferences) -> Formatter:
     """A viewer just now: a page that draws itself anew must not keep the time and rate it was
     opened at."""
     try:
-        rate = feed().get("/rates").content["idr_per_usd"]
+        rate = api_client().get("/rates").content["idr_per_usd"]
     except (Unavailable, Refused):
         rate = None
-    return Viewer(choice, rate, datetime.now(UTC))
+    return Formatter(choice, rate, datetime.now(UTC))
 
 
-def ask(path: str, **query: str | int) -> Any:
+def fetch(path: str, **query: str | int) -> Any:
     """What the API says to a path, with a note where that is not fresh; None where there is no such
     thing and, with an explanation, where it never answered or refuses."""
     try:
-        answer = feed().get(path, **query)
+        answer = api_client().get(path, **query)
     except Unavailable as silence:
         st.error(advice(silence), icon=":material/cloud_off:")
         return None
@@ -64,7 +71,7 @@ def ask(path: str, **query: str | int) -> Any:
 def coins() -> list[dict[str, Any]] | None:
     """The best ranked coins with their newest prices; None where the API never told."""
     try:
-        found: list[dict[str, Any]] = feed().get("/coins", limit=COINS).content["items"]
+        found: list[dict[str, Any]] = api_client().get("/coins", limit=COINS).content["items"]
     except (Unavailable, Refused):
         return None
     return found
@@ -80,15 +87,15 @@ def wait_for_coins() -> None:
 def _is_silent() -> bool:
     """Whether the page says already that all of it is old."""
     try:
-        return feed().get(HEALTH).problem is not None
+        return api_client().get(HEALTH).problem is not None
     except (Unavailable, Refused):
         return True
 
 
-def show_freshness(viewer: Viewer) -> bool:
+def show_freshness(viewer: Formatter) -> bool:
     """Say how old what follows is; False where there is nothing to show."""
     try:
-        answer = feed().get(HEALTH)
+        answer = api_client().get(HEALTH)
     except (Unavailable, Refused) as trouble:
         st.error(advice(trouble), icon=":material/cloud_off:")
         return False
@@ -121,10 +128,10 @@ def show_freshness(viewer: Viewer) -> bool:
 
 def is_stale() -> bool:
     """Whether prices are to be shown as old ones."""
-    return _is_silent() or (feed().get(HEALTH).content["missed_runs"] or 0) >= MISSED_RUNS
+    return _is_silent() or (api_client().get(HEALTH).content["missed_runs"] or 0) >= MISSED_RUNS
 
 
-def _warn_of_silence(viewer: Viewer, answer: Answer) -> None:
+def _warn_of_silence(viewer: Formatter, answer: ApiResponse) -> None:
     newest = answer.content["newest_observation"]
     if newest is None:
         st.error(plain(answer.problem, LONGEST_SENTENCE), icon=":material/cloud_off:")

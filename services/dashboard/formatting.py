@@ -19,20 +19,20 @@ UNKNOWN = "—"
 NO_PLACES = {"Factory", "localtime", "posixrules"}
 
 
-class Choice(NamedTuple):
+class Preferences(NamedTuple):
     """What a viewer chose: outlives the moment."""
 
     currency: Currency
     zone: ZoneInfo
-    is_discreet: bool
+    hide_amounts: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Viewer:
+class Formatter:
     """A viewer at a moment. `rate` is what one USD costs in rupiah, None where that is unknown:
     amounts are then shown in USD."""
 
-    choice: Choice
+    choice: Preferences
     rate: float | None
     now: datetime
 
@@ -42,9 +42,9 @@ class Viewer:
         return self.choice.zone
 
     @property
-    def is_discreet(self) -> bool:
+    def hide_amounts(self) -> bool:
         """Whether amounts stay hidden."""
-        return self.choice.is_discreet
+        return self.choice.hide_amounts
 
     @property
     def shown_currency(self) -> Currency:
@@ -76,7 +76,7 @@ class Viewer:
         """Somebody's own money, in a currency that is given."""
         if amount is None:
             return UNKNOWN
-        if self.is_discreet:
+        if self.hide_amounts:
             return HIDDEN
         return amounts.money(Decimal(amount), currency, LOCALE[currency])
 
@@ -86,7 +86,7 @@ class Viewer:
 
     def quantity(self, amount: str) -> str:
         """How many coins somebody holds."""
-        return HIDDEN if self.is_discreet else amounts.quantity(Decimal(amount), self.locale)
+        return HIDDEN if self.hide_amounts else amounts.quantity(Decimal(amount), self.locale)
 
     def percent(self, fraction: float | None, *, signed: bool = True) -> str:
         """A share of one, as per cent."""

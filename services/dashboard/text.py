@@ -53,7 +53,7 @@ def clock(at: datetime, zone: ZoneInfo, now: datetime) -> str:
     return f"{local:%d %b %H:%M}" if local.year == today.year else f"{local:%d %b %Y %H:%M}"
 
 
-def names(coins: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def join_names(coins: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """What coins are called, by id: those that share name and symbol are told apart by the id."""
     called = {coin["coin_id"]: f"{coin['name']} ({coin['symbol'].upper()})" for coin in coins}
     count = Counter(called.values())

@@ -25,7 +25,7 @@ def main() -> int:
         description=__doc__,
         epilog="example: SENTINEL_STATE_DIR=/srv/sentinel python -m services.db",
     ).parse_args()
-    console.speak_through_logging(verbose=True)
+    console.configure_logging(verbose=True)
     settings = load_settings()
     if settings.database_url:
         raise ConfigurationError(

@@ -25,11 +25,11 @@ from sentinel.errors import (
     run_as_script,
 )
 from sentinel.notifications import messages
-from sentinel.notifications.messages import Voice
+from sentinel.notifications.messages import MessageFormatter
 from sentinel.notifications.senders import Notifier, make_targets
-from sentinel.storage.connection import reach
+from sentinel.storage.connection import resolve_database
 from services.ingestion.loop import Loop
-from services.settings import Monitor, load_monitor
+from services.settings import MonitorSettings, load_monitor_settings
 
 LONGEST_TICK_SECONDS = 2 * RUN_DEADLINE_SECONDS + 60  # a run, repairs, and what follows
 LONGEST_INTERVAL = timedelta(days=1)
@@ -72,17 +72,17 @@ class StopSign:
 def main() -> int:
     """Run as the command line says; returns 0."""
     arguments = _parse()
-    console.speak_through_logging(verbose=arguments.verbose)
-    monitor = load_monitor(config=arguments.config)
+    console.configure_logging(verbose=arguments.verbose)
+    monitor = load_monitor_settings(config=arguments.config)
     asked = _interval(arguments.interval)
     notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
-    voice = Voice(monitor.wishes.language, ZoneInfo(monitor.wishes.time_zone))
+    formatter = MessageFormatter(monitor.options.language, ZoneInfo(monitor.options.time_zone))
     if arguments.test_notification:
-        return _test(notifier, voice)
+        return _test(notifier, formatter)
     stop = StopSign()
-    with _alone(monitor), reach(monitor.settings):
+    with _alone(monitor), resolve_database(monitor.settings):
         loop = Loop(
-            monitor, notifier, voice, SYSTEM_CLOCKS, asked, stop.is_up, _deadline, stop.sleep
+            monitor, notifier, formatter, SYSTEM_CLOCKS, asked, stop.is_up, _deadline, stop.sleep
         )
         if arguments.once:
             with _deadline():
@@ -142,9 +142,9 @@ def _deadline() -> Iterator[None]:
         signal.alarm(0)
 
 
-def _test(notifier: Notifier, voice: Voice) -> int:
+def _test(notifier: Notifier, formatter: MessageFormatter) -> int:
     """Raises SentinelError where a target did not take the message."""
-    message = messages.test_message(voice, SYSTEM_CLOCKS.now())
+    message = messages.test_message(formatter, SYSTEM_CLOCKS.now())
     failed = notifier.send_past_outbox(message)
     if failed:
         raise SentinelError(f"The test message did not arrive: {'; '.join(failed)}.")
@@ -153,12 +153,12 @@ def _test(notifier: Notifier, voice: Voice) -> int:
 
 
 @contextlib.contextmanager
-def _alone(monitor: Monitor) -> Iterator[None]:
+def _alone(monitor: MonitorSettings) -> Iterator[None]:
     """Raises ConfigurationError where another loop works in the same state directory."""
     refusal = ConfigurationError(
         f"Another monitor runs in {monitor.settings.state_dir}: stop it first."
     )
-    with files.alone(ensure_state_dir(monitor.settings.state_dir) / "monitor", refusal):
+    with files.lock_or_refuse(ensure_state_dir(monitor.settings.state_dir) / "monitor", refusal):
         yield
 
 

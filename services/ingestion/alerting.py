@@ -15,10 +15,10 @@ from psycopg.types.json import Jsonb
 
 from sentinel.analytics.alerts import NEVER, Alert, Rules, Tracker
 from sentinel.notifications import messages, outbox
-from sentinel.notifications.messages import Message, Mover, Told, Voice
+from sentinel.notifications.messages import AlertContext, Message, MessageFormatter, Mover
 from sentinel.storage.connection import Connection
 from services.ingestion import calibration
-from services.settings import Wishes
+from services.settings import MonitorOptions
 
 log = logging.getLogger("sentinel.alerts")
 
@@ -39,13 +39,13 @@ WITH held AS (
 ),
 named AS (
     SELECT DISTINCT ON (lower(term)) c.coin_key
-    FROM unnest(%(watch)s::text[]) AS term
+    FROM unnest(%(watchlist)s::text[]) AS term
     JOIN coins c ON c.coin_id = term OR lower(term) IN (lower(c.symbol), lower(c.name))
     ORDER BY lower(term), c.coin_id <> term, lower(c.symbol) <> lower(term), c.rank NULLS LAST,
              c.coin_id
 ),
 top AS (
-    SELECT coin_key FROM coins WHERE rank IS NOT NULL ORDER BY rank, coin_id LIMIT %(top)s
+    SELECT coin_key FROM coins WHERE rank IS NOT NULL ORDER BY rank, coin_id LIMIT %(top_coins)s
 )
 SELECT c.coin_key, c.coin_id, c.symbol, c.name, coalesce(h.quantity, 0) AS quantity,
        t.state, t.k, t.wished, t.achieved, t.solved_at
@@ -148,29 +148,29 @@ class Watched(NamedTuple):
     solved_at: datetime | None
 
 
-def rules_of(wishes: Wishes) -> Rules:
+def rules_of(options: MonitorOptions) -> Rules:
     """The rules that the settings ask for; k is the one to begin with."""
     return Rules(
-        k=wishes.k,
-        session=timedelta(hours=wishes.session_hours),
-        horizon=timedelta(hours=wishes.horizon_hours),
-        half_life=timedelta(hours=wishes.half_life_hours),
-        floor=wishes.floor,
-        ceiling=wishes.ceiling,
-        per_week=wishes.alerts_per_coin_week,
+        k=options.threshold_multiplier,
+        session=timedelta(hours=options.window_hours),
+        horizon=timedelta(hours=options.horizon_hours),
+        half_life=timedelta(hours=options.volatility_half_life_hours),
+        min_threshold=options.min_threshold,
+        max_threshold=options.max_threshold,
+        per_week=options.alerts_per_coin_week,
     )
 
 
-def watched_coins(connection: Connection, wishes: Wishes) -> tuple[str, ...]:
+def watched_coins(connection: Connection, options: MonitorOptions) -> tuple[str, ...]:
     """Ids of the coins that are watched: held (with a price or without), best ranked, named."""
-    watched = [coin.coin_id for coin in _read_watched(connection, wishes)]
+    watched = [coin.coin_id for coin in _read_watched(connection, options)]
     return tuple(dict.fromkeys([*(coin_id for (coin_id,) in connection.execute(HELD)), *watched]))
 
 
 def watch(
     connection: Connection,
-    wishes: Wishes,
-    voice: Voice,
+    options: MonitorOptions,
+    formatter: MessageFormatter,
     targets: Sequence[str],
     now: datetime,
 ) -> int:
@@ -178,20 +178,20 @@ def watch(
 
     `targets` are fingerprints of where messages go. One transaction: all of it happens, or none.
     """
-    rules = rules_of(wishes)
+    rules = rules_of(options)
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [KEY_OF_LOCK])
-        watched = _read_watched(connection, wishes)
+        watched = _read_watched(connection, options)
         solving = _choose_to_solve(watched, rules, now)
         told = _feed(connection, watched, rules, solving, now)
-        for message in _compose(connection, told, len(watched), voice, now):
+        for message in _compose(connection, told, len(watched), formatter, now):
             outbox.put(connection, message, targets, now)
         connection.execute(JUDGE_OUTCOMES, {"now": now})
     return len(told)
 
 
-def _read_watched(connection: Connection, wishes: Wishes) -> list[Watched]:
-    parameters = {"watch": wishes.watch, "top": wishes.top}
+def _read_watched(connection: Connection, options: MonitorOptions) -> list[Watched]:
+    parameters = {"watchlist": options.watchlist, "top_coins": options.top_coins}
     return list(map(Watched._make, connection.execute(WATCHED, parameters)))
 
 
@@ -217,7 +217,7 @@ def _feed(
     rules: Rules,
     solving: str | None,
     now: datetime,
-) -> list[Told]:
+) -> list[AlertContext]:
     """Bring every tracker up to date and write it back; returns what there is to tell."""
     trackers = {
         coin.coin_key: Tracker.from_json(coin.state) if coin.state else Tracker()
@@ -231,7 +231,7 @@ def _feed(
     for key, at, price in _read_news(connection, since, now):
         news[key].append((at, price))
     rate = _rate(connection, now)
-    told: list[Told] = []
+    told: list[AlertContext] = []
     for coin in watched:
         tracker = trackers[coin.coin_key]
         is_new = tracker.at == NEVER
@@ -280,13 +280,15 @@ def _solve(connection: Connection, coin: Watched, rules: Rules, now: datetime) -
     return solved._replace(k=found.typical, achieved=found.achieved)
 
 
-def _record(connection: Connection, coin: Watched, alert: Alert, rate: float | None) -> Told:
+def _record(
+    connection: Connection, coin: Watched, alert: Alert, rate: float | None
+) -> AlertContext:
     at, reference_at = (
         datetime.fromtimestamp(seconds, UTC) for seconds in (alert.at, alert.reference_at)
     )
     values = alert._asdict() | {"coin_key": coin.coin_key, "at": at, "reference_at": reference_at}
     connection.execute(RECORD_ALERT, values)
-    return Told(
+    return AlertContext(
         coin.coin_id,
         coin.symbol,
         coin.name,
@@ -311,7 +313,11 @@ def _remember(connection: Connection, coin: Watched, tracker: Tracker, rules: Ru
 
 
 def _compose(
-    connection: Connection, told: Sequence[Told], watched: int, voice: Voice, now: datetime
+    connection: Connection,
+    told: Sequence[AlertContext],
+    watched: int,
+    formatter: MessageFormatter,
+    now: datetime,
 ) -> list[Message]:
     """One message a coin, or one for all: where many go the same way in one tick, or where by now
     so many more than the last such message named have done so within the window."""
@@ -329,7 +335,9 @@ def _compose(
             at = max(one.at for one in new)
             minutes = GROUP_WINDOW // timedelta(minutes=1)
             rate = new[0].idr_per_usd
-            found.append(messages.of_many(kind, together, watched, minutes, at, rate, voice))
+            found.append(
+                messages.market_message(kind, together, watched, minutes, at, rate, formatter)
+            )
         else:
-            found += [messages.of_one(one, voice) for one in new]
+            found += [messages.coin_message(one, formatter) for one in new]
     return found

@@ -23,13 +23,13 @@ from sentinel.budget import usage_log
 from sentinel.clocks import Clocks
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
 from sentinel.notifications import outbox
-from sentinel.notifications.messages import Voice
+from sentinel.notifications.messages import MessageFormatter
 from sentinel.notifications.senders import Notifier
 from sentinel.paper_trading import wallets
 from sentinel.storage import schema
-from sentinel.storage.connection import Connection, Session, reach
+from sentinel.storage.connection import Connection, Session, resolve_database
 from services.ingestion import alerting, forecasting, polling_interval
-from services.settings import Monitor
+from services.settings import MonitorSettings
 
 log = logging.getLogger("sentinel.loop")
 T = TypeVar("T")
@@ -64,9 +64,9 @@ class Loop:
     """The monitor at work. `asked` is the interval somebody wishes, `should_stop` whether to end
     after the tick in hand, `guard` what ends a tick that hangs, `nap` sleeps between ticks."""
 
-    monitor: Monitor
+    monitor: MonitorSettings
     notifier: Notifier
-    voice: Voice
+    formatter: MessageFormatter
     clocks: Clocks
     asked: timedelta | None = None
     should_stop: Callable[[], bool] = lambda: False
@@ -111,7 +111,7 @@ class Loop:
         usages = usage_log.read(budget_monitor.log_path(settings)).usages
         status = budget_monitor.check_budget_status(settings, now, usages=usages)
         spent = next(m for m in status.meters if m.name == "coingecko_credits")
-        extra = len(self.watched) + len(self.monitor.wishes.watch)
+        extra = len(self.watched) + len(self.monitor.options.watchlist)
         coins = max(len(settings.targets) + extra if settings.targets else settings.limit, extra)
         plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
         shortest = polling_interval.affordable_interval(
@@ -125,13 +125,13 @@ class Loop:
     def _settings(self) -> Settings:
         """The pipeline's settings for one tick: the watched coins ride along."""
         minutes = max(1, round(self.interval() / timedelta(minutes=1)))
-        also = dict.fromkeys([*self.monitor.wishes.watch, *self.watched])
+        also = dict.fromkeys([*self.monitor.options.watchlist, *self.watched])
         return dataclasses.replace(
             self.monitor.settings,
             mode="ingest",
-            also=tuple(also),
+            extra_coins=tuple(also),
             cadence_minutes=minutes,
-            looks_for_gaps=self._is_time_for_gaps(),
+            detect_gaps=self._is_time_for_gaps(),
         )
 
     def _is_time_for_gaps(self) -> bool:
@@ -146,8 +146,8 @@ class Loop:
         was, None where nobody knows."""
 
         def look(connection: Connection) -> datetime | None:
-            schema.bring_up_to_date(connection)
-            self.watched = alerting.watched_coins(connection, self.monitor.wishes)
+            schema.migrate_if_needed(connection)
+            self.watched = alerting.watched_coins(connection, self.monitor.options)
             row = connection.execute(NEWEST_RUN, {"now": self.clocks.now()}).fetchone()
             return row[0] if row else None
 
@@ -178,7 +178,7 @@ class Loop:
         if not targets:
             return
         wanted = dataclasses.replace(
-            settings, mode="backfill", targets=targets, also=(), looks_for_gaps=True
+            settings, mode="backfill", targets=targets, extra_coins=(), detect_gaps=True
         )
         report = run_pipeline(wanted, clocks=self.clocks)
         level = logging.WARNING if report.exit_code else logging.INFO
@@ -187,10 +187,10 @@ class Loop:
     def _follow_up(self, settings: Settings, report: RunReport) -> None:
         now = self.clocks.now()
         cadence = timedelta(minutes=settings.cadence_minutes)
-        wishes, voice, names = self.monitor.wishes, self.voice, self.notifier.names
+        options, formatter, names = self.monitor.options, self.formatter, self.notifier.names
         with self._session() as session:
             with self._noting():
-                session.use(lambda c: alerting.watch(c, wishes, voice, names, now))
+                session.use(lambda c: alerting.watch(c, options, formatter, names, now))
             with self._noting():
                 session.use(lambda c: forecasting.predict(c, cadence, now))
             with self._noting():
@@ -254,7 +254,7 @@ class Loop:
     @contextlib.contextmanager
     def _session(self) -> Iterator[Session]:
         with (
-            reach(self.monitor.settings) as address,
+            resolve_database(self.monitor.settings) as address,
             Session(address, clock=self.clocks.monotonic, sleep=self.clocks.sleep) as session,
         ):
             yield session

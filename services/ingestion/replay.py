@@ -18,11 +18,11 @@ from sentinel.analytics.alerts import Alert, Rules
 from sentinel.backtesting import price_csv
 from sentinel.errors import EXIT_OK, ConfigurationError, run_as_script
 from sentinel.storage import schema
-from sentinel.storage.connection import Connection, Session, reach
+from sentinel.storage.connection import Connection, Session, resolve_database
 from services.ingestion import calibration
 from services.ingestion.alerting import rules_of, watched_coins
 from services.ingestion.calibration import Series
-from services.settings import Monitor, load_monitor
+from services.settings import MonitorSettings, load_monitor_settings
 
 Histories = Mapping[str, Series]
 SHOWN_ALERTS = 200
@@ -181,9 +181,9 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write an HTML page")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    console.speak_through_logging()
-    monitor = load_monitor()
-    rules = _rules(rules_of(monitor.wishes), arguments.k, arguments.budget)
+    console.configure_logging()
+    monitor = load_monitor_settings()
+    rules = _rules(rules_of(monitor.options), arguments.k, arguments.budget)
     if arguments.fit and rules.per_week is None:
         raise ConfigurationError("--fit goes with a budget: with --k there is nothing to solve")
     if arguments.csv:
@@ -218,7 +218,7 @@ def _number(name: str, word: str, most: float) -> float:
     return number
 
 
-def _from_database(monitor: Monitor, days: float) -> Histories:
+def _from_database(monitor: MonitorSettings, days: float) -> Histories:
     """The watched coins' observations. Raises ConfigurationError where there are none."""
     now = datetime.now(UTC)
 
@@ -229,13 +229,13 @@ def _from_database(monitor: Monitor, days: float) -> Histories:
         parameters = {
             "since": now - min(timedelta(days=days), RETENTION),
             "now": now,
-            "coin_ids": list(watched_coins(connection, monitor.wishes)),
+            "coin_ids": list(watched_coins(connection, monitor.options)),
         }
         for coin_id, at, price in connection.execute(WATCHED_HISTORY, parameters):
             found.setdefault(coin_id, []).append((at, price))
         return found
 
-    with reach(monitor.settings) as address, Session(address) as session:
+    with resolve_database(monitor.settings) as address, Session(address) as session:
         histories = session.use(read)
         if not histories:
             raise ConfigurationError(

@@ -21,7 +21,7 @@ from sentinel.errors import (
     SentinelError,
     run_as_script,
 )
-from services.settings import Monitor, load_monitor
+from services.settings import MonitorSettings, load_monitor_settings
 from services.stack import control, health, supervisor_config
 from services.stack.supervisor_config import Stack
 
@@ -47,7 +47,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if sys.platform == "win32":
         raise ConfigurationError("The stack needs Linux or macOS. On Windows use the containers.")
-    monitor = load_monitor()
+    monitor = load_monitor_settings()
     # One spelling, by which a stack is known again.
     state_dir = ensure_state_dir(monitor.settings.state_dir).resolve()
     if arguments.action == "down":
@@ -55,7 +55,7 @@ def main() -> int:
     is_demo = arguments.demo
     if arguments.action == "up":
         at_work = ConfigurationError("Another up is at work here: wait for it.")
-        with files.alone(state_dir / "stack", at_work):
+        with files.lock_or_refuse(state_dir / "stack", at_work):
             try:
                 return _up(monitor, state_dir, is_demo=is_demo)
             except OSError as error:
@@ -71,7 +71,7 @@ def _folder(state_dir: Path, *, is_demo: bool) -> Path:
     return (state_dir / supervisor_config.DEMO if is_demo else state_dir) / "stack"
 
 
-def _up(monitor: Monitor, state_dir: Path, *, is_demo: bool) -> int:
+def _up(monitor: MonitorSettings, state_dir: Path, *, is_demo: bool) -> int:
     environment = dict(os.environ)
     folder = _folder(state_dir, is_demo=is_demo)
     feed_port = None
@@ -83,7 +83,7 @@ def _up(monitor: Monitor, state_dir: Path, *, is_demo: bool) -> int:
         environment["SENTINEL_API_TOKEN"] = _token(folder)
     has_own = is_demo or not monitor.settings.database_url
     stack = supervisor_config.plan(folder, has_own_database=has_own, feed_port=feed_port)
-    if not control.make_way(stack, monitor):
+    if not control.prepare(stack, monitor):
         _tell("the stack runs already")
     else:
         if is_demo:
@@ -145,7 +145,7 @@ def _down(state_dir: Path) -> int:
     return EXIT_OK
 
 
-def _status(folder: Path, monitor: Monitor) -> int:
+def _status(folder: Path, monitor: MonitorSettings) -> int:
     stack = _running(folder)
     found = health.examine(monitor, [process.name for process in stack.processes])
     show_table("Stack", ("process", "state"), [(n, t or "healthy") for n, t in found.items()])

@@ -15,7 +15,7 @@ import psutil
 
 from sentinel.errors import ConfigurationError, SentinelError
 from sentinel.files import replace_atomically
-from services.settings import Monitor
+from services.settings import MonitorSettings
 from services.stack import health, supervisor_config
 from services.stack.supervisor_config import MARK, Stack
 
@@ -25,7 +25,7 @@ ORPHANS_GRACE_SECONDS = 10.0  # of processes without a supervisor: all of them s
 LOOK_SECONDS = 0.5
 
 
-def make_way(stack: Stack, monitor: Monitor) -> bool:
+def prepare(stack: Stack, monitor: MonitorSettings) -> bool:
     """See that a stack can be started; False where it runs already.
 
     What is left of one whose supervisor was killed is stopped. Raises ConfigurationError where a
@@ -59,7 +59,10 @@ def start(stack: Stack, environment: Mapping[str, str]) -> None:
 
 
 def wait_until_well(
-    stack: Stack, monitor: Monitor, tell: Callable[[str], None], seconds: float = START_SECONDS
+    stack: Stack,
+    monitor: MonitorSettings,
+    tell: Callable[[str], None],
+    seconds: float = START_SECONDS,
 ) -> None:
     """Wait until every process is healthy. Raises SentinelError that names those which are not."""
     began = time.monotonic()

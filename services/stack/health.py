@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable
 
 from services import probe
 from services.probe import SILENT, Complaint, NotTheApi
-from services.settings import Monitor
+from services.settings import MonitorSettings
 
 
-def examine(monitor: Monitor, names: Collection[str]) -> dict[str, Complaint]:
+def examine(monitor: MonitorSettings, names: Collection[str]) -> dict[str, Complaint]:
     """What is wrong with each of these processes; None where it is well."""
     api: Complaint = None
     try:

@@ -227,9 +227,9 @@ def test_answers_that_arrived_before_a_failure_are_kept(run: Run, stand_in: Stan
 def test_a_database_that_fails_during_repairs_loses_no_answer(
     run: Run, settings: Settings, fresh: FreshDatabase
 ) -> None:
-    fresh.query("ALTER TABLE given_up_gaps RENAME TO hidden")
+    fresh.query("ALTER TABLE unfillable_gaps RENAME TO hidden")
     assert run(mode="backfill").exit_code == 4
-    fresh.query("ALTER TABLE hidden RENAME TO given_up_gaps")
+    fresh.query("ALTER TABLE hidden RENAME TO unfillable_gaps")
     fresh.query(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN IF NEW.source = 'backfilled' THEN RAISE EXCEPTION 'not now'; END IF; "
@@ -290,7 +290,7 @@ def test_two_backfills_at_once_spend_the_days_credits_once(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:
     time_.at += timedelta(minutes=5)
-    with files.only_one(settings.state_dir / "repair"):  # another run is about it
+    with files.try_lock(settings.state_dir / "repair"):  # another run is about it
         assert run(mode="backfill").api_credits == 0
     assert run(mode="backfill").api_credits == 20
 
@@ -442,9 +442,12 @@ def test_skipped_runs_are_told_to_the_database_by_the_next_that_goes(
     _write_log(settings, [*_usages(settings), *skipped])
     time_.at += 3 * QUARTER
     run()
-    assert fresh.query("SELECT runs_unseen FROM pipeline_runs ORDER BY started_at") == [(0,), (2,)]
+    assert fresh.query("SELECT unrecorded_runs FROM pipeline_runs ORDER BY started_at") == [
+        (0,),
+        (2,),
+    ]
     with psycopg.connect(fresh.url) as connection:
-        found = queries.measure_delivery(connection, time_.at, QUARTER)
+        found = queries.measure_schedule_coverage(connection, time_.at, QUARTER)
     assert (found.expected, found.delivered) == (4, 4)
 
 
@@ -469,7 +472,7 @@ def test_skipped_runs_before_a_backfill_run_are_not_forgotten(
     time_.at += 0.5 * QUARTER
     run()
     with psycopg.connect(fresh.url) as connection:
-        found = queries.measure_delivery(connection, time_.at, QUARTER)
+        found = queries.measure_schedule_coverage(connection, time_.at, QUARTER)
     assert (found.expected, found.delivered) == (4, 4)
 
 
@@ -642,8 +645,10 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(
     run: Run, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     run()
-    fresh.query("DROP TABLE given_up_gaps")
-    fresh.query("ALTER TABLE pipeline_runs DROP COLUMN runs_unseen, DROP COLUMN backfill_credits")
+    fresh.query("DROP TABLE unfillable_gaps")
+    fresh.query(
+        "ALTER TABLE pipeline_runs DROP COLUMN unrecorded_runs, DROP COLUMN backfill_credits"
+    )
     monitors = "alert_trackers, alerts, outbox, alert_targets, forecasts, forecast_scores"
     fresh.query(f"DROP TABLE {monitors}, transactions, heartbeats")
     fresh.query("DROP TABLE archived_days, wallet_events, wallets")
@@ -651,5 +656,5 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(
     fresh.query("DELETE FROM schema_version WHERE version > 1")
     time_.at += QUARTER
     assert run().exit_code == 0
-    assert fresh.query("SELECT count(*), max(runs_unseen) FROM pipeline_runs") == [(2, 0)]
+    assert fresh.query("SELECT count(*), max(unrecorded_runs) FROM pipeline_runs") == [(2, 0)]
     assert Path(ROOT / "sentinel" / "storage" / "migrations" / "002_self_repair.sql").exists()

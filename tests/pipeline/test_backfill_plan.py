@@ -9,7 +9,14 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from pipeline.backfill_plan import NO_PRICES, TOO_OLD, Plan, Task, fill, plan_backfill
+from pipeline.backfill_plan import (
+    NO_PRICES,
+    TOO_OLD,
+    BackfillPlan,
+    BackfillTask,
+    fill,
+    plan_backfill,
+)
 from sentinel.budget.quotas import Allowance
 from sentinel.models import Gap, MarketRow
 from tests.conftest import NOW
@@ -29,12 +36,12 @@ def _gap(
 
 def _plan(
     *gaps: Gap, calls: int = 25, left: int = 100, daily: int = 100, patient: bool = False
-) -> Plan:
+) -> BackfillPlan:
     allowance = Allowance(daily, left, SLOT)
     return plan_backfill(gaps, COINS, NOW, calls=calls, allowance=allowance, is_patient=patient)
 
 
-def _points(task: Task, minutes: float = 5.0) -> list[MarketRow]:
+def _points(task: BackfillTask, minutes: float = 5.0) -> list[MarketRow]:
     start = NOW - timedelta(days=task.days)
     count = int((NOW - start) / timedelta(minutes=minutes))
     return [
@@ -50,7 +57,7 @@ def _points(task: Task, minutes: float = 5.0) -> list[MarketRow]:
 
 def test_one_call_repairs_all_gaps_of_a_coins_day() -> None:
     gaps = (_gap(ago=20), _gap(ago=10), _gap(ago=3))
-    assert _plan(*gaps).tasks == [Task("bitcoin", 1, gaps)]
+    assert _plan(*gaps).tasks == [BackfillTask("bitcoin", 1, gaps)]
 
 
 def test_what_expires_first_goes_first_then_rank() -> None:
@@ -106,7 +113,7 @@ def test_older_gaps_get_an_hourly_call_over_as_many_days_as_they_need() -> None:
 
 def test_a_short_gap_that_is_too_old_is_given_up_without_a_call() -> None:
     plan = _plan(_gap(ago=30, hours=0.8))
-    assert (plan.tasks, [gap.reason for gap in plan.given_up]) == ([], [TOO_OLD])
+    assert (plan.tasks, [gap.reason for gap in plan.unfillable]) == ([], [TOO_OLD])
 
 
 def test_a_gap_whose_last_minutes_still_have_detail_costs_no_daily_call() -> None:
@@ -115,18 +122,18 @@ def test_a_gap_whose_last_minutes_still_have_detail_costs_no_daily_call() -> Non
 
 
 def test_what_was_given_up_costs_no_credit_again() -> None:
-    assert _plan(_gap()._replace(reason=NO_PRICES)) == Plan([], [], 0)
+    assert _plan(_gap()._replace(reason=NO_PRICES)) == BackfillPlan([], [], 0)
 
 
 def test_gaps_of_coins_nobody_asked_for_are_left_alone() -> None:
-    assert _plan(_gap("stranger")) == Plan([], [], 0)
+    assert _plan(_gap("stranger")) == BackfillPlan([], [], 0)
 
 
 # --- filling -----------------------------------------------------------------------------------
 
 
 def test_only_points_inside_gaps_one_per_slot_sorted() -> None:
-    task = Task("bitcoin", 1, (_gap(ago=20), _gap(ago=5)))
+    task = BackfillTask("bitcoin", 1, (_gap(ago=20), _gap(ago=5)))
     rows, left = fill(task, _points(task), NOW)
     assert left == []
     assert len(rows) == 14  # seven quarters of an hour are missing between the edges of two hours
@@ -147,7 +154,7 @@ def test_whatever_the_points_none_lies_outside_or_twice(
     hours: float, ago: float, slot: int, minutes: list[float]
 ) -> None:
     gap = _gap(ago=max(hours, ago), hours=hours, slot=timedelta(minutes=slot))
-    task = Task("bitcoin", 1, (gap,))
+    task = BackfillTask("bitcoin", 1, (gap,))
     points = [
         MarketRow("bitcoin", NOW - timedelta(minutes=minute), 1.0, None, None, "backfilled")
         for minute in sorted(minutes, reverse=True)
@@ -162,7 +169,7 @@ def test_whatever_the_points_none_lies_outside_or_twice(
 
 
 def test_a_hole_in_the_chart_is_given_up_by_name() -> None:
-    task = Task("bitcoin", 1, (_gap(ago=5, hours=4),))
+    task = BackfillTask("bitcoin", 1, (_gap(ago=5, hours=4),))
     hole = (NOW - 4 * HOUR, NOW - 2 * HOUR)
     points = [p for p in _points(task) if not hole[0] < p.observed_at < hole[1]]
     rows, [left] = fill(task, points, NOW)
@@ -173,7 +180,7 @@ def test_a_hole_in_the_chart_is_given_up_by_name() -> None:
 
 
 def test_hourly_points_fill_what_they_can_and_the_rest_is_given_up() -> None:
-    task = Task("bitcoin", 3, (_gap(ago=60, hours=6),))
+    task = BackfillTask("bitcoin", 3, (_gap(ago=60, hours=6),))
     rows, left = fill(task, _points(task, 60), NOW)
     assert len(rows) in (5, 6)
     assert {gap.reason for gap in left} == {TOO_OLD}
@@ -182,7 +189,7 @@ def test_hourly_points_fill_what_they_can_and_the_rest_is_given_up() -> None:
 def test_the_old_part_of_a_gap_waits_for_an_hourly_call() -> None:
     """A daily call repairs the last 24 hours of it; the rest is neither filled nor given up."""
     gap = _gap(ago=30, hours=29)
-    task = Task("bitcoin", 1, (gap,))
+    task = BackfillTask("bitcoin", 1, (gap,))
     rows, left = fill(task, _points(task), NOW)
     assert rows[0].observed_at - (NOW - 24 * HOUR) < 2 * SLOT
     assert left == []
@@ -191,5 +198,5 @@ def test_the_old_part_of_a_gap_waits_for_an_hourly_call() -> None:
 @pytest.mark.parametrize("hours", [2.0, 23.0])
 def test_an_empty_chart_fills_nothing(hours: float) -> None:
     gap = _gap(ago=23.5, hours=hours)
-    rows, [left] = fill(Task("bitcoin", 1, (gap,)), [], NOW)
+    rows, [left] = fill(BackfillTask("bitcoin", 1, (gap,)), [], NOW)
     assert (rows, left) == ([], gap._replace(reason=NO_PRICES))

@@ -81,5 +81,5 @@ def test_a_complaint_is_an_annotation_on_github(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", on_actions)
-    console.complain("50% of it\nfailed")
+    console.print_error("50% of it\nfailed")
     assert capsys.readouterr().err == said

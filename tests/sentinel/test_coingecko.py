@@ -167,7 +167,7 @@ def test_a_dead_api_opens_the_circuit_and_costs_seconds(closed_port: str, time_:
     for _ in range(2):
         with pytest.raises(ApiUnavailable, match="Connection refused"):
             list(client.prices(["bitcoin"]))
-    assert client.has_given_up
+    assert client.is_exhausted
     with pytest.raises(ApiUnavailable, match="circuit is open"):
         list(client.prices(["bitcoin"]))
     assert client.calls == 8

@@ -13,7 +13,7 @@ from api_library import DEMO, KEYLESS, PRO
 from sentinel.errors import ConfigurationError
 from sentinel.notifications.senders import make_targets
 from services.ingestion.polling_interval import affordable_interval
-from services.settings import load_monitor
+from services.settings import load_monitor_settings
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -22,14 +22,14 @@ MINUTE = timedelta(minutes=1)
 def _load(tmp_path: Path, monitor: Any = None, **environ: str) -> Any:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"monitor": monitor} if monitor is not None else {}))
-    return load_monitor(config=str(path), environ=environ)
+    return load_monitor_settings(config=str(path), environ=environ)
 
 
 def test_nothing_has_to_be_set(tmp_path: Path) -> None:
     monitor = _load(tmp_path)
     assert monitor.alert_urls == ()
     assert (monitor.api_host, monitor.api_port) == ("127.0.0.1", 8000)
-    assert (monitor.wishes.top, monitor.wishes.alerts_per_coin_week) == (20, 2.0)
+    assert (monitor.options.top_coins, monitor.options.alerts_per_coin_week) == (20, 2.0)
 
 
 def test_telegram_comes_first_and_no_secret_is_shown(tmp_path: Path) -> None:
@@ -50,15 +50,15 @@ def test_telegram_comes_first_and_no_secret_is_shown(tmp_path: Path) -> None:
     ("monitor", "environ", "said"),
     [
         ({"tops": 3}, {}, "monitor.tops"),
-        ({"top": -1}, {}, "monitor.top"),
-        ({"top": "20"}, {}, "monitor.top"),
+        ({"top_coins": -1}, {}, "monitor.top_coins"),
+        ({"top_coins": "20"}, {}, "monitor.top_coins"),
         ([], {}, "monitor must be an object"),
-        ({"floor": 0.5}, {}, "monitor.floor 0.5 is above monitor.ceiling"),
+        ({"min_threshold": 0.5}, {}, "monitor.min_threshold 0.5 is above monitor.max_threshold"),
         ({"time_zone": "Mars/Base"}, {}, "no time zone such as Asia/Jakarta"),
         ({"time_zone": "../etc"}, {}, "no time zone"),
         ({"language": "de"}, {}, "monitor.language"),
         ({"alerts_per_coin_week": 0}, {}, "monitor.alerts_per_coin_week"),
-        ({"watch": "bitcoin"}, {}, "monitor.watch"),
+        ({"watchlist": "bitcoin"}, {}, "monitor.watchlist"),
         ({}, {"TELEGRAM_CHAT_ID": "5"}, "go together"),
         ({}, {"SENTINEL_API_PORT": "http"}, "SENTINEL_API_PORT"),
         ({}, {"SENTINEL_API_PORT": "70000"}, "SENTINEL_API_PORT"),

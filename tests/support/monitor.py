@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 
 import database
 from sentinel.models import CoinLabel, FxRate, MarketRow, Source
-from sentinel.notifications.messages import Voice
+from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import schema
 from sentinel.storage.connection import Address, Connection, Session
 
-ENGLISH = Voice("en", ZoneInfo("Asia/Jakarta"))
+ENGLISH = MessageFormatter("en", ZoneInfo("Asia/Jakarta"))
 
 
 def load(

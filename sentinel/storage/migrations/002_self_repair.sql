@@ -2,10 +2,10 @@
 
 -- Gaps that cannot be repaired, or no further, and why; so that no credit is spent on them twice.
 -- With a time in `until` the verdict holds until then only.
-CREATE TABLE given_up_gaps (
+CREATE TABLE unfillable_gaps (
     start      timestamptz NOT NULL,
     stop       timestamptz NOT NULL,
-    judged_at  timestamptz NOT NULL,
+    decided_at  timestamptz NOT NULL,
     until      timestamptz,
     coin_key   integer NOT NULL,
     reason     text NOT NULL,
@@ -15,5 +15,5 @@ CREATE TABLE given_up_gaps (
 -- Runs since the run before that did not reach the database: skipped for the budget, or failed. And
 -- what of a run's credits went into repairs.
 ALTER TABLE pipeline_runs
-    ADD COLUMN runs_unseen      integer NOT NULL DEFAULT 0,
+    ADD COLUMN unrecorded_runs      integer NOT NULL DEFAULT 0,
     ADD COLUMN backfill_credits integer NOT NULL DEFAULT 0;

@@ -60,7 +60,7 @@ CREATE INDEX outbox_waiting ON outbox (target, message_id)
 -- row); and when the last messages went out to it, the latest first.
 CREATE TABLE alert_targets (
     target     text PRIMARY KEY,
-    held_until timestamptz NOT NULL,
+    retry_after timestamptz NOT NULL,
     failures   integer NOT NULL,
     tried_at   timestamptz[] NOT NULL
 );

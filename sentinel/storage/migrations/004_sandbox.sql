@@ -6,10 +6,10 @@ CREATE TABLE archived_days (
     archived_at timestamptz NOT NULL,
     rows        bigint NOT NULL,
     bytes       bigint NOT NULL,
-    held_rows   bigint NOT NULL,
+    source_rows   bigint NOT NULL,
     day         date PRIMARY KEY,
     sha256      text NOT NULL,
-    held_digest text NOT NULL,
+    source_digest text NOT NULL,
     place       text NOT NULL
 );
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from coin_registry import CoinRegistry
 from safe_zone import CADENCE_WINDOW
-from sentinel.budget.schedule import Delivery
+from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.storage import queries as storage_queries
 from sentinel.storage.connection import Connection
 from services.api import queries, schemas
@@ -25,12 +25,12 @@ def delivery(here: Here) -> schemas.Delivery:
     """How many of the runs that were due came in the last seven days. A loop's interval follows its
     credits, so its own usual pause is what is due; a schedule's is what the settings say."""
 
-    def read(connection: Connection) -> tuple[timedelta, Delivery]:
+    def read(connection: Connection) -> tuple[timedelta, ScheduleCoverage]:
         now = here.now()
         cadence = timedelta(minutes=here.monitor.settings.cadence_minutes)
         if queries.heartbeat(connection):
-            cadence = storage_queries.usual_pause(connection, now) or cadence
-        return cadence, storage_queries.measure_delivery(connection, now, cadence)
+            cadence = storage_queries.median_run_interval(connection, now) or cadence
+        return cadence, storage_queries.measure_schedule_coverage(connection, now, cadence)
 
     cadence, found = here.store.read(read)
     return schemas.Delivery(
@@ -81,7 +81,7 @@ def rejections(here: Here, limit: Limit = 50) -> schemas.Rejections:
 @router.get("/backups", responses=described(503))
 def backups(here: Here) -> schemas.Backup:
     """The last backup that was restored and compared, and what the last try came to."""
-    found = here.store.read(storage_queries.last_backup)
+    found = here.store.read(storage_queries.latest_backup_status)
     if found is None:
         return schemas.Backup.model_validate(dict.fromkeys(schemas.Backup.model_fields))
     age = None if found.verified_at is None else here.now() - found.verified_at

@@ -11,10 +11,10 @@ import streamlit as st
 
 from services.dashboard import charts, data
 from services.dashboard.api_client import segment
-from services.dashboard.formatting import UNKNOWN, Choice, Viewer
+from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
 from services.dashboard.pages.overview import alert_line, day_change
 from services.dashboard.pages.pipeline import gap_row
-from services.dashboard.text import names, plain
+from services.dashboard.text import join_names, plain
 
 Json = Mapping[str, Any]
 RECENT_HOURS = 3
@@ -31,12 +31,12 @@ def choose() -> str | None:
     """Ask which coin; None while none is known."""
     coins = data.coins()
     if coins is None:
-        data.ask("/coins", limit=data.COINS)  # which says what is wrong
+        data.fetch("/coins", limit=data.COINS)  # which says what is wrong
         return None
     if not coins:
         st.info("No price is stored yet. With `make up` the first are here within a minute.")
         return None
-    called = names(coins)
+    called = join_names(coins)
     _follow_address(called)
     chosen: str | None = st.selectbox(
         "Coin",
@@ -62,24 +62,24 @@ def _follow_address(called: Mapping[str, str]) -> None:
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(choice: Choice, coin_id: str) -> None:
+def show(choice: Preferences, coin_id: str) -> None:
     """The page's body."""
-    viewer = data.see(choice)
+    viewer = data.current_formatter(choice)
     if not data.show_freshness(viewer):
         return
     path = f"/coins/{segment(coin_id)}"
-    coin = data.ask(path)
-    lines = data.ask("/sparklines", limit=data.COINS)
+    coin = data.fetch(path)
+    lines = data.fetch("/sparklines", limit=data.COINS)
     if coin is None:
         return
     # The figures first: a browser that loads the charts' code draws nothing meanwhile.
     _show_head(viewer, coin, lines["items"] if lines else [])
-    forecast = data.ask(f"{path}/forecast")
+    forecast = data.fetch(f"{path}/forecast")
     _show_forecast(viewer, forecast)
-    history = data.ask(f"{path}/history")
-    recent = data.ask(f"{path}/history", resolution="raw", hours=RECENT_HOURS)
-    alerts = data.ask("/alerts", coin_id=coin_id, limit=SHOWN_ALERTS)
-    gaps = data.ask("/gaps", coin_id=coin_id)
+    history = data.fetch(f"{path}/history")
+    recent = data.fetch(f"{path}/history", resolution="raw", hours=RECENT_HOURS)
+    alerts = data.fetch("/alerts", coin_id=coin_id, limit=SHOWN_ALERTS)
+    gaps = data.fetch("/gaps", coin_id=coin_id)
     if history is None or recent is None:
         return
     alerts, gaps = (found and found["items"] for found in (alerts, gaps))
@@ -116,7 +116,7 @@ def show(choice: Choice, coin_id: str) -> None:
             _show_gaps(viewer, gaps)
 
 
-def _show_head(viewer: Viewer, coin: Json, lines: Sequence[Json]) -> None:
+def _show_head(viewer: Formatter, coin: Json, lines: Sequence[Json]) -> None:
     line: Sequence[float | None] = next(
         (one["prices"] for one in lines if one["coin_id"] == coin["coin_id"]), []
     )
@@ -136,7 +136,7 @@ def _show_head(viewer: Viewer, coin: Json, lines: Sequence[Json]) -> None:
     )
 
 
-def _show_forecast(viewer: Viewer, forecast: Json | None) -> None:
+def _show_forecast(viewer: Formatter, forecast: Json | None) -> None:
     if forecast is None:
         st.caption(
             ":gray-badge[no forecast] There is none just now: it takes an hour of prices, one at "
@@ -157,7 +157,7 @@ def _show_forecast(viewer: Viewer, forecast: Json | None) -> None:
         st.caption(score_line(viewer, score))
 
 
-def score_line(viewer: Viewer, score: Json) -> str:
+def score_line(viewer: Formatter, score: Json) -> str:
     """What such forecasts of a coin were worth, in a line."""
     span = "the last day" if score["hours"] == 24 else f"the last {score['hours'] // 24} days"
     if score["verdict"] == "too early":
@@ -172,7 +172,7 @@ def score_line(viewer: Viewer, score: Json) -> str:
     )
 
 
-def _show_alerts(viewer: Viewer, alerts: Sequence[Json], watch: Json | None) -> None:
+def _show_alerts(viewer: Formatter, alerts: Sequence[Json], watch: Json | None) -> None:
     st.subheader("Alerts")
     if watch is None:
         st.info(
@@ -196,7 +196,7 @@ def _show_alerts(viewer: Viewer, alerts: Sequence[Json], watch: Json | None) -> 
         st.caption("None in the sixty days that are kept.")
 
 
-def _show_gaps(viewer: Viewer, gaps: Sequence[Json]) -> None:
+def _show_gaps(viewer: Formatter, gaps: Sequence[Json]) -> None:
     st.subheader("Gaps of the last week")
     if not gaps:
         st.caption("None: every run that was due left a price, or was repaired.")

@@ -10,8 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from services.dashboard import data
-from services.dashboard.formatting import UNKNOWN, Choice, Viewer
-from services.dashboard.text import names, plain, read_time
+from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
+from services.dashboard.text import join_names, plain, read_time
 
 Json = Mapping[str, Any]
 MOST_TABLE_PIXELS, SHORT_TABLE = 420, 10
@@ -22,13 +22,13 @@ ARROWS = {"panic": ":red[▼]", "reversal": ":green[▲]"}
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(choice: Choice, coin_page: Any) -> None:
+def show(choice: Preferences, coin_page: Any) -> None:
     """The page's body."""
-    viewer = data.see(choice)
+    viewer = data.current_formatter(choice)
     if not data.show_freshness(viewer):
         return
-    coins = data.ask("/coins", limit=data.COINS)
-    sparklines = data.ask("/sparklines", limit=data.COINS)
+    coins = data.fetch("/coins", limit=data.COINS)
+    sparklines = data.fetch("/sparklines", limit=data.COINS)
     if coins is None or sparklines is None:
         return
     search = st.text_input("Search", placeholder="name, symbol or id", key="search")
@@ -49,13 +49,13 @@ def found(coins: Sequence[Json], search: str) -> list[Json]:
 
 
 def _show_market(
-    viewer: Viewer,
+    viewer: Formatter,
     coins: Sequence[Json],
     search: str,
     prices: Mapping[str, Sequence[float | None]],
     coin_page: Any,
 ) -> None:
-    called = names(coins)
+    called = join_names(coins)
     coins = found(coins, search)
     if not coins:
         st.info("No coin of this name is stored. The search looks into name, symbol and id.")
@@ -99,7 +99,7 @@ def _show_market(
 
 
 def market_table(
-    viewer: Viewer,
+    viewer: Formatter,
     coins: Sequence[Json],
     called: Mapping[str, str],
     prices: Mapping[str, Sequence[float | None]],
@@ -121,7 +121,7 @@ def market_table(
     return pd.DataFrame(rows).astype({"rank": "Int64"})
 
 
-def day_change(viewer: Viewer, coin: Json, line: Sequence[float | None]) -> float | None:
+def day_change(viewer: Formatter, coin: Json, line: Sequence[float | None]) -> float | None:
     """How far a coin moved in the last 24 hours, as a fraction; None where its newest price or that
     of a day ago is not at hand."""
     before = line[0] if line else None
@@ -129,9 +129,9 @@ def day_change(viewer: Viewer, coin: Json, line: Sequence[float | None]) -> floa
     return coin["price"] / before - 1 if before and is_recent else None
 
 
-def _show_alerts(viewer: Viewer) -> None:
+def _show_alerts(viewer: Formatter) -> None:
     st.subheader("Alerts")
-    alerts = data.ask("/alerts", limit=SHOWN_ALERTS)
+    alerts = data.fetch("/alerts", limit=SHOWN_ALERTS)
     if alerts is None:
         return
     if not alerts["items"]:
@@ -143,7 +143,7 @@ def _show_alerts(viewer: Viewer) -> None:
         st.markdown(alert_line(viewer, alert))
 
 
-def alert_line(viewer: Viewer, alert: Json) -> str:
+def alert_line(viewer: Formatter, alert: Json) -> str:
     """An alert as a line of Markdown: what happened, when, and what came of it."""
     outcome = ", ".join(
         f"{viewer.percent(alert[key])} {words}"
@@ -158,9 +158,9 @@ def alert_line(viewer: Viewer, alert: Json) -> str:
     return f"{text}; {plain(outcome)}" if outcome else text
 
 
-def _show_movers(viewer: Viewer) -> None:
+def _show_movers(viewer: Formatter) -> None:
     st.subheader("Movers, 24 h")
-    movers = data.ask("/movers", limit=SHOWN_MOVERS)
+    movers = data.fetch("/movers", limit=SHOWN_MOVERS)
     if movers is None:
         return
     rows = movers["gainers"] + movers["losers"][::-1]

@@ -10,7 +10,7 @@ import streamlit as st
 
 from services.dashboard import charts, data
 from services.dashboard.api_client import segment
-from services.dashboard.formatting import UNKNOWN, Choice, Viewer
+from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
 from services.dashboard.text import LONGEST_SENTENCE, plain
 
 Json = Mapping[str, Any]
@@ -19,12 +19,12 @@ ENOUGH_TRADES = 10  # the API gives no ratios below
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(choice: Choice) -> None:
+def show(choice: Preferences) -> None:
     """The page's body."""
-    viewer = data.see(choice)
+    viewer = data.current_formatter(choice)
     if not data.show_freshness(viewer):
         return
-    found = data.ask("/wallets")
+    found = data.fetch("/wallets")
     if found is None:
         return
     if not found["items"]:
@@ -38,7 +38,7 @@ def show(choice: Choice) -> None:
         _show_wallet(viewer, name)
 
 
-def table(viewer: Viewer, items: Sequence[Json]) -> pd.DataFrame:
+def table(viewer: Formatter, items: Sequence[Json]) -> pd.DataFrame:
     """All wallets beside each other."""
     return pd.DataFrame(
         [
@@ -57,8 +57,8 @@ def table(viewer: Viewer, items: Sequence[Json]) -> pd.DataFrame:
     )
 
 
-def _show_wallet(viewer: Viewer, name: str) -> None:
-    found = data.ask(f"/wallets/{segment(name)}")
+def _show_wallet(viewer: Formatter, name: str) -> None:
+    found = data.fetch(f"/wallets/{segment(name)}")
     if found is None:
         return
     wallet = found["wallet"]
@@ -80,7 +80,7 @@ def _show_wallet(viewer: Viewer, name: str) -> None:
         st.dataframe(_trades(viewer, found["trades"]), hide_index=True, key="trades")
 
 
-def _show_figures(viewer: Viewer, wallet: Json) -> None:
+def _show_figures(viewer: Formatter, wallet: Json) -> None:
     profit, hold, fall, fees = st.columns(4)
     profit.metric(
         "Worth, if all were sold now",
@@ -110,7 +110,7 @@ def _show_figures(viewer: Viewer, wallet: Json) -> None:
         st.caption(plain(remark, LONGEST_SENTENCE))
 
 
-def _purses(viewer: Viewer, purses: Sequence[Json]) -> pd.DataFrame:
+def _purses(viewer: Formatter, purses: Sequence[Json]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
@@ -124,7 +124,7 @@ def _purses(viewer: Viewer, purses: Sequence[Json]) -> pd.DataFrame:
     )
 
 
-def _trades(viewer: Viewer, trades: Sequence[Json]) -> pd.DataFrame:
+def _trades(viewer: Formatter, trades: Sequence[Json]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from services.dashboard import data
-from services.dashboard.formatting import UNKNOWN, Choice, Viewer
+from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
 from services.dashboard.text import LONGEST_SENTENCE, plain
 
 Json = Mapping[str, Any]
@@ -25,11 +25,11 @@ UNITS: Mapping[str, tuple[str, float]] = {
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(choice: Choice) -> None:
+def show(choice: Preferences) -> None:
     """The page's body."""
-    viewer = data.see(choice)
+    viewer = data.current_formatter(choice)
     data.show_freshness(viewer)
-    health = data.ask("/health")
+    health = data.fetch("/health")
     if health is None:
         return
     for name, check in health["checks"].items():
@@ -39,27 +39,27 @@ def show(choice: Choice) -> None:
             f":{colour}[{icon}] **{plain(name.replace('_', ' '))}**: "
             f"{plain(check['message'], LONGEST_SENTENCE)}"
         )
-    runs, delivery = data.ask("/runs", limit=SHOWN), data.ask("/delivery")
-    backup = data.ask("/backups")
+    runs, delivery = data.fetch("/runs", limit=SHOWN), data.fetch("/delivery")
+    backup = data.fetch("/backups")
     left, right = st.columns(2)
     with left:
         _show_delivery(viewer, delivery)
     with right:
         _show_backup(viewer, backup)
-    _show_budget(data.ask("/budget"))
+    _show_budget(data.fetch("/budget"))
     _show_table("Runs", (runs or {}).get("items"), lambda run: _run(viewer, run), "No run yet.")
-    gaps = (data.ask("/gaps") or {}).get("items")
+    gaps = (data.fetch("/gaps") or {}).get("items")
     _show_table(
         "Gaps of the best ranked coins, last week",
         gaps,
         lambda gap: {"coin": gap["coin_id"]} | gap_row(viewer, gap),
         "None: what was missed was repaired.",
     )
-    _show_registry(viewer, data.ask("/registry"))
-    _show_rejections(viewer, data.ask("/rejections", limit=SHOWN))
+    _show_registry(viewer, data.fetch("/registry"))
+    _show_rejections(viewer, data.fetch("/rejections", limit=SHOWN))
 
 
-def _show_delivery(viewer: Viewer, found: Json | None) -> None:
+def _show_delivery(viewer: Formatter, found: Json | None) -> None:
     if found is None:
         return
     st.metric(
@@ -72,7 +72,7 @@ def _show_delivery(viewer: Viewer, found: Json | None) -> None:
     )
 
 
-def _show_backup(viewer: Viewer, found: Json | None) -> None:
+def _show_backup(viewer: Formatter, found: Json | None) -> None:
     if found is None:
         return
     age = found["age_seconds"]
@@ -130,7 +130,7 @@ def _show_table(
     )
 
 
-def _run(viewer: Viewer, run: Json) -> Json:
+def _run(viewer: Formatter, run: Json) -> Json:
     return {
         "at": viewer.at(run["started_at"]),
         "age": viewer.age(run["started_at"]),
@@ -144,7 +144,7 @@ def _run(viewer: Viewer, run: Json) -> Json:
     }
 
 
-def gap_row(viewer: Viewer, gap: Json) -> dict[str, Any]:
+def gap_row(viewer: Formatter, gap: Json) -> dict[str, Any]:
     """A gap as a row of a table."""
     return {
         "from": viewer.at(gap["start"]),
@@ -154,7 +154,7 @@ def gap_row(viewer: Viewer, gap: Json) -> dict[str, Any]:
     }
 
 
-def _show_registry(viewer: Viewer, found: Json | None) -> None:
+def _show_registry(viewer: Formatter, found: Json | None) -> None:
     if found is None:
         return
     st.subheader("Strikes and parole")
@@ -178,7 +178,7 @@ def _show_registry(viewer: Viewer, found: Json | None) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="parole", height="auto")
 
 
-def _show_rejections(viewer: Viewer, found: Json | None) -> None:
+def _show_rejections(viewer: Formatter, found: Json | None) -> None:
     if found is None:
         return
     st.subheader("Rejected answers, last week")

@@ -12,8 +12,8 @@ import streamlit as st
 
 from services.dashboard import charts, data
 from services.dashboard.api_client import Refused, Unavailable
-from services.dashboard.formatting import HIDDEN, Choice, Currency, Viewer
-from services.dashboard.text import LONGEST_SENTENCE, names, plain, read_time
+from services.dashboard.formatting import HIDDEN, Currency, Formatter, Preferences
+from services.dashboard.text import LONGEST_SENTENCE, join_names, plain, read_time
 
 Json = Mapping[str, Any]
 NEW_ENOUGH = timedelta(hours=1)  # for a price to stand for what was paid
@@ -21,13 +21,13 @@ SHOWN_TRANSACTIONS = 100
 TRANSACTIONS = "/portfolio/transactions"
 
 
-def ask_for_holding(choice: Choice) -> None:
+def ask_for_holding(choice: Preferences) -> None:
     """A form in the sidebar: a purchase or sale, which the API keeps."""
     coins = data.coins()
     if not coins:
         return
-    viewer = data.see(choice)
-    called = names([*coins, *_held()])
+    viewer = data.current_formatter(choice)
+    called = join_names([*coins, *_held()])
     with st.form("holding", border=False):
         st.markdown("**Add a holding**")
         st.selectbox(
@@ -61,20 +61,20 @@ def ask_for_holding(choice: Choice) -> None:
 def _held() -> list[Json]:
     """What is held, which may be ranked too low to be listed; nothing where nobody tells."""
     try:
-        held: list[Json] = data.feed().get("/portfolio").content["holdings"]
+        held: list[Json] = data.api_client().get("/portfolio").content["holdings"]
     except (Unavailable, Refused):
         return []
     return held
 
 
-def _add(choice: Choice, currency: Currency) -> None:
+def _add(choice: Preferences, currency: Currency) -> None:
     """Send what was typed, in the currency that stood beside it, before the page is drawn anew;
     what was refused stays in the form. The page may have stood open for hours: prices are looked up
     now."""
-    viewer = data.see(choice)
+    viewer = data.current_formatter(choice)
     try:
         entry = _read_entry(viewer, currency, data.coins() or [])
-        kept = data.feed().send("POST", TRANSACTIONS, entry)
+        kept = data.api_client().send("POST", TRANSACTIONS, entry)
     except ValueError as error:
         outcome = plain(error, LONGEST_SENTENCE)
     except (Unavailable, Refused) as trouble:
@@ -88,7 +88,7 @@ def _add(choice: Choice, currency: Currency) -> None:
     st.session_state["entry"] = (False, outcome)
 
 
-def _read_entry(viewer: Viewer, currency: Currency, coins: Sequence[Json]) -> dict[str, str]:
+def _read_entry(viewer: Formatter, currency: Currency, coins: Sequence[Json]) -> dict[str, str]:
     """What was typed as the API takes it. Raises ValueError, in words."""
     coin_id = st.session_state["held_coin"]
     if not coin_id:
@@ -109,9 +109,9 @@ def _read_entry(viewer: Viewer, currency: Currency, coins: Sequence[Json]) -> di
     }
 
 
-def _refusal(viewer: Viewer, trouble: Unavailable | Refused) -> str:
+def _refusal(viewer: Formatter, trouble: Unavailable | Refused) -> str:
     """The API's words, but for those that would tell what is held to whom it is hidden from."""
-    if viewer.is_discreet and "held" in str(trouble):
+    if viewer.hide_amounts and "held" in str(trouble):
         return "Nothing was changed: more would have been sold than is held."
     return data.advice(trouble).replace("Value error, ", "")
 
@@ -135,12 +135,12 @@ def read_number(text: str, currency: Currency, *, is_money: bool = True) -> str:
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(choice: Choice) -> None:
+def show(choice: Preferences) -> None:
     """The page's body."""
-    viewer = data.see(choice)
+    viewer = data.current_formatter(choice)
     if not data.show_freshness(viewer):
         return
-    found = data.ask("/portfolio")
+    found = data.fetch("/portfolio")
     if found is None:
         return
     if not found["holdings"]:
@@ -162,7 +162,7 @@ def show(choice: Choice) -> None:
     with left:
         st.subheader("Allocation")
         st.plotly_chart(
-            charts.allocation(found["holdings"], names(found["holdings"])),
+            charts.allocation(found["holdings"], join_names(found["holdings"])),
             key="allocation",
             config={"displaylogo": False},
         )
@@ -175,7 +175,7 @@ def show(choice: Choice) -> None:
     _show_transactions(viewer)
 
 
-def _show_worth(viewer: Viewer, found: Json) -> None:
+def _show_worth(viewer: Formatter, found: Json) -> None:
     usd, idr, day = st.columns(3)
     day_share = _share(found["day"]["usd"], found["net_worth_usd"])
     usd.metric("Net worth, USD", viewer.own(found["net_worth_usd"], "USD"))
@@ -203,7 +203,7 @@ def _share(part: str | None, whole: str | None) -> float | None:
     return float(part) / (float(whole) - float(part))
 
 
-def _show_profit(viewer: Viewer, found: Json) -> None:
+def _show_profit(viewer: Formatter, found: Json) -> None:
     st.subheader("Profit")
     rows = [
         {
@@ -219,10 +219,10 @@ def _show_profit(viewer: Viewer, found: Json) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="profit")
 
 
-def _show_holdings(viewer: Viewer, holdings: Sequence[Json]) -> None:
+def _show_holdings(viewer: Formatter, holdings: Sequence[Json]) -> None:
     st.subheader("Holdings")
     key: Currency = viewer.shown_currency
-    called = names(holdings)
+    called = join_names(holdings)
     rows = [
         {
             "coin": called[held["coin_id"]],
@@ -241,8 +241,8 @@ def _show_holdings(viewer: Viewer, holdings: Sequence[Json]) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="holdings")
 
 
-def _show_transactions(viewer: Viewer) -> None:
-    own = data.ask(TRANSACTIONS, newest_first="true", limit=SHOWN_TRANSACTIONS)
+def _show_transactions(viewer: Formatter) -> None:
+    own = data.fetch(TRANSACTIONS, newest_first="true", limit=SHOWN_TRANSACTIONS)
     if not own or not own["items"]:
         return
     with st.expander("Transactions"):
@@ -254,7 +254,7 @@ def _show_transactions(viewer: Viewer) -> None:
                 f"{viewer.at(one['made_at'])} · {plain(viewer.quantity(one['quantity']))} "
                 f"{plain(one['coin_id'])} at {plain(viewer.own(one['price_usd'], 'USD'))}"
                 + (
-                    f" · {plain(HIDDEN if viewer.is_discreet else one['note'])}"
+                    f" · {plain(HIDDEN if viewer.hide_amounts else one['note'])}"
                     if one["note"]
                     else ""
                 )
@@ -266,7 +266,7 @@ def _show_transactions(viewer: Viewer) -> None:
 
 def _remove(number: int) -> None:
     try:
-        data.feed().send("DELETE", f"{TRANSACTIONS}/{number}")
+        data.api_client().send("DELETE", f"{TRANSACTIONS}/{number}")
     except (Unavailable, Refused) as trouble:
         st.error(data.advice(trouble))
         return

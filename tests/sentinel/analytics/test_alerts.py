@@ -24,10 +24,10 @@ FIVE = Rules(
     session=timedelta(hours=24),
     horizon=timedelta(hours=24),
     half_life=timedelta(hours=72),
-    floor=0.05,
-    ceiling=0.05,
+    min_threshold=0.05,
+    max_threshold=0.05,
 )
-OWN = dataclasses.replace(FIVE, k=1.5, floor=0.005, ceiling=0.5)
+OWN = dataclasses.replace(FIVE, k=1.5, min_threshold=0.005, max_threshold=0.5)
 
 
 def fed(
@@ -169,7 +169,7 @@ def test_a_crash_does_not_raise_its_own_bar() -> None:
 
 
 def test_the_threshold_follows_the_coins_own_volatility_within_floor_and_ceiling() -> None:
-    rules = dataclasses.replace(OWN, floor=0.02, ceiling=0.20)
+    rules = dataclasses.replace(OWN, min_threshold=0.02, max_threshold=0.20)
 
     def after(step: float) -> float:
         tracker, dice, price = Tracker(), random.Random(4), 100.0

@@ -29,7 +29,7 @@ from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationErr
 from sentinel.models import LoadCounts, MarketRow, Source
 from sentinel.storage import queries, schema
 from sentinel.storage.connection import Session
-from sentinel.storage.schema import Fingerprint, Preserve
+from sentinel.storage.schema import ArchiveBeforeDrop, Fingerprint
 from tests.conftest import NOW, FakeTime, FreshDatabase, Script
 from tests.support import object_store
 from tests.support.object_store import ObjectStore
@@ -78,20 +78,23 @@ def session(fresh: FreshDatabase, time_: FakeTime) -> Iterator[Session]:
 
 
 def _load(
-    session: Session, rows: Iterable[MarketRow], now: datetime, preserve: Preserve | None = None
+    session: Session,
+    rows: Iterable[MarketRow],
+    now: datetime,
+    archive_hook: ArchiveBeforeDrop | None = None,
 ) -> LoadCounts:
     return database.write(
         session,
         lambda connection, days: database.load_batch(connection, rows, lambda _id: None, days),
         now,
-        preserve=preserve,
+        archive_hook=archive_hook,
     )
 
 
 def _purge(session: Session, settings: Settings, now: datetime = NOW) -> LoadCounts:
     """A run at `now` that loads one row and purges what is over."""
     row = MarketRow("today", now, 1.0, None, None)
-    return _load(session, [row], now, export.preserver(settings))
+    return _load(session, [row], now, export.archive_hook(settings))
 
 
 def _opened(settings: Settings) -> Archive:
@@ -186,7 +189,7 @@ def test_a_day_that_leaves_the_database_is_a_file_with_the_same_rows(
     file = archive_files.day_file(path.name)
     assert file
     assert fresh.query(
-        "SELECT day, rows, bytes, held_rows, sha256, place, archived_at FROM archived_days"
+        "SELECT day, rows, bytes, source_rows, sha256, place, archived_at FROM archived_days"
     ) == [
         (DAY, len(rows), path.stat().st_size, len(rows), file.sha256, str(folder), NOW),
     ]
@@ -461,11 +464,11 @@ def test_a_day_that_somebody_has_locked_is_put_off_and_the_lock_not_waited_for(
     session: Session, settings: Settings, fresh: FreshDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     _load(session, _rows(), OLD)
-    preserve = export.preserver(settings)
-    assert preserve
+    archive_hook = export.archive_hook(settings)
+    assert archive_hook
     with psycopg.connect(fresh.url) as other:
         other.execute("LOCK TABLE observations_20260915 IN ACCESS EXCLUSIVE MODE")
-        assert session.use(lambda c: preserve(c, [OLD.date()], NOW)) == {}
+        assert session.use(lambda c: archive_hook(c, [OLD.date()], NOW)) == {}
     assert "somebody else is at it, or holds a day" in caplog.text
 
 
@@ -561,7 +564,7 @@ def test_a_day_that_changed_is_written_again_and_its_old_file_is_gone(
         [*changed, *(row for row in _rows() if row.coin_id == "c")]
     )
     assert _count(fresh) == 0
-    assert fresh.query("SELECT rows, held_rows FROM archived_days") == [(16, 16)]
+    assert fresh.query("SELECT rows, source_rows FROM archived_days") == [(16, 16)]
 
 
 def test_an_unchanged_day_is_not_written_again(
@@ -597,7 +600,7 @@ def test_what_the_database_has_lost_since_stays_in_the_archive(
     fresh.query("DELETE FROM observations_20260915 WHERE price > 1.1")
     _purge(session, settings)
     assert _content(_files(folder)[0]) == _as_content(_rows())
-    assert fresh.query("SELECT rows, held_rows FROM archived_days") == [(12, 4)]
+    assert fresh.query("SELECT rows, source_rows FROM archived_days") == [(12, 4)]
 
 
 def test_a_row_that_arrives_between_archiving_and_dropping_keeps_the_day(
@@ -605,10 +608,10 @@ def test_a_row_that_arrives_between_archiving_and_dropping_keeps_the_day(
 ) -> None:
     _load(session, _rows(), OLD)
     late = _rows(coins=["late"], times=1)
-    real = export.preserver(settings)
+    real = export.archive_hook(settings)
     assert real
 
-    def preserve(
+    def late_arrival(
         connection: psycopg.Connection, days: Sequence[date], now: datetime
     ) -> Mapping[date, Fingerprint]:
         safe = real(connection, days, now)
@@ -616,7 +619,7 @@ def test_a_row_that_arrives_between_archiving_and_dropping_keeps_the_day(
             _load(other, late, OLD)
         return safe
 
-    assert _load(session, _rows(NOW), NOW, preserve) == LoadCounts(inserted=12)
+    assert _load(session, _rows(NOW), NOW, late_arrival) == LoadCounts(inserted=12)
     assert _count(fresh) == 13
     _purge(session, settings)
     assert _count(fresh) == 0

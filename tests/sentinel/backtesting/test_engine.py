@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from sentinel.analytics.alerts import Rules, Tracker
 from sentinel.backtesting import engine, metrics, portfolio, strategies
-from sentinel.backtesting.engine import Outcome, Wishes
+from sentinel.backtesting.engine import Outcome, Signals
 from sentinel.backtesting.metrics import Curve
-from sentinel.backtesting.portfolio import Costs, LedgerBroken, Purse, Trade
+from sentinel.backtesting.portfolio import Costs, InvalidTrades, Portfolio, Trade
 from sentinel.backtesting.price_series import Series, from_points
 from sentinel.errors import ConfigurationError
 
@@ -64,16 +64,16 @@ def at_times(minutes: Sequence[float], values: Sequence[float] | None = None) ->
     return Series(START + MINUTE * np.array(minutes), found.prices, found.observed)
 
 
-def wishing(shares: Sequence[float]) -> Wishes:
+def wishing(shares: Sequence[float]) -> Signals:
     """Wishes the share of each place there, whatever it holds."""
     places = range(len(shares))
-    return Wishes(places, places, lambda place, _purse: shares[place])
+    return Signals(places, places, lambda place, _purse: shares[place])
 
 
 def run(
     series: Series, name: str, costs: Costs = COSTS, cash: Decimal = CASH, **parameters: float
 ) -> Outcome:
-    return engine.run(series, strategies.choose(name, parameters).wishes(series), costs, cash)
+    return engine.run(series, strategies.choose(name, parameters).signals(series), costs, cash)
 
 
 def sides(outcome: Outcome) -> list[tuple[str, float]]:
@@ -141,10 +141,10 @@ def test_buy_and_hold_that_divides_evenly_is_exact() -> None:
 
 
 def test_what_is_worth_less_than_a_cent_is_not_traded() -> None:
-    assert Purse(Decimal("0.0099")).order(1, 0.0, 1.0, COSTS) is None
-    assert Purse(Decimal("0.01")).order(1, 0.0, 1.0, COSTS) is not None
-    assert Purse(Decimal(1), Decimal("0.0099")).order(-1, 0.0, 1.0, COSTS) is None
-    assert Purse(Decimal(1), Decimal(5)).order(0, 0.0, 1.0, COSTS) is None
+    assert Portfolio(Decimal("0.0099")).order(1, 0.0, 1.0, COSTS) is None
+    assert Portfolio(Decimal("0.01")).order(1, 0.0, 1.0, COSTS) is not None
+    assert Portfolio(Decimal(1), Decimal("0.0099")).order(-1, 0.0, 1.0, COSTS) is None
+    assert Portfolio(Decimal(1), Decimal(5)).order(0, 0.0, 1.0, COSTS) is None
 
 
 @pytest.mark.parametrize(
@@ -157,11 +157,11 @@ def test_what_is_worth_less_than_a_cent_is_not_traded() -> None:
 def test_a_purse_refuses_to_hold_less_than_nothing_and_stays_as_it_was(
     cash: int, quantity: int, trade: Trade
 ) -> None:
-    purse = Purse(Decimal(cash), Decimal(quantity), Decimal(3))
-    with pytest.raises(LedgerBroken, match="is more than the"):
+    purse = Portfolio(Decimal(cash), Decimal(quantity), Decimal(3))
+    with pytest.raises(InvalidTrades, match="is more than the"):
         purse.apply(trade)
-    assert purse == Purse(Decimal(cash), Decimal(quantity), Decimal(3))
-    with pytest.raises(LedgerBroken):
+    assert purse == Portfolio(Decimal(cash), Decimal(quantity), Decimal(3))
+    with pytest.raises(InvalidTrades):
         portfolio.replay(Decimal(cash), [trade])
 
 
@@ -338,8 +338,8 @@ def test_forecast_stays_out_on_thin_data(every: float, minutes: float) -> None:
 def test_a_whole_default_of_a_persons_own_strategy_stays_a_whole_number() -> None:
     source = "def decide(past, purse, *, window=3):\n    return past.prices[-window:].size / 10\n"
     series = prices(1, 2, 4, 8, 16)
-    wishes = strategies.own("my.py", source).wishes(series)
-    assert wishes.decide(4, Purse(CASH)) == 0.3
+    signals = strategies.own("my.py", source).signals(series)
+    assert signals.decide(4, Portfolio(CASH)) == 0.3
 
 
 @pytest.mark.parametrize(
@@ -364,15 +364,15 @@ def test_what_is_no_share_is_refused_in_one_line(answer: str) -> None:
     with pytest.raises(
         ConfigurationError, match=r"The strategy my\.py (returned|failed)"
     ) as caught:
-        strategies.own("my.py", source).wishes(prices(1, 2)).decide(0, Purse(CASH))
+        strategies.own("my.py", source).signals(prices(1, 2)).decide(0, Portfolio(CASH))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("answer", ["None", "0", "0.25", "-1", "__import__('numpy').float32(0.5)"])
 def test_a_share_or_none_is_taken(answer: str) -> None:
     source = f"def decide(past, purse):\n    return {answer}\n"
-    wishes = strategies.own("my.py", source).wishes(prices(1, 2))
-    assert wishes.decide(0, Purse(CASH)) in (0, 0.25, -1, 0.5)
+    signals = strategies.own("my.py", source).signals(prices(1, 2))
+    assert signals.decide(0, Portfolio(CASH)) in (0, 0.25, -1, 0.5)
 
 
 def test_a_strategy_cannot_spend_what_it_does_not_have_by_writing_into_the_purse() -> None:
@@ -381,7 +381,7 @@ def test_a_strategy_cannot_spend_what_it_does_not_have_by_writing_into_the_purse
     )
     series = prices(1, 1, 1, 1)
     own = strategies.own("my.py", source)
-    found = engine.run(series, own.wishes(series), FREE, CASH)
+    found = engine.run(series, own.signals(series), FREE, CASH)
     assert [t.cash for t in found.trades[:3]] == [-5000, -2500, -1250]
     assert found.final == CASH
 
@@ -391,7 +391,7 @@ def test_what_a_strategy_remembers_is_forgotten_when_it_begins_anew() -> None:
     source = "seen = []\ndef decide(past, purse):\n    seen.append(1)\n    return len(seen) / 100\n"
     series = prices(1, 1, 1, 1, 1)
     own = strategies.own("my.py", source)
-    first, second = (engine.run(series, own.wishes(series), FREE, CASH) for _ in range(2))
+    first, second = (engine.run(series, own.signals(series), FREE, CASH) for _ in range(2))
     assert first.trades == second.trades
 
 
@@ -441,7 +441,7 @@ def test_other_prices_tomorrow_change_nothing_today(
     there, elsewhere = (
         [
             trade
-            for trade in engine.run(series, strategy.wishes(series), COSTS, CASH).trades
+            for trade in engine.run(series, strategy.signals(series), COSTS, CASH).trades
             if trade.at <= moment and trade.side != "close"
         ]
         for series in (known, planted)
@@ -456,21 +456,21 @@ def test_other_prices_tomorrow_change_nothing_today(
 def test_the_series_of_these_properties_do_trade(name: str) -> None:
     def count(seed: int) -> int:
         series = _random_series(seed, 200)
-        return len(engine.run(series, _strategy(name).wishes(series), COSTS, CASH).trades)
+        return len(engine.run(series, _strategy(name).signals(series), COSTS, CASH).trades)
 
     assert sum(map(count, range(20))) >= 20
 
 
 def test_a_strategy_that_goes_looking_for_the_future_finds_none() -> None:
     series = prices(*range(1, 50))
-    found = engine.run(series, strategies.own("peek.py", PEEKING).wishes(series), COSTS, CASH)
+    found = engine.run(series, strategies.own("peek.py", PEEKING).signals(series), COSTS, CASH)
     assert len(found.trades) > 20
 
 
 def test_a_strategy_cannot_write_into_the_past() -> None:
     source = "def decide(past, purse):\n    past.prices[0] = 1.0\n"
     with pytest.raises(ConfigurationError, match="read-only"):
-        strategies.own("my.py", source).wishes(prices(1, 2)).decide(0, Purse(CASH))
+        strategies.own("my.py", source).signals(prices(1, 2)).decide(0, Portfolio(CASH))
 
 
 # --- what holds whatever is wished -----------------------------------------------------------
@@ -496,7 +496,7 @@ def test_no_purse_is_ever_below_nothing_and_the_curve_ends_at_what_is_left(
     series = prices(*values, backfilled=[n for n in backfilled if n < len(values)])
     costs = Costs(Decimal(fee), Decimal(slippage))
     found = engine.run(series, wishing(shares[: len(values)]), costs, cash)
-    purse = Purse(cash)
+    purse = Portfolio(cash)
     for trade in found.trades:
         purse.apply(trade)
         assert purse.cash >= 0
@@ -508,7 +508,7 @@ def test_no_purse_is_ever_below_nothing_and_the_curve_ends_at_what_is_left(
     assert (found.held >= 0).all()
     assert (found.held <= 1 + 1e-12).all()
     assert sum(found.gains, Decimal(0)) == pytest.approx(found.final - cash + purse.spent)
-    judged = metrics.measure([found])
+    judged = metrics.measure_outcomes([found])
     assert 0 <= judged.max_drawdown <= 1
     assert 0 <= judged.exposure <= 1 + 1e-12
 
@@ -561,7 +561,7 @@ def test_days_without_a_price_are_days_without_a_return() -> None:
 def _judged(trades: int, gains: Sequence[int] = (5, -3, 2, 0)) -> metrics.Performance:
     days = np.arange(731.0)
     equity = 100 * 1.21 ** (days / 730)
-    return metrics.judge(
+    return metrics.compute_metrics(
         Curve(START + days * DAY, equity, np.where(days < 365, 1.0, 0.5)),
         initial=Decimal(100),
         final=Decimal(121),
@@ -591,7 +591,9 @@ def test_below_ten_trades_nothing_is_said_that_would_be_luck() -> None:
 
 
 def test_the_drawdown_counts_from_the_cash_at_the_beginning() -> None:
-    found = metrics.measure([run(prices(100, 100), "hold", Costs(Decimal(1000), Decimal(0)))])
+    found = metrics.measure_outcomes(
+        [run(prices(100, 100), "hold", Costs(Decimal(1000), Decimal(0)))]
+    )
     assert found.max_drawdown == pytest.approx(1 - 0.9 * 0.9)
 
 
@@ -602,7 +604,7 @@ def test_curves_of_coins_add_up_over_all_their_times() -> None:
     assert ((found.times - START) / HOUR).tolist() == [0, 1, 1.5, 2, 2.5, 3.5]
     assert found.equity.tolist() == [150, 150, 150, 250, 250, 250]
     assert found.held.tolist() == pytest.approx([0, 100 / 150, 100 / 150, 0, 50 / 250, 0])
-    together = metrics.measure([one, other])
+    together = metrics.measure_outcomes([one, other])
     assert (float(together.initial), float(together.final), together.trades) == (150, 250, 4)
 
 
@@ -628,4 +630,4 @@ def test_whatever_a_persons_own_strategy_raises_is_its_own_failure(error: str) -
     strategy = strategies.own("mine.py", f"def decide(past, purse):\n    raise {error}\n")
     series = from_points([(0.0, 1.0), (900.0, 1.0), (1800.0, 1.0)])
     with pytest.raises(ConfigurationError, match=r"mine\.py failed at"):
-        engine.run(series, strategy.wishes(series), Costs(), Decimal(100))
+        engine.run(series, strategy.signals(series), Costs(), Decimal(100))

@@ -78,7 +78,7 @@ def silent(_done: int) -> None:
 
 
 def dumped(tasks: Sequence[Task], scored: Sequence[CoinScores]) -> str:
-    return json.dumps(output.sweep_json(walk_forward.judge(tasks, scored)))
+    return json.dumps(output.sweep_json(walk_forward.select_winners(tasks, scored)))
 
 
 def here(tasks: Sequence[Task], jobs: int = 1, count: Callable[[int], None] = silent) -> str:
@@ -131,7 +131,7 @@ def test_the_walk_trains_on_all_blocks_before_the_one_it_is_judged_on() -> None:
     assert np.diff(edges) == pytest.approx([float(np.diff(edges)[0])] * 4)
     assert edges[0] == START
     assert edges[-1] > START + 2 + QUARTER * 399
-    found = walk_forward.judge(tasks, [walk_forward.work(task) for task in tasks])
+    found = walk_forward.select_winners(tasks, [walk_forward.work(task) for task in tasks])
     assert [(f.begins, f.trained_until, f.judged_until) for f in found.folds] == [
         (edges[0], edges[1], edges[2]),
         (edges[0], edges[2], edges[3]),
@@ -147,7 +147,7 @@ def test_the_walk_trains_on_all_blocks_before_the_one_it_is_judged_on() -> None:
 def test_the_scores_are_those_of_backtests_on_the_blocks() -> None:
     prices = market(2)
     tasks = planned(prices)
-    found = walk_forward.judge(tasks, [walk_forward.work(task) for task in tasks])
+    found = walk_forward.select_winners(tasks, [walk_forward.work(task) for task in tasks])
     edges = tasks[0].edges
     for line in found.table:
         for place in range(2):
@@ -157,8 +157,8 @@ def test_the_scores_are_those_of_backtests_on_the_blocks() -> None:
             for own in prices.values():
                 past, whole = own.part(edges[0], middle), own.part(edges[0], end)
                 for into, series, since in ((trained, past, edges[0]), (unseen, whole, middle)):
-                    wishes = line.candidate.wishes(series, since)
-                    outcome = engine.run(series, wishes, COSTS, CASH)
+                    signals = line.candidate.signals(series, since)
+                    outcome = engine.run(series, signals, COSTS, CASH)
                     into.append(float(outcome.final / CASH) - 1)
                     assert all(trade.at >= since for trade in outcome.trades)
             assert line.trained[place] == statistics.fmean(trained)
@@ -168,7 +168,7 @@ def test_the_scores_are_those_of_backtests_on_the_blocks() -> None:
 def test_holding_beside_a_fold_is_what_holding_comes_to_there() -> None:
     own = market(1)["coin-0"]
     [task] = tasks = planned({"coin-0": own}, [strategies.choose("dca")])
-    found = walk_forward.judge(tasks, [walk_forward.work(task)])
+    found = walk_forward.select_winners(tasks, [walk_forward.work(task)])
     for fold in found.folds:
         block = own.part(fold.trained_until, fold.judged_until)
         block = Series(block.times, block.prices, np.ones(len(block), dtype=bool))
@@ -198,7 +198,7 @@ def test_other_prices_on_the_last_days_change_nothing_in_training(own: bool) -> 
         for coin, series in prices.items()
     }
     there, elsewhere = (
-        walk_forward.judge(one, [walk_forward.work(task) for task in one])
+        walk_forward.select_winners(one, [walk_forward.work(task) for task in one])
         for one in (tasks, planned(planted, wanted))
     )
     for one, other in zip(there.folds, elsewhere.folds, strict=True):
@@ -235,9 +235,9 @@ def test_a_coin_without_prices_in_a_block_costs_the_others_nothing() -> None:
     prices = market(2)
     half = {"coin-0": prices["coin-0"], "coin-1": prices["coin-1"].part(0, START + 60 * QUARTER)}
     tasks = planned(half, [strategies.choose("hold")])
-    found = walk_forward.judge(tasks, [walk_forward.work(task) for task in tasks])
+    found = walk_forward.select_winners(tasks, [walk_forward.work(task) for task in tasks])
     alone = planned({"coin-0": prices["coin-0"]}, [strategies.choose("hold")])
-    expected = walk_forward.judge(alone, [walk_forward.work(task) for task in alone])
+    expected = walk_forward.select_winners(alone, [walk_forward.work(task) for task in alone])
     # What has no price there has no return there: it is no coin that stood still.
     assert found.folds[-1].unseen == pytest.approx(expected.folds[-1].unseen, abs=1e-3)
 

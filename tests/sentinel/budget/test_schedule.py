@@ -9,7 +9,7 @@ import yaml
 
 from demo.schedule import delivered_runs
 from safe_zone import CADENCE_MINUTES, ROOT
-from sentinel.budget.schedule import SLOT_OFFSET, measure
+from sentinel.budget.schedule import SLOT_OFFSET, measure_coverage
 
 QUARTER = timedelta(minutes=15)
 START = datetime(2026, 11, 20, 0, 7, 10, tzinfo=UTC)
@@ -17,47 +17,49 @@ START = datetime(2026, 11, 20, 0, 7, 10, tzinfo=UTC)
 
 def test_a_punctual_scheduler_delivers_everything() -> None:
     runs = [START + QUARTER * n for n in range(96)]
-    found = measure(runs, QUARTER, runs[-1])
+    found = measure_coverage(runs, QUARTER, runs[-1])
     assert (found.expected, found.delivered, found.share) == (96, 96, 1.0)
     assert (found.longest_silence, found.missed_in_a_row) == (QUARTER, 0)
 
 
 def test_late_runs_count_for_the_slot_they_come_in() -> None:
-    found = measure([START, START + timedelta(minutes=29)], QUARTER, START + timedelta(minutes=29))
+    found = measure_coverage(
+        [START, START + timedelta(minutes=29)], QUARTER, START + timedelta(minutes=29)
+    )
     assert (found.expected, found.delivered) == (2, 2)
 
 
 def test_two_missed_slots_are_counted_in_a_row() -> None:
-    found = measure([START, START + 3 * QUARTER], QUARTER, START + 3 * QUARTER)
+    found = measure_coverage([START, START + 3 * QUARTER], QUARTER, START + 3 * QUARTER)
     assert (found.expected, found.delivered, found.missed_in_a_row) == (4, 2, 2)
     assert found.longest_silence == 3 * QUARTER
 
 
 def test_the_present_silence_counts_and_the_slot_under_way_does_not() -> None:
-    found = measure([START], QUARTER, START + timedelta(hours=2))
+    found = measure_coverage([START], QUARTER, START + timedelta(hours=2))
     assert (found.expected, found.delivered) == (8, 1)
     assert found.longest_silence == timedelta(hours=2)
 
 
 def test_several_runs_in_a_slot_are_one() -> None:
     runs = [START + timedelta(minutes=n) for n in range(10)]
-    assert measure(runs, QUARTER, runs[-1]).delivered == 1
+    assert measure_coverage(runs, QUARTER, runs[-1]).delivered == 1
 
 
 def test_skipped_runs_were_delivered_too() -> None:
-    found = measure([START, START + 3 * QUARTER], QUARTER, START + 3 * QUARTER, unseen=2)
+    found = measure_coverage([START, START + 3 * QUARTER], QUARTER, START + 3 * QUARTER, unseen=2)
     assert (found.expected, found.delivered) == (4, 4)
 
 
 def test_nothing_is_expected_where_nothing_ever_ran() -> None:
-    found = measure([START], QUARTER, START - timedelta(days=1))
+    found = measure_coverage([START], QUARTER, START - timedelta(days=1))
     assert (found.expected, found.delivered, found.share) == (0, 0, None)
     assert str(found) == "0 of 0 slots, longest silence 0 minutes"
 
 
 def test_the_stand_ins_schedule_is_as_bad_as_the_measured_one() -> None:
     runs = list(delivered_runs(START, START + timedelta(days=12)))
-    found = measure(runs, QUARTER, runs[-1])
+    found = measure_coverage(runs, QUARTER, runs[-1])
     assert found.share is not None
     assert 0.4 < found.share < 0.56
     assert timedelta(minutes=100) < found.longest_silence < timedelta(minutes=120)

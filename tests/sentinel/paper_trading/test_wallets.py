@@ -22,7 +22,7 @@ import pytest
 import database
 from sentinel.backtesting import engine, portfolio, strategies
 from sentinel.backtesting import prices as price_source
-from sentinel.backtesting.portfolio import Costs, LedgerBroken, Trade
+from sentinel.backtesting.portfolio import Costs, InvalidTrades, Trade
 from sentinel.backtesting.strategies import Strategy
 from sentinel.errors import ConfigurationError
 from sentinel.models import CoinLabel, MarketRow, Source
@@ -52,7 +52,7 @@ COUNT = "SELECT (SELECT count(*) FROM wallets), (SELECT count(*) FROM wallet_eve
 @pytest.fixture
 def connection(fresh: FreshDatabase) -> Iterator[Connection]:
     with Session(fresh.address()) as session:
-        session.use(schema.bring_up_to_date)
+        session.use(schema.migrate_if_needed)
     with psycopg.connect(fresh.url, autocommit=True) as opened:
         yield opened
 
@@ -65,7 +65,7 @@ def observe(
 ) -> None:
     """Store one price of each coin, the way a run does."""
     rows = [MarketRow(coin_id, at, price, None, None, source) for coin_id, price in prices.items()]
-    with schema.locked(connection) as days:
+    with schema.writer_transaction(connection) as days:
         label = CoinLabel("c", "Coin", 1)
         database.load_batch(connection, rows, lambda _coin_id: label, days)
 
@@ -181,7 +181,7 @@ def test_steps_at_every_price_trade_exactly_what_the_backtest_trades(
     [account] = wallets.purses(connection, wallet).values()
     found = price_source.read(connection, None, ["a"], START, now + QUARTER)["a"]
     assert len(found) == 36
-    tested = engine.run(found, strategy.wishes(found), COSTS, Decimal(10_000))
+    tested = engine.run(found, strategy.signals(found), COSTS, Decimal(10_000))
     assert list(account.trades) == [trade for trade in tested.trades if trade.side != "close"]
     assert len(account.trades) >= (1 if name == "hold" else 3)
     assert account.refused == tested.refused
@@ -318,7 +318,7 @@ def test_a_trailing_stop_that_is_out_stays_out_until_a_reversal_however_long_tha
     start, pause = NOW - timedelta(days=45), timedelta(hours=12)
     wallet, _ = live(connection, strategy, prices, start=start, pause=pause)
     found = price_source.read(connection, None, ["a"], NOW - timedelta(days=50), NOW)["a"]
-    tested = engine.run(found, strategy.wishes(found), COSTS, Decimal(10_000))
+    tested = engine.run(found, strategy.signals(found), COSTS, Decimal(10_000))
     assert [trade.side for trade in tested.trades] == ["buy", "sell"]
     [account] = wallets.purses(connection, wallet).values()
     assert list(account.trades) == list(tested.trades)
@@ -453,10 +453,10 @@ def test_a_ledger_spoilt_by_hand_is_named_and_neither_shown_nor_gone_on_with(
     wallet, now = spoilt
     connection.execute(statement.encode())
     before = wallets.events(connection, wallet)
-    with pytest.raises(LedgerBroken):
+    with pytest.raises(InvalidTrades):
         wallets.report(connection, None, wallet, now)
     added, troubles = wallets.step_all(connection, None, [wallet], now + QUARTER)
-    assert (added, [type(trouble) for trouble in troubles]) == ({}, [LedgerBroken])
+    assert (added, [type(trouble) for trouble in troubles]) == ({}, [InvalidTrades])
     assert wallets.events(connection, wallet) == before
 
 
@@ -718,7 +718,7 @@ def test_an_event_says_its_trade_and_only_a_fill_has_one() -> None:
     assert fill.trade == expected
     sale = dataclasses.replace(fill, quantity=Decimal(-3), cash_usd=Decimal("5.99"))
     assert sale.trade.side == "sell"
-    with pytest.raises(LedgerBroken, match="is not whole"):
+    with pytest.raises(InvalidTrades, match="is not whole"):
         _ = Event("opened", "a", NOW, NOW, cash_usd=Decimal(5)).trade
 
 

@@ -147,7 +147,7 @@ def test_what_was_given_up_carries_its_reason_also_in_part(fresh: FreshDatabase)
     _store(fresh, "bitcoin", *REGULAR, *range(180, 0, -15))
     [gap] = _found(fresh)
     with psycopg.connect(fresh.url, autocommit=True) as opened:
-        database.give_up_gaps(opened, [gap._replace(reason="because")], NOW)
+        database.record_unfillable_gaps(opened, [gap._replace(reason="because")], NOW)
     assert [found.reason for found in _found(fresh)] == ["because"]
     _store(fresh, "bitcoin", 300, source="backfilled")
     assert [found.reason for found in _found(fresh)] == ["because"]

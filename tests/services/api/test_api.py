@@ -31,7 +31,7 @@ from sentinel.storage.connection import Address, parse_address
 from services.api import connection_pool as store_room
 from services.api.app import create_app
 from services.api.connection_pool import Store
-from services.settings import Monitor
+from services.settings import MonitorSettings
 from tests.conftest import NOW, FakeTime, FreshDatabase, Module
 from tests.support.monitor import load, minutes
 
@@ -65,7 +65,9 @@ class Client(requests.Session):
 
 
 @contextlib.contextmanager
-def serving(monitor: Monitor, address: Address, now: Callable[[], datetime]) -> Iterator[str]:
+def serving(
+    monitor: MonitorSettings, address: Address, now: Callable[[], datetime]
+) -> Iterator[str]:
     app = create_app(monitor, Store(address), now)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
@@ -89,7 +91,7 @@ def serve(settings: Settings, fresh: FreshDatabase, time_: FakeTime) -> Iterator
     with contextlib.ExitStack() as stack:
 
         def serve(token: str | None = TOKEN, address: Address | None = None) -> Client:
-            monitor = Monitor(settings=settings, api_token=token)
+            monitor = MonitorSettings(settings=settings, api_token=token)
             running = serving(monitor, address or fresh.address(), time_.now)
             return Client(stack.enter_context(running), token)
 

@@ -20,7 +20,7 @@ from sentinel.backtesting.strategies import Strategy
 from sentinel.paper_trading import wallets
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session
-from services.settings import Monitor
+from services.settings import MonitorSettings
 from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.services.api.test_api import Client, serving
 from tests.support.monitor import load, minutes
@@ -34,7 +34,7 @@ def api(
 ) -> Iterator[Client]:
     """An API with an archive behind its database."""
     own = dataclasses.replace(settings, archive_url=str(tmp_path / "archive"))
-    with serving(Monitor(settings=own), fresh.address(), time_.now) as base:
+    with serving(MonitorSettings(settings=own), fresh.address(), time_.now) as base:
         yield Client(base)
 
 
@@ -105,10 +105,10 @@ def test_a_year_is_one_call_across_database_and_archive(
     old = NOW - timedelta(days=200)
     load(fresh.address(), [(old + n * QUARTER, "bitcoin", 50.0 + n) for n in range(8)], old)
     own = dataclasses.replace(settings, archive_url=str(tmp_path / "archive"))
-    preserve = export.preserver(own)
+    archive_hook = export.archive_hook(own)
     with Session(fresh.address()) as session:
-        session.use(schema.bring_up_to_date)
-        database.write(session, lambda _connection, _days: None, NOW, preserve=preserve)
+        session.use(schema.migrate_if_needed)
+        database.write(session, lambda _connection, _days: None, NOW, archive_hook=archive_hook)
     load(fresh.address(), [(NOW - QUARTER, "bitcoin", 99.0)], NOW)
     assert fresh.query("SELECT count(*) FROM observations") == [(1,)]
     year = api.ask("/coins/bitcoin/history", hours=24 * 365, resolution="1d")

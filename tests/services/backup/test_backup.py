@@ -32,7 +32,7 @@ from services.backup import __main__ as backup_command
 from services.backup import checksums, pg_dump, rotation, tls_relay, verified_backup
 from services.backup import manifest as archive
 from services.backup.manifest import BackupFailed
-from services.settings import Monitor
+from services.settings import MonitorSettings
 from tests.conftest import NOW, FreshDatabase
 from tests.support.monitor import Target, listening, load
 
@@ -51,10 +51,10 @@ def target() -> Iterator[Target]:
 
 
 @pytest.fixture
-def monitor(fresh: FreshDatabase, server_dir: Path, target: Target) -> Monitor:
+def monitor(fresh: FreshDatabase, server_dir: Path, target: Target) -> MonitorSettings:
     """The state directory is that of the tests' own server: dumps are tried out there."""
     settings = Settings(database_url=fresh.url, state_dir=server_dir)
-    return Monitor(settings=settings, alert_urls=(target.url,))
+    return MonitorSettings(settings=settings, alert_urls=(target.url,))
 
 
 @pytest.fixture
@@ -97,7 +97,10 @@ sys.stdout.buffer.write(data)" """
 
 
 def test_a_backup_is_a_dump_with_what_it_holds_beside_it(
-    monitor: Monitor, filled: FreshDatabase, folder: Path, capsys: pytest.CaptureFixture[str]
+    monitor: MonitorSettings,
+    filled: FreshDatabase,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert backup_command.back_up(monitor, folder, NOW) == 0
     [name] = _backups(folder)
@@ -108,14 +111,14 @@ def test_a_backup_is_a_dump_with_what_it_holds_beside_it(
     assert not list(folder.glob("*.partial"))
     assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600  # a portfolio is in it
     with open_connection(filled.address()) as connection:
-        found = queries.last_backup(connection)
+        found = queries.latest_backup_status(connection)
     assert found
     assert (found.verified_at, found.rows, found.problem) == (NOW, 120, None)
 
 
 @pytest.mark.parametrize("filter_", ["head -c 9000", FLIP], ids=["truncated", "a byte flipped"])
 def test_a_spoilt_dump_is_no_backup_and_prunes_nothing_and_is_announced(
-    monitor: Monitor,
+    monitor: MonitorSettings,
     filled: FreshDatabase,
     folder: Path,
     target: Target,
@@ -137,7 +140,7 @@ def test_a_spoilt_dump_is_no_backup_and_prunes_nothing_and_is_announced(
     assert "backup failed" in told
     assert "Nothing was pruned" in told
     with open_connection(filled.address()) as connection:
-        found = queries.last_backup(connection)
+        found = queries.latest_backup_status(connection)
         health = verify_db.examine(connection, NOW, timedelta(minutes=15), 1e9)
     assert found
     assert found.problem
@@ -152,11 +155,11 @@ def _old_backup(folder: Path, at: datetime, database: str) -> None:
     dump.write_bytes(b"dump")
     empty = checksums.Contents("", {}, {}, None)
     manifest = archive.Manifest(at, database, archive.digest_of(dump), 4, empty)
-    archive.write_manifest(archive.Backup(dump, manifest))
+    archive.write_manifest(archive.BackupFile(dump, manifest))
 
 
 def test_after_a_proven_backup_the_older_ones_are_pruned_by_the_rules(
-    monitor: Monitor, filled: FreshDatabase, folder: Path
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
     for day in range(1, 40):
         _old_backup(folder, NOW - timedelta(days=day), verified_backup.identity(filled.address()))
@@ -171,7 +174,7 @@ def test_after_a_proven_backup_the_older_ones_are_pruned_by_the_rules(
 
 @pytest.mark.usefixtures("filled")
 def test_an_older_backup_that_rotted_is_set_aside_and_told_of(
-    monitor: Monitor, folder: Path, target: Target
+    monitor: MonitorSettings, folder: Path, target: Target
 ) -> None:
     at = NOW - timedelta(days=1)
     _old_backup(folder, at, "mine")
@@ -183,7 +186,7 @@ def test_an_older_backup_that_rotted_is_set_aside_and_told_of(
 
 
 @pytest.mark.usefixtures("filled")
-def test_what_is_not_ours_in_the_folder_stays(monitor: Monitor, folder: Path) -> None:
+def test_what_is_not_ours_in_the_folder_stays(monitor: MonitorSettings, folder: Path) -> None:
     folder.mkdir()
     film = folder / "film.mkv.partial"
     film.write_bytes(b"somebody else's")
@@ -195,7 +198,7 @@ def test_what_is_not_ours_in_the_folder_stays(monitor: Monitor, folder: Path) ->
 
 
 def test_the_backup_just_made_stays_whatever_the_clock_says(
-    monitor: Monitor, filled: FreshDatabase, folder: Path
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
     for day in range(20):
         _old_backup(
@@ -207,7 +210,7 @@ def test_the_backup_just_made_stays_whatever_the_clock_says(
 
 @pytest.mark.parametrize("has_schema", [False, True])
 def test_a_dump_of_an_empty_database_is_no_backup(
-    monitor: Monitor, fresh: FreshDatabase, folder: Path, target: Target, has_schema: bool
+    monitor: MonitorSettings, fresh: FreshDatabase, folder: Path, target: Target, has_schema: bool
 ) -> None:
     if has_schema:
         with open_connection(fresh.address()) as connection:
@@ -220,7 +223,7 @@ def test_a_dump_of_an_empty_database_is_no_backup(
 
 @pytest.mark.usefixtures("filled")
 def test_a_full_disk_is_no_backup_and_is_announced(
-    monitor: Monitor, tmp_path: Path, target: Target
+    monitor: MonitorSettings, tmp_path: Path, target: Target
 ) -> None:
     small = tmp_path / "small"
     small.mkdir()
@@ -248,7 +251,7 @@ def test_a_database_that_is_away_is_announced_past_the_outbox(
     settings = Settings(
         database_url="postgresql://me:hunter2@127.0.0.1:9/market", state_dir=server_dir
     )
-    monitor = Monitor(settings=settings, alert_urls=(target.url,))
+    monitor = MonitorSettings(settings=settings, alert_urls=(target.url,))
     with pytest.raises(SentinelError) as trouble:
         backup_command.back_up(monitor, folder, NOW)
     assert trouble.value.exit_code == 4
@@ -256,7 +259,7 @@ def test_a_database_that_is_away_is_announced_past_the_outbox(
 
 
 def test_who_writes_meanwhile_changes_neither_dump_nor_comparison(
-    monitor: Monitor, filled: FreshDatabase, folder: Path
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
     stop = threading.Event()
 
@@ -278,7 +281,10 @@ def test_who_writes_meanwhile_changes_neither_dump_nor_comparison(
 
 @pytest.mark.slow
 def test_what_is_restored_is_what_was_saved_day_by_day(
-    monitor: Monitor, filled: FreshDatabase, folder: Path, capsys: pytest.CaptureFixture[str]
+    monitor: MonitorSettings,
+    filled: FreshDatabase,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = _days(filled)
     backup_command.back_up(monitor, folder, NOW)
@@ -286,7 +292,7 @@ def test_what_is_restored_is_what_was_saved_day_by_day(
     filled.query("UPDATE observations SET price = price * 2 WHERE observed_at < %s", NOW)
     assert _days(filled) != before
     [name] = _backups(folder)
-    code = backup_command.bring_back(monitor, folder / name, asks=False, saves=True)
+    code = backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
     assert code == 0
     assert _days(filled) == before
     assert len(_backups(folder)) == 2  # what was there is backed up first
@@ -297,7 +303,7 @@ def test_what_is_restored_is_what_was_saved_day_by_day(
 @pytest.mark.slow
 @pytest.mark.usefixtures("filled")
 def test_a_portfolio_alone_is_backed_up_first_too(
-    monitor: Monitor, fresh: FreshDatabase, folder: Path
+    monitor: MonitorSettings, fresh: FreshDatabase, folder: Path
 ) -> None:
     backup_command.back_up(monitor, folder, NOW)
     [name] = _backups(folder)
@@ -306,7 +312,7 @@ def test_a_portfolio_alone_is_backed_up_first_too(
         "INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note) "
         "VALUES (now(), 'bitcoin', 1, 1, 0, '')"
     )
-    backup_command.bring_back(monitor, folder / name, asks=False, saves=True)
+    backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
     assert len(_backups(folder)) == 2
 
 
@@ -320,7 +326,7 @@ def test_a_portfolio_alone_is_backed_up_first_too(
     ids=["a table beside ours", "a view over ours"],
 )
 def test_a_restore_touches_nothing_of_others(
-    monitor: Monitor, filled: FreshDatabase, folder: Path, statement: str
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path, statement: str
 ) -> None:
     backup_command.back_up(monitor, folder, NOW)
     [name] = _backups(folder)
@@ -328,25 +334,25 @@ def test_a_restore_touches_nothing_of_others(
     filled.query("UPDATE observations SET price = 7")
     before = _days(filled)
     with pytest.raises(BackupFailed, match=r"other objects depend on it.*(invoices|app\.v)"):
-        backup_command.bring_back(monitor, folder / name, asks=False, saves=False)
+        backup_command.restore_backup(monitor, folder / name, asks=False, saves=False)
     assert _days(filled) == before
 
 
 def test_tables_of_our_names_that_are_not_ours_stay(
-    monitor: Monitor, filled: FreshDatabase, folder: Path
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
     backup_command.back_up(monitor, folder, NOW)
     [name] = _backups(folder)
     filled.query(schema.DROP_EVERYTHING)
     filled.query("CREATE TABLE coins AS SELECT 7 AS n")
     with pytest.raises(BackupFailed, match="somebody else"):
-        backup_command.bring_back(monitor, folder / name, asks=False, saves=True)
+        backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
     assert filled.query("SELECT n FROM coins") == [(7,)]
 
 
 @pytest.mark.slow
 def test_what_cannot_be_read_any_more_can_be_replaced(
-    monitor: Monitor, filled: FreshDatabase, folder: Path
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
     before = _days(filled)
     backup_command.back_up(monitor, folder, NOW)
@@ -355,16 +361,16 @@ def test_what_cannot_be_read_any_more_can_be_replaced(
     filled.query("DROP TABLE transactions")
     filled.query("ALTER TABLE coins RENAME TO coins_gone")
     with pytest.raises(SentinelError):
-        backup_command.bring_back(monitor, folder / name, asks=False, saves=True)
+        backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
     filled.query("DROP TABLE coins_gone CASCADE")
-    backup_command.bring_back(monitor, folder / name, asks=False, saves=False)
+    backup_command.restore_backup(monitor, folder / name, asks=False, saves=False)
     assert _days(filled) == before
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("harm", ["flip", "cut", "manifest gone", "manifest nonsense"])
 def test_a_damaged_backup_restores_nothing(
-    monitor: Monitor, filled: FreshDatabase, folder: Path, harm: str
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path, harm: str
 ) -> None:
     backup_command.back_up(monitor, folder, NOW)
     [name] = _backups(folder)
@@ -381,12 +387,12 @@ def test_a_damaged_backup_restores_nothing(
         archive.manifest_path(dump).write_text("{}")
     before = _days(filled)
     with pytest.raises(BackupFailed):
-        backup_command.bring_back(monitor, dump, asks=False, saves=False)
+        backup_command.restore_backup(monitor, dump, asks=False, saves=False)
     assert _days(filled) == before
 
 
 def test_a_restore_that_breaks_off_leaves_everything_as_it_was(
-    monitor: Monitor, filled: FreshDatabase, folder: Path
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
     """The dump is cut where pg_restore notices only after it has said a lot."""
     backup_command.back_up(monitor, folder, NOW)
@@ -401,26 +407,26 @@ def test_a_restore_that_breaks_off_leaves_everything_as_it_was(
 
 
 @pytest.mark.usefixtures("filled")
-def test_while_a_monitor_runs_nothing_is_restored(monitor: Monitor, folder: Path) -> None:
+def test_while_a_monitor_runs_nothing_is_restored(monitor: MonitorSettings, folder: Path) -> None:
     backup_command.back_up(monitor, folder, NOW)
     [name] = _backups(folder)
     with (
-        files.only_one(monitor.settings.state_dir / "monitor"),
+        files.try_lock(monitor.settings.state_dir / "monitor"),
         pytest.raises(SentinelError, match="stop it first"),
     ):
-        backup_command.bring_back(monitor, folder / name, asks=False, saves=True)
+        backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
 
 
-def test_a_second_backup_waits_its_turn(monitor: Monitor, folder: Path) -> None:
+def test_a_second_backup_waits_its_turn(monitor: MonitorSettings, folder: Path) -> None:
     with (
-        verified_backup.alone(monitor.settings.state_dir),
+        verified_backup.lock_backups(monitor.settings.state_dir),
         pytest.raises(SentinelError, match="Another backup"),
     ):
         backup_command.back_up(monitor, folder, NOW)
 
 
 @pytest.mark.usefixtures("filled")
-def test_leftovers_of_a_killed_backup_are_swept_up(monitor: Monitor, folder: Path) -> None:
+def test_leftovers_of_a_killed_backup_are_swept_up(monitor: MonitorSettings, folder: Path) -> None:
     folder.mkdir()
     (folder / "market-sentinel-20261119T000000Z.dump.partial").write_bytes(b"half")
     (folder / "market-sentinel-20261118T000000Z.dump").write_bytes(b"without a manifest")
@@ -431,7 +437,7 @@ def test_leftovers_of_a_killed_backup_are_swept_up(monitor: Monitor, folder: Pat
     assert not list(folder.glob("*.partial"))
 
 
-def _server_of(monitor: Monitor) -> str:
+def _server_of(monitor: MonitorSettings) -> str:
     with embedded.ensure_running(monitor.settings.state_dir) as conninfo:
         return conninfo
 
@@ -511,7 +517,7 @@ def test_only_our_own_files_are_ours() -> None:
 
 @pytest.mark.slow
 def test_a_million_rows_come_back_day_by_day_and_no_flipped_byte_passes(
-    monitor: Monitor, fresh: FreshDatabase, folder: Path
+    monitor: MonitorSettings, fresh: FreshDatabase, folder: Path
 ) -> None:
     coins = [f"coin-{n}" for n in range(200)]
     prices = [
@@ -531,7 +537,7 @@ def test_a_million_rows_come_back_day_by_day_and_no_flipped_byte_passes(
             archive.check(folder / name)
     (folder / name).write_bytes(content)
     fresh.query("TRUNCATE observations")
-    backup_command.bring_back(monitor, folder / name, asks=False, saves=False)
+    backup_command.restore_backup(monitor, folder / name, asks=False, saves=False)
     assert _days(fresh) == before
 
 
@@ -585,7 +591,9 @@ def tls_port(certificate: tuple[Path, Path], filled: FreshDatabase) -> Iterator[
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def _over_tls(monitor: Monitor, filled: FreshDatabase, port: int, query: str) -> Monitor:
+def _over_tls(
+    monitor: MonitorSettings, filled: FreshDatabase, port: int, query: str
+) -> MonitorSettings:
     name = psycopg.conninfo.conninfo_to_dict(filled.url)["dbname"]
     url = f"postgresql://postgres@127.0.0.1:{port}/{name}?{query}"
     return replace(monitor, settings=replace(monitor.settings, database_url=url))
@@ -594,7 +602,7 @@ def _over_tls(monitor: Monitor, filled: FreshDatabase, port: int, query: str) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("query", ["sslmode=require", "sslmode=verify-full&sslrootcert={}"])
 def test_a_database_that_wants_tls_is_backed_up_and_restored_over_it(
-    monitor: Monitor,
+    monitor: MonitorSettings,
     filled: FreshDatabase,
     folder: Path,
     tls_port: int,
@@ -606,12 +614,12 @@ def test_a_database_that_wants_tls_is_backed_up_and_restored_over_it(
     assert backup_command.back_up(own, folder, NOW) == 0
     filled.query("UPDATE observations SET price = 7")
     [name] = _backups(folder)
-    assert backup_command.bring_back(own, folder / name, asks=False, saves=False) == 0
+    assert backup_command.restore_backup(own, folder / name, asks=False, saves=False) == 0
     assert _days(filled) == before
 
 
 def test_a_server_nobody_vouches_for_gets_nothing(
-    monitor: Monitor, filled: FreshDatabase, folder: Path, tls_port: int
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path, tls_port: int
 ) -> None:
     address = _over_tls(monitor, filled, tls_port, "sslmode=verify-full&sslrootcert=system")
     url = address.settings.database_url

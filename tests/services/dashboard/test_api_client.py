@@ -16,7 +16,7 @@ from services.dashboard.api_client import (
     FRESH_SECONDS,
     MOST_ANSWERS,
     SILENCE_SECONDS,
-    Feed,
+    ApiClient,
     Missing,
     Refused,
     Unavailable,
@@ -81,12 +81,12 @@ def api() -> Iterator[Api]:
 
 
 @pytest.fixture
-def feed(api: Api, time_: FakeTime) -> Feed:
-    return Feed(api.url, "geheim", clock=time_.monotonic, now=time_.now)
+def feed(api: Api, time_: FakeTime) -> ApiClient:
+    return ApiClient(api.url, "geheim", clock=time_.monotonic, now=time_.now)
 
 
 def test_many_viewers_are_one_request_while_it_is_fresh(
-    api: Api, feed: Feed, time_: FakeTime
+    api: Api, feed: ApiClient, time_: FakeTime
 ) -> None:
     assert [feed.get("/coins", limit=5).content for _ in range(20)] == [{"n": 1}] * 20
     assert [path for _, path, _ in api.asked] == ["/coins?limit=5"]
@@ -95,7 +95,7 @@ def test_many_viewers_are_one_request_while_it_is_fresh(
     assert len(api.asked) == 2
 
 
-def test_what_has_not_changed_is_not_sent_again(api: Api, feed: Feed, time_: FakeTime) -> None:
+def test_what_has_not_changed_is_not_sent_again(api: Api, feed: ApiClient, time_: FakeTime) -> None:
     api.tag = '"v1"'
     first = feed.get("/coins")
     time_.sleep(60)
@@ -107,7 +107,7 @@ def test_what_has_not_changed_is_not_sent_again(api: Api, feed: Feed, time_: Fak
 
 @pytest.mark.parametrize("status", [500, 503, 0], ids=["500", "503", "nobody listens"])
 def test_when_the_api_falls_silent_what_it_said_before_stays_and_says_so(
-    api: Api, feed: Feed, time_: FakeTime, status: int
+    api: Api, feed: ApiClient, time_: FakeTime, status: int
 ) -> None:
     said_at = feed.get("/coins").fetched_at
     time_.sleep(60)
@@ -123,13 +123,13 @@ def test_when_the_api_falls_silent_what_it_said_before_stays_and_says_so(
 
 
 def test_an_api_that_never_answered_is_unavailable_and_no_secret_is_told(time_: FakeTime) -> None:
-    feed = Feed("http://127.0.0.1:9", "geheim", clock=time_.monotonic, now=time_.now)
+    feed = ApiClient("http://127.0.0.1:9", "geheim", clock=time_.monotonic, now=time_.now)
     with pytest.raises(Unavailable, match="does not answer") as trouble:
         feed.get("/coins")
     assert "geheim" not in str(trouble.value)
 
 
-def test_a_refusal_is_told_in_the_apis_own_words(api: Api, feed: Feed) -> None:
+def test_a_refusal_is_told_in_the_apis_own_words(api: Api, feed: ApiClient) -> None:
     api.status, api.content = 409, {"detail": "More would be sold than is held."}
     with pytest.raises(Refused, match="More would be sold"):
         feed.send("POST", "/portfolio/transactions", {"coin_id": "bitcoin"})
@@ -139,7 +139,7 @@ def test_a_refusal_is_told_in_the_apis_own_words(api: Api, feed: Feed) -> None:
 
 
 def test_a_change_whose_answer_is_lost_may_have_been_made_and_that_is_said(
-    api: Api, feed: Feed, monkeypatch: pytest.MonkeyPatch
+    api: Api, feed: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.dashboard.api_client.TIMEOUT_SECONDS", (1.0, 0.05))
     feed.get("/portfolio")
@@ -157,7 +157,7 @@ def test_a_change_whose_answer_is_lost_may_have_been_made_and_that_is_said(
 
 
 def test_what_fails_without_an_answer_is_not_asked_at_every_look(
-    api: Api, feed: Feed, time_: FakeTime
+    api: Api, feed: ApiClient, time_: FakeTime
 ) -> None:
     api.status, api.content = 500, {"detail": "the database is away"}
     for _ in range(3):
@@ -169,12 +169,12 @@ def test_what_fails_without_an_answer_is_not_asked_at_every_look(
     assert feed.get("/alerts").content == {"n": 1}
 
 
-def test_health_is_read_also_where_it_is_bad(api: Api, feed: Feed) -> None:
+def test_health_is_read_also_where_it_is_bad(api: Api, feed: ApiClient) -> None:
     api.status, api.content = 503, {"status": "unhealthy", "checks": {}}
     assert feed.get("/health").content["status"] == "unhealthy"
 
 
-def test_after_a_change_everything_is_asked_again(api: Api, feed: Feed) -> None:
+def test_after_a_change_everything_is_asked_again(api: Api, feed: ApiClient) -> None:
     feed.get("/portfolio")
     feed.send("POST", "/portfolio/transactions", {"coin_id": "bitcoin"})
     feed.get("/portfolio")
@@ -183,7 +183,7 @@ def test_after_a_change_everything_is_asked_again(api: Api, feed: Feed) -> None:
 
 
 def test_a_viewer_who_waits_does_not_keep_another_waiting(
-    api: Api, feed: Feed, time_: FakeTime
+    api: Api, feed: ApiClient, time_: FakeTime
 ) -> None:
     feed.get("/coins")
     time_.sleep(60)
@@ -199,7 +199,7 @@ def test_a_viewer_who_waits_does_not_keep_another_waiting(
 
 
 def test_an_api_found_silent_is_left_alone_for_a_while_by_everybody(
-    api: Api, feed: Feed, time_: FakeTime
+    api: Api, feed: ApiClient, time_: FakeTime
 ) -> None:
     feed.get("/coins")
     time_.sleep(60)
@@ -213,7 +213,7 @@ def test_an_api_found_silent_is_left_alone_for_a_while_by_everybody(
     assert feed.get("/alerts").problem is None
 
 
-def test_a_refusal_is_kept_as_long_as_an_answer(api: Api, feed: Feed, time_: FakeTime) -> None:
+def test_a_refusal_is_kept_as_long_as_an_answer(api: Api, feed: ApiClient, time_: FakeTime) -> None:
     api.status, api.content = 404, {"detail": "no forecast"}
     for _ in range(3):
         with pytest.raises(Missing):
@@ -225,7 +225,7 @@ def test_a_refusal_is_kept_as_long_as_an_answer(api: Api, feed: Feed, time_: Fak
 
 
 def test_a_health_without_a_database_does_not_hide_what_was_known(
-    api: Api, feed: Feed, time_: FakeTime
+    api: Api, feed: ApiClient, time_: FakeTime
 ) -> None:
     api.content = {"newest_observation": "2026-11-20T12:00:00Z", "checks": {}}
     feed.get("/health")
@@ -241,7 +241,7 @@ def test_a_health_without_a_database_does_not_hide_what_was_known(
 
 
 def test_what_was_asked_before_a_change_is_not_taken_for_what_is_after(
-    api: Api, feed: Feed
+    api: Api, feed: ApiClient
 ) -> None:
     api.pause.clear()
     early = threading.Thread(target=feed.get, args=("/portfolio",))
@@ -257,7 +257,7 @@ def test_what_was_asked_before_a_change_is_not_taken_for_what_is_after(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("api")
-def test_no_more_answers_are_kept_than_are_looked_at(feed: Feed) -> None:
+def test_no_more_answers_are_kept_than_are_looked_at(feed: ApiClient) -> None:
     for n in range(MOST_ANSWERS + 20):
         feed.get("/coins", offset=n)
     assert len(feed._kept) == MOST_ANSWERS

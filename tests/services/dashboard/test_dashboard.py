@@ -18,9 +18,9 @@ from services.dashboard import text as words
 from services.dashboard.formatting import (
     HIDDEN,
     UNKNOWN,
-    Choice,
     Currency,
-    Viewer,
+    Formatter,
+    Preferences,
     known_zones,
 )
 from services.dashboard.pages.overview import day_change, found, market_table
@@ -31,9 +31,9 @@ JAKARTA = ZoneInfo("Asia/Jakarta")
 
 
 def viewer(
-    currency: Currency = "USD", *, is_discreet: bool = False, rate: float | None = 16_000.0
-) -> Viewer:
-    return Viewer(Choice(currency, JAKARTA, is_discreet), rate, NOW)
+    currency: Currency = "USD", *, hide_amounts: bool = False, rate: float | None = 16_000.0
+) -> Formatter:
+    return Formatter(Preferences(currency, JAKARTA, hide_amounts), rate, NOW)
 
 
 @given(st.text(max_size=60))
@@ -77,7 +77,7 @@ def test_without_a_rate_rupiah_are_shown_as_dollars_and_never_as_if_a_dollar_wer
 
 
 def test_the_discreet_see_shares_and_no_amount() -> None:
-    quiet = viewer(is_discreet=True)
+    quiet = viewer(hide_amounts=True)
     assert (quiet.own("123.4", "USD"), quiet.quantity("0.5")) == (HIDDEN, HIDDEN)
     assert quiet.percent(0.0312) == "+3.1%"
     history = [
@@ -232,7 +232,7 @@ def _coin(coin_id: str, **changes: Any) -> dict[str, Any]:
 def test_the_market_sorts_as_numbers_and_says_every_prices_age() -> None:
     coins = [_coin("bitcoin"), _coin("odd", name="Odd", rank=None, market_cap=None)]
     lines = {"bitcoin": [100.0, None, 110.0]}
-    table = market_table(viewer(), coins, words.names(coins), lines)
+    table = market_table(viewer(), coins, words.join_names(coins), lines)
     first, second = (table.iloc[n] for n in (0, 1))
     assert first["24 h"] == pytest.approx(0.1)
     assert first["last 24 h"] == [100.0, 110.0]
@@ -246,13 +246,13 @@ def test_the_market_sorts_as_numbers_and_says_every_prices_age() -> None:
 
 def test_namesakes_are_told_apart_wherever_a_coin_is_chosen() -> None:
     coins = [_coin("pepe", name="Pepe"), _coin("pepe-of-wisdom", name="Pepe"), _coin("solana")]
-    assert words.names(coins) == {
+    assert words.join_names(coins) == {
         "pepe": "Pepe (BTC) · pepe",
         "pepe-of-wisdom": "Pepe (BTC) · pepe-of-wisdom",
         "solana": "Bitcoin (BTC)",
     }
     held = [coin | {"share": 0.5} for coin in coins[:2]]
-    labels = charts.allocation(held, words.names(held)).data[0].labels
+    labels = charts.allocation(held, words.join_names(held)).data[0].labels
     assert len(set(labels)) == 2  # equal labels would be added together
 
 

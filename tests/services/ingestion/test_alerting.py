@@ -13,15 +13,21 @@ import psycopg
 import pytest
 
 from sentinel.notifications import outbox
-from sentinel.notifications.messages import Mover, Told, Voice, of_many, of_one
+from sentinel.notifications.messages import (
+    AlertContext,
+    MessageFormatter,
+    Mover,
+    coin_message,
+    market_message,
+)
 from sentinel.storage.connection import open_connection
 from services.ingestion import alerting
-from services.settings import Wishes
+from services.settings import MonitorOptions
 from tests.conftest import NOW, FreshDatabase
 from tests.support.monitor import ENGLISH, load, minutes
 
 # A threshold of five per cent, whatever the coin does.
-FIVE = Wishes(floor=0.05, ceiling=0.05, alerts_per_coin_week=None)
+FIVE = MonitorOptions(min_threshold=0.05, max_threshold=0.05, alerts_per_coin_week=None)
 
 
 class Day:
@@ -29,7 +35,7 @@ class Day:
 
     def __init__(self, fresh: FreshDatabase) -> None:
         self.fresh, self.now = fresh, NOW
-        self.wishes = FIVE
+        self.options = FIVE
 
     def brings(self, prices: dict[str, float], *, source: Any = "observed", age: float = 0) -> int:
         """Five minutes later these prices are there; returns the alerts that they raise."""
@@ -41,7 +47,7 @@ class Day:
 
     def looks(self) -> int:
         with psycopg.connect(self.fresh.url, autocommit=True) as connection:
-            return alerting.watch(connection, self.wishes, ENGLISH, ["log"], self.now)
+            return alerting.watch(connection, self.options, ENGLISH, ["log"], self.now)
 
     def told(self) -> list[str]:
         return [t for (t,) in self.fresh.query("SELECT title FROM outbox ORDER BY message_id")]
@@ -111,7 +117,7 @@ def test_observations_that_no_look_saw_are_looked_at_later(day: Day) -> None:
 
 
 def test_held_ranked_and_named_coins_are_watched(day: Day) -> None:
-    day.wishes = Wishes(top=2, watch=["eeee", "GHOST", "Ffff"])
+    day.options = MonitorOptions(top_coins=2, watchlist=["eeee", "GHOST", "Ffff"])
     day.brings({name * 4: 1.0 for name in "abcdefg"})
     day.fresh.query(
         "INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)"
@@ -150,7 +156,7 @@ def test_who_falls_after_the_others_is_told_of_by_name(day: Day) -> None:
 
 def test_a_coin_without_an_observation_stops_no_other(day: Day) -> None:
     load(day.fresh.address(), [(NOW - timedelta(days=9), "aaaa", 1.0)], NOW)
-    day.wishes = Wishes(floor=0.05, ceiling=0.05)
+    day.options = MonitorOptions(min_threshold=0.05, max_threshold=0.05)
     for price in (100.0, 100.0, 88.0):
         day.brings({"bitcoin": price, "dead": 0.0, "tiny": 1e-320})
     assert day.alerts() == [("bitcoin", "panic", 88.0, 1)]
@@ -199,7 +205,7 @@ def test_k_is_solved_for_one_coin_a_look_and_kept_beside_the_wish(day: Day) -> N
         at = NOW - minutes(30 * (20 * 48 - n))
         rows += [(at, coin, price) for coin, price in prices.items()]
     load(day.fresh.address(), rows, NOW)
-    day.wishes = Wishes(alerts_per_coin_week=3.0)
+    day.options = MonitorOptions(alerts_per_coin_week=3.0)
     day.brings(prices)
     [(solved,)] = day.fresh.query("SELECT count(*) FROM alert_trackers WHERE solved_at IS NOT NULL")
     assert solved == 1
@@ -232,9 +238,9 @@ def test_two_looks_at_once_see_each_observation_once(day: Day) -> None:
 # --- what is said ----------------------------------------------------------------------------
 
 
-def _told(**changes: Any) -> Told:
+def _told(**changes: Any) -> AlertContext:
     at = datetime.fromisoformat("2026-11-20T07:05:00+00:00")
-    told = Told(
+    told = AlertContext(
         "bitcoin", "btc", "Bitcoin", "panic", at, 92_140.123, 97_200.0, at - minutes(180),
         -0.052, 0.05, 2, Decimal("0.25"), 16_250.0,
     )  # fmt: skip
@@ -242,7 +248,7 @@ def _told(**changes: Any) -> Told:
 
 
 def test_a_message_says_price_move_threshold_time_and_what_the_holder_has() -> None:
-    message = of_one(_told(), ENGLISH)
+    message = coin_message(_told(), ENGLISH)
     assert message.title == "Bitcoin (BTC) fell 5.2% below its high"
     assert message.body.splitlines() == [
         "Price $92,140.12 (Rp1,497,276,999)",
@@ -254,29 +260,29 @@ def test_a_message_says_price_move_threshold_time_and_what_the_holder_has() -> N
 
 
 def test_the_same_in_indonesian() -> None:
-    message = of_one(_told(kind="reversal", move=0.123), Voice("id", ENGLISH.zone))
+    message = coin_message(_told(kind="reversal", move=0.123), MessageFormatter("id", ENGLISH.zone))
     assert message.title == "Bitcoin (BTC) naik 12,3% dari titik terendahnya"
     assert message.body.splitlines()[0] == "Harga US$92.140,12 (Rp1.497.276.999)"
 
 
 def test_both_languages_say_the_same_things() -> None:
-    from sentinel.notifications.messages import WORDS
+    from sentinel.notifications.messages import CATALOG
 
-    assert WORDS["en"].keys() == WORDS["id"].keys()
-    for key, text in WORDS["en"].items():
+    assert CATALOG["en"].keys() == CATALOG["id"].keys()
+    for key, text in CATALOG["en"].items():
         fields = {part.partition("}")[0] for part in text.split("{")[1:]}
-        assert fields == {part.partition("}")[0] for part in WORDS["id"][key].split("{")[1:]}, key
+        assert fields == {part.partition("}")[0] for part in CATALOG["id"][key].split("{")[1:]}, key
 
 
 def test_a_missing_rate_is_said_and_a_tiny_price_keeps_its_digits() -> None:
-    body = of_one(_told(price=0.0000047123456, idr_per_usd=None), ENGLISH).body
+    body = coin_message(_told(price=0.0000047123456, idr_per_usd=None), ENGLISH).body
     assert "Price $0.000004712 (no rupiah rate)" in body
     assert "$0.000001178 (no rupiah rate)" in body
 
 
 def test_a_message_about_many_names_what_is_held_then_the_farthest_and_not_all() -> None:
     movers = [Mover(f"c{n}", -0.05 - n / 1000, 10.0, Decimal(n == 3)) for n in range(25)]
-    message = of_many("panic", movers, 30, 30, NOW, 16_000.0, ENGLISH)
+    message = market_message("panic", movers, 30, 30, NOW, 16_000.0, ENGLISH)
     lines = message.body.splitlines()
     assert lines[1:4] == [
         "C3 -5.3%  $10.00 (Rp160,000)",

@@ -29,11 +29,13 @@ from sentinel.paper_trading import wallets
 from sentinel.storage import embedded, queries
 from sentinel.storage.connection import Session
 from services.ingestion.loop import MOST_FAILURES, Loop
-from services.settings import Monitor, Wishes
+from services.settings import MonitorOptions, MonitorSettings
 from tests.conftest import FakeTime, FreshDatabase, Module
 from tests.support.monitor import ENGLISH, Reply, Target, listening, minutes
 
-EASY = Wishes(floor=0.001, ceiling=0.001, alerts_per_coin_week=None)  # alerts with every wave
+EASY = MonitorOptions(
+    min_threshold=0.001, max_threshold=0.001, alerts_per_coin_week=None
+)  # alerts with every wave
 
 
 @pytest.fixture
@@ -49,11 +51,13 @@ Start = Callable[..., Loop]
 def start(settings: Settings, time_: FakeTime, target: Target) -> Start:
     """A loop over 40 coins; as after a restart when called again."""
 
-    def start(wishes: Wishes | None = None, clocks: Clocks | None = None, **changes: Any) -> Loop:
+    def start(
+        options: MonitorOptions | None = None, clocks: Clocks | None = None, **changes: Any
+    ) -> Loop:
         clocks = clocks or time_.clocks
-        monitor = Monitor(
+        monitor = MonitorSettings(
             settings=dataclasses.replace(settings, **({"limit": 40} | changes)),
-            wishes=wishes or Wishes(),
+            options=options or MonitorOptions(),
         )
         return Loop(monitor, Notifier(make_targets([target.url]), clocks), ENGLISH, clocks)
 
@@ -174,7 +178,7 @@ def test_held_coins_are_asked_for_even_outside_the_top(
 def test_what_an_outage_missed_is_repaired_for_the_watched_coins_at_once(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
-    loop = start(Wishes(watch=["bitcoin", "no-such-coin"], top=3))
+    loop = start(MonitorOptions(watchlist=["bitcoin", "no-such-coin"], top_coins=3))
     _ticks(loop, time_, 12)
     time_.at += timedelta(hours=3)
     assert loop.tick().status == "ok"
@@ -184,7 +188,7 @@ def test_what_an_outage_missed_is_repaired_for_the_watched_coins_at_once(
 
 
 def test_a_long_interval_is_no_outage(start: Start, time_: FakeTime, fresh: FreshDatabase) -> None:
-    loop = start(Wishes(top=3))
+    loop = start(MonitorOptions(top_coins=3))
     loop.asked = minutes(40)
     _ticks(loop, time_, 4, every=40)
     assert fresh.query("SELECT DISTINCT mode FROM pipeline_runs") == [("ingest",)]
@@ -194,13 +198,13 @@ def test_gaps_are_not_looked_for_in_every_tick(
     start: Start, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
-    look_back = queries.look_back
+    look_back = queries.load_recent_activity
 
-    def counting(*arguments: Any, **options: Any) -> queries.LookBack:
+    def counting(*arguments: Any, **options: Any) -> queries.RecentActivity:
         looks.append(len(options["coin_ids"]))
         return look_back(*arguments, **options)
 
-    monkeypatch.setattr(queries, "look_back", counting)
+    monkeypatch.setattr(queries, "load_recent_activity", counting)
     _ticks(start(), time_, 12)
     assert sorted(looks) == [0] * 10 + [40, 40]
 
@@ -221,7 +225,7 @@ def test_a_spent_budget_is_looked_at_every_hour_and_told(
 def test_watched_coins_are_asked_for_beside_named_targets(
     start: Start, fresh: FreshDatabase
 ) -> None:
-    start(Wishes(watch=["ETH"], top=0), targets=("bitcoin",)).tick()
+    start(MonitorOptions(watchlist=["ETH"], top_coins=0), targets=("bitcoin",)).tick()
     stored = fresh.query("SELECT DISTINCT coin_id FROM stored_rows ORDER BY 1")
     assert stored == [("bitcoin",), ("ethereum",)]
 
@@ -266,7 +270,7 @@ def test_a_database_outage_costs_no_rows(
     _ticks(loop, time_, 1)
     away = dataclasses.replace(loop.monitor.settings, database_url="host=127.0.0.1 port=9 user=x")
     gone = dataclasses.replace(loop.monitor, settings=away)
-    broken = Loop(gone, loop.notifier, loop.voice, loop.clocks)
+    broken = Loop(gone, loop.notifier, loop.formatter, loop.clocks)
     assert broken.tick().exit_code == 4
     assert broken.failures == 1
     time_.at += minutes(5)
@@ -478,7 +482,7 @@ def test_a_killed_database_is_back_with_the_next_tick(
         if path.stat().st_uid == os.geteuid() and path != Path("/"):
             path.chmod(path.stat().st_mode | 0o011)
     notifier = Notifier(make_targets([target.url]), time_.clocks)
-    loop = Loop(Monitor(settings=own), notifier, ENGLISH, time_.clocks)
+    loop = Loop(MonitorSettings(settings=own), notifier, ENGLISH, time_.clocks)
     with embedded.ensure_running(own.state_dir):
         _ticks(loop, time_, 2)
         [pid_file] = own.state_dir.rglob("postmaster.pid")

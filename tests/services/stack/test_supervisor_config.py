@@ -10,7 +10,7 @@ import pytest
 from safe_zone import Settings
 from sentinel.errors import ConfigurationError, Interrupted
 from services import probe
-from services.settings import Monitor
+from services.settings import MonitorSettings
 from services.stack import __main__ as command
 from services.stack import control, health, supervisor_config
 from tests.conftest import Module
@@ -50,11 +50,11 @@ def test_a_token_is_made_once_and_again_where_a_full_disk_left_an_empty_file(
 def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
     stack = supervisor_config.plan(tmp_path, has_own_database=True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        monitor = Monitor(
+        monitor = MonitorSettings(
             settings=Settings(), dashboard_port=taken.getsockname()[1], api_port=free_port()
         )
         with pytest.raises(ConfigurationError, match="SENTINEL_DASHBOARD_PORT"):
-            control.make_way(stack, monitor)
+            control.prepare(stack, monitor)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
     ],
 )
 def test_a_server_is_asked_where_it_can_be_reached(host: str, url: str) -> None:
-    assert Monitor(settings=Settings(), api_host=host).own_api_url == url
+    assert MonitorSettings(settings=Settings(), api_host=host).own_api_url == url
 
 
 def test_who_asks_to_stop_is_heard_while_the_stack_is_examined(
@@ -79,7 +79,7 @@ def test_who_asks_to_stop_is_heard_while_the_stack_is_examined(
 
     monkeypatch.setattr(probe, "api_checks", interrupted)
     with pytest.raises(Interrupted):
-        health.examine(Monitor(settings=Settings()), ["api"])
+        health.examine(MonitorSettings(settings=Settings()), ["api"])
 
 
 def test_a_database_that_is_not_the_stacks_own_is_the_apis_trouble(
@@ -87,7 +87,7 @@ def test_a_database_that_is_not_the_stacks_own_is_the_apis_trouble(
 ) -> None:
     away = {"database": "the database is away"}
     monkeypatch.setattr(probe, "api_checks", lambda _url: away)
-    monitor = Monitor(settings=Settings(), dashboard_port=1)
+    monitor = MonitorSettings(settings=Settings(), dashboard_port=1)
     assert health.examine(monitor, ["api"])["api"] == "the database is away"
     assert health.examine(monitor, ["db", "api"]) == {"db": "the database is away", "api": None}
 
