@@ -1,51 +1,60 @@
-"""Amounts of money, shares and coins as people of a place write them (Unicode CLDR, by Babel)."""
+"""Format money, percentages and coin quantities for a locale (Unicode CLDR data, through Babel)."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from babel.numbers import (
-    format_compact_currency,
-    format_currency,
-    format_decimal,
-    format_percent,
-)
+from babel import numbers
 
 LOCALES = {"en": "en_US", "id": "id_ID"}
-# Below one dollar a price needs as many digits as tell it from its neighbours.
-SIGNIFICANT = 4
+# Below one dollar a fixed number of cents would round most coins to $0.00, so a price shows its
+# leading digits instead.
+SIGNIFICANT_DIGITS = 4
+# The API accepts no finer amounts either.
+MAX_DECIMAL_PLACES = 18
 
 
-def money(amount: float | Decimal, currency: str, locale: str) -> str:
-    """An amount of a currency (ISO 4217), with cents or with its leading digits."""
+def format_money(amount: float | Decimal, currency: str, locale: str) -> str:
+    """Return an amount of a currency (ISO 4217 code): $92,140.12, $0.000004712, Rp1.474.248.000."""
     value = Decimal(repr(amount)) if isinstance(amount, float) else Decimal(amount)
-    # Cents where there is a whole, else the leading digits of the fraction.
-    places = 2 if abs(value) >= 1 or not value else SIGNIFICANT - 1 - value.adjusted()
-    places = 0 if currency == "IDR" and abs(value) >= 100 else places
-    shape = "¤#,##0" + ("." + "0" * min(places, 18) if places else "")
-    text = format_currency(value, currency, format=shape, locale=locale, currency_digits=False)
-    return _spoken(text)
+    places = _decimal_places(value, currency)
+    pattern = "¤#,##0" + ("." + "0" * places if places else "")
+    text = numbers.format_currency(
+        value, currency, format=pattern, locale=locale, currency_digits=False
+    )
+    return _replace_symbols(text)
 
 
-def brief(amount: float, currency: str, locale: str) -> str:
-    """A large amount of a currency in three digits or so: $1.70T."""
-    text = format_compact_currency(amount, currency, locale=locale, fraction_digits=2)
-    return _spoken(text)
+def _decimal_places(value: Decimal, currency: str) -> int:
+    """Return how many places to show: two from 1 upwards, below 1 as many as its digits need."""
+    if currency == "IDR" and abs(value) >= 100:
+        return 0  # prices in Indonesia are written in whole rupiah
+    if abs(value) >= 1 or not value:
+        return 2
+    return min(SIGNIFICANT_DIGITS - 1 - value.adjusted(), MAX_DECIMAL_PLACES)
 
 
-def percent(fraction: float, locale: str, *, signed: bool = False) -> str:
-    """A share of one, as per cent."""
-    shape = "+0.0%;-0.0%" if signed else "0.0%"
-    return str(format_percent(fraction, format=shape, locale=locale))
+def format_compact_money(amount: float, currency: str, locale: str) -> str:
+    """Return a large amount in about three digits: $1.70T."""
+    text = numbers.format_compact_currency(amount, currency, locale=locale, fraction_digits=2)
+    return _replace_symbols(text)
 
 
-def quantity(amount: Decimal, locale: str) -> str:
-    """A number of coins, to the last digit."""
+def format_percent(fraction: float, locale: str, *, signed: bool = False) -> str:
+    """Return a fraction of one as a percentage: 0.0312 is +3.1% when signed."""
+    pattern = "+0.0%;-0.0%" if signed else "0.0%"
+    return str(numbers.format_percent(fraction, format=pattern, locale=locale))
+
+
+def format_quantity(amount: Decimal, locale: str) -> str:
+    """Return a number of coins with every digit that it has."""
     return str(
-        format_decimal(amount, locale=locale, decimal_quantization=False, group_separator=True)
+        numbers.format_decimal(
+            amount, locale=locale, decimal_quantization=False, group_separator=True
+        )
     )
 
 
-def _spoken(text: str) -> str:
-    """With the rupiah's sign, and blanks that wrap like others."""
+def _replace_symbols(text: str) -> str:
+    """Use the rupiah's own symbol, and plain spaces so that browsers may break the line."""
     return str(text).replace("IDR", "Rp").replace("\xa0", " ")

@@ -74,21 +74,21 @@ class MessageFormatter:
 
     def usd(self, amount: float | Decimal) -> str:
         """An amount of US dollars."""
-        return amounts.money(amount, "USD", self._locale)
+        return amounts.format_money(amount, "USD", self._locale)
 
     def idr(self, amount: float | Decimal | None) -> str:
         """An amount of rupiah; None: the rate is unknown, which is said."""
         if amount is None:
             return self.translate("no_rate")
-        return amounts.money(amount, "IDR", self._locale)
+        return amounts.format_money(amount, "IDR", self._locale)
 
     def percent(self, fraction: float, *, signed: bool = False) -> str:
         """A share of one, as per cent."""
-        return amounts.percent(fraction, self._locale, signed=signed)
+        return amounts.format_percent(fraction, self._locale, signed=signed)
 
     def quantity(self, amount: Decimal) -> str:
         """A number of coins."""
-        return amounts.quantity(amount, self._locale)
+        return amounts.format_quantity(amount, self._locale)
 
     def moment(self, at: datetime) -> str:
         """Day and time in the user's zone, which is named."""

@@ -60,13 +60,13 @@ class Formatter:
         """A price: nobody's secret."""
         if usd is None:
             return UNKNOWN
-        return amounts.money(self.convert(usd), self.shown_currency, self.locale)
+        return amounts.format_money(self.convert(usd), self.shown_currency, self.locale)
 
     def size(self, usd: float | None) -> str:
         """A market's cap or volume, in short."""
         if usd is None:
             return UNKNOWN
-        return amounts.brief(self.convert(usd), self.shown_currency, self.locale)
+        return amounts.format_compact_money(self.convert(usd), self.shown_currency, self.locale)
 
     def convert(self, usd: float) -> float:
         """USD in the viewer's currency."""
@@ -78,21 +78,23 @@ class Formatter:
             return UNKNOWN
         if self.hide_amounts:
             return HIDDEN
-        return amounts.money(Decimal(amount), currency, LOCALE[currency])
+        return amounts.format_money(Decimal(amount), currency, LOCALE[currency])
 
     def rupiah(self, amount: str | Decimal) -> str:
         """A rate or price in rupiah: nobody's secret."""
-        return amounts.money(Decimal(amount), "IDR", LOCALE["IDR"])
+        return amounts.format_money(Decimal(amount), "IDR", LOCALE["IDR"])
 
     def quantity(self, amount: str) -> str:
         """How many coins somebody holds."""
-        return HIDDEN if self.hide_amounts else amounts.quantity(Decimal(amount), self.locale)
+        return (
+            HIDDEN if self.hide_amounts else amounts.format_quantity(Decimal(amount), self.locale)
+        )
 
     def percent(self, fraction: float | None, *, signed: bool = True) -> str:
         """A share of one, as per cent."""
         if fraction is None:
             return UNKNOWN
-        return amounts.percent(fraction, self.locale, signed=signed)
+        return amounts.format_percent(fraction, self.locale, signed=signed)
 
     def age(self, at: str | datetime | None) -> str:
         """How old something is."""
