@@ -20,9 +20,9 @@ from benchmarks.scale import (
     server,
 )
 from sentinel.archive import export as archiving
-from sentinel.archive import store
+from sentinel.archive import reader, store
 from sentinel.archive.store import Archive
-from sentinel.storage import queries, schema
+from sentinel.storage import schema
 
 DAYS, COINS, SLOTS = 365, 500, 55
 ROWS = DAYS * COINS * SLOTS
@@ -88,7 +88,7 @@ def _reads(connection: psycopg.Connection[tuple[object, ...]], archive: Archive)
     def year() -> None:
         coin_id = f"coin-{random.randrange(COINS)}"
         start = NOW - timedelta(days=DAYS + 1)
-        found = queries.read_points(connection, archive, [coin_id], start, NOW)
+        found = reader.read_points(connection, archive, [coin_id], start, NOW)
         assert len(found.seconds) == DAYS * SLOTS
 
     def floor() -> None:

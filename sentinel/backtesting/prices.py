@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from safe_zone import RETENTION, Settings
-from sentinel.archive import export
+from sentinel.archive import export, reader
 from sentinel.archive.store import Archive
 from sentinel.backtesting import price_csv, price_series
 from sentinel.backtesting.price_series import Series
 from sentinel.errors import ConfigurationError
-from sentinel.storage import queries, schema
+from sentinel.storage import schema
 from sentinel.storage.connection import Connection
 
 log = logging.getLogger("sentinel.prices")
@@ -94,7 +94,7 @@ def read(
     stop: datetime,
 ) -> Mapping[str, Series]:
     """The series of coins from `start` to before `stop`, as far as there are any."""
-    points = queries.read_points(connection, archive, coin_ids, start, stop)
+    points = reader.read_points(connection, archive, coin_ids, start, stop)
     found = price_series.by_coin(points.coin_id, points.seconds, points.price, points.is_observed)
     return {coin_id: found[coin_id] for coin_id in coin_ids if coin_id in found}
 

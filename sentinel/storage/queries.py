@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, LiteralString, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 
 from safe_zone import (
@@ -21,16 +19,11 @@ from safe_zone import (
     GAP_WINDOW,
     RETENTION,
 )
-from sentinel.archive import export, parquet
-from sentinel.archive.parquet import CsvExport, Points
-from sentinel.archive.store import Archive
 from sentinel.budget import schedule
 from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.budget.usage_log import Usage
-from sentinel.errors import ArchiveUnavailable
 from sentinel.models import Gap, Source
 from sentinel.storage.connection import Connection
-from sentinel.storage.schema import CANONICAL_OUTPUT, existing_partitions
 
 # The newest observation of each coin stands beside the coin: no walk through the history.
 LATEST_PRICES = """
@@ -49,16 +42,6 @@ WHERE o.coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
   AND o.observed_at >= %(start)s AND o.observed_at < %(stop)s
 ORDER BY o.observed_at
 """
-
-# The same of several coins as CSV of numbers, for DuckDB; times in microseconds since 1970.
-POINTS: LiteralString = """
-COPY (SELECT o.coin_key, (extract(epoch FROM o.observed_at) * 1000000)::bigint, o.price,
-             o.market_cap, o.volume_24h, o.source
-      FROM observations o JOIN coins c USING (coin_key)
-      WHERE c.coin_id = ANY ({coin_ids}) AND o.observed_at >= {start} AND o.observed_at < {stop})
-TO STDOUT (FORMAT csv)
-"""
-KEYS = "SELECT coin_key, coin_id FROM coins WHERE coin_id = ANY (%(coin_ids)s)"
 
 # Pauses between a coin's observations, measured against its usual one: the median between those
 # that were observed. Five minutes is the finest that a repair can be. What was given up carries its
@@ -277,53 +260,6 @@ def price_series(
     parameters = {"coin_id": coin_id, "start": start, "stop": stop}
     with connection.cursor(binary=True) as cursor:
         return list(map(PricePoint._make, cursor.execute(PRICE_SERIES, parameters)))
-
-
-def read_points(
-    connection: Connection,
-    archive: Archive | None,
-    coin_ids: Sequence[str],
-    start: datetime,
-    stop: datetime,
-) -> Points:
-    """The points of coins from `start` to before `stop`, out of the database and, with an archive,
-    out of the days that are in files by now; each point once.
-
-    Raises ArchiveUnavailable, and ArchiveDamaged where a day's file is not what was written.
-    """
-    statement = sql.SQL(POINTS).format(
-        coin_ids=sql.Literal(list(coin_ids)), start=sql.Literal(start), stop=sql.Literal(stop)
-    )
-    with parquet.drafts() as folder:
-        with connection.transaction():
-            connection.execute(CANONICAL_OUTPUT)
-            csv = export.copy_out(connection, statement, folder)
-            keys: dict[int, str] = dict(
-                connection.execute(KEYS, {"coin_ids": list(coin_ids)}).fetchall()
-            )
-        # Listed only now: a day that is purged meanwhile is in the one or in the other.
-        paths = _archived(connection, archive, start, stop) if archive else []
-        return parquet.read_points(CsvExport(csv, keys), paths, coin_ids, start, stop)
-
-
-def _archived(
-    connection: Connection, archive: Archive, start: datetime, stop: datetime
-) -> list[Path]:
-    """The files, checked, of the days of a span that the database does not hold. Raises
-    ArchiveUnavailable also where one is gone."""
-    moments = (start, stop - timedelta(microseconds=1))
-    first, last = (moment.astimezone(UTC).date() for moment in moments)
-    files, gone = export.survey(connection, archive)
-    held = existing_partitions(connection)
-    if lost := [day for day in gone if first <= day <= last and day not in held]:
-        raise ArchiveUnavailable(
-            f"The archive {archive.place} has lost {len(lost)} days, {lost[0]} to {lost[-1]}: "
-            "bring their files back from a copy, or go on without them with python archive.py "
-            "forget"
-        )
-    return archive.fetch_all(
-        file for file in files if first <= file.day <= last and file.day not in held
-    )
 
 
 def find_gaps(

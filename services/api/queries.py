@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from psycopg.rows import dict_row
 
+from sentinel.archive.reader import read_points
 from sentinel.archive.store import Archive
 from sentinel.storage.connection import Connection
-from sentinel.storage.queries import read_points
 from services.api.forecast_scores import Score
 
 Row = dict[str, Any]

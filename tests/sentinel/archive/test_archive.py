@@ -22,12 +22,12 @@ import pytest
 import archive
 import database
 from safe_zone import Settings
-from sentinel.archive import export, parquet
+from sentinel.archive import export, parquet, reader
 from sentinel.archive import store as archive_files
 from sentinel.archive.store import Archive
 from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
 from sentinel.models import LoadCounts, MarketRow, Source
-from sentinel.storage import queries, schema
+from sentinel.storage import schema
 from sentinel.storage.connection import Session
 from sentinel.storage.schema import ArchiveBeforeDrop, Fingerprint
 from tests.conftest import NOW, FakeTime, FreshDatabase, Script
@@ -116,7 +116,7 @@ def _points(
 ) -> list[tuple[str, float, float]]:
     """Coin, seconds and price of what history reads."""
     found = session.use(
-        lambda c: queries.read_points(c, _opened(settings), list(coins), start, stop)
+        lambda c: reader.read_points(c, _opened(settings), list(coins), start, stop)
     )
     return list(zip(*(column.tolist() for column in found[:3]), strict=True))
 
@@ -691,7 +691,7 @@ def test_points_say_what_is_unknown_and_what_was_observed(
 ) -> None:
     _load(session, [*_rows(coins=["a"]), *_rows(KEPT, coins=["a"], source="backfilled")], OLD)
     _purge(session, settings)
-    found = session.use(lambda c: queries.read_points(c, _opened(settings), ["a"], OLD, NOW))
+    found = session.use(lambda c: reader.read_points(c, _opened(settings), ["a"], OLD, NOW))
     assert found.is_observed.tolist() == [True] * 4 + [False] * 4
     assert [str(cap) for cap in found.market_cap.tolist()] == ["nan"] * 8
     assert [str(v) for v in found.volume_24h.tolist()] == [str(0.1 + 0.2), "nan"] * 4
@@ -702,7 +702,7 @@ def test_without_an_archive_the_database_alone_is_read(
 ) -> None:
     _load(session, _rows(KEPT), OLD)
     _export(session, settings, KEPT.date())
-    found = session.use(lambda c: queries.read_points(c, None, ["a"], OLD, NOW))
+    found = session.use(lambda c: reader.read_points(c, None, ["a"], OLD, NOW))
     assert found.coin_id.tolist() == ["a"] * 4
 
 
@@ -746,7 +746,7 @@ def test_a_day_that_is_purged_while_somebody_reads_is_read_all_the_same(
             return found
 
     meanwhile = Meanwhile(plain.url, plain.folder, plain.cache)
-    found = session.use(lambda c: queries.read_points(c, meanwhile, ["a"], OLD, NOW))
+    found = session.use(lambda c: reader.read_points(c, meanwhile, ["a"], OLD, NOW))
     assert found.coin_id.tolist() == ["a"] * 4
 
 

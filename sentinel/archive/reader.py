@@ -1,0 +1,74 @@
+"""Read price points from the database and from the archived days, each point once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import LiteralString
+
+from psycopg import sql
+
+from sentinel.archive import export, parquet
+from sentinel.archive.parquet import CsvExport, Points
+from sentinel.archive.store import Archive
+from sentinel.errors import ArchiveUnavailable
+from sentinel.storage.connection import Connection
+from sentinel.storage.schema import CANONICAL_OUTPUT, existing_partitions
+
+# The same of several coins as CSV of numbers, for DuckDB; times in microseconds since 1970.
+COPY_POINTS: LiteralString = """
+COPY (SELECT o.coin_key, (extract(epoch FROM o.observed_at) * 1000000)::bigint, o.price,
+             o.market_cap, o.volume_24h, o.source
+      FROM observations o JOIN coins c USING (coin_key)
+      WHERE c.coin_id = ANY ({coin_ids}) AND o.observed_at >= {start} AND o.observed_at < {stop})
+TO STDOUT (FORMAT csv)
+"""
+COIN_KEYS = "SELECT coin_key, coin_id FROM coins WHERE coin_id = ANY (%(coin_ids)s)"
+
+
+def read_points(
+    connection: Connection,
+    archive: Archive | None,
+    coin_ids: Sequence[str],
+    start: datetime,
+    stop: datetime,
+) -> Points:
+    """The points of coins from `start` to before `stop`, out of the database and, with an archive,
+    out of the days that are in files by now; each point once.
+
+    Raises ArchiveUnavailable, and ArchiveDamaged where a day's file is not what was written.
+    """
+    statement = sql.SQL(COPY_POINTS).format(
+        coin_ids=sql.Literal(list(coin_ids)), start=sql.Literal(start), stop=sql.Literal(stop)
+    )
+    with parquet.drafts() as folder:
+        with connection.transaction():
+            connection.execute(CANONICAL_OUTPUT)
+            csv = export.copy_out(connection, statement, folder)
+            keys: dict[int, str] = dict(
+                connection.execute(COIN_KEYS, {"coin_ids": list(coin_ids)}).fetchall()
+            )
+        # Listed only now: a day that is purged meanwhile is in the one or in the other.
+        paths = _archived(connection, archive, start, stop) if archive else []
+        return parquet.read_points(CsvExport(csv, keys), paths, coin_ids, start, stop)
+
+
+def _archived(
+    connection: Connection, archive: Archive, start: datetime, stop: datetime
+) -> list[Path]:
+    """The files, checked, of the days of a span that the database does not hold. Raises
+    ArchiveUnavailable also where one is gone."""
+    moments = (start, stop - timedelta(microseconds=1))
+    first, last = (moment.astimezone(UTC).date() for moment in moments)
+    files, gone = export.survey(connection, archive)
+    held = existing_partitions(connection)
+    if lost := [day for day in gone if first <= day <= last and day not in held]:
+        raise ArchiveUnavailable(
+            f"The archive {archive.place} has lost {len(lost)} days, {lost[0]} to {lost[-1]}: "
+            "bring their files back from a copy, or go on without them with python archive.py "
+            "forget"
+        )
+    return archive.fetch_all(
+        file for file in files if first <= file.day <= last and file.day not in held
+    )
