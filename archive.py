@@ -19,14 +19,9 @@ from sentinel import console
 from sentinel.archive import export as archiving
 from sentinel.archive import parquet, store
 from sentinel.archive.store import Archive, DayFile
-from sentinel.errors import (
-    EXIT_OK,
-    EXIT_UNHEALTHY,
-    ArchiveDamaged,
-    ConfigurationError,
-    run_as_script,
-)
+from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ArchiveDamaged, ConfigurationError
 from sentinel.models import LoadCounts, MarketRow
+from sentinel.process import run_as_script
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session
 

@@ -22,7 +22,8 @@ from sentinel import console
 from sentinel.budget import neon_api, quotas, schedule, usage_log
 from sentinel.budget.quotas import Allowance, Month, QuotaUsage
 from sentinel.budget.usage_log import Reading, Usage
-from sentinel.errors import EXIT_OK, BudgetExhausted, ConfigurationError, run_as_script
+from sentinel.errors import EXIT_OK, BudgetExhausted, ConfigurationError
+from sentinel.process import run_as_script
 
 log = logging.getLogger("sentinel.budget")
 Verdict = Literal["run", "skip", "stop"]

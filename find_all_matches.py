@@ -8,7 +8,8 @@ import json
 from coin_registry import CoinRegistry, find_matches
 from safe_zone import load_settings
 from sentinel import console
-from sentinel.errors import EXIT_OK, ConfigurationError, run_as_script
+from sentinel.errors import EXIT_OK, ConfigurationError
+from sentinel.process import run_as_script
 
 
 def main() -> int:

@@ -43,14 +43,9 @@ from sentinel.budget.quotas import Allowance, Month
 from sentinel.budget.usage_log import Usage
 from sentinel.clocks import SYSTEM_CLOCKS, Clocks
 from sentinel.coingecko import CoinGecko
-from sentinel.errors import (
-    ApiUnavailable,
-    BudgetExhausted,
-    SentinelError,
-    run_as_script,
-    signals_held,
-)
+from sentinel.errors import ApiUnavailable, BudgetExhausted, SentinelError
 from sentinel.models import Batch, CoinLabel, FxRate, MarketRow, Rejection
+from sentinel.process import defer_signals, run_as_script
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session, parse_address, resolve_database
 from transform import transform_and_validate
@@ -287,7 +282,7 @@ def _fetch(
         progress("prices", done, len(chunks))
         try:
             for answer in client.prices(chunk):
-                with signals_held():  # an answer that arrived is kept, whoever wants us to stop
+                with defer_signals():  # an answer that arrived is kept, whoever wants us to stop
                     keep(_take(run, registry, answer.ids, answer.body))
         except ApiUnavailable as trouble:
             run.troubles.append(trouble)

@@ -6,7 +6,8 @@ import argparse
 
 from safe_zone import load_settings
 from sentinel import console
-from sentinel.errors import EXIT_OK, run_as_script
+from sentinel.errors import EXIT_OK
+from sentinel.process import run_as_script
 from sentinel.storage import queries, schema
 from sentinel.storage.connection import Connection, Session, resolve_database
 

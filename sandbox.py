@@ -34,9 +34,10 @@ from sentinel.backtesting.portfolio import DEFAULT_FEE, DEFAULT_SLIPPAGE, DEFAUL
 from sentinel.backtesting.price_series import Series
 from sentinel.backtesting.report import Report
 from sentinel.backtesting.strategies import Strategy
-from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError, run_as_script
+from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
 from sentinel.paper_trading import output, wallets
 from sentinel.paper_trading.wallets import Event, Wallet
+from sentinel.process import run_as_script
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection
 

@@ -18,8 +18,9 @@ from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, loa
 from sentinel import console
 from sentinel.archive import export
 from sentinel.budget.schedule import ScheduleCoverage
-from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, run_as_script
+from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
 from sentinel.models import Gap
+from sentinel.process import run_as_script
 from sentinel.storage import queries
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.schema import is_up_to_date, overdue_partitions

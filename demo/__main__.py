@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from demo.market import Market
 from demo.server import StandIn, running
 from safe_zone import ROOT, load_settings
-from sentinel.errors import run_as_script
+from sentinel.process import run_as_script
 from sentinel.storage.connection import resolve_database
 
 STATE_DIR = ROOT / ".sentinel" / "demo"

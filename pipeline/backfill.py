@@ -31,9 +31,9 @@ from sentinel.errors import (
     CoinUnknown,
     ConfigurationError,
     SentinelError,
-    signals_held,
 )
 from sentinel.models import Gap, MarketRow, Rejection
+from sentinel.process import defer_signals
 from sentinel.storage import queries, schema
 from sentinel.storage.connection import Connection, Session
 from transform import validate_chart
@@ -151,7 +151,7 @@ def _ask_for(run: Run, task: BackfillTask, keep: Keep) -> _Repair:
         return _set_aside(run, task, AFTER_A_REFUSAL)
     points, rejections = validate_chart(body, task.coin_id, run.started_at, run.run_id)
     rows, left = backfill_plan.fill(task, points, run.started_at)
-    with signals_held():  # an answer that arrived is kept, whoever wants us to stop
+    with defer_signals():  # an answer that arrived is kept, whoever wants us to stop
         keep([*rows, *rejections])
     if rejections and not points:  # a sick answer is no verdict on the gap
         return _set_aside(run, task, AFTER_A_REFUSAL)._replace(rejections=rejections)

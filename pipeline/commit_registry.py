@@ -21,7 +21,8 @@ from pipeline.commit_message import describe
 from pipeline.git import Clone, GitError
 from safe_zone import load_settings
 from sentinel import console
-from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError, run_as_script
+from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
+from sentinel.process import run_as_script
 
 log = logging.getLogger("sentinel.commit")
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from coin_registry import CoinRegistry
-from sentinel.errors import ConfigurationError, signals_held
+from sentinel.errors import ConfigurationError
+from sentinel.process import defer_signals
 
 log = logging.getLogger("sentinel.clone")
 
@@ -191,7 +192,7 @@ class Clone:
             log.warning("the clone has commits that the remote has not: git pull --rebase")
             return
         try:
-            with signals_held():  # half-way through, the old file would look like new verdicts
+            with defer_signals():  # half-way through, the old file would look like new verdicts
                 self._reset(tip, path)
         except GitError as error:
             path.write_text(ours, encoding="utf-8")

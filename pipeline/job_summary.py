@@ -20,7 +20,8 @@ import budget_monitor
 from budget_monitor import BudgetStatus
 from safe_zone import load_settings
 from sentinel import console
-from sentinel.errors import EXIT_OK, ConfigurationError, run_as_script
+from sentinel.errors import EXIT_OK, ConfigurationError
+from sentinel.process import run_as_script
 
 log = logging.getLogger("sentinel.summary")
 

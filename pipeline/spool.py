@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sentinel.errors import signals_held
 from sentinel.models import FxRate, MarketRow, Rejection
+from sentinel.process import defer_signals
 
 if sys.platform != "win32":
     import fcntl
@@ -43,7 +43,7 @@ class Spool:
         Raises OSError where there is no room or no right to write.
         """
         path, draft = self._folder / f"{name}.jsonl", self._folder / f".{name}.draft"
-        with signals_held():
+        with defer_signals():
             self._folder.mkdir(parents=True, exist_ok=True)
             handle = _open_locked(draft, os.O_CREAT)
             try:

@@ -10,7 +10,8 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from sentinel.errors import ConfigurationError, format_annotation
+from sentinel.errors import ConfigurationError
+from sentinel.process import format_annotation
 
 Progress = Callable[[str, int, int], None]
 

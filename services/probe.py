@@ -15,7 +15,8 @@ import requests
 
 from sentinel import console
 from sentinel.clocks import SYSTEM_CLOCKS
-from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError, run_as_script
+from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError
+from sentinel.process import run_as_script
 from sentinel.storage import queries
 from sentinel.storage.connection import Session, resolve_database
 from services.settings import MonitorSettings, load_monitor_settings

@@ -14,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sentinel.errors import ArchiveUnavailable, describe_error
+from sentinel.errors import ArchiveUnavailable
 from sentinel.models import MarketRow
+from sentinel.process import describe_error
 
 if TYPE_CHECKING:
     import duckdb

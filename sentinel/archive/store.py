@@ -22,14 +22,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from sentinel.errors import (
-    ArchiveDamaged,
-    ArchiveUnavailable,
-    ConfigurationError,
-    SentinelError,
-    describe_error,
-)
+from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError, SentinelError
 from sentinel.files import replace_atomically
+from sentinel.process import describe_error
 
 T = TypeVar("T")
 INSTALL = "python -m pip install -r requirements-archive.txt"

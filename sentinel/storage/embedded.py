@@ -34,13 +34,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safe_zone import load_settings
-from sentinel.errors import (
-    EXIT_OK,
-    ConfigurationError,
-    StorageUnavailable,
-    run_as_script,
-    signals_held,
-)
+from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
+from sentinel.process import defer_signals, run_as_script
 
 if sys.platform != "win32":
     import fcntl
@@ -136,7 +131,7 @@ def ensure_running(state_dir: Path) -> Iterator[str]:
         yield _windows_uri(state_dir)
         return
     with contextlib.ExitStack() as stack:
-        with signals_held():
+        with defer_signals():
             server = _locate(state_dir)
             socket_dir = _join(server, stack)
         # Everything that a PG… variable of the environment could say otherwise.
@@ -164,7 +159,7 @@ def _join(server: _Server, stack: contextlib.ExitStack) -> Path:
 
 def _leave(server: _Server, start_lock: int, users_lock: int) -> None:
     """Stop the server if nobody else uses it."""
-    with signals_held(), _held(start_lock), contextlib.suppress(BlockingIOError):
+    with defer_signals(), _held(start_lock), contextlib.suppress(BlockingIOError):
         fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         server.run("pg_ctl", "stop", "-D", server.data_dir, "-m", "fast", "-w")
         with contextlib.suppress(OSError):

@@ -11,7 +11,8 @@ import uvicorn
 
 from safe_zone import ensure_state_dir
 from sentinel import console
-from sentinel.errors import EXIT_OK, ConfigurationError, run_as_script
+from sentinel.errors import EXIT_OK, ConfigurationError
+from sentinel.process import run_as_script
 from sentinel.storage.connection import resolve_database
 from services.api.app import create_app
 from services.api.connection_pool import Store

@@ -23,9 +23,9 @@ from sentinel.errors import (
     Interrupted,
     SentinelError,
     StorageUnavailable,
-    run_as_script,
 )
 from sentinel.notifications.senders import Notifier, make_targets
+from sentinel.process import run_as_script
 from sentinel.storage import queries
 from sentinel.storage.connection import Address, Connection, Session, resolve_database
 from services.backup import checksums, manifest, pg_dump, report, tls_relay, verified_backup

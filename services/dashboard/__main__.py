@@ -8,7 +8,7 @@ import sys
 
 from safe_zone import ROOT
 from sentinel import console
-from sentinel.errors import run_as_script
+from sentinel.process import run_as_script
 from services.settings import MonitorSettings, load_monitor_settings
 
 EPILOG = """example: SENTINEL_API_URL=http://127.0.0.1:8000 python -m services.dashboard

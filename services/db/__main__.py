@@ -12,7 +12,8 @@ import psycopg
 
 from safe_zone import load_settings
 from sentinel import console
-from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable, run_as_script
+from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
+from sentinel.process import run_as_script
 from sentinel.storage.embedded import ensure_running
 
 log = logging.getLogger("sentinel.db")

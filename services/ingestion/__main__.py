@@ -17,16 +17,11 @@ from zoneinfo import ZoneInfo
 from safe_zone import RUN_DEADLINE_SECONDS, ensure_state_dir
 from sentinel import console, files
 from sentinel.clocks import SYSTEM_CLOCKS
-from sentinel.errors import (
-    EXIT_OK,
-    ConfigurationError,
-    Interrupted,
-    SentinelError,
-    run_as_script,
-)
+from sentinel.errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError
 from sentinel.notifications import messages
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.notifications.senders import Notifier, make_targets
+from sentinel.process import run_as_script
 from sentinel.storage.connection import resolve_database
 from services.ingestion.loop import Loop
 from services.settings import MonitorSettings, load_monitor_settings

@@ -16,7 +16,8 @@ from safe_zone import RETENTION
 from sentinel import console
 from sentinel.analytics.alerts import Alert, Rules
 from sentinel.backtesting import price_csv
-from sentinel.errors import EXIT_OK, ConfigurationError, run_as_script
+from sentinel.errors import EXIT_OK, ConfigurationError
+from sentinel.process import run_as_script
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session, resolve_database
 from services.ingestion import calibration

@@ -14,13 +14,8 @@ from pathlib import Path
 from safe_zone import ROOT, ensure_state_dir
 from sentinel import files
 from sentinel.console import show_table
-from sentinel.errors import (
-    EXIT_OK,
-    EXIT_UNHEALTHY,
-    ConfigurationError,
-    SentinelError,
-    run_as_script,
-)
+from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, SentinelError
+from sentinel.process import run_as_script
 from services.settings import MonitorSettings, load_monitor_settings
 from services.stack import control, health, supervisor_config
 from services.stack.supervisor_config import Stack

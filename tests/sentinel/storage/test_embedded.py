@@ -221,7 +221,9 @@ def test_a_server_that_cannot_start_leaves_nothing_running(state_dir: Path) -> N
 
 def test_a_signal_while_the_server_starts_still_stops_it(state_dir: Path) -> None:
     program = USER.replace(
-        "import sys\n", "import sys, errors\nerrors.end_cleanly_on_signals()\n", 1
+        "import sys\n",
+        "import sys\nfrom sentinel import process\nprocess.raise_interrupted_on_signals()\n",
+        1,
     )
     for moment in (0.25, 0.32, 0.4):
         user = subprocess.Popen(

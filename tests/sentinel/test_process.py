@@ -1,0 +1,55 @@
+"""Signals end a process in an orderly way, and wait while half a step would do harm."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from sentinel.errors import Interrupted
+from sentinel.process import defer_signals, raise_interrupted_on_signals
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    raise_interrupted_on_signals()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_raises_interrupted_with_the_exit_code_of_the_shell() -> None:
+    with pytest.raises(Interrupted, match="SIGTERM") as caught:
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert caught.value.exit_code == 143
+
+
+def test_a_deferred_signal_is_raised_at_the_end_of_the_outermost_block() -> None:
+    done = []
+    with pytest.raises(Interrupted, match="SIGINT"), defer_signals():
+        with defer_signals():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("inner")
+        done.append("outer")
+    assert done == ["inner", "outer"]
+    with defer_signals():
+        pass  # it was raised once
+
+
+def test_a_signal_is_deferred_while_another_thread_runs() -> None:
+    release, done = threading.Event(), []
+    thread = threading.Thread(target=release.wait)
+    thread.start()
+    try:
+        with pytest.raises(Interrupted), defer_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("whole")
+    finally:
+        release.set()
+        thread.join()
+    assert done == ["whole"]
