@@ -20,13 +20,13 @@ from api_library import choose_plan
 from safe_zone import CADENCE_WINDOW, MAX_CLOCK_SKEW, RETENTION, Settings, load_settings
 from sentinel import console
 from sentinel.budget import neon_api, quotas, schedule, usage_log
-from sentinel.budget.quotas import Allowance, Month, QuotaUsage
-from sentinel.budget.usage_log import Reading, Usage
+from sentinel.budget.quotas import BackfillAllowance, Month, QuotaUsage
+from sentinel.budget.usage_log import Usage, UsageLog
 from sentinel.errors import EXIT_OK, BudgetExhausted, ConfigurationError
 from sentinel.process import run_as_script
 
 log = logging.getLogger("sentinel.budget")
-Verdict = Literal["run", "skip", "stop"]
+Decision = Literal["run", "skip", "stop"]
 # Storage stops no run, because only a run can purge; a run that was started has already cost its
 # Actions minute. The other two decide.
 PACED = ("neon_compute_hours", "coingecko_credits")
@@ -42,16 +42,16 @@ class BudgetStatus:
     have come since the last one that reached the database.
     """
 
-    verdict: Verdict
+    decision: Decision
     reason: str
     is_due: bool
-    meters: Sequence[QuotaUsage]
-    allowance: Allowance
-    delivery: schedule.ScheduleCoverage
-    days_until_full: float | None
+    quota_usages: Sequence[QuotaUsage]
+    allowance: BackfillAllowance
+    schedule_coverage: schedule.ScheduleCoverage
+    days_until_storage_full: float | None
     unrecorded_runs: int
-    is_log_whole: bool
-    newest_run: datetime | None
+    is_log_complete: bool
+    latest_run_at: datetime | None
 
 
 def log_path(settings: Settings) -> Path:
@@ -72,7 +72,7 @@ def check_budget_status(
     The deployment's own verdict leaves Neon out where neither its database nor that of its last run
     is Neon's.
     """
-    reading = usage_log.read(log_path(settings)) if usages is None else Reading(usages, True)
+    reading = usage_log.read(log_path(settings)) if usages is None else UsageLog(usages, True)
     runs = _without_future(reading.usages, at)
     cadence = timedelta(minutes=settings.cadence_minutes)
     found = quotas.measure_quota_usage(
@@ -90,25 +90,27 @@ def check_budget_status(
     storage = next(meter for meter in found if meter.name == "neon_storage_bytes")
     recent = [run for run in runs if run.started_at >= at - CADENCE_WINDOW]
     return BudgetStatus(
-        verdict=verdict,
+        decision=verdict,
         reason=reason,
         is_due=_is_due(judged, runs, at, settings.compute_units),
-        meters=found,
+        quota_usages=found,
         allowance=_allowance(settings, runs, at),
-        delivery=schedule.measure_coverage(
+        schedule_coverage=schedule.measure_coverage(
             [run.started_at for run in recent],
             cadence,
             at,
-            unseen=sum(run.runs - 1 for run in recent),
+            unrecorded_runs=sum(run.runs - 1 for run in recent),
         ),
-        days_until_full=_days_until_full(storage, quotas.daily_growth(runs, at)),
+        days_until_storage_full=_days_until_full(storage, quotas.daily_growth(runs, at)),
         unrecorded_runs=sum(1 for _ in takewhile(lambda r: not r.is_stored, reversed(runs))),
-        is_log_whole=reading.is_whole and len(runs) == len(reading.usages),
-        newest_run=runs[-1].started_at if runs else None,
+        is_log_complete=reading.is_whole and len(runs) == len(reading.usages),
+        latest_run_at=runs[-1].started_at if runs else None,
     )
 
 
-def backfill_allowance(settings: Settings, at: datetime, others: Sequence[Usage]) -> Allowance:
+def backfill_allowance(
+    settings: Settings, at: datetime, others: Sequence[Usage]
+) -> BackfillAllowance:
     """What repairs may cost now, by the deployment's own log and what the database told of
     `others`, for the log may be lost."""
     known = {usage.started_at: usage for usage in others}
@@ -116,8 +118,8 @@ def backfill_allowance(settings: Settings, at: datetime, others: Sequence[Usage]
     return _allowance(settings, [known[moment] for moment in sorted(known)], at)
 
 
-def _allowance(settings: Settings, runs: Sequence[Usage], at: datetime) -> Allowance:
-    return quotas.grant_backfill(
+def _allowance(settings: Settings, runs: Sequence[Usage], at: datetime) -> BackfillAllowance:
+    return quotas.compute_backfill_allowance(
         runs,
         at,
         quota=_quotas(settings)["coingecko_credits"],
@@ -155,7 +157,7 @@ def _quotas(settings: Settings) -> dict[str, float | None]:
     return {"coingecko_credits": plan.credits_per_month, **settings.quotas}
 
 
-def _verdict(judged: Sequence[QuotaUsage]) -> tuple[Verdict, str]:
+def _verdict(judged: Sequence[QuotaUsage]) -> tuple[Decision, str]:
     """What the worst of these meters asks for, and one sentence why."""
     for meter in judged:
         if meter.is_used_up:
@@ -172,7 +174,7 @@ def _is_due(
     """Whether the last run is so long ago that what is left of every overdrawn quota lasts."""
     went = [run.started_at for run in runs if not run.is_skipped]
     pauses = [
-        quotas.pause_that_lasts(meter, runs, at, compute_units)
+        quotas.minimum_pause(meter, runs, at, compute_units)
         for meter in judged
         if meter.is_over_projected_quota
     ]
@@ -193,7 +195,7 @@ def _days_until_full(storage: QuotaUsage, growth: float) -> float | None:
 def as_json(status: BudgetStatus) -> dict[str, Any]:
     """The status as the object that `--json` prints; sizes in bytes, None: unknown or no limit."""
     return {
-        "verdict": status.verdict,
+        "verdict": status.decision,
         "reason": status.reason,
         "meters": {
             meter.name: {
@@ -203,15 +205,15 @@ def as_json(status: BudgetStatus) -> dict[str, Any]:
                 "state": meter.state,
                 "reported": meter.reported,
             }
-            for meter in status.meters
+            for meter in status.quota_usages
         },
-        "storage_days_until_full": status.days_until_full,
+        "storage_days_until_full": status.days_until_storage_full,
         "backfill_credits_left_today": status.allowance.left,
-        "delivery": delivery_as_json(status.delivery),
+        "delivery": coverage_as_json(status.schedule_coverage),
     }
 
 
-def delivery_as_json(delivered: schedule.ScheduleCoverage) -> dict[str, Any]:
+def coverage_as_json(delivered: schedule.ScheduleCoverage) -> dict[str, Any]:
     """Delivered slots as an object; `share` from 0 to 1, None where no slot was due."""
     return {
         "expected": delivered.expected,
@@ -225,7 +227,7 @@ def delivery_as_json(delivered: schedule.ScheduleCoverage) -> dict[str, Any]:
 def table(status: BudgetStatus) -> list[tuple[str, str, str, str, str]]:
     """The meters for a person: name, used, projected, quota, bar and state."""
     rows = []
-    for meter in status.meters:
+    for meter in status.quota_usages:
         used = _amount(meter, meter.used)
         if meter.reported is not None:
             used += f" (Neon says {_amount(meter, meter.reported)})"
@@ -240,14 +242,14 @@ def show(status: BudgetStatus) -> None:
     columns = ("quota", "used", "by the month's end", "of", "state")
     console.show_table("Budget of this month (UTC)", columns, table(status))
     console.show_table("Schedule and repairs", ("what", "value"), facts(status))
-    print(f"verdict: {status.verdict} ({status.reason})")
+    print(f"verdict: {status.decision} ({status.reason})")
 
 
 def facts(status: BudgetStatus) -> list[tuple[str, str]]:
     """What stands beside the meters."""
-    full = status.days_until_full
+    full = status.days_until_storage_full
     return [
-        ("delivered in the last 7 days", str(status.delivery)),
+        ("delivered in the last 7 days", str(status.schedule_coverage)),
         ("repairs today", f"{status.allowance.left} credits left"),
         ("storage full", "not in sight" if full is None else f"in {full:.0f} days at this pace"),
     ]
@@ -317,7 +319,7 @@ def main() -> int:
         print(json.dumps(as_json(status)))
     else:
         show(status)
-    return BudgetExhausted.exit_code if status.verdict == "stop" else EXIT_OK
+    return BudgetExhausted.exit_code if status.decision == "stop" else EXIT_OK
 
 
 def _usages(path: str | None) -> Sequence[Usage] | None:

@@ -40,7 +40,7 @@ from sentinel.coin import (
 from sentinel.errors import ConfigurationError
 from sentinel.files import replace_atomically
 
-__all__ = ["Coin", "CoinRegistry", "HealthChanges", "find_matches", "set_aside"]
+__all__ = ["Coin", "CoinRegistry", "HealthChanges", "find_matches", "move_damaged_file"]
 
 log = logging.getLogger("sentinel.registry")
 _LARGEST = 1e300  # JSON's integers may be longer than a float can hold
@@ -69,7 +69,7 @@ class CoinRegistry:
 
     # --- choosing --------------------------------------------------------------------------
 
-    def top(self, limit: int) -> list[str]:
+    def top_ids(self, limit: int) -> list[str]:
         """Ids of the `limit` best ranked active coins; unranked ones follow in order of id."""
         active = (coin for coin in self.coins.values() if coin.status == "active")
         return [coin.id for coin in sorted(active, key=_by_rank)[:limit]]
@@ -123,7 +123,7 @@ class CoinRegistry:
 
     # --- health ----------------------------------------------------------------------------
 
-    def judge(
+    def record_results(
         self, good: Iterable[str], bad: Mapping[str, str], targets: Iterable[str], now: datetime
     ) -> HealthChanges:
         """Strike and heal after one chunk's answer.
@@ -230,7 +230,7 @@ class CoinRegistry:
         if newer:
             self.synced_at = theirs.synced_at
 
-    def distrust_future(self, now: datetime) -> None:
+    def discard_future_sync_time(self, now: datetime) -> None:
         """Forget a time of comparison that has not come yet, as a wrong clock leaves behind: it
         would never be older than a day."""
         if self.synced_at and self.synced_at > now + MAX_CLOCK_SKEW:
@@ -343,7 +343,7 @@ def find_matches(registry: CoinRegistry, symbol: str) -> list[Coin]:
     return sorted((c for c in registry.coins.values() if _fold(c.symbol) == key), key=_by_rank)
 
 
-def set_aside(path: Path, now: datetime) -> Path:
+def move_damaged_file(path: Path, now: datetime) -> Path:
     """Move a damaged file out of the way and return where it went."""
     aside = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}")
     try:

@@ -18,7 +18,7 @@ import budget_monitor
 import database
 from api_library import chunk_ids
 from budget_monitor import BudgetStatus
-from coin_registry import CoinRegistry, set_aside
+from coin_registry import CoinRegistry, move_damaged_file
 from pipeline.backfill import backfill_gaps
 from pipeline.report import RunReport, show
 from pipeline.run import Loaded, Run
@@ -39,7 +39,7 @@ from safe_zone import (
 from sentinel import console, files
 from sentinel.archive import export
 from sentinel.budget import neon_api
-from sentinel.budget.quotas import Allowance, Month
+from sentinel.budget.quotas import BackfillAllowance, Month
 from sentinel.budget.usage_log import Usage
 from sentinel.clocks import SYSTEM_CLOCKS, Clocks
 from sentinel.coingecko import CoinGecko
@@ -66,6 +66,8 @@ def run_pipeline(
     settings: Settings,
     *,
     clocks: Clocks = SYSTEM_CLOCKS,
+    extra_coins: Sequence[str] = (),
+    detect_gaps: bool = True,
     progress: console.Progress = lambda _stage, _done, _total: None,
     show_rows: Callable[[Sequence[MarketRow]], None] = lambda _rows: None,
 ) -> RunReport:
@@ -74,6 +76,7 @@ def run_pipeline(
     `show_rows` gets the rows that a dry run would have written.
     """
     run = Run.begin(settings.mode, _client(settings, clocks), clocks)
+    run.extra_coins, run.detect_gaps = extra_coins, detect_gaps
     if settings.mode == "dry-run":
         with _noting_trouble(run):
             registry = _load_registry(settings, run.started_at)
@@ -104,7 +107,7 @@ def _do_stages(run: Run, settings: Settings, progress: console.Progress) -> None
     """Ledger, registry, fetch, store, repair, registry: what one stage suffers does not cost the
     others."""
     budget = _ask_the_ledger(run, settings)
-    if budget.verdict == "skip" and not budget.is_due:
+    if budget.decision == "skip" and not budget.is_due:
         run.skipped_because = budget.reason
         return
     registry = _load_registry(settings, run.started_at)
@@ -127,7 +130,7 @@ def _ask_the_ledger(run: Run, settings: Settings) -> BudgetStatus:
     Raises BudgetExhausted.
     """
     status = budget_monitor.check_budget_status(settings, run.started_at)
-    if status.verdict == "stop":
+    if status.decision == "stop":
         raise BudgetExhausted(
             f"Nothing was asked and nothing was woken: {status.reason}. Runs go on by themselves "
             "when the month begins anew; docs/runbook.md tells of paid plans."
@@ -136,8 +139,10 @@ def _ask_the_ledger(run: Run, settings: Settings) -> BudgetStatus:
     # What the log does not know is read from the database: all of the month where it was lost,
     # else of a day at least, for a run that was killed or that another machine made.
     month, day = Month.of(run.started_at).start, run.started_at - timedelta(days=1)
-    is_known = status.is_log_whole and status.newest_run is not None
-    run.usages_wanted_since = max(month, min(day, status.newest_run or day)) if is_known else month
+    is_known = status.is_log_complete and status.latest_run_at is not None
+    run.usages_wanted_since = (
+        max(month, min(day, status.latest_run_at or day)) if is_known else month
+    )
     return status
 
 
@@ -198,7 +203,7 @@ def _load_registry(settings: Settings, now: datetime) -> CoinRegistry:
         if settings.mode == "dry-run":
             log.warning("%s is damaged (%s): this dry run goes on without it", path, error)
         else:
-            aside = set_aside(path, now)
+            aside = move_damaged_file(path, now)
             log.warning("%s was damaged (%s): moved to %s, rebuilding", path, error, aside.name)
         return CoinRegistry()
 
@@ -227,11 +232,13 @@ def _ranking(client: CoinGecko) -> Iterator[Any]:
             return
 
 
-def _choose_targets(settings: Settings, registry: CoinRegistry, *, is_synced: bool) -> list[str]:
-    also = _also(settings, registry, is_synced=is_synced)
+def _choose_targets(
+    settings: Settings, registry: CoinRegistry, extra_coins: Sequence[str], *, is_synced: bool
+) -> list[str]:
+    also = _also(extra_coins, registry, is_synced=is_synced)
     if settings.targets:
         return list(dict.fromkeys([*registry.resolve(settings.targets), *also]))
-    targets = registry.top(settings.limit)
+    targets = registry.top_ids(settings.limit)
     if len(targets) < settings.limit:
         log.warning(
             "limit %d is above the %d active coins: taking all", settings.limit, len(targets)
@@ -242,11 +249,11 @@ def _choose_targets(settings: Settings, registry: CoinRegistry, *, is_synced: bo
     return targets[: max(0, settings.limit - len(extra))] + extra
 
 
-def _also(settings: Settings, registry: CoinRegistry, *, is_synced: bool) -> list[str]:
+def _also(extra_coins: Sequence[str], registry: CoinRegistry, *, is_synced: bool) -> list[str]:
     """The active ones of the coins asked for besides; who is on parole waits for its probe."""
-    if not settings.extra_coins:
+    if not extra_coins:
         return []
-    found, unknown = registry.look_up(settings.extra_coins)
+    found, unknown = registry.look_up(extra_coins)
     if unknown:  # said once a day
         level = logging.WARNING if is_synced else logging.INFO
         log.log(level, "watched, but not listed by CoinGecko: %s", ", ".join(unknown))
@@ -270,7 +277,7 @@ def _fetch(
     progress("registry", 0, 1)
     client = run.client
     run.is_synced = _sync(registry, client, run.started_at)
-    run.targets = _choose_targets(settings, registry, is_synced=run.is_synced)
+    run.targets = _choose_targets(settings, registry, run.extra_coins, is_synced=run.is_synced)
     if run.mode == "backfill":
         return
     wanted = set(run.targets)
@@ -300,7 +307,7 @@ def _take(run: Run, registry: CoinRegistry, ids: Sequence[str], body: bytes) -> 
     bad = {rejection.coin_id: rejection.reason for rejection in batch.rejections}
     bad |= dict.fromkeys(batch.missing, "missing")
     wanted = set(run.targets)
-    verdicts = registry.judge(
+    verdicts = registry.record_results(
         (row.coin_id for row in batch.rows), bad, (i for i in ids if i in wanted), run.started_at
     )
     if verdicts.is_degraded:
@@ -390,7 +397,7 @@ def _repair(run: Run, settings: Settings, session: Session, spool: Spool) -> Non
 
     with files.try_lock(settings.state_dir / "repair") as is_alone:
 
-        def grant() -> Allowance:
+        def grant() -> BackfillAllowance:
             others = run.known_usages or ()
             granted = budget_monitor.backfill_allowance(settings, run.started_at, others)
             return granted if is_alone else granted._replace(left=0)

@@ -24,8 +24,8 @@ MAX_URL_BYTES = 7_500  # the usual request line ends at 8 KB
 MARKETS_PER_PAGE = 250  # documented maximum of /coins/markets
 CONNECT_TIMEOUT_SECONDS = 3.05  # a little over the 3 s of a lost SYN's second try
 READ_TIMEOUT_SECONDS = 8.0  # the slowest honest answer seen took under 2 s
-SILENCE_SECONDS = 15.0  # a request that got no answer for so long is not tried again
-ATTEMPTS = 4  # tries of one request before it counts as exhausted
+NO_RESPONSE_LIMIT_SECONDS = 15.0  # a request that got no answer for so long is not tried again
+API_ATTEMPTS = 4  # tries of one request before it counts as exhausted
 BREAKER_FAILURES = 2  # exhausted requests in a row that open the circuit
 BREAKER_RESET_SECONDS = 60  # CoinGecko's limits are counted per minute
 API_DEADLINE_SECONDS = 150.0  # with the database's 80 s a run stays under 4 minutes
@@ -78,23 +78,25 @@ IDLE_TAIL_SECONDS = 300  # Neon suspends a compute after five idle minutes, on F
 SUSPENDED_TAIL_SECONDS = 5  # how long it stays awake where a run suspends it
 WARN_SHARE = 0.80  # of a quota, projected
 SKIP_SHARE = 0.95  # of a quota, projected: runs are skipped until it fits
-SHORTEST_PACE = timedelta(days=1)  # a month's first runs say little about its pace
-EXTRAS_TIMEOUT_SECONDS = 5.0  # its figures are nice to have, not worth a wait
+MIN_PROJECTION_PERIOD = timedelta(days=1)  # a month's first runs say little about its pace
+QUOTA_API_TIMEOUT_SECONDS = 5.0  # its figures are nice to have, not worth a wait
 
 # --- the schedule ------------------------------------------------------------------------------
 CADENCE_MINUTES = 15  # etl.yml's cron line
 CADENCE_WINDOW = timedelta(days=7)  # over which delivered runs are counted
 
 # --- repairing gaps ----------------------------------------------------------------------------
-BACKFILL_CREDITS = 100  # a day: repairs the top 100 coins daily, 3,100 of a Demo key's 10,000
+BACKFILL_CREDITS_PER_DAY = (
+    100  # a day: repairs the top 100 coins daily, 3,100 of a Demo key's 10,000
+)
 BACKFILL_CALLS_PER_RUN = 25  # of one normal run: some seconds
 MAX_SCHEDULE_SILENCE = timedelta(hours=2)  # of the measured schedule, 119 minutes
 BACKFILL_MINUTES = 2  # of calls that a backfill run may make: it has 150 seconds
-AFTER_A_FAILURE = timedelta(hours=1)  # others go first after a chart that did not come …
-AFTER_A_REFUSAL = timedelta(hours=24)  # … or was of no use
+RETRY_AFTER_FAILURE = timedelta(hours=1)  # others go first after a chart that did not come …
+RETRY_AFTER_REFUSAL = timedelta(hours=24)  # … or was of no use
 DETAIL_WINDOW = timedelta(hours=24)  # how far back /market_chart?days=1 has 5-minute points
 DETAIL_MINUTES = 5
-OLDER_DETAIL = timedelta(hours=1)  # what it has of the 89 days before
+HOURLY_DETAIL = timedelta(hours=1)  # what it has of the 89 days before
 
 DEFAULT_LIMIT = 500
 MODES = ("ingest", "dry-run", "backfill")
@@ -113,9 +115,7 @@ CONFIG_KEYS = (
 class Settings:
     """What this deployment decides; secrets are left out of its repr.
 
-    `monitor` is for services/settings.py to read; `extra_coins` are coins (ids, symbols, names)
-    that a run asks for besides the top ones, within its limit; a loop sets `detect_gaps` only now
-    and then.
+    `monitor` is for services/settings.py to read.
     """
 
     mode: str = "ingest"
@@ -133,11 +133,9 @@ class Settings:
     is_private_repository: bool = False
     cadence_minutes: int = CADENCE_MINUTES
     compute_units: float = COMPUTE_UNITS
-    backfill_credits_per_day: int = BACKFILL_CREDITS
+    backfill_credits_per_day: int = BACKFILL_CREDITS_PER_DAY
     quotas: Mapping[str, float | None] = field(default_factory=lambda: dict(QUOTAS))
     monitor: Mapping[str, Any] = field(default_factory=dict)
-    extra_coins: tuple[str, ...] = ()
-    detect_gaps: bool = True
     state_dir: Path = ROOT / ".sentinel"
     registry_path: Path = ROOT / "coin_registry.json"
 
@@ -176,7 +174,7 @@ def load_settings(
         backfill_credits_per_day=config_values.whole_number(
             "backfill_credits_per_day",
             get("backfill_credits_per_day"),
-            BACKFILL_CREDITS,
+            BACKFILL_CREDITS_PER_DAY,
             found,
             of="credits",
             least=0,

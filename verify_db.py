@@ -19,7 +19,7 @@ from sentinel import console
 from sentinel.archive import export
 from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
-from sentinel.models import Gap
+from sentinel.models import Gap, describe_gap_reason
 from sentinel.process import run_as_script
 from sentinel.storage import queries
 from sentinel.storage.connection import Connection, Session, resolve_database
@@ -28,7 +28,6 @@ from sentinel.storage.schema import is_up_to_date, overdue_partitions
 log = logging.getLogger("sentinel.verify")
 TOP = 5
 SHOWN_GAPS = 10
-WAITS = "waits for a credit, if the coin is still collected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ def as_json(
             "days_until_full": health.tables.days_until_full(now, quota),
             "duplicates": health.duplicates,
             "gaps": [_gap_as_json(gap) for gap in health.gaps],
-            "delivery": health.delivery and budget_monitor.delivery_as_json(health.delivery),
+            "delivery": health.delivery and budget_monitor.coverage_as_json(health.delivery),
             "top": [asdict(price) for price in health.top],
             "backup": health.backup and asdict(health.backup),
         }
@@ -146,7 +145,13 @@ def show(health: Health, place: str, spooled: int, now: datetime, quota: float |
     if health.gaps:
         newest = sorted(health.gaps, key=lambda gap: gap.start, reverse=True)[:SHOWN_GAPS]
         cells = [
-            (gap.coin_id, _minute(gap.start), _minute(gap.stop), gap.missed, gap.reason or WAITS)
+            (
+                gap.coin_id,
+                _minute(gap.start),
+                _minute(gap.stop),
+                gap.missed,
+                describe_gap_reason(gap.reason),
+            )
             for gap in newest
         ]
         columns = ("coin", "from", "to", "missing", "why it is open")
@@ -203,7 +208,7 @@ def _gaps(gaps: Sequence[Gap]) -> str:
     if not gaps:
         return f"none {within}"
     coins = len({gap.coin_id for gap in gaps})
-    reasons = Counter(gap.reason or WAITS for gap in gaps).most_common()
+    reasons = Counter(describe_gap_reason(gap.reason) for gap in gaps).most_common()
     told = "; ".join(f"{count} {reason}" for reason, count in reasons)
     return f"{len(gaps)} of {coins} coins {within}: {told}"
 

@@ -21,7 +21,7 @@ from demo.market import Market
 from demo.schedule import delivered_runs
 from demo.server import StandIn, running
 from ingest import Clocks, run_pipeline
-from safe_zone import BACKFILL_CREDITS, COMPUTE_UNITS, Settings
+from safe_zone import BACKFILL_CREDITS_PER_DAY, COMPUTE_UNITS, Settings
 from sentinel.budget import usage_log
 from sentinel.budget.usage_log import Usage
 from sentinel.storage import embedded
@@ -71,7 +71,7 @@ def _measure_ledger(runs: list[Usage]) -> None:
     union = len(awake) / 10 / 3600 * COMPUTE_UNITS
     at = runs[-1].started_at + timedelta(hours=1)
     status = check_budget_status(Settings(), at, usages=runs)
-    used = status.meters[0].used or 0.0
+    used = status.quota_usages[0].used or 0.0
     bound = f"within 0.01 of the union, {union:.4f}"
     say("compute hours by the ledger", f"{used:.4f}", bound, reached=abs(used - union) < 0.01)
 
@@ -124,12 +124,12 @@ def main() -> None:
         reached=longest <= bound,
     )
     dearest = max(spent.values())
-    bound_credits = f"at most {BACKFILL_CREDITS}"
+    bound_credits = f"at most {BACKFILL_CREDITS_PER_DAY}"
     say(
         "credits for repairs, the dearest day",
         str(dearest),
         bound_credits,
-        reached=dearest <= BACKFILL_CREDITS,
+        reached=dearest <= BACKFILL_CREDITS_PER_DAY,
     )
 
 

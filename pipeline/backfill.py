@@ -18,13 +18,13 @@ from pipeline.backfill_plan import BackfillPlan, BackfillTask
 from pipeline.run import Loaded, Run
 from pipeline.spool import Item
 from safe_zone import (
-    AFTER_A_FAILURE,
-    AFTER_A_REFUSAL,
     BACKFILL_CALLS_PER_RUN,
     BACKFILL_MINUTES,
+    RETRY_AFTER_FAILURE,
+    RETRY_AFTER_REFUSAL,
     Settings,
 )
-from sentinel.budget.quotas import Allowance
+from sentinel.budget.quotas import BackfillAllowance
 from sentinel.errors import (
     ApiRefused,
     ApiUnavailable,
@@ -55,7 +55,7 @@ def backfill_gaps(
     run: Run,
     settings: Settings,
     session: Session,
-    grant: Callable[[], Allowance],
+    grant: Callable[[], BackfillAllowance],
     keep: Keep,
     announce: Callable[[int], None],
 ) -> None:
@@ -91,7 +91,7 @@ def _look(run: Run, settings: Settings, session: Session) -> list[Gap]:
             connection,
             run.started_at,
             cadence=timedelta(minutes=settings.cadence_minutes),
-            coin_ids=run.targets if settings.detect_gaps else [],
+            coin_ids=run.targets if run.detect_gaps else [],
             until=run.started_at if run.mode == "backfill" else None,
             usages_since=run.usages_wanted_since,
         )
@@ -119,7 +119,7 @@ def _ask(run: Run, plan: BackfillPlan, keep: Keep) -> Iterator[_Repair]:
             return
         except ApiUnavailable as trouble:
             _complain(run, trouble)
-            repair = _set_aside(run, task, AFTER_A_FAILURE)
+            repair = _set_aside(run, task, RETRY_AFTER_FAILURE)
         finally:
             run.backfill_credits += run.client.credits - before
         run.rejections += repair.rejections
@@ -137,7 +137,7 @@ def _complain(run: Run, trouble: SentinelError) -> None:
 
 def _set_aside(run: Run, task: BackfillTask, pause: timedelta) -> _Repair:
     """Let the others go first for a while."""
-    gaps = backfill_plan.unfillable(task, backfill_plan.UNUSABLE)
+    gaps = backfill_plan.unfillable(task, "unusable_chart")
     return _Repair(unfillable=gaps, until=run.started_at + pause)
 
 
@@ -145,16 +145,16 @@ def _ask_for(run: Run, task: BackfillTask, keep: Keep) -> _Repair:
     try:
         body = run.client.market_chart(task.coin_id, task.days, is_patient=run.mode == "backfill")
     except CoinUnknown:
-        return _Repair(unfillable=backfill_plan.unfillable(task, backfill_plan.UNKNOWN))
+        return _Repair(unfillable=backfill_plan.unfillable(task, "unknown_coin"))
     except ApiRefused as trouble:
         log.warning("the gaps of %s wait for a day: %s", task.coin_id, trouble)
-        return _set_aside(run, task, AFTER_A_REFUSAL)
+        return _set_aside(run, task, RETRY_AFTER_REFUSAL)
     points, rejections = validate_chart(body, task.coin_id, run.started_at, run.run_id)
     rows, left = backfill_plan.fill(task, points, run.started_at)
     with defer_signals():  # an answer that arrived is kept, whoever wants us to stop
         keep([*rows, *rejections])
     if rejections and not points:  # a sick answer is no verdict on the gap
-        return _set_aside(run, task, AFTER_A_REFUSAL)._replace(rejections=rejections)
+        return _set_aside(run, task, RETRY_AFTER_REFUSAL)._replace(rejections=rejections)
     return _Repair(rows, rejections, left)
 
 

@@ -13,14 +13,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
-from safe_zone import DETAIL_WINDOW, GAP_FACTOR, GAP_WINDOW, MAX_SCHEDULE_SILENCE, OLDER_DETAIL
-from sentinel.budget.quotas import Allowance
-from sentinel.models import Gap, MarketRow
+from safe_zone import DETAIL_WINDOW, GAP_FACTOR, GAP_WINDOW, HOURLY_DETAIL, MAX_SCHEDULE_SILENCE
+from sentinel.budget.quotas import BackfillAllowance
+from sentinel.models import Gap, GapReason, MarketRow
 
-NO_PRICES = "CoinGecko has no prices there"
-TOO_OLD = "found after more than a day: only hourly prices are left"
-UNKNOWN = "CoinGecko does not know the coin"
-UNUSABLE = "CoinGecko's chart is unusable, it is asked again later"
 _SAME_URGENCY = timedelta(minutes=15)  # gaps of one silence begin within seconds of each other
 
 
@@ -57,7 +53,7 @@ def plan_backfill(
     now: datetime,
     *,
     calls: int,
-    allowance: Allowance,
+    allowance: BackfillAllowance,
     is_patient: bool = True,
 ) -> BackfillPlan:
     """Choose at most `calls` calls within the allowance.
@@ -76,7 +72,7 @@ def plan_backfill(
     candidates: list[_Candidate] = []
     for place, coin_id in enumerate(coin_ids):
         hopeless = [gap for gap in by_coin.get(coin_id, ()) if _is_hopeless(gap, now)]
-        unfillable += [gap._replace(reason=TOO_OLD) for gap in hopeless]
+        unfillable += [gap._replace(reason="only_hourly_left") for gap in hopeless]
         if worth := [gap for gap in by_coin.get(coin_id, ()) if gap not in hopeless]:
             task, expires = _task(coin_id, worth, now)
             is_beyond = place >= allowance.daily
@@ -102,7 +98,7 @@ def _has_detail(gap: Gap, now: datetime) -> bool:
 
 def _is_hopeless(gap: Gap, now: datetime) -> bool:
     """Too old for 5-minute points, too short for hourly ones."""
-    return not _has_detail(gap, now) and gap.stop - gap.start <= OLDER_DETAIL
+    return not _has_detail(gap, now) and gap.stop - gap.start <= HOURLY_DETAIL
 
 
 def _task(coin_id: str, gaps: Sequence[Gap], now: datetime) -> tuple[BackfillTask, datetime]:
@@ -165,12 +161,12 @@ def _remains(
             continue
         rest = Gap(gap.coin_id, start, stop, gap.slot, round(pause / gap.slot) - 1)
         is_old = start < now - DETAIL_WINDOW
-        if task.days == 1 and is_old and pause > OLDER_DETAIL and not _has_detail(rest, now):
+        if task.days == 1 and is_old and pause > HOURLY_DETAIL and not _has_detail(rest, now):
             continue
-        is_hourly_at_best = is_old and pause <= GAP_FACTOR * OLDER_DETAIL
-        yield rest._replace(reason=TOO_OLD if is_hourly_at_best else NO_PRICES)
+        is_hourly_at_best = is_old and pause <= GAP_FACTOR * HOURLY_DETAIL
+        yield rest._replace(reason="only_hourly_left" if is_hourly_at_best else "no_prices")
 
 
-def unfillable(task: BackfillTask, reason: str) -> list[Gap]:
+def unfillable(task: BackfillTask, reason: GapReason) -> list[Gap]:
     """All of a task's gaps, because of this."""
     return [gap._replace(reason=reason) for gap in task.gaps]

@@ -80,7 +80,7 @@ def _publish_once(clone: Clone, path: Path, ours: str, now: datetime) -> str | N
     theirs = clone.registry_at(tip)
     merged = CoinRegistry.from_text(ours)
     if theirs is not None:
-        theirs.distrust_future(now)
+        theirs.discard_future_sync_time(now)
         merged.merge(clone.base_of(tip), theirs)
         if not merged.is_newer_by_a_day(theirs):
             merged.keep_health_only(theirs)

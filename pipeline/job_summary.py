@@ -50,12 +50,13 @@ def summarize(report: dict[str, Any] | None, status: BudgetStatus | None) -> str
 def warnings(status: BudgetStatus) -> list[str]:
     """What the schedule and the quotas ask of a person."""
     found = []
-    if status.delivery.missed_in_a_row >= MISSED_IN_A_ROW:
+    if status.schedule_coverage.missed_in_a_row >= MISSED_IN_A_ROW:
         found.append(
-            f"{status.delivery.missed_in_a_row} scheduled runs in a row did not come before this "
-            "one. Gaps are repaired; docs/runbook.md tells how to start runs punctually."
+            f"{status.schedule_coverage.missed_in_a_row} scheduled runs in a row did not come "
+            "before this one. The backfill fills the gaps; docs/runbook.md says how to start "
+            "runs punctually."
         )
-    for meter in status.meters:
+    for meter in status.quota_usages:
         if meter.state != "ok":
             used = f"{meter.share:.0%} of the quota" if meter.share is not None else "the quota"
             found.append(
@@ -82,7 +83,7 @@ def _run(report: dict[str, Any] | None) -> str:
 def _budget(status: BudgetStatus) -> str:
     columns = ("quota", "used", "by the month's end", "of", "state")
     table = _table(columns, budget_monitor.table(status))
-    return f"## Budget: {status.verdict}\n\n{_safe(status.reason)}\n\n{table}"
+    return f"## Budget: {status.decision}\n\n{_safe(status.reason)}\n\n{table}"
 
 
 def _schedule(status: BudgetStatus) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -62,6 +63,8 @@ class Run:
     purged_rows: int = 0
     backfill_credits: int = 0
     waiting_coins: int = 0
+    extra_coins: Sequence[str] = ()
+    detect_gaps: bool = True
 
     @classmethod
     def begin(cls, mode: str, client: CoinGecko, clocks: Clocks) -> Run:

@@ -30,14 +30,14 @@ from api_library import (
     price_url,
 )
 from safe_zone import (
+    API_ATTEMPTS,
     API_DEADLINE_SECONDS,
-    ATTEMPTS,
     BREAKER_FAILURES,
     BREAKER_RESET_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
     MAX_BODY_BYTES,
+    NO_RESPONSE_LIMIT_SECONDS,
     READ_TIMEOUT_SECONDS,
-    SILENCE_SECONDS,
 )
 from sentinel.errors import ApiRefused, ApiUnavailable, CoinUnknown, ConfigurationError
 
@@ -46,7 +46,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
-class PriceAnswer:
+class PriceResponse:
     """The raw body of one `/simple/price` call and the ids it was asked for."""
 
     ids: tuple[str, ...]
@@ -73,7 +73,7 @@ class _TooLong(Exception):
     """The url is too long for the server: ask for fewer ids."""
 
 
-class Pace:
+class RateLimiter:
     """How many calls may go out in a minute, and how far apart they must be."""
 
     def __init__(self, calls_per_minute: int, seconds_between_calls: float) -> None:
@@ -121,7 +121,7 @@ class CoinGecko:
         self._clock = clock
         self._sleep = sleep
         self._deadline = clock() + deadline_seconds
-        self._pace = Pace(self.plan.calls_per_minute, self.plan.seconds_between_calls)
+        self._pace = RateLimiter(self.plan.calls_per_minute, self.plan.seconds_between_calls)
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=BREAKER_FAILURES,
             reset_timeout=BREAKER_RESET_SECONDS,
@@ -136,7 +136,7 @@ class CoinGecko:
         if self.plan.key_header and api_key:
             self._session.headers[self.plan.key_header] = api_key
 
-    def prices(self, ids: Sequence[str]) -> Iterator[PriceAnswer]:
+    def prices(self, ids: Sequence[str]) -> Iterator[PriceResponse]:
         """Fetch one chunk of ids; in halves where the server finds the url too long (414)."""
         try:
             body = self._get(price_url(self.base_url, ids), asked=ids)
@@ -147,7 +147,7 @@ class CoinGecko:
             yield from self.prices(ids[:middle])
             yield from self.prices(ids[middle:])
         else:
-            yield PriceAnswer(tuple(ids), body)
+            yield PriceResponse(tuple(ids), body)
 
     def coin_list(self) -> list[Any]:
         """Every active coin, as `{"id", "symbol", "name"}` objects."""
@@ -163,7 +163,7 @@ class CoinGecko:
         With one try only where the caller is not patient. Raises CoinUnknown besides.
         """
         url = chart_url(self.base_url, coin_id, days)
-        return self._get(url, asked=("prices",), attempts=ATTEMPTS if is_patient else 1)
+        return self._get(url, asked=("prices",), attempts=API_ATTEMPTS if is_patient else 1)
 
     @property
     def is_exhausted(self) -> bool:
@@ -171,7 +171,7 @@ class CoinGecko:
         is_open = self._breaker.current_state == pybreaker.STATE_OPEN
         return bool(is_open) or self._clock() > self._deadline
 
-    def _get(self, url: str, asked: Sequence[str] = (), attempts: int = ATTEMPTS) -> bytes:
+    def _get(self, url: str, asked: Sequence[str] = (), attempts: int = API_ATTEMPTS) -> bytes:
         """One request with its tries, under the breaker."""
         try:
             return self._breaker.call(self._get_with_tries, url, asked, attempts)
@@ -279,13 +279,13 @@ def _has_been_silent(state: tenacity.RetryCallState) -> bool:
     error = state.outcome.exception() if state.outcome else None
     is_silent = isinstance(error, _TryAgain) and error.status is None
     waited = state.seconds_since_start or 0.0
-    return is_silent and waited > SILENCE_SECONDS
+    return is_silent and waited > NO_RESPONSE_LIMIT_SECONDS
 
 
 def _report_retry(state: tenacity.RetryCallState) -> None:
     wait = state.next_action.sleep if state.next_action else 0.0
     cause = state.outcome.exception() if state.outcome else None
-    log.info("retry %d of %d in %.1f s: %s", state.attempt_number, ATTEMPTS - 1, wait, cause)
+    log.info("retry %d of %d in %.1f s: %s", state.attempt_number, API_ATTEMPTS - 1, wait, cause)
 
 
 def _reason(error: Exception) -> str:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 Source = Literal["observed", "backfilled"]
+GapReason = Literal["no_prices", "only_hourly_left", "unknown_coin", "unusable_chart"]
+
+# Why a gap stays open. The database stores the code; pages and commands show the sentence.
+GAP_REASONS: Mapping[str, str] = {
+    "no_prices": "CoinGecko has no prices for this period",
+    "only_hourly_left": "found after more than 24 hours: CoinGecko has only hourly prices left",
+    "unknown_coin": "CoinGecko does not know the coin",
+    "unusable_chart": "CoinGecko's chart is unusable; the run asks again later",
+}
+# What pages and commands show for a gap that a backfill may still fill.
+GAP_WAITS = "waits for a credit, if the coin is still collected"
 
 
 class MarketRow(NamedTuple):
@@ -56,15 +68,23 @@ class CoinLabel(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A pause between two observations of a coin in which about `missed` are missing, one each
-    `slot`. `reason` says why it stays, None where it may still be repaired."""
+    """A pause between two observations of a coin that is longer than its usual cadence."""
 
     coin_id: str
+    # The observations before and after the pause.
     start: datetime
     stop: datetime
+    # The coin's usual cadence.
     slot: timedelta
+    # About how many observations are missing.
     missed: int
-    reason: str | None = None
+    # Why the gap stays open; None while a backfill may still fill it.
+    reason: GapReason | None = None
+
+
+def describe_gap_reason(code: str | None) -> str:
+    """Return the sentence for a gap's reason; an unknown code is returned unchanged."""
+    return GAP_WAITS if code is None else GAP_REASONS.get(code, code)
 
 
 @dataclass(frozen=True, slots=True)

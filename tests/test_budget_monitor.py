@@ -38,7 +38,7 @@ def _judge(usages: Sequence[Usage], at: datetime, **settings: Any) -> BudgetStat
 
 
 def _meter(status: BudgetStatus, name: str) -> QuotaUsage:
-    return next(meter for meter in status.meters if meter.name == name)
+    return next(meter for meter in status.quota_usages if meter.name == name)
 
 
 # --- compute hours -----------------------------------------------------------------------------
@@ -100,27 +100,27 @@ def test_the_projection_goes_on_at_the_pace_since_the_first_run() -> None:
 
 def test_a_quarter_hourly_cadence_fits_and_warns_of_nothing() -> None:
     status = _judge(_every(15, 20), MONTH + timedelta(days=20))
-    assert (status.verdict, _meter(status, "neon_compute_hours").state) == ("run", "ok")
+    assert (status.decision, _meter(status, "neon_compute_hours").state) == ("run", "ok")
 
 
 def test_an_eight_minute_cadence_is_stretched() -> None:
     status = _judge(_every(8, 10), MONTH + timedelta(days=10))
-    assert (status.verdict, _meter(status, "neon_compute_hours").state) == ("skip", "warn")
+    assert (status.decision, _meter(status, "neon_compute_hours").state) == ("skip", "warn")
     assert status.reason.startswith("Neon compute hours would not last the month: 37.62 used")
 
 
 def test_a_month_awake_all_day_stops() -> None:
     status = _judge(_every(5, 30), MONTH + timedelta(days=29, hours=23))
-    assert (status.verdict, _meter(status, "neon_compute_hours").state) == ("stop", "stop")
+    assert (status.decision, _meter(status, "neon_compute_hours").state) == ("stop", "stop")
 
 
 def test_the_first_runs_of_a_month_are_no_pace() -> None:
-    assert _judge(_every(1, 5 / 1440), MONTH + 6 * MINUTE).verdict == "run"
+    assert _judge(_every(1, 5 / 1440), MONTH + 6 * MINUTE).decision == "run"
 
 
 def test_a_new_month_begins_anew() -> None:
     usages = _every(5, 30)
-    assert _judge(usages, MONTH + timedelta(days=30, hours=1)).verdict == "run"
+    assert _judge(usages, MONTH + timedelta(days=30, hours=1)).decision == "run"
 
 
 @pytest.mark.slow
@@ -135,8 +135,8 @@ def test_a_cadence_that_is_too_dear_is_stretched_until_it_fits(
     at, skipped_in_a_row, longest = MONTH, 0, 0
     while at < MONTH + timedelta(days=30):
         status = _judge(usages, at, compute_units=compute_units)
-        assert status.verdict != "stop"
-        is_going = status.verdict == "run" or status.is_due
+        assert status.decision != "stop"
+        is_going = status.decision == "run" or status.is_due
         if is_going:
             usages.append(Usage(at, 12.0, 1, 1.0))
         skipped_in_a_row = 0 if is_going else skipped_in_a_row + 1
@@ -150,11 +150,11 @@ def test_a_cadence_that_is_too_dear_is_stretched_until_it_fits(
 def test_credits_that_would_not_last_stretch_and_used_up_ones_stop() -> None:
     key = {"api_key": "a-demo-key"}
     dear = _every(15, 10, api_credits=4)
-    assert _judge(dear, MONTH + timedelta(days=10), **key).verdict == "skip"
-    assert _judge(dear, MONTH + timedelta(days=10)).verdict == "run"  # keyless: no credits a month
+    assert _judge(dear, MONTH + timedelta(days=10), **key).decision == "skip"
+    assert _judge(dear, MONTH + timedelta(days=10)).decision == "run"  # keyless: no credits a month
     used_up = [Usage(MONTH, 1.0, 10_000, 0.0)]
-    assert _judge(used_up, MONTH + timedelta(days=10), **key).verdict == "stop"
-    assert _judge(used_up, MONTH + timedelta(days=10), is_pro=True, **key).verdict == "run"
+    assert _judge(used_up, MONTH + timedelta(days=10), **key).decision == "stop"
+    assert _judge(used_up, MONTH + timedelta(days=10), is_pro=True, **key).decision == "run"
 
 
 def test_what_is_left_is_spread_over_neons_own_month(neon: NeonConsole) -> None:
@@ -176,7 +176,7 @@ def test_what_is_left_is_spread_over_neons_own_month(neon: NeonConsole) -> None:
         figures=neon_api.read_project(settings),
     )[0]
     assert meter.is_over_projected_quota
-    pause = quotas.pause_that_lasts(meter, runs, at, 0.25)
+    pause = quotas.minimum_pause(meter, runs, at, 0.25)
     assert pause == pytest.approx(3 * timedelta(days=1) * (301 / 3600 * 0.25 / 2), abs=MINUTE)
 
 
@@ -184,17 +184,17 @@ def test_runs_that_failed_or_repaired_do_not_bend_what_a_run_costs() -> None:
     usages = _every(15, 10, api_credits=4)
     at = MONTH + timedelta(days=10)
     meter = _meter(_judge(usages, at, api_key="k"), "coingecko_credits")
-    usual = quotas.pause_that_lasts(meter, usages, at, 0.25)
+    usual = quotas.minimum_pause(meter, usages, at, 0.25)
     failed = [*usages, *(Usage(at, 1.0, 0, 0.0) for _ in range(4))]
     dear = [*usages, *(Usage(at, 1.0, 29, 1.0, backfill_credits=25) for _ in range(4))]
     assert usual > timedelta(minutes=10)
-    assert quotas.pause_that_lasts(meter, failed, at, 0.25) == usual
-    assert quotas.pause_that_lasts(meter, dear, at, 0.25) == usual
+    assert quotas.minimum_pause(meter, failed, at, 0.25) == usual
+    assert quotas.minimum_pause(meter, dear, at, 0.25) == usual
 
 
 def test_storage_that_the_retention_keeps_from_filling_is_not_in_sight() -> None:
     usages = [Usage(MONTH + timedelta(days=n), 1.0, db_bytes=n * 4_800_000) for n in range(20)]
-    assert _judge(usages, MONTH + timedelta(days=20)).days_until_full is None
+    assert _judge(usages, MONTH + timedelta(days=20)).days_until_storage_full is None
 
 
 def test_one_dear_day_makes_no_long_silence() -> None:
@@ -203,7 +203,7 @@ def test_one_dear_day_makes_no_long_silence() -> None:
     at, silence, longest = MONTH + 30 * MINUTE, 0, 0
     while at < MONTH + timedelta(days=5):
         status = _judge(usages, at, api_key="k")
-        is_going = status.verdict == "run" or status.is_due
+        is_going = status.decision == "run" or status.is_due
         usages.append(Usage(at, 1.0, int(is_going), 0.1, is_skipped=not is_going))
         silence = 0 if is_going else silence + 15
         longest = max(longest, silence)
@@ -215,7 +215,7 @@ def test_repairs_are_cut_before_runs_are() -> None:
     """Repairs that alone would overdraw the month make no run skip: the grant shrinks."""
     usages = _every(15, 10, api_credits=6, backfill_credits=5)
     status = _judge(usages, MONTH + timedelta(days=10), api_key="k", backfill_credits_per_day=500)
-    assert status.verdict == "run"
+    assert status.decision == "run"
     assert 0 < status.allowance.daily < 150
 
 
@@ -234,7 +234,7 @@ def test_storage_and_actions_minutes_warn_and_stop_no_run() -> None:
     status = _judge(usages, at, is_private_repository=True)
     assert _meter(status, "neon_storage_bytes").state == "stop"
     assert _meter(status, "actions_minutes").state == "stop"
-    assert status.verdict == "run"
+    assert status.decision == "run"
 
 
 def test_each_actions_job_is_rounded_up_and_public_ones_are_free() -> None:
@@ -253,7 +253,7 @@ def test_storage_is_what_the_last_run_saw_and_tells_when_it_is_full() -> None:
     status = _judge(usages, MONTH + timedelta(days=10))
     storage = _meter(status, "neon_storage_bytes")
     assert (storage.used, storage.projected) == (200e6, 400e6)
-    assert status.days_until_full == pytest.approx(30)
+    assert status.days_until_storage_full == pytest.approx(30)
     assert _meter(_judge([], MONTH), "neon_storage_bytes").used is None
 
 
@@ -261,12 +261,12 @@ def test_another_database_than_neons_is_never_stopped_for_neons_sake(tmp_path: P
     at = MONTH + timedelta(days=29)
     _write(tmp_path / "usage_log.json", _every(5, 29))
     local = Settings(state_dir=tmp_path, database_url="postgresql://localhost/db")
-    assert check_budget_status(replace(local, database_url=NEON), at).verdict == "stop"
+    assert check_budget_status(replace(local, database_url=NEON), at).decision == "stop"
     # The log tells of Neon; the first run elsewhere is still stopped, and leaves its mark.
-    assert check_budget_status(local, at).verdict == "stop"
+    assert check_budget_status(local, at).decision == "stop"
     budget_monitor.save_run(local, Usage(at, 1.0, 0, 0.0, is_metered=False), at)
-    assert check_budget_status(local, at + MINUTE).verdict == "run"
-    assert check_budget_status(replace(local, database_url=NEON), at + MINUTE).verdict == "stop"
+    assert check_budget_status(local, at + MINUTE).decision == "run"
+    assert check_budget_status(replace(local, database_url=NEON), at + MINUTE).decision == "stop"
 
 
 def test_runs_from_the_future_do_not_count_and_are_told_of(
@@ -282,13 +282,13 @@ def test_a_quota_that_is_named_none_is_no_limit_whatever_the_plan(api_key: str |
     used_up = [Usage(MONTH, 1.0, 10_000, 0.0)]
     unlimited = dict(QUOTAS) | {"coingecko_credits": None}
     status = _judge(used_up, MONTH + timedelta(days=1), api_key=api_key, quotas=unlimited)
-    assert (status.verdict, _meter(status, "coingecko_credits").quota) == ("run", None)
+    assert (status.decision, _meter(status, "coingecko_credits").quota) == ("run", None)
 
 
 def test_a_meter_without_a_quota_limits_nothing() -> None:
     unlimited = dict(QUOTAS) | {"neon_compute_hours": None}
     status = _judge(_every(5, 10), MONTH + timedelta(days=10), quotas=unlimited)
-    assert (status.verdict, _meter(status, "neon_compute_hours").state) == ("run", "ok")
+    assert (status.decision, _meter(status, "neon_compute_hours").state) == ("run", "ok")
 
 
 def test_runs_that_did_not_reach_the_database_are_counted() -> None:
@@ -302,8 +302,8 @@ def test_runs_that_did_not_reach_the_database_are_counted() -> None:
 def test_a_schedule_that_delivers_half_is_seen_from_the_log_alone() -> None:
     usages = [Usage(at, 12.0) for at in delivered_runs(MONTH, MONTH + timedelta(days=10))]
     status = _judge(usages, MONTH + timedelta(days=10))
-    assert status.delivery.share is not None
-    assert 0.4 < status.delivery.share < 0.56
+    assert status.schedule_coverage.share is not None
+    assert 0.4 < status.schedule_coverage.share < 0.56
     assert timedelta(minutes=24) < status.allowance.cadence < timedelta(minutes=31)
 
 
@@ -336,7 +336,7 @@ def test_neons_figures_stand_beside_the_ledgers_and_the_larger_decides(
     compute, storage = (_meter(status, f"neon_{n}") for n in ("compute_hours", "storage_bytes"))
     assert (compute.reported, storage.reported, storage.quota) == (99.0, 400e6, 1e9)
     assert compute.used == pytest.approx(240 * 301 / 3600 * 0.25)
-    assert status.verdict == "skip"
+    assert status.decision == "skip"
     assert [path for _, path, _ in neon.asked] == [
         "/api/v2/projects/p-1",
         "/api/v2/projects/p-1/branches",
@@ -369,7 +369,7 @@ def test_a_neon_that_fails_is_a_warning_and_the_run_goes_on(
     neon: NeonConsole, status: int, body: bytes, said: str, tmp_path: Path, caplog: Any
 ) -> None:
     neon.status, neon.bodies = status, {"p-1": body}
-    assert _judge_own(_every(15, 1), MONTH + timedelta(days=1), neon, tmp_path).verdict == "run"
+    assert _judge_own(_every(15, 1), MONTH + timedelta(days=1), neon, tmp_path).decision == "run"
     assert said in caplog.text
     assert "napi-secret" not in caplog.text
 
@@ -382,7 +382,7 @@ def test_figures_of_neons_past_month_do_not_stop_the_new_one(
         neon, **period, consumption_period_end="2026-11-01T00:00:00Z", compute_time_seconds=360_000
     )
     status = _judge_own(_every(15, 1), MONTH + timedelta(days=1), neon, tmp_path)
-    assert (status.verdict, _meter(status, "neon_compute_hours").reported) == ("run", None)
+    assert (status.decision, _meter(status, "neon_compute_hours").reported) == ("run", None)
 
 
 @pytest.mark.parametrize("seconds", [10**401, 1e300, -5, True])

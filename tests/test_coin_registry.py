@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coin_registry import Coin, CoinRegistry, find_matches, set_aside
+from coin_registry import Coin, CoinRegistry, find_matches, move_damaged_file
 from sentinel.errors import ConfigurationError
 from tests.conftest import NOW
 
@@ -47,14 +47,14 @@ def _listing(registry: CoinRegistry) -> list[dict[str, str]]:
 
 
 def test_the_top_is_by_rank_then_by_id(registry: CoinRegistry) -> None:
-    assert registry.top(3) == ["bitcoin", "ethereum", "tether"]
-    assert registry.top(99)[-2:] == ["neo-token", "red-green"]
+    assert registry.top_ids(3) == ["bitcoin", "ethereum", "tether"]
+    assert registry.top_ids(99)[-2:] == ["neo-token", "red-green"]
 
 
 def test_an_inactive_coin_is_not_in_the_top(registry: CoinRegistry) -> None:
     for _ in range(3):
         registry.strike("bitcoin", "missing", NOW)
-    assert registry.top(1) == ["ethereum"]
+    assert registry.top_ids(1) == ["ethereum"]
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_every_coin_behind_a_ticker_is_found_the_best_ranked_first(registry: Coi
 
 def test_the_third_bad_answer_in_a_row_deactivates_with_a_reason(registry: CoinRegistry) -> None:
     for number in (1, 2):
-        verdicts = registry.judge([], {"bitcoin": "null_price"}, ["bitcoin"], NOW)
+        verdicts = registry.record_results([], {"bitcoin": "null_price"}, ["bitcoin"], NOW)
         assert (verdicts.struck, verdicts.deactivated) == (("bitcoin",), ())
         assert registry.coins["bitcoin"].strikes == number
-    verdicts = registry.judge([], {"bitcoin": "missing"}, ["bitcoin"], NOW)
+    verdicts = registry.record_results([], {"bitcoin": "missing"}, ["bitcoin"], NOW)
     assert verdicts.deactivated == ("bitcoin",)
     coin = registry.coins["bitcoin"]
     assert (coin.status, coin.reason, coin.since) == ("inactive", "missing", "2026-11-20T12:00:30Z")
@@ -122,7 +122,7 @@ def test_the_third_bad_answer_in_a_row_deactivates_with_a_reason(registry: CoinR
 def test_a_good_answer_between_clears_the_strikes(registry: CoinRegistry) -> None:
     registry.strike("bitcoin", "missing", NOW)
     registry.strike("bitcoin", "missing", NOW)
-    assert registry.judge(["bitcoin"], {}, ["bitcoin"], NOW).healed == ("bitcoin",)
+    assert registry.record_results(["bitcoin"], {}, ["bitcoin"], NOW).healed == ("bitcoin",)
     registry.strike("bitcoin", "missing", NOW)
     assert registry.coins["bitcoin"].status == "active"
 
@@ -154,7 +154,7 @@ def test_a_sick_answer_strikes_nobody_but_still_heals(registry: CoinRegistry) ->
     registry = _many(50)
     registry.strike("c00049", "missing", NOW)
     bad = {f"c{n:05}": "missing" for n in range(11)}
-    verdicts = registry.judge(["c00049"], bad, list(registry.coins), NOW)
+    verdicts = registry.record_results(["c00049"], bad, list(registry.coins), NOW)
     assert verdicts.is_degraded
     assert (verdicts.struck, verdicts.healed) == ((), ("c00049",))
     assert not any(coin.strikes for coin in registry.coins.values())
@@ -164,7 +164,7 @@ def test_a_sick_answer_strikes_nobody_but_still_heals(registry: CoinRegistry) ->
 def test_up_to_ten_coins_or_a_fifth_are_the_coins_own_fault(asked: int, failed: int) -> None:
     registry = _many(asked)
     bad = {f"c{n:05}": "missing" for n in range(failed)}
-    verdicts = registry.judge([], bad, list(registry.coins), NOW)
+    verdicts = registry.record_results([], bad, list(registry.coins), NOW)
     assert not verdicts.is_degraded
     assert len(verdicts.struck) == failed
 
@@ -173,7 +173,7 @@ def test_failing_probes_do_not_make_an_answer_sick() -> None:
     registry = _many(60)
     bad = {f"c{n:05}": "missing" for n in range(15)}
     targets = [f"c{n:05}" for n in range(15, 60)]
-    assert not registry.judge([], bad, targets, NOW).is_degraded
+    assert not registry.record_results([], bad, targets, NOW).is_degraded
 
 
 # --- comparing with CoinGecko ----------------------------------------------------------------
@@ -189,7 +189,7 @@ def test_a_sync_fills_an_empty_registry_with_the_true_ranking() -> None:
         {"id": "bitcoin", "market_cap_rank": 2, "market_cap": 8},  # seen again on the next page
     ]
     registry.sync(listed, ranked, NOW)
-    assert registry.top(4) == ["bitcoin", "ethereum", "zzz", "aaa"]
+    assert registry.top_ids(4) == ["bitcoin", "ethereum", "zzz", "aaa"]
     assert registry.synced_at == NOW
 
 
@@ -203,7 +203,7 @@ def test_repeated_and_absent_ranks_are_ordered_by_cap() -> None:
         {"id": "d", "market_cap_rank": 1, "market_cap": None},
     ]
     registry.sync(listed, ranked, NOW)
-    assert registry.top(4) == ["d", "b", "a", "c"]
+    assert registry.top_ids(4) == ["d", "b", "a", "c"]
 
 
 def test_a_coin_gone_from_the_list_is_delisted_and_comes_back(
@@ -213,10 +213,10 @@ def test_a_coin_gone_from_the_list_is_delisted_and_comes_back(
     without = [entry for entry in listing if entry["id"] != "tether"]
     registry.sync(without, [], NOW)
     assert registry.coins["tether"].status == "delisted"
-    assert "tether" not in registry.top(99)
+    assert "tether" not in registry.top_ids(99)
     assert registry.due_for_probe(NOW + timedelta(days=99)) == []
     registry.sync(listing, [], NOW + timedelta(days=1))
-    assert "tether" in registry.top(99)
+    assert "tether" in registry.top_ids(99)
 
 
 def test_a_delisted_coin_is_forgotten_when_its_data_is(registry: CoinRegistry) -> None:
@@ -243,7 +243,7 @@ def test_a_ranking_cut_off_leaves_the_old_ranks(caplog: pytest.LogCaptureFixture
     registry.sync(_listing(registry), ranked, NOW)
     registry.sync(_listing(registry), ranked[::-1][:3], NOW)
     assert "cut off at 3 coins" in caplog.text
-    assert registry.top(3) == ["c00000", "c00001", "c00002"]
+    assert registry.top_ids(3) == ["c00000", "c00001", "c00002"]
 
 
 def test_a_first_ranking_cut_off_is_refused() -> None:
@@ -260,7 +260,7 @@ def test_numbers_too_long_for_a_float_are_no_numbers() -> None:
         {"id": "b", "market_cap_rank": 1, "market_cap": 5},
     ]
     registry.sync(listed, ranked, NOW)
-    assert registry.top(2) == ["b", "a"]
+    assert registry.top_ids(2) == ["b", "a"]
 
 
 def test_a_symbolic_link_to_the_registry_stays_one(registry: CoinRegistry, tmp_path: Path) -> None:
@@ -414,7 +414,7 @@ def test_a_damaged_file_is_told_from_a_good_one_and_set_aside(tmp_path: Path, te
     path.write_text(text)
     with pytest.raises(ValueError, match=r".+"):
         CoinRegistry.load(path)
-    aside = set_aside(path, NOW)
+    aside = move_damaged_file(path, NOW)
     assert (path.exists(), aside.read_text()) == (False, text)
 
 
@@ -445,7 +445,7 @@ def _merged(registry: CoinRegistry, ours: str, theirs: str) -> Coin:
     other = CoinRegistry.from_text(registry.to_text())
     for side, deeds in ((registry, ours), (other, theirs)):
         for deed in deeds:
-            side.judge(
+            side.record_results(
                 *(([], {"bitcoin": "missing"}) if deed == "s" else (["bitcoin"], {})), [], NOW
             )
     registry.merge(base, other)

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from ingest import parse_arguments
-from pipeline import backfill_plan, job_summary
+from pipeline import job_summary
 from safe_zone import CONFIG_KEYS, QUOTA_NAMES, ROOT, Settings
 from sentinel.backtesting import builtin_strategies, engine, strategies
 from sentinel.backtesting.portfolio import DEFAULT_USD, Costs
 from sentinel.backtesting.price_series import Series
+from sentinel.models import GAP_REASONS, GAP_WAITS
 from sentinel.storage.connection import Address
 from services.api.app import create_app
 from services.api.connection_pool import Store
 from services.settings import MonitorOptions, MonitorSettings
-from verify_db import WAITS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
@@ -145,10 +145,9 @@ def test_every_config_key_and_exit_code_is_in_the_readme() -> None:
 def test_every_quota_reason_and_warning_is_in_the_runbook() -> None:
     for words in (
         *QUOTA_NAMES,
-        WAITS,
-        backfill_plan.NO_PRICES,
-        backfill_plan.TOO_OLD,
-        backfill_plan.UNKNOWN,
+        GAP_WAITS,
+        *GAP_REASONS,
+        *GAP_REASONS.values(),
     ):
         assert f"{words}" in RUNBOOK, words
     assert set(job_summary.REMEDIES) == set(QUOTA_NAMES)

@@ -77,7 +77,7 @@ def test_a_first_run_brings_the_true_top_500(
         ("bitcoin",),
         ("ethereum",),
     ]
-    assert _registry(settings).top(500) == [coin.id for coin in stand_in.market.ranked[:500]]
+    assert _registry(settings).top_ids(500) == [coin.id for coin in stand_in.market.ranked[:500]]
 
 
 def test_the_message_says_where_the_rows_went(run: Run, fresh: FreshDatabase) -> None:

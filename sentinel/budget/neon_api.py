@@ -18,7 +18,7 @@ from urllib.parse import quote
 from psycopg import Error
 from psycopg.conninfo import conninfo_to_dict
 
-from safe_zone import EXTRAS_TIMEOUT_SECONDS, Settings
+from safe_zone import QUOTA_API_TIMEOUT_SECONDS, Settings
 
 log = logging.getLogger("sentinel.neon")
 BASE_URL = "https://console.neon.tech/api/v2"
@@ -107,7 +107,7 @@ def _call(settings: Settings, method: str, path: str = "") -> dict[str, Any]:
             method,
             f"{settings.neon_base_url or BASE_URL}/projects/{project}{path}",
             headers={"Authorization": f"Bearer {settings.neon_api_key}"},
-            timeout=EXTRAS_TIMEOUT_SECONDS,
+            timeout=QUOTA_API_TIMEOUT_SECONDS,
             allow_redirects=False,  # the key would travel to wherever it points
         )
         is_good = 200 <= answer.status_code < 300

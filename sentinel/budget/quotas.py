@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from safe_zone import SHORTEST_PACE, SKIP_SHARE, WARN_SHARE
+from safe_zone import MIN_PROJECTION_PERIOD, SKIP_SHARE, WARN_SHARE
 from sentinel.budget.neon_api import ProjectFigures
 from sentinel.budget.usage_log import Usage
 
@@ -79,7 +79,7 @@ class Month(NamedTuple):
         return cls(start, (start + timedelta(days=32)).replace(day=1))
 
 
-class Allowance(NamedTuple):
+class BackfillAllowance(NamedTuple):
     """Credits for repairs: how many a day may have and what is `left` of today's. `cadence` is the
     usual pause between runs."""
 
@@ -128,7 +128,7 @@ def _compute(
     projected = _projected(used, _since(usages, month.start), at, month)
     reported = figures.compute_hours if figures and _is_current(figures, at) else None
     if reported is not None:
-        elapsed = max(at - month.start, SHORTEST_PACE)
+        elapsed = max(at - month.start, MIN_PROJECTION_PERIOD)
         projected = max(projected, reported + reported * ((month.stop - at) / elapsed))
     return QuotaUsage("neon_compute_hours", used, projected, quota, month.stop, reported)
 
@@ -169,7 +169,9 @@ def awake(usages: Iterable[Usage], start: datetime, stop: datetime) -> timedelta
 
 def _elapsed(inside: Sequence[Usage], at: datetime) -> timedelta:
     """What a pace is measured over: from the first run, but SHORTEST_PACE at least."""
-    return max(at - inside[0].started_at, SHORTEST_PACE) if inside else SHORTEST_PACE
+    return (
+        max(at - inside[0].started_at, MIN_PROJECTION_PERIOD) if inside else MIN_PROJECTION_PERIOD
+    )
 
 
 def _projected(used: float, inside: Sequence[Usage], at: datetime, month: Month) -> float:
@@ -239,7 +241,7 @@ def _credits(
     return QuotaUsage("coingecko_credits", pace.used, projected, quota, Month.of(at).stop)
 
 
-def pause_that_lasts(
+def minimum_pause(
     meter: QuotaUsage, usages: Sequence[Usage], at: datetime, compute_units: float
 ) -> timedelta:
     """How far apart runs must be for what is left of an overdrawn quota to last the month, by what
@@ -261,14 +263,14 @@ def _cost(meter: QuotaUsage, usage: Usage, compute_units: float) -> float:
     return (window[1] - window[0]) / timedelta(hours=1) * compute_units if window else 0.0
 
 
-def grant_backfill(
+def compute_backfill_allowance(
     usages: Sequence[Usage],
     at: datetime,
     *,
     quota: float | None,
     per_day: int,
     cadence: timedelta,
-) -> Allowance:
+) -> BackfillAllowance:
     """What repairs may cost now: of `per_day` credits, as many as the month's `quota` can spare.
 
     Days are UTC. `cadence` stands in where too few runs are known to have one.
@@ -277,7 +279,7 @@ def grant_backfill(
     today = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     spent = sum(usage.backfill_credits for usage in inside if usage.started_at >= today)
     granted = math.floor(_credit_pace(inside, at).affordable(quota, per_day, spent))
-    return Allowance(granted, max(0, granted - spent), observed_cadence(usages) or cadence)
+    return BackfillAllowance(granted, max(0, granted - spent), observed_cadence(usages) or cadence)
 
 
 def observed_cadence(usages: Sequence[Usage]) -> timedelta | None:

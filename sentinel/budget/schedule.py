@@ -38,12 +38,12 @@ class ScheduleCoverage:
 
 
 def measure_coverage(
-    runs: Sequence[datetime], cadence: timedelta, now: datetime, *, unseen: int = 0
+    runs: Sequence[datetime], cadence: timedelta, now: datetime, *, unrecorded_runs: int = 0
 ) -> ScheduleCoverage:
     """Count slots of one `cadence` each from the first of `runs` (in order of time) until `now`.
 
-    The slot that `now` lies in counts once a run has come in it. `unseen` more slots saw a run
-    that is not among `runs`.
+    The slot that `now` lies in counts once a run has come in it. `unrecorded_runs` more slots saw a
+    run that is not among `runs`.
     """
     seen = [run for run in runs if run <= now]
     if not seen:
@@ -53,7 +53,7 @@ def measure_coverage(
     pauses = [later - earlier for earlier, later in pairwise([*seen, now])]
     return ScheduleCoverage(
         expected,
-        min(expected, len(set(slots)) + unseen),
+        min(expected, len(set(slots)) + unrecorded_runs),
         max(pauses),
         max(0, slots[-1] - slots[-2] - 1) if len(slots) > 1 else 0,
     )

@@ -61,35 +61,35 @@ class Usage(NamedTuple):
         return self.started_at, self.started_at + timedelta(seconds=held + self.tail_seconds)
 
 
-class Reading(NamedTuple):
+class UsageLog(NamedTuple):
     """The runs of a log in order of time, and whether it knows all of them."""
 
     usages: Sequence[Usage]
     is_whole: bool
 
 
-def read(path: Path) -> Reading:
+def read(path: Path) -> UsageLog:
     """Read a log; what is damaged is passed over with a warning."""
     try:
         content = _list(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        return Reading([], is_whole=False)
+        return UsageLog([], is_whole=False)
     except OSError as error:
         log.warning("the usage log %s cannot be read (%s): going on without", path, error.strerror)
-        return Reading([], is_whole=False)
+        return UsageLog([], is_whole=False)
     except (ValueError, TypeError, RecursionError) as error:
         log.warning(
             "the usage log %s is damaged (%s): the next run rebuilds it from the database",
             path,
             error,
         )
-        return Reading([], is_whole=False)
+        return UsageLog([], is_whole=False)
     runs = list(map(_from_json, content))
     usages = {usage.started_at: usage for usage in runs if usage}
     if lost := runs.count(None):
         log.warning("the usage log %s: %d of %d runs are unreadable", path, lost, len(content))
     is_whole = not lost and not any(usage.is_after_loss for usage in usages.values())
-    return Reading([usages[at] for at in sorted(usages)], is_whole)
+    return UsageLog([usages[at] for at in sorted(usages)], is_whole)
 
 
 def _list(text: str) -> list[Any]:

@@ -326,7 +326,7 @@ def measure_schedule_coverage(
     runs = connection.execute(RUNS, parameters).fetchall()
     unseen = sum(unseen for _, unseen, _ in runs)
     scheduled = [at for at, _, mode in runs if mode == "ingest"]
-    return schedule.measure_coverage(scheduled, cadence, now, unseen=unseen)
+    return schedule.measure_coverage(scheduled, cadence, now, unrecorded_runs=unseen)
 
 
 def median_run_interval(connection: Connection, now: datetime) -> timedelta | None:

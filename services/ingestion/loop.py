@@ -96,7 +96,12 @@ class Loop:
         self.troubles = []
         silent_since = self._look_back()
         settings = self._settings()
-        report = run_pipeline(settings, clocks=self.clocks)
+        report = run_pipeline(
+            settings,
+            clocks=self.clocks,
+            extra_coins=tuple(dict.fromkeys([*self.monitor.options.watchlist, *self.watched])),
+            detect_gaps=self._is_time_for_gaps(),
+        )
         self._note_report(report)
         if silent_since and not self.troubles and self._was_outage(silent_since):
             self._repair(settings)
@@ -110,7 +115,7 @@ class Loop:
         settings, now = self.monitor.settings, self.clocks.now()
         usages = usage_log.read(budget_monitor.log_path(settings)).usages
         status = budget_monitor.check_budget_status(settings, now, usages=usages)
-        spent = next(m for m in status.meters if m.name == "coingecko_credits")
+        spent = next(m for m in status.quota_usages if m.name == "coingecko_credits")
         extra = len(self.watched) + len(self.monitor.options.watchlist)
         coins = max(len(settings.targets) + extra if settings.targets else settings.limit, extra)
         plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
@@ -123,16 +128,9 @@ class Loop:
     # --- a tick's stages ---------------------------------------------------------------------
 
     def _settings(self) -> Settings:
-        """The pipeline's settings for one tick: the watched coins ride along."""
+        """The pipeline's settings for one tick, at the cadence of the loop."""
         minutes = max(1, round(self.interval() / timedelta(minutes=1)))
-        also = dict.fromkeys([*self.monitor.options.watchlist, *self.watched])
-        return dataclasses.replace(
-            self.monitor.settings,
-            mode="ingest",
-            extra_coins=tuple(also),
-            cadence_minutes=minutes,
-            detect_gaps=self._is_time_for_gaps(),
-        )
+        return dataclasses.replace(self.monitor.settings, mode="ingest", cadence_minutes=minutes)
 
     def _is_time_for_gaps(self) -> bool:
         now = self.clocks.monotonic()
@@ -177,9 +175,7 @@ class Loop:
         targets = tuple(coin_id for coin_id in self.watched if coin_id in listed)
         if not targets:
             return
-        wanted = dataclasses.replace(
-            settings, mode="backfill", targets=targets, extra_coins=(), detect_gaps=True
-        )
+        wanted = dataclasses.replace(settings, mode="backfill", targets=targets)
         report = run_pipeline(wanted, clocks=self.clocks)
         level = logging.WARNING if report.exit_code else logging.INFO
         log.log(level, "after an outage: %s", report.message)

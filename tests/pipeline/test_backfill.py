@@ -20,7 +20,6 @@ from budget_monitor import log_path
 from demo.schedule import delivered_runs
 from demo.server import Fault, StandIn
 from ingest import Clocks, RunReport, run_pipeline
-from pipeline.backfill_plan import NO_PRICES, UNKNOWN, UNUSABLE
 from safe_zone import ROOT, Settings
 from sentinel import files
 from sentinel.budget import usage_log
@@ -178,7 +177,7 @@ def test_a_coin_without_prices_there_is_given_up_once_and_listed_with_the_reason
     stand_in.requests.clear()
     assert run(mode="backfill").api_calls == 0
     found = {gap.coin_id: gap.reason for gap in _gaps(fresh, time_)}
-    assert found == {"bitcoin": NO_PRICES, "ethereum": UNKNOWN}
+    assert found == {"bitcoin": "no_prices", "ethereum": "unknown_coin"}
 
 
 @pytest.mark.usefixtures("outage")
@@ -191,8 +190,8 @@ def test_a_sick_chart_is_no_verdict_on_the_gap(
     report = run(mode="backfill")
     assert report.rejected == {"malformed": 1, "null_price": 1}
     assert {gap.coin_id: gap.reason for gap in _gaps(fresh, time_)} == {
-        "bitcoin": UNUSABLE,
-        "ethereum": UNUSABLE,
+        "bitcoin": "unusable_chart",
+        "ethereum": "unusable_chart",
     }
     time_.at += timedelta(hours=12)
     assert run(mode="backfill", targets=("bitcoin",)).api_credits == 1  # for the silence since
@@ -282,7 +281,7 @@ def test_a_gap_of_days_without_any_prices_costs_two_credits_and_not_more(
         time_.at += QUARTER
         run(targets=("bitcoin",))
     assert len(stand_in.paths("market_chart")) <= 2
-    assert [gap.reason for gap in _gaps(fresh, time_)] == [NO_PRICES]
+    assert [gap.reason for gap in _gaps(fresh, time_)] == ["no_prices"]
 
 
 @pytest.mark.usefixtures("outage")

@@ -10,14 +10,12 @@ import pytest
 from hypothesis import given
 
 from pipeline.backfill_plan import (
-    NO_PRICES,
-    TOO_OLD,
     BackfillPlan,
     BackfillTask,
     fill,
     plan_backfill,
 )
-from sentinel.budget.quotas import Allowance
+from sentinel.budget.quotas import BackfillAllowance
 from sentinel.models import Gap, MarketRow
 from tests.conftest import NOW
 
@@ -37,7 +35,7 @@ def _gap(
 def _plan(
     *gaps: Gap, calls: int = 25, left: int = 100, daily: int = 100, patient: bool = False
 ) -> BackfillPlan:
-    allowance = Allowance(daily, left, SLOT)
+    allowance = BackfillAllowance(daily, left, SLOT)
     return plan_backfill(gaps, COINS, NOW, calls=calls, allowance=allowance, is_patient=patient)
 
 
@@ -93,7 +91,7 @@ def test_in_the_evening_what_is_left_of_the_day_is_spent_on_the_best_first() -> 
     evening = NOW.replace(hour=22)
     gaps = [_gap(coin, ago) for coin, ago in (("obscure", -5), ("tether", -4), ("bitcoin", -4))]
     for left, asked in ((1, ["bitcoin"]), (9, ["bitcoin", "tether", "obscure"])):
-        allowance = Allowance(3, left, SLOT)
+        allowance = BackfillAllowance(3, left, SLOT)
         plan = plan_backfill(gaps, COINS, evening, calls=25, allowance=allowance)
         assert [task.coin_id for task in plan.tasks] == asked
 
@@ -113,7 +111,7 @@ def test_older_gaps_get_an_hourly_call_over_as_many_days_as_they_need() -> None:
 
 def test_a_short_gap_that_is_too_old_is_given_up_without_a_call() -> None:
     plan = _plan(_gap(ago=30, hours=0.8))
-    assert (plan.tasks, [gap.reason for gap in plan.unfillable]) == ([], [TOO_OLD])
+    assert (plan.tasks, [gap.reason for gap in plan.unfillable]) == ([], ["only_hourly_left"])
 
 
 def test_a_gap_whose_last_minutes_still_have_detail_costs_no_daily_call() -> None:
@@ -122,7 +120,7 @@ def test_a_gap_whose_last_minutes_still_have_detail_costs_no_daily_call() -> Non
 
 
 def test_what_was_given_up_costs_no_credit_again() -> None:
-    assert _plan(_gap()._replace(reason=NO_PRICES)) == BackfillPlan([], [], 0)
+    assert _plan(_gap()._replace(reason="no_prices")) == BackfillPlan([], [], 0)
 
 
 def test_gaps_of_coins_nobody_asked_for_are_left_alone() -> None:
@@ -173,7 +171,7 @@ def test_a_hole_in_the_chart_is_given_up_by_name() -> None:
     hole = (NOW - 4 * HOUR, NOW - 2 * HOUR)
     points = [p for p in _points(task) if not hole[0] < p.observed_at < hole[1]]
     rows, [left] = fill(task, points, NOW)
-    assert left.reason == NO_PRICES
+    assert left.reason == "no_prices"
     assert left.start <= hole[0]
     assert hole[1] <= left.stop
     assert len(rows) >= 7
@@ -183,7 +181,7 @@ def test_hourly_points_fill_what_they_can_and_the_rest_is_given_up() -> None:
     task = BackfillTask("bitcoin", 3, (_gap(ago=60, hours=6),))
     rows, left = fill(task, _points(task, 60), NOW)
     assert len(rows) in (5, 6)
-    assert {gap.reason for gap in left} == {TOO_OLD}
+    assert {gap.reason for gap in left} == {"only_hourly_left"}
 
 
 def test_the_old_part_of_a_gap_waits_for_an_hourly_call() -> None:
@@ -199,4 +197,4 @@ def test_the_old_part_of_a_gap_waits_for_an_hourly_call() -> None:
 def test_an_empty_chart_fills_nothing(hours: float) -> None:
     gap = _gap(ago=23.5, hours=hours)
     rows, [left] = fill(BackfillTask("bitcoin", 1, (gap,)), [], NOW)
-    assert (rows, left) == ([], gap._replace(reason=NO_PRICES))
+    assert (rows, left) == ([], gap._replace(reason="no_prices"))

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from demo.server import Fault, StandIn
-from sentinel.coingecko import CoinGecko, Pace
+from sentinel.coingecko import CoinGecko, RateLimiter
 from sentinel.errors import ApiRefused, ApiUnavailable, CoinUnknown, ConfigurationError
 from tests.conftest import FakeTime
 
@@ -250,7 +250,7 @@ def test_failed_tries_count_toward_the_minute_too(
 
 
 def test_a_pace_waits_for_the_oldest_call_of_the_minute() -> None:
-    pace = Pace(calls_per_minute=2, seconds_between_calls=0)
+    pace = RateLimiter(calls_per_minute=2, seconds_between_calls=0)
     assert pace.wait_seconds(100) == 0
     pace.note(100)
     pace.note(130)

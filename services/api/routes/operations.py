@@ -127,7 +127,7 @@ def _count_budget(here: Context, registry: CollectorRegistry) -> None:
     status = budget_monitor.check_budget_status(settings, here.now(), usages=usages)
     used = Gauge("sentinel_quota_used", "Of a month's quota.", ["quota"], registry=registry)
     allowed = Gauge("sentinel_quota", "A month's quota.", ["quota"], registry=registry)
-    for meter in status.meters:
+    for meter in status.quota_usages:
         if meter.spent is not None:
             used.labels(meter.name).set(meter.spent)
         if meter.quota is not None:

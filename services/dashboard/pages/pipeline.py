@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from sentinel.models import describe_gap_reason
 from services.dashboard import data
 from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
 from services.dashboard.text import LONGEST_SENTENCE, plain
@@ -150,7 +151,7 @@ def gap_row(viewer: Formatter, gap: Json) -> dict[str, Any]:
         "from": viewer.at(gap["start"]),
         "to": viewer.at(gap["stop"]),
         "missing": gap["missed"],
-        "why it is open": gap["reason"] or "waits for repair",
+        "why it is open": describe_gap_reason(gap["reason"]),
     }
 
 

@@ -47,7 +47,9 @@ def test_several_runs_in_a_slot_are_one() -> None:
 
 
 def test_skipped_runs_were_delivered_too() -> None:
-    found = measure_coverage([START, START + 3 * QUARTER], QUARTER, START + 3 * QUARTER, unseen=2)
+    found = measure_coverage(
+        [START, START + 3 * QUARTER], QUARTER, START + 3 * QUARTER, unrecorded_runs=2
+    )
     assert (found.expected, found.delivered) == (4, 4)
 
 

@@ -147,10 +147,10 @@ def test_what_was_given_up_carries_its_reason_also_in_part(fresh: FreshDatabase)
     _store(fresh, "bitcoin", *REGULAR, *range(180, 0, -15))
     [gap] = _found(fresh)
     with psycopg.connect(fresh.url, autocommit=True) as opened:
-        database.record_unfillable_gaps(opened, [gap._replace(reason="because")], NOW)
-    assert [found.reason for found in _found(fresh)] == ["because"]
+        database.record_unfillable_gaps(opened, [gap._replace(reason="no_prices")], NOW)
+    assert [found.reason for found in _found(fresh)] == ["no_prices"]
     _store(fresh, "bitcoin", 300, source="backfilled")
-    assert [found.reason for found in _found(fresh)] == ["because"]
+    assert [found.reason for found in _found(fresh)] == ["no_prices"]
 
 
 def _health(rows_last_day: int, database_bytes: int, observation_bytes: int) -> queries.TableHealth:
