@@ -1,115 +1,133 @@
-# Market Sentinel's commands. `make` lists them; the README gives the same for a person without make.
+# The commands of Market Sentinel. `make` without a target lists them.
+# docs/commands.md has the same commands for systems without make.
 
 VENV := .venv
 BIN := $(VENV)/bin
-# The first Python that is new enough.
+# The first supported Python on this machine: 3.11 to 3.14.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && \
+	echo "$$p" && break; done)
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes
+UV := uv==0.13.9
+# One solution for all platforms and for Python 3.11 and newer, with the hash of every release file.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
+COMPILED := archive bench dev embedded object-stores services
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast setup ingest dry-run verify budget psql monitor api dashboard replay up up-demo down status logs sandbox archive lint types bench clean
+.PHONY: help demo test test-fast setup ingest dry-run verify budget psql monitor api dashboard \
+	replay up up-demo down status logs sandbox archive lint types bench requirements clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | \
-		awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+		awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.runtime ## run the whole pipeline against the stand-in: no key, network or server
+demo: $(VENV)/.runtime ## try the whole pipeline on invented prices, without key, network or server
 	@$(BIN)/python -m demo
 
-setup: $(VENV)/.runtime ## install what the pipeline needs into .venv
+setup: $(VENV)/.runtime ## install the pipeline into .venv
 
 test: $(VENV)/.dev ## run all tests
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "slow or not slow"
 
-test-fast: $(VENV)/.dev ## run the fast tests
+test-fast: $(VENV)/.dev ## run the fast tests only
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
-ingest: $(VENV)/.runtime ## collect the top coins from CoinGecko, once
+ingest: $(VENV)/.runtime ## fetch the top coins from CoinGecko once and store their prices
 	@$(BIN)/python ingest.py
 
-dry-run: $(VENV)/.runtime ## show what ingest would write, and write nothing
+dry-run: $(VENV)/.runtime ## fetch and validate prices without storing anything
 	@$(BIN)/python ingest.py --mode dry-run
 
-verify: $(VENV)/.runtime ## check what is stored
+verify: $(VENV)/.runtime ## check the stored data
 	@$(BIN)/python verify_db.py
 
-budget: $(VENV)/.runtime ## show what the month has used of every free quota
+budget: $(VENV)/.runtime ## show this month's use of every free quota
 	@$(BIN)/python budget_monitor.py
 
-psql: $(VENV)/.runtime ## look at the embedded database
+psql: $(VENV)/.runtime ## open the embedded database in psql
 	@$(BIN)/python -m sentinel.storage.embedded
 
-monitor: $(VENV)/.services ## keep the pipeline running, with alerts and forecasts
+monitor: $(VENV)/.services ## run the pipeline continuously, with alerts and forecasts
 	@$(BIN)/python -m services.ingestion
 
-api: $(VENV)/.services ## serve what is stored on http://127.0.0.1:8000
+api: $(VENV)/.services ## start the API on http://127.0.0.1:8000
 	@$(BIN)/python -m services.api
 
-dashboard: $(VENV)/.services ## show it on http://127.0.0.1:8501
+dashboard: $(VENV)/.services ## start the dashboard on http://127.0.0.1:8501
 	@$(BIN)/python -m services.dashboard
 
-up: $(VENV)/.services ## start all of the monitor and leave it running
+up: $(VENV)/.services ## start the whole monitor in the background
 	@$(BIN)/python -m services.stack up
 
-up-demo: $(VENV)/.services ## the same against the stand-in, with a week of invented history
+up-demo: $(VENV)/.services ## start the whole monitor with a week of invented prices
 	@$(BIN)/python -m services.stack up --demo
 
-down: $(VENV)/.services ## stop what up or up-demo started
+down: $(VENV)/.services ## stop the processes that up or up-demo started
 	@$(BIN)/python -m services.stack down
 
-status: $(VENV)/.services ## show whether all that up started is healthy
+status: $(VENV)/.services ## show the health of each process
 	@$(BIN)/python -m services.stack status
 
 logs: $(VENV)/.services ## follow the logs of all processes
 	@$(BIN)/python -m services.stack logs
 
-replay: $(VENV)/.services ## show the alerts that the stored prices would have raised
+replay: $(VENV)/.services ## list the alerts that the stored prices would have raised
 	@$(BIN)/python -m services.ingestion.replay
 
-sandbox: $(VENV)/.services ## list the strategies that sandbox.py can try
+sandbox: $(VENV)/.services ## list the backtesting strategies
 	@$(BIN)/python sandbox.py strategies
 
-archive: $(VENV)/.services ## show what the archive (ARCHIVE_URL) holds
+archive: $(VENV)/.services ## show the contents of the archive (ARCHIVE_URL)
 	@$(BIN)/python archive.py status
 
-lint: $(VENV)/.dev ## check style, security, workflows, containers
+lint: $(VENV)/.dev ## check style, security, workflows and the Compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/bandit --quiet --severity-level medium --recursive *.py sentinel pipeline services demo
+	$(BIN)/bandit --quiet --severity-level medium --recursive *.py sentinel pipeline services demo benchmarks
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/python -m pip check
 
-types: $(VENV)/.dev ## check types
+types: $(VENV)/.dev ## check type hints
 	$(BIN)/mypy
 
-bench: $(VENV)/.bench ## measure speed and size against their floors (minutes)
+bench: $(VENV)/.bench ## run the benchmarks and compare them with their limits (takes minutes)
 	$(BIN)/python -m benchmarks
 
-clean: ## remove .venv and caches; the data in .sentinel stays
+requirements: $(VENV)/.uv ## pin all dependencies with hashes (newest versions: UPGRADE=--upgrade)
+	$(COMPILE) --output-file requirements.txt requirements/runtime.in
+	@set -ex; for name in $(COMPILED); do \
+		$(COMPILE) --output-file requirements/$$name.txt requirements/$$name.in; done
+
+clean: ## remove .venv and caches, but keep the data in .sentinel
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=..." >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 was not found. Install it, or name it: make PYTHON=/path/to/python3.13" >&2; exit 2; }
 	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
-		echo "The venv module is missing: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 2; }
+		echo "The venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 
-$(VENV)/.runtime: requirements.txt requirements-embedded.txt | $(VENV)/bin/python
-	@echo "installing into $(VENV) ..." >&2
-	@$(PIP) -r requirements.txt
-	@$(PIP) -r requirements-embedded.txt
+$(VENV)/.runtime: requirements.txt requirements/embedded.txt | $(VENV)/bin/python
+	@echo "Installing the pipeline into $(VENV) ..." >&2
+	@$(INSTALL) -r requirements.txt -r requirements/embedded.txt
 	@touch $@
 
-$(VENV)/.services: requirements-archive.txt requirements-services.txt $(VENV)/.runtime
-	@echo "installing the monitor into $(VENV) ..." >&2
-	@$(PIP) -r requirements-services.txt
+# Each of the following files includes all of requirements.txt.
+$(VENV)/.services: requirements/services.txt $(VENV)/.runtime
+	@echo "Installing the monitor into $(VENV) ..." >&2
+	@$(INSTALL) -r requirements/services.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-object-stores.txt $(VENV)/.services
-	@$(PIP) -r requirements-dev.txt
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.services
+	@echo "Installing the development tools into $(VENV) ..." >&2
+	@$(INSTALL) -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/.bench: requirements-bench.txt $(VENV)/.services
-	@$(PIP) -r requirements-bench.txt
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.services
+	@echo "Installing the benchmarks' dependencies into $(VENV) ..." >&2
+	@$(INSTALL) -r requirements/bench.txt
+	@touch $@
+
+$(VENV)/.uv: Makefile | $(VENV)/bin/python
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet "$(UV)"
 	@touch $@

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Back up the database, prove the backup, prune older ones: ./backup_db.sh [FOLDER]
+# Usage: ./backup_db.sh [FOLDER]
+# Dumps the database, restores the dump on a scratch server to compare it, and deletes old backups.
 set -eu
 root=$(cd "$(dirname "$0")" && pwd)
 python="$root/.venv/bin/python"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Put a proven backup in place of what is stored: ./restore_db.sh FILE [--yes] [--without-backup]
+# Usage: ./restore_db.sh FILE [--yes] [--without-backup]
+# Replaces the stored data with a verified backup.
 set -eu
 root=$(cd "$(dirname "$0")" && pwd)
 python="$root/.venv/bin/python"

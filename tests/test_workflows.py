@@ -50,13 +50,16 @@ class Runner:
         done: dict[str, subprocess.CompletedProcess[str]] = {}
         has_failed = False
         for step in _steps():
-            if "run" not in step or step["name"] == "Install":
+            if "run" not in step or step["name"] == "Install dependencies":
                 continue
             if has_failed and "if" not in step:
                 continue
             if "dry-run" in str(step.get("if")) and inputs.get("mode") == "dry-run":
                 continue
-            if "steps.run.outcome != 'skipped'" in str(step.get("if")) and "Run" not in done:
+            if (
+                "steps.run.outcome != 'skipped'" in str(step.get("if"))
+                and "Run the pipeline" not in done
+            ):
                 continue
             found = subprocess.run(
                 ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
@@ -137,9 +140,9 @@ def _log(runner: Runner) -> list[str]:
 def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshDatabase) -> None:
     done = runner.run()
     assert {name: step.returncode for name, step in done.items()} == {
-        "Look for the database's address": 0,
-        "Run": 0,
-        "Summarize": 0,
+        "Check the settings": 0,
+        "Run the pipeline": 0,
+        "Write the job summary": 0,
         "Commit the registry": 0,
     }
     assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
@@ -156,8 +159,8 @@ def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshD
 @pytest.mark.slow
 def test_inputs_reach_the_run_and_no_shell(runner: Runner, fresh: FreshDatabase) -> None:
     done = runner.run(targets="bitcoin,$(touch pwned);`touch pwned`", limit="7")
-    assert done["Run"].returncode == 2
-    assert "::error::Unknown coins in targets" in done["Run"].stderr
+    assert done["Run the pipeline"].returncode == 2
+    assert "::error::Unknown coins in targets" in done["Run the pipeline"].stderr
     assert not (runner.clone / "pwned").exists()
     runner.run(limit="7")
     assert fresh.query("SELECT count(DISTINCT coin_key) FROM observations") == [(7,)]
@@ -165,7 +168,7 @@ def test_inputs_reach_the_run_and_no_shell(runner: Runner, fresh: FreshDatabase)
 
 def test_a_dry_run_commits_and_stores_nothing(runner: Runner) -> None:
     done = runner.run(mode="dry-run", limit="3")
-    assert done["Run"].returncode == 0
+    assert done["Run the pipeline"].returncode == 0
     assert "Commit the registry" not in done
     assert _log(runner) == ["A Test|Begin"]
 
@@ -175,19 +178,16 @@ def test_without_a_database_the_run_refuses_before_anything_else(
 ) -> None:
     runner.secrets["DATABASE_URL"] = ""
     done = runner.run()
-    assert done["Look for the database's address"].returncode == 2
-    assert (
-        "::error::The secret DATABASE_URL is not set"
-        in done["Look for the database's address"].stdout
-    )
-    assert list(done) == ["Look for the database's address"]
+    assert done["Check the settings"].returncode == 2
+    assert "::error::The secret DATABASE_URL is not set" in done["Check the settings"].stdout
+    assert list(done) == ["Check the settings"]
     assert live_stand_in.requests == []
 
 
 def test_wrong_settings_are_in_the_summary(runner: Runner) -> None:
     runner.environment["COINGECKO_BASE_URL"] = "nonsense"
     done = runner.run()
-    assert (done["Run"].returncode, done["Summarize"].returncode) == (2, 0)
+    assert (done["Run the pipeline"].returncode, done["Write the job summary"].returncode) == (2, 0)
     assert "COINGECKO\\_BASE\\_URL must be an address" in runner.summary
 
 
@@ -198,9 +198,9 @@ def test_a_protected_branch_is_told_and_the_data_run_counts(
     hook.write_text("#!/bin/sh\necho 'GH006: Protected branch update failed' >&2\nexit 1\n")
     hook.chmod(0o755)
     done = runner.run()
-    assert (done["Run"].returncode, done["Commit the registry"].returncode) == (0, 2)
+    assert (done["Run the pipeline"].returncode, done["Commit the registry"].returncode) == (0, 2)
     assert "::error::The remote refuses the registry's commit" in done["Commit the registry"].stderr
-    assert done["Summarize"].returncode == 0
+    assert done["Write the job summary"].returncode == 0
     assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
 
 
@@ -209,7 +209,7 @@ def test_a_failing_api_turns_the_run_red_and_the_summary_says_why(
 ) -> None:
     live_stand_in.always = Fault(403, b'{"error":"no"}')
     done = runner.run()
-    assert done["Run"].returncode == 2
+    assert done["Run the pipeline"].returncode == 2
     assert "## Run failed" in runner.summary
     assert "refuses the key" in runner.summary
 
@@ -228,12 +228,12 @@ def test_a_used_up_budget_is_an_annotation_and_no_failed_run(runner: Runner) -> 
     }
     (state / "usage_log.json").write_text(json.dumps([used]))
     done = runner.run()
-    assert done["Run"].returncode == 0
+    assert done["Run the pipeline"].returncode == 0
     assert "::error::Nothing was asked and nothing was woken: CoinGecko credits used up" in (
-        done["Run"].stderr
+        done["Run the pipeline"].stderr
     )
     assert "## Budget: stop" in runner.summary
-    assert "::warning::coingecko_credits" in done["Summarize"].stderr
+    assert "::warning::coingecko_credits" in done["Write the job summary"].stderr
 
 
 @pytest.mark.slow
@@ -248,7 +248,7 @@ def test_no_secret_is_ever_printed(runner: Runner, neon: NeonConsole) -> None:
     }
     done = runner.run()
     said = "".join(step.stdout + step.stderr for step in done.values()) + runner.summary
-    assert done["Run"].returncode == 4
+    assert done["Run the pipeline"].returncode == 4
     assert "refuses the key (401)" in said
     for secret in ("hunter2", "cg-secret", "napi-secret"):
         assert secret not in said
@@ -273,6 +273,19 @@ def test_actions_are_pinned_and_rights_are_given_where_they_are_needed(name: str
 def test_no_run_step_holds_an_expression_that_a_person_can_type() -> None:
     for step in _steps():
         assert "${{" not in step.get("run", "")
+
+
+@pytest.mark.parametrize("archive_url", ["", "s3://bucket/folder"])
+def test_the_install_step_requires_hashes(archive_url: str, tmp_path: Path) -> None:
+    [install] = [step for step in _steps() if step.get("name") == "Install dependencies"]
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "ARCHIVE_URL": archive_url}
+    command = ["bash", "-e", "-c", install["run"]]
+    arguments = subprocess.check_output(command, env=environment, text=True).split()
+    assert "--require-hashes" in arguments
+    assert (ROOT / arguments[arguments.index("-r") + 1]).exists()
 
 
 def test_every_variable_that_a_step_passes_is_known_to_the_settings() -> None:

@@ -27,7 +27,7 @@ from sentinel.files import replace_atomically
 from sentinel.process import describe_error
 
 T = TypeVar("T")
-INSTALL = "python -m pip install -r requirements-archive.txt"
+INSTALL = "python -m pip install -r requirements/archive.txt"
 FETCHED_AT_ONCE = 8  # a store answers after a tenth of a second, however small the file
 PATIENCE_SECONDS = 60.0  # for one file to come or go; the largest honest one has tens of MB
 _NAME = re.compile(r"observations-(\d{4}-\d\d-\d\d)-(\d+)-([0-9a-f]{64})\.parquet")
@@ -234,7 +234,7 @@ def open_archive(url: str, cache: Path) -> Archive:
     except ImportError as error:
         raise ConfigurationError(
             f"ARCHIVE_URL begins with {scheme[1]}://, and what speaks to it is not installed: "
-            "python -m pip install -r requirements-object-stores.txt"
+            "python -m pip install -r requirements/object-stores.txt"
         ) from error
     own = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
     return Archive(url, None, cache / own)

