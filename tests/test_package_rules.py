@@ -1,29 +1,45 @@
-"""The package rules: who may import whom.
+"""The package rules: which package may import which.
 
-- `sentinel` imports no stage and no process; of the root it uses the constants of `safe_zone` and
-  `api_library`.
-- `pipeline` imports no process of `services`.
-- A process of `services` imports no other process.
-- Only tests and benchmarks import `demo`; the product imports neither of them.
-- No module imports itself through others.
-- Pure modules read no clock and no database.
+- `sentinel` imports no root file except the constants in `safe_zone` and `api_library`, and neither
+  `pipeline` nor `services`.
+- A package inside `sentinel` imports only the packages that `SENTINEL_IMPORTS` allows.
+- `pipeline` does not import `services`.
+- A process of `services` does not import another process; only `stack` starts them all.
+- Only tests and benchmarks import `demo`. Nothing imports tests or benchmarks.
+- There is no import cycle.
+- Pure modules use neither the clock nor the database.
+- The root has at most 40 tracked entries, 13 of them Python files.
+
+`python -m tests.structure` prints the same imports as figures.
 """
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from safe_zone import ROOT
+from tests.structure import (
+    find_cycles,
+    find_imports,
+    find_modules,
+    import_graph,
+    root_entries,
+    top_level,
+)
 
-PACKAGES = ("sentinel", "pipeline", "services", "demo")
-STAGES = {path.stem for path in ROOT.glob("*.py")}
 CONSTANTS = {"safe_zone", "api_library"}
 PROCESSES = {"api", "backup", "dashboard", "db", "ingestion", "stack"}
+SENTINEL_IMPORTS = {
+    "analytics": set[str](),
+    "archive": {"storage"},
+    "backtesting": {"analytics", "archive", "storage"},
+    "budget": set[str](),
+    "notifications": {"analytics", "storage"},
+    "paper_trading": {"archive", "backtesting", "storage"},
+    "storage": {"budget"},
+}
 PURE = (
     *("analytics/alerts", "analytics/forecast", "backtesting/builtin_strategies"),
     *("backtesting/engine", "backtesting/metrics", "backtesting/portfolio"),
@@ -31,79 +47,84 @@ PURE = (
 )
 
 
-def _name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+MODULES = find_modules(ROOT)
+IMPORTS = import_graph(MODULES)
 
 
-MODULES = {
-    _name(path): path
-    for path in (*ROOT.glob("*.py"), *(p for name in PACKAGES for p in (ROOT / name).rglob("*.py")))
-}
+def _modules_of(package: str) -> list[str]:
+    return [name for name in MODULES if top_level(name) == package]
 
 
-def _imports(path: Path) -> Iterator[str]:
-    """The project's modules that a file names in its imports, also those inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (name if name in MODULES else str(node.module) for name in names)
+def _subject(module: str) -> str:
+    """Return the package inside `sentinel` that a module belongs to, or an empty string."""
+    parts = module.split(".")
+    is_inside = parts[0] == "sentinel" and parts[1:] and parts[1] in SENTINEL_IMPORTS
+    return parts[1] if is_inside else ""
 
 
-IMPORTS = {name: {i for i in _imports(path) if i in MODULES} for name, path in MODULES.items()}
+@pytest.mark.parametrize("module", _modules_of("sentinel"))
+def test_sentinel_imports_no_stage_pipeline_or_service(module: str) -> None:
+    assert {top_level(name) for name in IMPORTS[module]} <= {"sentinel", *CONSTANTS}
 
 
-def _within(package: str) -> list[str]:
-    return [name for name in MODULES if name.partition(".")[0] == package]
+@pytest.mark.parametrize("module", _modules_of("sentinel"))
+def test_packages_inside_sentinel_import_only_what_is_allowed(module: str) -> None:
+    subject = _subject(module)
+    imported = {_subject(name) for name in IMPORTS[module]} - {"", subject}
+    assert imported <= SENTINEL_IMPORTS.get(subject, set())
 
 
-@pytest.mark.parametrize("module", _within("sentinel"))
-def test_the_library_imports_no_stage_and_no_process(module: str) -> None:
-    roots = {name.partition(".")[0] for name in IMPORTS[module]}
-    assert roots <= {"sentinel", *CONSTANTS}
+def test_every_package_inside_sentinel_has_a_rule() -> None:
+    packages = {init.parent.name for init in (ROOT / "sentinel").glob("*/__init__.py")}
+    assert packages == SENTINEL_IMPORTS.keys()
 
 
-@pytest.mark.parametrize("module", _within("pipeline"))
-def test_the_batch_imports_no_process(module: str) -> None:
-    assert not [name for name in IMPORTS[module] if name.startswith("services")]
+@pytest.mark.parametrize("module", _modules_of("pipeline"))
+def test_pipeline_does_not_import_services(module: str) -> None:
+    assert not [name for name in IMPORTS[module] if top_level(name) == "services"]
 
 
 @pytest.mark.parametrize("process", sorted(PROCESSES - {"stack"}))
-def test_a_process_imports_no_other_process(process: str) -> None:
+def test_a_process_does_not_import_another_process(process: str) -> None:
     others = tuple(f"services.{other}" for other in PROCESSES - {process})
     for module in MODULES:
         if module.startswith(f"services.{process}"):
             assert not [name for name in IMPORTS[module] if name.startswith(others)], module
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("demo")])
-def test_the_product_imports_neither_the_demo_nor_tests(module: str) -> None:
-    names = {name.partition(".")[0] for name in _imports(MODULES[module])}
-    assert not names & {"demo", "tests", "benchmarks"}
+@pytest.mark.parametrize("module", [name for name in MODULES if top_level(name) != "demo"])
+def test_the_product_does_not_import_demo_tests_or_benchmarks(module: str) -> None:
+    imported = {top_level(name) for name in find_imports(MODULES[module], MODULES)}
+    assert not imported & {"demo", "tests", "benchmarks"}
 
 
 def test_there_is_no_import_cycle() -> None:
-    left = {name: set(imported) - {name} for name, imported in IMPORTS.items()}
-    while free := [name for name, imported in left.items() if not imported & left.keys()]:
-        for name in free:
-            del left[name]
-    assert not left
+    assert find_cycles(IMPORTS) == set()
+
+
+def test_the_search_for_cycles_finds_them() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set[str]()}
+    assert find_cycles(graph) == {"b", "c"}
+
+
+def test_the_root_has_few_entries() -> None:
+    entries = root_entries(ROOT)
+    assert len(entries) <= 40
+    assert sum(entry.endswith(".py") for entry in entries) <= 13
 
 
 @pytest.mark.parametrize("module", PURE)
-def test_pure_modules_read_no_clock_and_no_database(module: str) -> None:
+def test_pure_modules_use_neither_clock_nor_database(module: str) -> None:
     source = (ROOT / "sentinel" / f"{module}.py").read_text()
     assert not re.search(r"\.now\(|time\.time|sleep\(|psycopg|sentinel\.storage", source)
 
 
 @pytest.mark.parametrize("module", ["ingestion/calibration", "ingestion/polling_interval"])
-def test_the_loops_arithmetic_reads_no_clock_and_no_database(module: str) -> None:
+def test_arithmetic_of_the_loop_uses_neither_clock_nor_database(module: str) -> None:
     source = (ROOT / "services" / f"{module}.py").read_text()
     assert not re.search(r"\.now\(|time\.time|sleep\(|psycopg|sentinel\.storage", source)
 
 
-def test_the_portfolios_valuation_uses_no_floats_clock_or_database() -> None:
+def test_portfolio_valuation_uses_no_floats_clock_or_database() -> None:
     source = (ROOT / "services" / "api" / "valuation.py").read_text()
     assert not re.search(r"\.now\(|psycopg|float", source)
