@@ -1,4 +1,4 @@
-"""Forecasting 500 coins: one fit for all; beside it, a fit for each."""
+"""Forecast 500 coins: one fit for all coins, beside one fit per coin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.linear_model import LinearRegression
 
 from benchmarks.scale import heading, median_seconds, say
-from services.ingestion.forecasting import Hour, forecast_all
+from services.ingestion.forecast_storage import CoinHour
+from services.ingestion.forecasting import forecast_all
 
 COINS = 500
 
@@ -23,12 +24,12 @@ def _measure(minutes: int) -> None:
     dice = np.random.default_rng(1)
     times = [-60.0 * minutes * n for n in reversed(range(60 // minutes + 1))]
     walks = 100 * np.exp(dice.normal(0, 0.001, (COINS, len(times))).cumsum(axis=1))
-    hours = {n: Hour(times, walk.tolist()) for n, walk in enumerate(walks)}
-    bands: dict[int, float | None] = dict.fromkeys(hours, 0.002)
+    hours = {n: CoinHour(times, walk.tolist()) for n, walk in enumerate(walks)}
+    radii: dict[int, float | None] = dict.fromkeys(hours, 0.002)
     cadence = timedelta(minutes=minutes)
     at, logs = np.array(times).reshape(-1, 1), np.log(walks).T
     floor = median_seconds(lambda: LinearRegression().fit(at, logs), 50)
-    taken = median_seconds(lambda: forecast_all(hours, bands, 0.0, cadence), 50)
+    taken = median_seconds(lambda: forecast_all(hours, radii, 0.0, cadence), 50)
     each = median_seconds(lambda: [LinearRegression().fit(at, logs[:, n]) for n in range(COINS)], 3)
     bound = f"under 50 ms; the fit alone {floor * 1e3:.1f}, one by one {each * 1e3:.0f} ms"
     what = f"forecast, a point every {minutes} min"

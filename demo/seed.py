@@ -133,9 +133,11 @@ def _tick(
     with writer_transaction(connection) as days:
         database.load_batch(connection, rows, labels.get, days)
         _record(connection, [(at, source)])
-    alerting.watch(connection, options, MessageFormatter("en", ZoneInfo("UTC")), [], at)
+    alerting.process_new_prices(
+        connection, options, MessageFormatter("en", ZoneInfo("UTC")), [], at
+    )
     if at > now - FORECAST_FOR:
-        forecasting.predict(connection, FINE, at)
+        forecasting.update_forecasts(connection, FINE, at)
 
 
 def _trade(at: datetime, connection: Connection) -> None:

@@ -1,1 +1,1 @@
-"""Alerts and forecasts: pure functions over prices."""
+"""Alerts, their calibration, and forecasts: pure functions over prices."""

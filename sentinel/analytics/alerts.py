@@ -1,14 +1,14 @@
-"""Panic and reversal of one coin, pure: a tracker is fed observations and says what they mean.
+"""Panic and reversal alerts of one coin: a tracker reads observations and returns alerts. Pure.
 
-*Panic* (a trailing stop): the price has fallen the threshold below the session's high-water mark.
-*Reversal* (buy the dip): it has risen the threshold above the session's low-water mark. The session
-is what was observed since the last turn, `session` back at most: an older mark has expired. A turn
-is an alert of the opposite kind; it starts the mark anew.
+*Panic* (a trailing stop): the price has fallen by the threshold below the high-water mark.
+*Reversal* (buy the dip): the price has risen by the threshold above the low-water mark. Both marks
+are taken from a rolling window: older prices expire. An alert of one kind also resets the other
+kind, whose mark then starts at the current price.
 
-The threshold is k times the coin's realised volatility over `horizon`, within floor and ceiling.
-Volatility is that of before the observation, else a crash would raise its own bar. Where a budget
-of alerts is named, k drifts with what was spent of it: up by STEP with each alert, down with time,
-so that over weeks the rate is the one wished for whatever the market and the cadence do.
+The threshold is a multiple of the coin's realized volatility, between a minimum and a maximum. The
+volatility excludes the observation that is being checked. Otherwise a crash would raise its own
+threshold. With a target rate, each alert raises the multiplier by BUDGET_GAIN and time lowers it.
+Over weeks the alert rate therefore meets the target, whatever the market and the polling interval.
 """
 
 from __future__ import annotations
@@ -21,182 +21,195 @@ from typing import Any, Literal, NamedTuple
 
 Kind = Literal["panic", "reversal"]
 
-# Where nothing is known of a coin yet: the fluctuation of a large coin, 4 % in a day, believed like
-# six hours of observations.
+# A new coin starts with the volatility of a large coin, 4 % a day. The prior weighs as much as six
+# hours of observations.
 PRIOR_MINUTES = 360.0
 PRIOR_VARIANCE = 0.04**2 / 1440  # per minute
-SUDDEN = 2.0  # thresholds at once that need no second observation
-STEP = 0.3  # of log k, an alert; measured in benchmarks/alerts.py
-MOST_DRIFT = 1.5  # of log k: a factor of 4.5 either way
-LONGEST_SAVING = timedelta(days=1)  # nobody was alerted in an outage, and nothing saved by it
-WEEK = timedelta(weeks=1).total_seconds()
-NEVER = -1.0  # UNIX seconds, before any observation; JSON knows no infinity
+# A move of this many thresholds needs no second observation to confirm it.
+IMMEDIATE_THRESHOLDS = 2.0
+BUDGET_GAIN = 0.3  # added to the logarithm of the multiplier; measured in benchmarks/alerts.py
+MAX_ADJUSTMENT = 1.5  # of that logarithm: a factor of 4.5 either way
+# A long outage raises no alerts. Only this much of it may lower the multiplier.
+MAX_CREDITED_PAUSE = timedelta(days=1)
+WEEK_SECONDS = timedelta(weeks=1).total_seconds()
+NEVER = -1.0  # UNIX seconds before any observation; JSON has no infinity
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What an alert takes. `min_threshold` and `max_threshold` bound the threshold, as fractions of
-    the price; `per_week` is the budget of alerts that k is kept to, None: k stays as it is."""
+class AlertRules:
+    """The settings of a tracker."""
 
-    k: float
-    session: timedelta
+    # The threshold is this many standard deviations of the price change over `horizon`.
+    multiplier: float
+    # How far back the high-water and low-water marks reach.
+    window: timedelta
+    # The period that the volatility is scaled to.
     horizon: timedelta
-    half_life: timedelta
+    # Older returns lose half of their weight in the volatility after this time.
+    volatility_half_life: timedelta
+    # Limits of the threshold, as fractions of the price.
     min_threshold: float
     max_threshold: float
-    per_week: float | None = None
+    # Alerts per coin and week. None: the multiplier is never adjusted.
+    target_rate: float | None = None
 
 
 class Alert(NamedTuple):
-    """What a tracker found. Times are UNIX seconds; `move` and `threshold` fractions of the
-    `reference`, the mark that the price left at `reference_at`; `step` counts the ladder from 1."""
+    """An alert of a tracker."""
 
     kind: Kind
+    # UNIX seconds of the observation.
     at: float
-    price: float
-    reference: float
+    price_usd: float
+    # The high-water or low-water mark, and its UNIX seconds.
+    reference_usd: float
     reference_at: float
+    # The price change since the mark and the threshold, as fractions of the mark.
     move: float
     threshold: float
-    step: int
+    # 1 for the first alert; one more for each further threshold in the same direction.
+    level: int
 
 
 @dataclass(slots=True)
-class Side:
-    """One kind's half of a tracker.
+class KindState:
+    """What a tracker remembers for one kind of alert."""
 
-    `marks` are (time, price), each more extreme than those after it: the first is the mark. While
-    the kind is silent `announced` is the price of its last alert, `announced_threshold` that
-    alert's, and `farthest` the price that went farthest since. `pending` is the threshold of a
-    crossing that waits for its second observation.
-    """
-
+    # (UNIX seconds, price), each more extreme than those after it. The first one is the mark.
     marks: deque[tuple[float, float]] = field(default_factory=deque)
-    announced: float | None = None
-    announced_threshold: float = 0.0
-    farthest: float = 0.0
-    step: int = 0
+    # Price and threshold of the last alert. None: no alert since the last reset.
+    last_alert_usd: float | None = None
+    last_alert_threshold: float = 0.0
+    # The most extreme price since the last alert.
+    extreme_usd: float = 0.0
+    level: int = 0
+    # The price has turned by a threshold; the next observation has to confirm it.
     is_turning: bool = False
-    pending: float | None = None
+    # The threshold of a crossing that waits for its second observation.
+    pending_threshold: float | None = None
 
-    def begin(self, at: float, price: float) -> None:
-        """Forget the last alert and speak again, from this price on."""
+    def reset(self, at: float, price: float) -> None:
+        """Forget the last alert and start the marks at this price."""
         self.marks = deque([(at, price)])
-        self.announced, self.step, self.is_turning, self.pending = None, 0, False, None
+        self.last_alert_usd, self.level = None, 0
+        self.is_turning, self.pending_threshold = False, None
 
     def as_json(self) -> dict[str, Any]:
-        """The half as plain values."""
+        """Return the state as plain values."""
         plain = {name: getattr(self, name) for name in self.__slots__}
         return plain | {"marks": [list(mark) for mark in self.marks]}
 
     @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> Side:
-        """The half that `as_json` wrote."""
+    def from_json(cls, plain: dict[str, Any]) -> KindState:
+        """Restore what `as_json` returned."""
         return cls(**(plain | {"marks": deque((at, price) for at, price in plain["marks"])}))
 
 
 @dataclass(slots=True)
 class Tracker:
-    """All that is remembered of one coin; `as_json` and `from_json` carry it over a restart.
+    """The alert state of one coin. `as_json` and `from_json` keep it over a restart."""
 
-    `squares` and `minutes` are the decaying sums of squared returns and of the time they took;
-    `drift` is what the budget has added to log k.
-    """
-
-    at: float = NEVER
-    price: float = 0.0
-    squares: float = PRIOR_VARIANCE * PRIOR_MINUTES
-    minutes: float = PRIOR_MINUTES
-    drift: float = 0.0
-    panic: Side = field(default_factory=Side)
-    reversal: Side = field(default_factory=Side)
+    # UNIX seconds and price of the newest observation.
+    last_at: float = NEVER
+    last_price_usd: float = 0.0
+    # Decaying sums of the squared log returns and of the minutes that they cover.
+    squared_returns: float = PRIOR_VARIANCE * PRIOR_MINUTES
+    covered_minutes: float = PRIOR_MINUTES
+    # What the target rate has added to the logarithm of the multiplier.
+    adjustment: float = 0.0
+    panic: KindState = field(default_factory=KindState)
+    reversal: KindState = field(default_factory=KindState)
 
     def observe(
-        self, at: float, price: float, rules: Rules, *, may_speak: bool = True
+        self, at: float, price: float, rules: AlertRules, *, may_alert: bool = True
     ) -> list[Alert]:
-        """Take in the next observation, at UNIX seconds, and say what it means.
+        """Process the next observation (UNIX seconds, USD) and return the alerts it raises.
 
-        One that is not newer than the last is passed over. With `may_speak` false (a stale one) the
-        marks learn of it and nothing is announced.
+        An observation that is not newer than the last one is ignored. With `may_alert` False (a
+        stale price) the marks are updated and no alert is raised.
         """
-        if at <= self.at or price <= 0:
+        if at <= self.last_at or price <= 0:
             return []
-        threshold = self.threshold(rules)
-        self._learn(at, price, rules)
-        if rules.per_week is not None and may_speak:
-            self._save_budget(at, rules.per_week)
-        self.at, self.price = at, price
+        threshold = self.compute_threshold(rules)
+        self._update_volatility(at, price, rules)
+        if rules.target_rate is not None and may_alert:
+            self._credit_pause(at, rules.target_rate)
+        self.last_at, self.last_price_usd = at, price
         alerts: list[Alert] = []
-        for own, other, kind, sign in self._sides():
-            _remember(own.marks, at, price, sign, at - rules.session.total_seconds())
-            crossing = _judge(own, at, price, threshold, kind, sign, may_speak=may_speak)
-            if crossing:
-                if crossing.step == 1:
-                    other.begin(at, price)
-                alerts.append(crossing)
-        for own, _, _, sign in self._sides():
-            _look_for_turn(own, at, price, sign, threshold)
-        if rules.per_week is not None:
-            self._shift(STEP * len(alerts))
+        for own, other, kind, sign in self._kinds():
+            _update_marks(own.marks, at, price, sign, at - rules.window.total_seconds())
+            alert = detect_crossing(own, at, price, threshold, kind, sign, may_alert=may_alert)
+            if alert:
+                if alert.level == 1:
+                    other.reset(at, price)
+                alerts.append(alert)
+        for own, _, _, sign in self._kinds():
+            _reset_after_turn(own, at, price, sign, threshold)
+        if rules.target_rate is not None:
+            self._adjust(BUDGET_GAIN * len(alerts))
         return alerts
 
-    def threshold(self, rules: Rules) -> float:
-        """What a move must reach now, as a fraction of the price."""
+    def compute_threshold(self, rules: AlertRules) -> float:
+        """Return the move that raises an alert now, as a fraction of the price."""
         horizon = rules.horizon.total_seconds() / 60
-        sigma = math.sqrt(self.squares / self.minutes * horizon)
-        return min(rules.max_threshold, max(rules.min_threshold, self.k_in_force(rules) * sigma))
+        sigma = math.sqrt(self.squared_returns / self.covered_minutes * horizon)
+        threshold = self.effective_multiplier(rules) * sigma
+        return min(rules.max_threshold, max(rules.min_threshold, threshold))
 
-    def k_in_force(self, rules: Rules) -> float:
-        """k with what the budget has added to it."""
-        return rules.k * (1.0 if rules.per_week is None else math.exp(self.drift))
+    def effective_multiplier(self, rules: AlertRules) -> float:
+        """Return the multiplier with the adjustment for the target rate."""
+        return rules.multiplier * (1.0 if rules.target_rate is None else math.exp(self.adjustment))
 
-    def _learn(self, at: float, price: float, rules: Rules) -> None:
-        """Realised variance per minute, the past weighing half after each half-life."""
-        if self.price > 0:
-            minutes = (at - self.at) / 60
-            decay = 0.5 ** (minutes * 60 / rules.half_life.total_seconds())
-            move = math.log(price) - math.log(self.price)
-            self.squares = self.squares * decay + move**2
-            self.minutes = self.minutes * decay + minutes
+    def _update_volatility(self, at: float, price: float, rules: AlertRules) -> None:
+        if self.last_price_usd > 0:
+            minutes = (at - self.last_at) / 60
+            decay = 0.5 ** (minutes * 60 / rules.volatility_half_life.total_seconds())
+            log_return = math.log(price) - math.log(self.last_price_usd)
+            self.squared_returns = self.squared_returns * decay + log_return**2
+            self.covered_minutes = self.covered_minutes * decay + minutes
 
-    def _save_budget(self, at: float, per_week: float) -> None:
-        if self.at != NEVER:
-            saved = min(at - self.at, LONGEST_SAVING.total_seconds()) / WEEK
-            self._shift(-STEP * per_week * saved)
+    def _credit_pause(self, at: float, target_rate: float) -> None:
+        """Lower the multiplier for the time that passed without an alert."""
+        if self.last_at != NEVER:
+            weeks = min(at - self.last_at, MAX_CREDITED_PAUSE.total_seconds()) / WEEK_SECONDS
+            self._adjust(-BUDGET_GAIN * target_rate * weeks)
 
-    def _shift(self, by: float) -> None:
-        self.drift = min(MOST_DRIFT, max(-MOST_DRIFT, self.drift + by))
+    def _adjust(self, change: float) -> None:
+        self.adjustment = min(MAX_ADJUSTMENT, max(-MAX_ADJUSTMENT, self.adjustment + change))
 
-    def _sides(self) -> tuple[tuple[Side, Side, Kind, int], ...]:
-        """Each kind's half, the other's, its name, and the sign of its moves."""
+    def _kinds(self) -> tuple[tuple[KindState, KindState, Kind, int], ...]:
+        """Return for each kind its state, the other kind's state, its name, its moves' sign."""
         return (
             (self.panic, self.reversal, "panic", -1),
             (self.reversal, self.panic, "reversal", 1),
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The tracker as plain values; floats survive JSON exactly."""
+        """Return the tracker as plain values. Floats survive JSON exactly."""
         return {
-            "at": self.at,
-            "price": self.price,
-            "squares": self.squares,
-            "minutes": self.minutes,
-            "drift": self.drift,
+            "last_at": self.last_at,
+            "last_price_usd": self.last_price_usd,
+            "squared_returns": self.squared_returns,
+            "covered_minutes": self.covered_minutes,
+            "adjustment": self.adjustment,
             "panic": self.panic.as_json(),
             "reversal": self.reversal.as_json(),
         }
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Tracker:
-        """The tracker that `as_json` wrote."""
-        sides = {kind: Side.from_json(plain[kind]) for kind in ("panic", "reversal")}
-        return cls(**(plain | sides))
+        """Restore what `as_json` returned."""
+        states = {kind: KindState.from_json(plain[kind]) for kind in ("panic", "reversal")}
+        return cls(**(plain | states))
 
 
-def _remember(
+def _update_marks(
     marks: deque[tuple[float, float]], at: float, price: float, sign: int, oldest: float
 ) -> None:
-    """Keep what may still become the mark: highs for a panic (sign -1), lows for a reversal."""
+    """Keep each price that may still become the mark: highs for panic (sign -1), lows for reversal.
+
+    The first one is the mark: prices before `oldest` expire.
+    """
     while marks and sign * (marks[-1][1] - price) >= 0:
         marks.pop()
     marks.append((at, price))
@@ -204,45 +217,60 @@ def _remember(
         marks.popleft()
 
 
-def _look_for_turn(side: Side, at: float, price: float, sign: int, threshold: float) -> None:
-    """A slow turn, over more than a session, ends the silence too; nothing is announced for it.
+def _reset_after_turn(
+    state: KindState, at: float, price: float, sign: int, threshold: float
+) -> None:
+    """Reset a kind after a turn that took longer than the window; no alert is raised for it.
 
-    To be asked once both kinds were judged: a turn within the session is the other kind's alert.
+    Call this after both kinds were checked: a turn within the window is an alert of the other kind.
     """
-    if side.announced is None:
+    if state.last_alert_usd is None:
         return
-    side.farthest = max(side.farthest, price) if sign > 0 else min(side.farthest, price)
-    has_turned = sign * (price / side.farthest - 1) <= -threshold
-    if has_turned and side.is_turning:
-        side.begin(at, price)
+    state.extreme_usd = (max if sign > 0 else min)(state.extreme_usd, price)
+    has_turned = sign * (price / state.extreme_usd - 1) <= -threshold
+    if has_turned and state.is_turning:
+        state.reset(at, price)
     else:
-        side.is_turning = has_turned
+        state.is_turning = has_turned
 
 
-def _judge(
-    side: Side, at: float, price: float, threshold: float, kind: Kind, sign: int, *, may_speak: bool
+def detect_crossing(
+    state: KindState,
+    at: float,
+    price: float,
+    threshold: float,
+    kind: Kind,
+    sign: int,
+    *,
+    may_alert: bool,
 ) -> Alert | None:
-    """Whether this observation completes a crossing that nobody was told of."""
-    reference_at, reference = side.marks[0]
-    asked = side.pending or threshold
+    """Return an alert if this observation completes a crossing that has not raised one yet.
+
+    A crossing is complete at its second observation, or at once if it is very large.
+    """
+    reference_at, reference = state.marks[0]
+    required = state.pending_threshold or threshold
     move = price / reference - 1
-    if sign * move < asked or not _is_further(side, price, reference, asked, sign):
-        side.pending = None
+    if sign * move < required or not _is_beyond_last_alert(state, price, reference, required, sign):
+        state.pending_threshold = None
         return None
-    if not may_speak:
+    if not may_alert:
         return None
-    if side.pending is None and sign * move < SUDDEN * asked:
-        side.pending = asked
+    if state.pending_threshold is None and sign * move < IMMEDIATE_THRESHOLDS * required:
+        state.pending_threshold = required
         return None
-    side.announced, side.announced_threshold, side.farthest = price, asked, price
-    side.pending, side.is_turning = None, False
-    side.step += 1
-    return Alert(kind, at, price, reference, reference_at, move, asked, side.step)
+    state.last_alert_usd, state.last_alert_threshold, state.extreme_usd = price, required, price
+    state.pending_threshold, state.is_turning = None, False
+    state.level += 1
+    return Alert(kind, at, price, reference, reference_at, move, required, state.level)
 
 
-def _is_further(side: Side, price: float, reference: float, asked: float, sign: int) -> bool:
-    """Whether the price has gone a full threshold beyond the last alert, if one is standing."""
-    if side.announced is None:
+def _is_beyond_last_alert(
+    state: KindState, price: float, reference: float, required: float, sign: int
+) -> bool:
+    """Return whether the price is a full threshold beyond the last alert; True without one."""
+    if state.last_alert_usd is None:
         return True
-    rung = max(asked, side.announced_threshold) * max(reference, side.announced)
-    return sign * (price - side.announced) >= rung
+    base = max(reference, state.last_alert_usd)
+    distance = max(required, state.last_alert_threshold) * base
+    return sign * (price - state.last_alert_usd) >= distance

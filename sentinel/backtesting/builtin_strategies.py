@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sentinel.analytics import forecast
-from sentinel.analytics.alerts import Rules, Tracker
+from sentinel.analytics.alerts import AlertRules, Tracker
 from sentinel.backtesting.portfolio import Portfolio
 from sentinel.backtesting.price_series import Floats, Series
 
@@ -116,11 +116,11 @@ def _alerts(
 ) -> list[tuple[float, str]]:
     """What the monitor's tracker would have said, of observed prices. Remembered, because a sweep
     asks for the same with many other parameters."""
-    rules = Rules(
-        k=k,
-        session=timedelta(hours=session),
+    rules = AlertRules(
+        multiplier=k,
+        window=timedelta(hours=session),
         horizon=timedelta(hours=24),
-        half_life=timedelta(hours=72),
+        volatility_half_life=timedelta(hours=72),
         min_threshold=floor,
         max_threshold=ceiling,
     )
@@ -147,7 +147,7 @@ def by_forecast(series: Series, _since: float, parameters: Parameters) -> Floats
     """
     window = parameters["minutes"] * MINUTE
     horizon = window * (forecast.HORIZON / forecast.WINDOW)
-    hole = window * (forecast.LARGEST_HOLE / forecast.WINDOW)
+    hole = window * (forecast.MAX_GAP / forecast.WINDOW)
     times, prices = series.times[series.observed], series.prices[series.observed]
     signals = np.zeros(len(series))
     dense = _dense(times, window, hole)
@@ -156,7 +156,7 @@ def by_forecast(series: Series, _since: float, parameters: Parameters) -> Floats
     offsets = np.linspace(-window, 0.0, POINTS_OF_WINDOW)
     logs = np.log(prices)
     grid = np.interp(times[dense] + offsets[:, None], times, logs)
-    slopes = forecast.fit(offsets, grid)
+    slopes = forecast.fit_slopes(offsets, grid)
     moves = slopes * (horizon / MINUTE)
     shares = _directions(times, logs, dense, moves, horizon)
     signals[np.flatnonzero(series.observed)[dense]] = shares
@@ -173,7 +173,7 @@ def _dense(times: Floats, window: float, hole: float) -> Any:
     broken = np.where(pauses > hole, places, -1)
     latest = np.maximum.accumulate(broken) if len(broken) else broken
     reaches = times[firsts] - (times - window) <= hole
-    sound = (counts >= forecast.LEAST_POINTS) & (latest <= firsts) & reaches
+    sound = (counts >= forecast.MIN_POINTS) & (latest <= firsts) & reaches
     return np.flatnonzero(sound)
 
 
@@ -193,7 +193,7 @@ def _directions(times: Floats, logs: Floats, dense: Any, moves: Floats, horizon:
     ends = np.searchsorted(known_at, made, side="right")
     for n, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
         residuals = errors[begin:end][is_scored[begin:end]]
-        band = forecast.radius(residuals)
+        band = forecast.compute_interval_radius(residuals)
         if band is not None and abs(moves[n]) > band:
             found[n] = np.sign(moves[n])
     return found

@@ -1,1 +1,1 @@
-"""Messages to people: outbox, senders and texts."""
+"""Messages to users: catalog, composition, outbox, targets and delivery."""

@@ -1,4 +1,4 @@
-"""What people are told, in English and Indonesian, with numbers and times as they write them."""
+"""Compose messages in the user's language, with numbers and times in that language's format."""
 
 from __future__ import annotations
 
@@ -14,84 +14,42 @@ from babel.dates import format_datetime
 from sentinel import amounts
 from sentinel.amounts import LOCALES
 from sentinel.analytics.alerts import Kind
+from sentinel.notifications.catalog import CATALOG
 
-SHOWN_COINS = 20
-
-CATALOG = {
-    "en": {
-        "panic": "{name} ({symbol}) fell {move} below its high",
-        "reversal": "{name} ({symbol}) rose {move} above its low",
-        "panic_mark": "High {price}, {time}",
-        "reversal_mark": "Low {price}, {time}",
-        "price": "Price {usd} ({idr})",
-        "threshold": "Threshold {threshold}, step {step}",
-        "held": "Your {quantity} {symbol}: {usd} ({idr}), {change} since the mark",
-        "worth": "  your {quantity} {symbol}: {value}",
-        "no_rate": "no rupiah rate",
-        "market_panic": "Market-wide: {count} of {watched} coins fell",
-        "market_reversal": "Market-wide: {count} of {watched} coins rose",
-        "within": "Within {minutes} minutes, each by its threshold or more:",
-        "more": "and {count} more",
-        "backup": "Market Sentinel: the backup failed",
-        "backup_body": "{problem}\nThe last verified backup: {last}. Nothing was pruned.",
-        "none": "none",
-        "test": "Market Sentinel: test message",
-        "test_body": "This target works. Alerts will look like this one arrived.",
-    },
-    "id": {
-        "panic": "{name} ({symbol}) turun {move} dari puncaknya",
-        "reversal": "{name} ({symbol}) naik {move} dari titik terendahnya",
-        "panic_mark": "Puncak {price}, {time}",
-        "reversal_mark": "Terendah {price}, {time}",
-        "price": "Harga {usd} ({idr})",
-        "threshold": "Ambang {threshold}, tahap {step}",
-        "held": "{quantity} {symbol} milik Anda: {usd} ({idr}), {change} sejak tanda itu",
-        "worth": "  {quantity} {symbol} milik Anda: {value}",
-        "no_rate": "kurs rupiah tidak ada",
-        "market_panic": "Seluruh pasar: {count} dari {watched} koin turun",
-        "market_reversal": "Seluruh pasar: {count} dari {watched} koin naik",
-        "within": "Dalam {minutes} menit, masing-masing mencapai ambangnya:",
-        "more": "dan {count} lagi",
-        "backup": "Market Sentinel: pencadangan gagal",
-        "backup_body": "{problem}\nCadangan terakhir yang teruji: {last}. Tidak ada yang dihapus.",
-        "none": "tidak ada",
-        "test": "Market Sentinel: pesan uji",
-        "test_body": "Tujuan ini berfungsi. Peringatan akan tiba seperti ini.",
-    },
-}
+MAX_SHOWN_COINS = 20  # in a market-wide message
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFormatter:
-    """How this deployment speaks: `language` (en, id) and the user's zone."""
+    """Formats texts, amounts and times for one deployment."""
 
-    language: str
+    language: str  # en or id
     zone: ZoneInfo
 
     def translate(self, key: str, **values: object) -> str:
-        """One of the texts, filled in."""
+        """Return a text of the catalog with its values filled in."""
         return CATALOG[self.language][key].format(**values)
 
-    def usd(self, amount: float | Decimal) -> str:
-        """An amount of US dollars."""
+    def format_usd(self, amount: float | Decimal) -> str:
+        """Return an amount of US dollars."""
         return amounts.format_money(amount, "USD", self._locale)
 
-    def idr(self, amount: float | Decimal | None) -> str:
-        """An amount of rupiah; None: the rate is unknown, which is said."""
+    def format_idr(self, amount: float | Decimal | None) -> str:
+        """Return an amount of rupiah; None (no exchange rate) has its own text."""
         if amount is None:
             return self.translate("no_rate")
         return amounts.format_money(amount, "IDR", self._locale)
 
-    def percent(self, fraction: float, *, signed: bool = False) -> str:
-        """A share of one, as per cent."""
+    def format_percent(self, fraction: float, *, signed: bool = False) -> str:
+        """Return a fraction as a percentage."""
         return amounts.format_percent(fraction, self._locale, signed=signed)
 
-    def quantity(self, amount: Decimal) -> str:
-        """A number of coins."""
+    def format_quantity(self, amount: Decimal) -> str:
+        """Return a number of coins."""
         return amounts.format_quantity(amount, self._locale)
 
-    def moment(self, at: datetime) -> str:
-        """Day and time in the user's zone, which is named."""
+    def format_time(self, at: datetime) -> str:
+        """Return day and time in the user's time zone, with the zone's name."""
         text = format_datetime(at, "d MMM HH:mm", tzinfo=self.zone, locale=self._locale)
         return f"{text} {at.astimezone(self.zone):%Z}"
 
@@ -101,133 +59,162 @@ class MessageFormatter:
 
 
 class AlertContext(NamedTuple):
-    """What an alert is about. Prices in USD, `quantity` is what the user holds, `idr_per_usd` None
-    where it is unknown."""
+    """An alert with what its message says about the coin."""
 
     coin_id: str
     symbol: str
     name: str
     kind: Kind
-    at: datetime
-    price: float
-    reference: float
+    observed_at: datetime
+    price_usd: float
+    # The high-water or low-water mark.
+    reference_usd: float
     reference_at: datetime
+    # Fractions of the mark.
     move: float
     threshold: float
-    step: int
+    level: int
+    # What the user holds.
     quantity: Decimal
+    # None: unknown.
     idr_per_usd: float | None
 
 
-class Message(NamedTuple):
-    """A text on its way. Messages of one `queue` arrive in order; `key` is what is said once."""
+class Mover(NamedTuple):
+    """A coin in a market-wide message."""
 
+    symbol: str
+    move: float
+    price_usd: float
+    # What the user holds.
+    quantity: Decimal
+
+
+class Message(NamedTuple):
+    """A message to every target."""
+
+    # Messages of one queue arrive in order.
     queue: str
+    # A key is sent once to each target.
     key: str
     title: str
     body: str
 
 
-def coin_message(told: AlertContext, formatter: MessageFormatter) -> Message:
-    """The message about one coin."""
-    idr = None if told.idr_per_usd is None else told.price * told.idr_per_usd
-    names = {"name": told.name, "symbol": told.symbol.upper()}
-    title = formatter.translate(told.kind, **names, move=formatter.percent(abs(told.move)))
+def compose_coin_message(alert: AlertContext, formatter: MessageFormatter) -> Message:
+    """Return the message about one coin."""
+    title = formatter.translate(
+        alert.kind,
+        name=alert.name,
+        symbol=alert.symbol.upper(),
+        move=formatter.format_percent(abs(alert.move)),
+    )
+    idr = None if alert.idr_per_usd is None else alert.price_usd * alert.idr_per_usd
     lines = [
-        formatter.translate("price", usd=formatter.usd(told.price), idr=formatter.idr(idr)),
         formatter.translate(
-            f"{told.kind}_mark",
-            price=formatter.usd(told.reference),
-            time=formatter.moment(told.reference_at),
+            "price", usd=formatter.format_usd(alert.price_usd), idr=formatter.format_idr(idr)
         ),
         formatter.translate(
-            "threshold", threshold=formatter.percent(told.threshold), step=told.step
+            f"{alert.kind}_mark",
+            price=formatter.format_usd(alert.reference_usd),
+            time=formatter.format_time(alert.reference_at),
+        ),
+        formatter.translate(
+            "threshold", threshold=formatter.format_percent(alert.threshold), level=alert.level
         ),
     ]
-    if told.quantity:
-        lines.append(_holding(told, formatter))
-    lines.append(formatter.moment(told.at))
-    key = f"{told.kind}:{told.coin_id}:{told.at.isoformat()}"
-    return Message(told.coin_id, key, title, "\n".join(lines))
+    if alert.quantity:
+        lines.append(_describe_holding(alert, formatter))
+    lines.append(formatter.format_time(alert.observed_at))
+    key = f"{alert.kind}:{alert.coin_id}:{alert.observed_at.isoformat()}"
+    return Message(alert.coin_id, key, title, "\n".join(lines))
 
 
-def _holding(told: AlertContext, formatter: MessageFormatter) -> str:
-    """What the alert means in the holder's money."""
-    value = told.quantity * Decimal(repr(told.price))
-    change = told.quantity * (Decimal(repr(told.price)) - Decimal(repr(told.reference)))
-    rate = None if told.idr_per_usd is None else Decimal(repr(told.idr_per_usd))
+def _describe_holding(alert: AlertContext, formatter: MessageFormatter) -> str:
+    """Return the value of the user's holding, and its change since the mark.
+
+    The change is in rupiah if the rate is known.
+    """
+    price, reference = Decimal(repr(alert.price_usd)), Decimal(repr(alert.reference_usd))
+    value, change = alert.quantity * price, alert.quantity * (price - reference)
+    rate = None if alert.idr_per_usd is None else Decimal(repr(alert.idr_per_usd))
     return formatter.translate(
-        "held",
-        quantity=formatter.quantity(told.quantity),
-        symbol=told.symbol.upper(),
-        usd=formatter.usd(value),
-        idr=formatter.idr(None if rate is None else value * rate),
-        change=formatter.usd(change) if rate is None else formatter.idr(change * rate),
+        "holding",
+        quantity=formatter.format_quantity(alert.quantity),
+        symbol=alert.symbol.upper(),
+        usd=formatter.format_usd(value),
+        idr=formatter.format_idr(None if rate is None else value * rate),
+        change=formatter.format_usd(change)
+        if rate is None
+        else formatter.format_idr(change * rate),
     )
 
 
-def _both(usd: float | Decimal, idr_per_usd: float | None, formatter: MessageFormatter) -> str:
-    """An amount in both currencies."""
-    amount = Decimal(repr(usd)) if isinstance(usd, float) else usd
-    idr = None if idr_per_usd is None else amount * Decimal(repr(idr_per_usd))
-    return f"{formatter.usd(amount)} ({formatter.idr(idr)})"
-
-
-class Mover(NamedTuple):
-    """A coin in a message about many."""
-
-    symbol: str
-    move: float
-    price: float
-    quantity: Decimal
-
-
-def market_message(
+def compose_market_message(
     kind: str,
-    together: Sequence[Mover],
+    movers: Sequence[Mover],
     watched: int,
     minutes: int,
     at: datetime,
     idr_per_usd: float | None,
     formatter: MessageFormatter,
 ) -> Message:
-    """One message for many coins that went the same way within so many minutes: those the user
-    holds first, with what they are worth, then the farthest."""
-    title = formatter.translate(f"market_{kind}", count=len(together), watched=watched)
-    farthest = sorted(together, key=lambda one: (not one.quantity, -abs(one.move)))
+    """Return one message about a market-wide move within so many minutes.
+
+    It lists held coins first, with the value of the holding, then the largest moves. `watched` is
+    the number of watched coins.
+    """
+    title = formatter.translate(f"market_{kind}", count=len(movers), watched=watched)
+    ordered = sorted(movers, key=lambda mover: (not mover.quantity, -abs(mover.move)))
     lines = [formatter.translate("within", minutes=minutes)]
-    for one in farthest[:SHOWN_COINS]:
-        move = formatter.percent(one.move, signed=True)
-        lines.append(f"{one.symbol.upper()} {move}  {_both(one.price, idr_per_usd, formatter)}")
-        if one.quantity:
-            lines.append(
-                formatter.translate(
-                    "worth",
-                    quantity=formatter.quantity(one.quantity),
-                    symbol=one.symbol.upper(),
-                    value=_both(one.quantity * Decimal(repr(one.price)), idr_per_usd, formatter),
-                )
-            )
-    if len(farthest) > SHOWN_COINS:
-        lines.append(formatter.translate("more", count=len(farthest) - SHOWN_COINS))
-    lines.append(formatter.moment(at))
-    key = f"market:{kind}:{len(together)}:{at.isoformat()}"
+    for mover in ordered[:MAX_SHOWN_COINS]:
+        lines += _describe_mover(mover, idr_per_usd, formatter)
+    if len(ordered) > MAX_SHOWN_COINS:
+        lines.append(formatter.translate("more", count=len(ordered) - MAX_SHOWN_COINS))
+    lines.append(formatter.format_time(at))
+    key = f"market:{kind}:{len(movers)}:{at.isoformat()}"
     return Message("market", key, title, "\n".join(lines))
 
 
-def test_message(formatter: MessageFormatter, at: datetime) -> Message:
-    """What shows that a target works."""
-    title, body = (
-        formatter.translate("test"),
-        f"{formatter.translate('test_body')}\n{formatter.moment(at)}",
-    )
-    return Message("test", f"test:{at.isoformat()}", title, body)
+def _describe_mover(
+    mover: Mover, idr_per_usd: float | None, formatter: MessageFormatter
+) -> list[str]:
+    symbol = mover.symbol.upper()
+    price = Decimal(repr(mover.price_usd))
+    move = formatter.format_percent(mover.move, signed=True)
+    lines = [f"{symbol} {move}  {_format_both(price, idr_per_usd, formatter)}"]
+    if mover.quantity:
+        line = formatter.translate(
+            "holding_value",
+            quantity=formatter.format_quantity(mover.quantity),
+            symbol=symbol,
+            value=_format_both(mover.quantity * price, idr_per_usd, formatter),
+        )
+        lines.append(line)
+    return lines
 
 
-def backup_failed(
-    formatter: MessageFormatter, at: datetime, problem: str, last: datetime | None
+def _format_both(amount: Decimal, idr_per_usd: float | None, formatter: MessageFormatter) -> str:
+    """Return an amount of US dollars in dollars and rupiah."""
+    idr = None if idr_per_usd is None else amount * Decimal(repr(idr_per_usd))
+    return f"{formatter.format_usd(amount)} ({formatter.format_idr(idr)})"
+
+
+def compose_test_message(formatter: MessageFormatter, at: datetime) -> Message:
+    """Return a message that shows that a target works."""
+    body = f"{formatter.translate('test_body')}\n{formatter.format_time(at)}"
+    return Message("test", f"test:{at.isoformat()}", formatter.translate("test"), body)
+
+
+def compose_backup_failure(
+    formatter: MessageFormatter, at: datetime, problem: str, last_verified: datetime | None
 ) -> Message:
-    """That a backup failed, of what, and how old the last good one is."""
-    told = formatter.translate("none") if last is None else formatter.moment(last)
-    body = formatter.translate("backup_body", problem=problem, last=told)
-    return Message("backup", f"backup:{at.isoformat()}", formatter.translate("backup"), body)
+    """Return the message about a failed backup: its reason and the last verified backup."""
+    last = (
+        formatter.translate("none")
+        if last_verified is None
+        else formatter.format_time(last_verified)
+    )
+    title = formatter.translate("backup_failed")
+    body = formatter.translate("backup_failed_body", problem=problem, last=last)
+    return Message("backup", f"backup:{at.isoformat()}", title, body)

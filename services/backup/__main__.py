@@ -24,7 +24,8 @@ from sentinel.errors import (
     SentinelError,
     StorageUnavailable,
 )
-from sentinel.notifications.senders import Notifier, make_targets
+from sentinel.notifications.delivery import Notifier
+from sentinel.notifications.targets import make_targets
 from sentinel.process import run_as_script
 from sentinel.storage import queries
 from sentinel.storage.connection import Address, Connection, Session, resolve_database

@@ -10,8 +10,8 @@ from psycopg.types.json import Jsonb
 
 from sentinel.errors import Interrupted, SentinelError
 from sentinel.notifications import messages, outbox
+from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
-from sentinel.notifications.senders import Notifier
 from sentinel.storage import queries, schema
 from sentinel.storage.connection import Address, Connection, Session, resolve_database
 from services.backup.manifest import BackupFile
@@ -50,8 +50,8 @@ def failure(monitor: MonitorSettings, notifier: Notifier, problem: str, now: dat
         _remember(connection, now, {"problem": problem})
         known = queries.latest_backup_status(connection)
         last = known.verified_at if known else None
-        message = messages.backup_failed(formatter, now, problem, last)
-        outbox.put(connection, message, notifier.names, now)
+        message = messages.compose_backup_failure(formatter, now, problem, last)
+        outbox.queue_message(connection, message, notifier.names, now)
         notifier.deliver(connection, seconds=DELIVERY_SECONDS)
 
     try:
@@ -61,8 +61,8 @@ def failure(monitor: MonitorSettings, notifier: Notifier, problem: str, now: dat
         raise
     except SentinelError as trouble:
         log.warning("told past the outbox: %s", trouble)
-        for complaint in notifier.send_past_outbox(
-            messages.backup_failed(formatter, now, problem, None)
+        for complaint in notifier.send_directly(
+            messages.compose_backup_failure(formatter, now, problem, None)
         ):
             log.warning("%s", complaint)
 

@@ -1,1 +1,1 @@
-"""The loop: the pipeline kept running, and what it makes of the prices."""
+"""The loop: run the pipeline continuously and derive alerts and forecasts from the prices."""

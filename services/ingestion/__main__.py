@@ -1,155 +1,141 @@
-"""`python -m services.ingestion`: keep the pipeline running, and watch what it brings."""
+"""`python -m services.ingestion`: run the pipeline continuously, with alerts and forecasts."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import re
 import signal
-import sys
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from types import FrameType
 from zoneinfo import ZoneInfo
 
 from safe_zone import RUN_DEADLINE_SECONDS, ensure_state_dir
 from sentinel import console, files
 from sentinel.clocks import SYSTEM_CLOCKS
-from sentinel.errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError
+from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
 from sentinel.notifications import messages
+from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
-from sentinel.notifications.senders import Notifier, make_targets
+from sentinel.notifications.targets import make_targets
 from sentinel.process import run_as_script
 from sentinel.storage.connection import resolve_database
 from services.ingestion.loop import Loop
+from services.ingestion.stop_request import StopRequest
 from services.settings import MonitorSettings, load_monitor_settings
 
-LONGEST_TICK_SECONDS = 2 * RUN_DEADLINE_SECONDS + 60  # a run, repairs, and what follows
-LONGEST_INTERVAL = timedelta(days=1)
+# A run, a backfill after an outage, and the stages that follow.
+TICK_DEADLINE_SECONDS = 2 * RUN_DEADLINE_SECONDS + 60
+MAX_REQUESTED_INTERVAL = timedelta(days=1)
 _DURATION = re.compile(r"(\d{1,6})\s*(s|m|h|)")
 EPILOG = """examples:
-  python -m services.ingestion                       until it is stopped
+  python -m services.ingestion                       run until stopped
   python -m services.ingestion --once                one tick, for a cron
   python -m services.ingestion --interval 10m
   python -m services.ingestion --test-notification
-It ends in 0 when it was asked to stop (the tick in hand is finished), and with the code of the last
-trouble after five failed ticks in a row."""
-
-
-class StopSign:
-    """SIGTERM and Ctrl-C ask to end after the tick in hand; asked again, it ends at once."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._has_asked = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._raise)
-
-    def _raise(self, number: int, _frame: FrameType | None) -> None:
-        if self._has_asked:
-            raise Interrupted(number)
-        self._has_asked = True
-        # Not by print: the signal may have come in the middle of one.
-        os.write(sys.stderr.fileno(), b"stopping after this tick\n")
-        self._event.set()
-
-    def is_up(self) -> bool:
-        """Whether somebody asked."""
-        return self._event.is_set()
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep, but no longer than until somebody asks."""
-        self._event.wait(seconds)
+The exit code is 0 after SIGTERM or Ctrl-C (the current tick is finished first). After five failed
+ticks in a row it is the code of the last error."""
 
 
 def main() -> int:
-    """Run as the command line says; returns 0."""
-    arguments = _parse()
+    """Run as the command line says; return 0."""
+    arguments = _parse_arguments()
     console.configure_logging(verbose=arguments.verbose)
     monitor = load_monitor_settings(config=arguments.config)
-    asked = _interval(arguments.interval)
+    interval = _parse_interval(arguments.interval)
     notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
     formatter = MessageFormatter(monitor.options.language, ZoneInfo(monitor.options.time_zone))
     if arguments.test_notification:
-        return _test(notifier, formatter)
-    stop = StopSign()
-    with _alone(monitor), resolve_database(monitor.settings):
+        return _send_test_message(notifier, formatter)
+    stop = StopRequest()
+    with _lock_monitor(monitor), resolve_database(monitor.settings):
         loop = Loop(
-            monitor, notifier, formatter, SYSTEM_CLOCKS, asked, stop.is_up, _deadline, stop.sleep
+            monitor,
+            notifier,
+            formatter,
+            SYSTEM_CLOCKS,
+            requested_interval=interval,
+            should_stop=stop.is_set,
+            deadline=_tick_deadline,
+            sleep=stop.sleep,
         )
         if arguments.once:
-            with _deadline():
-                report = loop.tick()
-            print(report.message)
-            if loop.troubles:
-                raise loop.troubles[-1]
+            _run_once(loop)
         else:
             loop.run()
     return EXIT_OK
 
 
-def _parse() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m services.ingestion",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--once", action="store_true", help="one tick, then leave")
+    parser.add_argument("--once", action="store_true", help="run one tick, then exit")
     parser.add_argument(
-        "--interval", help="such as 90s, 5m, 1h; the credits may ask for a longer one"
+        "--interval",
+        help="such as 90s, 5m, 1h; the loop takes a longer one if the credits require it",
     )
     parser.add_argument(
         "--test-notification",
         action="store_true",
-        help="send a message to every target, then leave",
+        help="send a test message to every target, then exit",
     )
-    parser.add_argument("--config", help="another file than ingest_config.json")
-    parser.add_argument("--verbose", action="store_true", help="tell of every tick")
+    parser.add_argument("--config", help="read this file instead of ingest_config.json")
+    parser.add_argument("--verbose", action="store_true", help="log every tick")
     return parser.parse_args()
 
 
-def _interval(wish: str | None) -> timedelta | None:
-    if wish is None:
+def _parse_interval(text: str | None) -> timedelta | None:
+    if text is None:
         return None
-    found = _DURATION.fullmatch(wish.strip())
+    found = _DURATION.fullmatch(text.strip())
     units = {"s": "seconds", "": "seconds", "m": "minutes", "h": "hours"}
     interval = timedelta(**{units[found[2]]: int(found[1])}) if found else timedelta()
-    if not timedelta() < interval <= LONGEST_INTERVAL:
+    if not timedelta() < interval <= MAX_REQUESTED_INTERVAL:
         raise ConfigurationError(
-            f"--interval '{wish[:40]}' is no interval of up to a day: write 90s, 5m or 1h"
+            f"--interval '{text[:40]}' is not an interval of up to a day: write 90s, 5m or 1h"
         )
     return interval
 
 
+def _run_once(loop: Loop) -> None:
+    """Run one tick. Raises its last error."""
+    with _tick_deadline():
+        report = loop.tick()
+    print(report.message)
+    if loop.errors:
+        raise loop.errors[-1]
+
+
 @contextlib.contextmanager
-def _deadline() -> Iterator[None]:
-    """End a tick that hangs, whatever it hangs on."""
+def _tick_deadline() -> Iterator[None]:
+    """End a tick that hangs. Windows has no alarm signal: there a tick has no deadline."""
     if not hasattr(signal, "alarm"):
         yield
         return
-    signal.alarm(LONGEST_TICK_SECONDS)
+    signal.alarm(TICK_DEADLINE_SECONDS)
     try:
         yield
     finally:
         signal.alarm(0)
 
 
-def _test(notifier: Notifier, formatter: MessageFormatter) -> int:
-    """Raises SentinelError where a target did not take the message."""
-    message = messages.test_message(formatter, SYSTEM_CLOCKS.now())
-    failed = notifier.send_past_outbox(message)
-    if failed:
-        raise SentinelError(f"The test message did not arrive: {'; '.join(failed)}.")
+def _send_test_message(notifier: Notifier, formatter: MessageFormatter) -> int:
+    """Send a message to every target. Raises SentinelError if one of them fails."""
+    message = messages.compose_test_message(formatter, SYSTEM_CLOCKS.now())
+    failures = notifier.send_directly(message)
+    if failures:
+        raise SentinelError(f"The test message did not arrive: {'; '.join(failures)}.")
     print(f"The test message arrived at {', '.join(t.label for t in notifier.targets)}.")
     return EXIT_OK
 
 
 @contextlib.contextmanager
-def _alone(monitor: MonitorSettings) -> Iterator[None]:
-    """Raises ConfigurationError where another loop works in the same state directory."""
+def _lock_monitor(monitor: MonitorSettings) -> Iterator[None]:
+    """Raises ConfigurationError if another loop uses the same state directory."""
     refusal = ConfigurationError(
         f"Another monitor runs in {monitor.settings.state_dir}: stop it first."
     )

@@ -1,4 +1,4 @@
-"""The loop: a run of the pipeline every interval, then alerts, forecasts, messages, heartbeat."""
+"""The loop: run the pipeline at an interval, then the stages that use the new prices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from psycopg.types.json import Jsonb
 
 import budget_monitor
 from api_library import choose_plan
-from coin_registry import CoinRegistry
 from ingest import RunReport, run_pipeline
 from safe_zone import Settings
 from sentinel.archive import export
@@ -23,25 +22,24 @@ from sentinel.budget import usage_log
 from sentinel.clocks import Clocks
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
 from sentinel.notifications import outbox
+from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
-from sentinel.notifications.senders import Notifier
 from sentinel.paper_trading import wallets
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session, resolve_database
-from services.ingestion import alerting, forecasting, polling_interval
+from services.ingestion import alerting, forecasting, outage, polling_interval, watched_coins
 from services.settings import MonitorSettings
 
 log = logging.getLogger("sentinel.loop")
 T = TypeVar("T")
 
-MOST_FAILURES = 5  # ticks in a row, after which a supervisor had better start afresh
-OUTAGE = timedelta(minutes=15)  # a longer silence is repaired for the watched coins at once, …
-OUTAGE_INTERVALS = 3  # … if it is longer than so many intervals too
-LOOK_FOR_GAPS_SECONDS = 1800.0  # at a point a minute a look takes ten seconds
-LONGEST_INTERVAL = timedelta(hours=1)  # where the month's credits are spent: a look at the ledger
-DELIVERY_SECONDS = 20.0  # of a tick; what is left over goes out in the pause behind it
-INSTANT = 0.001  # seconds; less is no pause
-LONGEST_NAP_SECONDS = 5.0  # between looks at the outbox and the wish to stop
+MAX_FAILED_TICKS = 5  # in a row; then the process ends and its supervisor starts a new one
+GAP_CHECK_SECONDS = 1800.0  # with a price per minute, one check takes ten seconds
+# With no credits left, the loop still ticks this often and checks the budget again.
+MAX_INTERVAL = timedelta(hours=1)
+DELIVERY_SECONDS = 20.0  # per tick; later messages are sent in the pause after it
+MIN_PAUSE_SECONDS = 0.001
+MAX_SLEEP_SECONDS = 5.0  # then the loop checks the outbox and whether it should stop
 
 NEWEST_RUN = "SELECT max(started_at) FROM pipeline_runs WHERE started_at <= %(now)s"
 
@@ -52,7 +50,7 @@ ON CONFLICT (service) DO UPDATE SET beat_at = excluded.beat_at, state = excluded
 
 
 class TickFailed(SentinelError):
-    """The pipeline's run in a tick had trouble; carries its message and exit code."""
+    """The pipeline run of a tick failed; this error has its message and its exit code."""
 
     def __init__(self, report: RunReport) -> None:
         self.exit_code = report.exit_code
@@ -61,161 +59,162 @@ class TickFailed(SentinelError):
 
 @dataclass(slots=True)
 class Loop:
-    """The monitor at work. `asked` is the interval somebody wishes, `should_stop` whether to end
-    after the tick in hand, `guard` what ends a tick that hangs, `nap` sleeps between ticks."""
+    """The running monitor."""
 
     monitor: MonitorSettings
     notifier: Notifier
     formatter: MessageFormatter
     clocks: Clocks
-    asked: timedelta | None = None
+    # What the user asked for. The loop takes a longer interval if the credits require it.
+    requested_interval: timedelta | None = None
+    # Returns whether to end after the current tick.
     should_stop: Callable[[], bool] = lambda: False
-    guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
-    nap: Callable[[float], None] | None = None
-    failures: int = 0
-    looked_at: float | None = None
+    # Ends a tick that hangs.
+    deadline: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    # Sleeps between ticks (seconds). None: the clocks' sleep.
+    sleep: Callable[[float], None] | None = None
+    # Failed ticks in a row.
+    failed_ticks: int = 0
+    # Monotonic seconds of the last gap check.
+    gaps_checked_at: float | None = None
+    # Ids of the watched coins.
     watched: tuple[str, ...] = ()
-    troubles: list[SentinelError] = field(default_factory=list)
+    # What went wrong in the current tick.
+    errors: list[SentinelError] = field(default_factory=list)
 
     def run(self) -> None:
-        """Tick until somebody asks to stop.
+        """Tick until `should_stop`.
 
-        Raises the last trouble after MOST_FAILURES ticks in a row that failed.
+        Raises the last error after MAX_FAILED_TICKS failed ticks in a row.
         """
         while not self.should_stop():
             began = self.clocks.monotonic()
-            with self.guard():
+            with self.deadline():
                 self.tick()
-            if self.failures >= MOST_FAILURES:
-                log.error("%d ticks in a row failed: leaving, to be started afresh", self.failures)
-                raise self.troubles[-1]
+            if self.failed_ticks >= MAX_FAILED_TICKS:
+                log.error(
+                    "%d ticks in a row failed: the loop ends, so that its supervisor restarts it",
+                    self.failed_ticks,
+                )
+                raise self.errors[-1]
             self._pause_until(began + self.interval().total_seconds())
 
     def tick(self) -> RunReport:
-        """One run and what follows from it; a trouble of one stage does not cost the others."""
-        self.troubles = []
-        silent_since = self._look_back()
-        settings = self._settings()
+        """Run the pipeline and the stages that follow. A failed stage does not stop the others."""
+        self.errors = []
+        previous_run_at = self._prepare_tick()
+        settings = self._tick_settings()
         report = run_pipeline(
             settings,
             clocks=self.clocks,
             extra_coins=tuple(dict.fromkeys([*self.monitor.options.watchlist, *self.watched])),
-            detect_gaps=self._is_time_for_gaps(),
+            detect_gaps=self._should_check_gaps(),
         )
-        self._note_report(report)
-        if silent_since and not self.troubles and self._was_outage(silent_since):
-            self._repair(settings)
-        with self._noting():
-            self._follow_up(settings, report)
-        self.failures = self.failures + 1 if self.troubles else 0
+        self._check_report(report)
+        if previous_run_at and not self.errors:
+            pause = self.clocks.now() - previous_run_at
+            if outage.is_outage(pause, self.interval()):
+                outage.backfill_watched_coins(settings, self.watched, self.clocks)
+        with self._collect_errors():
+            self._run_stages(settings, report)
+        self.failed_ticks = self.failed_ticks + 1 if self.errors else 0
         return report
 
     def interval(self) -> timedelta:
-        """What the credits allow; longer where somebody asks for it."""
+        """Return the pause between ticks: what the credits allow, or the longer requested one."""
         settings, now = self.monitor.settings, self.clocks.now()
         usages = usage_log.read(budget_monitor.log_path(settings)).usages
         status = budget_monitor.check_budget_status(settings, now, usages=usages)
-        spent = next(m for m in status.quota_usages if m.name == "coingecko_credits")
-        extra = len(self.watched) + len(self.monitor.options.watchlist)
-        coins = max(len(settings.targets) + extra if settings.targets else settings.limit, extra)
+        usage = next(u for u in status.quota_usages if u.name == "coingecko_credits")
         plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
         shortest = polling_interval.affordable_interval(
-            plan, spent.quota, spent.spent or 0.0, coins, now
+            plan, usage.quota, usage.spent or 0.0, self._count_polled_coins(), now
         )
-        shortest = min(shortest, LONGEST_INTERVAL)
-        return max(shortest, self.asked) if self.asked else shortest
+        shortest = min(shortest, MAX_INTERVAL)
+        return max(shortest, self.requested_interval) if self.requested_interval else shortest
 
-    # --- a tick's stages ---------------------------------------------------------------------
+    def _count_polled_coins(self) -> int:
+        settings = self.monitor.settings
+        extra = len(self.watched) + len(self.monitor.options.watchlist)
+        polled = len(settings.targets) + extra if settings.targets else settings.limit
+        return max(polled, extra)
 
-    def _settings(self) -> Settings:
-        """The pipeline's settings for one tick, at the cadence of the loop."""
+    # --- the stages of a tick ----------------------------------------------------------------
+
+    def _tick_settings(self) -> Settings:
+        """Return the pipeline's settings for one tick, with the loop's cadence."""
         minutes = max(1, round(self.interval() / timedelta(minutes=1)))
         return dataclasses.replace(self.monitor.settings, mode="ingest", cadence_minutes=minutes)
 
-    def _is_time_for_gaps(self) -> bool:
+    def _should_check_gaps(self) -> bool:
         now = self.clocks.monotonic()
-        if self.looked_at is not None and now - self.looked_at < LOOK_FOR_GAPS_SECONDS:
+        checked_at = self.gaps_checked_at
+        if checked_at is not None and now - checked_at < GAP_CHECK_SECONDS:
             return False
-        self.looked_at = now
+        self.gaps_checked_at = now
         return True
 
-    def _look_back(self) -> datetime | None:
-        """Learn which coins are watched, so that the run asks for them; returns when the run before
-        was, None where nobody knows."""
+    def _prepare_tick(self) -> datetime | None:
+        """Read which coins are watched; return when the previous run started, None if unknown."""
 
-        def look(connection: Connection) -> datetime | None:
+        def read(connection: Connection) -> datetime | None:
             schema.migrate_if_needed(connection)
-            self.watched = alerting.watched_coins(connection, self.monitor.options)
+            self.watched = watched_coins.list_watched_ids(connection, self.monitor.options)
             row = connection.execute(NEWEST_RUN, {"now": self.clocks.now()}).fetchone()
             return row[0] if row else None
 
         try:
-            return self._use(look)
-        except SentinelError as trouble:
-            self._note(trouble)
+            return self._use(read)
+        except SentinelError as error:
+            self._add_error(error)
             return None
 
-    def _note_report(self, report: RunReport) -> None:
+    def _check_report(self, report: RunReport) -> None:
         log.info("%s", report.message)
         if report.exit_code > 128:
             raise Interrupted(report.exit_code - 128)
+        # A used-up budget is no failure: the loop waits for the next month.
         if report.exit_code not in (0, BudgetExhausted.exit_code):
-            self._note(TickFailed(report))
+            self._add_error(TickFailed(report))
 
-    def _was_outage(self, silent_since: datetime) -> bool:
-        usual = OUTAGE_INTERVALS * self.interval()
-        return self.clocks.now() - silent_since > max(OUTAGE, usual)
-
-    def _repair(self, settings: Settings) -> None:
-        """Fill for the watched coins what an outage left, while its detail is to be had."""
-        try:
-            listed = CoinRegistry.load(settings.registry_path).coins
-        except ValueError:
-            return  # the next run mends it
-        targets = tuple(coin_id for coin_id in self.watched if coin_id in listed)
-        if not targets:
-            return
-        wanted = dataclasses.replace(settings, mode="backfill", targets=targets)
-        report = run_pipeline(wanted, clocks=self.clocks)
-        level = logging.WARNING if report.exit_code else logging.INFO
-        log.log(level, "after an outage: %s", report.message)
-
-    def _follow_up(self, settings: Settings, report: RunReport) -> None:
+    def _run_stages(self, settings: Settings, report: RunReport) -> None:
         now = self.clocks.now()
         cadence = timedelta(minutes=settings.cadence_minutes)
-        options, formatter, names = self.monitor.options, self.formatter, self.notifier.names
+        options, formatter, targets = self.monitor.options, self.formatter, self.notifier.names
+        stages: tuple[Callable[[Connection], object], ...] = (
+            lambda c: alerting.process_new_prices(c, options, formatter, targets, now),
+            lambda c: forecasting.update_forecasts(c, cadence, now),
+            lambda c: self._step_wallets(c, now),
+            lambda c: self.notifier.deliver(c, seconds=DELIVERY_SECONDS),
+        )
         with self._session() as session:
-            with self._noting():
-                session.use(lambda c: alerting.watch(c, options, formatter, names, now))
-            with self._noting():
-                session.use(lambda c: forecasting.predict(c, cadence, now))
-            with self._noting():
-                session.use(lambda c: self._trade(c, now))
-            with self._noting():
-                session.use(lambda c: self.notifier.deliver(c, seconds=DELIVERY_SECONDS))
-            session.use(lambda c: self._beat(c, settings, report))
+            for stage in stages:
+                with self._collect_errors():
+                    session.use(stage)
+            session.use(lambda c: self._record_heartbeat(c, settings, report))
 
-    def _trade(self, connection: Connection, now: datetime) -> None:
-        """One step of every wallet of paper money. A person's own strategy that fails is no trouble
-        of the loop's."""
+    def _step_wallets(self, connection: Connection, now: datetime) -> None:
+        """Step every paper-trading wallet. A user's strategy that fails is logged, not an error."""
         chosen = wallets.wallets(connection)
         archive = export.archive_of(self.monitor.settings) if chosen else None
-        added, troubles = wallets.step_all(connection, archive, chosen, now)
+        added, errors = wallets.step_all(connection, archive, chosen, now)
         for name, events in added.items():
             for event in events:
                 log.info("wallet '%s': %s %s", name, event.kind, event.coin_id)
-        for trouble in troubles:
-            log.warning("%s", trouble)
+        for error in errors:
+            log.warning("%s", error)
 
-    def _beat(self, connection: Connection, settings: Settings, report: RunReport) -> None:
-        stopped = [report.message] if report.exit_code == BudgetExhausted.exit_code else []
+    def _record_heartbeat(
+        self, connection: Connection, settings: Settings, report: RunReport
+    ) -> None:
+        exhausted = [report.message] if report.exit_code == BudgetExhausted.exit_code else []
         state = {
             "status": report.status,
             "run_id": report.run_id,
             "message": report.message,
-            "troubles": [str(trouble) for trouble in self.troubles] or stopped,
+            "errors": [str(error) for error in self.errors] or exhausted,
             "interval_seconds": self.interval().total_seconds(),
-            "failures_in_a_row": self.failures + 1 if self.troubles else 0,
+            "failures_in_a_row": self.failed_ticks + 1 if self.errors else 0,
             "messages_waiting": outbox.count_waiting(connection),
             "cadence_minutes": settings.cadence_minutes,
         }
@@ -224,24 +223,33 @@ class Loop:
     # --- between ticks -----------------------------------------------------------------------
 
     def _pause_until(self, moment: float) -> None:
-        """Sleep until the steady clock says so, delivering what falls due meanwhile."""
-        due: float | None = 0.0
-        while not self.should_stop() and (left := moment - self.clocks.monotonic()) > INSTANT:
-            if due is not None and due <= 0:
-                due = self._deliver_meanwhile(min(left, DELIVERY_SECONDS))
+        """Sleep until the monotonic clock reaches `moment`; deliver messages that become due."""
+        due_in: float | None = 0.0
+        sleep = self.sleep or self.clocks.sleep
+        while not self.should_stop():
+            remaining = moment - self.clocks.monotonic()
+            if remaining <= MIN_PAUSE_SECONDS:
+                return
+            if due_in is not None and due_in <= 0:
+                due_in = self._deliver(min(remaining, DELIVERY_SECONDS))
                 continue
-            nap = min(left, LONGEST_NAP_SECONDS, due if due is not None else left)
-            (self.nap or self.clocks.sleep)(nap)
-            due = None if due is None else due - nap
+            seconds = min(remaining, MAX_SLEEP_SECONDS)
+            if due_in is not None:
+                seconds = min(seconds, due_in)
+                due_in -= seconds
+            sleep(seconds)
 
-    def _deliver_meanwhile(self, seconds: float) -> float | None:
-        """Seconds until there is something to deliver again; None: nothing before the next tick."""
+    def _deliver(self, seconds: float) -> float | None:
+        """Deliver messages; return the seconds until the next is due.
+
+        None: nothing waits, or the database is unavailable until the next tick.
+        """
         try:
             pause = self._use(lambda c: self.notifier.deliver(c, seconds=seconds))
         except Interrupted:
             raise
-        except SentinelError as trouble:
-            log.warning("messages wait: %s", trouble)
+        except SentinelError as error:
+            log.warning("the messages wait for the next tick: %s", error)
             return None
         return None if pause is None else max(pause, 0.1)
 
@@ -260,14 +268,14 @@ class Loop:
             return session.use(work)
 
     @contextlib.contextmanager
-    def _noting(self) -> Iterator[None]:
+    def _collect_errors(self) -> Iterator[None]:
         try:
             yield
-        except SentinelError as trouble:
-            self._note(trouble)
+        except SentinelError as error:
+            self._add_error(error)
 
-    def _note(self, trouble: SentinelError) -> None:
-        if isinstance(trouble, Interrupted):  # asked to end at once, or a tick that hung
-            raise trouble
-        log.warning("%s", trouble)
-        self.troubles.append(trouble)
+    def _add_error(self, error: SentinelError) -> None:
+        if isinstance(error, Interrupted):  # a signal, or the deadline of a tick that hangs
+            raise error
+        log.warning("%s", error)
+        self.errors.append(error)

@@ -1,4 +1,4 @@
-"""How often the loop may ask: what CoinGecko's credits allow, pure."""
+"""How often the loop may poll CoinGecko: as often as the month's credits allow. Pure."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from api_library import Plan
 from safe_zone import CHUNK_IDS, MARKETS_PER_PAGE, RANKED_COINS
 from sentinel.budget.quotas import Month
 
-FASTEST = timedelta(seconds=60)  # CoinGecko refreshes a public price once a minute
-SHARE = 0.9  # of the month's credits: the rest is for repairs and retries
-SYNC_CREDITS = 1 + RANKED_COINS // MARKETS_PER_PAGE  # of the daily comparison
+MIN_INTERVAL = timedelta(seconds=60)  # CoinGecko refreshes a public price once a minute
+POLLING_SHARE = 0.9  # of the month's credits; the rest is for backfills and retries
+SYNC_CREDITS = 1 + RANKED_COINS // MARKETS_PER_PAGE  # a day, for the coin list and the ranking
 
 
 def affordable_interval(
     plan: Plan, quota: float | None, used: float, coins: int, at: datetime
 ) -> timedelta:
-    """The shortest interval at which `coins` can be asked for until the month ends.
+    """Return the shortest interval at which `coins` can be polled until the month ends.
 
-    `used` are the month's credits so far, of `quota` (None: no limit).
+    `used` is the month's credits so far, `quota` the month's limit (None: no limit).
     """
     calls = max(1, math.ceil(coins / CHUNK_IDS))
-    fastest = max(FASTEST, timedelta(seconds=calls * 60 / plan.calls_per_minute))
+    shortest = max(MIN_INTERVAL, timedelta(seconds=calls * 60 / plan.calls_per_minute))
     if quota is None:
-        return fastest
-    left = Month.of(at).stop - at
-    credits_left = SHARE * quota - used - SYNC_CREDITS * (left / timedelta(days=1))
+        return shortest
+    time_left = Month.of(at).stop - at
+    sync_credits = SYNC_CREDITS * (time_left / timedelta(days=1))
+    credits_left = POLLING_SHARE * quota - used - sync_credits
     if credits_left < calls:
-        return max(fastest, left)
-    return max(fastest, left * (calls / credits_left))
+        return max(shortest, time_left)
+    return max(shortest, time_left * (calls / credits_left))

@@ -11,7 +11,7 @@ import pytest
 
 from api_library import DEMO, KEYLESS, PRO
 from sentinel.errors import ConfigurationError
-from sentinel.notifications.senders import make_targets
+from sentinel.notifications.targets import make_targets
 from services.ingestion.polling_interval import affordable_interval
 from services.settings import load_monitor_settings
 

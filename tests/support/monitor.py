@@ -1,4 +1,4 @@
-"""What the tests of the monitor share: prices by hand, and a target that can misbehave."""
+"""Shared by the tests of the monitor: stored prices, and an alert target with scripted replies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def load(
     source: Source = "observed",
     idr: float | None = None,
 ) -> None:
-    """Store prices (of any coins) the way a run does; coins are ranked in order of their names."""
+    """Store prices of any coins as a run does. Coins are ranked in the order of their ids."""
     rows = [MarketRow(coin_id, at, price, None, None, source) for at, coin_id, price in prices]
     ranks = {coin_id: n for n, coin_id in enumerate(sorted({row.coin_id for row in rows}), start=1)}
 
@@ -49,16 +49,20 @@ def load(
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How a target answers once: a status, a body, headers; or nothing for `stall` seconds."""
+    """One response of a target."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    # Seconds without any response.
     stall: float = 0.0
 
 
 class Target(ThreadingHTTPServer):
-    """A place that alerts go to, as Apprise's json:// speaks to it. Scripted replies come first."""
+    """An alert target over HTTP, for Apprise's json:// addresses.
+
+    It sends the scripted `replies` first, then always `always`.
+    """
 
     daemon_threads = True
 
@@ -67,7 +71,7 @@ class Target(ThreadingHTTPServer):
         self.replies: deque[Reply] = deque()
         self.always = Reply()
         self.accepted: list[tuple[str, str]] = []
-        self.asked = 0
+        self.request_count = 0
         self.closing = threading.Event()
 
     @property
@@ -78,8 +82,9 @@ class Target(ThreadingHTTPServer):
     def titles(self) -> list[str]:
         return [title for title, _ in self.accepted]
 
-    def told(self) -> list[str]:
-        """Every message that arrived, title and text."""
+    @property
+    def messages(self) -> list[str]:
+        """Every message that arrived: title and body."""
         return [f"{title}\n{body}" for title, body in self.accepted]
 
 
@@ -87,14 +92,14 @@ class _Handler(BaseHTTPRequestHandler):
     server: Target
 
     def do_POST(self) -> None:
-        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked += 1
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.request_count += 1
         reply = self.server.replies.popleft() if self.server.replies else self.server.always
         if reply.stall:
             self.server.closing.wait(reply.stall)
             return
         if reply.status < 300:
-            self.server.accepted.append((said["title"], said["message"]))
+            self.server.accepted.append((message["title"], message["message"]))
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
@@ -103,12 +108,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Silence."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[Target]:
-    """A target that listens for as long as the block lasts."""
+    """Yield a target that listens until the end of the block."""
     with Target() as target:
         thread = threading.Thread(target=target.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -119,5 +124,5 @@ def listening() -> Iterator[Target]:
 
 
 def minutes(n: float) -> timedelta:
-    """So many minutes."""
+    """Return a number of minutes as a timedelta."""
     return timedelta(minutes=n)

@@ -90,9 +90,9 @@ def _last_run(beat: queries.Row | None, now: datetime, interval: timedelta) -> s
     if age > max(LEAST_AGE, LATE * interval):
         minutes = age.total_seconds() / 60
         return schemas.Check(is_ok=False, message=f"the loop last ticked {minutes:.0f} minutes ago")
-    troubles = state.get("troubles") or []
-    text = "; ".join(troubles) or state.get("message", "")
-    return schemas.Check(is_ok=not troubles, message=text)
+    errors = state.get("errors") or []
+    text = "; ".join(errors) or state.get("message", "")
+    return schemas.Check(is_ok=not errors, message=text)
 
 
 @router.get("/metrics", response_class=Response, responses=described(503))

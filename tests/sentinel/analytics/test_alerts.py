@@ -13,25 +13,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel.analytics.alerts import Alert, Rules, Tracker
-from services.ingestion import calibration
+from sentinel.analytics import calibration
+from sentinel.analytics.alerts import Alert, AlertRules, Tracker
 
 MINUTE = 60.0
 DAY = 86_400.0
 # A threshold of exactly five per cent, whatever the prices do.
-FIVE = Rules(
-    k=1.0,
-    session=timedelta(hours=24),
+FIVE = AlertRules(
+    multiplier=1.0,
+    window=timedelta(hours=24),
     horizon=timedelta(hours=24),
-    half_life=timedelta(hours=72),
+    volatility_half_life=timedelta(hours=72),
     min_threshold=0.05,
     max_threshold=0.05,
 )
-OWN = dataclasses.replace(FIVE, k=1.5, min_threshold=0.005, max_threshold=0.5)
+OWN = dataclasses.replace(FIVE, multiplier=1.5, min_threshold=0.005, max_threshold=0.5)
 
 
 def fed(
-    prices: list[float], rules: Rules = FIVE, *, every: float = 5 * MINUTE, start: float = 0.0
+    prices: list[float], rules: AlertRules = FIVE, *, every: float = 5 * MINUTE, start: float = 0.0
 ) -> list[Alert]:
     tracker = Tracker()
     return [
@@ -41,14 +41,14 @@ def fed(
     ]
 
 
-def said(prices: list[float], rules: Rules = FIVE) -> list[tuple[str, float, int]]:
-    return [(alert.kind, alert.price, alert.step) for alert in fed(prices, rules)]
+def said(prices: list[float], rules: AlertRules = FIVE) -> list[tuple[str, float, int]]:
+    return [(alert.kind, alert.price_usd, alert.level) for alert in fed(prices, rules)]
 
 
 def test_a_fall_of_the_threshold_that_holds_for_two_observations_is_a_panic() -> None:
     [alert] = fed([100, 101, 95.5, 95.4])
     assert alert.kind == "panic"
-    assert (alert.reference, alert.reference_at, alert.at) == (101, 300, 900)
+    assert (alert.reference_usd, alert.reference_at, alert.at) == (101, 300, 900)
     assert alert.move == pytest.approx(95.4 / 101 - 1)
     assert alert.threshold == 0.05
 
@@ -102,17 +102,17 @@ def test_no_panic_is_called_while_the_price_is_up_since_the_last(factors: list[f
 
 def test_a_stale_recovery_ends_what_was_waiting_for_its_second_observation() -> None:
     tracker = Tracker()
-    for n, (price, may_speak) in enumerate(
+    for n, (price, may_alert) in enumerate(
         [(100, True), (94.9, True), (99, False), (94.9, True), (99, True)]
     ):
-        assert tracker.observe(n * 300.0, price, FIVE, may_speak=may_speak) == []
+        assert tracker.observe(n * 300.0, price, FIVE, may_alert=may_alert) == []
 
 
 def test_what_nobody_could_be_told_saves_no_budget() -> None:
-    rules, tracker = dataclasses.replace(OWN, per_week=2.0), Tracker()
+    rules, tracker = dataclasses.replace(OWN, target_rate=2.0), Tracker()
     for n in range(100):
-        tracker.observe(n * 3600.0, 100, rules, may_speak=False)
-    assert tracker.drift == 0.0
+        tracker.observe(n * 3600.0, 100, rules, may_alert=False)
+    assert tracker.adjustment == 0.0
 
 
 def test_a_slow_turn_over_several_sessions_ends_the_silence_too() -> None:
@@ -128,16 +128,16 @@ def test_a_slow_turn_over_several_sessions_ends_the_silence_too() -> None:
 def test_a_mark_older_than_the_session_has_expired() -> None:
     slide = [100 * (1 - 0.0008) ** n for n in range(400)]  # 2 % a day
     assert fed(slide, every=3600.0) == []
-    assert fed(slide, dataclasses.replace(FIVE, session=timedelta(days=7)), every=3600.0)
+    assert fed(slide, dataclasses.replace(FIVE, window=timedelta(days=7)), every=3600.0)
 
 
 def test_a_stale_observation_moves_the_marks_and_announces_nothing() -> None:
     tracker = Tracker()
     tracker.observe(0, 100, FIVE)
-    assert tracker.observe(300, 110, FIVE, may_speak=False) == []
+    assert tracker.observe(300, 110, FIVE, may_alert=False) == []
     assert tracker.observe(600, 104, FIVE) == []
     [alert] = tracker.observe(900, 104, FIVE)
-    assert (alert.kind, alert.reference) == ("panic", 110)
+    assert (alert.kind, alert.reference_usd) == ("panic", 110)
 
 
 def test_an_observation_that_is_not_newer_is_passed_over() -> None:
@@ -162,10 +162,10 @@ def test_a_crash_does_not_raise_its_own_bar() -> None:
     tracker = Tracker()
     for n, price in enumerate(calm):
         tracker.observe(n * 300.0, price, OWN)
-    before = tracker.threshold(OWN)
+    before = tracker.compute_threshold(OWN)
     [alert] = tracker.observe(2000 * 300.0, 80, OWN)
     assert alert.threshold == before
-    assert tracker.threshold(OWN) > before
+    assert tracker.compute_threshold(OWN) > before
 
 
 def test_the_threshold_follows_the_coins_own_volatility_within_floor_and_ceiling() -> None:
@@ -176,7 +176,7 @@ def test_the_threshold_follows_the_coins_own_volatility_within_floor_and_ceiling
         for n in range(3000):
             price *= math.exp(dice.gauss(0, step))
             tracker.observe(n * 300.0, price, rules)
-        return tracker.threshold(rules)
+        return tracker.compute_threshold(rules)
 
     daily = 0.001 * math.sqrt(288)
     assert after(0.00001) == 0.02
@@ -194,7 +194,7 @@ def test_the_threshold_does_not_depend_on_how_often_one_looks() -> None:
         often.observe(at, price, OWN)
         if n % 30 == 0:
             seldom.observe(at, price, OWN)
-    assert often.threshold(OWN) == pytest.approx(seldom.threshold(OWN), rel=0.25)
+    assert often.compute_threshold(OWN) == pytest.approx(seldom.compute_threshold(OWN), rel=0.25)
 
 
 def _walk(seed: int, length: int, *, wild: float = 0.01) -> list[tuple[float, float]]:
@@ -211,7 +211,7 @@ def _walk(seed: int, length: int, *, wild: float = 0.01) -> list[tuple[float, fl
 def test_a_restart_after_every_observation_gives_the_same_alerts(
     seed: int, per_week: float | None
 ) -> None:
-    rules, walk = dataclasses.replace(OWN, per_week=per_week), _walk(seed, 1500)
+    rules, walk = dataclasses.replace(OWN, target_rate=per_week), _walk(seed, 1500)
     steady, restarted = Tracker(), Tracker()
     kept, again = [], []
     for at, price in walk:
@@ -233,13 +233,13 @@ def test_no_kind_repeats_within_a_ladder_step(moves: list[tuple[float, float]]) 
     for pause, factor in moves:
         at, price = at + pause, price * factor
         for kind in ("panic", "reversal"):  # a slow turn, which is not announced, ends a silence
-            if getattr(tracker, kind).announced is None:
+            if getattr(tracker, kind).last_alert_usd is None:
                 standing.pop(kind, None)
         for alert in tracker.observe(at, price, FIVE):
             before = standing.get(alert.kind)
-            if before and getattr(tracker, alert.kind).step > 1:
-                assert abs(alert.price / before.price - 1) >= 0.05 - 1e-12
-                assert alert.step == before.step + 1
+            if before and getattr(tracker, alert.kind).level > 1:
+                assert abs(alert.price_usd / before.price_usd - 1) >= 0.05 - 1e-12
+                assert alert.level == before.level + 1
             standing[alert.kind] = alert
 
 
@@ -251,7 +251,7 @@ def test_every_fall_of_two_thresholds_is_announced_at_its_first_observation(
     tracker.observe(0.0, price, FIVE)
     for n, factor in enumerate(factors, start=1):
         price *= factor
-        silent_before = tracker.panic.announced is not None
+        silent_before = tracker.panic.last_alert_usd is not None
         high = max([mark for _, mark in tracker.panic.marks] + [price])
         alerts = tracker.observe(n * 300.0, price, FIVE)
         if price / high - 1 <= -0.10 and not silent_before:
@@ -264,29 +264,33 @@ def test_a_budget_moves_k_until_the_rate_is_the_one_wished_for() -> None:
         wild = 0.0015 if n < 30 * 288 else 0.0030
         price *= math.exp(dice.gauss(0, wild))
         walk.append((n * 300.0, price))
-    for k in (0.8, 1.5, 3.0):
-        rules = dataclasses.replace(OWN, k=k, per_week=3.0)
-        rate = len(calibration.replay(walk, rules)) / calibration.weeks(walk)
-        assert rate == pytest.approx(3.0, rel=0.35), k
+    for multiplier in (0.8, 1.5, 3.0):
+        rules = dataclasses.replace(OWN, multiplier=multiplier, target_rate=3.0)
+        rate = len(calibration.replay_series(walk, rules)) / calibration.length_weeks(walk)
+        assert rate == pytest.approx(3.0, rel=0.35), multiplier
 
 
 def test_an_outage_saves_no_budget() -> None:
-    rules, tracker = dataclasses.replace(OWN, per_week=2.0), Tracker()
+    rules, tracker = dataclasses.replace(OWN, target_rate=2.0), Tracker()
     tracker.observe(0.0, 100, rules)
     tracker.observe(60 * DAY, 100, rules)
-    assert tracker.drift == pytest.approx(-0.3 * 2 / 7)
+    assert tracker.adjustment == pytest.approx(-0.3 * 2 / 7)
 
 
 def test_k_is_solved_for_the_wish_on_each_coins_own_history() -> None:
     histories = {name: _walk(seed, 4000, wild=0.004) for seed, name in enumerate("abc")}
     histories["young"] = histories["a"][:60]
-    found = calibration.solve(histories, 2.0, OWN)
-    assert found.achieved == pytest.approx(2.0, rel=0.2)
-    assert len({found.k[name] for name in "abc"}) == 3
-    assert min(found.k.values()) <= found.k["young"] <= max(found.k.values())
+    found = calibration.calibrate(histories, 2.0, OWN)
+    assert found.actual_rate == pytest.approx(2.0, rel=0.2)
+    assert len({found.multipliers[name] for name in "abc"}) == 3
+    assert (
+        min(found.multipliers.values())
+        <= found.multipliers["young"]
+        <= max(found.multipliers.values())
+    )
 
 
 def test_a_history_without_length_solves_nothing() -> None:
-    found = calibration.solve({"a": [(0.0, 1.0)]}, 2.0, OWN)
-    assert found.achieved is None
-    assert found.k == {"a": OWN.k}
+    found = calibration.calibrate({"a": [(0.0, 1.0)]}, 2.0, OWN)
+    assert found.actual_rate is None
+    assert found.multipliers == {"a": OWN.multiplier}

@@ -11,25 +11,26 @@ import pytest
 
 from sentinel.analytics import forecast
 from services.api.forecast_scores import Score
-from services.ingestion.forecasting import Hour, forecast_all
+from services.ingestion.forecast_storage import CoinHour
+from services.ingestion.forecasting import forecast_all
 
 CADENCE = timedelta(minutes=5)
 STEP, POINTS, AHEAD = 300.0, 13, 2
 
 
-def _hour(stop: float, price: Callable[[float], float]) -> Hour:
+def _hour(stop: float, price: Callable[[float], float]) -> CoinHour:
     times = [stop - STEP * n for n in reversed(range(POINTS))]
-    return Hour(times, [price(at) for at in times])
+    return CoinHour(times, [price(at) for at in times])
 
 
 def test_a_straight_trend_is_carried_on() -> None:
     hour = _hour(0.0, lambda at: 100 * math.exp(0.0001 * at / 60))
     [found] = forecast_all({7: hour}, {7: 0.0001}, 0.0, CADENCE).values()
-    assert found.slope == pytest.approx(0.0001)
-    assert found.predicted == pytest.approx(100 * math.exp(0.001))
+    assert found.slope_per_minute == pytest.approx(0.0001)
+    assert found.predicted_usd == pytest.approx(100 * math.exp(0.001))
     assert found.direction == "bullish"
-    assert found.low is not None
-    assert found.low < found.predicted
+    assert found.low_usd is not None
+    assert found.low_usd < found.predicted_usd
 
 
 def test_a_band_that_holds_no_change_is_neutral_and_so_is_none() -> None:
@@ -49,8 +50,8 @@ def test_all_coins_are_fitted_at_once_and_each_as_if_alone() -> None:
     }
     together = forecast_all(hours, {}, 0.0, CADENCE)
     for key, hour in hours.items():
-        assert forecast_all({key: hour}, {}, 0.0, CADENCE)[key].slope == pytest.approx(
-            together[key].slope, abs=1e-12
+        assert forecast_all({key: hour}, {}, 0.0, CADENCE)[key].slope_per_minute == pytest.approx(
+            together[key].slope_per_minute, abs=1e-12
         )
 
 
@@ -58,7 +59,7 @@ def test_all_coins_are_fitted_at_once_and_each_as_if_alone() -> None:
 def test_a_thin_window_is_refused(lost: range) -> None:
     whole = _hour(0.0, lambda _: 1.0)
     kept = [n for n in range(POINTS) if n not in lost]
-    thin = Hour([whole.times[n] for n in kept], [1.0] * len(kept))
+    thin = CoinHour([whole.times[n] for n in kept], [1.0] * len(kept))
     assert set(forecast_all({1: whole, 2: thin}, {}, 0.0, CADENCE)) == {1}
 
 
@@ -66,15 +67,20 @@ def test_one_missing_observation_is_borne() -> None:
     whole = _hour(0.0, lambda at: 100 * math.exp(0.0001 * at / 60))
     kept = [n for n in range(POINTS) if n != 6]
     [found] = forecast_all(
-        {1: Hour([whole.times[n] for n in kept], [whole.prices[n] for n in kept])}, {}, 0.0, CADENCE
+        {1: CoinHour([whole.times[n] for n in kept], [whole.prices_usd[n] for n in kept])},
+        {},
+        0.0,
+        CADENCE,
     ).values()
-    assert found.slope == pytest.approx(0.0001, rel=0.01)
+    assert found.slope_per_minute == pytest.approx(0.0001, rel=0.01)
 
 
 def test_the_band_is_the_conformal_quantile_of_known_errors() -> None:
     errors = np.arange(1, 100) / 1000.0
-    assert forecast.radius(errors * np.where(errors > 0.05, -1, 1)) == pytest.approx(0.080)
-    assert forecast.radius(errors[: forecast.LEAST_RESIDUALS - 1]) is None
+    assert forecast.compute_interval_radius(
+        errors * np.where(errors > 0.05, -1, 1)
+    ) == pytest.approx(0.080)
+    assert forecast.compute_interval_radius(errors[: forecast.MIN_RESIDUALS - 1]) is None
 
 
 def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Score:
@@ -99,9 +105,9 @@ def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Score:
             sums[6] += low is not None and high is not None and low <= prices[n] <= high
         stop = n * STEP
         hour = _hour(stop, lambda at: float(prices[round(at / STEP)]))
-        band = forecast.radius(np.asarray(errors[-288:]))
+        band = forecast.compute_interval_radius(np.asarray(errors[-288:]))
         one = forecast_all({1: hour}, {1: band}, stop, CADENCE)[1]
-        made.append((one.price, one.predicted, one.low, one.high, one.direction))
+        made.append((one.price_usd, one.predicted_usd, one.low_usd, one.high_usd, one.direction))
     return Score(*sums)  # type: ignore[arg-type]
 
 

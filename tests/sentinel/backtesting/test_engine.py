@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentinel.analytics.alerts import Rules, Tracker
+from sentinel.analytics.alerts import AlertRules, Tracker
 from sentinel.backtesting import engine, metrics, portfolio, strategies
 from sentinel.backtesting.engine import Outcome, Signals
 from sentinel.backtesting.metrics import Curve
@@ -282,7 +282,9 @@ def _walk(seed: int, points: int, deviation: float) -> list[float]:
 
 
 def _said(series: Series) -> list[tuple[float, str]]:
-    rules = Rules(1.5, timedelta(hours=24), timedelta(hours=24), timedelta(hours=72), 0.05, 0.05)
+    rules = AlertRules(
+        1.5, timedelta(hours=24), timedelta(hours=24), timedelta(hours=72), 0.05, 0.05
+    )
     tracker = Tracker()
     return [
         (at, alert.kind)

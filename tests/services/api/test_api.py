@@ -379,7 +379,7 @@ def test_health_looks_at_database_freshness_and_the_loop(
     assert answer.status_code == 503
     assert "start the ingestion" in answer.json()["checks"]["freshness"]["message"]
     load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
-    state = {"interval_seconds": 300, "message": "all well", "troubles": []}
+    state = {"interval_seconds": 300, "message": "all well", "errors": []}
     fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", NOW, Jsonb(state))
     assert api.ask("/health")["status"] == "ok"
     time_.at += minutes(16)
@@ -394,7 +394,7 @@ def test_a_loop_that_rests_for_weeks_is_not_well(
     api: Client, fresh: FreshDatabase, time_: FakeTime
 ) -> None:
     load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
-    state = {"interval_seconds": 14 * 86_400, "message": "", "troubles": []}
+    state = {"interval_seconds": 14 * 86_400, "message": "", "errors": []}
     fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", NOW, Jsonb(state))
     assert api.ask("/health")["status"] == "ok"
     time_.at += timedelta(hours=4)
@@ -403,7 +403,7 @@ def test_a_loop_that_rests_for_weeks_is_not_well(
 
 def test_trouble_in_the_loop_is_told(api: Client, fresh: FreshDatabase) -> None:
     load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
-    state = {"interval_seconds": 300, "message": "", "troubles": ["CoinGecko is away."]}
+    state = {"interval_seconds": 300, "message": "", "errors": ["CoinGecko is away."]}
     fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", NOW, Jsonb(state))
     answer = api.get("/health")
     assert answer.status_code == 503

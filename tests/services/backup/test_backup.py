@@ -136,7 +136,7 @@ def test_a_spoilt_dump_is_no_backup_and_prunes_nothing_and_is_announced(
         with pytest.raises(BackupFailed):
             backup_command.back_up(monitor, folder, NOW)
     assert _backups(folder) == before
-    [told] = target.told()
+    [told] = target.messages
     assert "backup failed" in told
     assert "Nothing was pruned" in told
     with open_connection(filled.address()) as connection:
@@ -182,7 +182,7 @@ def test_an_older_backup_that_rotted_is_set_aside_and_told_of(
     assert backup_command.back_up(monitor, folder, NOW) == 0
     assert _backups(folder) == [rotation.name_of(NOW)]
     assert (folder / f"{rotation.name_of(at)}.damaged").exists()
-    assert "damaged" in target.told()[0]
+    assert "damaged" in target.messages[0]
 
 
 @pytest.mark.usefixtures("filled")
@@ -218,7 +218,7 @@ def test_a_dump_of_an_empty_database_is_no_backup(
     with pytest.raises(BackupFailed, match="an empty dump is no backup"):
         backup_command.back_up(monitor, folder, NOW)
     assert _backups(folder) == []
-    assert len(target.told()) == 1
+    assert len(target.messages) == 1
 
 
 @pytest.mark.usefixtures("filled")
@@ -241,7 +241,7 @@ def test_a_full_disk_is_no_backup_and_is_announced(
         assert not list(small.glob("*.partial"))
     finally:
         subprocess.run(["umount", str(small)], check=True)
-    assert "No space left" in target.told()[0]
+    assert "No space left" in target.messages[0]
 
 
 @pytest.mark.slow
@@ -255,7 +255,7 @@ def test_a_database_that_is_away_is_announced_past_the_outbox(
     with pytest.raises(SentinelError) as trouble:
         backup_command.back_up(monitor, folder, NOW)
     assert trouble.value.exit_code == 4
-    assert "hunter2" not in str(trouble.value) + target.told()[0]
+    assert "hunter2" not in str(trouble.value) + target.messages[0]
 
 
 def test_who_writes_meanwhile_changes_neither_dump_nor_comparison(

@@ -1,4 +1,4 @@
-"""The loop: a tick after the other, whatever happens in between."""
+"""The loop: ticks, outages, restarts, and the command."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from sentinel.backtesting import strategies
 from sentinel.backtesting.portfolio import DEFAULT_USD, Costs
 from sentinel.clocks import Clocks
 from sentinel.errors import SentinelError
-from sentinel.notifications.senders import Notifier, make_targets
+from sentinel.notifications.delivery import Notifier
+from sentinel.notifications.targets import make_targets
 from sentinel.paper_trading import wallets
 from sentinel.storage import embedded, queries
 from sentinel.storage.connection import Session
-from services.ingestion.loop import MOST_FAILURES, Loop
+from services.ingestion.loop import MAX_FAILED_TICKS, Loop
 from services.settings import MonitorOptions, MonitorSettings
 from tests.conftest import FakeTime, FreshDatabase, Module
 from tests.support.monitor import ENGLISH, Reply, Target, listening, minutes
 
-EASY = MonitorOptions(
-    min_threshold=0.001, max_threshold=0.001, alerts_per_coin_week=None
-)  # alerts with every wave
+# A threshold so low that there are alerts in every hour.
+LOW_THRESHOLD = MonitorOptions(min_threshold=0.001, max_threshold=0.001, alerts_per_coin_week=None)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ Start = Callable[..., Loop]
 
 @pytest.fixture
 def start(settings: Settings, time_: FakeTime, target: Target) -> Start:
-    """A loop over 40 coins; as after a restart when called again."""
+    """Return a function that makes a loop over 40 coins. A second call is like a restart."""
 
     def start(
         options: MonitorOptions | None = None, clocks: Clocks | None = None, **changes: Any
@@ -67,26 +67,28 @@ def start(settings: Settings, time_: FakeTime, target: Target) -> Start:
 def _ticks(loop: Loop, time_: FakeTime, count: int, every: float = 5) -> None:
     for _ in range(count):
         loop.tick()
-        assert not loop.troubles
+        assert not loop.errors
         time_.at += minutes(every)
 
 
-def _beat(fresh: FreshDatabase) -> dict[str, Any]:
+def _heartbeat(fresh: FreshDatabase) -> dict[str, Any]:
     [(state,)] = fresh.query("SELECT state FROM heartbeats WHERE service = 'ingestion'")
     return dict(state)
 
 
-def test_a_tick_stores_watches_and_leaves_a_heartbeat(start: Start, fresh: FreshDatabase) -> None:
+def test_a_tick_stores_prices_updates_trackers_and_records_a_heartbeat(
+    start: Start, fresh: FreshDatabase
+) -> None:
     report = start().tick()
     assert report.status == "ok"
     assert fresh.query("SELECT count(*) FROM stored_rows") == [(40,)]
     assert fresh.query("SELECT count(*) FROM alert_trackers") == [(20,)]
-    assert _beat(fresh)["troubles"] == []
-    assert _beat(fresh)["run_id"] == report.run_id
+    assert _heartbeat(fresh)["errors"] == []
+    assert _heartbeat(fresh)["run_id"] == report.run_id
 
 
 @pytest.mark.slow
-def test_after_an_hour_forecasts_are_made_and_later_scored(
+def test_forecasts_are_made_after_an_hour_and_scored_later(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     loop = start()
@@ -107,7 +109,7 @@ def test_after_an_hour_forecasts_are_made_and_later_scored(
 
 
 @pytest.mark.slow
-def test_a_forecast_is_scored_once_and_the_band_comes_with_known_errors(
+def test_a_forecast_is_scored_once_and_has_an_interval_once_errors_are_known(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     loop = start(targets=("bitcoin", "ethereum"))
@@ -121,7 +123,7 @@ def test_a_forecast_is_scored_once_and_the_band_comes_with_known_errors(
 
 
 @pytest.mark.slow
-def test_at_a_minutes_pace_forecasts_come_every_five(
+def test_with_a_tick_per_minute_forecasts_are_made_every_five_minutes(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     _ticks(start(targets=("bitcoin",)), time_, 75, every=1)
@@ -134,7 +136,7 @@ def test_at_a_minutes_pace_forecasts_come_every_five(
 
 @pytest.mark.slow
 def test_alerts_reach_the_target(start: Start, time_: FakeTime, target: Target) -> None:
-    _ticks(start(EASY), time_, 12)
+    _ticks(start(LOW_THRESHOLD), time_, 12)
     assert any("below its high" in title or "above its low" in title for title in target.titles)
 
 
@@ -143,21 +145,21 @@ def test_a_restart_before_every_tick_gives_the_same_alerts(
     start: Start, time_: FakeTime, fresh: FreshDatabase, target: Target
 ) -> None:
     for _ in range(15):
-        _ticks(start(EASY), time_, 1)
-    said = "SELECT coin_key, kind, observed_at, step FROM alerts ORDER BY alert_id"
-    restarted = fresh.query(said)
+        _ticks(start(LOW_THRESHOLD), time_, 1)
+    alerts = "SELECT coin_key, kind, observed_at, step FROM alerts ORDER BY alert_id"
+    restarted = fresh.query(alerts)
     titles = sorted(target.titles)
     fresh.query("TRUNCATE alerts, alert_trackers, outbox, alert_targets")
     fresh.query("TRUNCATE observations, pipeline_runs")
     fresh.query("UPDATE coins SET observed_at = NULL")
     target.accepted.clear()
     time_.at -= minutes(15 * 5)
-    _ticks(start(EASY), time_, 15)
-    assert fresh.query(said) == restarted != []
+    _ticks(start(LOW_THRESHOLD), time_, 15)
+    assert fresh.query(alerts) == restarted != []
     assert sorted(target.titles) == titles
 
 
-def test_held_coins_are_asked_for_even_outside_the_top(
+def test_held_coins_are_fetched_even_outside_the_top_coins(
     start: Start, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
     loop = start()
@@ -175,7 +177,7 @@ def test_held_coins_are_asked_for_even_outside_the_top(
 
 
 @pytest.mark.slow
-def test_what_an_outage_missed_is_repaired_for_the_watched_coins_at_once(
+def test_watched_coins_are_backfilled_at_once_after_an_outage(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     loop = start(MonitorOptions(watchlist=["bitcoin", "no-such-coin"], top_coins=3))
@@ -187,29 +189,31 @@ def test_what_an_outage_missed_is_repaired_for_the_watched_coins_at_once(
         assert fresh.query(filled, coin_id)[0][0] > 20
 
 
-def test_a_long_interval_is_no_outage(start: Start, time_: FakeTime, fresh: FreshDatabase) -> None:
+def test_a_long_interval_is_not_an_outage(
+    start: Start, time_: FakeTime, fresh: FreshDatabase
+) -> None:
     loop = start(MonitorOptions(top_coins=3))
-    loop.asked = minutes(40)
+    loop.requested_interval = minutes(40)
     _ticks(loop, time_, 4, every=40)
     assert fresh.query("SELECT DISTINCT mode FROM pipeline_runs") == [("ingest",)]
 
 
-def test_gaps_are_not_looked_for_in_every_tick(
+def test_gaps_are_not_checked_in_every_tick(
     start: Start, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[int] = []
-    look_back = queries.load_recent_activity
+    checks: list[int] = []
+    load = queries.load_recent_activity
 
     def counting(*arguments: Any, **options: Any) -> queries.RecentActivity:
-        looks.append(len(options["coin_ids"]))
-        return look_back(*arguments, **options)
+        checks.append(len(options["coin_ids"]))
+        return load(*arguments, **options)
 
     monkeypatch.setattr(queries, "load_recent_activity", counting)
     _ticks(start(), time_, 12)
-    assert sorted(looks) == [0] * 10 + [40, 40]
+    assert sorted(checks) == [0] * 10 + [40, 40]
 
 
-def test_a_spent_budget_is_looked_at_every_hour_and_told(
+def test_with_an_exhausted_budget_the_loop_ticks_hourly_and_reports_it(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     loop = start(quotas={"coingecko_credits": 5.0, "neon_compute_hours": None,
@@ -217,12 +221,12 @@ def test_a_spent_budget_is_looked_at_every_hour_and_told(
     for _ in range(4):
         loop.tick()
         time_.at += minutes(61)
-    assert loop.failures == 0
+    assert loop.failed_ticks == 0
     assert loop.interval() == minutes(60)
-    assert "Nothing was asked" in _beat(fresh)["troubles"][0]
+    assert "Nothing was asked" in _heartbeat(fresh)["errors"][0]
 
 
-def test_watched_coins_are_asked_for_beside_named_targets(
+def test_watched_coins_are_fetched_in_addition_to_named_targets(
     start: Start, fresh: FreshDatabase
 ) -> None:
     start(MonitorOptions(watchlist=["ETH"], top_coins=0), targets=("bitcoin",)).tick()
@@ -230,7 +234,7 @@ def test_watched_coins_are_asked_for_beside_named_targets(
     assert stored == [("bitcoin",), ("ethereum",)]
 
 
-def test_a_clock_that_leaps_by_months_costs_no_history(
+def test_a_clock_that_jumps_by_months_loses_no_history(
     start: Start, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
     loop = start()
@@ -245,7 +249,7 @@ def test_a_clock_that_leaps_by_months_costs_no_history(
     assert fresh.query("SELECT count(*) FROM stored_rows")[0] >= before[0]
 
 
-def test_an_api_outage_fails_ticks_until_a_supervisor_is_asked_for(
+def test_after_five_failed_ticks_of_an_api_outage_the_loop_ends(
     start: Start, time_: FakeTime, stand_in: StandIn, fresh: FreshDatabase
 ) -> None:
     loop = start()
@@ -254,16 +258,16 @@ def test_an_api_outage_fails_ticks_until_a_supervisor_is_asked_for(
     with pytest.raises(SentinelError) as left:
         loop.run()
     assert left.value.exit_code == 3
-    assert loop.failures == MOST_FAILURES
-    assert _beat(fresh)["failures_in_a_row"] == MOST_FAILURES
+    assert loop.failed_ticks == MAX_FAILED_TICKS
+    assert _heartbeat(fresh)["failures_in_a_row"] == MAX_FAILED_TICKS
     stand_in.always = None
     time_.at += minutes(5)
     again = start()
     assert again.tick().status == "ok"
-    assert again.failures == 0
+    assert again.failed_ticks == 0
 
 
-def test_a_database_outage_costs_no_rows(
+def test_a_database_outage_loses_no_rows(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     loop = start()
@@ -272,20 +276,20 @@ def test_a_database_outage_costs_no_rows(
     gone = dataclasses.replace(loop.monitor, settings=away)
     broken = Loop(gone, loop.notifier, loop.formatter, loop.clocks)
     assert broken.tick().exit_code == 4
-    assert broken.failures == 1
+    assert broken.failed_ticks == 1
     time_.at += minutes(5)
     report = start().tick()
     assert (report.status, report.rows_drained) == ("ok", 40)
     assert fresh.query('SELECT count(DISTINCT "timestamp") > 80 FROM stored_rows') == [(True,)]
 
 
-def test_a_notifier_outage_delays_messages_and_nothing_else(
+def test_an_outage_of_a_target_delays_only_messages(
     start: Start, time_: FakeTime, target: Target, fresh: FreshDatabase
 ) -> None:
     target.always = Reply(500)
-    loop = start(EASY)
+    loop = start(LOW_THRESHOLD)
     _ticks(loop, time_, 10)
-    waiting = _beat(fresh)["messages_waiting"]
+    waiting = _heartbeat(fresh)["messages_waiting"]
     assert waiting > 0
     assert target.titles == []
     target.always = Reply()
@@ -296,7 +300,7 @@ def test_a_notifier_outage_delays_messages_and_nothing_else(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jump", [timedelta(days=2), timedelta(days=-2), timedelta(minutes=-7)])
-def test_a_clock_that_jumps_is_followed_by_correct_ticks(
+def test_ticks_after_a_clock_jump_are_correct(
     start: Start, time_: FakeTime, fresh: FreshDatabase, jump: timedelta
 ) -> None:
     steady = [0.0]
@@ -305,7 +309,7 @@ def test_a_clock_that_jumps_is_followed_by_correct_ticks(
         steady[0] += seconds
         time_.at += timedelta(seconds=seconds)
 
-    loop = start(EASY, Clocks(time_.now, lambda: steady[0], sleep))
+    loop = start(LOW_THRESHOLD, Clocks(time_.now, lambda: steady[0], sleep))
     stamps = []
     for n in range(8):
         if n == 4:
@@ -315,25 +319,25 @@ def test_a_clock_that_jumps_is_followed_by_correct_ticks(
         stamps.append(fresh.query("SELECT max(observed_at) FROM coins")[0][0])
         loop._pause_until(steady[0] + 300)
     assert report.status == "ok"
-    assert _beat(fresh)["troubles"] == []
+    assert _heartbeat(fresh)["errors"] == []
     assert fresh.query("SELECT count(*) FROM (SELECT FROM alerts GROUP BY coin_key, kind,"
                        " observed_at HAVING count(*) > 1) AS twice") == [(0,)]  # fmt: skip
 
 
-def test_the_interval_is_what_the_credits_allow_or_what_somebody_asks(
+def test_the_interval_is_what_the_credits_allow_or_a_longer_requested_one(
     start: Start, time_: FakeTime
 ) -> None:
     time_.at = time_.at.replace(day=1)
     loop = start(api_key=None)
     assert loop.interval() == minutes(1)
-    loop.asked = minutes(10)
+    loop.requested_interval = minutes(10)
     assert loop.interval() == minutes(10)
     demo = start()
-    demo.asked = minutes(1)
+    demo.requested_interval = minutes(1)
     assert minutes(4.5) < demo.interval() < minutes(5.5)
 
 
-def test_it_ticks_until_it_is_asked_to_stop(start: Start, time_: FakeTime) -> None:
+def test_the_loop_ticks_until_it_should_stop(start: Start, time_: FakeTime) -> None:
     loop = start(api_key=None)
     ends = time_.at + minutes(3.5)
     loop.should_stop = lambda: time_.at >= ends
@@ -345,7 +349,7 @@ def test_it_ticks_until_it_is_asked_to_stop(start: Start, time_: FakeTime) -> No
 # --- as a process ----------------------------------------------------------------------------
 
 
-def test_once_is_one_tick(live_module: Module, fresh: FreshDatabase) -> None:
+def test_once_runs_one_tick(live_module: Module, fresh: FreshDatabase) -> None:
     done = live_module("services.ingestion", "--once")
     assert done.returncode == 0, done.stderr
     assert "500 of 500 coins" in done.stdout
@@ -354,23 +358,23 @@ def test_once_is_one_tick(live_module: Module, fresh: FreshDatabase) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["--interval", "soon"], "is no interval"),
-        (["--interval", "0s"], "is no interval"),
-        (["--interval", "25h"], "is no interval"),
+        (["--interval", "soon"], "is not an interval"),
+        (["--interval", "0s"], "is not an interval"),
+        (["--interval", "25h"], "is not an interval"),
         (["--once", "--config", "nowhere.json"], "no such file"),
     ],
 )
-def test_wrong_usage_is_explained(module: Module, arguments: list[str], said: str) -> None:
+def test_wrong_usage_is_explained(module: Module, arguments: list[str], message: str) -> None:
     done = module("services.ingestion", *arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
-def test_the_test_notification_reaches_the_target_or_says_why_not(
+def test_the_test_notification_arrives_or_the_command_reports_why_not(
     module: Module, target: Target
 ) -> None:
     done = module("services.ingestion", "--test-notification", ALERT_URLS=target.url)
@@ -383,12 +387,12 @@ def test_the_test_notification_reaches_the_target_or_says_why_not(
     assert "secret-path" not in done.stderr + done.stdout
 
 
-def _wait_for(process: subprocess.Popen[str], is_so: Callable[[], bool]) -> None:
+def _wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
     until = time.monotonic() + 60
-    while not is_so():
+    while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
-        time.sleep(0.02)  # another process is under way
+        time.sleep(0.02)
 
 
 @pytest.mark.slow
@@ -401,11 +405,11 @@ def test_sigterm_finishes_the_tick(live_module: Module, fresh: FreshDatabase) ->
     assert process.returncode == 0, complaints
     assert "stopping after this tick" in complaints
     assert fresh.query("SELECT count(*) FROM stored_rows") == [(500,)]
-    assert _beat(fresh)["status"] == "ok"
+    assert _heartbeat(fresh)["status"] == "ok"
 
 
 @pytest.mark.slow
-def test_asked_twice_it_ends_at_once(live_module: Module, live_stand_in: StandIn) -> None:
+def test_a_second_signal_ends_the_loop_at_once(live_module: Module, live_stand_in: StandIn) -> None:
     live_stand_in.always = Fault(hang=60)
     process = live_module.start("services.ingestion")
     _wait_for(process, lambda: bool(live_stand_in.requests))
@@ -420,7 +424,7 @@ def test_asked_twice_it_ends_at_once(live_module: Module, live_stand_in: StandIn
 
 
 @pytest.mark.slow
-def test_a_second_monitor_in_the_same_place_is_refused(
+def test_a_second_monitor_in_the_same_state_directory_is_refused(
     live_module: Module, fresh: FreshDatabase
 ) -> None:
     process = live_module.start("services.ingestion")
@@ -443,9 +447,9 @@ def test_kill_9_at_any_moment_is_followed_by_a_correct_tick(
     tmp_path: Path,
 ) -> None:
     config = tmp_path / "config.json"
-    config.write_text(json.dumps({"limit": 60, "monitor": EASY.model_dump()}))
+    config.write_text(json.dumps({"limit": 60, "monitor": LOW_THRESHOLD.model_dump()}))
     arguments = ("services.ingestion", "--once", "--config", str(config))
-    minute = [time.time() - 12 * 60]  # it comes to the present, and no further
+    minute = [time.time() - 12 * 60]  # ends at the present
     live_stand_in.now = lambda: minute[0]
     began = time.monotonic()
     assert live_module(*arguments, ALERT_URLS=target.url).returncode == 0
@@ -454,14 +458,14 @@ def test_kill_9_at_any_moment_is_followed_by_a_correct_tick(
     for _ in range(12):
         minute[0] += 60
         process = live_module.start(*arguments, ALERT_URLS=target.url)
-        time.sleep(dice.uniform(0.2, 1.0) * usual)  # at a moment nobody chose
+        time.sleep(dice.uniform(0.2, 1.0) * usual)  # at a random moment
         process.send_signal(signal.SIGKILL)
         process.communicate()
         done = live_module(*arguments, ALERT_URLS=target.url)
         assert done.returncode == 0, done.stderr
-    assert _beat(fresh)["troubles"] == []
+    assert _heartbeat(fresh)["errors"] == []
     assert not list((Path(live_module.environment["SENTINEL_STATE_DIR"]) / "spool").glob("2*"))
-    # At most twenty go out in a minute; each that counts as delivered was, and none is lost.
+    # At most 20 are sent per minute. Each message marked as delivered did arrive.
     [(delivered,)] = fresh.query("SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL")
     assert len(target.titles) >= delivered > 0
     titles = {title for (title,) in fresh.query("SELECT title FROM outbox")}
@@ -473,7 +477,7 @@ def test_kill_9_at_any_moment_is_followed_by_a_correct_tick(
 
 
 @pytest.mark.slow
-def test_a_killed_database_is_back_with_the_next_tick(
+def test_after_the_database_was_killed_the_next_tick_succeeds(
     settings: Settings, time_: FakeTime, target: Target, tmp_path: Path
 ) -> None:
     own = dataclasses.replace(settings, database_url=None, limit=40, state_dir=tmp_path / "own")
@@ -490,10 +494,10 @@ def test_a_killed_database_is_back_with_the_next_tick(
         loop.tick()
         time_.at += minutes(5)
         assert loop.tick().status == "ok"
-        assert loop.troubles == []
+        assert loop.errors == []
 
 
-def test_every_tick_steps_the_wallets_and_a_strategy_that_fails_is_no_trouble_of_the_loops(
+def test_every_tick_steps_the_wallets_and_a_failing_strategy_is_no_error_of_the_loop(
     start: Start, time_: FakeTime, fresh: FreshDatabase, tmp_path: Path
 ) -> None:
     loop = start()

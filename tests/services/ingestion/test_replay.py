@@ -1,4 +1,4 @@
-"""What would have been announced: price files, the command line and its JSON."""
+"""The replay command: price files, its arguments, its table and its JSON."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _write(
     return path
 
 
-def test_the_contract_of_the_json(tmp_path: Path, module: Module) -> None:
+def test_the_json_has_the_documented_keys(tmp_path: Path, module: Module) -> None:
     path = _write(tmp_path / "prices.csv", days=20)
     done = module("services.ingestion.replay", "--csv", str(path), "--k", "2", "--json")
     assert done.returncode == 0, done.stderr
@@ -50,7 +50,7 @@ def test_the_contract_of_the_json(tmp_path: Path, module: Module) -> None:
     assert found["per_coin_week"] == pytest.approx(len(found["alerts"]) / weeks)
 
 
-def test_a_budget_holds_on_days_that_the_fit_has_not_seen(tmp_path: Path, module: Module) -> None:
+def test_a_budget_is_met_on_days_after_the_calibration(tmp_path: Path, module: Module) -> None:
     early = _write(tmp_path / "early.csv", days=30, seed=1)
     later = _write(tmp_path / "later.csv", days=30, seed=2, begin=START + timedelta(days=30))
     arguments = ("--csv", str(later), "--fit", str(early), "--budget", "2", "--json")
@@ -60,15 +60,17 @@ def test_a_budget_holds_on_days_that_the_fit_has_not_seen(tmp_path: Path, module
     assert found["wished_per_coin_week"] == 2.0
 
 
-def test_a_person_gets_a_table_and_a_page(tmp_path: Path, module: Module) -> None:
+def test_without_json_a_table_and_a_page_are_written(tmp_path: Path, module: Module) -> None:
     path, page = _write(tmp_path / "prices.csv", days=20), tmp_path / "alerts.html"
     done = module("services.ingestion.replay", "--csv", str(path), "--plot", str(page))
-    assert "per coin and week over 8 coins, 2 wished" in done.stdout
+    assert "alerts per coin and week over 8 coins (target 2)" in done.stdout
     assert "panic" in done.stdout
     assert "plotly" in page.read_text()
 
 
-def test_the_database_is_replayed_without_a_file(live_module: Module, fresh: FreshDatabase) -> None:
+def test_without_a_file_the_stored_prices_are_replayed(
+    live_module: Module, fresh: FreshDatabase
+) -> None:
     done = live_module("services.ingestion.replay", "--days", "3")
     assert done.returncode == 2
     assert "holds no prices of watched coins yet" in done.stderr
@@ -86,25 +88,25 @@ def test_the_database_is_replayed_without_a_file(live_module: Module, fresh: Fre
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--csv", "nowhere.csv"], "no such file"),
         (["--k", "0"], "--k '0' must be a number above 0"),
         (["--k", "nan"], "--k 'nan' must be"),
         (["--budget", "viele"], "--budget 'viele' must be"),
         (["--k", "1", "--budget", "1"], "not allowed with"),
-        (["--k", "1", "--fit", "x.csv"], "--fit goes with a budget"),
+        (["--k", "1", "--fit", "x.csv"], "--fit goes with --budget"),
     ],
 )
-def test_wrong_usage_is_explained(module: Module, arguments: list[str], said: str) -> None:
+def test_wrong_usage_is_explained(module: Module, arguments: list[str], message: str) -> None:
     done = module("services.ingestion.replay", *arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "begins with ''"),
         ("time,coin,usd\n", "the first line must be"),
@@ -117,10 +119,12 @@ def test_wrong_usage_is_explained(module: Module, arguments: list[str], said: st
         ("timestamp,coin_id,price\n0001-01-01T00:00:00+14:00,b,1\n", "no time"),
     ],
 )
-def test_a_bad_price_file_is_refused_by_line(tmp_path: Path, content: str, said: str) -> None:
+def test_an_error_in_a_price_file_names_the_line(
+    tmp_path: Path, content: str, message: str
+) -> None:
     path = tmp_path / "prices.csv"
     path.write_text(content)
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         price_csv.read(path)
 
 

@@ -1,4 +1,4 @@
-"""The outbox and its delivery: at least once, in order, paced, over targets that misbehave."""
+"""Delivery of the outbox: at least once, in order and paced, even to targets that fail."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import pytest
 import requests
 
 from sentinel.errors import ConfigurationError
-from sentinel.notifications import outbox
-from sentinel.notifications import senders as notifier_room
+from sentinel.notifications import outbox, targets
+from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import Message
-from sentinel.notifications.senders import Notifier, make_targets
+from sentinel.notifications.pacing import MAX_REJECTIONS
+from sentinel.notifications.targets import make_targets
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, open_connection
 from tests.conftest import NOW, FakeTime, FreshDatabase
@@ -41,13 +42,13 @@ def _notifier(time_: FakeTime, *urls: str) -> Notifier:
     return Notifier(make_targets(urls), time_.clocks)
 
 
-def _put(
+def _queue(
     connection: Connection, notifier: Notifier, count: int, now: datetime, queues: int = 50
 ) -> None:
     for n in range(count):
         queue = f"coin-{n % queues}"
         message = Message(queue, f"key-{n}", f"{queue} #{n}", "body")
-        outbox.put(connection, message, notifier.names, now)
+        outbox.queue_message(connection, message, notifier.names, now)
 
 
 def _deliver_all(connection: Connection, notifier: Notifier, time_: FakeTime) -> None:
@@ -56,7 +57,7 @@ def _deliver_all(connection: Connection, notifier: Notifier, time_: FakeTime) ->
         if pause is None:
             return
         time_.sleep(max(pause, 0.1))
-    raise AssertionError("messages are left")
+    raise AssertionError("some messages were not delivered")
 
 
 def _rows(connection: Connection, statement: str) -> list[tuple[object, ...]]:
@@ -68,22 +69,22 @@ def test_a_message_arrives_once_at_every_target(
 ) -> None:
     with listening() as other:
         notifier = _notifier(time_, target.url, other.url)
-        _put(connection, notifier, 3, NOW)
-        _put(connection, notifier, 3, NOW)  # said again: it is the same message
+        _queue(connection, notifier, 3, NOW)
+        _queue(connection, notifier, 3, NOW)  # the same messages again
         _deliver_all(connection, notifier, time_)
         assert target.titles == other.titles == ["coin-0 #0", "coin-1 #1", "coin-2 #2"]
 
 
-def test_a_target_that_fails_does_not_double_the_other_ones(
+def test_a_failing_target_causes_no_duplicates_at_the_others(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     with listening() as other:
         other.replies.extend([Reply(500), Reply(500)])
         notifier = _notifier(time_, target.url, other.url)
-        _put(connection, notifier, 1, NOW)
+        _queue(connection, notifier, 1, NOW)
         _deliver_all(connection, notifier, time_)
         assert (target.titles, other.titles) == (["coin-0 #0"], ["coin-0 #0"])
-        assert other.asked == 3
+        assert other.request_count == 3
 
 
 @pytest.mark.parametrize(
@@ -95,16 +96,16 @@ def test_a_target_that_fails_does_not_double_the_other_ones(
     ],
     ids=["header", "telegram", "discord"],
 )
-def test_a_wish_to_be_left_alone_is_honoured(
+def test_nothing_is_sent_during_the_pause_that_a_target_asks_for(
     connection: Connection, time_: FakeTime, target: Target, reply: Reply
 ) -> None:
     target.replies.append(reply)
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 3, NOW)
+    _queue(connection, notifier, 3, NOW)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(37)
     time_.sleep(36)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(1)
-    assert target.asked == 1
+    assert target.request_count == 1
     time_.sleep(1)
     assert notifier.deliver(connection, seconds=60) is None
     assert len(target.titles) == 3
@@ -114,92 +115,92 @@ def test_at_most_twenty_messages_a_minute(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 50, NOW)
+    _queue(connection, notifier, 50, NOW)
     pause = notifier.deliver(connection, seconds=60)
     assert len(target.titles) == 20
     assert pause == pytest.approx(60)
-    again = _notifier(time_, target.url)  # a restart does not forget the pace
+    again = _notifier(time_, target.url)  # the rate limit survives a restart
     assert again.deliver(connection, seconds=60) == pytest.approx(60)
     assert len(target.titles) == 20
 
 
-def test_a_refused_message_holds_back_its_own_queue_only(
+def test_a_rejected_message_delays_only_its_own_queue(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.replies.append(Reply(400, b'{"description":"Bad Request: message text is empty"}'))
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 6, NOW, queues=2)
+    _queue(connection, notifier, 6, NOW, queues=2)
     notifier.deliver(connection, seconds=60)
     assert target.titles == ["coin-1 #1", "coin-1 #3", "coin-1 #5"]
     _deliver_all(connection, notifier, time_)
     assert target.titles[3:] == ["coin-0 #0", "coin-0 #2", "coin-0 #4"]
 
 
-def test_refusals_keep_the_pace_too(
+def test_the_rate_limit_counts_rejected_messages(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.always = Reply(400)
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 60, NOW, queues=60)
+    _queue(connection, notifier, 60, NOW, queues=60)
     while time_.at < NOW + timedelta(seconds=59):
         time_.sleep(max(0.5, notifier.deliver(connection, seconds=5) or 0))
-    assert target.asked == 20
+    assert target.request_count == 20
 
 
-def test_a_target_that_does_not_answer_is_left_alone_for_a_while(
+def test_a_target_that_does_not_respond_gets_a_pause(
     connection: Connection, time_: FakeTime, monkeypatch: pytest.MonkeyPatch, target: Target
 ) -> None:
-    monkeypatch.setattr(notifier_room, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(targets, "TIMEOUT_SECONDS", 0.2)
     target.always = Reply(stall=30)
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 30, NOW)
+    _queue(connection, notifier, 30, NOW)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
-    assert target.asked == 1
+    assert target.request_count == 1
     target.always = Reply()
     _deliver_all(connection, notifier, time_)
     assert len(target.titles) == 30
 
 
-def test_a_wait_of_nothing_is_no_leave_to_flood(
+def test_a_retry_after_of_zero_seconds_still_backs_off(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.always = Reply(429, headers={"Retry-After": "0"})
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 3, NOW)
+    _queue(connection, notifier, 3, NOW)
     for _ in range(60):
         time_.sleep(notifier.deliver(connection, seconds=60) or 0)
-    assert target.asked == 60
+    assert target.request_count == 60
     assert time_.at - NOW > timedelta(hours=10)
 
 
-def test_what_a_target_asked_for_survives_a_restart_and_may_be_long(
+def test_a_long_requested_pause_survives_a_restart(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.replies.append(Reply(429, headers={"Retry-After": "20000"}))
-    _put(connection, _notifier(time_, target.url), 5, NOW)
+    _queue(connection, _notifier(time_, target.url), 5, NOW)
     for _ in range(100):
         _notifier(time_, target.url).deliver(connection, seconds=60)
         time_.sleep(199)
-    assert target.asked == 1
+    assert target.request_count == 1
     time_.sleep(200)
     assert _notifier(time_, target.url).deliver(connection, seconds=60) is None
 
 
-def test_a_message_that_is_refused_again_and_again_is_given_up_loudly(
+def test_a_message_is_abandoned_and_logged_after_twelve_rejections(
     connection: Connection, time_: FakeTime, target: Target, caplog: pytest.LogCaptureFixture
 ) -> None:
-    target.replies.extend([Reply(400)] * notifier_room.MOST_REFUSALS)
+    target.replies.extend([Reply(400)] * MAX_REJECTIONS)
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 2, NOW, queues=1)
+    _queue(connection, notifier, 2, NOW, queues=1)
     _deliver_all(connection, notifier, time_)
     assert target.titles == ["coin-0 #1"]
-    assert "message 1 is given up, refused 12 times (JSON answered 400)" in caplog.text
+    assert "message 1 is abandoned after 12 rejections (JSON answered 400)" in caplog.text
 
 
-def test_two_who_deliver_never_send_the_same_message(
+def test_processes_that_deliver_at_once_never_send_a_message_twice(
     connection: Connection, fresh: FreshDatabase, time_: FakeTime, target: Target
 ) -> None:
-    _put(connection, _notifier(time_, target.url), 15, NOW)
+    _queue(connection, _notifier(time_, target.url), 15, NOW)
 
     def deliver() -> None:
         with open_connection(fresh.address()) as own:
@@ -214,71 +215,71 @@ def test_two_who_deliver_never_send_the_same_message(
     assert sorted(target.titles) == sorted(f"coin-{n} #{n}" for n in range(15))
 
 
-def test_a_target_that_drips_is_left_after_a_while(
+def test_a_target_that_responds_too_slowly_times_out(
     connection: Connection, time_: FakeTime, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier_room, "TOTAL_SECONDS", 0.1)
+    monkeypatch.setattr(targets, "TOTAL_SECONDS", 0.1)
     target.replies.append(Reply(stall=5))
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 1, NOW)
+    _queue(connection, notifier, 1, NOW)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
 
 
-def test_an_answer_that_is_nonsense_is_borne(
+def test_a_malformed_response_is_an_ordinary_failure(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     bodies = (b"[" * 100_000, b"\xff\xfe", b'{"parameters": 7, "retry_after": true}', b"NaN")
     target.replies.extend(Reply(429, body) for body in bodies)
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 1, NOW)
+    _queue(connection, notifier, 1, NOW)
     _deliver_all(connection, notifier, time_)
     assert target.titles == ["coin-0 #0"]
 
 
-def test_a_coins_name_is_no_markup_for_telegram(
+def test_a_coin_name_is_escaped_for_telegram(
     time_: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
 
     def post(_url: str, **options: object) -> requests.Response:
         sent.append(str(options.get("data")))
-        answer = requests.Response()
-        answer.status_code, answer._content = 200, b"{}"
-        return answer
+        response = requests.Response()
+        response.status_code, response._content = 200, b"{}"
+        return response
 
     monkeypatch.setattr(requests, "post", post)
     notifier = _notifier(time_, "tgram://123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/1234567/")
     assert (
-        notifier.send_past_outbox(Message("x", "x", "<3 Love & Co (A_B*) fell 5%", "body <script>"))
+        notifier.send_directly(Message("x", "x", "<3 Love & Co (A_B*) fell 5%", "body <script>"))
         == []
     )
     assert "&lt;3 Love &amp; Co" in sent[-1]
     assert "<script>" not in sent[-1]
 
 
-def test_no_secret_is_logged_by_a_target_that_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_target_address_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     for url in ("tgram://123456789:AAHsecretTOKEN secret/1234567/", "SECRETTOKEN"):
         with pytest.raises(ConfigurationError), caplog.at_level(logging.DEBUG):
             make_targets([url])
     assert "secret" not in caplog.text.lower()
 
 
-def test_without_a_target_messages_are_logged(
+def test_without_targets_messages_go_to_the_log(
     connection: Connection, time_: FakeTime, caplog: pytest.LogCaptureFixture
 ) -> None:
     notifier = _notifier(time_)
-    _put(connection, notifier, 1, NOW)
+    _queue(connection, notifier, 1, NOW)
     with caplog.at_level(logging.WARNING):
         assert notifier.deliver(connection, seconds=60) is None
     assert "coin-0 #0 | body" in caplog.text
 
 
-def test_no_secret_reaches_log_or_table(
+def test_no_secret_reaches_the_log_or_the_outbox(
     connection: Connection, time_: FakeTime, target: Target, caplog: pytest.LogCaptureFixture
 ) -> None:
     target.replies.extend([Reply(500), Reply(404), Reply(429)])
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 1, NOW)
+    _queue(connection, notifier, 1, NOW)
     with caplog.at_level(logging.INFO):
         notifier.deliver(connection, seconds=60)
         _deliver_all(connection, notifier, time_)
@@ -286,13 +287,13 @@ def test_no_secret_reaches_log_or_table(
     assert "secret-path-4711" not in caplog.text + stored
 
 
-def test_a_clock_that_was_put_back_does_not_bury_a_message(
+def test_a_clock_set_back_does_not_delay_a_message(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.replies.append(Reply(400))
     notifier = _notifier(time_, target.url)
     time_.at += timedelta(days=400)
-    _put(connection, notifier, 1, time_.at)
+    _queue(connection, notifier, 1, time_.at)
     notifier.deliver(connection, seconds=60)
     time_.at = NOW
     assert _notifier(time_, target.url).deliver(connection, seconds=60) is None
@@ -300,15 +301,15 @@ def test_a_clock_that_was_put_back_does_not_bury_a_message(
 
 
 @pytest.mark.slow
-def test_a_thousand_alerts_through_a_target_that_fails_stalls_and_refuses(
+def test_a_thousand_messages_reach_a_target_that_fails_stalls_and_rejects(
     connection: Connection,
     time_: FakeTime,
     monkeypatch: pytest.MonkeyPatch,
     target: Target,
 ) -> None:
-    monkeypatch.setattr(notifier_room, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(targets, "TIMEOUT_SECONDS", 0.05)
     dice = random.Random(1)
-    troubles = [
+    failures = [
         Reply(500),
         Reply(502, b"<html>"),
         Reply(429, headers={"Retry-After": "20"}),
@@ -317,11 +318,11 @@ def test_a_thousand_alerts_through_a_target_that_fails_stalls_and_refuses(
         Reply(stall=0.2),
     ]
     target.replies.extend(
-        dice.choice(troubles) if dice.random() < 0.3 else Reply() for _ in range(1200)
+        dice.choice(failures) if dice.random() < 0.3 else Reply() for _ in range(1200)
     )
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 1000, NOW, queues=40)
-    # Killed every now and then: a new notifier knows only what the database knows.
+    _queue(connection, notifier, 1000, NOW, queues=40)
+    # A new notifier, as after a kill -9, knows only what the database knows.
     for _ in range(100_000):
         if dice.random() < 0.05:
             notifier = _notifier(time_, target.url)
@@ -329,7 +330,7 @@ def test_a_thousand_alerts_through_a_target_that_fails_stalls_and_refuses(
         if pause is None:
             break
         time_.sleep(max(0.1, pause))
-    # At least once: on a busy machine an answer may come later than the notifier waits for it.
+    # At least once: on a busy machine a response may arrive after the timeout.
     assert set(target.titles) == {f"coin-{n % 40} #{n}" for n in range(1000)}
     assert len(target.titles) < 1_050
     for queue in range(40):
@@ -344,11 +345,11 @@ def test_a_thousand_alerts_through_a_target_that_fails_stalls_and_refuses(
     assert busiest == 20
 
 
-def test_a_crash_between_sending_and_marking_sends_again_rather_than_never(
+def test_a_crash_between_sending_and_marking_sends_the_message_again(
     connection: Connection, time_: FakeTime, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notifier = _notifier(time_, target.url)
-    _put(connection, notifier, 1, NOW)
+    _queue(connection, notifier, 1, NOW)
     with monkeypatch.context() as patch:
         patch.setattr(outbox, "mark_delivered", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -357,20 +358,22 @@ def test_a_crash_between_sending_and_marking_sends_again_rather_than_never(
     assert target.titles == ["coin-0 #0", "coin-0 #0"]
 
 
-def test_what_is_queued_in_a_transaction_that_fails_is_not_sent(
+def test_a_message_of_a_failed_transaction_is_not_sent(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     notifier = _notifier(time_, target.url)
     with pytest.raises(psycopg.errors.DivisionByZero), connection.transaction():
-        _put(connection, notifier, 1, NOW)
+        _queue(connection, notifier, 1, NOW)
         connection.execute("SELECT 1 / 0")
     assert notifier.deliver(connection, seconds=60) is None
     assert outbox.count_waiting(connection) == 0
 
 
-def test_the_test_message_says_which_target_fails(time_: FakeTime, target: Target) -> None:
+def test_sending_directly_returns_the_error_of_each_failed_target(
+    time_: FakeTime, target: Target
+) -> None:
     target.replies.extend([Reply(), Reply(403)])
     notifier = _notifier(time_, target.url)
     message = Message("test", "test", "hello", "world")
-    assert notifier.send_past_outbox(message) == []
-    assert notifier.send_past_outbox(message) == ["JSON answered 403"]
+    assert notifier.send_directly(message) == []
+    assert notifier.send_directly(message) == ["JSON answered 403"]

@@ -1,0 +1,109 @@
+"""Deliver the messages of the outbox to the targets: at least once, in order, and paced."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sentinel.clocks import Clocks
+from sentinel.notifications import outbox, pacing
+from sentinel.notifications.messages import Message
+from sentinel.notifications.outbox import QueuedMessage, TargetState
+from sentinel.notifications.responses import SendResult
+from sentinel.notifications.targets import Target
+from sentinel.storage.connection import Connection
+
+log = logging.getLogger("sentinel.notifier")
+
+LOCKED_TARGET_SECONDS = 5.0  # another process is sending to the target; try again after this
+
+
+@dataclass(frozen=True, slots=True)
+class Notifier:
+    """Delivers messages to the configured targets."""
+
+    targets: Sequence[Target]
+    clocks: Clocks
+
+    @property
+    def names(self) -> list[str]:
+        """The fingerprints under which messages are queued."""
+        return [target.name for target in self.targets]
+
+    def deliver(self, connection: Connection, *, seconds: float) -> float | None:
+        """Send the messages that are due, for about `seconds`.
+
+        Return the seconds until the next message is due; None if no message waits.
+        """
+        until = self.clocks.monotonic() + seconds
+        pauses = [self._deliver_to(connection, target, until) for target in self.targets]
+        return min((pause for pause in pauses if pause is not None), default=None)
+
+    def _deliver_to(self, connection: Connection, target: Target, until: float) -> float | None:
+        """Send to one target until nothing is due, the target needs a pause, or time is up."""
+        while True:
+            # Sending and marking a message is one transaction under the target's lock. Two
+            # processes that deliver therefore never send the same message.
+            with connection.transaction():
+                if not outbox.try_lock_target(connection, target.name):
+                    return LOCKED_TARGET_SECONDS
+                now = self.clocks.now()
+                message = outbox.read_next(connection, target.name, now)
+                if message is None:
+                    return None
+                state = outbox.read_target_state(connection, target.name, now)
+                earliest = pacing.earliest_attempt(state, now)
+                ready_at = max(state.retry_after, earliest, message.due_at)
+                pause = max(0.0, (ready_at - now).total_seconds())
+                if pause > 0 or self.clocks.monotonic() >= until:
+                    return pause
+                self._send(connection, target, message, state)
+
+    def _send(
+        self, connection: Connection, target: Target, message: QueuedMessage, state: TargetState
+    ) -> None:
+        """Send one message and record the result."""
+        result = target.send(message.title, message.body, self.clocks.now())
+        now = self.clocks.now()
+        failures = pacing.count_failures(result, state.failures)
+        target_pause = pacing.target_pause(result, state.failures)
+        outbox.record_attempt(connection, target.name, now, now + target_pause, failures)
+        if result.has_arrived:
+            outbox.mark_delivered(connection, message, now)
+            return
+        pause = target_pause or pacing.backoff(message.attempts)
+        is_abandoned = pacing.is_abandoned(result, message.attempts)
+        outbox.mark_failed(
+            connection, message, now, now + pause, result.error, is_abandoned=is_abandoned
+        )
+        _log_failure(message, result, pause, is_abandoned=is_abandoned)
+
+    def send_directly(self, message: Message) -> list[str]:
+        """Send a message to every target now, without the outbox; return the errors."""
+        results = [
+            target.send(message.title, message.body, self.clocks.now()) for target in self.targets
+        ]
+        return [result.error for result in results if not result.has_arrived]
+
+
+def _log_failure(
+    message: QueuedMessage, result: SendResult, pause: timedelta, *, is_abandoned: bool
+) -> None:
+    if is_abandoned:
+        log.error(
+            "message %d is abandoned after %d rejections (%s): %s",
+            message.message_id,
+            message.attempts + 1,
+            result.error,
+            message.title,
+        )
+        return
+    log.warning(
+        "message %d did not arrive (%s): attempt %d in %.0f s",
+        message.message_id,
+        result.error,
+        message.attempts + 2,
+        pause.total_seconds(),
+    )

@@ -1,0 +1,76 @@
+"""Compose the messages of a tick: one per coin, or one for a market-wide move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sentinel.notifications import messages
+from sentinel.notifications.messages import AlertContext, Message, MessageFormatter, Mover
+from sentinel.storage.connection import Connection
+from services.ingestion.alert_storage import MAX_AHEAD
+
+# Coins that move in the same direction within this time are one market-wide move, …
+GROUP_WINDOW = timedelta(minutes=30)
+# … if they are at least this many and at least this share of the watched coins.
+MIN_GROUP_COINS = 5
+MIN_GROUP_SHARE = 1 / 3
+
+# The coins with an alert of one kind within the window, each with its newest alert.
+COINS_MOVING_TOGETHER = """
+SELECT DISTINCT ON (coin_key) c.symbol, a.move, a.price,
+       (SELECT coalesce(sum(t.quantity), 0) FROM transactions t WHERE t.coin_id = c.coin_id)
+FROM alerts a JOIN coins c USING (coin_key)
+WHERE a.kind = %(kind)s AND a.observed_at > %(since)s AND a.observed_at <= %(newest)s
+ORDER BY coin_key, a.observed_at DESC
+"""
+
+# How many coins the largest market-wide message of the window named.
+COINS_ANNOUNCED_TOGETHER = """
+SELECT coalesce(max(split_part(message_key, ':', 3)::int), 0)
+FROM outbox
+WHERE queue = 'market' AND created_at > %(since)s
+  AND message_key LIKE 'market:' || %(kind)s || ':%%'
+"""
+
+
+def compose_messages(
+    connection: Connection,
+    alerts: Sequence[AlertContext],
+    watched: int,
+    formatter: MessageFormatter,
+    now: datetime,
+) -> list[Message]:
+    """Return the messages for a tick's alerts; `watched` is the number of watched coins."""
+    composed: list[Message] = []
+    for kind in ("panic", "reversal"):
+        new = [alert for alert in alerts if alert.kind == kind]
+        if new:
+            composed += _compose_kind(connection, kind, new, watched, formatter, now)
+    return composed
+
+
+def _compose_kind(
+    connection: Connection,
+    kind: str,
+    alerts: Sequence[AlertContext],
+    watched: int,
+    formatter: MessageFormatter,
+    now: datetime,
+) -> list[Message]:
+    """Return one market-wide message, or one message per coin.
+
+    The move is market-wide if enough coins have an alert in this tick, or if enough more coins have
+    one within the window than the last market-wide message named.
+    """
+    enough = max(MIN_GROUP_COINS, math.ceil(watched * MIN_GROUP_SHARE))
+    parameters = {"kind": kind, "since": now - GROUP_WINDOW, "newest": now + MAX_AHEAD}
+    movers = list(map(Mover._make, connection.execute(COINS_MOVING_TOGETHER, parameters)))
+    [(announced,)] = connection.execute(COINS_ANNOUNCED_TOGETHER, parameters).fetchall()
+    if len(alerts) < enough and len(movers) < announced + enough:
+        return [messages.compose_coin_message(alert, formatter) for alert in alerts]
+    at = max(alert.observed_at for alert in alerts)
+    minutes = GROUP_WINDOW // timedelta(minutes=1)
+    rate = alerts[0].idr_per_usd
+    return [messages.compose_market_message(kind, movers, watched, minutes, at, rate, formatter)]

@@ -1,0 +1,127 @@
+"""Alerts, trackers and the prices they read, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from psycopg.types.json import Jsonb
+
+from sentinel.analytics.alerts import Alert, AlertRules, Tracker
+from sentinel.storage.connection import Connection
+from services.ingestion.watched_coins import WatchedCoin
+
+# CoinGecko's clock may run ahead of ours. An observation further ahead is not read yet.
+MAX_AHEAD = timedelta(minutes=15)
+
+# The observations of each coin after its tracker's last one. Backfilled prices are left out: they
+# never raise an alert.
+NEW_PRICES = """
+SELECT w.coin_key, o.observed_at, o.price
+FROM unnest(%(coin_key)s::int4[], %(since)s::timestamptz[]) AS w (coin_key, since)
+JOIN observations o ON o.coin_key = w.coin_key AND o.observed_at > w.since
+WHERE o.source = 'observed' AND o.observed_at > %(oldest)s AND o.observed_at <= %(newest)s
+  AND o.price > 1e-30
+ORDER BY o.observed_at
+"""
+
+SAVE_TRACKER = """
+INSERT INTO alert_trackers (coin_key, state, k, wished, achieved, solved_at, threshold, k_in_force)
+VALUES (%(coin_key)s, %(state)s, %(threshold_multiplier)s, %(target_rate)s, %(actual_rate)s,
+        %(calibrated_at)s, %(threshold)s, %(effective_multiplier)s)
+ON CONFLICT (coin_key) DO UPDATE
+SET state = excluded.state, k = excluded.k, wished = excluded.wished, achieved = excluded.achieved,
+    solved_at = excluded.solved_at, threshold = excluded.threshold,
+    k_in_force = excluded.k_in_force
+"""
+
+RECORD_ALERT = """
+INSERT INTO alerts (coin_key, kind, observed_at, price, reference, reference_at, move, threshold,
+                    step)
+VALUES (%(coin_key)s, %(kind)s, %(at)s, %(price_usd)s, %(reference_usd)s, %(reference_at)s,
+        %(move)s, %(threshold)s, %(level)s)
+ON CONFLICT (coin_key, kind, observed_at) DO NOTHING
+"""
+
+NEWEST_IDR_RATE = """
+SELECT per_usd FROM fx_rates
+WHERE currency = 'idr' AND observed_at > %(now)s - interval '1 day'
+ORDER BY observed_at DESC LIMIT 1
+"""
+
+# The price change from each alert to the first observation an hour and a day later. It stays
+# unknown if that observation came too late to stand for the hour or the day.
+RECORD_OUTCOMES = """
+UPDATE alerts a
+SET after_1h = coalesce(a.after_1h, hour.price / a.price - 1),
+    after_24h = coalesce(a.after_24h, day.price / a.price - 1)
+FROM alerts b
+LEFT JOIN LATERAL (
+    SELECT price FROM observations o
+    WHERE o.coin_key = b.coin_key AND o.observed_at >= b.observed_at + interval '1 hour'
+      AND o.observed_at < b.observed_at + interval '90 minutes'
+    ORDER BY o.observed_at LIMIT 1) AS hour ON true
+LEFT JOIN LATERAL (
+    SELECT price FROM observations o
+    WHERE o.coin_key = b.coin_key AND o.observed_at >= b.observed_at + interval '24 hours'
+      AND o.observed_at < b.observed_at + interval '25 hours'
+    ORDER BY o.observed_at LIMIT 1) AS day ON true
+WHERE a.alert_id = b.alert_id
+  AND b.observed_at > %(now)s - interval '3 days' AND b.price > 0
+  AND ((b.after_1h IS NULL AND hour.price IS NOT NULL)
+       OR (b.after_24h IS NULL AND day.price IS NOT NULL))
+"""
+
+
+def read_new_prices(
+    connection: Connection, since: Mapping[int, datetime], now: datetime
+) -> dict[int, list[tuple[datetime, float]]]:
+    """Return (time, USD) by coin key: the observations after each coin's time in `since`."""
+    parameters = {
+        "coin_key": list(since),
+        "since": list(since.values()),
+        "oldest": min(since.values(), default=now),
+        "newest": now + MAX_AHEAD,
+    }
+    prices: dict[int, list[tuple[datetime, float]]] = {key: [] for key in since}
+    with connection.cursor(binary=True) as cursor:
+        for key, at, price in cursor.execute(NEW_PRICES, parameters):
+            prices[key].append((at, price))
+    return prices
+
+
+def save_tracker(
+    connection: Connection, coin: WatchedCoin, tracker: Tracker, rules: AlertRules
+) -> None:
+    """Store a tracker, with the threshold and the multiplier that it applies now."""
+    values = {
+        "coin_key": coin.coin_key,
+        "state": Jsonb(tracker.as_json()),
+        "threshold_multiplier": coin.threshold_multiplier,
+        "target_rate": coin.target_rate,
+        "actual_rate": coin.actual_rate,
+        "calibrated_at": coin.calibrated_at,
+        "threshold": tracker.compute_threshold(rules),
+        "effective_multiplier": tracker.effective_multiplier(rules),
+    }
+    connection.execute(SAVE_TRACKER, values)
+
+
+def record_alert(connection: Connection, coin: WatchedCoin, alert: Alert) -> None:
+    """Store an alert. A repeated one is ignored."""
+    times = {
+        "at": datetime.fromtimestamp(alert.at, UTC),
+        "reference_at": datetime.fromtimestamp(alert.reference_at, UTC),
+    }
+    connection.execute(RECORD_ALERT, alert._asdict() | times | {"coin_key": coin.coin_key})
+
+
+def read_idr_rate(connection: Connection, now: datetime) -> float | None:
+    """Return rupiah per US dollar; None without a rate of the last day."""
+    row = connection.execute(NEWEST_IDR_RATE, {"now": now}).fetchone()
+    return row[0] if row else None
+
+
+def record_outcomes(connection: Connection, now: datetime) -> None:
+    """Store how the price moved in the hour and the day after each recent alert."""
+    connection.execute(RECORD_OUTCOMES, {"now": now})

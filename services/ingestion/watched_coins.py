@@ -1,0 +1,72 @@
+"""The coins that the monitor watches: held coins, the best ranked, and those on the watchlist."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from sentinel.storage.connection import Connection
+from services.settings import MonitorOptions
+
+HELD_COINS = """
+SELECT coin_id FROM transactions GROUP BY coin_id HAVING sum(quantity) > 0 ORDER BY coin_id
+"""
+
+# A term of the watchlist is an id, a symbol or a name. Several coins may share a symbol: the id
+# wins over the symbol, the symbol over the name, then the better rank.
+WATCHED_COINS = """
+WITH held AS (
+    SELECT coin_id, sum(quantity) AS quantity
+    FROM transactions GROUP BY coin_id HAVING sum(quantity) > 0
+),
+named AS (
+    SELECT DISTINCT ON (lower(term)) c.coin_key
+    FROM unnest(%(watchlist)s::text[]) AS term
+    JOIN coins c ON c.coin_id = term OR lower(term) IN (lower(c.symbol), lower(c.name))
+    ORDER BY lower(term), c.coin_id <> term, lower(c.symbol) <> lower(term), c.rank NULLS LAST,
+             c.coin_id
+),
+top AS (
+    SELECT coin_key FROM coins WHERE rank IS NOT NULL ORDER BY rank, coin_id LIMIT %(top_coins)s
+)
+SELECT c.coin_key, c.coin_id, c.symbol, c.name, coalesce(h.quantity, 0) AS quantity,
+       t.state, t.k, t.wished, t.achieved, t.solved_at
+FROM coins c
+LEFT JOIN held h USING (coin_id)
+LEFT JOIN alert_trackers t USING (coin_key)
+WHERE h.coin_id IS NOT NULL OR c.coin_key IN (TABLE named) OR c.coin_key IN (TABLE top)
+ORDER BY c.rank NULLS LAST, c.coin_id
+"""
+
+
+class WatchedCoin(NamedTuple):
+    """A watched coin with its stored tracker and calibration."""
+
+    coin_key: int
+    coin_id: str
+    symbol: str
+    name: str
+    # What the user holds.
+    quantity: Decimal
+    # The tracker as JSON; None before the first observation.
+    state: dict[str, object] | None
+    # The calibrated multiplier. None: never calibrated.
+    threshold_multiplier: float | None
+    # Alerts per week: what was asked for, and what the coin's own history gave.
+    target_rate: float | None
+    actual_rate: float | None
+    calibrated_at: datetime | None
+
+
+def read_watched_coins(connection: Connection, options: MonitorOptions) -> list[WatchedCoin]:
+    """Return the watched coins that have a row in `coins`, by rank."""
+    parameters = {"watchlist": options.watchlist, "top_coins": options.top_coins}
+    return list(map(WatchedCoin._make, connection.execute(WATCHED_COINS, parameters)))
+
+
+def list_watched_ids(connection: Connection, options: MonitorOptions) -> tuple[str, ...]:
+    """Return the ids of the watched coins; held coins are included even without a price."""
+    held = [coin_id for (coin_id,) in connection.execute(HELD_COINS)]
+    watched = [coin.coin_id for coin in read_watched_coins(connection, options)]
+    return tuple(dict.fromkeys([*held, *watched]))
