@@ -1,5 +1,4 @@
-"""What a deployment of the monitor decides: the key `monitor` of ingest_config.json, and the
-environment."""
+"""The settings of the monitor: the key `monitor` of ingest_config.json, and the environment."""
 
 from __future__ import annotations
 
@@ -21,66 +20,82 @@ DASHBOARD_PORT = 8501
 LOOPBACK = "127.0.0.1"
 
 
-def _known_zone(name: str) -> str:
+def _check_time_zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("is no time zone such as Asia/Jakarta") from error
+        raise ValueError("is not a time zone: write a name such as Asia/Jakarta") from error
     return name
 
 
-def _storable(name: str) -> str:
-    if "\0" in name or name != name.encode("utf-8", "replace").decode():
-        raise ValueError("holds characters that no coin's name has")
-    return name
+def _check_term(term: str) -> str:
+    """PostgreSQL stores neither NUL nor lone surrogates."""
+    if "\0" in term or term != term.encode("utf-8", "replace").decode():
+        raise ValueError("has characters that no coin id, symbol or name has: remove them")
+    return term
 
 
 class MonitorOptions(BaseModel):
-    """The object `monitor`: what is watched, what an alert takes, how people are spoken to."""
+    """The object `monitor` of ingest_config.json: watched coins, alert rules, language."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    # Coins to watch, by id, symbol or name. Held coins and `top_coins` are watched too.
     watchlist: Annotated[
-        list[Annotated[str, AfterValidator(_storable)]], Field(max_length=500)
+        list[Annotated[str, AfterValidator(_check_term)]], Field(max_length=500)
     ] = []
-    """Coins by id, symbol or name; held coins and the `top_coins` ranked ones are watched too."""
+    # This many of the best-ranked coins are watched.
     top_coins: Annotated[int, Field(ge=0, le=500)] = 20
+    # Target rate: the threshold multiplier of each coin is calibrated for so many alerts.
+    # Null: every coin keeps `threshold_multiplier`.
     alerts_per_coin_week: Annotated[float, Field(gt=0, le=200)] | None = 2.0
-    """The budget of alerts; null: `threshold_multiplier` stays as it is."""
+    # The threshold in standard deviations of the price change, until a coin is calibrated.
     threshold_multiplier: Annotated[float, Field(gt=0, le=100)] = 1.5
-    """Thresholds in standard deviations, until a budget is solved for."""
+    # High-water and low-water marks are taken from this many hours.
     window_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
+    # The volatility is that of a price change over this many hours.
     horizon_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
+    # Older price changes lose half of their weight in the volatility after this many hours.
     volatility_half_life_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 72.0
+    # Limits of the threshold, as fractions of the price.
     min_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.01
     max_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    # Of the messages: English or Indonesian.
     language: Literal["en", "id"] = "en"
-    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    # Of the times in messages, by its IANA name.
+    time_zone: Annotated[str, AfterValidator(_check_time_zone)] = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorSettings:
-    """The settings of the pipeline and of what is around it; secrets are left out of its repr."""
+    """The settings of a monitor. Secrets are left out of the repr."""
 
+    # The pipeline's settings.
     settings: Settings
+    # The object `monitor` of ingest_config.json.
     options: MonitorOptions = field(default_factory=MonitorOptions)
+    # Apprise addresses that messages are sent to, Telegram first (ALERT_URLS, TELEGRAM_*).
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
+    # The API's bearer token (SENTINEL_API_TOKEN). None: the API needs no token.
     api_token: str | None = field(default=None, repr=False)
+    # Where the API listens (SENTINEL_API_HOST, SENTINEL_API_PORT).
     api_host: str = LOOPBACK
     api_port: int = API_PORT
+    # Where the dashboard finds the API (SENTINEL_API_URL).
     api_url: str = f"http://{LOOPBACK}:{API_PORT}"
+    # Where the dashboard listens (SENTINEL_DASHBOARD_HOST, SENTINEL_DASHBOARD_PORT).
     dashboard_host: str = LOOPBACK
     dashboard_port: int = DASHBOARD_PORT
 
     @property
     def own_api_url(self) -> str:
-        """Where the API that is started with these settings answers on this machine."""
-        return f"http://{_reachable(self.api_host)}:{self.api_port}"
+        """The address, on this machine, of the API that runs with these settings."""
+        return f"http://{_reachable_host(self.api_host)}:{self.api_port}"
 
     @property
     def own_dashboard_url(self) -> str:
-        """The same for the dashboard."""
-        return f"http://{_reachable(self.dashboard_host)}:{self.dashboard_port}"
+        """The address, on this machine, of the dashboard that runs with these settings."""
+        return f"http://{_reachable_host(self.dashboard_host)}:{self.dashboard_port}"
 
 
 def load_monitor_settings(
@@ -88,37 +103,36 @@ def load_monitor_settings(
 ) -> MonitorSettings:
     """Read the environment, `.env` and `ingest_config.json`.
 
-    Raises ConfigurationError with all complaints at once.
+    Raises ConfigurationError with all errors at once.
     """
     settings = load_settings({}, config=config, environ=environ)
-    found: list[str] = []
-    values = read_environment(environ, found)
-
-    def port(name: str, default: int) -> int:
-        return _port(name, values.get(name), default, found)
-
-    api_port = port("SENTINEL_API_PORT", API_PORT)
+    errors: list[str] = []
+    values = read_environment(environ, errors)
+    api_port = _read_port("SENTINEL_API_PORT", values, API_PORT, errors)
     api_url = config_values.base_url(
-        "SENTINEL_API_URL", values.get("SENTINEL_API_URL"), "http://api:8000", found
+        "SENTINEL_API_URL", values.get("SENTINEL_API_URL"), "http://api:8000", errors
     )
     monitor = MonitorSettings(
         settings=settings,
-        options=_wishes(settings.monitor, found),
-        alert_urls=_alert_urls(values, found),
-        api_token=config_values.key("SENTINEL_API_TOKEN", values.get("SENTINEL_API_TOKEN"), found),
+        options=_validate_options(settings.monitor, errors),
+        alert_urls=_read_alert_urls(values, errors),
+        api_token=config_values.key("SENTINEL_API_TOKEN", values.get("SENTINEL_API_TOKEN"), errors),
         api_host=values.get("SENTINEL_API_HOST") or LOOPBACK,
         api_port=api_port,
         api_url=api_url or f"http://{LOOPBACK}:{api_port}",
         dashboard_host=values.get("SENTINEL_DASHBOARD_HOST") or LOOPBACK,
-        dashboard_port=port("SENTINEL_DASHBOARD_PORT", DASHBOARD_PORT),
+        dashboard_port=_read_port("SENTINEL_DASHBOARD_PORT", values, DASHBOARD_PORT, errors),
     )
-    if found:
-        raise ConfigurationError(config_values.one_line(found))
+    if errors:
+        raise ConfigurationError(config_values.one_line(errors))
     return monitor
 
 
-def _reachable(host: str) -> str:
-    """Where to ask a server that listens on `host`: one on all addresses, on the loopback one."""
+def _reachable_host(host: str) -> str:
+    """Return the host of a URL for a server that listens on `host`.
+
+    A server that listens on all addresses (0.0.0.0, ::) is reached on the loopback address.
+    """
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -128,31 +142,31 @@ def _reachable(host: str) -> str:
     return f"[{address}]" if address.version == 6 else host
 
 
-def _wishes(wished: Mapping[str, object], found: list[str]) -> MonitorOptions:
+def _validate_options(content: Mapping[str, object], errors: list[str]) -> MonitorOptions:
     try:
-        wish = MonitorOptions.model_validate(wished)
+        options = MonitorOptions.model_validate(content)
     except ValidationError as error:
-        found += [
-            f"monitor.{'.'.join(map(str, complaint['loc']))} {complaint['input']!r:.60}: "
-            f"{complaint['msg'].removeprefix('Value error, ')}"
-            for complaint in error.errors()
+        errors += [
+            f"monitor.{'.'.join(map(str, detail['loc']))} {detail['input']!r:.60}: "
+            f"{detail['msg'].removeprefix('Value error, ')}"
+            for detail in error.errors()
         ]
         return MonitorOptions()
-    if wish.min_threshold > wish.max_threshold:
-        found.append(
-            f"monitor.min_threshold {wish.min_threshold} is above "
-            f"monitor.max_threshold {wish.max_threshold}"
+    if options.min_threshold > options.max_threshold:
+        errors.append(
+            f"monitor.min_threshold {options.min_threshold} is above "
+            f"monitor.max_threshold {options.max_threshold}: lower one or raise the other"
         )
-    return wish
+    return options
 
 
-def _alert_urls(values: Mapping[str, str], found: list[str]) -> tuple[str, ...]:
-    """Where messages go, Telegram first. Never repeated in a complaint: they hold secrets."""
+def _read_alert_urls(values: Mapping[str, str], errors: list[str]) -> tuple[str, ...]:
+    """Return the addresses of the alert targets. Errors never repeat one: they hold secrets."""
     token, chat = values.get("TELEGRAM_BOT_TOKEN"), values.get("TELEGRAM_CHAT_ID")
     if bool(token) != bool(chat):
-        found.append("TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID go together: set both, or neither")
+        errors.append("TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID go together: set both, or neither")
     telegram = [f"tgram://{token}/{chat}/"] if token and chat else []
-    # A comma belongs to an address unless another address begins behind it.
+    # An address may contain commas: only a comma before another address separates two of them.
     urls = re.split(
         r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://|$)", values.get("ALERT_URLS", "").strip()
     )
@@ -160,10 +174,11 @@ def _alert_urls(values: Mapping[str, str], found: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*telegram, *urls]))
 
 
-def _port(name: str, value: str | None, default: int, found: list[str]) -> int:
+def _read_port(name: str, values: Mapping[str, str], default: int, errors: list[str]) -> int:
+    value = values.get(name)
     if value is None:
         return default
     if not (value.isascii() and value.isdigit() and 0 < int(value) < 65_536):
-        found.append(f"{name} '{value[:40]}' must be a port, 1 to 65535")
+        errors.append(f"{name} '{value[:40]}' must be a port from 1 to 65535")
         return default
     return int(value)

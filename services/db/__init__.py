@@ -1,1 +1,1 @@
-"""The default database kept running: one long-running process of the stack."""
+"""The embedded PostgreSQL as a long-running process of the stack."""

@@ -1,6 +1,6 @@
 """`python -m services.db`: keep the embedded PostgreSQL running.
 
-It ends when the server does, so that its supervisor starts both afresh.
+The process ends when the server ends, so that its supervisor restarts both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = logging.getLogger("sentinel.db")
 
 
 def main() -> int:
-    """Hold the server until this process is stopped. Raises StorageUnavailable when it ends."""
+    """Run the server until this process is stopped. Raises StorageUnavailable if it ends."""
     argparse.ArgumentParser(
         prog="python -m services.db",
         description=__doc__,
@@ -30,24 +30,24 @@ def main() -> int:
     settings = load_settings()
     if settings.database_url:
         raise ConfigurationError(
-            "DATABASE_URL is set: that server is somebody else's to keep. Unset it for the "
-            "embedded PostgreSQL."
+            "DATABASE_URL is set, and services.db runs only the embedded PostgreSQL: unset it, or "
+            "do not start services.db."
         )
     with ensure_running(settings.state_dir) as conninfo:
-        log.info("the embedded PostgreSQL of %s runs", settings.state_dir)
+        log.info("the embedded PostgreSQL of %s is running", settings.state_dir)
         try:
-            _watch(conninfo)
+            _wait_for_end(conninfo)
         except psycopg.OperationalError as error:
             cause = str(error).strip().partition("\n")[0]
             raise StorageUnavailable(
-                f"The embedded PostgreSQL of {settings.state_dir} has ended ({cause}): to be "
-                "started afresh."
+                f"The embedded PostgreSQL of {settings.state_dir} has ended ({cause}): start "
+                "services.db again."
             ) from error
     return EXIT_OK
 
 
-def _watch(conninfo: str) -> None:
-    """Wait at a connection for what the server has to say: its end, nobody notifies this one."""
+def _wait_for_end(conninfo: str) -> None:
+    """Wait until the server closes a connection. No process ever sends a notification to it."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         for _ in connection.notifies():
             pass

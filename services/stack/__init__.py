@@ -1,1 +1,1 @@
-"""The stack without containers: its processes started, watched and stopped."""
+"""The whole monitor as processes of one machine, without containers."""

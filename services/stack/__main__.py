@@ -1,4 +1,4 @@
-"""`python -m services.stack`: the whole monitor on this machine, started, watched and stopped."""
+"""`python -m services.stack`: start, check and stop the whole monitor on this machine."""
 
 from __future__ import annotations
 
@@ -21,16 +21,32 @@ from services.stack import control, health, supervisor_config
 from services.stack.supervisor_config import Stack
 
 EPILOG = """examples:
-  python -m services.stack up           the monitor against the live CoinGecko
-  python -m services.stack up --demo    against the stand-in, with a week of invented history
-  python -m services.stack status       exit code 6 where something is not healthy
-  python -m services.stack logs         all logs as they grow
-  python -m services.stack down         stop what runs, demo or not
-Processes that end are started again. A reboot ends them all: docs/operations.md has a unit."""
+  python -m services.stack up           the monitor with live data from CoinGecko
+  python -m services.stack up --demo    with the stand-in and a week of generated history
+  python -m services.stack status       exit code 6 if a process is not healthy
+  python -m services.stack logs         follow all logs
+  python -m services.stack down         stop the live and the demo stack
+Supervisor restarts processes that end. A reboot stops the stack: docs/operations.md has a unit."""
 
 
 def main() -> int:
-    """Do what the command line says; returns 0, or 6 where `status` finds something ill."""
+    """Run the command; return 0, or 6 if `status` finds an unhealthy process."""
+    arguments = _parse_arguments()
+    if sys.platform == "win32":
+        raise ConfigurationError("The stack needs Linux or macOS. On Windows use the containers.")
+    monitor = load_monitor_settings()
+    # The resolved path: it is compared with the variable in the environment of processes.
+    state_dir = ensure_state_dir(monitor.settings.state_dir).resolve()
+    if arguments.action == "down":
+        return _stop(state_dir)
+    if arguments.action == "up":
+        return _start_locked(monitor, state_dir, is_demo=arguments.demo)
+    is_live = not arguments.demo and control.find_supervisor(state_dir / "stack") is not None
+    folder = _stack_folder(state_dir, is_demo=not is_live)
+    return _show_status(folder, monitor) if arguments.action == "status" else _follow_logs(folder)
+
+
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m services.stack",
         description=__doc__,
@@ -38,70 +54,65 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=("up", "down", "status", "logs"))
-    parser.add_argument("--demo", action="store_true", help="the demo stack, with data of its own")
-    arguments = parser.parse_args()
-    if sys.platform == "win32":
-        raise ConfigurationError("The stack needs Linux or macOS. On Windows use the containers.")
-    monitor = load_monitor_settings()
-    # One spelling, by which a stack is known again.
-    state_dir = ensure_state_dir(monitor.settings.state_dir).resolve()
-    if arguments.action == "down":
-        return _down(state_dir)
-    is_demo = arguments.demo
-    if arguments.action == "up":
-        at_work = ConfigurationError("Another up is at work here: wait for it.")
-        with files.lock_or_refuse(state_dir / "stack", at_work):
-            try:
-                return _up(monitor, state_dir, is_demo=is_demo)
-            except OSError as error:
-                raise ConfigurationError(
-                    f"The stack cannot be started in {state_dir} ({error.strerror}: "
-                    f"{error.filename}): make room there, or set SENTINEL_STATE_DIR."
-                ) from error
-    folder = _folder(state_dir, is_demo=is_demo or not control.supervisor(state_dir / "stack"))
-    return _status(folder, monitor) if arguments.action == "status" else _logs(folder)
+    parser.add_argument("--demo", action="store_true", help="the demo stack, with its own data")
+    return parser.parse_args()
 
 
-def _folder(state_dir: Path, *, is_demo: bool) -> Path:
-    return (state_dir / supervisor_config.DEMO if is_demo else state_dir) / "stack"
+def _stack_folder(state_dir: Path, *, is_demo: bool) -> Path:
+    return (state_dir / supervisor_config.DEMO_FOLDER if is_demo else state_dir) / "stack"
 
 
-def _up(monitor: MonitorSettings, state_dir: Path, *, is_demo: bool) -> int:
+def _start_locked(monitor: MonitorSettings, state_dir: Path, *, is_demo: bool) -> int:
+    refusal = ConfigurationError(f"Another up is running in {state_dir}: wait until it is done.")
+    with files.lock_or_refuse(state_dir / "stack", refusal):
+        try:
+            return _start(monitor, state_dir, is_demo=is_demo)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The stack cannot be started in {state_dir} ({error.strerror}: "
+                f"{error.filename}): free disk space there, or set SENTINEL_STATE_DIR."
+            ) from error
+
+
+def _start(monitor: MonitorSettings, state_dir: Path, *, is_demo: bool) -> int:
+    """Start a stack and wait until it is healthy."""
     environment = dict(os.environ)
-    folder = _folder(state_dir, is_demo=is_demo)
-    feed_port = None
+    folder = _stack_folder(state_dir, is_demo=is_demo)
+    stand_in_port = None
     if is_demo:
-        feed_port = _free_port()
-        environment |= _demo_environment(state_dir / supervisor_config.DEMO, feed_port)
+        stand_in_port = _find_free_port()
+        environment |= _demo_environment(state_dir / supervisor_config.DEMO_FOLDER, stand_in_port)
     ensure_state_dir(folder)
     if monitor.api_token is None:
-        environment["SENTINEL_API_TOKEN"] = _token(folder)
-    has_own = is_demo or not monitor.settings.database_url
-    stack = supervisor_config.plan(folder, has_own_database=has_own, feed_port=feed_port)
-    if not control.prepare(stack, monitor):
-        _tell("the stack runs already")
+        environment["SENTINEL_API_TOKEN"] = _ensure_token(folder)
+    has_own_database = is_demo or not monitor.settings.database_url
+    stack = supervisor_config.plan_stack(
+        folder, has_own_database=has_own_database, stand_in_port=stand_in_port
+    )
+    if not control.prepare_stack(stack, monitor):
+        _print_progress("the stack is already running")
     else:
         if is_demo:
-            _seed(environment)
-        control.start(stack, environment)
-    control.wait_until_well(stack, monitor, _tell)
+            _seed_database(environment)
+        control.start_stack(stack, environment)
+    control.wait_until_healthy(stack, monitor, _print_progress)
     print(f"dashboard  {monitor.own_dashboard_url}")
     print(f"API        {monitor.own_api_url}/docs")
     print(f"logs       {stack.logs}")
     return EXIT_OK
 
 
-def _seed(environment: Mapping[str, str]) -> None:
-    _tell("inventing a week of history ...")
+def _seed_database(environment: Mapping[str, str]) -> None:
+    _print_progress("generating a week of history ...")
     command = [sys.executable, "-m", "demo", "seed"]
     if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
-        raise SentinelError("The demo's history could not be made: see above.")
+        raise SentinelError("The history of the demo could not be generated: see the error above.")
 
 
-def _demo_environment(folder: Path, feed_port: int) -> dict[str, str]:
-    """Nothing of the real stack but its ports and the ways it speaks."""
+def _demo_environment(folder: Path, stand_in_port: int) -> dict[str, str]:
+    """Return the variables that keep the demo apart from the live stack."""
     return {
-        "COINGECKO_BASE_URL": f"http://127.0.0.1:{feed_port}/api/v3",
+        "COINGECKO_BASE_URL": f"http://127.0.0.1:{stand_in_port}/api/v3",
         "COINGECKO_API_KEY": "demo-key-of-the-stand-in",
         "COINGECKO_IS_PRO": "true",
         "DATABASE_URL": "",
@@ -116,50 +127,56 @@ def _demo_environment(folder: Path, feed_port: int) -> dict[str, str]:
     }
 
 
-def _token(folder: Path) -> str:
-    """What API and dashboard of this stack share: made once, readable by its owner alone."""
+def _ensure_token(folder: Path) -> str:
+    """Return the token that API and dashboard of this stack share; create it on the first start.
+
+    Only its owner can read the file.
+    """
     path = folder / "api_token"
-    found = path.read_text(encoding="ascii").strip() if path.exists() else ""
-    if not found:  # also where a full disk left nothing but the name
-        found = secrets.token_urlsafe(24)
+    token = path.read_text(encoding="ascii").strip() if path.exists() else ""
+    if not token:  # a full disk may have left an empty file
+        token = secrets.token_urlsafe(24)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-        files.replace_atomically(path, found.encode())
-    return found
+        files.replace_atomically(path, token.encode())
+    return token
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _down(state_dir: Path) -> int:
-    folders = [_folder(state_dir, is_demo=is_demo) for is_demo in (False, True)]
-    stopped = [folder for folder in folders if control.stop(folder)]
-    _tell("stopped" if stopped else "nothing ran")
+def _stop(state_dir: Path) -> int:
+    folders = [_stack_folder(state_dir, is_demo=is_demo) for is_demo in (False, True)]
+    stopped = [folder for folder in folders if control.stop_stack(folder)]
+    _print_progress("stopped" if stopped else "no stack was running")
     return EXIT_OK
 
 
-def _status(folder: Path, monitor: MonitorSettings) -> int:
-    stack = _running(folder)
-    found = health.examine(monitor, [process.name for process in stack.processes])
-    show_table("Stack", ("process", "state"), [(n, t or "healthy") for n, t in found.items()])
-    return EXIT_UNHEALTHY if any(found.values()) else EXIT_OK
+def _show_status(folder: Path, monitor: MonitorSettings) -> int:
+    stack = _read_running_stack(folder)
+    problems = health.check_processes(monitor, [process.name for process in stack.processes])
+    rows = [(name, problem or "healthy") for name, problem in problems.items()]
+    show_table("Stack", ("process", "state"), rows)
+    return EXIT_UNHEALTHY if any(problems.values()) else EXIT_OK
 
 
-def _logs(folder: Path) -> int:
-    logs = [str(path) for path in _running(folder).log_files() if path.exists()]
+def _follow_logs(folder: Path) -> int:
+    logs = [str(path) for path in _read_running_stack(folder).log_files() if path.exists()]
     return subprocess.run(["tail", "-n", "20", "-F", *logs], check=False).returncode
 
 
-def _running(folder: Path) -> Stack:
-    """The stack that runs in a folder, by the configuration it was started with."""
-    if not control.supervisor(folder):
-        raise ConfigurationError("No stack runs here: make up or make up-demo starts one.")
-    return supervisor_config.read(folder)
+def _read_running_stack(folder: Path) -> Stack:
+    """Return the stack that runs in a folder. Raises ConfigurationError if none does."""
+    if not control.find_supervisor(folder):
+        raise ConfigurationError(
+            "No stack is running here: start one with make up or make up-demo."
+        )
+    return supervisor_config.read_stack(folder)
 
 
-def _tell(text: str) -> None:
+def _print_progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

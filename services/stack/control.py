@@ -1,4 +1,4 @@
-"""Starting and stopping a stack: Supervisor watches its processes, their environment marks them."""
+"""Start and stop a stack of processes under Supervisor."""
 
 from __future__ import annotations
 
@@ -17,134 +17,140 @@ from sentinel.errors import ConfigurationError, SentinelError
 from sentinel.files import replace_atomically
 from services.settings import MonitorSettings
 from services.stack import health, supervisor_config
-from services.stack.supervisor_config import MARK, Stack
+from services.stack.supervisor_config import STACK_VARIABLE, Stack
 
-START_SECONDS = 240.0  # a first run without a key waits for CoinGecko's minute, twice
-GRACE_SECONDS = supervisor_config.STOP_SECONDS + 15.0
-ORPHANS_GRACE_SECONDS = 10.0  # of processes without a supervisor: all of them survive a kill -9
-LOOK_SECONDS = 0.5
+START_SECONDS = 240.0  # a first run without a key waits twice for CoinGecko's limit per minute
+STOP_TIMEOUT_SECONDS = supervisor_config.STOP_SECONDS + 15.0
+ORPHAN_TIMEOUT_SECONDS = 10.0  # orphans survived a kill -9 of their supervisor
+POLL_SECONDS = 0.5
 
 
-def prepare(stack: Stack, monitor: MonitorSettings) -> bool:
-    """See that a stack can be started; False where it runs already.
+def prepare_stack(stack: Stack, monitor: MonitorSettings) -> bool:
+    """Stop orphans and check the ports; return False if the stack is already running.
 
-    What is left of one whose supervisor was killed is stopped. Raises ConfigurationError where a
-    port is taken.
+    Raises ConfigurationError if a port is taken.
     """
-    if supervisor(stack.folder):
+    if find_supervisor(stack.folder):
         return False
-    _end(_members(stack.folder))
+    _end_processes(_find_processes(stack.folder))
     for name, host, port in (
         ("SENTINEL_API_PORT", monitor.api_host, monitor.api_port),
         ("SENTINEL_DASHBOARD_PORT", monitor.dashboard_host, monitor.dashboard_port),
     ):
-        _refuse_taken(name, host, port)
+        _check_port(name, host, port)
     return True
 
 
-def start(stack: Stack, environment: Mapping[str, str]) -> None:
-    """Start Supervisor on a stack."""
+def start_stack(stack: Stack, environment: Mapping[str, str]) -> None:
+    """Write Supervisor's configuration and start it."""
     stack.logs.mkdir(parents=True, exist_ok=True)
-    replace_atomically(stack.config_file, supervisor_config.render(stack).encode())
-    with _said(stack).open("wb") as said:
+    replace_atomically(stack.config_file, supervisor_config.render_config(stack).encode())
+    with _startup_log(stack).open("wb") as startup_log:
         subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", stack.config_file.name],
             cwd=stack.folder,
-            env=supervisor_config.environment_of(stack, environment),
+            env=supervisor_config.make_environment(stack, environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=said,
-            start_new_session=True,  # it outlives the terminal
+            stderr=startup_log,
+            start_new_session=True,  # so that the stack outlives the terminal
         )
 
 
-def wait_until_well(
+def wait_until_healthy(
     stack: Stack,
     monitor: MonitorSettings,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     seconds: float = START_SECONDS,
 ) -> None:
-    """Wait until every process is healthy. Raises SentinelError that names those which are not."""
+    """Wait until every process is healthy; `report` gets a line for each.
+
+    Raises SentinelError with the unhealthy processes if the stack ends or the time is over.
+    """
     began = time.monotonic()
     names = [process.name for process in stack.processes]
-    told: set[str] = set()
+    reported: set[str] = set()
     while True:
-        found = health.examine(monitor, names)
-        for name in [name for name in names if found[name] is None and name not in told]:
-            told.add(name)
-            tell(f"{name} is healthy after {time.monotonic() - began:.1f} s")
-        if not any(found.values()):
+        problems = health.check_processes(monitor, names)
+        for name in names:
+            if problems[name] is None and name not in reported:
+                reported.add(name)
+                report(f"{name} is healthy after {time.monotonic() - began:.1f} s")
+        if not any(problems.values()):
             return
-        if not supervisor(stack.folder):
-            raise SentinelError(f"The stack has ended: {_last_words(stack)}")
+        if not find_supervisor(stack.folder):
+            raise SentinelError(f"The stack has ended: {_read_startup_error(stack)}")
         if time.monotonic() - began > seconds:
-            ill = "; ".join(f"{name}: {text}" for name, text in found.items() if text)
+            listed = "; ".join(f"{name}: {text}" for name, text in problems.items() if text)
             raise SentinelError(
-                f"After {seconds:.0f} s not everything is healthy ({ill}). It is left running and "
-                f"may recover; the logs are in {stack.logs}, and make down stops it."
+                f"The stack is not healthy after {seconds:.0f} s ({listed}). It keeps running and "
+                f"may recover. The logs are in {stack.logs}; make down stops the stack."
             )
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
-def _said(stack: Stack) -> Path:
-    """What Supervisor said before it had a log."""
+def _startup_log(stack: Stack) -> Path:
+    """Return the file of Supervisor's stderr: its errors before it opens its log."""
     return stack.logs / "supervisor.err"
 
 
-def _last_words(stack: Stack) -> str:
-    words = _said(stack).read_text(errors="replace").strip().splitlines()[-1:]
-    return words[0] if words else f"look into {stack.logs}/supervisor.log."
+def _read_startup_error(stack: Stack) -> str:
+    lines = _startup_log(stack).read_text(errors="replace").strip().splitlines()[-1:]
+    return lines[0] if lines else f"see {stack.logs}/supervisor.log."
 
 
-def stop(folder: Path) -> bool:
-    """Stop a stack, its supervisor first, which stops the others; False where nothing ran."""
-    members = _members(folder)
-    if not members:
+def stop_stack(folder: Path) -> bool:
+    """Stop the supervisor, which stops its processes, then orphans; False if nothing ran."""
+    if not _find_processes(folder):
         return False
-    if leader := supervisor(folder):
+    if supervisor := find_supervisor(folder):
         with contextlib.suppress(psutil.NoSuchProcess):
-            leader.terminate()
-        psutil.wait_procs([leader], timeout=GRACE_SECONDS)
-    _end(_members(folder))
+            supervisor.terminate()
+        psutil.wait_procs([supervisor], timeout=STOP_TIMEOUT_SECONDS)
+    _end_processes(_find_processes(folder))
     return True
 
 
-def supervisor(folder: Path) -> psutil.Process | None:
-    """The supervisor of a stack's folder, if one runs."""
-    for process in _members(folder):
+def find_supervisor(folder: Path) -> psutil.Process | None:
+    """Return the supervisor of a stack's folder; None if none runs."""
+    for process in _find_processes(folder):
         with contextlib.suppress(psutil.Error):
             if "supervisor.supervisord" in process.cmdline():
                 return process
     return None
 
 
-def _members(folder: Path) -> list[psutil.Process]:
-    """The processes that bear a stack's mark, whoever started them; not PostgreSQL's, which end
-    with who uses them, and not ourselves."""
-    return [process for process in _marked(folder) if process.pid != os.getpid()]
+def _find_processes(folder: Path) -> list[psutil.Process]:
+    """Return the processes of a stack, without this one.
+
+    PostgreSQL's processes are left out: they end with the process that uses them.
+    """
+    return [process for process in _iterate_marked(folder) if process.pid != os.getpid()]
 
 
-def _marked(folder: Path) -> Iterator[psutil.Process]:
+def _iterate_marked(folder: Path) -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.name() != "postgres" and process.environ().get(MARK) == str(folder):
+            is_marked = process.environ().get(STACK_VARIABLE) == str(folder)
+            if process.name() != "postgres" and is_marked:
                 yield process
 
 
-def _end(processes: list[psutil.Process]) -> None:
-    """Ask to end, and where that is not heard, end."""
+def _end_processes(processes: list[psutil.Process]) -> None:
+    """Terminate processes; kill those that do not end."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    # Streamlit does not hear it where its log's reader is gone.
-    _, deaf = psutil.wait_procs(processes, timeout=ORPHANS_GRACE_SECONDS)
-    for process in deaf:
+    # Streamlit ignores SIGTERM once the reader of its log is gone.
+    _, remaining = psutil.wait_procs(processes, timeout=ORPHAN_TIMEOUT_SECONDS)
+    for process in remaining:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(deaf, timeout=ORPHANS_GRACE_SECONDS)
+    psutil.wait_procs(remaining, timeout=ORPHAN_TIMEOUT_SECONDS)
 
 
-def _refuse_taken(name: str, host: str, port: int) -> None:
+def _check_port(name: str, host: str, port: int) -> None:
+    """Raises ConfigurationError if nothing can listen on the port of this setting."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -152,6 +158,6 @@ def _refuse_taken(name: str, host: str, port: int) -> None:
             probe.bind((host, port))
     except OSError as error:
         raise ConfigurationError(
-            f"Nothing can listen on {host}:{port} ({error.strerror}): stop what is there, perhaps "
-            f"with make down, or set {name}."
+            f"{host}:{port} cannot be used ({error.strerror}): stop the process that listens there "
+            f"(make down stops a stack), or set {name} to another port."
         ) from error

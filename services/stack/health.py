@@ -1,4 +1,4 @@
-"""Whether the stack's processes are well, asked over HTTP as its users would."""
+"""Whether the processes of a stack are healthy, checked over HTTP as their users would."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from services.probe import SILENT, Complaint, NotTheApi
 from services.settings import MonitorSettings
 
 
-def examine(monitor: MonitorSettings, names: Collection[str]) -> dict[str, Complaint]:
-    """What is wrong with each of these processes; None where it is well."""
+def check_processes(monitor: MonitorSettings, names: Collection[str]) -> dict[str, Complaint]:
+    """Return the problem of each named process; None for a healthy one."""
     api: Complaint = None
     try:
         checks = probe.api_checks(monitor.own_api_url)
-        # A database that is not the stack's own is the API's trouble here.
-        api = checks.get("database", SILENT) if "db" not in names else None if checks else SILENT
-    except NotTheApi as stranger:
-        checks, api = {}, str(stranger)
-    found = {
-        "feed": checks.get("last_run", SILENT),  # without it no run is well
+        database = checks.get("database", SILENT)
+        # A database of the stack's own is listed as `db`. Another one is reported for the API.
+        api = None if checks and "db" in names else database
+    except NotTheApi as error:
+        checks, api = {}, str(error)
+    problems = {
+        "stand-in": checks.get("last_run", SILENT),  # no run succeeds without it
         "db": checks.get("database", SILENT),
-        "ingestion": _first(checks.get(name, SILENT) for name in ("last_run", "freshness")),
+        "ingestion": _first_problem(checks.get(name, SILENT) for name in ("last_run", "freshness")),
         "api": api,
         "dashboard": probe.dashboard_itself(monitor),
     }
-    return {name: found[name] for name in names}
+    return {name: problems[name] for name in names}
 
 
-def _first(complaints: Iterable[Complaint]) -> Complaint:
-    return next((complaint for complaint in complaints if complaint), None)
+def _first_problem(problems: Iterable[Complaint]) -> Complaint:
+    return next((problem for problem in problems if problem), None)

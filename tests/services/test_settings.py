@@ -1,4 +1,4 @@
-"""What a deployment of the monitor may decide, and what it is told when it decides wrongly."""
+"""The settings of the monitor, the messages for wrong ones, and the polling interval."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def _load(tmp_path: Path, monitor: Any = None, **environ: str) -> Any:
     return load_monitor_settings(config=str(path), environ=environ)
 
 
-def test_nothing_has_to_be_set(tmp_path: Path) -> None:
+def test_every_setting_has_a_default(tmp_path: Path) -> None:
     monitor = _load(tmp_path)
     assert monitor.alert_urls == ()
     assert (monitor.api_host, monitor.api_port) == ("127.0.0.1", 8000)
     assert (monitor.options.top_coins, monitor.options.alerts_per_coin_week) == (20, 2.0)
 
 
-def test_telegram_comes_first_and_no_secret_is_shown(tmp_path: Path) -> None:
+def test_telegram_is_the_first_target_and_the_repr_shows_no_secret(tmp_path: Path) -> None:
     monitor = _load(
         tmp_path,
         TELEGRAM_BOT_TOKEN="123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
@@ -47,15 +47,15 @@ def test_telegram_comes_first_and_no_secret_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("monitor", "environ", "said"),
+    ("monitor", "environ", "message"),
     [
         ({"tops": 3}, {}, "monitor.tops"),
         ({"top_coins": -1}, {}, "monitor.top_coins"),
         ({"top_coins": "20"}, {}, "monitor.top_coins"),
         ([], {}, "monitor must be an object"),
         ({"min_threshold": 0.5}, {}, "monitor.min_threshold 0.5 is above monitor.max_threshold"),
-        ({"time_zone": "Mars/Base"}, {}, "no time zone such as Asia/Jakarta"),
-        ({"time_zone": "../etc"}, {}, "no time zone"),
+        ({"time_zone": "Mars/Base"}, {}, "not a time zone: write a name such as Asia/Jakarta"),
+        ({"time_zone": "../etc"}, {}, "not a time zone"),
         ({"language": "de"}, {}, "monitor.language"),
         ({"alerts_per_coin_week": 0}, {}, "monitor.alerts_per_coin_week"),
         ({"watchlist": "bitcoin"}, {}, "monitor.watchlist"),
@@ -65,34 +65,34 @@ def test_telegram_comes_first_and_no_secret_is_shown(tmp_path: Path) -> None:
         ({}, {"SENTINEL_API_TOKEN": "zwei worte"}, "SENTINEL_API_TOKEN"),
     ],
 )
-def test_a_wrong_setting_is_named_in_one_line(
-    tmp_path: Path, monitor: Any, environ: dict[str, str], said: str
+def test_the_error_names_the_wrong_setting_in_one_line(
+    tmp_path: Path, monitor: Any, environ: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=said.replace(".", r"\.")) as refused:
+    with pytest.raises(ConfigurationError, match=message.replace(".", r"\.")) as refused:
         _load(tmp_path, monitor, **environ)
     assert "\n" not in str(refused.value)
     assert "zwei worte" not in str(refused.value)
 
 
-def test_an_address_that_is_none_is_refused_without_repeating_it() -> None:
+def test_an_invalid_target_address_is_refused_without_repeating_it() -> None:
     with pytest.raises(ConfigurationError, match="target 2 of 2") as refused:
         make_targets(["json://localhost", "nonsense://secret-token@host"])
     assert "secret-token" not in str(refused.value)
 
 
-def test_keyless_and_pro_ask_every_minute_and_a_demo_key_about_every_five() -> None:
+def test_keyless_and_pro_poll_every_minute_and_a_demo_key_about_every_five() -> None:
     assert affordable_interval(KEYLESS, None, 0, 500, NOVEMBER) == MINUTE
     assert affordable_interval(PRO, 100_000, 0, 500, NOVEMBER) == MINUTE
     assert 4.5 * MINUTE < affordable_interval(DEMO, 10_000, 0, 500, NOVEMBER) < 5.5 * MINUTE
 
 
-def test_who_has_spent_more_asks_less_often_and_who_has_spent_all_waits_for_the_month() -> None:
+def test_polling_slows_down_with_used_credits_and_waits_for_the_next_month_without_any() -> None:
     half = NOVEMBER + timedelta(days=15)
     assert affordable_interval(DEMO, 10_000, 8_000, 500, half) > 20 * MINUTE
     assert affordable_interval(DEMO, 10_000, 10_000, 500, half) == timedelta(days=15)
 
 
-def test_many_coins_take_as_many_calls() -> None:
+def test_the_interval_grows_with_the_number_of_calls() -> None:
     assert affordable_interval(KEYLESS, None, 0, 19_000, NOVEMBER) == timedelta(seconds=38 * 6)
 
 

@@ -1,4 +1,4 @@
-"""The whole monitor, started by one command, looked at in a browser, and shot at."""
+"""The whole monitor: started by one command, used in a browser, and with killed processes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ HEALTHY_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Running:
-    """A stack that runs, and how it was started."""
+    """A running stack, with the time and the output of its start."""
 
     state_dir: Path
     environment: dict[str, str]
     took: float
-    said: str
+    output: str
 
     @property
     def dashboard(self) -> str:
@@ -41,9 +41,9 @@ class Running:
 
     @property
     def folder(self) -> Path:
-        return self.state_dir / supervisor_config.DEMO / "stack"
+        return self.state_dir / supervisor_config.DEMO_FOLDER / "stack"
 
-    def ask(self, path: str) -> Any:
+    def get(self, path: str) -> Any:
         url = f"http://127.0.0.1:{self.environment['SENTINEL_API_PORT']}{path}"
         token = (self.folder / "api_token").read_text()
         return requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=20).json()
@@ -52,9 +52,9 @@ class Running:
         return _stack(self.environment, *arguments)
 
     def pid_of(self, name: str) -> int:
-        words = {"db": "services.db", "feed": "demo"}.get(name, f"services.{name}")
+        words = {"db": "services.db", "stand-in": "demo"}.get(name, f"services.{name}")
         streamlit = "streamlit" if name == "dashboard" else words
-        for process in control._members(self.folder):
+        for process in control._find_processes(self.folder):
             if {words, streamlit} & set(process.cmdline()):
                 return int(process.pid)
         raise AssertionError(f"{name} does not run")
@@ -91,7 +91,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     yield Running(folder, environment, took, done.stdout + done.stderr)
     down = _stack(environment, "down")
     assert down.returncode == 0, down.stderr
-    assert control._members(folder / supervisor_config.DEMO / "stack") == []
+    assert control._find_processes(folder / supervisor_config.DEMO_FOLDER / "stack") == []
 
 
 @pytest.fixture(scope="module")
@@ -107,21 +107,21 @@ def visitor(stack: Running, browser: Browser) -> Iterator[Visitor]:
     found.close()
 
 
-def test_up_demo_is_healthy_within_a_minute_and_says_where_to_look(stack: Running) -> None:
+def test_up_demo_is_healthy_within_a_minute_and_prints_the_addresses(stack: Running) -> None:
     assert stack.took < HEALTHY_SECONDS
-    assert stack.dashboard in stack.said
-    assert stack.ask("/health")["status"] == "ok"
+    assert stack.dashboard in stack.output
+    assert stack.get("/health")["status"] == "ok"
     status = stack.run("status", "--demo")
     assert status.returncode == 0
     assert status.stdout.count("healthy") == 5
 
 
 @pytest.mark.parametrize("name", ["ingestion", "api", "dashboard"])
-def test_the_containers_probes_find_it_well_and_nothing_elsewhere_unwell(
+def test_the_probes_of_the_containers_tell_a_healthy_process_from_a_missing_one(
     stack: Running, name: str
 ) -> None:
     own = stack.environment | {
-        "SENTINEL_STATE_DIR": str(stack.state_dir / supervisor_config.DEMO),
+        "SENTINEL_STATE_DIR": str(stack.state_dir / supervisor_config.DEMO_FOLDER),
         "SENTINEL_API_TOKEN": (stack.folder / "api_token").read_text(),
     }
     command = [sys.executable, "-m", "services.probe", name]
@@ -141,13 +141,13 @@ def test_up_again_changes_nothing(stack: Running) -> None:
     before = {name: stack.pid_of(name) for name in ("db", "ingestion", "api", "dashboard")}
     again = stack.run("up", "--demo")
     assert again.returncode == 0
-    assert "runs already" in again.stderr
+    assert "already running" in again.stderr
     assert before == {name: stack.pid_of(name) for name in before}
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path or "overview")
-def test_each_page_renders_without_a_complaint(
+def test_each_page_renders_without_an_error(
     stack: Running, browser: Browser, tmp_path: Path, path: str, size: tuple[int, int]
 ) -> None:
     visitor = Visitor(browser, stack.dashboard, size)
@@ -158,7 +158,7 @@ def test_each_page_renders_without_a_complaint(
     page.screenshot(path=shots / name)
     assert (shots / name).stat().st_size > 20_000
     assert page.locator("[data-testid=stException]").count() == 0
-    # No wider than the window: nobody scrolls sideways on a phone.
+    # No wider than the window: no horizontal scrolling on a phone.
     main = page.locator("[data-testid=stMain]")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
     assert visitor.complaints == []
@@ -210,7 +210,7 @@ def _amount(text: str) -> float:
 def test_nonsense_in_the_sidebar_is_explained_and_changes_nothing(
     stack: Running, visitor: Visitor
 ) -> None:
-    before = stack.ask("/portfolio/transactions")
+    before = stack.get("/portfolio/transactions")
     page = visitor.open("portfolio")
     page.get_by_role("button", name="Add", exact=True).click()
     visitor.sees("Choose a coin first")
@@ -220,7 +220,7 @@ def test_nonsense_in_the_sidebar_is_explained_and_changes_nothing(
         page.get_by_role("button", name="Add", exact=True).click()
         page.locator("[data-testid=stSidebar] [data-testid=stAlert]").wait_for()
         visitor.settle()
-    assert stack.ask("/portfolio/transactions") == before
+    assert stack.get("/portfolio/transactions") == before
 
 
 def test_hidden_amounts_leave_percentages(visitor: Visitor) -> None:
@@ -289,7 +289,7 @@ def test_an_address_leads_to_its_coin_and_to_no_namesake(
 ) -> None:
     page = visitor.open(f"coin?coin={coin_id}")
     price = visitor.metric("Price")
-    assert _amount(price) == pytest.approx(stack.ask(f"/coins/{coin_id}")["price"], rel=0.05)
+    assert _amount(price) == pytest.approx(stack.get(f"/coins/{coin_id}")["price"], rel=0.05)
     assert f"coin={coin_id}" in page.url
 
 
@@ -337,11 +337,11 @@ def test_the_page_draws_itself_anew_without_being_asked(stack: Running, visitor:
     page.wait_for_function(
         "text => !document.body.innerText.includes(text)", arg=text, timeout=40_000
     )
-    assert stack.ask("/health")["status"] == "ok"
+    assert stack.get("/health")["status"] == "ok"
 
 
 @pytest.mark.parametrize("name", ["dashboard", "api", "ingestion", "db"])
-def test_who_is_killed_comes_back_and_the_page_recovers_by_itself(
+def test_a_killed_process_restarts_and_the_page_recovers(
     stack: Running, visitor: Visitor, name: str
 ) -> None:
     page = visitor.open("coin?coin=bitcoin")
@@ -349,7 +349,7 @@ def test_who_is_killed_comes_back_and_the_page_recovers_by_itself(
     os.kill(pid, signal.SIGKILL)
     began = time.monotonic()
     while time.monotonic() - began < HEALTHY_SECONDS:
-        if _runs_anew(stack, name, pid) and stack.run("status", "--demo").returncode == 0:
+        if _has_restarted(stack, name, pid) and stack.run("status", "--demo").returncode == 0:
             break
         time.sleep(0.5)
     assert stack.run("status", "--demo").returncode == 0
@@ -360,14 +360,14 @@ def test_who_is_killed_comes_back_and_the_page_recovers_by_itself(
     )
 
 
-def _runs_anew(stack: Running, name: str, pid: int) -> bool:
+def _has_restarted(stack: Running, name: str, pid: int) -> bool:
     try:
         return stack.pid_of(name) != pid
     except (AssertionError, psutil.Error):
         return False
 
 
-def test_the_database_server_itself_may_be_killed(stack: Running, visitor: Visitor) -> None:
+def test_the_stack_recovers_from_a_killed_database_server(stack: Running, visitor: Visitor) -> None:
     visitor.open()
     servers = [
         process
@@ -384,8 +384,8 @@ def test_the_database_server_itself_may_be_killed(stack: Running, visitor: Visit
     visitor.page.wait_for_function("document.body.innerText.includes('live')", timeout=60_000)
 
 
-def test_a_supervisor_that_is_killed_is_replaced_and_its_orphans_end(stack: Running) -> None:
-    supervisor = control.supervisor(stack.folder)
+def test_up_replaces_a_killed_supervisor_and_stops_its_orphans(stack: Running) -> None:
+    supervisor = control.find_supervisor(stack.folder)
     assert supervisor
     orphan = stack.pid_of("api")
     supervisor.kill()
@@ -396,7 +396,7 @@ def test_a_supervisor_that_is_killed_is_replaced_and_its_orphans_end(stack: Runn
     assert not psutil.pid_exists(orphan)
 
 
-def test_no_secret_is_in_log_page_or_answer(stack: Running, visitor: Visitor) -> None:
+def test_no_secret_is_in_logs_pages_or_command_lines(stack: Running, visitor: Visitor) -> None:
     token = (stack.folder / "api_token").read_text().strip()
     assert len(token) > 20
     assert (stack.folder / "api_token").stat().st_mode & 0o077 == 0
@@ -405,5 +405,5 @@ def test_no_secret_is_in_log_page_or_answer(stack: Running, visitor: Visitor) ->
     assert token not in (stack.folder / "supervisord.conf").read_text()
     for path in PAGES:
         assert token not in visitor.open(path).content()
-    for process in control._members(stack.folder):
+    for process in control._find_processes(stack.folder):
         assert not any(token in word for word in process.cmdline())

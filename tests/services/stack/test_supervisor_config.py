@@ -1,4 +1,4 @@
-"""What the stack is made of, and what it says when it cannot be started."""
+"""The parts of a stack, and the errors when it cannot be started."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from tests.conftest import Module
 from tests.support.browser import free_port
 
 
-def test_a_stack_is_known_again_by_the_file_it_was_started_with(tmp_path: Path) -> None:
-    stack = supervisor_config.plan(tmp_path, has_own_database=True, feed_port=4711)
-    stack.config_file.write_text(supervisor_config.render(stack))
-    assert supervisor_config.read(tmp_path) == stack
+def test_a_stack_is_read_back_from_its_configuration_file(tmp_path: Path) -> None:
+    stack = supervisor_config.plan_stack(tmp_path, has_own_database=True, stand_in_port=4711)
+    stack.config_file.write_text(supervisor_config.render_config(stack))
+    assert supervisor_config.read_stack(tmp_path) == stack
     names = [process.name for process in stack.processes]
-    assert names == ["feed", "db", "ingestion", "api", "dashboard"]
-    without = supervisor_config.plan(tmp_path, has_own_database=False)
+    assert names == ["stand-in", "db", "ingestion", "api", "dashboard"]
+    without = supervisor_config.plan_stack(tmp_path, has_own_database=False)
     assert [p.name for p in without.processes] == ["ingestion", "api", "dashboard"]
 
 
 @pytest.mark.parametrize("folder", ["100% sure", "a ;b", "#c", "%(x)s ü"])
-def test_no_folder_of_this_machine_is_in_supervisors_file(tmp_path: Path, folder: str) -> None:
-    """Supervisor expands what has a % in it, and cuts a line off at a ` ;`."""
-    text = supervisor_config.render(
-        supervisor_config.plan(tmp_path / folder, has_own_database=True)
+def test_supervisors_file_contains_no_absolute_path(tmp_path: Path, folder: str) -> None:
+    """Supervisor would expand a `%` in a path and cut the line at a ` ;`."""
+    text = supervisor_config.render_config(
+        supervisor_config.plan_stack(tmp_path / folder, has_own_database=True)
     )
     assert str(tmp_path) not in text
-    assert "/" not in text.replace(f"{supervisor_config.LOGS}/", "")
+    assert "/" not in text.replace(f"{supervisor_config.LOG_FOLDER}/", "")
 
 
-def test_a_token_is_made_once_and_again_where_a_full_disk_left_an_empty_file(
+def test_a_token_is_created_once_and_again_if_its_file_is_empty(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "api_token").touch(mode=0o600)
-    token = command._token(tmp_path)
+    token = command._ensure_token(tmp_path)
     assert len(token) > 20
-    assert command._token(tmp_path) == token
+    assert command._ensure_token(tmp_path) == token
     assert (tmp_path / "api_token").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
-    stack = supervisor_config.plan(tmp_path, has_own_database=True)
+def test_the_error_about_a_taken_port_names_its_setting(tmp_path: Path) -> None:
+    stack = supervisor_config.plan_stack(tmp_path, has_own_database=True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monitor = MonitorSettings(
             settings=Settings(), dashboard_port=taken.getsockname()[1], api_port=free_port()
         )
         with pytest.raises(ConfigurationError, match="SENTINEL_DASHBOARD_PORT"):
-            control.prepare(stack, monitor)
+            control.prepare_stack(stack, monitor)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
         ("api", "http://api:8000"),
     ],
 )
-def test_a_server_is_asked_where_it_can_be_reached(host: str, url: str) -> None:
+def test_the_address_of_a_server_is_reachable_from_this_machine(host: str, url: str) -> None:
     assert MonitorSettings(settings=Settings(), api_host=host).own_api_url == url
 
 
-def test_who_asks_to_stop_is_heard_while_the_stack_is_examined(
+def test_a_signal_interrupts_the_health_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def interrupted(_url: str) -> dict[str, str | None]:
@@ -79,29 +79,32 @@ def test_who_asks_to_stop_is_heard_while_the_stack_is_examined(
 
     monkeypatch.setattr(probe, "api_checks", interrupted)
     with pytest.raises(Interrupted):
-        health.examine(MonitorSettings(settings=Settings()), ["api"])
+        health.check_processes(MonitorSettings(settings=Settings()), ["api"])
 
 
-def test_a_database_that_is_not_the_stacks_own_is_the_apis_trouble(
+def test_a_problem_of_an_external_database_is_reported_for_the_api(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    away = {"database": "the database is away"}
-    monkeypatch.setattr(probe, "api_checks", lambda _url: away)
+    checks = {"database": "the database is away"}
+    monkeypatch.setattr(probe, "api_checks", lambda _url: checks)
     monitor = MonitorSettings(settings=Settings(), dashboard_port=1)
-    assert health.examine(monitor, ["api"])["api"] == "the database is away"
-    assert health.examine(monitor, ["db", "api"]) == {"db": "the database is away", "api": None}
+    assert health.check_processes(monitor, ["api"])["api"] == "the database is away"
+    assert health.check_processes(monitor, ["db", "api"]) == {
+        "db": "the database is away",
+        "api": None,
+    }
 
 
-def test_without_a_stack_status_says_how_to_start_one_and_down_is_no_error(module: Module) -> None:
+def test_without_a_stack_status_names_the_start_command_and_down_succeeds(module: Module) -> None:
     status = module("services.stack", "status")
     assert (status.returncode, status.stdout) == (2, "")
     assert "make up" in status.stderr
     down = module("services.stack", "down")
-    assert (down.returncode, down.stderr) == (0, "nothing ran\n")
+    assert (down.returncode, down.stderr) == (0, "no stack was running\n")
 
 
-def test_the_databases_keeper_refuses_somebody_elses_server(module: Module) -> None:
+def test_the_db_service_refuses_an_external_server(module: Module) -> None:
     done = module("services.db")
     assert done.returncode == 2
-    assert "somebody else's to keep" in done.stderr
+    assert "only the embedded PostgreSQL" in done.stderr
     assert "hunter2" not in done.stderr
