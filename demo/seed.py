@@ -22,8 +22,9 @@ from sentinel.paper_trading import wallets
 from sentinel.storage.connection import Address, Connection, Session
 from sentinel.storage.queries import count_observations, count_transactions
 from sentinel.storage.schema import Days, drop_everything, migrate_if_needed, writer_transaction
-from services.api import transactions
-from services.api.valuation import Transaction
+from services.api.portfolio.models import Transaction
+from services.api.portfolio.quotes import find_nearest_rate
+from services.api.portfolio.transactions import add_transaction
 from services.ingestion import alerting, forecasting
 from services.settings import MonitorOptions
 
@@ -180,9 +181,9 @@ def _buy(connection: Connection, market: Market, now: datetime) -> None:
     for coin_id, quantity, ago in PURCHASES:
         at = (now - ago).astimezone(UTC).replace(microsecond=0)
         price = Decimal(f"{market.by_id[coin_id].price_at(at.timestamp()):.2f}")
-        rate = transactions.rate_near(connection, at)
+        rate = find_nearest_rate(connection, at)
         new = Transaction(
             0, at, coin_id, Decimal(quantity), price, Decimal(0), rate, "invented for the demo"
         )
         with connection.transaction():
-            transactions.add(connection, new)
+            add_transaction(connection, new)

@@ -20,7 +20,7 @@ from sentinel.backtesting.price_series import Series
 from sentinel.models import GAP_REASONS, GAP_WAITS
 from sentinel.storage.connection import Address
 from services.api.app import create_app
-from services.api.connection_pool import Store
+from services.api.connection_pool import ConnectionPool
 from services.settings import MonitorOptions, MonitorSettings
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -112,7 +112,7 @@ def test_every_setting_of_the_monitor_is_in_the_readme_with_its_default() -> Non
 
 def test_every_route_is_in_the_readme() -> None:
     app = create_app(
-        MonitorSettings(settings=Settings()), Store(Address("host=nowhere", "nowhere"))
+        MonitorSettings(settings=Settings()), ConnectionPool(Address("host=nowhere", "nowhere"))
     )
     for path in app.openapi()["paths"]:
         assert f"`{path.replace('/{transaction_id}', '')}`" in README, path

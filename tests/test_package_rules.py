@@ -128,5 +128,7 @@ def test_arithmetic_of_the_loop_uses_neither_clock_nor_database(module: str) -> 
 
 
 def test_portfolio_valuation_uses_no_floats_clock_or_database() -> None:
-    source = (ROOT / "services" / "api" / "valuation.py").read_text()
-    assert not re.search(r"\.now\(|psycopg|float", source)
+    folder = ROOT / "services" / "api" / "portfolio"
+    for name in ("arithmetic", "models", "profit", "cost_basis", "valuation"):
+        source = (folder / f"{name}.py").read_text()
+        assert not re.search(r"\.now\(|psycopg|float|sentinel", source), name

@@ -1,1 +1,1 @@
-"""The API: what is stored, to be read over HTTP, and the portfolio, to be written."""
+"""The HTTP API: reads of the stored data, and changes of the portfolio."""

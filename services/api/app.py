@@ -1,4 +1,4 @@
-"""The application: routes by noun, errors as problems, a token, answers kept until data changes."""
+"""The FastAPI application: routes by subject, errors as problems, token, compression, cache."""
 
 from __future__ import annotations
 
@@ -10,33 +10,59 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from sentinel.clocks import SYSTEM_CLOCKS
-from services.api import schemas
-from services.api.auth import Access, Head
-from services.api.caching import Cache
-from services.api.connection_pool import Store
-from services.api.dependencies import Context
-from services.api.problems import described, handle_errors
-from services.api.routes import alerts, coins, forecasts, operations, portfolio, upkeep, wallets
+from services.api.auth import HeadMiddleware, TokenMiddleware
+from services.api.caching import CacheMiddleware
+from services.api.connection_pool import ConnectionPool
+from services.api.dependencies import ApiContext
+from services.api.problems import problem_responses, register_error_handlers
+from services.api.routes import (
+    alerts,
+    coins,
+    forecasts,
+    health,
+    history,
+    pipeline,
+    portfolio,
+    transactions,
+    wallets,
+)
+from services.api.schemas.problem import Problem
 from services.settings import MonitorSettings
 
-MOST_BODY_BYTES = 5_000_000  # of a CSV with ten thousand lines
-SMALLEST_GZIP = 1_000  # bytes; less gains nothing
+# Enough for a CSV of ten thousand transactions.
+MAX_REQUEST_BYTES = 5_000_000
+# Below this size gzip saves nothing.
+MIN_GZIP_BYTES = 1_000
+
+ROUTERS = (
+    coins.router,
+    history.router,
+    forecasts.router,
+    alerts.router,
+    portfolio.router,
+    transactions.router,
+    wallets.router,
+    pipeline.router,
+    health.router,
+)
 
 DESCRIPTION = """Prices, alerts, forecasts and a portfolio from Market Sentinel. Prices are in USD,
-shares are fractions, times are UTC (ISO 8601). Lists are limited; `next` leads on. Errors are
-application/problem+json. Data provided by CoinGecko."""
+shares are fractions, times are UTC (ISO 8601). Lists are limited; `next` is the parameter of the
+next page. Errors are application/problem+json. Data provided by CoinGecko."""
 
 
 def create_app(
-    monitor: MonitorSettings, store: Store, now: Callable[[], datetime] = SYSTEM_CLOCKS.now
+    monitor: MonitorSettings,
+    pool: ConnectionPool,
+    now: Callable[[], datetime] = SYSTEM_CLOCKS.now,
 ) -> FastAPI:
-    """The API over a store, which it opens and closes."""
+    """Return the application; it opens the pool when it starts and closes it when it stops."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        store.open()
+        pool.open()
         yield
-        store.close()
+        pool.close()
 
     app = FastAPI(
         title="Market Sentinel",
@@ -44,32 +70,32 @@ def create_app(
         description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
-        max_body_size=MOST_BODY_BYTES,
-        responses=described(401),
+        max_body_size=MAX_REQUEST_BYTES,
+        responses=problem_responses(401),
     )
-    app.state.context = Context(store, monitor, now)
-    for noun in (coins, forecasts, alerts, portfolio, wallets, operations, upkeep):
-        app.include_router(noun.router)
-    handle_errors(app)
-    # The last added is the first to see a request.
-    app.add_middleware(GZipMiddleware, minimum_size=SMALLEST_GZIP, compresslevel=5)
-    app.add_middleware(Cache, version=store.version)
-    app.add_middleware(Access, token=monitor.api_token)
-    app.add_middleware(Head)
-    _describe_problems(app)
+    app.state.context = ApiContext(pool, monitor, now)
+    for router in ROUTERS:
+        app.include_router(router)
+    register_error_handlers(app)
+    # A request passes the middleware in reverse order: the last one added sees it first.
+    app.add_middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES, compresslevel=5)
+    app.add_middleware(CacheMiddleware, read_version=pool.read_data_version)
+    app.add_middleware(TokenMiddleware, token=monitor.api_token)
+    app.add_middleware(HeadMiddleware)
+    _extend_openapi(app)
     return app
 
 
-def _describe_problems(app: FastAPI) -> None:
-    """Put the shape of problems, and the token, into the OpenAPI description."""
+def _extend_openapi(app: FastAPI) -> None:
+    """Add the schema of problems and the token to the OpenAPI description."""
     generate = app.openapi
 
-    def describe() -> dict[str, object]:
+    def generate_with_problems() -> dict[str, object]:
         description = generate()
         components = description.setdefault("components", {})
-        components.setdefault("schemas", {})["Problem"] = schemas.Problem.model_json_schema()
+        components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         description["security"] = [{"token": []}, {}]
         return description
 
-    app.openapi = describe  # type: ignore[method-assign]
+    app.openapi = generate_with_problems  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Who may read and write: the token, compared in constant time."""
+"""Access control: the token, compared in constant time, and HEAD requests."""
 
 from __future__ import annotations
 
@@ -9,65 +9,66 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.api.problems import problem
+from services.api.problems import problem_response
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-# Probes and the description need no token: they tell how it fares, and nothing of what is stored.
+READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Health checks and the API description need no token: they show the status, never stored data.
 OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
 
 
-class Head:
-    """Answers HEAD as GET without a body: probes ask so."""
+class HeadMiddleware:
+    """Answer HEAD like GET without a body: some monitoring services check a URL that way."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and of the answer its head."""
+        """Pass the request on, and drop the body of the response to HEAD."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
 
-        async def without_body(message: Message) -> None:
+        async def send_without_body(message: Message) -> None:
             if message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, without_body)
+        await self._app({**scope, "method": "GET"}, receive, send_without_body)
 
 
-class Access:
-    """Lets through what may pass: reads are open without a token set, writes never are."""
+class TokenMiddleware:
+    """Require the token for writes always, and for reads if a token is set."""
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
         self._app = app
         self._token = token.encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 or 403, or pass the request on."""
-        if scope["type"] != "http" or self._may_pass(scope):
+        """Respond with 401 or 403, or pass the request on."""
+        if scope["type"] != "http" or self._is_allowed(scope):
             await self._app(scope, receive, send)
             return
         if self._token is None:
-            answer = problem(
-                HTTPStatus.FORBIDDEN, "Nothing can be written until SENTINEL_API_TOKEN is set."
+            response = problem_response(
+                HTTPStatus.FORBIDDEN, "Set SENTINEL_API_TOKEN to allow changes through the API."
             )
         else:
-            answer = problem(
+            response = problem_response(
                 HTTPStatus.UNAUTHORIZED,
-                "Send the token: Authorization: Bearer and what SENTINEL_API_TOKEN holds.",
+                "Send the value of SENTINEL_API_TOKEN in the header 'Authorization: Bearer TOKEN'.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        await answer(scope, receive, send)
+        await response(scope, receive, send)
 
-    def _may_pass(self, scope: Scope) -> bool:
-        is_read = scope["method"] in SAFE
+    def _is_allowed(self, scope: Scope) -> bool:
+        is_read = scope["method"] in READ_METHODS
         if is_read and (self._token is None or scope["path"] in OPEN_PATHS):
             return True
-        return self._token is not None and _is_same(Headers(scope=scope), self._token)
+        return self._token is not None and _has_token(Headers(scope=scope), self._token)
 
 
-def _is_same(headers: Mapping[str, str], token: bytes) -> bool:
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    sent = given.strip().encode("latin-1", "replace")
-    return hmac.compare_digest(sent, token) and scheme.lower() == "bearer"
+def _has_token(headers: Mapping[str, str], token: bytes) -> bool:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    sent_token = credentials.strip().encode("latin-1", "replace")
+    # The comparison comes first, so that its time does not depend on the scheme.
+    return hmac.compare_digest(sent_token, token) and scheme.lower() == "bearer"

@@ -1,9 +1,10 @@
-"""Answers kept until something is written: the data changes once a tick, and is asked for often.
+"""A cache of responses: the data changes once per run, and clients request it far more often.
 
-Each answer carries an ETag; who sends it back gets a 304. What is asked for all the time is served
-a few seconds longer while it is rendered anew, one answer at a time (stale-while-revalidate,
-https://www.rfc-editor.org/rfc/rfc5861): else each tick would make everybody wait. Never across a
-write through the API.
+Each response carries an ETag; a client that sends it back gets a 304 without a body. A response
+that clients request all the time is served for a few seconds longer while the app renders it
+again, one at a time (stale-while-revalidate, https://www.rfc-editor.org/rfc/rfc5861): otherwise
+every run would make all clients wait. A stale response is never served after a write through the
+API.
 """
 
 from __future__ import annotations
@@ -24,149 +25,167 @@ from sentinel.errors import SentinelError
 
 log = logging.getLogger("sentinel.api.caching")
 
-MOST_BYTES = 96 * 1024 * 1024  # of bodies: 500 weeks, and as much again; …
-MOST_ANSWERS = 5_000  # … and of answers; those not asked for longest go first
-LOOK_AGAIN_SECONDS = 0.5  # for a new version of what is stored
-LONGEST_KEY = 500  # characters of path and query; longer ones are not kept
-LONGEST_SECONDS = 60.0  # "the last 24 hours" moves on even where nothing is written
-UNCACHED = frozenset({"/health", "/metrics", "/openapi.json", "/docs"})
-STALE_SECONDS = 10.0
-Key = tuple[str, str, bool]  # path, query, whether gzip is taken
+# Room for the week's history of 500 coins, and as much again. The least recently used responses
+# are dropped first.
+MAX_BODY_BYTES = 96 * 1024 * 1024
+MAX_RESPONSES = 5_000
+# Longer paths and queries are not cached.
+MAX_KEY_CHARACTERS = 500
+# How often the data version is read from the database.
+VERSION_CHECK_SECONDS = 0.5
+# "The last 24 hours" moves on even if nothing is written.
+MAX_AGE_SECONDS = 60.0
+# How long after its last fresh use a response may still be served stale.
+MAX_STALE_SECONDS = 10.0
+UNCACHED_PATHS = frozenset({"/health", "/metrics", "/openapi.json", "/docs"})
 OK, NOT_MODIFIED = 200, 304
+
+CacheKey = tuple[str, str, bool]  # path, query, whether the client accepts gzip
 
 
 @dataclass(slots=True)
-class _Kept:
-    """An answer, the version and the count of writes it was made at, until when it is good, and
-    when it was last known to be so."""
+class _CachedResponse:
+    """A response and what it was rendered from."""
 
+    # Version of the stored data, and the number of writes through the API, at that time.
     version: str
     writes: int
-    until: float
+    # Monotonic times: when the response expires, and when it was last known to be fresh.
+    expires_at: float
     fresh_at: float
     headers: list[tuple[bytes, bytes]]
     body: bytes
     etag: str
 
 
-class Cache:
-    """Keeps good answers to GET. `version` is a text that changes with what is stored."""
+class CacheMiddleware:
+    """Cache successful responses to GET."""
 
     def __init__(
-        self, app: ASGIApp, version: Callable[[], str], clock: Callable[[], float] = time.monotonic
+        self,
+        app: ASGIApp,
+        read_version: Callable[[], str],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Cache `app`; `read_version` returns a text that changes with the stored data."""
         self._app = app
-        self._ask_version = version
+        self._read_version = read_version
         self._clock = clock
         self._version = ""
-        self._looked_at = float("-inf")
-        self._writes = 0
-        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
-        self._bytes = 0
-        self._locks: dict[Key, asyncio.Lock] = {}
+        self._version_read_at = float("-inf")
         self._version_lock = asyncio.Lock()
-        self._refreshing: dict[Key, asyncio.Task[None]] = {}
+        self._writes = 0
+        self._responses: OrderedDict[CacheKey, _CachedResponse] = OrderedDict()
+        self._bytes = 0
+        self._locks: dict[CacheKey, asyncio.Lock] = {}
+        self._refreshes: dict[CacheKey, asyncio.Task[None]] = {}
         self._one_refresh = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer from what is kept, or let the app answer and keep it."""
+        """Respond from the cache, or let the app respond and cache its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["method"] not in ("GET", "HEAD", "OPTIONS"):
-            await self._app(scope, receive, self._forgetting(send))
+            await self._app(scope, receive, self._invalidate_before(send))
         elif scope["method"] == "GET" and self._is_cacheable(scope) and await self._has_version():
-            await self._from_kept(scope, receive, send)
+            await self._respond(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     @staticmethod
     def _is_cacheable(scope: Scope) -> bool:
-        is_short = len(scope["path"]) + len(scope["query_string"]) <= LONGEST_KEY
-        return is_short and scope["path"] not in UNCACHED
+        is_short = len(scope["path"]) + len(scope["query_string"]) <= MAX_KEY_CHARACTERS
+        return is_short and scope["path"] not in UNCACHED_PATHS
 
-    def _forgetting(self, send: Send) -> Send:
-        """Who wrote reads what was written: before the answer goes out, the version is void."""
+    def _invalidate_before(self, send: Send) -> Send:
+        """Invalidate the version before a write's response goes out.
 
-        async def forget_and_send(message: Message) -> None:
+        So a client that reads after its own write sees the write.
+        """
+
+        async def invalidate_and_send(message: Message) -> None:
             self._writes += 1
-            self._looked_at = float("-inf")
+            self._version_read_at = float("-inf")
             await send(message)
 
-        return forget_and_send
+        return invalidate_and_send
 
-    async def _from_kept(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        takes_gzip = "gzip" in headers.get("accept-encoding", "")
-        key = (scope["path"], scope["query_string"].decode("latin-1"), takes_gzip)
-        kept = self._find(key)
-        if kept is None and (kept := self._find_stale(key)) is not None:
-            self._begin_refresh(key, scope)
-        if kept is None:
-            # One renders; the others who want the same wait for it.
+        accepts_gzip = "gzip" in headers.get("accept-encoding", "")
+        key = (scope["path"], scope["query_string"].decode("latin-1"), accepts_gzip)
+        cached = self._find_fresh(key)
+        if cached is None and (cached := self._find_stale(key)) is not None:
+            self._start_refresh(key, scope)
+        if cached is None:
+            # One request renders the response; others for the same one wait for it.
             try:
                 async with self._locks.setdefault(key, asyncio.Lock()):
-                    kept = self._find(key) or await self._render(key, scope, receive, send)
+                    cached = self._find_fresh(key) or await self._render(key, scope, receive, send)
             finally:
                 self._locks.pop(key, None)
-        if kept is not None:
-            await _answer(kept, headers.get("if-none-match", ""), send)
+        if cached is not None:
+            await _send_cached(cached, headers.get("if-none-match", ""), send)
 
-    def _begin_refresh(self, key: Key, scope: Scope) -> None:
-        if key not in self._refreshing:
-            self._refreshing[key] = asyncio.create_task(self._refresh(key, dict(scope)))
+    def _start_refresh(self, key: CacheKey, scope: Scope) -> None:
+        if key not in self._refreshes:
+            self._refreshes[key] = asyncio.create_task(self._refresh(key, dict(scope)))
 
-    async def _refresh(self, key: Key, scope: Scope) -> None:
-        """Render an answer anew, for nobody in particular."""
+    async def _refresh(self, key: CacheKey, scope: Scope) -> None:
+        """Render a response again in the background, with no client behind it."""
 
-        async def nothing_more() -> Message:
+        async def receive_empty_body() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        async def to_nobody(_message: Message) -> None:
-            """An error is told to the next who asks."""
+        async def discard(_message: Message) -> None:
+            """Drop an error: the next request renders again and returns its own error."""
 
         try:
             async with self._one_refresh:
-                await self._render(key, scope, nothing_more, to_nobody)
+                await self._render(key, scope, receive_empty_body, discard)
         except Exception:
-            log.exception("an answer could not be rendered anew")
+            log.exception("A response could not be rendered again.")
         finally:
-            self._refreshing.pop(key, None)
+            self._refreshes.pop(key, None)
 
     async def _has_version(self) -> bool:
-        """Whether the version of what is stored is known and fresh; asks for it where it is old."""
-        if self._is_fresh():
+        """Return whether the data version is known; read it again if it is old."""
+        if self._is_version_fresh():
             return True
         async with self._version_lock:
-            while not self._is_fresh():
+            while not self._is_version_fresh():
                 writes = self._writes
                 try:
-                    version = await to_thread.run_sync(self._ask_version)
+                    version = await to_thread.run_sync(self._read_version)
                 except SentinelError:
-                    return False  # the app says what is wrong
-                if writes == self._writes:  # else somebody wrote while we asked
-                    self._version, self._looked_at = version, self._clock()
+                    return False  # the app itself responds with the reason
+                # A write in the meantime makes the version that was just read too old.
+                if writes == self._writes:
+                    self._version, self._version_read_at = version, self._clock()
         return True
 
-    def _is_fresh(self) -> bool:
-        return self._clock() - self._looked_at < LOOK_AGAIN_SECONDS
+    def _is_version_fresh(self) -> bool:
+        return self._clock() - self._version_read_at < VERSION_CHECK_SECONDS
 
-    def _find(self, key: Key) -> _Kept | None:
-        kept, now = self._kept.get(key), self._clock()
-        if kept is None or kept.version != self._version or kept.until < now:
+    def _find_fresh(self, key: CacheKey) -> _CachedResponse | None:
+        cached, now = self._responses.get(key), self._clock()
+        if cached is None or cached.version != self._version or cached.expires_at < now:
             return None
-        kept.fresh_at = now
-        self._kept.move_to_end(key)
-        return kept
+        cached.fresh_at = now
+        self._responses.move_to_end(key)
+        return cached
 
-    def _find_stale(self, key: Key) -> _Kept | None:
-        """An answer that was good a moment ago, if nobody wrote through the API since."""
-        kept = self._kept.get(key)
-        if kept is None or kept.writes != self._writes:
+    def _find_stale(self, key: CacheKey) -> _CachedResponse | None:
+        """Return a response that was fresh a moment ago, unless the API wrote since."""
+        cached = self._responses.get(key)
+        if cached is None or cached.writes != self._writes:
             return None
-        return kept if self._clock() - kept.fresh_at <= STALE_SECONDS else None
+        return cached if self._clock() - cached.fresh_at <= MAX_STALE_SECONDS else None
 
-    async def _render(self, key: Key, scope: Scope, receive: Receive, send: Send) -> _Kept | None:
-        """Let the app answer. Returns the answer where it is to be kept; others are sent on."""
+    async def _render(
+        self, key: CacheKey, scope: Scope, receive: Receive, send: Send
+    ) -> _CachedResponse | None:
+        """Let the app respond. Return the response if it was cached; send an error on."""
         version, writes = self._version, self._writes
         messages: list[Message] = []
 
@@ -186,24 +205,25 @@ class Cache:
         headers["cache-control"] = "no-cache"
         headers["vary"] = "Accept-Encoding"
         now = self._clock()
-        kept = _Kept(version, writes, now + LONGEST_SECONDS, now, headers.raw, body, etag)
-        self._keep(key, kept)
-        return kept
+        expires_at = now + MAX_AGE_SECONDS
+        cached = _CachedResponse(version, writes, expires_at, now, headers.raw, body, etag)
+        self._store(key, cached)
+        return cached
 
-    def _keep(self, key: Key, kept: _Kept) -> None:
-        old = self._kept.pop(key, None)
-        self._bytes += len(kept.body) - (len(old.body) if old else 0)
-        self._kept[key] = kept
-        while self._bytes > MOST_BYTES or len(self._kept) > MOST_ANSWERS:
-            _, oldest = self._kept.popitem(last=False)
+    def _store(self, key: CacheKey, cached: _CachedResponse) -> None:
+        old = self._responses.pop(key, None)
+        self._bytes += len(cached.body) - (len(old.body) if old else 0)
+        self._responses[key] = cached
+        while self._bytes > MAX_BODY_BYTES or len(self._responses) > MAX_RESPONSES:
+            _, oldest = self._responses.popitem(last=False)
             self._bytes -= len(oldest.body)
 
 
-async def _answer(kept: _Kept, if_none_match: str, send: Send) -> None:
-    wanted = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    is_known = "*" in wanted or kept.etag.removeprefix("W/") in wanted
-    status, body, headers = OK, kept.body, kept.headers
-    if is_known:
+async def _send_cached(cached: _CachedResponse, if_none_match: str, send: Send) -> None:
+    known_etags = {etag.strip().removeprefix("W/") for etag in if_none_match.split(",")}
+    is_unchanged = "*" in known_etags or cached.etag.removeprefix("W/") in known_etags
+    status, body, headers = OK, cached.body, cached.headers
+    if is_unchanged:
         status, body = NOT_MODIFIED, b""
         headers = [pair for pair in headers if pair[0] in (b"etag", b"cache-control", b"vary")]
     await send({"type": "http.response.start", "status": status, "headers": headers})

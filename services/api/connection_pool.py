@@ -1,4 +1,4 @@
-"""The API's way to the database: a pool, a role that can only read, a version of what is stored."""
+"""The API's access to the database: a connection pool, a read-only role, a data version."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from sentinel.errors import StorageUnavailable
 from sentinel.storage import error_hints, schema
 from sentinel.storage.connection import Address, Connection, connection_options, return_utc
 
-log = logging.getLogger("sentinel.api.store")
+log = logging.getLogger("sentinel.api.connection_pool")
 T = TypeVar("T")
 
-READER = "market_sentinel_reader"
-CONNECTIONS = 8
-WAIT_SECONDS = 5.0  # for a free connection, and for one statement of a request
+READER_ROLE = "market_sentinel_reader"
+MAX_CONNECTIONS = 8
+# For a free connection, and for each statement of a request.
+TIMEOUT_SECONDS = 5.0
 RECONNECT_SECONDS = 5.0
-DOWN_SECONDS = 1.0  # a database found away is not looked for again so soon
+# After a failed connection, requests fail at once for this long instead of queuing up.
+DOWN_SECONDS = 1.0
 
-CREATE_READER = f"CREATE ROLE {READER} NOLOGIN"
-LET_BE = (f"GRANT {READER} TO CURRENT_USER",)
-LET_READ = (
-    f"GRANT USAGE ON SCHEMA public TO {READER}",
-    f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}",
+CREATE_READER = f"CREATE ROLE {READER_ROLE} NOLOGIN"
+GRANT_MEMBERSHIP = (f"GRANT {READER_ROLE} TO CURRENT_USER",)
+GRANT_SELECT = (
+    f"GRANT USAGE ON SCHEMA public TO {READER_ROLE}",
+    f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER_ROLE}",
 )
-MAY_READ = """
+CAN_READ_ALL_TABLES = """
 SELECT bool_and(has_table_privilege(t, 'SELECT'))
 FROM unnest(ARRAY['coins', 'observations', 'market_data', 'alerts', 'alert_trackers', 'forecasts',
                   'forecast_scores', 'transactions', 'heartbeats', 'pipeline_runs', 'outbox',
@@ -38,21 +40,23 @@ FROM unnest(ARRAY['coins', 'observations', 'market_data', 'alerts', 'alert_track
                   'wallet_events', 'archived_days']) AS t
 """
 
-# For one transaction, so that it also holds behind a transaction pooler.
-AS_READER = f"SET LOCAL ROLE {READER}"
-TIMEOUT = "SELECT set_config('statement_timeout', %s, true)"
+# LOCAL: for one transaction, because a transaction pooler gives the session to others afterwards.
+SET_READER_ROLE = f"SET LOCAL ROLE {READER_ROLE}"
+SET_TIMEOUT = "SELECT set_config('statement_timeout', %s, true)"
 
-# Changes with every transaction that has written anything.
+# The snapshot changes with every transaction that has written anything.
 # https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
-VERSION = "SELECT pg_current_snapshot()::text"
+DATA_VERSION = "SELECT pg_current_snapshot()::text"
 
 
-class Store:
-    """A pool of connections that is opened once and mends itself."""
+class ConnectionPool:
+    """A pool of connections that reconnects by itself when the database comes back."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
+        # Whether the reader role can be used; None until the schema and the role were prepared.
         self._has_reader: bool | None = None
+        # Until when requests fail at once, and with which message.
         self._down: tuple[float, str] | None = None
         self._pool = psycopg_pool.ConnectionPool(
             address.conninfo,
@@ -60,115 +64,120 @@ class Store:
             kwargs=connection_options(address),
             configure=return_utc,
             min_size=1,
-            max_size=CONNECTIONS,
-            timeout=WAIT_SECONDS,
-            # Its pauses between tries double up to this; whoever asks after that begins anew.
+            max_size=MAX_CONNECTIONS,
+            timeout=TIMEOUT_SECONDS,
+            # The pool doubles its pauses between attempts up to this time; the next request after
+            # it starts the attempts again.
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
         )
 
     def open(self) -> None:
-        """Begin to connect, without waiting: the API answers 503 until the database does."""
+        """Start connecting without waiting: the API responds with 503 until it has a connection."""
         self._pool.open(wait=False)
 
     def close(self) -> None:
         """Close all connections."""
         self._pool.close()
 
-    def read(self, work: Callable[[Connection], T], *, copies: bool = False) -> T:
-        """Run `work` in a transaction that can only read; what `copies` (COPY) cannot be sent in
-        pipeline mode. Raises StorageUnavailable."""
+    def read(self, work: Callable[[Connection], T], *, uses_copy: bool = False) -> T:
+        """Run `work` in a read-only transaction and return its result.
+
+        Set `uses_copy` if `work` uses COPY, which pipeline mode cannot send. Raises
+        StorageUnavailable.
+        """
 
         def attempt(connection: Connection) -> T:
             try:
-                # BEGIN and COMMIT travel with their neighbours: two round trips instead of six.
-                with contextlib.nullcontext() if copies else connection.pipeline():
+                # In pipeline mode BEGIN and COMMIT share a round trip with the statements beside
+                # them: two round trips instead of six.
+                with contextlib.nullcontext() if uses_copy else connection.pipeline():
                     connection.execute("BEGIN READ ONLY")
                     if self._has_reader:
-                        connection.execute(AS_READER)
-                    connection.execute(TIMEOUT, [f"{WAIT_SECONDS}s"])
-                    found = work(connection)
+                        connection.execute(SET_READER_ROLE)
+                    connection.execute(SET_TIMEOUT, [f"{TIMEOUT_SECONDS}s"])
+                    result = work(connection)
                     connection.execute("COMMIT")
-                    return found
+                    return result
             except psycopg.OperationalError as error:
                 if error_hints.is_transient(error):
-                    raise _BrokenBefore(error) from error  # a read may be done again
+                    raise _ConnectionBroken(error) from error  # a read can be repeated
                 raise
 
         return self._run(attempt)
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction. Raises StorageUnavailable.
+        """Run `work` in a transaction and return its result. Raises StorageUnavailable.
 
-        It is run again only where the connection broke before it began.
+        `work` is repeated only if the connection broke before `work` began.
         """
 
         def attempt(connection: Connection) -> T:
             try:
                 connection.execute("SELECT 1")
             except psycopg.OperationalError as error:
-                raise _BrokenBefore(error) from error
+                raise _ConnectionBroken(error) from error
             with connection.transaction():
-                connection.execute(TIMEOUT, [f"{WAIT_SECONDS}s"])
+                connection.execute(SET_TIMEOUT, [f"{TIMEOUT_SECONDS}s"])
                 return work(connection)
 
         return self._run(attempt)
 
-    def version(self) -> str:
-        """A text that changes whenever something was written. Raises StorageUnavailable."""
-        return self.read(lambda c: str(c.execute(VERSION).fetchall()[0][0]))
+    def read_data_version(self) -> str:
+        """Return a text that changes with every write. Raises StorageUnavailable."""
+        return self.read(lambda c: str(c.execute(DATA_VERSION).fetchall()[0][0]))
 
     def _run(self, attempt: Callable[[Connection], T]) -> T:
         if self._down and time.monotonic() < self._down[0]:
-            raise StorageUnavailable(self._down[1])  # those who ask meanwhile do not queue up
+            raise StorageUnavailable(self._down[1])
         try:
             try:
-                return self._once(attempt)
+                return self._run_once(attempt)
             except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
-                self._has_reader = None  # an emptied database: make what is missing, once
-            except _BrokenBefore:
-                self._pool.check()  # the server was restarted: all connections may be broken
-            return self._once(attempt)
+                self._has_reader = None  # the database was emptied: prepare it again
+            except _ConnectionBroken:
+                self._pool.check()  # after a server restart all connections may be broken
+            return self._run_once(attempt)
         except psycopg.Error as error:
             self._has_reader = None
-            text = error_hints.explain(error, self._address.place)
+            message = error_hints.explain(error, self._address.place)
             if isinstance(error, psycopg_pool.PoolTimeout):
-                self._down = (time.monotonic() + DOWN_SECONDS, text)
-            raise StorageUnavailable(text) from error
-        except _BrokenBefore as error:
-            raise StorageUnavailable(
-                error_hints.explain(error.cause, self._address.place)
-            ) from error
+                self._down = (time.monotonic() + DOWN_SECONDS, message)
+            raise StorageUnavailable(message) from error
+        except _ConnectionBroken as error:
+            message = error_hints.explain(error.cause, self._address.place)
+            raise StorageUnavailable(message) from error
 
-    def _once(self, attempt: Callable[[Connection], T]) -> T:
+    def _run_once(self, attempt: Callable[[Connection], T]) -> T:
         with self._pool.connection() as connection:
             try:
                 if self._has_reader is None:
                     self._prepare(connection)
             except psycopg.OperationalError as error:
-                raise _BrokenBefore(error) from error
+                raise _ConnectionBroken(error) from error
             return attempt(connection)
 
     def _prepare(self, connection: Connection) -> None:
-        """Bring the schema up to date and see to the reader."""
+        """Migrate the schema and create the reader role."""
         schema.migrate_if_needed(connection)
-        self._has_reader = _ensure_reader(connection)
+        self._has_reader = _ensure_reader_role(connection)
 
 
-class _BrokenBefore(Exception):
-    """A connection of the pool turned out to be broken before anything was done over it."""
+class _ConnectionBroken(Exception):
+    """A pooled connection was found broken before it did any work."""
 
     def __init__(self, cause: psycopg.Error) -> None:
         super().__init__(str(cause))
         self.cause = cause
 
 
-def _ensure_reader(connection: Connection) -> bool:
-    """Make the role where it is missing; False where this login may not, which is said."""
-    if _can_read(connection):
+def _ensure_reader_role(connection: Connection) -> bool:
+    """Create the reader role if it is missing; return False if this login lacks the permission."""
+    if _can_read_all_tables(connection):
         return True
-    for statements in ((CREATE_READER,), LET_BE, LET_READ):
-        # Each may be refused or done by another API meanwhile; what counts is the outcome.
+    for statements in ((CREATE_READER,), GRANT_MEMBERSHIP, GRANT_SELECT):
+        # Each statement may be denied, or another API process may have run it at the same time.
+        # Only the outcome counts.
         with (
             contextlib.suppress(
                 psycopg.errors.InsufficientPrivilege,
@@ -180,21 +189,22 @@ def _ensure_reader(connection: Connection) -> bool:
         ):
             for statement in statements:
                 connection.execute(statement)
-    if _can_read(connection):
+    if _can_read_all_tables(connection):
         return True
     log.warning(
-        "this login may not make or use the role %s: reads are kept to reading by their "
-        "transactions alone. Grant it CREATEROLE, or make the role and grant it to the login.",
-        READER,
+        "The database login cannot create or use the role %s, so only read-only transactions "
+        "protect the data from reads. Grant CREATEROLE to the login, or create the role and grant "
+        "it to the login.",
+        READER_ROLE,
     )
     return False
 
 
-def _can_read(connection: Connection) -> bool:
-    """Whether the role is there, may be taken, and may read every table."""
+def _can_read_all_tables(connection: Connection) -> bool:
+    """Return whether the reader role exists, may be used, and may read every table."""
     try:
         with connection.transaction():
-            connection.execute(AS_READER)
-            return connection.execute(MAY_READ).fetchall() == [(True,)]
+            connection.execute(SET_READER_ROLE)
+            return connection.execute(CAN_READ_ALL_TABLES).fetchall() == [(True,)]
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue):
         return False

@@ -15,29 +15,42 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from sentinel.errors import SentinelError, StorageUnavailable
-from services.api.schemas import Problem
+from services.api.schemas.problem import Problem
 
 log = logging.getLogger("sentinel.api")
+
 MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+MAX_DETAIL_CHARACTERS = 1_000
 
 
-def problem(
+def problem_response(
     status: int,
     detail: str,
     errors: list[dict[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """An answer that says what went wrong."""
-    content = Problem(
+    """Return a response that says what went wrong."""
+    problem = Problem(
         title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors
     ).model_dump(exclude_none=True)
     return Response(
-        json.dumps(content), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {})
+        json.dumps(problem), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {})
     )
 
 
-def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These statuses for a route's OpenAPI entry."""
+def conflict(detail: str) -> HTTPException:
+    """Return the error for a valid request that contradicts itself or the stored data (409)."""
+    return HTTPException(409, detail)
+
+
+def unknown_coin(coin_id: str) -> HTTPException:
+    """Return the error for a coin id that was never stored (404)."""
+    return HTTPException(404, f"There is no coin '{coin_id}'. GET /coins?search= finds ids.")
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI entry of a route for the error statuses that it may return."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
@@ -45,8 +58,8 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _methods(app: FastAPI, request: Request) -> set[str]:
-    """What a path takes: the framework names the methods of its first route only."""
+def _allowed_methods(app: FastAPI, request: Request) -> set[str]:
+    """Return every method of a path; FastAPI itself names only those of the path's first route."""
     return {
         method.upper()
         for path, methods in app.openapi()["paths"].items()
@@ -55,36 +68,39 @@ def _methods(app: FastAPI, request: Request) -> set[str]:
     }
 
 
-def handle_errors(app: FastAPI) -> None:
-    """Let every error of the app end in a problem."""
+def register_error_handlers(app: FastAPI) -> None:
+    """Return every error of the app as a problem."""
 
     @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
+    async def handle_http_error(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = ", ".join(sorted(_methods(app, request)))
-        return problem(error.status_code, str(error.detail), headers=headers)
+            headers["Allow"] = ", ".join(sorted(_allowed_methods(app, request)))
+        return problem_response(error.status_code, str(error.detail), headers=headers)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> Response:
-        found = [
+    async def handle_invalid_request(_request: Request, error: RequestValidationError) -> Response:
+        errors = [
             {"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in error.errors()
         ]
-        detail = "; ".join(f"{one['where']}: {one['what']}" for one in found)
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail[:1000], found)
+        detail = "; ".join(f"{one['where']}: {one['what']}" for one in errors)
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        return problem_response(status, detail[:MAX_DETAIL_CHARACTERS], errors)
 
     @app.exception_handler(StorageUnavailable)
-    async def away(_request: Request, error: StorageUnavailable) -> Response:
+    async def handle_missing_database(_request: Request, error: StorageUnavailable) -> Response:
         log.warning("%s", error)
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "5"})
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
 
     @app.exception_handler(SentinelError)
-    async def troubled(_request: Request, error: SentinelError) -> Response:
+    async def handle_known_error(_request: Request, error: SentinelError) -> Response:
         log.warning("%s", error)
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     @app.exception_handler(Exception)
-    async def unforeseen(_request: Request, error: Exception) -> Response:
-        # The server logs the traceback; who asked learns nothing of our inside.
-        log.error("unforeseen %s", type(error).__name__)
-        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Please report it, with the log's lines.")
+    async def handle_unexpected_error(_request: Request, error: Exception) -> Response:
+        # The server logs the traceback; the client must not learn internals from it.
+        log.error("unexpected %s", type(error).__name__)
+        detail = "This is a defect. Please report it with the lines of the API's log."
+        return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail)

@@ -58,14 +58,14 @@ def _add_prices(
     told: list[str] = []
     before: datetime | None = None
     for point in points:
-        at = viewer.local(point["at"])
+        at = viewer.local(point["observed_at"])
         if before is not None and step and at - before > LONGEST_STRETCH * step:
             times.append(before + (at - before) / 2)
             prices.append(None)  # a hole stays a hole
             told.append("")
         times.append(at)
-        prices.append(viewer.convert(point["price"]))
-        told.append(viewer.price(point["price"]))
+        prices.append(viewer.convert(point["price_usd"]))
+        told.append(viewer.price(point["price_usd"]))
         before = at
     figure.add_scatter(
         x=times,
@@ -79,8 +79,8 @@ def _add_prices(
     filled = [point for point in points if point["backfilled"]]
     if filled:
         figure.add_scatter(
-            x=[viewer.local(point["at"]) for point in filled],
-            y=[viewer.convert(point["price"]) for point in filled],
+            x=[viewer.local(point["observed_at"]) for point in filled],
+            y=[viewer.convert(point["price_usd"]) for point in filled],
             name="backfilled",
             mode="markers",
             marker={"color": BACKFILLED, "size": 5, "symbol": "circle-open"},
@@ -103,9 +103,9 @@ def _add_gaps(figure: go.Figure, viewer: Formatter, gaps: Sequence[Json]) -> Non
 
 def _add_marks(figure: go.Figure, viewer: Formatter, watch: Json) -> None:
     for kind, words in (("high", "high-water mark"), ("low", "low-water mark")):
-        if watch[kind] is not None:
+        if watch[f"{kind}_usd"] is not None:
             figure.add_hline(
-                y=viewer.convert(watch[kind]),
+                y=viewer.convert(watch[f"{kind}_usd"]),
                 line={"color": MARK, "width": 1, "dash": "dot"},
                 annotation={"text": words, "font": {"size": 11}},
                 annotation_position="top left" if kind == "high" else "bottom left",
@@ -115,7 +115,7 @@ def _add_marks(figure: go.Figure, viewer: Formatter, watch: Json) -> None:
 def _add_alerts(
     figure: go.Figure, viewer: Formatter, alerts: Sequence[Json], points: Sequence[Json]
 ) -> None:
-    since = read_time(points[0]["at"]) if points else datetime.max.replace(tzinfo=UTC)
+    since = read_time(points[0]["observed_at"]) if points else datetime.max.replace(tzinfo=UTC)
     for kind, colour, symbol in (
         ("panic", PANIC, "triangle-down"),
         ("reversal", REVERSAL, "triangle-up"),
@@ -124,7 +124,7 @@ def _add_alerts(
         if shown:
             figure.add_scatter(
                 x=[viewer.local(alert["observed_at"]) for alert in shown],
-                y=[viewer.convert(alert["price"]) for alert in shown],
+                y=[viewer.convert(alert["price_usd"]) for alert in shown],
                 name=kind,
                 mode="markers",
                 marker={"color": colour, "size": 11, "symbol": symbol},
@@ -148,8 +148,10 @@ def _add_forecast(
             text=[viewer.price(price) for _, price in fitted],
             hovertemplate=HOVER,
         )
-    if forecast["low"] is not None:
-        at_start, low, high = (viewer.convert(forecast[key]) for key in ("price", "low", "high"))
+    if forecast["low_usd"] is not None:
+        at_start, low, high = (
+            viewer.convert(forecast[key]) for key in ("price_usd", "low_usd", "high_usd")
+        )
         figure.add_scatter(
             x=[made, due, due],
             y=[at_start, high, low],
@@ -158,16 +160,16 @@ def _add_forecast(
             fill="toself",
             fillcolor=BAND,
             line={"width": 0},
-            text=[viewer.price(forecast[key]) for key in ("price", "high", "low")],
+            text=[viewer.price(forecast[key]) for key in ("price_usd", "high_usd", "low_usd")],
             hovertemplate=HOVER,
         )
     figure.add_scatter(
         x=[made, due],
-        y=[viewer.convert(forecast["price"]), viewer.convert(forecast["predicted"])],
+        y=[viewer.convert(forecast["price_usd"]), viewer.convert(forecast["predicted_usd"])],
         name="forecast",
         mode="lines",
         line={"color": FIT, "width": 2.5},
-        text=[viewer.price(forecast[key]) for key in ("price", "predicted")],
+        text=[viewer.price(forecast[key]) for key in ("price_usd", "predicted_usd")],
         hovertemplate=HOVER,
     )
 
@@ -180,10 +182,10 @@ def fit_line(forecast: Json, recent: Sequence[Json]) -> list[tuple[datetime, flo
     """
     made = read_time(forecast["made_at"])
     hour = [
-        ((at - made) / timedelta(minutes=1), math.log(point["price"]))
+        ((at - made) / timedelta(minutes=1), math.log(point["price_usd"]))
         for point in recent
-        if (at := read_time(point["at"])) > made - FIT_WINDOW and at <= made
-        if not point["backfilled"] and point["price"] > 0
+        if (at := read_time(point["observed_at"])) > made - FIT_WINDOW and at <= made
+        if not point["backfilled"] and point["price_usd"] > 0
     ]
     if not hour:
         return []
@@ -197,15 +199,18 @@ def fit_line(forecast: Json, recent: Sequence[Json]) -> list[tuple[datetime, flo
 def paper_money(viewer: Formatter, curve: Sequence[Json], trades: Sequence[Json]) -> go.Figure:
     """A wallet's worth over time beside that of holding, its trades marked."""
     figure = go.Figure()
-    times = [viewer.local(point["at"]) for point in curve]
-    moments = [read_time(point["at"]) for point in curve]
+    times = [viewer.local(point["valued_at"]) for point in curve]
+    moments = [read_time(point["valued_at"]) for point in curve]
 
     def worth_at(at: str) -> float:
         """What the wallet was worth at the last point until then."""
         place = max(0, bisect.bisect_right(moments, read_time(at)) - 1)
-        return float(curve[place]["usd"])
+        return float(curve[place]["value_usd"])
 
-    for key, name, colour in (("hold_usd", "buy and hold", MARK), ("usd", "wallet", PRICE)):
+    for key, name, colour in (
+        ("buy_and_hold_usd", "buy and hold", MARK),
+        ("value_usd", "wallet", PRICE),
+    ):
         figure.add_scatter(
             x=times,
             y=[viewer.convert(point[key]) for point in curve],
@@ -222,8 +227,8 @@ def paper_money(viewer: Formatter, curve: Sequence[Json], trades: Sequence[Json]
         made = [trade for trade in trades if trade["side"] == side]
         if made:
             figure.add_scatter(
-                x=[viewer.local(trade["at"]) for trade in made],
-                y=[viewer.convert(worth_at(trade["at"])) for trade in made],
+                x=[viewer.local(trade["traded_at"]) for trade in made],
+                y=[viewer.convert(worth_at(trade["traded_at"])) for trade in made],
                 name=side,
                 mode="markers",
                 marker={"color": colour, "size": 9, "symbol": symbol},
@@ -239,8 +244,10 @@ def paper_money(viewer: Formatter, curve: Sequence[Json], trades: Sequence[Json]
 def net_worth(viewer: Formatter, history: Sequence[Json]) -> go.Figure:
     """The net worth of sixty days in the viewer's currency; for the discreet, as a change since the
     first day."""
-    key = viewer.shown_currency.lower()
-    known = [(viewer.local(day["at"]), float(day[key])) for day in history if day[key] is not None]
+    key = f"net_worth_{viewer.shown_currency.lower()}"
+    known = [
+        (viewer.local(day["valued_at"]), float(day[key])) for day in history if day[key] is not None
+    ]
     figure = go.Figure()
     first = next((worth for _, worth in known if worth), None)
     values = [worth / first - 1 if viewer.hide_amounts and first else worth for _, worth in known]

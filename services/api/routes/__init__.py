@@ -1,1 +1,1 @@
-"""Routes by noun. A route reads its parameters, asks the store, and shapes the answer."""
+"""Routes by subject. A route reads its parameters, queries the database and builds the response."""

@@ -1,4 +1,4 @@
-"""Alerts and what came of them."""
+"""Alerts and their outcomes."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.api import queries, schemas
-from services.api.dependencies import CoinFilter, Here, Limit
-from services.api.problems import described
+from services.api.dependencies import CoinFilter, Limit, RequestContext
+from services.api.problems import problem_responses
+from services.api.queries.alerts import list_alerts
+from services.api.schemas.alerts import AlertResponse
+from services.api.schemas.base import Page
+from services.api.schemas.fields import AlertKind
 
 router = APIRouter(tags=["alerts"])
 
 
-@router.get("/alerts", responses=described(422, 503))
-def alerts(
-    here: Here,
+@router.get("/alerts", responses=problem_responses(422, 503))
+def get_alerts(
+    context: RequestContext,
     coin_id: CoinFilter = None,
-    kind: schemas.Kind | None = None,
+    kind: AlertKind | None = None,
     before: Annotated[int | None, Query(ge=1, lt=2**63, description="an alert_id")] = None,
     limit: Limit = 50,
-) -> schemas.Page[schemas.Alert]:
-    """Alerts, the newest first; `next` is the `before` of the page that follows."""
-    rows = here.store.read(
-        lambda c: queries.alerts(c, coin_id=coin_id, kind=kind, before=before, limit=limit + 1)
+) -> Page[AlertResponse]:
+    """Alerts, the newest first; `next` is the `before` of the next page."""
+    rows = context.pool.read(
+        lambda connection: list_alerts(
+            connection, coin_id=coin_id, kind=kind, before=before, limit=limit + 1
+        )
     )
-    shown = rows[:limit]
-    following = str(shown[-1]["alert_id"]) if len(rows) > limit else None
-    return schemas.Page[schemas.Alert].model_validate({"items": shown, "next": following})
+    items = rows[:limit]
+    next_before = str(items[-1]["alert_id"]) if len(rows) > limit else None
+    return Page[AlertResponse].model_validate({"items": items, "next": next_before})

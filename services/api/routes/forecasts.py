@@ -1,4 +1,4 @@
-"""Forecasts, and beside each how such forecasts fared."""
+"""Forecasts and their track record."""
 
 from __future__ import annotations
 
@@ -9,67 +9,87 @@ from fastapi import APIRouter, HTTPException, Query
 
 from sentinel.analytics.forecast import COVERAGE
 from sentinel.storage.connection import Connection
-from services.api import forecast_scores, queries, schemas
-from services.api.dependencies import CoinId, Here, no_such_coin
-from services.api.problems import described
+from services.api.dependencies import CoinId, RequestContext
+from services.api.forecast_scores import ForecastScore
+from services.api.problems import problem_responses, unknown_coin
+from services.api.queries.coins import is_known_coin
+from services.api.queries.forecasts import (
+    find_current_forecast,
+    sum_forecast_score,
+    sum_forecast_score_by_coin,
+)
+from services.api.queries.rows import Row
+from services.api.schemas.forecasts import (
+    CoinScoresResponse,
+    ForecastResponse,
+    ForecastScoreResponse,
+    ScoreboardResponse,
+)
 
 router = APIRouter(tags=["forecasts"])
-SPANS = (24, 168)  # hours over which forecasts are scored
+# Forecasts are scored over the last day and the last week.
+SCORED_HOURS = (24, 168)
 
 
-@router.get("/coins/{coin_id}/forecast", responses=described(404, 422, 503))
-def forecast(here: Here, coin_id: CoinId) -> schemas.Forecast:
-    """The forecast of a coin. 404 where there is none just now: its last hour was too thin."""
+@router.get("/coins/{coin_id}/forecast", responses=problem_responses(404, 422, 503))
+def get_forecast(context: RequestContext, coin_id: CoinId) -> ForecastResponse:
+    """The forecast of a coin; 404 if its last hour has too few observations for one."""
 
-    def read(connection: Connection) -> tuple[queries.Row | None, list[schemas.Score]]:
-        found = queries.forecast(connection, coin_id, here.now())
-        if found is None and not queries.is_known(connection, coin_id):
-            raise no_such_coin(coin_id)
-        return found, _scores(connection, here.now(), coin_id)
+    def read(connection: Connection) -> tuple[Row | None, list[ForecastScoreResponse]]:
+        forecast = find_current_forecast(connection, coin_id, context.now())
+        if forecast is None and not is_known_coin(connection, coin_id):
+            raise unknown_coin(coin_id)
+        return forecast, _list_scores(connection, context.now(), coin_id)
 
-    row, found = here.store.read(read)
-    if row is None:
+    forecast, scores = context.pool.read(read)
+    if forecast is None:
         raise HTTPException(
-            404, f"No forecast of '{coin_id}' just now: its last hour was too thin."
+            404,
+            f"There is no forecast of '{coin_id}' now: its last hour has too few observations.",
         )
-    return schemas.Forecast.model_validate(row | {"coverage": COVERAGE, "scores": found})
+    return ForecastResponse.model_validate(forecast | {"coverage": COVERAGE, "scores": scores})
 
 
-@router.get("/forecasts/scoreboard", responses=described(422, 503))
-def scoreboard(here: Here, limit: Annotated[int, Query(ge=0, le=500)] = 20) -> schemas.Scoreboard:
-    """What all forecasts were worth, and those of the best ranked coins one by one."""
+@router.get("/forecasts/scoreboard", responses=problem_responses(422, 503))
+def get_scoreboard(
+    context: RequestContext, limit: Annotated[int, Query(ge=0, le=500)] = 20
+) -> ScoreboardResponse:
+    """The scores of all forecasts, and of the best-ranked coins one by one."""
 
-    def read(connection: Connection) -> schemas.Scoreboard:
-        by_coin: dict[str, list[schemas.Score]] = {}
-        for hours in SPANS:
-            since = here.now() - timedelta(hours=hours)
-            for coin_id, score in queries.scores_by_coin(connection, since, limit).items():
-                by_coin.setdefault(coin_id, []).append(_shown(score, hours))
-        return schemas.Scoreboard(
-            scores=_scores(connection, here.now()),
-            coins=[schemas.CoinScore(coin_id=i, scores=found) for i, found in by_coin.items()],
+    def read(connection: Connection) -> ScoreboardResponse:
+        by_coin: dict[str, list[ForecastScoreResponse]] = {}
+        for hours in SCORED_HOURS:
+            since = context.now() - timedelta(hours=hours)
+            for coin_id, score in sum_forecast_score_by_coin(connection, since, limit).items():
+                by_coin.setdefault(coin_id, []).append(_build_score(score, hours))
+        return ScoreboardResponse(
+            scores=_list_scores(connection, context.now()),
+            coins=[
+                CoinScoresResponse(coin_id=coin_id, scores=scores)
+                for coin_id, scores in by_coin.items()
+            ],
         )
 
-    return here.store.read(read)
+    return context.pool.read(read)
 
 
-def _scores(
+def _list_scores(
     connection: Connection, now: datetime, coin_id: str | None = None
-) -> list[schemas.Score]:
+) -> list[ForecastScoreResponse]:
     return [
-        _shown(queries.score(connection, now - timedelta(hours=hours), coin_id), hours)
-        for hours in SPANS
+        _build_score(sum_forecast_score(connection, now - timedelta(hours=hours), coin_id), hours)
+        for hours in SCORED_HOURS
     ]
 
 
-def _shown(score: forecast_scores.Score, hours: int) -> schemas.Score:
-    return schemas.Score(
+def _build_score(score: ForecastScore, hours: int) -> ForecastScoreResponse:
+    return ForecastScoreResponse(
         hours=hours,
         scored=score.scored,
         mase=score.mase,
         hit_rate=score.hit_rate,
-        called=score.called,
+        directional=score.directional,
         coverage=score.coverage,
-        banded=score.banded,
-        verdict=score.verdict,
+        with_interval=score.with_interval,
+        result=score.result,
     )

@@ -118,14 +118,14 @@ def show(choice: Preferences, coin_id: str) -> None:
 
 def _show_head(viewer: Formatter, coin: Json, lines: Sequence[Json]) -> None:
     line: Sequence[float | None] = next(
-        (one["prices"] for one in lines if one["coin_id"] == coin["coin_id"]), []
+        (one["prices_usd"] for one in lines if one["coin_id"] == coin["coin_id"]), []
     )
     change = day_change(viewer, coin, line)
     told = None if change is None else f"{viewer.percent(change)} in 24 h"
     cells = (
-        ("Price", viewer.price(coin["price"]), told),
-        ("Market cap", viewer.size(coin["market_cap"]), None),
-        ("Volume, 24 h", viewer.size(coin["volume_24h"]), None),
+        ("Price", viewer.price(coin["price_usd"]), told),
+        ("Market cap", viewer.size(coin["market_cap_usd"]), None),
+        ("Volume, 24 h", viewer.size(coin["volume_24h_usd"]), None),
         ("Price's age", viewer.age(coin["observed_at"]), None),
     )
     columns = st.columns([5, 4, 4, 3])
@@ -145,14 +145,14 @@ def _show_forecast(viewer: Formatter, forecast: Json | None) -> None:
         return
     badge, why = DIRECTIONS[forecast["direction"]]
     band = "none yet"
-    if forecast["low"] is not None:
+    if forecast["low_usd"] is not None:
         band = f"{viewer.price(forecast['low'])} to {viewer.price(forecast['high'])}"
     st.markdown(
         f"{badge} {why}. By {viewer.at(forecast['due_at'])}: "
         f"{plain(viewer.price(forecast['predicted']))}, {forecast['coverage']:.0%} band "
         f"{plain(band)}, made {viewer.age(forecast['made_at'])} ago."
     )
-    told = [score for score in forecast["scores"] if score["verdict"] != "too early"]
+    told = [score for score in forecast["scores"] if score["result"] != "too early"]
     for score in told or forecast["scores"][-1:]:
         st.caption(score_line(viewer, score))
 
@@ -160,14 +160,15 @@ def _show_forecast(viewer: Formatter, forecast: Json | None) -> None:
 def score_line(viewer: Formatter, score: Json) -> str:
     """What such forecasts of a coin were worth, in a line."""
     span = "the last day" if score["hours"] == 24 else f"the last {score['hours'] // 24} days"
-    if score["verdict"] == "too early":
+    if score["result"] == "too early":
         return f"Scoreboard of {span}: too early to tell, {score['scored']} were scored."
-    verdict = "a real edge" if score["verdict"] == "edge" else "no edge over expecting no change"
+    verdict = "a real edge" if score["result"] == "edge" else "no edge over expecting no change"
     mase = UNKNOWN if score["mase"] is None else f"{score['mase']:.2f}"
     return (
         f"Scoreboard of {span}: {verdict} (MASE {mase}, below 1 beats no change); "
-        f"{plain(viewer.percent(score['hit_rate'], signed=False))} of {score['called']} directions "
-        f"were right, {plain(viewer.percent(score['coverage'], signed=False))} of prices fell into "
+        f"{plain(viewer.percent(score['hit_rate'], signed=False))} of {score['directional']} "
+        "directions were right, "
+        f"{plain(viewer.percent(score['coverage'], signed=False))} of prices fell into "
         f"the band; {score['scored']} scored."
     )
 
@@ -182,11 +183,11 @@ def _show_alerts(viewer: Formatter, alerts: Sequence[Json], watch: Json | None) 
     else:
         st.caption(
             f"Alert at {viewer.percent(watch['threshold'], signed=False)} from the mark "
-            f"(k {watch['k']:.2f})"
+            f"(k {watch['effective_multiplier']:.2f})"
             + (
-                f"; {watch['achieved_per_week']:.1f} a week on its own history, wished "
-                f"{watch['wished_per_week']:.1f}"
-                if watch["achieved_per_week"] is not None and watch["wished_per_week"] is not None
+                f"; {watch['actual_rate']:.1f} a week on its own history, wished "
+                f"{watch['target_rate']:.1f}"
+                if watch["actual_rate"] is not None and watch["target_rate"] is not None
                 else ""
             )
         )

@@ -32,7 +32,7 @@ def show(choice: Preferences, coin_page: Any) -> None:
     if coins is None or sparklines is None:
         return
     search = st.text_input("Search", placeholder="name, symbol or id", key="search")
-    prices = {item["coin_id"]: item["prices"] for item in sparklines["items"]}
+    prices = {item["coin_id"]: item["prices_usd"] for item in sparklines["items"]}
     _show_market(viewer, coins["items"], search, prices, coin_page)
     left, right = st.columns([3, 2])
     with left:
@@ -109,11 +109,11 @@ def market_table(
         {
             "rank": coin["rank"],
             "coin": called[coin["coin_id"]],
-            "price": coin["price"],
+            "price": coin["price_usd"],
             "24 h": day_change(viewer, coin, prices.get(coin["coin_id"], [])),
             "last 24 h": [p for p in prices.get(coin["coin_id"], []) if p is not None],
-            "market cap": coin["market_cap"],
-            "volume": coin["volume_24h"],
+            "market cap": coin["market_cap_usd"],
+            "volume": coin["volume_24h_usd"],
             "age": viewer.age(coin["observed_at"]),
         }
         for coin in coins
@@ -126,7 +126,7 @@ def day_change(viewer: Formatter, coin: Json, line: Sequence[float | None]) -> f
     of a day ago is not at hand."""
     before = line[0] if line else None
     is_recent = viewer.now - read_time(coin["observed_at"]) < FRESH_FOR_A_CHANGE
-    return coin["price"] / before - 1 if before and is_recent else None
+    return coin["price_usd"] / before - 1 if before and is_recent else None
 
 
 def _show_alerts(viewer: Formatter) -> None:

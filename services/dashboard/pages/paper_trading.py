@@ -74,7 +74,7 @@ def _show_wallet(viewer: Formatter, name: str) -> None:
     left, right = st.columns([2, 3])
     with left:
         st.subheader("In the purses")
-        st.dataframe(_purses(viewer, found["purses"]), hide_index=True, key="purses")
+        st.dataframe(_purses(viewer, found["positions"]), hide_index=True, key="purses")
     with right:
         st.subheader("Trades")
         st.dataframe(_trades(viewer, found["trades"]), hide_index=True, key="trades")
@@ -128,7 +128,7 @@ def _trades(viewer: Formatter, trades: Sequence[Json]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "at": viewer.at(one["at"]),
+                "at": viewer.at(one["traded_at"]),
                 "side": "if sold now" if one["side"] == "close" else one["side"],
                 "coin": one["coin_id"],
                 "coins": f"{abs(float(one['quantity'])):.8g}",

@@ -40,7 +40,7 @@ def show(choice: Preferences) -> None:
             f":{colour}[{icon}] **{plain(name.replace('_', ' '))}**: "
             f"{plain(check['message'], LONGEST_SENTENCE)}"
         )
-    runs, delivery = data.fetch("/runs", limit=SHOWN), data.fetch("/delivery")
+    runs, delivery = data.fetch("/runs", limit=SHOWN), data.fetch("/schedule")
     backup = data.fetch("/backups")
     left, right = st.columns(2)
     with left:

@@ -177,13 +177,13 @@ def show(choice: Preferences) -> None:
 
 def _show_worth(viewer: Formatter, found: Json) -> None:
     usd, idr, day = st.columns(3)
-    day_share = _share(found["day"]["usd"], found["net_worth_usd"])
+    day_share = _share(found["day_profit"]["usd"], found["net_worth_usd"])
     usd.metric("Net worth, USD", viewer.own(found["net_worth_usd"], "USD"))
     idr.metric("Net worth, IDR", viewer.own(found["net_worth_idr"], "IDR"))
     currency = viewer.shown_currency
     day.metric(
         f"Last day, {currency}",
-        viewer.own(found["day"][currency.lower()], currency),
+        viewer.own(found["day_profit"][currency.lower()], currency),
         None if day_share is None else viewer.percent(day_share),
     )
     rate = found["idr_per_usd"]
@@ -214,7 +214,7 @@ def _show_profit(viewer: Formatter, found: Json) -> None:
             "from the rupiah, IDR": viewer.own(profit["rupiah_move_idr"], "IDR"),
             "fees, USD": viewer.own(profit["fees_usd"], "USD"),
         }
-        for words, profit in (("the last day", found["day"]), ("all", found["total"]))
+        for words, profit in (("the last day", found["day_profit"]), ("all", found["total_profit"]))
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="profit")
 
@@ -229,10 +229,10 @@ def _show_holdings(viewer: Formatter, holdings: Sequence[Json]) -> None:
             "quantity": viewer.quantity(held["quantity"]),
             "value": viewer.own(held[f"value_{key.lower()}"], key),
             "share": viewer.percent(held["share"], signed=False),
-            "profit": viewer.own(held["total"][key.lower()], key),
-            "last day": viewer.own(held["day"][key.lower()], key),
-            "cost, average": viewer.own(held["average"]["cost_usd"], "USD"),
-            "cost, FIFO": viewer.own(held["fifo"]["cost_usd"], "USD"),
+            "profit": viewer.own(held["total_profit"][key.lower()], key),
+            "last day": viewer.own(held["day_profit"][key.lower()], key),
+            "cost, average": viewer.own(held["average_cost"]["cost_usd"], "USD"),
+            "cost, FIFO": viewer.own(held["fifo_cost"]["cost_usd"], "USD"),
             "price's age": viewer.age(held["observed_at"]),
             "not known": ", ".join(held["missing"]),
         }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sentinel.analytics import forecast
-from services.api.forecast_scores import Score
+from services.api.forecast_scores import ForecastScore
 from services.ingestion.forecast_storage import CoinHour
 from services.ingestion.forecasting import forecast_all
 
@@ -83,7 +83,7 @@ def test_the_band_is_the_conformal_quantile_of_known_errors() -> None:
     assert forecast.compute_interval_radius(errors[: forecast.MIN_RESIDUALS - 1]) is None
 
 
-def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Score:
+def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> ForecastScore:
     """Forecast along a walk of logarithms in 5-minute steps, each scored when its time has come."""
     errors: list[float] = []
     made: list[tuple[float, float, float | None, float | None, str]] = []
@@ -108,14 +108,14 @@ def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Score:
         band = forecast.compute_interval_radius(np.asarray(errors[-288:]))
         one = forecast_all({1: hour}, {1: band}, stop, CADENCE)[1]
         made.append((one.price_usd, one.predicted_usd, one.low_usd, one.high_usd, one.direction))
-    return Score(*sums)  # type: ignore[arg-type]
+    return ForecastScore(*sums)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
 def test_on_a_random_walk_the_scoreboard_says_no_edge_and_the_band_keeps_its_promise() -> None:
     dice = np.random.default_rng(3)
     score = _simulate(dice.normal(0, 0.002, 4000).cumsum())
-    assert score.verdict == "no edge"
+    assert score.result == "no edge"
     assert score.mase is not None
     assert score.mase > 1
     assert score.coverage == pytest.approx(0.80, abs=0.03)
@@ -126,11 +126,11 @@ def test_on_a_straight_trend_mase_is_far_below_one() -> None:
     score = _simulate(np.arange(1500) * 0.001 + dice.normal(0, 0.0001, 1500))
     assert score.mase is not None
     assert score.mase < 0.2
-    assert score.verdict == "edge"
+    assert score.result == "edge"
     assert score.hit_rate == 1.0
 
 
 def test_few_scored_forecasts_are_too_early_to_judge() -> None:
-    assert Score(0.1, 1.0, 99, 0, 0, 0, 0).verdict == "too early"
-    assert Score(0.1, 1.0, 100, 0, 0, 0, 0).verdict == "edge"
-    assert Score(0.0, 0.0, 500, 0, 0, 0, 0).verdict == "too early"
+    assert ForecastScore(0.1, 1.0, 99, 0, 0, 0, 0).result == "too early"
+    assert ForecastScore(0.1, 1.0, 100, 0, 0, 0, 0).result == "edge"
+    assert ForecastScore(0.0, 0.0, 500, 0, 0, 0, 0).result == "too early"

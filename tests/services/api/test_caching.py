@@ -1,4 +1,4 @@
-"""What the API keeps of its answers, for how long, and what it never serves."""
+"""Which responses the API caches, for how long, and what it never serves from the cache."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ import pytest
 
 from sentinel.errors import StorageUnavailable
 from services.api import caching
-from services.api.caching import Cache
+from services.api.caching import CacheMiddleware
 
 
-class Desk:
-    """A cache over an app that answers with the number of times it was asked."""
+class CachedApp:
+    """A cache over an app that responds with the number of requests it has received."""
 
     def __init__(self) -> None:
-        self.now, self.stored, self.status = 100.0, "v1", 200
+        self.now, self.data_version, self.status = 100.0, "v1", 200
         self.rendered: list[str] = []
-        self.while_asking: Callable[[], None] = lambda: None
-        self.cache = Cache(self._app, self._version, lambda: self.now)
+        self.while_reading_version: Callable[[], None] = lambda: None
+        self.cache = CacheMiddleware(self._app, self._version, lambda: self.now)
 
     def _version(self) -> str:
-        found = self.stored
-        self.while_asking()
+        found = self.data_version
+        self.while_reading_version()
         return found
 
     async def _app(self, scope: Any, _receive: Any, send: Any) -> None:
         self.rendered.append(scope["path"])
         if scope["method"] == "POST":
-            self.stored += "+"
-        body = f"{scope['path']} {self.stored} {len(self.rendered)}".encode()
+            self.data_version += "+"
+        body = f"{scope['path']} {self.data_version} {len(self.rendered)}".encode()
         await asyncio.sleep(0)
         await send({"type": "http.response.start", "status": self.status, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
-    async def ask(self, path: str = "/coins", method: str = "GET", query: str = "") -> str:
-        got: list[Any] = []
+    async def get(self, path: str = "/coins", method: str = "GET", query: str = "") -> str:
+        sent: list[Any] = []
 
         async def send(message: Any) -> None:
-            got.append(message)
+            sent.append(message)
 
         scope = {
             "type": "http", "method": method, "path": path, "query_string": query.encode(),
@@ -51,120 +51,122 @@ class Desk:
             return {"type": "http.request", "body": b""}
 
         await self.cache(scope, receive, send)
-        return str(got[-1]["body"].decode())
+        return str(sent[-1]["body"].decode())
 
     async def settle(self) -> None:
-        """Let what was begun in the background end."""
-        await asyncio.gather(*self.cache._refreshing.values())
+        """Wait until the background refreshes end."""
+        await asyncio.gather(*self.cache._refreshes.values())
 
 
-def run(test: Callable[[Desk], Awaitable[None]]) -> None:
+def run(test: Callable[[CachedApp], Awaitable[None]]) -> None:
     async def within() -> None:
-        await test(Desk())
+        await test(CachedApp())
 
     asyncio.run(within())
 
 
-def test_an_answer_is_kept_while_nothing_is_written() -> None:
-    async def test(desk: Desk) -> None:
-        first = await desk.ask()
-        desk.now += 30
-        assert await desk.ask() == first
-        assert len(desk.rendered) == 1
+def test_a_response_is_cached_while_nothing_is_written() -> None:
+    async def test(cached: CachedApp) -> None:
+        first = await cached.get()
+        cached.now += 30
+        assert await cached.get() == first
+        assert len(cached.rendered) == 1
 
     run(test)
 
 
-def test_who_asks_seldom_gets_the_newest() -> None:
-    async def test(desk: Desk) -> None:
-        await desk.ask()
-        desk.now, desk.stored = desk.now + 11, "v2"
-        assert "v2" in await desk.ask()
+def test_a_rare_request_gets_the_newest_response() -> None:
+    async def test(cached: CachedApp) -> None:
+        await cached.get()
+        cached.now, cached.data_version = cached.now + 11, "v2"
+        assert "v2" in await cached.get()
 
     run(test)
 
 
-def test_what_is_asked_for_all_the_time_is_served_while_it_is_rendered_anew() -> None:
-    async def test(desk: Desk) -> None:
-        first = await desk.ask()
-        desk.now, desk.stored = desk.now + 1, "v2"
-        assert [await desk.ask() for _ in range(5)] == [first] * 5
-        await desk.settle()
-        assert "v2" in await desk.ask()
-        assert len(desk.rendered) == 2
+def test_a_frequent_request_gets_a_stale_response_while_the_app_renders_again() -> None:
+    async def test(cached: CachedApp) -> None:
+        first = await cached.get()
+        cached.now, cached.data_version = cached.now + 1, "v2"
+        assert [await cached.get() for _ in range(5)] == [first] * 5
+        await cached.settle()
+        assert "v2" in await cached.get()
+        assert len(cached.rendered) == 2
 
     run(test)
 
 
-def test_an_answer_is_never_old_after_a_write_through_the_api() -> None:
-    async def test(desk: Desk) -> None:
-        await desk.ask()
-        await desk.ask("/portfolio/transactions", "POST")
-        assert "v1+" in await desk.ask()
+def test_no_response_is_stale_after_a_write_through_the_api() -> None:
+    async def test(cached: CachedApp) -> None:
+        await cached.get()
+        await cached.get("/portfolio/transactions", "POST")
+        assert "v1+" in await cached.get()
 
     run(test)
 
 
-def test_a_version_that_was_asked_for_before_a_write_is_asked_for_again() -> None:
-    async def test(desk: Desk) -> None:
+def test_a_version_read_before_a_write_is_read_again() -> None:
+    async def test(cached: CachedApp) -> None:
         loop = asyncio.get_running_loop()
 
         def write_meanwhile() -> None:
-            desk.while_asking = lambda: None
-            asyncio.run_coroutine_threadsafe(desk.ask("/portfolio", "POST"), loop).result()
+            cached.while_reading_version = lambda: None
+            asyncio.run_coroutine_threadsafe(cached.get("/portfolio", "POST"), loop).result()
 
-        desk.while_asking = write_meanwhile
-        assert "v1+" in await desk.ask()
-        desk.now += 0.1
-        assert "v1+" in await desk.ask()
+        cached.while_reading_version = write_meanwhile
+        assert "v1+" in await cached.get()
+        cached.now += 0.1
+        assert "v1+" in await cached.get()
 
     run(test)
 
 
-def test_who_want_the_same_wait_for_one() -> None:
-    async def test(desk: Desk) -> None:
-        answers = await asyncio.gather(*(desk.ask() for _ in range(20)))
-        assert len(set(answers)) == len(desk.rendered) == 1
+def test_equal_requests_wait_for_one_response() -> None:
+    async def test(cached: CachedApp) -> None:
+        responses = await asyncio.gather(*(cached.get() for _ in range(20)))
+        assert len(set(responses)) == len(cached.rendered) == 1
 
     run(test)
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])
-def test_only_good_answers_are_kept(status: int) -> None:
-    async def test(desk: Desk) -> None:
-        desk.status = status
-        assert await desk.ask() != await desk.ask()
+def test_only_successful_responses_are_cached(status: int) -> None:
+    async def test(cached: CachedApp) -> None:
+        cached.status = status
+        assert await cached.get() != await cached.get()
 
     run(test)
 
 
-def test_health_and_long_questions_are_not_kept() -> None:
-    async def test(desk: Desk) -> None:
+def test_health_and_long_queries_are_not_cached() -> None:
+    async def test(cached: CachedApp) -> None:
         for path, query in (("/health", ""), ("/coins", "x" * 600)):
-            assert await desk.ask(path, query=query) != await desk.ask(path, query=query)
+            assert await cached.get(path, query=query) != await cached.get(path, query=query)
 
     run(test)
 
 
-def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caching, "MOST_ANSWERS", 10)
+def test_the_size_of_the_cache_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caching, "MAX_RESPONSES", 10)
 
-    async def test(desk: Desk) -> None:
+    async def test(cached: CachedApp) -> None:
         for n in range(50):
-            await desk.ask(query=f"n={n}")
-        assert len(desk.cache._kept) == 10
-        assert desk.cache._bytes == sum(len(kept.body) for kept in desk.cache._kept.values())
-        assert desk.cache._locks == {}
+            await cached.get(query=f"n={n}")
+        assert len(cached.cache._responses) == 10
+        assert cached.cache._bytes == sum(
+            len(response.body) for response in cached.cache._responses.values()
+        )
+        assert cached.cache._locks == {}
 
     run(test)
 
 
-def test_without_a_version_the_app_says_what_is_wrong() -> None:
-    async def test(desk: Desk) -> None:
-        def gone() -> None:
+def test_without_a_data_version_the_app_responds_itself() -> None:
+    async def test(cached: CachedApp) -> None:
+        def fail() -> None:
             raise StorageUnavailable
 
-        desk.while_asking = gone
-        assert await desk.ask() != await desk.ask()
+        cached.while_reading_version = fail
+        assert await cached.get() != await cached.get()
 
     run(test)

@@ -81,7 +81,11 @@ def test_the_discreet_see_shares_and_no_amount() -> None:
     assert (quiet.own("123.4", "USD"), quiet.quantity("0.5")) == (HIDDEN, HIDDEN)
     assert quiet.percent(0.0312) == "+3.1%"
     history = [
-        {"at": f"2026-11-{day}T00:00:00Z", "usd": str(1000 + day), "idr": None}
+        {
+            "valued_at": f"2026-11-{day}T00:00:00Z",
+            "net_worth_usd": str(1000 + day),
+            "net_worth_idr": None,
+        }
         for day in range(10, 15)
     ]
     figure = charts.net_worth(quiet, history)
@@ -142,17 +146,17 @@ def test_a_number_of_coins_that_could_be_a_thousand_times_larger_is_asked_about(
 
 def _point(minute: int, price: float, *, backfilled: int = 0) -> dict[str, Any]:
     at = NOW.replace(second=0) + timedelta(minutes=minute)
-    return {"at": at.isoformat(), "price": price, "backfilled": backfilled}
+    return {"observed_at": at.isoformat(), "price_usd": price, "backfilled": backfilled}
 
 
 FORECAST = {
     "made_at": NOW.replace(second=0).isoformat(),
     "due_at": (NOW.replace(second=0) + timedelta(minutes=10)).isoformat(),
-    "price": 100.0,
+    "price_usd": 100.0,
     "slope_per_minute": 0.001,
-    "predicted": 101.0,
-    "low": 99.0,
-    "high": 103.0,
+    "predicted_usd": 101.0,
+    "low_usd": 99.0,
+    "high_usd": 103.0,
     "coverage": 0.8,
 }
 
@@ -186,13 +190,13 @@ def test_the_band_is_drawn_ahead_of_the_last_price() -> None:
     assert band.fill == "toself"
     assert set(band.y) == {100.0, 103.0, 99.0}
     assert max(band.x) - min(band.x) == timedelta(minutes=10)
-    without = _figure([_point(0, 100.0)], forecast=FORECAST | {"low": None, "high": None})
+    without = _figure([_point(0, 100.0)], forecast=FORECAST | {"low_usd": None, "high_usd": None})
     assert not [trace for trace in without.data if "band" in trace.name]
 
 
 def test_a_hole_stays_a_hole_and_backfilled_points_are_told_apart() -> None:
     points = [_point(-60, 1.0), _point(-55, 1.1, backfilled=1), _point(0, 1.2)]
-    gap = {"start": points[1]["at"], "stop": points[2]["at"]}
+    gap = {"start": points[1]["observed_at"], "stop": points[2]["observed_at"]}
     figure = _figure(points, gaps=[gap])
     prices, backfilled = figure.data[0], figure.data[1]
     assert list(prices.y) == [1.0, 1.1, None, 1.2]
@@ -203,11 +207,11 @@ def test_a_hole_stays_a_hole_and_backfilled_points_are_told_apart() -> None:
 def test_marks_and_alerts_are_in_the_picture() -> None:
     alert = {
         "kind": "panic",
-        "observed_at": _point(0, 1.0)["at"],
-        "price": 1.0,
+        "observed_at": _point(0, 1.0)["observed_at"],
+        "price_usd": 1.0,
         "move": -0.05,
     }
-    watch = {"high": 1.2, "low": 0.9}
+    watch = {"high_usd": 1.2, "low_usd": 0.9}
     figure = _figure([_point(-5, 1.1), _point(0, 1.0)], alerts=[alert], watch=watch)
     assert "panic" in [trace.name for trace in figure.data]
     assert {note.text for note in figure.layout.annotations} == {
@@ -222,15 +226,15 @@ def _coin(coin_id: str, **changes: Any) -> dict[str, Any]:
         "rank": 1,
         "name": "Bitcoin",
         "symbol": "btc",
-        "price": 110.0,
-        "market_cap": 1.7e12,
-        "volume_24h": 5.0,
+        "price_usd": 110.0,
+        "market_cap_usd": 1.7e12,
+        "volume_24h_usd": 5.0,
         "observed_at": (NOW - timedelta(minutes=7)).isoformat(),
     } | changes
 
 
 def test_the_market_sorts_as_numbers_and_says_every_prices_age() -> None:
-    coins = [_coin("bitcoin"), _coin("odd", name="Odd", rank=None, market_cap=None)]
+    coins = [_coin("bitcoin"), _coin("odd", name="Odd", rank=None, market_cap_usd=None)]
     lines = {"bitcoin": [100.0, None, 110.0]}
     table = market_table(viewer(), coins, words.join_names(coins), lines)
     first, second = (table.iloc[n] for n in (0, 1))
@@ -274,7 +278,10 @@ def test_the_search_looks_into_name_symbol_and_id(term: str) -> None:
 def test_an_axis_in_rupiah_abbreviates_nothing() -> None:
     """Plotly's M is a million; in Indonesian it is a miliar, which is a thousand of them."""
     for figure in (
-        charts.net_worth(viewer("IDR"), [{"at": NOW.isoformat(), "usd": "1", "idr": "1"}]),
+        charts.net_worth(
+            viewer("IDR"),
+            [{"valued_at": NOW.isoformat(), "net_worth_usd": "1", "net_worth_idr": "1"}],
+        ),
         charts.price_history(viewer("IDR"), [], timedelta(), None, [], [], [], None),
     ):
         assert figure.layout.yaxis.exponentformat == "none"

@@ -289,7 +289,7 @@ def test_an_address_leads_to_its_coin_and_to_no_namesake(
 ) -> None:
     page = visitor.open(f"coin?coin={coin_id}")
     price = visitor.metric("Price")
-    assert _amount(price) == pytest.approx(stack.get(f"/coins/{coin_id}")["price"], rel=0.05)
+    assert _amount(price) == pytest.approx(stack.get(f"/coins/{coin_id}")["price_usd"], rel=0.05)
     assert f"coin={coin_id}" in page.url
 
 

@@ -1,0 +1,1 @@
+"""The portfolio: transactions, their valuation in USD and IDR, and the net worth over time."""

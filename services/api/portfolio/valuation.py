@@ -1,0 +1,164 @@
+"""Value transactions at given prices and exchange rates: holdings, net worth, profit.
+
+Pure functions. A missing price or rate makes every figure that needs it None and is named in
+`missing`; it is never taken as 0 or 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from services.api.portfolio.arithmetic import ZERO, exact_arithmetic
+from services.api.portfolio.cost_basis import compute_average_cost, compute_fifo_cost
+from services.api.portfolio.models import (
+    ExchangeRate,
+    HoldingValuation,
+    Oversold,
+    PortfolioValuation,
+    PriceQuote,
+    Transaction,
+    sort_transactions,
+)
+from services.api.portfolio.profit import CoinFlow, add_profits, compute_profit
+
+# Ends the messages about prices and rates of the day before.
+DAY_AGO = "24 hours ago"
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Prices by coin id and the exchange rate at one time."""
+
+    quotes: Mapping[str, PriceQuote]
+    rate: ExchangeRate | None
+
+    def price_usd(self, coin_id: str) -> Decimal | None:
+        """Return a coin's price, None if it is unknown."""
+        quote = self.quotes.get(coin_id)
+        return quote.price_usd if quote else None
+
+    @property
+    def idr_per_usd(self) -> Decimal | None:
+        """The exchange rate, None if it is unknown."""
+        return self.rate.idr_per_usd if self.rate else None
+
+
+@exact_arithmetic()
+def ensure_not_oversold(transactions: Iterable[Transaction]) -> None:
+    """Raise Oversold if a sale is larger than the holding at its time. Any order of input."""
+    held: dict[str, Decimal] = {}
+    for transaction in sort_transactions(transactions):
+        before = held.get(transaction.coin_id, ZERO)
+        if before + transaction.quantity < 0:
+            raise Oversold(transaction.coin_id, transaction.made_at, before)
+        held[transaction.coin_id] = before + transaction.quantity
+
+
+@exact_arithmetic()
+def value_portfolio(
+    transactions: Sequence[Transaction], now: Market, day_ago: Market, day_start: datetime
+) -> PortfolioValuation:
+    """Return the portfolio at the newest market, and its profit since `day_start`.
+
+    `day_ago` holds the prices and the rate of `day_start`.
+    """
+    by_coin: dict[str, list[Transaction]] = {}
+    for transaction in sort_transactions(transactions):
+        by_coin.setdefault(transaction.coin_id, []).append(transaction)
+    holdings = [
+        _value_holding(coin_id, own, now, day_ago, day_start)
+        for coin_id, own in sorted(by_coin.items())
+    ]
+    net_worth = sum((h.value_usd for h in holdings if h.value_usd is not None), ZERO)
+    holdings = [_add_share(holding, net_worth) for holding in holdings]
+    holdings.sort(key=lambda holding: (-(holding.value_usd or ZERO), holding.coin_id))
+    rate = now.idr_per_usd
+    return PortfolioValuation(
+        net_worth_usd=net_worth,
+        net_worth_idr=None if rate is None else net_worth * rate,
+        rate=now.rate,
+        total_profit=add_profits(holding.total_profit for holding in holdings),
+        day_profit=add_profits(holding.day_profit for holding in holdings),
+        holdings=tuple(holdings),
+        missing=tuple(f"{h.coin_id}: {message}" for h in holdings for message in h.missing),
+    )
+
+
+def _value_holding(
+    coin_id: str, own: Sequence[Transaction], now: Market, day_ago: Market, day_start: datetime
+) -> HoldingValuation:
+    quantity = sum((transaction.quantity for transaction in own), ZERO)
+    opening = sum((t.quantity for t in own if t.made_at < day_start), ZERO)
+    flows = [_as_flow(transaction) for transaction in own]
+    day_flows = [_as_flow(transaction) for transaction in own if transaction.made_at >= day_start]
+    if opening:
+        # For the day's profit, the opening holding counts as bought at the prices of day_start.
+        day_flows.insert(0, CoinFlow(opening, day_ago.price_usd(coin_id), day_ago.idr_per_usd))
+    price, rate = now.price_usd(coin_id), now.idr_per_usd
+    value_usd = _multiply_held(quantity, price)
+    return HoldingValuation(
+        coin_id=coin_id,
+        quantity=quantity,
+        quote=now.quotes.get(coin_id),
+        value_usd=value_usd,
+        value_idr=_convert_to_idr(value_usd, quantity, rate),
+        average_cost=compute_average_cost(own),
+        fifo_cost=compute_fifo_cost(own),
+        total_profit=compute_profit(flows, price, rate),
+        day_profit=compute_profit(day_flows, price, rate),
+        share=None,
+        missing=tuple(_list_missing(own, quantity, opening, now, day_ago)),
+    )
+
+
+def _as_flow(transaction: Transaction) -> CoinFlow:
+    return CoinFlow(
+        transaction.quantity,
+        transaction.price_usd,
+        transaction.idr_per_usd,
+        transaction.fee_usd,
+    )
+
+
+def _list_missing(
+    own: Sequence[Transaction], quantity: Decimal, opening: Decimal, now: Market, day_ago: Market
+) -> Iterable[str]:
+    """Yield which of the prices and rates that a holding needs are unknown."""
+    coin_id = own[0].coin_id
+    if quantity and now.price_usd(coin_id) is None:
+        yield "no price"
+    if quantity and now.rate is None:
+        yield "no rupiah rate"
+    if opening and day_ago.price_usd(coin_id) is None:
+        yield f"no price from {DAY_AGO}"
+    if opening and day_ago.rate is None:
+        yield f"no rupiah rate from {DAY_AGO}"
+    without_rate = sum(transaction.idr_per_usd is None for transaction in own)
+    if without_rate:
+        plural = "s" if without_rate > 1 else ""
+        yield f"no rupiah rate on the date of {without_rate} transaction{plural}"
+
+
+def _multiply_held(quantity: Decimal, price: Decimal | None) -> Decimal | None:
+    """Return a value; a quantity of 0 is worth 0 even if its price is unknown."""
+    if not quantity:
+        return ZERO
+    return None if price is None else quantity * price
+
+
+def _convert_to_idr(
+    value_usd: Decimal | None, quantity: Decimal, rate: Decimal | None
+) -> Decimal | None:
+    if value_usd is None or (quantity and rate is None):
+        return None
+    return value_usd * (rate or ZERO)
+
+
+def _add_share(holding: HoldingValuation, net_worth: Decimal) -> HoldingValuation:
+    if holding.value_usd is None or not net_worth:
+        return holding
+    return dataclasses.replace(holding, share=holding.value_usd / net_worth)

@@ -1,0 +1,142 @@
+"""Coins: newest observations, alert trackers, sparklines, movers."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sentinel.storage.connection import Connection
+from services.api.queries.rows import Row, fetch_first_row, fetch_rows
+
+# A price of "24 hours ago" may be this much older, and a mover's newest price this old: the
+# schedule may have missed some runs.
+PRICE_TOLERANCE = timedelta(hours=2)
+
+COINS = """
+SELECT coin_id, symbol, name, rank, price AS price_usd, market_cap AS market_cap_usd,
+       volume_24h AS volume_24h_usd, observed_at, source::text
+FROM coins
+WHERE observed_at IS NOT NULL
+  AND (%(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text)
+  AND (%(search)s::text IS NULL OR strpos(lower(coin_id), %(search)s) > 0
+       OR strpos(lower(symbol), %(search)s) > 0 OR strpos(lower(name), %(search)s) > 0)
+ORDER BY rank NULLS LAST, coin_id
+LIMIT %(limit)s OFFSET %(offset)s
+"""
+
+ALERT_TRACKER = """
+SELECT t.state, t.threshold, t.k_in_force AS effective_multiplier, t.wished AS target_rate,
+       t.achieved AS actual_rate, t.solved_at AS calibrated_at
+FROM alert_trackers t JOIN coins c USING (coin_key)
+WHERE c.coin_id = %(coin_id)s
+"""
+
+HAS_COINS = "SELECT EXISTS (SELECT FROM coins)"
+IS_KNOWN_COIN = "SELECT EXISTS (SELECT FROM coins WHERE coin_id = %(coin_id)s)"
+
+# The best-ranked coins, for queries that are too expensive to run for all coins.
+BEST_RANKED_COINS = """
+SELECT coin_id FROM coins WHERE observed_at IS NOT NULL
+ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s
+"""
+
+# Each of the ranked coins beside its last observation before the time span.
+MOVERS = """
+SELECT c.coin_id, c.symbol, c.name, c.rank, c.price AS price_usd,
+       before.price AS previous_price_usd, c.price / before.price - 1 AS change,
+       c.observed_at, before.observed_at AS previous_observed_at
+FROM (SELECT * FROM coins WHERE observed_at > %(fresh)s ORDER BY rank NULLS LAST LIMIT %(top)s) AS c
+CROSS JOIN LATERAL (
+    SELECT o.price, o.observed_at
+    FROM observations o
+    WHERE o.coin_key = c.coin_key AND o.observed_at <= %(before)s AND o.observed_at > %(oldest)s
+    ORDER BY o.observed_at DESC LIMIT 1) AS before
+WHERE before.price > 0
+ORDER BY change DESC
+"""
+
+# The price of each ranked coin at the end of every step; NULL for a step without an observation.
+SPARKLINES = """
+SELECT c.coin_id, array_agg(o.price ORDER BY steps.stop) AS prices_usd
+FROM (SELECT coin_key, coin_id, rank FROM coins WHERE observed_at IS NOT NULL
+      ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s OFFSET %(offset)s) AS c
+CROSS JOIN generate_series(%(start)s, %(stop)s, %(step)s) AS steps (stop)
+LEFT JOIN LATERAL (
+    SELECT price FROM observations
+    WHERE coin_key = c.coin_key AND observed_at > steps.stop - %(step)s
+      AND observed_at <= steps.stop
+    ORDER BY observed_at DESC LIMIT 1) AS o ON true
+GROUP BY c.coin_id, c.rank
+ORDER BY c.rank NULLS LAST, c.coin_id
+"""
+
+
+def list_coins(connection: Connection, *, search: str | None, limit: int, offset: int) -> list[Row]:
+    """Return coins with their newest observation, by rank."""
+    parameters = {
+        "coin_id": None,
+        "search": search.lower() if search else None,
+        "limit": limit,
+        "offset": offset,
+    }
+    return fetch_rows(connection, COINS, parameters)
+
+
+def find_coin(connection: Connection, coin_id: str) -> Row | None:
+    """Return one coin with its alert tracker as `watch`, None if the coin was never stored."""
+    parameters = {"coin_id": coin_id, "search": None, "limit": 1, "offset": 0}
+    coin = fetch_first_row(connection, COINS, parameters)
+    if coin is None:
+        return None
+    tracker = fetch_first_row(connection, ALERT_TRACKER, {"coin_id": coin_id})
+    return coin | {"watch": _read_tracker(tracker) if tracker else None}
+
+
+def _read_tracker(row: Row) -> Row:
+    """Replace a tracker's state with the window's high-water and low-water mark."""
+    state = row.pop("state")
+    for name, kind in (("high", "panic"), ("low", "reversal")):
+        marks = state[kind]["marks"]
+        observed_at, price = marks[0] if marks else (None, None)
+        row |= {f"{name}_usd": price, f"{name}_observed_at": observed_at}
+    return row
+
+
+def is_known_coin(connection: Connection, coin_id: str) -> bool:
+    """Return whether a coin with this id was ever stored."""
+    return bool(connection.execute(IS_KNOWN_COIN, {"coin_id": coin_id}).fetchall()[0][0])
+
+
+def has_coins(connection: Connection) -> bool:
+    """Return whether any coin was ever stored."""
+    return bool(connection.execute(HAS_COINS).fetchall()[0][0])
+
+
+def list_best_ranked_coins(connection: Connection, limit: int) -> list[str]:
+    """Return the ids of the best-ranked coins."""
+    return [coin_id for (coin_id,) in connection.execute(BEST_RANKED_COINS, {"limit": limit})]
+
+
+def list_movers(connection: Connection, now: datetime, hours: int, top: int) -> list[Row]:
+    """Return the `top` ranked coins by how far their price moved, the largest rise first."""
+    before = now - timedelta(hours=hours)
+    parameters = {
+        "before": before,
+        "oldest": before - PRICE_TOLERANCE,
+        "fresh": now - PRICE_TOLERANCE,
+        "top": top,
+    }
+    return fetch_rows(connection, MOVERS, parameters)
+
+
+def list_sparklines(
+    connection: Connection, start: datetime, stop: datetime, steps: int, limit: int, offset: int
+) -> list[Row]:
+    """Return the prices of ranked coins at `steps` + 1 evenly spaced times."""
+    parameters = {
+        "start": start,
+        "stop": stop,
+        "step": (stop - start) / steps,
+        "limit": limit,
+        "offset": offset,
+    }
+    return fetch_rows(connection, SPARKLINES, parameters)

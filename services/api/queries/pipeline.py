@@ -1,0 +1,49 @@
+"""Runs of the pipeline and rejected entries."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sentinel.storage.connection import Connection
+from services.api.queries.rows import Row, fetch_rows
+
+RUNS = """
+SELECT run_id, started_at, recorded_at, mode, status, targets, rows_valid, rows_inserted,
+       rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
+       api_credits, db_seconds, purged_rows
+FROM pipeline_runs
+WHERE %(before)s::timestamptz IS NULL OR started_at < %(before)s::timestamptz
+ORDER BY started_at DESC
+LIMIT %(limit)s
+"""
+
+REJECTIONS = """
+SELECT rejected_at, run_id, coin_id, reason, left(raw, %(max_characters)s) AS raw
+FROM rejections
+ORDER BY rejected_at DESC, coin_id
+LIMIT %(limit)s
+"""
+
+REJECTIONS_BY_REASON = """
+SELECT reason, count(*)
+FROM rejections
+WHERE rejected_at > %(since)s
+GROUP BY reason
+ORDER BY 2 DESC, 1
+"""
+
+
+def list_runs(connection: Connection, before: datetime | None, limit: int) -> list[Row]:
+    """Return runs that started before a time, the newest first."""
+    return fetch_rows(connection, RUNS, {"before": before, "limit": limit})
+
+
+def list_rejections(connection: Connection, limit: int, max_characters: int) -> list[Row]:
+    """Return the newest rejected entries, each cut to `max_characters`."""
+    parameters = {"limit": limit, "max_characters": max_characters}
+    return fetch_rows(connection, REJECTIONS, parameters)
+
+
+def count_rejections_by_reason(connection: Connection, since: datetime) -> dict[str, int]:
+    """Return the number of rejected entries since then by reason."""
+    return dict(connection.execute(REJECTIONS_BY_REASON, {"since": since}).fetchall())

@@ -1,0 +1,166 @@
+"""The pipeline: runs, gaps, schedule coverage, registry, rejections, budget, backups."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+import budget_monitor
+from coin_registry import CoinRegistry
+from safe_zone import CADENCE_WINDOW
+from sentinel.budget.schedule import ScheduleCoverage
+from sentinel.storage.connection import Connection
+from sentinel.storage.queries import (
+    find_gaps,
+    latest_backup_status,
+    latest_heartbeat,
+    measure_schedule_coverage,
+    median_run_interval,
+)
+from services.api.dependencies import CoinFilter, Limit, Offset, RequestContext, clamp_to_utc
+from services.api.problems import problem_responses
+from services.api.queries.coins import list_best_ranked_coins
+from services.api.queries.pipeline import count_rejections_by_reason, list_rejections, list_runs
+from services.api.schemas.base import Page
+from services.api.schemas.fields import Timestamp
+from services.api.schemas.pipeline import (
+    BackupResponse,
+    GapResponse,
+    RegistryResponse,
+    RejectionsResponse,
+    RunResponse,
+    ScheduleResponse,
+)
+
+router = APIRouter(tags=["pipeline"])
+
+# Finding the gaps of 50 coins takes a second if they have a point per minute.
+GAPS_AMONG = 50
+MAX_RAW_CHARACTERS = 300
+
+
+@router.get("/runs", responses=problem_responses(422, 503))
+def get_runs(
+    context: RequestContext,
+    before: Annotated[Timestamp | None, Query(description="a started_at")] = None,
+    limit: Limit = 50,
+) -> Page[RunResponse]:
+    """Runs of the pipeline, the newest first; `next` is the `before` of the next page."""
+    started_before = clamp_to_utc(before) if before else None
+    rows = context.pool.read(lambda connection: list_runs(connection, started_before, limit + 1))
+    items = rows[:limit]
+    next_before = None
+    if len(rows) > limit:
+        next_before = f"{items[-1]['started_at']:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return Page[RunResponse].model_validate({"items": items, "next": next_before})
+
+
+@router.get("/gaps", responses=problem_responses(422, 503))
+def get_gaps(
+    context: RequestContext, coin_id: CoinFilter = None, limit: Limit = 100, offset: Offset = 0
+) -> Page[GapResponse]:
+    """Gaps of the last seven days, measured against each coin's usual cadence.
+
+    Returns the gaps of one coin, or of the 50 best-ranked coins by rank.
+    """
+
+    def read(connection: Connection) -> list[Any]:
+        coin_ids = [coin_id] if coin_id else list_best_ranked_coins(connection, GAPS_AMONG)
+        cadence = timedelta(minutes=context.monitor.settings.cadence_minutes)
+        return find_gaps(connection, context.now(), cadence=cadence, coin_ids=coin_ids)
+
+    gaps = context.pool.read(read)
+    items = [
+        gap._asdict() | {"slot_minutes": gap.slot.total_seconds() / 60}
+        for gap in gaps[offset : offset + limit]
+    ]
+    next_offset = str(offset + limit) if len(gaps) > offset + limit else None
+    return Page[GapResponse].model_validate({"items": items, "next": next_offset})
+
+
+@router.get("/schedule", responses=problem_responses(503))
+def get_schedule_coverage(context: RequestContext) -> ScheduleResponse:
+    """How many of the runs that were due in the last seven days happened.
+
+    A scheduled run is due as often as the settings say. The monitor's loop adapts its interval to
+    its credits, so for the loop the median interval between its runs counts.
+    """
+
+    def read(connection: Connection) -> tuple[timedelta, ScheduleCoverage]:
+        now = context.now()
+        cadence = timedelta(minutes=context.monitor.settings.cadence_minutes)
+        if latest_heartbeat(connection):
+            cadence = median_run_interval(connection, now) or cadence
+        return cadence, measure_schedule_coverage(connection, now, cadence)
+
+    cadence, coverage = context.pool.read(read)
+    return ScheduleResponse(
+        cadence_minutes=cadence.total_seconds() / 60,
+        expected=coverage.expected,
+        delivered=coverage.delivered,
+        share=coverage.share,
+        longest_silence_minutes=coverage.longest_silence.total_seconds() / 60,
+    )
+
+
+@router.get("/registry", responses=problem_responses(422, 503))
+def get_registry(context: RequestContext, limit: Limit = 100) -> RegistryResponse:
+    """The coins' health: strikes, inactive coins, and when the next probe of each is due."""
+    try:
+        registry = CoinRegistry.load(context.monitor.settings.registry_path)
+    except ValueError:
+        registry = CoinRegistry()  # the next run moves the damaged file aside and creates a new one
+    coins = list(registry.coins.values())
+    unhealthy = [
+        coin
+        for coin in coins
+        if coin.status != "delisted" and (coin.status == "inactive" or coin.strikes)
+    ]
+    unhealthy.sort(key=lambda coin: (coin.status == "active", coin.next_probe or "", coin.id))
+    counts = {
+        status: sum(coin.status == status for coin in coins)
+        for status in ("active", "inactive", "delisted")
+    }
+    return RegistryResponse.model_validate(
+        counts
+        | {
+            "synced_at": registry.synced_at,
+            "coins": [coin._asdict() for coin in unhealthy[:limit]],
+        }
+    )
+
+
+@router.get("/rejections", responses=problem_responses(422, 503))
+def get_rejections(context: RequestContext, limit: Limit = 50) -> RejectionsResponse:
+    """Invalid entries of CoinGecko's responses: counts by reason, and the newest entries."""
+    since = context.now() - CADENCE_WINDOW
+
+    def read(connection: Connection) -> dict[str, Any]:
+        return {
+            "by_reason": count_rejections_by_reason(connection, since),
+            "items": list_rejections(connection, limit, MAX_RAW_CHARACTERS),
+        }
+
+    return RejectionsResponse.model_validate(context.pool.read(read))
+
+
+@router.get("/budget", responses=problem_responses(503))
+def get_budget(context: RequestContext) -> dict[str, Any]:
+    """The month's usage of every free quota, as `python budget_monitor.py --json` prints it."""
+    status = budget_monitor.check_budget_status(context.monitor.settings, context.now())
+    return budget_monitor.as_json(status)
+
+
+@router.get("/backups", responses=problem_responses(503))
+def get_backup_status(context: RequestContext) -> BackupResponse:
+    """The last backup that was restored and compared, and the result of the last attempt."""
+    status = context.pool.read(latest_backup_status)
+    if status is None:
+        return BackupResponse.model_validate(dict.fromkeys(BackupResponse.model_fields))
+    age = None if status.verified_at is None else context.now() - status.verified_at
+    return BackupResponse.model_validate(
+        asdict(status) | {"age_seconds": age.total_seconds() if age else None}
+    )

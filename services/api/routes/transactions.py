@@ -1,0 +1,156 @@
+"""The portfolio's transactions: list, add, delete, export and import as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Body, HTTPException, Path, Response
+
+from sentinel.storage.connection import Connection
+from services.api.dependencies import ApiContext, CoinFilter, Limit, Offset, RequestContext
+from services.api.portfolio.models import Oversold, Transaction
+from services.api.portfolio.transactions import (
+    add_transaction,
+    delete_transaction,
+    import_transactions,
+    list_transactions,
+)
+from services.api.portfolio.transactions_csv import format_csv, parse_csv
+from services.api.problems import conflict, problem_responses
+from services.api.schemas.base import Page
+from services.api.schemas.portfolio import (
+    ImportResponse,
+    TransactionRequest,
+    TransactionResponse,
+)
+from services.api.transaction_input import TransactionReader
+
+router = APIRouter(tags=["portfolio"])
+T = TypeVar("T")
+CSV_MEDIA_TYPE = "text/csv"
+MAX_CSV_LINES = 10_000
+TransactionId = Annotated[int, Path(ge=1, lt=2**63)]
+
+
+@router.get("/portfolio/transactions", responses=problem_responses(422, 503))
+def get_transactions(
+    context: RequestContext,
+    coin_id: CoinFilter = None,
+    limit: Limit = 500,
+    offset: Offset = 0,
+    newest_first: bool = False,
+) -> Page[TransactionResponse]:
+    """Transactions by time, of all coins or one; `next` is the `offset` of the next page."""
+    transactions = context.pool.read(
+        lambda connection: list_transactions(
+            connection,
+            coin_id=coin_id,
+            limit=limit + 1,
+            offset=offset,
+            newest_first=newest_first,
+        )
+    )
+    next_offset = str(offset + limit) if len(transactions) > limit else None
+    items = [transaction._asdict() for transaction in transactions[:limit]]
+    return Page[TransactionResponse].model_validate({"items": items, "next": next_offset})
+
+
+@router.get("/portfolio/transactions/{transaction_id}", responses=problem_responses(404, 422, 503))
+def get_transaction(context: RequestContext, transaction_id: TransactionId) -> TransactionResponse:
+    """One transaction."""
+    found = context.pool.read(
+        lambda connection: list_transactions(connection, transaction_id=transaction_id)
+    )
+    if not found:
+        raise _unknown_transaction(transaction_id)
+    return TransactionResponse.model_validate(found[0]._asdict())
+
+
+@router.post(
+    "/portfolio/transactions",
+    status_code=201,
+    responses=problem_responses(400, 403, 404, 409, 413, 422, 503),
+)
+def post_transaction(
+    context: RequestContext, request: TransactionRequest, response: Response
+) -> TransactionResponse:
+    """Add a purchase or a sale."""
+
+    def write(connection: Connection) -> Transaction:
+        new = TransactionReader(context, connection).read_request(request)
+        return new._replace(transaction_id=add_transaction(connection, new))
+
+    transaction = _write(context, write)
+    response.headers["Location"] = f"/portfolio/transactions/{transaction.transaction_id}"
+    return TransactionResponse.model_validate(transaction._asdict())
+
+
+@router.delete(
+    "/portfolio/transactions/{transaction_id}",
+    status_code=204,
+    responses=problem_responses(403, 404, 409, 422, 503),
+)
+def remove_transaction(context: RequestContext, transaction_id: TransactionId) -> None:
+    """Delete a transaction."""
+    if not _write(context, lambda connection: delete_transaction(connection, transaction_id)):
+        raise _unknown_transaction(transaction_id)
+
+
+@router.get(
+    "/portfolio/transactions.csv",
+    response_class=Response,
+    responses={
+        200: {"content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}}}},
+        **problem_responses(503),
+    },
+)
+def export_csv(context: RequestContext) -> Response:
+    """All transactions as a CSV that the import accepts."""
+    transactions = context.pool.read(list_transactions)
+    return Response(
+        format_csv(transactions),
+        media_type=CSV_MEDIA_TYPE,
+        headers={"Content-Disposition": 'attachment; filename="transactions.csv"'},
+    )
+
+
+@router.post(
+    "/portfolio/transactions.csv", responses=problem_responses(400, 403, 409, 413, 422, 503)
+)
+def import_csv(
+    context: RequestContext, content: Annotated[bytes, Body(media_type=CSV_MEDIA_TYPE)] = b""
+) -> ImportResponse:
+    """Add the lines of a CSV, all or none; lines that exist already are skipped.
+
+    The columns: made_at, coin_id, quantity, price (or price_usd), fee (or fee_usd), currency,
+    idr_per_usd (required for rupiah), note.
+    """
+    try:
+        lines = parse_csv(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise conflict("The CSV must be UTF-8 text.") from error
+    except ValueError as error:
+        raise conflict(f"The CSV cannot be read: {error}") from error
+    if len(lines) > MAX_CSV_LINES:
+        raise conflict(f"The CSV has {len(lines):,} lines; at most {MAX_CSV_LINES:,} are allowed.")
+
+    def write(connection: Connection) -> ImportResponse:
+        reader = TransactionReader(context, connection)
+        imported = [reader.read_line(line) for line in lines]
+        added = import_transactions(connection, imported)
+        return ImportResponse(added=added, skipped=len(imported) - added)
+
+    return _write(context, write)
+
+
+def _write(context: ApiContext, work: Callable[[Connection], T]) -> T:
+    """Run a change. Raises HTTPException (409) if it would sell more than is held."""
+    try:
+        return context.pool.write(work)
+    except Oversold as error:
+        raise conflict(f"Nothing was changed. {error}") from error
+
+
+def _unknown_transaction(transaction_id: int) -> HTTPException:
+    return HTTPException(404, f"There is no transaction {transaction_id}.")

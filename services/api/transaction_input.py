@@ -1,0 +1,129 @@
+"""Turn a user's transaction, from a request or a CSV line, into one that can be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from coin_registry import CoinRegistry
+from safe_zone import MAX_CLOCK_SKEW
+from sentinel.storage.connection import Connection
+from services.api.dependencies import YEARS, ApiContext, clamp_to_utc
+from services.api.portfolio.arithmetic import exact_arithmetic
+from services.api.portfolio.models import Transaction
+from services.api.portfolio.quotes import find_nearest_rate
+from services.api.portfolio.transactions_csv import CsvLine
+from services.api.problems import conflict, unknown_coin
+from services.api.queries.coins import has_coins, is_known_coin
+from services.api.schemas.fields import SMALLEST_AMOUNT
+from services.api.schemas.portfolio import TransactionRequest
+
+
+class TransactionReader:
+    """Reads transactions within one database transaction; loads the registry at most once."""
+
+    def __init__(self, context: ApiContext, connection: Connection) -> None:
+        self._context = context
+        self._connection = connection
+
+    def read_line(self, line: CsvLine) -> Transaction:
+        """Return the transaction of a CSV line.
+
+        Raises HTTPException (409) with the number of the line.
+        """
+        try:
+            fields = _rename_usd_columns(line.fields)
+            _require_columns(fields)
+            return self.read_request(TransactionRequest.model_validate(fields))
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            message = first["msg"].removeprefix("Value error, ")
+            raise conflict(f"line {line.number}: {field}: {message}") from error
+        except HTTPException as error:
+            raise conflict(f"line {line.number}: {error.detail}") from error
+
+    def read_request(self, request: TransactionRequest) -> Transaction:
+        """Return the transaction of a request. Raises HTTPException (404, 409)."""
+        made_at = self._check_time(request.made_at)
+        if not request.quantity:
+            raise conflict("quantity: the quantity must not be 0.")
+        if request.idr_per_usd is not None and not request.idr_per_usd:
+            raise conflict("idr_per_usd: the rate must not be 0; leave it out if it is unknown.")
+        if not self._is_coin(request.coin_id):
+            raise unknown_coin(request.coin_id)
+        rate = request.idr_per_usd or find_nearest_rate(self._connection, made_at)
+        price_usd, fee_usd = request.price, request.fee
+        if request.currency == "idr":
+            if rate is None:
+                raise conflict(
+                    f"idr_per_usd: no rupiah rate of {made_at:%Y-%m-%d} is stored; send the rate "
+                    "that you had."
+                )
+            price_usd, fee_usd = (_convert_to_usd(amount, rate) for amount in (price_usd, fee_usd))
+        return Transaction(
+            0, made_at, request.coin_id, request.quantity, price_usd, fee_usd, rate, request.note
+        )
+
+    def _check_time(self, made_at: datetime | None) -> datetime:
+        """Return the time of a transaction in UTC; the default is now."""
+        now = self._context.now()
+        if made_at is None:
+            return now
+        time = clamp_to_utc(made_at)
+        if time > now + MAX_CLOCK_SKEW:
+            raise conflict(f"made_at: {time.isoformat()} is in the future.")
+        if made_at.year not in YEARS:
+            raise conflict(
+                f"made_at: {made_at.isoformat()} is before {YEARS[0]}, when no coin had a price."
+            )
+        return time
+
+    def _is_coin(self, coin_id: str) -> bool:
+        """Return whether a coin was ever stored or is listed in the registry.
+
+        If neither knows any coin, as on a freshly restored machine, every id is accepted.
+        """
+        if is_known_coin(self._connection, coin_id) or coin_id in self._listed_coins:
+            return True
+        return not self._listed_coins and not has_coins(self._connection)
+
+    @cached_property
+    def _listed_coins(self) -> Collection[str]:
+        try:
+            return CoinRegistry.load(self._context.monitor.settings.registry_path).coins
+        except ValueError:
+            return ()
+
+
+def _rename_usd_columns(fields: dict[str, str]) -> dict[str, str]:
+    """Return the fields with `price_usd` and `fee_usd`, as an export has them, as price and fee."""
+    renamed = dict(fields)
+    for name in ("price", "fee"):
+        if f"{name}_usd" in fields:
+            if name in fields or fields.get("currency", "usd") != "usd":
+                raise conflict(f"{name}_usd cannot be combined with {name} or another currency.")
+            renamed[name] = renamed.pop(f"{name}_usd")
+    return renamed
+
+
+def _require_columns(fields: dict[str, str]) -> None:
+    """Require the fields that would otherwise depend on the time of the import.
+
+    With such defaults, importing a file twice would add its lines twice.
+    """
+    is_rupiah = fields.get("currency") == "idr"
+    for name in ("made_at", "idr_per_usd") if is_rupiah else ("made_at",):
+        if name not in fields:
+            raise conflict(f"{name} is missing.")
+
+
+def _convert_to_usd(idr: Decimal, rate: Decimal) -> Decimal:
+    """Return an amount in USD, rounded as the API accepts it, so that an export can be imported."""
+    with exact_arithmetic():
+        return (idr / rate).quantize(SMALLEST_AMOUNT)

@@ -1,0 +1,63 @@
+"""Routes of coins: list, sparklines, movers, exchange rate."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.conftest import NOW, FakeTime, FreshDatabase
+from tests.services.api.client import (
+    ApiSession,
+    StartApi,
+)
+
+
+@pytest.mark.usefixtures("week")
+def test_coins_are_listed_by_rank_and_can_be_searched(api: ApiSession) -> None:
+    [first, second] = api.get_json("/coins")["items"]
+    assert (first["coin_id"], first["price_usd"], first["source"]) == (
+        "bitcoin",
+        90_000,
+        "observed",
+    )
+    assert datetime.fromisoformat(first["observed_at"]) == NOW
+    assert api.get_json("/coins", search="ETHER")["items"] == [second]
+    page = api.get_json("/coins", limit=1)
+    assert page == {"items": [first], "next": "1"}
+    assert api.get_json("/coins", limit=1, offset=1) == {"items": [second], "next": None}
+
+
+@pytest.mark.usefixtures("week")
+def test_movers_are_measured_against_the_price_before_the_time_span(api: ApiSession) -> None:
+    found = api.get_json("/movers", hours=24, limit=5)
+    assert found["gainers"] == []
+    assert [mover["coin_id"] for mover in found["losers"]] == ["ethereum", "bitcoin"]
+    assert found["losers"][0]["change"] == pytest.approx(3000 / 3096 - 1)
+
+
+@pytest.mark.usefixtures("week")
+def test_a_sparkline_has_the_price_at_the_end_of_each_step_and_null_for_a_gap(
+    api: ApiSession, fresh: FreshDatabase
+) -> None:
+    hole = (NOW - timedelta(hours=5), NOW - timedelta(hours=3))
+    fresh.query("DELETE FROM observations WHERE observed_at BETWEEN %s AND %s", *hole)
+    found = api.get_json("/sparklines", hours=24)
+    assert [item["coin_id"] for item in found["items"]] == ["bitcoin", "ethereum"]
+    prices = found["items"][0]["prices_usd"]
+    assert len(prices) == 25
+    assert prices[-1] == 90_000
+    assert prices[0] == 90_096  # of a day ago
+    assert 1 <= prices.count(None) <= 2
+    assert api.get_json("/sparklines", limit=1, offset=1)["items"] == found["items"][1:]
+
+
+@pytest.mark.usefixtures("week")
+def test_the_exchange_rate_is_null_after_a_day_without_one(
+    start_api: StartApi, time_: FakeTime
+) -> None:
+    rate = start_api().get_json("/rates")
+    assert rate["idr_per_usd"] == 16_250
+    assert datetime.fromisoformat(rate["observed_at"]) == NOW
+    time_.sleep(2 * 86_400)
+    assert start_api().get_json("/rates") == {"idr_per_usd": None, "observed_at": None}

@@ -1,0 +1,69 @@
+"""Routes of forecasts and alerts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.conftest import NOW, FreshDatabase
+from tests.services.api.client import (
+    ApiSession,
+    problem_detail,
+)
+from tests.support.monitor import minutes
+
+
+@pytest.mark.usefixtures("week")
+def test_a_forecast_is_returned_with_its_track_record(
+    api: ApiSession, fresh: FreshDatabase
+) -> None:
+    assert "too few observations" in problem_detail(api.get("/coins/bitcoin/forecast"), 404)
+    fresh.query(
+        "INSERT INTO forecasts (coin_key, made_at, due_at, price, slope, predicted, low, high,"
+        " direction) SELECT coin_key, %s, %s, 90000, 0.0001, 90090, 89000, 91000, 'neutral'"
+        " FROM coins WHERE coin_id = 'bitcoin'",
+        NOW,
+        NOW + minutes(10),
+    )
+    fresh.query(
+        "INSERT INTO forecast_scores (coin_key, hour, abs_error, abs_no_change, scored, called,"
+        " hit, banded, covered)"
+        " SELECT coin_key, %s - hours * interval '1 hour', 1.2, 1.0, 60, 10, 5, 50, 40"
+        " FROM coins, unnest(ARRAY[1, 2, 30]) AS hours WHERE coin_id = 'bitcoin'",
+        NOW,
+    )
+    found = api.get_json("/coins/bitcoin/forecast")
+    assert (found["predicted_usd"], found["low_usd"], found["high_usd"]) == (90_090, 89_000, 91_000)
+    assert found["coverage"] == 0.8
+    day, past_week = found["scores"]
+    assert day == {
+        "hours": 24, "scored": 120, "mase": pytest.approx(1.2), "hit_rate": 0.5, "directional": 20,
+        "coverage": 0.8, "with_interval": 100, "result": "no edge",
+    }  # fmt: skip
+    assert past_week["scored"] == 180
+    board = api.get_json("/forecasts/scoreboard")
+    assert board["scores"][0]["result"] == "no edge"
+    assert [coin["coin_id"] for coin in board["coins"]] == ["bitcoin"]
+
+
+@pytest.mark.usefixtures("week")
+def test_alerts_are_listed_newest_first_with_outcome_and_next_page(
+    api: ApiSession, fresh: FreshDatabase
+) -> None:
+    fresh.query(
+        "INSERT INTO alerts (coin_key, kind, observed_at, reference_at, price, reference, move,"
+        " threshold, step, after_1h)"
+        " SELECT coin_key, 'panic', %s + n * interval '1 min', %s, 95, 100, -0.05, 0.05, 1, -0.01"
+        " FROM coins, generate_series(1, 3) AS n WHERE coin_id = 'bitcoin'",
+        NOW - timedelta(hours=5),
+        NOW - timedelta(hours=6),
+    )
+    page = api.get_json("/alerts", limit=2)
+    assert [alert["alert_id"] for alert in page["items"]] == [3, 2]
+    assert page["items"][0]["after_1h"] == -0.01
+    assert page["items"][0]["after_24h"] is None
+    rest = api.get_json("/alerts", limit=2, before=page["next"])
+    assert ([alert["alert_id"] for alert in rest["items"]], rest["next"]) == ([1], None)
+    assert api.get_json("/alerts", kind="reversal")["items"] == []
+    assert api.get_json("/alerts", coin_id="ethereum")["items"] == []

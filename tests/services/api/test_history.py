@@ -1,0 +1,64 @@
+"""The route of a coin's price history."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.conftest import NOW, FreshDatabase
+from tests.services.api.client import (
+    ApiSession,
+    problem_detail,
+)
+from tests.support.monitor import minutes
+
+
+@pytest.mark.usefixtures("week")
+def test_a_history_step_has_the_last_price_of_the_step(api: ApiSession) -> None:
+    found = api.get_json(
+        "/coins/bitcoin/history",
+        start=(NOW - timedelta(hours=6)).isoformat(),
+        resolution="1h",
+    )
+    assert found["resolution"] == "1h"
+    whole = [point for point in found["points"] if point["observations"] == 4]
+    assert len(whole) == 6
+    for point in whole:
+        at = datetime.fromisoformat(point["observed_at"])
+        last = (NOW - (at + timedelta(minutes=45, seconds=30))) / minutes(15)
+        assert point["price_usd"] == point["low_usd"] == 90_000 + round(last)
+        assert point["high_usd"] == point["low_usd"] + 3
+
+
+@pytest.mark.usefixtures("week")
+def test_raw_returns_every_observation_and_auto_chooses_the_step_by_the_span(
+    api: ApiSession,
+) -> None:
+    span = {"start": (NOW - timedelta(hours=2)).isoformat(), "end": NOW.isoformat()}
+    assert len(api.get_json("/coins/bitcoin/history", resolution="raw", **span)["points"]) == 8
+    assert api.get_json("/coins/bitcoin/history")["resolution"] == "30m"
+    two_months = (NOW - timedelta(days=60)).isoformat()
+    assert api.get_json("/coins/bitcoin/history", start=two_months)["resolution"] == "4h"
+    # A step that the span is too long for becomes the next one; a year before the first is none.
+    for year in ("1066", "2026"):
+        found = api.get_json("/coins/bitcoin/history", start=f"{year}-01-01", resolution="raw")
+        assert found["resolution"] == "5m"
+        assert len(found["points"]) == 7 * 96
+
+
+@pytest.mark.usefixtures("week")
+def test_a_history_can_be_requested_by_hours(api: ApiSession) -> None:
+    found = api.get_json("/coins/bitcoin/history", hours=2, resolution="raw")
+    assert len(found["points"]) == 8
+    both = api.get("/coins/bitcoin/history?hours=2&start=2026-11-20T00:00:00Z")
+    assert "give one of them" in problem_detail(both, 409)
+
+
+@pytest.mark.usefixtures("week")
+def test_history_steps_count_backfilled_observations(api: ApiSession, fresh: FreshDatabase) -> None:
+    fresh.query("UPDATE observations SET source = 'backfilled' WHERE observed_at < %s",
+                NOW - minutes(31))  # fmt: skip
+    points = api.get_json("/coins/bitcoin/history", resolution="1h")["points"]
+    assert all(point["backfilled"] == point["observations"] for point in points[:-2])
+    assert [(p["observations"], p["backfilled"]) for p in points[-2:]] == [(4, 2), (1, 0)]

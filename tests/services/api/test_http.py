@@ -1,0 +1,154 @@
+"""HTTP behavior of the API: caching, compression, errors, paging, the OpenAPI description."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.conftest import NOW, FreshDatabase, Module
+from tests.services.api.client import (
+    TOKEN,
+    ApiSession,
+    add_transaction,
+    problem_detail,
+)
+from tests.support.monitor import load, minutes
+
+
+@pytest.mark.usefixtures("week")
+def test_an_etag_saves_the_body_until_the_data_changes(
+    api: ApiSession, fresh: FreshDatabase
+) -> None:
+    first = api.get("/coins")
+    again = api.get("/coins", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    load(fresh.address(), [(NOW + minutes(1), "bitcoin", 91_000.0)], NOW)
+    until = time.monotonic() + 10
+    while again.status_code == 304:
+        assert time.monotonic() < until
+        again = api.get("/coins", headers={"If-None-Match": first.headers["ETag"]})
+    assert again.json()["items"][0]["price_usd"] == 91_000
+
+
+@pytest.mark.usefixtures("week")
+def test_a_client_reads_its_own_writes(api: ApiSession) -> None:
+    for n in range(1, 6):
+        add_transaction(api, quantity="1", price="1")
+        assert len(api.get_json("/portfolio/transactions")["items"]) == n
+
+
+@pytest.mark.usefixtures("week")
+def test_responses_are_compressed_for_clients_that_accept_gzip(api: ApiSession) -> None:
+    packed = api.get("/coins/bitcoin/history")
+    plain = api.get("/coins/bitcoin/history", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in plain.headers
+    assert packed.json()["points"] == plain.json()["points"]
+    assert int(packed.headers["Content-Length"]) < len(plain.content) / 4
+
+
+@pytest.mark.usefixtures("week")
+@pytest.mark.parametrize(
+    ("path", "status", "message"),
+    [
+        ("/coins/bitcoinn", 404, "no coin 'bitcoinn'"),
+        ("/coins/bitcoinn/history", 404, "no coin"),
+        ("/coins/bitcoinn/forecast", 404, "no coin"),
+        ("/nowhere", 404, "Not Found"),
+        ("/coins?limit=501", 422, "query.limit"),
+        ("/coins?limit=0", 422, "query.limit"),
+        ("/coins?search=%00", 422, "query.search"),
+        ("/coins/%00", 422, "path.coin_id"),
+        ("/coins/bitcoin/history?start=yesterday", 422, "query.start"),
+        ("/coins/bitcoin/history?start=2026-11-20&end=2026-11-19", 409, "not before end"),
+        ("/coins/bitcoin/history?start=1763600000", 422, "query.start"),
+        ("/coins/bitcoin/history?end=-1.34e-135", 422, "query.end"),
+        ("/coins/bitcoin/history?resolution=2h", 422, "query.resolution"),
+        ("/alerts?before=99999999999999999999", 422, "query.before"),
+        ("/runs?before=9999", 422, "query.before"),
+    ],
+)
+def test_an_invalid_request_gets_a_problem_with_the_reason(
+    api: ApiSession, path: str, status: int, message: str
+) -> None:
+    assert message in problem_detail(api.get(path), status)
+
+
+def test_a_method_that_is_not_allowed_gets_aproblem_detail(api: ApiSession) -> None:
+    response = api.put("/portfolio/transactions", json={})
+    problem_detail(response, 405)
+    assert response.headers["Allow"] == "GET, POST"
+
+
+@pytest.mark.usefixtures("week")
+def test_head_returns_the_headers_of_get(api: ApiSession) -> None:
+    head, whole = api.head("/coins"), api.get("/coins")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["ETag"] == whole.headers["ETag"]
+
+
+def test_a_request_body_above_the_limit_is_rejected(api: ApiSession) -> None:
+    body = (b"x" * 100_000 for _ in range(100))
+    response = api.post(
+        "/portfolio/transactions.csv", data=body, headers={"Content-Type": "text/csv"}
+    )
+    assert response.status_code == 413
+
+
+@pytest.mark.usefixtures("week")
+def test_a_long_list_names_its_next_page(api: ApiSession) -> None:
+    for _ in range(3):
+        add_transaction(api, quantity="1", price="1")
+    page = api.get_json("/portfolio/transactions", limit=2)
+    assert (len(page["items"]), page["next"]) == (2, "2")
+    rest = api.get_json("/portfolio/transactions", limit=2, offset=page["next"])
+    assert (len(rest["items"]), rest["next"]) == (1, None)
+
+
+def test_the_openapi_description_has_examples_and_the_token(api: ApiSession) -> None:
+    description = api.get_json("/openapi.json")
+    assert description["components"]["schemas"]["CoinResponse"]["properties"]["coin_id"]["examples"]
+    assert description["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert api.get("/docs").status_code == 200
+
+
+def test_a_port_in_use_is_reported_in_one_line(live_module: Module, api: ApiSession) -> None:
+    port = api.base.rpartition(":")[2]
+    done = live_module("services.api", SENTINEL_API_PORT=port)
+    assert done.returncode == 2
+    assert f"The API cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("week")
+def test_schemathesis_finds_no_server_error_and_no_breach_of_the_openapi_description(
+    api: ApiSession, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    add_transaction(api, quantity="1", price="1")
+    fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", NOW,
+                Jsonb({"interval_seconds": 60}))  # fmt: skip
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).parent / "schemathesis", "run", f"{api.base}/openapi.json"),
+            *("-H", f"Authorization: Bearer {TOKEN}", "--max-examples", "40", "--seed", "1"),
+            *("--suppress-health-check", "all", "--no-color"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=570,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def test_a_scoreboard_without_forecasts_is_valid_json(api: ApiSession) -> None:
+    assert json.loads(api.get("/forecasts/scoreboard").text)["coins"] == []

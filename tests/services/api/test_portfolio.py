@@ -1,0 +1,144 @@
+"""Routes of the portfolio: value and transactions."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.conftest import NOW
+from tests.services.api.client import (
+    TOKEN,
+    ApiSession,
+    add_transaction,
+    problem_detail,
+)
+
+
+@pytest.mark.usefixtures("week")
+def test_a_purchase_is_valued_at_once_in_both_currencies(api: ApiSession) -> None:
+    made_at = (NOW - timedelta(days=3)).isoformat()
+    response = add_transaction(
+        api, quantity="0.1", price="80000", fee="8", made_at=made_at, idr_per_usd=16000
+    )
+    assert response.status_code == 201
+    assert response.headers["Location"] == "/portfolio/transactions/1"
+    assert api.get_json(response.headers["Location"]) == response.json()
+    problem_detail(api.get("/portfolio/transactions/2"), 404)
+    found = api.get_json("/portfolio")
+    assert found["net_worth_usd"] == "9000.00"
+    assert found["net_worth_idr"] == "146250000.000"
+    assert found["total_profit"]["usd"] == "992.00"
+    assert float(found["total_profit"]["coin_move_idr"]) == 1000 * 16_000
+    assert float(found["total_profit"]["rupiah_move_idr"]) == 9000 * 250
+    [holding] = found["holdings"]
+    assert (holding["symbol"], holding["share"], holding["missing"]) == (
+        "bitc", 1.0, ["no rupiah rate from 24 hours ago"],
+    )  # fmt: skip
+    assert len(found["history"]) == 4
+    assert found["history"][-1]["net_worth_usd"] == "9000.00"
+    assert found["history"][0]["net_worth_idr"] is None
+    assert found["history"][0]["missing"] == ["no rupiah rate"]
+
+
+@pytest.mark.usefixtures("week")
+def test_a_price_in_rupiah_is_converted_at_the_rate_of_its_day(api: ApiSession) -> None:
+    kept = add_transaction(api, quantity="1", price="1462500000", currency="idr").json()
+    assert float(kept["price_usd"]) == 90_000
+    assert float(kept["idr_per_usd"]) == 16_250
+    early = (NOW - timedelta(days=40)).isoformat()
+    refused = add_transaction(api, quantity="1", price="1", currency="idr", made_at=early)
+    assert "no rupiah rate of 2026-10-11 is stored" in problem_detail(refused, 409)
+    assert len(api.get_json("/portfolio/transactions")["items"]) == 1
+
+
+@pytest.mark.usefixtures("week")
+def test_transactions_can_be_listed_newest_first(api: ApiSession) -> None:
+    for n in range(3):
+        at = (NOW - timedelta(days=n)).isoformat()
+        new = {"coin_id": "bitcoin", "quantity": str(n + 1), "price": "1", "made_at": at}
+        assert api.post("/portfolio/transactions", json=new).status_code == 201
+    path = "/portfolio/transactions"
+    assert [one["quantity"] for one in api.get_json(path)["items"]] == ["3", "2", "1"]
+    first = api.get_json(path, newest_first="true", limit=2)
+    assert [one["quantity"] for one in first["items"]] == ["1", "2"]
+    assert first["next"] == "2"
+
+
+@pytest.mark.usefixtures("week")
+def test_a_sale_of_more_than_is_held_and_the_removal_of_its_purchase_are_rejected(
+    api: ApiSession,
+) -> None:
+    kept = add_transaction(api, quantity="1", price="1").json()
+    assert "a larger sale is not possible" in problem_detail(
+        add_transaction(api, quantity="-2", price="1"), 409
+    )
+    assert add_transaction(api, quantity="-1", price="2").status_code == 201
+    path = f"/portfolio/transactions/{kept['transaction_id']}"
+    problem_detail(api.delete(path), 409)
+    assert len(api.get_json("/portfolio/transactions")["items"]) == 2
+    assert api.delete("/portfolio/transactions/3").status_code == 204
+    assert api.delete(path).status_code == 204
+    assert "no transaction" in problem_detail(api.delete(path), 404)
+
+
+@pytest.mark.usefixtures("week")
+def test_concurrent_sales_do_not_sell_the_same_coins_twice(api: ApiSession) -> None:
+    add_transaction(api, quantity="1", price="1")
+    codes: list[int] = []
+
+    def sell() -> None:
+        codes.append(
+            add_transaction(ApiSession(api.base, TOKEN), quantity="-1", price="2").status_code
+        )
+
+    threads = [threading.Thread(target=sell) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(codes) == [201, 409, 409, 409, 409, 409]
+
+
+@pytest.mark.usefixtures("week")
+@pytest.mark.parametrize(
+    ("fields", "status", "message"),
+    [
+        ({"quantity": "0"}, 409, "must not be 0"),
+        ({"quantity": 1e-30}, 409, "must not be 0"),
+        ({"quantity": "NaN"}, 422, "quantity"),
+        ({"quantity": "1e400"}, 422, "quantity"),
+        ({"quantity": 1e300}, 422, "quantity"),
+        ({"quantity": "0.0000000000000000001"}, 422, "at most 18 decimal places"),
+        ({"price": "-1"}, 422, "price"),
+        ({"price": None}, 422, "price"),
+        ({"coin_id": "bitcoinn"}, 404, "no coin 'bitcoinn'"),
+        ({"coin_id": "bit\0coin"}, 422, "coin_id"),
+        ({"note": "a\0b"}, 422, "note"),
+        ({"made_at": "2030-01-01T00:00:00Z"}, 409, "is in the future"),
+        ({"made_at": "1066-10-14T00:00:00Z"}, 409, "when no coin had a price"),
+        ({"made_at": 1763600000}, 422, "made_at"),
+        ({"idr_per_usd": "0"}, 409, "idr_per_usd"),
+        ({"amount": "1"}, 422, "amount"),
+    ],
+)
+def test_an_invalid_transaction_is_rejected_with_the_name_of_the_field(
+    api: ApiSession, fields: dict[str, Any], status: int, message: str
+) -> None:
+    assert message in problem_detail(
+        add_transaction(api, **({"quantity": "1", "price": "1"} | fields)), status
+    )
+    assert api.get_json("/portfolio/transactions")["items"] == []
+
+
+@pytest.mark.usefixtures("week")
+def test_amounts_keep_every_digit(api: ApiSession) -> None:
+    for digit in ("8", "2"):
+        quantity = f"12345678901.12345678901234567{digit}"
+        assert add_transaction(api, quantity=quantity, price="1").status_code == 201
+        assert add_transaction(api, quantity=f"-{quantity}", price="1").status_code == 201
+    [holding] = api.get_json("/portfolio")["holdings"]
+    assert Decimal(holding["quantity"]) == 0
