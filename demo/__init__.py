@@ -1,4 +1,4 @@
-"""A stand-in for CoinGecko on loopback, for `make demo`, the tests and the benchmarks.
+"""A stand-in for CoinGecko on this machine, for `make demo`, the tests and the benchmarks.
 
-It speaks the recorded wire format and is never used unless asked for.
+It sends responses in the recorded format. Nothing uses it unless COINGECKO_BASE_URL names it.
 """

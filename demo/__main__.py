@@ -1,7 +1,7 @@
-"""`python -m demo`: the whole pipeline against the stand-in, without key, network or server.
+"""`python -m demo`: run the whole pipeline with a stand-in for CoinGecko.
 
-`python -m demo serve` only serves, so that the scripts can be tried by hand; `python -m demo seed`
-fills an empty database with a week of invented history, for `make up-demo`.
+It needs no key, no network and no database server. `python -m demo serve` only runs the stand-in.
+`python -m demo seed` fills an empty database with a week of generated history, for `make up-demo`.
 """
 
 from __future__ import annotations
@@ -19,20 +19,28 @@ from sentinel.process import run_as_script
 from sentinel.storage.connection import resolve_database
 
 STATE_DIR = ROOT / ".sentinel" / "demo"
+SCRIPTS = (
+    ("ingest.py", "fetch the prices of the top 500 coins and store them"),
+    ("verify_db.py", "check the database and show the top coins"),
+)
 
 
 def main() -> int:
-    """Run the demo, or serve until stopped; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    """Run the demo, or serve until stopped; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m demo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("action", nargs="?", choices=("run", "serve", "seed"), default="run")
-    parser.add_argument("--port", type=int, default=0, help="default: any free port")
+    parser.add_argument("--port", type=int, default=0, help="of the stand-in (default: a free one)")
     parser.add_argument("--coins", type=int, default=620, help="size of the market (default 620)")
     parser.add_argument(
-        "--latency-ms", type=float, default=80.0, help="of each answer (default 80)"
+        "--latency-ms", type=float, default=80.0, help="delay of each response (default 80)"
     )
     arguments = parser.parse_args()
     if arguments.action == "seed":
-        return _seed()
+        return _seed_database()
     stand_in = StandIn(
         Market(arguments.coins), port=arguments.port, latency_seconds=arguments.latency_ms / 1000
     )
@@ -40,10 +48,11 @@ def main() -> int:
         print(f"COINGECKO_BASE_URL={stand_in.base_url}", flush=True)
         stand_in.serve_forever()
     with running(stand_in):
-        return _demonstrate(stand_in.base_url)
+        return _run_demo(stand_in.base_url)
 
 
-def _demonstrate(base_url: str) -> int:
+def _run_demo(base_url: str) -> int:
+    """Run the scripts in their own processes; return the first exit code that is not 0."""
     environment = os.environ | {
         "COINGECKO_BASE_URL": base_url,
         "COINGECKO_API_KEY": "demo-key-of-the-stand-in",
@@ -52,21 +61,21 @@ def _demonstrate(base_url: str) -> int:
         "SENTINEL_STATE_DIR": str(STATE_DIR),
         "SENTINEL_REGISTRY": str(STATE_DIR / "coin_registry.json"),
     }
-    for command in (["ingest.py"], ["verify_db.py"]):
-        print(f"$ python {' '.join(command)}", file=sys.stderr)
-        done = subprocess.run([sys.executable, ROOT / command[0]], env=environment, check=False)
+    for script, purpose in SCRIPTS:
+        print(f"\n$ python {script}    # {purpose}", file=sys.stderr, flush=True)
+        done = subprocess.run([sys.executable, ROOT / script], env=environment, check=False)
         if done.returncode:
             return done.returncode
     return 0
 
 
-def _seed() -> int:
-    """Needs what the monitor needs, the others do not."""
+def _seed_database() -> int:
+    # The seed imports packages of the monitor, which the other actions do not need.
     from demo.seed import seed
 
     with resolve_database(load_settings()) as address:
         if not seed(address, datetime.now(UTC)):
-            print("there is history already", file=sys.stderr)
+            print("the database already holds data: nothing was generated", file=sys.stderr)
     return 0
 
 

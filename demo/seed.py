@@ -114,7 +114,7 @@ def _steps(now: datetime) -> Iterator[tuple[datetime, Source]]:
 
 def _rows(coins: Sequence[DemoCoin], at: datetime, source: Source) -> Iterator[MarketRow]:
     for coin in coins:
-        seen = at - timedelta(seconds=coin.lag)
+        seen = at - timedelta(seconds=coin.lag_seconds)
         price = coin.price_at(seen.timestamp())
         cap = price * coin.supply
         yield MarketRow(coin.id, seen, price, cap, cap * 0.04, source)

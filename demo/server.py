@@ -1,4 +1,4 @@
-"""The stand-in over HTTP, with scripted faults: what a test puts in `faults` is answered first."""
+"""The stand-in for CoinGecko: an HTTP server with a simulated market and scripted faults."""
 
 from __future__ import annotations
 
@@ -14,36 +14,39 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from demo.market import Market
 
-MAX_URL_BYTES = 8_190  # what common servers take as a request line
+MAX_URL_BYTES = 8_190  # the longest request line that common servers accept
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An answer out of the ordinary. `path` limits it to urls that hold these words; `cut` sends
-    only that many bytes of the body announced; `hang` seconds pass before a byte is sent."""
+    """A scripted response."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    # Only requests whose path contains this text get the response.
     path: str = ""
+    # Send only this many bytes of the announced body.
     cut: int | None = None
+    # Seconds before the first byte.
     hang: float = 0.0
+    # Sends the normal response, with its body changed by this function.
     rewrite: Callable[[bytes], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client sent."""
+    """A request of a client."""
 
     path: str
     headers: dict[str, str]
 
 
 class StandIn(ThreadingHTTPServer):
-    """CoinGecko on 127.0.0.1, on a port of the system's choice unless one is given.
+    """A server on 127.0.0.1 that behaves like CoinGecko's API.
 
-    `faults` are answered in order, each once; `always` is answered for ever. `requests` remembers
-    what was asked.
+    Each fault in `faults` is sent once, in order; then `always`, if set, is sent every time.
+    `requests` records the requests.
     """
 
     daemon_threads = True
@@ -67,11 +70,11 @@ class StandIn(ThreadingHTTPServer):
 
     @property
     def base_url(self) -> str:
-        """What COINGECKO_BASE_URL has to be."""
+        """The value of COINGECKO_BASE_URL for this server."""
         return f"http://127.0.0.1:{self.server_address[1]}/api/v3"
 
     def next_fault(self, path: str) -> Fault | None:
-        """The scripted answer to this path, if there is one."""
+        """Return the scripted response to this path; None for the normal response."""
         for fault in self.faults:
             if fault.path in path:
                 self.faults.remove(fault)
@@ -79,13 +82,13 @@ class StandIn(ThreadingHTTPServer):
         return self.always if self.always and self.always.path in path else None
 
     def paths(self, part: str = "") -> list[str]:
-        """The paths asked for that hold these words."""
+        """Return the requested paths that contain this text."""
         return [request.path for request in self.requests if part in request.path]
 
 
 @contextlib.contextmanager
 def running(stand_in: StandIn) -> Iterator[StandIn]:
-    """Serve in a thread for as long as the block lasts."""
+    """Serve in a thread until the end of the block."""
     thread = threading.Thread(target=stand_in.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -108,15 +111,15 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(self.server.latency_seconds)
         fault = self.server.next_fault(self.path)
         if fault is None:
-            self._send(*self._answer())
+            self._send(*self._make_response())
             return
         self.server.closing.wait(fault.hang)
         if fault.rewrite:
-            status, body = self._answer()
+            status, body = self._make_response()
             fault = Fault(status, fault.rewrite(body), fault.headers, cut=fault.cut)
         self._send(fault.status, fault.body, fault.headers, cut=fault.cut)
 
-    def _answer(self) -> tuple[int, bytes]:
+    def _make_response(self) -> tuple[int, bytes]:
         if len(self.path) > MAX_URL_BYTES:
             return 414, b"<html><head><title>414 Request-URI Too Large</title></head></html>"
         split = urlsplit(self.path)
@@ -124,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
         endpoint = split.path.removeprefix("/api/v3")
         now = self.server.now()
         if endpoint == "/coins/list":
-            return 200, _json(self.server.market.listing())
+            return 200, _json(self.server.market.list_coins())
         if endpoint == "/coins/markets":
             return self._markets(query, now)
         if endpoint == "/simple/price":
@@ -137,17 +140,17 @@ class _Handler(BaseHTTPRequestHandler):
         if "vs_currency" not in query:
             return 422, _json({"error": "Missing parameter vs_currency"})
         per_page, page = min(250, int(query.get("per_page", "100"))), int(query.get("page", "1"))
-        return 200, _json(self.server.market.markets_page(per_page, page, now))
+        return 200, _json(self.server.market.make_markets_page(per_page, page, now))
 
     def _prices(self, raw: str, query: dict[str, str], now: float) -> tuple[int, bytes]:
         for name in ("ids", "vs_currencies"):
             if name not in query:
                 return 422, _json({"error": f"Missing parameter {name}"})
-        # Cut at the commas before decoding: an id may hold an encoded one.
+        # Split before decoding: an id may contain an encoded comma.
         encoded = next(part[4:] for part in raw.split("&") if part.startswith("ids="))
         currencies = query["vs_currencies"].split(",")
         quotes = {
-            coin_id: self.server.market.quote(coin_id, currencies, now)
+            coin_id: self.server.market.make_quote(coin_id, currencies, now)
             for coin_id in map(unquote, encoded.split(","))
         }
         return 200, _json({i: quote for i, quote in quotes.items() if quote is not None})
@@ -156,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name in ("vs_currency", "days"):
             if name not in query:
                 return 422, _json({"error": f"Missing parameter {name}"})
-        chart = self.server.market.chart(coin_id, int(query["days"]), now)
+        chart = self.server.market.make_chart(coin_id, int(query["days"]), now)
         return (404, _json({"error": "coin not found"})) if chart is None else (200, _json(chart))
 
     def _send(
@@ -178,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the parent's name)
-        """Silence: the tests read `requests`."""
+        """Log nothing: the tests read `requests`."""
 
 
 def _json(content: object) -> bytes:

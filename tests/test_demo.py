@@ -1,4 +1,4 @@
-"""The stand-in is honest to the recorded wire format, and the demo runs without anything."""
+"""The stand-in sends the recorded format, and the demo runs without a key or a server."""
 
 from __future__ import annotations
 
@@ -30,32 +30,34 @@ def _get(stand_in: StandIn, path: str) -> requests.Response:
     return requests.get(stand_in.base_url + path, timeout=5)
 
 
-def test_a_market_is_the_same_for_the_same_seed_and_moves_with_time() -> None:
+def test_a_market_is_the_same_for_the_same_seed_and_changes_with_time() -> None:
     first, second = Market(), Market()
-    assert first.listing() == second.listing()
-    assert first.quote("bitcoin", ["usd"], AT) == second.quote("bitcoin", ["usd"], AT)
-    assert first.quote("bitcoin", ["usd"], AT) != first.quote("bitcoin", ["usd"], AT + 60)
-    assert Market(seed=8).listing() != first.listing()
+    assert first.list_coins() == second.list_coins()
+    assert first.make_quote("bitcoin", ["usd"], AT) == second.make_quote("bitcoin", ["usd"], AT)
+    assert first.make_quote("bitcoin", ["usd"], AT) != first.make_quote("bitcoin", ["usd"], AT + 60)
+    assert Market(seed=8).list_coins() != first.list_coins()
 
 
-def test_within_a_minute_the_answer_is_the_same() -> None:
+def test_the_response_is_the_same_within_a_minute() -> None:
     market, minute = Market(), AT // 60 * 60
-    assert market.quote("bitcoin", ["usd"], minute) == market.quote("bitcoin", ["usd"], minute + 59)
+    assert market.make_quote("bitcoin", ["usd"], minute) == market.make_quote(
+        "bitcoin", ["usd"], minute + 59
+    )
 
 
-def test_tickers_collide_and_some_coins_are_ghosts() -> None:
+def test_some_coins_share_a_symbol_and_some_are_ghosts() -> None:
     market = Market()
     symbols = [coin.symbol for coin in market.coins]
     assert min(symbols.count(symbol) for symbol in ("btc", "usdt", "usdc", "pepe")) >= 2
-    assert market.quote("0xlsd", ["usd"], AT) is None
-    assert market.quote("1000rats", ["usd"], AT) == {}
+    assert market.make_quote("0xlsd", ["usd"], AT) is None
+    assert market.make_quote("1000rats", ["usd"], AT) == {}
     assert {"_", "-11", "neo-token"} <= set(market.by_id)
 
 
-def test_prices_have_the_recorded_shape(stand_in: StandIn) -> None:
+def test_prices_have_the_recorded_format(stand_in: StandIn) -> None:
     path = "/simple/price?ids=bitcoin,nobody,%20ethereum&vs_currencies=usd,idr"
     content = _get(stand_in, path).json()
-    assert list(content) == ["bitcoin"]  # unknown ids and ids behind a blank are left out
+    assert list(content) == ["bitcoin"]  # unknown ids and ids after a blank are left out
     assert {"usd", "usd_market_cap", "usd_24h_vol", "idr", "last_updated_at"} <= set(
         content["bitcoin"]
     )
@@ -76,11 +78,11 @@ def test_a_markets_row_has_the_26_recorded_fields(stand_in: StandIn) -> None:
         ("/coins/markets", 422, "Missing parameter vs_currency"),
     ],
 )
-def test_errors_have_the_recorded_words(
+def test_errors_have_the_recorded_text(
     stand_in: StandIn, path: str, status: int, error: str
 ) -> None:
-    answer = _get(stand_in, path)
-    assert (answer.status_code, answer.json()) == (status, {"error": error})
+    response = _get(stand_in, path)
+    assert (response.status_code, response.json()) == (status, {"error": error})
 
 
 def test_a_url_beyond_8_kb_is_a_414(stand_in: StandIn) -> None:
@@ -88,13 +90,13 @@ def test_a_url_beyond_8_kb_is_a_414(stand_in: StandIn) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_runs_and_leaves_the_tree_clean() -> None:
+def test_the_demo_runs_and_changes_no_tracked_file() -> None:
     def changes() -> str:
         command = ["git", "status", "--porcelain"]
         return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
     before = changes()
-    # What a developer has set elsewhere must not reach the demo.
+    # The developer's own settings must not reach the demo.
     environment = os.environ | {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/x"}
     done = subprocess.run(
         [sys.executable, "-m", "demo"],
@@ -110,7 +112,7 @@ def test_the_demo_runs_and_leaves_the_tree_clean() -> None:
     assert changes() == before
 
 
-def test_a_chart_has_the_recorded_shape_with_jitter_and_one_pair_out_of_order(
+def test_a_chart_has_the_recorded_format_with_jitter_and_one_pair_out_of_order(
     stand_in: StandIn,
 ) -> None:
     chart = _get(stand_in, "/coins/bitcoin/market_chart?vs_currency=usd&days=1").json()
@@ -133,14 +135,14 @@ def test_older_charts_are_hourly_and_unknown_coins_are_404(stand_in: StandIn) ->
 
 
 @pytest.mark.slow
-def test_a_seed_that_was_broken_off_begins_anew_and_others_data_stays(
+def test_an_interrupted_seed_starts_again_and_other_data_is_kept(
     fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_off(*_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(seed, "_buy", break_off)
+        patch.setattr(seed, "_buy", interrupt)
         with pytest.raises(KeyboardInterrupt):
             seed.seed(fresh.address(), NOW)
     assert seed.seed(fresh.address(), NOW) is True
