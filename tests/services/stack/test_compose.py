@@ -1,4 +1,4 @@
-"""The containers, as far as they can be looked at without an engine to run them."""
+"""The Compose file and the Dockerfile, checked without a container engine."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ OWN = [name for name, service in SERVICES.items() if "build" in service]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
-def test_the_file_is_what_its_schema_asks_for(tmp_path: Path) -> None:
+def test_the_compose_file_matches_the_schema(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     done = subprocess.run([*command, COMPOSE], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    spoilt = tmp_path / "docker-compose.yml"
-    spoilt.write_text(TEXT.replace("restart: unless-stopped", "restart: [sometimes]", 1))
-    done = subprocess.run([*command, spoilt], check=False, capture_output=True, text=True)
-    assert done.returncode == 1  # the check itself checks
+    invalid = tmp_path / "docker-compose.yml"
+    invalid.write_text(TEXT.replace("restart: unless-stopped", "restart: [sometimes]", 1))
+    done = subprocess.run([*command, invalid], check=False, capture_output=True, text=True)
+    assert done.returncode == 1  # the check finds a wrong file
 
 
-def test_it_has_the_five_services_and_the_backup() -> None:
+def test_there_are_five_services_and_the_backup() -> None:
     assert list(SERVICES) == ["db", "ingestion", "api", "dashboard", "tunnel", "backup"]
     assert [name for name, service in SERVICES.items() if "profiles" in service] == [
         "tunnel",
@@ -40,7 +40,7 @@ def test_it_has_the_five_services_and_the_backup() -> None:
     ]
 
 
-def test_only_dashboard_and_api_are_published_and_only_on_loopback() -> None:
+def test_only_dashboard_and_api_publish_ports_and_only_on_loopback() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert set(published) == {"api", "dashboard"}
     for ports in published.values():
@@ -51,7 +51,7 @@ def test_only_dashboard_and_api_are_published_and_only_on_loopback() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_no_service_can_do_more_than_it_needs(name: str) -> None:
+def test_every_service_runs_with_limits_and_without_privileges(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -63,21 +63,21 @@ def test_no_service_can_do_more_than_it_needs(name: str) -> None:
         assert service["healthcheck"]["test"][0] == "CMD"
 
 
-def test_the_image_runs_as_a_user_that_is_not_root() -> None:
+def test_the_image_does_not_run_as_root() -> None:
     users = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
     assert users == ["10001:10001"]
-    assert DOCKERFILE.count("\nFROM ") == 2  # what builds is not what runs
+    assert DOCKERFILE.count("\nFROM ") == 2  # the build stage and the image that runs
     assert SERVICES["db"]["user"] == "postgres"
 
 
-def test_who_depends_on_another_waits_until_it_is_healthy() -> None:
-    wanted = {"ingestion": "db", "api": "db", "dashboard": "api", "tunnel": "dashboard"}
-    for name, other in wanted.items():
+def test_a_service_waits_until_its_dependency_is_healthy() -> None:
+    dependencies = {"ingestion": "db", "api": "db", "dashboard": "api", "tunnel": "dashboard"}
+    for name, other in dependencies.items():
         assert SERVICES[name]["depends_on"] == {other: {"condition": "service_healthy"}}
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_every_command_and_check_is_one_that_exists(name: str) -> None:
+def test_every_command_and_health_check_exists(name: str) -> None:
     service = SERVICES[name]
     assert service["command"][:2] == ["python", "-m"]
     module = service["command"][2]
@@ -96,7 +96,7 @@ def _values(node: Any) -> Iterator[tuple[str, str]]:
             yield from _values(value)
 
 
-def test_no_secret_is_written_down_and_those_that_must_be_set_are_asked_for() -> None:
+def test_secrets_come_from_the_environment_and_required_ones_are_checked() -> None:
     for name, value in _values(SERVICES):
         if re.search(r"PASSWORD|TOKEN|KEY|URLS", name):
             assert re.match(r"\$\{[A-Z_]+(:-|:\?)", value), name
@@ -105,20 +105,22 @@ def test_no_secret_is_written_down_and_those_that_must_be_set_are_asked_for() ->
         assert f"${{{name}}}" not in TEXT
 
 
-def test_every_variable_is_in_the_example_of_settings() -> None:
+def test_every_variable_is_in_env_example() -> None:
     example = (ROOT / ".env.example").read_text()
     for name in set(re.findall(r"\$\{([A-Z_]+)", TEXT)):
         assert re.search(rf"^{name}=", example, re.MULTILINE), name
 
 
-def test_what_the_image_copies_is_there_and_nothing_else_can_get_in() -> None:
+def test_the_image_copies_existing_files_and_the_build_context_holds_no_others() -> None:
     ignored = (ROOT / ".dockerignore").read_text().split()
-    let_in = [line.removeprefix("!") for line in ignored if line.startswith("!")]
+    allowed = [line.removeprefix("!") for line in ignored if line.startswith("!")]
     assert "*" in ignored
     for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE):
         *sources, _target = line.split()
         for source in sources:
             assert list(ROOT.glob(source.removeprefix("./"))), source
-            assert any(Path(source.removeprefix("./")).match(known) for known in let_in), source
+            assert any(Path(source.removeprefix("./")).match(pattern) for pattern in allowed), (
+                source
+            )
     for private in (".env", ".git", ".sentinel", "tests"):
-        assert not any(Path(private).match(known) for known in let_in)
+        assert not any(Path(private).match(pattern) for pattern in allowed)
