@@ -1,42 +1,48 @@
-"""The documents are under test: every flag, variable, command and link is there."""
+"""The documents match the product: each command, flag, setting, route, message and link exists."""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ingest import parse_arguments
-from pipeline import job_summary
+from pipeline import backfill_plan, job_summary
 from safe_zone import CONFIG_KEYS, QUOTA_NAMES, ROOT, Settings
 from sentinel.backtesting import builtin_strategies, engine, strategies
 from sentinel.backtesting.portfolio import DEFAULT_USD, Costs
 from sentinel.backtesting.price_series import Series
-from sentinel.models import GAP_REASONS, GAP_WAITS
 from sentinel.storage.connection import Address
 from services.api.app import create_app
-from services.api.connection_pool import ConnectionPool
+from services.api.connection_pool import Store
 from services.settings import MonitorOptions, MonitorSettings
+from verify_db import WAITS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
+ALL = "\n".join([README, *DOCS.values()])
 SCRIPTS = (
     *("ingest.py", "verify_db.py", "reset_db.py", "find_all_matches.py"),
     "budget_monitor.py",
 )
-TOOLS_OWN = {".venv", ".pytest_cache"}
-DOCUMENTS = [path for path in ROOT.rglob("*.md") if not TOOLS_OWN & set(path.parts)]
-
 MODULES = (
     *("pipeline.commit_registry", "pipeline.job_summary"),
     *("services.ingestion", "services.ingestion.replay", "services.api", "services.dashboard"),
-    *("services.db", "services.stack", "services.probe", "services.backup"),
+    *("services.db", "services.stack", "services.probe", "services.backup", "demo"),
 )
+TOOL_FOLDERS = {".venv", ".pytest_cache"}
+MARKDOWN = [path for path in ROOT.rglob("*.md") if not TOOL_FOLDERS & set(path.parts)]
+PRODUCT = [
+    *sorted(ROOT.glob("*.py")),
+    *sorted(p for name in ("sentinel", "pipeline", "services") for p in (ROOT / name).rglob("*.py")),
+]
 
 
 def _help(*command: str) -> str:
@@ -53,12 +59,15 @@ def _variables(text: str) -> set[str]:
     )
 
 
+# --- commands --------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_every_flag_is_in_the_readme_and_help_ends_with_something_to_paste(script: str) -> None:
+def test_every_flag_of_a_script_is_documented_and_help_ends_with_an_example(script: str) -> None:
     text = _help(str(ROOT / script))
-    assert f"`python {script}" in README
+    assert f"`python {script}" in ALL
     for flag in set(re.findall(r"--[a-z-]+", text)) - {"--help"}:
-        assert f"`{flag}" in README, flag
+        assert f"`{flag}" in ALL, flag
     assert re.search(rf"python {script}", text.partition("options:")[2])
 
 
@@ -67,135 +76,42 @@ def test_every_flag_is_in_the_readme_and_help_ends_with_something_to_paste(scrip
     ("script", "action"),
     [
         *(("archive.py", action) for action in ("status", "export", "restore", "forget")),
-        *(("sandbox.py", action) for action in ("backtest", "trade", "report", "close", "sweep")),
+        *(("sandbox.py", action) for action in ("backtest", "step", "report", "close", "sweep")),
     ],
 )
-def test_every_flag_of_every_action_is_in_the_readme(script: str, action: str) -> None:
-    assert f"`{action}`" in README
-    assert f"`python {script}`" in README
+def test_every_flag_of_an_action_is_documented(script: str, action: str) -> None:
+    assert f"`{action}`" in ALL
+    assert re.search(rf"`python {script}", ALL)
     assert re.search(rf"python {script} {action}", _help(str(ROOT / script)))
     for flag in set(re.findall(r"--[a-z-]+", _help(str(ROOT / script), action))) - {"--help"}:
-        assert flag in README, flag
-
-
-def test_every_strategy_is_in_the_readme_with_its_parameters() -> None:
-    for name, found in builtin_strategies.BUILT_IN.items():
-        words = " ".join(f"{key}={value:g}" for key, value in found.parameters.items())
-        [row] = re.findall(rf"^\| `{name}` \|.*$", README, re.MULTILINE)
-        assert words in row.replace("`", "")
-
-
-def test_the_strategy_that_the_readme_shows_runs() -> None:
-    [source] = re.findall(r"```python\n(def decide.*?)```", README, re.DOTALL)
-    strategy = strategies.own("readme.py", source, {"low": 0.9})
-    prices = np.where(np.arange(200) < 150, 100.0, 80.0)
-    times = np.arange(200, dtype=np.float64) * 900
-    series = Series(times, prices, np.ones(200, dtype=bool))
-    outcome = engine.run(series, strategy.signals(series), Costs(), DEFAULT_USD)
-    assert outcome.trades[0].side == "buy"
+        assert flag in ALL, flag
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
-def test_every_flag_of_the_monitor_is_in_the_readme(module: str) -> None:
+def test_every_flag_of_a_module_is_documented(module: str) -> None:
     text = _help("-m", module)
-    assert f"`python -m {module}`" in README
+    assert f"`python -m {module}" in ALL
     for flag in set(re.findall(r"--[a-z-]+", text)) - {"--help"}:
-        assert flag in README, flag
-    assert re.search(rf"python -m {module}", text.partition("options:")[2])
+        assert flag in ALL, flag
 
 
-def test_every_setting_of_the_monitor_is_in_the_readme_with_its_default() -> None:
-    [block] = re.findall(r"```json\n(\{\"monitor\".*?)\n```", README, re.DOTALL)
-    assert json.loads(block)["monitor"] == MonitorOptions().model_dump()
-
-
-def test_every_route_is_in_the_readme() -> None:
-    app = create_app(
-        MonitorSettings(settings=Settings()), ConnectionPool(Address("host=nowhere", "nowhere"))
-    )
-    for path in app.openapi()["paths"]:
-        assert f"`{path.replace('/{transaction_id}', '')}`" in README, path
-
-
-def test_every_variable_the_code_reads_is_in_the_readme_and_the_example() -> None:
-    rooms = ("safe_zone.py", "demo/__main__.py", "services/settings.py")
-    code = "".join((ROOT / name).read_text() for name in rooms)
-    example = (ROOT / ".env.example").read_text()
-    assert _variables(code) == _variables(README) == _variables(example)
-
-
-def test_every_make_target_is_in_the_readme() -> None:
+def test_every_make_target_is_documented() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE):
-        assert f"make {target}" in README, target
+        assert f"make {target}" in ALL, target
 
 
-def test_the_readme_begins_with_the_demo() -> None:
-    assert "`make demo`" in README.splitlines()[0]
-
-
-def test_every_config_key_and_exit_code_is_in_the_readme() -> None:
+def test_every_config_key_and_exit_code_is_documented() -> None:
     for key in CONFIG_KEYS:
-        assert f"`{key}`" in README
+        assert f"`{key}`" in DOCS["configuration.md"]
     for code in (*range(7), "128+n"):
-        assert f"\n| {code} |" in README
+        assert f"\n| {code} |" in DOCS["commands.md"]
 
 
-def test_every_quota_reason_and_warning_is_in_the_runbook() -> None:
-    for words in (
-        *QUOTA_NAMES,
-        GAP_WAITS,
-        *GAP_REASONS,
-        *GAP_REASONS.values(),
-    ):
-        assert f"{words}" in RUNBOOK, words
-    assert set(job_summary.REMEDIES) == set(QUOTA_NAMES)
-
-
-def test_everything_the_workflow_takes_is_in_the_runbook() -> None:
-    workflow = (ROOT / ".github" / "workflows" / "etl.yml").read_text()
-    for name in set(re.findall(r"(?:secrets|vars)\.([A-Z_]+)", workflow)):
-        assert f"`{name}`" in RUNBOOK, name
-
-
-def test_every_reject_reason_is_in_the_readme() -> None:
-    source = (ROOT / "transform.py").read_text()
-    documented = re.search(r"Reasons of rejection: (.*?)\.\n", source, re.DOTALL)
-    assert documented is not None
-    for reason in re.split(r",\s+", documented[1]):
-        assert f"`{reason}`" in README, reason
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
-        if "://" not in target:
-            assert (document.parent / target).exists(), target
-
-
-def test_decisions_explains_every_direct_dependency() -> None:
-    decisions = (ROOT / "docs" / "decisions.md").read_text()
-    for path in (ROOT / "requirements").glob("*.in"):
-        for name in re.findall(r"^([\w-]+)(?:\[.*\])?==", path.read_text(), re.MULTILINE):
-            assert name in decisions, name
-
-
-def test_the_command_line_is_the_contract() -> None:
-    parsed = parse_arguments(
-        [
-            "--mode",
-            "dry-run",
-            "--limit",
-            "5",
-            "--targets",
-            "BTC,ethereum",
-            "--config",
-            "x",
-            "--json",
-        ]
-    )
-    assert vars(parsed) == {
+def test_the_command_line_of_ingest_is_the_contract() -> None:
+    arguments = "--mode dry-run --limit 5 --targets BTC,ethereum --config x --json".split()
+    assert vars(parse_arguments(arguments)) == {
         "mode": "dry-run",
         "limit": "5",
         "targets": "BTC,ethereum",
@@ -203,3 +119,183 @@ def test_the_command_line_is_the_contract() -> None:
         "json": True,
         "verbose": False,
     }
+
+
+# --- settings, routes, strategies ------------------------------------------------------------
+
+
+def test_every_setting_of_the_monitor_is_documented_with_its_default() -> None:
+    [block] = re.findall(r"```json\n(\{\"monitor\".*?)\n```", ALL, re.DOTALL)
+    assert json.loads(block)["monitor"] == MonitorOptions().model_dump()
+    for name in MonitorOptions.model_fields:
+        assert re.search(rf"^\|.*`{name}`.*\|", DOCS["configuration.md"], re.MULTILINE), name
+
+
+def test_every_variable_that_the_code_reads_is_documented_and_in_the_example() -> None:
+    sources = ("safe_zone.py", "demo/__main__.py", "services/settings.py", "sentinel/config.py")
+    code = "".join((ROOT / name).read_text() for name in sources if (ROOT / name).exists())
+    example = (ROOT / ".env.example").read_text()
+    assert _variables(code) == _variables(ALL) == _variables(example)
+
+
+def test_every_route_is_documented() -> None:
+    app = create_app(
+        MonitorSettings(settings=Settings()), Store(Address("host=nowhere", "nowhere"))
+    )
+    for path in app.openapi()["paths"]:
+        assert f"`{path.replace('/{transaction_id}', '')}`" in DOCS["api.md"], path
+
+
+def test_every_strategy_is_documented_with_its_parameters() -> None:
+    for name, found in builtin_strategies.BUILT_IN.items():
+        words = " ".join(f"{key}={value:g}" for key, value in found.parameters.items())
+        [row] = re.findall(rf"^\| `{name}` \|.*$", DOCS["backtesting.md"], re.MULTILINE)
+        assert words in row.replace("`", "")
+
+
+def test_the_documented_strategy_runs() -> None:
+    [source] = re.findall(r"```python\n(def decide.*?)```", DOCS["backtesting.md"], re.DOTALL)
+    strategy = strategies.own("example.py", source, {"low": 0.9})
+    prices = np.where(np.arange(200) < 150, 100.0, 80.0)
+    times = np.arange(200, dtype=np.float64) * 900
+    series = Series(times, prices, np.ones(200, dtype=bool))
+    outcome = engine.run(series, strategy.signals(series), Costs(), DEFAULT_USD)
+    assert outcome.trades[0].side == "buy"
+
+
+# --- messages --------------------------------------------------------------------------------
+
+
+def test_every_quota_and_every_reason_of_a_gap_is_documented() -> None:
+    for words in (
+        *QUOTA_NAMES,
+        WAITS,
+        backfill_plan.NO_PRICES,
+        backfill_plan.TOO_OLD,
+        backfill_plan.UNKNOWN,
+        backfill_plan.UNUSABLE,
+    ):
+        assert words in DOCS["deploy-github-actions.md"], words
+    assert set(job_summary.REMEDIES) == set(QUOTA_NAMES)
+
+
+def test_every_reject_reason_is_documented() -> None:
+    source = (ROOT / "transform.py").read_text()
+    documented = re.search(r"Reasons of rejection: (.*?)\.\n", source, re.DOTALL)
+    assert documented is not None
+    for reason in re.split(r",\s+", documented[1]):
+        assert f"`{reason}`" in ALL, reason
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """The string constants of a file; placeholders and formatted values as `…`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            parts = (p.value if isinstance(p, ast.Constant) else "…" for p in node.values)
+            yield "".join(str(part) for part in parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield re.sub(r"%(?:\.\d)?[sdf]", "…", node.value)
+
+
+def _warnings(path: Path) -> Iterator[str]:
+    """The first argument of each call that logs a warning or an error."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("log.warning", "log.error"):
+            text = node.args[0]
+            if isinstance(text, ast.Constant):
+                yield re.sub(r"%(?:\.\d)?[sdf]", "…", str(text.value))
+
+
+SYMPTOMS = re.findall(r"^\| (?:<a [^>]*></a>)?`([^`]+)`", DOCS["troubleshooting.md"], re.MULTILINE)
+
+
+def _holds(text: str, symptom: str) -> bool:
+    """Whether the fragments of a symptom occur in a text, in order."""
+    return re.search(".*?".join(map(re.escape, symptom.split("…"))), text, re.DOTALL) is not None
+
+
+def test_every_documented_message_is_in_the_code() -> None:
+    files = [*PRODUCT, *(ROOT / ".github" / "workflows").glob("*.yml")]
+    texts = [text for path in PRODUCT for text in _texts(path)]
+    texts += [path.read_text() for path in files if path.suffix == ".yml"]
+    assert not [s for s in SYMPTOMS if not any(_holds(text, s) for text in texts)]
+
+
+def test_every_warning_that_the_code_logs_is_documented() -> None:
+    found = {text for path in PRODUCT for text in _warnings(path) if re.search(r"\w{4}", text)}
+    assert not [text for text in found if not any(_holds(text, s) for s in SYMPTOMS)]
+
+
+# --- README, links, decisions, map -----------------------------------------------------------
+
+
+def test_the_readme_is_a_first_page() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 130
+    assert any("make demo" in line for line in lines[:40])
+    assert "Powered by [CoinGecko]" in README
+
+
+def test_everything_that_the_workflow_reads_is_documented() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "etl.yml").read_text()
+    for name in set(re.findall(r"(?:secrets|vars)\.([A-Z_]+)", workflow)):
+        assert f"`{name}`" in DOCS["deploy-github-actions.md"], name
+
+
+def _anchors(text: str) -> set[str]:
+    """The anchors that GitHub makes of a document's headings."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.M)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
+    return {*plain, *re.findall(r'<a id="([^"]+)"', text)}
+
+
+@pytest.mark.parametrize("document", MARKDOWN, ids=lambda path: path.name)
+def test_every_link_and_anchor_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target or target.startswith("../../actions/"):  # the repository's own page
+            continue
+        name, _, anchor = target.partition("#")
+        path = document.parent / name if name else document
+        assert path.exists(), target
+        if anchor:
+            assert anchor in _anchors(path.read_text(encoding="utf-8")), target
+
+
+def test_the_code_names_only_documents_that_exist() -> None:
+    others = ("Makefile", "Dockerfile", "docker-compose.yml", ".env.example", "backup_db.sh")
+    folders = ("demo", "benchmarks", ".github", "requirements", ".ci")
+    paths = [*PRODUCT, *(ROOT / name for name in others)]
+    paths += [path for name in folders for path in (ROOT / name).rglob("*") if path.is_file()]
+    for path in paths:
+        for target in re.findall(r"docs/([\w-]+\.md)", path.read_text(errors="ignore")):
+            assert target in DOCS, f"{path.relative_to(ROOT)}: {target}"
+
+
+def test_decisions_explains_every_direct_dependency() -> None:
+    for path in (ROOT / "requirements").glob("*.in"):
+        for name in re.findall(r"^([\w-]+)(?:\[.*\])?==", path.read_text(), re.MULTILINE):
+            assert name in DOCS["decisions.md"], name
+
+
+def test_every_module_is_on_the_map() -> None:
+    text = DOCS["architecture.md"]
+    for path in PRODUCT:
+        if path.name not in ("__init__.py", "__main__.py"):
+            assert f"`{path.name}`" in text, path.relative_to(ROOT)
+
+
+def test_the_documents_use_the_terms_of_the_glossary() -> None:
+    words = (
+        r"wish(?:es|ed)?|purses?|troubles?|parole|nobody|somebody|whoever|rung|ladder|amiss|"
+        r"paper money|given up|sick|patience|told|verdicts?"
+    )
+    texts = {"README.md": README, **DOCS}
+    texts |= {name: (ROOT / name).read_text() for name in ("CONTRIBUTING.md", ".env.example")}
+    # `verdict` is a key of the JSON contract; troubleshooting is one word.
+    found = {
+        name: hits
+        for name, text in texts.items()
+        if (hits := re.findall(rf"(?<![`\w\"])(?:{words})(?![`\w\"])", text, re.IGNORECASE))
+    }
+    assert not found
