@@ -133,7 +133,7 @@ def _ask_the_ledger(run: Run, settings: Settings) -> BudgetStatus:
     if status.decision == "stop":
         raise BudgetExhausted(
             f"Nothing was asked and nothing was woken: {status.reason}. Runs go on by themselves "
-            "when the month begins anew; docs/runbook.md tells of paid plans."
+            "when the month begins anew; docs/deploy-github-actions.md tells of paid plans."
         )
     run.unrecorded_runs = status.unrecorded_runs
     # What the log does not know is read from the database: all of the month where it was lost,

@@ -64,8 +64,8 @@ def publish(
             if error.is_refusal:
                 raise ConfigurationError(
                     f"The remote refuses the registry's commit on {clone.branch}: allow "
-                    "Actions to write contents and to push to this branch (docs/runbook.md). It "
-                    f"said: {last}"
+                    "Actions to write contents and to push to this branch "
+                    f"(docs/deploy-github-actions.md). It said: {last}"
                 ) from error
             log.info("the registry was not pushed (%s): once more", last)
     raise SentinelError(

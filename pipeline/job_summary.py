@@ -53,15 +53,15 @@ def warnings(status: BudgetStatus) -> list[str]:
     if status.schedule_coverage.missed_in_a_row >= MISSED_IN_A_ROW:
         found.append(
             f"{status.schedule_coverage.missed_in_a_row} scheduled runs in a row did not come "
-            "before this one. The backfill fills the gaps; docs/runbook.md says how to start "
-            "runs punctually."
+            "before this one. The backfill fills the gaps; docs/deploy-github-actions.md says how "
+            "to start runs punctually."
         )
     for meter in status.quota_usages:
         if meter.state != "ok":
             used = f"{meter.share:.0%} of the quota" if meter.share is not None else "the quota"
             found.append(
                 f"{meter.name}: {used} by the month's end ({meter.state}). "
-                f"Remedy: {REMEDIES[meter.name]} (docs/runbook.md)."
+                f"Remedy: {REMEDIES[meter.name]} (docs/deploy-github-actions.md)."
             )
     return found
 

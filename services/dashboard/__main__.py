@@ -13,7 +13,7 @@ from services.settings import MonitorSettings, load_monitor_settings
 
 EPILOG = """example: SENTINEL_API_URL=http://127.0.0.1:8000 python -m services.dashboard
 It listens on 127.0.0.1:8501 unless SENTINEL_DASHBOARD_HOST and SENTINEL_DASHBOARD_PORT say
-otherwise. Whoever can open it can enter transactions: docs/operations.md says how to guard it."""
+otherwise. Whoever can open it can enter transactions: docs/monitor.md says how to guard it."""
 
 
 def main() -> int:

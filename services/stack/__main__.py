@@ -26,7 +26,7 @@ EPILOG = """examples:
   python -m services.stack status       exit code 6 if a process is not healthy
   python -m services.stack logs         follow all logs
   python -m services.stack down         stop the live and the demo stack
-Supervisor restarts processes that end. A reboot stops the stack: docs/operations.md has a unit."""
+Supervisor restarts processes that end. A reboot stops the stack: docs/monitor.md has a unit."""
 
 
 def main() -> int:

@@ -189,7 +189,7 @@ def test_a_remote_that_refuses_is_a_clear_error_at_once(clone: Clone, remote: Pa
     slept: list[float] = []
     with pytest.raises(ConfigurationError, match="refuses the registry's commit on main") as info:
         publish(path, ENVIRONMENT, sleep=slept.append)
-    assert "docs/runbook.md" in str(info.value)
+    assert "docs/deploy-github-actions.md" in str(info.value)
     assert (slept, _commits(remote)) == ([], ["Begin"])
     assert CoinRegistry.load(path).coins["coin-001"].strikes == 1
 

@@ -93,7 +93,7 @@ def _show_backup(viewer: Formatter, found: Json | None) -> None:
     elif age is None:
         st.info("No backup was ever made. `./backup_db.sh` makes and proves one.")
     elif age > OLD_BACKUP_SECONDS:
-        st.warning("That is long ago: `docs/operations.md` has a cron line for a daily one.")
+        st.warning("That is long ago: `docs/monitor.md` has a cron line for a daily one.")
 
 
 def _show_budget(found: Json | None) -> None:
