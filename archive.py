@@ -92,7 +92,7 @@ def examine(
 
 def _damaged(archive: Archive, files: Sequence[DayFile]) -> list[str]:
     found = []
-    with console.progress() as progress:
+    with console.show_progress() as progress:
         for done, file in enumerate(files):
             progress("reading", done, len(files))
             try:
@@ -107,7 +107,7 @@ def export(connection: Connection, archive: Archive, days: Sequence[date], now: 
     """Archive days that are over; returns the rows that are safe then. Raises ArchiveUnavailable,
     ArchiveDamaged."""
     rows = 0
-    with console.progress() as progress:
+    with console.show_progress() as progress:
         for done, (_, held) in enumerate(archiving.export(connection, archive, days, now), start=1):
             progress("archiving", done, len(days))
             rows += held.rows
@@ -122,7 +122,7 @@ def restore(session: Session, archive: Archive, files: Sequence[DayFile]) -> tup
     Raises ArchiveUnavailable, ArchiveDamaged, StorageUnavailable.
     """
     counts = LoadCounts()
-    with console.progress() as progress:
+    with console.show_progress() as progress:
         for done, file in enumerate(files):
             progress("restoring", done, len(files))
             rows = parquet.read_day(archive.fetch(file))

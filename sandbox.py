@@ -325,7 +325,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     jobs = typed.whole("--jobs", arguments.jobs, os.cpu_count() or 1, MOST_JOBS)
     initial, costs = _money(arguments)
     tasks = walk_forward.plan(_prices(arguments), wanted, folds, costs, initial)
-    with console.progress() as progress:
+    with console.show_progress() as progress:
 
         def count(done: int) -> None:
             progress("coins", done, len(tasks))

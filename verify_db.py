@@ -193,8 +193,8 @@ def _show_top(prices: Sequence[queries.LatestPrice]) -> None:
         (
             price.rank,
             price.coin_id,
-            console.number(price.price),
-            console.number(price.market_cap),
+            console.format_number(price.price),
+            console.format_number(price.market_cap),
             _minute(price.observed_at),
         )
         for price in prices

@@ -1,7 +1,7 @@
-"""Repairing gaps: which are worth a credit, and which points of an answer belong into them. Pure.
+"""Planning a backfill: which gaps are worth a credit, and which chart points fill them. Pure.
 
-One `/market_chart` call repairs all of a coin's last 24 hours at 5-minute detail; of what is older
-only hourly points are left. So the coin whose gap loses its detail first goes first.
+One `/market_chart` call covers all of a coin's last 24 hours with 5-minute points. For older
+periods CoinGecko has only hourly points. So the coin whose 5-minute points expire first goes first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from safe_zone import DETAIL_WINDOW, GAP_FACTOR, GAP_WINDOW, HOURLY_DETAIL, MAX_
 from sentinel.budget.quotas import BackfillAllowance
 from sentinel.models import Gap, GapReason, MarketRow
 
-_SAME_URGENCY = timedelta(minutes=15)  # gaps of one silence begin within seconds of each other
+# Gaps of one outage begin within seconds of each other. They count as equally urgent, so that the
+# rank decides their order.
+_SAME_URGENCY = timedelta(minutes=15)
 
 
 class BackfillTask(NamedTuple):
@@ -29,20 +31,26 @@ class BackfillTask(NamedTuple):
 
 
 class BackfillPlan(NamedTuple):
-    """The calls to make, in this order; the gaps that no call can repair; and how many coins with
-    gaps have to wait."""
+    """The calls of one run."""
 
+    # In this order.
     tasks: list[BackfillTask]
+    # Gaps that no call can fill.
     unfillable: list[Gap]
-    waiting: int
+    # Coins with gaps that wait for a later run.
+    coins_waiting: int
 
 
 class _Candidate(NamedTuple):
-    """A call that may be made, in the order that sorts candidates."""
+    """A call that may be made. The order of the fields is the order of the candidates."""
 
+    # Whether the coin's rank is beyond the number of credits of a day.
     is_beyond: bool
+    # Whether only hourly points are left.
     is_hourly: bool
+    # When CoinGecko drops points that the call needs.
     expires: datetime
+    # The coin's place in the list of targets, from 0.
     place: int
     task: BackfillTask
 
@@ -54,15 +62,17 @@ def plan_backfill(
     *,
     calls: int,
     allowance: BackfillAllowance,
-    is_patient: bool = True,
+    should_wait: bool = True,
 ) -> BackfillPlan:
     """Choose at most `calls` calls within the allowance.
 
-    `coin_ids` are the coins by rank. As many of the first as a day has credits can be repaired
-    daily: they come first, by what expires first, then by rank; then what is older than a day; then
-    the other coins. A patient plan lets the first wait until their detail is about to expire,
-    because a late call repairs all gaps since the last one, and spends what is left in the evening
-    (UTC): by midnight it would be lost.
+    `coin_ids` are the targets by rank. A day's credits suffice for the first `allowance.daily`
+    coins. These go first, ordered by what expires first and then by rank. Then come their periods
+    older than a day, and then the other coins.
+
+    With `should_wait`, a call waits until its 5-minute points are about to expire, because one late
+    call fills all gaps since the last one. In the evening (UTC) the plan spends the rest of the
+    allowance, because unused credits are lost at midnight.
     """
     by_coin: dict[str, list[Gap]] = {}
     for gap in gaps:
@@ -71,71 +81,73 @@ def plan_backfill(
     unfillable: list[Gap] = []
     candidates: list[_Candidate] = []
     for place, coin_id in enumerate(coin_ids):
-        hopeless = [gap for gap in by_coin.get(coin_id, ()) if _is_hopeless(gap, now)]
-        unfillable += [gap._replace(reason="only_hourly_left") for gap in hopeless]
-        if worth := [gap for gap in by_coin.get(coin_id, ()) if gap not in hopeless]:
-            task, expires = _task(coin_id, worth, now)
+        too_old = [gap for gap in by_coin.get(coin_id, ()) if _is_too_old(gap, now)]
+        unfillable += [gap._replace(reason="only_hourly_left") for gap in too_old]
+        if fillable := [gap for gap in by_coin.get(coin_id, ()) if gap not in too_old]:
+            task, expires = _make_task(coin_id, fillable, now)
             is_beyond = place >= allowance.daily
             candidates.append(_Candidate(is_beyond, task.days > 1, expires, place, task))
     candidates.sort()
-    lead = _lead(min(len(candidates), allowance.daily), calls, allowance.cadence)
+    lead = _lead_time(min(len(candidates), allowance.daily), calls, allowance.cadence)
     is_evening = now.astimezone(UTC).date() != (now + lead).astimezone(UTC).date()
     due = [c for c in candidates if not (c.is_beyond or c.is_hourly) and c.expires <= now + lead]
-    chosen = (due if is_patient and not is_evening else candidates)[: min(calls, allowance.left)]
+    chosen = (due if should_wait and not is_evening else candidates)[: min(calls, allowance.left)]
     return BackfillPlan([c.task for c in chosen], unfillable, len(candidates) - len(chosen))
 
 
-def _lead(count: int, calls: int, cadence: timedelta) -> timedelta:
-    """How long it may take until runs of so many `calls` have repaired `count` coins, should the
-    scheduler fall silent meanwhile."""
+def _lead_time(count: int, calls: int, cadence: timedelta) -> timedelta:
+    """Return how long runs of `calls` calls may need for `count` coins.
+
+    The scheduler may be silent for MAX_SCHEDULE_SILENCE in between.
+    """
     return MAX_SCHEDULE_SILENCE + math.ceil(count / max(calls, 1)) * cadence
 
 
 def _has_detail(gap: Gap, now: datetime) -> bool:
-    """Whether 5-minute points are left of more than a slot of it."""
+    """Whether CoinGecko has 5-minute points for more than one slot of the gap."""
     return gap.stop - max(gap.start, now - DETAIL_WINDOW) > gap.slot
 
 
-def _is_hopeless(gap: Gap, now: datetime) -> bool:
-    """Too old for 5-minute points, too short for hourly ones."""
+def _is_too_old(gap: Gap, now: datetime) -> bool:
+    """Whether the gap is too old for 5-minute points and too short for hourly ones."""
     return not _has_detail(gap, now) and gap.stop - gap.start <= HOURLY_DETAIL
 
 
-def _task(coin_id: str, gaps: Sequence[Gap], now: datetime) -> tuple[BackfillTask, datetime]:
-    """The call that repairs most, and when it loses something (to the quarter of an hour)."""
+def _make_task(coin_id: str, gaps: Sequence[Gap], now: datetime) -> tuple[BackfillTask, datetime]:
+    """Return the call that fills most, and when CoinGecko drops points that it needs."""
     fresh = [gap for gap in gaps if _has_detail(gap, now)]
     if fresh:
         expires = max(now, min(gap.start for gap in fresh) + DETAIL_WINDOW)
-        return BackfillTask(coin_id, 1, tuple(fresh)), _rounded(expires)
+        return BackfillTask(coin_id, 1, tuple(fresh)), _round_urgency(expires)
     oldest = min(gap.start for gap in gaps)
     days = math.ceil((now - oldest) / timedelta(days=1))
-    return BackfillTask(coin_id, max(2, days), tuple(gaps)), _rounded(oldest + GAP_WINDOW)
+    return BackfillTask(coin_id, max(2, days), tuple(gaps)), _round_urgency(oldest + GAP_WINDOW)
 
 
-def _rounded(at: datetime) -> datetime:
+def _round_urgency(at: datetime) -> datetime:
     return at - (at - datetime(2026, 1, 1, tzinfo=UTC)) % _SAME_URGENCY
 
 
-def fill(
+def fill_gaps(
     task: BackfillTask, points: Sequence[MarketRow], now: datetime
 ) -> tuple[list[MarketRow], list[Gap]]:
-    """Choose of a chart's `points` (in order of time) one for each slot of the task's gaps.
+    """Choose one of the chart's `points` (in order of time) for each slot of the task's gaps.
 
-    Returns them, and the gaps that are left although everything was tried.
+    Returns the chosen points, and the gaps that stay open although every source was tried.
     """
     times = [point.observed_at for point in points]
     chosen: list[MarketRow] = []
     left: list[Gap] = []
     for gap in task.gaps:
-        picked = [points[index] for index in _pick(gap, times)]
+        picked = [points[index] for index in _nearest_points(gap, times)]
         chosen += picked
         edges = [gap.start, *(row.observed_at for row in picked), gap.stop]
-        left += _remains(gap, edges, task, now)
+        left += _open_gaps(gap, edges, task, now)
     return chosen, left
 
 
-def _pick(gap: Gap, times: Sequence[datetime]) -> Iterator[int]:
-    """Indexes of the points nearest to evenly spaced moments inside the gap, each once."""
+def _nearest_points(gap: Gap, times: Sequence[datetime]) -> Iterator[int]:
+    """Yield the indexes of the points nearest to evenly spaced moments in the gap, each once."""
     count = max(1, math.ceil((gap.stop - gap.start) / gap.slot) - 1)
     step = (gap.stop - gap.start) / (count + 1)
     last = -1
@@ -151,10 +163,13 @@ def _pick(gap: Gap, times: Sequence[datetime]) -> Iterator[int]:
             last = nearest
 
 
-def _remains(
+def _open_gaps(
     gap: Gap, edges: Sequence[datetime], task: BackfillTask, now: datetime
 ) -> Iterator[Gap]:
-    """What of a gap is still too long, with the reason, unless an hourly call can do more."""
+    """Yield what is still too long a pause, with its reason.
+
+    A pause that a later call with hourly points can shorten has no reason yet and is left out.
+    """
     for start, stop in pairwise(edges):
         pause = stop - start
         if pause <= GAP_FACTOR * gap.slot:
@@ -167,6 +182,6 @@ def _remains(
         yield rest._replace(reason="only_hourly_left" if is_hourly_at_best else "no_prices")
 
 
-def unfillable(task: BackfillTask, reason: GapReason) -> list[Gap]:
-    """All of a task's gaps, because of this."""
+def mark_unfillable(task: BackfillTask, reason: GapReason) -> list[Gap]:
+    """Return all of a task's gaps with this reason."""
     return [gap._replace(reason=reason) for gap in task.gaps]

@@ -1,4 +1,4 @@
-"""A run in the making: what it has gathered so far, and the report of that."""
+"""One run in progress, and the report of what it has done so far."""
 
 from __future__ import annotations
 
@@ -6,162 +6,176 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from pathlib import Path
 
 import database
 from pipeline.report import RunReport, Status
+from pipeline.spool import RunSpool
+from pipeline.stage_results import (
+    BackfillResult,
+    FetchResult,
+    LoadResult,
+    RunInputs,
+    StorageUse,
+)
 from sentinel.budget.usage_log import Usage
 from sentinel.clocks import Clocks
 from sentinel.coingecko import CoinGecko
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
-from sentinel.models import FxRate, LoadCounts, MarketRow, Rejection
 from sentinel.storage.connection import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What committed transactions did with this run's rows, and how many they drained."""
-
-    counts: LoadCounts = field(default_factory=LoadCounts)
-    rows_drained: int = 0
-    rows_backfilled: int = 0
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Run:
-    """The one thing in a run that changes while the stages go by."""
+    """A run in progress: one result object for each stage that has something to report."""
 
-    mode: str
-    client: CoinGecko
+    inputs: RunInputs
     clocks: Clocks
-    started_at: datetime
-    began: float
-    usages_wanted_since: datetime
-    run_id: str = ""
-    targets: list[str] = field(default_factory=list)
-    rows: list[MarketRow] = field(default_factory=list)
-    rejections: list[Rejection] = field(default_factory=list)
-    rates: list[FxRate] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    strikes: list[str] = field(default_factory=list)
-    deactivated: list[str] = field(default_factory=list)
-    healed: list[str] = field(default_factory=list)
-    troubles: list[SentinelError] = field(default_factory=list)
-    is_degraded: bool = False
-    is_synced: bool = False
-    skipped_because: str | None = None
-    answers: int = 0
-    own_files: list[Path] = field(default_factory=list)
-    loaded: Loaded | None = None
-    place: str = "the database"
-    rows_spooled: int = 0
-    db_seconds: float = 0.0
-    db_bytes: int | None = None
+    client: CoinGecko
+    fetched: FetchResult = field(default_factory=FetchResult)
+    storage: StorageUse = field(default_factory=StorageUse)
+    backfill: BackfillResult = field(default_factory=BackfillResult)
+    # This run's files in the spool; None in a dry run.
+    spool: RunSpool | None = None
+    # None until a transaction with this run's rows is committed.
+    loaded: LoadResult | None = None
+    # Runs before this one that did not reach the database.
     unrecorded_runs: int = 0
-    known_usages: list[Usage] | None = None
-    purged_rows: int = 0
-    backfill_credits: int = 0
-    waiting_coins: int = 0
-    extra_coins: Sequence[str] = ()
-    detect_gaps: bool = True
+    # Why the budget check skipped this run; None if it did not.
+    skip_reason: str | None = None
+    # Errors that ended a stage.
+    stage_errors: list[SentinelError] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, mode: str, client: CoinGecko, clocks: Clocks) -> Run:
-        """A run that starts now."""
+    def begin(
+        cls,
+        mode: str,
+        client: CoinGecko,
+        clocks: Clocks,
+        *,
+        extra_coins: Sequence[str] = (),
+        detect_gaps: bool = True,
+    ) -> Run:
+        """Return a run that starts now."""
         at = clocks.now()
-        run_id = f"{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-        return cls(mode, client, clocks, at, clocks.monotonic(), at, run_id)
+        inputs = RunInputs(
+            mode=mode,
+            run_id=f"{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
+            started_at=at,
+            started_monotonic=clocks.monotonic(),
+            extra_coins=extra_coins,
+            detect_gaps=detect_gaps,
+        )
+        return cls(inputs=inputs, clocks=clocks, client=client)
 
     @property
     def seconds(self) -> float:
-        """How long the run has lasted; by the steady clock, for the other may be set meanwhile."""
-        return max(0.0, round(self.clocks.monotonic() - self.began, 3))
+        """The run's duration so far, by the monotonic clock: the wall clock may be adjusted."""
+        return max(0.0, round(self.clocks.monotonic() - self.inputs.started_monotonic, 3))
+
+    @property
+    def errors(self) -> list[SentinelError]:
+        """All errors so far, in the order of the stages."""
+        return [*self.fetched.errors, *self.backfill.errors, *self.stage_errors]
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether somebody asked the process to end."""
-        return any(isinstance(trouble, Interrupted) for trouble in self.troubles)
+        """Whether a signal asked the process to end."""
+        return any(isinstance(error, Interrupted) for error in self.errors)
 
     @property
-    def is_stopped(self) -> bool:
-        """Whether the budget did not let it begin."""
-        return any(isinstance(trouble, BudgetExhausted) for trouble in self.troubles)
+    def is_skipped(self) -> bool:
+        """Whether the budget check ended the run before any call."""
+        is_stopped = any(isinstance(error, BudgetExhausted) for error in self.errors)
+        return self.skip_reason is not None or is_stopped
 
-    @property
-    def exit_code(self) -> int:
-        """The gravest trouble's."""
-        return max((trouble.exit_code for trouble in self.troubles), default=0)
+    def usage(self, *, is_metered: bool) -> Usage:
+        """Return what the run has used so far, as an entry of the usage log."""
+        return Usage(
+            self.inputs.started_at,
+            self.seconds,
+            self.client.credits,
+            self.storage.db_seconds,
+            self.backfill.credits,
+            db_bytes=self.storage.database_bytes,
+            is_skipped=self.is_skipped,
+            is_stored=self.loaded is not None,
+            is_metered=is_metered,
+        )
 
-    def record(self, connection: Connection, loaded: Loaded) -> None:
-        """Write the run into the database, as of now."""
+    def record(self, connection: Connection, loaded: LoadResult) -> None:
+        """Write the run into `pipeline_runs`, with `loaded` as if it were committed."""
         database.record_run(
             connection,
             asdict(self.report(loaded)),
             unrecorded_runs=self.unrecorded_runs,
-            backfill_credits=self.backfill_credits,
+            backfill_credits=self.backfill.credits,
         )
 
-    def report(self, loaded: Loaded | None) -> RunReport:
-        """The report as of now; `loaded` is None where nothing was stored."""
-        counts = loaded or Loaded()
+    def report(self, loaded: LoadResult | None = None) -> RunReport:
+        """Return the report as of now; `loaded` replaces the committed result."""
+        loaded = loaded or self.loaded
+        result = loaded or LoadResult()
+        rejections = [*self.fetched.rejections, *self.backfill.rejections]
         return RunReport(
-            mode=self.mode,
+            mode=self.inputs.mode,
             status=self._status(is_stored=loaded is not None),
-            exit_code=self.exit_code,
-            run_id=self.run_id,
-            started_at=self.started_at.isoformat(),
+            exit_code=max((error.exit_code for error in self.errors), default=0),
+            run_id=self.inputs.run_id,
+            started_at=self.inputs.started_at.isoformat(),
             finished_at=self.clocks.now().isoformat(),
             duration_seconds=self.seconds,
-            targets=len(self.targets),
-            rows_valid=len(self.rows),
-            rows_inserted=counts.counts.inserted,
-            rows_updated=counts.counts.updated,
-            rows_unchanged=counts.counts.unchanged,
-            rows_backfilled=counts.rows_backfilled,
-            rows_spooled=self.rows_spooled,
-            rows_drained=counts.rows_drained,
-            rejected=dict(Counter(rejection.reason for rejection in self.rejections)),
-            missing=self.missing,
-            strikes=self.strikes,
-            deactivated=self.deactivated,
-            healed=self.healed,
+            targets=len(self.fetched.targets),
+            rows_valid=len(self.fetched.rows),
+            rows_inserted=result.counts.inserted,
+            rows_updated=result.counts.updated,
+            rows_unchanged=result.counts.unchanged,
+            rows_backfilled=result.rows_backfilled,
+            rows_spooled=self.spool.rows if self.spool else 0,
+            rows_drained=result.rows_drained,
+            rejected=dict(Counter(rejection.reason for rejection in rejections)),
+            missing=self.fetched.missing,
+            strikes=self.fetched.strikes,
+            deactivated=self.fetched.deactivated,
+            healed=self.fetched.healed,
             api_calls=self.client.calls,
             api_credits=self.client.credits,
-            db_seconds=round(self.db_seconds, 3),
-            purged_rows=self.purged_rows,
-            message=self._message(counts),
+            db_seconds=round(self.storage.db_seconds, 3),
+            purged_rows=self.storage.purged_rows,
+            message=self._message(result),
         )
 
     def _status(self, *, is_stored: bool) -> Status:
-        """`ok` without trouble; `partial` where rows arrived all the same, else `failed`."""
-        if self.skipped_because:
+        """`ok` without errors; with errors `partial` if rows arrived anyway, else `failed`."""
+        mode = self.inputs.mode
+        if self.skip_reason:
             return "skipped"
-        if not self.troubles:
-            is_empty = not self.rows and self.mode != "backfill"
-            return "partial" if self.is_degraded or is_empty else "ok"
-        has_arrived = bool(self.rows) or self.mode == "backfill"
-        return "partial" if has_arrived and (is_stored or self.mode == "dry-run") else "failed"
+        has_rows = bool(self.fetched.rows) or mode == "backfill"
+        if not self.errors:
+            return "partial" if self.fetched.is_degraded or not has_rows else "ok"
+        return "partial" if has_rows and (is_stored or mode == "dry-run") else "failed"
 
-    def _message(self, loaded: Loaded) -> str:
-        """One line for a person."""
-        if self.skipped_because:
-            return f"Skipped, so that the budget lasts: {self.skipped_because}."
-        if self.troubles:
-            spooled = f" {self.rows_spooled} rows wait in the spool." if self.rows_spooled else ""
-            return " ".join(str(trouble) for trouble in self.troubles) + spooled
+    def _message(self, loaded: LoadResult) -> str:
+        """Return one line for the user."""
+        if self.skip_reason:
+            return f"Skipped to keep within the monthly budget: {self.skip_reason}."
+        if self.errors:
+            waiting = self.spool.rows if self.spool else 0
+            spooled = f" {waiting} rows wait in the spool." if waiting else ""
+            return " ".join(str(error) for error in self.errors) + spooled
         calls = f"{self.client.calls} API call{'' if self.client.calls == 1 else 's'}"
         return f"{self._outcome(loaded)}, {calls}.{self._remarks(loaded)}"
 
-    def _outcome(self, loaded: Loaded) -> str:
-        if self.mode == "backfill":
-            waiting = f"{self.waiting_coins} coins wait"
-            return f"{loaded.rows_backfilled} rows repaired in {self.place}, {waiting}"
-        where = "would be written" if self.mode == "dry-run" else f"in {self.place}"
-        return f"{len(self.rows)} of {len(self.targets)} coins {where}"
+    def _outcome(self, loaded: LoadResult) -> str:
+        place = self.storage.database_name
+        if self.inputs.mode == "backfill":
+            waiting = f"{self.backfill.coins_waiting} coins wait"
+            return f"{loaded.rows_backfilled} rows backfilled in {place}, {waiting}"
+        where = "would be written" if self.inputs.mode == "dry-run" else f"in {place}"
+        return f"{len(self.fetched.rows)} of {len(self.fetched.targets)} coins {where}"
 
-    def _remarks(self, loaded: Loaded) -> str:
-        sick = " The answer was sick: nobody was struck." if self.is_degraded else ""
-        is_repair = loaded.rows_backfilled and self.mode != "backfill"
-        repaired = f" {loaded.rows_backfilled} rows of gaps repaired." if is_repair else ""
-        return sick + repaired
+    def _remarks(self, loaded: LoadResult) -> str:
+        is_degraded = self.fetched.is_degraded
+        degraded = " The response was degraded: no coin got a strike." if is_degraded else ""
+        has_filled = loaded.rows_backfilled and self.inputs.mode != "backfill"
+        filled = f" {loaded.rows_backfilled} rows of gaps backfilled." if has_filled else ""
+        return degraded + filled

@@ -1,46 +1,44 @@
-"""What is on its way from CoinGecko to the database, on disk.
+"""The spool: fetched data on disk, on its way from CoinGecko to the database.
 
-A run writes each answer here as soon as it is validated, and removes it after the commit. So a
-kill, a sleeping database or a full quota loses nothing: the next run finds the file and drains it.
-Each file is one answer, a JSON line an item, written whole or not at all.
+A run writes each response here as soon as it is validated, and removes it after the commit. A kill,
+a database that is down or a full quota therefore loses nothing: the next run drains the file.
+Each file is one response and is written whole or not at all.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from sentinel.models import FxRate, MarketRow, Rejection
+from pipeline.spool_format import ROW_PREFIX, Item, from_line, to_line
+from sentinel.models import MarketRow
 from sentinel.process import defer_signals
 
 if sys.platform != "win32":
     import fcntl
 
-log = logging.getLogger("sentinel.spool")
+__all__ = ["Item", "RunSpool", "Spool"]
 
-Item = MarketRow | Rejection | FxRate
+log = logging.getLogger("sentinel.spool")
 
 
 class Spool:
-    """The files of one folder. A file that its run still works on is locked, and left alone."""
+    """The files of one folder. A run locks its own files, so that no other run drains them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        # This run's files and the handles that lock them; None on Windows.
         self._own: dict[Path, int | None] = {}
         self._damaged: set[Path] = set()
 
     def write(self, name: str, items: Iterable[Item]) -> Path:
-        """Keep what was fetched, locked until `close` or the end of the process.
+        """Write a file and lock it until `close` or the end of the process.
 
-        Raises OSError where there is no room or no right to write.
+        Raises OSError if the disk is full or the folder is read-only.
         """
         path, draft = self._folder / f"{name}.jsonl", self._folder / f".{name}.draft"
         with defer_signals():
@@ -48,7 +46,7 @@ class Spool:
             handle = _open_locked(draft, os.O_CREAT)
             try:
                 with draft.open("w", encoding="utf-8") as file:
-                    file.writelines(f"{_to_line(item)}\n" for item in items)
+                    file.writelines(f"{to_line(item)}\n" for item in items)
                     file.flush()
                     os.fsync(file.fileno())
                 draft.rename(path)
@@ -60,13 +58,16 @@ class Spool:
         return path
 
     def close(self) -> None:
-        """Let go of this run's own files, so that another run may drain them."""
+        """Unlock this run's own files, so that another run may drain them."""
         while self._own:
             _close(self._own.popitem()[1])
 
     @contextlib.contextmanager
     def claim(self) -> Iterator[list[Path]]:
-        """Yield the files that earlier runs left behind, locked meanwhile, the oldest first."""
+        """Yield the files of earlier runs, the oldest first; they are locked until the block ends.
+
+        Files that another process holds are left out.
+        """
         with contextlib.ExitStack() as stack:
             claimed = []
             for path in sorted((*self._folder.glob("*.jsonl"), *self._folder.glob(".*.draft"))):
@@ -75,23 +76,23 @@ class Spool:
                 with contextlib.suppress(OSError):
                     stack.callback(_close, _open_locked(path))
                     if path.suffix == ".draft":
-                        path.unlink()  # its run was killed while it wrote
+                        path.unlink()  # its run was killed while it wrote the file
                     else:
                         claimed.append(path)
             yield claimed
 
     def read(self, paths: Iterable[Path]) -> Iterator[Item]:
-        """Stream what is in these files; a damaged line is passed over with a warning."""
+        """Stream the items of these files. A damaged line is skipped with a warning."""
         for path in paths:
             for number, line in enumerate(path.read_bytes().splitlines(), start=1):
                 try:
-                    yield _from_line(line)
+                    yield from_line(line)
                 except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-                    log.warning("%s: line %d is damaged and passed over", path, number)
+                    log.warning("%s: line %d is damaged and is skipped", path, number)
                     self._damaged.add(path)
 
     def discard(self, paths: Iterable[Path]) -> None:
-        """Remove files whose content is in the database; damaged ones are kept under `.damaged`."""
+        """Remove files whose content is in the database; damaged ones are renamed to `.damaged`."""
         for path in paths:
             try:
                 if path in self._damaged:
@@ -99,23 +100,65 @@ class Spool:
                 else:
                     path.unlink(missing_ok=True)
             except OSError as error:
-                log.warning("%s stays and is loaded again, to no harm: %s", path, error.strerror)
+                # The load is an upsert, so loading the file a second time changes nothing.
+                log.warning(
+                    "%s cannot be removed (%s): the next run loads it again, which is harmless",
+                    path,
+                    error.strerror,
+                )
 
     def waiting_rows(self) -> int:
-        """How many rows lie in the spool."""
+        """Return how many rows wait in the spool."""
         count = 0
         for path in self._folder.glob("*.jsonl"):
             with contextlib.suppress(OSError), path.open("rb") as file:
-                count += sum(line.startswith(b'["row"') for line in file)
+                count += sum(line.startswith(ROW_PREFIX) for line in file)
         return count
 
 
-def _open_locked(path: Path, flags: int = 0) -> int | None:
-    """Open and lock a file. The kernel lets go of it when this process ends, however it ends.
+class RunSpool:
+    """The spool as one run uses it: it names the files and counts the rows that wait in them."""
 
-    Raises BlockingIOError where another process holds it, FileNotFoundError where another process
-    has just removed it. Windows has no such lock, and forbids renaming what is open: there a drain
-    may meet a run's own file, and the upsert makes that harmless.
+    def __init__(self, spool: Spool, run_id: str) -> None:
+        # The folder, with the files of earlier runs too.
+        self.folder = spool
+        # Rows of this run that are in the spool and not in the database.
+        self.rows = 0
+        self._run_id = run_id
+        self._files: list[Path] = []
+        self._written = 0
+
+    def write(self, items: Sequence[Item]) -> None:
+        """Write the items of one response. If that fails, log a warning and continue."""
+        if not items:
+            return
+        try:
+            path = self.folder.write(f"{self._run_id}-{self._written:03}", items)
+        except OSError as error:
+            log.warning(
+                "the spool cannot be written (%s): these rows are lost if the database fails too",
+                error.strerror,
+            )
+            return
+        self._written += 1
+        self._files.append(path)
+        self.rows += sum(isinstance(item, MarketRow) for item in items)
+
+    def discard(self, drained: Sequence[Path] = ()) -> None:
+        """Remove this run's files and those that it drained, after their commit."""
+        self.folder.discard([*drained, *self._files])
+        self._files.clear()
+        self.rows = 0
+
+
+def _open_locked(path: Path, flags: int = 0) -> int | None:
+    """Open and lock a file, and return its handle. The kernel unlocks it when the process ends.
+
+    Windows has no such lock and forbids renaming open files. There a run may drain the file of
+    another run, and the upsert makes that harmless.
+
+    Raises BlockingIOError if another process holds the lock, and FileNotFoundError if another
+    process has just removed the file.
     """
     if sys.platform == "win32":
         return None
@@ -133,58 +176,3 @@ def _open_locked(path: Path, flags: int = 0) -> int | None:
 def _close(handle: int | None) -> None:
     if handle is not None:
         os.close(handle)
-
-
-def _to_line(item: Item) -> str:
-    if isinstance(item, MarketRow):
-        return json.dumps(["row", item.coin_id, item.observed_at.isoformat(), *item[2:]])
-    if isinstance(item, Rejection):
-        at = item.rejected_at.isoformat()
-        return json.dumps(["rejection", item.coin_id, item.reason, item.raw, item.run_id, at])
-    return json.dumps(["rate", item.observed_at.isoformat(), item.currency, item.per_usd])
-
-
-def _from_line(line: bytes) -> Item:
-    kind, *fields = json.loads(line)
-    return _READERS[kind](*fields)
-
-
-def _row(
-    coin_id: str, at: str, price: float, cap: float | None, volume: float | None, source: Any
-) -> MarketRow:
-    if source not in ("observed", "backfilled"):
-        raise ValueError(f"{source!r} is no source")
-    known_cap, known_volume = (None if x is None else _number(x) for x in (cap, volume))
-    return MarketRow(_text(coin_id), _moment(at), _number(price), known_cap, known_volume, source)
-
-
-def _rejection(coin_id: str, reason: str, raw: str, run_id: str, at: str) -> Rejection:
-    return Rejection(_text(coin_id), _text(reason), _text(raw), _text(run_id), _moment(at))
-
-
-def _rate(at: str, currency: str, per_usd: float) -> FxRate:
-    return FxRate(_moment(at), _text(currency), _number(per_usd))
-
-
-def _text(value: object) -> str:
-    """A text that PostgreSQL can store."""
-    if not isinstance(value, str) or "\0" in value:
-        raise ValueError(f"{value!r} is no text")
-    value.encode()  # lone surrogates are no text either
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
-    return float(value)
-
-
-def _moment(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError(f"{text!r} has no zone")
-    return at.astimezone(UTC)
-
-
-_READERS: dict[str, Callable[..., Item]] = {"row": _row, "rejection": _rejection, "rate": _rate}

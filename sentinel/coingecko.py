@@ -157,13 +157,13 @@ class CoinGecko:
         """One page (from 1) of coins by market cap, with `market_cap_rank` and `market_cap`."""
         return _as_list(self._get(markets_url(self.base_url, page)))
 
-    def market_chart(self, coin_id: str, days: int, *, is_patient: bool = True) -> bytes:
+    def market_chart(self, coin_id: str, days: int, *, should_retry: bool = True) -> bytes:
         """A coin's `prices`, `market_caps` and `total_volumes` of the last `days`, in USD.
 
         With one try only where the caller is not patient. Raises CoinUnknown besides.
         """
         url = chart_url(self.base_url, coin_id, days)
-        return self._get(url, asked=("prices",), attempts=API_ATTEMPTS if is_patient else 1)
+        return self._get(url, asked=("prices",), attempts=API_ATTEMPTS if should_retry else 1)
 
     @property
     def is_exhausted(self) -> bool:

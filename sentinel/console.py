@@ -55,7 +55,7 @@ def confirm(word: str, undone: str) -> None:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Progress]:
+def show_progress() -> Iterator[Progress]:
     """Yield a function `(stage, done, total)`: a bar on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda _stage, _done, _total: None
@@ -98,7 +98,7 @@ def _show_rich(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     Console().print(table)
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """A price or amount with as many digits as a person wants to read."""
     if value is None:
         return "unknown"

@@ -83,9 +83,10 @@ def _line(event: Event) -> str:
         return f"{at} ordered to {side} {event.coin_id} for {abs(event.share or 0):.0%} of {what}"
     if event.kind == "refused":
         return f"{at} refused to {side} {event.coin_id}: the next price was {event.reason}"
+    price = console.format_number(float(event.price_usd or 0))
     return (
         f"{at} filled: {side} {abs(event.quantity or 0):.8g} {event.coin_id} at "
-        f"{console.number(float(event.price_usd or 0))} USD, fee {event.fee_usd or 0:,.2f} USD"
+        f"{price} USD, fee {event.fee_usd or 0:,.2f} USD"
     )
 
 

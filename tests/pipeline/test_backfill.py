@@ -96,7 +96,7 @@ def test_a_backfill_run_repairs_at_once_and_asks_no_prices(
     assert (report.rows_valid, report.rows_backfilled, report.api_credits) == (0, 140, 20)
     assert stand_in.paths("/simple/price") == []
     assert max(_pauses(fresh, "bitcoin")) <= 2 * QUARTER
-    assert "140 rows repaired" in report.message
+    assert "140 rows backfilled" in report.message
     assert _gaps(fresh, time_) == []
 
 
@@ -289,7 +289,7 @@ def test_two_backfills_at_once_spend_the_days_credits_once(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:
     time_.at += timedelta(minutes=5)
-    with files.try_lock(settings.state_dir / "repair"):  # another run is about it
+    with files.try_lock(settings.state_dir / "backfill"):  # another run is about it
         assert run(mode="backfill").api_credits == 0
     assert run(mode="backfill").api_credits == 20
 
@@ -301,7 +301,7 @@ def test_credits_of_a_run_that_is_killed_while_it_repairs_are_counted(
     time_.at += timedelta(minutes=5)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("pipeline.backfill._store", _killed)
-        patch.setattr("ingest._account", lambda *_arguments: None)
+        patch.setattr("ingest.save_usage", lambda *_arguments: None)
         run(mode="backfill", backfill_credits_per_day=5)
     assert _usages(settings)[-1].backfill_credits == 5
     time_.at += timedelta(minutes=5)
@@ -399,7 +399,9 @@ def test_an_overdrawn_budget_skips_the_run_and_says_so(
     _fill_month(settings, time_, 8)
     report = run(database_url=NEON)
     assert (report.exit_code, report.status) == (0, "skipped")
-    assert report.message.startswith("Skipped, so that the budget lasts: Neon compute hours")
+    assert report.message.startswith(
+        "Skipped to keep within the monthly budget: Neon compute hours"
+    )
     assert stand_in.requests == []
     assert _usages(settings)[-1].is_skipped
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from pipeline.backfill_plan import (
     BackfillPlan,
     BackfillTask,
-    fill,
+    fill_gaps,
     plan_backfill,
 )
 from sentinel.budget.quotas import BackfillAllowance
@@ -36,7 +36,7 @@ def _plan(
     *gaps: Gap, calls: int = 25, left: int = 100, daily: int = 100, patient: bool = False
 ) -> BackfillPlan:
     allowance = BackfillAllowance(daily, left, SLOT)
-    return plan_backfill(gaps, COINS, NOW, calls=calls, allowance=allowance, is_patient=patient)
+    return plan_backfill(gaps, COINS, NOW, calls=calls, allowance=allowance, should_wait=patient)
 
 
 def _points(task: BackfillTask, minutes: float = 5.0) -> list[MarketRow]:
@@ -72,12 +72,12 @@ def test_coins_beyond_the_days_credits_wait_for_what_is_to_spare() -> None:
     gaps = (_gap("obscure", 20), _gap("bitcoin", 5))
     assert [t.coin_id for t in _plan(*gaps, daily=3, left=1).tasks] == ["bitcoin"]
     assert [t.coin_id for t in _plan(*gaps, daily=3, left=2).tasks] == ["bitcoin", "obscure"]
-    assert _plan(*gaps, daily=3, left=1).waiting == 1
+    assert _plan(*gaps, daily=3, left=1).coins_waiting == 1
 
 
 def test_a_patient_plan_waits_until_the_detail_is_about_to_expire() -> None:
     assert _plan(_gap(ago=20), patient=True).tasks == []
-    assert _plan(_gap(ago=20), patient=True).waiting == 1
+    assert _plan(_gap(ago=20), patient=True).coins_waiting == 1
     assert len(_plan(_gap(ago=22), patient=True).tasks) == 1
 
 
@@ -132,7 +132,7 @@ def test_gaps_of_coins_nobody_asked_for_are_left_alone() -> None:
 
 def test_only_points_inside_gaps_one_per_slot_sorted() -> None:
     task = BackfillTask("bitcoin", 1, (_gap(ago=20), _gap(ago=5)))
-    rows, left = fill(task, _points(task), NOW)
+    rows, left = fill_gaps(task, _points(task), NOW)
     assert left == []
     assert len(rows) == 14  # seven quarters of an hour are missing between the edges of two hours
     for gap in task.gaps:
@@ -157,7 +157,7 @@ def test_whatever_the_points_none_lies_outside_or_twice(
         MarketRow("bitcoin", NOW - timedelta(minutes=minute), 1.0, None, None, "backfilled")
         for minute in sorted(minutes, reverse=True)
     ]
-    rows, left = fill(task, points, NOW)
+    rows, left = fill_gaps(task, points, NOW)
     times = [row.observed_at for row in rows]
     assert times == sorted(set(times))
     assert all(gap.start < at < gap.stop for at in times)
@@ -170,7 +170,7 @@ def test_a_hole_in_the_chart_is_given_up_by_name() -> None:
     task = BackfillTask("bitcoin", 1, (_gap(ago=5, hours=4),))
     hole = (NOW - 4 * HOUR, NOW - 2 * HOUR)
     points = [p for p in _points(task) if not hole[0] < p.observed_at < hole[1]]
-    rows, [left] = fill(task, points, NOW)
+    rows, [left] = fill_gaps(task, points, NOW)
     assert left.reason == "no_prices"
     assert left.start <= hole[0]
     assert hole[1] <= left.stop
@@ -179,7 +179,7 @@ def test_a_hole_in_the_chart_is_given_up_by_name() -> None:
 
 def test_hourly_points_fill_what_they_can_and_the_rest_is_given_up() -> None:
     task = BackfillTask("bitcoin", 3, (_gap(ago=60, hours=6),))
-    rows, left = fill(task, _points(task, 60), NOW)
+    rows, left = fill_gaps(task, _points(task, 60), NOW)
     assert len(rows) in (5, 6)
     assert {gap.reason for gap in left} == {"only_hourly_left"}
 
@@ -188,7 +188,7 @@ def test_the_old_part_of_a_gap_waits_for_an_hourly_call() -> None:
     """A daily call repairs the last 24 hours of it; the rest is neither filled nor given up."""
     gap = _gap(ago=30, hours=29)
     task = BackfillTask("bitcoin", 1, (gap,))
-    rows, left = fill(task, _points(task), NOW)
+    rows, left = fill_gaps(task, _points(task), NOW)
     assert rows[0].observed_at - (NOW - 24 * HOUR) < 2 * SLOT
     assert left == []
 
@@ -196,5 +196,5 @@ def test_the_old_part_of_a_gap_waits_for_an_hourly_call() -> None:
 @pytest.mark.parametrize("hours", [2.0, 23.0])
 def test_an_empty_chart_fills_nothing(hours: float) -> None:
     gap = _gap(ago=23.5, hours=hours)
-    rows, [left] = fill(BackfillTask("bitcoin", 1, (gap,)), [], NOW)
+    rows, [left] = fill_gaps(BackfillTask("bitcoin", 1, (gap,)), [], NOW)
     assert (rows, left) == ([], gap._replace(reason="no_prices"))

@@ -1,0 +1,105 @@
+"""The fetch stage: request the prices of all targets, validate them, and spool each response."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from api_library import chunk_ids
+from coin_registry import CoinRegistry
+from pipeline.spool import Item, RunSpool
+from pipeline.stage_results import FetchResult, RunInputs
+from sentinel.coingecko import CoinGecko, PriceResponse
+from sentinel.console import Progress
+from sentinel.errors import ApiUnavailable
+from sentinel.models import Batch, FxRate
+from sentinel.process import defer_signals
+from transform import transform_and_validate
+
+log = logging.getLogger("sentinel.fetch")
+
+
+def fetch_prices(
+    client: CoinGecko,
+    registry: CoinRegistry,
+    inputs: RunInputs,
+    result: FetchResult,
+    *,
+    spool: RunSpool | None,
+    progress: Progress,
+) -> None:
+    """Request the targets chunk by chunk and add each response to `result`.
+
+    A chunk that fails is noted in `result.errors`, and the others continue. Without a `spool` (a
+    dry run) nothing is written.
+
+    Raises ApiUnavailable if no response contained a usable price.
+    """
+    chunks = _plan_chunks(client.base_url, registry, inputs, result.targets)
+    for done, chunk in enumerate(chunks):
+        progress("prices", done, len(chunks))
+        try:
+            for response in client.prices(chunk):
+                # A signal must not separate a received response from its file.
+                with defer_signals():
+                    items = _process_response(response, registry, inputs, result)
+                    if spool:
+                        spool.write(items)
+        except ApiUnavailable as error:
+            result.errors.append(error)
+            if client.is_exhausted:
+                return
+    if result.is_degraded and not result.rows:
+        raise ApiUnavailable(
+            "CoinGecko responded without one usable price. The next run tries again."
+        )
+
+
+def _plan_chunks(
+    base_url: str, registry: CoinRegistry, inputs: RunInputs, targets: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """Return the ids of each call. Inactive coins that are due for a probe fill up the calls."""
+    requested = set(targets)
+    probes = [i for i in registry.due_for_probe(inputs.started_at) if i not in requested]
+    if not targets:  # without active coins, the probes are worth a call of their own
+        return list(chunk_ids(base_url, probes))
+    return list(chunk_ids(base_url, targets, probes))
+
+
+def _process_response(
+    response: PriceResponse, registry: CoinRegistry, inputs: RunInputs, result: FetchResult
+) -> list[Item]:
+    """Validate one response, update the coins' health, and return the items for the database."""
+    batch = transform_and_validate(response.body, response.ids, inputs.started_at, inputs.run_id)
+    failed = {rejection.coin_id: rejection.reason for rejection in batch.rejections}
+    failed |= dict.fromkeys(batch.missing, "missing")
+    requested = set(result.targets)
+    changes = registry.record_results(
+        (row.coin_id for row in batch.rows),
+        failed,
+        (coin_id for coin_id in response.ids if coin_id in requested),
+        inputs.started_at,
+    )
+    if changes.is_degraded:
+        log.warning(
+            "%d of %d coins failed: the response is degraded, so no coin gets a strike",
+            len(failed),
+            len(response.ids),
+        )
+    rates = _implied_rates(batch)
+    result.is_degraded |= changes.is_degraded
+    result.rows += batch.rows
+    result.rejections += batch.rejections
+    result.rates += rates
+    result.missing += batch.missing
+    result.strikes += changes.struck
+    result.deactivated += changes.deactivated
+    result.healed += changes.healed
+    return [*batch.rows, *batch.rejections, *rates]
+
+
+def _implied_rates(batch: Batch) -> list[FxRate]:
+    """Return the rupiah's rate, dated like the newest of the prices that imply it."""
+    if batch.idr_per_usd is None:
+        return []
+    return [FxRate(max(row.observed_at for row in batch.rows), "idr", batch.idr_per_usd)]

@@ -1,0 +1,103 @@
+"""What a run was started with, and what each of its stages hands on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sentinel.budget.usage_log import Usage
+from sentinel.errors import SentinelError
+from sentinel.models import FxRate, LoadCounts, MarketRow, Rejection
+from sentinel.storage.connection import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInputs:
+    """What a run was started with. It never changes."""
+
+    # One of safe_zone.MODES.
+    mode: str
+    # Start time and four random hex digits, such as 20261120T120030Z-1f2e; empty if the settings
+    # did not let the run begin.
+    run_id: str
+    # By the wall clock, UTC.
+    started_at: datetime
+    # By the monotonic clock, in seconds.
+    started_monotonic: float
+    # Ids, symbols or names that the run fetches besides the top coins, within the same limit.
+    extra_coins: Sequence[str] = ()
+    # Whether the run looks for gaps; the monitor's loop does so once in several runs.
+    detect_gaps: bool = True
+
+
+@dataclass(slots=True)
+class FetchResult:
+    """What the fetch stage has collected. A chunk that fails leaves the others in place."""
+
+    # Ids of the requested coins, the best ranked first; probes of inactive coins are not included.
+    targets: list[str] = field(default_factory=list)
+    # Whether this run compared the registry with CoinGecko's list.
+    is_registry_synced: bool = False
+    # Valid prices, at most one per coin.
+    rows: list[MarketRow] = field(default_factory=list)
+    # Entries that failed validation.
+    rejections: list[Rejection] = field(default_factory=list)
+    # Exchange rates that the responses imply.
+    rates: list[FxRate] = field(default_factory=list)
+    # Ids of requested coins that the responses did not contain.
+    missing: list[str] = field(default_factory=list)
+    # Ids of the coins whose health this run changed.
+    strikes: list[str] = field(default_factory=list)
+    deactivated: list[str] = field(default_factory=list)
+    healed: list[str] = field(default_factory=list)
+    # Whether a response had so many bad coins that the run recorded no strikes for it.
+    is_degraded: bool = False
+    # Chunks that CoinGecko did not deliver.
+    errors: list[SentinelError] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What committed transactions did with this run's rows."""
+
+    # Rows that this run fetched.
+    counts: LoadCounts = field(default_factory=LoadCounts)
+    # Rows of earlier runs that waited in the spool.
+    rows_drained: int = 0
+    # Rows that filled gaps.
+    rows_backfilled: int = 0
+
+
+@dataclass(slots=True)
+class StorageUse:
+    """What the run's database session cost, and what the database reported."""
+
+    # The database as messages name it.
+    database_name: str = "the database"
+    # How long the run held the database, in seconds.
+    db_seconds: float = 0.0
+    # Rows that the retention dropped.
+    purged_rows: int = 0
+    # Size of the whole database in bytes; None if the run did not ask.
+    database_bytes: int | None = None
+    # Usage of earlier runs as the database recorded it; None if the run did not ask.
+    recorded_usages: list[Usage] | None = None
+
+    def measure(self, session: Session) -> None:
+        """Take over the session's counters as of now."""
+        self.purged_rows, self.db_seconds = session.purged_rows, session.seconds
+
+
+@dataclass(slots=True)
+class BackfillResult:
+    """What the backfill stage has done."""
+
+    # Credits that its calls cost.
+    credits: int = 0
+    # Coins with gaps that wait for a later run.
+    coins_waiting: int = 0
+    # Chart points that failed validation.
+    rejections: list[Rejection] = field(default_factory=list)
+    # Errors of a run in backfill mode; in a normal run they are warnings.
+    errors: list[SentinelError] = field(default_factory=list)
