@@ -150,7 +150,7 @@ def test_a_limit_above_the_market_takes_all_and_says_so(
     report = run(limit=10_000)
     assert report.targets == len(stand_in.market.coins)
     assert report.exit_code == 0
-    assert "limit 10000 is above the 620 active coins: taking all" in caplog.text
+    assert "limit 10000 is above the 620 active coins: fetching all" in caplog.text
 
 
 def test_a_dry_run_writes_no_file_and_touches_no_database(
@@ -332,7 +332,7 @@ def test_a_failed_sync_is_borne_where_coins_are_known(
     stand_in.faults.extend([replace(DOWN, path="/coins/list")] * 4)
     report = run()
     assert (report.status, report.rows_valid) == ("ok", 500)
-    assert "registry not compared" in caplog.text
+    assert "registry was not synced" in caplog.text
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"bitcoin":', b'{"error":"x"}', b"[]"])
@@ -503,7 +503,7 @@ def test_a_run_stopped_while_fetching_spools_what_it_has_and_leaves_the_database
             raise Interrupted(15)
         return honest(*arguments)
 
-    monkeypatch.setattr("ingest.transform_and_validate", stopped_at_the_third_chunk)
+    monkeypatch.setattr("pipeline.fetch.transform_and_validate", stopped_at_the_third_chunk)
     report = run()
     assert (report.status, report.exit_code, report.rows_spooled) == ("failed", 143, 200)
     assert "SIGTERM" in report.message

@@ -73,7 +73,7 @@ def show(result: ReplayResult) -> None:
             alert.level,
             f"{alert.move:+.1%}",
             f"{alert.threshold:.1%}",
-            console.number(alert.price_usd),
+            console.format_number(alert.price_usd),
         )
         for coin_id, alert in _sorted_alerts(result)
     ]

@@ -300,7 +300,7 @@ def test_credits_of_a_run_that_is_killed_while_it_repairs_are_counted(
 ) -> None:
     time_.at += timedelta(minutes=5)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("pipeline.backfill._store", _killed)
+        patch.setattr("pipeline.store._load_backfill", _killed)
         patch.setattr("ingest.save_usage", lambda *_arguments: None)
         run(mode="backfill", backfill_credits_per_day=5)
     assert _usages(settings)[-1].backfill_credits == 5

@@ -223,7 +223,7 @@ def test_with_an_exhausted_budget_the_loop_ticks_hourly_and_reports_it(
         time_.at += minutes(61)
     assert loop.failed_ticks == 0
     assert loop.interval() == minutes(60)
-    assert "Nothing was asked" in _heartbeat(fresh)["errors"][0]
+    assert "The run made no API call" in _heartbeat(fresh)["errors"][0]
 
 
 def test_watched_coins_are_fetched_in_addition_to_named_targets(
