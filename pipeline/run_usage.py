@@ -22,7 +22,8 @@ def check_budget(settings: Settings, now: datetime) -> BudgetStatus:
     if status.decision == "stop":
         raise BudgetExhausted(
             f"The run made no API call and no database connection: {status.reason}. Runs continue "
-            "on their own when the next month begins; docs/deploy-github-actions.md describes the paid plans."
+            "on their own when the next month begins; docs/deploy-github-actions.md describes the "
+            "paid plans."
         )
     return status
 
