@@ -1,4 +1,4 @@
-"""The workflows: what GitHub would run is run here, step by step, in a clone of its own."""
+"""The GitHub workflows: these tests run the steps of etl.yml one by one in a clone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _steps() -> list[dict[str, Any]]:
 
 @dataclass
 class Runner:
-    """A runner: a fresh clone, the workflow's `run` steps in bash, and what they leave behind."""
+    """Stands in for a GitHub runner: runs the `run` steps of etl.yml with bash in a fresh clone."""
 
     clone: Path
     environment: dict[str, str]
@@ -46,7 +46,7 @@ class Runner:
     variables: dict[str, str] = field(default_factory=dict)
 
     def run(self, **inputs: str) -> dict[str, subprocess.CompletedProcess[str]]:
-        """Run the steps until one fails that may not; the later ones with `if` still run."""
+        """Run the steps and return their results. After a failure only steps with `if` run."""
         done: dict[str, subprocess.CompletedProcess[str]] = {}
         has_failed = False
         for step in _steps():
@@ -74,7 +74,7 @@ class Runner:
         return done
 
     def _fill(self, wanted: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, str]:
-        """What GitHub puts in the place of `${{ secrets.X }}`, `vars` and `inputs`."""
+        """Replace `${{ secrets.X }}`, `vars` and `inputs` with values, as GitHub does."""
         values = {f"secrets.{name}": value for name, value in self.secrets.items()}
         values |= {f"inputs.{name}": value for name, value in inputs.items()}
         values |= {f"vars.{name}": value for name, value in self.variables.items()}
@@ -91,7 +91,7 @@ class Runner:
 
 @pytest.fixture
 def runner(tmp_path: Path, live_stand_in: StandIn, fresh: FreshDatabase) -> Runner:
-    """A clone of the project as it is in this work tree, with a bare remote."""
+    """Return a runner with a clone of this work tree and a bare remote repository."""
     remote, clone = tmp_path / "remote.git", tmp_path / "work"
     clone.mkdir()
     for path in (*ROOT.glob("*.py"), *ROOT.glob("*.json")):
@@ -157,7 +157,9 @@ def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshD
 
 
 @pytest.mark.slow
-def test_inputs_reach_the_run_and_no_shell(runner: Runner, fresh: FreshDatabase) -> None:
+def test_inputs_reach_ingest_but_are_never_run_by_the_shell(
+    runner: Runner, fresh: FreshDatabase
+) -> None:
     done = runner.run(targets="bitcoin,$(touch pwned);`touch pwned`", limit="7")
     assert done["Run the pipeline"].returncode == 2
     assert "::error::Unknown coins in targets" in done["Run the pipeline"].stderr
@@ -173,7 +175,7 @@ def test_a_dry_run_commits_and_stores_nothing(runner: Runner) -> None:
     assert _log(runner) == ["A Test|Begin"]
 
 
-def test_without_a_database_the_run_refuses_before_anything_else(
+def test_without_a_database_the_job_stops_at_its_first_step(
     runner: Runner, live_stand_in: StandIn
 ) -> None:
     runner.secrets["DATABASE_URL"] = ""
@@ -184,14 +186,14 @@ def test_without_a_database_the_run_refuses_before_anything_else(
     assert live_stand_in.requests == []
 
 
-def test_wrong_settings_are_in_the_summary(runner: Runner) -> None:
+def test_the_summary_names_a_wrong_setting(runner: Runner) -> None:
     runner.environment["COINGECKO_BASE_URL"] = "nonsense"
     done = runner.run()
     assert (done["Run the pipeline"].returncode, done["Write the job summary"].returncode) == (2, 0)
     assert "COINGECKO\\_BASE\\_URL must be an address" in runner.summary
 
 
-def test_a_protected_branch_is_told_and_the_data_run_counts(
+def test_a_protected_branch_adds_an_annotation_and_the_run_succeeds(
     runner: Runner, fresh: FreshDatabase
 ) -> None:
     hook = runner.clone.parent / "remote.git" / "hooks" / "pre-receive"
@@ -204,7 +206,7 @@ def test_a_protected_branch_is_told_and_the_data_run_counts(
     assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
 
 
-def test_a_failing_api_turns_the_run_red_and_the_summary_says_why(
+def test_an_api_failure_fails_the_job_and_the_summary_says_why(
     runner: Runner, live_stand_in: StandIn
 ) -> None:
     live_stand_in.always = Fault(403, b'{"error":"no"}')
@@ -214,7 +216,7 @@ def test_a_failing_api_turns_the_run_red_and_the_summary_says_why(
     assert "refuses the key" in runner.summary
 
 
-def test_a_used_up_budget_is_an_annotation_and_no_failed_run(runner: Runner) -> None:
+def test_an_exhausted_budget_adds_an_annotation_and_the_job_succeeds(runner: Runner) -> None:
     state = runner.clone / ".sentinel"
     state.mkdir()
     at = subprocess.run(
@@ -237,7 +239,7 @@ def test_a_used_up_budget_is_an_annotation_and_no_failed_run(runner: Runner) -> 
 
 
 @pytest.mark.slow
-def test_no_secret_is_ever_printed(runner: Runner, neon: NeonConsole) -> None:
+def test_no_step_prints_a_secret(runner: Runner, neon: NeonConsole) -> None:
     neon.status, neon.bodies = 401, {"p-1": b"napi-secret"}
     runner.environment["NEON_BASE_URL"] = neon.url
     runner.variables["NEON_PROJECT_ID"] = "p-1"
@@ -247,18 +249,18 @@ def test_no_secret_is_ever_printed(runner: Runner, neon: NeonConsole) -> None:
         "NEON_API_KEY": "napi-secret",
     }
     done = runner.run()
-    said = "".join(step.stdout + step.stderr for step in done.values()) + runner.summary
+    output = "".join(step.stdout + step.stderr for step in done.values()) + runner.summary
     assert done["Run the pipeline"].returncode == 4
-    assert "refuses the key (401)" in said
+    assert "refuses the key (401)" in output
     for secret in ("hunter2", "cg-secret", "napi-secret"):
-        assert secret not in said
+        assert secret not in output
 
 
-# --- the files themselves ----------------------------------------------------------------------
+# --- the workflow files ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["etl.yml", "ci.yml"])
-def test_actions_are_pinned_and_rights_are_given_where_they_are_needed(name: str) -> None:
+def test_actions_are_pinned_and_jobs_have_only_the_rights_they_need(name: str) -> None:
     workflow = _workflow(name)
     assert workflow["permissions"] == {}
     for job in workflow["jobs"].values():
@@ -270,7 +272,7 @@ def test_actions_are_pinned_and_rights_are_given_where_they_are_needed(name: str
                 assert step["with"]["persist-credentials"] is False
 
 
-def test_no_run_step_holds_an_expression_that_a_person_can_type() -> None:
+def test_no_run_step_contains_an_expression() -> None:
     for step in _steps():
         assert "${{" not in step.get("run", "")
 
@@ -288,9 +290,9 @@ def test_the_install_step_requires_hashes(archive_url: str, tmp_path: Path) -> N
     assert (ROOT / arguments[arguments.index("-r") + 1]).exists()
 
 
-def test_every_variable_that_a_step_passes_is_known_to_the_settings() -> None:
+def test_the_settings_know_every_variable_that_a_step_passes() -> None:
     known = (ROOT / "safe_zone.py").read_text() + "GITHUB_TOKEN MODE LIMIT TARGETS"
-    # The object stores' drivers read these.
+    # The drivers of the object stores read these.
     known += " AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY ARCHIVE_ENDPOINT ARCHIVE_REGION"
     known += " GOOGLE_CREDENTIALS"
     for step in [*_steps(), _workflow("etl.yml")["jobs"]["run"]]:
@@ -302,7 +304,7 @@ def test_scheduled_runs_wait_for_each_other() -> None:
     assert _workflow("etl.yml")["concurrency"]["cancel-in-progress"] is False
 
 
-def test_zizmor_finds_nothing() -> None:
+def test_zizmor_reports_no_problem() -> None:
     zizmor = Path(sys.executable).with_name("zizmor")
     done = subprocess.run(
         [zizmor, "--offline", "--no-progress", "--quiet", ROOT / ".github"],
