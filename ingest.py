@@ -18,17 +18,11 @@ from pipeline.run_usage import check_budget, recorded_usages_since, save_usage
 from pipeline.spool import RunSpool, Spool
 from pipeline.store import store_run
 from pipeline.targets import choose_targets, find_active_ids, load_registry, sync_registry
-from safe_zone import (
-    FLAG_KEYS,
-    MODES,
-    RUN_DEADLINE_SECONDS,
-    Settings,
-    ensure_state_dir,
-    load_settings,
-)
+from safe_zone import FLAG_KEYS, MODES, RUN_DEADLINE_SECONDS, Settings, load_settings
 from sentinel import console
 from sentinel.clocks import SYSTEM_CLOCKS, Clocks
 from sentinel.coingecko import CoinGecko
+from sentinel.config import ensure_state_dir
 from sentinel.errors import SentinelError
 from sentinel.models import MarketRow
 from sentinel.process import run_as_script

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from safe_zone import Settings, load_settings, read_environment
+from safe_zone import Settings, load_settings
 from sentinel import config_values
+from sentinel.config import read_environment
 from sentinel.errors import ConfigurationError
 
 API_PORT = 8000
@@ -109,14 +110,16 @@ def load_monitor_settings(
     errors: list[str] = []
     values = read_environment(environ, errors)
     api_port = _read_port("SENTINEL_API_PORT", values, API_PORT, errors)
-    api_url = config_values.base_url(
+    api_url = config_values.parse_base_url(
         "SENTINEL_API_URL", values.get("SENTINEL_API_URL"), "http://api:8000", errors
     )
     monitor = MonitorSettings(
         settings=settings,
         options=_validate_options(settings.monitor, errors),
         alert_urls=_read_alert_urls(values, errors),
-        api_token=config_values.key("SENTINEL_API_TOKEN", values.get("SENTINEL_API_TOKEN"), errors),
+        api_token=config_values.parse_key(
+            "SENTINEL_API_TOKEN", values.get("SENTINEL_API_TOKEN"), errors
+        ),
         api_host=values.get("SENTINEL_API_HOST") or LOOPBACK,
         api_port=api_port,
         api_url=api_url or f"http://{LOOPBACK}:{api_port}",
@@ -124,7 +127,7 @@ def load_monitor_settings(
         dashboard_port=_read_port("SENTINEL_DASHBOARD_PORT", values, DASHBOARD_PORT, errors),
     )
     if errors:
-        raise ConfigurationError(config_values.one_line(errors))
+        raise ConfigurationError(config_values.join_errors(errors))
     return monitor
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import safe_zone
-from safe_zone import ROOT, Settings, ensure_state_dir, load_settings
+from safe_zone import ROOT, Settings, load_settings
+from sentinel.config import ensure_state_dir
 from sentinel.errors import ConfigurationError
 
 

@@ -9,8 +9,8 @@ import sys
 
 import uvicorn
 
-from safe_zone import ensure_state_dir
 from sentinel import console
+from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError
 from sentinel.process import run_as_script
 from sentinel.storage.connection import resolve_database

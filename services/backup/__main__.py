@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psycopg
 
-from safe_zone import ensure_state_dir
 from sentinel import console, files
 from sentinel.clocks import SYSTEM_CLOCKS
+from sentinel.config import ensure_state_dir
 from sentinel.errors import (
     EXIT_OK,
     ConfigurationError,

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from safe_zone import RUN_DEADLINE_SECONDS, ensure_state_dir
+from safe_zone import RUN_DEADLINE_SECONDS
 from sentinel import console, files
 from sentinel.clocks import SYSTEM_CLOCKS
+from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
 from sentinel.notifications import messages
 from sentinel.notifications.delivery import Notifier

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from safe_zone import ROOT, ensure_state_dir
+from safe_zone import ROOT
 from sentinel import files
+from sentinel.config import ensure_state_dir
 from sentinel.console import show_table
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, SentinelError
 from sentinel.process import run_as_script
