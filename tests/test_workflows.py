@@ -231,8 +231,9 @@ def test_an_exhausted_budget_adds_an_annotation_and_the_job_succeeds(runner: Run
     (state / "usage_log.json").write_text(json.dumps([used]))
     done = runner.run()
     assert done["Run the pipeline"].returncode == 0
-    assert "::error::Nothing was asked and nothing was woken: CoinGecko credits used up" in (
-        done["Run the pipeline"].stderr
+    assert (
+        "::error::The run made no API call and no database connection: CoinGecko credits used up"
+        in done["Run the pipeline"].stderr
     )
     assert "## Budget: stop" in runner.summary
     assert "::warning::coingecko_credits" in done["Write the job summary"].stderr
