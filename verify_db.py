@@ -100,7 +100,7 @@ def _overdue(connection: Connection, now: datetime) -> list[str]:
     over = overdue_partitions(connection, now)
     if not over:
         return []
-    _, trouble, _ = export.last_try(connection)
+    _, trouble, _ = export.last_attempt(connection)
     why = trouble or "look at the last runs' warnings"
     return [f"{len(over)} days older than the retention wait to be purged: {why}"]
 

@@ -19,15 +19,15 @@ from benchmarks.scale import heading, median_seconds, say
 from safe_zone import ROOT
 from sentinel.backtesting import builtin_strategies, engine, executors, strategies, walk_forward
 from sentinel.backtesting.portfolio import Costs
-from sentinel.backtesting.price_series import Series
-from sentinel.backtesting.walk_forward import Task
+from sentinel.backtesting.price_series import PriceSeries
+from sentinel.backtesting.walk_forward import SweepTask
 from sentinel.paper_trading import output
 
 POINTS, COINS, CASH = 5_760, 500, Decimal(10_000)  # sixty days at 15 minutes
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
 
 
-def market(coins: int, points: int = POINTS) -> dict[str, Series]:
+def market(coins: int, points: int = POINTS) -> dict[str, PriceSeries]:
     random = np.random.default_rng(1)
     found = {}
     for number in range(coins):
@@ -35,7 +35,7 @@ def market(coins: int, points: int = POINTS) -> dict[str, Series]:
         times += random.integers(0, 60, points)
         prices = np.exp(np.cumsum(random.normal(0, 0.004, points))) * 10 ** random.uniform(-3, 4)
         observed = random.random(points) > 0.01
-        found[f"coin-{number:03}"] = Series(times, prices.astype(np.float64), observed)
+        found[f"coin-{number:03}"] = PriceSeries(times, prices.astype(np.float64), observed)
     return found
 
 
@@ -49,11 +49,13 @@ def _backtests() -> None:
     [series] = market(1).values()
     wished = {"forecast": {"minutes": 180.0}}
     for name in builtin_strategies.BUILT_IN:
-        strategy = strategies.choose(name, wished.get(name))
+        strategy = strategies.load(name, wished.get(name))
 
         def run(strategy: strategies.Strategy = strategy) -> None:
-            own = Series(series.times, series.prices, series.observed)  # nothing remembered of it
-            engine.run(own, strategy.signals(own), Costs(), CASH)
+            own = PriceSeries(
+                series.times, series.prices, series.is_observed
+            )  # nothing remembered of it
+            engine.run_backtest(own, strategy.build_signals(own), Costs(), CASH)
 
         run()
         taken = median_seconds(run, 5)
@@ -79,20 +81,20 @@ def _backtests() -> None:
 def _sweeps() -> None:
     grids = {
         "sma-cross": {"fast": [4.0, 8.0, 12.0, 24.0], "slow": [48.0, 96.0, 144.0, 192.0, 288.0]},
-        "dip": {"k": [1.0, 1.25, 1.5, 1.75, 2.0], "hours": [6.0, 12.0, 24.0, 48.0]},
+        "dip": {"multiplier": [1.0, 1.25, 1.5, 1.75, 2.0], "hours": [6.0, 12.0, 24.0, 48.0]},
     }
     prices = market(COINS)
     for name, grid in grids.items():
-        wanted = walk_forward.candidates([name], grid)
+        wanted = walk_forward.build_candidates([name], grid)
         heading(f"A sweep: {COINS} coins, {len(wanted)} parameter sets of {name}, three folds")
-        tasks = walk_forward.plan(prices, wanted, 3, Costs(), CASH)
+        tasks = walk_forward.plan_tasks(prices, wanted, 3, Costs(), CASH)
         found, taken = {}, {}
         for jobs in (1, 2):
-            fresh = walk_forward.plan(
+            fresh = walk_forward.plan_tasks(
                 market(COINS), wanted, 3, Costs(), CASH
             )  # nothing remembered of it
             began = time.perf_counter()
-            found[jobs] = _table(fresh, executors.do_here(fresh, jobs, lambda _done: None))
+            found[jobs] = _table(fresh, executors.run_locally(fresh, jobs, lambda _done: None))
             taken[jobs] = time.perf_counter() - began
         ratio = taken[2] / (taken[1] / 2)
         say("on one core", f"{taken[1]:.1f} s", "no goal", reached=True)
@@ -108,7 +110,7 @@ def _sweeps() -> None:
             _on_a_cluster(tasks, found[1])
 
 
-def _table(tasks: list[Task], scored: list[walk_forward.CoinScores]) -> str:
+def _table(tasks: list[SweepTask], scored: list[walk_forward.CoinScores]) -> str:
     return json.dumps(output.sweep_json(walk_forward.select_winners(tasks, scored)))
 
 
@@ -122,7 +124,7 @@ if __name__ == "__main__":
 """
 
 
-def _on_a_cluster(tasks: list[Task], expected: str) -> None:
+def _on_a_cluster(tasks: list[SweepTask], expected: str) -> None:
     """A cluster of its own, in another folder, that has never seen the project."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cluster.py").write_text(CLUSTER)
@@ -144,7 +146,7 @@ def _on_a_cluster(tasks: list[Task], expected: str) -> None:
                 killed.append(pids[0])
 
         began = time.perf_counter()
-        scored = executors.do_on_cluster(tasks, address, kill_one)
+        scored = executors.run_on_cluster(tasks, address, kill_one)
         taken = time.perf_counter() - began
         process.communicate()
     found = _table(tasks, scored)

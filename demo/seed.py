@@ -15,7 +15,7 @@ import database
 from demo.market import IDR_PER_USD, DemoCoin, Market
 from pipeline.report import RunReport
 from sentinel.backtesting import strategies
-from sentinel.backtesting.portfolio import DEFAULT_USD, Costs
+from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.models import CoinLabel, FxRate, MarketRow, Source
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.paper_trading import wallets
@@ -143,11 +143,13 @@ def _tick(
 
 def _trade(at: datetime, connection: Connection) -> None:
     """A step of every wallet, once an hour; the first one opens them."""
-    if not wallets.wallets(connection):
+    if not wallets.load_wallets(connection):
         for name, strategy, coin_ids in WALLETS:
-            chosen = strategies.choose(strategy)
-            wallets.open_wallet(connection, name, chosen, coin_ids, DEFAULT_USD, Costs(), at)
-    wallets.step_all(connection, None, wallets.wallets(connection), at)
+            chosen = strategies.load(strategy)
+            wallets.open_wallet(
+                connection, name, chosen, coin_ids, DEFAULT_INITIAL_USD, Costs(), at
+            )
+    wallets.step_wallets(connection, None, wallets.load_wallets(connection), at)
 
 
 def _record(connection: Connection, steps: Sequence[tuple[datetime, Source]]) -> None:

@@ -17,8 +17,8 @@ from ingest import parse_arguments
 from pipeline import job_summary
 from safe_zone import CONFIG_KEYS, QUOTA_NAMES, ROOT, Settings
 from sentinel.backtesting import builtin_strategies, engine, strategies
-from sentinel.backtesting.portfolio import DEFAULT_USD, Costs
-from sentinel.backtesting.price_series import Series
+from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
+from sentinel.backtesting.price_series import PriceSeries
 from sentinel.models import GAP_REASONS, GAP_WAITS
 from sentinel.storage.connection import Address
 from services.api.app import create_app
@@ -157,11 +157,12 @@ def test_every_strategy_is_documented_with_its_parameters() -> None:
 
 def test_the_documented_strategy_runs() -> None:
     [source] = re.findall(r"```python\n(def decide.*?)```", DOCS["backtesting.md"], re.DOTALL)
-    strategy = strategies.own("example.py", source, {"low": 0.9})
+    strategy = strategies.load_source("example.py", source, {"low": 0.9})
     prices = np.where(np.arange(200) < 150, 100.0, 80.0)
     times = np.arange(200, dtype=np.float64) * 900
-    series = Series(times, prices, np.ones(200, dtype=bool))
-    outcome = engine.run(series, strategy.signals(series), Costs(), DEFAULT_USD)
+    series = PriceSeries(times, prices, np.ones(200, dtype=bool))
+    signals = strategy.build_signals(series)
+    outcome = engine.run_backtest(series, signals, Costs(), DEFAULT_INITIAL_USD)
     assert outcome.trades[0].side == "buy"
 
 

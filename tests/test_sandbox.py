@@ -1,4 +1,4 @@
-"""The sandbox's command line as a person meets it: results, pages, plain words for bad input."""
+"""The command line of sandbox.py: results, pages, and clear errors for invalid input."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import re
 import subprocess
+from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sentinel import arguments as typed
+from sentinel import arguments
 from sentinel.backtesting import builtin_strategies, price_csv
 from sentinel.errors import ConfigurationError
 from tests.conftest import FreshDatabase, Script
@@ -41,14 +42,14 @@ def write_csv(
 
 @pytest.fixture
 def csv(tmp_path: Path) -> str:
-    """Two coins, of which one is the other's mirror."""
+    """Return a price file of two coins; one price is the inverse of the other."""
     return write_csv(
         tmp_path / "prices.csv", {"bitcoin": LONG, "ether": [10_000 / price for price in LONG]}
     )
 
 
-def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Exit code 2, nothing on stdout, and one plain line on stderr with these words."""
+def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Assert exit code 2, no stdout, and one error line on stderr with these words."""
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     [line] = [line for line in done.stderr.splitlines() if not line.startswith(("usage:", "  "))]
@@ -57,8 +58,8 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         assert word in line
 
 
-def found(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """The one JSON object on stdout, and silence on stderr."""
+def parse_json(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the JSON object of stdout; assert that stderr is empty."""
     assert (done.returncode, done.stderr) == (0, "")
     parsed = json.loads(done.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert isinstance(parsed, dict)
@@ -73,7 +74,9 @@ def test_the_json_has_exactly_the_keys_of_the_contract_and_known_figures(
     script: Script, tmp_path: Path
 ) -> None:
     name = write_csv(tmp_path / "two.csv", {"a": [1, 1, 2], "b": [5, 5, 5]})
-    done = found(script("sandbox.py", "backtest", "--strategy", "hold", "--csv", name, "--json"))
+    done = parse_json(
+        script("sandbox.py", "backtest", "--strategy", "hold", "--csv", name, "--json")
+    )
     assert set(done) == CONTRACT
     each = 5_000 * 0.999**2 * (1 - 0.0005) / (1 + 0.0005)  # two fees, slippage twice
     assert done["strategy"] == "hold"
@@ -87,14 +90,14 @@ def test_the_json_has_exactly_the_keys_of_the_contract_and_known_figures(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", builtin_strategies.BUILT_IN)
-def test_every_strategy_that_comes_along_runs(script: Script, csv: str, name: str) -> None:
-    done = found(script("sandbox.py", "backtest", "--strategy", name, "--csv", csv, "--json"))
+def test_every_built_in_strategy_runs(script: Script, csv: str, name: str) -> None:
+    done = parse_json(script("sandbox.py", "backtest", "--strategy", name, "--csv", csv, "--json"))
     assert done["strategy"] == name
     assert done["final_usd"] > 0
 
 
 @pytest.mark.slow
-def test_the_strategies_are_listed_with_their_parameters(script: Script) -> None:
+def test_the_strategies_command_lists_parameters(script: Script) -> None:
     done = script("sandbox.py", "strategies")
     assert (done.returncode, done.stderr) == (0, "")
     for name in builtin_strategies.BUILT_IN:
@@ -103,12 +106,14 @@ def test_the_strategies_are_listed_with_their_parameters(script: Script) -> None
 
 
 @pytest.mark.slow
-def test_a_table_says_the_same_as_the_json(script: Script, csv: str) -> None:
+def test_the_table_shows_the_figures_of_the_json(script: Script, csv: str) -> None:
     arguments = ("backtest", "--strategy", "sma-cross", "--param", "slow=24", "--csv", csv)
-    said = script("sandbox.py", *arguments)
-    figures = found(script("sandbox.py", *arguments, "--json"))
-    assert said.stderr == ""
-    assert "sma-cross (fast=12, slow=24) on bitcoin, ether, 2026-11-01 to 2026-11-04" in said.stdout
+    shown = script("sandbox.py", *arguments)
+    figures = parse_json(script("sandbox.py", *arguments, "--json"))
+    assert shown.stderr == ""
+    assert (
+        "sma-cross (fast=12, slow=24) on bitcoin, ether, 2026-11-01 to 2026-11-04" in shown.stdout
+    )
     for words in (
         f"{figures['final_usd']:,.2f}",
         f"{figures['return']:+.2%}",
@@ -117,17 +122,18 @@ def test_a_table_says_the_same_as_the_json(script: Script, csv: str) -> None:
         f"{figures['max_drawdown']:.2%}",
         f"{figures['sharpe']:.2f}",
     ):
-        assert words in said.stdout
+        assert words in shown.stdout
 
 
 @pytest.mark.slow
-def test_money_costs_coins_and_a_persons_own_strategy_are_taken_as_typed(
+def test_cash_costs_coins_and_a_user_strategy_are_used_as_typed(
     script: Script, tmp_path: Path, csv: str
 ) -> None:
     (tmp_path / "mine.py").write_text(
-        "def decide(past, purse, *, share=0.5):\n    return share if purse.quantity == 0 else 0\n"
+        "def decide(history, portfolio, *, share=0.5):\n"
+        "    return share if portfolio.quantity == 0 else 0\n"
     )
-    done = found(
+    done = parse_json(
         script(
             *("sandbox.py", "backtest", "--strategy", "mine.py", "--param", "share=0.25"),
             *("--csv", csv, "--coins", "ETHER", "--initial-usd", "1000", "--json"),
@@ -149,7 +155,7 @@ def test_the_page_has_the_figures_and_loads_nothing_from_the_network(
     script: Script, tmp_path: Path, csv: str
 ) -> None:
     arguments = ("backtest", "--strategy", "sma-cross", "--csv", csv, "--html", "page.html")
-    figures = found(script("sandbox.py", *arguments, "--json"))
+    figures = parse_json(script("sandbox.py", *arguments, "--json"))
     page = (tmp_path / "page.html").read_text()
     table = page.partition("<script")[0]
     for words in (
@@ -167,7 +173,7 @@ def test_the_page_has_the_figures_and_loads_nothing_from_the_network(
 
 
 @pytest.mark.slow
-def test_a_name_that_is_markup_stays_text_on_the_page(script: Script, tmp_path: Path) -> None:
+def test_markup_in_a_coin_id_stays_text_on_the_page(script: Script, tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script>"
     name = write_csv(tmp_path / "evil.csv", {evil: LONG[:50]})
     done = script(
@@ -179,9 +185,7 @@ def test_a_name_that_is_markup_stays_text_on_the_page(script: Script, tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("coin_id", ["bitcoin", "$a_b$ and \\$c", "柴犬"])
-def test_the_picture_is_a_png_that_is_not_blank(
-    script: Script, tmp_path: Path, coin_id: str
-) -> None:
+def test_the_image_is_a_png_with_curves(script: Script, tmp_path: Path, coin_id: str) -> None:
     from PIL import Image
 
     name = write_csv(tmp_path / "one.csv", {coin_id: LONG[:100]})
@@ -210,7 +214,7 @@ def test_the_picture_is_a_png_that_is_not_blank(
         (["--strategy", "moon"], "There is no strategy 'moon'"),
         (["--strategy", "nowhere.py"], "nowhere.py: no such file"),
         (["--coins", "doge"], "holds no prices of doge"),
-        (["--coins", ","], "--coins ',' names nothing"),
+        (["--coins", ","], "--coins: ',' holds no name"),
         (["--csv", "nowhere.csv"], "nowhere.csv: no such file"),
         (["--csv", "."], "cannot be read"),
         *((["--initial-usd", n], "--initial-usd") for n in ("-5", "0", "nan", "1e16", "inf", "x")),
@@ -222,7 +226,7 @@ def test_the_picture_is_a_png_that_is_not_blank(
             (["--param", n], "--param")
             for n in ("nonsense", "fast=", "fast=x", "fast=nan", "fast=inf", "fast=1,2", "=")
         ),
-        (["--param", "fast=6", "--param", "fast=7"], "there twice"),
+        (["--param", "fast=6", "--param", "fast=7"], "given twice"),
         (["--param", "colour=3"], "no parameter 'colour'"),
         (["--param", "fast=2.5"], "must be a whole number"),
         (["--param", "fast=-1"], "above 0"),
@@ -236,14 +240,14 @@ def test_the_picture_is_a_png_that_is_not_blank(
     ],
     ids=str,
 )
-def test_what_was_typed_wrong_is_named(
+def test_an_error_names_the_invalid_option(
     script: Script, csv: str, arguments: list[str], words: str
 ) -> None:
     usual = ["--strategy", "sma-cross"] if "--strategy" not in arguments else []
     usual += ["--csv", csv] if "--csv" not in arguments else []
     if "--days" in arguments:
         usual = ["--strategy", "sma-cross", "--csv", csv]
-    refused(script("sandbox.py", "backtest", *usual, *arguments), words)
+    assert_refused(script("sandbox.py", "backtest", *usual, *arguments), words)
 
 
 @pytest.mark.parametrize(
@@ -255,21 +259,21 @@ def test_what_was_typed_wrong_is_named(
         ("timestamp,coin_id,price\n2026-11-01,a,1\n", "a single price of a"),
         ("timestamp,coin_id,price\n2026-11-01,a,1\n2026-11-01,a,2\n", "a single price of a"),
         ("timestamp,coin_id,price\n2026-11-01,a\n", "line 2: 2 fields"),
-        ("timestamp,coin_id,price\nyesterday,a,1\n", "line 2: 'yesterday' is no time"),
-        ("timestamp,coin_id,price\n2026-11-01,a,0\n", "'0' is no price"),
-        ("timestamp,coin_id,price\n2026-11-01,a,nan\n", "'nan' is no price"),
+        ("timestamp,coin_id,price\nyesterday,a,1\n", "line 2: 'yesterday' is not a time"),
+        ("timestamp,coin_id,price\n2026-11-01,a,0\n", "'0' is not a price"),
+        ("timestamp,coin_id,price\n2026-11-01,a,nan\n", "'nan' is not a price"),
         ("timestamp,coin_id,price\n2026-11-01,,1\n", "no coin_id"),
         ("timestamp,coin_id,price\n2026-11-01,a,\0\n", "bad.csv"),
     ],
     ids=str,
 )
-def test_what_is_wrong_with_a_price_file_is_named(tmp_path: Path, text: str, words: str) -> None:
-    from sentinel.backtesting.prices import from_file
+def test_an_error_names_the_problem_of_a_price_file(tmp_path: Path, text: str, words: str) -> None:
+    from sentinel.backtesting.price_loader import load_from_csv
 
     path = tmp_path / "bad.csv"
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=re.escape(words)) as caught:
-        from_file(path, [])
+        load_from_csv(path, [])
     assert "\n" not in str(caught.value)
 
 
@@ -291,52 +295,55 @@ def test_a_price_file_may_be_in_any_order_and_its_times_in_any_zone(tmp_path: Pa
     ("source", "words"),
     [
         (
-            "def decide(past, purse):\n    return 1 / 0\n",
+            "def decide(history, portfolio):\n    return 1 / 0\n",
             "ZeroDivisionError: division by zero, line 2",
         ),
-        ("def decide(past, purse)\n", "SyntaxError"),
-        ("def decide(past, purse):\n    return 'buy'\n", "returned 'buy'"),
-        ("def decide(past, purse):\n    return float('nan')\n", "returned nan"),
-        ("def decide(past, purse):\n    return 2\n", "returned 2"),
-        ("def decide(past, purse):\n    return True\n", "returned True"),
+        ("def decide(history, portfolio)\n", "SyntaxError"),
+        ("def decide(history, portfolio):\n    return 'buy'\n", "returned 'buy'"),
+        ("def decide(history, portfolio):\n    return float('nan')\n", "returned nan"),
+        ("def decide(history, portfolio):\n    return 2\n", "returned 2"),
+        ("def decide(history, portfolio):\n    return True\n", "returned True"),
         (
-            "def decide(past, purse):\n    return Two()\n"
+            "def decide(history, portfolio):\n    return Two()\n"
             "class Two:\n    def __repr__(self): return 'a\\nb'\n",
             "returned",
         ),
-        ("import numpy\ndef decide(past, purse):\n    return numpy.complex128(0.5)\n", "returned"),
+        (
+            "import numpy\ndef decide(history, portfolio):\n    return numpy.complex128(0.5)\n",
+            "returned",
+        ),
         ("decide = 5\n", "no function decide"),
         ("decide = max\n", "mine.py"),
         ("def other(): pass\n", "no function decide"),
         ("import nowhere_at_all\n", "ModuleNotFoundError"),
         ("import sys\nsys.exit(0)\n", "mine.py"),
-        ("import sys\ndef decide(past, purse): sys.exit('no')\n", "mine.py"),
-        ("def decide(past): return 1\n", "TypeError"),
-        ("def decide(past, purse, *, low): return 1\n", "TypeError"),
+        ("import sys\ndef decide(history, portfolio): sys.exit('no')\n", "mine.py"),
+        ("def decide(history): return 1\n", "TypeError"),
+        ("def decide(history, portfolio, *, low): return 1\n", "TypeError"),
         ("\0", "mine.py"),
     ],
     ids=str,
 )
-def test_what_is_wrong_with_a_persons_own_strategy_is_named(
+def test_an_error_names_the_problem_of_a_user_strategy(
     script: Script, tmp_path: Path, csv: str, source: str, words: str
 ) -> None:
     (tmp_path / "mine.py").write_text(source)
     done = script("sandbox.py", "backtest", "--strategy", "mine.py", "--csv", csv, "--json")
-    refused(done, "mine.py", words)
+    assert_refused(done, "mine.py", words)
 
 
 @pytest.mark.slow
-def test_what_a_strategy_prints_does_not_spoil_the_json(
+def test_output_of_a_strategy_does_not_mix_with_the_json(
     script: Script, tmp_path: Path, csv: str
 ) -> None:
-    (tmp_path / "mine.py").write_text("def decide(past, purse):\n    print('hello')\n")
+    (tmp_path / "mine.py").write_text("def decide(history, portfolio):\n    print('hello')\n")
     done = script("sandbox.py", "backtest", "--strategy", "mine.py", "--csv", csv, "--json")
     assert json.loads(done.stdout)["final_usd"] == 10_000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("prices", [[1e-30, 1e-30, 1e300], [1e300, 1e300, 1e-30], [1e-30] * 3])
-def test_prices_beyond_all_measure_are_figures_or_plain_words(
+def test_extreme_prices_give_figures_or_a_clear_error(
     script: Script, tmp_path: Path, prices: list[float]
 ) -> None:
     name = write_csv(tmp_path / "wild.csv", {"a": prices})
@@ -345,18 +352,19 @@ def test_prices_beyond_all_measure_are_figures_or_plain_words(
         *("--initial-usd", "1e15"),
     )
     if done.returncode == 0:
-        found(done)
+        parse_json(done)
     else:
-        refused(done)
+        assert_refused(done)
 
 
-def test_a_whole_number_with_zeros_before_it_is_still_bounded() -> None:
-    with pytest.raises(ConfigurationError, match="1 to 20"):
-        typed.whole("--folds", "0000000012345", 3, 20)
-    assert typed.whole("--folds", "20", 3, 20) == 20
+def test_a_whole_number_with_leading_zeros_is_limited_too() -> None:
+    parse = arguments.whole_number(20)
+    with pytest.raises(ArgumentTypeError, match="1 to 20"):
+        parse("0000000012345")
+    assert parse("20") == 20
     for word in ("0", "21", "-1", "1.5", "", "²", "1e3"):
-        with pytest.raises(ConfigurationError):
-            typed.whole("--folds", word, 3, 20)
+        with pytest.raises(ArgumentTypeError):
+            parse(word)
 
 
 # --- out of the database ---------------------------------------------------------------------
@@ -364,7 +372,7 @@ def test_a_whole_number_with_zeros_before_it_is_still_bounded() -> None:
 
 @pytest.fixture
 def stored(fresh: FreshDatabase) -> datetime:
-    """Three days of two coins, a quarter of an hour apart, until now."""
+    """Store three days of two coins, 15 minutes apart, until now."""
     now = datetime.now(UTC).replace(microsecond=0)
     points = [
         (now - timedelta(minutes=15 * n), coin_id, price)
@@ -380,12 +388,12 @@ def _backtest(script: Script, *arguments: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.slow
-def test_coins_of_the_database_go_by_id_symbol_or_name(
+def test_coins_of_the_database_are_found_by_id_symbol_or_name(
     live_script: Script,
     stored: datetime,  # noqa: ARG001
 ) -> None:
     by_id, by_symbol, by_name, both = (
-        found(_backtest(live_script, "--json", *terms))["final_usd"]
+        parse_json(_backtest(live_script, "--json", *terms))["final_usd"]
         for terms in (("--coins", "bitcoin"), ("--coins", "BITC"), ("--coins", "Bitcoin"), ())
     )
     assert by_id == by_symbol == by_name == pytest.approx(both)
@@ -394,12 +402,12 @@ def test_coins_of_the_database_go_by_id_symbol_or_name(
 
 
 @pytest.mark.slow
-def test_days_say_how_far_back(live_script: Script, stored: datetime) -> None:
-    said = _backtest(live_script, "--coins", "bitcoin,ethereum", "--days", "1").stdout
-    assert f"on bitcoin, ethereum, {stored - timedelta(days=1):%Y-%m-%d}" in said
+def test_days_limit_the_prices(live_script: Script, stored: datetime) -> None:
+    shown = _backtest(live_script, "--coins", "bitcoin,ethereum", "--days", "1").stdout
+    assert f"on bitcoin, ethereum, {stored - timedelta(days=1):%Y-%m-%d}" in shown
     # The points of less than a day ago begin with the 95th before the newest.
     ratio = LONG[0] / LONG[94] * 0.999**2 * 0.9995 / 1.0005
-    assert f"{10_000 * ratio:,.2f}" in said
+    assert f"{10_000 * ratio:,.2f}" in shown
 
 
 @pytest.mark.slow
@@ -417,15 +425,15 @@ def test_days_say_how_far_back(live_script: Script, stored: datetime) -> None:
     ],
     ids=str,
 )
-def test_what_the_database_does_not_have_is_named(
+def test_an_error_names_missing_prices(
     live_script: Script,
     stored: datetime,  # noqa: ARG001
     arguments: list[str],
     words: str,
 ) -> None:
-    refused(_backtest(live_script, *arguments), words)
+    assert_refused(_backtest(live_script, *arguments), words)
 
 
 @pytest.mark.slow
-def test_an_empty_database_is_told_to_be_filled(live_script: Script) -> None:
-    refused(_backtest(live_script), "holds no prices in the last 30 days", "ingest.py")
+def test_an_empty_database_is_an_error_that_names_ingest(live_script: Script) -> None:
+    assert_refused(_backtest(live_script), "holds no prices in the last 30 days", "ingest.py")

@@ -1,1 +1,1 @@
-"""Days older than the retention, as Parquet files on a folder or an object store."""
+"""The archive: days older than the retention as Parquet files, in a folder or an object store."""

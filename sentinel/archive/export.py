@@ -1,4 +1,4 @@
-"""Days on their way between the database and the archive."""
+"""Export days from the database to the archive, before a purge or on request."""
 
 from __future__ import annotations
 
@@ -26,28 +26,30 @@ from sentinel.storage.connection import Connection
 from sentinel.storage.schema import ArchiveBeforeDrop, Fingerprint
 
 log = logging.getLogger("sentinel.archiving")
-LOCK_SECONDS = 5
-PURGE_SECONDS = 60.0  # after which a run begins with no further day
-AFTER_A_FAILURE = timedelta(hours=1)  # each try reads a day out of a database that bills for it
+LOCK_TIMEOUT_SECONDS = 5
+MAX_PURGE_SECONDS = 60.0  # then a run leaves the remaining days to the next one
+# Each attempt reads a whole day out of a database that bills its traffic.
+PAUSE_AFTER_FAILURE = timedelta(hours=1)
+POSTPONED = "the purge of %d days waits for the archive: %s"
 
-# Who exports a day has it for himself until that is recorded: two at once would both be right, and
-# the slower one late. Not the writers' lock: an upload may take its time.
+# One exporter at a time, until it has recorded its day: of two at once, the slower one would
+# overwrite the record of the other. This is not the writers' lock, because an upload may be slow.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('market-sentinel-archive'))"
 TIMEOUTS = """
 SELECT set_config('lock_timeout', %(lock)s, true),
-       set_config('statement_timeout', %(seconds)s, true)
+       set_config('statement_timeout', %(statement)s, true)
 """
 
-# Numbers alone: ids may hold anything, and every byte of Neon's traffic counts.
+# Numbers only: coin ids may hold any character, and Neon bills each byte of traffic.
 READ_DAY: LiteralString = """
 COPY (SELECT coin_key, (extract(epoch FROM observed_at) * 1000000)::bigint, price, market_cap,
              volume_24h, source
       FROM {day})
 TO STDOUT (FORMAT csv)
 """
-COINS = "SELECT coin_key, coin_id FROM coins"
+COIN_IDS = "SELECT coin_key, coin_id FROM coins"
 
-RECORD = """
+RECORD_DAY = """
 INSERT INTO archived_days (archived_at, rows, bytes, source_rows, day, sha256, source_digest, place)
 VALUES (%(now)s, %(rows)s, %(bytes)s, %(source_rows)s, %(day)s, %(sha256)s, %(source_digest)s,
         %(place)s)
@@ -57,228 +59,232 @@ SET archived_at = excluded.archived_at, rows = excluded.rows, bytes = excluded.b
     sha256 = excluded.sha256,
     place = excluded.place
 """
-RECORDS = """
+ARCHIVED_DAYS = """
 SELECT day, sha256, source_rows, source_digest
 FROM archived_days
 WHERE place = %(place)s
 ORDER BY day
 """
 
-FORGET = "DELETE FROM archived_days WHERE day = ANY (%(days)s)"
+FORGET_DAYS = "DELETE FROM archived_days WHERE day = ANY (%(days)s)"
 
-# How the last try fared. Kept in the database, for the runs that share it may share nothing else.
-LAST_TRY = """
+# The last attempt is stored in the database, because it may be all that two runs share.
+LAST_ATTEMPT = """
 SELECT beat_at, state ->> 'problem', state ->> 'place' FROM heartbeats WHERE service = 'archive'
 """
-NOTE_TRY = """
+RECORD_ATTEMPT = """
 INSERT INTO heartbeats (service, beat_at, state) VALUES ('archive', %(now)s, %(state)s)
 ON CONFLICT (service) DO UPDATE SET beat_at = excluded.beat_at, state = excluded.state
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A day that was archived: its file's digest, and what the database held of it at that time."""
+class ArchivedDay:
+    """The record of an archived day."""
 
     day: date
+    # The digest of its file.
     sha256: str
+    # The number and the digest of the rows that the database held when the day was archived.
     source_rows: int
     source_digest: str
 
     @property
-    def held(self) -> Fingerprint:
-        """What the database held of it."""
+    def source(self) -> Fingerprint:
+        """The fingerprint of the rows that were archived."""
         return Fingerprint(self.source_rows, self.source_digest)
 
 
-def archive_of(settings: Settings) -> Archive | None:
-    """The archive of these settings; None where there is none. Raises ConfigurationError."""
-    if not settings.archive_url:
-        return None
-    return store.open_archive(settings.archive_url, settings.state_dir / "archive")
-
-
 def archive_hook(settings: Settings) -> ArchiveBeforeDrop | None:
-    """What puts days away before a purge; None where no archive is set."""
+    """Return the function that archives days before a purge; None if no archive is configured."""
     if not settings.archive_url:
         return None
 
     def archive_before_drop(
         connection: Connection, days: Sequence[date], now: datetime
     ) -> Mapping[date, Fingerprint]:
-        tried_at, problem, place = last_try(connection)
-        is_recent = tried_at and abs(now - tried_at) < AFTER_A_FAILURE
-        if problem and is_recent and place == settings.archive_url:
-            log.warning(_POSTPONED, len(days), problem)
+        attempted_at, error, location = last_attempt(connection)
+        is_recent = attempted_at and abs(now - attempted_at) < PAUSE_AFTER_FAILURE
+        if error and is_recent and location == settings.archive_url:
+            log.warning(POSTPONED, len(days), error)
             return {}
-        safe, problem = _put_away(connection, settings, days, now)
-        if problem:
-            log.warning(_POSTPONED, len(days) - len(safe), problem)
-        with contextlib.suppress(psycopg.errors.DiskFull):  # it is there, noted or not
-            note_try(connection, problem, now, settings.archive_url)
-        return safe
+        archived, error = _archive_days(connection, settings, days, now)
+        if error:
+            log.warning(POSTPONED, len(days) - len(archived), error)
+        with contextlib.suppress(psycopg.errors.DiskFull):  # the days are archived all the same
+            record_attempt(connection, error, now, settings.archive_url)
+        return archived
 
     return archive_before_drop
 
 
-_POSTPONED = "the purge of %d days waits for the archive: %s"
-
-
-def _put_away(
+def _archive_days(
     connection: Connection, settings: Settings, days: Sequence[date], now: datetime
 ) -> tuple[dict[date, Fingerprint], str | None]:
-    """The days that are in the archive then, and what kept the others from it. A day whose own file
-    is no good does not hold up the others; an archive that does not answer does."""
-    safe: dict[date, Fingerprint] = {}
-    problem = None
-    began = time.monotonic()
+    """Return the days that are archived now, and the error that stopped the others.
+
+    A damaged file stops only its own day. An archive that does not respond stops all days.
+    """
+    archived: dict[date, Fingerprint] = {}
+    message = None
+    started = time.monotonic()
     try:
-        archive = archive_of(settings)
+        archive = store.open_configured_archive(settings)
         if archive is None:
-            return safe, None
+            return archived, None
         for day in days:
-            if time.monotonic() - began > PURGE_SECONDS:
-                log.info("%d days wait for the next run", len(days) - len(safe))
+            if time.monotonic() - started > MAX_PURGE_SECONDS:
+                log.info("%d days wait for the next run", len(days) - len(archived))
                 break
             try:
-                safe |= dict(export(connection, archive, [day], now))
-            except ArchiveDamaged as trouble:
-                problem = problem or str(trouble)
+                archived |= dict(export_days(connection, archive, [day], now))
+            except ArchiveDamaged as error:
+                message = message or str(error)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
-        log.warning(_POSTPONED, len(days) - len(safe), "somebody else is at it, or holds a day")
-    except (ArchiveUnavailable, ConfigurationError) as trouble:
-        problem = str(trouble)
-    return safe, problem
+        reason = "another process is exporting, or has locked a day"
+        log.warning(POSTPONED, len(days) - len(archived), reason)
+    except (ArchiveUnavailable, ConfigurationError) as error:
+        message = str(error)
+    return archived, message
 
 
-def export(
+def export_days(
     connection: Connection, archive: Archive, days: Sequence[date], now: datetime
 ) -> Iterator[tuple[date, Fingerprint]]:
-    """Put days into the archive that are not there as they stand; yields each that is safe.
+    """Archive the days whose rows are not archived yet; yields each day once it is archived.
 
-    Raises ArchiveUnavailable, ArchiveDamaged where a file that is there is not what was written,
-    and psycopg.Error.
+    Raises ArchiveUnavailable, ArchiveDamaged if an existing file is damaged, and psycopg.Error.
     """
     for day in days:
         with connection.transaction():
-            patience = {"lock": f"{LOCK_SECONDS}s", "seconds": f"{STATEMENT_TIMEOUT_SECONDS}s"}
-            connection.execute(TIMEOUTS, patience)
+            timeouts = {
+                "lock": f"{LOCK_TIMEOUT_SECONDS}s",
+                "statement": f"{STATEMENT_TIMEOUT_SECONDS}s",
+            }
+            connection.execute(TIMEOUTS, timeouts)
             connection.execute(LOCK)
-            held = _export_day(connection, archive, day, now)
-        yield day, held
+            fingerprint = _export_day(connection, archive, day, now)
+        yield day, fingerprint
 
 
 def _export_day(connection: Connection, archive: Archive, day: date, now: datetime) -> Fingerprint:
+    """Archive a day unless its rows are archived; returns the fingerprint of its rows."""
     try:
         with connection.transaction():
-            held = schema.fingerprint(connection, day)
-    except psycopg.errors.UndefinedTable:  # dropped meanwhile, by who put it away
+            source = schema.fingerprint(connection, day)
+    except psycopg.errors.UndefinedTable:  # another process archived and dropped it meanwhile
         return Fingerprint(0, "0")
-    files, record = _look_up(connection, archive, day)
-    already = [archive.fetch(file, anew=True) for file in files]
-    is_there = record and [file.sha256 for file in files] == [record.sha256]
-    if (is_there and record and record.held == held) or not held.rows:
-        return held
+    files, record = _find_day(connection, archive, day)
+    existing = [archive.fetch(file, refresh=True) for file in files]
+    is_recorded = record and [file.sha256 for file in files] == [record.sha256]
+    if (is_recorded and record and record.source == source) or not source.rows:
+        return source
     with (
-        parquet.drafts() as folder,
-        parquet.build_day(_tell(connection, day, folder), already) as (path, rows),
+        parquet.temporary_folder() as folder,
+        parquet.build_day(_export_csv(connection, day, folder), existing) as (path, rows),
     ):
-        if rows < held.rows:
-            raise ArchiveUnavailable(f"Of {held.rows:,} rows of {day} only {rows:,} arrived.")
+        if rows < source.rows:
+            raise ArchiveUnavailable(f"Of {source.rows:,} rows of {day} only {rows:,} arrived.")
         new = archive.put(path, day, rows)
-        size = path.stat().st_size
+        size_bytes = path.stat().st_size
     for file in files:
         if file != new:
             archive.remove(file)
-    _note(connection, archive, new, size, held, now)
-    log.info("%s: %d rows archived in %d bytes", day, rows, size)
-    return held
+    _record_day(connection, archive, new, size_bytes, source, now)
+    log.info("%s: %d rows archived in %d bytes", day, rows, size_bytes)
+    return source
 
 
-def _look_up(
+def _find_day(
     connection: Connection, archive: Archive, day: date
-) -> tuple[list[DayFile], Record | None]:
-    """A day's files (more than one where two databases share the archive) and what is known of it.
+) -> tuple[list[DayFile], ArchivedDay | None]:
+    """Return the files of a day and its record. Two databases that share an archive may add files.
 
-    Raises ArchiveUnavailable where the place is not the one that days were put into.
+    Raises ArchiveUnavailable if the archive is empty although days were archived there.
     """
     stored = archive.files()
-    known = {record.day: record for record in records(connection, archive)}
+    known = {record.day: record for record in load_records(connection, archive)}
     if known and not stored:
         raise ArchiveUnavailable(
-            f"The archive {archive.place} holds none of the {len(known)} days that were put there: "
-            "is it the right folder, and is its disk there?"
+            f"The archive {archive.location} holds none of the {len(known)} days that were "
+            "archived there: is it the right folder, and is its disk mounted?"
         )
     return [file for file in stored if file.day == day], known.get(day)
 
 
-def _tell(connection: Connection, day: date, folder: Path) -> CsvExport:
-    """A day as a file, beside its fingerprint: who compares that later finds what changed between.
+def _export_csv(connection: Connection, day: date, folder: Path) -> CsvExport:
+    """Write a day's rows to a CSV file.
 
-    Raises ArchiveUnavailable where there is no room.
+    This runs after the fingerprint was taken: a row that arrives between the two changes the next
+    fingerprint, and the day is exported again.
     """
     statement = sql.SQL(READ_DAY).format(day=schema.partition_name(day))
-    csv = copy_out(connection, statement, folder)
-    return CsvExport(csv, dict(connection.execute(COINS).fetchall()))
+    csv = copy_to_file(connection, statement, folder)
+    return CsvExport(csv, dict(connection.execute(COIN_IDS).fetchall()))
 
 
-def copy_out(connection: Connection, statement: sql.Composed, folder: Path) -> Path:
-    """What a COPY TO STDOUT gives, as a file in a folder. Raises OSError."""
-    path = folder / "told.csv"
+def copy_to_file(connection: Connection, statement: sql.Composed, folder: Path) -> Path:
+    """Write the output of a COPY TO STDOUT to a file in a folder. Raises OSError."""
+    path = folder / "rows.csv"
     with path.open("wb") as file, connection.cursor().copy(statement) as copy:
         for block in copy:
             file.write(block)
     return path
 
 
-def _note(
+def _record_day(
     connection: Connection,
     archive: Archive,
     file: DayFile,
-    size: int,
-    held: Fingerprint,
+    size_bytes: int,
+    source: Fingerprint,
     now: datetime,
 ) -> None:
-    """Record a day; where there is no room for that, it is in the archive all the same."""
+    """Record an archived day.
+
+    The day is archived even if the database has no disk space for the record.
+    """
     row = {
         "now": now,
         "rows": file.rows,
-        "bytes": size,
-        "source_rows": held.rows,
+        "bytes": size_bytes,
+        "source_rows": source.rows,
         "day": file.day,
         "sha256": file.sha256,
-        "source_digest": held.digest,
-        "place": archive.place,
+        "source_digest": source.digest,
+        "place": archive.location,
     }
     with contextlib.suppress(psycopg.errors.DiskFull), connection.transaction():
-        connection.execute(RECORD, row)
+        connection.execute(RECORD_DAY, row)
 
 
-def records(connection: Connection, archive: Archive) -> list[Record]:
-    """The days that this database put into this archive."""
-    with connection.cursor(row_factory=class_row(Record)) as cursor:
-        return cursor.execute(RECORDS, {"place": archive.place}).fetchall()
+def load_records(connection: Connection, archive: Archive) -> list[ArchivedDay]:
+    """Return the records of the days that this database archived there."""
+    with connection.cursor(row_factory=class_row(ArchivedDay)) as cursor:
+        return cursor.execute(ARCHIVED_DAYS, {"place": archive.location}).fetchall()
 
 
-def survey(connection: Connection, archive: Archive) -> tuple[list[DayFile], list[date]]:
-    """The files there are, and the days that this database put there and that are gone."""
-    known = [record.day for record in records(connection, archive)]
-    files = archive.files()  # behind the records: what is put there meanwhile is not missed
+def list_archived(connection: Connection, archive: Archive) -> tuple[list[DayFile], list[date]]:
+    """Return the archive's files, and the days that this database archived and that are gone."""
+    recorded = [record.day for record in load_records(connection, archive)]
+    files = archive.files()  # after the records: a day that is archived meanwhile is not "gone"
     stored = {file.day for file in files}
-    return files, [day for day in known if day not in stored]
+    return files, [day for day in recorded if day not in stored]
 
 
-def forget(connection: Connection, days: Sequence[date]) -> None:
-    """No longer expect these days to be in the archive."""
-    connection.execute(FORGET, {"days": list(days)})
+def forget_days(connection: Connection, days: Sequence[date]) -> None:
+    """Delete the records of days, so that their files are not expected any more."""
+    connection.execute(FORGET_DAYS, {"days": list(days)})
 
 
-def last_try(connection: Connection) -> tuple[datetime | None, str | None, str | None]:
-    """When days were last put away, what that failed of, and where they were to go."""
-    return connection.execute(LAST_TRY).fetchone() or (None, None, None)
+def last_attempt(connection: Connection) -> tuple[datetime | None, str | None, str | None]:
+    """Return the time, the error and the location of the last attempt to archive days."""
+    return connection.execute(LAST_ATTEMPT).fetchone() or (None, None, None)
 
 
-def note_try(connection: Connection, problem: str | None, now: datetime, place: str | None) -> None:
-    """Keep how it fared, for who comes next and for who asks."""
-    state = Jsonb({"problem": problem, "place": place})
-    connection.execute(NOTE_TRY, {"now": now, "state": state})
+def record_attempt(
+    connection: Connection, error: str | None, now: datetime, location: str | None
+) -> None:
+    """Record an attempt to archive days for the next run and for `archive.py status`."""
+    state = Jsonb({"problem": error, "place": location})
+    connection.execute(RECORD_ATTEMPT, {"now": now, "state": state})

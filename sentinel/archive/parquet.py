@@ -1,7 +1,7 @@
-"""Days as Parquet, with DuckDB: writing one, comparing it, reading points out of many.
+"""Write and read day files as Parquet, with DuckDB.
 
-Rows are sorted by coin and time; columns: `coin_id` text, `observed_at` timestamptz, `price`,
-`market_cap`, `volume_24h` (USD, double), `source` text.
+The columns are `coin_id` text, `observed_at` timestamptz, `price`, `market_cap`, `volume_24h` (USD,
+double) and `source` text. Rows are sorted by coin and time.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# What the database told, as CSV of numbers: coins by their keys, times in microseconds since 1970.
+# The rows of the database's CSV: coins by their keys, times in microseconds since 1970.
 READ_CSV = """
-CREATE TABLE told AS
+CREATE TABLE loaded AS
 SELECT coin_id, make_timestamptz(micros) AS observed_at, price, market_cap, volume_24h, source
 FROM read_csv($csv, header = false, delim = ',', new_line = '\\n', auto_detect = false,
               columns = {'coin_key': 'INTEGER', 'micros': 'BIGINT', 'price': 'DOUBLE',
@@ -33,34 +33,35 @@ FROM read_csv($csv, header = false, delim = ',', new_line = '\\n', auto_detect =
 JOIN (SELECT unnest($keys::integer[]) AS coin_key, unnest($coin_ids::varchar[]) AS coin_id)
      USING (coin_key)
 """
-ADD_FILE = "INSERT INTO told SELECT * FROM read_parquet(?, hive_partitioning = false)"
+ADD_FILE = "INSERT INTO loaded SELECT * FROM read_parquet(?, hive_partitioning = false)"
 
-# What the archive holds of some coins, beside what the database told.
+# Adds the rows of some coins from archived files.
 ADD_FILES = """
-INSERT INTO told
+INSERT INTO loaded
 SELECT *
 FROM read_parquet($paths, hive_partitioning = false)
 WHERE coin_id IN (SELECT unnest($coin_ids::varchar[]))
   AND epoch_us(observed_at) >= $start AND epoch_us(observed_at) < $stop
 """
 
-# Each point once: an observed value before a backfilled one, the database's before the archive's.
+# Each point once: an observed value wins over a backfilled one, then the database (loaded first,
+# so with the lower rowid) over the archive.
 MERGE = """
 CREATE TABLE merged AS
 SELECT *
-FROM told
+FROM loaded
 QUALIFY row_number() OVER (PARTITION BY coin_id, observed_at
                            ORDER BY source = 'observed' DESC, rowid) = 1
 """
 
-# Doubles as byte streams, times as differences: a quarter smaller than with version 1.
+# Version 2 stores doubles as byte streams and times as differences: a quarter smaller.
 WRITE = """
 COPY (SELECT * FROM merged ORDER BY coin_id, observed_at)
 TO '{path}' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE 4096)
 """
 
-# Rows that stand in one and not in the other.
-OPEN = """
+# Counts the rows that only one of the two has, and all written rows.
+VIEW_WRITTEN = """
 CREATE VIEW written AS SELECT * FROM read_parquet('{path}', hive_partitioning = false)
 """
 COMPARE = """
@@ -83,8 +84,8 @@ ORDER BY coin_id, observed_at
 
 
 @contextlib.contextmanager
-def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    """DuckDB, in memory. Raises ArchiveUnavailable for whatever it stumbles over."""
+def _open_engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield DuckDB in memory; its errors become ArchiveUnavailable."""
     import duckdb
 
     try:
@@ -92,81 +93,87 @@ def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
             yield engine
     except duckdb.Error as error:
         raise ArchiveUnavailable(
-            f"What is archived, or is to be, cannot be worked on ({describe_error(error)})."
+            f"DuckDB cannot process the archived rows ({describe_error(error)})."
         ) from error
 
 
 @dataclass(frozen=True, slots=True)
 class CsvExport:
-    """What the database told: a CSV without header (coin key, microseconds since 1970, price,
-    market cap, volume, source) and the ids of its coins by key."""
+    """Rows of the database in a CSV file."""
 
+    # Without header: coin key, microseconds since 1970, price, market cap, volume, source.
     csv: Path
-    coins: Mapping[int, str]
+    coin_ids: Mapping[int, str]
 
     def read_into(self, engine: duckdb.DuckDBPyConnection) -> None:
-        """Make the table `told` of it."""
+        """Create the table `loaded` from the file."""
         parameters = {
             "csv": str(self.csv),
-            "keys": list(self.coins),
-            "coin_ids": list(self.coins.values()),
+            "keys": list(self.coin_ids),
+            "coin_ids": list(self.coin_ids.values()),
         }
         engine.execute(READ_CSV, parameters)
 
 
 @contextlib.contextmanager
-def build_day(told: CsvExport, already: Sequence[Path]) -> Iterator[tuple[Path, int]]:
-    """Yield a Parquet file of a day, merged with what is archived `already`, and its rows, once
-    both were compared row by row.
+def build_day(rows: CsvExport, existing: Sequence[Path]) -> Iterator[tuple[Path, int]]:
+    """Yield the Parquet file of a day and the number of its rows.
 
-    Raises ArchiveUnavailable where there is no room for it, or it does not hold what it should.
+    The file holds the exported rows and the rows of the day's existing files. It is read back and
+    compared row by row. Raises ArchiveUnavailable without disk space or if a row differs.
     """
-    with drafts() as folder:
+    with temporary_folder() as folder:
         path = folder / "day.parquet"
-        with _engine() as engine:
-            told.read_into(engine)
-            for archived in already:
-                engine.execute(ADD_FILE, [str(archived)])
+        with _open_engine() as engine:
+            rows.read_into(engine)
+            for file in existing:
+                engine.execute(ADD_FILE, [str(file)])
             engine.execute(MERGE)
-            for statement in (WRITE, OPEN):  # neither takes a parameter there
+            for statement in (WRITE, VIEW_WRITTEN):  # neither accepts a parameter
                 engine.execute(statement.format(path=str(path).replace("'", "''")))
-            [(other, rows)] = engine.execute(COMPARE).fetchall()
-        if other:
-            raise ArchiveUnavailable(f"{other:,} rows did not survive the writing.")
-        yield path, int(rows)
+            [(differing, count)] = engine.execute(COMPARE).fetchall()
+        if differing:
+            raise ArchiveUnavailable(f"{differing:,} rows differ after they were written.")
+        yield path, int(count)
 
 
 @contextlib.contextmanager
-def drafts() -> Iterator[Path]:
-    """A folder for what is not finished yet. Raises ArchiveUnavailable where there is no room."""
+def temporary_folder() -> Iterator[Path]:
+    """Yield a folder for unfinished files. Raises ArchiveUnavailable if it cannot be written."""
     try:
         with tempfile.TemporaryDirectory(prefix="market-sentinel-") as folder:
             yield Path(folder)
     except OSError as error:
-        raise ArchiveUnavailable(f"No room for a draft ({describe_error(error)}).") from error
+        raise ArchiveUnavailable(
+            f"A temporary file cannot be written ({describe_error(error)})."
+        ) from error
 
 
 class Points(NamedTuple):
-    """Numpy columns of equal length, sorted by coin and time: ids, UNIX seconds, USD (NaN where
-    unknown), and whether each was observed (or backfilled)."""
+    """NumPy columns of equal length, sorted by coin and time."""
 
     coin_id: Any
+    # UNIX seconds.
     seconds: Any
+    # USD; market cap and volume are NaN where they are unknown.
     price: Any
     market_cap: Any
     volume_24h: Any
+    # False for backfilled points.
     is_observed: Any
 
 
 def read_points(
-    told: CsvExport, paths: Sequence[Path], coin_ids: Sequence[str], start: datetime, stop: datetime
+    rows: CsvExport, paths: Sequence[Path], coin_ids: Sequence[str], start: datetime, stop: datetime
 ) -> Points:
-    """What the database told of these coins, and what fetched files hold of them from `start` to
-    before `stop`. Raises ArchiveUnavailable where they cannot be read."""
+    """Return the exported rows, and the rows of these coins in files from `start` to before `stop`.
+
+    Raises ArchiveUnavailable.
+    """
     import numpy as np
 
-    with _engine() as engine:
-        told.read_into(engine)
+    with _open_engine() as engine:
+        rows.read_into(engine)
         if paths:
             parameters = {
                 "paths": [str(path) for path in paths],
@@ -179,18 +186,18 @@ def read_points(
         found = engine.execute(READ_POINTS).fetchnumpy()
     return Points(
         *(
-            np.ma.filled(found[name], np.nan) if name in _SUMS else np.asarray(found[name])
+            np.ma.filled(found[name], np.nan) if name in _NULLABLE else np.asarray(found[name])
             for name in Points._fields
         )
     )
 
 
-_SUMS = ("price", "market_cap", "volume_24h")
+_NULLABLE = ("price", "market_cap", "volume_24h")
 
 
 def read_day(path: Path) -> list[MarketRow]:
-    """All rows of a fetched day."""
-    with _engine() as engine:
+    """Return all rows of a day file. Raises ArchiveUnavailable."""
+    with _open_engine() as engine:
         rows = engine.execute(READ_DAY, [str(path)]).fetchall()
     return [
         MarketRow(coin_id, _EPOCH + timedelta(microseconds=at), *rest)

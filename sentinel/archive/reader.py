@@ -1,4 +1,4 @@
-"""Read price points from the database and from the archived days, each point once."""
+"""Read price points across the database and the archive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sentinel.errors import ArchiveUnavailable
 from sentinel.storage.connection import Connection
 from sentinel.storage.schema import CANONICAL_OUTPUT, existing_partitions
 
-# The same of several coins as CSV of numbers, for DuckDB; times in microseconds since 1970.
+# Points of some coins as CSV of numbers for DuckDB; times in microseconds since 1970.
 COPY_POINTS: LiteralString = """
 COPY (SELECT o.coin_key, (extract(epoch FROM o.observed_at) * 1000000)::bigint, o.price,
              o.market_cap, o.volume_24h, o.source
@@ -34,39 +34,42 @@ def read_points(
     start: datetime,
     stop: datetime,
 ) -> Points:
-    """The points of coins from `start` to before `stop`, out of the database and, with an archive,
-    out of the days that are in files by now; each point once.
+    """Return the points of coins from `start` to before `stop`, each once.
 
-    Raises ArchiveUnavailable, and ArchiveDamaged where a day's file is not what was written.
+    Without an archive, only the database is read. Raises ArchiveUnavailable, and ArchiveDamaged if
+    a file that is needed is damaged.
     """
     statement = sql.SQL(COPY_POINTS).format(
         coin_ids=sql.Literal(list(coin_ids)), start=sql.Literal(start), stop=sql.Literal(stop)
     )
-    with parquet.drafts() as folder:
+    with parquet.temporary_folder() as folder:
         with connection.transaction():
             connection.execute(CANONICAL_OUTPUT)
-            csv = export.copy_out(connection, statement, folder)
+            csv = export.copy_to_file(connection, statement, folder)
             keys: dict[int, str] = dict(
                 connection.execute(COIN_KEYS, {"coin_ids": list(coin_ids)}).fetchall()
             )
-        # Listed only now: a day that is purged meanwhile is in the one or in the other.
-        paths = _archived(connection, archive, start, stop) if archive else []
+        # After the database was read: a day that is purged meanwhile is in one of the two.
+        paths = _fetch_days(connection, archive, start, stop) if archive else []
         return parquet.read_points(CsvExport(csv, keys), paths, coin_ids, start, stop)
 
 
-def _archived(
+def _fetch_days(
     connection: Connection, archive: Archive, start: datetime, stop: datetime
 ) -> list[Path]:
-    """The files, checked, of the days of a span that the database does not hold. Raises
-    ArchiveUnavailable also where one is gone."""
+    """Return verified files of the days in a span that the database does not hold.
+
+    Raises ArchiveUnavailable, also if the file of an archived day is gone: a series with a silent
+    gap would be worse.
+    """
     moments = (start, stop - timedelta(microseconds=1))
     first, last = (moment.astimezone(UTC).date() for moment in moments)
-    files, gone = export.survey(connection, archive)
+    files, gone = export.list_archived(connection, archive)
     held = existing_partitions(connection)
     if lost := [day for day in gone if first <= day <= last and day not in held]:
         raise ArchiveUnavailable(
-            f"The archive {archive.place} has lost {len(lost)} days, {lost[0]} to {lost[-1]}: "
-            "bring their files back from a copy, or go on without them with python archive.py "
+            f"The archive {archive.location} has lost {len(lost)} days, {lost[0]} to {lost[-1]}: "
+            "restore their files from a copy, or continue without them with python archive.py "
             "forget"
         )
     return archive.fetch_all(

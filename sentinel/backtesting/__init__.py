@@ -1,1 +1,1 @@
-"""Strategies on stored prices: engine, portfolio, metrics, walk-forward."""
+"""Backtests of trading strategies on stored prices, and walk-forward sweeps."""

@@ -1,5 +1,8 @@
-"""What the strategies that come along wish: for each point of a series, from that point and those
-before it. Pure."""
+"""The built-in strategies. Pure.
+
+Each strategy computes a signal: one number for each point of a series, from that point and the
+points before it. Above 0 it wants to buy, below 0 to sell.
+"""
 
 from __future__ import annotations
 
@@ -13,119 +16,132 @@ import numpy as np
 from sentinel.analytics import forecast
 from sentinel.analytics.alerts import AlertRules, Tracker
 from sentinel.backtesting.portfolio import Portfolio
-from sentinel.backtesting.price_series import Floats, Series
+from sentinel.backtesting.price_series import Floats, PriceSeries
 
 Parameters = Mapping[str, float]
-Signal = Callable[[Series, float, Parameters], Floats]
+# (series, start of trading in UNIX seconds, parameters) -> one number for each point.
+ComputeSignal = Callable[[PriceSeries, float, Parameters], Floats]
 
-HOUR = 3600.0
-MINUTE = 60.0
-ROUNDING = 1e-12  # of a mean; less is no difference
-POINTS_OF_WINDOW = 13  # at which a window is read off
-TOLERANCE = 0.3  # of the horizon, between it and the observation that a forecast is scored by
+HOUR_SECONDS = 3600.0
+MINUTE_SECONDS = 60.0
+DAY_SECONDS = 24 * HOUR_SECONDS
+EPSILON = 1e-12  # two means closer than this share of them are equal
+POINTS_OF_WINDOW = 13  # at which the forecast reads a window of prices
+# An observation scores a forecast if it lies within this share of the horizon around its end.
+SCORING_TOLERANCE = 0.3
 
 
-def _as_said(share: float, _purse: Portfolio) -> float:
-    return share
+def _use_signal(signal: float, _portfolio: Portfolio) -> float:
+    return signal
 
 
-def _nothing_amiss(_parameters: Parameters) -> str | None:
+def _accept(_parameters: Parameters) -> str | None:
     return None
 
 
-class BuiltIn(NamedTuple):
-    """A strategy that comes along: what it does, its parameters' defaults, its signal, what is
-    ordered for a value of that, whether it is the same whenever the strategy begins, and what is
-    wrong with parameters that do not go together, in words."""
+class BuiltInStrategy(NamedTuple):
+    """A built-in strategy."""
 
-    does: str
+    description: str
+    # The parameters with their defaults.
     parameters: Parameters
-    signal: Signal
-    order: Callable[[float, Portfolio], float] = _as_said
+    compute_signal: ComputeSignal
+    # Returns the share of cash or coins to order, from a value of the signal.
+    size_order: Callable[[float, Portfolio], float] = _use_signal
+    # Whether the signal is the same whenever trading starts. A sweep then computes it once.
     is_timeless: bool = True
-    amiss: Callable[[Parameters], str | None] = _nothing_amiss
+    # Returns what is wrong with a combination of parameters, or None.
+    validate: Callable[[Parameters], str | None] = _accept
 
 
-def hold(series: Series, _since: float, _parameters: Parameters) -> Floats:
+def _compute_hold(series: PriceSeries, _start: float, _parameters: Parameters) -> Floats:
     """Buy at once and hold."""
     return np.ones(len(series))
 
 
-def dca(series: Series, since: float, parameters: Parameters) -> Floats:
-    """Dollar-cost averaging: the share of the money that is to be spent by then, a part more each
-    interval."""
-    number = np.floor((series.times - since) / (parameters["hours"] * HOUR)) + 1
+def _compute_dca(series: PriceSeries, start: float, parameters: Parameters) -> Floats:
+    """Return the share of all cash that should be spent by then; one more part each interval."""
+    number = np.floor((series.times - start) / (parameters["hours"] * HOUR_SECONDS)) + 1
     return np.clip(number / round(parameters["parts"]), 0.0, 1.0)
 
 
-def _up_to(target: float, purse: Portfolio) -> float:
-    """What to spend of the cash for the share `target` of all money to be spent; so a part that
-    could not be bought in time is bought later."""
+def _spend_up_to(target: float, portfolio: Portfolio) -> float:
+    """Return the share of the cash to spend until `target` of all cash is spent.
+
+    A part whose fill was rejected is therefore bought later.
+    """
     if target >= 1:
         return 1.0
-    money = float(purse.cash + purse.spent)
-    return max(0.0, target * money - float(purse.spent)) / float(purse.cash) if purse.cash else 0.0
+    cash, spent = float(portfolio.cash), float(portfolio.cost_basis)
+    total = float(portfolio.cash + portfolio.cost_basis)
+    return max(0.0, target * total - spent) / cash if portfolio.cash else 0.0
 
 
-def sma_cross(series: Series, _since: float, parameters: Parameters) -> Floats:
-    """In while the mean of the last `fast` prices is above that of the last `slow` ones."""
-    fast = _means(series.prices, round(parameters["fast"]))
-    slow = _means(series.prices, round(parameters["slow"]))
-    differ = np.abs(fast - slow) > ROUNDING * slow
+def _compute_sma_cross(series: PriceSeries, _start: float, parameters: Parameters) -> Floats:
+    """Return 1 while the mean of the last `fast` prices is above that of the last `slow` ones."""
+    fast = _moving_average(series.prices, round(parameters["fast"]))
+    slow = _moving_average(series.prices, round(parameters["slow"]))
+    differ = np.abs(fast - slow) > EPSILON * slow
     return np.where(differ, np.sign(np.nan_to_num(fast - slow)), 0.0)
 
 
-def _crossed(parameters: Parameters) -> str | None:
+def _validate_averages(parameters: Parameters) -> str | None:
     fast, slow = parameters["fast"], parameters["slow"]
     return f"fast {fast:g} must be smaller than slow {slow:g}" if fast >= slow else None
 
 
-def _means(prices: Floats, window: int) -> Floats:
-    """The mean of the last `window` prices at each point; NaN before there are so many. Each from
-    its own prices alone: running sums would carry the errors of all before."""
+def _moving_average(prices: Floats, window: int) -> Floats:
+    """Return the mean of the last `window` prices at each point; NaN where there are fewer.
+
+    Each mean uses its own prices only: running sums would carry the rounding errors of all earlier
+    prices, which matters for a coin that has lost nearly everything.
+    """
     means = np.full(len(prices), np.nan)
     if window <= len(prices):
         means[window - 1 :] = np.convolve(prices, np.full(window, 1.0 / window), "valid")
     return means
 
 
-def dip(series: Series, _since: float, parameters: Parameters) -> Floats:
-    """Buy when the reversal tracker sees a rise from the session's low; sell `hours` later."""
-    turns = _alerts(series, *(parameters[key] for key in _TRACKER))
-    bought = [at for at, kind in turns if kind == "reversal"]
-    last = _latest(series, bought)
-    return np.where(series.times - last < parameters["hours"] * HOUR, 1.0, -1.0)
+def _compute_dip(series: PriceSeries, _start: float, parameters: Parameters) -> Floats:
+    """Buy when the tracker reports a reversal; sell `hours` later."""
+    alerts = _find_alerts(series, *(parameters[key] for key in TRACKER_PARAMETERS))
+    latest = _latest_before(series, [at for at, kind in alerts if kind == "reversal"])
+    return np.where(series.times - latest < parameters["hours"] * HOUR_SECONDS, 1.0, -1.0)
 
 
-def trailing_stop(series: Series, _since: float, parameters: Parameters) -> Floats:
-    """Hold until the panic tracker sees a fall from the session's high; back at a reversal."""
-    turns = _alerts(series, *(parameters[key] for key in _TRACKER))
-    out = _latest(series, [at for at, kind in turns if kind == "panic"])
-    back = _latest(series, [at for at, kind in turns if kind == "reversal"])
-    return np.where((out > -np.inf) & (out >= back), -1.0, 1.0)
+def _compute_trailing_stop(series: PriceSeries, _start: float, parameters: Parameters) -> Floats:
+    """Hold until the tracker reports a panic; buy again at a reversal."""
+    alerts = _find_alerts(series, *(parameters[key] for key in TRACKER_PARAMETERS))
+    panic = _latest_before(series, [at for at, kind in alerts if kind == "panic"])
+    reversal = _latest_before(series, [at for at, kind in alerts if kind == "reversal"])
+    return np.where((panic > -np.inf) & (panic >= reversal), -1.0, 1.0)
 
 
-def _upside_down(parameters: Parameters) -> str | None:
-    floor, ceiling = parameters["floor"], parameters["ceiling"]
-    return f"floor {floor:g} is above ceiling {ceiling:g}" if floor > ceiling else None
+def _validate_thresholds(parameters: Parameters) -> str | None:
+    low, high = parameters["min_threshold"], parameters["max_threshold"]
+    return f"min_threshold {low:g} is above max_threshold {high:g}" if low > high else None
 
 
+# Cached: a sweep asks for the same alerts with many other parameters.
 @functools.lru_cache(maxsize=16)
-def _alerts(
-    series: Series, k: float, session: float, floor: float, ceiling: float
+def _find_alerts(
+    series: PriceSeries,
+    multiplier: float,
+    window_hours: float,
+    min_threshold: float,
+    max_threshold: float,
 ) -> list[tuple[float, str]]:
-    """What the monitor's tracker would have said, of observed prices. Remembered, because a sweep
-    asks for the same with many other parameters."""
+    """Return the alerts, as (UNIX seconds, kind), of the monitor's tracker on observed prices."""
     rules = AlertRules(
-        multiplier=k,
-        window=timedelta(hours=session),
+        multiplier=multiplier,
+        window=timedelta(hours=window_hours),
         horizon=timedelta(hours=24),
         volatility_half_life=timedelta(hours=72),
-        min_threshold=floor,
-        max_threshold=ceiling,
+        min_threshold=min_threshold,
+        max_threshold=max_threshold,
     )
     tracker = Tracker()
-    times, prices = series.times[series.observed], series.prices[series.observed]
+    times, prices = series.times[series.is_observed], series.prices[series.is_observed]
     return [
         (at, alert.kind)
         for at, price in zip(times.tolist(), prices.tolist(), strict=True)
@@ -133,112 +149,121 @@ def _alerts(
     ]
 
 
-def _latest(series: Series, moments: list[float]) -> Floats:
-    """At each point the latest of `moments` until then; minus infinity before the first."""
+def _latest_before(series: PriceSeries, moments: list[float]) -> Floats:
+    """Return the latest of `moments` at or before each point; minus infinity if there is none."""
     padded = np.array([-np.inf, *moments])
     return padded[np.searchsorted(padded, series.times, side="right") - 1]
 
 
-def by_forecast(series: Series, _since: float, parameters: Parameters) -> Floats:
-    """In when the monitor's forecast says bullish, out when it says bearish.
+def _compute_forecast(series: PriceSeries, _start: float, parameters: Parameters) -> Floats:
+    """Return 1 where the monitor's forecast is bullish, -1 where it is bearish.
 
-    The monitor fits an hour and looks ten minutes ahead; `minutes` stretches both, for prices that
-    come more seldom: nine points in the window are needed, and no hole longer than a fifth of it.
+    The monitor fits one hour and looks ten minutes ahead. `minutes` scales both for sparser prices:
+    the window needs nine points and no gap longer than a fifth of it.
     """
-    window = parameters["minutes"] * MINUTE
+    window = parameters["minutes"] * MINUTE_SECONDS
     horizon = window * (forecast.HORIZON / forecast.WINDOW)
-    hole = window * (forecast.MAX_GAP / forecast.WINDOW)
-    times, prices = series.times[series.observed], series.prices[series.observed]
-    signals = np.zeros(len(series))
-    dense = _dense(times, window, hole)
+    max_gap = window * (forecast.MAX_GAP / forecast.WINDOW)
+    times, prices = series.times[series.is_observed], series.prices[series.is_observed]
+    signal = np.zeros(len(series))
+    dense = _find_dense(times, window, max_gap)
     if not len(dense):
-        return signals
+        return signal
     offsets = np.linspace(-window, 0.0, POINTS_OF_WINDOW)
     logs = np.log(prices)
     grid = np.interp(times[dense] + offsets[:, None], times, logs)
     slopes = forecast.fit_slopes(offsets, grid)
-    moves = slopes * (horizon / MINUTE)
-    shares = _directions(times, logs, dense, moves, horizon)
-    signals[np.flatnonzero(series.observed)[dense]] = shares
-    return signals
+    moves = slopes * (horizon / MINUTE_SECONDS)
+    signal[np.flatnonzero(series.is_observed)[dense]] = _find_directions(
+        times, logs, dense, moves, horizon
+    )
+    return signal
 
 
-def _dense(times: Floats, window: float, hole: float) -> Any:
-    """Places whose window is dense enough to carry a line."""
-    places = np.arange(len(times))
+def _find_dense(times: Floats, window: float, max_gap: float) -> Any:
+    """Return the indices whose window holds enough points to fit a line."""
+    indices = np.arange(len(times))
     firsts = np.searchsorted(times, times - window)
-    counts = places - firsts + 1
+    counts = indices - firsts + 1
     pauses = np.diff(times, prepend=times[:1])
-    # The latest pause that is too long must have ended before the window's first pause begins.
-    broken = np.where(pauses > hole, places, -1)
-    latest = np.maximum.accumulate(broken) if len(broken) else broken
-    reaches = times[firsts] - (times - window) <= hole
-    sound = (counts >= forecast.MIN_POINTS) & (latest <= firsts) & reaches
-    return np.flatnonzero(sound)
+    # The latest gap must have ended before the first pause of the window begins.
+    gaps = np.where(pauses > max_gap, indices, -1)
+    latest = np.maximum.accumulate(gaps) if len(gaps) else gaps
+    is_covered = times[firsts] - (times - window) <= max_gap
+    return np.flatnonzero((counts >= forecast.MIN_POINTS) & (latest <= firsts) & is_covered)
 
 
-def _directions(times: Floats, logs: Floats, dense: Any, moves: Floats, horizon: float) -> Floats:
-    """1 bullish, -1 bearish, 0 neutral at each dense place: where the band of errors that were
-    known by then, of a day, holds no change."""
+def _find_directions(
+    times: Floats, logs: Floats, dense: Any, moves: Floats, horizon: float
+) -> Floats:
+    """Return 1 (bullish), -1 (bearish) or 0 (neutral) at each dense index.
+
+    A forecast is neutral while "no change" lies within the error interval. The interval comes from
+    the errors of the last day that were known by then.
+    """
     made = times[dense]
-    tolerance = horizon * TOLERANCE
-    nearest = _nearest(times, made + horizon)
+    tolerance = horizon * SCORING_TOLERANCE
+    nearest = _find_nearest(times, made + horizon)
     is_scored = np.abs(times[nearest] - (made + horizon)) <= tolerance
     errors = logs[nearest] - logs[dense] - moves
-    # An error is known once nothing nearer to the horizon can come.
+    # An error is known once no observation nearer to the horizon can follow.
     known_at = made + horizon + tolerance
-    found = np.zeros(len(dense))
-    day = 24 * HOUR
-    begins = np.searchsorted(made, made - day, side="right")
-    ends = np.searchsorted(known_at, made, side="right")
-    for n, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
-        residuals = errors[begin:end][is_scored[begin:end]]
-        band = forecast.compute_interval_radius(residuals)
-        if band is not None and abs(moves[n]) > band:
-            found[n] = np.sign(moves[n])
-    return found
+    directions = np.zeros(len(dense))
+    starts = np.searchsorted(made, made - DAY_SECONDS, side="right")
+    stops = np.searchsorted(known_at, made, side="right")
+    for n, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+        residuals = errors[start:stop][is_scored[start:stop]]
+        radius = forecast.compute_interval_radius(residuals)
+        if radius is not None and abs(moves[n]) > radius:
+            directions[n] = np.sign(moves[n])
+    return directions
 
 
-def _nearest(times: Floats, wanted: Floats) -> Any:
-    """Places of the times nearest to those wanted; of two alike the earlier."""
-    after = np.clip(np.searchsorted(times, wanted), 1, max(len(times) - 1, 1))
+def _find_nearest(times: Floats, targets: Floats) -> Any:
+    """Return the indices of the times nearest to the targets; the earlier one of two equals."""
+    after = np.clip(np.searchsorted(times, targets), 1, max(len(times) - 1, 1))
     after = np.minimum(after, len(times) - 1)
     before = np.maximum(after - 1, 0)
-    return np.where(wanted - times[before] <= times[after] - wanted, before, after)
+    return np.where(targets - times[before] <= times[after] - targets, before, after)
 
 
-_TRACKER = {"k": 1.5, "session": 24.0, "floor": 0.01, "ceiling": 0.25}
-BUILT_IN: Mapping[str, BuiltIn] = {
-    "hold": BuiltIn("buy at once and hold", {}, hold),
-    "dca": BuiltIn(
-        "dollar-cost averaging: the cash in equal parts, one every so many hours",
+TRACKER_PARAMETERS = {
+    "multiplier": 1.5,
+    "window_hours": 24.0,
+    "min_threshold": 0.01,
+    "max_threshold": 0.25,
+}
+BUILT_IN: Mapping[str, BuiltInStrategy] = {
+    "hold": BuiltInStrategy("buy at once and hold", {}, _compute_hold),
+    "dca": BuiltInStrategy(
+        "dollar-cost averaging: spend the cash in equal parts, one every `hours`",
         {"hours": 24.0, "parts": 30.0},
-        dca,
-        _up_to,
+        _compute_dca,
+        _spend_up_to,
         is_timeless=False,
     ),
-    "sma-cross": BuiltIn(
-        "in while the mean of the last fast prices is above that of the last slow ones",
+    "sma-cross": BuiltInStrategy(
+        "hold while the mean of the last `fast` prices is above the mean of the last `slow` ones",
         {"fast": 12.0, "slow": 48.0},
-        sma_cross,
-        amiss=_crossed,
+        _compute_sma_cross,
+        validate=_validate_averages,
     ),
-    "dip": BuiltIn(
-        "buy the dip: in when the monitor's reversal tracker speaks, out so many hours later",
-        {"hours": 24.0} | _TRACKER,
-        dip,
-        amiss=_upside_down,
+    "dip": BuiltInStrategy(
+        "buy the dip: buy when the monitor's tracker reports a reversal, sell `hours` later",
+        {"hours": 24.0} | TRACKER_PARAMETERS,
+        _compute_dip,
+        validate=_validate_thresholds,
     ),
-    "trailing-stop": BuiltIn(
-        "in, out when the monitor's panic tracker speaks, in again at a reversal",
-        dict(_TRACKER),
-        trailing_stop,
-        amiss=_upside_down,
+    "trailing-stop": BuiltInStrategy(
+        "hold, sell when the monitor's tracker reports a panic, buy again at a reversal",
+        dict(TRACKER_PARAMETERS),
+        _compute_trailing_stop,
+        validate=_validate_thresholds,
     ),
-    "forecast": BuiltIn(
-        "in when the monitor's forecast is bullish, out when it is bearish; its window is so many "
-        "minutes, which must hold nine observations",
+    "forecast": BuiltInStrategy(
+        "buy when the monitor's forecast is bullish, sell when it is bearish; its window of "
+        "`minutes` must hold nine observations",
         {"minutes": 60.0},
-        by_forecast,
+        _compute_forecast,
     ),
 }

@@ -1,7 +1,8 @@
-"""A strategy on the past of one coin, pure.
+"""Run a strategy on the past prices of one coin. Pure.
 
-What a strategy wishes at one observation is filled at the next one: at its price, and only where
-that was observed and came in time. Whoever decided did not know it yet.
+An order that the strategy places at one observation is filled at the next one, at its price. It is
+rejected if that price was backfilled or came too late, because a real order could not have been
+filled there. The strategy never knows the price that fills its order.
 """
 
 from __future__ import annotations
@@ -17,179 +18,220 @@ from typing import NamedTuple
 import numpy as np
 
 from sentinel.backtesting.portfolio import Costs, Portfolio, Trade
-from sentinel.backtesting.price_series import Floats, Series
+from sentinel.backtesting.price_series import Floats, PriceSeries
 
-# What to do having seen a point, by its place in the series: the share of the cash to spend (above
-# 0 to 1) or of the coins to sell (below 0 to -1); 0: nothing.
+# Decides after the observation at an index of the series: returns the share of the cash to spend
+# (above 0, at most 1) or the share of the coins to sell (below 0, at least -1); 0 does nothing.
 Decide = Callable[[int, Portfolio], float]
 
-ALWAYS_IN_TIME = 30 * 60.0  # seconds until the next observation that are never too long …
-LATE_FACTOR = 3.0  # … nor are so many usual pauses
+# A fill is in time if the next observation follows within this delay …
+ACCEPTED_DELAY_SECONDS = 30 * 60.0
+# … or within this multiple of the usual pause between observations.
+MAX_DELAY_FACTOR = 3.0
+# Without earlier pauses to measure: the prices may be daily ones.
+UNKNOWN_PAUSE_SECONDS = 26 * 3600.0
+# The usual pause is the median of this many pauses before the order: a day at 15 minutes.
+PAUSES_FOR_MEDIAN = 96
 NEVER = sys.maxsize
-UNKNOWN_PAUSE = 26 * 3600.0  # where there is none before: prices may be daily ones
-USUAL_OF = 96  # pauses before the order, whose median is the usual one: a day at 15 minutes
 
 
 class Signals(NamedTuple):
-    """What a strategy wishes. At the places of `buys` it may wish to spend, at those of `sells` to
-    sell (ascending); it is asked only where there is something to do it with."""
+    """What a strategy wants to do along a series.
 
+    The engine asks `decide` only where an order is possible: at the indices `buys` while there is
+    cash, at the indices `sells` while there are coins. This is what makes a sweep fast.
+    """
+
+    # Ascending indices where the strategy may buy.
     buys: Sequence[int]
+    # Ascending indices where it may sell.
     sells: Sequence[int]
     decide: Decide
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """What came of it. `equity` is worth in USD at each point, the last one after everything was
-    sold; `held` the share of it that was in coins then. `gains` has what each sale gained. An order
-    that was not filled is `refused`."""
+class BacktestResult:
+    """The trades of a strategy on one coin, and the value of the portfolio over time."""
 
-    series: Series
-    initial: Decimal
-    final: Decimal
+    series: PriceSeries
+    initial_usd: Decimal
+    final_usd: Decimal
     trades: Sequence[Trade]
-    gains: Sequence[Decimal]
-    refused: int
+    # The gain of each sale over its cost basis, in USD.
+    realized_gains: Sequence[Decimal]
+    # Orders that were not filled.
+    rejected_fills: int
+    # Value in USD at each point; from the last observed point on after everything was sold.
     equity: Floats
-    held: Floats
+    # The share of the value that was in coins at each point, 0 to 1.
+    exposure: Floats
 
     @property
-    def fees(self) -> Decimal:
-        """All fees in USD."""
-        return sum((trade.fee for trade in self.trades), Decimal(0))
+    def fees_usd(self) -> Decimal:
+        """The sum of all fees in USD."""
+        return sum((trade.fee_usd for trade in self.trades), Decimal(0))
 
 
-def is_fillable(series: Series, place: int) -> bool:
-    """Whether an order decided at a place can be filled at the next: observed, and in time. A pause
-    is too long by the measure of those before it."""
-    if not series.observed[place + 1]:
+def is_fillable(series: PriceSeries, index: int) -> bool:
+    """Return whether an order placed at an index can be filled at the next observation."""
+    if not series.is_observed[index + 1]:
         return False
-    pause = series.times[place + 1] - series.times[place]
-    if pause <= ALWAYS_IN_TIME:  # whatever the usual pause is: no median for most orders
+    delay = series.times[index + 1] - series.times[index]
+    if delay <= ACCEPTED_DELAY_SECONDS:  # saves most orders the median
         return True
-    return bool(pause <= max_fill_delay(series, place, UNKNOWN_PAUSE))
+    return bool(delay <= max_fill_delay(series, index, UNKNOWN_PAUSE_SECONDS))
 
 
-def max_fill_delay(series: Series, place: int, unknown: float) -> float:
-    """Seconds behind a place within which the next observation is in time, by the pauses before it;
-    `unknown` where there are none."""
-    before = np.diff(series.times[max(0, place - USUAL_OF) : place + 1])
-    longest = LATE_FACTOR * float(np.median(before)) if len(before) else unknown
-    return max(ALWAYS_IN_TIME, longest)
+def max_fill_delay(series: PriceSeries, index: int, unknown: float) -> float:
+    """Return the seconds after an index within which the next observation is in time.
+
+    The pauses before the index set the limit; `unknown` replaces it if there are none.
+    """
+    pauses = np.diff(series.times[max(0, index - PAUSES_FOR_MEDIAN) : index + 1])
+    longest = MAX_DELAY_FACTOR * float(np.median(pauses)) if len(pauses) else unknown
+    return max(ACCEPTED_DELAY_SECONDS, longest)
 
 
-def run(series: Series, signals: Signals, costs: Costs, initial: Decimal) -> Outcome:
-    """Trade a series from its first point to its last observed one, where everything is sold."""
+def run_backtest(
+    series: PriceSeries, signals: Signals, costs: Costs, initial_usd: Decimal
+) -> BacktestResult:
+    """Trade a series from its first point to its last observed one, and sell everything there."""
     last = _last_observed(series)
-    book, refused = _Book(Portfolio(initial)), 0
-    for place, trade in _orders(series, signals, costs, book.purse, last):
-        if is_fillable(series, place):
-            book.enter(trade, place + 1)
+    log, rejected = _TradeLog(Portfolio(initial_usd)), 0
+    for index, trade in _iterate_orders(series, signals, costs, log.portfolio, last):
+        if is_fillable(series, index):
+            log.add(trade, index + 1)
         else:
-            refused += 1
-    return _close(series, book, costs, initial, Portfolio(initial), refused)
+            rejected += 1
+    return _close(series, log, costs, initial_usd, Portfolio(initial_usd), rejected)
 
 
-def retrace(
-    series: Series, trades: Iterable[Trade], costs: Costs, purse: Portfolio, refused: int
-) -> Outcome:
-    """The outcome of trades that were made with a purse, as if what is left were sold at the last
-    point. It begins with what the purse is worth at the first."""
-    book = _Book(Portfolio(purse.cash, purse.quantity, purse.spent))
+def replay_trades(
+    series: PriceSeries,
+    trades: Iterable[Trade],
+    costs: Costs,
+    start: Portfolio,
+    rejected_fills: int,
+) -> BacktestResult:
+    """Return the result of trades that were made before, selling the rest at the last point.
+
+    `start` is the portfolio before the trades; its value at the first point is the initial value.
+    """
+    log = _TradeLog(Portfolio(start.cash, start.quantity, start.cost_basis))
     for trade in trades:
-        book.enter(trade, int(np.searchsorted(series.times, trade.at)))
-    worth = purse.worth(float(series.prices[0])) if len(series) else purse.cash
-    return _close(series, book, costs, worth, purse, refused)
+        log.add(trade, int(np.searchsorted(series.times, trade.filled_at)))
+    initial_usd = start.value(float(series.prices[0])) if len(series) else start.cash
+    return _close(series, log, costs, initial_usd, start, rejected_fills)
 
 
-def cut(outcome: Outcome, begins: float) -> Outcome:
-    """The same without the points before `begins` (UNIX seconds), at which nothing was traded."""
-    series = outcome.series.part(begins, np.inf)
-    first = len(outcome.series) - len(series)
+def trim_start(result: BacktestResult, start: float) -> BacktestResult:
+    """Return a result without its points before `start` (UNIX seconds).
+
+    Nothing may have been traded there.
+    """
+    series = result.series.between(start, np.inf)
+    first = len(result.series) - len(series)
     return dataclasses.replace(
-        outcome, series=series, equity=outcome.equity[first:], held=outcome.held[first:]
+        result, series=series, equity=result.equity[first:], exposure=result.exposure[first:]
     )
 
 
 def _close(
-    series: Series, book: _Book, costs: Costs, initial: Decimal, purse: Portfolio, refused: int
-) -> Outcome:
+    series: PriceSeries,
+    log: _TradeLog,
+    costs: Costs,
+    initial_usd: Decimal,
+    start: Portfolio,
+    rejected_fills: int,
+) -> BacktestResult:
+    """Sell what is left at the last observed point and compute the curves."""
     last = _last_observed(series)
-    before = book.states(purse)
-    if book.purse.quantity and last >= 0:
+    balances = log.balances(start)  # before the closing sale: the curve ends with its proceeds
+    if log.portfolio.quantity and last >= 0:
         at, price = float(series.times[last]), float(series.prices[last])
-        if closing := book.purse.order(-1, at, price, costs):
-            book.enter(closing._replace(side="close"), last)
-    equity, held = _curve(series, before, last, book.purse)
-    return Outcome(series, initial, book.purse.cash, book.trades, book.gains, refused, equity, held)
+        if closing := log.portfolio.simulate_fill(-1, at, price, costs):
+            log.add(closing._replace(side="close"), last)
+    equity, exposure = _compute_curves(series, balances, last, log.portfolio)
+    return BacktestResult(
+        series,
+        initial_usd,
+        log.portfolio.cash,
+        log.trades,
+        log.realized_gains,
+        rejected_fills,
+        equity,
+        exposure,
+    )
 
 
-def _orders(
-    series: Series, signals: Signals, costs: Costs, purse: Portfolio, last: int
+def _iterate_orders(
+    series: PriceSeries, signals: Signals, costs: Costs, portfolio: Portfolio, last: int
 ) -> Iterator[tuple[int, Trade]]:
-    """What is ordered and what would come of it, with the place where it was decided: where
-    something was observed, and there is something to spend or to sell."""
-    place = _next(signals, purse, 0)
-    while place < last:
-        if series.observed[place] and (share := signals.decide(place, purse)):
-            at, price = float(series.times[place + 1]), float(series.prices[place + 1])
-            if trade := purse.order(share, at, price, costs):
-                yield place, trade
-        place = _next(signals, purse, place + 1)
+    """Yield each order as the trade it would make, with the index where it was placed.
+
+    The caller applies a trade to `portfolio` before it asks for the next one.
+    """
+    index = _next_index(signals, portfolio, 0)
+    while index < last:
+        if series.is_observed[index] and (share := signals.decide(index, portfolio)):
+            at, price = float(series.times[index + 1]), float(series.prices[index + 1])
+            if trade := portfolio.simulate_fill(share, at, price, costs):
+                yield index, trade
+        index = _next_index(signals, portfolio, index + 1)
 
 
-def _next(signals: Signals, purse: Portfolio, place: int) -> int:
-    """The first place from `place` on where something may be wished that can be done."""
+def _next_index(signals: Signals, portfolio: Portfolio, index: int) -> int:
+    """Return the first index from `index` on where an order is wanted and possible."""
     found = NEVER
-    for places, means in ((signals.buys, purse.cash), (signals.sells, purse.quantity)):
-        if means and (n := bisect.bisect_left(places, place)) < len(places):
-            found = min(found, places[n])
+    for indices, means in ((signals.buys, portfolio.cash), (signals.sells, portfolio.quantity)):
+        if means and (n := bisect.bisect_left(indices, index)) < len(indices):
+            found = min(found, indices[n])
     return found
 
 
 @dataclass(slots=True)
-class _Book:
-    """A purse, its trades with the places they were filled at, and what sales gained."""
+class _TradeLog:
+    """A portfolio and the trades that led to it."""
 
-    purse: Portfolio
+    portfolio: Portfolio
     trades: list[Trade] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    gains: list[Decimal] = field(default_factory=list)
+    # The index of the series at which each trade was filled.
+    indices: list[int] = field(default_factory=list)
+    realized_gains: list[Decimal] = field(default_factory=list)
 
-    def enter(self, trade: Trade, place: int) -> None:
-        gain = self.purse.apply(trade)
+    def add(self, trade: Trade, index: int) -> None:
+        gain = self.portfolio.apply(trade)
         self.trades.append(trade)
-        self.places.append(place)
+        self.indices.append(index)
         if gain is not None:
-            self.gains.append(gain)
+            self.realized_gains.append(gain)
 
-    def states(self, purse: Portfolio) -> list[tuple[int, float, float]]:
-        """From which place on there was how much cash and how many coins, first in a purse."""
-        cash, quantity = purse.cash, purse.quantity
+    def balances(self, start: Portfolio) -> list[tuple[int, float, float]]:
+        """Return (index, cash, coins) at the start and after each trade."""
+        cash, quantity = start.cash, start.quantity
         found = [(0, float(cash), float(quantity))]
-        for place, trade in zip(self.places, self.trades, strict=True):
-            cash, quantity = cash + trade.cash, quantity + trade.quantity
-            found.append((place, float(cash), float(quantity)))
+        for index, trade in zip(self.indices, self.trades, strict=True):
+            cash, quantity = cash + trade.cash_usd, quantity + trade.quantity
+            found.append((index, float(cash), float(quantity)))
         return found
 
 
-def _last_observed(series: Series) -> int:
-    """The place of the last observed point, at which everything is sold; -1: there is none."""
-    found = np.flatnonzero(series.observed)
+def _last_observed(series: PriceSeries) -> int:
+    """Return the index of the last observed point, where everything is sold; -1 without one."""
+    found = np.flatnonzero(series.is_observed)
     return int(found[-1]) if len(found) else -1
 
 
-def _curve(
-    series: Series, states: Sequence[tuple[int, float, float]], last: int, end: Portfolio
+def _compute_curves(
+    series: PriceSeries, balances: Sequence[tuple[int, float, float]], last: int, end: Portfolio
 ) -> tuple[Floats, Floats]:
-    """Worth at each point, and the share of it in coins."""
-    places, cash, coins = zip(*states, strict=True)
-    lengths = np.diff([*places, len(series)])
+    """Return the value at each point, and the share of it in coins."""
+    indices, cash, coins = zip(*balances, strict=True)
+    lengths = np.diff([*indices, len(series)])
     in_coins = np.repeat(coins, lengths) * series.prices
     equity = np.repeat(cash, lengths) + in_coins
-    held = np.divide(in_coins, equity, out=np.zeros_like(in_coins), where=equity > 0)
+    exposure = np.divide(in_coins, equity, out=np.zeros_like(in_coins), where=equity > 0)
     if last >= 0:
         equity[last:] = float(end.cash)
-        held[last:] = 0.0
-    return equity, held
+        exposure[last:] = 0.0
+    return equity, exposure

@@ -1,6 +1,6 @@
-"""Who does the tasks of a sweep: this process, all cores of this machine, or a Dask cluster.
+"""Run the tasks of a sweep: in this process, on all cores of this machine, or on a Dask cluster.
 
-A worker that dies takes nothing along: its task is done again by another, and comes to the same.
+When a worker dies, another one runs its task again. The result is the same.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from typing import TYPE_CHECKING
 
 from safe_zone import ROOT
 from sentinel.backtesting import walk_forward
-from sentinel.backtesting.walk_forward import CoinScores, Task
+from sentinel.backtesting.walk_forward import CoinScores, SweepTask
 from sentinel.errors import ConfigurationError, SentinelError
 
 if TYPE_CHECKING:
     from distributed import Client
 
-Count = Callable[[int], None]
+# Called with the number of finished tasks.
+OnProgress = Callable[[int], None]
 
-MOST_DEATHS = 5  # of workers in a row without a task done between
-AT_ONCE = 64  # tasks under way on a cluster: their prices travel with them
+MAX_DEATHS = 5  # of workers in a row, without a finished task between them
+MAX_PENDING_TASKS = 64  # on a cluster at once: their prices travel with them
+PARENT_CHECK_SECONDS = 1.0
+SCHEDULER_TIMEOUT_SECONDS = 15
 _ADDRESS = re.compile(r"(tcp|tls)://[^\s/:]+:\d{1,5}")
-WATCH_SECONDS = 1.0
-ANSWER_SECONDS = 15  # for a scheduler
-# The modules that a worker needs, sent along: it may not have the project installed.
+# The modules that a worker needs. They are uploaded, because a worker may not have the project.
 MODULES = (
     *("sentinel.errors", "sentinel.analytics.alerts", "sentinel.analytics.forecast"),
     *("sentinel.backtesting.builtin_strategies", "sentinel.backtesting.engine"),
@@ -43,7 +44,7 @@ MODULES = (
     *("sentinel.backtesting.strategies", "sentinel.backtesting.user_strategy"),
     "sentinel.backtesting.walk_forward",
 )
-# Loading the bundle again, after an update of the project, must not leave old submodules behind.
+# Without this, a worker that loads a newer bundle would keep the old submodules.
 PACKAGE_INIT = """
 import sys
 
@@ -56,51 +57,53 @@ class WorkersFailed(SentinelError):
     """Workers died again and again."""
 
 
-def do_here(tasks: Sequence[Task], jobs: int, count: Count) -> list[CoinScores]:
-    """Do tasks on so many cores; `count` is told how many are done.
+def run_locally(tasks: Sequence[SweepTask], jobs: int, on_progress: OnProgress) -> list[CoinScores]:
+    """Run tasks in `jobs` processes of this machine.
 
-    Raises WorkersFailed, and what a task raises.
+    Raises WorkersFailed, and whatever a task raises.
     """
     if jobs == 1 or len(tasks) == 1:
         done = []
         for task in tasks:
-            done.append(walk_forward.work(task))
-            count(len(done))
+            done.append(walk_forward.run_task(task))
+            on_progress(len(done))
         return done
     found: dict[int, CoinScores] = {}
     deaths = 0
     while len(found) < len(tasks):
         before = len(found)
+        missing = [number for number in range(len(tasks)) if number not in found]
         try:
-            for place, scores in _pool(
-                tasks, [n for n in range(len(tasks)) if n not in found], jobs
-            ):
-                found[place] = scores
-                count(len(found))
+            for number, scores in _run_in_pool(tasks, missing, jobs):
+                found[number] = scores
+                on_progress(len(found))
         except BrokenProcessPool as error:
             deaths = deaths + 1 if len(found) == before else 1
-            if deaths >= MOST_DEATHS:
+            if deaths >= MAX_DEATHS:
                 raise WorkersFailed(
-                    f"{deaths} worker processes died one after the other: is the memory enough for "
-                    "so many? Take fewer with --jobs"
+                    f"{deaths} worker processes died one after the other. They may need more "
+                    "memory than there is: take fewer with --jobs"
                 ) from error
-    return [found[place] for place in range(len(tasks))]
+    return [found[number] for number in range(len(tasks))]
 
 
-def _pool(
-    tasks: Sequence[Task], places: Sequence[int], jobs: int
+def _run_in_pool(
+    tasks: Sequence[SweepTask], numbers: Sequence[int], jobs: int
 ) -> Iterator[tuple[int, CoinScores]]:
-    """Tasks done as they are done, until all are or a worker dies."""
-    # Not forked: the libraries' threads would not be there in the child, their locks would.
+    """Yield the scores of tasks as they finish, with their numbers.
+
+    Raises BrokenProcessPool if a worker dies.
+    """
+    # Spawned, not forked: a fork copies the locks of the libraries' threads, but not the threads.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, initializer=_end_with_parent, initargs=(os.getpid(),))
     try:
         waiting: dict[Future[CoinScores], int] = {
-            pool.submit(walk_forward.work, tasks[place]): place for place in places
+            pool.submit(walk_forward.run_task, tasks[number]): number for number in numbers
         }
         for future in as_completed(waiting):
             yield waiting[future], future.result()
-    except BaseException:  # whoever is told to stop does not wait for tasks in hand
+    except BaseException:  # Ctrl-C must not wait for running tasks
         pool.shutdown(wait=False, cancel_futures=True)
         for child in multiprocessing.active_children():
             child.terminate()
@@ -109,84 +112,99 @@ def _pool(
 
 
 def _end_with_parent(parent: int) -> None:
-    """What a worker begins with: Ctrl-C is for its parent, and without that it has no work."""
+    """Prepare a worker: it ignores Ctrl-C, which its parent handles, and ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def watch() -> None:
+    def watch_parent() -> None:
         while os.getppid() == parent:
-            time.sleep(WATCH_SECONDS)
+            time.sleep(PARENT_CHECK_SECONDS)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch_parent, daemon=True).start()
 
 
-def do_on_cluster(tasks: Sequence[Task], scheduler: str, count: Count) -> list[CoinScores]:
-    """Do tasks on an existing Dask cluster, such as tcp://10.0.0.7:8786.
+def run_on_cluster(
+    tasks: Sequence[SweepTask], scheduler: str, on_progress: OnProgress
+) -> list[CoinScores]:
+    """Run tasks on an existing Dask cluster; `scheduler` is an address as tcp://10.0.0.7:8786.
 
-    Raises ConfigurationError where it does not answer, WorkersFailed, and what a task raises.
+    Raises ConfigurationError if there is no cluster, WorkersFailed, and whatever a task raises.
     """
-    from distributed import Client
     from distributed.scheduler import KilledWorker
 
-    if not _ADDRESS.fullmatch(scheduler):
-        raise ConfigurationError(
-            f"--scheduler '{scheduler[:80]}' is no address of a Dask scheduler: tcp://host:8786"
-        )
-    try:
-        client = Client(scheduler, timeout=ANSWER_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"--scheduler {scheduler[:80]}: no Dask scheduler answers there "
-            f"({type(error).__name__})"
-        ) from error
-    with client:
+    with _connect(scheduler) as client:
+        _wait_for_workers(client, scheduler)
+        _upload_modules(client)
         try:
-            client.wait_for_workers(1, timeout=ANSWER_SECONDS)
-        except TimeoutError as error:
-            raise ConfigurationError(
-                f"--scheduler {scheduler[:80]}: that cluster has no workers"
-            ) from error
-        _send_modules(client)
-        try:
-            return _stream(client, tasks, count)
+            return _stream_tasks(client, tasks, on_progress)
         except KilledWorker as error:
             raise WorkersFailed(
-                "Workers of the cluster died again and again at one task: is their memory enough?"
+                "Workers of the cluster died again and again at one task. They may need more memory"
             ) from error
         except (CancelledError, OSError) as error:
             raise WorkersFailed(
-                f"The cluster at {scheduler} went away ({type(error).__name__}). Nothing is kept "
-                "of a sweep: start it again."
+                f"The connection to the cluster at {scheduler} was lost "
+                f"({type(error).__name__}). A sweep keeps no partial results: start it again."
             ) from error
 
 
-def _stream(client: Client, tasks: Sequence[Task], count: Count) -> list[CoinScores]:
-    """Keep AT_ONCE tasks under way. Prices are sent within a task, not scattered before: what was
-    scattered to a worker dies with it."""
+def _connect(scheduler: str) -> Client:
+    from distributed import Client
+
+    if not _ADDRESS.fullmatch(scheduler):
+        raise ConfigurationError(
+            f"--scheduler '{scheduler[:80]}' is not the address of a Dask scheduler, such as "
+            "tcp://host:8786"
+        )
+    try:
+        return Client(scheduler, timeout=SCHEDULER_TIMEOUT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"--scheduler {scheduler[:80]}: no Dask scheduler responds there "
+            f"({type(error).__name__})"
+        ) from error
+
+
+def _wait_for_workers(client: Client, scheduler: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=SCHEDULER_TIMEOUT_SECONDS)
+    except TimeoutError as error:
+        raise ConfigurationError(
+            f"--scheduler {scheduler[:80]}: that cluster has no workers"
+        ) from error
+
+
+def _stream_tasks(
+    client: Client, tasks: Sequence[SweepTask], on_progress: OnProgress
+) -> list[CoinScores]:
+    """Run tasks on the cluster, MAX_PENDING_TASKS at a time.
+
+    Prices travel inside each task. Data scattered to a worker beforehand would die with it.
+    """
     from distributed import as_completed
 
     found: dict[int, CoinScores] = {}
     waiting = iter(enumerate(tasks))
 
-    def send(entry: tuple[int, Task]) -> object:
-        place, task = entry
-        return client.submit(walk_forward.work_at, place, task, pure=False)
+    def submit(entry: tuple[int, SweepTask]) -> object:
+        number, task = entry
+        return client.submit(walk_forward.run_numbered_task, number, task, pure=False)
 
     running = as_completed(loop=client.loop)
-    for entry in itertools.islice(waiting, AT_ONCE):
-        running.add(send(entry))
+    for entry in itertools.islice(waiting, MAX_PENDING_TASKS):
+        running.add(submit(entry))
     for future in running:
-        place, scores = future.result()
+        number, scores = future.result()
         future.release()
-        found[place] = scores
-        count(len(found))
+        found[number] = scores
+        on_progress(len(found))
         for entry in itertools.islice(waiting, 1):
-            running.add(send(entry))
-    return [found[place] for place in range(len(tasks))]
+            running.add(submit(entry))
+    return [found[number] for number in range(len(tasks))]
 
 
-def _send_modules(client: Client) -> None:
-    """Send the code along; workers that come later, or again, get it too."""
+def _upload_modules(client: Client) -> None:
+    """Upload the code to the workers; Dask also sends it to workers that join later."""
     with tempfile.TemporaryDirectory(prefix="market-sentinel-") as folder:
         path = Path(folder) / "market_sentinel_sweep.zip"
         write_bundle(path)

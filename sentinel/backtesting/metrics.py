@@ -1,7 +1,7 @@
-"""What a curve of worth comes to, pure.
+"""Performance figures of an equity curve and its trades. Pure.
 
-Ratios are of daily returns at the ends of UTC days, a year having 365 of them, cash earning
-nothing: Sharpe 1994, https://doi.org/10.3905/jpm.1994.409501; Sortino & Price 1994,
+Ratios use daily returns at the ends of UTC days, 365 days a year and cash that earns nothing.
+Sharpe 1994, https://doi.org/10.3905/jpm.1994.409501; Sortino & Price 1994,
 https://doi.org/10.3905/joi.3.3.59 (downside deviation over all days, target 0).
 """
 
@@ -14,168 +14,180 @@ from decimal import Decimal
 
 import numpy as np
 
-from sentinel.backtesting.engine import Outcome
+from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.price_series import Floats
 
 DAYS_A_YEAR = 365
-DAY = 86_400.0
-ROUNDING = 1e-12
-ENOUGH_TRADES = 10  # fewer say nothing about a strategy
-FEWEST_DAYS = 2  # returns, of which a deviation can be told
+DAY_SECONDS = 86_400.0
+EPSILON = 1e-12  # a deviation below this share of the mean is a rounding error
+MIN_TRADES = 10  # with fewer trades, ratios say nothing about a strategy
+MIN_RETURNS = 2  # of which a deviation can be computed
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What a backtest or a wallet came to. Money in USD, the others as fractions; `exposure` is the
-    share of the time's wealth that was in coins. What would be luck with fewer than ENOUGH_TRADES
-    trades is None then."""
+    """The figures of a backtest or a wallet. Ratios are None with fewer than MIN_TRADES trades."""
 
-    initial: Decimal
-    final: Decimal
-    fees: Decimal
+    initial_usd: Decimal
+    final_usd: Decimal
+    fees_usd: Decimal
     trades: int
-    refused: int
+    # Orders that were not filled because the next price was backfilled or late.
+    rejected_fills: int
+    # The largest fall from a high, as a fraction of it, 0 to 1.
     max_drawdown: float
+    # The average share of the value that was in coins, weighted by time, 0 to 1.
     exposure: float
+    # Compound annual growth rate, as a fraction.
     cagr: float | None
     sharpe: float | None
     sortino: float | None
+    # The share of sales that gained, 0 to 1.
     win_rate: float | None
 
     @property
-    def profit(self) -> Decimal:
-        """What was gained after fees."""
-        return self.final - self.initial
+    def net_profit_usd(self) -> Decimal:
+        """The gain in USD after fees."""
+        return self.final_usd - self.initial_usd
 
     @property
     def total_return(self) -> float:
-        """The same as a share of what there was."""
-        return float(self.final / self.initial) - 1
+        """The gain as a fraction of the initial value."""
+        return float(self.final_usd / self.initial_usd) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Curve:
-    """Worth in USD over time (UNIX seconds), and the share of it in coins."""
+class EquityCurve:
+    """The value of a portfolio over time, as columns of equal length."""
 
+    # UNIX seconds.
     times: Floats
+    # Value in USD.
     equity: Floats
-    held: Floats
+    # The share of the value that was in coins, 0 to 1.
+    exposure: Floats
 
 
-def measure_outcomes(outcomes: Sequence[Outcome]) -> Performance:
-    """What outcomes that were traded beside each other came to together."""
+def measure_results(results: Sequence[BacktestResult]) -> Performance:
+    """Return the figures of the results on several coins together."""
     return compute_metrics(
-        curve(outcomes),
-        initial=sum((o.initial for o in outcomes), Decimal(0)),
-        final=sum((o.final for o in outcomes), Decimal(0)),
-        fees=sum((o.fees for o in outcomes), Decimal(0)),
-        trades=sum(len(o.trades) for o in outcomes),
-        refused=sum(o.refused for o in outcomes),
-        gains=[gain for o in outcomes for gain in o.gains],
+        combine_curves(results),
+        initial_usd=sum((result.initial_usd for result in results), Decimal(0)),
+        final_usd=sum((result.final_usd for result in results), Decimal(0)),
+        fees_usd=sum((result.fees_usd for result in results), Decimal(0)),
+        trades=sum(len(result.trades) for result in results),
+        rejected_fills=sum(result.rejected_fills for result in results),
+        realized_gains=[gain for result in results for gain in result.realized_gains],
     )
 
 
 def compute_metrics(
-    curve: Curve,
+    curve: EquityCurve,
     *,
-    initial: Decimal,
-    final: Decimal,
-    fees: Decimal,
+    initial_usd: Decimal,
+    final_usd: Decimal,
+    fees_usd: Decimal,
     trades: int,
-    refused: int,
-    gains: Sequence[Decimal],
+    rejected_fills: int,
+    realized_gains: Sequence[Decimal],
 ) -> Performance:
-    """What a curve and its trades come to."""
-    is_enough = trades >= ENOUGH_TRADES
-    returns = daily_returns(curve, float(initial)) if is_enough else np.empty(0)
+    """Return the figures of an equity curve and its trades."""
+    has_enough = trades >= MIN_TRADES
+    returns = daily_returns(curve, float(initial_usd)) if has_enough else np.empty(0)
+    wins = sum(gain > 0 for gain in realized_gains)
     return Performance(
-        initial,
-        final,
-        fees,
+        initial_usd,
+        final_usd,
+        fees_usd,
         trades,
-        refused,
-        max_drawdown(np.concatenate(([float(initial)], curve.equity))),
-        _exposure(curve),
-        _cagr(curve, float(final / initial)) if is_enough else None,
+        rejected_fills,
+        max_drawdown(np.concatenate(([float(initial_usd)], curve.equity))),
+        _average_exposure(curve),
+        _cagr(curve, float(final_usd / initial_usd)) if has_enough else None,
         sharpe(returns),
         sortino(returns),
-        sum(gain > 0 for gain in gains) / len(gains) if is_enough and gains else None,
+        wins / len(realized_gains) if has_enough and realized_gains else None,
     )
 
 
-def curve(outcomes: Sequence[Outcome]) -> Curve:
-    """The sum of curves over all their times; one that has not begun counts with its cash."""
-    if len(outcomes) == 1:
-        [only] = outcomes
-        return Curve(only.series.times, only.equity, only.held)
-    times = np.unique(np.concatenate([o.series.times for o in outcomes]))
-    equity, coins = np.zeros(len(times)), np.zeros(len(times))
-    for o in outcomes:
-        places = np.searchsorted(o.series.times, times, side="right")
-        own = np.concatenate(([float(o.initial)], o.equity))[places]
+def combine_curves(results: Sequence[BacktestResult]) -> EquityCurve:
+    """Return the sum of the results' curves at all their times.
+
+    Before its first price, a coin counts with its initial cash.
+    """
+    if len(results) == 1:
+        [only] = results
+        return EquityCurve(only.series.times, only.equity, only.exposure)
+    times = np.unique(np.concatenate([result.series.times for result in results]))
+    equity, in_coins = np.zeros(len(times)), np.zeros(len(times))
+    for result in results:
+        indices = np.searchsorted(result.series.times, times, side="right")
+        own = np.concatenate(([float(result.initial_usd)], result.equity))[indices]
         equity += own
-        coins += own * np.concatenate(([0.0], o.held))[places]
-    held = np.divide(coins, equity, out=np.zeros_like(coins), where=equity > 0)
-    return Curve(times, equity, held)
+        in_coins += own * np.concatenate(([0.0], result.exposure))[indices]
+    exposure = np.divide(in_coins, equity, out=np.zeros_like(in_coins), where=equity > 0)
+    return EquityCurve(times, equity, exposure)
 
 
-def daily_returns(curve: Curve, initial: float) -> Floats:
-    """Returns from the end of one UTC day to that of the next; a day without a price has that of
-    the day before. The first and last days may be parts of one."""
+def daily_returns(curve: EquityCurve, initial_usd: float) -> Floats:
+    """Return the returns from the end of each UTC day to the end of the next.
+
+    A day without a price keeps the value of the day before. The first and the last day may be
+    partial.
+    """
     if not len(curve.times):
         return np.empty(0)
-    first, last = np.floor(curve.times[[0, -1]] / DAY)
-    ends = (np.arange(first, last + 1) + 1) * DAY
-    places = np.searchsorted(curve.times, ends, side="left") - 1
-    worth = np.concatenate(([initial], curve.equity[places]))
-    return worth[1:] / worth[:-1] - 1 if (worth > 0).all() else np.empty(0)
+    first, last = np.floor(curve.times[[0, -1]] / DAY_SECONDS)
+    ends = (np.arange(first, last + 1) + 1) * DAY_SECONDS
+    indices = np.searchsorted(curve.times, ends, side="left") - 1
+    values = np.concatenate(([initial_usd], curve.equity[indices]))
+    return values[1:] / values[:-1] - 1 if (values > 0).all() else np.empty(0)
 
 
 def max_drawdown(equity: Floats) -> float:
-    """The deepest fall from a high, as a fraction of it, 0 to 1."""
+    """Return the maximum drawdown: the largest fall from a high, as a fraction of it, 0 to 1."""
     return float(drawdowns(equity).max(initial=0.0))
 
 
 def drawdowns(equity: Floats) -> Floats:
-    """How far below its high a curve is at each point, as a fraction of that, 0 to 1."""
+    """Return how far each point lies below the highest point so far, as a fraction of it."""
     highs = np.maximum.accumulate(equity)
     return np.divide(highs - equity, highs, out=np.zeros_like(equity), where=highs > 0)
 
 
 def sharpe(returns: Floats) -> float | None:
-    """The mean of daily returns over their deviation, a year's; None where there is none."""
-    if len(returns) < FEWEST_DAYS:
+    """Return the annual Sharpe ratio of daily returns; None if it is undefined."""
+    if len(returns) < MIN_RETURNS:
         return None
-    return _ratio(float(returns.mean()), float(returns.std(ddof=1)))
+    return _annual_ratio(float(returns.mean()), float(returns.std(ddof=1)))
 
 
 def sortino(returns: Floats) -> float | None:
-    """The mean of daily returns over the deviation of those below 0; None where there is none."""
-    if len(returns) < FEWEST_DAYS:
+    """Return the annual Sortino ratio of daily returns; None if it is undefined."""
+    if len(returns) < MIN_RETURNS:
         return None
     downside = math.sqrt(float((np.minimum(returns, 0.0) ** 2).mean()))
-    return _ratio(float(returns.mean()), downside)
+    return _annual_ratio(float(returns.mean()), downside)
 
 
-def _ratio(mean: float, deviation: float) -> float | None:
-    """A year's; None where the deviation is nothing but rounding."""
-    if deviation <= ROUNDING * abs(mean):
+def _annual_ratio(mean: float, deviation: float) -> float | None:
+    if deviation <= EPSILON * abs(mean):
         return None
     return mean / deviation * math.sqrt(DAYS_A_YEAR)
 
 
-def _cagr(curve: Curve, ratio: float) -> float | None:
-    """The growth of a year at the pace of the whole time."""
+def _cagr(curve: EquityCurve, ratio: float) -> float | None:
+    """Return the compound annual growth rate of a total growth `ratio`."""
     if len(curve.times) < 2 or ratio <= 0:
         return None
-    years = float(curve.times[-1] - curve.times[0]) / DAY / DAYS_A_YEAR
+    years = float(curve.times[-1] - curve.times[0]) / DAY_SECONDS / DAYS_A_YEAR
     try:
         return ratio ** (1 / years) - 1 if years else None
-    except OverflowError:  # a day's luck, for a year
+    except OverflowError:  # a large gain of a single day, compounded over a year
         return None
 
 
-def _exposure(curve: Curve) -> float:
+def _average_exposure(curve: EquityCurve) -> float:
     if len(curve.times) < 2:
         return 0.0
-    return float(np.average(curve.held[:-1], weights=np.diff(curve.times)))
+    return float(np.average(curve.exposure[:-1], weights=np.diff(curve.times)))

@@ -1,7 +1,8 @@
-"""Paper money: what a trade costs, and what is left after it. Pure, in decimals.
+"""The paper-trading account of one coin: what a trade costs, and what is held after it.
 
-A fee is a share of the money that changes hands; slippage is how much worse than the observed price
-a trade is filled. Both are in basis points (hundredths of a per cent) and paid on both sides.
+Pure, in decimals. A fee is a share of the money that changes hands. Slippage is how much worse than
+the observed price a trade is filled. Both are in basis points (hundredths of a per cent), and a
+trade pays both when it buys and when it sells.
 """
 
 from __future__ import annotations
@@ -13,96 +14,104 @@ from typing import Literal, NamedTuple
 
 from sentinel.errors import SentinelError
 
-Side = Literal["buy", "sell", "close"]
+TradeSide = Literal["buy", "sell", "close"]
 
-BASIS = Decimal(10_000)
-SMALLEST_ORDER = Decimal("0.01")  # USD; less is none
-DEFAULT_USD = Decimal(10_000)
-DEFAULT_FEE = Decimal(10)
-DEFAULT_SLIPPAGE = Decimal(5)
+BASIS_POINTS = Decimal(10_000)
+MIN_ORDER_USD = Decimal("0.01")  # a smaller order is not executed
+DEFAULT_INITIAL_USD = Decimal(10_000)
+DEFAULT_FEE_BPS = Decimal(10)
+DEFAULT_SLIPPAGE_BPS = Decimal(5)
 
 
 class InvalidTrades(SentinelError):
-    """The trades of a wallet do not add up."""
+    """The trades of a wallet are not consistent with each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Fee and slippage of a trade, in basis points."""
 
-    fee_bps: Decimal = DEFAULT_FEE
-    slippage_bps: Decimal = DEFAULT_SLIPPAGE
+    fee_bps: Decimal = DEFAULT_FEE_BPS
+    slippage_bps: Decimal = DEFAULT_SLIPPAGE_BPS
 
 
 class Trade(NamedTuple):
-    """A filled order; a `close` sells what is left at the end. `at` is the time of the observation
-    it was filled at (UNIX seconds), `price` what was paid or got for one coin in USD, slippage
-    within; `quantity` coins and `cash` USD that came (above 0) or went, the fee (USD) within the
-    cash."""
+    """A filled order."""
 
-    at: float
-    side: Side
-    price: Decimal
+    # UNIX seconds of the observation whose price filled the order.
+    filled_at: float
+    # `close` sells the rest at the end of a backtest.
+    side: TradeSide
+    # Price of one coin, with slippage.
+    price_usd: Decimal
+    # Coins bought (above 0) or sold (below 0).
     quantity: Decimal
-    cash: Decimal
-    fee: Decimal
+    # Cash received (above 0) or paid (below 0), after the fee.
+    cash_usd: Decimal
+    fee_usd: Decimal
 
 
 @dataclass(slots=True)
 class Portfolio:
-    """Cash (USD) and coins of one kind. What it holds is what its trades come to; `spent` is what
-    the coins that are held have cost."""
+    """Cash in USD and a position in one coin."""
 
     cash: Decimal
     quantity: Decimal = Decimal(0)
-    spent: Decimal = Decimal(0)
+    # What the coins that are held now have cost, in USD, with fees.
+    cost_basis: Decimal = Decimal(0)
 
-    def order(self, share: float | Decimal, at: float, price: float, costs: Costs) -> Trade | None:
-        """What comes of an order that is filled at an observed price: a share above 0 is of the
-        cash and buys, one below is of the coins and sells. None where that is worth nothing."""
-        observed, slip = Decimal(repr(float(price))), costs.slippage_bps / BASIS
-        part, fee_share = Decimal(str(share)), costs.fee_bps / BASIS
+    def simulate_fill(
+        self, share: float | Decimal, filled_at: float, price: float, costs: Costs
+    ) -> Trade | None:
+        """Return the trade that an order makes at an observed price, without applying it.
+
+        A share above 0 is a share of the cash and buys; one below 0 is a share of the coins and
+        sells. None if the order is smaller than MIN_ORDER_USD.
+        """
+        observed, slippage = Decimal(repr(float(price))), costs.slippage_bps / BASIS_POINTS
+        part, fee_share = Decimal(str(share)), costs.fee_bps / BASIS_POINTS
         if part > 0:
             spent = self.cash * part
-            fee, paid = spent * fee_share, observed * (1 + slip)
-            if spent < SMALLEST_ORDER:
+            fee, paid_price = spent * fee_share, observed * (1 + slippage)
+            if spent < MIN_ORDER_USD:
                 return None
-            return Trade(at, "buy", paid, (spent - fee) / paid, -spent, fee)
-        sold, got = -self.quantity * part, observed * (1 - slip)
-        if sold * observed < SMALLEST_ORDER:
+            return Trade(filled_at, "buy", paid_price, (spent - fee) / paid_price, -spent, fee)
+        sold, received_price = -self.quantity * part, observed * (1 - slippage)
+        if sold * observed < MIN_ORDER_USD:
             return None
-        fee = sold * got * fee_share
-        return Trade(at, "sell", got, -sold, sold * got - fee, fee)
+        proceeds = sold * received_price
+        fee = proceeds * fee_share
+        return Trade(filled_at, "sell", received_price, -sold, proceeds - fee, fee)
 
     def apply(self, trade: Trade) -> Decimal | None:
-        """Book a trade; returns what a sale gained over what its coins had cost, None for a buy.
+        """Apply a trade; returns the gain of a sale over its cost basis, None for a purchase.
 
-        Raises LedgerBroken where there would be less than nothing after it.
+        Raises InvalidTrades, and changes nothing, if cash or coins would fall below zero.
         """
-        cash, quantity = self.cash + trade.cash, self.quantity + trade.quantity
+        cash, quantity = self.cash + trade.cash_usd, self.quantity + trade.quantity
         if cash < 0 or quantity < 0:
             raise InvalidTrades(
-                f"A trade of {trade.quantity} coins for {trade.cash} USD is more than the "
-                f"{self.quantity} coins and {self.cash} USD that there are."
+                f"A trade of {trade.quantity} coins for {trade.cash_usd} USD is more than the "
+                f"{self.quantity} coins and {self.cash} USD of the portfolio."
             )
         gain = None
         if trade.quantity < 0:
-            cost = self.spent * (-trade.quantity / self.quantity)
-            self.spent -= cost
-            gain = trade.cash - cost
+            cost = self.cost_basis * (-trade.quantity / self.quantity)
+            self.cost_basis -= cost
+            gain = trade.cash_usd - cost
         else:
-            self.spent -= trade.cash
+            self.cost_basis -= trade.cash_usd
         self.cash, self.quantity = cash, quantity
         return gain
 
-    def worth(self, price: float) -> Decimal:
-        """What it is worth at a price, costs aside."""
+    def value(self, price: float) -> Decimal:
+        """Return cash plus coins at a price, in USD, without the costs of selling."""
         return self.cash + self.quantity * Decimal(repr(float(price)))
 
 
-def replay(cash: Decimal, trades: Iterable[Trade]) -> Portfolio:
-    """The purse that trades come to. Raises LedgerBroken where they do not add up."""
-    purse = Portfolio(cash)
+def build_portfolio(cash: Decimal, trades: Iterable[Trade]) -> Portfolio:
+    """Return the portfolio after trades. Raises InvalidTrades if they are not consistent."""
+    portfolio = Portfolio(cash)
     for trade in trades:
-        purse.apply(trade)
-    return purse
+        portfolio.apply(trade)
+    return portfolio

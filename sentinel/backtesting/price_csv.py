@@ -1,4 +1,4 @@
-"""Price files: CSV with the header `timestamp,coin_id,price` (ISO times, UTC where no offset)."""
+"""Price files: CSV with the header `timestamp,coin_id,price` (ISO times, UTC without an offset)."""
 
 from __future__ import annotations
 
@@ -10,29 +10,25 @@ from pathlib import Path
 from safe_zone import MAX_PRICE
 from sentinel.errors import ConfigurationError
 
-SMALLEST = 1e-30  # USD; nothing that is quoted costs less
+MIN_PRICE_USD = 1e-30  # far below every quoted price
 YEARS = range(2000, 2200)
 HEADER = ["timestamp", "coin_id", "price"]
 
 
 def read(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """Each coin's (UNIX seconds, USD) in order of time; of two prices at one time the later line's.
+    """Return the (UNIX seconds, USD) of each coin in order of time.
 
-    Raises ConfigurationError, naming the line, where the file holds anything else.
+    If a coin has two prices at the same time, the later line wins. Raises ConfigurationError, with
+    the line number, for anything that is not a price.
     """
     found: dict[str, dict[float, float]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)
-            header = next(rows, [])
-            if [name.strip() for name in header] != HEADER:
-                raise ConfigurationError(
-                    f"{path} begins with '{','.join(header)[:80]}': the first line must be "
-                    f"'{','.join(HEADER)}'"
-                )
+            _check_header(path, next(rows, []))
             for row in rows:
                 if row:
-                    coin_id, at, price = _row(row, f"{path}, line {rows.line_num}")
+                    coin_id, at, price = _parse_row(row, f"{path}, line {rows.line_num}")
                     found.setdefault(coin_id, {})[at] = price
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path}: no such file") from error
@@ -45,31 +41,40 @@ def read(path: Path) -> dict[str, list[tuple[float, float]]]:
     return {coin_id: sorted(prices.items()) for coin_id, prices in sorted(found.items())}
 
 
-def _row(row: list[str], place: str) -> tuple[str, float, float]:
+def _check_header(path: Path, header: list[str]) -> None:
+    if [name.strip() for name in header] != HEADER:
+        raise ConfigurationError(
+            f"{path} begins with '{','.join(header)[:80]}': the first line must be "
+            f"'{','.join(HEADER)}'"
+        )
+
+
+def _parse_row(row: list[str], where: str) -> tuple[str, float, float]:
+    """Return (coin id, UNIX seconds, USD) of a line. Raises ConfigurationError."""
     if len(row) != len(HEADER):
-        raise ConfigurationError(f"{place}: {len(row)} fields instead of {len(HEADER)}")
+        raise ConfigurationError(f"{where}: {len(row)} fields instead of {len(HEADER)}")
     time, coin_id, price = (cell.strip() for cell in row)
     if not coin_id:
-        raise ConfigurationError(f"{place}: no coin_id")
+        raise ConfigurationError(f"{where}: no coin_id")
     try:
-        seconds = _seconds(time)
+        seconds = _parse_time(time)
     except (ValueError, OverflowError) as error:
         raise ConfigurationError(
-            f"{place}: '{time[:40]}' is no time such as 2026-11-20T12:00:00Z"
+            f"{where}: '{time[:40]}' is not a time such as 2026-11-20T12:00:00Z"
         ) from error
     try:
         usd = float(price)
     except ValueError:
         usd = math.nan
-    if not SMALLEST <= usd <= MAX_PRICE:
+    if not MIN_PRICE_USD <= usd <= MAX_PRICE:
         raise ConfigurationError(
-            f"{place}: '{price[:40]}' is no price above 0, {MAX_PRICE:,.0f} at most"
+            f"{where}: '{price[:40]}' is not a price above 0, {MAX_PRICE:,.0f} at most"
         )
     return coin_id, seconds, usd
 
 
-def _seconds(text: str) -> float:
-    """UNIX seconds of an ISO time. Raises ValueError and OverflowError."""
+def _parse_time(text: str) -> float:
+    """Return the UNIX seconds of an ISO time. Raises ValueError and OverflowError."""
     at = datetime.fromisoformat(text)
     if at.year not in YEARS:
         raise ValueError(text)

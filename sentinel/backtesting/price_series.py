@@ -1,4 +1,4 @@
-"""A coin's prices as columns of numbers, for whoever computes with thousands of them."""
+"""The prices of one coin as NumPy columns, for code that computes with thousands of them."""
 
 from __future__ import annotations
 
@@ -14,43 +14,50 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Series:
-    """Columns of equal length in order of time: UNIX seconds, USD, and whether each was observed
-    (or backfilled later)."""
+class PriceSeries:
+    """Columns of equal length in order of time."""
 
+    # UNIX seconds.
     times: Floats
+    # USD.
     prices: Floats
-    observed: Flags
+    # False where a price was backfilled later: no order can be filled at such a price.
+    is_observed: Flags
 
     def __len__(self) -> int:
         return len(self.times)
 
-    def part(self, start: float, stop: float) -> Series:
-        """The points from `start` to before `stop` (UNIX seconds)."""
+    def between(self, start: float, stop: float) -> PriceSeries:
+        """Return the points from `start` to before `stop` (UNIX seconds)."""
         first, last = np.searchsorted(self.times, (start, stop))
         where = slice(int(first), int(last))
-        return Series(self.times[where], self.prices[where], self.observed[where])
+        return PriceSeries(self.times[where], self.prices[where], self.is_observed[where])
 
 
-def from_points(points: Sequence[tuple[float, float]]) -> Series:
-    """A series of (UNIX seconds, USD) in order of time, all observed."""
+def from_points(points: Sequence[tuple[float, float]]) -> PriceSeries:
+    """Return a series of (UNIX seconds, USD) in order of time, all of them observed."""
     columns = np.array(points, dtype=np.float64).reshape(-1, 2)
     times, prices = np.ascontiguousarray(columns.T)
-    return Series(times, prices, np.ones(len(times), dtype=bool))
+    return PriceSeries(times, prices, np.ones(len(times), dtype=bool))
 
 
-def by_coin(
-    coin_ids: Sequence[str] | NDArray[np.object_], times: Floats, prices: Floats, observed: Flags
-) -> Mapping[str, Series]:
-    """Columns that are sorted by coin and time, as a series for each coin; what costs nothing is
-    no price and is left out."""
-    names = np.asarray(coin_ids, dtype=object)
-    priced = prices > 0
-    names, times, prices, observed = names[priced], times[priced], prices[priced], observed[priced]
+def split_by_coin(
+    coin_ids: Sequence[str] | NDArray[np.object_], times: Floats, prices: Floats, is_observed: Flags
+) -> Mapping[str, PriceSeries]:
+    """Split columns that are sorted by coin and time into one series per coin.
+
+    Points without a price above 0 are left out.
+    """
+    is_priced = prices > 0
+    names = np.asarray(coin_ids, dtype=object)[is_priced]
+    times, prices, is_observed = times[is_priced], prices[is_priced], is_observed[is_priced]
     if not len(names):
         return {}
     firsts = np.flatnonzero(np.concatenate(([True], names[1:] != names[:-1])))
     edges = [*firsts.tolist(), len(names)]
     return {
-        str(names[a]): Series(times[a:b], prices[a:b], observed[a:b]) for a, b in pairwise(edges)
+        str(names[first]): PriceSeries(
+            times[first:stop], prices[first:stop], is_observed[first:stop]
+        )
+        for first, stop in pairwise(edges)
     }

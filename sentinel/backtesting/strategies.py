@@ -1,4 +1,4 @@
-"""Strategies by their names: those that come along (signals) and a person's own (own_strategy)."""
+"""Load a strategy by its name: a built-in one, or the user's own from a file."""
 
 from __future__ import annotations
 
@@ -12,122 +12,135 @@ import numpy as np
 from sentinel.backtesting import user_strategy
 from sentinel.backtesting.builtin_strategies import BUILT_IN
 from sentinel.backtesting.engine import Signals
-from sentinel.backtesting.price_series import Floats, Series
+from sentinel.backtesting.price_series import Floats, PriceSeries
 from sentinel.errors import ConfigurationError
 
 Parameters = Mapping[str, float]
-_WHOLE = {"fast", "slow", "parts"}
-_SHARES = {"floor", "ceiling"}
+WHOLE_NUMBERS = {"fast", "slow", "parts"}
+FRACTIONS = {"min_threshold", "max_threshold"}
+MAX_VALUE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """A strategy with its parameters; a person's own with `source`, the text of its file."""
+    """A strategy with its parameters."""
 
     name: str
     parameters: Parameters
+    # The text of the user's file; None for a built-in strategy.
     source: str | None = None
 
-    def signal(self, series: Series) -> Floats | None:
-        """What a built-in strategy wishes at every point; None where that depends on when it begins
-        or on what it holds. The signal of a series begins with that of its beginning."""
+    def compute_signal(self, series: PriceSeries) -> Floats | None:
+        """Return the signal of a built-in strategy, or None if it depends on the start of trading.
+
+        The signal of the first points of a series is the first part of the signal of the whole.
+        """
         found = BUILT_IN.get(self.name)
         if self.source is not None or found is None or not found.is_timeless:
             return None
-        return found.signal(series, _begin(series), self.parameters)
+        return found.compute_signal(series, _first_time(series), self.parameters)
 
-    def signals(
-        self, series: Series, since: float = -math.inf, signal: Floats | None = None
+    def build_signals(
+        self, series: PriceSeries, start: float = -math.inf, signal: Floats | None = None
     ) -> Signals:
-        """What it wishes along a series, from the time `since` (UNIX seconds) on. A `signal` is
-        that of a series that begins with this one.
+        """Return what the strategy wants to do along a series, from `start` (UNIX seconds) on.
 
-        Raises StrategyFailed, at once or later, where a person's own does.
+        `signal` may hold the signal of a longer series that begins with this one; otherwise it is
+        computed here. Raises StrategyFailed, here or on a decision, if the user's strategy fails.
         """
-        first = int(np.searchsorted(series.times, since))
-        if self.source is None:
-            found = BUILT_IN[self.name]
-            if signal is None:
-                begins = since if math.isfinite(since) else _begin(series)
-                signal = found.signal(series, begins, self.parameters)
-            shares = signal[: len(series)].copy()
-            shares[:first] = 0.0
-            buys, sells = np.flatnonzero(shares > 0).tolist(), np.flatnonzero(shares < 0).tolist()
-            return Signals(
-                buys, sells, lambda place, purse: found.order(float(shares[place]), purse)
+        first = int(np.searchsorted(series.times, start))
+        if self.source is not None:
+            return user_strategy.build_signals(
+                self.name, self.source, self.parameters, series, first
             )
-        return user_strategy.signals(self.name, self.source, self.parameters, series, first)
+        found = BUILT_IN[self.name]
+        if signal is None:
+            trading_start = start if math.isfinite(start) else _first_time(series)
+            signal = found.compute_signal(series, trading_start, self.parameters)
+        own = signal[: len(series)].copy()
+        own[:first] = 0.0
+        return Signals(
+            buys=np.flatnonzero(own > 0).tolist(),
+            sells=np.flatnonzero(own < 0).tolist(),
+            decide=lambda index, portfolio: found.size_order(float(own[index]), portfolio),
+        )
 
-    def described(self) -> str:
-        """Its name with its parameters."""
-        return described(self.name, self.parameters)
+    def describe(self) -> str:
+        """Return the name with the parameters."""
+        return describe(self.name, self.parameters)
 
 
-def described(name: str, parameters: Parameters) -> str:
-    """A strategy's name with its parameters."""
-    words = ", ".join(f"{key}={value:g}" for key, value in parameters.items())
+def describe(name: str, parameters: Parameters) -> str:
+    """Return a strategy's name with its parameters, such as `sma-cross (fast=12, slow=48)`."""
+    pairs = ", ".join(f"{key}={value:g}" for key, value in parameters.items())
     shown = Path(name).name if name.endswith(".py") else name
-    return f"{shown} ({words})" if words else shown
+    return f"{shown} ({pairs})" if pairs else shown
 
 
-def choose(name: str, wished: Parameters | None = None) -> Strategy:
-    """A built-in strategy by its name, or a person's own by its file's (`my_idea.py`).
+def load(name: str, parameters: Parameters | None = None) -> Strategy:
+    """Return a built-in strategy by its name, or the user's own by its file (`my_idea.py`).
 
-    Raises ConfigurationError where there is none, or it does not know a parameter or its value.
+    Raises ConfigurationError if there is no such strategy, parameter or value.
     """
     if name.endswith(".py"):
-        return own(name, _read(Path(name)), wished)
+        return load_source(name, _read_source(Path(name)), parameters)
     if name not in BUILT_IN:
         raise ConfigurationError(
             f"There is no strategy '{name[:60]}': take one of {', '.join(BUILT_IN)}, or a file "
             "such as my_idea.py"
         )
-    found = BUILT_IN[name]
-    return Strategy(name, _parameters(name, found.parameters, wished))
+    return Strategy(name, _merge_parameters(name, BUILT_IN[name].parameters, parameters))
 
 
-def again(strategy: Strategy, wished: Parameters) -> Strategy:
-    """The same strategy with other parameters. Raises ConfigurationError."""
-    if strategy.source is None:
-        return choose(strategy.name, wished)
-    return own(strategy.name, strategy.source, wished)
-
-
-def own(name: str, source: str, wished: Parameters | None = None) -> Strategy:
-    """A person's own strategy, from the text of its file. Raises ConfigurationError."""
-    defaults = user_strategy.parameters_of(name, source)
-    chosen = _parameters(name, defaults, wished)
+def load_source(name: str, source: str, parameters: Parameters | None = None) -> Strategy:
+    """Return the user's strategy from the text of its file. Raises ConfigurationError."""
+    defaults = user_strategy.read_parameters(name, source)
+    merged = _merge_parameters(name, defaults, parameters)
+    # A default such as `window=96` promises the function an integer, usable as an index.
     whole = {key for key, value in defaults.items() if isinstance(value, int)}
     return Strategy(
         name,
-        {k: int(v) if k in whole and v == round(v) else float(v) for k, v in chosen.items()},
+        {
+            key: int(value) if key in whole and value == round(value) else float(value)
+            for key, value in merged.items()
+        },
         source=source,
     )
 
 
-def _parameters(name: str, defaults: Parameters, wished: Parameters | None) -> Parameters:
-    for key, value in (wished or {}).items():
+def with_parameters(strategy: Strategy, parameters: Parameters) -> Strategy:
+    """Return the same strategy with other parameters. Raises ConfigurationError."""
+    if strategy.source is None:
+        return load(strategy.name, parameters)
+    return load_source(strategy.name, strategy.source, parameters)
+
+
+def _merge_parameters(
+    name: str, defaults: Parameters, parameters: Parameters | None
+) -> dict[str, float]:
+    """Return the defaults with these parameters set. Raises ConfigurationError."""
+    for key, value in (parameters or {}).items():
         if key not in defaults:
             known = ", ".join(defaults) or "none"
             raise ConfigurationError(f"{name} has no parameter '{key[:40]}': known are {known}")
         if name in BUILT_IN:
-            _judge(name, key, value)
-    found = {**defaults, **(wished or {})}
-    if name in BUILT_IN and (amiss := BUILT_IN[name].amiss(found)):
-        raise ConfigurationError(f"{name}: {amiss}")
-    return found
+            _check_value(name, key, value)
+    merged = {**defaults, **(parameters or {})}
+    if name in BUILT_IN and (error := BUILT_IN[name].validate(merged)):
+        raise ConfigurationError(f"{name}: {error}")
+    return merged
 
 
-def _judge(name: str, key: str, value: float) -> None:
-    most = 1.0 if key in _SHARES else 1e6
-    if not 0 < value <= most or (key in _WHOLE and value != round(value)):
-        kind = "a whole number" if key in _WHOLE else "a number"
+def _check_value(name: str, key: str, value: float) -> None:
+    most = 1.0 if key in FRACTIONS else MAX_VALUE
+    if not 0 < value <= most or (key in WHOLE_NUMBERS and value != round(value)):
+        kind = "a whole number" if key in WHOLE_NUMBERS else "a number"
         raise ConfigurationError(
             f"{name}: {key}={value:g} must be {kind} above 0, {most:g} at most"
         )
 
 
-def _read(path: Path) -> str:
+def _read_source(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -138,5 +151,5 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def _begin(series: Series) -> float:
+def _first_time(series: PriceSeries) -> float:
     return float(series.times[0]) if len(series) else 0.0

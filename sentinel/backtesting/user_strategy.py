@@ -1,17 +1,17 @@
-"""A person's own strategy: one function in a file, asked point by point and handed nothing that
-lies ahead.
+"""The user's own strategy: one function in a file, called once for each observation.
 
-    def decide(past, purse, *, low=0.95):
-        mean = past.prices[-96:].mean()
-        if past.prices[-1] < low * mean:
+    def decide(history, portfolio, *, low=0.95):
+        mean = history.prices[-96:].mean()
+        if history.prices[-1] < low * mean:
             return 1        # spend all cash
-        if past.prices[-1] > mean:
+        if history.prices[-1] > mean:
             return -1       # sell all coins
-        return 0            # or None: nothing
+        return 0            # or None: do nothing
 
-`past.times` (UNIX seconds) and `past.prices` (USD) end at the newest observation; `purse` has
-`cash`, `quantity` and `spent`, what the coins that are held have cost. What it returns is the share
-of the cash to spend (above 0, 1 at most) or of the coins to sell (below 0, -1 at least).
+`history.times` (UNIX seconds) and `history.prices` (USD) are NumPy arrays that end at the newest
+observation. `portfolio` has `cash` (USD), `quantity` (coins) and `cost_basis` (USD that these coins
+have cost). The function returns the share of the cash to spend (above 0, at most 1) or the share of
+the coins to sell (below 0, at least -1). The arguments after `*` are the strategy's parameters.
 """
 
 from __future__ import annotations
@@ -32,23 +32,34 @@ import numpy as np
 
 from sentinel.backtesting.engine import Signals
 from sentinel.backtesting.portfolio import Portfolio
-from sentinel.backtesting.price_series import Floats, Series
+from sentinel.backtesting.price_series import Floats, PriceSeries
 from sentinel.errors import ConfigurationError, SentinelError
+
+MAX_SHOWN = 60  # characters of an invalid result in an error message
 
 
 class StrategyFailed(ConfigurationError):
-    """A person's own strategy raised an error or returned no share."""
+    """The user's strategy raised an error or returned an invalid share."""
 
 
-def parameters_of(name: str, source: str) -> dict[str, float]:
-    """Its parameters with their defaults: what stands behind the *, and is a number.
+class PriceHistory(NamedTuple):
+    """The prices that are known at a moment, the newest last."""
 
-    Raises StrategyFailed where the file has no function `decide`, or does not load.
+    # UNIX seconds.
+    times: Floats
+    # USD.
+    prices: Floats
+
+
+def read_parameters(name: str, source: str) -> dict[str, float]:
+    """Return the strategy's parameters: its keyword-only arguments whose defaults are numbers.
+
+    Raises StrategyFailed if the file does not load or has no function `decide`.
     """
     try:
-        known = inspect.signature(_load(name, source)).parameters.values()
+        known = inspect.signature(_load_decide(name, source)).parameters.values()
     except ValueError as error:
-        raise StrategyFailed(f"The strategy {name} has no function decide(past, purse)") from error
+        raise _no_decide(name) from error
     found = {
         parameter.name: parameter.default
         for parameter in known
@@ -56,116 +67,124 @@ def parameters_of(name: str, source: str) -> dict[str, float]:
         and isinstance(parameter.default, int | float)
         and not isinstance(parameter.default, bool)
     }
-    if endless := [key for key, value in found.items() if not math.isfinite(value)]:
-        raise StrategyFailed(f"The strategy {name}: {endless[0]} must be a finite number")
+    if infinite := [key for key, value in found.items() if not math.isfinite(value)]:
+        raise StrategyFailed(f"The strategy {name}: {infinite[0]} must be a finite number")
     return found
 
 
-def signals(
-    name: str, source: str, parameters: Mapping[str, float], series: Series, first: int
+def build_signals(
+    name: str, source: str, parameters: Mapping[str, float], series: PriceSeries, first: int
 ) -> Signals:
-    """What it wishes along a series from a place on. Raises StrategyFailed, at once or later."""
-    decide = _load(name, source)
-    past = _Growing(series)
+    """Return what the strategy wants to do along a series, from the index `first` on.
 
-    def ask(place: int, purse: Portfolio) -> float:
-        return _ask(name, decide, past.until(place), purse, parameters)
+    Raises StrategyFailed, here or on a decision.
+    """
+    decide = _load_decide(name, source)
+    window = _HistoryWindow(series)
 
-    places = range(first, len(series))
-    return Signals(places, places, ask)
+    def decide_at(index: int, portfolio: Portfolio) -> float:
+        return _call_decide(name, decide, window.until(index), portfolio, parameters)
 
-
-class PriceHistory(NamedTuple):
-    """All that is known at a moment: times (UNIX seconds) and prices (USD), the newest last."""
-
-    times: Floats
-    prices: Floats
+    # The engine may ask at every index: only the function itself knows when it wants to trade.
+    indices = range(first, len(series))
+    return Signals(indices, indices, decide_at)
 
 
-class _Growing:
-    """Hands out the past of a place. What lies ahead is not in the arrays: a strategy that goes
-    looking for it finds nothing."""
+class _HistoryWindow:
+    """Hands out the prices up to an index.
 
-    def __init__(self, series: Series) -> None:
+    Later prices are not in the arrays yet, so that a strategy cannot look ahead, not even through
+    the base array of a view.
+    """
+
+    def __init__(self, series: PriceSeries) -> None:
         self._series = series
         self._known = 0
         self._times = np.full(len(series), np.nan)
         self._prices = np.full(len(series), np.nan)
 
-    def until(self, place: int) -> PriceHistory:
-        """The points up to and including a place, which no call may be before."""
-        fresh = slice(self._known, place + 1)
-        self._times[fresh] = self._series.times[fresh]
-        self._prices[fresh] = self._series.prices[fresh]
-        self._known = place + 1
-        past = PriceHistory(self._times[: place + 1], self._prices[: place + 1])
-        for column in past:
+    def until(self, index: int) -> PriceHistory:
+        """Return the points up to and including an index. Indices must not decrease."""
+        new = slice(self._known, index + 1)
+        self._times[new] = self._series.times[new]
+        self._prices[new] = self._series.prices[new]
+        self._known = index + 1
+        history = PriceHistory(self._times[: index + 1], self._prices[: index + 1])
+        for column in history:
             column.flags.writeable = False
-        return past
+        return history
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(name: str, source: str) -> Any:
+def _compile(name: str, source: str) -> Any:
     return compile(source, name, "exec")
 
 
-def _load(name: str, source: str) -> Callable[..., Any]:
-    """The function `decide` of a file's text, its module as new: what it remembered of another run
-    may lie ahead of this one. Raises StrategyFailed."""
-    module = types.ModuleType(f"own_strategy_{Path(name).stem}")
+def _load_decide(name: str, source: str) -> Callable[..., Any]:
+    """Return the function `decide` of a freshly executed module. Raises StrategyFailed.
+
+    Each run gets a new module: globals that another run filled could hold this run's future.
+    """
+    module = types.ModuleType(f"user_strategy_{Path(name).stem}")
     module.__file__ = name
-    sys.modules[module.__name__] = module  # dataclasses look their module up
-    with _theirs(f"The strategy {name} does not load", name):
-        exec(_compiled(name, source), vars(module))  # noqa: S102  # nosec B102 - the person's own file
+    sys.modules[module.__name__] = module  # dataclasses look their module up there
+    with _wrap_errors(f"The strategy {name} does not load", name):
+        exec(_compile(name, source), vars(module))  # noqa: S102  # nosec B102 - the user's own file
     decide = getattr(module, "decide", None)
     if not callable(decide):
-        raise StrategyFailed(f"The strategy {name} has no function decide(past, purse)")
+        raise _no_decide(name)
     return decide  # type: ignore[no-any-return]
 
 
-@contextlib.contextmanager
-def _theirs(what: str, name: str) -> Iterator[None]:
-    """A person's own code: whatever it raises becomes one line, and what it prints goes to stderr.
+def _no_decide(name: str) -> StrategyFailed:
+    return StrategyFailed(f"The strategy {name} has no function decide(history, portfolio)")
 
-    Raises StrategyFailed.
+
+@contextlib.contextmanager
+def _wrap_errors(what: str, name: str) -> Iterator[None]:
+    """Run the user's code: any exception becomes a StrategyFailed of one line.
+
+    What the code prints goes to stderr, because stdout may hold JSON.
     """
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     except SentinelError:
         raise
-    except BaseException as error:  # Ctrl-C itself comes as a SentinelError, or not at all
-        raise StrategyFailed(f"{what}: {_cause(error, name)}") from error
+    except BaseException as error:  # a real Ctrl-C arrives as a SentinelError or not at all
+        raise StrategyFailed(f"{what}: {_describe_cause(error, name)}") from error
 
 
-def _ask(
+def _call_decide(
     name: str,
     decide: Callable[..., Any],
-    past: PriceHistory,
-    purse: Portfolio,
+    history: PriceHistory,
+    portfolio: Portfolio,
     parameters: Mapping[str, float],
 ) -> float:
-    shown = Portfolio(purse.cash, purse.quantity, purse.spent)  # its own copy: nobody's to change
-    at = datetime.fromtimestamp(float(past.times[-1]), UTC)
-    with _theirs(f"The strategy {name} failed at {at:%Y-%m-%d %H:%M} UTC", name):
-        answer = decide(past, shown, **parameters)
-    if answer is None:
+    # A copy: a strategy that writes into it does not change what it owns.
+    shown = Portfolio(portfolio.cash, portfolio.quantity, portfolio.cost_basis)
+    at = datetime.fromtimestamp(float(history.times[-1]), UTC)
+    with _wrap_errors(f"The strategy {name} failed at {at:%Y-%m-%d %H:%M} UTC", name):
+        share = decide(history, shown, **parameters)
+    if share is None:
         return 0.0
-    is_number = isinstance(answer, int | float | np.integer | np.floating)
-    if not is_number or isinstance(answer, bool) or not -1 <= answer <= 1:
-        said = " ".join(repr(answer).split())[:60]
+    is_number = isinstance(share, int | float | np.integer | np.floating)
+    if not is_number or isinstance(share, bool) or not -1 <= share <= 1:
+        returned = " ".join(repr(share).split())[:MAX_SHOWN]
         raise StrategyFailed(
-            f"The strategy {name} returned {said} at {at:%Y-%m-%d %H:%M} UTC: it must be "
+            f"The strategy {name} returned {returned} at {at:%Y-%m-%d %H:%M} UTC: it must return "
             "None or a number from -1 (sell all) to 1 (spend all)"
         )
-    return float(answer)
+    return float(share)
 
 
-def _cause(error: BaseException, name: str) -> str:
-    """The error in one line, with the line of the person's file it came from."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == name]
+def _describe_cause(error: BaseException, name: str) -> str:
+    """Return the error in one line, with the line of the user's file that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == name]
     if isinstance(error, SyntaxError):
         lines = [error.lineno]
-    place = f", line {lines[-1]}" if lines and lines[-1] else ""
+    where = f", line {lines[-1]}" if lines and lines[-1] else ""
     text = " ".join(str(error).split())[:200]
-    return f"{type(error).__name__}: {text}{place}"
+    return f"{type(error).__name__}: {text}{where}"

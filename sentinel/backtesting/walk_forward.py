@@ -1,8 +1,8 @@
-"""A sweep: strategies with many parameters on many coins, judged on days they have not seen. Pure.
+"""A parameter sweep with walk-forward validation: each winner is tested on unseen days. Pure.
 
-The time is cut into equal blocks and walked forward: fold 1 trains on the first block and is
-judged on the second, fold 2 trains on the first two and is judged on the third, and so on. Whoever
-did best in training is the fold's winner, and what counts of him is the block behind.
+The time span is cut into equal blocks. Fold 1 trains on the first block and tests on the second,
+fold 2 trains on the first two blocks and tests on the third, and so on. The candidate with the best
+training return wins the fold; its return in the test block is what counts.
 """
 
 from __future__ import annotations
@@ -18,219 +18,247 @@ from typing import NamedTuple
 import numpy as np
 
 from sentinel.backtesting import engine, strategies
-from sentinel.backtesting.engine import Outcome
+from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.portfolio import Costs
-from sentinel.backtesting.price_series import Series
+from sentinel.backtesting.price_series import PriceSeries
 from sentinel.backtesting.strategies import Strategy
 from sentinel.errors import ConfigurationError
 
-MOST_CANDIDATES = 10_000
-MOST_TRIED = 100_000  # combinations, those that make no sense among them
+MAX_CANDIDATES = 10_000
+MAX_COMBINATIONS = 100_000  # including invalid ones, which are not candidates
 DEFAULT_FOLDS = 3
-MOST_FOLDS = 20
+MAX_FOLDS = 20
+MIN_POINTS = 2  # one price to decide at, one to fill the order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """One coin's part of a sweep. `edges` are the blocks' (UNIX seconds), one more than blocks."""
+class SweepTask:
+    """The part of a sweep that concerns one coin. Workers get tasks one by one."""
 
     coin_id: str
-    series: Series
+    series: PriceSeries
     candidates: Sequence[Strategy]
+    # The edges of the blocks in UNIX seconds: one more than there are blocks.
     edges: Sequence[float]
     costs: Costs
-    initial: Decimal
+    initial_usd: Decimal
 
 
-class Score(NamedTuple):
-    """What a candidate came to on one coin in one fold: returns in training and on the block behind
-    it, None where the coin has no prices to trade on; trades and refused fills there."""
+class FoldScore(NamedTuple):
+    """The returns of one candidate on one coin in one fold, as fractions."""
 
-    trained: float | None
-    unseen: float | None
+    # None where the coin has too few prices.
+    training_return: float | None
+    test_return: float | None
+    # Trades and rejected fills in the test block.
     trades: int
-    refused: int
+    rejected_fills: int
 
 
 @dataclass(frozen=True, slots=True)
 class CoinScores:
-    """Scores of one coin, a row a candidate and a column a fold, and holding's unseen returns."""
+    """The scores of all candidates on one coin."""
 
     coin_id: str
-    scores: Sequence[Sequence[Score]]
-    hold: Sequence[float | None]
+    # A row for each candidate, a column for each fold.
+    scores: Sequence[Sequence[FoldScore]]
+    # The return of buy-and-hold in the test block of each fold.
+    buy_and_hold: Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A candidate over all coins: mean returns by fold, in training and unseen, and sums of what
-    happened on unseen days."""
+class CandidateResult:
+    """One candidate over all coins."""
 
     candidate: Strategy
-    trained: Sequence[float]
-    unseen: Sequence[float]
+    # Mean return of the coins, one number for each fold.
+    training_returns: Sequence[float]
+    test_returns: Sequence[float]
+    # Sums over all coins and test blocks.
     trades: int
-    refused: int
+    rejected_fills: int
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
-    """One step of the walk (UNIX seconds): who won the training, and holding's return beside it."""
+class SweepFold:
+    """One fold with its winner. Times are UNIX seconds."""
 
-    begins: float
-    trained_until: float
-    judged_until: float
-    winner: Line
-    place: int
-    hold: float
+    training_starts_at: float
+    # The test block follows at once.
+    training_ends_at: float
+    test_ends_at: float
+    # The candidate with the best training return.
+    winner: CandidateResult
+    # The number of the fold, from 0.
+    index: int
+    # The mean return of buy-and-hold in the test block.
+    buy_and_hold_return: float
 
     @property
-    def trained(self) -> float:
+    def training_return(self) -> float:
         """The winner's return in training."""
-        return self.winner.trained[self.place]
+        return self.winner.training_returns[self.index]
 
     @property
-    def unseen(self) -> float:
-        """His return on the days behind it."""
-        return self.winner.unseen[self.place]
+    def test_return(self) -> float:
+        """The winner's return in the test block."""
+        return self.winner.test_returns[self.index]
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """The table, the best trained first, and the folds; the last fold's winner is the sweep's."""
+class SweepResult:
+    """The result of a sweep. The winner of the last fold wins the sweep."""
 
     coins: int
-    table: Sequence[Line]
-    folds: Sequence[Fold]
+    # All candidates, the best one in the last training first.
+    table: Sequence[CandidateResult]
+    folds: Sequence[SweepFold]
 
 
-def candidates(names: Sequence[str], grid: Mapping[str, Sequence[float]]) -> list[Strategy]:
-    """Every strategy with every combination of those of the parameters that it knows; combinations
-    that make no sense (a fast mean slower than the slow one) are left out.
+def build_candidates(names: Sequence[str], grid: Mapping[str, Sequence[float]]) -> list[Strategy]:
+    """Return every strategy with every combination of those parameters that it knows.
 
-    Raises ConfigurationError for a parameter that none of them knows, or where nothing is left.
+    Invalid combinations (a fast mean slower than the slow one) are left out. Raises
+    ConfigurationError if no strategy knows a parameter, or if no combination is valid.
     """
-    known = {name: strategies.choose(name) for name in names}
-    strangers = [key for key in grid if not any(key in s.parameters for s in known.values())]
-    if strangers:
-        raise ConfigurationError(f"{', '.join(names)}: no such parameter as {', '.join(strangers)}")
+    known = {name: strategies.load(name) for name in names}
+    unknown = [key for key in grid if not any(key in s.parameters for s in known.values())]
+    if unknown:
+        raise ConfigurationError(f"{', '.join(names)}: no such parameter as {', '.join(unknown)}")
     found: list[Strategy] = []
-    troubles: list[ConfigurationError] = []
+    errors: list[ConfigurationError] = []
     for strategy in known.values():
         own = {key: values for key, values in grid.items() if key in strategy.parameters}
-        if math.prod(map(len, own.values())) > MOST_TRIED:
+        if math.prod(map(len, own.values())) > MAX_COMBINATIONS:
             raise _too_many()
         for values in itertools.product(*own.values()):
+            parameters = dict(zip(own, values, strict=True))
             try:
-                found.append(strategies.again(strategy, dict(zip(own, values, strict=True))))
-            except ConfigurationError as trouble:
-                troubles.append(trouble)
-    if not found and troubles:
-        raise troubles[0]
-    if len(found) > MOST_CANDIDATES:
+                found.append(strategies.with_parameters(strategy, parameters))
+            except ConfigurationError as error:
+                errors.append(error)
+    if not found and errors:
+        raise errors[0]
+    if len(found) > MAX_CANDIDATES:
         raise _too_many()
     return found
 
 
 def _too_many() -> ConfigurationError:
     return ConfigurationError(
-        f"That is more than {MOST_CANDIDATES:,} combinations: name fewer values"
+        f"That is more than {MAX_CANDIDATES:,} combinations: name fewer values"
     )
 
 
-def plan(
-    prices: Mapping[str, Series],
-    wanted: Sequence[Strategy],
+def plan_tasks(
+    prices: Mapping[str, PriceSeries],
+    candidates: Sequence[Strategy],
     folds: int,
     costs: Costs,
-    initial: Decimal,
-) -> list[Task]:
-    """A task for each coin. Raises ConfigurationError where the time is too short for the folds."""
-    begins = min(float(own.times[0]) for own in prices.values())
-    ends = float(np.nextafter(max(float(own.times[-1]) for own in prices.values()), np.inf))
-    edges = np.linspace(begins, ends, folds + 2).tolist()
-    for a, b in itertools.pairwise(edges):
-        if all(_is_thin(own, a, b) for own in prices.values()):
+    initial_usd: Decimal,
+) -> list[SweepTask]:
+    """Return one task for each coin.
+
+    Raises ConfigurationError if there are too few prices for the number of folds.
+    """
+    start = min(float(series.times[0]) for series in prices.values())
+    last = max(float(series.times[-1]) for series in prices.values())
+    stop = float(np.nextafter(last, np.inf))  # blocks exclude their end, the last price belongs in
+    edges = np.linspace(start, stop, folds + 2).tolist()
+    for block_start, block_end in itertools.pairwise(edges):
+        if all(_is_thin(series, block_start, block_end) for series in prices.values()):
             raise ConfigurationError(
                 f"The prices are too few for {folds} folds: take fewer with --folds, or more days"
             )
-    return [Task(coin, own, wanted, edges, costs, initial) for coin, own in prices.items()]
+    return [
+        SweepTask(coin_id, series, candidates, edges, costs, initial_usd)
+        for coin_id, series in prices.items()
+    ]
 
 
-def work(task: Task) -> CoinScores:
-    """Do one task. Raises ConfigurationError where a person's own strategy fails."""
-    hold = strategies.choose("hold")
+def run_task(task: SweepTask) -> CoinScores:
+    """Run one task. Raises ConfigurationError if a user's strategy fails."""
+    hold = strategies.load("hold")
     return CoinScores(
         task.coin_id,
-        [_walk(task, candidate) for candidate in task.candidates],
-        [score.unseen for score in _walk(task, hold)],
+        [_score_folds(task, candidate) for candidate in task.candidates],
+        [score.test_return for score in _score_folds(task, hold)],
     )
 
 
-def work_at(place: int, task: Task) -> tuple[int, CoinScores]:
-    """The same, with the task's place among the others."""
-    return place, work(task)
+def run_numbered_task(number: int, task: SweepTask) -> tuple[int, CoinScores]:
+    """Run one task and return its number with the scores."""
+    return number, run_task(task)
 
 
-def _walk(task: Task, candidate: Strategy) -> list[Score]:
-    begins, signal = task.edges[0], candidate.signal(task.series)
+def _score_folds(task: SweepTask, candidate: Strategy) -> list[FoldScore]:
+    """Return the candidate's score in each fold."""
+    start, signal = task.edges[0], candidate.compute_signal(task.series)
 
-    def run(end: float, since: float) -> Outcome | None:
-        """Until `end`, trading from `since` on and having seen what was before."""
-        if _is_thin(task.series, since, end):
+    def run_until(end: float, trading_start: float) -> BacktestResult | None:
+        """Trade from `trading_start` to `end`; the strategy also sees the prices before."""
+        if _is_thin(task.series, trading_start, end):
             return None
-        series = task.series.part(begins, end)
-        signals = candidate.signals(series, since, signal)
-        return engine.run(series, signals, task.costs, task.initial)
+        series = task.series.between(start, end)
+        signals = candidate.build_signals(series, trading_start, signal)
+        return engine.run_backtest(series, signals, task.costs, task.initial_usd)
 
-    found = []
-    for middle, end in itertools.pairwise(task.edges[1:]):
-        trained, unseen = run(middle, begins), run(end, middle)
-        trades, refused = (len(unseen.trades), unseen.refused) if unseen else (0, 0)
-        found.append(Score(_gain(trained), _gain(unseen), trades, refused))
-    return found
-
-
-def _is_thin(series: Series, start: float, stop: float) -> bool:
-    """Whether nothing can be traded in a span: a price to decide at and one to fill at it takes."""
-    return len(series.part(start, stop)) < 2
+    scores = []
+    for training_end, test_end in itertools.pairwise(task.edges[1:]):
+        training, test = run_until(training_end, start), run_until(test_end, training_end)
+        trades, rejected = (len(test.trades), test.rejected_fills) if test else (0, 0)
+        scores.append(FoldScore(_total_return(training), _total_return(test), trades, rejected))
+    return scores
 
 
-def _gain(outcome: Outcome | None) -> float | None:
-    return float(outcome.final / outcome.initial) - 1 if outcome else None
+def _is_thin(series: PriceSeries, start: float, stop: float) -> bool:
+    """Return whether a span holds too few prices to trade on."""
+    return len(series.between(start, stop)) < MIN_POINTS
 
 
-def _mean(gains: Iterable[float | None]) -> float:
-    """The mean of the coins that have one."""
-    known = [gain for gain in gains if gain is not None]
+def _total_return(result: BacktestResult | None) -> float | None:
+    return float(result.final_usd / result.initial_usd) - 1 if result else None
+
+
+def _mean(returns: Iterable[float | None]) -> float:
+    """Return the mean of the coins that have a return."""
+    known = [value for value in returns if value is not None]
     return statistics.fmean(known) if known else 0.0
 
 
-def select_winners(tasks: Sequence[Task], scored: Sequence[CoinScores]) -> Findings:
-    """What the coins' scores come to; the same whatever order and machines they come from."""
+def select_winners(tasks: Sequence[SweepTask], scored: Sequence[CoinScores]) -> SweepResult:
+    """Return the result of the coins' scores. It does not depend on their order."""
     coins = sorted(scored, key=lambda one: one.coin_id)
-    edges, wanted = tasks[0].edges, tasks[0].candidates
-    folds = len(edges) - 2
-    lines = [
-        Line(
-            candidate,
-            [_mean(c.scores[n][fold].trained for c in coins) for fold in range(folds)],
-            [_mean(c.scores[n][fold].unseen for c in coins) for fold in range(folds)],
-            sum(score.trades for c in coins for score in c.scores[n]),
-            sum(score.refused for c in coins for score in c.scores[n]),
-        )
-        for n, candidate in enumerate(wanted)
+    edges = tasks[0].edges
+    folds = range(len(edges) - 2)
+    results = [
+        _combine_coins(candidate, [coin.scores[n] for coin in coins])
+        for n, candidate in enumerate(tasks[0].candidates)
     ]
-    walked = [
-        Fold(
-            edges[0],
-            edges[fold + 1],
-            edges[fold + 2],
-            max(lines, key=lambda line: line.trained[fold]),
-            fold,
-            _mean(c.hold[fold] for c in coins),
-        )
-        for fold in range(folds)
-    ]
-    table = sorted(lines, key=lambda line: -line.trained[-1])
-    return Findings(len(coins), table, walked)
+    return SweepResult(
+        len(coins),
+        sorted(results, key=lambda result: -result.training_returns[-1]),
+        [
+            SweepFold(
+                edges[0],
+                edges[fold + 1],
+                edges[fold + 2],
+                max(results, key=lambda result: result.training_returns[fold]),
+                fold,
+                _mean(coin.buy_and_hold[fold] for coin in coins),
+            )
+            for fold in folds
+        ],
+    )
+
+
+def _combine_coins(candidate: Strategy, rows: Sequence[Sequence[FoldScore]]) -> CandidateResult:
+    """Return a candidate's result from its scores, a row for each coin."""
+    columns = list(zip(*rows, strict=True))
+    return CandidateResult(
+        candidate,
+        [_mean(score.training_return for score in column) for column in columns],
+        [_mean(score.test_return for score in column) for column in columns],
+        sum(score.trades for row in rows for score in row),
+        sum(score.rejected_fills for row in rows for score in row),
+    )

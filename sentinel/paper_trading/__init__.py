@@ -1,1 +1,1 @@
-"""Wallets that trade with paper money as prices arrive."""
+"""Paper trading: wallets that trade without real money as prices arrive."""

@@ -1,4 +1,4 @@
-"""What the sandbox says: results as tables for a person, and as JSON for a script."""
+"""The output of sandbox.py: tables for people, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -8,177 +8,184 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from sentinel import console
-from sentinel.backtesting import report as reports
-from sentinel.backtesting import strategies
-from sentinel.backtesting.price_series import Series
-from sentinel.backtesting.report import Report
+from sentinel.backtesting import backtest_report, strategies
+from sentinel.backtesting.backtest_report import BacktestReport
+from sentinel.backtesting.price_series import PriceSeries
 from sentinel.backtesting.strategies import Strategy
-from sentinel.backtesting.walk_forward import Findings, Line
-from sentinel.paper_trading.wallets import Event, Wallet
+from sentinel.backtesting.walk_forward import CandidateResult, SweepResult
+from sentinel.paper_trading.ledger import LedgerEvent
+from sentinel.paper_trading.wallets import Wallet
 
-SHOWN_LINES = 20
-SHOWN_COINS = 5
-# The figures of `backtest --json`: scripts rely on these names, and that there are no others.
+MAX_ROWS = 20
+MAX_COINS = 5
+# The figures of `backtest --json`. Scripts rely on exactly these names.
 CONTRACT = (
     *("initial_usd", "final_usd", "return", "buy_and_hold_return", "fees_usd", "trades"),
     *("refused_fills", "max_drawdown", "sharpe"),
 )
 
 
-def as_json(strategy: Strategy, report: Report) -> dict[str, object]:
-    """The object that `backtest --json` prints; fractions, and USD."""
-    figures = reports.figures(report)
+def backtest_json(strategy: Strategy, report: BacktestReport) -> dict[str, object]:
+    """Return the object that `backtest --json` prints; returns are fractions."""
+    figures = backtest_report.collect_figures(report)
     return {"strategy": strategy.name} | {name: figures[name] for name in CONTRACT}
 
 
-def show(found: Report) -> None:
-    """A report's figures beside holding's and cash's, and what to know of them."""
+def print_report(report: BacktestReport) -> None:
+    """Print the figures beside buy-and-hold and cash, and the notes."""
     columns = ("", "strategy", "buy and hold", "cash")
-    console.show_table(found.title, columns, reports.rows(found))
-    print("\n".join(reports.notes(found)))
+    console.show_table(report.title, columns, backtest_report.format_rows(report))
+    print("\n".join(backtest_report.list_notes(report)))
 
 
-def coins(coin_ids: Sequence[str]) -> str:
-    """The first few of them by name."""
-    more = f" and {len(coin_ids) - SHOWN_COINS} more" if len(coin_ids) > SHOWN_COINS else ""
-    return ", ".join(coin_ids[:SHOWN_COINS]) + more
+def format_coins(coin_ids: Sequence[str]) -> str:
+    """Return the first coin ids, and how many more there are."""
+    more = f" and {len(coin_ids) - MAX_COINS} more" if len(coin_ids) > MAX_COINS else ""
+    return ", ".join(coin_ids[:MAX_COINS]) + more
 
 
-def span(prices: Mapping[str, Series]) -> str:
-    """From which day to which there are prices."""
-    first = min(own.times[0] for own in prices.values())
-    last = max(own.times[-1] for own in prices.values())
-    return f"{_day(first)} to {_day(last)}"
+def format_span(prices: Mapping[str, PriceSeries]) -> str:
+    """Return the first and the last day of the prices."""
+    first = min(series.times[0] for series in prices.values())
+    last = max(series.times[-1] for series in prices.values())
+    return f"{_format_day(first)} to {_format_day(last)}"
 
 
-def _day(seconds: float) -> str:
+def _format_day(seconds: float) -> str:
     return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d}"
 
 
-def event_json(event: Event) -> dict[str, object]:
-    """A line of a ledger as `trade --json` prints it, without what does not belong to its kind."""
+def event_json(event: LedgerEvent) -> dict[str, object]:
+    """Return an event as `step --json` prints it, without fields that do not apply to its kind."""
 
-    def plain(value: object) -> object:
+    def to_json(value: object) -> object:
         if isinstance(value, datetime):
             return value.isoformat()
         return str(value) if isinstance(value, Decimal) else value
 
-    return {name: plain(value) for name, value in asdict(event).items() if value is not None}
+    return {name: to_json(value) for name, value in asdict(event).items() if value is not None}
 
 
-def show_events(added: Mapping[str, Sequence[Event]]) -> None:
-    """What a step added to each ledger."""
+def print_events(added: Mapping[str, Sequence[LedgerEvent]]) -> None:
+    """Print the new events of each wallet."""
     for name, events in added.items():
         for event in events:
-            print(f"{name}: {_line(event)}")
+            print(f"{name}: {_describe_event(event)}")
         if not events:
             print(f"{name}: nothing to do")
 
 
-def _line(event: Event) -> str:
+def _describe_event(event: LedgerEvent) -> str:
     at = f"{event.observed_at:%Y-%m-%d %H:%M}"
     side = "buy" if (event.share or 0) > 0 else "sell"
     if event.kind == "ordered":
         what = "the cash" if side == "buy" else "the coins"
-        return f"{at} ordered to {side} {event.coin_id} for {abs(event.share or 0):.0%} of {what}"
+        return f"{at} ordered: {side} {event.coin_id} with {abs(event.share or 0):.0%} of {what}"
     if event.kind == "refused":
-        return f"{at} refused to {side} {event.coin_id}: the next price was {event.reason}"
+        return f"{at} rejected: {side} {event.coin_id}, because the fill was {event.reason}"
     price = console.format_number(float(event.price_usd or 0))
     return (
-        f"{at} filled: {side} {abs(event.quantity or 0):.8g} {event.coin_id} at "
-        f"{price} USD, fee {event.fee_usd or 0:,.2f} USD"
+        f"{at} filled: {side} {abs(event.quantity or 0):.8g} {event.coin_id} at {price} USD, "
+        f"fee {event.fee_usd or 0:,.2f} USD"
     )
 
 
-def wallet_json(wallet: Wallet, report: Report) -> dict[str, object]:
-    """What `report --json` prints of a wallet; fractions, and USD."""
+def wallet_json(wallet: Wallet, report: BacktestReport) -> dict[str, object]:
+    """Return the object that `report --json` prints of a wallet; returns are fractions."""
     return {
         "wallet": wallet.name,
         "strategy": wallet.strategy,
         "parameters": dict(wallet.parameters),
         "opened_at": wallet.opened_at.isoformat(),
-        **reports.figures(report),
+        **backtest_report.collect_figures(report),
     }
 
 
-def show_wallets(found: Sequence[tuple[Wallet, Report]]) -> None:
-    """All wallets beside each other."""
-    columns = ("wallet", "strategy", "since", "USD", "return", "holding", "trades", "refused")
+def print_wallets(reports: Sequence[tuple[Wallet, BacktestReport]]) -> None:
+    """Print a table of wallets."""
+    columns = (
+        *("wallet", "strategy", "since", "value USD", "return", "buy and hold", "trades"),
+        "rejected",
+    )
     rows = [
         (
             wallet.name,
-            strategies.described(wallet.strategy, wallet.parameters),
+            strategies.describe(wallet.strategy, wallet.parameters),
             f"{wallet.opened_at:%Y-%m-%d}",
-            f"{own.found.final:,.2f}",
-            f"{own.found.total_return:+.2%}",
-            f"{own.hold.total_return:+.2%}",
-            own.found.trades,
-            own.found.refused,
+            f"{report.strategy.final_usd:,.2f}",
+            f"{report.strategy.total_return:+.2%}",
+            f"{report.buy_and_hold.total_return:+.2%}",
+            report.strategy.trades,
+            report.strategy.rejected_fills,
         )
-        for wallet, own in found
+        for wallet, report in reports
     ]
     console.show_table("wallets", columns, rows)
 
 
-def sweep_json(found: Findings) -> dict[str, object]:
-    """The object that `sweep --json` prints: returns as fractions, one a fold, the mean of all
-    coins."""
+def sweep_json(result: SweepResult) -> dict[str, object]:
+    """Return the object that `sweep --json` prints.
 
-    def line(one: Line) -> dict[str, object]:
-        return {
-            "strategy": one.candidate.name,
-            "parameters": dict(one.candidate.parameters),
-            "trained_returns": list(one.trained),
-            "unseen_returns": list(one.unseen),
-            "trades": one.trades,
-            "refused_fills": one.refused,
-        }
-
+    Returns are fractions: the mean of all coins, one number for each fold.
+    """
     return {
-        "coins": found.coins,
-        "winner": line(found.folds[-1].winner),
+        "coins": result.coins,
+        "winner": _candidate_json(result.folds[-1].winner),
         "folds": [
             {
-                "begins": _moment(fold.begins),
-                "trained_until": _moment(fold.trained_until),
-                "judged_until": _moment(fold.judged_until),
+                "training_starts_at": _format_time(fold.training_starts_at),
+                "training_ends_at": _format_time(fold.training_ends_at),
+                "test_ends_at": _format_time(fold.test_ends_at),
                 "strategy": fold.winner.candidate.name,
                 "parameters": dict(fold.winner.candidate.parameters),
-                "trained_return": fold.trained,
-                "unseen_return": fold.unseen,
-                "unseen_buy_and_hold_return": fold.hold,
+                "training_return": fold.training_return,
+                "test_return": fold.test_return,
+                "test_buy_and_hold_return": fold.buy_and_hold_return,
             }
-            for fold in found.folds
+            for fold in result.folds
         ],
-        "table": [line(one) for one in found.table],
+        "table": [_candidate_json(one) for one in result.table],
     }
 
 
-def _moment(seconds: float) -> str:
+def _candidate_json(result: CandidateResult) -> dict[str, object]:
+    return {
+        "strategy": result.candidate.name,
+        "parameters": dict(result.candidate.parameters),
+        "training_returns": list(result.training_returns),
+        "test_returns": list(result.test_returns),
+        "trades": result.trades,
+        "refused_fills": result.rejected_fills,  # the same key as in `backtest --json`
+    }
+
+
+def _format_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def show_sweep(found: Findings) -> None:
-    """The table, the best trained first, and what each fold's winner did on unseen days."""
-    lines = found.table[:SHOWN_LINES]
-    title = f"{len(found.table)} candidates on {found.coins} coins, mean returns"
-    if len(lines) < len(found.table):
-        title += f"; the best {len(lines)} in training"
-    columns = ("strategy", "in training", "unseen, each fold", "trades", "refused")
+def print_sweep(result: SweepResult) -> None:
+    """Print the best candidates, and what the winner of each fold returned on unseen days."""
+    shown = result.table[:MAX_ROWS]
+    title = f"{len(result.table)} candidates on {result.coins} coins, mean returns"
+    if len(shown) < len(result.table):
+        title += f"; the best {len(shown)} in training"
+    columns = ("strategy", "training", "test, each fold", "trades", "rejected")
     rows = [
         (
-            one.candidate.described(),
-            f"{one.trained[-1]:+.2%}",
-            "  ".join(f"{gain:+.2%}" for gain in one.unseen),
+            one.candidate.describe(),
+            f"{one.training_returns[-1]:+.2%}",
+            "  ".join(f"{value:+.2%}" for value in one.test_returns),
             one.trades,
-            one.refused,
+            one.rejected_fills,
         )
-        for one in lines
+        for one in shown
     ]
     console.show_table(title, columns, rows)
-    for fold in found.folds:
+    for fold in result.folds:
         print(
-            f"trained until {_day(fold.trained_until)}: {fold.winner.candidate.described()} with "
-            f"{fold.trained:+.2%}; until {_day(fold.judged_until)}, which it had not seen, "
-            f"{fold.unseen:+.2%} (holding {fold.hold:+.2%})"
+            f"trained until {_format_day(fold.training_ends_at)}: "
+            f"{fold.winner.candidate.describe()} returned {fold.training_return:+.2%}; "
+            f"tested until {_format_day(fold.test_ends_at)} on unseen days: "
+            f"{fold.test_return:+.2%} "
+            f"(buy and hold {fold.buy_and_hold_return:+.2%})"
         )

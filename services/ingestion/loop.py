@@ -17,7 +17,7 @@ import budget_monitor
 from api_library import choose_plan
 from ingest import RunReport, run_pipeline
 from safe_zone import Settings
-from sentinel.archive import export
+from sentinel.archive.store import open_configured_archive
 from sentinel.budget import usage_log
 from sentinel.clocks import Clocks
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
@@ -195,9 +195,9 @@ class Loop:
 
     def _step_wallets(self, connection: Connection, now: datetime) -> None:
         """Step every paper-trading wallet. A user's strategy that fails is logged, not an error."""
-        chosen = wallets.wallets(connection)
-        archive = export.archive_of(self.monitor.settings) if chosen else None
-        added, errors = wallets.step_all(connection, archive, chosen, now)
+        chosen = wallets.load_wallets(connection)
+        archive = open_configured_archive(self.monitor.settings) if chosen else None
+        added, errors = wallets.step_wallets(connection, archive, chosen, now)
         for name, events in added.items():
             for event in events:
                 log.info("wallet '%s': %s %s", name, event.kind, event.coin_id)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 from fastapi import APIRouter, Query
 
 from safe_zone import RETENTION
-from sentinel.archive import export
+from sentinel.archive.store import open_configured_archive
 from sentinel.storage.connection import Connection
 from services.api.dependencies import CoinId, RequestContext, clamp_to_utc
 from services.api.problems import conflict, problem_responses, unknown_coin
@@ -60,7 +60,7 @@ def get_history(
     oldest_stored = now - RETENTION - DAY
     archive = None
     if span.start < oldest_stored:
-        archive = export.archive_of(context.monitor.settings)
+        archive = open_configured_archive(context.monitor.settings)
         if archive is None:  # nothing older is stored anywhere
             span = span._replace(start=max(span.start, oldest_stored))
     step_name = _choose_step(span.end - span.start, resolution)

@@ -8,13 +8,11 @@ from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, HTTPException, Path
 
-from sentinel.archive import export
-from sentinel.archive.store import Archive
-from sentinel.backtesting import report as backtest_report
-from sentinel.backtesting import strategies
-from sentinel.backtesting.report import Report
-from sentinel.paper_trading import wallets
-from sentinel.paper_trading.wallets import Account
+from sentinel.archive.store import Archive, open_configured_archive
+from sentinel.backtesting import backtest_report, strategies
+from sentinel.backtesting.backtest_report import BacktestReport
+from sentinel.paper_trading import ledger, wallet_reports, wallets
+from sentinel.paper_trading.ledger import CoinAccount
 from sentinel.storage.connection import Connection
 from services.api.dependencies import RequestContext
 from services.api.problems import problem_responses
@@ -33,26 +31,26 @@ router = APIRouter(tags=["wallets"])
 # A chart has few more pixels.
 MAX_CURVE_POINTS = 400
 MAX_TRADES = 200
-WalletName = Annotated[str, Path(min_length=1, max_length=wallets.LONGEST_NAME, pattern=NO_NUL)]
+WalletName = Annotated[str, Path(min_length=1, max_length=wallets.MAX_NAME_LENGTH, pattern=NO_NUL)]
 
 
 class _Evaluation(NamedTuple):
     """A wallet's results; without accounts and report if its ledger or prices cannot be used."""
 
     wallet: WalletResponse
-    accounts: Mapping[str, Account]
-    report: Report | None
+    accounts: Mapping[str, CoinAccount]
+    report: BacktestReport | None
 
 
 @router.get("/wallets", responses=problem_responses(503))
 def get_wallets(context: RequestContext) -> WalletsResponse:
     """Every wallet with its results."""
-    now, archive = context.now(), export.archive_of(context.monitor.settings)
+    now, archive = context.now(), open_configured_archive(context.monitor.settings)
 
     def read(connection: Connection) -> list[WalletResponse]:
         return [
             _evaluate(connection, archive, wallet, now).wallet
-            for wallet in wallets.wallets(connection)
+            for wallet in wallets.load_wallets(connection)
         ]
 
     return WalletsResponse(items=context.pool.read(read, uses_copy=True))
@@ -61,10 +59,10 @@ def get_wallets(context: RequestContext) -> WalletsResponse:
 @router.get("/wallets/{name}", responses=problem_responses(404, 422, 503))
 def get_wallet(context: RequestContext, name: WalletName) -> WalletDetailResponse:
     """One wallet with its positions, equity curve and trades."""
-    now, archive = context.now(), export.archive_of(context.monitor.settings)
+    now, archive = context.now(), open_configured_archive(context.monitor.settings)
 
     def read(connection: Connection) -> WalletDetailResponse:
-        found = wallets.wallets(connection, name)
+        found = wallets.load_wallets(connection, name)
         if not found:
             raise HTTPException(404, f"There is no wallet '{name}'. GET /wallets lists them.")
         return _build_detail(_evaluate(connection, archive, found[0], now))
@@ -81,17 +79,17 @@ def _evaluate(
     """
     fields = {
         "name": wallet.name,
-        "strategy": strategies.described(wallet.strategy, wallet.parameters),
+        "strategy": strategies.describe(wallet.strategy, wallet.parameters),
         "opened_at": wallet.opened_at,
         "closed_at": wallet.closed_at,
     }
     try:
-        accounts = wallets.purses(connection, wallet)
-        report = wallets.report_on(connection, archive, wallet, accounts, now)
-    except wallets.TROUBLES as error:
+        accounts = ledger.load_accounts(connection, wallet.wallet_id)
+        report = wallet_reports.report_accounts(connection, archive, wallet, accounts, now)
+    except wallets.WALLET_ERRORS as error:
         response = WalletResponse.model_validate(fields | {"problem": str(error)})
         return _Evaluation(response, {}, None)
-    figures = backtest_report.figures(report)
+    figures = backtest_report.collect_figures(report)
     fields |= figures
     fields |= {
         "total_return": figures["return"],
@@ -113,39 +111,39 @@ def _build_detail(evaluation: _Evaluation) -> WalletDetailResponse:
     )
 
 
-def _build_position(coin_id: str, account: Account) -> PositionResponse:
-    portfolio = account.purse
+def _build_position(coin_id: str, account: CoinAccount) -> PositionResponse:
+    portfolio = account.portfolio
     return PositionResponse(
         coin_id=coin_id,
         quantity=portfolio.quantity,
         cash_usd=portfolio.cash,
-        has_order=account.waiting is not None,
+        has_order=account.pending_order is not None,
     )
 
 
-def _build_curve(report: Report) -> list[WalletPointResponse]:
+def _build_curve(report: BacktestReport) -> list[WalletPointResponse]:
     """Return the equity curve with at most MAX_CURVE_POINTS points, the last one among them."""
     curve = report.curve
     return [
         WalletPointResponse(
             valued_at=_to_datetime(float(curve.times[index])),
             value_usd=float(curve.equity[index]),
-            buy_and_hold_usd=float(report.hold_curve.equity[index]),
+            buy_and_hold_usd=float(report.buy_and_hold_curve.equity[index]),
         )
-        for index in backtest_report.thinned(len(curve.times), MAX_CURVE_POINTS)
+        for index in backtest_report.thin_indices(len(curve.times), MAX_CURVE_POINTS)
     ]
 
 
-def _build_trades(report: Report) -> list[WalletTradeResponse]:
+def _build_trades(report: BacktestReport) -> list[WalletTradeResponse]:
     return [
         WalletTradeResponse(
-            traded_at=_to_datetime(trade.at),
+            traded_at=_to_datetime(trade.filled_at),
             coin_id=coin_id,
             side=trade.side,
-            price_usd=trade.price,
+            price_usd=trade.price_usd,
             quantity=trade.quantity,
-            cash_usd=trade.cash,
-            fee_usd=trade.fee,
+            cash_usd=trade.cash_usd,
+            fee_usd=trade.fee_usd,
         )
         for coin_id, trade in reversed(report.trades[-MAX_TRADES:])
     ]

@@ -14,7 +14,7 @@ from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
 from services.dashboard.text import LONGEST_SENTENCE, plain
 
 Json = Mapping[str, Any]
-OPEN = "python sandbox.py trade --wallet mine --strategy sma-cross --coins BTC"
+OPEN = "python sandbox.py step --wallet mine --strategy sma-cross --coins BTC"
 ENOUGH_TRADES = 10  # the API gives no ratios below
 
 

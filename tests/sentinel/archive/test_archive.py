@@ -22,9 +22,8 @@ import pytest
 import archive
 import database
 from safe_zone import Settings
-from sentinel.archive import export, parquet, reader
-from sentinel.archive import store as archive_files
-from sentinel.archive.store import Archive
+from sentinel.archive import export, parquet, reader, status, store
+from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
 from sentinel.models import LoadCounts, MarketRow, Source
 from sentinel.storage import schema
@@ -98,13 +97,13 @@ def _purge(session: Session, settings: Settings, now: datetime = NOW) -> LoadCou
 
 
 def _opened(settings: Settings) -> Archive:
-    found = export.archive_of(settings)
+    found = open_configured_archive(settings)
     assert found
     return found
 
 
 def _export(session: Session, settings: Settings, *days: date) -> Mapping[date, Fingerprint]:
-    return session.use(lambda c: dict(export.export(c, _opened(settings), days, NOW)))
+    return session.use(lambda c: dict(export.export_days(c, _opened(settings), days, NOW)))
 
 
 def _points(
@@ -186,7 +185,7 @@ def test_a_day_that_leaves_the_database_is_a_file_with_the_same_rows(
     assert _count(fresh) == 0
     assert session.purged_rows == len(rows)
     assert fresh.query("SELECT to_regclass('observations_20260915')") == [(None,)]
-    file = archive_files.day_file(path.name)
+    file = store.parse_name(path.name)
     assert file
     assert fresh.query(
         "SELECT day, rows, bytes, source_rows, sha256, place, archived_at FROM archived_days"
@@ -244,7 +243,7 @@ def test_a_file_is_sorted_compressed_and_named_after_its_bytes(
     _load(session, _rows(OLD.replace(hour=1), coins=coins, times=80), OLD)
     _purge(session, settings)
     [path] = _files(folder)
-    file = archive_files.day_file(path.name)
+    file = store.parse_name(path.name)
     assert file
     assert (file.day, file.rows) == (DAY, 60 * 80)
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -410,7 +409,7 @@ def test_a_purge_waits_where_what_was_archived_is_gone(
     _export(session, settings, DAY)
     _files(folder)[0].unlink()
     _purge(session, settings)
-    assert "holds none of the 1 days that were put there" in caplog.text
+    assert "holds none of the 1 days that were archived there" in caplog.text
     assert _count(fresh) == 12
 
 
@@ -469,7 +468,7 @@ def test_a_day_that_somebody_has_locked_is_put_off_and_the_lock_not_waited_for(
     with psycopg.connect(fresh.url) as other:
         other.execute("LOCK TABLE observations_20260915 IN ACCESS EXCLUSIVE MODE")
         assert session.use(lambda c: archive_hook(c, [OLD.date()], NOW)) == {}
-    assert "somebody else is at it, or holds a day" in caplog.text
+    assert "another process is exporting, or has locked a day" in caplog.text
 
 
 def test_a_database_without_room_for_a_record_makes_room_all_the_same(
@@ -655,14 +654,14 @@ def test_an_export_that_a_purge_overtakes_does_not_bring_old_values_back(
     class Meanwhile(Archive):
         """An archive before whose writing the day changes, is archived and is dropped."""
 
-        def put(self, path: Path, day: date, rows: int) -> archive_files.DayFile:
+        def put(self, path: Path, day: date, rows: int) -> store.DayFile:
             with Session(fresh.address()) as other:
                 _load(other, changed, OLD)
                 _purge(other, settings)
             return super().put(path, day, rows)
 
     slow = Meanwhile(plain.url, plain.folder, plain.cache)
-    session.use(lambda c: dict(export.export(c, slow, [DAY], NOW)))
+    session.use(lambda c: dict(export.export_days(c, slow, [DAY], NOW)))
     assert _points(session, settings, OLD, NOW) == _as_points(changed)
 
 
@@ -739,7 +738,7 @@ def test_a_day_that_is_purged_while_somebody_reads_is_read_all_the_same(
     class Meanwhile(Archive):
         """An archive that is listed just before another process purges."""
 
-        def files(self) -> list[archive_files.DayFile]:
+        def files(self) -> list[store.DayFile]:
             found = super().files()
             with Session(fresh.address()) as other:
                 _purge(other, settings)
@@ -766,8 +765,8 @@ def test_days_that_are_gone_for_good_can_be_forgotten(
     _load(session, _rows(), OLD)
     _purge(session, settings)
     _files(folder)[0].unlink()
-    store = _opened(settings)
-    session.use(lambda c: export.forget(c, export.survey(c, store)[1]))
+    opened = _opened(settings)
+    session.use(lambda c: export.forget_days(c, export.list_archived(c, opened)[1]))
     assert not _points(session, settings, OLD, NOW)
 
 
@@ -787,7 +786,7 @@ def test_two_databases_that_share_an_archive_lose_nothing_of_each_other(
     _export(session, settings, KEPT.date())
     [theirs] = _files(folder)
     copy = theirs.read_bytes()
-    session.use(lambda c: export.forget(c, [KEPT.date()]))
+    session.use(lambda c: export.forget_days(c, [KEPT.date()]))
     _load(session, _rows(KEPT, price=7.0, coins=["others"]), KEPT)
     _export(session, settings, KEPT.date())
     theirs.write_bytes(copy)  # as if the other had written at the same moment
@@ -804,8 +803,10 @@ def test_two_databases_that_share_an_archive_lose_nothing_of_each_other(
 
 def _restore(session: Session, settings: Settings) -> tuple[int, int]:
     """How many observations were missing, and how many replaced."""
-    store = _opened(settings)
-    return archive.restore(session, store, [file for _, file in sorted(store.days().items())])
+    opened = _opened(settings)
+    return archive.restore_days(
+        session, opened, [file for _, file in sorted(opened.days().items())]
+    )
 
 
 def test_restoring_brings_a_lost_day_back_and_a_second_time_nothing(
@@ -862,20 +863,18 @@ def test_an_address_with_a_password_in_it_is_refused_without_repeating_it(
     url: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match="holds a user or a password") as caught:
-        archive_files.open_archive(url, tmp_path)
+        store.open_archive(url, tmp_path)
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["memory://days", "nonsense://days", "S3://bucket/days"])
 def test_an_address_where_nothing_lasts_or_nothing_is_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="ARCHIVE_URL begins with"):
-        archive_files.open_archive(url, tmp_path)
+        store.open_archive(url, tmp_path)
 
 
 def test_a_folder_may_be_named_as_a_file_address(tmp_path: Path) -> None:
-    assert archive_files.open_archive(f"file://{tmp_path}/days", tmp_path).folder == (
-        tmp_path / "days"
-    )
+    assert store.open_archive(f"file://{tmp_path}/days", tmp_path).folder == (tmp_path / "days")
 
 
 @pytest.mark.parametrize(
@@ -889,7 +888,7 @@ def test_a_folder_may_be_named_as_a_file_address(tmp_path: Path) -> None:
     ],
 )
 def test_other_files_in_the_folder_are_none_of_ours(name: str) -> None:
-    assert archive_files.day_file(name) is None
+    assert store.parse_name(name) is None
 
 
 # --- the script ------------------------------------------------------------------------------
@@ -1118,7 +1117,9 @@ def test_two_exports_at_once_leave_each_day_once(
 
 
 @pytest.fixture(params=["s3", "gs"])
-def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+def bucket(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ObjectStore]:
     with object_store.running(request.param) as served:
         for name, value in served.environment.items():
             monkeypatch.setenv(name, value)
@@ -1127,35 +1128,35 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture
-def remote(settings: Settings, store: ObjectStore) -> Settings:
-    return replace(settings, archive_url=f"{store.scheme}://bucket/market/days")
+def remote(settings: Settings, bucket: ObjectStore) -> Settings:
+    return replace(settings, archive_url=f"{bucket.scheme}://bucket/market/days")
 
 
 @pytest.mark.slow
 def test_a_day_goes_into_an_object_store_and_is_read_from_there_once(
-    session: Session, remote: Settings, store: ObjectStore, fresh: FreshDatabase
+    session: Session, remote: Settings, bucket: ObjectStore, fresh: FreshDatabase
 ) -> None:
     _load(session, _rows(), OLD)
     _purge(session, remote)
     assert _count(fresh) == 0
-    [(name, content)] = store.objects.items()
+    [(name, content)] = bucket.objects.items()
     assert name.startswith("bucket/market/days/observations-2026-09-15-12-")
     assert hashlib.sha256(content).hexdigest() in name
     assert _points(session, remote, OLD, NOW) == _as_points(_rows())
-    store.asked.clear()
+    bucket.asked.clear()
     assert _points(session, remote, OLD, NOW) == _as_points(_rows())
-    assert store.fetched == []
+    assert bucket.fetched == []
 
 
 def test_the_days_of_a_history_come_several_at_once(folder: Path) -> None:
     content = b"a day's rows"
     digest = hashlib.sha256(content).hexdigest()
-    files = [archive_files.DayFile(DAY + timedelta(days=n), 1, digest) for n in range(4)]
+    files = [store.DayFile(DAY + timedelta(days=n), 1, digest) for n in range(4)]
     stored = {file.name: content for file in files}
     all_asked = threading.Barrier(len(files))
 
     class Slow(Archive):
-        """A store that answers nobody until it was asked for every file."""
+        """A store that responds only after it was asked for every file."""
 
         def _read(self, name: str) -> bytes:
             all_asked.wait(30)
@@ -1166,28 +1167,28 @@ def test_the_days_of_a_history_come_several_at_once(folder: Path) -> None:
 
 
 def test_a_copy_that_was_damaged_here_is_fetched_again(
-    session: Session, remote: Settings, store: ObjectStore
+    session: Session, remote: Settings, bucket: ObjectStore
 ) -> None:
     _load(session, _rows(), OLD)
     _purge(session, remote)
     _points(session, remote, OLD, NOW)
     [copy] = remote.state_dir.rglob("*.parquet")
     _damage(copy)
-    store.asked.clear()
+    bucket.asked.clear()
     assert _points(session, remote, OLD, NOW) == _as_points(_rows())
-    assert len(store.fetched) == 1
+    assert len(bucket.fetched) == 1
 
 
 @pytest.mark.slow
 def test_a_changed_day_replaces_its_object(
-    session: Session, remote: Settings, store: ObjectStore
+    session: Session, remote: Settings, bucket: ObjectStore
 ) -> None:
     _load(session, _rows(), OLD)
     _export(session, remote, DAY)
-    [before] = store.objects
+    [before] = bucket.objects
     _load(session, _rows(coins=["d"]), OLD)
     _purge(session, remote)
-    [after] = store.objects
+    [after] = bucket.objects
     assert after != before
     assert _points(session, remote, OLD, NOW, ["a", "b", "c", "d"]) == _as_points(
         [*_rows(), *_rows(coins=["d"])]
@@ -1198,27 +1199,27 @@ def test_a_changed_day_replaces_its_object(
 def test_a_store_that_refuses_postpones_the_purge(
     session: Session,
     remote: Settings,
-    store: ObjectStore,
+    bucket: ObjectStore,
     fresh: FreshDatabase,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     _load(session, _rows(), OLD)
-    store.refusal = 503 if store.scheme == "s3" else 403  # gcsfs repeats a 503 for half a minute
+    bucket.refusal = 503 if bucket.scheme == "s3" else 403  # gcsfs repeats a 503 for half a minute
     assert _purge(session, remote) == LoadCounts(inserted=1)
     assert "waits for the archive" in caplog.text
     assert "hunter2" not in caplog.text
     assert _count(fresh) == 12
-    store.refusal = None
+    bucket.refusal = None
     _purge(session, remote, NOW + timedelta(hours=1))
     assert _count(fresh) == 0
 
 
 def test_a_store_that_gives_back_other_bytes_is_refused(
-    session: Session, remote: Settings, store: ObjectStore, fresh: FreshDatabase
+    session: Session, remote: Settings, bucket: ObjectStore, fresh: FreshDatabase
 ) -> None:
     _load(session, _rows(), OLD)
-    store.other = b"something else"
-    with pytest.raises(ArchiveUnavailable, match="gave back other bytes"):
+    bucket.other = b"something else"
+    with pytest.raises(ArchiveUnavailable, match="returned other bytes"):
         _export(session, remote, DAY)
     assert fresh.query("SELECT * FROM archived_days") == []
     assert _purge(session, remote) == LoadCounts(inserted=1)
@@ -1226,39 +1227,39 @@ def test_a_store_that_gives_back_other_bytes_is_refused(
 
 
 def test_a_purge_looks_at_the_store_and_not_at_its_own_copy(
-    session: Session, remote: Settings, store: ObjectStore, fresh: FreshDatabase
+    session: Session, remote: Settings, bucket: ObjectStore, fresh: FreshDatabase
 ) -> None:
     _load(session, _rows(), OLD)
     _export(session, remote, DAY)
     _points(session, remote, OLD, NOW)
-    store.other = b"something else"
+    bucket.other = b"something else"
     _purge(session, remote)
     assert _count(fresh) == 12
 
 
 def test_a_check_of_every_file_looks_at_the_store_and_not_at_its_own_copies(
-    session: Session, remote: Settings, store: ObjectStore
+    session: Session, remote: Settings, bucket: ObjectStore
 ) -> None:
     _load(session, _rows(), OLD)
     _export(session, remote, DAY)
     _points(session, remote, OLD, NOW)
-    store.other = b"something else"
-    found = session.use(lambda c: archive.examine(c, _opened(remote), OLD, reads_files=True))
-    assert [name.rpartition("/")[2] for name in store.objects] == found.damaged
+    bucket.other = b"something else"
+    found = session.use(lambda c: status.examine(c, _opened(remote), OLD, read_files=True))
+    assert [name.rpartition("/")[2] for name in bucket.objects] == found.damaged
 
 
 @pytest.mark.slow
 def test_the_script_archives_into_an_object_store(
-    desk: Desk, session: Session, store: ObjectStore
+    desk: Desk, session: Session, bucket: ObjectStore
 ) -> None:
     today = _today()
     _load(session, _rows(today - timedelta(days=1)), today)
-    environment = {"ARCHIVE_URL": f"{store.scheme}://bucket/days", **store.environment}
+    environment = {"ARCHIVE_URL": f"{bucket.scheme}://bucket/days", **bucket.environment}
     done = desk("export", **environment)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(store.objects) == 1
+    assert len(bucket.objects) == 1
     status = desk("status", "--check", "--json", **environment)
     assert (status.returncode, json.loads(status.stdout)["rows"]) == (0, 12)
-    store.refusal = 403  # as where a key was withdrawn
+    bucket.refusal = 403  # as where a key was withdrawn
     silent = desk("status", **environment)
     assert (silent.returncode, len(silent.stderr.splitlines())) == (4, 1)

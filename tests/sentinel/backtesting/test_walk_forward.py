@@ -1,4 +1,4 @@
-"""Sweeps: the same findings wherever they are computed, judged on days that nobody trained on."""
+"""Sweeps: the same result on every executor, tested on days that no candidate trained on."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ import pytest
 
 from sentinel.backtesting import engine, executors, strategies, walk_forward
 from sentinel.backtesting.portfolio import Costs
-from sentinel.backtesting.price_series import Series
+from sentinel.backtesting.price_series import PriceSeries
 from sentinel.backtesting.strategies import Strategy
-from sentinel.backtesting.walk_forward import CoinScores, Task
+from sentinel.backtesting.walk_forward import CoinScores, SweepTask
 from sentinel.errors import ConfigurationError
 from sentinel.paper_trading import output
 from tests.conftest import Script
@@ -36,28 +36,28 @@ CASH = Decimal(10_000)
 GRID = {"fast": [2.0, 5.0], "slow": [9.0, 20.0], "hours": [1.0, 3.0]}
 NAMES = ("sma-cross", "dca", "hold", "dip")
 OWN = """
-def decide(past, purse, *, low=0.99):
-    mean = past.prices[-24:].mean()
-    return 0.5 if past.prices[-1] < low * mean else -0.7 if past.prices[-1] > mean else 0
+def decide(history, portfolio, *, low=0.99):
+    mean = history.prices[-24:].mean()
+    return 0.5 if history.prices[-1] < low * mean else -0.7 if history.prices[-1] > mean else 0
 """
-# Long enough for a test to kill the process that is at it; no sleep: work.
+# Works long enough for a test to kill its process; a sleep would not keep the process busy.
 SLOW = """
 import time
 
-def decide(past, purse, *, low=0.99):
-    if len(past.prices) % 400 == 1:
+def decide(history, portfolio, *, low=0.99):
+    if len(history.prices) % 400 == 1:
         until = time.monotonic() + 0.4
         while time.monotonic() < until:
             pass
-    return 0.5 if past.prices[-1] < low * past.prices.mean() else -0.5
+    return 0.5 if history.prices[-1] < low * history.prices.mean() else -0.5
 """
 
 
-def market(coins: int = 3, points: int = 400, seed: int = 1) -> dict[str, Series]:
+def market(coins: int = 3, points: int = 400, seed: int = 1) -> dict[str, PriceSeries]:
     dice = np.random.default_rng(seed)
     times = START + QUARTER * np.arange(points, dtype=np.float64)
     return {
-        f"coin-{n}": Series(
+        f"coin-{n}": PriceSeries(
             times + n,
             100 * np.exp(dice.normal(0, 0.01, points).cumsum()),
             dice.random(points) > 0.02,
@@ -67,30 +67,31 @@ def market(coins: int = 3, points: int = 400, seed: int = 1) -> dict[str, Series
 
 
 def planned(
-    prices: Mapping[str, Series], wanted: Sequence[Strategy] | None = None, folds: int = 2
-) -> list[Task]:
-    wanted = walk_forward.candidates(NAMES, GRID) if wanted is None else wanted
-    return walk_forward.plan(prices, wanted, folds, COSTS, CASH)
+    prices: Mapping[str, PriceSeries], wanted: Sequence[Strategy] | None = None, folds: int = 2
+) -> list[SweepTask]:
+    wanted = walk_forward.build_candidates(NAMES, GRID) if wanted is None else wanted
+    return walk_forward.plan_tasks(prices, wanted, folds, COSTS, CASH)
 
 
 def silent(_done: int) -> None:
-    """Nobody counts."""
+    """Show no progress."""
 
 
-def dumped(tasks: Sequence[Task], scored: Sequence[CoinScores]) -> str:
+def dumped(tasks: Sequence[SweepTask], scored: Sequence[CoinScores]) -> str:
     return json.dumps(output.sweep_json(walk_forward.select_winners(tasks, scored)))
 
 
-def here(tasks: Sequence[Task], jobs: int = 1, count: Callable[[int], None] = silent) -> str:
-    return dumped(tasks, executors.do_here(tasks, jobs, count))
+def here(tasks: Sequence[SweepTask], jobs: int = 1, count: Callable[[int], None] = silent) -> str:
+    return dumped(tasks, executors.run_locally(tasks, jobs, count))
 
 
-# --- what is tried ---------------------------------------------------------------------------
+# --- candidates --------------------------------------------------------------------------------
 
 
-def test_every_combination_is_tried_of_those_parameters_that_a_strategy_knows() -> None:
+def test_each_strategy_gets_every_combination_of_its_own_parameters() -> None:
     found = [
-        (s.name, dict(s.parameters)) for s in walk_forward.candidates(["sma-cross", "hold"], GRID_2)
+        (s.name, dict(s.parameters))
+        for s in walk_forward.build_candidates(["sma-cross", "hold"], GRID_2)
     ]
     assert found == [
         ("sma-cross", {"fast": 2, "slow": 4}),
@@ -103,20 +104,20 @@ def test_every_combination_is_tried_of_those_parameters_that_a_strategy_knows() 
 GRID_2 = {"fast": [2.0, 6.0], "slow": [4.0, 8.0]}
 
 
-def test_where_nothing_makes_sense_that_is_said() -> None:
+def test_an_error_says_why_no_combination_is_valid() -> None:
     with pytest.raises(ConfigurationError, match="fast 9 must be smaller than slow 4"):
-        walk_forward.candidates(["sma-cross"], {"fast": [9.0], "slow": [4.0]})
+        walk_forward.build_candidates(["sma-cross"], {"fast": [9.0], "slow": [4.0]})
 
 
-def test_a_parameter_that_no_strategy_knows_is_refused() -> None:
+def test_an_unknown_parameter_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="no such parameter as colour"):
-        walk_forward.candidates(["sma-cross", "hold"], {"fast": [2.0], "colour": [1.0]})
+        walk_forward.build_candidates(["sma-cross", "hold"], {"fast": [2.0], "colour": [1.0]})
 
 
-def test_too_many_combinations_are_refused_and_never_cut_off_in_silence() -> None:
+def test_too_many_combinations_are_an_error() -> None:
     values = [float(n) for n in range(200, 0, -1)]
     with pytest.raises(ConfigurationError, match="more than 10,000 combinations"):
-        walk_forward.candidates(
+        walk_forward.build_candidates(
             ["sma-cross"], {"fast": values, "slow": values}
         )  # 19,900 make sense
 
@@ -124,30 +125,30 @@ def test_too_many_combinations_are_refused_and_never_cut_off_in_silence() -> Non
 # --- the walk --------------------------------------------------------------------------------
 
 
-def test_the_walk_trains_on_all_blocks_before_the_one_it_is_judged_on() -> None:
+def test_each_fold_trains_on_all_blocks_before_its_test_block() -> None:
     tasks = planned(market(), folds=3)
     edges = tasks[0].edges
     assert len(edges) == 5
     assert np.diff(edges) == pytest.approx([float(np.diff(edges)[0])] * 4)
     assert edges[0] == START
     assert edges[-1] > START + 2 + QUARTER * 399
-    found = walk_forward.select_winners(tasks, [walk_forward.work(task) for task in tasks])
-    assert [(f.begins, f.trained_until, f.judged_until) for f in found.folds] == [
+    found = walk_forward.select_winners(tasks, [walk_forward.run_task(task) for task in tasks])
+    assert [(f.training_starts_at, f.training_ends_at, f.test_ends_at) for f in found.folds] == [
         (edges[0], edges[1], edges[2]),
         (edges[0], edges[2], edges[3]),
         (edges[0], edges[3], edges[4]),
     ]
     for place, fold in enumerate(found.folds):
-        assert fold.trained == max(line.trained[place] for line in found.table)
-    assert [line.trained[-1] for line in found.table] == sorted(
-        (line.trained[-1] for line in found.table), reverse=True
+        assert fold.training_return == max(line.training_returns[place] for line in found.table)
+    assert [line.training_returns[-1] for line in found.table] == sorted(
+        (line.training_returns[-1] for line in found.table), reverse=True
     )
 
 
-def test_the_scores_are_those_of_backtests_on_the_blocks() -> None:
+def test_the_scores_match_backtests_of_the_blocks() -> None:
     prices = market(2)
     tasks = planned(prices)
-    found = walk_forward.select_winners(tasks, [walk_forward.work(task) for task in tasks])
+    found = walk_forward.select_winners(tasks, [walk_forward.run_task(task) for task in tasks])
     edges = tasks[0].edges
     for line in found.table:
         for place in range(2):
@@ -155,119 +156,121 @@ def test_the_scores_are_those_of_backtests_on_the_blocks() -> None:
             trained: list[float] = []
             unseen: list[float] = []
             for own in prices.values():
-                past, whole = own.part(edges[0], middle), own.part(edges[0], end)
-                for into, series, since in ((trained, past, edges[0]), (unseen, whole, middle)):
-                    signals = line.candidate.signals(series, since)
-                    outcome = engine.run(series, signals, COSTS, CASH)
-                    into.append(float(outcome.final / CASH) - 1)
-                    assert all(trade.at >= since for trade in outcome.trades)
-            assert line.trained[place] == statistics.fmean(trained)
-            assert line.unseen[place] == statistics.fmean(unseen)
+                training, whole = own.between(edges[0], middle), own.between(edges[0], end)
+                for into, series, since in ((trained, training, edges[0]), (unseen, whole, middle)):
+                    signals = line.candidate.build_signals(series, since)
+                    outcome = engine.run_backtest(series, signals, COSTS, CASH)
+                    into.append(float(outcome.final_usd / CASH) - 1)
+                    assert all(trade.filled_at >= since for trade in outcome.trades)
+            assert line.training_returns[place] == statistics.fmean(trained)
+            assert line.test_returns[place] == statistics.fmean(unseen)
 
 
-def test_holding_beside_a_fold_is_what_holding_comes_to_there() -> None:
+def test_the_buy_and_hold_return_of_a_fold_matches_its_prices() -> None:
     own = market(1)["coin-0"]
-    [task] = tasks = planned({"coin-0": own}, [strategies.choose("dca")])
-    found = walk_forward.select_winners(tasks, [walk_forward.work(task)])
+    [task] = tasks = planned({"coin-0": own}, [strategies.load("dca")])
+    found = walk_forward.select_winners(tasks, [walk_forward.run_task(task)])
     for fold in found.folds:
-        block = own.part(fold.trained_until, fold.judged_until)
-        block = Series(block.times, block.prices, np.ones(len(block), dtype=bool))
-        if own.observed.all():
+        block = own.between(fold.training_ends_at, fold.test_ends_at)
+        block = PriceSeries(block.times, block.prices, np.ones(len(block), dtype=bool))
+        if own.is_observed.all():
             ratio = block.prices[-1] / block.prices[1]
-            assert fold.hold == pytest.approx(0.999**2 * 0.9995 / 1.0005 * ratio - 1)
+            assert fold.buy_and_hold_return == pytest.approx(0.999**2 * 0.9995 / 1.0005 * ratio - 1)
     assert len(found.folds) == 2
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["built in", "own"])
-def test_other_prices_on_the_last_days_change_nothing_in_training(own: bool) -> None:
-    wanted = [strategies.own("mine.py", OWN)] if own else None
+def test_prices_of_the_last_block_do_not_change_the_training(own: bool) -> None:
+    wanted = [strategies.load_source("mine.py", OWN)] if own else None
     prices = market()
     tasks = planned(prices, wanted)
     last = tasks[0].edges[-2]
     dice = np.random.default_rng(9)
-    planted = {
-        coin: Series(
+    changed = {
+        coin: PriceSeries(
             series.times,
             np.where(
                 series.times >= last,
                 series.prices * dice.uniform(0.2, 5, len(series)),
                 series.prices,
             ),
-            series.observed,
+            series.is_observed,
         )
         for coin, series in prices.items()
     }
-    there, elsewhere = (
-        walk_forward.select_winners(one, [walk_forward.work(task) for task in one])
-        for one in (tasks, planned(planted, wanted))
+    first, second = (
+        walk_forward.select_winners(one, [walk_forward.run_task(task) for task in one])
+        for one in (tasks, planned(changed, wanted))
     )
-    for one, other in zip(there.folds, elsewhere.folds, strict=True):
+    for one, other in zip(first.folds, second.folds, strict=True):
         assert one.winner.candidate == other.winner.candidate
-        assert one.trained == other.trained
-    assert there.folds[0].unseen == elsewhere.folds[0].unseen
-    assert there.folds[-1].unseen != elsewhere.folds[-1].unseen
-    for line, beside in zip(there.table, elsewhere.table, strict=True):
+        assert one.training_return == other.training_return
+    assert first.folds[0].test_return == second.folds[0].test_return
+    assert first.folds[-1].test_return != second.folds[-1].test_return
+    for line, beside in zip(first.table, second.table, strict=True):
         assert line.candidate == beside.candidate
-        assert line.trained == beside.trained
-        assert line.unseen[:-1] == beside.unseen[:-1]
+        assert line.training_returns == beside.training_returns
+        assert line.test_returns[:-1] == beside.test_returns[:-1]
 
 
-def test_a_strategy_that_keeps_what_it_saw_knows_nothing_of_unseen_days() -> None:
-    """One that keeps prices in its module would know all of them by its second run."""
+def test_a_strategy_that_keeps_prices_in_a_global_does_not_know_unseen_days() -> None:
+    """A module that kept prices in a global would know the future in its second run."""
     source = (
         "seen = {}\n"
-        "def decide(past, purse):\n"
-        "    seen[past.times[-1]] = past.prices[-1]\n"
-        "    if past.times[-1] + 900 in seen:\n"
+        "def decide(history, portfolio):\n"
+        "    seen[history.times[-1]] = history.prices[-1]\n"
+        "    if history.times[-1] + 900 in seen:\n"
         "        raise RuntimeError('the future is there')\n"
         "    return 0.1\n"
     )
-    [task] = planned(market(1), [strategies.own("mine.py", source)])
-    walk_forward.work(task)
+    [task] = planned(market(1), [strategies.load_source("mine.py", source)])
+    walk_forward.run_task(task)
 
 
-def test_too_few_prices_for_the_folds_are_told() -> None:
+def test_too_few_prices_for_the_folds_are_an_error() -> None:
     with pytest.raises(ConfigurationError, match="too few for 3 folds"):
         planned(market(2, points=6), folds=3)
 
 
-def test_a_coin_without_prices_in_a_block_costs_the_others_nothing() -> None:
+def test_a_coin_without_prices_in_a_block_does_not_change_the_mean() -> None:
     prices = market(2)
-    half = {"coin-0": prices["coin-0"], "coin-1": prices["coin-1"].part(0, START + 60 * QUARTER)}
-    tasks = planned(half, [strategies.choose("hold")])
-    found = walk_forward.select_winners(tasks, [walk_forward.work(task) for task in tasks])
-    alone = planned({"coin-0": prices["coin-0"]}, [strategies.choose("hold")])
-    expected = walk_forward.select_winners(alone, [walk_forward.work(task) for task in alone])
-    # What has no price there has no return there: it is no coin that stood still.
-    assert found.folds[-1].unseen == pytest.approx(expected.folds[-1].unseen, abs=1e-3)
+    half = {"coin-0": prices["coin-0"], "coin-1": prices["coin-1"].between(0, START + 60 * QUARTER)}
+    tasks = planned(half, [strategies.load("hold")])
+    found = walk_forward.select_winners(tasks, [walk_forward.run_task(task) for task in tasks])
+    alone = planned({"coin-0": prices["coin-0"]}, [strategies.load("hold")])
+    expected = walk_forward.select_winners(alone, [walk_forward.run_task(task) for task in alone])
+    # A coin without prices in a block has no return there, not a return of 0.
+    assert found.folds[-1].test_return == pytest.approx(expected.folds[-1].test_return, abs=1e-3)
 
 
-# --- who does the work -----------------------------------------------------------------------
+# --- executors ---------------------------------------------------------------------------------
 
 
-def test_two_processes_find_what_one_finds() -> None:
-    wanted = [*walk_forward.candidates(NAMES, GRID), strategies.own("mine.py", OWN)]
+def test_two_processes_find_the_same_as_one() -> None:
+    wanted = [*walk_forward.build_candidates(NAMES, GRID), strategies.load_source("mine.py", OWN)]
     tasks = planned(market(4), wanted)
     counted: list[int] = []
     assert here(tasks) == here(tasks, 2, counted.append)
     assert counted == [1, 2, 3, 4]
 
 
-def test_what_a_strategy_fails_with_comes_back_from_another_process() -> None:
-    failing = strategies.own("mine.py", "def decide(past, purse):\n    raise OSError('no')\n")
+def test_the_error_of_a_strategy_comes_back_from_another_process() -> None:
+    failing = strategies.load_source(
+        "mine.py", "def decide(history, portfolio):\n    raise OSError('no')\n"
+    )
     with pytest.raises(ConfigurationError, match=r"mine\.py failed at .*OSError: no, line 2"):
-        executors.do_here(planned(market(2), [failing]), 2, silent)
+        executors.run_locally(planned(market(2), [failing]), 2, silent)
 
 
-def test_the_order_in_which_tasks_are_done_changes_nothing() -> None:
+def test_the_order_of_finished_tasks_does_not_change_the_result() -> None:
     tasks = planned(market(4))
-    scored = [walk_forward.work(task) for task in tasks]
+    scored = [walk_forward.run_task(task) for task in tasks]
     expected = dumped(tasks, scored)
     for order in itertools.permutations(scored):
         assert dumped(tasks, order) == expected
 
 
-def test_the_modules_that_are_sent_along_are_all_that_a_worker_needs(tmp_path: Path) -> None:
+def test_the_bundle_holds_all_modules_that_a_worker_needs(tmp_path: Path) -> None:
     executors.write_bundle(tmp_path / "code.zip")
     done = subprocess.run(
         [
@@ -285,8 +288,8 @@ def test_the_modules_that_are_sent_along_are_all_that_a_worker_needs(tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_changes_nothing() -> None:
-    tasks = planned(market(6, points=800), [strategies.own("mine.py", SLOW)])
+def test_a_killed_process_does_not_change_the_result() -> None:
+    tasks = planned(market(6, points=800), [strategies.load_source("mine.py", SLOW)])
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     killed: list[int] = []
 
@@ -306,15 +309,18 @@ def test_a_process_that_is_killed_changes_nothing() -> None:
 
 
 @pytest.mark.slow
-def test_processes_that_die_again_and_again_are_told() -> None:
+def test_processes_that_die_again_and_again_are_an_error() -> None:
     source = (
-        "import os, signal\ndef decide(past, purse):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import os, signal\n"
+        "def decide(history, portfolio):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     with pytest.raises(executors.WorkersFailed, match="5 worker processes died"):
-        executors.do_here(planned(market(2), [strategies.own("mine.py", source)]), 2, silent)
+        executors.run_locally(
+            planned(market(2), [strategies.load_source("mine.py", source)]), 2, silent
+        )
 
 
-# In a process of its own: what is sent to a scheduler is loaded there, and loaded anew.
+# In its own process, because the scheduler loads the uploaded modules, and reloads them.
 CLUSTER = """
 import sys
 from distributed import LocalCluster
@@ -330,8 +336,10 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[str, list[int]]]:
-    """The address of a local Dask cluster and its workers' process ids, in a folder and with a path
-    that know nothing of the project."""
+    """Yield the address of a local Dask cluster and its workers' process ids.
+
+    Its folder and its path do not contain the project.
+    """
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "cluster.py").write_text(CLUSTER)
@@ -347,14 +355,14 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[int]]]:
         assert process.stdout is not None
         address, *pids = process.stdout.readline().split()
         yield address, [int(pid) for pid in pids]
-        process.communicate()  # the end of its input ends it
+        process.communicate()  # it ends when its input ends
 
 
 @pytest.mark.slow
-def test_a_dask_cluster_finds_the_same_though_one_of_its_workers_is_killed(
+def test_a_dask_cluster_finds_the_same_even_if_a_worker_is_killed(
     cluster: tuple[str, list[int]],
 ) -> None:
-    tasks = planned(market(8, points=800), [strategies.own("mine.py", SLOW)])
+    tasks = planned(market(8, points=800), [strategies.load_source("mine.py", SLOW)])
     address, pids = cluster
     counted: list[int] = []
 
@@ -363,35 +371,37 @@ def test_a_dask_cluster_finds_the_same_though_one_of_its_workers_is_killed(
         if done == 1:
             os.kill(pids[0], signal.SIGKILL)
 
-    found = dumped(tasks, executors.do_on_cluster(tasks, address, kill_one))
+    found = dumped(tasks, executors.run_on_cluster(tasks, address, kill_one))
     assert counted == list(range(1, 9))
     assert not psutil.pid_exists(pids[0]) or psutil.Process(pids[0]).status() == "zombie"
     assert found == here(tasks, 2)
 
 
 @pytest.mark.slow
-def test_workers_elsewhere_get_the_code_and_fail_in_the_same_words(
+def test_remote_workers_get_the_code_and_report_the_same_errors(
     cluster: tuple[str, list[int]],
 ) -> None:
-    wanted = [*walk_forward.candidates(NAMES, GRID), strategies.own("mine.py", OWN)]
+    wanted = [*walk_forward.build_candidates(NAMES, GRID), strategies.load_source("mine.py", OWN)]
     tasks = planned(market(5), wanted)
-    failing = strategies.own("mine.py", "def decide(past, purse):\n    raise OSError('no')\n")
+    failing = strategies.load_source(
+        "mine.py", "def decide(history, portfolio):\n    raise OSError('no')\n"
+    )
     address, _ = cluster
     counted: list[int] = []
-    found = dumped(tasks, executors.do_on_cluster(tasks, address, counted.append))
+    found = dumped(tasks, executors.run_on_cluster(tasks, address, counted.append))
     with pytest.raises(ConfigurationError, match=r"mine\.py failed at .*OSError: no, line 2"):
-        executors.do_on_cluster(planned(market(2), [failing]), address, silent)
+        executors.run_on_cluster(planned(market(2), [failing]), address, silent)
     assert counted == [1, 2, 3, 4, 5]
     assert found == here(tasks)
 
 
 @pytest.mark.slow
-def test_a_strategy_that_kills_every_worker_is_told(cluster: tuple[str, list[int]]) -> None:
-    source = "import os\ndef decide(past, purse):\n    os.kill(os.getpid(), 9)\n"
+def test_a_strategy_that_kills_every_worker_is_an_error(cluster: tuple[str, list[int]]) -> None:
+    source = "import os\ndef decide(history, portfolio):\n    os.kill(os.getpid(), 9)\n"
     address, _ = cluster
     with pytest.raises(executors.WorkersFailed, match="died again and again"):
-        executors.do_on_cluster(
-            planned(market(2), [strategies.own("mine.py", source)]), address, silent
+        executors.run_on_cluster(
+            planned(market(2), [strategies.load_source("mine.py", source)]), address, silent
         )
 
 
@@ -422,7 +432,7 @@ def _parsed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_sweep_says_who_won_and_how_he_did_on_unseen_days(script: Script, csv: str) -> None:
+def test_a_sweep_shows_the_winner_and_its_return_on_unseen_days(script: Script, csv: str) -> None:
     arguments = (
         *("--strategy", "sma-cross,hold", "--param", "fast=3,6,50", "--param", "slow=12,24"),
         *("--csv", csv, "--folds", "2"),
@@ -433,16 +443,16 @@ def test_a_sweep_says_who_won_and_how_he_did_on_unseen_days(script: Script, csv:
     assert found["coins"] == 2
     assert len(found["table"]) == 5  # four of sma-cross, and holding
     assert found["winner"] == found["table"][0]
-    assert [fold["trained_until"] for fold in found["folds"][1:]] == [
-        fold["judged_until"] for fold in found["folds"][:-1]
+    assert [fold["training_ends_at"] for fold in found["folds"][1:]] == [
+        fold["test_ends_at"] for fold in found["folds"][:-1]
     ]
-    assert found["folds"][-1]["unseen_return"] == found["winner"]["unseen_returns"][-1]
+    assert found["folds"][-1]["test_return"] == found["winner"]["test_returns"][-1]
     held = next(line for line in found["table"] if line["strategy"] == "hold")
-    assert held["unseen_returns"] == [f["unseen_buy_and_hold_return"] for f in found["folds"]]
-    said = _sweep(script, *arguments)
-    assert (said.returncode, said.stderr) == (0, "")
-    assert "5 candidates on 2 coins" in said.stdout
-    assert f"{found['folds'][-1]['unseen_return']:+.2%}" in said.stdout
+    assert held["test_returns"] == [f["test_buy_and_hold_return"] for f in found["folds"]]
+    shown = _sweep(script, *arguments)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "5 candidates on 2 coins" in shown.stdout
+    assert f"{found['folds'][-1]['unseen_return']:+.2%}" in shown.stdout
 
 
 @pytest.mark.slow
@@ -450,7 +460,7 @@ def test_a_sweep_says_who_won_and_how_he_did_on_unseen_days(script: Script, csv:
     ("arguments", "words"),
     [
         (["--strategy", "moon"], "There is no strategy 'moon'"),
-        (["--strategy", ","], "names nothing"),
+        (["--strategy", ","], "holds no name"),
         (["--param", "colour=1,2"], "no such parameter as colour"),
         (["--param", "fast=90,95"], "fast 90 must be smaller than slow 48"),
         (["--param", "fast=1,,2"], "--param"),
@@ -463,7 +473,7 @@ def test_a_sweep_says_who_won_and_how_he_did_on_unseen_days(script: Script, csv:
     ],
     ids=str,
 )
-def test_what_was_typed_wrong_is_named(
+def test_an_error_names_the_invalid_option(
     script: Script, csv: str, arguments: list[str], words: str
 ) -> None:
     usual = [] if "--strategy" in arguments else ["--strategy", "sma-cross"]
@@ -479,7 +489,7 @@ def _refused(done: subprocess.CompletedProcess[str], words: str) -> None:
 
 
 @pytest.mark.slow
-def test_too_few_prices_are_one_line(script: Script, tmp_path: Path) -> None:
+def test_the_error_for_too_few_prices_is_one_line(script: Script, tmp_path: Path) -> None:
     lines = ["timestamp,coin_id,price", *(f"2026-11-0{n},a,{n}" for n in range(1, 6)), ""]
     (tmp_path / "few.csv").write_text("\n".join(lines))
     done = _sweep(script, "--strategy", "hold", "--csv", "few.csv", "--folds", "3")
@@ -487,20 +497,22 @@ def test_too_few_prices_are_one_line(script: Script, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_is_not_there_is_one_line(script: Script, csv: str) -> None:
+def test_the_error_for_a_missing_scheduler_is_one_line(script: Script, csv: str) -> None:
     done = _sweep(script, "--strategy", "hold", "--csv", csv, "--scheduler", "tcp://127.0.0.1:9")
-    _refused(done, "--scheduler tcp://127.0.0.1:9: no Dask scheduler answers there")
+    _refused(done, "--scheduler tcp://127.0.0.1:9: no Dask scheduler responds there")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("address", ["nonsense://127.0.0.1:9", "127.0.0.1:x", "tcp://a b:1"])
-def test_an_address_that_is_none_is_one_line(script: Script, csv: str, address: str) -> None:
+def test_the_error_for_an_invalid_address_is_one_line(
+    script: Script, csv: str, address: str
+) -> None:
     done = _sweep(script, "--strategy", "hold", "--csv", csv, "--scheduler", address)
-    _refused(done, f"--scheduler '{address}' is no address of a Dask scheduler")
+    _refused(done, f"--scheduler '{address}' is not the address of a Dask scheduler")
 
 
 @pytest.mark.slow
-def test_a_sweep_on_a_cluster_prints_what_it_prints_here(
+def test_a_sweep_prints_the_same_on_a_cluster_and_locally(
     script: Script, csv: str, tmp_path: Path, cluster: tuple[str, list[int]]
 ) -> None:
     (tmp_path / "mine.py").write_text(OWN)
@@ -512,14 +524,14 @@ def test_a_sweep_on_a_cluster_prints_what_it_prints_here(
 
 SLEEPING = """
 import time
-def decide(past, purse):
+def decide(history, portfolio):
     time.sleep(0.2)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_who_stops_a_sweep_leaves_no_worker_behind(
+def test_a_stopped_sweep_leaves_no_worker_behind(
     script: Script, csv: str, tmp_path: Path, number: int
 ) -> None:
     (tmp_path / "slow.py").write_text(SLEEPING)

@@ -1,4 +1,4 @@
-"""Wallets of paper money, on a real PostgreSQL: what their ledgers come to, whatever happens."""
+"""Paper-trading wallets on a real PostgreSQL: their ledgers stay consistent whatever happens."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ import psycopg
 import pytest
 
 import database
-from sentinel.backtesting import engine, portfolio, strategies
-from sentinel.backtesting import prices as price_source
+from sentinel.backtesting import engine, portfolio, price_loader, strategies
 from sentinel.backtesting.portfolio import Costs, InvalidTrades, Trade
 from sentinel.backtesting.strategies import Strategy
 from sentinel.errors import ConfigurationError
 from sentinel.models import CoinLabel, MarketRow, Source
-from sentinel.paper_trading import wallets
-from sentinel.paper_trading.wallets import Event, Wallet
+from sentinel.paper_trading import ledger, wallet_reports, wallets
+from sentinel.paper_trading.ledger import LedgerEvent
+from sentinel.paper_trading.wallets import Wallet
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session
 from tests.conftest import NOW, FreshDatabase, Script
@@ -38,14 +38,14 @@ COSTS = Costs(Decimal(10), Decimal(5))
 START = NOW - timedelta(days=1)
 WAVES = [100 * math.exp(0.1 * math.sin(n / 5)) for n in range(60)]
 OWN = """
-def decide(past, purse, *, low=0.99):
-    mean = past.prices[-8:].mean()
-    if past.prices[-1] < low * mean:
+def decide(history, portfolio, *, low=0.99):
+    mean = history.prices[-8:].mean()
+    if history.prices[-1] < low * mean:
         return 0.5
-    if past.prices[-1] > mean:
+    if history.prices[-1] > mean:
         return -0.7
 """
-FAILING = "def decide(past, purse):\n    raise RuntimeError('out of ideas')\n"
+FAILING = "def decide(history, portfolio):\n    raise RuntimeError('out of ideas')\n"
 COUNT = "SELECT (SELECT count(*) FROM wallets), (SELECT count(*) FROM wallet_events)"
 
 
@@ -63,7 +63,7 @@ def observe(
     prices: Mapping[str, float],
     source: Source = "observed",
 ) -> None:
-    """Store one price of each coin, the way a run does."""
+    """Store one price of each coin as a run does."""
     rows = [MarketRow(coin_id, at, price, None, None, source) for coin_id, price in prices.items()]
     with schema.writer_transaction(connection) as days:
         label = CoinLabel("c", "Coin", 1)
@@ -77,10 +77,10 @@ def open_one(
     name: str = "mine",
     coins: Sequence[str] = ("a",),
     now: datetime = START,
-    initial: str = "10000",
+    initial_usd: str = "10000",
 ) -> Wallet:
-    wallets.open_wallet(connection, name, strategy, coins, Decimal(initial), COSTS, now)
-    [wallet] = wallets.wallets(connection, name)
+    wallets.open_wallet(connection, name, strategy, coins, Decimal(initial_usd), COSTS, now)
+    [wallet] = wallets.load_wallets(connection, name)
     return wallet
 
 
@@ -94,51 +94,55 @@ def live(
     start: datetime = START,
     pause: timedelta = QUARTER,
 ) -> tuple[Wallet, datetime]:
-    """A wallet of one coin, opened at the first price and stepped at each; the last moment."""
+    """Open a wallet of one coin at the first price and step it at each; returns it with the end."""
     at, wallet = start, None
     for n, price in enumerate(values):
         at += 5 * pause if n in late else pause
         observe(connection, at, {"a": price}, "backfilled" if n in backfilled else "observed")
         if wallet is None:
             wallet = open_one(connection, strategy, now=at)
-        wallets.step(connection, None, wallet, at)
+        wallets.step_wallet(connection, None, wallet, at)
     assert wallet is not None
     return wallet, at
 
 
 def kinds(connection: Connection, wallet: Wallet) -> list[str]:
-    return [event.kind for event in wallets.events(connection, wallet)]
+    return [event.kind for event in ledger.load_events(connection, wallet.wallet_id)]
 
 
 def _strategy(name: str, folder: Path) -> Strategy:
     if name == "own":
         path = folder / "mine.py"
         path.write_text(OWN)
-        return strategies.choose(str(path))
+        return strategies.load(str(path))
     parameters = {"dca": {"hours": 1, "parts": 6}, "sma-cross": {"fast": 2, "slow": 5}}
-    return strategies.choose(name, parameters.get(name, {}))
+    return strategies.load(name, parameters.get(name, {}))
 
 
 # --- opening ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("initial", ["10000", "0.07", "1000000000000000", "33.333333333333"])
-def test_a_wallet_opens_with_equal_parts_that_add_up_exactly(
-    connection: Connection, initial: str
+@pytest.mark.parametrize("initial_usd", ["10000", "0.07", "1000000000000000", "33.333333333333"])
+def test_a_wallet_splits_its_cash_into_equal_parts_that_add_up_exactly(
+    connection: Connection, initial_usd: str
 ) -> None:
     coins = ["a", "b", "c", "d", "e", "f", "g"]
-    wallet = open_one(connection, strategies.choose("hold"), coins=coins, initial=initial)
-    parts = [event.cash_usd for event in wallets.events(connection, wallet) if event.cash_usd]
+    wallet = open_one(connection, strategies.load("hold"), coins=coins, initial_usd=initial_usd)
+    parts = [
+        event.cash_usd
+        for event in ledger.load_events(connection, wallet.wallet_id)
+        if event.cash_usd
+    ]
     assert len(parts) == 7
-    assert sum(parts, Decimal(0)) == Decimal(initial)
+    assert sum(parts, Decimal(0)) == Decimal(initial_usd)
     assert max(parts) - min(parts) <= Decimal("0.0000001")
-    assert {c: a.purse.cash for c, a in wallets.purses(connection, wallet).items()} == dict(
-        zip(coins, parts, strict=True)
-    )
+    assert {
+        c: a.portfolio.cash for c, a in ledger.load_accounts(connection, wallet.wallet_id).items()
+    } == dict(zip(coins, parts, strict=True))
 
 
-def test_a_wallet_is_read_as_it_was_opened(connection: Connection) -> None:
-    strategy = strategies.choose("sma-cross", {"slow": 96})
+def test_a_loaded_wallet_has_the_settings_it_was_opened_with(connection: Connection) -> None:
+    strategy = strategies.load("sma-cross", {"slow": 96})
     wallet = open_one(connection, strategy)
     assert (wallet.name, wallet.opened_at, wallet.strategy) == ("mine", START, "sma-cross")
     assert wallet.parameters == {"fast": 12, "slow": 96}
@@ -146,16 +150,16 @@ def test_a_wallet_is_read_as_it_was_opened(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 61, "a\nb", "a\x00b"])
-def test_a_name_that_is_none_opens_nothing(connection: Connection, name: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no name"):
-        open_one(connection, strategies.choose("hold"), name=name)
-    assert wallets.wallets(connection) == []
+def test_an_invalid_name_opens_no_wallet(connection: Connection, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not a wallet name"):
+        open_one(connection, strategies.load("hold"), name=name)
+    assert wallets.load_wallets(connection) == []
 
 
-def test_a_name_that_is_taken_opens_nothing(connection: Connection, fresh: FreshDatabase) -> None:
-    open_one(connection, strategies.choose("hold"))
+def test_a_taken_name_opens_no_wallet(connection: Connection, fresh: FreshDatabase) -> None:
+    open_one(connection, strategies.load("hold"))
     with pytest.raises(ConfigurationError, match="There is a wallet 'mine' already"):
-        open_one(connection, strategies.choose("dca"))
+        open_one(connection, strategies.load("dca"))
     assert fresh.query(COUNT) == [(1, 1)]
 
 
@@ -166,10 +170,10 @@ def test_a_name_that_is_taken_opens_nothing(connection: Connection, fresh: Fresh
 @pytest.mark.parametrize(
     ("backfilled", "late"),
     [((), ()), ((1, 2, 17, 18, 25), (10, 22, 23, 30))],
-    ids=["whole", "with holes"],
+    ids=["complete", "with gaps"],
 )
 @pytest.mark.parametrize("name", ["hold", "dca", "sma-cross", "own"])
-def test_steps_at_every_price_trade_exactly_what_the_backtest_trades(
+def test_stepping_at_every_price_makes_the_trades_of_the_backtest(
     connection: Connection,
     tmp_path: Path,
     name: str,
@@ -178,61 +182,63 @@ def test_steps_at_every_price_trade_exactly_what_the_backtest_trades(
 ) -> None:
     strategy = _strategy(name, tmp_path)
     wallet, now = live(connection, strategy, WAVES[:36], backfilled, late)
-    [account] = wallets.purses(connection, wallet).values()
-    found = price_source.read(connection, None, ["a"], START, now + QUARTER)["a"]
+    [account] = ledger.load_accounts(connection, wallet.wallet_id).values()
+    found = price_loader.read_series(connection, None, ["a"], START, now + QUARTER)["a"]
     assert len(found) == 36
-    tested = engine.run(found, strategy.signals(found), COSTS, Decimal(10_000))
+    tested = engine.run_backtest(found, strategy.build_signals(found), COSTS, Decimal(10_000))
     assert list(account.trades) == [trade for trade in tested.trades if trade.side != "close"]
     assert len(account.trades) >= (1 if name == "hold" else 3)
-    assert account.refused == tested.refused
-    shown = wallets.report(connection, None, wallet, now).found
-    assert shown.final == tested.final
-    assert (shown.fees, shown.trades) == (tested.fees, len(tested.trades))
+    assert account.rejected_fills == tested.rejected_fills
+    shown = wallet_reports.report_wallet(connection, None, wallet, now).strategy
+    assert shown.final_usd == tested.final_usd
+    assert (shown.fees_usd, shown.trades) == (tested.fees_usd, len(tested.trades))
 
 
-def test_the_events_come_to_what_the_wallet_holds(connection: Connection, tmp_path: Path) -> None:
+def test_the_balances_are_the_sums_of_the_events(connection: Connection, tmp_path: Path) -> None:
     wallet, _ = live(connection, _strategy("own", tmp_path), WAVES[:36])
-    ledger = wallets.events(connection, wallet)
-    [account] = wallets.accounts(ledger).values()
-    fills = [event for event in ledger if event.kind == "filled"]
+    events = ledger.load_events(connection, wallet.wallet_id)
+    [account] = ledger.replay_events(events).values()
+    fills = [event for event in events if event.kind == "filled"]
     assert len(fills) > 10
-    cash = sum((event.cash_usd or Decimal(0) for event in ledger), Decimal(0))
-    coins = sum((event.quantity or Decimal(0) for event in ledger), Decimal(0))
-    purse = portfolio.replay(account.initial, account.trades)
-    assert float(purse.cash) == pytest.approx(float(cash), rel=1e-20)
-    assert float(purse.quantity) == pytest.approx(float(coins), rel=1e-20)
+    cash = sum((event.cash_usd or Decimal(0) for event in events), Decimal(0))
+    coins = sum((event.quantity or Decimal(0) for event in events), Decimal(0))
+    holding = portfolio.build_portfolio(account.initial_usd, account.trades)
+    assert float(holding.cash) == pytest.approx(float(cash), rel=1e-20)
+    assert float(holding.quantity) == pytest.approx(float(coins), rel=1e-20)
     for event in fills:
         assert event.quantity is not None
         assert event.price_usd is not None
         assert event.fee_usd is not None
-        worth = float(event.quantity * event.price_usd + event.fee_usd)
-        assert float(event.cash_usd or 0) == pytest.approx(-worth)
+        value = float(event.quantity * event.price_usd + event.fee_usd)
+        assert float(event.cash_usd or 0) == pytest.approx(-value)
         assert float(event.fee_usd) == pytest.approx(
-            (-worth if event.quantity < 0 else worth) / 1000, rel=0.002
+            (-value if event.quantity < 0 else value) / 1000, rel=0.002
         )
 
 
-def test_a_second_step_on_the_same_prices_adds_nothing(
+def test_a_second_step_on_the_same_prices_adds_no_event(
     connection: Connection, tmp_path: Path
 ) -> None:
     wallet, now = live(connection, _strategy("own", tmp_path), WAVES[:30])
-    before = wallets.events(connection, wallet)
+    before = ledger.load_events(connection, wallet.wallet_id)
     for minutes in (0, 1, 14):
-        assert wallets.step(connection, None, wallet, now + timedelta(minutes=minutes)) == []
-    assert wallets.events(connection, wallet) == before
+        assert wallets.step_wallet(connection, None, wallet, now + timedelta(minutes=minutes)) == []
+    assert ledger.load_events(connection, wallet.wallet_id) == before
 
 
-def test_an_order_waits_for_the_next_price_and_is_filled_at_that(
+def test_an_order_waits_for_the_next_price_and_is_filled_there(
     connection: Connection,
 ) -> None:
     observe(connection, START, {"a": 50.0})
-    wallet = open_one(connection, strategies.choose("hold"))
-    [order] = wallets.step(connection, None, wallet, START)
+    wallet = open_one(connection, strategies.load("hold"))
+    [order] = wallets.step_wallet(connection, None, wallet, START)
     assert (order.kind, order.observed_at, order.share) == ("ordered", START, 1)
     for minutes in (1, 5, 10):
-        assert wallets.step(connection, None, wallet, START + timedelta(minutes=minutes)) == []
+        assert (
+            wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=minutes)) == []
+        )
     observe(connection, START + QUARTER, {"a": 80.0})
-    [fill] = wallets.step(connection, None, wallet, START + QUARTER)
+    [fill] = wallets.step_wallet(connection, None, wallet, START + QUARTER)
     assert (fill.kind, fill.observed_at, fill.price_usd) == (
         "filled",
         START + QUARTER,
@@ -242,123 +248,125 @@ def test_an_order_waits_for_the_next_price_and_is_filled_at_that(
 
 
 @pytest.mark.parametrize(("minutes", "is_fresh"), [(30, True), (31, False)])
-def test_a_stale_newest_price_orders_nothing(
+def test_a_stale_newest_price_places_no_order(
     connection: Connection, minutes: int, is_fresh: bool
 ) -> None:
     observe(connection, START, {"a": 50.0})
-    wallet = open_one(connection, strategies.choose("hold"))
-    added = wallets.step(connection, None, wallet, START + timedelta(minutes=minutes))
+    wallet = open_one(connection, strategies.load("hold"))
+    added = wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=minutes))
     assert [event.kind for event in added] == (["ordered"] if is_fresh else [])
 
 
-def test_a_backfilled_newest_price_orders_nothing(connection: Connection) -> None:
+def test_a_backfilled_newest_price_places_no_order(connection: Connection) -> None:
     observe(connection, START, {"a": 50.0}, "backfilled")
-    wallet = open_one(connection, strategies.choose("hold"))
-    assert wallets.step(connection, None, wallet, START) == []
+    wallet = open_one(connection, strategies.load("hold"))
+    assert wallets.step_wallet(connection, None, wallet, START) == []
 
 
 @pytest.mark.parametrize(
     ("pause", "source", "reason"),
     [(QUARTER, "backfilled", "backfilled"), (4 * QUARTER, "observed", "late")],
 )
-def test_an_order_is_refused_where_the_next_price_is_late_or_backfilled(
+def test_an_order_is_rejected_if_the_next_price_is_late_or_backfilled(
     connection: Connection, pause: timedelta, source: Source, reason: str
 ) -> None:
     for n in range(4):
         observe(connection, START + n * QUARTER, {"a": 50.0})
     decided = START + 3 * QUARTER
-    wallet = open_one(connection, strategies.choose("hold"), now=decided)
-    wallets.step(connection, None, wallet, decided)
+    wallet = open_one(connection, strategies.load("hold"), now=decided)
+    wallets.step_wallet(connection, None, wallet, decided)
     at = decided + pause
     observe(connection, at, {"a": 60.0}, source)
-    refused, *again = wallets.step(connection, None, wallet, at)
-    assert (refused.kind, refused.observed_at, refused.reason) == ("refused", at, reason)
-    # It is ordered anew where the price is one to decide at.
+    rejected, *again = wallets.step_wallet(connection, None, wallet, at)
+    assert (rejected.kind, rejected.observed_at, rejected.reason) == ("refused", at, reason)
+    # The strategy orders again at a price that was observed.
     assert [event.kind for event in again] == (["ordered"] if source == "observed" else [])
     observe(connection, at + QUARTER, {"a": 70.0})
-    kinds_then = [event.kind for event in wallets.step(connection, None, wallet, at + QUARTER)]
+    kinds_then = [
+        event.kind for event in wallets.step_wallet(connection, None, wallet, at + QUARTER)
+    ]
     assert kinds_then == (["filled"] if again else ["ordered"])
-    [account] = wallets.purses(connection, wallet).values()
-    assert account.refused == 1
+    [account] = ledger.load_accounts(connection, wallet.wallet_id).values()
+    assert account.rejected_fills == 1
 
 
-def test_a_wallet_that_nobody_stepped_for_two_months_goes_on(
+def test_a_wallet_continues_after_two_months_without_a_step(
     connection: Connection,
 ) -> None:
-    wallet, at = live(connection, strategies.choose("hold"), [100.0])
+    wallet, at = live(connection, strategies.load("hold"), [100.0])
     assert kinds(connection, wallet) == ["opened", "ordered"]
     for day in (31, 32, 60):
         later = at + timedelta(days=day)
         for n in range(3):
             observe(connection, later + n * QUARTER, {"a": 90.0 + n})
-            wallets.step(connection, None, wallet, later + n * QUARTER)
+            wallets.step_wallet(connection, None, wallet, later + n * QUARTER)
     assert "refused" in kinds(connection, wallet)
     assert "filled" in kinds(connection, wallet)
 
 
 @pytest.mark.slow
-def test_dca_spends_all_its_parts_even_where_that_takes_longer_than_a_month(
+def test_dca_spends_all_its_parts_even_if_that_takes_longer_than_a_month(
     connection: Connection,
 ) -> None:
-    """Twenty parts, one every two days: 40 days, of which a step looks back on 30."""
-    strategy = strategies.choose("dca", {"hours": 48, "parts": 20})
+    """Twenty parts, one every two days, take 40 days; a step sees 30 days before the opening."""
+    strategy = strategies.load("dca", {"hours": 48, "parts": 20})
     day = timedelta(days=1)
     wallet, _ = live(connection, strategy, [100.0] * 50, start=NOW - 50 * day, pause=day)
-    [account] = wallets.purses(connection, wallet).values()
+    [account] = ledger.load_accounts(connection, wallet.wallet_id).values()
     assert len(account.trades) == 20
-    assert account.purse.cash == 0
+    assert account.portfolio.cash == 0
 
 
 @pytest.mark.slow
-def test_a_trailing_stop_that_is_out_stays_out_until_a_reversal_however_long_that_takes(
+def test_a_trailing_stop_stays_out_until_a_reversal_however_long_that_takes(
     connection: Connection,
 ) -> None:
-    strategy = strategies.choose("trailing-stop", {"floor": 0.05, "ceiling": 0.05})
-    prices = [100.0] * 8 + [50.0] * 72  # a fall, and calm for good
+    strategy = strategies.load("trailing-stop", {"min_threshold": 0.05, "max_threshold": 0.05})
+    prices = [100.0] * 8 + [50.0] * 72  # a fall, then a constant price
     start, pause = NOW - timedelta(days=45), timedelta(hours=12)
     wallet, _ = live(connection, strategy, prices, start=start, pause=pause)
-    found = price_source.read(connection, None, ["a"], NOW - timedelta(days=50), NOW)["a"]
-    tested = engine.run(found, strategy.signals(found), COSTS, Decimal(10_000))
+    found = price_loader.read_series(connection, None, ["a"], NOW - timedelta(days=50), NOW)["a"]
+    tested = engine.run_backtest(found, strategy.build_signals(found), COSTS, Decimal(10_000))
     assert [trade.side for trade in tested.trades] == ["buy", "sell"]
-    [account] = wallets.purses(connection, wallet).values()
+    [account] = ledger.load_accounts(connection, wallet.wallet_id).values()
     assert list(account.trades) == list(tested.trades)
 
 
-def test_wallets_stand_beside_each_other_and_one_that_fails_costs_the_others_nothing(
-    connection: Connection, tmp_path: Path
-) -> None:
+def test_a_failing_wallet_does_not_stop_the_others(connection: Connection, tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text(FAILING)
     observe(connection, START, {"a": 50.0, "b": 70.0})
-    failing = strategies.choose(str(tmp_path / "failing.py"))
-    open_one(connection, strategies.choose("hold"), name="one", coins=["a", "b"])
+    failing = strategies.load(str(tmp_path / "failing.py"))
+    open_one(connection, strategies.load("hold"), name="one", coins=["a", "b"])
     open_one(connection, failing, name="two")
-    open_one(connection, strategies.choose("dca"), name="three", coins=["b"])
-    chosen = wallets.wallets(connection)
+    open_one(connection, strategies.load("dca"), name="three", coins=["b"])
+    chosen = wallets.load_wallets(connection)
     assert [wallet.name for wallet in chosen] == ["one", "two", "three"]
-    added, [trouble] = wallets.step_all(connection, None, chosen, START)
+    added, [error] = wallets.step_wallets(connection, None, chosen, START)
     assert {name: [(e.kind, e.coin_id) for e in events] for name, events in added.items()} == {
         "one": [("ordered", "a"), ("ordered", "b")],
         "three": [("ordered", "b")],
     }
-    assert str(trouble).startswith("wallet 'two': ")
-    assert "RuntimeError: out of ideas, line 2" in str(trouble)
+    assert str(error).startswith("wallet 'two': ")
+    assert "RuntimeError: out of ideas, line 2" in str(error)
     assert kinds(connection, chosen[1]) == ["opened"]
 
 
-def test_one_coins_failure_leaves_nothing_half_done(connection: Connection, tmp_path: Path) -> None:
+def test_a_failure_on_one_coin_adds_no_event_of_another(
+    connection: Connection, tmp_path: Path
+) -> None:
     (tmp_path / "picky.py").write_text(
-        "def decide(past, purse):\n    return 1 / (past.prices[-1] != 7)\n"
+        "def decide(history, portfolio):\n    return 1 / (history.prices[-1] != 7)\n"
     )
     observe(connection, START, {"a": 50.0, "b": 7.0})
-    strategy = strategies.choose(str(tmp_path / "picky.py"))
+    strategy = strategies.load(str(tmp_path / "picky.py"))
     wallet = open_one(connection, strategy, coins=["a", "b"])
     with pytest.raises(ConfigurationError):
-        wallets.step(connection, None, wallet, START)
+        wallets.step_wallet(connection, None, wallet, START)
     assert kinds(connection, wallet) == ["opened", "opened"]
 
 
 @pytest.mark.slow
-def test_steppers_at_once_add_nothing_twice(
+def test_concurrent_steps_add_no_event_twice(
     connection: Connection, fresh: FreshDatabase, tmp_path: Path
 ) -> None:
     strategy = _strategy("own", tmp_path)
@@ -366,15 +374,15 @@ def test_steppers_at_once_add_nothing_twice(
     observe(connection, at, {"a": WAVES[8]})
     wallet = open_one(connection, strategy)
     counts: list[int] = []
-    troubles: list[Exception] = []
+    errors: list[Exception] = []
 
     def step(moment: datetime, barrier: threading.Barrier) -> None:
         try:
             with psycopg.connect(fresh.url, autocommit=True) as own:
                 barrier.wait()
-                counts.append(len(wallets.step(own, None, wallet, moment)))
-        except Exception as trouble:  # noqa: BLE001 - for the test's own thread
-            troubles.append(trouble)
+                counts.append(len(wallets.step_wallet(own, None, wallet, moment)))
+        except Exception as error:  # noqa: BLE001 - for the test's own thread
+            errors.append(error)
 
     for price in WAVES[9:30]:
         at += QUARTER
@@ -385,51 +393,51 @@ def test_steppers_at_once_add_nothing_twice(
             thread.start()
         for thread in threads:
             thread.join()
-    assert troubles == []
-    ledger = wallets.events(connection, wallet)
-    assert sum(counts) == len(ledger) - 1
-    keys = [(event.kind, event.observed_at) for event in ledger]
+    assert errors == []
+    events = ledger.load_events(connection, wallet.wallet_id)
+    assert sum(counts) == len(events) - 1
+    keys = [(event.kind, event.observed_at) for event in events]
     assert len(keys) == len(set(keys)) > 8
-    wallets.accounts(ledger)
+    ledger.replay_events(events)
 
 
-def test_holding_is_measured_from_where_the_wallet_began_whatever_arrives_later(
+def test_buy_and_hold_starts_with_the_wallet_whatever_prices_arrive_later(
     connection: Connection,
 ) -> None:
     """A price that was observed before the opening may be stored after it."""
     observe(connection, START, {"a": 50.0})
-    wallet = open_one(connection, strategies.choose("hold"), now=START + timedelta(minutes=2))
-    wallets.step(connection, None, wallet, START + timedelta(minutes=2))
+    wallet = open_one(connection, strategies.load("hold"), now=START + timedelta(minutes=2))
+    wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=2))
     observe(connection, START + timedelta(minutes=1), {"a": 60.0})
     observe(connection, START + timedelta(minutes=6), {"a": 90.0})
     now = START + timedelta(minutes=6)
-    wallets.step(connection, None, wallet, now)
-    found = wallets.report(connection, None, wallet, now)
-    assert found.found.total_return == found.hold.total_return > 0.4
+    wallets.step_wallet(connection, None, wallet, now)
+    found = wallet_reports.report_wallet(connection, None, wallet, now)
+    assert found.strategy.total_return == found.buy_and_hold.total_return > 0.4
 
 
-def test_holding_is_refused_in_a_report_where_it_was_refused_in_the_wallet(
+def test_buy_and_hold_in_a_report_has_the_same_rejected_fills_as_the_wallet(
     connection: Connection,
 ) -> None:
     for n in range(4):
         observe(connection, START - n * QUARTER, {"a": 50.0})
-    wallet = open_one(connection, strategies.choose("hold"))
+    wallet = open_one(connection, strategies.load("hold"))
     now = START
-    wallets.step(connection, None, wallet, now)
+    wallets.step_wallet(connection, None, wallet, now)
     for price in (60.0, 90.0, 95.0):
         now += 4 * QUARTER if price == 60 else QUARTER
         observe(connection, now, {"a": price})
-        wallets.step(connection, None, wallet, now)
-    found = wallets.report(connection, None, wallet, now)
-    assert found.found.refused == found.hold.refused == 1
-    assert found.found.total_return == found.hold.total_return
+        wallets.step_wallet(connection, None, wallet, now)
+    found = wallet_reports.report_wallet(connection, None, wallet, now)
+    assert found.strategy.rejected_fills == found.buy_and_hold.rejected_fills == 1
+    assert found.strategy.total_return == found.buy_and_hold.total_return
 
 
-# --- a ledger that was spoiled ---------------------------------------------------------------
+# --- a damaged ledger ---------------------------------------------------------------------------
 
 
 @pytest.fixture
-def spoilt(connection: Connection, tmp_path: Path) -> tuple[Wallet, datetime]:
+def damaged(connection: Connection, tmp_path: Path) -> tuple[Wallet, datetime]:
     return live(connection, _strategy("own", tmp_path), WAVES[:30])
 
 
@@ -447,17 +455,17 @@ def spoilt(connection: Connection, tmp_path: Path) -> tuple[Wallet, datetime]:
         "UPDATE wallet_events SET cash_usd = cash_usd * 2 WHERE quantity < 0",
     ],
 )
-def test_a_ledger_spoilt_by_hand_is_named_and_neither_shown_nor_gone_on_with(
-    connection: Connection, spoilt: tuple[Wallet, datetime], statement: str
+def test_a_damaged_ledger_raises_an_error_and_is_neither_reported_nor_stepped(
+    connection: Connection, damaged: tuple[Wallet, datetime], statement: str
 ) -> None:
-    wallet, now = spoilt
+    wallet, now = damaged
     connection.execute(statement.encode())
-    before = wallets.events(connection, wallet)
+    before = ledger.load_events(connection, wallet.wallet_id)
     with pytest.raises(InvalidTrades):
-        wallets.report(connection, None, wallet, now)
-    added, troubles = wallets.step_all(connection, None, [wallet], now + QUARTER)
-    assert (added, [type(trouble) for trouble in troubles]) == ({}, [InvalidTrades])
-    assert wallets.events(connection, wallet) == before
+        wallet_reports.report_wallet(connection, None, wallet, now)
+    added, errors = wallets.step_wallets(connection, None, [wallet], now + QUARTER)
+    assert (added, [type(error) for error in errors]) == ({}, [InvalidTrades])
+    assert ledger.load_events(connection, wallet.wallet_id) == before
 
 
 # --- the command line ------------------------------------------------------------------------
@@ -488,28 +496,28 @@ def _refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> 
         assert word in line
 
 
-def _trade(script: Script, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return script("sandbox.py", "trade", *arguments)
+def _step(script: Script, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return script("sandbox.py", "step", *arguments)
 
 
 @pytest.mark.slow
-def test_a_wallet_is_opened_goes_on_and_is_reported(
+def test_the_commands_open_step_and_report_a_wallet(
     live_script: Script, fresh: FreshDatabase, market: datetime, tmp_path: Path
 ) -> None:
     from PIL import Image
 
     opening = ("--wallet", "slow", "--strategy", "hold", "--coins", "BITC,ethereum", "--json")
-    done = _trade(live_script, *opening)
+    done = _step(live_script, *opening)
     assert (done.returncode, done.stderr) == (0, "")
     ordered = json.loads(done.stdout)["slow"]
     assert [(e["kind"], e["coin_id"]) for e in ordered] == [
         ("ordered", "bitcoin"),
         ("ordered", "ethereum"),
     ]
-    assert json.loads(_trade(live_script, *opening).stdout) == {"slow": []}  # the same again
-    assert "slow: nothing to do" in _trade(live_script).stdout
+    assert json.loads(_step(live_script, *opening).stdout) == {"slow": []}  # the same again
+    assert "slow: nothing to do" in _step(live_script).stdout
     _tick(fresh, market + timedelta(minutes=5), 50.0)
-    said = _trade(live_script).stdout
+    said = _step(live_script).stdout
     assert "slow: " in said
     assert "filled: buy 99.85007" in said  # 4,995 / 50.025
     shown = live_script("sandbox.py", "report", "--wallet", "slow", "--json")
@@ -532,32 +540,32 @@ def test_a_wallet_is_opened_goes_on_and_is_reported(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("market")
-def test_bad_input_leaves_the_ledger_as_it_is(
+def test_invalid_input_does_not_change_the_ledger(
     live_script: Script, fresh: FreshDatabase, tmp_path: Path
 ) -> None:
-    assert _trade(live_script, "--wallet", "old", "--strategy", "hold").returncode == 0
-    (tmp_path / "wrong.py").write_text("def decide(past, purse)\n")
+    assert _step(live_script, "--wallet", "old", "--strategy", "hold").returncode == 0
+    (tmp_path / "wrong.py").write_text("def decide(history, portfolio)\n")
     (tmp_path / "failing.py").write_text(FAILING)
     before = fresh.query(COUNT)
     new = ("--wallet", "new", "--strategy")
     for arguments, words in (
-        (("--wallet", "old", "--strategy", "dca"), "is there already and trades hold"),
-        (("--wallet", "nobody"), "There is no wallet 'nobody'"),
+        (("--wallet", "old", "--strategy", "dca"), "already. It trades hold"),
+        (("--wallet", "missing"), "There is no wallet 'missing'"),
         (("--strategy", "hold"), "give it a name"),
         ((*new, "moon"), "no strategy 'moon'"),
         ((*new, "wrong.py"), "SyntaxError"),
         ((*new, "nowhere.py"), "no such file"),
         ((*new, "hold", "--coins", "nocoin"), "no price of nocoin"),
-        ((*new, "hold", "--coins", ","), "names nothing"),
+        ((*new, "hold", "--coins", ","), "holds no name"),
         ((*new, "hold", "--initial-usd", "-1"), "--initial-usd"),
         ((*new, "hold", "--initial-usd", "nan"), "--initial-usd"),
         ((*new, "hold", "--fee-bps", "-1"), "--fee-bps"),
         ((*new, "hold", "--param", "fast=3"), "no parameter"),
         ((*new, "dca", "--param", "parts"), "--param"),
         (("--wallet", "", "--strategy", "hold"), "name"),
-        (("--wallet", "x" * 61, "--strategy", "hold"), "is no name"),
+        (("--wallet", "x" * 61, "--strategy", "hold"), "is not a wallet name"),
     ):
-        done = _trade(live_script, *arguments)
+        done = _step(live_script, *arguments)
         assert fresh.query(COUNT) == before, arguments
         _refused(done, 2, words)
 
@@ -573,60 +581,60 @@ def test_bad_input_leaves_the_ledger_as_it_is(
     ],
     ids=str,
 )
-def test_what_only_an_opening_takes_is_not_passed_over_in_silence(
+def test_options_for_opening_a_wallet_are_rejected_without_a_strategy(
     live_script: Script, arguments: list[str]
 ) -> None:
-    assert _trade(live_script, "--wallet", "old", "--strategy", "hold").returncode == 0
-    _refused(_trade(live_script, "--wallet", "old", *arguments), 2)
+    assert _step(live_script, "--wallet", "old", "--strategy", "hold").returncode == 0
+    _refused(_step(live_script, "--wallet", "old", *arguments), 2)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("market")
-def test_a_wallet_whose_strategy_fails_is_named_and_the_others_go_on(
+def test_the_step_command_names_a_failing_wallet_and_steps_the_others(
     live_script: Script, tmp_path: Path
 ) -> None:
     (tmp_path / "failing.py").write_text(OWN)
-    assert _trade(live_script, "--wallet", "bad", "--strategy", "failing.py").returncode == 0
+    assert _step(live_script, "--wallet", "bad", "--strategy", "failing.py").returncode == 0
     (tmp_path / "failing.py").write_text(FAILING)
-    assert _trade(live_script, "--wallet", "good", "--strategy", "hold").returncode == 0
-    done = _trade(live_script, "--json")
+    assert _step(live_script, "--wallet", "good", "--strategy", "hold").returncode == 0
+    done = _step(live_script, "--json")
     _refused(done, 2, "wallet 'bad'")
     assert json.loads(done.stdout) == {"good": []}
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("market")
-def test_no_wallet_is_opened_with_a_strategy_that_fails(
+def test_a_failing_strategy_opens_no_wallet(
     live_script: Script, fresh: FreshDatabase, tmp_path: Path
 ) -> None:
     (tmp_path / "failing.py").write_text(FAILING)
-    done = _trade(live_script, "--wallet", "bad", "--strategy", "failing.py")
+    done = _step(live_script, "--wallet", "bad", "--strategy", "failing.py")
     _refused(done, 2, "out of ideas")
     assert fresh.query(COUNT) == [(0, 0)]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("market")
-def test_a_closed_wallet_is_stepped_no_more_and_can_be_reported_on(
+def test_a_closed_wallet_is_not_stepped_but_can_be_reported(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
-    assert _trade(live_script, "--wallet", "w", "--strategy", "hold").returncode == 0
+    assert _step(live_script, "--wallet", "w", "--strategy", "hold").returncode == 0
     before = fresh.query(COUNT)
     done = live_script("sandbox.py", "close", "--wallet", "w")
     assert (done.returncode, done.stderr) == (0, "")
-    assert _trade(live_script, "--json").stdout == "{}\n"
+    assert _step(live_script, "--json").stdout == "{}\n"
     assert fresh.query(COUNT) == before
     assert live_script("sandbox.py", "report", "--wallet", "w").returncode == 0
-    _refused(live_script("sandbox.py", "close", "--wallet", "nobodys"), 2, "no wallet 'nobodys'")
+    _refused(live_script("sandbox.py", "close", "--wallet", "missing"), 2, "no wallet 'missing'")
 
 
 @pytest.mark.slow
-def test_a_wallet_that_was_opened_at_a_stale_price_is_reported(
+def test_a_wallet_opened_at_a_stale_price_can_be_reported(
     live_script: Script, fresh: FreshDatabase, tmp_path: Path
 ) -> None:
     now = datetime.now(UTC)
     load(fresh.address(), [(now - timedelta(hours=5), "bitcoin", 7.0)], now)
-    assert _trade(live_script, "--wallet", "w", "--strategy", "hold").stdout == "w: nothing to do\n"
+    assert _step(live_script, "--wallet", "w", "--strategy", "hold").stdout == "w: nothing to do\n"
     done = live_script(
         *("sandbox.py", "report", "--wallet", "w", "--json", "--html", "w.html", "--png", "w.png")
     )
@@ -637,20 +645,20 @@ def test_a_wallet_that_was_opened_at_a_stale_price_is_reported(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("market")
-def test_a_spoilt_ledger_is_named_in_one_line_with_its_wallet(
+def test_the_error_of_a_damaged_ledger_is_one_line_with_the_wallets_name(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
     for name in ("good", "bad"):
-        assert _trade(live_script, "--wallet", name, "--strategy", "hold").returncode == 0
+        assert _step(live_script, "--wallet", name, "--strategy", "hold").returncode == 0
     fresh.query(
         "INSERT INTO wallet_events (recorded_at, observed_at, wallet_id, kind, coin_id, price_usd, "
         "quantity, cash_usd, fee_usd) SELECT now(), now(), wallet_id, 'filled', 'bitcoin', 1, 1, "
         "-100000, 0 FROM wallets WHERE name = 'bad'"
     )
     _refused(
-        live_script("sandbox.py", "report", "--wallet", "bad"), 1, "'bad'", "which is not the same"
+        live_script("sandbox.py", "report", "--wallet", "bad"), 1, "'bad'", "which does not match"
     )
-    _refused(_trade(live_script), 1, "'bad'", "which is not the same")
+    _refused(_step(live_script), 1, "'bad'", "which does not match")
     rest = live_script("sandbox.py", "report")
     _refused(rest, 1, "'bad'")
     assert "good" in rest.stdout
@@ -658,58 +666,58 @@ def test_a_spoilt_ledger_is_named_in_one_line_with_its_wallet(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("market")
-def test_pages_show_one_wallet(live_script: Script) -> None:
-    assert _trade(live_script, "--wallet", "one", "--strategy", "hold").returncode == 0
+def test_pages_need_one_named_wallet(live_script: Script) -> None:
+    assert _step(live_script, "--wallet", "one", "--strategy", "hold").returncode == 0
     _refused(live_script("sandbox.py", "report", "--html", "all.html"), 2, "--wallet")
     _refused(live_script("sandbox.py", "report", "--wallet", "two"), 2, "no wallet 'two'")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_trader_killed_at_any_moment_leaves_a_ledger_that_adds_up(
+def test_a_step_killed_at_any_moment_leaves_a_consistent_ledger(
     live_script: Script, fresh: FreshDatabase, market: datetime, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.py").write_text(OWN)
-    done = _trade(live_script, "--wallet", "w", "--strategy", "mine.py", "--param", "low=2")
+    done = _step(live_script, "--wallet", "w", "--strategy", "mine.py", "--param", "low=2")
     assert done.returncode == 0, done.stderr
     dice = random.Random(4)
     begun = time.monotonic()
-    assert _trade(live_script).returncode == 0
+    assert _step(live_script).returncode == 0
     usual = time.monotonic() - begun
     killed = 0
     for n in range(30):
         _tick(fresh, market + timedelta(seconds=2 * n + 2), WAVES[n])
-        process = live_script.start("sandbox.py", "trade")
+        process = live_script.start("sandbox.py", "step")
         try:
-            spared = n % 5 == 4  # so that something is ordered and filled at all
-            process.communicate(timeout=None if spared else usual * dice.uniform(0.3, 1.1))
+            is_spared = n % 5 == 4  # or nothing would ever be ordered and filled
+            process.communicate(timeout=None if is_spared else usual * dice.uniform(0.3, 1.1))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
             killed += 1
         with psycopg.connect(fresh.url, autocommit=True) as connection:
-            [wallet] = wallets.wallets(connection)
-            ledger = wallets.events(connection, wallet)
-        accounts = wallets.accounts(ledger)
+            [wallet] = wallets.load_wallets(connection)
+            events = ledger.load_events(connection, wallet.wallet_id)
+        accounts = ledger.replay_events(events)
         assert set(accounts) == {"bitcoin", "ethereum"}
         for coin_id in accounts:
-            own = [event for event in ledger if event.coin_id == coin_id]
-            _alternates(own)
+            own = [event for event in events if event.coin_id == coin_id]
+            _assert_alternating(own)
     assert killed > 5
-    assert any(event.kind == "filled" for event in ledger)
-    assert _trade(live_script).returncode == 0
+    assert any(event.kind == "filled" for event in events)
+    assert _step(live_script).returncode == 0
 
 
-def _alternates(ledger: Sequence[Event]) -> None:
-    """Each order is settled once, and nothing is settled that was not ordered."""
-    assert ledger[0].kind == "opened"
-    for before, after in itertools.pairwise(ledger[1:]):
+def _assert_alternating(events: Sequence[LedgerEvent]) -> None:
+    """Assert that each order is settled once, and that every settlement follows an order."""
+    assert events[0].kind == "opened"
+    for before, after in itertools.pairwise(events[1:]):
         assert (before.kind == "ordered") != (after.kind == "ordered")
-    assert len(ledger) < 2 or ledger[1].kind == "ordered"
+    assert len(events) < 2 or events[1].kind == "ordered"
 
 
-def test_an_event_says_its_trade_and_only_a_fill_has_one() -> None:
-    fill = Event(
+def test_a_fill_has_a_trade_and_other_events_have_none() -> None:
+    fill = LedgerEvent(
         "filled", "a", NOW, NOW, 1.0, Decimal(2), Decimal(3), Decimal("-6.01"), Decimal("0.01")
     )
     expected = Trade(
@@ -718,29 +726,29 @@ def test_an_event_says_its_trade_and_only_a_fill_has_one() -> None:
     assert fill.trade == expected
     sale = dataclasses.replace(fill, quantity=Decimal(-3), cash_usd=Decimal("5.99"))
     assert sale.trade.side == "sell"
-    with pytest.raises(InvalidTrades, match="is not whole"):
-        _ = Event("opened", "a", NOW, NOW, cash_usd=Decimal(5)).trade
+    with pytest.raises(InvalidTrades, match="is incomplete"):
+        _ = LedgerEvent("opened", "a", NOW, NOW, cash_usd=Decimal(5)).trade
 
 
 @pytest.mark.slow
-def test_a_wallet_older_than_the_prices_is_reported_since_the_first_that_is_left(
+def test_the_report_of_an_old_wallet_starts_at_the_first_price_that_is_left(
     connection: Connection,
 ) -> None:
     begin = NOW - timedelta(days=90)
-    open_one(connection, strategies.choose("hold"), now=begin)
+    open_one(connection, strategies.load("hold"), now=begin)
     for day in range(91):
         at = begin + timedelta(days=day)
         observe(connection, at, {"a": 100.0 + day})
-        [wallet] = wallets.wallets(connection)
-        wallets.step(connection, None, wallet, at)
-    whole = wallets.report(connection, None, wallet, NOW)
+        [wallet] = wallets.load_wallets(connection)
+        wallets.step_wallet(connection, None, wallet, at)
+    whole = wallet_reports.report_wallet(connection, None, wallet, NOW)
     assert not whole.remarks
     for day in range(30):
         gone = (begin + timedelta(days=day)).date()
         connection.execute(f"DROP TABLE observations_{gone:%Y%m%d}".encode())
-    rest = wallets.report(connection, None, wallet, NOW)
-    assert rest.found.final == whole.found.final
-    assert float(rest.found.initial) == pytest.approx(float(whole.curve.equity[30]))
-    # Holding begins anew, a day later and with a fee.
-    assert rest.hold.total_return == pytest.approx(rest.found.total_return, abs=0.02)
-    assert "are gone: all of it is since then" in rest.remarks[0]
+    rest = wallet_reports.report_wallet(connection, None, wallet, NOW)
+    assert rest.strategy.final_usd == whole.strategy.final_usd
+    assert float(rest.strategy.initial_usd) == pytest.approx(float(whole.curve.equity[30]))
+    # Buy-and-hold starts again a day later, and pays a fee.
+    assert rest.buy_and_hold.total_return == pytest.approx(rest.strategy.total_return, abs=0.02)
+    assert "the report starts there" in rest.remarks[0]

@@ -40,7 +40,7 @@ def api(
 
 def _trade(fresh: FreshDatabase, name: str, strategy: str, steps: int) -> None:
     """Open a wallet some quarters of an hour ago and step it at each quarter since."""
-    chosen, begin = strategies.choose(strategy), NOW - (steps - 1) * QUARTER
+    chosen, begin = strategies.load(strategy), NOW - (steps - 1) * QUARTER
     with Session(fresh.address()) as session:
         for n in range(steps):
             at = begin + n * QUARTER
@@ -49,10 +49,10 @@ def _trade(fresh: FreshDatabase, name: str, strategy: str, steps: int) -> None:
 
 
 def _step(name: str, strategy: Strategy, at: datetime, connection: Connection) -> None:
-    if not wallets.wallets(connection, name):
+    if not wallets.load_wallets(connection, name):
         cash = Decimal(1_000)
         wallets.open_wallet(connection, name, strategy, ["bitcoin"], cash, Costs(), at)
-    wallets.step_all(connection, None, wallets.wallets(connection, name), at)
+    wallets.step_wallets(connection, None, wallets.load_wallets(connection, name), at)
 
 
 def test_the_list_of_wallets_has_each_result_beside_buy_and_hold(
@@ -91,7 +91,7 @@ def test_a_damaged_ledger_is_reported_and_does_not_hide_other_wallets(
     )
     good, bad = api.get_json("/wallets")["items"]
     assert good["problem"] is None
-    assert "is not the same" in bad["problem"]
+    assert "does not match" in bad["problem"]
     assert bad["final_usd"] is None
     assert api.get_json("/wallets/bad")["curve"] == []
 

@@ -21,7 +21,7 @@ import pytest
 from demo.server import Fault, StandIn
 from safe_zone import Settings
 from sentinel.backtesting import strategies
-from sentinel.backtesting.portfolio import DEFAULT_USD, Costs
+from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.clocks import Clocks
 from sentinel.errors import SentinelError
 from sentinel.notifications.delivery import Notifier
@@ -503,17 +503,17 @@ def test_every_tick_steps_the_wallets_and_a_failing_strategy_is_no_error_of_the_
     loop = start()
     _ticks(loop, time_, 1)
     broken = tmp_path / "broken.py"
-    broken.write_text("def decide(past, purse):\n    return 1 / 0\n")
+    broken.write_text("def decide(history, portfolio):\n    return 1 / 0\n")
     with Session(fresh.address()) as session:
         for name, word in (("broken", str(broken)), ("patient", "hold")):
-            strategy = strategies.choose(word)
+            strategy = strategies.load(word)
             session.use(
                 functools.partial(
                     wallets.open_wallet,
                     name=name,
                     strategy=strategy,
                     coin_ids=["bitcoin"],
-                    initial=DEFAULT_USD,
+                    initial_usd=DEFAULT_INITIAL_USD,
                     costs=Costs(),
                     now=time_.at,
                 )

@@ -1,0 +1,144 @@
+"""Load the price series of a backtest from a CSV file, or from the database and the archive."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from safe_zone import RETENTION, Settings
+from sentinel.archive import reader
+from sentinel.archive.store import Archive, open_configured_archive
+from sentinel.backtesting import price_csv, price_series
+from sentinel.backtesting.price_series import PriceSeries
+from sentinel.errors import ConfigurationError
+from sentinel.storage import schema
+from sentinel.storage.connection import Connection
+
+log = logging.getLogger("sentinel.prices")
+MIN_POINTS = 2  # one price to decide at, one to fill the order
+DEFAULT_COINS = 10  # the best ranked coins, unless the user names some
+MAX_DAYS = 3_650
+
+# Coins by id, symbol or name, in the order of the terms; of several matches the best ranked one.
+FIND_COINS = """
+SELECT DISTINCT ON (w.place) w.term, c.coin_id
+FROM unnest(%(terms)s::text[]) WITH ORDINALITY AS w (term, place)
+LEFT JOIN coins c ON lower(w.term) IN (c.coin_id, lower(c.symbol), lower(c.name))
+ORDER BY w.place, c.coin_id = lower(w.term) DESC, c.rank NULLS LAST, c.coin_id
+"""
+PRICED_COINS = """
+SELECT coin_id FROM coins WHERE coin_id = ANY (%(coin_ids)s) AND observed_at IS NOT NULL
+"""
+BEST_COINS = """
+SELECT coin_id FROM coins WHERE observed_at IS NOT NULL ORDER BY rank NULLS LAST, coin_id
+LIMIT %(limit)s
+"""
+
+
+def load_from_csv(path: Path, terms: Sequence[str]) -> Mapping[str, PriceSeries]:
+    """Return the series of a price file: all its coins, or the coins whose ids are `terms`.
+
+    Raises ConfigurationError.
+    """
+    found = {
+        coin_id: price_series.from_points(points)
+        for coin_id, points in price_csv.read(path).items()
+    }
+    by_folded = {coin_id.lower(): coin_id for coin_id in found}
+    unknown = [term for term in terms if term.lower() not in by_folded]
+    if unknown:
+        known = ", ".join(list(found)[:10])
+        raise ConfigurationError(
+            f"{path} holds no prices of {', '.join(unknown)}: use the coin ids in the file, such "
+            f"as {known}"
+        )
+    chosen = [by_folded[term.lower()] for term in terms] or list(found)
+    return _require_points({coin_id: found[coin_id] for coin_id in dict.fromkeys(chosen)}, path)
+
+
+def load_from_database(
+    settings: Settings, terms: Sequence[str], days: float, now: datetime
+) -> Mapping[str, PriceSeries]:
+    """Return the series of the last days from database and archive.
+
+    `terms` are coin ids, symbols or names; without any, the best ranked coins. Raises
+    ConfigurationError, StorageUnavailable, ArchiveUnavailable, ArchiveDamaged.
+    """
+    with schema.open_session(settings) as session:
+        database = session.address.place
+        coin_ids = session.use(lambda connection: resolve_coin_ids(connection, terms))
+        start = now - timedelta(days=days)
+        archive = open_configured_archive(settings)
+        found = session.use(lambda c: read_series(c, archive, coin_ids, start, now))
+    missing = [coin_id for coin_id in coin_ids if coin_id not in found]
+    if missing or not coin_ids:
+        what = f"no prices of {', '.join(missing)}" if missing else "no prices"
+        raise ConfigurationError(
+            f"{database} holds {what} in the last {days:g} days: run ingest.py, or name a file "
+            "with --csv"
+        )
+    _warn_of_short_history(found, days, start)
+    return _require_points(found, database)
+
+
+def _warn_of_short_history(found: Mapping[str, PriceSeries], days: float, start: datetime) -> None:
+    first = datetime.fromtimestamp(min(series.times[0] for series in found.values()), UTC)
+    if days > RETENTION.days and first - start > timedelta(days=1):
+        log.warning(
+            "the prices begin on %s, %d days later than requested: without an archive the database "
+            "keeps %d days",
+            first.date(),
+            (first - start).days,
+            RETENTION.days,
+        )
+
+
+def read_series(
+    connection: Connection,
+    archive: Archive | None,
+    coin_ids: Sequence[str],
+    start: datetime,
+    stop: datetime,
+) -> Mapping[str, PriceSeries]:
+    """Return the series of coins from `start` to before `stop`.
+
+    Coins without prices are left out.
+    """
+    points = reader.read_points(connection, archive, coin_ids, start, stop)
+    found = price_series.split_by_coin(
+        points.coin_id, points.seconds, points.price, points.is_observed
+    )
+    return {coin_id: found[coin_id] for coin_id in coin_ids if coin_id in found}
+
+
+def resolve_coin_ids(connection: Connection, terms: Sequence[str]) -> list[str]:
+    """Return the coin ids of ids, symbols or names; without terms those of the best ranked coins.
+
+    An unknown term is returned unchanged: it may be the id of a coin that only the archive holds.
+    """
+    if not terms:
+        rows = connection.execute(BEST_COINS, {"limit": DEFAULT_COINS})
+        return [coin_id for (coin_id,) in rows]
+    rows = connection.execute(FIND_COINS, {"terms": list(terms)})
+    return list(dict.fromkeys(coin_id or term for term, coin_id in rows))
+
+
+def find_unpriced(connection: Connection, coin_ids: Sequence[str]) -> list[str]:
+    """Return those of these coins that have no price in the database."""
+    rows = connection.execute(PRICED_COINS, {"coin_ids": list(coin_ids)}).fetchall()
+    priced = {coin_id for (coin_id,) in rows}
+    return [coin_id for coin_id in coin_ids if coin_id not in priced]
+
+
+def _require_points(
+    found: Mapping[str, PriceSeries], source: str | Path
+) -> Mapping[str, PriceSeries]:
+    short = [coin_id for coin_id, series in found.items() if len(series) < MIN_POINTS]
+    if short:
+        raise ConfigurationError(
+            f"{source} holds a single price of {', '.join(short)}: a backtest needs at least "
+            f"{MIN_POINTS}"
+        )
+    return found

@@ -1,0 +1,179 @@
+"""The command line of sandbox.py."""
+
+from __future__ import annotations
+
+import argparse
+from decimal import Decimal
+from pathlib import Path
+
+from sentinel.arguments import names, number, parameter, parameter_values, whole_number
+from sentinel.backtesting import price_loader, walk_forward
+from sentinel.backtesting.portfolio import (
+    DEFAULT_FEE_BPS,
+    DEFAULT_INITIAL_USD,
+    DEFAULT_SLIPPAGE_BPS,
+)
+from sentinel.paper_trading import wallets
+
+EPILOG = """examples:
+  python sandbox.py strategies
+  python sandbox.py backtest --strategy sma-cross --coins BTC,ETH --days 60
+  python sandbox.py backtest --strategy my_idea.py --csv prices.csv --html result.html
+  python sandbox.py step --wallet slow --strategy sma-cross --param slow=96 --coins BTC
+  python sandbox.py step                   one step of every wallet, for a cron job
+  python sandbox.py report --wallet slow --html slow.html --png slow.png
+  python sandbox.py close --wallet slow
+  python sandbox.py sweep --strategy sma-cross --param fast=6,12,24 --param slow=48,96 --days 60"""
+DEFAULT_DAYS = Decimal(30)
+MAX_USD = Decimal(10) ** 15
+MAX_BPS = Decimal(5_000)  # half of the money that changes hands
+MAX_JOBS = 1_024
+ZERO = Decimal(0)
+
+
+def build_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser; its result holds the name of the command in `action`.
+
+    Options that the user did not type are None, because `step` must tell them from typed ones.
+    """
+    parser = argparse.ArgumentParser(
+        prog="sandbox.py",
+        description=description,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("strategies", help="list the built-in strategies with their parameters")
+    _add_backtest(actions.add_parser("backtest", help="run a strategy on past prices"))
+    _add_step(actions.add_parser("step", help="step every wallet, or open one and step it"))
+    _add_report(actions.add_parser("report", help="show the results of wallets"))
+    close = actions.add_parser("close", help="stop stepping a wallet; its ledger stays")
+    close.add_argument(
+        "--wallet", metavar="NAME", type=_wallet_name, required=True, help="the wallet to close"
+    )
+    _add_sweep(actions.add_parser("sweep", help="compare many parameters, tested on unseen days"))
+    return parser
+
+
+def _add_backtest(parser: argparse.ArgumentParser) -> None:
+    _add_strategy(parser, "a built-in strategy, or a file such as my_idea.py", required=True)
+    _add_prices(parser)
+    _add_money(parser)
+    _add_pages(parser)
+
+
+def _add_step(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wallet", metavar="NAME", type=_wallet_name, help="only this one (default: every wallet)"
+    )
+    _add_strategy(parser, "open the wallet with this strategy", required=False)
+    _add_coins(parser)
+    _add_money(parser)
+    _add_json(parser)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wallet",
+        metavar="NAME",
+        type=_wallet_name,
+        help="show this one in full (default: a table of all)",
+    )
+    _add_pages(parser)
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strategy",
+        required=True,
+        metavar="NAME",
+        type=names,
+        help="built-in strategies or files, separated by commas",
+    )
+    parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,VALUE",
+        type=parameter_values,
+        help="values to try for a parameter",
+    )
+    _add_prices(parser)
+    _add_money(parser)
+    parser.add_argument(
+        "--folds",
+        type=whole_number(walk_forward.MAX_FOLDS),
+        default=walk_forward.DEFAULT_FOLDS,
+        help="walk-forward folds (default %(default)s)",
+    )
+    workers = parser.add_mutually_exclusive_group()
+    workers.add_argument(
+        "--jobs",
+        type=whole_number(MAX_JOBS),
+        help="processes on this machine (default: one for each core)",
+    )
+    workers.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a Dask cluster, such as tcp://host:8786"
+    )
+    _add_json(parser)
+
+
+def _add_strategy(parser: argparse.ArgumentParser, text: str, *, required: bool) -> None:
+    parser.add_argument("--strategy", required=required, metavar="NAME", help=text)
+    parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        type=parameter,
+        help="set a parameter of the strategy",
+    )
+
+
+def _add_prices(parser: argparse.ArgumentParser) -> None:
+    _add_coins(parser)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--days",
+        type=number(Decimal(price_loader.MAX_DAYS)),
+        help=f"days from the database and the archive (default {DEFAULT_DAYS})",
+    )
+    source.add_argument("--csv", type=Path, metavar="FILE", help="timestamp,coin_id,price")
+
+
+def _add_coins(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--coins", type=names, help="ids, symbols or names, such as BTC,ethereum")
+
+
+def _add_money(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--initial-usd",
+        type=number(MAX_USD),
+        help=f"initial cash (default {DEFAULT_INITIAL_USD})",
+    )
+    parser.add_argument(
+        "--fee-bps",
+        type=number(MAX_BPS, least=ZERO),
+        help=f"fee of a trade in basis points (default {DEFAULT_FEE_BPS})",
+    )
+    parser.add_argument(
+        "--slippage-bps",
+        type=number(MAX_BPS, least=ZERO),
+        help=f"slippage of a trade in basis points (default {DEFAULT_SLIPPAGE_BPS})",
+    )
+
+
+def _add_pages(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="write an image of the charts")
+    _add_json(parser)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _wallet_name(text: str) -> str:
+    if not wallets.is_valid_name(text):
+        raise argparse.ArgumentTypeError(wallets.describe_invalid_name(text))
+    return text
