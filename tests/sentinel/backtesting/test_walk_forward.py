@@ -452,7 +452,7 @@ def test_a_sweep_shows_the_winner_and_its_return_on_unseen_days(script: Script, 
     shown = _sweep(script, *arguments)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "5 candidates on 2 coins" in shown.stdout
-    assert f"{found['folds'][-1]['unseen_return']:+.2%}" in shown.stdout
+    assert f"{found['folds'][-1]['test_return']:+.2%}" in shown.stdout
 
 
 @pytest.mark.slow
