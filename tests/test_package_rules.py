@@ -41,7 +41,8 @@ SENTINEL_IMPORTS = {
     "storage": {"budget"},
 }
 PURE = (
-    *("analytics/alerts", "analytics/calibration", "analytics/forecast"),
+    *("analytics/alerts", "analytics/calibration", "analytics/crossings"),
+    "analytics/forecast",
     "backtesting/builtin_strategies",
     *("backtesting/engine", "backtesting/metrics", "backtesting/portfolio"),
     *("backtesting/strategies", "backtesting/walk_forward", "notifications/messages"),

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from sentinel.analytics.alerts import WEEK_SECONDS, Alert, AlertRules, Tracker
+from sentinel.analytics.alerts import WEEK_SECONDS, AlertRules, Tracker
+from sentinel.analytics.crossings import Alert
 
 Series = Sequence[tuple[float, float]]  # (UNIX seconds, USD), in order of time
 MIN_MULTIPLIER, MAX_MULTIPLIER = 0.05, 20.0

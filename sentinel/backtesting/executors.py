@@ -38,7 +38,8 @@ SCHEDULER_TIMEOUT_SECONDS = 15
 _ADDRESS = re.compile(r"(tcp|tls)://[^\s/:]+:\d{1,5}")
 # The modules that a worker needs. They are uploaded, because a worker may not have the project.
 MODULES = (
-    *("sentinel.errors", "sentinel.analytics.alerts", "sentinel.analytics.forecast"),
+    *("sentinel.errors", "sentinel.analytics.alerts", "sentinel.analytics.crossings"),
+    "sentinel.analytics.forecast",
     *("sentinel.backtesting.builtin_strategies", "sentinel.backtesting.engine"),
     *("sentinel.backtesting.portfolio", "sentinel.backtesting.price_series"),
     *("sentinel.backtesting.strategies", "sentinel.backtesting.user_strategy"),

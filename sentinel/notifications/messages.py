@@ -13,7 +13,7 @@ from babel.dates import format_datetime
 
 from sentinel import amounts
 from sentinel.amounts import LOCALES
-from sentinel.analytics.alerts import Kind
+from sentinel.analytics.crossings import Kind
 from sentinel.notifications.catalog import CATALOG
 
 MAX_SHOWN_COINS = 20  # in a market-wide message

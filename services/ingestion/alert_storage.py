@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from psycopg.types.json import Jsonb
 
-from sentinel.analytics.alerts import Alert, AlertRules, Tracker
+from sentinel.analytics.alerts import AlertRules, Tracker
+from sentinel.analytics.crossings import Alert
 from sentinel.storage.connection import Connection
 from services.ingestion.watched_coins import WatchedCoin
 

@@ -10,7 +10,8 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sentinel.analytics.alerts import NEVER, Alert, AlertRules, Tracker
+from sentinel.analytics.alerts import NEVER, AlertRules, Tracker
+from sentinel.analytics.crossings import Alert
 from sentinel.notifications import outbox
 from sentinel.notifications.messages import AlertContext, MessageFormatter
 from sentinel.storage.connection import Connection

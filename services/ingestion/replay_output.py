@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sentinel import console
-from sentinel.analytics.alerts import Alert
 from sentinel.analytics.calibration import Series
+from sentinel.analytics.crossings import Alert
 from sentinel.errors import ConfigurationError
 
 SHOWN_ALERTS = 200

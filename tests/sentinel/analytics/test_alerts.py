@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.analytics import calibration
-from sentinel.analytics.alerts import Alert, AlertRules, Tracker
+from sentinel.analytics.alerts import AlertRules, Tracker
+from sentinel.analytics.crossings import Alert
 
 MINUTE = 60.0
 DAY = 86_400.0
