@@ -1,4 +1,5 @@
-"""What people look at: pages over the API's answers, which they get over HTTP only.
+"""The dashboard: Streamlit pages over the API's responses, which it reads over HTTP only.
 
-Streamlit puts this folder first on the path of imports: no file here may bear a name of the root's.
+Streamlit puts this folder first on the import path: no file here may have the name of a module at
+the repository's root or in the standard library.
 """

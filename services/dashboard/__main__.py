@@ -1,4 +1,4 @@
-"""`python -m services.dashboard`: serve the pages."""
+"""`python -m services.dashboard`: serve the dashboard's pages."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sentinel.process import run_as_script
 from services.settings import MonitorSettings, load_monitor_settings
 
 EPILOG = """example: SENTINEL_API_URL=http://127.0.0.1:8000 python -m services.dashboard
-It listens on 127.0.0.1:8501 unless SENTINEL_DASHBOARD_HOST and SENTINEL_DASHBOARD_PORT say
-otherwise. Whoever can open it can enter transactions: docs/monitor.md says how to guard it."""
+The dashboard listens on 127.0.0.1:8501; SENTINEL_DASHBOARD_HOST and SENTINEL_DASHBOARD_PORT change
+that. Anyone who can open it can add transactions: docs/monitor.md describes how to protect it."""
 
 
 def main() -> int:
-    """Become Streamlit's server: whoever supervises this process watches that one."""
+    """Replace this process by Streamlit's server, so that a supervisor watches the server."""
     argparse.ArgumentParser(
         prog="python -m services.dashboard",
         description=__doc__,
@@ -26,7 +26,7 @@ def main() -> int:
     ).parse_args()
     console.configure_logging()
     os.chdir(ROOT)
-    os.execv(sys.executable, _command(load_monitor_settings()))  # noqa: S606 (our own interpreter)
+    os.execv(sys.executable, _command(load_monitor_settings()))  # noqa: S606 (this interpreter)
 
 
 def _command(monitor: MonitorSettings) -> list[str]:
@@ -37,7 +37,7 @@ def _command(monitor: MonitorSettings) -> list[str]:
         "server.headless": "true",
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
-        "client.showErrorDetails": "none",  # a traceback is for the log
+        "client.showErrorDetails": "none",  # tracebacks go to the log only
         "client.toolbarMode": "minimal",
         "theme.light.primaryColor": "#2a78d6",
         "theme.dark.primaryColor": "#5b9df0",

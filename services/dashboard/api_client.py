@@ -1,4 +1,4 @@
-"""What the API says, fetched once for all viewers, and kept for when it falls silent."""
+"""The dashboard's API client: one request for all viewers, and old data while the API is down."""
 
 from __future__ import annotations
 
@@ -13,51 +13,62 @@ from urllib.parse import quote
 
 import requests
 
-FRESH_SECONDS = 3.0  # within which nobody asks again
-TIMEOUT_SECONDS = (2.0, 8.0)  # to connect, and between bytes
-SILENCE_SECONDS = 5.0  # an API found silent is not asked again so soon, by nobody
-MOST_ANSWERS = 400  # kept, the longest unused go first
-CONNECTIONS = 16
-HEALTH = "/health"  # tells something also with a status that says: unwell
+# A response younger than this is not requested again.
+FRESH_SECONDS = 3.0
+# To connect, and between two packets of a response.
+TIMEOUT_SECONDS = (2.0, 8.0)
+# After a failed connection the API is not requested again for this long, by any viewer.
+RETRY_SECONDS = 5.0
+# The least recently used responses are dropped first.
+MAX_RESPONSES = 400
+MAX_CONNECTIONS = 16
+# The health check has content even with an error status.
+HEALTH_PATH = "/health"
+
+Query = Mapping[str, str | int]
 
 
-class Unavailable(Exception):
-    """The API does not answer, and nothing it said before is kept."""
+class ApiUnavailable(Exception):
+    """The API does not answer, and there is no earlier response."""
 
 
-class Refused(Exception):
-    """The API understood and said no; the message is its own."""
+class RequestRejected(Exception):
+    """The API rejected a request; the message is the API's."""
 
 
-class Missing(Refused):
-    """There is no such thing."""
+class NotFound(RequestRejected):
+    """The API has no such object (404)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """What the API said, and when. `problem` says why there is nothing newer, None: it is fresh."""
+    """The content of a response and when it was fetched."""
 
     content: Any
     fetched_at: datetime
+    # Why there is no newer response; None: this one is current.
     problem: str | None = None
 
 
 @dataclass(slots=True)
-class _Kept:
-    """One path's last good answer, and who is asking again just now."""
+class _CacheEntry:
+    """What is known about one path and query."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    answer: ApiResponse | None = None
-    refusal: Refused | None = None
+    response: ApiResponse | None = None
+    rejection: RequestRejected | None = None
     problem: str | None = None
-    tag: str | None = None
-    asked_at: float = float("-inf")
+    etag: str | None = None
+    # Monotonic time of the last request, and the generation of the data that it saw.
+    requested_at: float = float("-inf")
     generation: int = 0
 
 
 class ApiClient:
-    """The API at `base_url`. One viewer who asks does not keep the others waiting: while an answer
-    is under way the others get the one before, and an API found silent is left alone for a while.
+    """The API at one base URL, shared by all viewers.
+
+    While one viewer's request is under way, the others get the response before it instead of
+    waiting.
     """
 
     def __init__(
@@ -72,142 +83,163 @@ class ApiClient:
         self._clock = clock
         self._now = now
         self._session = requests.Session()
-        adapter = requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS)
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=MAX_CONNECTIONS)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
-        self._session.trust_env = False  # no proxy, no netrc: the token goes to the API alone
+        # Ignore proxies and .netrc: the token must reach the API only.
+        self._session.trust_env = False
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
-        self._guard = threading.Lock()
-        self._generation = 0  # of what is stored: a change of ours begins a new one
-        self._silent_until = float("-inf")
-        self._silence = ""
+        self._entries: OrderedDict[tuple[str, str], _CacheEntry] = OrderedDict()
+        self._entries_lock = threading.Lock()
+        # Every change through this client starts a new generation of the data.
+        self._generation = 0
+        self._down_until = float("-inf")
+        self._down_problem = ""
 
     def get(self, path: str, **query: str | int) -> ApiResponse:
-        """What the API says to a path and its query, or said last.
+        """Return the response for a path and query, or the last one while the API is down.
 
-        Raises Unavailable where it never said anything, Refused where it says no.
+        Raises ApiUnavailable if there was never a response, RequestRejected for a 4xx status.
         """
-        kept = self._slot(path, query)
-        if not self._is_fresh(kept):
-            may_wait = kept.answer is None or kept.generation != self._generation
-            if kept.lock.acquire(blocking=may_wait):
+        entry = self._find_entry(path, query)
+        if not self._is_fresh(entry):
+            must_wait = entry.response is None or entry.generation != self._generation
+            if entry.lock.acquire(blocking=must_wait):
                 try:
-                    if not self._is_fresh(kept):
-                        self._ask(kept, path, query)
+                    if not self._is_fresh(entry):
+                        self._request(entry, path, query)
                 finally:
-                    kept.lock.release()
-        if refusal := kept.refusal:
-            raise type(refusal)(*refusal.args)
-        if kept.answer is None:
-            raise Unavailable(kept.problem)
-        return kept.answer
+                    entry.lock.release()
+        if rejection := entry.rejection:
+            raise type(rejection)(*rejection.args)
+        if entry.response is None:
+            raise ApiUnavailable(entry.problem)
+        return entry.response
 
-    def _is_fresh(self, kept: _Kept) -> bool:
-        is_known = kept.answer or kept.refusal or kept.problem
-        is_young = self._clock() - kept.asked_at < FRESH_SECONDS
-        return bool(is_known) and is_young and kept.generation == self._generation
+    def _is_fresh(self, entry: _CacheEntry) -> bool:
+        is_known = entry.response or entry.rejection or entry.problem
+        is_young = self._clock() - entry.requested_at < FRESH_SECONDS
+        return bool(is_known) and is_young and entry.generation == self._generation
 
     def send(self, method: str, path: str, content: Mapping[str, object] | None = None) -> Any:
-        """Change something, after which nothing that was kept counts.
+        """Send a change and return the content of the response; every cached response expires.
 
-        Raises Unavailable, and Refused with the API's own words.
+        Raises ApiUnavailable, and RequestRejected with the API's message.
         """
         try:
-            answer = self._session.request(
+            response = self._session.request(
                 method, self._base_url + path, json=content, timeout=TIMEOUT_SECONDS
             )
-            said = answer.json() if answer.ok and answer.content else None
+            result = response.json() if response.ok and response.content else None
         except (requests.ConnectTimeout, requests.exceptions.ProxyError) as error:
-            raise Unavailable(self._why(error)) from error
+            raise ApiUnavailable(self._describe(error)) from error
         except requests.RequestException as error:
-            refused = isinstance(error, requests.ConnectionError) and "refused" in str(error)
-            self._begin_generation()
-            doubt = "" if refused else " It may have been kept: look before you try again."
-            raise Unavailable(self._why(error) + doubt) from error
-        if not answer.ok:
-            raise Refused(_said(answer))
-        self._begin_generation()
-        return said
+            was_refused = isinstance(error, requests.ConnectionError) and "refused" in str(error)
+            self._start_generation()
+            # The API may have saved the change before the connection broke.
+            doubt = "" if was_refused else " It may have been saved: check before you try again."
+            raise ApiUnavailable(self._describe(error) + doubt) from error
+        if not response.ok:
+            raise RequestRejected(_read_detail(response))
+        self._start_generation()
+        return result
 
-    def _begin_generation(self) -> None:
-        with self._guard:
+    def _start_generation(self) -> None:
+        with self._entries_lock:
             self._generation += 1
 
-    def _slot(self, path: str, query: Mapping[str, str | int]) -> _Kept:
+    def _find_entry(self, path: str, query: Query) -> _CacheEntry:
         key = (path, repr(sorted(query.items())))
-        with self._guard:
-            kept = self._kept.setdefault(key, _Kept())
-            self._kept.move_to_end(key)
-            while len(self._kept) > MOST_ANSWERS:
-                self._kept.popitem(last=False)
-        return kept
+        with self._entries_lock:
+            entry = self._entries.setdefault(key, _CacheEntry())
+            self._entries.move_to_end(key)
+            while len(self._entries) > MAX_RESPONSES:
+                self._entries.popitem(last=False)
+        return entry
 
-    def _ask(self, kept: _Kept, path: str, query: Mapping[str, str | int]) -> None:
+    def _request(self, entry: _CacheEntry, path: str, query: Query) -> None:
+        """Request a path and store the outcome in its entry."""
         generation = self._generation
-        if self._clock() < self._silent_until:
-            self._keep_old(kept, self._silence, generation)
+        if self._clock() < self._down_until:
+            self._store_problem(entry, self._down_problem, generation)
             return
-        headers = {"If-None-Match": kept.tag} if kept.tag and not kept.refusal else {}
+        headers = {"If-None-Match": entry.etag} if entry.etag and not entry.rejection else {}
         try:
-            answer = self._session.get(
+            response = self._session.get(
                 self._base_url + path, params=dict(query), headers=headers, timeout=TIMEOUT_SECONDS
             )
-            content = answer.json() if answer.status_code != 304 else None
+            content = response.json() if response.status_code != 304 else None
         except requests.exceptions.JSONDecodeError:
-            self._keep_old(kept, f"What answers at {self._base_url} is not the API.", generation)
-            return
+            problem = f"The server at {self._base_url} is not the API."
+            self._store_problem(entry, problem, generation)
         except requests.RequestException as error:
-            self._silence = silence = self._why(error)
-            self._silent_until = self._clock() + SILENCE_SECONDS
-            self._keep_old(kept, silence, generation)
-            return
-        if trouble := _trouble(answer, content):
-            self._keep_old(kept, trouble, generation, content if path == HEALTH else None)
-            return
-        kept.refusal = kept.problem = None
-        if answer.status_code == 304 and kept.answer:
-            kept.answer = ApiResponse(kept.answer.content, self._now())
-        elif answer.ok or path == HEALTH:
-            kept.answer, kept.tag = ApiResponse(content, self._now()), answer.headers.get("ETag")
+            self._down_problem = problem = self._describe(error)
+            self._down_until = self._clock() + RETRY_SECONDS
+            self._store_problem(entry, problem, generation)
         else:
-            kept.refusal = (Missing if answer.status_code == 404 else Refused)(_said(answer))
-        kept.asked_at, kept.generation = self._clock(), generation
+            self._store(entry, path, response, content, generation)
 
-    def _keep_old(self, kept: _Kept, problem: str, generation: int, first: Any = None) -> None:
-        """Keep what was said before; `first` is what is said where nothing was."""
-        if kept.answer:
-            kept.answer = ApiResponse(kept.answer.content, kept.answer.fetched_at, problem)
-        elif first:
-            kept.answer = ApiResponse(first, self._now(), problem)
-        kept.problem = problem
-        kept.asked_at, kept.generation = self._clock(), generation
+    def _store(
+        self,
+        entry: _CacheEntry,
+        path: str,
+        response: requests.Response,
+        content: Any,
+        generation: int,
+    ) -> None:
+        if problem := _find_problem(response, content):
+            first_content = content if path == HEALTH_PATH else None
+            self._store_problem(entry, problem, generation, first_content)
+            return
+        entry.rejection = entry.problem = None
+        if response.status_code == 304 and entry.response:
+            entry.response = ApiResponse(entry.response.content, self._now())
+        elif response.ok or path == HEALTH_PATH:
+            entry.response = ApiResponse(content, self._now())
+            entry.etag = response.headers.get("ETag")
+        else:
+            error_class = NotFound if response.status_code == 404 else RequestRejected
+            entry.rejection = error_class(_read_detail(response))
+        entry.requested_at, entry.generation = self._clock(), generation
 
-    def _why(self, error: requests.RequestException) -> str:
-        why = "takes too long" if isinstance(error, requests.Timeout) else "does not answer"
-        return f"The API at {self._base_url} {why}."
+    def _store_problem(
+        self, entry: _CacheEntry, problem: str, generation: int, first_content: Any = None
+    ) -> None:
+        """Keep the earlier response, marked as old; without one, keep `first_content`."""
+        if entry.response:
+            entry.response = ApiResponse(entry.response.content, entry.response.fetched_at, problem)
+        elif first_content:
+            entry.response = ApiResponse(first_content, self._now(), problem)
+        entry.problem = problem
+        entry.requested_at, entry.generation = self._clock(), generation
+
+    def _describe(self, error: requests.RequestException) -> str:
+        is_timeout = isinstance(error, requests.Timeout)
+        reason = "takes too long to answer" if is_timeout else "does not answer"
+        return f"The API at {self._base_url} {reason}."
 
 
-def segment(coin_id: str) -> str:
-    """A coin's id as one segment of a path."""
-    return quote(coin_id, safe="")
+def quote_segment(text: str) -> str:
+    """Return a coin id or a wallet name as one segment of a path."""
+    return quote(text, safe="")
 
 
-def _trouble(answer: requests.Response, content: Any) -> str | None:
-    """Why an answer tells nothing about what is stored; None where it does."""
-    if answer.status_code < 500:
+def _find_problem(response: requests.Response, content: Any) -> str | None:
+    """Return why a response has no stored data in it, None if it has."""
+    if response.status_code < 500:
         return None
     checks = content.get("checks") if isinstance(content, dict) else None
     if checks is None:
-        return _said(answer)
+        return _read_detail(response)
+    # A health check that fails for another reason than the database still has data.
     database = checks.get("database", {})
     return None if database.get("is_ok", True) else str(database.get("message"))
 
 
-def _said(answer: requests.Response) -> str:
-    """The words of a problem (RFC 9457), or its status."""
+def _read_detail(response: requests.Response) -> str:
+    """Return the detail of a problem (RFC 9457), or the status."""
     try:
-        return str(answer.json()["detail"])
+        return str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"The API answered {answer.status_code}."
+        return f"The API returned status {response.status_code}."

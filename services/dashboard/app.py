@@ -1,7 +1,6 @@
-"""The frame around every page: what a viewer chooses, where the pages are, whose data it is.
+"""The frame around every page: preferences in the sidebar, navigation, attribution.
 
-Streamlit runs this file anew for every viewer and click; start it with
-`python -m services.dashboard`.
+Streamlit runs this file for every viewer and click. Start it with `python -m services.dashboard`.
 """
 
 from __future__ import annotations
@@ -11,101 +10,112 @@ from typing import get_args
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from streamlit.navigation.page import Page
 
 from services.dashboard import data
-from services.dashboard.formatting import Currency, Preferences, known_zones
+from services.dashboard.formatting import Currency, Preferences, list_time_zones
 from services.dashboard.pages import coin, overview, paper_trading, pipeline, portfolio
+from services.dashboard.transaction_form import show_transaction_form
 
 
 def main() -> None:
-    """Draw the page that was asked for."""
+    """Draw the page that the viewer opened."""
     st.set_page_config(page_title="Market Sentinel", page_icon="📈", layout="wide")
-    pages = {
-        "coin": st.Page(
-            lambda: _show_coin(choice), title="Coin", icon=":material/show_chart:", url_path="coin"
+    page = st.navigation(_list_pages())
+    with st.sidebar:
+        _show_preferences()
+        st.divider()
+        show_transaction_form(_read_preferences())
+    if not data.list_coins():
+        data.wait_for_coins()
+    if page.url_path != "coin":
+        st.query_params.pop("coin", None)
+    st.title(page.title)
+    page.run()
+    st.caption("Data provided by [CoinGecko](https://www.coingecko.com/en/api).")
+
+
+def _list_pages() -> list[Page]:
+    """Return the pages in the order of the navigation.
+
+    The functions run after the sidebar's widgets, and read the preferences then.
+    """
+    coin_page = st.Page(_show_coin, title="Coin", icon=":material/show_chart:", url_path="coin")
+    return [
+        st.Page(
+            lambda: overview.show(_read_preferences(), coin_page),
+            title="Overview",
+            icon=":material/table_chart:",
+            default=True,
+            url_path="overview",
         ),
-        "portfolio": st.Page(
-            lambda: portfolio.show(choice),
+        coin_page,
+        st.Page(
+            lambda: portfolio.show(_read_preferences()),
             title="Portfolio",
             icon=":material/savings:",
             url_path="portfolio",
         ),
-        "paper": st.Page(
-            lambda: paper_trading.show(choice),
-            title="Paper money",
+        st.Page(
+            lambda: paper_trading.show(_read_preferences()),
+            title="Paper trading",
             icon=":material/experiment:",
             url_path="paper",
         ),
-        "pipeline": st.Page(
-            lambda: pipeline.show(choice),
+        st.Page(
+            lambda: pipeline.show(_read_preferences()),
             title="Pipeline",
             icon=":material/health_metrics:",
             url_path="pipeline",
         ),
-    }
-    overview_page = st.Page(
-        lambda: overview.show(choice, pages["coin"]),
-        title="Overview",
-        icon=":material/table_chart:",
-        default=True,
-        url_path="overview",
-    )
-    chosen = st.navigation([overview_page, *pages.values()])
-    with st.sidebar:
-        choice = _ask()
-        st.divider()
-        portfolio.ask_for_holding(choice)
-    if not data.coins():
-        data.wait_for_coins()
-    if chosen.url_path != "coin":
-        st.query_params.pop("coin", None)
-    st.title(chosen.title)
-    chosen.run()
-    st.caption("Data provided by [CoinGecko](https://www.coingecko.com/en/api).")
+    ]
 
 
-def _ask() -> Preferences:
-    zones = known_zones(data.monitor().options.time_zone, st.context.timezone)
-    currency = _remembered("currency", list(get_args(Currency)), "USD")
-    zone = _remembered("zone", zones, zones[0])
-    discreet = _remembered("discreet", ["true", "false"], "false")
-    st.session_state.setdefault("shown_currency", currency)
-    st.session_state.setdefault("shown_zone", zone)
-    st.session_state.setdefault("is_discreet", discreet == "true")
+def _show_coin() -> None:
+    coin_id = coin.choose_coin()
+    if coin_id is not None:
+        coin.show(_read_preferences(), coin_id)
+
+
+def _show_preferences() -> None:
+    """Show the widgets of the preferences, and keep their values in the address."""
+    zones = list_time_zones(data.monitor_settings().options.time_zone, st.context.timezone)
+    currencies = get_args(Currency)
+    st.session_state.setdefault("currency", _read_address("currency", currencies, "USD"))
+    st.session_state.setdefault("zone", _read_address("zone", zones, zones[0]))
+    hide_amounts = _read_address("hide_amounts", ["true", "false"], "false")
+    st.session_state.setdefault("hide_amounts", hide_amounts == "true")
     st.segmented_control(
-        "Currency", get_args(Currency), key="shown_currency", persist_state="session", required=True
+        "Currency", currencies, key="currency", persist_state="session", required=True
     )
-    st.selectbox("Times in", zones, key="shown_zone", persist_state="session")
-    st.toggle("Hide my amounts", key="is_discreet", persist_state="session")
-    found = Preferences(
-        currency="IDR" if st.session_state["shown_currency"] == "IDR" else "USD",
-        zone=ZoneInfo(st.session_state["shown_zone"] or "UTC"),
-        hide_amounts=bool(st.session_state["is_discreet"]),
+    st.selectbox("Time zone", zones, key="zone", persist_state="session")
+    st.toggle("Hide my amounts", key="hide_amounts", persist_state="session")
+    preferences = _read_preferences()
+    _write_address("currency", preferences.currency, "USD")
+    _write_address("zone", preferences.zone.key, zones[0])
+    _write_address("hide_amounts", "true" if preferences.hide_amounts else "false", "false")
+
+
+def _read_preferences() -> Preferences:
+    return Preferences(
+        currency="IDR" if st.session_state["currency"] == "IDR" else "USD",
+        zone=ZoneInfo(st.session_state["zone"] or "UTC"),
+        hide_amounts=bool(st.session_state["hide_amounts"]),
     )
-    _remember("currency", found.currency, "USD")
-    _remember("zone", found.zone.key, zones[0])
-    _remember("discreet", "true" if found.hide_amounts else "false", "false")
-    return found
 
 
-def _remembered(name: str, known: Sequence[str], default: str) -> str:
-    """A choice as the address has it, which survives a reload."""
-    wished = st.query_params.get(name, default)
-    return wished if wished in known else default
+def _read_address(name: str, known: Sequence[str], default: str) -> str:
+    """Return a preference from the page's address, so that it survives a reload."""
+    value = st.query_params.get(name, default)
+    return value if value in known else default
 
 
-def _remember(name: str, value: str, default: str) -> None:
-    """Keep a choice in the address; navigation drops it, and each page puts it back."""
+def _write_address(name: str, value: str, default: str) -> None:
+    """Put a preference into the address again: navigation drops it."""
     if value != default:
         st.query_params[name] = value
     else:
         st.query_params.pop(name, None)
-
-
-def _show_coin(choice: Preferences) -> None:
-    coin_id = coin.choose()
-    if coin_id is not None:
-        coin.show(choice, coin_id)
 
 
 main()

@@ -1,4 +1,4 @@
-"""What every page begins with: the feed that all viewers share, and how fresh it is."""
+"""Fetch data for a page through the shared API client, and show how fresh it is."""
 
 from __future__ import annotations
 
@@ -7,150 +7,164 @@ from typing import Any
 
 import streamlit as st
 
-from services.dashboard import text as words
 from services.dashboard.api_client import (
-    HEALTH,
+    HEALTH_PATH,
     ApiClient,
     ApiResponse,
-    Missing,
-    Refused,
-    Unavailable,
+    ApiUnavailable,
+    NotFound,
+    RequestRejected,
 )
 from services.dashboard.formatting import Formatter, Preferences
-from services.dashboard.text import LONGEST_SENTENCE, plain
+from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, format_age
 from services.settings import MonitorSettings, load_monitor_settings
 
+# How often a page fetches its data again.
 REFRESH_SECONDS = 10.0
-COINS = 500  # that are listed and offered
+# How often an empty page looks for the first coins.
 WAIT_SECONDS = 5.0
-MISSED_RUNS = 2  # fewer are a price's own age: CoinGecko's are up to a minute or two old
+# Coins in the table and in the selection boxes.
+MAX_COINS = 500
+# One missed run is the usual age of a price: CoinGecko's are up to two minutes old.
+OLD_MISSED_RUNS = 2
+OFFLINE_ICON = ":material/cloud_off:"
 
 
 @st.cache_resource
-def monitor() -> MonitorSettings:
-    """The settings, read once."""
+def monitor_settings() -> MonitorSettings:
+    """Return the settings, read once."""
     return load_monitor_settings()
 
 
 @st.cache_resource
 def api_client() -> ApiClient:
-    """The API, for all viewers together."""
-    found = monitor()
-    return ApiClient(found.api_url, found.api_token)
+    """Return the API client that all viewers share."""
+    settings = monitor_settings()
+    return ApiClient(settings.api_url, settings.api_token)
 
 
-def current_formatter(choice: Preferences) -> Formatter:
-    """A viewer just now: a page that draws itself anew must not keep the time and rate it was
-    opened at."""
+def current_formatter(preferences: Preferences) -> Formatter:
+    """Return a formatter with the current time and exchange rate.
+
+    A page refreshes for hours; it must not keep the time and the rate of its first view.
+    """
     try:
         rate = api_client().get("/rates").content["idr_per_usd"]
-    except (Unavailable, Refused):
+    except (ApiUnavailable, RequestRejected):
         rate = None
-    return Formatter(choice, rate, datetime.now(UTC))
+    return Formatter(preferences, rate, datetime.now(UTC))
 
 
 def fetch(path: str, **query: str | int) -> Any:
-    """What the API says to a path, with a note where that is not fresh; None where there is no such
-    thing and, with an explanation, where it never answered or refuses."""
+    """Return the content of a response, None if there is none.
+
+    Shows a note if the content is old, and an error if the API is down or rejects the request.
+    """
     try:
-        answer = api_client().get(path, **query)
-    except Unavailable as silence:
-        st.error(advice(silence), icon=":material/cloud_off:")
+        response = api_client().get(path, **query)
+    except ApiUnavailable as error:
+        st.error(describe_error(error), icon=OFFLINE_ICON)
         return None
-    except Missing:
+    except NotFound:
         return None
-    except Refused as refusal:
-        st.warning(advice(refusal), icon=":material/block:")
+    except RequestRejected as error:
+        st.warning(describe_error(error), icon=":material/block:")
         return None
-    if answer.problem and not _is_silent():
-        age = words.age(datetime.now(UTC) - answer.fetched_at)
-        st.caption(f":orange-badge[{age} old] {plain(answer.problem, LONGEST_SENTENCE)}")
-    return answer.content
+    if response.problem and not _is_api_down():
+        age = format_age(datetime.now(UTC) - response.fetched_at)
+        problem = escape_markdown(response.problem, MAX_SENTENCE_CHARACTERS)
+        st.caption(f":orange-badge[{age} old] {problem}")
+    return response.content
 
 
-def coins() -> list[dict[str, Any]] | None:
-    """The best ranked coins with their newest prices; None where the API never told."""
+def list_coins() -> list[dict[str, Any]] | None:
+    """Return the best-ranked coins with their newest prices, None if the API never answered."""
     try:
-        found: list[dict[str, Any]] = api_client().get("/coins", limit=COINS).content["items"]
-    except (Unavailable, Refused):
+        coins: list[dict[str, Any]] = api_client().get("/coins", limit=MAX_COINS).content["items"]
+    except (ApiUnavailable, RequestRejected):
         return None
-    return found
+    return coins
 
 
 @st.fragment(run_every=WAIT_SECONDS)
 def wait_for_coins() -> None:
-    """Draw the whole page anew once there are coins to choose from."""
-    if coins():
+    """Run the whole page again once there are coins to choose from."""
+    if list_coins():
         st.rerun()
 
 
-def _is_silent() -> bool:
-    """Whether the page says already that all of it is old."""
+def _is_api_down() -> bool:
+    """Return whether the top of the page already says that all data is old."""
     try:
-        return api_client().get(HEALTH).problem is not None
-    except (Unavailable, Refused):
+        return api_client().get(HEALTH_PATH).problem is not None
+    except (ApiUnavailable, RequestRejected):
         return True
 
 
-def show_freshness(viewer: Formatter) -> bool:
-    """Say how old what follows is; False where there is nothing to show."""
+def show_freshness(formatter: Formatter) -> bool:
+    """Show how old the data on the page is; return False if there is no data to show."""
     try:
-        answer = api_client().get(HEALTH)
-    except (Unavailable, Refused) as trouble:
-        st.error(advice(trouble), icon=":material/cloud_off:")
+        response = api_client().get(HEALTH_PATH)
+    except (ApiUnavailable, RequestRejected) as error:
+        st.error(describe_error(error), icon=OFFLINE_ICON)
         return False
-    found = answer.content
-    newest = found["newest_observation"]
-    if answer.problem:
-        _warn_of_silence(viewer, answer)
-        return newest is not None
-    if newest is None:
-        ill = [check["message"] for check in found["checks"].values() if not check["is_ok"]]
-        st.info(
-            f"Nothing to show yet: {plain('; '.join(ill[:1]), LONGEST_SENTENCE)}. With `make up` "
-            "the first prices are here within a minute.",
-            icon=":material/hourglass_top:",
-        )
-        return False
-    if (missed := found["missed_runs"] or 0) >= MISSED_RUNS:
+    health = response.content
+    newest = health["newest_observation"]
+    if response.problem:
+        _show_outage(formatter, response)
+    elif newest is None:
+        _show_empty(health)
+    elif (missed := health["missed_runs"] or 0) >= OLD_MISSED_RUNS:
         st.warning(
-            f"As of {viewer.at(newest)} ({viewer.zone.key}), {missed} runs missed: what follows is "
-            f"{viewer.age(newest)} old.",
+            f"The newest price is {formatter.age(newest)} old "
+            f"(as of {formatter.time(newest)} {formatter.zone.key}); {missed} runs are missing.",
             icon=":material/schedule:",
         )
     else:
         st.caption(
-            f":green-badge[:material/check: live] newest price {viewer.age(newest)} old, "
-            f"{viewer.at(newest)} {viewer.zone.key}, from CoinGecko"
+            f":green-badge[:material/check: live] The newest price is {formatter.age(newest)} old "
+            f"(as of {formatter.time(newest)} {formatter.zone.key}). Source: CoinGecko."
         )
-    return True
+    return newest is not None
 
 
-def is_stale() -> bool:
-    """Whether prices are to be shown as old ones."""
-    return _is_silent() or (api_client().get(HEALTH).content["missed_runs"] or 0) >= MISSED_RUNS
+def has_old_prices() -> bool:
+    """Return whether the page should show prices as old ones."""
+    if _is_api_down():
+        return True
+    missed: int = api_client().get(HEALTH_PATH).content["missed_runs"] or 0
+    return missed >= OLD_MISSED_RUNS
 
 
-def _warn_of_silence(viewer: Formatter, answer: ApiResponse) -> None:
-    newest = answer.content["newest_observation"]
-    if newest is None:
-        st.error(plain(answer.problem, LONGEST_SENTENCE), icon=":material/cloud_off:")
-        return
-    st.error(
-        f"{plain(answer.problem, LONGEST_SENTENCE)} What follows is as of "
-        f"{viewer.at(answer.fetched_at)} ({viewer.age(answer.fetched_at)} ago).",
-        icon=":material/cloud_off:",
+def _show_outage(formatter: Formatter, response: ApiResponse) -> None:
+    message = escape_markdown(response.problem, MAX_SENTENCE_CHARACTERS)
+    if response.content["newest_observation"] is not None:
+        fetched_at = response.fetched_at
+        message += (
+            f" This page shows the data of {formatter.time(fetched_at)} "
+            f"({formatter.age(fetched_at)} ago)."
+        )
+    st.error(message, icon=OFFLINE_ICON)
+
+
+def _show_empty(health: dict[str, Any]) -> None:
+    failed = [check["message"] for check in health["checks"].values() if not check["is_ok"]]
+    reason = escape_markdown(failed[0], MAX_SENTENCE_CHARACTERS) if failed else ""
+    st.info(
+        f"Nothing to show yet. {reason} After `make up`, the first prices arrive within a minute.",
+        icon=":material/hourglass_top:",
     )
 
 
-def advice(trouble: Unavailable | Refused) -> str:
-    """What to do about it, as Markdown."""
-    text = str(trouble)
-    if "SENTINEL_API_TOKEN" in text:
-        return "Set the same `SENTINEL_API_TOKEN` for API and dashboard, and start both again."
-    if isinstance(trouble, Unavailable):
+def describe_error(error: ApiUnavailable | RequestRejected) -> str:
+    """Return an error and what to do about it, as Markdown."""
+    message = str(error)
+    if "SENTINEL_API_TOKEN" in message:
+        return "Set the same `SENTINEL_API_TOKEN` for the API and the dashboard, then restart both."
+    text = escape_markdown(message, MAX_SENTENCE_CHARACTERS)
+    if isinstance(error, ApiUnavailable):
         return (
-            f"{plain(text, LONGEST_SENTENCE)} Start it with `make up` or `make api`, or set "
-            "`SENTINEL_API_URL`. This page tries again by itself."
+            f"{text} Start the API with `make up` or `make api`, or set `SENTINEL_API_URL`. This "
+            "page retries by itself."
         )
-    return plain(text, LONGEST_SENTENCE)
+    return text

@@ -1,4 +1,4 @@
-"""One viewer: their currency, zone and discretion, and how amounts and times look to them."""
+"""Format amounts and times for one viewer: their currency, time zone and privacy."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from sentinel import amounts
 from services.dashboard import text
 
 Currency = Literal["USD", "IDR"]
-LOCALE: dict[Currency, str] = {"USD": "en_US", "IDR": "id_ID"}
+LOCALES: dict[Currency, str] = {"USD": "en_US", "IDR": "id_ID"}
 HIDDEN = "•••"
 UNKNOWN = "—"
-NO_PLACES = {"Factory", "localtime", "posixrules"}
+# Entries of the time zone database that are no zone a viewer lives in.
+NO_ZONES = {"Factory", "localtime", "posixrules"}
 
 
 class Preferences(NamedTuple):
-    """What a viewer chose: outlives the moment."""
+    """What a viewer chose in the sidebar."""
 
     currency: Currency
     zone: ZoneInfo
@@ -29,94 +30,98 @@ class Preferences(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Formatter:
-    """A viewer at a moment. `rate` is what one USD costs in rupiah, None where that is unknown:
-    amounts are then shown in USD."""
+    """Formats for one viewer at one time."""
 
-    choice: Preferences
-    rate: float | None
+    preferences: Preferences
+    # None while no rate is known: amounts are then shown in USD.
+    idr_per_usd: float | None
     now: datetime
 
     @property
     def zone(self) -> ZoneInfo:
-        """That times are shown in."""
-        return self.choice.zone
+        """The time zone of all times."""
+        return self.preferences.zone
 
     @property
     def hide_amounts(self) -> bool:
-        """Whether amounts stay hidden."""
-        return self.choice.hide_amounts
+        """Whether the viewer's own amounts are hidden."""
+        return self.preferences.hide_amounts
 
     @property
-    def shown_currency(self) -> Currency:
-        """The one that amounts can be shown in."""
-        return self.choice.currency if self.rate else "USD"
+    def currency(self) -> Currency:
+        """The currency that amounts can be shown in."""
+        return self.preferences.currency if self.idr_per_usd else "USD"
 
     @property
     def locale(self) -> str:
-        """How numbers of that currency are written."""
-        return LOCALE[self.shown_currency]
+        """The locale in which that currency is written."""
+        return LOCALES[self.currency]
 
     def price(self, usd: float | None) -> str:
-        """A price: nobody's secret."""
+        """Return a price in the viewer's currency. Prices are public and never hidden."""
         if usd is None:
             return UNKNOWN
-        return amounts.format_money(self.convert(usd), self.shown_currency, self.locale)
+        return amounts.format_money(self.convert_usd(usd), self.currency, self.locale)
 
-    def size(self, usd: float | None) -> str:
-        """A market's cap or volume, in short."""
+    def compact_amount(self, usd: float | None) -> str:
+        """Return a market cap or a volume in about three digits."""
         if usd is None:
             return UNKNOWN
-        return amounts.format_compact_money(self.convert(usd), self.shown_currency, self.locale)
+        return amounts.format_compact_money(self.convert_usd(usd), self.currency, self.locale)
 
-    def convert(self, usd: float) -> float:
-        """USD in the viewer's currency."""
-        return usd * self.rate if self.shown_currency == "IDR" and self.rate else usd
+    def convert_usd(self, usd: float) -> float:
+        """Return an amount of USD in the viewer's currency."""
+        return usd * self.idr_per_usd if self.currency == "IDR" and self.idr_per_usd else usd
 
-    def own(self, amount: str | Decimal | None, currency: Currency) -> str:
-        """Somebody's own money, in a currency that is given."""
+    def own_amount(self, amount: str | Decimal | None, currency: Currency) -> str:
+        """Return an amount of the viewer's own money, in the currency that it is given in."""
         if amount is None:
             return UNKNOWN
         if self.hide_amounts:
             return HIDDEN
-        return amounts.format_money(Decimal(amount), currency, LOCALE[currency])
+        return amounts.format_money(Decimal(amount), currency, LOCALES[currency])
 
     def rupiah(self, amount: str | Decimal) -> str:
-        """A rate or price in rupiah: nobody's secret."""
-        return amounts.format_money(Decimal(amount), "IDR", LOCALE["IDR"])
+        """Return a public amount in rupiah, such as the exchange rate."""
+        return amounts.format_money(Decimal(amount), "IDR", LOCALES["IDR"])
 
     def quantity(self, amount: str) -> str:
-        """How many coins somebody holds."""
-        return (
-            HIDDEN if self.hide_amounts else amounts.format_quantity(Decimal(amount), self.locale)
-        )
+        """Return how many coins the viewer holds."""
+        if self.hide_amounts:
+            return HIDDEN
+        return amounts.format_quantity(Decimal(amount), self.locale)
 
     def percent(self, fraction: float | None, *, signed: bool = True) -> str:
-        """A share of one, as per cent."""
+        """Return a fraction of one as a percentage."""
         if fraction is None:
             return UNKNOWN
         return amounts.format_percent(fraction, self.locale, signed=signed)
 
-    def age(self, at: str | datetime | None) -> str:
-        """How old something is."""
-        return UNKNOWN if at is None else text.age(self.now - _moment(at))
+    def age(self, time: str | datetime | None) -> str:
+        """Return how long ago a time was."""
+        return UNKNOWN if time is None else text.format_age(self.now - _as_datetime(time))
 
-    def at(self, at: str | datetime | None) -> str:
-        """When something was, in the viewer's zone."""
-        return UNKNOWN if at is None else text.clock(_moment(at), self.zone, self.now)
+    def time(self, time: str | datetime | None) -> str:
+        """Return a time in the viewer's zone."""
+        return (
+            UNKNOWN if time is None else text.format_time(_as_datetime(time), self.zone, self.now)
+        )
 
-    def local(self, at: str) -> datetime:
-        """A moment for a chart's axis, which knows no zones."""
-        return text.read_time(at).astimezone(self.zone).replace(tzinfo=None)
+    def axis_time(self, time: str) -> datetime:
+        """Return a time for the axis of a chart, which does not convert time zones."""
+        return text.parse_time(time).astimezone(self.zone).replace(tzinfo=None)
 
 
-def known_zones(configured: str, browser: str | None) -> list[str]:
-    """Zones to choose from, the most likely first: the configured one, unless it is what nobody
-    has changed, then the browser's."""
-    every = sorted(zoneinfo.available_timezones() - NO_PLACES)
+def list_time_zones(configured: str, browser: str | None) -> list[str]:
+    """Return all time zones, the most likely first: the configured one, then the browser's.
+
+    UTC is the default of the setting, so the browser's zone is more likely then.
+    """
+    all_zones = sorted(zoneinfo.available_timezones() - NO_ZONES)
     likely = (browser, configured) if configured == "UTC" else (configured, browser)
-    wished = [zone for zone in (*likely, "Asia/Jakarta", "UTC") if zone in every]
-    return list(dict.fromkeys([*wished, *every]))
+    first = [zone for zone in (*likely, "Asia/Jakarta", "UTC") if zone in all_zones]
+    return list(dict.fromkeys([*first, *all_zones]))
 
 
-def _moment(at: str | datetime) -> datetime:
-    return text.read_time(at) if isinstance(at, str) else at
+def _as_datetime(time: str | datetime) -> datetime:
+    return text.parse_time(time) if isinstance(time, str) else time

@@ -1,4 +1,4 @@
-"""Times, ages and other people's texts, as they are shown."""
+"""Times and ages as text, and names and messages that are safe to show."""
 
 from __future__ import annotations
 
@@ -9,55 +9,58 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@/=^\"'])")
-_BREAKS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
-LONGEST = 80  # characters of a name
-LONGEST_SENTENCE = 400
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@/=^\"'])")
+_LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
+MAX_NAME_CHARACTERS = 80
+MAX_SENTENCE_CHARACTERS = 400
 
 
-def plain(text: object, longest: int = LONGEST) -> str:
-    """Somebody else's text where Markdown is read: what would be markup or a link is escaped."""
-    return _MARKUP.sub(r"\\\1", _short(text, longest))
+def escape_markdown(text: object, max_characters: int = MAX_NAME_CHARACTERS) -> str:
+    """Return text for a place that renders Markdown.
+
+    CoinGecko's coin names come from strangers: one must not add a link, an image or a script.
+    """
+    return _MARKDOWN.sub(r"\\\1", _shorten(text, max_characters))
 
 
-def label(text: object) -> str:
-    """Somebody else's text in a chart, where a subset of HTML is read."""
-    return _short(text, LONGEST).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def escape_html(text: object) -> str:
+    """Return text for a chart, where Plotly renders some HTML tags."""
+    text = _shorten(text, MAX_NAME_CHARACTERS)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _short(text: object, longest: int) -> str:
-    line = _BREAKS.sub(" ", str(text))
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+def _shorten(text: object, max_characters: int) -> str:
+    line = _LINE_BREAKS.sub(" ", str(text))
+    return line if len(line) <= max_characters else f"{line[: max_characters - 1]}…"
 
 
-def read_time(text: str) -> datetime:
-    """A time of the API's."""
+def parse_time(text: str) -> datetime:
+    """Return a time of an API response."""
     return datetime.fromisoformat(text)
 
 
-def age(span: timedelta) -> str:
-    """How old something is, in the largest unit that says it well."""
-    seconds = max(0.0, span.total_seconds())
-    for unit, length, until in (("s", 1, 100), ("min", 60, 100 * 60), ("h", 3600, 48 * 3600)):
-        if seconds < until:
-            return f"{seconds / length:.0f} {unit}"
+def format_age(age: timedelta) -> str:
+    """Return an age in the largest unit that still shows two digits: 90 s, 47 min, 30 h, 3 days."""
+    seconds = max(0.0, age.total_seconds())
+    for unit, unit_seconds, limit in (("s", 1, 100), ("min", 60, 100 * 60), ("h", 3600, 48 * 3600)):
+        if seconds < limit:
+            return f"{seconds / unit_seconds:.0f} {unit}"
     return f"{seconds / 86_400:.0f} days"
 
 
-def clock(at: datetime, zone: ZoneInfo, now: datetime) -> str:
-    """A moment in a zone: the time alone where it is of the same day, the year where it is of
-    another one."""
-    local, today = at.astimezone(zone), now.astimezone(zone).date()
+def format_time(time: datetime, zone: ZoneInfo, now: datetime) -> str:
+    """Return a time in a zone, without the date if it is today and without the current year."""
+    local, today = time.astimezone(zone), now.astimezone(zone).date()
     if local.date() == today:
         return f"{local:%H:%M}"
     return f"{local:%d %b %H:%M}" if local.year == today.year else f"{local:%d %b %Y %H:%M}"
 
 
-def join_names(coins: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """What coins are called, by id: those that share name and symbol are told apart by the id."""
-    called = {coin["coin_id"]: f"{coin['name']} ({coin['symbol'].upper()})" for coin in coins}
-    count = Counter(called.values())
+def unique_coin_names(coins: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return a name for each coin id; coins with equal name and symbol get their id appended."""
+    names = {coin["coin_id"]: f"{coin['name']} ({coin['symbol'].upper()})" for coin in coins}
+    counts = Counter(names.values())
     return {
-        coin_id: name if count[name] == 1 else f"{name} · {coin_id}"
-        for coin_id, name in called.items()
+        coin_id: name if counts[name] == 1 else f"{name} · {coin_id}"
+        for coin_id, name in names.items()
     }

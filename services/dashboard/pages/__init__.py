@@ -1,1 +1,1 @@
-"""One file a page of the dashboard."""
+"""The pages. `app.py` lists them in the navigation."""

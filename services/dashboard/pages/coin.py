@@ -1,4 +1,4 @@
-"""One coin: its week, the next ten minutes and what such forecasts were worth, marks, alerts."""
+"""One coin: price charts, forecast with its track record, alerts, gaps."""
 
 from __future__ import annotations
 
@@ -6,42 +6,44 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from services.dashboard import charts, data
-from services.dashboard.api_client import segment
+from services.dashboard import data
+from services.dashboard.api_client import quote_segment
+from services.dashboard.charts.price_history import PriceChartData, draw_price_history
+from services.dashboard.components import compute_day_change, format_alert, gap_row, show_table
 from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
-from services.dashboard.pages.overview import alert_line, day_change
-from services.dashboard.pages.pipeline import gap_row
-from services.dashboard.text import join_names, plain
+from services.dashboard.text import escape_markdown, unique_coin_names
 
 Json = Mapping[str, Any]
 RECENT_HOURS = 3
-USUAL_STEP = timedelta(minutes=6)  # that single observations are at most apart in a good hour
-SHOWN_ALERTS = 50
+# In a good hour single observations are at most this far apart.
+MAX_RAW_STEP = timedelta(minutes=6)
+FETCHED_ALERTS = 50
+SHOWN_ALERTS = 10
 DIRECTIONS = {
-    "bullish": (":green-badge[▲ Bullish]", "the band lies above the price"),
-    "bearish": (":red-badge[▼ Bearish]", "the band lies below the price"),
-    "neutral": (":gray-badge[● Neutral]", "the band holds the price"),
+    "bullish": (":green-badge[▲ Bullish]", "The interval lies above the price."),
+    "bearish": (":red-badge[▼ Bearish]", "The interval lies below the price."),
+    "neutral": (":gray-badge[● Neutral]", "The interval includes the price."),
 }
 
 
-def choose() -> str | None:
-    """Ask which coin; None while none is known."""
-    coins = data.coins()
+def choose_coin() -> str | None:
+    """Show the selection box and return the chosen coin's id, None while no coin is known."""
+    coins = data.list_coins()
     if coins is None:
-        data.fetch("/coins", limit=data.COINS)  # which says what is wrong
+        data.fetch("/coins", limit=data.MAX_COINS)  # shows the error
         return None
     if not coins:
-        st.info("No price is stored yet. With `make up` the first are here within a minute.")
+        st.info("No price is stored yet. After `make up`, the first prices arrive within a minute.")
         return None
-    called = join_names(coins)
-    _follow_address(called)
+    names = unique_coin_names(coins)
+    _follow_address(names)
     chosen: str | None = st.selectbox(
         "Coin",
-        list(called),
-        format_func=lambda coin_id: called.get(coin_id, coin_id),
+        list(names),
+        format_func=lambda coin_id: names.get(coin_id, coin_id),
         key="chosen_coin",
     )
     if chosen:
@@ -49,158 +51,189 @@ def choose() -> str | None:
     return chosen
 
 
-def _follow_address(called: Mapping[str, str]) -> None:
-    """Let the address decide where it has changed since it was written: by a link, or by the
-    browser's back button."""
-    wished = st.query_params.get("coin")
-    if wished is not None and wished not in called:
-        st.info(f"No coin `{plain(wished)}` is among those listed.")
-    elif wished is not None and wished != st.session_state.get("addressed_coin"):
-        st.session_state["chosen_coin"] = wished
-    if st.session_state.get("chosen_coin") not in called:
-        st.session_state["chosen_coin"] = next(iter(called))
+def _follow_address(names: Mapping[str, str]) -> None:
+    """Choose the coin of the page's address if a link or the back button has changed it."""
+    requested = st.query_params.get("coin")
+    if requested is not None and requested not in names:
+        st.info(f"`{escape_markdown(requested)}` is not among the listed coins.")
+    elif requested is not None and requested != st.session_state.get("addressed_coin"):
+        st.session_state["chosen_coin"] = requested
+    if st.session_state.get("chosen_coin") not in names:
+        st.session_state["chosen_coin"] = next(iter(names))
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(choice: Preferences, coin_id: str) -> None:
-    """The page's body."""
-    viewer = data.current_formatter(choice)
-    if not data.show_freshness(viewer):
+def show(preferences: Preferences, coin_id: str) -> None:
+    """Show the page of one coin."""
+    formatter = data.current_formatter(preferences)
+    if not data.show_freshness(formatter):
         return
-    path = f"/coins/{segment(coin_id)}"
+    path = f"/coins/{quote_segment(coin_id)}"
     coin = data.fetch(path)
-    lines = data.fetch("/sparklines", limit=data.COINS)
+    sparklines = data.fetch("/sparklines", limit=data.MAX_COINS)
     if coin is None:
         return
-    # The figures first: a browser that loads the charts' code draws nothing meanwhile.
-    _show_head(viewer, coin, lines["items"] if lines else [])
+    # Figures come before charts: while the browser loads the chart library it draws nothing else.
+    _show_figures(formatter, coin, sparklines["items"] if sparklines else [])
     forecast = data.fetch(f"{path}/forecast")
-    _show_forecast(viewer, forecast)
+    _show_forecast(formatter, forecast)
     history = data.fetch(f"{path}/history")
     recent = data.fetch(f"{path}/history", resolution="raw", hours=RECENT_HOURS)
-    alerts = data.fetch("/alerts", coin_id=coin_id, limit=SHOWN_ALERTS)
-    gaps = data.fetch("/gaps", coin_id=coin_id)
+    alerts = _fetch_items("/alerts", coin_id=coin_id, limit=FETCHED_ALERTS)
+    gaps = _fetch_items("/gaps", coin_id=coin_id)
     if history is None or recent is None:
         return
-    alerts, gaps = (found and found["items"] for found in (alerts, gaps))
-    step = timedelta(seconds=history["step_seconds"])
-    week = charts.price_history(
-        viewer,
-        history["points"],
-        step,
-        forecast,
-        recent["points"],
-        alerts or [],
-        gaps or [],
-        coin["watch"],
-    )
-    st.plotly_chart(week, key="week", config={"displaylogo": False})
-    st.subheader("The last hours and the next ten minutes")
-    hours = charts.price_history(
-        viewer,
-        recent["points"],
-        USUAL_STEP,
-        forecast,
-        recent["points"],
-        alerts or [],
-        [gap for gap in gaps or [] if gap["stop"] >= recent["start"]],
-        None,
-    )
-    st.plotly_chart(hours, key="hours", config={"displaylogo": False})
+    _show_week(formatter, coin, forecast, history, recent, alerts or [], gaps or [])
+    _show_last_hours(formatter, forecast, recent, alerts or [], gaps or [])
     left, right = st.columns(2)
     with left:
         if alerts is not None:
-            _show_alerts(viewer, alerts, coin["watch"])
+            _show_alerts(formatter, alerts, coin["watch"])
     with right:
-        if gaps is not None:
-            _show_gaps(viewer, gaps)
+        show_table(
+            "Gaps, last 7 days",
+            gaps,
+            lambda gap: gap_row(formatter, gap),
+            "No gaps: every run that was due stored a price, or the backfill filled the gap.",
+        )
 
 
-def _show_head(viewer: Formatter, coin: Json, lines: Sequence[Json]) -> None:
-    line: Sequence[float | None] = next(
-        (one["prices_usd"] for one in lines if one["coin_id"] == coin["coin_id"]), []
+def _fetch_items(path: str, **query: str | int) -> list[Json] | None:
+    content = data.fetch(path, **query)
+    return content and list(content["items"])
+
+
+def _show_week(
+    formatter: Formatter,
+    coin: Json,
+    forecast: Json | None,
+    history: Json,
+    recent: Json,
+    alerts: Sequence[Json],
+    gaps: Sequence[Json],
+) -> None:
+    chart = PriceChartData(
+        points=history["points"],
+        step=timedelta(seconds=history["step_seconds"]),
+        forecast=forecast,
+        recent=recent["points"],
+        alerts=alerts,
+        gaps=gaps,
+        watch=coin["watch"],
     )
-    change = day_change(viewer, coin, line)
-    told = None if change is None else f"{viewer.percent(change)} in 24 h"
-    cells = (
-        ("Price", viewer.price(coin["price_usd"]), told),
-        ("Market cap", viewer.size(coin["market_cap_usd"]), None),
-        ("Volume, 24 h", viewer.size(coin["volume_24h_usd"]), None),
-        ("Price's age", viewer.age(coin["observed_at"]), None),
+    _show_chart(draw_price_history(formatter, chart), "week")
+
+
+def _show_last_hours(
+    formatter: Formatter,
+    forecast: Json | None,
+    recent: Json,
+    alerts: Sequence[Json],
+    gaps: Sequence[Json],
+) -> None:
+    st.subheader(f"Last {RECENT_HOURS} hours and next 10 minutes")
+    chart = PriceChartData(
+        points=recent["points"],
+        step=MAX_RAW_STEP,
+        forecast=forecast,
+        recent=recent["points"],
+        alerts=alerts,
+        gaps=[gap for gap in gaps if gap["stop"] >= recent["start"]],
+    )
+    _show_chart(draw_price_history(formatter, chart), "hours")
+
+
+def _show_chart(figure: go.Figure, key: str) -> None:
+    st.plotly_chart(figure, key=key, config={"displaylogo": False})
+
+
+def _show_figures(formatter: Formatter, coin: Json, sparklines: Sequence[Json]) -> None:
+    prices: Sequence[float | None] = next(
+        (line["prices_usd"] for line in sparklines if line["coin_id"] == coin["coin_id"]), []
+    )
+    change = compute_day_change(formatter, coin, prices)
+    metrics = (
+        (
+            "Price",
+            formatter.price(coin["price_usd"]),
+            None if change is None else f"{formatter.percent(change)} in 24 h",
+        ),
+        ("Market cap", formatter.compact_amount(coin["market_cap_usd"]), None),
+        ("Volume, 24 h", formatter.compact_amount(coin["volume_24h_usd"]), None),
+        ("Price age", formatter.age(coin["observed_at"]), None),
     )
     columns = st.columns([5, 4, 4, 3])
-    for column, (name, value, delta) in zip(columns, cells, strict=True):
-        column.metric(name, value, delta)
+    for column, (label, value, delta) in zip(columns, metrics, strict=True):
+        column.metric(label, value, delta)
     st.caption(
-        f"{coin['source']} at {viewer.at(coin['observed_at'])} {viewer.zone.key}, from CoinGecko"
+        f"Price of {formatter.time(coin['observed_at'])} {formatter.zone.key}, {coin['source']}. "
+        "Source: CoinGecko."
     )
 
 
-def _show_forecast(viewer: Formatter, forecast: Json | None) -> None:
+def _show_forecast(formatter: Formatter, forecast: Json | None) -> None:
     if forecast is None:
         st.caption(
-            ":gray-badge[no forecast] There is none just now: it takes an hour of prices, one at "
-            "least every six minutes."
+            ":gray-badge[no forecast] A forecast needs an hour of prices that are at most six "
+            "minutes apart."
         )
         return
-    badge, why = DIRECTIONS[forecast["direction"]]
-    band = "none yet"
+    badge, reason = DIRECTIONS[forecast["direction"]]
+    interval = "not known yet"
     if forecast["low_usd"] is not None:
-        band = f"{viewer.price(forecast['low'])} to {viewer.price(forecast['high'])}"
+        low, high = (formatter.price(forecast[key]) for key in ("low_usd", "high_usd"))
+        interval = f"{low} to {high}"
     st.markdown(
-        f"{badge} {why}. By {viewer.at(forecast['due_at'])}: "
-        f"{plain(viewer.price(forecast['predicted']))}, {forecast['coverage']:.0%} band "
-        f"{plain(band)}, made {viewer.age(forecast['made_at'])} ago."
+        f"{badge} {reason} Forecast for {formatter.time(forecast['due_at'])}: "
+        f"{escape_markdown(formatter.price(forecast['predicted_usd']))}, "
+        f"{forecast['coverage']:.0%} interval {escape_markdown(interval)}, "
+        f"made {formatter.age(forecast['made_at'])} ago."
     )
-    told = [score for score in forecast["scores"] if score["result"] != "too early"]
-    for score in told or forecast["scores"][-1:]:
-        st.caption(score_line(viewer, score))
+    decided = [score for score in forecast["scores"] if score["result"] != "too early"]
+    for score in decided or forecast["scores"][-1:]:
+        st.caption(format_score(formatter, score))
 
 
-def score_line(viewer: Formatter, score: Json) -> str:
-    """What such forecasts of a coin were worth, in a line."""
-    span = "the last day" if score["hours"] == 24 else f"the last {score['hours'] // 24} days"
+def format_score(formatter: Formatter, score: Json) -> str:
+    """Return the track record of a coin's forecasts as a line of Markdown."""
+    span = "last day" if score["hours"] == 24 else f"last {score['hours'] // 24} days"
+    scored = f"{score['scored']} forecasts scored"
     if score["result"] == "too early":
-        return f"Scoreboard of {span}: too early to tell, {score['scored']} were scored."
-    verdict = "a real edge" if score["result"] == "edge" else "no edge over expecting no change"
+        return f"Track record, {span}: too early to tell ({scored})."
+    result = "a real edge" if score["result"] == "edge" else "no edge"
     mase = UNKNOWN if score["mase"] is None else f"{score['mase']:.2f}"
+    hit_rate = escape_markdown(formatter.percent(score["hit_rate"], signed=False))
+    coverage = escape_markdown(formatter.percent(score["coverage"], signed=False))
     return (
-        f"Scoreboard of {span}: {verdict} (MASE {mase}, below 1 beats no change); "
-        f"{plain(viewer.percent(score['hit_rate'], signed=False))} of {score['directional']} "
-        "directions were right, "
-        f"{plain(viewer.percent(score['coverage'], signed=False))} of prices fell into "
-        f"the band; {score['scored']} scored."
+        f"Track record, {span}: {result} over expecting no change (MASE {mase}; below 1 is better "
+        f"than no change). {hit_rate} of {score['directional']} directions were right. {coverage} "
+        f"of the prices were within the interval ({scored})."
     )
 
 
-def _show_alerts(viewer: Formatter, alerts: Sequence[Json], watch: Json | None) -> None:
+def _show_alerts(formatter: Formatter, alerts: Sequence[Json], watch: Json | None) -> None:
     st.subheader("Alerts")
     if watch is None:
         st.info(
-            "Not watched: only the coins you hold, the best ranked and those named in "
-            "`ingest_config.json` are."
+            "The monitor does not watch this coin. It watches the coins you hold, the best-ranked "
+            "coins, and the coins named in `ingest_config.json`."
         )
     else:
-        st.caption(
-            f"Alert at {viewer.percent(watch['threshold'], signed=False)} from the mark "
-            f"(k {watch['effective_multiplier']:.2f})"
-            + (
-                f"; {watch['actual_rate']:.1f} a week on its own history, wished "
-                f"{watch['target_rate']:.1f}"
-                if watch["actual_rate"] is not None and watch["target_rate"] is not None
-                else ""
-            )
-        )
-    for alert in alerts[:10]:
-        st.markdown(alert_line(viewer, alert))
+        st.caption(_describe_watch(formatter, watch))
+    for alert in alerts[:SHOWN_ALERTS]:
+        st.markdown(format_alert(formatter, alert))
     if not alerts:
-        st.caption("None in the sixty days that are kept.")
+        st.caption("No alerts in the last 60 days.")
 
 
-def _show_gaps(viewer: Formatter, gaps: Sequence[Json]) -> None:
-    st.subheader("Gaps of the last week")
-    if not gaps:
-        st.caption("None: every run that was due left a price, or was repaired.")
-        return
-    rows = [gap_row(viewer, gap) for gap in gaps]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="gaps")
+def _describe_watch(formatter: Formatter, watch: Json) -> str:
+    text = (
+        f"Alert threshold: {formatter.percent(watch['threshold'], signed=False)} from a mark "
+        f"(multiplier {watch['effective_multiplier']:.2f})."
+    )
+    if watch["actual_rate"] is None or watch["target_rate"] is None:
+        return text
+    return (
+        f"{text} Alerts per week: target {watch['target_rate']:.1f}, "
+        f"{watch['actual_rate']:.1f} on the coin's own history."
+    )

@@ -1,4 +1,4 @@
-"""Paper money: the sandbox's wallets, what they came to and what holding would have."""
+"""Paper trading: the sandbox's wallets, their results, positions and trades."""
 
 from __future__ import annotations
 
@@ -8,133 +8,140 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from services.dashboard import charts, data
-from services.dashboard.api_client import segment
+from services.dashboard import data
+from services.dashboard.api_client import quote_segment
+from services.dashboard.charts.paper_trading import draw_equity_curve
 from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
-from services.dashboard.text import LONGEST_SENTENCE, plain
+from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 Json = Mapping[str, Any]
-OPEN = "python sandbox.py step --wallet mine --strategy sma-cross --coins BTC"
-ENOUGH_TRADES = 10  # the API gives no ratios below
+OPEN_COMMAND = "python sandbox.py step --wallet mine --strategy sma-cross --coins BTC"
+# The API returns no ratios below this number of trades.
+MIN_TRADES_FOR_RATIOS = 10
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(choice: Preferences) -> None:
-    """The page's body."""
-    viewer = data.current_formatter(choice)
-    if not data.show_freshness(viewer):
+def show(preferences: Preferences) -> None:
+    """Show the page."""
+    formatter = data.current_formatter(preferences)
+    if not data.show_freshness(formatter):
         return
-    found = data.fetch("/wallets")
-    if found is None:
+    wallets = data.fetch("/wallets")
+    if wallets is None:
         return
-    if not found["items"]:
-        st.info("There is no wallet yet. Open one, and the monitor goes on with it:")
-        st.code(OPEN, language="sh")
+    if not wallets["items"]:
+        st.info("There is no wallet yet. Open one; the monitor then steps it with every run:")
+        st.code(OPEN_COMMAND, language="sh")
         return
-    st.dataframe(table(viewer, found["items"]), hide_index=True, key="wallets")
-    names = [wallet["name"] for wallet in found["items"]]
+    st.dataframe(_build_table(formatter, wallets["items"]), hide_index=True, key="wallets")
+    names = [wallet["name"] for wallet in wallets["items"]]
     name = st.selectbox("Wallet", names, key="shown_wallet")
     if name:
-        _show_wallet(viewer, name)
+        _show_wallet(formatter, name)
 
 
-def table(viewer: Formatter, items: Sequence[Json]) -> pd.DataFrame:
-    """All wallets beside each other."""
+def _build_table(formatter: Formatter, wallets: Sequence[Json]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "wallet": one["name"],
-                "strategy": one["strategy"],
-                "since": viewer.at(one["opened_at"]),
-                "worth": viewer.price(one["final_usd"]),
-                "return": viewer.percent(one["total_return"]),
-                "holding": viewer.percent(one["buy_and_hold_return"]),
-                "trades": UNKNOWN if one["trades"] is None else str(one["trades"]),
-                "refused": UNKNOWN if one["refused_fills"] is None else str(one["refused_fills"]),
+                "wallet": wallet["name"],
+                "strategy": wallet["strategy"],
+                "since": formatter.time(wallet["opened_at"]),
+                "value": formatter.price(wallet["final_usd"]),
+                "return": formatter.percent(wallet["total_return"]),
+                "buy and hold": formatter.percent(wallet["buy_and_hold_return"]),
+                "trades": _format_count(wallet["trades"]),
+                "rejected orders": _format_count(wallet["refused_fills"]),
             }
-            for one in items
+            for wallet in wallets
         ]
     )
 
 
-def _show_wallet(viewer: Formatter, name: str) -> None:
-    found = data.fetch(f"/wallets/{segment(name)}")
-    if found is None:
+def _format_count(count: int | None) -> str:
+    return UNKNOWN if count is None else str(count)
+
+
+def _show_wallet(formatter: Formatter, name: str) -> None:
+    detail = data.fetch(f"/wallets/{quote_segment(name)}")
+    if detail is None:
         return
-    wallet = found["wallet"]
+    wallet = detail["wallet"]
     if wallet["problem"]:
-        st.error(plain(wallet["problem"], LONGEST_SENTENCE))
+        st.error(escape_markdown(wallet["problem"], MAX_SENTENCE_CHARACTERS))
         return
-    _show_figures(viewer, wallet)
-    st.plotly_chart(
-        charts.paper_money(viewer, found["curve"], found["trades"]),
-        key="paper",
-        config={"displaylogo": False},
-    )
+    _show_figures(formatter, wallet)
+    figure = draw_equity_curve(formatter, detail["curve"], detail["trades"])
+    st.plotly_chart(figure, key="equity_curve", config={"displaylogo": False})
     left, right = st.columns([2, 3])
     with left:
-        st.subheader("In the purses")
-        st.dataframe(_purses(viewer, found["positions"]), hide_index=True, key="purses")
+        st.subheader("Positions")
+        positions = _build_positions(formatter, detail["positions"])
+        st.dataframe(positions, hide_index=True, key="positions")
     with right:
         st.subheader("Trades")
-        st.dataframe(_trades(viewer, found["trades"]), hide_index=True, key="trades")
+        trades = _build_trades(formatter, detail["trades"])
+        st.dataframe(trades, hide_index=True, key="trades")
 
 
-def _show_figures(viewer: Formatter, wallet: Json) -> None:
-    profit, hold, fall, fees = st.columns(4)
-    profit.metric(
-        "Worth, if all were sold now",
-        viewer.price(wallet["final_usd"]),
-        viewer.percent(wallet["total_return"]),
+def _show_figures(formatter: Formatter, wallet: Json) -> None:
+    value, buy_and_hold, drawdown, fees = st.columns(4)
+    value.metric(
+        "Value if sold now",
+        formatter.price(wallet["final_usd"]),
+        formatter.percent(wallet["total_return"]),
     )
-    hold.metric("Buy and hold", viewer.percent(wallet["buy_and_hold_return"]))
-    fall.metric("Deepest fall", viewer.percent(wallet["max_drawdown"], signed=False))
-    fees.metric("Fees", viewer.price(wallet["fees_usd"]))
-    refused = wallet["refused_fills"]
-    said = [
-        f"{wallet['trades']} trades, {refused} fills refused (the next price was backfilled or "
-        "came late)",
-        f"in coins {viewer.percent(wallet['exposure'], signed=False)} of the time's money",
-    ]
-    if wallet["trades"] < ENOUGH_TRADES:
-        said.append(f"fewer than {ENOUGH_TRADES} trades: ratios would be luck")
-    elif wallet["sharpe"] is None:
-        said.append("too short a time for ratios")
-    else:
-        said.append(
-            f"Sharpe {wallet['sharpe']:.2f}, "
-            f"won {viewer.percent(wallet['win_rate'], signed=False)} of the sales"
-        )
-    st.caption(plain("; ".join(said), LONGEST_SENTENCE))
+    buy_and_hold.metric("Buy and hold", formatter.percent(wallet["buy_and_hold_return"]))
+    drawdown.metric("Max drawdown", formatter.percent(wallet["max_drawdown"], signed=False))
+    fees.metric("Fees", formatter.price(wallet["fees_usd"]))
+    st.caption(escape_markdown(_describe_results(formatter, wallet), MAX_SENTENCE_CHARACTERS))
     for remark in wallet["remarks"]:
-        st.caption(plain(remark, LONGEST_SENTENCE))
+        st.caption(escape_markdown(remark, MAX_SENTENCE_CHARACTERS))
 
 
-def _purses(viewer: Formatter, purses: Sequence[Json]) -> pd.DataFrame:
+def _describe_results(formatter: Formatter, wallet: Json) -> str:
+    exposure = formatter.percent(wallet["exposure"], signed=False)
+    return (
+        f"{wallet['trades']} trades. {wallet['refused_fills']} orders rejected, because the next "
+        f"price was backfilled or came too late. {exposure} of the money invested on average. "
+        f"{_describe_ratios(formatter, wallet)}"
+    )
+
+
+def _describe_ratios(formatter: Formatter, wallet: Json) -> str:
+    if wallet["trades"] < MIN_TRADES_FOR_RATIOS:
+        return f"No ratios: with fewer than {MIN_TRADES_FOR_RATIOS} trades they would be luck."
+    if wallet["sharpe"] is None:
+        return "No ratios: the time span is too short."
+    win_rate = formatter.percent(wallet["win_rate"], signed=False)
+    return f"Sharpe ratio {wallet['sharpe']:.2f}; {win_rate} of the sales made a profit."
+
+
+def _build_positions(formatter: Formatter, positions: Sequence[Json]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "coin": one["coin_id"],
-                "coins": f"{float(one['quantity']):.8g}",
-                "cash": viewer.price(float(one["cash_usd"])),
-                "order": "waits for the next price" if one["has_order"] else "",
+                "coin": position["coin_id"],
+                "quantity": f"{float(position['quantity']):.8g}",
+                "cash": formatter.price(float(position["cash_usd"])),
+                "order": "waits for the next price" if position["has_order"] else "",
             }
-            for one in purses
+            for position in positions
         ]
     )
 
 
-def _trades(viewer: Formatter, trades: Sequence[Json]) -> pd.DataFrame:
+def _build_trades(formatter: Formatter, trades: Sequence[Json]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "at": viewer.at(one["traded_at"]),
-                "side": "if sold now" if one["side"] == "close" else one["side"],
-                "coin": one["coin_id"],
-                "coins": f"{abs(float(one['quantity'])):.8g}",
-                "price": viewer.price(float(one["price_usd"])),
-                "fee": viewer.price(float(one["fee_usd"])),
+                "time": formatter.time(trade["traded_at"]),
+                "side": "if sold now" if trade["side"] == "close" else trade["side"],
+                "coin": trade["coin_id"],
+                "quantity": f"{abs(float(trade['quantity'])):.8g}",
+                "price": formatter.price(float(trade["price_usd"])),
+                "fee": formatter.price(float(trade["fee_usd"])),
             }
-            for one in trades
+            for trade in trades
         ]
     )

@@ -1,24 +1,23 @@
-"""How the pipeline fares: runs, gaps, parole, rejections, quotas, the last backup."""
+"""The pipeline: health, schedule coverage, quotas, runs, gaps, inactive coins, backups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from sentinel.models import describe_gap_reason
 from services.dashboard import data
+from services.dashboard.components import gap_row, show_table
 from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
-from services.dashboard.text import LONGEST_SENTENCE, plain
+from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 Json = Mapping[str, Any]
-SHOWN = 50
-DAY_SECONDS = 86_400
-OLD_BACKUP_SECONDS = 2 * DAY_SECONDS
-UNITS: Mapping[str, tuple[str, float]] = {
-    "neon_compute_hours": ("compute hours", 1.0),
+SHOWN_ROWS = 50
+OLD_BACKUP_SECONDS = 2 * 86_400
+# Unit and divisor of each quota.
+QUOTA_UNITS: Mapping[str, tuple[str, float]] = {
+    "neon_compute_hours": ("Compute hours", 1.0),
     "neon_storage_bytes": ("MB stored", 1e6),
     "coingecko_credits": ("CoinGecko credits", 1.0),
     "actions_minutes": ("Actions minutes", 1.0),
@@ -26,175 +25,169 @@ UNITS: Mapping[str, tuple[str, float]] = {
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(choice: Preferences) -> None:
-    """The page's body."""
-    viewer = data.current_formatter(choice)
-    data.show_freshness(viewer)
+def show(preferences: Preferences) -> None:
+    """Show the page."""
+    formatter = data.current_formatter(preferences)
+    data.show_freshness(formatter)
     health = data.fetch("/health")
     if health is None:
         return
-    for name, check in health["checks"].items():
-        icon = ":material/check_circle:" if check["is_ok"] else ":material/error:"
-        colour = "green" if check["is_ok"] else "red"
-        st.markdown(
-            f":{colour}[{icon}] **{plain(name.replace('_', ' '))}**: "
-            f"{plain(check['message'], LONGEST_SENTENCE)}"
-        )
-    runs, delivery = data.fetch("/runs", limit=SHOWN), data.fetch("/schedule")
-    backup = data.fetch("/backups")
+    _show_checks(health["checks"])
     left, right = st.columns(2)
     with left:
-        _show_delivery(viewer, delivery)
+        _show_schedule(formatter, data.fetch("/schedule"))
     with right:
-        _show_backup(viewer, backup)
+        _show_backup(formatter, data.fetch("/backups"))
     _show_budget(data.fetch("/budget"))
-    _show_table("Runs", (runs or {}).get("items"), lambda run: _run(viewer, run), "No run yet.")
-    gaps = (data.fetch("/gaps") or {}).get("items")
-    _show_table(
-        "Gaps of the best ranked coins, last week",
-        gaps,
-        lambda gap: {"coin": gap["coin_id"]} | gap_row(viewer, gap),
-        "None: what was missed was repaired.",
-    )
-    _show_registry(viewer, data.fetch("/registry"))
-    _show_rejections(viewer, data.fetch("/rejections", limit=SHOWN))
+    _show_runs(formatter)
+    _show_gaps(formatter)
+    _show_registry(formatter, data.fetch("/registry"))
+    _show_rejections(formatter, data.fetch("/rejections", limit=SHOWN_ROWS))
 
 
-def _show_delivery(viewer: Formatter, found: Json | None) -> None:
-    if found is None:
+def _show_checks(checks: Mapping[str, Json]) -> None:
+    for name, check in checks.items():
+        icon = ":material/check_circle:" if check["is_ok"] else ":material/error:"
+        color = "green" if check["is_ok"] else "red"
+        label = escape_markdown(name.replace("_", " ").capitalize())
+        message = escape_markdown(check["message"], MAX_SENTENCE_CHARACTERS)
+        st.markdown(f":{color}[{icon}] **{label}**: {message}")
+
+
+def _show_schedule(formatter: Formatter, schedule: Json | None) -> None:
+    if schedule is None:
         return
     st.metric(
-        f"Runs delivered in seven days, one each {found['cadence_minutes']:.0f} min",
-        viewer.percent(found["share"], signed=False),
-        f"{found['delivered']} of {found['expected']}, longest silence "
-        f"{found['longest_silence_minutes']:.0f} min",
+        f"Schedule coverage, 7 days (a run every {schedule['cadence_minutes']:.0f} min)",
+        formatter.percent(schedule["share"], signed=False),
+        f"{schedule['delivered']:,} of {schedule['expected']:,} runs, longest pause "
+        f"{schedule['longest_silence_minutes']:.0f} min",
         delta_color="off",
         delta_arrow="off",
     )
 
 
-def _show_backup(viewer: Formatter, found: Json | None) -> None:
-    if found is None:
+def _show_backup(formatter: Formatter, backup: Json | None) -> None:
+    if backup is None:
         return
-    age = found["age_seconds"]
+    age = backup["age_seconds"]
     st.metric(
         "Last verified backup",
-        UNKNOWN if age is None else f"{viewer.age(found['verified_at'])} ago",
-        "restored and compared: " + f"{found['rows']:,} rows" if age is not None else None,
+        UNKNOWN if age is None else f"{formatter.age(backup['verified_at'])} ago",
+        None if age is None else f"restored and compared: {backup['rows']:,} rows",
         delta_color="off",
         delta_arrow="off",
     )
-    if found["problem"]:
+    if backup["problem"]:
         st.error(
-            f"The backup of {viewer.at(found['tried_at'])} failed: "
-            f"{plain(found['problem'], LONGEST_SENTENCE)}",
+            f"The backup of {formatter.time(backup['tried_at'])} failed: "
+            f"{escape_markdown(backup['problem'], MAX_SENTENCE_CHARACTERS)}",
             icon=":material/error:",
         )
     elif age is None:
-        st.info("No backup was ever made. `./backup_db.sh` makes and proves one.")
+        st.info("There is no backup yet. `./backup_db.sh` makes one and verifies it.")
     elif age > OLD_BACKUP_SECONDS:
+<<<<<<< HEAD
         st.warning("That is long ago: `docs/monitor.md` has a cron line for a daily one.")
+=======
+        st.warning("The last backup is old. `docs/monitor.md` shows how to schedule a daily one.")
+>>>>>>> 606f74b (Split dashboard pages and charts, and write every label as plain English)
 
 
-def _show_budget(found: Json | None) -> None:
-    if found is None:
+def _show_budget(budget: Json | None) -> None:
+    if budget is None:
         return
-    st.subheader("Free quotas of this month")
-    columns = st.columns(len(found["meters"]))
-    for column, (name, meter) in zip(columns, found["meters"].items(), strict=True):
-        unit, divisor = UNITS.get(name, (name.replace("_", " "), 1.0))
-        used, quota, projected = (meter[key] for key in ("used", "quota", "projected"))
+    st.subheader("Free quotas, this month")
+    columns = st.columns(len(budget["meters"]))
+    for column, (name, usage) in zip(columns, budget["meters"].items(), strict=True):
         with column:
-            if quota is None or used is None:
-                st.progress(0.0, text=f"{unit}: {'no limit' if quota is None else 'unknown'}")
-                continue
-            st.progress(
-                min(1.0, used / quota) if quota else 1.0,
-                text=f"{unit}: {used / divisor:,.1f} of {quota / divisor:,.0f}",
-            )
-            if projected is not None:
-                st.caption(f"projected {projected / divisor:,.0f}, {plain(meter['state'])}")
-    st.caption(f"Verdict of the ledger: **{plain(found['verdict'])}**")
+            _show_quota(name, usage)
+    st.caption(f"Budget decision: **{escape_markdown(budget['verdict'])}**")
 
 
-def _show_table(
-    title: str, rows: Sequence[Json] | None, shape: Callable[[Json], Json], nothing: str
-) -> None:
-    if rows is None:
+def _show_quota(name: str, usage: Json) -> None:
+    unit, divisor = QUOTA_UNITS.get(name, (name.replace("_", " ").capitalize(), 1.0))
+    used, quota, projected = (usage[key] for key in ("used", "quota", "projected"))
+    if quota is None or used is None:
+        st.progress(0.0, text=f"{unit}: {'no limit' if quota is None else 'unknown'}")
         return
-    st.subheader(title)
-    if not rows:
-        st.caption(nothing)
-        return
-    st.dataframe(
-        pd.DataFrame([shape(row) for row in rows]), hide_index=True, key=title, height="auto"
+    st.progress(
+        min(1.0, used / quota) if quota else 1.0,
+        text=f"{unit}: {used / divisor:,.1f} of {quota / divisor:,.0f}",
+    )
+    if projected is not None:
+        state = escape_markdown(usage["state"])
+        st.caption(f"Projected: {projected / divisor:,.0f} ({state})")
+
+
+def _show_runs(formatter: Formatter) -> None:
+    runs = data.fetch("/runs", limit=SHOWN_ROWS)
+    show_table(
+        "Runs",
+        runs and runs["items"],
+        lambda run: {
+            "time": formatter.time(run["started_at"]),
+            "age": formatter.age(run["started_at"]),
+            "mode": run["mode"],
+            "status": run["status"],
+            "rows": run["rows_valid"],
+            "backfilled": run["rows_backfilled"],
+            "rejected": sum(run["rejected"].values()),
+            "missing": len(run["missing"]),
+            "credits": run["api_credits"],
+        },
+        "There are no runs yet.",
     )
 
 
-def _run(viewer: Formatter, run: Json) -> Json:
-    return {
-        "at": viewer.at(run["started_at"]),
-        "age": viewer.age(run["started_at"]),
-        "mode": run["mode"],
-        "status": run["status"],
-        "rows": run["rows_valid"],
-        "backfilled": run["rows_backfilled"],
-        "rejected": sum(run["rejected"].values()),
-        "missing": len(run["missing"]),
-        "credits": run["api_credits"],
-    }
-
-
-def gap_row(viewer: Formatter, gap: Json) -> dict[str, Any]:
-    """A gap as a row of a table."""
-    return {
-        "from": viewer.at(gap["start"]),
-        "to": viewer.at(gap["stop"]),
-        "missing": gap["missed"],
-        "why it is open": describe_gap_reason(gap["reason"]),
-    }
-
-
-def _show_registry(viewer: Formatter, found: Json | None) -> None:
-    if found is None:
-        return
-    st.subheader("Strikes and parole")
-    st.caption(
-        f"{found['active']:,} coins active, {found['inactive']:,} on parole, "
-        f"{found['delisted']:,} delisted; compared with CoinGecko {viewer.age(found['synced_at'])} "
-        "ago. Three bad answers in a row retire a coin, one good one brings it back."
+def _show_gaps(formatter: Formatter) -> None:
+    gaps = data.fetch("/gaps")
+    show_table(
+        "Gaps of the best-ranked coins, last 7 days",
+        gaps and gaps["items"],
+        lambda gap: {"coin": gap["coin_id"]} | gap_row(formatter, gap),
+        "No gaps: every run that was due stored its prices, or the backfill filled the gap.",
     )
-    rows = [
-        {
+
+
+def _show_registry(formatter: Formatter, registry: Json | None) -> None:
+    if registry is None:
+        return
+    show_table(
+        "Inactive coins",
+        registry["coins"],
+        lambda coin: {
             "coin": f"{coin['name']} ({coin['symbol'].upper()})",
-            "status": "on parole" if coin["status"] == "inactive" else coin["status"],
+            "status": "retry scheduled" if coin["status"] == "inactive" else coin["status"],
             "strikes": coin["strikes"],
             "reason": coin["reason"],
-            "since": viewer.at(coin["since"]),
-            "asked again": viewer.at(coin["next_probe"]),
-        }
-        for coin in found["coins"]
-    ]
-    if rows:
-        st.dataframe(pd.DataFrame(rows), hide_index=True, key="parole", height="auto")
+            "since": formatter.time(coin["since"]),
+            "next probe": formatter.time(coin["next_probe"]),
+        },
+        "No coin has a strike.",
+    )
+    st.caption(
+        f"{registry['active']:,} coins are active, {registry['inactive']:,} inactive and "
+        f"{registry['delisted']:,} delisted. The registry was last compared with CoinGecko "
+        f"{formatter.age(registry['synced_at'])} ago. Three bad responses in a row make a coin "
+        "inactive; one good response makes it active again."
+    )
 
 
-def _show_rejections(viewer: Formatter, found: Json | None) -> None:
-    if found is None:
+def _show_rejections(formatter: Formatter, rejections: Json | None) -> None:
+    if rejections is None:
         return
-    st.subheader("Rejected answers, last week")
-    if not found["by_reason"]:
-        st.caption("None.")
-        return
-    counts = ", ".join(f"{count} {plain(name)}" for name, count in found["by_reason"].items())
-    st.caption(counts)
-    rows = [
-        {
-            "at": viewer.at(one["rejected_at"]),
-            "coin": one["coin_id"],
-            "reason": one["reason"],
-            "what came": one["raw"],
-        }
-        for one in found["items"]
-    ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="rejections", height="auto")
+    show_table(
+        "Rejected entries, last 7 days",
+        rejections["items"] if rejections["by_reason"] else [],
+        lambda rejection: {
+            "time": formatter.time(rejection["rejected_at"]),
+            "coin": rejection["coin_id"],
+            "reason": rejection["reason"],
+            "raw entry": rejection["raw"],
+        },
+        "No rejected entries.",
+    )
+    if rejections["by_reason"]:
+        counts = rejections["by_reason"].items()
+        st.caption(", ".join(f"{count} {escape_markdown(reason)}" for reason, count in counts))

@@ -1,0 +1,1 @@
+"""Plotly figures. Pure functions from API responses to figures."""

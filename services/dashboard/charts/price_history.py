@@ -1,0 +1,149 @@
+"""The price chart of a coin: prices, gaps, marks and alerts, with the forecast on top."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import plotly.graph_objects as go
+
+from services.dashboard.charts.forecast import add_forecast
+from services.dashboard.charts.style import (
+    BACKFILLED_COLOR,
+    FALL_COLOR,
+    GAP_COLOR,
+    HOVER_TEXT,
+    PRICE_COLOR,
+    REFERENCE_COLOR,
+    RISE_COLOR,
+    set_price_layout,
+)
+from services.dashboard.formatting import Formatter
+from services.dashboard.text import parse_time
+
+Json = Mapping[str, Any]
+# Points further apart than this many steps are not joined by a line: a gap stays visible.
+MAX_JOINED_STEPS = 2.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceChartData:
+    """What a price chart shows, as the API returns it."""
+
+    points: Sequence[Json]
+    # The usual time between two points.
+    step: timedelta
+    forecast: Json | None = None
+    # Single observations of the last hours, which the forecast's line is fitted to.
+    recent: Sequence[Json] = ()
+    alerts: Sequence[Json] = ()
+    gaps: Sequence[Json] = ()
+    # The coin's alert tracker.
+    watch: Json | None = None
+
+
+def draw_price_history(formatter: Formatter, chart: PriceChartData) -> go.Figure:
+    """Return a coin's price chart."""
+    figure = go.Figure()
+    _add_gaps(figure, formatter, chart.gaps)
+    _add_prices(figure, formatter, chart.points, chart.step)
+    _add_backfilled(figure, formatter, chart.points)
+    if chart.watch:
+        _add_marks(figure, formatter, chart.watch)
+    _add_alerts(figure, formatter, chart.alerts, chart.points)
+    if chart.forecast:
+        add_forecast(figure, formatter, chart.forecast, chart.recent)
+    return set_price_layout(figure, formatter)
+
+
+def _add_prices(
+    figure: go.Figure, formatter: Formatter, points: Sequence[Json], step: timedelta
+) -> None:
+    times: list[datetime] = []
+    prices: list[float | None] = []
+    texts: list[str] = []
+    for point in points:
+        time = formatter.axis_time(point["observed_at"])
+        if times and step and time - times[-1] > MAX_JOINED_STEPS * step:
+            # A point without a price interrupts the line.
+            times.append(times[-1] + (time - times[-1]) / 2)
+            prices.append(None)
+            texts.append("")
+        times.append(time)
+        prices.append(formatter.convert_usd(point["price_usd"]))
+        texts.append(formatter.price(point["price_usd"]))
+    figure.add_scatter(
+        x=times,
+        y=prices,
+        name="price",
+        mode="lines",
+        line={"color": PRICE_COLOR, "width": 1.6},
+        text=texts,
+        hovertemplate=HOVER_TEXT,
+    )
+
+
+def _add_backfilled(figure: go.Figure, formatter: Formatter, points: Sequence[Json]) -> None:
+    backfilled = [point for point in points if point["backfilled"]]
+    if backfilled:
+        figure.add_scatter(
+            x=[formatter.axis_time(point["observed_at"]) for point in backfilled],
+            y=[formatter.convert_usd(point["price_usd"]) for point in backfilled],
+            name="backfilled",
+            mode="markers",
+            marker={"color": BACKFILLED_COLOR, "size": 5, "symbol": "circle-open"},
+            hoverinfo="skip",
+        )
+
+
+def _add_gaps(figure: go.Figure, formatter: Formatter, gaps: Sequence[Json]) -> None:
+    for gap in gaps:
+        figure.add_vrect(
+            x0=formatter.axis_time(gap["start"]),
+            x1=formatter.axis_time(gap["stop"]),
+            fillcolor=GAP_COLOR,
+            line_width=0,
+            layer="below",
+            name="gap",
+            showlegend=gap is gaps[0],
+        )
+
+
+def _add_marks(figure: go.Figure, formatter: Formatter, watch: Json) -> None:
+    for name, label in (("high", "high-water mark"), ("low", "low-water mark")):
+        mark_usd = watch[f"{name}_usd"]
+        if mark_usd is not None:
+            figure.add_hline(
+                y=formatter.convert_usd(mark_usd),
+                line={"color": REFERENCE_COLOR, "width": 1, "dash": "dot"},
+                annotation={"text": label, "font": {"size": 11}},
+                annotation_position="top left" if name == "high" else "bottom left",
+            )
+
+
+def _add_alerts(
+    figure: go.Figure, formatter: Formatter, alerts: Sequence[Json], points: Sequence[Json]
+) -> None:
+    """Mark the alerts within the time span of the chart."""
+    since = parse_time(points[0]["observed_at"]) if points else datetime.max.replace(tzinfo=UTC)
+    for kind, color, symbol in (
+        ("panic", FALL_COLOR, "triangle-down"),
+        ("reversal", RISE_COLOR, "triangle-up"),
+    ):
+        shown = [
+            alert
+            for alert in alerts
+            if alert["kind"] == kind and parse_time(alert["observed_at"]) >= since
+        ]
+        if shown:
+            figure.add_scatter(
+                x=[formatter.axis_time(alert["observed_at"]) for alert in shown],
+                y=[formatter.convert_usd(alert["price_usd"]) for alert in shown],
+                name=kind,
+                mode="markers",
+                marker={"color": color, "size": 11, "symbol": symbol},
+                text=[formatter.percent(alert["move"]) for alert in shown],
+                hovertemplate=f"{HOVER_TEXT}<br>%{{x}}",
+            )

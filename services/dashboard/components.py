@@ -1,0 +1,74 @@
+"""What several pages show: an alert, a gap, the change of a day, a table with a title."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from sentinel.models import describe_gap_reason
+from services.dashboard.formatting import Formatter
+from services.dashboard.text import escape_markdown, parse_time
+
+Json = Mapping[str, Any]
+# As for the movers of the API: an older price is not compared with the one of 24 hours ago.
+MAX_PRICE_AGE = timedelta(hours=2)
+ARROWS = {"panic": ":red[▼]", "reversal": ":green[▲]"}
+
+
+def compute_day_change(
+    formatter: Formatter, coin: Json, prices_usd: Sequence[float | None]
+) -> float | None:
+    """Return a coin's move since the first price of its sparkline, 24 hours ago, as a fraction.
+
+    None if that price is unknown or the newest price is too old.
+    """
+    day_ago = prices_usd[0] if prices_usd else None
+    is_recent = formatter.now - parse_time(coin["observed_at"]) < MAX_PRICE_AGE
+    return coin["price_usd"] / day_ago - 1 if day_ago and is_recent else None
+
+
+def format_alert(formatter: Formatter, alert: Json) -> str:
+    """Return an alert and its outcome as a line of Markdown."""
+    outcome = ", ".join(
+        f"{formatter.percent(alert[key])} {label}"
+        for key, label in (("after_1h", "an hour later"), ("after_24h", "a day later"))
+        if alert[key] is not None
+    )
+    line = (
+        f"{ARROWS[alert['kind']]} **{escape_markdown(alert['name'])}** "
+        f"{escape_markdown(formatter.percent(alert['move']))} to "
+        f"{escape_markdown(formatter.price(alert['price_usd']))}, "
+        f"{formatter.time(alert['observed_at'])} ({formatter.age(alert['observed_at'])} ago)"
+    )
+    return f"{line}; {escape_markdown(outcome)}" if outcome else line
+
+
+def gap_row(formatter: Formatter, gap: Json) -> dict[str, Any]:
+    """Return a gap as the row of a table."""
+    return {
+        "from": formatter.time(gap["start"]),
+        "to": formatter.time(gap["stop"]),
+        "missing": gap["missed"],
+        "status": describe_gap_reason(gap["reason"]),
+    }
+
+
+def show_table(
+    title: str,
+    items: Sequence[Json] | None,
+    build_row: Callable[[Json], Json],
+    empty_message: str,
+) -> None:
+    """Show items as a table below a title; nothing if they are unknown."""
+    if items is None:
+        return
+    st.subheader(title)
+    if not items:
+        st.caption(empty_message)
+        return
+    rows = [build_row(item) for item in items]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key=title, height="auto")
