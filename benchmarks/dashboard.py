@@ -33,8 +33,8 @@ METRIC, CHART = "[data-testid=stMetricValue]", ".js-plotly-plot .trace"
 PAGES = {
     "overview": ("", "[data-testid=stDataFrame] canvas", None, "listed in IDR", "listed in USD"),
     "coin": ("coin?coin=coin-7", METRIC, CHART, "Rp", "$"),
-    "portfolio": ("portfolio", METRIC, CHART, "Last day, IDR", "Last day, USD"),
-    "pipeline": ("pipeline", METRIC, None, "Price of one, IDR", "Price of one, USD"),
+    "portfolio": ("portfolio", METRIC, CHART, "Profit in 24 h, IDR", "Profit in 24 h, USD"),
+    "pipeline": ("pipeline", METRIC, None, "Price per coin, IDR", "Price per coin, USD"),
 }
 
 

@@ -1,4 +1,4 @@
-"""A real browser for the tests: the system's Chromium, driven by Playwright."""
+"""A real browser for tests: the system's Chromium, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+# Widths and heights in pixels.
 WIDE, PHONE = (1440, 1100), (390, 844)
 FLAGS = (
     "--headless=new",
-    "--no-sandbox",  # as root it starts no other way
+    "--no-sandbox",  # Chromium's sandbox does not start as root
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
@@ -23,26 +24,27 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-IDLE = (
+IDLE_SELECTOR = (
     "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
 )
-SHOWN = "[data-testid=stDataFrame], .js-plotly-plot, [data-testid=stAlert]"
-# Streamlit's client looks for its server below every page's address before it asks at the root.
-PROBES = ("/_stcore/health", "/_stcore/host-config")
+CONTENT_SELECTOR = "[data-testid=stDataFrame], .js-plotly-plot, [data-testid=stAlert]"
+# Streamlit's client looks for its server below every page's address before it tries the root. The
+# browser logs these requests as errors.
+STREAMLIT_PROBES = ("/_stcore/health", "/_stcore/host-config")
 
 
-def chromium() -> str:
-    """Where the browser is; skips the test where there is none."""
+def find_chromium() -> str:
+    """Return the path of the browser; skip the test if there is none."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path
-    pytest.skip("no Chromium here: apt-get install chromium")
+    pytest.skip("Chromium is not installed: apt-get install chromium")
 
 
 @contextlib.contextmanager
-def browsing() -> Iterator[Browser]:
-    """The browser, for as long as the block lasts."""
-    path = chromium()
+def running_browser() -> Iterator[Browser]:
+    """Run the browser for as long as the block lasts."""
+    path = find_chromium()
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
@@ -51,13 +53,13 @@ def browsing() -> Iterator[Browser]:
 
 @dataclass
 class Visitor:
-    """One viewer with a window of their own; remembers what went wrong in it."""
+    """One viewer with a browser window of their own; it records the errors of the pages."""
 
     browser: Browser
     base: str
     size: tuple[int, int] = WIDE
     scheme: Literal["light", "dark"] = "light"
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         width, height = self.size
@@ -68,36 +70,40 @@ class Visitor:
         )
         self.page: Page = context.new_page()
         self.page.set_default_timeout(30_000)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._record_error)
 
-    def _hear(self, message: Any) -> None:
-        is_probe = any(part in str(message.location.get("url", "")) for part in PROBES)
+    def _record_error(self, message: Any) -> None:
+        url = str(message.location.get("url", ""))
+        is_probe = any(path in url for path in STREAMLIT_PROBES)
         if message.type == "error" and not is_probe:
-            self.complaints.append(f"{message.text} {message.location}")
+            self.errors.append(f"{message.text} {message.location}")
 
     def open(self, path: str = "") -> Page:
-        """Go to a page and wait until it shows something."""
+        """Open a page and wait until it has content."""
         self.page.goto(f"{self.base}/{path}")
-        self.page.wait_for_selector(SHOWN)
-        self.settle()
+        self.page.wait_for_selector(CONTENT_SELECTOR)
+        self.wait_until_idle()
         return self.page
 
-    def settle(self) -> None:
-        """Wait until nothing runs any more."""
-        self.page.wait_for_selector(IDLE)
+    def wait_until_idle(self) -> None:
+        """Wait until Streamlit has finished the run of the page."""
+        self.page.wait_for_selector(IDLE_SELECTOR)
         self.page.wait_for_selector("[data-testid=stStatusWidget]", state="detached")
-        self.page.wait_for_timeout(300)  # of the browser's own animations
+        self.page.wait_for_timeout(300)  # for the browser's own animations
 
-    def sees(self, text: str) -> None:
+    def wait_for_text(self, text: str) -> None:
         """Wait until a text is on the page."""
         self.page.get_by_text(text).first.wait_for()
 
-    def metric(self, label: str) -> str:
-        """The figure below a label. Metrics are drawn in no certain order: the first that is there
-        need not be the page's first."""
-        named = self.page.get_by_text(label, exact=True)
-        metric = self.page.locator("[data-testid=stMetric]").filter(has=named)
+    def read_metric(self, label: str) -> str:
+        """Return the figure of a metric.
+
+        Streamlit does not draw metrics in a fixed order, so the first one found may be another
+        metric: the label decides.
+        """
+        label_element = self.page.get_by_text(label, exact=True)
+        metric = self.page.locator("[data-testid=stMetric]").filter(has=label_element)
         return metric.locator("[data-testid=stMetricValue]").inner_text()
 
     def close(self) -> None:
@@ -106,7 +112,7 @@ class Visitor:
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -87,11 +87,7 @@ def _show_backup(formatter: Formatter, backup: Json | None) -> None:
     elif age is None:
         st.info("There is no backup yet. `./backup_db.sh` makes one and verifies it.")
     elif age > OLD_BACKUP_SECONDS:
-<<<<<<< HEAD
-        st.warning("That is long ago: `docs/monitor.md` has a cron line for a daily one.")
-=======
         st.warning("The last backup is old. `docs/monitor.md` shows how to schedule a daily one.")
->>>>>>> 606f74b (Split dashboard pages and charts, and write every label as plain English)
 
 
 def _show_budget(budget: Json | None) -> None:

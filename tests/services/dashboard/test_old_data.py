@@ -1,4 +1,4 @@
-"""Pages over prices that stopped coming, over coins with hostile names, and over no API at all."""
+"""Pages with old prices, with hostile coin names, without an API, and with an empty database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sentinel.models import CoinLabel, FxRate, MarketRow
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session
 from tests.conftest import FreshDatabase, Module
-from tests.support.browser import Visitor, browsing, free_port
+from tests.support.browser import Visitor, free_port, running_browser
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack"), pytest.mark.timeout(200)]
 
@@ -33,7 +33,7 @@ MISSED_MINUTES = 47
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with browsing() as found:
+    with running_browser() as found:
         yield found
 
 
@@ -71,7 +71,7 @@ def _store_old_prices(fresh: FreshDatabase, now: datetime) -> None:
 
 @pytest.fixture
 def pages(fresh: FreshDatabase, live_module: Module) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A dashboard over an API over old prices: the address, and the API's process."""
+    """Run a dashboard and an API with old prices; return the address and the API's process."""
     _store_old_prices(fresh, datetime.now(UTC))
     ports = {"SENTINEL_API_PORT": free_port(), "SENTINEL_DASHBOARD_PORT": free_port()}
     environment = {name: str(port) for name, port in ports.items()}
@@ -99,7 +99,7 @@ def _wait_for(url: str) -> None:
     raise AssertionError(f"{url} does not answer")
 
 
-def test_old_prices_are_shown_as_old_and_hostile_names_as_text(
+def test_old_prices_are_marked_as_old_and_hostile_names_shown_as_text(
     pages: tuple[str, subprocess.Popen[str]], browser: Browser
 ) -> None:
     base, _api = pages
@@ -108,21 +108,21 @@ def test_old_prices_are_shown_as_old_and_hostile_names_as_text(
     visitor.page.on("request", lambda request: fetched.append(request.url))
     for path in ("", "coin?coin=coin-0", "coin?coin=coin-2", "portfolio", "pipeline"):
         page = visitor.open(path)
-        visitor.sees("As of")
-        visitor.sees("runs missed: what follows is")
+        visitor.wait_for_text("as of")
+        visitor.wait_for_text("runs are missing")
         assert not re.search(r"\blive\b", page.locator("[data-testid=stMain]").inner_text())
         assert page.evaluate("window.pwned") is None
         assert page.locator("[data-testid=stException]").count() == 0
     page = visitor.open()
-    said = page.locator("[data-testid=stMarkdownContainer]", has_text=HOSTILE[0])
-    said.first.wait_for()  # the name itself, among the alerts
+    alert_name = page.locator("[data-testid=stMarkdownContainer]", has_text=HOSTILE[0])
+    alert_name.first.wait_for()  # in the list of alerts
     assert page.locator("[data-testid=stMain] a", has_text="click").count() == 0
     assert not [url for url in fetched if not url.startswith(base) and "evil" in url]
-    assert visitor.complaints == []
+    assert visitor.errors == []
     visitor.close()
 
 
-def test_when_the_api_dies_the_page_says_so_and_keeps_what_it_had(
+def test_a_page_without_its_api_reports_it_and_keeps_its_data(
     pages: tuple[str, subprocess.Popen[str]], browser: Browser
 ) -> None:
     base, api = pages
@@ -133,17 +133,17 @@ def test_when_the_api_dies_the_page_says_so_and_keeps_what_it_had(
         visitors, ("portfolio", "coin?coin=coin-1"), labels, strict=True
     ):
         visitor.open(path)
-        before.append(visitor.metric(label))
+        before.append(visitor.read_metric(label))
     api.kill()
     api.wait()
     for visitor, label, figure in zip(visitors, labels, before, strict=True):
-        visitor.sees("does not answer")
-        visitor.sees("What follows is as of")
-        assert visitor.metric(label) == figure
+        visitor.wait_for_text("does not answer")
+        visitor.wait_for_text("This page shows the data of")
+        assert visitor.read_metric(label) == figure
         visitor.close()
 
 
-def test_without_an_api_a_page_says_what_to_do(live_module: Module, browser: Browser) -> None:
+def test_without_an_api_a_page_shows_how_to_start_it(live_module: Module, browser: Browser) -> None:
     port = free_port()
     process = live_module.start(
         "services.dashboard",
@@ -156,14 +156,14 @@ def test_without_an_api_a_page_says_what_to_do(live_module: Module, browser: Bro
         visitor = Visitor(browser, base)
         for path in ("", "coin", "portfolio", "pipeline"):
             visitor.open(path)
-            visitor.sees("Start it with")
+            visitor.wait_for_text("Start the API with")
         visitor.close()
     finally:
         process.kill()
         process.communicate()
 
 
-def test_an_empty_database_says_what_to_do(
+def test_with_an_empty_database_a_page_shows_how_to_fill_it(
     live_module: Module, fresh: FreshDatabase, browser: Browser
 ) -> None:
     assert fresh.query("SELECT 1")
@@ -176,15 +176,15 @@ def test_an_empty_database_says_what_to_do(
         _wait_for(f"http://127.0.0.1:{ports['SENTINEL_API_PORT']}/health")
         _wait_for(f"{base}/_stcore/health")
         visitor = Visitor(browser, base)
-        for path, words in (("", "Nothing to show yet"), ("coin", "No price is stored yet")):
+        for path, text in (("", "Nothing to show yet"), ("coin", "No price is stored yet")):
             visitor.open(path)
-            visitor.sees(words)
+            visitor.wait_for_text(text)
         visitor.open("pipeline")
-        visitor.sees("No backup was ever made")
+        visitor.wait_for_text("There is no backup yet")
         page = visitor.open("coin")
         _store_old_prices(fresh, datetime.now(UTC))
-        visitor.sees("Add a holding")  # the page notices by itself that there are coins now
-        visitor.sees("runs missed")
+        visitor.wait_for_text("Add a transaction")  # the page finds the first coins by itself
+        visitor.wait_for_text("runs are missing")
         page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length == 2")
         visitor.close()
     finally:

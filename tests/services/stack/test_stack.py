@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page
 
 from safe_zone import ROOT
 from services.stack import control, supervisor_config
-from tests.support.browser import PHONE, WIDE, Visitor, browsing, free_port
+from tests.support.browser import PHONE, WIDE, Visitor, free_port, running_browser
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)]
 PAGES = ("", "coin", "portfolio", "paper", "pipeline")
@@ -96,7 +96,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with browsing() as found:
+    with running_browser() as found:
         yield found
 
 
@@ -152,7 +152,7 @@ def test_each_page_renders_without_an_error(
 ) -> None:
     visitor = Visitor(browser, stack.dashboard, size)
     page = visitor.open(path)
-    visitor.sees("live")
+    visitor.wait_for_text("live")
     name = f"{path or 'overview'}-{size[0]}.png"
     shots = Path(os.environ.get("SENTINEL_SCREENSHOTS") or tmp_path)
     page.screenshot(path=shots / name)
@@ -161,7 +161,7 @@ def test_each_page_renders_without_an_error(
     # No wider than the window: no horizontal scrolling on a phone.
     main = page.locator("[data-testid=stMain]")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
-    assert visitor.complaints == []
+    assert visitor.errors == []
     visitor.close()
 
 
@@ -175,26 +175,28 @@ def test_a_dark_browser_gets_a_dark_page(stack: Running, browser: Browser) -> No
     visitor.close()
 
 
-def test_a_holding_typed_in_the_sidebar_changes_net_worth_and_survives_a_reload(
+def test_a_transaction_added_in_the_sidebar_changes_the_net_worth_and_survives_a_reload(
     visitor: Visitor,
 ) -> None:
     page = visitor.open("portfolio")
-    before = visitor.metric("Net worth, USD")
+    before = visitor.read_metric("Net worth, USD")
     _choose_coin(page, "Bitcoin (BTC)")
     page.get_by_role("textbox", name="Quantity").fill("0.5")
-    page.get_by_role("textbox", name="Price of one, USD").fill("90,000")
+    page.get_by_role("textbox", name="Price per coin, USD").fill("90,000")
     page.get_by_role("button", name="Add", exact=True).click()
-    visitor.sees("Kept: 0.5")
+    visitor.wait_for_text("Added 0.5")
     page.wait_for_function("before => !document.body.innerText.includes(before)", arg=before)
-    after = visitor.metric("Net worth, USD")
+    after = visitor.read_metric("Net worth, USD")
     assert _amount(after) > _amount(before) + 20_000
     visitor.open("portfolio")
-    assert abs(_amount(visitor.metric("Net worth, USD")) - _amount(after)) < 0.05 * _amount(after)
+    assert abs(_amount(visitor.read_metric("Net worth, USD")) - _amount(after)) < 0.05 * _amount(
+        after
+    )
     page.get_by_text("Transactions", exact=True).click()
-    page.get_by_role("button", name="Remove").first.click()  # and it can be taken back
+    page.get_by_role("button", name="Remove").first.click()
     page.wait_for_function("text => !document.body.innerText.includes(text)", arg=after)
-    assert _amount(visitor.metric("Net worth, USD")) < _amount(after) - 20_000
-    assert visitor.complaints == []
+    assert _amount(visitor.read_metric("Net worth, USD")) < _amount(after) - 20_000
+    assert visitor.errors == []
 
 
 def _choose_coin(page: Page, name: str) -> None:
@@ -207,25 +209,25 @@ def _amount(text: str) -> float:
     return float(text.replace("$", "").replace(",", ""))
 
 
-def test_nonsense_in_the_sidebar_is_explained_and_changes_nothing(
+def test_invalid_input_in_the_sidebar_is_explained_and_changes_nothing(
     stack: Running, visitor: Visitor
 ) -> None:
     before = stack.get("/portfolio/transactions")
     page = visitor.open("portfolio")
     page.get_by_role("button", name="Add", exact=True).click()
-    visitor.sees("Choose a coin first")
+    visitor.wait_for_text("Choose a coin first")
     _choose_coin(page, "Bitcoin (BTC)")
     for text in ("plenty", "-1000000", "0"):
         page.get_by_role("textbox", name="Quantity").fill(text)
         page.get_by_role("button", name="Add", exact=True).click()
         page.locator("[data-testid=stSidebar] [data-testid=stAlert]").wait_for()
-        visitor.settle()
+        visitor.wait_until_idle()
     assert stack.get("/portfolio/transactions") == before
 
 
 def test_hidden_amounts_leave_percentages(visitor: Visitor) -> None:
-    page = visitor.open("portfolio?discreet=true")
-    assert visitor.metric("Net worth, USD") == "•••"
+    page = visitor.open("portfolio?hide_amounts=true")
+    assert visitor.read_metric("Net worth, USD") == "•••"
     change = page.locator("[data-testid=stMetricDelta]").first.inner_text()
     assert "%" in change
     page.get_by_text("Transactions", exact=True).click()
@@ -233,14 +235,14 @@ def test_hidden_amounts_leave_percentages(visitor: Visitor) -> None:
     assert "•••" in main
     assert not set("$") & set(main)
     assert "Rp" not in main
-    assert "invented" not in main  # a note may name an amount too
+    assert "invented" not in main  # a note may contain an amount
     page.get_by_role("link", name="Overview").click()
-    visitor.sees("listed in")
+    visitor.wait_for_text("listed in")
     page.get_by_role("link", name="Portfolio").click()
-    visitor.sees("Net worth, USD")
-    page.reload()  # after going elsewhere, too
-    visitor.sees("Net worth, USD")
-    assert visitor.metric("Net worth, USD") == "•••"
+    visitor.wait_for_text("Net worth, USD")
+    page.reload()  # the setting survives navigation and a reload
+    visitor.wait_for_text("Net worth, USD")
+    assert visitor.read_metric("Net worth, USD") == "•••"
 
 
 def _traces(visitor: Visitor, chart: int) -> list[str]:
@@ -249,17 +251,17 @@ def _traces(visitor: Visitor, chart: int) -> list[str]:
     return names
 
 
-def test_the_coins_page_draws_fit_band_marks_alerts_and_gaps(visitor: Visitor) -> None:
+def test_the_coin_page_draws_fit_interval_marks_alerts_and_gaps(visitor: Visitor) -> None:
     page = visitor.open("coin?coin=bitcoin")
     page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 2")
-    visitor.settle()
+    visitor.wait_until_idle()
     week = _traces(visitor, 0)
-    assert {"price", "backfilled", "forecast", "fit of the last 60 minutes"} <= set(week)
-    assert "next 10 minutes, 80% band" in week
-    assert "next 10 minutes, 80% band" in _traces(visitor, 1)
+    assert {"price", "backfilled", "forecast", "fit, last 60 minutes"} <= set(week)
+    assert "next 10 minutes, 80% interval" in week
+    assert "next 10 minutes, 80% interval" in _traces(visitor, 1)
     assert page.locator(".js-plotly-plot").first.locator(".js-fill").count() >= 1
     assert "high-water mark" in page.locator(".js-plotly-plot").first.inner_text()
-    visitor.sees("Scoreboard of")
+    visitor.wait_for_text("Track record")
     assert (
         page.get_by_text("Neutral")
         .or_(page.get_by_text("Bullish"))
@@ -268,32 +270,32 @@ def test_the_coins_page_draws_fit_band_marks_alerts_and_gaps(visitor: Visitor) -
     )
 
 
-def test_the_currency_and_the_zone_are_the_viewers_and_survive_a_reload(visitor: Visitor) -> None:
+def test_currency_and_time_zone_are_per_viewer_and_survive_a_reload(visitor: Visitor) -> None:
     page = visitor.open("coin?coin=ethereum")
     page.get_by_role("radio", name="IDR").click()
-    visitor.sees("Rp")
+    visitor.wait_for_text("Rp")
     assert "currency=IDR" in page.url
     page.get_by_role("link", name="Pipeline").click()
-    visitor.sees("Free quotas")
+    visitor.wait_for_text("Free quotas")
     page.get_by_role("link", name="Coin").click()
-    visitor.sees("Market cap")
+    visitor.wait_for_text("Market cap")
     page.reload()
-    visitor.sees("Rp")
+    visitor.wait_for_text("Rp")
     page = visitor.open("coin?coin=ethereum&zone=Asia%2FTokyo")
-    visitor.sees("Asia/Tokyo")
+    visitor.wait_for_text("Asia/Tokyo")
 
 
 @pytest.mark.parametrize("coin_id", ["ethereum", "pepe", "pepe-of-wisdom"])
-def test_an_address_leads_to_its_coin_and_to_no_namesake(
+def test_a_coins_address_opens_that_coin_even_if_another_has_its_name(
     stack: Running, visitor: Visitor, coin_id: str
 ) -> None:
     page = visitor.open(f"coin?coin={coin_id}")
-    price = visitor.metric("Price")
+    price = visitor.read_metric("Price")
     assert _amount(price) == pytest.approx(stack.get(f"/coins/{coin_id}")["price_usd"], rel=0.05)
     assert f"coin={coin_id}" in page.url
 
 
-def test_the_back_button_undoes_a_choice_and_an_unknown_coin_is_said(visitor: Visitor) -> None:
+def test_the_back_button_undoes_a_choice_and_an_unknown_coin_is_reported(visitor: Visitor) -> None:
     page = visitor.open("coin?coin=solana")
     box = page.locator("[data-testid=stMain] [data-testid=stSelectbox]")
     box.locator("input").fill("Ethereum (ETH)")
@@ -306,29 +308,29 @@ def test_the_back_button_undoes_a_choice_and_an_unknown_coin_is_said(visitor: Vi
         ".startsWith('Solana')"
     )
     visitor.open("coin?coin=nope-such")
-    visitor.sees("among those listed")
+    visitor.wait_for_text("not among the listed coins")
 
 
-def test_a_row_of_the_market_leads_to_its_coin(visitor: Visitor) -> None:
+def test_selecting_a_row_of_the_market_opens_its_coin(visitor: Visitor) -> None:
     page = visitor.open()
     box = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
     assert box
     page.mouse.click(box["x"] + 15, box["y"] + 35 * 2 + 17)  # the box left of the second coin
     page.wait_for_url("**/coin?*coin=ethereum*")
-    visitor.sees("Scoreboard of")
+    visitor.wait_for_text("Track record")
 
 
-def test_the_search_finds_by_name_symbol_and_id(visitor: Visitor) -> None:
+def test_the_search_finds_coins_by_name_symbol_and_id(visitor: Visitor) -> None:
     page = visitor.open()
     page.get_by_role("textbox", name="Search").fill("sol")
     page.get_by_role("textbox", name="Search").press("Enter")
     page.wait_for_function(
-        "/[0-9]+ listed in/.test(document.body.innerText) "
-        "&& !document.body.innerText.includes('500 listed in')"
+        "/[0-9]+ coins listed in/.test(document.body.innerText) "
+        "&& !document.body.innerText.includes('500 coins listed in')"
     )
     page.get_by_role("textbox", name="Search").fill("no such coin at all")
     page.get_by_role("textbox", name="Search").press("Enter")
-    visitor.sees("No coin of this name")
+    visitor.wait_for_text("No stored coin matches")
 
 
 def test_the_page_draws_itself_anew_without_being_asked(stack: Running, visitor: Visitor) -> None:
