@@ -1,6 +1,6 @@
-"""What CoinGecko's API is: endpoints, plans, urls, and what an answer means. No socket, no clock.
+"""CoinGecko's API: endpoints, plans, URLs, and the meaning of a response. No socket, no clock.
 
-Facts from the OpenAPI files of coingecko/coingecko-api-oas (2026-06-22) and
+Sources: the OpenAPI files of coingecko/coingecko-api-oas (2026-06-22) and
 https://docs.coingecko.com/docs/errors-and-rate-limits.
 """
 
@@ -19,7 +19,7 @@ from safe_zone import CHUNK_IDS, CHUNK_PROBES, MARKETS_PER_PAGE, MAX_URL_BYTES, 
 
 
 class CoinGeckoEndpoints(StrEnum):
-    """The paths this product asks for, below the plan's base url."""
+    """The paths that this project requests, below the plan's base URL."""
 
     SIMPLE_PRICE = "/simple/price"
     COINS_LIST = "/coins/list"
@@ -29,30 +29,32 @@ class CoinGeckoEndpoints(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a key (or none) buys: the host, the header that carries it, the pace and the month.
-
-    `credits_per_month` is None where no number is promised.
-    """
+    """What a key (or no key) gives access to."""
 
     name: str
     base_url: str
+    # The header that carries the key; None: the plan has no key.
     key_header: str | None
     calls_per_minute: int
+    # Minimum pause between two calls.
     seconds_between_calls: float
+    # None: CoinGecko promises no number.
     credits_per_month: int | None
 
 
-# Keyless has no promised number: older documents say 5 to 15 a minute, users meet 429 at the
-# third to fifth call of a burst; hence a gap between its calls.
+# CoinGecko promises no number for the public plan. Older documents say 5 to 15 calls a minute, and
+# users get status 429 at the third to fifth call of a burst. Hence the pause between its calls.
+# https://docs.coingecko.com/docs/errors-and-rate-limits
 KEYLESS = Plan("keyless", "https://api.coingecko.com/api/v3", None, 10, 1.5, None)
-# The errors page says 100 a minute, the pricing page and all older documents 30: plan for 30.
+# The errors page says 100 calls a minute, the pricing page and all older documents say 30. The
+# lower number is safe: https://www.coingecko.com/en/api/pricing
 DEMO = Plan("Demo", KEYLESS.base_url, "x-cg-demo-api-key", 30, 0.0, 10_000)
-# Basic, the smallest paid plan.
+# Basic, the smallest paid plan: https://www.coingecko.com/en/api/pricing
 PRO = Plan("Pro", "https://pro-api.coingecko.com/api/v3", "x-cg-pro-api-key", 250, 0.0, 100_000)
 
 
 def choose_plan(api_key: str | None, *, is_pro: bool) -> Plan:
-    """The plan that a key belongs to."""
+    """Return the plan that a key belongs to."""
     if not api_key:
         return KEYLESS
     return PRO if is_pro else DEMO
@@ -64,10 +66,10 @@ def build_url(
     coin_id: str = "",
     **parameters: str | Iterable[str],
 ) -> str:
-    """The whole url; `coin_id` fills the path's place for one.
+    """Return the whole URL; `coin_id` replaces `{id}` in the path.
 
-    Lists are joined by a bare comma: a blank behind it silently drops ids, and an encoded one costs
-    three bytes an id.
+    Lists are joined by a bare comma. With a blank after it, CoinGecko silently drops ids, and an
+    encoded comma costs three bytes per id.
     """
     pairs = (
         f"{name}={quote(value, safe='') if isinstance(value, str) else _join(value)}"
@@ -83,9 +85,10 @@ def _join(values: Iterable[str]) -> str:
 
 
 def price_url(base_url: str, ids: Iterable[str]) -> str:
-    """`/simple/price` for these ids: USD and, for the same credit, rupiah.
+    """Return the URL of `/simple/price` for these ids: USD and, for the same credit, rupiah.
 
-    The ids are sorted, so that the provider's cache sees the same url each time.
+    The ids are sorted, so that CoinGecko's cache sees the same URL each time.
+    https://docs.coingecko.com/reference/simple-price
     """
     return build_url(
         base_url,
@@ -100,7 +103,10 @@ def price_url(base_url: str, ids: Iterable[str]) -> str:
 
 
 def markets_url(base_url: str, page: int) -> str:
-    """One page of `/coins/markets`, the largest market cap first."""
+    """Return the URL of one page (from 1) of `/coins/markets`, the largest market cap first.
+
+    https://docs.coingecko.com/reference/coins-markets
+    """
     return build_url(
         base_url,
         CoinGeckoEndpoints.COINS_MARKETS,
@@ -112,15 +118,18 @@ def markets_url(base_url: str, page: int) -> str:
 
 
 def list_url(base_url: str) -> str:
-    """`/coins/list`: every active coin, unpaginated."""
+    """Return the URL of `/coins/list`: every active coin, without pages.
+
+    https://docs.coingecko.com/reference/coins-list
+    """
     return build_url(base_url, CoinGeckoEndpoints.COINS_LIST)
 
 
 def chart_url(base_url: str, coin_id: str, days: int) -> str:
-    """`/coins/{id}/market_chart` in USD, from `days` ago until now.
+    """Return the URL of `/coins/{id}/market_chart` in USD, from `days` ago until now.
 
-    Without an interval it has 5-minute points for one day, hourly ones for 2 to 90
-    (https://docs.coingecko.com/reference/coins-id-market-chart).
+    Without an interval parameter CoinGecko sends 5-minute points for one day and hourly points for
+    2 to 90 days: https://docs.coingecko.com/reference/coins-id-market-chart
     """
     return build_url(
         base_url,
@@ -135,134 +144,143 @@ def chart_url(base_url: str, coin_id: str, days: int) -> str:
 def chunk_ids(
     base_url: str, ids: Sequence[str], probes: Sequence[str] = ()
 ) -> Iterator[tuple[str, ...]]:
-    """Cut ids into calls of at most CHUNK_IDS and MAX_URL_BYTES.
+    """Split ids into calls of at most CHUNK_IDS ids and MAX_URL_BYTES bytes.
 
-    `probes` fill the room that is left in calls which are made anyway; those that find none are
-    left out. Without ids there is no call, and so no probe.
+    `probes` fill the space that is left in these calls; probes without space wait for the next run.
+    Without ids there is no call, and therefore no probe.
     """
     waiting = list(reversed(probes))
     chunk: list[str] = []
-    room = budget = MAX_URL_BYTES - len(price_url(base_url, ()))
+    bytes_left = bytes_per_call = MAX_URL_BYTES - len(price_url(base_url, ()))
 
     def with_probes() -> tuple[str, ...]:
-        free = room
+        free = bytes_left
         limit = min(CHUNK_IDS, len(chunk)) + CHUNK_PROBES
-        while waiting and len(chunk) < limit and (cost := _cost(waiting[-1])) <= free:
+        while waiting and len(chunk) < limit and (cost := _url_bytes(waiting[-1])) <= free:
             free -= cost
             chunk.append(waiting.pop())
         return tuple(sorted(chunk))
 
     for coin_id in ids:
-        cost = _cost(coin_id)
-        if chunk and (len(chunk) == CHUNK_IDS or cost > room):
+        cost = _url_bytes(coin_id)
+        if chunk and (len(chunk) == CHUNK_IDS or cost > bytes_left):
             yield with_probes()
-            chunk, room = [], budget
+            chunk, bytes_left = [], bytes_per_call
         chunk.append(coin_id)
-        room -= cost
+        bytes_left -= cost
     if chunk:
         yield with_probes()
 
 
-def _cost(coin_id: str) -> int:
+def _url_bytes(coin_id: str) -> int:
     return len(quote(coin_id, safe="")) + len(",")
 
 
 class Meaning(Enum):
-    """What to do with an answer."""
+    """What the caller does next."""
 
-    GOOD = "take it"
-    TRY_AGAIN = "wait and ask again"
-    REFUSED = "asking again does not help"
-    WRONG_KEY = "a person has to change the key or the plan"
-    TOO_LONG = "ask for fewer ids"
+    OK = "use the body"
+    RETRY = "wait and send the request again"
+    REFUSED = "a retry does not help"
+    WRONG_KEY = "the user has to change the key or the plan"
+    TOO_LONG = "request fewer ids"
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseStatus:
-    """The meaning of one answer, with a sentence for a person.
-
-    `retry_after` is the wait in seconds that the server asked for, None where it said nothing.
-    """
+    """The meaning of one response."""
 
     meaning: Meaning
+    # One sentence for the user; empty if the response is usable.
     message: str = ""
+    # How long CoinGecko asks to wait, in seconds; None: it sent no Retry-After.
     retry_after: float | None = None
 
 
-GOOD = ResponseStatus(Meaning.GOOD)
+OK = ResponseStatus(Meaning.OK)
+# CoinGecko's own error codes: https://docs.coingecko.com/docs/errors-and-rate-limits
 _FIX_BY_CODE = {
-    10002: "Set COINGECKO_API_KEY: the paid host takes no call without one.",
-    10005: "This needs a paid plan: set a Pro key and COINGECKO_IS_PRO=true.",
+    10002: "Set COINGECKO_API_KEY: the paid host accepts no call without a key.",
+    10005: "This endpoint needs a paid plan: set a Pro key and COINGECKO_IS_PRO=true.",
     10010: "The key is a Pro key: set COINGECKO_IS_PRO=true.",
     10011: "The key is a Demo key: unset COINGECKO_IS_PRO.",
-    10012: "Free plans reach back 365 days: ask for a later time.",
+    10012: "Free plans cover only the last 365 days: request a later time.",
 }
+# Codes that concern the key or the plan, so that every later call would fail too.
 _KEY_CODES = frozenset({10002, 10005, 10010, 10011})
 
 
 def decipher_response(
-    status: int, body: bytes, headers: Mapping[str, str], *, asked: Sequence[str], now: datetime
+    status: int,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    endpoint: str,
+    expected_keys: Sequence[str],
+    now: datetime,
 ) -> ResponseStatus:
-    """Say what an HTTP answer means.
+    """Return what an HTTP response means.
 
-    `headers` is looked up by lower-case names; `asked` are the keys of the answer, ids mostly, none
-    for a list; `now` resolves a Retry-After that is a date.
+    `headers` has lower-case names. `endpoint` is the path, for the message. `expected_keys` are
+    the keys that the body's object should have (mostly coin ids); none if the body is a list.
+    `now` resolves a Retry-After header that is a date.
     """
     if status == 200:
-        return _decipher_body(body, asked)
-    said = error_message(body)
+        return _decipher_body(body, expected_keys)
     if status == 414:
-        return ResponseStatus(Meaning.TOO_LONG, "CoinGecko finds the url too long (414).")
+        return ResponseStatus(Meaning.TOO_LONG, "CoinGecko finds the URL too long (414).")
     if status == 429 or status >= 500 or status in (408, 425) or _is_blocked(status, body):
         wait = retry_after_seconds(headers.get("retry-after"), now)
-        return ResponseStatus(Meaning.TRY_AGAIN, f"{status} {said}", wait)
-    return _decipher_refusal(status, body, said)
+        return ResponseStatus(Meaning.RETRY, f"{status} {error_message(body)}", wait)
+    return _decipher_refusal(status, body, endpoint)
 
 
-def _decipher_body(body: bytes, asked: Sequence[str]) -> ResponseStatus:
-    """A body with status 200: only whole JSON of the expected shape is an answer."""
+def _decipher_body(body: bytes, expected_keys: Sequence[str]) -> ResponseStatus:
+    """Check a body with status 200: only complete JSON of the expected shape is usable."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        return ResponseStatus(
-            Meaning.TRY_AGAIN, f"200 with a body that is no JSON: {_excerpt(body)}"
-        )
-    if not asked:
-        if isinstance(content, list):
-            return GOOD
-        return ResponseStatus(Meaning.TRY_AGAIN, f"200 with no list of coins: {_excerpt(body)}")
+        return _retry(f"200 with a body that is not JSON: {_excerpt(body)}")
+    if not expected_keys:
+        is_list = isinstance(content, list)
+        return OK if is_list else _retry(f"200 without a list of coins: {_excerpt(body)}")
     if not isinstance(content, dict) or _is_error_shaped(content):
-        return ResponseStatus(Meaning.TRY_AGAIN, f"200 with an error inside: {error_message(body)}")
-    # Unknown ids are left out, so a few of them alone are answered `{}`; for many, or with
-    # something else inside, that is a fault and not a verdict on the coins.
-    if not any(coin_id in content for coin_id in asked) and (
-        content or len(asked) > MIN_FAILED_COINS
-    ):
-        return ResponseStatus(
-            Meaning.TRY_AGAIN, f"200 with none of the coins asked for: {_excerpt(body)}"
-        )
-    return GOOD
+        return _retry(f"200 with an error inside: {error_message(body)}")
+    # CoinGecko leaves out unknown ids, so `{}` is valid for a few unknown coins. For many coins, or
+    # with other content, it is an error of CoinGecko and says nothing about the coins.
+    has_any = any(key in content for key in expected_keys)
+    if not has_any and (content or len(expected_keys) > MIN_FAILED_COINS):
+        return _retry(f"200 with none of the requested coins: {_excerpt(body)}")
+    return OK
 
 
-def _decipher_refusal(status: int, body: bytes, said: str) -> ResponseStatus:
-    code = error_code(body)
+def _retry(message: str) -> ResponseStatus:
+    return ResponseStatus(Meaning.RETRY, message)
+
+
+def _decipher_refusal(status: int, body: bytes, endpoint: str) -> ResponseStatus:
+    code, said = error_code(body), error_message(body)
     fix = _FIX_BY_CODE.get(code or 0, "")
-    message = f"CoinGecko refuses the request ({status}): {said}" + (f" {fix}" if fix else "")
     if code in _KEY_CODES or (status in (401, 403) and code is None):
-        hint = fix or "Check COINGECKO_API_KEY, or unset it to use the public plan."
+        fix = fix or "Check COINGECKO_API_KEY, or unset it to use the public plan."
         return ResponseStatus(
-            Meaning.WRONG_KEY, f"CoinGecko refuses the key or plan ({status}): {said} {hint}"
+            Meaning.WRONG_KEY,
+            f"CoinGecko rejects the key or plan for {endpoint} ({status}): {said} {fix}",
         )
-    return ResponseStatus(Meaning.REFUSED, message)
+    message = f"CoinGecko rejects the request for {endpoint} ({status}): {said} {fix}"
+    return ResponseStatus(Meaning.REFUSED, message.rstrip())
 
 
 def _is_blocked(status: int, body: bytes) -> bool:
-    """Cloudflare turns callers away for a while with a page; CoinGecko itself answers in JSON."""
+    """Whether Cloudflare blocks the caller for a while: it sends a page, CoinGecko sends JSON."""
     return status in (403, 1020) and _parse(body) is None
 
 
 def _is_error_shaped(content: Mapping[str, Any]) -> bool:
-    """True for the three error shapes. `status` alone is no sign: it is also a coin's id."""
+    """Whether the object has one of the three error shapes.
+
+    The key `status` alone proves nothing, because a coin has that id.
+    """
     if "error" in content and not (
         isinstance(content["error"], dict) and "usd" in content["error"]
     ):
@@ -272,14 +290,14 @@ def _is_error_shaped(content: Mapping[str, Any]) -> bool:
 
 
 def error_code(body: bytes) -> int | None:
-    """CoinGecko's own error code (10002, 10010, …) in any of its shapes, else None."""
+    """Return CoinGecko's own error code (10002, 10010, …) from any of its shapes, or None."""
     status = _error_status(body)
     code = status.get("error_code") if status else None
     return code if isinstance(code, int) else None
 
 
 def error_message(body: bytes) -> str:
-    """The server's own words on one line, shortened for a person."""
+    """Return the server's own message on one line, shortened."""
     status = _error_status(body)
     if status and isinstance(status.get("error_message"), str):
         return _one_line(status["error_message"])
@@ -290,7 +308,7 @@ def error_message(body: bytes) -> str:
 
 
 def _error_status(body: bytes) -> dict[str, Any] | None:
-    """The object that holds error_code: under `status`, or under `error.status`."""
+    """Return the object that holds error_code: under `status`, or under `error.status`."""
     content = _parse(body)
     if isinstance(content, dict) and isinstance(content.get("error"), dict):
         content = content["error"]
@@ -315,7 +333,7 @@ def _one_line(text: str) -> str:
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header (a number or an HTTP date), None where unreadable.
+    """Return the seconds of a Retry-After header (a number or an HTTP date); None if unreadable.
 
     https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """

@@ -1,4 +1,4 @@
-"""Which coins stand behind a ticker: rank, id, name and status of each."""
+"""List the coins that share a symbol: rank, id, name and status of each."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sentinel.process import run_as_script
 
 
 def main() -> int:
-    """Print a table for each symbol; returns 0, or 2 where a symbol is behind no coin."""
+    """Print a table for each symbol; return 0, or 2 if no coin has one of the symbols."""
     parser = argparse.ArgumentParser(
         prog="find_all_matches.py",
         description=__doc__,
         epilog="example: python find_all_matches.py usdt pepe",
     )
-    parser.add_argument("symbols", nargs="+", metavar="SYMBOL", help="a ticker, in any case")
+    parser.add_argument("symbols", nargs="+", metavar="SYMBOL", help="a symbol, in any case")
     parser.add_argument("--json", action="store_true", help="print one JSON object by symbol")
     arguments = parser.parse_args()
     console.configure_logging()
-    registry = _load()
+    registry = _load_registry()
     matches = {symbol: find_matches(registry, symbol) for symbol in arguments.symbols}
     if arguments.json:
-        print(json.dumps({s: [json.loads(c.as_json()) for c in m] for s, m in matches.items()}))
+        print(json.dumps({s: [json.loads(c.to_json()) for c in m] for s, m in matches.items()}))
     else:
         for symbol, coins in matches.items():
             cells = [(c.rank or "unranked", c.id, c.name, c.status) for c in coins]
@@ -39,7 +39,7 @@ def main() -> int:
     return EXIT_OK
 
 
-def _load() -> CoinRegistry:
+def _load_registry() -> CoinRegistry:
     path = load_settings().registry_path
     try:
         registry = CoinRegistry.load(path)

@@ -1,9 +1,9 @@
-"""The Schema Shield, pure: a raw answer, what was asked and the time → rows and rejections.
+"""The Schema Shield: turn the raw body of a response into valid rows and rejections. Pure.
 
-`transform_and_validate` reads prices, `validate_chart` a coin's past, both by the same rules.
+`transform_and_validate` reads prices and `validate_chart` a coin's history, by the same rules.
 
-A good answer is validated straight from its bytes (three times as fast as through Python
-objects); only where something in it is wrong is it taken apart coin by coin.
+pydantic validates a response directly from its bytes, which is three times as fast as through
+Python objects. Only a response with an invalid entry is validated coin by coin.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ __all__ = ["Batch", "MarketRow", "Rejection", "transform_and_validate", "validat
 
 
 class _Quote(BaseModel):
-    """One coin of a `/simple/price` answer. Strict: `true` and "1.5" are no numbers."""
+    """One coin of a `/simple/price` response. Strict: `true` and "1.5" are not numbers."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
     usd: float
+    # UNIX seconds.
     last_updated_at: float
     usd_market_cap: float | None = None
     usd_24h_vol: float | None = None
@@ -36,39 +37,40 @@ class _Quote(BaseModel):
 
 
 _QUOTES = TypeAdapter(dict[str, _Quote])
+# Fields that count as unknown if they are invalid.
 _OPTIONAL = frozenset({"usd_market_cap", "usd_24h_vol", "idr"})
-# The series of a chart, and what the same is called in a quote.
+# The series of a chart, and the quote's field with the same meaning.
 _SERIES = {"prices": "usd", "market_caps": "usd_market_cap", "total_volumes": "usd_24h_vol"}
 
 
 def transform_and_validate(
-    body: bytes, asked: Iterable[str], now: datetime, run_id: str = ""
+    body: bytes, requested_ids: Iterable[str], now: datetime, run_id: str = ""
 ) -> Batch:
-    """Turn the body of one `/simple/price` answer into a Batch.
+    """Turn the body of one `/simple/price` response into a Batch.
 
-    `body` is a JSON object by coin id (the client lets nothing else through); `asked` are the
-    ids of the question; coins that were not asked for are ignored. `now` is zone-aware, and
-    stands with `run_id` in the rejections.
+    `body` is a JSON object by coin id; the client raises an error for anything else. Coins that
+    are not among `requested_ids` are ignored. The rejections carry `now` (with a time zone) and
+    `run_id`.
 
     Reasons of rejection: null_price, not_a_number, negative_price, price_too_high,
     missing_timestamp, future_timestamp, stale_timestamp, malformed.
     """
-    quotes, reasons = _read(body)
-    wanted = sorted(set(asked))
+    quotes, reasons = _read_quotes(body)
+    requested = sorted(set(requested_ids))
     rows: list[MarketRow] = []
-    for coin_id in wanted:
+    for coin_id in requested:
         if quote := quotes.get(coin_id):
-            reason = _complaint(quote, now)
+            reason = _find_problem(quote, now)
             if reason is None:
-                rows.append(_row(coin_id, quote))
+                rows.append(_to_row(coin_id, quote))
             else:
                 reasons[coin_id] = reason
-    rejected = {i: reasons[i] for i in wanted if i in reasons}
+    rejected = {i: reasons[i] for i in requested if i in reasons}
     content = json.loads(body) if rejected else {}
     rejections = tuple(
         Rejection(i, reason, json.dumps(content[i]), run_id, now) for i, reason in rejected.items()
     )
-    missing = (i for i in wanted if i not in quotes and i not in reasons)
+    missing = (i for i in requested if i not in quotes and i not in reasons)
     accepted = (quotes[row.coin_id] for row in rows)
     return Batch(tuple(rows), rejections, tuple(missing), _implied_rate(accepted))
 
@@ -76,10 +78,10 @@ def transform_and_validate(
 def validate_chart(
     body: bytes, coin_id: str, now: datetime, run_id: str = ""
 ) -> tuple[list[MarketRow], list[Rejection]]:
-    """Turn the body of one `/market_chart` answer into backfilled rows, sorted, each time once.
+    """Turn the body of one `/market_chart` response into backfilled rows, by time, each time once.
 
-    The series come with jitter and now and then out of order. Of the points that are no rows the
-    first stands for all among the rejections; an answer without prices is `malformed`.
+    CoinGecko's series have jitter and are sometimes out of order. Only the first invalid point
+    becomes a rejection, for all of them. A response without prices is rejected as `malformed`.
     """
     content = json.loads(body)
     if not isinstance(content, dict) or not isinstance(content.get("prices"), list):
@@ -90,30 +92,30 @@ def validate_chart(
     rejections: list[Rejection] = []
     for at, price in series["prices"].items():
         entry = {name: series[key].get(at) for key, name in _SERIES.items()}
-        reason = _judge_point(entry | {"last_updated_at": at}, coin_id, now, rows)
+        reason = _add_point(entry | {"last_updated_at": at}, coin_id, now, rows)
         if reason and not rejections:
             raw = json.dumps([at, price])
             rejections.append(Rejection(coin_id, reason, raw, run_id, now))
     return [rows[at] for at in sorted(rows)], rejections
 
 
-def _judge_point(
+def _add_point(
     entry: dict[str, Any], coin_id: str, now: datetime, rows: dict[datetime, MarketRow]
 ) -> str | None:
-    """Add a chart's point to `rows`, or say what is wrong with it."""
+    """Add a chart's point to `rows`, or return the reason of its rejection."""
     try:
-        quote = _read_one(entry)
+        quote = _read_quote(entry)
     except ValidationError as error:
         return _shape_reason(entry, error)
-    reason = _complaint(quote, now)
+    reason = _find_problem(quote, now)
     if reason is None:
-        row = _row(coin_id, quote)._replace(source="backfilled")
+        row = _to_row(coin_id, quote)._replace(source="backfilled")
         rows[row.observed_at] = row
     return reason
 
 
 def _points(series: Any) -> dict[float | None, Any]:
-    """A series as time (UNIX seconds) → value; what is no pair is passed over."""
+    """Return a series as time (UNIX seconds) → value. Entries that are not pairs are skipped."""
     listed = series if isinstance(series, list) else []
     pairs = (pair for pair in listed if isinstance(pair, list) and len(pair) == 2)
     return {_seconds(at): value for at, value in pairs}
@@ -124,8 +126,8 @@ def _seconds(milliseconds: Any) -> float | None:
     return milliseconds / 1000 if is_number and abs(milliseconds) < 1e300 else None
 
 
-def _read(body: bytes) -> tuple[dict[str, _Quote], dict[str, str]]:
-    """All quotes that have the right shape, and a reason for each that has not."""
+def _read_quotes(body: bytes) -> tuple[dict[str, _Quote], dict[str, str]]:
+    """Return all quotes of the right shape, and the reason of rejection for each other entry."""
     try:
         return _QUOTES.validate_json(body), {}
     except ValidationError:
@@ -134,52 +136,52 @@ def _read(body: bytes) -> tuple[dict[str, _Quote], dict[str, str]]:
     reasons: dict[str, str] = {}
     for coin_id, entry in json.loads(body).items():
         try:
-            quotes[coin_id] = _read_one(entry)
+            quotes[coin_id] = _read_quote(entry)
         except ValidationError as error:
             reasons[coin_id] = _shape_reason(entry, error)
     return quotes, reasons
 
 
-def _read_one(entry: Any) -> _Quote:
-    """Validate one coin; a cap, a volume or a rupiah price that is garbage counts as unknown."""
+def _read_quote(entry: Any) -> _Quote:
+    """Validate one coin. An invalid market cap, volume or rupiah price counts as unknown."""
     try:
         return _Quote.model_validate(entry)
     except ValidationError as error:
-        spoiled = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
-        if not isinstance(entry, dict) or not spoiled & _OPTIONAL:
+        invalid = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+        if not isinstance(entry, dict) or not invalid & _OPTIONAL:
             raise
         return _Quote.model_validate(
-            {k: v for k, v in entry.items() if k not in _OPTIONAL & spoiled}
+            {k: v for k, v in entry.items() if k not in _OPTIONAL & invalid}
         )
 
 
 def _shape_reason(entry: Any, error: ValidationError) -> str:
     if not isinstance(entry, dict):
         return "malformed"
-    wrong = {detail["loc"][0] for detail in error.errors()}
-    if "usd" in wrong:
+    invalid = {detail["loc"][0] for detail in error.errors()}
+    if "usd" in invalid:
         return "null_price" if entry.get("usd") is None else "not_a_number"
     return "missing_timestamp" if entry.get("last_updated_at") is None else "malformed"
 
 
-def _complaint(quote: _Quote, now: datetime) -> str | None:
-    """What is wrong with a quote of the right shape, None where nothing is."""
+def _find_problem(quote: _Quote, now: datetime) -> str | None:
+    """Return the reason why a quote of the right shape is rejected; None if it is valid."""
     if not math.isfinite(quote.usd):
         return "not_a_number"
     if quote.usd < 0:
         return "negative_price"
     if quote.usd > MAX_PRICE:
         return "price_too_high"
-    # In seconds, because a timestamp may lie outside what datetime can hold.
+    # In seconds, because the timestamp may lie outside the range of datetime.
     age = now.timestamp() - quote.last_updated_at
     if not age >= -MAX_CLOCK_SKEW.total_seconds():
         return "future_timestamp"
     return "stale_timestamp" if age > RETENTION.total_seconds() else None
 
 
-def _row(coin_id: str, quote: _Quote) -> MarketRow:
-    # CoinGecko writes a cap of 0 where it does not know the supply; a volume of 0 is a day
-    # without a trade.
+def _to_row(coin_id: str, quote: _Quote) -> MarketRow:
+    # CoinGecko sends a market cap of 0 if it does not know the supply. A volume of 0 is
+    # valid: a day without a trade.
     cap = _known(quote.usd_market_cap)
     return MarketRow(
         coin_id,
@@ -195,7 +197,7 @@ def _known(value: float | None) -> float | None:
 
 
 def _implied_rate(quotes: Iterable[_Quote]) -> float | None:
-    """IDR for one USD: the median over coins, so that no single odd quote bends it."""
+    """Return the rupiah for one USD: the median over coins, so that one bad quote is harmless."""
     rates = [q.idr / q.usd for q in quotes if q.usd > 0 and q.idr]
-    sound = [rate for rate in rates if 0 < rate < math.inf]
-    return statistics.median(sound) if sound else None
+    valid = [rate for rate in rates if 0 < rate < math.inf]
+    return statistics.median(valid) if valid else None

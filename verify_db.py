@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import budget_monitor
 from pipeline.spool import Spool
 from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
 from sentinel import console
 from sentinel.archive import export
+from sentinel.budget import output as budget_output
 from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
 from sentinel.models import Gap, describe_gap_reason
@@ -127,7 +127,7 @@ def as_json(
             "days_until_full": health.tables.days_until_full(now, quota),
             "duplicates": health.duplicates,
             "gaps": [_gap_as_json(gap) for gap in health.gaps],
-            "delivery": health.delivery and budget_monitor.coverage_as_json(health.delivery),
+            "delivery": health.delivery and budget_output.coverage_as_json(health.delivery),
             "top": [asdict(price) for price in health.top],
             "backup": health.backup and asdict(health.backup),
         }

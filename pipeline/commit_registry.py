@@ -1,8 +1,8 @@
-"""Commit the registry's verdicts and push them, whoever else does so at the same time.
+"""Commit the changed registry and push it, even if another run does so at the same time.
 
-The commit is built beside the work tree, on top of what the remote has: when another run was
-faster, the two registries are merged coin by coin and it is tried again. Nothing else in the clone
-is touched.
+The commit is built beside the work tree, on top of the remote's newest commit. If another run was
+faster, this run merges the two registries coin by coin and tries again. No other file of the clone
+changes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coin_registry import CoinRegistry
-from pipeline.commit_message import describe
+from pipeline.commit_message import describe_changes
 from pipeline.git import Clone, GitError
 from safe_zone import load_settings
 from sentinel import console
@@ -27,22 +27,23 @@ from sentinel.process import run_as_script
 log = logging.getLogger("sentinel.commit")
 
 RETRIES = 5
-LONGEST_WAIT_SECONDS = 16.0
+MAX_WAIT_SECONDS = 16.0
 
 
-def publish(
+def publish_registry(
     path: Path,
     environ: Mapping[str, str],
     *,
     now: datetime | None = None,
     sleep: Callable[[float], None] = time.sleep,
-    dice: Callable[[float, float], float] = random.uniform,
+    random_between: Callable[[float, float], float] = random.uniform,
 ) -> str | None:
-    """Commit and push the registry at `path`; returns the commit's subject, None where the remote
-    has it all already.
+    """Commit and push the registry at `path`; return the commit's subject.
 
-    Raises ConfigurationError where the remote refuses or the file is damaged, SentinelError where
-    RETRIES more tries were lost too.
+    None: the remote has the same registry already.
+
+    Raises ConfigurationError if the remote rejects the push or the file is damaged, and
+    SentinelError if RETRIES more tries fail too.
     """
     path = path.resolve()
     try:
@@ -56,26 +57,26 @@ def publish(
     last = ""
     for retry in range(RETRIES + 1):
         if retry:
-            sleep(dice(0.0, min(2.0**retry, LONGEST_WAIT_SECONDS)))
+            sleep(random_between(0.0, min(2.0**retry, MAX_WAIT_SECONDS)))
         try:
             return _publish_once(clone, path, ours, now or datetime.now(UTC))
         except GitError as error:
             last = str(error)
             if error.is_refusal:
                 raise ConfigurationError(
-                    f"The remote refuses the registry's commit on {clone.branch}: allow "
+                    f"The remote rejects the registry's commit on {clone.branch}: allow "
                     "Actions to write contents and to push to this branch "
-                    f"(docs/deploy-github-actions.md). It said: {last}"
+                    f"(docs/deploy-github-actions.md). Git's message: {last}"
                 ) from error
-            log.info("the registry was not pushed (%s): once more", last)
+            log.info("the registry was not pushed (%s): trying again", last)
     raise SentinelError(
-        f"The registry could not be pushed in {RETRIES + 1} tries. The next runs come to the same "
-        f"verdicts again. The last answer: {last}"
+        f"The registry could not be pushed in {RETRIES + 1} tries. The next run finds the same "
+        f"changes again. Git's last message: {last}"
     )
 
 
 def _publish_once(clone: Clone, path: Path, ours: str, now: datetime) -> str | None:
-    """Merge with the remote as it is now, commit, push. Raises GitError."""
+    """Merge with the remote's newest registry, commit and push. Raises GitError."""
     tip = clone.fetch()
     theirs = clone.registry_at(tip)
     merged = CoinRegistry.from_text(ours)
@@ -87,7 +88,7 @@ def _publish_once(clone: Clone, path: Path, ours: str, now: datetime) -> str | N
     before = theirs or CoinRegistry()
     subject = None
     if merged.to_text() != before.to_text():
-        message = describe(before, merged)
+        message = describe_changes(before, merged)
         subject = message.partition("\n")[0]
         tip = clone.commit(tip, merged.to_text(), message)
         clone.push(tip, ours)
@@ -96,17 +97,17 @@ def _publish_once(clone: Clone, path: Path, ours: str, now: datetime) -> str | N
 
 
 def main() -> int:
-    """Publish the configured registry; returns 0."""
+    """Publish the configured registry; return 0."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.commit_registry",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python -m pipeline.commit_registry; GITHUB_TOKEN is used where it is set",
+        epilog="example: python -m pipeline.commit_registry; GITHUB_TOKEN is used if it is set",
     )
     parser.parse_args()
     console.configure_logging()
-    subject = publish(load_settings().registry_path, os.environ)
-    print(subject or "nothing to commit: the registry is as it was")
+    subject = publish_registry(load_settings().registry_path, os.environ)
+    print(subject or "nothing to commit: the registry has not changed")
     return EXIT_OK
 
 

@@ -1,5 +1,8 @@
-"""A git clone that holds the registry's file: reading it anywhere, committing beside the work tree,
-pushing, and following the remote without costing anybody's work."""
+"""The git clone that holds the registry's file.
+
+It reads the file of any commit, commits beside the work tree, pushes, and updates the clone without
+losing local work.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ log = logging.getLogger("sentinel.clone")
 
 REMOTE = "origin"
 GIT_TIMEOUT_SECONDS = 60
-LONGEST_QUOTE = 300  # characters of what git said
-# The last commit that was pushed from here, and the registry's file as it was then: what the file
-# holds besides that is new, whatever became of the answer to the push.
+MAX_QUOTED_CHARACTERS = 300  # of git's message
+# The last commit that this clone pushed, and the registry's file at that time. Every difference
+# from that file is new, even if the response to the push was lost.
 PUSHED = "refs/sentinel/pushed"
 AS_PUSHED = "refs/sentinel/as-pushed"
-# What a remote says when another push was faster, and when asking again will not help.
+# The remote's messages if another push was faster, and if a retry does not help.
 _RACES = re.compile(r"fetch first|non-fast-forward|stale info|cannot lock ref|failed to update ref")
 _REFUSALS = re.compile(
     r"protected branch|hook declined|permission|denied|forbidden|\b40[13]\b|not allowed"
@@ -32,7 +35,7 @@ _REFUSALS = re.compile(
     r"|does not appear to be a git repository|No such remote",
     re.IGNORECASE,
 )
-# What a surrounding git command leaves in the environment, a hook for instance: not about us.
+# Variables that a surrounding git command sets, for example in a hook. They concern its own clone.
 _FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
 _BOT = {
     "GIT_AUTHOR_NAME": "github-actions[bot]",
@@ -41,24 +44,25 @@ _BOT = {
 
 
 class GitError(Exception):
-    """A git command failed; the message is all that it said, on one line, without secrets."""
+    """A git command failed. The message is its output on one line, without secrets."""
 
     def __str__(self) -> str:
-        said = super().__str__()
-        return said if len(said) <= LONGEST_QUOTE else f"{said[:LONGEST_QUOTE]}…"
+        text = super().__str__()
+        is_short = len(text) <= MAX_QUOTED_CHARACTERS
+        return text if is_short else f"{text[:MAX_QUOTED_CHARACTERS]}…"
 
     @property
     def is_lost_race(self) -> bool:
-        """Whether a push did not land because another was faster."""
-        return bool(_RACES.search(self._words()))
+        """Whether a push failed because another one was faster."""
+        return bool(_RACES.search(self._text_without_paths()))
 
     @property
     def is_refusal(self) -> bool:
-        """Whether asking again will not help."""
-        return bool(_REFUSALS.search(self._words())) and not self.is_lost_race
+        """Whether a retry does not help."""
+        return bool(_REFUSALS.search(self._text_without_paths())) and not self.is_lost_race
 
-    def _words(self) -> str:
-        """What was said without addresses and paths, whose words say nothing."""
+    def _text_without_paths(self) -> str:
+        """Return the message without addresses and paths: a branch may be called "denied"."""
         return re.sub(r"'[^']*'|\S*[/\\]\S*", "", super().__str__())
 
 
@@ -76,13 +80,13 @@ class Clone:
             self.file = path.relative_to(self._root).as_posix()
         except (GitError, ValueError) as error:
             raise ConfigurationError(
-                f"{path} lies in no git clone with a branch checked out and a commit on it: there "
-                f"is nothing to commit to ({error})."
+                f"{path} is not in a git clone with a commit on a checked-out branch: there is "
+                f"nothing to commit to ({error})."
             ) from error
         self._environ |= self._identity() | _credentials(environ)
 
     def git(self, *arguments: str, content: str | None = None, **environ: str) -> str:
-        """Run git and return what it says. Raises GitError."""
+        """Run git and return its output. Raises GitError."""
         try:
             done = subprocess.run(
                 ["git", *arguments],
@@ -98,13 +102,15 @@ class Clone:
         except FileNotFoundError as error:
             raise ConfigurationError("git is not installed: the registry stays local.") from error
         except subprocess.TimeoutExpired as error:
-            raise GitError(f"git {arguments[0]} took too long") from error
+            raise GitError(
+                f"git {arguments[0]} took longer than {GIT_TIMEOUT_SECONDS} s"
+            ) from error
         if done.returncode:
-            raise GitError(_without_secrets(done.stdout + done.stderr))
+            raise GitError(_remove_secrets(done.stdout + done.stderr))
         return done.stdout.rstrip("\n")
 
-    def _agrees(self, *arguments: str) -> bool:
-        """Whether git answers a question with yes."""
+    def _succeeds(self, *arguments: str) -> bool:
+        """Whether a git command succeeds."""
         try:
             self.git(*arguments)
         except GitError:
@@ -112,13 +118,13 @@ class Clone:
         return True
 
     def _identity(self) -> dict[str, str]:
-        """Who commits: whoever the clone says, else the Actions bot."""
-        if self._agrees("config", "user.email"):
+        """Return the committer's variables: none if the clone has a user, else the Actions bot."""
+        if self._succeeds("config", "user.email"):
             return {}
         return _BOT | {name.replace("AUTHOR", "COMMITTER"): _BOT[name] for name in _BOT}
 
     def registry_at(self, commit: str) -> CoinRegistry | None:
-        """The registry of a commit; None where it has none or a damaged one. Raises GitError."""
+        """Return the registry of a commit; None if it is missing or damaged. Raises GitError."""
         if not self.git("ls-tree", commit, "--", self.file):
             return None
         try:
@@ -127,7 +133,7 @@ class Clone:
             return None
 
     def fetch(self) -> str:
-        """Fetch the remote's branch and return its newest commit; ours where it has none yet."""
+        """Fetch the remote's branch and return its newest commit; ours if the branch is new."""
         try:
             self.git("fetch", "--quiet", REMOTE, f"refs/heads/{self.branch}")
         except GitError as error:
@@ -137,11 +143,11 @@ class Clone:
         return self.git("rev-parse", "FETCH_HEAD")
 
     def has_landed(self, tip: str) -> bool:
-        """Whether the last push from here is part of what the remote has."""
-        return self._agrees("merge-base", "--is-ancestor", PUSHED, tip)
+        """Whether the remote has the last commit that this clone pushed."""
+        return self._succeeds("merge-base", "--is-ancestor", PUSHED, tip)
 
     def base_of(self, tip: str) -> CoinRegistry:
-        """What the registry's file and the remote have in common; empty where that is nothing."""
+        """Return the last registry that file and remote had in common; empty if there is none."""
         if self.has_landed(tip):
             return CoinRegistry.from_text(self.git("cat-file", "blob", AS_PUSHED))
         try:
@@ -151,7 +157,7 @@ class Clone:
         return self.registry_at(common) or CoinRegistry()
 
     def commit(self, parent: str, text: str, message: str) -> str:
-        """A commit on `parent` that changes the registry's file and nothing else."""
+        """Create a commit on `parent` that changes only the registry's file, and return its id."""
         blob = self.git("hash-object", "-w", "--stdin", content=text)
         with tempfile.TemporaryDirectory() as folder:
             index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
@@ -161,50 +167,52 @@ class Clone:
         return self.git("commit-tree", tree, "-p", parent, "-F", "-", content=message)
 
     def push(self, commit: str, ours: str) -> None:
-        """Make a commit the remote's newest; `ours` is the file it came from. Raises GitError."""
-        before = {ref: self._value(ref) for ref in (PUSHED, AS_PUSHED)}
+        """Push a commit. `ours` is the text of the file that it was made from. Raises GitError."""
+        before = {ref: self._read_ref(ref) for ref in (PUSHED, AS_PUSHED)}
         blob = self.git("hash-object", "-w", "--stdin", content=ours)
-        self._remember({PUSHED: commit, AS_PUSHED: blob})
+        self._write_refs({PUSHED: commit, AS_PUSHED: blob})
         target = f"{commit}:refs/heads/{self.branch}"
         try:
             self.git("push", "--porcelain", "--no-verify", "--no-follow-tags", REMOTE, target)
         except GitError as error:
             if error.is_lost_race:
-                self._remember(before)
+                self._write_refs(before)
             raise
 
-    def _value(self, ref: str) -> str:
-        """What a ref of ours points to, empty where there is none."""
+    def _read_ref(self, ref: str) -> str:
+        """Return what one of our refs points to; empty if it does not exist."""
         return self.git("for-each-ref", "--format=%(objectname)", ref)
 
-    def _remember(self, values: Mapping[str, str]) -> None:
-        """Set refs of ours; those without a value go."""
+    def _write_refs(self, values: Mapping[str, str]) -> None:
+        """Write our refs; those with an empty value are deleted."""
         for ref, value in values.items():
             self.git("update-ref", *((ref, value) if value else ("-d", ref)))
 
     def follow(self, tip: str, path: Path, ours: str) -> None:
-        """Bring the clone to what the remote has, if it has nothing of its own; what else was
-        changed here stays."""
+        """Update the clone to the pushed commit, unless it has commits of its own.
+
+        Other local changes stay.
+        """
         if path.read_text(encoding="utf-8-sig") != ours:
-            log.info("%s was written meanwhile: the next commit takes it from there", path)
+            log.info("%s was changed meanwhile: the next commit includes the changes", path)
             return
-        if not self._agrees("merge-base", "--is-ancestor", "HEAD", tip):
-            log.warning("the clone has commits that the remote has not: git pull --rebase")
+        if not self._succeeds("merge-base", "--is-ancestor", "HEAD", tip):
+            log.warning("the clone has commits that the remote has not: run git pull --rebase")
             return
         try:
-            with defer_signals():  # half-way through, the old file would look like new verdicts
+            with defer_signals():  # halfway, the old file would look like new changes
                 self._reset(tip, path)
         except GitError as error:
             path.write_text(ours, encoding="utf-8")
             log.warning(
-                "the clone stays behind the remote (%s): git pull brings it there",
+                "the clone stays behind the remote (%s): run git pull",
                 error,
             )
             return
-        self._remember({PUSHED: "", AS_PUSHED: ""})
+        self._write_refs({PUSHED: "", AS_PUSHED: ""})
 
     def _reset(self, tip: str, path: Path) -> None:
-        """Move branch and work tree; git refuses where that would cost somebody's changes."""
+        """Move branch and work tree; git refuses if local changes would be lost."""
         path.unlink()
         if self.git("ls-tree", "HEAD", "--", self.file):
             self.git("checkout", "--quiet", "HEAD", "--", self.file)
@@ -212,8 +220,10 @@ class Clone:
 
 
 def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    """A token of the environment as a header for git, through its environment: arguments can be
-    seen by every process."""
+    """Return GITHUB_TOKEN as an http header for git, in variables.
+
+    An argument would be visible to every process of the machine.
+    """
     token = environ.get("GITHUB_TOKEN")
     if not token:
         return {}
@@ -227,6 +237,6 @@ def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _without_secrets(said: str) -> str:
-    """What git said, on one line; a remote's address may hold a password."""
-    return " ".join(re.sub(r"//[^/\s]*@", "//***@", said).split())
+def _remove_secrets(text: str) -> str:
+    """Return git's output on one line. A remote's address may hold a password."""
+    return " ".join(re.sub(r"//[^/\s]*@", "//***@", text).split())

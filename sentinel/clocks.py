@@ -1,4 +1,4 @@
-"""The clocks that a run reads. Production passes the system's, tests pass their own."""
+"""The clocks that a run reads. Commands pass the system's clocks, tests pass their own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The wall clock (UTC), a monotonic clock in seconds, and a sleep in seconds."""
+    """Three functions that depend on the time."""
 
+    # The wall clock, UTC.
     now: Callable[[], datetime]
+    # A clock that is never adjusted, in seconds.
     monotonic: Callable[[], float]
+    # Waits for so many seconds.
     sleep: Callable[[float], None]
 
 

@@ -1,4 +1,4 @@
-"""One coin of the registry: its value, and reading it from CoinGecko's list and from the file."""
+"""One coin of the registry, and how it is read from CoinGecko's list and from the file."""
 
 from __future__ import annotations
 
@@ -11,30 +11,38 @@ from safe_zone import STRIKES_TO_DEACTIVATE
 from sentinel.models import CoinLabel
 
 Status = Literal["active", "inactive", "delisted"]
+# Sorts behind every rank.
 UNRANKED = 1 << 30
+# Characters that PostgreSQL or a terminal cannot take: control characters and lone surrogates.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Coin(NamedTuple):
-    """One coin. `strikes` counts bad answers in a row; `since` is when its status began."""
+    """One coin. Times are texts as `to_iso` makes them, so that the file keeps its bytes."""
 
+    # CoinGecko's id, such as "bitcoin".
     id: str
     symbol: str
     name: str
+    # By market cap, from 1; None outside the ranked coins.
     rank: int | None = None
     status: Status = "active"
+    # Failures in a row.
     strikes: int = 0
+    # Why the last strike was recorded, as a code; "delisted" for a delisted coin.
     reason: str | None = None
+    # When the coin became inactive or delisted.
     since: str | None = None
+    # When an inactive coin is fetched again.
     next_probe: str | None = None
 
     @property
     def label(self) -> CoinLabel:
-        """How the coin is called."""
+        """The coin's symbol, name and rank."""
         return CoinLabel(self.symbol, self.name, self.rank)
 
-    def as_json(self) -> str:
-        """The coin on one line, with only the fields that matter."""
+    def to_json(self) -> str:
+        """Return the coin as JSON on one line, without the fields that have their default."""
         fields = {"id": self.id, "symbol": self.symbol, "name": self.name}
         optional = {
             "rank": self.rank,
@@ -48,7 +56,7 @@ class Coin(NamedTuple):
 
 
 def coin_from_list(entry: Any) -> Coin | None:
-    """A coin of `/coins/list`, None where the entry is none or could not be stored."""
+    """Return a coin of `/coins/list`; None if the entry is invalid or cannot be stored."""
     if not isinstance(entry, dict):
         return None
     coin_id, symbol, name = (entry.get(key) for key in ("id", "symbol", "name"))
@@ -59,20 +67,20 @@ def coin_from_list(entry: Any) -> Coin | None:
 
 
 def coin_from_json(entry: Any) -> Coin:
-    """A coin of the registry's file. Raises ValueError where it is none."""
+    """Return a coin of the registry's file. Raises ValueError if the entry is invalid."""
     try:
         coin = Coin(**entry)
     except TypeError as error:
-        raise ValueError(f"{str(entry)[:80]} is no coin") from error
+        raise ValueError(f"{str(entry)[:80]} is not a coin") from error
     shapes = (str, str, str, int | None, str, int, str | None, str | None, str | None)
     fits = all(isinstance(value, shape) for value, shape in zip(coin, shapes, strict=True))
     if not fits or not _is_sound(coin):
-        raise ValueError(f"{str(entry)[:80]} is no coin")
+        raise ValueError(f"{str(entry)[:80]} is not a coin")
     return coin
 
 
 def _is_sound(coin: Coin) -> bool:
-    """Whether values of the right type are also possible ones."""
+    """Whether values of the right types are also possible values."""
     for at in (coin.since, coin.next_probe):
         if at is not None:
             from_iso(at)
@@ -86,10 +94,13 @@ def _is_sound(coin: Coin) -> bool:
 
 
 def coin_from_old_format(entry: Any) -> Coin:
-    """A coin of the first version's registry: `status` and `failure_count`."""
+    """Return a coin of the original project's registry, with `status` and `failure_count`.
+
+    Raises ValueError if the entry is invalid.
+    """
     coin = coin_from_list(entry)
     if coin is None:
-        raise ValueError(f"{str(entry)[:80]} is no coin")
+        raise ValueError(f"{str(entry)[:80]} is not a coin")
     strikes = entry.get("failure_count", 0)
     strikes = strikes if isinstance(strikes, int) and strikes > 0 else 0
     if entry.get("status") == "inactive":
@@ -99,13 +110,13 @@ def coin_from_old_format(entry: Any) -> Coin:
 
 
 def to_iso(at: datetime) -> str:
-    """A time as the file holds it: UTC, whole seconds."""
+    """Return a time as the file holds it: UTC, whole seconds."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def from_iso(text: Any) -> datetime:
-    """A time of the file; without a zone it is UTC. Raises ValueError where it is none."""
+    """Return a time of the file; without a time zone it is UTC. Raises ValueError if invalid."""
     if not isinstance(text, str):
-        raise ValueError(f"synced_at {text!r} is no time")
+        raise ValueError(f"{text!r} is not a time")
     at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=UTC)

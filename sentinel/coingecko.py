@@ -1,4 +1,7 @@
-"""The one place that calls CoinGecko: session, pacing, retries, circuit breaker, counting."""
+"""The CoinGecko client: session, rate limit, retries, circuit breaker and counters.
+
+No other module calls CoinGecko. api_library.py decides what a response means.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ import tenacity
 import urllib3
 
 from api_library import (
-    GOOD,
+    OK,
     Meaning,
     ResponseStatus,
     chart_url,
@@ -42,66 +45,80 @@ from safe_zone import (
 from sentinel.errors import ApiRefused, ApiUnavailable, CoinUnknown, ConfigurationError
 
 log = logging.getLogger("sentinel.coingecko")
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
 class PriceResponse:
-    """The raw body of one `/simple/price` call and the ids it was asked for."""
+    """The raw body of one `/simple/price` call."""
 
+    # The requested ids; the body may lack some of them.
     ids: tuple[str, ...]
     body: bytes
 
 
 class _Session(requests.Session):
-    """Follows no redirect and reads none: the key's header would travel to wherever it points."""
+    """Follows no redirect, because the header with the key would be sent to its target."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         return None
 
 
-class _TryAgain(Exception):
-    """One try failed in a way that the next may not."""
+class _Retryable(Exception):
+    """One try failed, and the next one may succeed."""
 
-    def __init__(self, verdict: ResponseStatus, status: int | None) -> None:
-        super().__init__(verdict.message)
-        self.verdict = verdict
+    def __init__(self, response: ResponseStatus, status: int | None) -> None:
+        super().__init__(response.message)
+        self.response = response
+        # The HTTP status; None if there was no complete response.
         self.status = status
 
 
 class _TooLong(Exception):
-    """The url is too long for the server: ask for fewer ids."""
+    """The URL is too long for the server, so the call must have fewer ids."""
 
 
 class RateLimiter:
-    """How many calls may go out in a minute, and how far apart they must be."""
+    """The plan's limit: calls in any 60 seconds, and the minimum pause between two calls.
+
+    https://docs.coingecko.com/docs/errors-and-rate-limits
+    """
 
     def __init__(self, calls_per_minute: int, seconds_between_calls: float) -> None:
+        # When the last calls went out, in seconds of any monotonic clock.
         self._sent: deque[float] = deque(maxlen=calls_per_minute)
-        self._gap = seconds_between_calls
+        self._calls_per_minute = calls_per_minute
+        self._pause_seconds = seconds_between_calls
+
+    def __str__(self) -> str:
+        return (
+            f"at most {self._calls_per_minute} calls a minute, "
+            f"{self._pause_seconds:g} s apart, {len(self._sent)} remembered"
+        )
+
+    def calls_left(self, now: float) -> int:
+        """Return how many calls the minute before `now` still allows."""
+        return self._calls_per_minute - sum(1 for sent in self._sent if sent > now - 60.0)
 
     def wait_seconds(self, now: float) -> float:
-        """How long a call at `now` (seconds of any steady clock) has to wait."""
+        """Return how long a call at `now` has to wait."""
         if not self._sent:
             return 0.0
-        full = len(self._sent) == self._sent.maxlen
-        until = max(self._sent[-1] + self._gap, self._sent[0] + 60.0 if full else 0.0)
+        is_full = len(self._sent) == self._sent.maxlen
+        until = max(self._sent[-1] + self._pause_seconds, self._sent[0] + 60.0 if is_full else 0.0)
         return max(0.0, until - now)
 
-    def note(self, now: float) -> None:
+    def note_call(self, now: float) -> None:
         """Remember that a call went out at `now`."""
         self._sent.append(now)
 
 
 class CoinGecko:
-    """A client that keeps to its plan's pace and gives up in time.
+    """A client that keeps its plan's rate limit and ends before its deadline.
 
-    `calls` counts every request that was sent (all of them count toward the minute), `credits`
-    the answers with status 200 (they count toward the month).
-
-    All fetching methods raise ApiUnavailable when tries are exhausted, the circuit is open or the
-    deadline has come, ApiRefused when CoinGecko says no, and ConfigurationError when it says no
-    to the key.
+    All methods that fetch raise ApiUnavailable if every try failed, the circuit is open or the
+    deadline has passed; ApiRefused if CoinGecko rejects the request; and ConfigurationError if it
+    rejects the key or the plan.
     """
 
     def __init__(
@@ -116,12 +133,14 @@ class CoinGecko:
     ) -> None:
         self.plan = choose_plan(api_key, is_pro=is_pro)
         self.base_url = base_url or self.plan.base_url
+        # Requests sent; all of them count toward the plan's minute.
         self.calls = 0
+        # Responses with status 200; they count toward the plan's month.
         self.credits = 0
         self._clock = clock
         self._sleep = sleep
         self._deadline = clock() + deadline_seconds
-        self._pace = RateLimiter(self.plan.calls_per_minute, self.plan.seconds_between_calls)
+        self.rate_limiter = RateLimiter(self.plan.calls_per_minute, self.plan.seconds_between_calls)
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=BREAKER_FAILURES,
             reset_timeout=BREAKER_RESET_SECONDS,
@@ -130,19 +149,19 @@ class CoinGecko:
         )
         self._api_key = api_key
         self._session = _Session()
-        # A proxy of the environment is no way to the stand-in on this machine.
-        self._session.trust_env = urlsplit(self.base_url).hostname not in LOOPBACK
+        # A proxy from the environment cannot reach the stand-in on this machine.
+        self._session.trust_env = urlsplit(self.base_url).hostname not in _LOOPBACK
         self._session.headers["User-Agent"] = "market-sentinel"
         if self.plan.key_header and api_key:
             self._session.headers[self.plan.key_header] = api_key
 
     def prices(self, ids: Sequence[str]) -> Iterator[PriceResponse]:
-        """Fetch one chunk of ids; in halves where the server finds the url too long (414)."""
+        """Yield the response for these ids, or one for each half if the URL is too long (414)."""
         try:
-            body = self._get(price_url(self.base_url, ids), asked=ids)
+            body = self._get(price_url(self.base_url, ids), expected_keys=ids)
         except _TooLong as error:
             if len(ids) == 1:
-                raise ApiRefused(f"CoinGecko finds the url for '{ids[0]}' too long.") from error
+                raise ApiRefused(f"CoinGecko finds the URL for '{ids[0]}' too long.") from error
             middle = len(ids) // 2
             yield from self.prices(ids[:middle])
             yield from self.prices(ids[middle:])
@@ -150,99 +169,108 @@ class CoinGecko:
             yield PriceResponse(tuple(ids), body)
 
     def coin_list(self) -> list[Any]:
-        """Every active coin, as `{"id", "symbol", "name"}` objects."""
+        """Return every active coin, as `{"id", "symbol", "name"}` objects."""
         return _as_list(self._get(list_url(self.base_url)))
 
     def markets(self, page: int) -> list[Any]:
-        """One page (from 1) of coins by market cap, with `market_cap_rank` and `market_cap`."""
+        """Return one page (from 1) of coins by market cap, with rank and market cap."""
         return _as_list(self._get(markets_url(self.base_url, page)))
 
     def market_chart(self, coin_id: str, days: int, *, should_retry: bool = True) -> bytes:
-        """A coin's `prices`, `market_caps` and `total_volumes` of the last `days`, in USD.
+        """Return a coin's `prices`, `market_caps` and `total_volumes` of the last `days`, in USD.
 
-        With one try only where the caller is not patient. Raises CoinUnknown besides.
+        Without `should_retry` there is only one try. Raises CoinUnknown in addition.
         """
         url = chart_url(self.base_url, coin_id, days)
-        return self._get(url, asked=("prices",), attempts=API_ATTEMPTS if should_retry else 1)
+        attempts = API_ATTEMPTS if should_retry else 1
+        return self._get(url, expected_keys=("prices",), attempts=attempts)
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether every further call would fail at once: circuit open, or no time left."""
+        """Whether every further call would fail at once: open circuit, or no time left."""
         is_open = self._breaker.current_state == pybreaker.STATE_OPEN
         return bool(is_open) or self._clock() > self._deadline
 
-    def _get(self, url: str, asked: Sequence[str] = (), attempts: int = API_ATTEMPTS) -> bytes:
-        """One request with its tries, under the breaker."""
+    def _get(
+        self, url: str, expected_keys: Sequence[str] = (), attempts: int = API_ATTEMPTS
+    ) -> bytes:
+        """Send one request with its retries through the circuit breaker, and return the body."""
         try:
-            return self._breaker.call(self._get_with_tries, url, asked, attempts)
+            return self._breaker.call(self._get_with_retries, url, expected_keys, attempts)
         except pybreaker.CircuitBreakerError as error:
             raise ApiUnavailable(
                 f"CoinGecko failed {BREAKER_FAILURES} requests in a row: the circuit is open and "
-                "nothing more is asked. The next run tries again."
+                "the run sends no more. The next run tries again."
             ) from error
 
-    def _get_with_tries(self, url: str, asked: Sequence[str], attempts: int) -> bytes:
+    def _get_with_retries(self, url: str, expected_keys: Sequence[str], attempts: int) -> bytes:
         tries = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_TryAgain),
-            stop=lambda state: state.attempt_number >= attempts or _has_been_silent(state),
+            retry=tenacity.retry_if_exception_type(_Retryable),
+            stop=lambda state: state.attempt_number >= attempts or _was_unresponsive(state),
             wait=self._wait,
             sleep=self._sleep_before_deadline,
             before_sleep=_report_retry,
             reraise=True,
         )
         try:
-            return tries(self._try_once, url, asked)
-        except _TryAgain as error:
+            return tries(self._try_once, url, expected_keys)
+        except _Retryable as error:
             raise ApiUnavailable(
-                f"CoinGecko gives no answer at {_place(url)} ({error}), however often asked. "
+                f"CoinGecko gave no usable response at {_strip_query(url)} ({error}). "
                 "The next run tries again."
             ) from error
 
-    def _try_once(self, url: str, asked: Sequence[str]) -> bytes:
-        pause = self._pace.wait_seconds(self._clock())
+    def _try_once(self, url: str, expected_keys: Sequence[str]) -> bytes:
+        pause = self.rate_limiter.wait_seconds(self._clock())
         if pause >= 1:
-            log.info("pausing %.1f s to keep to the %s plan's pace", pause, self.plan.name)
+            log.info("pausing %.1f s for the rate limit of the %s plan", pause, self.plan.name)
         self._sleep_before_deadline(pause)
-        self._pace.note(self._clock())
+        self.rate_limiter.note_call(self._clock())
         self.calls += 1
         try:
-            status, body, headers = self._read(url)
+            status, body, headers = self._send(url)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            verdict = ResponseStatus(Meaning.TRY_AGAIN, _reason(error))
-            raise _TryAgain(verdict, None) from error
-        verdict = decipher_response(status, body, headers, asked=asked, now=datetime.now(UTC))
-        return _body_or_raise(self._without_key(verdict), body, status)
+            failure = ResponseStatus(Meaning.RETRY, _describe_failure(error))
+            raise _Retryable(failure, None) from error
+        response = decipher_response(
+            status,
+            body,
+            headers,
+            endpoint=_strip_query(url.removeprefix(self.base_url)),
+            expected_keys=expected_keys,
+            now=datetime.now(UTC),
+        )
+        return _body_or_raise(self._mask_key(response), body, status)
 
-    def _without_key(self, verdict: ResponseStatus) -> ResponseStatus:
-        """A server may repeat the key in its complaint; we do not."""
-        if not self._api_key or self._api_key not in verdict.message:
-            return verdict
-        return dataclasses.replace(verdict, message=verdict.message.replace(self._api_key, "***"))
+    def _mask_key(self, response: ResponseStatus) -> ResponseStatus:
+        """Replace the key in the message: a server may repeat it in its error."""
+        if not self._api_key or self._api_key not in response.message:
+            return response
+        return dataclasses.replace(response, message=response.message.replace(self._api_key, "***"))
 
-    def _read(self, url: str) -> tuple[int, bytes, dict[str, str]]:
-        """Send and read everything; a body that trickles ends at the deadline."""
+    def _send(self, url: str) -> tuple[int, bytes, dict[str, str]]:
+        """Send one request; return status, body and headers. A slow body ends at the deadline."""
         timeout = (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
-        with self._session.get(url, timeout=timeout, stream=True) as answer:
-            if answer.status_code == 200:
-                self.credits += 1  # whatever becomes of the body, it is billed
+        with self._session.get(url, timeout=timeout, stream=True) as response:
+            if response.status_code == 200:
+                self.credits += 1  # CoinGecko bills it, even if the body turns out to be unusable
             body = bytearray()
-            # Piece by piece as it arrives: waiting for a full buffer would outlast the deadline.
-            while piece := answer.raw.read1(65_536, decode_content=True):
-                body += piece
+            # Reading stops at each piece that arrives: a full buffer may take past the deadline.
+            while chunk := response.raw.read1(65_536, decode_content=True):
+                body += chunk
                 if len(body) > MAX_BODY_BYTES or self._clock() > self._deadline:
-                    raise _TryAgain(
-                        ResponseStatus(Meaning.TRY_AGAIN, "the body does not end"), None
-                    )
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            return answer.status_code, bytes(body), headers
+                    failure = ResponseStatus(Meaning.RETRY, "the body does not end")
+                    raise _Retryable(failure, None)
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return response.status_code, bytes(body), headers
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
-        """Retry-After where given; else exponential with jitter, slower when rate limited."""
+        """Return Retry-After, or an exponential back-off with jitter, longer after status 429."""
         error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, _TryAgain) and error.verdict.retry_after is not None:
-            return error.verdict.retry_after + tenacity.wait_random(0, 0.5)(state)
-        rate_limited = isinstance(error, _TryAgain) and error.status == 429
-        first = 4.0 if rate_limited else 0.5
+        if isinstance(error, _Retryable) and error.response.retry_after is not None:
+            return error.response.retry_after + tenacity.wait_random(0, 0.5)(state)
+        is_rate_limited = isinstance(error, _Retryable) and error.status == 429
+        first = 4.0 if is_rate_limited else 0.5
         return tenacity.wait_exponential_jitter(multiplier=first, jitter=first)(state)
 
     def _sleep_before_deadline(self, seconds: float) -> None:
@@ -250,24 +278,25 @@ class CoinGecko:
             return
         if self._clock() + seconds > self._deadline:
             raise ApiUnavailable(
-                f"CoinGecko needs a pause of {seconds:.0f} s and this run has no time left for "
+                f"CoinGecko requires a pause of {seconds:.0f} s, and this run has no time left for "
                 "it. The next run tries again."
             )
         self._sleep(seconds)
 
 
-def _body_or_raise(verdict: ResponseStatus, body: bytes, status: int) -> bytes:
-    if verdict is GOOD:
+def _body_or_raise(response: ResponseStatus, body: bytes, status: int) -> bytes:
+    """Return the body of a usable response, and raise what the caller does next otherwise."""
+    if response is OK:
         return body
-    if verdict.meaning is Meaning.TOO_LONG:
-        raise _TooLong(verdict.message)
-    if verdict.meaning is Meaning.WRONG_KEY:
-        raise ConfigurationError(verdict.message)
-    if verdict.meaning is Meaning.REFUSED and status == 404:
-        raise CoinUnknown(verdict.message)
-    if verdict.meaning is Meaning.REFUSED:
-        raise ApiRefused(verdict.message)
-    raise _TryAgain(verdict, status)
+    if response.meaning is Meaning.TOO_LONG:
+        raise _TooLong(response.message)
+    if response.meaning is Meaning.WRONG_KEY:
+        raise ConfigurationError(response.message)
+    if response.meaning is Meaning.REFUSED and status == 404:
+        raise CoinUnknown(response.message)
+    if response.meaning is Meaning.REFUSED:
+        raise ApiRefused(response.message)
+    raise _Retryable(response, status)
 
 
 def _as_list(body: bytes) -> list[Any]:
@@ -275,11 +304,12 @@ def _as_list(body: bytes) -> list[Any]:
     return content
 
 
-def _has_been_silent(state: tenacity.RetryCallState) -> bool:
+def _was_unresponsive(state: tenacity.RetryCallState) -> bool:
+    """Whether CoinGecko sent no response at all for so long that a retry is pointless."""
     error = state.outcome.exception() if state.outcome else None
-    is_silent = isinstance(error, _TryAgain) and error.status is None
+    has_no_response = isinstance(error, _Retryable) and error.status is None
     waited = state.seconds_since_start or 0.0
-    return is_silent and waited > NO_RESPONSE_LIMIT_SECONDS
+    return has_no_response and waited > NO_RESPONSE_LIMIT_SECONDS
 
 
 def _report_retry(state: tenacity.RetryCallState) -> None:
@@ -288,8 +318,8 @@ def _report_retry(state: tenacity.RetryCallState) -> None:
     log.info("retry %d of %d in %.1f s: %s", state.attempt_number, API_ATTEMPTS - 1, wait, cause)
 
 
-def _reason(error: Exception) -> str:
-    """A cause without urls: a proxy's address may hold a password."""
+def _describe_failure(error: Exception) -> str:
+    """Return the cause without URLs, because a proxy's address may hold a password."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
@@ -299,14 +329,14 @@ def _reason(error: Exception) -> str:
         )
         cause = reason if isinstance(reason, BaseException) else cause.__cause__
     names = {
-        "ReadTimeout": "no answer in time",
-        "ReadTimeoutError": "no answer in time",
+        "ReadTimeout": "no response in time",
+        "ReadTimeoutError": "no response in time",
         "ConnectTimeout": "no connection in time",
         "ProtocolError": "the connection broke",
-        "IncompleteRead": "the body is cut off",
+        "IncompleteRead": "the body is incomplete",
     }
     return names.get(type(error).__name__, type(error).__name__)
 
 
-def _place(url: str) -> str:
+def _strip_query(url: str) -> str:
     return url.partition("?")[0]

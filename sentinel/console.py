@@ -1,6 +1,7 @@
-"""How the scripts speak to a person: results to stdout, progress and complaints to stderr.
+"""What commands print: results to stdout, progress, warnings and errors to stderr.
 
-On a terminal that is a bar and tables (rich, imported only there); elsewhere plain lines.
+On a terminal the output has a progress bar and tables (by rich, which is imported only then). In a
+pipe or a log it consists of plain lines.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ from collections.abc import Callable, Iterator, Sequence
 from sentinel.errors import ConfigurationError
 from sentinel.process import format_annotation
 
+# Called with the stage, the number of steps done, and their total.
 Progress = Callable[[str, int, int], None]
 
 
 def configure_logging(*, verbose: bool = False) -> None:
-    """Send what the rooms log to stderr, a line each: warnings, or everything."""
+    """Send log records to stderr, one line each: warnings and errors, or everything if verbose."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Spoken())
+    handler.setFormatter(_AnnotationFormatter())
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
-class _Spoken(logging.Formatter):
-    """A warning in the words of where it is read."""
+class _AnnotationFormatter(logging.Formatter):
+    """Formats warnings so that GitHub Actions shows them as annotations."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -35,19 +37,21 @@ class _Spoken(logging.Formatter):
 
 
 def print_error(message: object) -> None:
-    """An error, on stderr."""
+    """Print an error to stderr."""
     print(format_annotation("error", message), file=sys.stderr)
 
 
 def confirm(word: str, undone: str) -> None:
-    """Go on only where a person at a terminal types the word; `undone` says what did not happen.
+    """Ask the user at a terminal to type `word`, and return if the answer is right.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError otherwise, with `undone`, which says what the command did not do.
     """
     if not sys.stdin.isatty():
-        raise ConfigurationError(f"{undone}: no terminal to ask at. Add --yes to go on.")
+        raise ConfigurationError(
+            f"{undone}: no terminal to ask for confirmation. Add --yes to continue."
+        )
     try:
-        typed = input(f"Type {word} to go on: ").strip()
+        typed = input(f"Type {word} to continue: ").strip()
     except EOFError:
         typed = ""
     if typed != word:
@@ -56,7 +60,7 @@ def confirm(word: str, undone: str) -> None:
 
 @contextlib.contextmanager
 def show_progress() -> Iterator[Progress]:
-    """Yield a function `(stage, done, total)`: a bar on a terminal, nothing elsewhere."""
+    """Yield a function that updates a progress bar; without a terminal it does nothing."""
     if not sys.stderr.isatty():
         yield lambda _stage, _done, _total: None
         return
@@ -73,7 +77,7 @@ def show_progress() -> Iterator[Progress]:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on stdout."""
+    """Print a table to stdout."""
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _show_rich(title, columns, texts)
@@ -99,7 +103,7 @@ def _show_rich(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def format_number(value: float | None) -> str:
-    """A price or amount with as many digits as a person wants to read."""
+    """Return a price or amount with a readable number of digits; None is "unknown"."""
     if value is None:
         return "unknown"
     if value == 0 or abs(value) >= 1:

@@ -1,4 +1,4 @@
-"""Files that several processes write: whole or not at all, and one writer at a time."""
+"""Files that several processes write: atomic replacement and locks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ if sys.platform != "win32":
 
 
 def replace_atomically(path: Path, content: bytes) -> None:
-    """Write beside the file and rename: a reader and a crash see the old or the new, never half.
+    """Write a new file beside `path` and rename it, so that no reader ever sees half a file.
 
-    Raises OSError where there is no room or no right to write.
+    After a crash, the file is either the old or the new one. Permissions and symbolic links stay.
+
+    Raises OSError if the disk is full or the folder is not writable.
     """
-    path = path.resolve()  # a symbolic link stays one
+    path = path.resolve()  # replace the target of a symbolic link, not the link
     if path.exists() and not path.is_file():
-        raise FileExistsError(errno.EEXIST, "no regular file")
+        raise FileExistsError(errno.EEXIST, "not a regular file")
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -38,7 +40,7 @@ def replace_atomically(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """See to it that a new name outlives a power cut; Windows opens no folders."""
+    """Make a new file name survive a power failure. Windows cannot open folders for this."""
     if sys.platform == "win32":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -50,9 +52,9 @@ def _sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Wait until nobody else is between reading and replacing `path`.
+    """Hold an exclusive lock for `path` during the block; wait until other processes release it.
 
-    The kernel lets go of the lock when a process ends, however it ends. Windows has no such lock:
+    The kernel releases the lock when a process ends, even after a kill. Windows has no such lock:
     there the last writer wins.
     """
     if sys.platform == "win32":
@@ -67,14 +69,16 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 
 
 def _open_lock(path: Path) -> int:
-    """The file beside `path` that is locked; to read only, for it may be another user's."""
+    """Open the lock file beside `path`. Read access suffices, so it may belong to another user."""
     return os.open(path.with_name(f".{path.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o644)
 
 
 @contextlib.contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Yield whether nobody else is inside a block of the same `path` just now; False also where
-    that cannot be told, because there is no room for a lock."""
+    """Try to lock `path` during the block without waiting; yield whether that succeeded.
+
+    False also if the lock file cannot be created, for example because the disk is full.
+    """
     if sys.platform == "win32":
         yield True
         return
@@ -86,19 +90,18 @@ def try_lock(path: Path) -> Iterator[bool]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_alone = True
+            has_lock = True
         except BlockingIOError:
-            is_alone = False
-        yield is_alone
+            has_lock = False
+        yield has_lock
     finally:
         os.close(handle)
 
 
 @contextlib.contextmanager
 def lock_or_refuse(path: Path, refusal: Exception) -> Iterator[None]:
-    """A block of `path` that nobody else is inside of. Raises `refusal` where somebody is, or where
-    that cannot be told."""
-    with try_lock(path) as is_alone:
-        if not is_alone:
+    """Lock `path` during the block. Raises `refusal` if the lock is not available."""
+    with try_lock(path) as has_lock:
+        if not has_lock:
             raise refusal
         yield

@@ -1,4 +1,4 @@
-"""The values that cross from room to room: frozen, time always with a zone, units in the names."""
+"""Values that packages exchange: frozen, with time zones and with units in the names."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ GAP_WAITS = "waits for a credit, if the coin is still collected"
 
 
 class MarketRow(NamedTuple):
-    """One observation of one coin. A tuple, because runs hold thousands and loads transpose them.
+    """One observation of one coin.
 
-    `market_cap_usd` and `volume_24h_usd` are None where CoinGecko does not know them.
+    It is a tuple, because a run holds thousands of them and the load needs them by column.
     """
 
     coin_id: str
+    # When CoinGecko last updated the price, UTC.
     observed_at: datetime
     price_usd: float
+    # None: CoinGecko does not know it.
     market_cap_usd: float | None
     volume_24h_usd: float | None
     source: Source = "observed"
@@ -37,33 +39,37 @@ class MarketRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A coin's answer that is no row: why, the answer itself as JSON text, in which run."""
+    """One coin's entry that failed validation."""
 
     coin_id: str
+    # A code, such as null_price; transform.py lists them.
     reason: str
+    # The entry as JSON text.
     raw: str
     run_id: str
+    # When the run started.
     rejected_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one answer came to; each requested coin is in exactly one of the first three.
-
-    `idr_per_usd` is the rupiah's rate that the answer implies, None if unknown.
-    """
+    """The content of one response. Each requested coin is in exactly one of the first three."""
 
     rows: tuple[MarketRow, ...]
     rejections: tuple[Rejection, ...]
+    # Ids that the response does not contain.
     missing: tuple[str, ...]
+    # Rupiah for one USD, as the quotes imply; None: unknown.
     idr_per_usd: float | None
 
 
 class CoinLabel(NamedTuple):
-    """How a coin is called; None where nobody knows, and `rank` None outside the ranked coins."""
+    """A coin's names and rank."""
 
+    # None: the registry does not know the coin.
     symbol: str | None
     name: str | None
+    # None: outside the ranked coins.
     rank: int | None
 
 
@@ -89,10 +95,12 @@ def describe_gap_reason(code: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FxRate:
-    """What one USD cost in `currency` (ISO 4217, lower case) at `observed_at`."""
+    """An exchange rate."""
 
     observed_at: datetime
+    # ISO 4217, lower case.
     currency: str
+    # Units of the currency for one USD.
     per_usd: float
 
 
@@ -106,7 +114,7 @@ class LoadCounts:
 
     @property
     def total(self) -> int:
-        """Rows that are in the database now, however they came there."""
+        """All rows, which are in the database now."""
         return self.inserted + self.updated + self.unchanged
 
     def __add__(self, other: LoadCounts) -> LoadCounts:

@@ -13,6 +13,7 @@ from api_library import (
     KEYLESS,
     PRO,
     Meaning,
+    ResponseStatus,
     choose_plan,
     chunk_ids,
     decipher_response,
@@ -35,6 +36,12 @@ TOO_OLD = (
 )
 
 
+def _decipher(status: int, body: bytes, expected_keys: list[str]) -> ResponseStatus:
+    return decipher_response(
+        status, body, {}, endpoint="/simple/price", expected_keys=expected_keys, now=NOW
+    )
+
+
 def _ids(count: int) -> list[str]:
     return [f"coin-{n}" for n in range(count)]
 
@@ -42,12 +49,12 @@ def _ids(count: int) -> list[str]:
 @pytest.mark.parametrize(
     ("status", "body", "meaning", "words"),
     [
-        (429, RATE_LIMITED, Meaning.TRY_AGAIN, "exceeded the Rate Limit"),
-        (429, b"Throttled", Meaning.TRY_AGAIN, "Throttled"),
-        (500, b'{"status":500,"error":"Internal Server Error"}', Meaning.TRY_AGAIN, "Internal"),
-        (503, HTML, Meaning.TRY_AGAIN, "503"),
-        (403, HTML, Meaning.TRY_AGAIN, "403"),
-        (1020, HTML, Meaning.TRY_AGAIN, "1020"),
+        (429, RATE_LIMITED, Meaning.RETRY, "exceeded the Rate Limit"),
+        (429, b"Throttled", Meaning.RETRY, "Throttled"),
+        (500, b'{"status":500,"error":"Internal Server Error"}', Meaning.RETRY, "Internal"),
+        (503, HTML, Meaning.RETRY, "503"),
+        (403, HTML, Meaning.RETRY, "403"),
+        (1020, HTML, Meaning.RETRY, "1020"),
         (403, b'{"error":"forbidden"}', Meaning.WRONG_KEY, "COINGECKO_API_KEY"),
         (401, NO_KEY, Meaning.WRONG_KEY, "Set COINGECKO_API_KEY"),
         (401, NEEDS_PRO, Meaning.WRONG_KEY, "paid plan"),
@@ -58,39 +65,39 @@ def _ids(count: int) -> list[str]:
         (422, b'{"error":"Missing parameter ids"}', Meaning.REFUSED, "Missing parameter ids"),
         (301, b"", Meaning.REFUSED, "301"),
         (414, HTML, Meaning.TOO_LONG, "414"),
-        (200, b"", Meaning.TRY_AGAIN, "no JSON"),
-        (200, HTML, Meaning.TRY_AGAIN, "no JSON"),
-        (200, b'{"bitcoin":{"usd":49', Meaning.TRY_AGAIN, "no JSON"),
-        (200, b"[" * 100_000, Meaning.TRY_AGAIN, "no JSON"),
-        (200, b"[]", Meaning.TRY_AGAIN, "error inside"),
-        (200, RATE_LIMITED, Meaning.TRY_AGAIN, "exceeded"),
-        (200, TOO_OLD, Meaning.TRY_AGAIN, "time range"),
-        (200, b'{"error":"coin not found"}', Meaning.TRY_AGAIN, "coin not found"),
-        (200, b'{"status":500,"error":"Internal Server Error"}', Meaning.TRY_AGAIN, "Internal"),
-        (200, b'{"bitcoin":{"usd":49357}}', Meaning.GOOD, ""),
-        (200, b'{"bitcoin":{}}', Meaning.GOOD, ""),
-        (200, b"{}", Meaning.GOOD, ""),
-        (200, b'{"message":"Throttled"}', Meaning.TRY_AGAIN, "none of the coins"),
-        (403, b"", Meaning.TRY_AGAIN, "403"),
-        (200, b'{"status":{"usd":0.02,"last_updated_at":1621000000}}', Meaning.GOOD, ""),
+        (200, b"", Meaning.RETRY, "not JSON"),
+        (200, HTML, Meaning.RETRY, "not JSON"),
+        (200, b'{"bitcoin":{"usd":49', Meaning.RETRY, "not JSON"),
+        (200, b"[" * 100_000, Meaning.RETRY, "not JSON"),
+        (200, b"[]", Meaning.RETRY, "error inside"),
+        (200, RATE_LIMITED, Meaning.RETRY, "exceeded"),
+        (200, TOO_OLD, Meaning.RETRY, "time range"),
+        (200, b'{"error":"coin not found"}', Meaning.RETRY, "coin not found"),
+        (200, b'{"status":500,"error":"Internal Server Error"}', Meaning.RETRY, "Internal"),
+        (200, b'{"bitcoin":{"usd":49357}}', Meaning.OK, ""),
+        (200, b'{"bitcoin":{}}', Meaning.OK, ""),
+        (200, b"{}", Meaning.OK, ""),
+        (200, b'{"message":"Throttled"}', Meaning.RETRY, "none of the requested coins"),
+        (403, b"", Meaning.RETRY, "403"),
+        (200, b'{"status":{"usd":0.02,"last_updated_at":1621000000}}', Meaning.OK, ""),
     ],
 )
 def test_each_recorded_answer_has_one_meaning(
     status: int, body: bytes, meaning: Meaning, words: str
 ) -> None:
-    verdict = decipher_response(status, body, {}, asked=["bitcoin", "status"], now=NOW)
-    assert verdict.meaning is meaning
-    assert words in verdict.message
+    response = _decipher(status, body, ["bitcoin", "status"])
+    assert response.meaning is meaning
+    assert words in response.message
 
 
 def test_an_empty_object_for_many_ids_is_a_fault_and_for_few_an_answer() -> None:
-    assert decipher_response(200, b"{}", {}, asked=_ids(10), now=NOW).meaning is Meaning.GOOD
-    assert decipher_response(200, b"{}", {}, asked=_ids(11), now=NOW).meaning is Meaning.TRY_AGAIN
+    assert _decipher(200, b"{}", _ids(10)).meaning is Meaning.OK
+    assert _decipher(200, b"{}", _ids(11)).meaning is Meaning.RETRY
 
 
 def test_a_list_is_expected_where_no_ids_were_asked_for() -> None:
-    assert decipher_response(200, b'[{"id":"x"}]', {}, asked=[], now=NOW).meaning is Meaning.GOOD
-    assert decipher_response(200, b'{"a":1}', {}, asked=[], now=NOW).meaning is Meaning.TRY_AGAIN
+    assert _decipher(200, b'[{"id":"x"}]', []).meaning is Meaning.OK
+    assert _decipher(200, b'{"a":1}', []).meaning is Meaning.RETRY
 
 
 @pytest.mark.parametrize(
@@ -168,7 +175,7 @@ def test_the_largest_real_shape_of_ids_fits_the_url() -> None:
 
 def test_a_message_never_spans_lines_and_stays_short() -> None:
     body = json.dumps({"error": "a\nb\r\x1b[31m" + "x" * 5_000}).encode()
-    message = decipher_response(404, body, {}, asked=["x"], now=NOW).message
+    message = _decipher(404, body, ["x"]).message
     assert "\n" not in message
     assert "\x1b" not in message
     assert len(message) < 300

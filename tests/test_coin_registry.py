@@ -230,7 +230,7 @@ def test_a_delisted_coin_is_forgotten_when_its_data_is(registry: CoinRegistry) -
 
 def test_a_list_cut_off_delists_nobody() -> None:
     registry = _many(100)
-    with pytest.raises(ValueError, match="lists 79 coins where 100 were known"):
+    with pytest.raises(ValueError, match="lists 79 coins, but 100 were known"):
         registry.sync(_listing(registry)[:79], [], NOW)
     with pytest.raises(ValueError, match="lists 0 coins"):
         CoinRegistry().sync([], [], NOW)
@@ -242,13 +242,13 @@ def test_a_ranking_cut_off_leaves_the_old_ranks(caplog: pytest.LogCaptureFixture
     ranked = [{"id": f"c{n:05}", "market_cap_rank": n + 1, "market_cap": 9} for n in range(1_000)]
     registry.sync(_listing(registry), ranked, NOW)
     registry.sync(_listing(registry), ranked[::-1][:3], NOW)
-    assert "cut off at 3 coins" in caplog.text
+    assert "ends after 3 coins" in caplog.text
     assert registry.top_ids(3) == ["c00000", "c00001", "c00002"]
 
 
 def test_a_first_ranking_cut_off_is_refused() -> None:
     listed = [{"id": f"c{n}", "symbol": "s", "name": "n"} for n in range(19_000)]
-    with pytest.raises(ValueError, match="ranks 3 of 19000"):
+    with pytest.raises(ValueError, match="ranks only 3 of 19000"):
         CoinRegistry().sync(listed, [{"id": f"c{n}", "market_cap_rank": n} for n in range(3)], NOW)
 
 

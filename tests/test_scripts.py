@@ -372,7 +372,7 @@ def test_reset_without_a_terminal_deletes_nothing(
     )
     done = live_script("reset_db.py")
     assert "observations and 1 transaction of a portfolio" in done.stdout
-    _refused(done, 2, "no terminal to ask at", "--yes")
+    _refused(done, 2, "no terminal to ask for confirmation", "--yes")
     assert "holds 500 observations" in done.stdout
     assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
 

@@ -201,7 +201,7 @@ def test_a_protected_branch_adds_an_annotation_and_the_run_succeeds(
     hook.chmod(0o755)
     done = runner.run()
     assert (done["Run the pipeline"].returncode, done["Commit the registry"].returncode) == (0, 2)
-    assert "::error::The remote refuses the registry's commit" in done["Commit the registry"].stderr
+    assert "::error::The remote rejects the registry's commit" in done["Commit the registry"].stderr
     assert done["Write the job summary"].returncode == 0
     assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
 
@@ -213,7 +213,7 @@ def test_an_api_failure_fails_the_job_and_the_summary_says_why(
     done = runner.run()
     assert done["Run the pipeline"].returncode == 2
     assert "## Run failed" in runner.summary
-    assert "refuses the key" in runner.summary
+    assert "rejects the key" in runner.summary
 
 
 def test_an_exhausted_budget_adds_an_annotation_and_the_job_succeeds(runner: Runner) -> None:
@@ -252,7 +252,7 @@ def test_no_step_prints_a_secret(runner: Runner, neon: NeonConsole) -> None:
     done = runner.run()
     output = "".join(step.stdout + step.stderr for step in done.values()) + runner.summary
     assert done["Run the pipeline"].returncode == 4
-    assert "refuses the key (401)" in output
+    assert "rejects the key (401)" in output
     for secret in ("hunter2", "cg-secret", "napi-secret"):
         assert secret not in output
 

@@ -1,1 +1,1 @@
-"""The month's use of every free quota, and how many scheduled runs arrive."""
+"""Usage of the free monthly quotas, and the coverage of the schedule."""

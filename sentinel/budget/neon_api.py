@@ -1,5 +1,6 @@
-"""What Neon's own API says of the project, and putting its compute to sleep. Both are extras: where
-they fail the run goes on. Neither wakes the database.
+"""Neon's own figures of the project, and suspending its compute.
+
+Both are optional: if a call fails, the run continues. Neither call wakes the database.
 
 https://neon.com/docs/introduction/usage-calculations ("Tracking usage on the Free plan"),
 https://neon.com/docs/reference/api/endpoints/suspend-project-endpoint
@@ -22,13 +23,16 @@ from safe_zone import QUOTA_API_TIMEOUT_SECONDS, Settings
 
 log = logging.getLogger("sentinel.neon")
 BASE_URL = "https://console.neon.tech/api/v2"
-_MOST = 1e15  # seconds or bytes; beyond it is nonsense
+_MOST = 1e15  # seconds or bytes; a larger number cannot be right
 _ENDPOINT = re.compile(r"(ep-[a-z0-9-]+?)(-pooler)?\.[a-z0-9.-]*neon\.(tech|build)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectFigures:
-    """Neon's account of the current period; it lags up to an hour. None: it did not say."""
+    """Neon's own figures of the current billing period; they lag by up to an hour.
+
+    None: the response did not have the figure.
+    """
 
     compute_hours: float | None
     storage_bytes: float | None
@@ -38,7 +42,7 @@ class ProjectFigures:
 
 
 def endpoint_of(database_url: str | None) -> str | None:
-    """The id (`ep-…`) of the compute that a DATABASE_URL leads to, None where it is not Neon's."""
+    """Return the id (`ep-…`) of the compute in a DATABASE_URL; None if it is not Neon's."""
     try:
         host = str(conninfo_to_dict(database_url or "").get("host") or "")
     except Error:
@@ -47,25 +51,25 @@ def endpoint_of(database_url: str | None) -> str | None:
     return found[1] if found else None
 
 
-def is_asked_for(settings: Settings) -> bool:
-    """Whether there is a key to ask with; one without a project is worth a warning."""
+def is_configured(settings: Settings) -> bool:
+    """Whether a key and a project are set. A key without a project causes a warning."""
     if settings.neon_api_key and not settings.neon_project_id:
         log.warning("NEON_API_KEY is set but NEON_PROJECT_ID is not: Neon's figures are left out")
     return bool(settings.neon_api_key and settings.neon_project_id)
 
 
 def read_project(settings: Settings) -> ProjectFigures | None:
-    """Neon's figures of the project; None, with a warning, where it does not say."""
-    if not is_asked_for(settings):
+    """Return Neon's figures of the project; None, with a warning, if they are not available."""
+    if not is_configured(settings):
         return None
     try:
         project = _call(settings, "GET").get("project")
         branches = _call(settings, "GET", "/branches").get("branches")
-    except _NoAnswer as error:
+    except _NeonApiError as error:
         log.warning("Neon's own figures are left out this time: %s", error)
         return None
     if not isinstance(project, dict):
-        log.warning("Neon's own figures are left out this time: it answers without a project")
+        log.warning("Neon's own figures are left out this time: the response has no project")
         return None
     seconds = _number(project.get("compute_time_seconds"))
     sizes = branches if isinstance(branches, list) else []
@@ -80,46 +84,46 @@ def read_project(settings: Settings) -> ProjectFigures | None:
 
 
 def suspend(settings: Settings) -> bool:
-    """Put the compute to sleep at once; True where Neon says it did."""
+    """Suspend the compute at once; True if Neon confirms it."""
     endpoint = endpoint_of(settings.database_url)
-    if not endpoint or not is_asked_for(settings):
+    if not endpoint or not is_configured(settings):
         log.info("not suspended: this needs a Neon DATABASE_URL, NEON_API_KEY, NEON_PROJECT_ID")
         return False
     try:
         _call(settings, "POST", f"/endpoints/{quote(endpoint, safe='')}/suspend")
-    except _NoAnswer as error:
-        log.info("Neon did not suspend the compute, it sleeps in five minutes: %s", error)
+    except _NeonApiError as error:
+        log.info("Neon did not suspend the compute, so it idles for five minutes: %s", error)
         return False
     return True
 
 
-class _NoAnswer(Exception):
-    """Neon did not answer, or said no."""
+class _NeonApiError(Exception):
+    """Neon did not respond, or rejected the request."""
 
 
 def _call(settings: Settings, method: str, path: str = "") -> dict[str, Any]:
-    """One call below the project; its key is never part of what is raised."""
-    import requests  # only where there is a key
+    """Make one call below the project's path. The error never contains the key."""
+    import requests  # slow to import, and needed only with a key
 
     project = quote(settings.neon_project_id or "", safe="")
     try:
-        answer = requests.request(
+        response = requests.request(
             method,
             f"{settings.neon_base_url or BASE_URL}/projects/{project}{path}",
             headers={"Authorization": f"Bearer {settings.neon_api_key}"},
             timeout=QUOTA_API_TIMEOUT_SECONDS,
-            allow_redirects=False,  # the key would travel to wherever it points
+            allow_redirects=False,  # the header with the key would be sent to its target
         )
-        is_good = 200 <= answer.status_code < 300
-        content = answer.json() if is_good else None
+        is_good = 200 <= response.status_code < 300
+        content = response.json() if is_good else None
     except (requests.RequestException, RecursionError) as error:
-        raise _NoAnswer(f"no usable answer ({type(error).__name__})") from error
-    if answer.status_code in (401, 403):
-        raise _NoAnswer(f"it refuses the key ({answer.status_code}). Check NEON_API_KEY")
-    if answer.status_code == 404:
-        raise _NoAnswer("it knows no such project or compute (404). Check NEON_PROJECT_ID")
+        raise _NeonApiError(f"no usable response ({type(error).__name__})") from error
+    if response.status_code in (401, 403):
+        raise _NeonApiError(f"Neon rejects the key ({response.status_code}). Check NEON_API_KEY")
+    if response.status_code == 404:
+        raise _NeonApiError("Neon knows no such project or compute (404). Check NEON_PROJECT_ID")
     if not isinstance(content, Mapping):
-        raise _NoAnswer(f"it answers {answer.status_code}")
+        raise _NeonApiError(f"Neon responded with status {response.status_code}")
     return dict(content)
 
 

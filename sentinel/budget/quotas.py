@@ -1,4 +1,4 @@
-"""The free quotas as meters, pure: used so far, projected to the month's end, what that means."""
+"""The free quotas: what is used, what the month will use, and what that means. Pure."""
 
 from __future__ import annotations
 
@@ -15,34 +15,37 @@ from sentinel.budget.usage_log import Usage
 
 State = Literal["ok", "warn", "stop"]
 DAY = timedelta(days=1)
-_RUNS_FOR_A_CADENCE = 5  # fewer say too little about the usual pause
+_RUNS_FOR_A_CADENCE = 5  # fewer runs say too little about the usual pause
 _RECENT_RUNS = 100
 _RUNS_FOR_A_COST = 5
-_EPSILON = (
-    1e-9  # repairs may take what is left up to the share itself, and sums of floats are rounded
-)
+# The backfill may use what is left up to the share itself, and sums of floats are rounded.
+_EPSILON = 1e-9
 
 
 class QuotaUsage(NamedTuple):
-    """One quota. `used` and `projected` (to the end of the month) are in the unit of the name;
-    None: unknown. A `quota` of None is no limit, `resets_at` is when the month that it is for ends.
-    `reported` is what the provider itself says."""
+    """The usage of one quota; amounts are in the unit of its name."""
 
+    # A name of safe_zone.QUOTA_NAMES.
     name: str
+    # By the usage log; None: unknown.
     used: float | None
+    # By the end of the month, at the pace so far; None: unknown.
     projected: float | None
+    # What the month allows; None: no limit.
     quota: float | None
+    # When the month of the quota ends.
     resets_at: datetime
+    # By the provider's own figures; None: it was not asked or did not respond.
     reported: float | None = None
 
     @property
     def spent(self) -> float | None:
-        """What is used by the larger of both accounts, None where neither knows."""
+        """The larger of `used` and `reported`; None if both are unknown."""
         return max((x for x in (self.used, self.reported) if x is not None), default=None)
 
     @property
     def share(self) -> float | None:
-        """The projected share of the quota, or the used one where that is more."""
+        """The projected share of the quota, or the used share if it is larger."""
         if self.quota is None:
             return None
         known = [x for x in (self.spent, self.projected) if x is not None]
@@ -50,7 +53,7 @@ class QuotaUsage(NamedTuple):
 
     @property
     def is_used_up(self) -> bool:
-        """Whether nothing is left."""
+        """Whether nothing of the quota is left."""
         return self.quota is not None and self.spent is not None and self.spent >= self.quota
 
     @property
@@ -67,24 +70,26 @@ class QuotaUsage(NamedTuple):
 
 
 class Month(NamedTuple):
-    """The billing month around a moment: calendar months in UTC."""
+    """A billing month: a calendar month in UTC."""
 
     start: datetime
     stop: datetime
 
     @classmethod
     def of(cls, at: datetime) -> Month:
-        """The month that `at` lies in."""
+        """Return the month of `at`."""
         start = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         return cls(start, (start + timedelta(days=32)).replace(day=1))
 
 
 class BackfillAllowance(NamedTuple):
-    """Credits for repairs: how many a day may have and what is `left` of today's. `cadence` is the
-    usual pause between runs."""
+    """CoinGecko credits for the backfill."""
 
+    # In one day (UTC).
     daily: int
+    # Of today's.
     left: int
+    # The usual pause between two runs.
     cadence: timedelta
 
 
@@ -98,17 +103,17 @@ def measure_quota_usage(
     is_private: bool,
     figures: ProjectFigures | None = None,
 ) -> list[QuotaUsage]:
-    """All meters at the moment `at`, by the `usages` in order of time.
+    """Return the usage of all quotas at the moment `at`, from `usages` in order of time.
 
-    `figures` are Neon's own; they also tell when its billing month began, if it tells.
+    `figures` are Neon's own; they may also say when its billing month began.
     """
     known = [usage for usage in usages if usage.started_at <= at]
     inside = _since(known, Month.of(at).start)
     return [
-        _compute(known, at, quotas["neon_compute_hours"], compute_units, figures),
-        _storage(known, at, quotas["neon_storage_bytes"], figures),
-        _credits(inside, at, quotas["coingecko_credits"], backfill_per_day),
-        _minutes(inside, at, quotas["actions_minutes"] if is_private else None),
+        _measure_compute(known, at, quotas["neon_compute_hours"], compute_units, figures),
+        _measure_storage(known, at, quotas["neon_storage_bytes"], figures),
+        _measure_credits(inside, at, quotas["coingecko_credits"], backfill_per_day),
+        _measure_minutes(inside, at, quotas["actions_minutes"] if is_private else None),
     ]
 
 
@@ -116,7 +121,7 @@ def _since(usages: Sequence[Usage], start: datetime) -> list[Usage]:
     return [usage for usage in usages if usage.started_at >= start]
 
 
-def _compute(
+def _measure_compute(
     usages: Sequence[Usage],
     at: datetime,
     quota: float | None,
@@ -124,8 +129,8 @@ def _compute(
     figures: ProjectFigures | None,
 ) -> QuotaUsage:
     month = _neon_month(figures, at)
-    used = awake(usages, month.start, at) / timedelta(hours=1) * compute_units
-    projected = _projected(used, _since(usages, month.start), at, month)
+    used = awake_time(usages, month.start, at) / timedelta(hours=1) * compute_units
+    projected = _project(used, _since(usages, month.start), at, month)
     reported = figures.compute_hours if figures and _is_current(figures, at) else None
     if reported is not None:
         elapsed = max(at - month.start, MIN_PROJECTION_PERIOD)
@@ -134,13 +139,13 @@ def _compute(
 
 
 def _is_current(figures: ProjectFigures, at: datetime) -> bool:
-    """Whether Neon speaks of the month that `at` lies in: its figures lag behind a new one."""
+    """Whether the figures belong to the month of `at`: they lag when a new month begins."""
     start, stop = figures.period_start, figures.period_stop
     return (start is None or start <= at) and (stop is None or at < stop)
 
 
 def _neon_month(figures: ProjectFigures | None, at: datetime) -> Month:
-    """Neon's own period where it names a sensible one, else the calendar's month."""
+    """Return Neon's own billing period if it is plausible, else the calendar month."""
     if figures and figures.period_start and figures.period_stop:
         period = Month(figures.period_start, figures.period_stop)
         if period.start <= at < period.stop <= period.start + timedelta(days=32):
@@ -148,17 +153,18 @@ def _neon_month(figures: ProjectFigures | None, at: datetime) -> Month:
     return Month.of(at)
 
 
-def _minutes(inside: Sequence[Usage], at: datetime, quota: float | None) -> QuotaUsage:
-    """Each job is rounded up to a whole minute."""
+def _measure_minutes(inside: Sequence[Usage], at: datetime, quota: float | None) -> QuotaUsage:
+    """Return the minutes of GitHub Actions, which rounds each job up to a whole minute.
+
+    https://docs.github.com/en/billing/concepts/product-billing/github-actions
+    """
     used = float(sum(max(u.runs, math.ceil(u.duration_seconds / 60)) for u in inside))
     month = Month.of(at)
-    return QuotaUsage(
-        "actions_minutes", used, _projected(used, inside, at, month), quota, month.stop
-    )
+    return QuotaUsage("actions_minutes", used, _project(used, inside, at, month), quota, month.stop)
 
 
-def awake(usages: Iterable[Usage], start: datetime, stop: datetime) -> timedelta:
-    """How long the compute was awake between `start` and `stop`; overlaps count once."""
+def awake_time(usages: Iterable[Usage], start: datetime, stop: datetime) -> timedelta:
+    """Return how long the compute was awake between `start` and `stop`; overlaps count once."""
     total = timedelta()
     reached = start
     for begin, end in sorted(window for usage in usages if (window := usage.awake)):
@@ -174,15 +180,15 @@ def _elapsed(inside: Sequence[Usage], at: datetime) -> timedelta:
     )
 
 
-def _projected(used: float, inside: Sequence[Usage], at: datetime, month: Month) -> float:
-    """What `used` comes to at the month's end, at the pace of the month so far."""
+def _project(used: float, inside: Sequence[Usage], at: datetime, month: Month) -> float:
+    """Return the usage at the end of the month, at the pace of the month so far."""
     return used + used * ((month.stop - at) / _elapsed(inside, at))
 
 
-def _storage(
+def _measure_storage(
     usages: Sequence[Usage], at: datetime, quota: float | None, figures: ProjectFigures | None
 ) -> QuotaUsage:
-    """The size after the last run, and where the last week's growth leads."""
+    """Return the size after the last run, projected by the growth of the last week."""
     name, stop = "neon_storage_bytes", Month.of(at).stop
     reported = figures.storage_bytes if figures else None
     limit = (figures.storage_limit_bytes if figures else None) or quota
@@ -194,7 +200,7 @@ def _storage(
 
 
 def daily_growth(usages: Sequence[Usage], at: datetime) -> float:
-    """Bytes that the database grew by in a day of the last week; 0 with less than a day known."""
+    """Return the bytes per day by which the database grew in the last week; 0 in the first day."""
     sizes = [
         (usage.started_at, usage.db_bytes)
         for usage in usages
@@ -207,56 +213,65 @@ def daily_growth(usages: Sequence[Usage], at: datetime) -> float:
 
 
 class _CreditPace(NamedTuple):
-    """A month's credits: spent, of these on repairs, and what the runs themselves will still need
-    at their pace in the `days_left`."""
+    """A month's CoinGecko credits, so far and to come."""
 
+    # By runs and backfill together.
     used: int
-    repairs_a_day: float
+    # By the backfill, per day.
+    backfill_per_day: float
+    # What the runs without their backfill will still need in this month.
     runs_to_come: float
+    # Days until the end of the month.
     days_left: float
 
-    def affordable(self, quota: float | None, wished: int, spent_today: int = 0) -> float:
-        """Credits a day that repairs may take without making the runs themselves be skipped."""
+    def affordable_backfill(
+        self, quota: float | None, requested: int, spent_today: int = 0
+    ) -> float:
+        """Return the credits per day, up to `requested`, that leave enough for the runs."""
         if quota is None:
-            return wished
+            return requested
         spare = SKIP_SHARE * quota - (self.used - spent_today) - self.runs_to_come
-        return min(float(wished), max(0.0, spare / max(self.days_left, 1.0)))
+        return min(float(requested), max(0.0, spare / max(self.days_left, 1.0)))
 
 
 def _credit_pace(inside: Sequence[Usage], at: datetime) -> _CreditPace:
     used = sum(usage.api_credits for usage in inside)
-    repairs = sum(usage.backfill_credits for usage in inside)
+    backfill = sum(usage.backfill_credits for usage in inside)
     days = _elapsed(inside, at) / DAY
     left = (Month.of(at).stop - at) / DAY
-    return _CreditPace(used, repairs / days, (used - repairs) / days * left, left)
+    return _CreditPace(used, backfill / days, (used - backfill) / days * left, left)
 
 
-def _credits(
+def _measure_credits(
     inside: Sequence[Usage], at: datetime, quota: float | None, backfill_per_day: int
 ) -> QuotaUsage:
-    """The runs' own credits at their pace, repairs at theirs or what they are allowed at most."""
+    """Return the credits: runs at their pace, backfill at its pace or up to its allowance."""
     pace = _credit_pace(inside, at)
-    repairs = min(pace.repairs_a_day, pace.affordable(quota, backfill_per_day)) * pace.days_left
-    projected = pace.used + pace.runs_to_come + repairs
+    affordable = pace.affordable_backfill(quota, backfill_per_day)
+    backfill = min(pace.backfill_per_day, affordable) * pace.days_left
+    projected = pace.used + pace.runs_to_come + backfill
     return QuotaUsage("coingecko_credits", pace.used, projected, quota, Month.of(at).stop)
 
 
 def minimum_pause(
     meter: QuotaUsage, usages: Sequence[Usage], at: datetime, compute_units: float
 ) -> timedelta:
-    """How far apart runs must be for what is left of an overdrawn quota to last the month, by what
-    the last few cost; longer than the month where nothing may be spent any more."""
+    """Return how far apart runs must be, so that the rest of the quota lasts until it resets.
+
+    The cost of a run is the median of the last few. If nothing is left to use, the pause is longer
+    than the rest of the month.
+    """
     left = SKIP_SHARE * (meter.quota or math.inf) - (meter.spent or 0.0)
     paid = [cost for usage in usages if (cost := _cost(meter, usage, compute_units))]
     costs = paid[-_RUNS_FOR_A_COST:]
     to_come = meter.resets_at - at
     if left <= 0 or not costs:
-        return to_come + DAY  # not before the quota begins anew
+        return to_come + DAY  # not before the quota resets
     return to_come * (statistics.median(costs) / left)
 
 
 def _cost(meter: QuotaUsage, usage: Usage, compute_units: float) -> float:
-    """What one run takes of a paced quota, in the meter's unit; repairs have an allowance."""
+    """Return what one run uses of a quota, without its backfill, which has its own allowance."""
     if meter.name == "coingecko_credits":
         return (usage.api_credits - usage.backfill_credits) / usage.runs
     window = usage.awake
@@ -271,19 +286,19 @@ def compute_backfill_allowance(
     per_day: int,
     cadence: timedelta,
 ) -> BackfillAllowance:
-    """What repairs may cost now: of `per_day` credits, as many as the month's `quota` can spare.
+    """Return the credits for the backfill: up to `per_day`, as far as the month's `quota` allows.
 
-    Days are UTC. `cadence` stands in where too few runs are known to have one.
+    Days are UTC. `cadence` is used if too few runs are known to measure one.
     """
     inside = _since([usage for usage in usages if usage.started_at <= at], Month.of(at).start)
     today = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     spent = sum(usage.backfill_credits for usage in inside if usage.started_at >= today)
-    granted = math.floor(_credit_pace(inside, at).affordable(quota, per_day, spent))
+    granted = math.floor(_credit_pace(inside, at).affordable_backfill(quota, per_day, spent))
     return BackfillAllowance(granted, max(0, granted - spent), observed_cadence(usages) or cadence)
 
 
 def observed_cadence(usages: Sequence[Usage]) -> timedelta | None:
-    """The usual pause between the last runs, None where there are too few."""
+    """Return the median pause between the last runs; None if there are too few."""
     starts = [usage.started_at for usage in usages[-_RECENT_RUNS:]]
     if len(starts) < _RUNS_FOR_A_CADENCE:
         return None

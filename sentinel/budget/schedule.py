@@ -1,4 +1,4 @@
-"""How much of its schedule a scheduler delivers: slots that were due, slots that saw a run."""
+"""How many slots of the schedule had a run."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ScheduleCoverage:
-    """`expected` slots were due since the first run looked at, `delivered` of them saw a run.
+    """How much of the schedule a scheduler delivered."""
 
-    `longest_silence` is the longest pause between runs, the present one included;
-    `missed_in_a_row` the slots missed between the last two runs.
-    """
-
+    # Slots since the first run of the period.
     expected: int
+    # Slots in which a run came.
     delivered: int
+    # The longest pause between two runs, or since the last run.
     longest_silence: timedelta
+    # Slots without a run between the last two runs.
     missed_in_a_row: int
 
     @property
     def share(self) -> float | None:
-        """The share delivered, 0 to 1; None where no slot was due."""
+        """The delivered share, from 0 to 1; None if no slot was due."""
         return self.delivered / self.expected if self.expected else None
 
     def __str__(self) -> str:
@@ -42,8 +42,8 @@ def measure_coverage(
 ) -> ScheduleCoverage:
     """Count slots of one `cadence` each from the first of `runs` (in order of time) until `now`.
 
-    The slot that `now` lies in counts once a run has come in it. `unrecorded_runs` more slots saw a
-    run that is not among `runs`.
+    The current slot counts only if a run has come in it. `unrecorded_runs` is the number of runs
+    that are not among `runs`; each counts as one more delivered slot.
     """
     seen = [run for run in runs if run <= now]
     if not seen:

@@ -1,11 +1,11 @@
-"""`usage_log.json`: what this month's runs used. One JSON list, an object a run.
+"""`usage_log.json`: what this month's runs used. A JSON list with one object per run.
 
-Two keys are required: `timestamp` (when the run began, UTC where it has no offset) and
-`duration_sec`. The others are written where they say something: `api_credits`, `db_seconds`,
-`backfill_credits`, `db_bytes`, `tail_seconds` (how long the database stayed awake afterwards,
-where that is not Neon's usual tail), `runs` (how many runs the entry stands for), `skipped`,
-`stored` (false: the run did not reach the database), `metered` (false: no Neon database) and
-`after_loss` (runs before this one were lost and not read from the database yet).
+Two keys are required: `timestamp` (start of the run; UTC if it has no offset) and `duration_sec`.
+The others are written only if they differ from their default: `api_credits`, `db_seconds`,
+`backfill_credits`, `db_bytes`, `tail_seconds` (how long the compute stayed awake afterwards),
+`runs` (number of runs that the entry sums up), `skipped`, `stored` (false: the run did not reach
+the database), `metered` (false: no Neon database) and `after_loss` (earlier runs are missing from
+the log and were not read from the database yet).
 """
 
 from __future__ import annotations
@@ -21,40 +21,46 @@ from safe_zone import IDLE_TAIL_SECONDS
 from sentinel.files import exclusive_lock, replace_atomically
 
 log = logging.getLogger("sentinel.usage")
-# No run, and no mistake of a clock worth counting, is longer, dearer, larger or from another time.
+# Larger values are damage or a clock error; such an entry is unreadable.
 _LONGEST_SECONDS = 32 * 86_400.0
 _MOST_CREDITS = 1e7
 _MOST_BYTES = 1e15
 _YEARS = range(2000, 2200)
-# A loop of a minute makes 43,000 runs a month, and the file is written with each: what is older
-# than a day is gathered by the hour. The schedule's 96 runs a day never come to so many.
-MOST_SINGLE_RUNS = 3_000
-GATHER_AFTER = timedelta(hours=26)
+# A loop with one run a minute makes 43,000 runs a month, and each run writes the file. Above this
+# number, runs older than a day are summed up by the hour. The schedule's 96 runs a day stay below.
+MAX_SINGLE_RUNS = 3_000
+SUM_UP_AFTER = timedelta(hours=26)
 
 
 class Usage(NamedTuple):
-    """What one run used. `db_seconds` None: unknown, so the whole run counts; 0: it woke nothing.
-
-    `db_bytes` is the size of the database after the run, None where it was not measured. Where
-    `runs` is above 1 it is the sum of so many, of one hour.
-    """
+    """What one run used, or the runs of one hour together."""
 
     started_at: datetime
     duration_seconds: float
+    # CoinGecko credits, those of the backfill included.
     api_credits: int = 0
+    # How long the run held the database; None: unknown, so its whole duration counts; 0: it did not
+    # connect.
     db_seconds: float | None = None
     backfill_credits: int = 0
+    # How long Neon's compute stays awake after the run.
     tail_seconds: float = IDLE_TAIL_SECONDS
+    # Size of the database after the run; None: not measured.
     db_bytes: int | None = None
+    # Whether the budget check ended the run.
     is_skipped: bool = False
+    # Whether the run reached the database.
     is_stored: bool = True
+    # Whether the database is Neon's.
     is_metered: bool = True
+    # Whether the log lost earlier runs that were not read from the database yet.
     is_after_loss: bool = False
+    # How many runs the entry sums up.
     runs: int = 1
 
     @property
     def awake(self) -> tuple[datetime, datetime] | None:
-        """From when to when Neon's compute was awake for this run, None where it was not."""
+        """From when to when Neon's compute was awake for this run; None if it was not."""
         if not self.is_metered or self.is_skipped or self.db_seconds == 0:
             return None
         held = self.duration_seconds if self.db_seconds is None else self.db_seconds
@@ -62,37 +68,41 @@ class Usage(NamedTuple):
 
 
 class UsageLog(NamedTuple):
-    """The runs of a log in order of time, and whether it knows all of them."""
+    """The content of a log."""
 
+    # In order of time.
     usages: Sequence[Usage]
-    is_whole: bool
+    # False if the file is missing or damaged, or if it says that it lost runs.
+    is_complete: bool
 
 
 def read(path: Path) -> UsageLog:
-    """Read a log; what is damaged is passed over with a warning."""
+    """Read a log. Damaged entries are skipped with a warning."""
     try:
-        content = _list(path.read_text(encoding="utf-8-sig"))
+        content = _parse_list(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        return UsageLog([], is_whole=False)
+        return UsageLog([], is_complete=False)
     except OSError as error:
-        log.warning("the usage log %s cannot be read (%s): going on without", path, error.strerror)
-        return UsageLog([], is_whole=False)
+        log.warning(
+            "the usage log %s cannot be read (%s): continuing without it", path, error.strerror
+        )
+        return UsageLog([], is_complete=False)
     except (ValueError, TypeError, RecursionError) as error:
         log.warning(
             "the usage log %s is damaged (%s): the next run rebuilds it from the database",
             path,
             error,
         )
-        return UsageLog([], is_whole=False)
+        return UsageLog([], is_complete=False)
     runs = list(map(_from_json, content))
     usages = {usage.started_at: usage for usage in runs if usage}
     if lost := runs.count(None):
         log.warning("the usage log %s: %d of %d runs are unreadable", path, lost, len(content))
-    is_whole = not lost and not any(usage.is_after_loss for usage in usages.values())
-    return UsageLog([usages[at] for at in sorted(usages)], is_whole)
+    is_complete = not lost and not any(usage.is_after_loss for usage in usages.values())
+    return UsageLog([usages[at] for at in sorted(usages)], is_complete)
 
 
-def _list(text: str) -> list[Any]:
+def _parse_list(text: str) -> list[Any]:
     content = json.loads(text)
     if not isinstance(content, list):
         raise TypeError("it holds no list of runs")
@@ -106,11 +116,11 @@ def add(
     until: datetime,
     others: Iterable[Usage] | None = None,
 ) -> None:
-    """Add a run to a log, or bring its account up to date.
+    """Add a run to a log, or update its entry.
 
-    `others` are runs that the database knows; None: it could not be asked, so what was lost stays
-    lost for now. Runs whose traces ended before `since`, and those that a wrong clock put after
-    `until`, are forgotten. A failure costs the account and not the run: it is a warning.
+    `others` are runs that the database recorded; None: the run did not ask, so lost entries stay
+    lost for now. Runs that ended before `since` are removed, and runs after `until`, which a wrong
+    clock wrote. If the file cannot be written, the run logs a warning and continues.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,17 +129,17 @@ def add(
             known = {usage.started_at: usage for usage in reading.usages}
             if others is not None:
                 known = {at: usage._replace(is_after_loss=False) for at, usage in known.items()}
-            # What a run wrote of itself says more than what the database remembers of it.
-            told = {usage.started_at: usage for usage in others or ()}
-            hours = {_hour(at) for at in told.keys() - known.keys()}
-            merged = told | {
+            # A run's own entry has more details than the database's record of it.
+            recorded = {usage.started_at: usage for usage in others or ()}
+            hours = {_hour(at) for at in recorded.keys() - known.keys()}
+            merged = recorded | {
                 at: u for at, u in known.items() if u.runs == 1 or _hour(at) not in hours
             }
-            is_after_loss = others is None and not reading.is_whole
+            is_after_loss = others is None and not reading.is_complete
             merged[own.started_at] = own._replace(is_after_loss=is_after_loss)
             kept = [merged[at] for at in sorted(merged) if at <= until]
-            kept = [usage for usage in kept if _reaches(usage, since)]
-            text = to_text(_gathered(kept, own.started_at - GATHER_AFTER))
+            kept = [usage for usage in kept if _lasts_until(usage, since)]
+            text = to_text(_sum_up(kept, own.started_at - SUM_UP_AFTER))
             replace_atomically(path, text.encode())
     except OSError as error:
         log.warning("the usage log %s cannot be written (%s): this run is not in it", path, error)
@@ -139,14 +149,14 @@ def _hour(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
 
 
-def _gathered(usages: Sequence[Usage], before: datetime) -> Sequence[Usage]:
-    """Where there are too many, one entry an hour for runs before that moment that woke no Neon."""
-    if len(usages) <= MOST_SINGLE_RUNS:
+def _sum_up(usages: Sequence[Usage], before: datetime) -> Sequence[Usage]:
+    """If there are too many, sum up by the hour the runs before `before` that did not use Neon."""
+    if len(usages) <= MAX_SINGLE_RUNS:
         return usages
     found: list[Usage] = []
     for usage in usages:
         last = found[-1] if found else None
-        if last and usage.started_at < before and _are_alike(last, usage):
+        if last and usage.started_at < before and _can_sum_up(last, usage):
             found[-1] = last._replace(
                 duration_seconds=last.duration_seconds + usage.duration_seconds,
                 api_credits=last.api_credits + usage.api_credits,
@@ -160,22 +170,22 @@ def _gathered(usages: Sequence[Usage], before: datetime) -> Sequence[Usage]:
     return found
 
 
-def _are_alike(one: Usage, other: Usage) -> bool:
-    """Whether two entries may be one: of one hour, and neither is judged by itself."""
+def _can_sum_up(one: Usage, other: Usage) -> bool:
+    """Whether two entries may become one: same hour, and neither needs its own time or flags."""
     return _hour(one.started_at) == _hour(other.started_at) and all(
         usage.is_stored and not (usage.is_metered or usage.is_skipped or usage.is_after_loss)
         for usage in (one, other)
     )
 
 
-def _reaches(usage: Usage, since: datetime) -> bool:
-    """Whether a run, or the tail it left behind, lasted until `since`."""
+def _lasts_until(usage: Usage, since: datetime) -> bool:
+    """Whether a run or its tail lasted until `since`."""
     seconds = usage.duration_seconds + IDLE_TAIL_SECONDS
     return usage.started_at + timedelta(seconds=seconds) > since
 
 
 def to_text(usages: Sequence[Usage]) -> str:
-    """The whole file, one run a line."""
+    """Return the whole file, one run per line."""
     lines = ",\n".join(json.dumps(_to_json(usage)) for usage in usages)
     return f"[\n{lines}\n]\n" if lines else "[]\n"
 
@@ -208,7 +218,7 @@ def _to_json(usage: Usage) -> dict[str, Any]:
 
 
 def _from_json(entry: Any) -> Usage | None:
-    """A run of the file, None where it is unreadable."""
+    """Return a run of the file; None if it is unreadable."""
     try:
         at = _moment(entry["timestamp"])
         held, size = entry.get("db_seconds"), entry.get("db_bytes")
@@ -234,14 +244,14 @@ def _moment(text: Any) -> datetime:
     at = datetime.fromisoformat(text)
     at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     if at.year not in _YEARS:
-        raise ValueError(f"{text!r} is no time of a run")
+        raise ValueError(f"{text!r} is not the time of a run")
     return at
 
 
 def _number(value: Any, most: float) -> float:
-    """A number of 0 or more: a clock that was set back makes negative ones."""
+    """Return a number of 0 or more: a clock that was set back causes negative ones."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value <= most:
-        raise ValueError(f"{value!r} is no number up to {most:g}")
+        raise ValueError(f"{value!r} is not a number up to {most:g}")
     return max(0.0, float(value))
 
 

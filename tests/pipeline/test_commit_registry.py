@@ -12,8 +12,8 @@ import pytest
 
 from coin_registry import CoinRegistry
 from pipeline import git as registry_clone
-from pipeline.commit_message import describe
-from pipeline.commit_registry import publish
+from pipeline.commit_message import describe_changes
+from pipeline.commit_registry import publish_registry
 from safe_zone import ROOT
 from sentinel.coin import Coin
 from sentinel.errors import ConfigurationError, SentinelError
@@ -78,7 +78,9 @@ def _commits(remote: Path) -> list[str]:
 
 
 def _publish(path: Path) -> str | None:
-    return publish(path, ENVIRONMENT, now=NOW + timedelta(days=2), sleep=lambda _seconds: None)
+    return publish_registry(
+        path, ENVIRONMENT, now=NOW + timedelta(days=2), sleep=lambda _seconds: None
+    )
 
 
 def test_a_run_with_nothing_to_commit_makes_no_commit(clone: Clone, remote: Path) -> None:
@@ -187,8 +189,8 @@ def test_a_remote_that_refuses_is_a_clear_error_at_once(clone: Clone, remote: Pa
     path = clone("a")
     _strike(path, "coin-001")
     slept: list[float] = []
-    with pytest.raises(ConfigurationError, match="refuses the registry's commit on main") as info:
-        publish(path, ENVIRONMENT, sleep=slept.append)
+    with pytest.raises(ConfigurationError, match="rejects the registry's commit on main") as info:
+        publish_registry(path, ENVIRONMENT, sleep=slept.append)
     assert "docs/deploy-github-actions.md" in str(info.value)
     assert (slept, _commits(remote)) == ([], ["Begin"])
     assert CoinRegistry.load(path).coins["coin-001"].strikes == 1
@@ -200,11 +202,11 @@ def test_a_race_that_is_always_lost_ends_after_five_more_tries(clone: Clone, rem
     _strike(path, "coin-001")
     waits: list[tuple[float, float]] = []
     with pytest.raises(SentinelError, match="could not be pushed in 6 tries"):
-        publish(
+        publish_registry(
             path,
             ENVIRONMENT,
             sleep=lambda _seconds: None,
-            dice=lambda low, high: waits.append((low, high)) or high,  # type: ignore[func-returns-value]
+            random_between=lambda low, high: waits.append((low, high)) or high,  # type: ignore[func-returns-value]
         )
     assert [high for _, high in waits] == [2.0, 4.0, 8.0, 16.0, 16.0]
 
@@ -224,7 +226,7 @@ def test_a_remote_that_is_away_is_tried_again_and_named_without_its_password(
 def test_no_clone_and_no_branch_are_told(tmp_path: Path, clone: Clone) -> None:
     lonely = tmp_path / "coin_registry.json"
     CoinRegistry(COINS).save(lonely)
-    with pytest.raises(ConfigurationError, match="lies in no git clone"):
+    with pytest.raises(ConfigurationError, match="is not in a git clone"):
         _publish(lonely)
     path = clone("a")
     _git(path.parent, "checkout", "--quiet", "--detach")
@@ -252,7 +254,7 @@ def test_a_token_reaches_git_and_nobody_else(
     _strike(path, "coin-001")
     environment = {**ENVIRONMENT, "PATH": f"{spy.parent}:/usr/bin:/bin", "GITHUB_TOKEN": "ghs_tok"}
     monkeypatch.setenv("PATH", environment["PATH"])
-    publish(path, environment)
+    publish_registry(path, environment)
     arguments = (tmp_path / "arguments").read_text()
     assert "push" in arguments
     assert "ghs_tok" not in arguments
@@ -312,7 +314,7 @@ def test_a_push_that_landed_and_looked_failed_is_not_counted_twice(
     _strike(path, "coin-001")
     environment = {**ENVIRONMENT, "PATH": _git_that_hides_its_first_push(tmp_path / "bin")}
     monkeypatch.setenv("PATH", environment["PATH"])
-    publish(path, environment, now=NOW, sleep=lambda _seconds: None)
+    publish_registry(path, environment, now=NOW, sleep=lambda _seconds: None)
     assert _pushed(remote).coins["coin-001"].strikes == 1
     assert _git(path.parent, "status", "--porcelain") == ""
 
@@ -356,7 +358,7 @@ def test_a_race_lost_after_a_kill_counts_nothing_twice(
 def test_a_clone_without_a_commit_is_told(tmp_path: Path) -> None:
     _git(tmp_path, "init", "--quiet", "--initial-branch=main", "new")
     CoinRegistry(COINS).save(tmp_path / "new" / "coin_registry.json")
-    with pytest.raises(ConfigurationError, match="and a commit on it"):
+    with pytest.raises(ConfigurationError, match="with a commit on a checked-out branch"):
         _publish(tmp_path / "new" / "coin_registry.json")
 
 
@@ -405,7 +407,7 @@ def test_a_time_of_comparison_from_the_future_is_healed(clone: Clone, remote: Pa
         registry.synced_at = NOW + timedelta(days=days)
         registry.strike(f"coin-{days:03}"[:8], "missing", NOW)
         registry.save(each)
-    publish(other, ENVIRONMENT, now=NOW + timedelta(days=401))
+    publish_registry(other, ENVIRONMENT, now=NOW + timedelta(days=401))
     _publish(path)
     assert _pushed(remote).synced_at == NOW + timedelta(days=1)
 
@@ -437,7 +439,7 @@ def test_a_git_that_calls_us_does_not_send_the_commit_elsewhere(
     path, elsewhere = clone("a"), clone("b")
     _strike(path, "coin-001")
     environment = {**ENVIRONMENT, "GIT_DIR": str(elsewhere.parent / ".git")}
-    publish(path, environment, now=NOW)
+    publish_registry(path, environment, now=NOW)
     assert _pushed(remote).coins["coin-001"].strikes == 1
     assert _git(path.parent, "status", "--porcelain") == ""
     assert not (tmp_path / "index").exists()
@@ -463,7 +465,7 @@ def test_a_registry_behind_a_link_is_committed_where_it_lies(
     outside = path.parent / "outside.json"
     CoinRegistry(COINS).save(tmp_path / "real.json")
     outside.symlink_to(tmp_path / "real.json")
-    with pytest.raises(ConfigurationError, match="lies in no git clone"):
+    with pytest.raises(ConfigurationError, match="is not in a git clone"):
         _publish(outside)
 
 
@@ -476,7 +478,7 @@ def test_the_message_names_coins_and_causes() -> None:
     after.coins["coin-004"] = after.coins["coin-004"]._replace(status="delisted")
     del after.coins["coin-005"]
     after.coins["newcomer"] = Coin("newcomer", "new", "Newcomer")
-    assert describe(before, after).splitlines() == [
+    assert describe_changes(before, after).splitlines() == [
         "Registry: 1 delisted, 1 forgotten, 1 new, 1 retired, 1 struck",
         "",
         "delisted: coin-004",
@@ -485,7 +487,9 @@ def test_the_message_names_coins_and_causes() -> None:
         "retired: coin-001 (null_price)",
         "struck: coin-002 (missing)",
     ]
-    assert describe(after, before).startswith("Registry: 2 back, 1 forgotten, 1 healed, 1 new")
+    assert describe_changes(after, before).startswith(
+        "Registry: 2 back, 1 forgotten, 1 healed, 1 new"
+    )
 
 
 @pytest.mark.slow

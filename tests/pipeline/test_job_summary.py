@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from budget_monitor import check_budget_status
-from pipeline.job_summary import summarize, warnings
+from pipeline.job_summary import find_warnings, summarize
 from pipeline.report import RunReport
 from safe_zone import Settings
 from sentinel import console
@@ -32,16 +32,16 @@ def _report(**fields: Any) -> dict[str, Any]:
 
 
 def test_two_slots_missed_in_a_row_are_a_warning() -> None:
-    assert warnings(_status(0, 15, 45)) == []
-    [told] = warnings(_status(0, 15, 60))
-    assert told.startswith("2 scheduled runs in a row did not come")
-    assert f"**{told}**" in summarize(_report(), _status(0, 15, 60)).replace("\\", "")
+    assert find_warnings(_status(0, 15, 45)) == []
+    [warning] = find_warnings(_status(0, 15, 60))
+    assert warning.startswith("2 scheduled runs in a row did not come")
+    assert f"**{warning}**" in summarize(_report(), _status(0, 15, 60)).replace("\\", "")
 
 
 def test_a_quota_that_runs_out_comes_with_its_remedy() -> None:
-    [told] = warnings(_status(*range(0, 14_400, 5)))
-    assert told.startswith("neon_compute_hours: 180% of the quota by the month's end (warn)")
-    assert "Remedy: runs are stretched" in told
+    [warning] = find_warnings(_status(*range(0, 14_400, 5)))
+    assert warning.startswith("neon_compute_hours: 180% of the quota by the month's end (warn)")
+    assert "Remedy: runs are stretched" in warning
 
 
 def test_the_page_has_the_run_the_budget_and_the_schedule() -> None:
@@ -53,14 +53,14 @@ def test_the_page_has_the_run_the_budget_and_the_schedule() -> None:
         "| rejected: null\\_price | 2 |",
         "12: a, a, a, a, a, a, a, a, a, a and 2 more",
         "## Budget: run",
-        "- delivered in the last 7 days: 3 of 3 slots (100%), longest silence 15 minutes",
-        "- repairs today: 100 credits left",
+        "- schedule coverage, last 7 days: 3 of 3 slots (100%), longest silence 15 minutes",
+        "- backfill today: 100 credits left",
     ):
         assert words in page
 
 
 def test_a_run_without_a_report_and_settings_that_are_wrong_still_make_a_page() -> None:
-    assert summarize(None, None) == "## The run ended without a report\n\nIts log says why.\n"
+    assert summarize(None, None) == "## The run ended without a report\n\nIts log has the reason.\n"
 
 
 def test_names_from_outside_are_shown_as_they_are() -> None:

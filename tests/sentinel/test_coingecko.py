@@ -96,7 +96,7 @@ def test_a_retry_after_beyond_the_run_ends_it_at_once(
     client: CoinGecko, stand_in: StandIn, time_: FakeTime
 ) -> None:
     stand_in.faults.append(Fault(429, LIMITED, {"Retry-After": "3600"}))
-    with pytest.raises(ApiUnavailable, match="3600 s and this run has no time left"):
+    with pytest.raises(ApiUnavailable, match="3600 s, and this run has no time left"):
         list(client.prices(["bitcoin"]))
     assert time_.slept == []
 
@@ -179,7 +179,7 @@ def test_a_server_that_never_answers_is_left_in_time(
 ) -> None:
     monkeypatch.setattr("sentinel.coingecko.READ_TIMEOUT_SECONDS", 0.05)
     stand_in.always = Fault(200, b"{}", hang=30)
-    with pytest.raises(ApiUnavailable, match="no answer in time"):
+    with pytest.raises(ApiUnavailable, match="no response in time"):
         list(_client(stand_in.base_url, time_).prices(["bitcoin"]))
 
 
@@ -252,8 +252,8 @@ def test_failed_tries_count_toward_the_minute_too(
 def test_a_pace_waits_for_the_oldest_call_of_the_minute() -> None:
     pace = RateLimiter(calls_per_minute=2, seconds_between_calls=0)
     assert pace.wait_seconds(100) == 0
-    pace.note(100)
-    pace.note(130)
+    pace.note_call(100)
+    pace.note_call(130)
     assert pace.wait_seconds(131) == 29
     assert pace.wait_seconds(160) == 0
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 import budget_monitor
 from coin_registry import CoinRegistry
 from safe_zone import CADENCE_WINDOW
+from sentinel.budget import output as budget_output
 from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.storage.connection import Connection
 from sentinel.storage.queries import (
@@ -151,7 +152,7 @@ def get_rejections(context: RequestContext, limit: Limit = 50) -> RejectionsResp
 def get_budget(context: RequestContext) -> dict[str, Any]:
     """The month's usage of every free quota, as `python budget_monitor.py --json` prints it."""
     status = budget_monitor.check_budget_status(context.monitor.settings, context.now())
-    return budget_monitor.as_json(status)
+    return budget_output.as_json(status)
 
 
 @router.get("/backups", responses=problem_responses(503))

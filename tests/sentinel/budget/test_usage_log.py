@@ -92,7 +92,7 @@ def test_a_damaged_run_costs_only_itself(path: Path, caplog: pytest.LogCaptureFi
     ]
     path.write_text(json.dumps([good, *bad]))
     reading = usage_log.read(path)
-    assert (len(reading.usages), reading.is_whole) == (1, False)
+    assert (len(reading.usages), reading.is_complete) == (1, False)
     assert "13 of 14 runs are unreadable" in caplog.text
 
 
@@ -123,13 +123,13 @@ def test_a_run_is_kept_once_and_its_own_account_beats_the_databases(path: Path) 
 def test_what_was_lost_counts_as_lost_until_the_database_was_asked(path: Path) -> None:
     until = NOW + timedelta(days=1)
     usage_log.add(path, Usage(NOW, 1.0), MONTH, until)  # the database was away
-    assert not usage_log.read(path).is_whole
+    assert not usage_log.read(path).is_complete
     usage_log.add(path, Usage(NOW + timedelta(hours=1), 1.0), MONTH, until)
-    assert not usage_log.read(path).is_whole
+    assert not usage_log.read(path).is_complete
     lost = Usage(NOW - timedelta(hours=5), 1.0)
     usage_log.add(path, Usage(NOW + timedelta(hours=2), 1.0), MONTH, until, [lost])
     reading = usage_log.read(path)
-    assert (len(reading.usages), reading.is_whole) == (4, True)
+    assert (len(reading.usages), reading.is_complete) == (4, True)
 
 
 def test_a_run_that_a_wrong_clock_put_into_the_future_is_forgotten(path: Path) -> None:
