@@ -43,7 +43,7 @@ def _command(monitor: MonitorSettings) -> list[str]:
         "theme.dark.primaryColor": "#5b9df0",
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", "services/dashboard/app.py", *flags]
+    return [sys.executable, "-m", "streamlit", "run", "services/dashboard/app/main.py", *flags]
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def _check_freshness(age: timedelta | None, interval: timedelta) -> HealthCheckR
     minutes = age.total_seconds() / 60
     return HealthCheckResponse(
         is_ok=age <= max(MIN_LATE, LATE_INTERVALS * interval),
-        message=f"The newest observation is {minutes:.0f} minutes old.",
+        message=f"The newest observation is {minutes:.0f} min old.",
     )
 
 
@@ -98,7 +98,7 @@ def _check_last_run(
         return HealthCheckResponse(is_ok=False, message=message)
     state, age = heartbeat["state"], now - heartbeat["beat_at"]
     if age > max(MIN_LATE, LATE_INTERVALS * interval):
-        message = f"The loop's last run was {age.total_seconds() / 60:.0f} minutes ago."
+        message = f"The loop's last run was {age.total_seconds() / 60:.0f} min ago."
         return HealthCheckResponse(is_ok=False, message=message)
     errors = state.get("errors") or []
     message = "; ".join(errors) or state.get("message", "")

@@ -1,1 +1,1 @@
-"""The pages. `app.py` lists them in the navigation."""
+"""The pages. `app/main.py` lists them in the navigation."""

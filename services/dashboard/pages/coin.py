@@ -166,8 +166,8 @@ def _show_figures(formatter: Formatter, coin: Json, sparklines: Sequence[Json]) 
     for column, (label, value, delta) in zip(columns, metrics, strict=True):
         column.metric(label, value, delta)
     st.caption(
-        f"Price of {formatter.time(coin['observed_at'])} {formatter.zone.key}, {coin['source']}. "
-        "Source: CoinGecko."
+        f"{coin['source'].capitalize()} price of {formatter.time(coin['observed_at'])} "
+        f"{formatter.zone.key}."
     )
 
 

@@ -102,10 +102,15 @@ def _show_figures(formatter: Formatter, wallet: Json) -> None:
 def _describe_results(formatter: Formatter, wallet: Json) -> str:
     exposure = formatter.percent(wallet["exposure"], signed=False)
     return (
-        f"{wallet['trades']} trades. {wallet['refused_fills']} orders rejected, because the next "
-        f"price was backfilled or came too late. {exposure} of the money invested on average. "
-        f"{_describe_ratios(formatter, wallet)}"
+        f"{wallet['trades']} trades. {_describe_rejected_orders(wallet['refused_fills'])} "
+        f"{exposure} of the money was invested on average. {_describe_ratios(formatter, wallet)}"
     )
+
+
+def _describe_rejected_orders(count: int) -> str:
+    if not count:
+        return "No order was rejected."
+    return f"Orders rejected because the next price was backfilled or came too late: {count}."
 
 
 def _describe_ratios(formatter: Formatter, wallet: Json) -> str:

@@ -85,7 +85,7 @@ def _show_backup(formatter: Formatter, backup: Json | None) -> None:
             icon=":material/error:",
         )
     elif age is None:
-        st.info("There is no backup yet. `./backup_db.sh` makes one and verifies it.")
+        st.info("There is no backup yet. Run `./backup_db.sh` to make and verify one.")
     elif age > OLD_BACKUP_SECONDS:
         st.warning("The last backup is old. `docs/monitor.md` shows how to schedule a daily one.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -290,13 +291,12 @@ def test_a_time_of_another_year_is_shown_with_its_year() -> None:
     assert formatter().time("2025-03-01T00:00:00Z") == "01 Mar 2025 07:00"
 
 
-def test_no_module_of_the_dashboard_has_the_name_of_a_root_or_standard_module() -> None:
-    """Streamlit puts this folder first on the import path, so such a module would be imported."""
-    folder = ROOT / "services" / "dashboard"
-    own = {path.stem for path in folder.iterdir()} - {"__init__", "__main__", "__pycache__"}
+def test_the_folder_of_the_streamlit_script_hides_no_module_and_has_no_pages_beside_it() -> None:
+    """Streamlit puts this folder first on the import path, and reads a folder `pages` in it."""
+    folder = ROOT / "services" / "dashboard" / "app"
+    own = {path.stem for path in folder.iterdir()} - {"__init__", "__pycache__"}
+    assert own == {"main"}
     assert not own & {path.stem for path in ROOT.glob("*.py")}
-    import sys
-
     assert not own & set(sys.stdlib_module_names)
 
 
