@@ -1,5 +1,7 @@
-"""A stand-in for an object store over loopback HTTP: objects in memory, asked as S3 is (path-style)
-or as Google's JSON API is."""
+"""A stand-in for an object store over loopback HTTP, with its objects in memory.
+
+It understands the requests of S3 (path-style) or of Google's JSON API.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,20 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 class ObjectStore(ThreadingHTTPServer):
-    """Keeps objects under `bucket/key`, remembers what it was asked as (verb, bucket/key).
-
-    `scheme` is "s3" or "gs". With `refusal`, a status, it answers nothing else; with `other` it
-    hands out these bytes for every object, whatever was stored.
-    """
+    """A store with its objects, its requests, and two faults to switch on."""
 
     def __init__(self, scheme: str) -> None:
         super().__init__(("127.0.0.1", 0), {"s3": _S3Handler, "gs": _GoogleHandler}[scheme])
+        # "s3" or "gs".
         self.scheme = scheme
+        # Bytes by "bucket/key".
         self.objects: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str]] = []
-        self.refusal: int | None = None
-        self.other: bytes | None = None
+        # (verb, "bucket/key") of each request.
+        self.requests: list[tuple[str, str]] = []
+        # A status that every response has, if it is set.
+        self.error_status: int | None = None
+        # Bytes that every download returns, if they are set.
+        self.wrong_content: bytes | None = None
 
     @property
     def url(self) -> str:
@@ -39,7 +42,7 @@ class ObjectStore(ThreadingHTTPServer):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to find this store."""
+        """The variables that a process needs to use this store."""
         if self.scheme == "gs":
             return {"STORAGE_EMULATOR_HOST": self.url}
         return {
@@ -51,14 +54,14 @@ class ObjectStore(ThreadingHTTPServer):
         }
 
     @property
-    def fetched(self) -> list[str]:
-        """The objects that were handed out, in order."""
-        return [path for verb, path in self.asked if verb == "GET" and path.endswith(".parquet")]
+    def downloads(self) -> list[str]:
+        """The objects that were downloaded, in order."""
+        return [path for verb, path in self.requests if verb == "GET" and path.endswith(".parquet")]
 
 
 @contextlib.contextmanager
-def running(scheme: str) -> Iterator[ObjectStore]:
-    """Serve in a thread for as long as the block lasts."""
+def run_object_store(scheme: str) -> Iterator[ObjectStore]:
+    """Serve in a thread during the block."""
     with ObjectStore(scheme) as store:
         thread = threading.Thread(target=store.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -75,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _key(self) -> str:
         raise NotImplementedError
 
-    def _fault(self, code: str) -> bytes:
+    def _build_error(self, code: str) -> bytes:
         raise NotImplementedError
 
     def _query(self, name: str) -> str:
@@ -84,32 +87,33 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", "0")))
 
-    def _is_refused(self) -> bool:
-        self.server.asked.append((self.command, self._key))
-        if self.server.refusal:
-            self._send(self.server.refusal, self._fault("Refused"))
-        return self.server.refusal is not None
+    def _sends_error(self) -> bool:
+        """Record the request, and send the error status if one is set."""
+        self.server.requests.append((self.command, self._key))
+        if self.server.error_status:
+            self._send(self.server.error_status, self._build_error("Refused"))
+        return self.server.error_status is not None
 
-    def _hand_out(self) -> None:
-        """An object, or the part of it that is asked for."""
+    def _send_object(self) -> None:
+        """Send an object, or the range of it that the request names."""
         content = self.server.objects.get(self._key)
         if content is None:
-            self._send(404, self._fault("NoSuchKey"))
+            self._send(404, self._build_error("NoSuchKey"))
             return
-        if self.server.other is not None:
-            content = self.server.other
+        if self.server.wrong_content is not None:
+            content = self.server.wrong_content
         tag = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
-        wished = _RANGE.fullmatch(self.headers.get("Range", ""))
-        if not wished:
+        requested = _RANGE.fullmatch(self.headers.get("Range", ""))
+        if not requested:
             self._send(200, content, tag)
             return
-        first, last = int(wished[1]), int(wished[2] or len(content) - 1)
+        first, last = int(requested[1]), int(requested[2] or len(content) - 1)
         part = content[first : last + 1]
         span = f"bytes {first}-{first + len(part) - 1}/{len(content)}"
         self._send(206, part, tag | {"Content-Range": span})
 
-    def _listed(self, bucket: str) -> tuple[list[str], list[str]]:
-        """The keys below the prefix that is asked for, and the folders."""
+    def _find_keys(self, bucket: str) -> tuple[list[str], list[str]]:
+        """Return the keys and the folders below the prefix of the request."""
         prefix, delimiter = self._query("prefix"), self._query("delimiter")
         keys = [key.removeprefix(f"{bucket}/") for key in sorted(self.server.objects)]
         keys = [key for key in keys if key.startswith(prefix)]
@@ -118,8 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
             for key in keys
             if delimiter and delimiter in key.removeprefix(prefix)
         }
-        there = [key for key in keys if not any(key.startswith(folder) for folder in folders)]
-        return there, sorted(folders)
+        direct = [key for key in keys if not any(key.startswith(folder) for folder in folders)]
+        return direct, sorted(folders)
 
     def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -133,30 +137,30 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Silence: the tests read `asked`."""
+        """Print nothing: the tests read `requests`."""
 
 
 class _S3Handler(_Handler):
     def do_GET(self) -> None:
-        if self._is_refused():
+        if self._sends_error():
             return
         if self._query("list-type"):
-            self._list()
+            self._send_list()
         else:
-            self._hand_out()
+            self._send_object()
 
     def do_HEAD(self) -> None:
         self.do_GET()
 
     def do_PUT(self) -> None:
         body = self._body()
-        if self._is_refused():
+        if self._sends_error():
             return
         self.server.objects[self._key] = body
         self._send(200, b"", {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'})
 
     def do_DELETE(self) -> None:
-        if self._is_refused():
+        if self._sends_error():
             return
         self.server.objects.pop(self._key, None)
         self._send(204, b"")
@@ -165,12 +169,12 @@ class _S3Handler(_Handler):
     def _key(self) -> str:
         return unquote(urlsplit(self.path).path).removeprefix("/")
 
-    def _fault(self, code: str) -> bytes:
+    def _build_error(self, code: str) -> bytes:
         return f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
 
-    def _list(self) -> None:
+    def _send_list(self) -> None:
         bucket = self._key.rstrip("/")
-        keys, folders = self._listed(bucket)
+        keys, folders = self._find_keys(bucket)
         found = [
             f"<Contents><Key>{escape(key)}</Key><Size>{len(self.server.objects[f'{bucket}/{key}'])}</Size>"
             '<LastModified>2026-11-20T12:00:00.000Z</LastModified><ETag>"x"</ETag>'
@@ -180,42 +184,42 @@ class _S3Handler(_Handler):
             f"<CommonPrefixes><Prefix>{escape(folder)}</Prefix></CommonPrefixes>"
             for folder in folders
         ]
-        answer = (
+        response = (
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult '
             f'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>{escape(bucket)}</Name>'
             f"<Prefix>{escape(self._query('prefix'))}</Prefix><KeyCount>{len(found)}</KeyCount>"
             f"<MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>{''.join(found)}"
             "</ListBucketResult>"
         )
-        self._send(200, answer.encode())
+        self._send(200, response.encode())
 
 
 class _GoogleHandler(_Handler):
-    """As https://cloud.google.com/storage/docs/json_api/v1 has it."""
+    """Follows https://cloud.google.com/storage/docs/json_api/v1."""
 
     def do_GET(self) -> None:
-        if self._is_refused():
+        if self._sends_error():
             return
         if self._query("alt") == "media":
-            self._hand_out()
+            self._send_object()
         elif "/" in self._key:
-            self._describe(self._key)
+            self._send_metadata(self._key)
         else:
-            self._list()
+            self._send_list()
 
     def do_POST(self) -> None:
-        described, content = self._parts(self._body())
-        if self._is_refused():
+        metadata, content = self._split_upload(self._body())
+        if self._sends_error():
             return
-        key = f"{self._key}/{json.loads(described)['name']}"
+        key = f"{self._key}/{json.loads(metadata)['name']}"
         self.server.objects[key] = content
-        self._describe(key)
+        self._send_metadata(key)
 
     def do_DELETE(self) -> None:
-        if self._is_refused():
+        if self._sends_error():
             return
-        is_there = self.server.objects.pop(self._key, None) is not None
-        self._send(204 if is_there else 404, b"")
+        was_stored = self.server.objects.pop(self._key, None) is not None
+        self._send(204 if was_stored else 404, b"")
 
     @property
     def _key(self) -> str:
@@ -223,22 +227,22 @@ class _GoogleHandler(_Handler):
         bucket, _, key = path.partition("/o")
         return unquote(f"{bucket}{key}")
 
-    def _fault(self, code: str) -> bytes:
+    def _build_error(self, code: str) -> bytes:
         return json.dumps({"error": {"message": code}}).encode()
 
-    def _parts(self, body: bytes) -> tuple[bytes, bytes]:
-        """What a multipart upload tells of its object, and the object."""
+    def _split_upload(self, body: bytes) -> tuple[bytes, bytes]:
+        """Return the metadata and the content of a multipart upload."""
         boundary = self.headers["Content-Type"].partition('boundary="')[2].rstrip('"').encode()
-        _, told, content, _ = body.split(b"--" + boundary)
-        return told.partition(b"\n\n")[2], content.partition(b"\n\n")[2].removesuffix(b"\n")
+        _, metadata, content, _ = body.split(b"--" + boundary)
+        return metadata.partition(b"\n\n")[2], content.partition(b"\n\n")[2].removesuffix(b"\n")
 
-    def _describe(self, key: str) -> None:
+    def _send_metadata(self, key: str) -> None:
         if key in self.server.objects:
-            self._send(200, json.dumps(self._described(key)).encode())
+            self._send(200, json.dumps(self._build_metadata(key)).encode())
         else:
-            self._send(404, self._fault("NotFound"))
+            self._send(404, self._build_error("NotFound"))
 
-    def _described(self, key: str) -> dict[str, Any]:
+    def _build_metadata(self, key: str) -> dict[str, Any]:
         bucket, _, name = key.partition("/")
         content = self.server.objects[key]
         digest = hashlib.md5(content, usedforsecurity=False).digest()
@@ -250,7 +254,7 @@ class _GoogleHandler(_Handler):
             "updated": "2026-11-20T12:00:00.000Z",
         }
 
-    def _list(self) -> None:
-        keys, folders = self._listed(self._key)
-        items = [self._described(f"{self._key}/{key}") for key in keys]
+    def _send_list(self) -> None:
+        keys, folders = self._find_keys(self._key)
+        items = [self._build_metadata(f"{self._key}/{key}") for key in keys]
         self._send(200, json.dumps({"items": items, "prefixes": folders}).encode())

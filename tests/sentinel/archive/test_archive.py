@@ -1,4 +1,4 @@
-"""The archive: days become files before they leave the database, and are read and brought back."""
+"""The archive: days are archived before they are dropped, and can be read and restored."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.conftest import NOW, FakeTime, FreshDatabase, Script
 from tests.support import object_store
 from tests.support.object_store import ObjectStore
 
-OLD = datetime(2026, 9, 15, 8, 0, 0, 250001, tzinfo=UTC)  # its day is older than NOW's retention
+OLD = datetime(2026, 9, 15, 8, 0, 0, 250001, tzinfo=UTC)  # older than the retention at NOW
 DAY = OLD.date()
 KEPT = datetime(2026, 11, 18, 8, tzinfo=UTC)
 ODD_IDS = (
@@ -91,7 +91,7 @@ def _load(
 
 
 def _purge(session: Session, settings: Settings, now: datetime = NOW) -> LoadCounts:
-    """A run at `now` that loads one row and purges what is over."""
+    """Load one row at `now` and purge the days that are older than the retention."""
     row = MarketRow("today", now, 1.0, None, None)
     return _load(session, [row], now, export.archive_hook(settings))
 
@@ -113,7 +113,7 @@ def _points(
     stop: datetime,
     coins: Sequence[str] = ("a", "b", "c"),
 ) -> list[tuple[str, float, float]]:
-    """Coin, seconds and price of what history reads."""
+    """Return (coin id, UNIX seconds, price) from database and archive."""
     found = session.use(
         lambda c: reader.read_points(c, _opened(settings), list(coins), start, stop)
     )
@@ -129,7 +129,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _content(path: Path) -> set[tuple[object, ...]]:
-    """What a file holds, read by DuckDB alone."""
+    """Return the rows of a file, read with DuckDB and none of the product's code."""
     with duckdb.connect() as engine:
         found = engine.execute(
             "SELECT coin_id, epoch_us(observed_at), price, market_cap, volume_24h, source "
@@ -154,7 +154,7 @@ def _damage(path: Path) -> None:
 
 
 def _count(fresh: FreshDatabase, day: date = DAY) -> int:
-    """The rows of a day in the database."""
+    """Return the number of rows of a day in the database."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     [(rows,)] = fresh.query(
         "SELECT count(*) FROM observations WHERE observed_at >= %s AND observed_at < %s",
@@ -164,10 +164,10 @@ def _count(fresh: FreshDatabase, day: date = DAY) -> int:
     return int(rows)
 
 
-# --- a day becomes a file --------------------------------------------------------------------
+# --- files -----------------------------------------------------------------------------------
 
 
-def test_a_day_that_leaves_the_database_is_a_file_with_the_same_rows(
+def test_a_dropped_day_is_a_file_with_the_same_rows(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path
 ) -> None:
     rows = _rows(coins=ODD_IDS, price=0.1)
@@ -194,7 +194,7 @@ def test_a_day_that_leaves_the_database_is_a_file_with_the_same_rows(
     ]
 
 
-def test_a_file_is_read_as_rows_that_could_be_loaded_again(
+def test_read_day_returns_rows_that_can_be_loaded_again(
     session: Session, settings: Settings, folder: Path
 ) -> None:
     rows = _rows(coins=ODD_IDS)
@@ -204,7 +204,7 @@ def test_a_file_is_read_as_rows_that_could_be_loaded_again(
 
 
 @pytest.mark.parametrize("coin_id", [*ODD_IDS, ""])
-def test_a_day_of_one_coin_keeps_its_id_however_odd(
+def test_a_file_keeps_coin_ids_with_special_characters(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path, coin_id: str
 ) -> None:
     rows = _rows(coins=[coin_id])
@@ -216,7 +216,7 @@ def test_a_day_of_one_coin_keeps_its_id_however_odd(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["coin-{}", 'a "{}",', "two\nlines {}", "a\r\nb {}"])
-def test_a_day_of_many_rows_survives_whole(
+def test_a_file_holds_every_row_of_a_large_day(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path, pattern: str
 ) -> None:
     coins = [pattern.format(n) for n in range(500)]
@@ -269,7 +269,7 @@ def test_a_file_is_sorted_compressed_and_named_after_its_bytes(
 
 
 @pytest.mark.parametrize("zone", ["America/St_Johns", "Pacific/Kiritimati", "Europe/Berlin"])
-def test_a_server_of_another_time_zone_changes_nothing(
+def test_the_time_zone_of_the_server_does_not_change_the_file(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path, zone: str
 ) -> None:
     [(name,)] = fresh.query("SELECT current_database()")
@@ -285,7 +285,7 @@ def test_a_server_of_another_time_zone_changes_nothing(
     )
 
 
-def test_a_server_that_shortens_its_numbers_changes_nothing(
+def test_extra_float_digits_of_the_server_do_not_change_the_file(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path
 ) -> None:
     [(name,)] = fresh.query("SELECT current_database()")
@@ -297,7 +297,7 @@ def test_a_server_that_shortens_its_numbers_changes_nothing(
 
 
 @pytest.mark.parametrize("name", ["it's", "year=2026", "[old]", "what?", "a*", "a b", "ü"])
-def test_a_folder_may_have_any_name(
+def test_the_folder_may_have_any_name(
     session: Session, settings: Settings, fresh: FreshDatabase, tmp_path: Path, name: str
 ) -> None:
     settings = replace(settings, archive_url=str(tmp_path / name))
@@ -312,7 +312,7 @@ def test_a_folder_may_have_any_name(
     assert len(parquet.read_day(path)) == len(rows) + 4
 
 
-def test_a_day_without_rows_goes_without_a_file(
+def test_an_empty_day_is_dropped_without_a_file(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path
 ) -> None:
     _load(session, [], OLD)
@@ -322,7 +322,7 @@ def test_a_day_without_rows_goes_without_a_file(
     assert fresh.query("SELECT * FROM archived_days") == []
 
 
-def test_without_an_archive_the_purge_says_what_it_drops(
+def test_without_an_archive_the_purge_logs_what_it_drops(
     session: Session,
     settings: Settings,
     fresh: FreshDatabase,
@@ -338,7 +338,7 @@ def test_without_an_archive_the_purge_says_what_it_drops(
     assert not folder.exists()
 
 
-def test_a_purge_that_is_put_off_does_not_say_that_rows_are_gone(
+def test_a_postponed_purge_does_not_log_that_rows_are_gone(
     session: Session,
     settings: Settings,
     fresh: FreshDatabase,
@@ -355,7 +355,7 @@ def test_a_purge_that_is_put_off_does_not_say_that_rows_are_gone(
     assert "are gone" not in caplog.text
 
 
-# --- a purge that waits ----------------------------------------------------------------------
+# --- postponed purges ------------------------------------------------------------------------
 
 
 def test_a_purge_waits_while_the_archive_cannot_be_written(
@@ -375,7 +375,7 @@ def test_a_purge_waits_while_the_archive_cannot_be_written(
     assert session.purged_rows == 0
 
 
-def test_the_archive_is_tried_again_after_an_hour_and_not_before(
+def test_a_run_tries_a_failed_archive_again_after_one_hour(
     session: Session,
     settings: Settings,
     fresh: FreshDatabase,
@@ -398,7 +398,7 @@ def test_the_archive_is_tried_again_after_an_hour_and_not_before(
     assert len(_files(folder)) == 1
 
 
-def test_a_purge_waits_where_what_was_archived_is_gone(
+def test_a_purge_waits_if_the_archived_files_are_gone(
     session: Session,
     settings: Settings,
     fresh: FreshDatabase,
@@ -413,7 +413,7 @@ def test_a_purge_waits_where_what_was_archived_is_gone(
     assert _count(fresh) == 12
 
 
-def test_a_purge_waits_where_its_days_file_is_damaged_and_names_it(
+def test_a_purge_waits_if_the_days_file_is_damaged_and_names_it(
     session: Session,
     settings: Settings,
     fresh: FreshDatabase,
@@ -431,7 +431,7 @@ def test_a_purge_waits_where_its_days_file_is_damaged_and_names_it(
     assert path.name in problem
 
 
-def test_a_file_that_is_missing_beside_others_is_written_again(
+def test_a_single_missing_file_is_written_again(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path
 ) -> None:
     rows = [*_rows(), *_rows(OLD + timedelta(days=1))]
@@ -445,7 +445,7 @@ def test_a_file_that_is_missing_beside_others_is_written_again(
     assert _count(fresh) == 0
 
 
-def test_a_purge_without_a_place_for_its_drafts_costs_no_row_of_the_run(
+def test_a_purge_without_a_temporary_folder_keeps_the_rows_of_the_run(
     session: Session,
     settings: Settings,
     fresh: FreshDatabase,
@@ -459,7 +459,7 @@ def test_a_purge_without_a_place_for_its_drafts_costs_no_row_of_the_run(
 
 
 @pytest.mark.slow
-def test_a_day_that_somebody_has_locked_is_put_off_and_the_lock_not_waited_for(
+def test_a_locked_day_is_postponed_without_waiting_for_the_lock(
     session: Session, settings: Settings, fresh: FreshDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     _load(session, _rows(), OLD)
@@ -471,7 +471,7 @@ def test_a_day_that_somebody_has_locked_is_put_off_and_the_lock_not_waited_for(
     assert "another process is exporting, or has locked a day" in caplog.text
 
 
-def test_a_database_without_room_for_a_record_makes_room_all_the_same(
+def test_a_day_is_dropped_even_if_the_database_has_no_space_for_its_record(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path
 ) -> None:
     _load(session, _rows(), OLD)
@@ -487,7 +487,7 @@ def test_a_database_without_room_for_a_record_makes_room_all_the_same(
     assert len(_files(folder)) == 1
 
 
-def test_a_damaged_file_does_not_keep_the_other_days_from_leaving(
+def test_a_damaged_file_does_not_stop_the_other_days(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path
 ) -> None:
     _load(session, [*_rows(), *_rows(OLD + timedelta(days=1))], OLD)
@@ -498,7 +498,7 @@ def test_a_damaged_file_does_not_keep_the_other_days_from_leaving(
     assert _count(fresh, DAY + timedelta(days=1)) == 0
 
 
-def test_a_clock_that_was_ahead_when_the_archive_failed_does_not_hold_up_the_next_try(
+def test_a_failure_recorded_in_the_future_does_not_delay_the_next_attempt(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path
 ) -> None:
     _load(session, _rows(), OLD)
@@ -545,10 +545,10 @@ def test_a_purge_waits_while_a_disk_is_full(
         subprocess.run(["umount", disk], check=True)
 
 
-# --- a day that changes ----------------------------------------------------------------------
+# --- changed days ----------------------------------------------------------------------------
 
 
-def test_a_day_that_changed_is_written_again_and_its_old_file_is_gone(
+def test_a_changed_day_replaces_its_file(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path
 ) -> None:
     _load(session, _rows(), OLD)
@@ -591,7 +591,7 @@ def test_a_merge_never_replaces_an_observed_value_by_a_backfilled_one(
     assert _content(path) == _as_content([*_rows(coins=["a"]), *_rows(coins=["b"], price=5.0)])
 
 
-def test_what_the_database_has_lost_since_stays_in_the_archive(
+def test_rows_that_the_database_lost_stay_in_the_archive(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path
 ) -> None:
     _load(session, _rows(), OLD)
@@ -602,7 +602,7 @@ def test_what_the_database_has_lost_since_stays_in_the_archive(
     assert fresh.query("SELECT rows, source_rows FROM archived_days") == [(12, 4)]
 
 
-def test_a_row_that_arrives_between_archiving_and_dropping_keeps_the_day(
+def test_a_row_that_arrives_before_the_drop_keeps_the_day(
     session: Session, settings: Settings, fresh: FreshDatabase, folder: Path
 ) -> None:
     _load(session, _rows(), OLD)
@@ -626,7 +626,7 @@ def test_a_row_that_arrives_between_archiving_and_dropping_keeps_the_day(
     assert _content(path) == _as_content([*_rows(), *late])
 
 
-def test_a_day_of_two_files_is_the_fuller_one(
+def test_of_two_files_of_a_day_the_one_with_more_rows_counts(
     session: Session, settings: Settings, folder: Path
 ) -> None:
     _load(session, _rows(times=9), OLD)
@@ -635,7 +635,7 @@ def test_a_day_of_two_files_is_the_fuller_one(
     content = before.read_bytes()
     _load(session, _rows(times=10), OLD)
     _export(session, settings, DAY)
-    before.write_bytes(content)  # as if the process had ended before it removed it
+    before.write_bytes(content)  # as if the process had ended before it removed the old file
     assert len(_files(folder)) == 2
     assert _opened(settings).days()[DAY].rows == 30
     assert _points(session, settings, OLD, NOW) == _as_points(_rows(times=10))
@@ -643,7 +643,7 @@ def test_a_day_of_two_files_is_the_fuller_one(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("price", [2.0, 3.0, 4.0, 5.0])
-def test_an_export_that_a_purge_overtakes_does_not_bring_old_values_back(
+def test_an_export_overtaken_by_a_purge_does_not_restore_old_values(
     session: Session, settings: Settings, fresh: FreshDatabase, price: float
 ) -> None:
     _load(session, _rows(), OLD)
@@ -652,7 +652,7 @@ def test_an_export_that_a_purge_overtakes_does_not_bring_old_values_back(
 
     @dataclass(frozen=True)
     class Meanwhile(Archive):
-        """An archive before whose writing the day changes, is archived and is dropped."""
+        """An archive whose day changes, is archived and is dropped just before a write."""
 
         def put(self, path: Path, day: date, rows: int) -> store.DayFile:
             with Session(fresh.address()) as other:
@@ -665,7 +665,7 @@ def test_an_export_that_a_purge_overtakes_does_not_bring_old_values_back(
     assert _points(session, settings, OLD, NOW) == _as_points(changed)
 
 
-# --- reading across both ---------------------------------------------------------------------
+# --- reading database and archive ------------------------------------------------------------
 
 
 def test_each_point_is_read_once_across_database_and_archive(
@@ -673,19 +673,19 @@ def test_each_point_is_read_once_across_database_and_archive(
 ) -> None:
     rows = [*_rows(), *_rows(KEPT)]
     _load(session, rows, OLD)
-    _export(session, settings, DAY, KEPT.date())  # both hold both days
+    _export(session, settings, DAY, KEPT.date())  # database and archive both hold both days
     assert _points(session, settings, OLD, NOW) == _as_points(rows)
-    _purge(session, settings)  # one each
+    _purge(session, settings)  # each holds one of the days
     assert _points(session, settings, OLD, NOW) == _as_points(rows)
     start, stop = OLD + timedelta(minutes=15), KEPT + timedelta(minutes=30)
     assert _points(session, settings, start, stop, ["a"]) == _as_points(
         row for row in rows if row.coin_id == "a" and start <= row.observed_at < stop
     )
     assert _points(session, settings, OLD, NOW, []) == []
-    assert _points(session, settings, OLD, NOW, ["nobody"]) == []
+    assert _points(session, settings, OLD, NOW, ["unknown"]) == []
 
 
-def test_points_say_what_is_unknown_and_what_was_observed(
+def test_points_have_nan_for_unknown_values_and_flags_for_observed_ones(
     session: Session, settings: Settings
 ) -> None:
     _load(session, [*_rows(coins=["a"]), *_rows(KEPT, coins=["a"], source="backfilled")], OLD)
@@ -696,16 +696,14 @@ def test_points_say_what_is_unknown_and_what_was_observed(
     assert [str(v) for v in found.volume_24h.tolist()] == [str(0.1 + 0.2), "nan"] * 4
 
 
-def test_without_an_archive_the_database_alone_is_read(
-    session: Session, settings: Settings
-) -> None:
+def test_without_an_archive_only_the_database_is_read(session: Session, settings: Settings) -> None:
     _load(session, _rows(KEPT), OLD)
     _export(session, settings, KEPT.date())
     found = session.use(lambda c: reader.read_points(c, None, ["a"], OLD, NOW))
     assert found.coin_id.tolist() == ["a"] * 4
 
 
-def test_a_damaged_file_in_the_asked_span_is_named_and_not_skipped(
+def test_a_damaged_file_in_the_requested_span_is_an_error(
     session: Session, settings: Settings, folder: Path
 ) -> None:
     _load(session, [*_rows(), *_rows(OLD + timedelta(days=2))], OLD)
@@ -718,7 +716,7 @@ def test_a_damaged_file_in_the_asked_span_is_named_and_not_skipped(
     assert _points(session, settings, later, NOW) == _as_points(_rows(OLD + timedelta(days=2)))
 
 
-def test_a_span_that_ends_at_midnight_does_not_look_at_the_day_that_begins_there(
+def test_a_span_that_ends_at_midnight_does_not_read_the_next_day(
     session: Session, settings: Settings, folder: Path
 ) -> None:
     _load(session, [*_rows(), *_rows(OLD + timedelta(days=1))], OLD)
@@ -728,7 +726,7 @@ def test_a_span_that_ends_at_midnight_does_not_look_at_the_day_that_begins_there
     assert _points(session, settings, OLD, midnight) == _as_points(_rows())
 
 
-def test_a_day_that_is_purged_while_somebody_reads_is_read_all_the_same(
+def test_a_day_that_is_purged_during_a_read_is_still_read(
     session: Session, settings: Settings, fresh: FreshDatabase
 ) -> None:
     _load(session, _rows(), OLD)
@@ -736,7 +734,7 @@ def test_a_day_that_is_purged_while_somebody_reads_is_read_all_the_same(
 
     @dataclass(frozen=True)
     class Meanwhile(Archive):
-        """An archive that is listed just before another process purges."""
+        """An archive that another process purges into just after it was listed."""
 
         def files(self) -> list[store.DayFile]:
             found = super().files()
@@ -749,7 +747,7 @@ def test_a_day_that_is_purged_while_somebody_reads_is_read_all_the_same(
     assert found.coin_id.tolist() == ["a"] * 4
 
 
-def test_days_that_were_archived_and_are_gone_are_not_passed_over(
+def test_a_lost_day_in_the_requested_span_is_an_error(
     session: Session, settings: Settings, folder: Path
 ) -> None:
     _load(session, _rows(), OLD)
@@ -759,7 +757,7 @@ def test_days_that_were_archived_and_are_gone_are_not_passed_over(
         _points(session, settings, OLD, NOW)
 
 
-def test_days_that_are_gone_for_good_can_be_forgotten(
+def test_forgotten_days_are_not_expected_any_more(
     session: Session, settings: Settings, folder: Path
 ) -> None:
     _load(session, _rows(), OLD)
@@ -770,7 +768,7 @@ def test_days_that_are_gone_for_good_can_be_forgotten(
     assert not _points(session, settings, OLD, NOW)
 
 
-def test_a_file_of_a_day_that_the_database_holds_is_not_asked_for(
+def test_the_file_of_a_day_in_the_database_is_not_read(
     session: Session, settings: Settings, folder: Path
 ) -> None:
     _load(session, _rows(KEPT), KEPT)
@@ -779,17 +777,17 @@ def test_a_file_of_a_day_that_the_database_holds_is_not_asked_for(
     assert _points(session, settings, KEPT, NOW)
 
 
-def test_two_databases_that_share_an_archive_lose_nothing_of_each_other(
+def test_two_databases_that_share_an_archive_keep_each_others_rows(
     session: Session, settings: Settings, folder: Path
 ) -> None:
     _load(session, _rows(KEPT), KEPT)
     _export(session, settings, KEPT.date())
-    [theirs] = _files(folder)
-    copy = theirs.read_bytes()
+    [other_file] = _files(folder)
+    copy = other_file.read_bytes()
     session.use(lambda c: export.forget_days(c, [KEPT.date()]))
     _load(session, _rows(KEPT, price=7.0, coins=["others"]), KEPT)
     _export(session, settings, KEPT.date())
-    theirs.write_bytes(copy)  # as if the other had written at the same moment
+    other_file.write_bytes(copy)  # as if the other database had written at the same moment
     _load(session, _rows(KEPT, price=8.0, coins=["later"]), KEPT)
     _export(session, settings, KEPT.date())
     [one] = _files(folder)
@@ -798,18 +796,18 @@ def test_two_databases_that_share_an_archive_lose_nothing_of_each_other(
     assert len(coins) > 2
 
 
-# --- bringing days back ----------------------------------------------------------------------
+# --- restoring -------------------------------------------------------------------------------
 
 
 def _restore(session: Session, settings: Settings) -> tuple[int, int]:
-    """How many observations were missing, and how many replaced."""
+    """Restore all days; returns how many rows were inserted and replaced."""
     opened = _opened(settings)
     return archive.restore_days(
         session, opened, [file for _, file in sorted(opened.days().items())]
     )
 
 
-def test_restoring_brings_a_lost_day_back_and_a_second_time_nothing(
+def test_restoring_inserts_a_lost_day_once(
     session: Session, settings: Settings, fresh: FreshDatabase
 ) -> None:
     _load(session, _rows(KEPT, coins=ODD_IDS), KEPT)
@@ -831,7 +829,7 @@ def test_restoring_never_replaces_an_observed_value_by_a_backfilled_one(
     assert fresh.query("SELECT DISTINCT price, source FROM stored_rows") == [(5.0, "observed")]
 
 
-def test_restoring_leaves_what_the_database_observed_since_as_it_is(
+def test_restoring_does_not_change_observed_rows_of_the_database(
     session: Session, settings: Settings, fresh: FreshDatabase
 ) -> None:
     _load(session, _rows(KEPT, coins=["a"]), KEPT)
@@ -853,13 +851,13 @@ def test_a_damaged_file_is_not_restored(
     assert _count(fresh, KEPT.date()) == 0
 
 
-# --- what an address may be ------------------------------------------------------------------
+# --- addresses -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "url", ["s3://key:hunter2@bucket/days", "s3://key:p/hunter2@bucket/days", "gs://p hunter2@b"]
 )
-def test_an_address_with_a_password_in_it_is_refused_without_repeating_it(
+def test_an_address_with_a_password_is_an_error_that_does_not_repeat_it(
     url: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match="holds a user or a password") as caught:
@@ -868,12 +866,12 @@ def test_an_address_with_a_password_in_it_is_refused_without_repeating_it(
 
 
 @pytest.mark.parametrize("url", ["memory://days", "nonsense://days", "S3://bucket/days"])
-def test_an_address_where_nothing_lasts_or_nothing_is_is_refused(url: str, tmp_path: Path) -> None:
+def test_an_address_with_an_unsupported_scheme_is_an_error(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="ARCHIVE_URL begins with"):
         store.open_archive(url, tmp_path)
 
 
-def test_a_folder_may_be_named_as_a_file_address(tmp_path: Path) -> None:
+def test_a_folder_may_be_given_as_a_file_url(tmp_path: Path) -> None:
     assert store.open_archive(f"file://{tmp_path}/days", tmp_path).folder == (tmp_path / "days")
 
 
@@ -887,54 +885,54 @@ def test_a_folder_may_be_named_as_a_file_address(tmp_path: Path) -> None:
         f".observations-2026-09-21-3-{'0' * 64}.parquet.x1",
     ],
 )
-def test_other_files_in_the_folder_are_none_of_ours(name: str) -> None:
+def test_other_files_in_the_folder_are_ignored(name: str) -> None:
     assert store.parse_name(name) is None
 
 
-# --- the script ------------------------------------------------------------------------------
+# --- the command -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Desk:
-    """archive.py as a person calls it, with a database and a folder."""
+class ArchiveCommand:
+    """Runs archive.py with a database and a folder."""
 
     script: Script
     url: str
     folder: Path
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        told = {"DATABASE_URL": self.url, "ARCHIVE_URL": str(self.folder)} | environment
-        done = self.script("archive.py", *arguments, **told)
+        variables = {"DATABASE_URL": self.url, "ARCHIVE_URL": str(self.folder)} | environment
+        done = self.script("archive.py", *arguments, **variables)
         assert "hunter2" not in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done
 
 
 @pytest.fixture
-def desk(script: Script, fresh: FreshDatabase, folder: Path) -> Desk:
-    return Desk(script, fresh.url, folder)
+def command(script: Script, fresh: FreshDatabase, folder: Path) -> ArchiveCommand:
+    return ArchiveCommand(script, fresh.url, folder)
 
 
 def _today() -> datetime:
-    """What the script's clock says, for it reads the real one."""
+    """Return today's midnight by the real clock, which the command reads."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @pytest.mark.slow
-def test_exporting_archives_all_closed_days_and_the_status_says_so(
-    desk: Desk, session: Session, folder: Path
+def test_export_archives_all_closed_days_and_status_shows_them(
+    command: ArchiveCommand, session: Session, folder: Path
 ) -> None:
     today = _today()
     rows = [row for n in range(4) for row in _rows(today - timedelta(days=n))]
     _load(session, rows, today)
-    done = desk("export")
+    done = command("export")
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 closed days with 36 observations" in done.stdout
     assert len(_files(folder)) == 3
-    status = desk("status", "--json", "--check")
+    status = command("status", "--json", "--check")
     assert status.returncode == 0
     assert json.loads(status.stdout) == {
-        "place": str(folder),
+        "location": str(folder),
         "days": 3,
         "rows": 36,
         "first": str((today - timedelta(days=3)).date()),
@@ -942,99 +940,101 @@ def test_exporting_archives_all_closed_days_and_the_status_says_so(
         "missing": [],
         "lost": [],
         "damaged": [],
-        "waiting": [],
-        "problem": None,
+        "overdue": [],
+        "last_error": None,
     }
-    shown = desk("status", "--check")
+    shown = command("status", "--check")
     assert "3 days with 36 observations" in shown.stdout
-    assert "every file is what was written" in shown.stdout
+    assert "the bytes of every file match its digest" in shown.stdout
 
 
 @pytest.mark.slow
-def test_exporting_a_span_archives_that_span(desk: Desk, session: Session, folder: Path) -> None:
+def test_export_of_a_span_archives_only_that_span(
+    command: ArchiveCommand, session: Session, folder: Path
+) -> None:
     today = _today()
     _load(session, [row for n in range(5) for row in _rows(today - timedelta(days=n))], today)
     first, last = ((today - timedelta(days=n)).date() for n in (3, 2))
-    done = desk("export", "--from", str(first), "--to", str(last))
+    done = command("export", "--from", str(first), "--to", str(last))
     assert (done.returncode, len(_files(folder))) == (0, 2)
-    done = desk("export", "--from", str(today.date() - timedelta(days=4)))
+    done = command("export", "--from", str(today.date() - timedelta(days=4)))
     assert (done.returncode, len(_files(folder))) == (0, 4)
 
 
 @pytest.mark.slow
-def test_the_status_of_a_damaged_file_is_exit_6_where_it_looks(
-    desk: Desk, session: Session, folder: Path
+def test_status_with_check_exits_with_6_for_a_damaged_file(
+    command: ArchiveCommand, session: Session, folder: Path
 ) -> None:
     today = _today()
     _load(session, _rows(today - timedelta(days=1)), today)
-    desk("export")
+    command("export")
     [path] = _files(folder)
     _damage(path)
-    plain = desk("status", "--json")
+    plain = command("status", "--json")
     assert (plain.returncode, json.loads(plain.stdout)["damaged"]) == (0, None)
-    looked = desk("status", "--json", "--check")
+    looked = command("status", "--json", "--check")
     assert (looked.returncode, json.loads(looked.stdout)["damaged"]) == (6, [path.name])
-    assert path.name in desk("status", "--check").stdout
-    again = desk("export")
+    assert path.name in command("status", "--check").stdout
+    again = command("export")
     assert again.returncode == 6
     assert path.name in again.stderr
-    assert desk("restore").returncode == 6
+    assert command("restore").returncode == 6
 
 
 @pytest.mark.slow
-def test_the_status_of_lost_and_missing_days_names_them(
-    desk: Desk, session: Session, folder: Path
+def test_status_names_lost_and_missing_days(
+    command: ArchiveCommand, session: Session, folder: Path
 ) -> None:
     today = _today()
     _load(session, [row for n in (1, 2, 4) for row in _rows(today - timedelta(days=n))], today)
-    desk("export")
+    command("export")
     _files(folder)[1].unlink()
-    found = desk("status", "--json")
+    found = command("status", "--json")
     assert found.returncode == 6
-    told = json.loads(found.stdout)
+    parsed = json.loads(found.stdout)
     lost, never = ((today - timedelta(days=n)).date() for n in (2, 3))
-    assert told["lost"] == [str(lost)]
-    assert told["missing"] == [str(never), str(lost)]
-    assert str(lost) in desk("status").stdout
+    assert parsed["lost"] == [str(lost)]
+    assert parsed["missing"] == [str(never), str(lost)]
+    assert str(lost) in command("status").stdout
 
 
 @pytest.mark.slow
-def test_the_status_names_the_days_that_wait_and_why(
-    desk: Desk, session: Session, settings: Settings, folder: Path
+def test_status_names_overdue_days_and_the_last_error(
+    command: ArchiveCommand, session: Session, settings: Settings, folder: Path
 ) -> None:
     old = _today() - timedelta(days=70)
     _load(session, _rows(old), old)
     folder.write_text("in the way")
     _purge(session, settings, datetime.now(UTC))
-    assert desk("status").returncode == 4
+    assert command("status").returncode == 4
     folder.unlink()
-    found = desk("status", "--json")
+    found = command("status", "--json")
     assert found.returncode == 6
-    assert str(old.date()) in json.loads(found.stdout)["waiting"]
-    assert "cannot be" in json.loads(found.stdout)["problem"]
+    assert str(old.date()) in json.loads(found.stdout)["overdue"]
+    assert "cannot be" in json.loads(found.stdout)["last_error"]
 
 
 @pytest.mark.slow
-def test_restoring_brings_back_what_an_empty_database_lacks(
-    desk: Desk, session: Session, fresh: FreshDatabase
+def test_restore_fills_an_empty_database(
+    command: ArchiveCommand, session: Session, fresh: FreshDatabase
 ) -> None:
     today = _today()
     old = today - timedelta(days=70)
     _load(session, [*_rows(old), *_rows(today - timedelta(days=3))], old)
-    assert desk("export").returncode == 0
+    assert command("export").returncode == 0
     session.use(schema.drop_everything)
-    done = desk("restore")
+    done = command("restore")
     assert done.returncode == 0
     assert "1 days restored: 12 observations were missing" in done.stdout
     assert "1 days older than the retention stay in the archive" in done.stderr
     assert fresh.query("SELECT count(*) FROM observations") == [(12,)]
-    again = desk("restore")
+    again = command("restore")
     assert "1 days restored: 0 observations were missing" in again.stdout
 
 
 @pytest.mark.slow
-def test_without_an_archive_the_script_says_what_to_set(desk: Desk) -> None:
-    done = desk("status", ARCHIVE_URL="")
+def test_without_an_archive_the_error_names_the_setting(command: ArchiveCommand) -> None:
+    done = command("status", ARCHIVE_URL="")
     assert done.returncode == 2
     assert "ARCHIVE_URL" in done.stderr
 
@@ -1043,16 +1043,18 @@ def test_without_an_archive_the_script_says_what_to_set(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["export", "--from", "yesterday"], "--from 'yesterday' is no day"),
-        (["restore", "--to", "2026-02-30"], "--to '2026-02-30' is no day"),
+        (["export", "--from", "yesterday"], "--from 'yesterday' is not a day"),
+        (["restore", "--to", "2026-02-30"], "--to '2026-02-30' is not a day"),
         (["export", "--from", "2026-10-02", "--to", "2026-10-01"], "is after --to"),
         (["restore"], "holds none of these days"),
         (["burn"], "invalid choice"),
         ([], "required"),
     ],
 )
-def test_a_wrong_wish_is_exit_2(desk: Desk, arguments: list[str], words: str) -> None:
-    done = desk(*arguments)
+def test_an_invalid_option_exits_with_2(
+    command: ArchiveCommand, arguments: list[str], words: str
+) -> None:
+    done = command(*arguments)
     assert done.returncode == 2
     assert words in done.stderr
 
@@ -1066,24 +1068,24 @@ def test_a_wrong_wish_is_exit_2(desk: Desk, arguments: list[str], words: str) ->
         "memory://user:hunter2@days",
     ],
 )
-def test_an_address_that_cannot_be_used_is_exit_2_without_its_password(
-    desk: Desk, url: str
+def test_an_unusable_address_exits_with_2_and_hides_the_password(
+    command: ArchiveCommand, url: str
 ) -> None:
-    done = desk("status", ARCHIVE_URL=url)
+    done = command("status", ARCHIVE_URL=url)
     assert done.returncode == 2
     assert "ARCHIVE_URL begins with" in done.stderr
 
 
 @pytest.mark.slow
-def test_an_export_that_is_killed_leaves_whole_files_and_the_next_one_completes(
-    desk: Desk, session: Session, folder: Path, fresh: FreshDatabase
+def test_a_killed_export_leaves_complete_files_and_the_next_one_finishes(
+    command: ArchiveCommand, session: Session, folder: Path, fresh: FreshDatabase
 ) -> None:
     today, days = _today(), 30
     coins = [f"coin-{n}" for n in range(100)]
     for n in range(1, days + 1):
         _load(session, _rows(today - timedelta(days=n), coins=coins), today)
-    process = desk.script.start(
-        "archive.py", "export", DATABASE_URL=desk.url, ARCHIVE_URL=str(folder)
+    process = command.script.start(
+        "archive.py", "export", DATABASE_URL=command.url, ARCHIVE_URL=str(folder)
     )
     while not _files(folder):
         assert process.poll() is None
@@ -1093,24 +1095,24 @@ def test_an_export_that_is_killed_leaves_whole_files_and_the_next_one_completes(
     assert 0 < len(written) < days
     for path in written:
         assert hashlib.sha256(path.read_bytes()).hexdigest() in path.name
-    assert desk("export").returncode == 0
+    assert command("export").returncode == 0
     assert len(_files(folder)) == days
-    assert desk("status", "--check").returncode == 0
+    assert command("status", "--check").returncode == 0
     assert fresh.query("SELECT count(*), sum(rows) FROM archived_days") == [(days, days * 400)]
 
 
 @pytest.mark.slow
-def test_two_exports_at_once_leave_each_day_once(
-    desk: Desk, session: Session, folder: Path
+def test_concurrent_exports_archive_each_day_once(
+    command: ArchiveCommand, session: Session, folder: Path
 ) -> None:
     today = _today()
     _load(session, [row for n in range(1, 6) for row in _rows(today - timedelta(days=n))], today)
-    told = {"DATABASE_URL": desk.url, "ARCHIVE_URL": str(folder)}
-    both = [desk.script.start("archive.py", "export", **told) for _ in range(2)]
+    variables = {"DATABASE_URL": command.url, "ARCHIVE_URL": str(folder)}
+    both = [command.script.start("archive.py", "export", **variables) for _ in range(2)]
     ends = [(process.communicate()[1], process.returncode) for process in both]
     assert ends == [("", 0)] * 2
     assert len(_files(folder)) == 5
-    assert desk("status", "--check").returncode == 0
+    assert command("status", "--check").returncode == 0
 
 
 # --- an object store -------------------------------------------------------------------------
@@ -1120,7 +1122,7 @@ def test_two_exports_at_once_leave_each_day_once(
 def bucket(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ObjectStore]:
-    with object_store.running(request.param) as served:
+    with object_store.run_object_store(request.param) as served:
         for name, value in served.environment.items():
             monkeypatch.setenv(name, value)
         yield served
@@ -1133,7 +1135,7 @@ def remote(settings: Settings, bucket: ObjectStore) -> Settings:
 
 
 @pytest.mark.slow
-def test_a_day_goes_into_an_object_store_and_is_read_from_there_once(
+def test_a_day_in_an_object_store_is_downloaded_once(
     session: Session, remote: Settings, bucket: ObjectStore, fresh: FreshDatabase
 ) -> None:
     _load(session, _rows(), OLD)
@@ -1143,12 +1145,12 @@ def test_a_day_goes_into_an_object_store_and_is_read_from_there_once(
     assert name.startswith("bucket/market/days/observations-2026-09-15-12-")
     assert hashlib.sha256(content).hexdigest() in name
     assert _points(session, remote, OLD, NOW) == _as_points(_rows())
-    bucket.asked.clear()
+    bucket.requests.clear()
     assert _points(session, remote, OLD, NOW) == _as_points(_rows())
-    assert bucket.fetched == []
+    assert bucket.downloads == []
 
 
-def test_the_days_of_a_history_come_several_at_once(folder: Path) -> None:
+def test_files_are_downloaded_in_parallel(folder: Path) -> None:
     content = b"a day's rows"
     digest = hashlib.sha256(content).hexdigest()
     files = [store.DayFile(DAY + timedelta(days=n), 1, digest) for n in range(4)]
@@ -1166,7 +1168,7 @@ def test_the_days_of_a_history_come_several_at_once(folder: Path) -> None:
     assert [path.name for path in paths] == [file.name for file in files]
 
 
-def test_a_copy_that_was_damaged_here_is_fetched_again(
+def test_a_damaged_cached_copy_is_downloaded_again(
     session: Session, remote: Settings, bucket: ObjectStore
 ) -> None:
     _load(session, _rows(), OLD)
@@ -1174,9 +1176,9 @@ def test_a_copy_that_was_damaged_here_is_fetched_again(
     _points(session, remote, OLD, NOW)
     [copy] = remote.state_dir.rglob("*.parquet")
     _damage(copy)
-    bucket.asked.clear()
+    bucket.requests.clear()
     assert _points(session, remote, OLD, NOW) == _as_points(_rows())
-    assert len(bucket.fetched) == 1
+    assert len(bucket.downloads) == 1
 
 
 @pytest.mark.slow
@@ -1196,7 +1198,7 @@ def test_a_changed_day_replaces_its_object(
 
 
 @pytest.mark.slow
-def test_a_store_that_refuses_postpones_the_purge(
+def test_an_error_of_the_store_postpones_the_purge(
     session: Session,
     remote: Settings,
     bucket: ObjectStore,
@@ -1204,21 +1206,23 @@ def test_a_store_that_refuses_postpones_the_purge(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     _load(session, _rows(), OLD)
-    bucket.refusal = 503 if bucket.scheme == "s3" else 403  # gcsfs repeats a 503 for half a minute
+    bucket.error_status = (
+        503 if bucket.scheme == "s3" else 403
+    )  # gcsfs repeats a 503 for half a minute
     assert _purge(session, remote) == LoadCounts(inserted=1)
     assert "waits for the archive" in caplog.text
     assert "hunter2" not in caplog.text
     assert _count(fresh) == 12
-    bucket.refusal = None
+    bucket.error_status = None
     _purge(session, remote, NOW + timedelta(hours=1))
     assert _count(fresh) == 0
 
 
-def test_a_store_that_gives_back_other_bytes_is_refused(
+def test_a_store_that_returns_other_bytes_is_an_error(
     session: Session, remote: Settings, bucket: ObjectStore, fresh: FreshDatabase
 ) -> None:
     _load(session, _rows(), OLD)
-    bucket.other = b"something else"
+    bucket.wrong_content = b"something else"
     with pytest.raises(ArchiveUnavailable, match="returned other bytes"):
         _export(session, remote, DAY)
     assert fresh.query("SELECT * FROM archived_days") == []
@@ -1226,40 +1230,40 @@ def test_a_store_that_gives_back_other_bytes_is_refused(
     assert _count(fresh) == 12
 
 
-def test_a_purge_looks_at_the_store_and_not_at_its_own_copy(
+def test_a_purge_reads_the_store_and_not_the_cached_copy(
     session: Session, remote: Settings, bucket: ObjectStore, fresh: FreshDatabase
 ) -> None:
     _load(session, _rows(), OLD)
     _export(session, remote, DAY)
     _points(session, remote, OLD, NOW)
-    bucket.other = b"something else"
+    bucket.wrong_content = b"something else"
     _purge(session, remote)
     assert _count(fresh) == 12
 
 
-def test_a_check_of_every_file_looks_at_the_store_and_not_at_its_own_copies(
+def test_a_check_reads_the_store_and_not_the_cached_copies(
     session: Session, remote: Settings, bucket: ObjectStore
 ) -> None:
     _load(session, _rows(), OLD)
     _export(session, remote, DAY)
     _points(session, remote, OLD, NOW)
-    bucket.other = b"something else"
+    bucket.wrong_content = b"something else"
     found = session.use(lambda c: status.examine(c, _opened(remote), OLD, read_files=True))
     assert [name.rpartition("/")[2] for name in bucket.objects] == found.damaged
 
 
 @pytest.mark.slow
-def test_the_script_archives_into_an_object_store(
-    desk: Desk, session: Session, bucket: ObjectStore
+def test_the_command_archives_into_an_object_store(
+    command: ArchiveCommand, session: Session, bucket: ObjectStore
 ) -> None:
     today = _today()
     _load(session, _rows(today - timedelta(days=1)), today)
     environment = {"ARCHIVE_URL": f"{bucket.scheme}://bucket/days", **bucket.environment}
-    done = desk("export", **environment)
+    done = command("export", **environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(bucket.objects) == 1
-    status = desk("status", "--check", "--json", **environment)
+    status = command("status", "--check", "--json", **environment)
     assert (status.returncode, json.loads(status.stdout)["rows"]) == (0, 12)
-    bucket.refusal = 403  # as where a key was withdrawn
-    silent = desk("status", **environment)
+    bucket.error_status = 403  # as with a revoked key
+    silent = command("status", **environment)
     assert (silent.returncode, len(silent.stderr.splitlines())) == (4, 1)
