@@ -22,14 +22,14 @@ from sentinel.archive.store import Archive, DayFile
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
 from sentinel.models import LoadCounts, MarketRow
 from sentinel.process import run_as_script
-from sentinel.storage import schema
+from sentinel.storage import partitions, schema
 from sentinel.storage.connection import Connection, Session
 
 log = logging.getLogger("sentinel.archive")
 MAX_LISTED_DAYS = 10
 OBSERVED_POINTS = """
 SELECT c.coin_id, o.observed_at
-FROM observations o JOIN coins c USING (coin_key)
+FROM sentinel.observations o JOIN sentinel.coins c USING (coin_key)
 WHERE o.observed_at >= %(day)s::timestamp AT TIME ZONE 'UTC'
   AND o.observed_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC' AND o.source = 'observed'
 """
@@ -139,7 +139,7 @@ def _list_days(days: Sequence[date]) -> str:
 
 def _export(session: Session, archive: Archive, span: tuple[date, date], now: datetime) -> int:
     def run(connection: Connection) -> tuple[int, int]:
-        days = sorted(schema.existing_partitions(connection))
+        days = sorted(partitions.existing_partitions(connection))
         closed = [day for day in days if day < now.date() and _is_within(day, span)]
         return len(closed), export_days(connection, archive, closed, now)
 
@@ -212,7 +212,7 @@ def restore_days(session: Session, archive: Archive, files: Sequence[DayFile]) -
 
 
 def _load_day(
-    day: date, rows: Sequence[MarketRow], connection: Connection, days: schema.Days
+    day: date, rows: Sequence[MarketRow], connection: Connection, days: partitions.Days
 ) -> LoadCounts:
     observed = set(connection.execute(OBSERVED_POINTS, {"day": day}).fetchall())
     lacking = [row for row in rows if (row.coin_id, row.observed_at) not in observed]

@@ -20,18 +20,16 @@ from psycopg.types.json import Jsonb
 from safe_zone import LOAD_CHUNK_ROWS
 from sentinel.models import CoinLabel, FxRate, Gap, LoadCounts, MarketRow, Rejection, Source
 from sentinel.storage.connection import Connection, Session
-from sentinel.storage.schema import (
-    ArchiveBeforeDrop,
+from sentinel.storage.partitions import (
     Days,
     cluster_closed_partition,
     create_partitions,
     create_upcoming_partitions,
-    enforce_retention_policy,
-    init_db,
-    is_first_of_day,
-    is_upkeep_due,
+    is_first_write_of_day,
     writer_transaction,
 )
+from sentinel.storage.retention import ArchiveBeforeDrop, enforce_retention_policy, is_upkeep_due
+from sentinel.storage.schema import apply_migrations
 
 log = logging.getLogger("sentinel.database")
 T = TypeVar("T")
@@ -39,7 +37,7 @@ CHUNKS_IN_FLIGHT = 2
 
 # Writes the coins that are new; one that nobody describes is called by its id.
 ADD_COINS = """
-INSERT INTO coins (coin_id, symbol, name, rank)
+INSERT INTO sentinel.coins (coin_id, symbol, name, rank)
 SELECT coin_id, coalesce(symbol, coin_id), coalesce(name, coin_id), rank
 FROM unnest(%(coin_id)b::text[], %(symbol)b::text[], %(name)b::text[], %(rank)b::int4[])
      AS i (coin_id, symbol, name, rank)
@@ -53,43 +51,45 @@ ON CONFLICT (coin_id) DO NOTHING
 # unchanged row is not written.
 UPSERT_OBSERVATIONS = """
 WITH incoming AS MATERIALIZED (
-    SELECT i.*, c.coin_key, %(source)s::observation_source AS source,
+    SELECT i.*, c.coin_key, %(source)s::sentinel.observation_source AS source,
            %(revisited)s OR i.observed_at <= c.observed_at AS may_be_stored,
            CASE WHEN %(revisited)s OR i.observed_at <= c.observed_at THEN (
-               SELECT true FROM observations o
+               SELECT true FROM sentinel.observations o
                WHERE o.coin_key = c.coin_key AND o.observed_at = i.observed_at
            ) END AS is_stored
     FROM unnest(%(coin_id)b::text[], %(observed_at)b::timestamptz[], %(price)b::float8[],
                 %(market_cap)b::float8[], %(volume_24h)b::float8[])
-         AS i (coin_id, observed_at, price, market_cap, volume_24h)
-    LEFT JOIN coins c USING (coin_id)
+         AS i (coin_id, observed_at, price_usd, market_cap_usd, volume_24h_usd)
+    LEFT JOIN sentinel.coins c USING (coin_id)
 ),
 latest AS (
-    UPDATE coins c
-    SET observed_at = i.observed_at, price = i.price, market_cap = i.market_cap,
-        volume_24h = i.volume_24h, source = i.source
+    UPDATE sentinel.coins c
+    SET observed_at = i.observed_at, price_usd = i.price_usd, market_cap_usd = i.market_cap_usd,
+        volume_24h_usd = i.volume_24h_usd, source = i.source
     FROM incoming i
     WHERE %(one_a_coin)s AND c.coin_key = i.coin_key
       AND (c.observed_at IS NULL OR i.observed_at > c.observed_at
            OR (i.observed_at = c.observed_at AND i.source <= c.source
-               AND (i.price, i.market_cap, i.volume_24h, i.source)
-                   IS DISTINCT FROM (c.price, c.market_cap, c.volume_24h, c.source)))
+               AND (i.price_usd, i.market_cap_usd, i.volume_24h_usd, i.source)
+                   IS DISTINCT FROM (c.price_usd, c.market_cap_usd, c.volume_24h_usd, c.source)))
 ),
 inserted AS (
-    INSERT INTO observations (observed_at, price, market_cap, volume_24h, coin_key, source)
-    SELECT observed_at, price, market_cap, volume_24h, coin_key, source
+    INSERT INTO sentinel.observations (observed_at, price_usd, market_cap_usd, volume_24h_usd,
+        coin_key, source)
+    SELECT observed_at, price_usd, market_cap_usd, volume_24h_usd, coin_key, source
     FROM incoming WHERE may_be_stored IS NOT TRUE AND coin_key IS NOT NULL
 ),
 upserted AS (
-    INSERT INTO observations AS o (observed_at, price, market_cap, volume_24h, coin_key, source)
-    SELECT observed_at, price, market_cap, volume_24h, coin_key, source
+    INSERT INTO sentinel.observations AS o (observed_at, price_usd, market_cap_usd,
+        volume_24h_usd, coin_key, source)
+    SELECT observed_at, price_usd, market_cap_usd, volume_24h_usd, coin_key, source
     FROM incoming WHERE may_be_stored AND coin_key IS NOT NULL
     ON CONFLICT (coin_key, observed_at) DO UPDATE
-    SET price = excluded.price, market_cap = excluded.market_cap,
-        volume_24h = excluded.volume_24h, source = excluded.source
-    WHERE (o.price, o.market_cap, o.volume_24h, o.source)
+    SET price_usd = excluded.price_usd, market_cap_usd = excluded.market_cap_usd,
+        volume_24h_usd = excluded.volume_24h_usd, source = excluded.source
+    WHERE (o.price_usd, o.market_cap_usd, o.volume_24h_usd, o.source)
           IS DISTINCT FROM
-          (excluded.price, excluded.market_cap, excluded.volume_24h, excluded.source)
+          (excluded.price_usd, excluded.market_cap_usd, excluded.volume_24h_usd, excluded.source)
       AND excluded.source <= o.source
     RETURNING 1
 )
@@ -103,24 +103,24 @@ SELECT (SELECT count(*) FROM upserted)
 # Reads the newest observation of these coins (of all, without a list) from the history again: where
 # a load brought several of one coin, or somebody wrote by hand.
 READ_LATEST_AGAIN = """
-UPDATE coins c
-SET observed_at = n.observed_at, price = n.price, market_cap = n.market_cap,
-    volume_24h = n.volume_24h, source = n.source
+UPDATE sentinel.coins c
+SET observed_at = n.observed_at, price_usd = n.price_usd, market_cap_usd = n.market_cap_usd,
+    volume_24h_usd = n.volume_24h_usd, source = n.source
 FROM (SELECT o.*
-      FROM coins k
+      FROM sentinel.coins k
       CROSS JOIN LATERAL (
-          SELECT * FROM observations
+          SELECT * FROM sentinel.observations
           WHERE coin_key = k.coin_key
           ORDER BY observed_at DESC
           LIMIT 1) AS o
       WHERE %(coin_id)b::text[] IS NULL OR k.coin_id = ANY (%(coin_id)b::text[])) AS n
 WHERE c.coin_key = n.coin_key
-  AND (c.observed_at, c.price, c.market_cap, c.volume_24h, c.source)
-      IS DISTINCT FROM (n.observed_at, n.price, n.market_cap, n.volume_24h, n.source)
+  AND (c.observed_at, c.price_usd, c.market_cap_usd, c.volume_24h_usd, c.source)
+      IS DISTINCT FROM (n.observed_at, n.price_usd, n.market_cap_usd, n.volume_24h_usd, n.source)
 """
 
 RECORD_REJECTIONS = """
-INSERT INTO rejections (rejected_at, run_id, coin_id, reason, raw)
+INSERT INTO sentinel.rejections (rejected_at, run_id, coin_id, reason, raw)
 SELECT *
 FROM unnest(%(rejected_at)b::timestamptz[], %(run_id)b::text[], %(coin_id)b::text[],
             %(reason)b::text[], %(raw)b::text[])
@@ -128,13 +128,13 @@ ON CONFLICT (run_id, coin_id) DO NOTHING
 """
 
 RECORD_FX_RATE = """
-INSERT INTO fx_rates (observed_at, per_usd, currency)
+INSERT INTO sentinel.fx_rates (observed_at, per_usd, currency)
 VALUES (%(observed_at)s, %(per_usd)s, %(currency)s)
 ON CONFLICT (currency, observed_at) DO NOTHING
 """
 
 RECORD_RUN = """
-INSERT INTO pipeline_runs (
+INSERT INTO sentinel.pipeline_runs (
     run_id, started_at, recorded_at, mode, status, targets, rows_valid, rows_inserted,
     rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
     api_credits, db_seconds, purged_rows, unrecorded_runs,
@@ -153,24 +153,24 @@ SET recorded_at = excluded.recorded_at, status = excluded.status,
 
 # Keeps which gaps stay, and why.
 GIVE_UP_GAPS = """
-INSERT INTO unfillable_gaps (start, stop, decided_at, until, coin_key, reason)
+INSERT INTO sentinel.unfillable_gaps (start, stop, decided_at, retry_after, coin_key, reason)
 SELECT start, stop, %(decided_at)s, %(until)s, coin_key, reason
 FROM unnest(%(coin_id)b::text[], %(start)b::timestamptz[], %(stop)b::timestamptz[],
             %(reason)b::text[]) AS g (coin_id, start, stop, reason)
-JOIN coins USING (coin_id)
+JOIN sentinel.coins USING (coin_id)
 ON CONFLICT (coin_key, start) DO UPDATE
 SET stop = greatest(unfillable_gaps.stop, excluded.stop), reason = excluded.reason,
-    decided_at = excluded.decided_at, until = excluded.until
+    decided_at = excluded.decided_at, retry_after = excluded.retry_after
 """
 
 # Brings names and ranks up to date. A coin that nobody describes any more keeps its name, and has
 # no rank: what left the ranking must not stand in it for ever.
 RELABEL_COINS = """
-UPDATE coins c
+UPDATE sentinel.coins c
 SET symbol = i.symbol, name = i.name, rank = i.rank
 FROM (SELECT known.coin_key, l.rank, coalesce(l.symbol, known.symbol) AS symbol,
              coalesce(l.name, known.name) AS name
-      FROM coins known
+      FROM sentinel.coins known
       LEFT JOIN unnest(%(coin_id)b::text[], %(symbol)b::text[], %(name)b::text[], %(rank)b::int4[])
                 AS l (coin_id, symbol, name, rank) USING (coin_id)) AS i
 WHERE c.coin_key = i.coin_key
@@ -201,7 +201,7 @@ def write(
         with writer_transaction(connection) as days:
             if not is_upkeep_due(days, now):
                 return work(connection, days)
-            is_new_day = is_first_of_day(days, now)
+            is_new_day = is_first_write_of_day(days, now)
         session.purged_rows += enforce_retention_policy(connection, now, newest_seen, archive_hook)
         if is_new_day:
             cluster_closed_partition(connection, now)
@@ -226,7 +226,7 @@ def _with_repairs(attempt: Callable[[Connection], T], connection: Connection) ->
     try:
         return attempt(connection)
     except psycopg.errors.UndefinedTable:
-        init_db(connection)
+        apply_migrations(connection)
     except psycopg.errors.UniqueViolation:
         log.warning("coins and history disagree, as after writes by hand: reading anew")
         connection.execute(READ_LATEST_AGAIN, {"coin_id": None})

@@ -36,13 +36,13 @@ def main() -> int:
         print(f"{address.place} holds {rows:,} observations{own}. All of them would be deleted.")
         if not arguments.yes:
             console.confirm(WORD, "Nothing deleted")
-        session.use(schema.drop_everything)
+        session.use(schema.drop_schema)
         print("Deleted. The next run of ingest.py starts afresh.")
     return EXIT_OK
 
 
 def _count(connection: Connection) -> tuple[int, int] | None:
-    if not queries.has_schema(connection):
+    if not schema.has_schema(connection):
         return None
     return queries.count_observations(connection), queries.count_transactions(connection)
 

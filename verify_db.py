@@ -21,9 +21,10 @@ from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
 from sentinel.models import Gap, describe_gap_reason
 from sentinel.process import run_as_script
-from sentinel.storage import queries
+from sentinel.storage import queries, schema, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
-from sentinel.storage.schema import is_up_to_date, overdue_partitions
+from sentinel.storage.retention import overdue_partitions
+from sentinel.storage.schema import is_up_to_date
 
 log = logging.getLogger("sentinel.verify")
 TOP = 5
@@ -40,7 +41,7 @@ class Health:
     delivery: ScheduleCoverage | None = None
     duplicates: int = 0
     top: Sequence[queries.LatestPrice] = ()
-    backup: queries.BackupStatus | None = None
+    backup: service_status.BackupStatus | None = None
 
 
 def examine(
@@ -50,13 +51,13 @@ def examine(
     max_age_minutes: float = MAX_AGE_MINUTES,
 ) -> Health:
     """Look at everything and judge it; `cadence` is the schedule's, on paper."""
-    if not queries.has_schema(connection):
+    if not schema.has_schema(connection):
         return Health(["nothing was ever stored here: run python ingest.py"])
     if not is_up_to_date(connection):
         return Health(["the schema is older than this code: python ingest.py brings it up to date"])
     tables = queries.table_health(connection, now)
     duplicates = queries.count_duplicates(connection)
-    backup = queries.latest_backup_status(connection)
+    backup = service_status.read_backup_status(connection)
     problems = _problems(tables, duplicates, backup, now, max_age_minutes)
     return Health(
         problems + _overdue(connection, now),
@@ -72,7 +73,7 @@ def examine(
 def _problems(
     tables: queries.TableHealth,
     duplicates: int,
-    backup: queries.BackupStatus | None,
+    backup: service_status.BackupStatus | None,
     now: datetime,
     max_age_minutes: float,
 ) -> list[str]:
@@ -88,7 +89,7 @@ def _problems(
     if duplicates:
         problems.append(
             f"{duplicates} observations are stored twice: the index is damaged, run "
-            "REINDEX TABLE observations"
+            "REINDEX TABLE sentinel.observations"
         )
     if backup and backup.problem:
         problems.append(f"the last backup failed ({_minute(backup.tried_at)}): {backup.problem}")
@@ -193,8 +194,8 @@ def _show_top(prices: Sequence[queries.LatestPrice]) -> None:
         (
             price.rank,
             price.coin_id,
-            console.format_number(price.price),
-            console.format_number(price.market_cap),
+            console.format_number(price.price_usd),
+            console.format_number(price.market_cap_usd),
             _minute(price.observed_at),
         )
         for price in prices
@@ -217,7 +218,7 @@ def _runs(delivery: ScheduleCoverage | None) -> str:
     return f"{delivery} in the last {CADENCE_WINDOW.days} days" if delivery else "none"
 
 
-def _backup(backup: queries.BackupStatus | None, now: datetime) -> str:
+def _backup(backup: service_status.BackupStatus | None, now: datetime) -> str:
     if backup is None or backup.verified_at is None:
         return "none: ./backup_db.sh makes one"
     hours = (now - backup.verified_at).total_seconds() / 3600

@@ -52,9 +52,10 @@ end
 """
 TICK = """
 WITH tick AS (
-    INSERT INTO observations (observed_at, price, coin_key)
-    SELECT %(now)s, random() * 1000, coin_key FROM coins RETURNING observed_at, price, coin_key)
-UPDATE coins c SET observed_at = t.observed_at, price = t.price
+    INSERT INTO sentinel.observations (observed_at, price_usd, coin_key)
+    SELECT %(now)s, random() * 1000, coin_key FROM sentinel.coins RETURNING observed_at,
+        price_usd, coin_key)
+UPDATE sentinel.coins c SET observed_at = t.observed_at, price_usd = t.price_usd
 FROM tick t WHERE t.coin_key = c.coin_key
 """
 

@@ -21,13 +21,13 @@ from benchmarks.scale import (
 )
 from sentinel.archive import export, reader, store
 from sentinel.archive.store import Archive
-from sentinel.storage import schema
+from sentinel.storage import partitions, retention
 
 DAYS, COINS, SLOTS = 365, 500, 55
 ROWS = DAYS * COINS * SLOTS
 # Every 26 minutes, as the measured schedule delivered; whole seconds, prices to the last digit.
 FILL_DAY = """
-INSERT INTO observations (observed_at, price, market_cap, volume_24h, coin_key)
+INSERT INTO sentinel.observations (observed_at, price_usd, market_cap_usd, volume_24h_usd, coin_key)
 SELECT at, p.usd, p.usd * 1.9e7 * (1 + random() * 1e-4), 1e7 * exp(random() * 0.1), coin_key
 FROM generate_series(0, %(slots)s - 1) AS slot, coins,
      LATERAL (SELECT date_trunc('second', %(day)s + slot * %(step)s
@@ -40,11 +40,11 @@ FROM generate_series(0, %(slots)s - 1) AS slot, coins,
 def fill(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     first = (NOW - timedelta(days=DAYS)).replace(hour=0, minute=0)
     connection.execute(FILL_COINS, [COINS])
-    have = set(schema.existing_partitions(connection))
+    have = set(partitions.existing_partitions(connection))
     for number in range(DAYS):
         day = first + timedelta(days=number)
         with connection.transaction():
-            schema.create_partitions(connection, have, [day.date()])
+            partitions.create_partitions(connection, have, [day.date()])
             step = timedelta(days=1) / SLOTS
             connection.execute(FILL_DAY, {"day": day, "step": step, "slots": SLOTS})
 
@@ -58,7 +58,7 @@ def main() -> None:
     ):
         fill(connection)
         archive = store.open_archive(str(folder / "archive"), folder / "cache")
-        days = sorted(day for day in schema.existing_partitions(connection) if day < NOW.date())
+        days = sorted(day for day in partitions.existing_partitions(connection) if day < NOW.date())
 
         def export_all() -> None:
             for _ in export.export_days(connection, archive, days, NOW):
@@ -68,7 +68,7 @@ def main() -> None:
         say("a day into the archive", f"{taken / len(days):.2f} s", "no goal", reached=True)
         for day in days:  # as a purge does: a day that is there is read from the database alone
             connection.execute(
-                sql.SQL(schema.DROP_PARTITION).format(day=schema.partition_name(day))
+                sql.SQL(retention.DROP_PARTITION).format(day=partitions.partition_name(day))
             )
         _sizes(archive)
         _reads(connection, archive)

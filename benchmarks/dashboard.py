@@ -52,11 +52,11 @@ def main() -> None:
 
 
 def _hold_something(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    connection.execute("INSERT INTO fx_rates VALUES (now(), 16250, 'idr')")
+    connection.execute("INSERT INTO sentinel.fx_rates VALUES (now(), 16250, 'idr')")
     connection.execute(
         """
-        INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)
-        SELECT now() - interval '30 days', coin_id, 1, 1, 0, '' FROM coins WHERE rank <= 20
+        INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)
+        SELECT now() - interval '30 days', coin_id, 1, 1, 0, '' FROM sentinel.coins WHERE rank <= 20
         """
     )
 

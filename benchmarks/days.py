@@ -20,18 +20,20 @@ from benchmarks.scale import (
     seconds,
     server,
 )
-from sentinel.storage import queries, schema
+from sentinel.storage import partitions, queries
 from sentinel.storage.connection import Address, Connection, Session
 
 ROWS, DAYS, COINS = 10_000_000, 60, 500
 DEAD = """
 SELECT coalesce(sum(n_dead_tup), 0)::int FROM pg_stat_user_tables WHERE relname LIKE 'observations%'
 """
-COPY_DAY = "CREATE TABLE one_day AS SELECT * FROM observations_{day}"
-COUNT_WEEK = "SELECT count(*) FROM observations WHERE observed_at >= %s AND observed_at <= %s"
+COPY_DAY = "CREATE TABLE one_day AS SELECT * FROM sentinel.observations_{day}"
+COUNT_WEEK = (
+    "SELECT count(*) FROM sentinel.observations WHERE observed_at >= %s AND observed_at <= %s"
+)
 SORT_WEEK = """
 SELECT count(*)
-FROM (SELECT coin_key, observed_at FROM observations
+FROM (SELECT coin_key, observed_at FROM sentinel.observations
       WHERE observed_at >= %s::timestamptz - interval '7 days'
       ORDER BY coin_key, observed_at OFFSET 0) AS sorted
 """
@@ -43,14 +45,14 @@ def fill(connection: psycopg.Connection[tuple[object, ...]], now: datetime = NOW
     slots, step = day_slots(ROWS, DAYS, COINS)
     first = (now - timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
     connection.execute(FILL_COINS, [COINS])
-    with schema.writer_transaction(connection) as days:
+    with partitions.writer_transaction(connection) as days:
         have = set(days)
     for number in range(DAYS):
         day = first + timedelta(days=number)
         with connection.transaction():
-            schema.create_partitions(connection, have, [day.date()])
+            partitions.create_partitions(connection, have, [day.date()])
             connection.execute(FILL_DAY, {"day": day, "step": step, "slots": slots})
-        schema.cluster_closed_partition(connection, day)
+        partitions.cluster_closed_partition(connection, day)
     connection.execute(FILL_LATEST, [now - timedelta(days=3)])
     connection.execute("VACUUM ANALYZE")
     connection.execute("CHECKPOINT")
@@ -111,9 +113,9 @@ def _purge(conninfo: str, connection: Connection) -> None:
         day
         for (name,) in connection.execute(
             "SELECT inhrelid::regclass::text FROM pg_inherits "
-            "WHERE inhparent = 'observations'::regclass"
+            "WHERE inhparent = 'sentinel.observations'::regclass"
         )
-        if (day := schema.day_of_partition(name))
+        if (day := partitions.day_of_partition(name))
     )
     connection.execute(COPY_DAY.format(day=f"{oldest:%Y%m%d}").encode())
     plain = seconds(lambda: connection.execute(PLAIN_DELETE))

@@ -33,7 +33,8 @@ PAUSES = """
 SELECT pause
 FROM (SELECT observed_at - lag(observed_at) OVER (PARTITION BY coin_key ORDER BY observed_at)
              AS pause, observed_at
-      FROM observations JOIN (SELECT coin_key FROM coins WHERE coin_id = ANY (%s)) AS top
+      FROM sentinel.observations JOIN (SELECT coin_key FROM sentinel.coins WHERE coin_id = ANY
+          (%s)) AS top
            USING (coin_key)) AS pauses
 WHERE pause IS NOT NULL AND observed_at < %s
 """

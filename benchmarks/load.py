@@ -17,7 +17,7 @@ import database
 from benchmarks.scale import NOW, heading, say, seconds, server
 from safe_zone import ROOT
 from sentinel.models import MarketRow
-from sentinel.storage import schema
+from sentinel.storage import partitions
 from sentinel.storage.connection import Address, Session
 
 # Rows, coins, repetitions.
@@ -25,8 +25,11 @@ SIZES = ((500, 500, 21), (17_000, 17_000, 9), (1_000_000, 500, 3))
 BEGIN = NOW - timedelta(days=50)
 STEP = timedelta(minutes=1)
 
-COPY = "COPY observations (observed_at, price, market_cap, volume_24h, coin_key) FROM STDIN"
-KEYS = "SELECT coin_id, coin_key FROM coins"
+COPY = (
+    "COPY sentinel.observations (observed_at, price_usd, market_cap_usd, volume_24h_usd, "
+    "coin_key) FROM STDIN"
+)
+KEYS = "SELECT coin_id, coin_key FROM sentinel.coins"
 # The original's table: a serial key, the coin's id as text, and two more indexes.
 ORIGINAL_TABLE = """
 CREATE TABLE original (
@@ -97,14 +100,14 @@ class _Original:
 def prepare(conninfo: str, coins: int) -> None:
     """Empty tables, every coin known, every day there."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute("TRUNCATE observations, coins")
+        connection.execute("TRUNCATE sentinel.observations, sentinel.coins")
         connection.execute("DROP TABLE IF EXISTS original")
         connection.execute(ORIGINAL_TABLE)
         ours = _Ours(conninfo)
         ours.load(rows(coins, coins, BEGIN - timedelta(days=1)))
         days = [(BEGIN + timedelta(days=n)).date() for n in range(-1, 12)]
         database.write(
-            ours.session, lambda opened, have: schema.create_partitions(opened, have, days), NOW
+            ours.session, lambda opened, have: partitions.create_partitions(opened, have, days), NOW
         )
         ours.session.close()
         connection.execute("VACUUM FULL coins")

@@ -55,18 +55,19 @@ def server() -> Iterator[str]:
 
 # What sixty days look like: history beside coins, straight into the partitions.
 FILL_COINS = """
-INSERT INTO coins (coin_id, symbol, name, rank)
+INSERT INTO sentinel.coins (coin_id, symbol, name, rank)
 SELECT 'coin-' || n, 'c' || n, 'Coin ' || n, n + 1 FROM generate_series(0, %s - 1) AS n
 """
 FILL_DAY = """
-INSERT INTO observations (observed_at, price, market_cap, volume_24h, coin_key)
+INSERT INTO sentinel.observations (observed_at, price_usd, market_cap_usd, volume_24h_usd, coin_key)
 SELECT %(day)s + slot * %(step)s, random() * 1000, random() * 1e12, random() * 1e9, coin_key
 FROM generate_series(0, %(slots)s - 1) AS slot, coins
 ORDER BY slot, coin_key
 """
 FILL_LATEST = """
-UPDATE coins SET (observed_at, price, market_cap, volume_24h, source) = (
-    SELECT observed_at, price, market_cap, volume_24h, source FROM observations o
+UPDATE sentinel.coins SET (observed_at, price_usd, market_cap_usd, volume_24h_usd, source) = (
+    SELECT observed_at, price_usd, market_cap_usd, volume_24h_usd,
+        source FROM sentinel.observations o
     WHERE o.coin_key = coins.coin_key AND observed_at >= %s
     ORDER BY observed_at DESC LIMIT 1)
 """

@@ -19,27 +19,22 @@ from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.models import CoinLabel, FxRate, MarketRow, Source
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.paper_trading import wallets
+from sentinel.storage import service_status
 from sentinel.storage.connection import Address, Connection, Session
+from sentinel.storage.partitions import Days, writer_transaction
 from sentinel.storage.queries import count_observations, count_transactions
-from sentinel.storage.schema import Days, drop_everything, migrate_if_needed, writer_transaction
+from sentinel.storage.schema import drop_schema, migrate_if_needed
 from services.api.portfolio.models import Transaction
 from services.api.portfolio.quotes import find_nearest_rate
 from services.api.portfolio.transactions import add_transaction
 from services.ingestion import alerting, forecasting
 from services.settings import MonitorOptions
 
-# How far a seed has come: begun on a database that held nothing, and done.
-STATE = "SELECT state ->> 'done' FROM heartbeats WHERE service = 'seed'"
 # What somebody else left meanwhile: such a database is not begun anew.
 OTHERS_DATA = """
-SELECT FROM transactions WHERE note <> 'invented for the demo'
+SELECT FROM sentinel.transactions WHERE note <> 'invented for the demo'
 UNION ALL
-SELECT FROM pipeline_runs WHERE run_id NOT LIKE '%-seed'
-"""
-NOTE = """
-INSERT INTO heartbeats (service, beat_at, state)
-VALUES ('seed', %(now)s, jsonb_build_object('done', %(done)s::boolean))
-ON CONFLICT (service) DO UPDATE SET state = excluded.state
+SELECT FROM sentinel.pipeline_runs WHERE run_id NOT LIKE '%-seed'
 """
 
 COINS = 500
@@ -74,14 +69,14 @@ def seed(address: Address, now: datetime) -> bool:
     labels = {c.id: CoinLabel(c.symbol, c.name, n) for n, c in enumerate(coins, start=1)}
     with Session(address) as session:
         session.use(migrate_if_needed)
-        if session.use(lambda c: c.execute(STATE).fetchone()) == ("false",) and not session.use(
-            lambda c: c.execute(OTHERS_DATA).fetchone()
-        ):
-            session.use(drop_everything)
+        status = session.use(lambda c: service_status.read(c, "seed"))
+        is_unfinished = status is not None and not status.state["done"]
+        if is_unfinished and not session.use(lambda c: c.execute(OTHERS_DATA).fetchone()):
+            session.use(drop_schema)
             session.use(migrate_if_needed)
         if session.use(count_observations) or session.use(count_transactions):
             return False
-        session.use(lambda c: c.execute(NOTE, {"now": now, "done": False}))
+        session.use(lambda c: service_status.record(c, "seed", {"done": False}, now))
         steps = list(_steps(now))
         early = [step for step in steps if step[0] < now - WATCHED_FOR]
 
@@ -96,7 +91,7 @@ def seed(address: Address, now: datetime) -> bool:
             if at >= now - FINE_FOR and at.minute < FINE / timedelta(minutes=1):
                 session.use(functools.partial(_trade, at))
         session.use(lambda c: _buy(c, market, now))
-        session.use(lambda c: c.execute(NOTE, {"now": now, "done": True}))
+        session.use(lambda c: service_status.record(c, "seed", {"done": True}, now))
     return True
 
 

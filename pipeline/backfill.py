@@ -34,7 +34,7 @@ from sentinel.errors import (
 )
 from sentinel.models import Gap, MarketRow, Rejection
 from sentinel.process import defer_signals
-from sentinel.storage import schema
+from sentinel.storage import partitions
 from sentinel.storage.connection import Connection
 from transform import validate_chart
 
@@ -151,7 +151,7 @@ class Backfill:
 
 
 def load_backfill(
-    connection: Connection, found: Sequence[CoinBackfill], days: schema.Days, now: datetime
+    connection: Connection, found: Sequence[CoinBackfill], days: partitions.Days, now: datetime
 ) -> int:
     """Load the rows, record the gaps that stay open, and return the number of new rows."""
     rows = [row for coin in found for row in coin.rows]

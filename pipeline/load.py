@@ -11,7 +11,7 @@ from pipeline.spool import Item
 from pipeline.stage_results import FetchResult, LoadResult
 from safe_zone import RETENTION
 from sentinel.models import CoinLabel, FxRate, MarketRow, Rejection
-from sentinel.storage import schema
+from sentinel.storage import partitions
 from sentinel.storage.connection import Connection
 
 
@@ -20,7 +20,7 @@ def load_fetched(
     fetched: FetchResult,
     drained: Iterable[Item],
     registry: CoinRegistry,
-    days: schema.Days,
+    days: partitions.Days,
     now: datetime,
 ) -> LoadResult:
     """Write the rows, rejections and rates of this run and of the `drained` items.
@@ -44,7 +44,7 @@ def load_fetched(
 
 def _drain(
     connection: Connection,
-    days: schema.Days,
+    days: partitions.Days,
     describe: Callable[[str], CoinLabel | None],
     items: Iterable[Item],
     now: datetime,

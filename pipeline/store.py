@@ -21,7 +21,7 @@ from safe_zone import Settings
 from sentinel import files
 from sentinel.archive import export
 from sentinel.models import Gap
-from sentinel.storage import queries, schema
+from sentinel.storage import partitions, queries
 from sentinel.storage.connection import Connection, Session, resolve_database
 
 
@@ -75,7 +75,7 @@ def _load(
 ) -> LoadResult:
     """Write everything in one transaction; it is repeated after a broken connection."""
 
-    def load(connection: Connection, days: schema.Days) -> LoadResult:
+    def load(connection: Connection, days: partitions.Days) -> LoadResult:
         drained = spool.folder.read(left_behind)
         loaded = load_fetched(
             connection, run.fetched, drained, registry, days, run.inputs.started_at
@@ -132,7 +132,7 @@ def _load_backfill(run: Run, session: Session, found: Sequence[CoinBackfill]) ->
     """Load what the backfill found, and record the run again with it."""
     before = run.loaded or LoadResult()
 
-    def load(connection: Connection, days: schema.Days) -> LoadResult:
+    def load(connection: Connection, days: partitions.Days) -> LoadResult:
         inserted = load_backfill(connection, found, days, run.inputs.started_at)
         loaded = dataclasses.replace(before, rows_backfilled=inserted)
         run.storage.measure(session)

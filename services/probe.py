@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -17,13 +17,11 @@ from sentinel import console
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError
 from sentinel.process import run_as_script
-from sentinel.storage import queries
+from sentinel.storage import service_status
 from sentinel.storage.connection import Session, resolve_database
 from services.settings import MonitorSettings, load_monitor_settings
 
-PATIENCE_SECONDS = 6.0  # the API itself waits 5 s for the database
-LATE = 3  # intervals without a tick
-LEAST_LATE = timedelta(minutes=10)
+TIMEOUT_SECONDS = 6.0  # the API itself waits 5 s for the database
 SILENT = "does not answer"
 Complaint = str | None
 
@@ -37,12 +35,13 @@ class NotTheApi(SentinelError):
 def ingestion(monitor: MonitorSettings, now: datetime) -> Complaint:
     """What is wrong with the loop, by the heartbeat it leaves in the database."""
     with resolve_database(monitor.settings) as address, Session(address) as session:
-        beat = session.use(queries.latest_heartbeat)
-    if beat is None:
+        status = session.use(lambda connection: service_status.read(connection, "ingestion"))
+    if status is None:
         return "it never ticked"
-    late = max(LEAST_LATE, LATE * beat.interval)
-    age = now - beat.at
-    return f"it last ticked {age.total_seconds() / 60:.0f} minutes ago" if age > late else None
+    age = now - status.recorded_at
+    if not service_status.is_late(age, status.interval):
+        return None
+    return f"it last ticked {age.total_seconds() / 60:.0f} minutes ago"
 
 
 def api(monitor: MonitorSettings, _now: datetime) -> Complaint:
@@ -61,7 +60,7 @@ def api_checks(url: str) -> dict[str, Complaint]:
     Raises NotTheApi where something else answers there.
     """
     try:
-        answer = requests.get(f"{url}/health", timeout=PATIENCE_SECONDS)
+        answer = requests.get(f"{url}/health", timeout=TIMEOUT_SECONDS)
     except requests.RequestException:
         return {}
     try:
@@ -76,7 +75,7 @@ def dashboard_itself(monitor: MonitorSettings) -> Complaint:
     """What is wrong with Streamlit's server."""
     url = f"{monitor.own_dashboard_url}/_stcore/health"
     try:
-        answer = requests.get(url, timeout=PATIENCE_SECONDS)
+        answer = requests.get(url, timeout=TIMEOUT_SECONDS)
     except requests.RequestException:
         return SILENT
     is_well = answer.status_code == 200 and answer.text == "ok"

@@ -30,9 +30,9 @@ NOW = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)
 
 # What the view `market_data` shows, whatever the real date is.
 STORED_ROWS = """(
-    SELECT c.coin_id, c.symbol, o.price, o.market_cap, o.volume_24h, o.observed_at AS "timestamp",
-           o.source
-    FROM observations o JOIN coins c USING (coin_key)) AS stored"""
+    SELECT c.coin_id, c.symbol, o.price_usd AS price, o.market_cap_usd AS market_cap,
+           o.volume_24h_usd AS volume_24h, o.observed_at AS "timestamp", o.source
+    FROM sentinel.observations o JOIN sentinel.coins c USING (coin_key)) AS stored"""
 
 
 @dataclass

@@ -13,7 +13,7 @@ import pytest
 import database
 from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.models import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, Source
-from sentinel.storage import error_hints, schema
+from sentinel.storage import error_hints, locks, partitions, schema
 from sentinel.storage.connection import Address, Connection, Session, parse_address
 from tests.conftest import NOW, FakeTime, FreshDatabase
 
@@ -77,11 +77,13 @@ def test_the_same_rows_again_are_unchanged_and_nothing_is_written(
     load: Load, fresh: FreshDatabase
 ) -> None:
     load(_rows())
-    before = fresh.query("SELECT xmin::text, * FROM observations ORDER BY coin_key")
-    coins = fresh.query("SELECT xmin::text, * FROM coins ORDER BY coin_key")
+    before = fresh.query("SELECT xmin::text, * FROM sentinel.observations ORDER BY coin_key")
+    coins = fresh.query("SELECT xmin::text, * FROM sentinel.coins ORDER BY coin_key")
     assert load(_rows()) == LoadCounts(unchanged=20)
-    assert fresh.query("SELECT xmin::text, * FROM observations ORDER BY coin_key") == before
-    assert fresh.query("SELECT xmin::text, * FROM coins ORDER BY coin_key") == coins
+    assert (
+        fresh.query("SELECT xmin::text, * FROM sentinel.observations ORDER BY coin_key") == before
+    )
+    assert fresh.query("SELECT xmin::text, * FROM sentinel.coins ORDER BY coin_key") == coins
 
 
 def test_a_changed_row_is_updated_and_the_others_stay(load: Load, fresh: FreshDatabase) -> None:
@@ -103,7 +105,7 @@ def test_two_rows_of_one_key_in_one_load_are_one_row_the_last(
     twice = [MarketRow("coin-1", NOW, 1.0, None, None), MarketRow("coin-1", NOW, 2.0, None, None)]
     counts = load(twice)
     assert fresh.query("SELECT price FROM stored_rows") == [(2.0,)]
-    assert fresh.query("SELECT price FROM coins") == [(2.0,)]
+    assert fresh.query("SELECT price_usd FROM sentinel.coins") == [(2.0,)]
     assert counts.inserted == 1
 
 
@@ -111,15 +113,15 @@ def test_older_rows_are_inserted_beside_newer_ones(load: Load, fresh: FreshDatab
     load(_rows(NOW))
     assert load(_rows(NOW - timedelta(days=40))) == LoadCounts(inserted=20)
     assert load(_rows(NOW - timedelta(days=40))) == LoadCounts(unchanged=20)
-    assert fresh.query("SELECT DISTINCT observed_at FROM coins") == [(NOW,)]
+    assert fresh.query("SELECT DISTINCT observed_at FROM sentinel.coins") == [(NOW,)]
 
 
 def test_rows_in_any_order_come_to_the_same(load: Load, fresh: FreshDatabase) -> None:
     times = [NOW - timedelta(minutes=15 * n) for n in (3, 0, 2, 1, 0)]
     rows = [row for at in times for row in _rows(at, coins=range(3))]
     assert load(rows).total >= 12
-    assert fresh.query("SELECT count(*) FROM observations") == [(12,)]
-    assert fresh.query("SELECT DISTINCT observed_at FROM coins") == [(NOW,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(12,)]
+    assert fresh.query("SELECT DISTINCT observed_at FROM sentinel.coins") == [(NOW,)]
 
 
 def test_a_backfilled_value_never_replaces_an_observed_one(
@@ -128,14 +130,14 @@ def test_a_backfilled_value_never_replaces_an_observed_one(
     load(_rows(coins=[1], price=5.0))
     assert load(_rows(coins=[1], price=9.0, source="backfilled")) == LoadCounts(unchanged=1)
     assert fresh.query("SELECT price, source FROM stored_rows") == [(6.0, "observed")]
-    assert fresh.query("SELECT price, source FROM coins") == [(6.0, "observed")]
+    assert fresh.query("SELECT price_usd, source FROM sentinel.coins") == [(6.0, "observed")]
 
 
 def test_an_observed_value_replaces_a_backfilled_one(load: Load, fresh: FreshDatabase) -> None:
     load(_rows(coins=[1], price=9.0, source="backfilled"))
     assert load(_rows(coins=[1], price=5.0)) == LoadCounts(updated=1)
     assert fresh.query("SELECT price, source FROM stored_rows") == [(6.0, "observed")]
-    assert fresh.query("SELECT price, source FROM coins") == [(6.0, "observed")]
+    assert fresh.query("SELECT price_usd, source FROM sentinel.coins") == [(6.0, "observed")]
 
 
 def test_a_load_of_many_chunks_counts_like_one(
@@ -146,7 +148,7 @@ def test_a_load_of_many_chunks_counts_like_one(
     assert load(rows) == LoadCounts(inserted=100)
     assert load(rows) == LoadCounts(unchanged=100)
     assert fresh.query(
-        "SELECT count(*) FROM coins WHERE observed_at = %s", rows[-1].observed_at
+        "SELECT count(*) FROM sentinel.coins WHERE observed_at = %s", rows[-1].observed_at
     ) == [(20,)]
 
 
@@ -179,7 +181,7 @@ def test_whatever_comes_in_whatever_chunks_the_last_word_counts(
         assert counts.inserted == len(expected) - before
         stored = fresh.query('SELECT coin_id, "timestamp", price FROM stored_rows')
         assert {(coin_id, at): price for coin_id, at, price in stored} == expected
-        latest = fresh.query("SELECT coin_id, observed_at, price FROM coins")
+        latest = fresh.query("SELECT coin_id, observed_at, price_usd FROM sentinel.coins")
         newest = {coin_id: max(at for i, at in expected if i == coin_id) for coin_id, _ in expected}
         assert {coin_id: (at, price) for coin_id, at, price in latest} == {
             coin_id: (at, expected[coin_id, at]) for coin_id, at in newest.items()
@@ -191,7 +193,7 @@ def test_a_backfilled_twin_in_the_same_load_does_not_become_the_latest(
 ) -> None:
     observed = MarketRow("coin-1", NOW, 10.0, None, None)
     load([observed, observed._replace(price_usd=20.0, source="backfilled")])
-    assert fresh.query("SELECT price, source FROM coins") == [(10.0, "observed")]
+    assert fresh.query("SELECT price_usd, source FROM sentinel.coins") == [(10.0, "observed")]
     assert fresh.query("SELECT price, source FROM stored_rows") == [(10.0, "observed")]
 
 
@@ -205,27 +207,31 @@ def test_a_coin_nobody_described_is_called_by_its_id_until_it_is(
         ),
         NOW,
     )
-    assert fresh.query("SELECT symbol, name, rank FROM coins") == [("coin-1", "coin-1", None)]
+    assert fresh.query("SELECT symbol, name, rank FROM sentinel.coins") == [
+        ("coin-1", "coin-1", None)
+    ]
     database.write(
         session, lambda connection, _days: database.relabel_coins(connection, LABELS), NOW
     )
-    assert fresh.query("SELECT symbol, name, rank FROM coins") == [("c1", "Coin 1", 1)]
+    assert fresh.query("SELECT symbol, name, rank FROM sentinel.coins") == [("c1", "Coin 1", 1)]
     others = {"coin-2": LABELS["coin-2"]}
     database.write(
         session, lambda connection, _days: database.relabel_coins(connection, others), NOW
     )
-    assert fresh.query("SELECT symbol, name, rank FROM coins") == [("c1", "Coin 1", None)]
+    assert fresh.query("SELECT symbol, name, rank FROM sentinel.coins") == [("c1", "Coin 1", None)]
 
 
 def test_odd_names_are_stored_as_they_are(session: Session, fresh: FreshDatabase) -> None:
     row = MarketRow("_", NOW, 1.0, None, None)
-    labels = {"_": CoinLabel("neo\u00a0", "'; DROP TABLE coins; -- 🟥", None)}
+    labels = {"_": CoinLabel("neo\u00a0", "'; DROP TABLE sentinel.coins; -- 🟥", None)}
     database.write(
         session,
         lambda connection, days: database.load_batch(connection, [row], labels.get, days),
         NOW,
     )
-    assert fresh.query("SELECT coin_id, symbol, name FROM coins") == [("_", *labels["_"][:2])]
+    assert fresh.query("SELECT coin_id, symbol, name FROM sentinel.coins") == [
+        ("_", *labels["_"][:2])
+    ]
 
 
 def test_the_smallest_and_largest_prices_keep_every_digit(load: Load, fresh: FreshDatabase) -> None:
@@ -241,13 +247,13 @@ def test_rows_written_by_hand_are_met_and_the_latest_is_read_anew(
     load(_rows(coins=[1]))
     later = NOW + timedelta(minutes=5)
     fresh.query(
-        "INSERT INTO observations (observed_at, price, coin_key) "
-        "SELECT %s, 3.0, coin_key FROM coins",
+        "INSERT INTO sentinel.observations (observed_at, price_usd, coin_key) "
+        "SELECT %s, 3.0, coin_key FROM sentinel.coins",
         later,
     )
     assert load(_rows(later, coins=[1])) == LoadCounts(updated=1)
     assert "disagree" in caplog.text
-    assert fresh.query("SELECT count(*), max(price) FROM observations") == [(2, 2.0)]
+    assert fresh.query("SELECT count(*), max(price_usd) FROM sentinel.observations") == [(2, 2.0)]
 
 
 def test_an_empty_load_is_nothing(load: Load) -> None:
@@ -259,8 +265,8 @@ def test_an_empty_load_is_nothing(load: Load) -> None:
 
 def _partitions(fresh: FreshDatabase) -> list[str]:
     found = fresh.query(
-        "SELECT inhrelid::regclass::text FROM pg_inherits "
-        "WHERE inhparent = 'observations'::regclass ORDER BY 1"
+        "SELECT relname::text FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid "
+        "WHERE inhparent = 'sentinel.observations'::regclass ORDER BY 1"
     )
     return [name for (name,) in found]
 
@@ -278,8 +284,8 @@ def test_days_are_made_ahead_and_where_rows_need_them(load: Load, fresh: FreshDa
 def test_a_row_at_midnight_belongs_to_the_day_it_begins(load: Load, fresh: FreshDatabase) -> None:
     midnight = NOW.replace(hour=0, minute=0, second=0)
     load([*_rows(midnight), *_rows(midnight - timedelta(microseconds=1))])
-    assert fresh.query("SELECT count(*) FROM observations_20261119") == [(20,)]
-    assert fresh.query("SELECT count(*) FROM observations_20261120") == [(20,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations_20261119") == [(20,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations_20261120") == [(20,)]
 
 
 def test_days_older_than_the_retention_are_dropped_whole(
@@ -293,7 +299,7 @@ def test_days_older_than_the_retention_are_dropped_whole(
     load(_rows(much_later), much_later)
     assert session.purged_rows == 20
     assert "observations_20261120" not in _partitions(fresh)
-    assert fresh.query("SELECT count(*) FROM observations") == [(40,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(40,)]
 
 
 def test_the_view_ends_at_sixty_days_to_the_second(session: Session, fresh: FreshDatabase) -> None:
@@ -315,8 +321,8 @@ def test_a_purge_leaves_no_dead_rows_anywhere(
     database.write(session, lambda connection, _days: _record_small(connection, NOW), NOW)
     later = NOW + timedelta(days=62)
     load(_rows(later), later)
-    assert fresh.query("SELECT count(*) FROM rejections") == [(0,)]
-    assert fresh.query("SELECT count(*) FROM fx_rates") == [(0,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.rejections") == [(0,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.fx_rates") == [(0,)]
     dead = fresh.query(
         "SELECT relname, pg_relation_size(oid) FROM pg_class "
         "WHERE relname IN ('rejections', 'fx_rates') AND pg_relation_size(oid) > 0"
@@ -338,11 +344,11 @@ def test_a_long_reader_postpones_the_purge_and_not_the_load(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sentinel.storage.schema.PURGE_LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("sentinel.storage.retention.PURGE_LOCK_TIMEOUT_SECONDS", 0.1)
     load(_rows(NOW))
     later = NOW + timedelta(days=62)
     with psycopg.connect(fresh.url) as reader:
-        reader.execute("SELECT count(*) FROM observations")
+        reader.execute("SELECT count(*) FROM sentinel.observations")
         assert load(_rows(later), later) == LoadCounts(inserted=20)
     assert session.purged_rows == 0
     assert "the purge waits" in caplog.text
@@ -355,14 +361,15 @@ def test_the_day_that_closed_is_rewritten_in_order_of_coin(
 ) -> None:
     times = [NOW.replace(hour=0) + timedelta(minutes=5 * n) for n in range(40)]
     load([row for at in times for row in _rows(at, coins=range(50))])
-    order = "SELECT coin_key, observed_at FROM observations_20261120 ORDER BY ctid"
+    order = "SELECT coin_key, observed_at FROM sentinel.observations_20261120 ORDER BY ctid"
     rows = fresh.query(order)
-    before = fresh.query("SELECT pg_total_relation_size('observations_20261120')")[0][0]
+    size = "SELECT pg_total_relation_size('sentinel.observations_20261120')"
+    before = fresh.query(size)[0][0]
     assert rows != sorted(rows)
     tomorrow = NOW + timedelta(days=1)
     load(_rows(tomorrow), tomorrow)
     assert fresh.query(order) == sorted(rows)
-    assert fresh.query("SELECT pg_total_relation_size('observations_20261120')")[0][0] < before
+    assert fresh.query(size)[0][0] < before
 
 
 # --- records ---------------------------------------------------------------------------------
@@ -371,8 +378,8 @@ def test_the_day_that_closed_is_rewritten_in_order_of_coin(
 def test_rejections_and_rates_are_kept_once(session: Session, fresh: FreshDatabase) -> None:
     for _ in range(2):
         database.write(session, lambda connection, _days: _record_small(connection, NOW), NOW)
-    assert fresh.query("SELECT count(*) FROM rejections") == [(5,)]
-    assert fresh.query("SELECT * FROM fx_rates") == [(NOW, 16_000.0, "idr")]
+    assert fresh.query("SELECT count(*) FROM sentinel.rejections") == [(5,)]
+    assert fresh.query("SELECT * FROM sentinel.fx_rates") == [(NOW, 16_000.0, "idr")]
 
 
 # --- one at a time ---------------------------------------------------------------------------
@@ -382,7 +389,7 @@ def test_two_writers_never_interleave(fresh: FreshDatabase, load: Load) -> None:
     load([])
     inside, overlaps = threading.Lock(), []
 
-    def work(connection: Connection, _days: schema.Days) -> None:
+    def work(connection: Connection, _days: partitions.Days) -> None:
         if not inside.acquire(blocking=False):
             overlaps.append(True)
             return
@@ -402,14 +409,14 @@ def test_two_writers_never_interleave(fresh: FreshDatabase, load: Load) -> None:
 
 
 def test_a_write_that_fails_leaves_nothing(session: Session, fresh: FreshDatabase) -> None:
-    def work(connection: Connection, days: schema.Days) -> None:
+    def work(connection: Connection, days: partitions.Days) -> None:
         database.load_batch(connection, _rows(), LABELS.get, days)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         database.write(session, work, NOW)
-    assert fresh.query("SELECT count(*) FROM observations") == [(0,)]
-    assert fresh.query("SELECT count(*) FROM coins") == [(0,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(0,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.coins") == [(0,)]
 
 
 # --- schema ----------------------------------------------------------------------------------
@@ -425,13 +432,15 @@ def test_the_schema_is_applied_once_and_by_whoever_comes_first(fresh: FreshDatab
         thread.start()
     for thread in threads:
         thread.join()
-    assert fresh.query("SELECT version FROM schema_version") == [(1,), (2,), (3,), (4,)]
+    assert fresh.query("SELECT version FROM sentinel.schema_version") == [
+        (version,) for version in schema.migrations()
+    ]
 
 
 def test_a_schema_newer_than_the_code_is_refused(load: Load, fresh: FreshDatabase) -> None:
     load([])
-    fresh.query("INSERT INTO schema_version (version) VALUES (99)")
-    with pytest.raises(ConfigurationError, match="schema version 99, this code knows 4"):
+    fresh.query("INSERT INTO sentinel.schema_version (version) VALUES (99)")
+    with pytest.raises(ConfigurationError, match="schema version 99, this code knows 8"):
         load(_rows())
 
 
@@ -443,7 +452,7 @@ def test_a_connection_that_breaks_in_the_work_is_opened_again(
 ) -> None:
     tries = []
 
-    def work(connection: Connection, days: schema.Days) -> LoadCounts:
+    def work(connection: Connection, days: partitions.Days) -> LoadCounts:
         tries.append(connection)
         counts = database.load_batch(connection, _rows(), LABELS.get, days)
         if len(tries) == 1:
@@ -453,7 +462,7 @@ def test_a_connection_that_breaks_in_the_work_is_opened_again(
 
     assert database.write(session, work, NOW) == LoadCounts(inserted=20)
     assert (len(tries), len(time_.slept)) == (2, 1)
-    assert fresh.query("SELECT count(*) FROM observations") == [(20,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(20,)]
 
 
 def test_a_server_that_is_down_is_tried_four_times_and_then_named(time_: FakeTime) -> None:
@@ -490,9 +499,9 @@ def test_a_lock_held_too_long_is_named(
     load: Load, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load([])
-    monkeypatch.setattr("sentinel.storage.schema.LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("sentinel.storage.partitions.LOCK_TIMEOUT_SECONDS", 0.1)
     with psycopg.connect(fresh.url) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [schema._LOCK_KEY])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [locks._WRITER_LOCK])
         with pytest.raises(StorageUnavailable, match="hanging run"):
             load(_rows())
 

@@ -146,8 +146,8 @@ def test_an_interrupted_seed_starts_again_and_other_data_is_kept(
         with pytest.raises(KeyboardInterrupt):
             seed.seed(fresh.address(), NOW)
     assert seed.seed(fresh.address(), NOW) is True
-    assert fresh.query("SELECT count(*) FROM transactions") == [(len(seed.PURCHASES),)]
-    assert fresh.query("SELECT count(*) > 20 FROM alerts") == [(True,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.transactions") == [(len(seed.PURCHASES),)]
+    assert fresh.query("SELECT count(*) > 20 FROM sentinel.alerts") == [(True,)]
     assert seed.seed(fresh.address(), NOW) is False
-    fresh.query("DELETE FROM heartbeats")  # a database that nobody here has seeded
+    fresh.query("DELETE FROM sentinel.service_status")  # a database that nobody here has seeded
     assert seed.seed(fresh.address(), NOW) is False

@@ -73,7 +73,7 @@ def test_a_first_run_brings_the_true_top_500(
     assert (report.targets, report.rows_valid, report.rows_inserted) == (500, 500, 500)
     stored = {coin_id for (coin_id,) in fresh.query("SELECT coin_id FROM stored_rows")}
     assert stored == {coin.id for coin in stand_in.market.ranked[:500]}
-    assert fresh.query("SELECT coin_id FROM coins ORDER BY rank LIMIT 2") == [
+    assert fresh.query("SELECT coin_id FROM sentinel.coins ORDER BY rank LIMIT 2") == [
         ("bitcoin",),
         ("ethereum",),
     ]
@@ -102,14 +102,14 @@ def test_within_a_minute_nothing_changes_and_nothing_is_written(
     run()
     report = run()
     assert (report.rows_inserted, report.rows_updated, report.rows_unchanged) == (0, 0, 500)
-    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
 def test_a_later_run_adds_observations(run: Run, time_: FakeTime, fresh: FreshDatabase) -> None:
     run()
     time_.at += timedelta(minutes=15)
     assert run().rows_inserted == 500
-    assert fresh.query("SELECT count(*) FROM observations") == [(1000,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(1000,)]
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ def test_the_registry_is_synced_once_a_day(run: Run, stand_in: StandIn, time_: F
 
 def test_the_rupiah_rate_comes_with_the_prices(run: Run, fresh: FreshDatabase) -> None:
     run()
-    [(currency, rate)] = fresh.query("SELECT currency, per_usd FROM fx_rates")
+    [(currency, rate)] = fresh.query("SELECT currency, per_usd FROM sentinel.fx_rates")
     assert (currency, round(rate)) == ("idr", 16_250)
 
 
@@ -133,7 +133,7 @@ def test_the_run_is_recorded_with_the_data(run: Run, fresh: FreshDatabase) -> No
     report = run()
     assert fresh.query(
         "SELECT run_id, status, targets, rows_valid, rows_inserted, api_calls, api_credits "
-        "FROM pipeline_runs"
+        "FROM sentinel.pipeline_runs"
     ) == [(report.run_id, "ok", 500, 500, 500, 5, 5)]
 
 
@@ -159,7 +159,7 @@ def test_a_dry_run_writes_no_file_and_touches_no_database(
     report = run(mode="dry-run")
     assert (report.status, report.rows_valid, report.rows_inserted) == ("ok", 500, 0)
     assert list(tmp_path.iterdir()) == []
-    assert fresh.query("SELECT to_regclass('market_data')") == [(None,)]
+    assert fresh.query("SELECT to_regclass('sentinel.coins')") == [(None,)]
     assert settings.registry_path.exists() is False
 
 
@@ -175,7 +175,9 @@ def test_one_bad_coin_never_costs_the_others(
     assert report.rejected == {"not_a_number": 1, "malformed": 1}
     assert report.missing == ["ethereum"]
     assert sorted(report.strikes) == ["bitcoin", "ethereum", "tether"]
-    kept = fresh.query("SELECT run_id, coin_id, reason, raw FROM rejections ORDER BY coin_id")
+    kept = fresh.query(
+        "SELECT run_id, coin_id, reason, raw FROM sentinel.rejections ORDER BY coin_id"
+    )
     assert kept == [
         (report.run_id, "bitcoin", "not_a_number", '{"usd": "cheap"}'),
         (report.run_id, "tether", "malformed", "null"),
@@ -227,7 +229,7 @@ def test_a_sick_answer_strikes_nobody_and_the_run_is_partial(
     assert (report.status, report.exit_code, report.strikes) == ("partial", 0, [])
     assert (report.rows_inserted, len(report.missing)) == (399, 101)
     assert not any(coin.strikes for coin in _registry(settings).coins.values())
-    assert fresh.query("SELECT status FROM pipeline_runs") == [("partial",)]
+    assert fresh.query("SELECT status FROM sentinel.pipeline_runs") == [("partial",)]
 
 
 def test_a_coin_gone_from_the_list_is_delisted(
@@ -248,8 +250,8 @@ def test_a_delisted_coin_leaves_the_ranking_of_the_database_too(
     time_.at += timedelta(days=2)
     stand_in.faults.append(_list_without("tether"))
     run()
-    assert fresh.query("SELECT rank FROM coins WHERE coin_id = 'tether'") == [(None,)]
-    ranks = fresh.query("SELECT count(rank), count(DISTINCT rank) FROM coins")
+    assert fresh.query("SELECT rank FROM sentinel.coins WHERE coin_id = 'tether'") == [(None,)]
+    ranks = fresh.query("SELECT count(rank), count(DISTINCT rank) FROM sentinel.coins")
     assert ranks[0][0] == ranks[0][1] == 500
 
 
@@ -259,7 +261,9 @@ def test_a_coin_without_observations_has_no_latest_one(
     run(targets=("bitcoin", "ethereum"))
     time_.at += timedelta(days=62)
     run(targets=("bitcoin",))
-    latest = "SELECT coin_id FROM coins WHERE observed_at IS NOT NULL OR price IS NOT NULL"
+    latest = (
+        "SELECT coin_id FROM sentinel.coins WHERE observed_at IS NOT NULL OR price_usd IS NOT NULL"
+    )
     assert fresh.query(latest) == [("bitcoin",)]
 
 
@@ -310,7 +314,9 @@ def test_what_arrived_before_the_api_died_is_loaded(
     assert (report.status, report.exit_code) == ("partial", 3)
     assert report.rows_valid == 100
     assert report.api_calls == 1 + 4 + 4  # one good, two exhausted, then the circuit is open
-    recorded = fresh.query("SELECT status, rows_valid FROM pipeline_runs ORDER BY rows_valid")
+    recorded = fresh.query(
+        "SELECT status, rows_valid FROM sentinel.pipeline_runs ORDER BY rows_valid"
+    )
     assert recorded == [("partial", 100), ("ok", 500)]
 
 
@@ -407,9 +413,11 @@ def test_rows_that_cannot_be_stored_wait_and_are_drained(
     report = run()
     assert (report.status, report.rows_drained, report.rows_inserted) == ("ok", 499, 500)
     assert (report.rows_spooled, _spool_files(settings)) == (0, [])
-    assert fresh.query("SELECT count(*) FROM observations") == [(999,)]
-    assert fresh.query("SELECT run_id, reason FROM rejections") == [(failed.run_id, "null_price")]
-    assert fresh.query("SELECT count(*) FROM fx_rates") == [(2,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(999,)]
+    assert fresh.query("SELECT run_id, reason FROM sentinel.rejections") == [
+        (failed.run_id, "null_price")
+    ]
+    assert fresh.query("SELECT count(*) FROM sentinel.fx_rates") == [(2,)]
 
 
 def test_the_spool_is_drained_even_while_coingecko_is_down(
@@ -419,7 +427,7 @@ def test_the_spool_is_drained_even_while_coingecko_is_down(
     stand_in.always = DOWN
     report = run()
     assert (report.exit_code, report.rows_drained) == (3, 500)
-    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
 def test_rows_that_outlived_the_retention_in_the_spool_are_left_out(
@@ -429,7 +437,7 @@ def test_rows_that_outlived_the_retention_in_the_spool_are_left_out(
     time_.at += timedelta(days=61)
     report = run()
     assert (report.rows_drained, report.rows_inserted) == (0, 500)
-    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
 def test_verdicts_are_kept_when_the_database_fails(
@@ -478,7 +486,7 @@ def test_a_registry_that_cannot_be_written_costs_the_verdicts_and_not_the_rows(
     report = run(registry_path=settings.state_dir / "nowhere" / "coin_registry.json")
     assert (report.status, report.exit_code) == ("partial", 2)
     assert "cannot be written" in report.message
-    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
 def test_an_unchanged_registry_is_not_written(run: Run, settings: Settings) -> None:
@@ -507,6 +515,6 @@ def test_a_run_stopped_while_fetching_spools_what_it_has_and_leaves_the_database
     report = run()
     assert (report.status, report.exit_code, report.rows_spooled) == ("failed", 143, 200)
     assert "SIGTERM" in report.message
-    assert fresh.query("SELECT to_regclass('market_data')") == [(None,)]
+    assert fresh.query("SELECT to_regclass('sentinel.coins')") == [(None,)]
     monkeypatch.undo()
     assert run().rows_drained == 200

@@ -19,7 +19,7 @@ import database
 from demo.server import Fault, StandIn
 from safe_zone import ROOT
 from sentinel.models import MarketRow
-from sentinel.storage import schema
+from sentinel.storage import locks
 from sentinel.storage.connection import Session
 from tests.conftest import FreshDatabase, Script
 
@@ -107,12 +107,12 @@ def test_a_user_without_rights_is_told_what_to_grant(
     _refused(live_script("ingest.py", DATABASE_URL=url), 4, "permission denied", "Grant the user")
 
 
-def test_a_database_with_tables_of_these_names_is_left_alone(
+def test_a_schema_of_our_name_that_is_not_ours_is_left_alone(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
-    fresh.query("CREATE TABLE coins (mine text)")
-    _refused(live_script("ingest.py"), 4, "already exists", "a database of its own")
-    assert fresh.query("SELECT * FROM coins") == []
+    fresh.query("CREATE SCHEMA sentinel CREATE TABLE sentinel.coins (mine text)")
+    _refused(live_script("ingest.py"), 2, "schema sentinel of another program", "DATABASE_URL")
+    assert fresh.query("SELECT * FROM sentinel.coins") == []
 
 
 @pytest.mark.slow
@@ -254,7 +254,7 @@ def test_a_signal_while_another_run_holds_the_lock_ends_at_once_and_keeps_the_ro
 ) -> None:
     live_script("ingest.py")
     with psycopg.connect(fresh.url) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [schema._LOCK_KEY])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [locks._WRITER_LOCK])
         process = live_script.start("ingest.py", "--json")
         while not fresh.query("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
             time.sleep(0.02)
@@ -315,7 +315,7 @@ def test_verify_after_an_update_says_what_brings_the_schema_up_to_date(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
     live_script("ingest.py", "--limit=3")
-    fresh.query("DELETE FROM schema_version WHERE version = 4")
+    fresh.query("DELETE FROM sentinel.schema_version WHERE version = 8")
     done = live_script("verify_db.py")
     assert done.returncode == 6
     assert "the schema is older than this code: python ingest.py brings it" in done.stdout
@@ -324,7 +324,7 @@ def test_verify_after_an_update_says_what_brings_the_schema_up_to_date(
 
 def test_verify_finds_old_data_unhealthy(live_script: Script, fresh: FreshDatabase) -> None:
     live_script("ingest.py")
-    fresh.query("UPDATE coins SET observed_at = observed_at - interval '2 hours'")
+    fresh.query("UPDATE sentinel.coins SET observed_at = observed_at - interval '2 hours'")
     assert live_script("verify_db.py").returncode == 0
     done = live_script("verify_db.py", "--max-age", "60")
     assert done.returncode == 6
@@ -337,11 +337,12 @@ def test_verify_finds_a_purge_that_waits_for_the_archive_unhealthy_and_says_why(
     live_script("ingest.py")
     day = datetime.now(UTC).date() - timedelta(days=70)
     fresh.query(
-        f"CREATE TABLE observations_{day:%Y%m%d} PARTITION OF observations "
+        f"CREATE TABLE sentinel.observations_{day:%Y%m%d} PARTITION OF sentinel.observations "
         f"FOR VALUES FROM ('{day} 00:00Z') TO ('{day + timedelta(days=1)} 00:00Z')"
     )
     fresh.query(
-        f"INSERT INTO observations SELECT '{day} 12:00Z', 1, 1, 1, coin_key FROM coins LIMIT 3"
+        f"INSERT INTO sentinel.observations SELECT '{day} 12:00Z', 1, 1, 1, coin_key FROM "
+        f"sentinel.coins LIMIT 3"
     )
     in_the_way = tmp_path / "a-file"
     in_the_way.write_text("no folder")
@@ -367,14 +368,14 @@ def test_reset_without_a_terminal_deletes_nothing(
 ) -> None:
     live_script("ingest.py")
     fresh.query(
-        "INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)"
+        "INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)"
         " VALUES (now(), 'bitcoin', 1, 1, 0, '')"
     )
     done = live_script("reset_db.py")
     assert "observations and 1 transaction of a portfolio" in done.stdout
     _refused(done, 2, "no terminal to ask for confirmation", "--yes")
     assert "holds 500 observations" in done.stdout
-    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
 @pytest.mark.slow
@@ -383,7 +384,7 @@ def test_reset_with_yes_deletes_all_and_the_next_run_starts_afresh(
 ) -> None:
     live_script("ingest.py")
     assert live_script("reset_db.py", "--yes").returncode == 0
-    assert fresh.query("SELECT to_regclass('coins')") == [(None,)]
+    assert fresh.query("SELECT to_regclass('sentinel.coins')") == [(None,)]
     assert "nothing to delete" in live_script("reset_db.py", "--yes").stdout
     assert live_script("ingest.py").returncode == 0
 
@@ -410,9 +411,9 @@ def test_reset_at_a_terminal_asks_for_the_word(
     os.close(slave)
     assert process.returncode == code
     if rows is None:
-        assert fresh.query("SELECT to_regclass('observations')") == [(None,)]
+        assert fresh.query("SELECT to_regclass('sentinel.observations')") == [(None,)]
     else:
-        assert fresh.query("SELECT count(*) FROM observations") == [(rows,)]
+        assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(rows,)]
 
 
 # --- find_all_matches ------------------------------------------------------------------------
@@ -453,7 +454,7 @@ def test_killed_at_any_moment_the_next_run_is_whole(
     json.loads(Path(live_script.environment["SENTINEL_REGISTRY"]).read_text())
     with psycopg.connect(fresh.url) as connection:
         row = connection.execute(
-            "SELECT count(*), count(DISTINCT (coin_key, observed_at)) FROM observations"
+            "SELECT count(*), count(DISTINCT (coin_key, observed_at)) FROM sentinel.observations"
         ).fetchone()
     assert row is not None
     assert row[0] == row[1] >= 500
@@ -467,7 +468,7 @@ def test_two_runs_at_once_both_end_well(live_script: Script, fresh: FreshDatabas
     reports = [json.loads(process.communicate()[0]) for process in processes]
     assert [report["exit_code"] for report in reports] == [0, 0, 0]
     stored = fresh.query(
-        "SELECT count(*), count(DISTINCT (coin_key, observed_at)) FROM observations"
+        "SELECT count(*), count(DISTINCT (coin_key, observed_at)) FROM sentinel.observations"
     )
     assert stored[0][0] == stored[0][1]
-    assert fresh.query("SELECT count(*) FROM pipeline_runs") == [(3,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.pipeline_runs") == [(3,)]

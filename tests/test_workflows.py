@@ -145,7 +145,7 @@ def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshD
         "Write the job summary": 0,
         "Commit the registry": 0,
     }
-    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
     [commit, begin] = _log(runner)
     assert begin == "A Test|Begin"
     assert re.fullmatch(r"github-actions\[bot\]\|Registry: .*620 new, ranking of .*", commit)
@@ -165,7 +165,7 @@ def test_inputs_reach_ingest_but_are_never_run_by_the_shell(
     assert "::error::Unknown coins in targets" in done["Run the pipeline"].stderr
     assert not (runner.clone / "pwned").exists()
     runner.run(limit="7")
-    assert fresh.query("SELECT count(DISTINCT coin_key) FROM observations") == [(7,)]
+    assert fresh.query("SELECT count(DISTINCT coin_key) FROM sentinel.observations") == [(7,)]
 
 
 def test_a_dry_run_commits_and_stores_nothing(runner: Runner) -> None:
@@ -203,7 +203,7 @@ def test_a_protected_branch_adds_an_annotation_and_the_run_succeeds(
     assert (done["Run the pipeline"].returncode, done["Commit the registry"].returncode) == (0, 2)
     assert "::error::The remote rejects the registry's commit" in done["Commit the registry"].stderr
     assert done["Write the job summary"].returncode == 0
-    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
 def test_an_api_failure_fails_the_job_and_the_summary_says_why(

@@ -14,16 +14,16 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
 from safe_zone import STATEMENT_TIMEOUT_SECONDS, Settings
 from sentinel.archive import parquet, store
 from sentinel.archive.parquet import CsvExport
 from sentinel.archive.store import Archive, DayFile
 from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
-from sentinel.storage import schema
+from sentinel.storage import partitions, service_status
 from sentinel.storage.connection import Connection
-from sentinel.storage.schema import ArchiveBeforeDrop, Fingerprint
+from sentinel.storage.partitions import Fingerprint
+from sentinel.storage.retention import ArchiveBeforeDrop
 
 log = logging.getLogger("sentinel.archiving")
 LOCK_TIMEOUT_SECONDS = 5
@@ -42,40 +42,33 @@ SELECT set_config('lock_timeout', %(lock)s, true),
 
 # Numbers only: coin ids may hold any character, and Neon bills each byte of traffic.
 READ_DAY: LiteralString = """
-COPY (SELECT coin_key, (extract(epoch FROM observed_at) * 1000000)::bigint, price, market_cap,
-             volume_24h, source
+COPY (SELECT coin_key, (extract(epoch FROM observed_at) * 1000000)::bigint, price_usd,
+    market_cap_usd,
+             volume_24h_usd, source
       FROM {day})
 TO STDOUT (FORMAT csv)
 """
-COIN_IDS = "SELECT coin_key, coin_id FROM coins"
+COIN_IDS = "SELECT coin_key, coin_id FROM sentinel.coins"
 
 RECORD_DAY = """
-INSERT INTO archived_days (archived_at, rows, bytes, source_rows, day, sha256, source_digest, place)
-VALUES (%(now)s, %(rows)s, %(bytes)s, %(source_rows)s, %(day)s, %(sha256)s, %(source_digest)s,
-        %(place)s)
+INSERT INTO sentinel.archived_days (archived_at, rows, size_bytes, source_rows, day, sha256,
+    source_digest, location)
+VALUES (%(now)s, %(rows)s, %(size_bytes)s, %(source_rows)s, %(day)s, %(sha256)s, %(source_digest)s,
+        %(location)s)
 ON CONFLICT (day) DO UPDATE
-SET archived_at = excluded.archived_at, rows = excluded.rows, bytes = excluded.bytes,
+SET archived_at = excluded.archived_at, rows = excluded.rows, size_bytes = excluded.size_bytes,
     source_rows = excluded.source_rows, source_digest = excluded.source_digest,
     sha256 = excluded.sha256,
-    place = excluded.place
+    location = excluded.location
 """
 ARCHIVED_DAYS = """
 SELECT day, sha256, source_rows, source_digest
-FROM archived_days
-WHERE place = %(place)s
+FROM sentinel.archived_days
+WHERE location = %(location)s
 ORDER BY day
 """
 
-FORGET_DAYS = "DELETE FROM archived_days WHERE day = ANY (%(days)s)"
-
-# The last attempt is stored in the database, because it may be all that two runs share.
-LAST_ATTEMPT = """
-SELECT beat_at, state ->> 'problem', state ->> 'place' FROM heartbeats WHERE service = 'archive'
-"""
-RECORD_ATTEMPT = """
-INSERT INTO heartbeats (service, beat_at, state) VALUES ('archive', %(now)s, %(state)s)
-ON CONFLICT (service) DO UPDATE SET beat_at = excluded.beat_at, state = excluded.state
-"""
+FORGET_DAYS = "DELETE FROM sentinel.archived_days WHERE day = ANY (%(days)s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +164,7 @@ def _export_day(connection: Connection, archive: Archive, day: date, now: dateti
     """Archive a day unless its rows are archived; returns the fingerprint of its rows."""
     try:
         with connection.transaction():
-            source = schema.fingerprint(connection, day)
+            source = partitions.compute_fingerprint(connection, day)
     except psycopg.errors.UndefinedTable:  # another process archived and dropped it meanwhile
         return Fingerprint(0, "0")
     files, record = _find_day(connection, archive, day)
@@ -218,7 +211,7 @@ def _export_csv(connection: Connection, day: date, folder: Path) -> CsvExport:
     This runs after the fingerprint was taken: a row that arrives between the two changes the next
     fingerprint, and the day is exported again.
     """
-    statement = sql.SQL(READ_DAY).format(day=schema.partition_name(day))
+    statement = sql.SQL(READ_DAY).format(day=partitions.partition_name(day))
     csv = copy_to_file(connection, statement, folder)
     return CsvExport(csv, dict(connection.execute(COIN_IDS).fetchall()))
 
@@ -247,12 +240,12 @@ def _record_day(
     row = {
         "now": now,
         "rows": file.rows,
-        "bytes": size_bytes,
+        "size_bytes": size_bytes,
         "source_rows": source.rows,
         "day": file.day,
         "sha256": file.sha256,
         "source_digest": source.digest,
-        "place": archive.location,
+        "location": archive.location,
     }
     with contextlib.suppress(psycopg.errors.DiskFull), connection.transaction():
         connection.execute(RECORD_DAY, row)
@@ -261,7 +254,7 @@ def _record_day(
 def load_records(connection: Connection, archive: Archive) -> list[ArchivedDay]:
     """Return the records of the days that this database archived there."""
     with connection.cursor(row_factory=class_row(ArchivedDay)) as cursor:
-        return cursor.execute(ARCHIVED_DAYS, {"place": archive.location}).fetchall()
+        return cursor.execute(ARCHIVED_DAYS, {"location": archive.location}).fetchall()
 
 
 def list_archived(connection: Connection, archive: Archive) -> tuple[list[DayFile], list[date]]:
@@ -278,13 +271,18 @@ def forget_days(connection: Connection, days: Sequence[date]) -> None:
 
 
 def last_attempt(connection: Connection) -> tuple[datetime | None, str | None, str | None]:
-    """Return the time, the error and the location of the last attempt to archive days."""
-    return connection.execute(LAST_ATTEMPT).fetchone() or (None, None, None)
+    """Return the time, the error and the location of the last attempt to archive days.
+
+    It is stored in the database, because the database may be all that two runs share.
+    """
+    status = service_status.read(connection, "archive")
+    if status is None:
+        return None, None, None
+    return status.recorded_at, status.state.get("problem"), status.state.get("location")
 
 
 def record_attempt(
     connection: Connection, error: str | None, now: datetime, location: str | None
 ) -> None:
     """Record an attempt to archive days for the next run and for `archive.py status`."""
-    state = Jsonb({"problem": error, "place": location})
-    connection.execute(RECORD_ATTEMPT, {"now": now, "state": state})
+    service_status.record(connection, "archive", {"problem": error, "location": location}, now)

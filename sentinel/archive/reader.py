@@ -14,17 +14,17 @@ from sentinel.archive.parquet import CsvExport, Points
 from sentinel.archive.store import Archive
 from sentinel.errors import ArchiveUnavailable
 from sentinel.storage.connection import Connection
-from sentinel.storage.schema import CANONICAL_OUTPUT, existing_partitions
+from sentinel.storage.partitions import CANONICAL_OUTPUT, existing_partitions
 
 # Points of some coins as CSV of numbers for DuckDB; times in microseconds since 1970.
 COPY_POINTS: LiteralString = """
-COPY (SELECT o.coin_key, (extract(epoch FROM o.observed_at) * 1000000)::bigint, o.price,
-             o.market_cap, o.volume_24h, o.source
-      FROM observations o JOIN coins c USING (coin_key)
+COPY (SELECT o.coin_key, (extract(epoch FROM o.observed_at) * 1000000)::bigint, o.price_usd,
+             o.market_cap_usd, o.volume_24h_usd, o.source
+      FROM sentinel.observations o JOIN sentinel.coins c USING (coin_key)
       WHERE c.coin_id = ANY ({coin_ids}) AND o.observed_at >= {start} AND o.observed_at < {stop})
 TO STDOUT (FORMAT csv)
 """
-COIN_KEYS = "SELECT coin_key, coin_id FROM coins WHERE coin_id = ANY (%(coin_ids)s)"
+COIN_KEYS = "SELECT coin_key, coin_id FROM sentinel.coins WHERE coin_id = ANY (%(coin_ids)s)"
 
 
 def read_points(

@@ -11,7 +11,7 @@ from sentinel import console
 from sentinel.archive import export, store
 from sentinel.archive.store import Archive, DayFile
 from sentinel.errors import ArchiveDamaged
-from sentinel.storage import schema
+from sentinel.storage import retention
 from sentinel.storage.connection import Connection
 
 log = logging.getLogger("sentinel.archive")
@@ -54,7 +54,7 @@ def examine(
     """
     files, lost = export.list_archived(connection, archive)
     stored = store.index_by_day(files)
-    overdue = schema.overdue_partitions(connection, now)
+    overdue = retention.overdue_partitions(connection, now)
     first, last = (min(stored), max(stored)) if stored else (None, None)
     span = (last - first).days if first and last else 0
     _, error, _ = export.last_attempt(connection)

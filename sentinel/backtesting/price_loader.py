@@ -25,14 +25,14 @@ MAX_DAYS = 3_650
 FIND_COINS = """
 SELECT DISTINCT ON (w.place) w.term, c.coin_id
 FROM unnest(%(terms)s::text[]) WITH ORDINALITY AS w (term, place)
-LEFT JOIN coins c ON lower(w.term) IN (c.coin_id, lower(c.symbol), lower(c.name))
+LEFT JOIN sentinel.coins c ON lower(w.term) IN (c.coin_id, lower(c.symbol), lower(c.name))
 ORDER BY w.place, c.coin_id = lower(w.term) DESC, c.rank NULLS LAST, c.coin_id
 """
 PRICED_COINS = """
-SELECT coin_id FROM coins WHERE coin_id = ANY (%(coin_ids)s) AND observed_at IS NOT NULL
+SELECT coin_id FROM sentinel.coins WHERE coin_id = ANY (%(coin_ids)s) AND observed_at IS NOT NULL
 """
 BEST_COINS = """
-SELECT coin_id FROM coins WHERE observed_at IS NOT NULL ORDER BY rank NULLS LAST, coin_id
+SELECT coin_id FROM sentinel.coins WHERE observed_at IS NOT NULL ORDER BY rank NULLS LAST, coin_id
 LIMIT %(limit)s
 """
 

@@ -20,7 +20,7 @@ STORED_ATTEMPTS = 20  # per target: as many as the pacing looks at
 _LOCK_CLASS = 0x4F555442  # "OUTB": the class of the advisory locks of targets
 
 QUEUE_MESSAGE = """
-INSERT INTO outbox (target, queue, message_key, title, body, created_at, due_at)
+INSERT INTO sentinel.outbox (target, queue, message_key, title, body, created_at, due_at)
 SELECT target, %(queue)s, %(key)s, %(title)s, %(body)s, %(now)s, %(now)s
 FROM unnest(%(targets)s::text[]) AS target
 ON CONFLICT (target, message_key) DO NOTHING
@@ -34,38 +34,42 @@ NEXT_MESSAGE = """
 SELECT message_id, title, body, attempts, due_at
 FROM (SELECT DISTINCT ON (queue) message_id, title, body, attempts,
              CASE WHEN due_at > %(now)s + %(longest)s THEN %(now)s ELSE due_at END AS due_at
-      FROM outbox
-      WHERE target = %(target)s AND delivered_at IS NULL AND given_up_at IS NULL
+      FROM sentinel.outbox
+      WHERE target = %(target)s AND delivered_at IS NULL AND abandoned_at IS NULL
       ORDER BY queue, message_id) AS head
 ORDER BY greatest(due_at, %(now)s), message_id
 LIMIT 1
 """
 
 MARK_DELIVERED = """
-UPDATE outbox
+UPDATE sentinel.outbox
 SET delivered_at = %(now)s, attempts = attempts + 1, last_error = NULL
 WHERE message_id = %(message_id)s
 """
 
 MARK_FAILED = """
-UPDATE outbox
+UPDATE sentinel.outbox
 SET attempts = attempts + 1, due_at = %(due_at)s, last_error = %(error)s,
-    given_up_at = CASE WHEN %(is_abandoned)s THEN %(now)s END
+    abandoned_at = CASE WHEN %(is_abandoned)s THEN %(now)s END
 WHERE message_id = %(message_id)s
 """
 
 # Keeps the times of the last STORED_ATTEMPTS attempts, the newest first.
 RECORD_ATTEMPT = """
-INSERT INTO alert_targets AS t (target, retry_after, failures, tried_at)
+INSERT INTO sentinel.alert_targets AS t (target, retry_after, failures, tried_at)
 VALUES (%(target)s, %(retry_after)s, %(failures)s, ARRAY[%(now)s::timestamptz])
 ON CONFLICT (target) DO UPDATE
 SET retry_after = excluded.retry_after, failures = excluded.failures,
     tried_at = (excluded.tried_at || t.tried_at)[1:%(stored)s::int]
 """
 
-TARGET_STATE = "SELECT retry_after, failures, tried_at FROM alert_targets WHERE target = %(target)s"
+TARGET_STATE = (
+    "SELECT retry_after, failures, tried_at FROM sentinel.alert_targets WHERE target = %(target)s"
+)
 
-COUNT_WAITING = "SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL"
+COUNT_WAITING = (
+    "SELECT count(*) FROM sentinel.outbox WHERE delivered_at IS NULL AND abandoned_at IS NULL"
+)
 
 
 class QueuedMessage(NamedTuple):

@@ -17,7 +17,7 @@ from psycopg.rows import class_row
 from sentinel.backtesting.portfolio import InvalidTrades, Portfolio, Trade, build_portfolio
 from sentinel.storage.connection import Connection
 
-EventKind = Literal["opened", "ordered", "filled", "refused"]
+EventKind = Literal["opened", "ordered", "filled", "rejected"]
 
 # The largest share of a fill's cash by which quantity times price plus fee may differ from it.
 MAX_ROUNDING = Decimal("1e-18")
@@ -25,12 +25,13 @@ MAX_ROUNDING = Decimal("1e-18")
 EVENTS = """
 SELECT kind::text, coin_id, observed_at, recorded_at, share, price_usd, quantity, cash_usd, fee_usd,
        reason
-FROM wallet_events
+FROM sentinel.wallet_events
 WHERE wallet_id = %(wallet_id)s
 ORDER BY event_id
 """
 ADD_EVENT = """
-INSERT INTO wallet_events (wallet_id, kind, coin_id, observed_at, recorded_at, share, price_usd,
+INSERT INTO sentinel.wallet_events (wallet_id, kind, coin_id, observed_at, recorded_at, share,
+    price_usd,
                            quantity, cash_usd, fee_usd, reason)
 VALUES (%(wallet_id)s, %(kind)s, %(coin_id)s, %(observed_at)s, %(recorded_at)s, %(share)s,
         %(price_usd)s, %(quantity)s, %(cash_usd)s, %(fee_usd)s, %(reason)s)
@@ -111,7 +112,7 @@ def replay_events(events: Sequence[LedgerEvent]) -> dict[str, CoinAccount]:
             opening.cash_usd or Decimal(0),
             opening.observed_at.timestamp(),
             [event.trade for event in own if event.kind == "filled"],
-            sum(event.kind == "refused" for event in own),
+            sum(event.kind == "rejected" for event in own),
             own[-1] if own[-1].kind == "ordered" else None,
         )
         account.portfolio  # noqa: B018 - raises now, not in the middle of a step

@@ -81,7 +81,7 @@ def _describe_event(event: LedgerEvent) -> str:
     if event.kind == "ordered":
         what = "the cash" if side == "buy" else "the coins"
         return f"{at} ordered: {side} {event.coin_id} with {abs(event.share or 0):.0%} of {what}"
-    if event.kind == "refused":
+    if event.kind == "rejected":
         return f"{at} rejected: {side} {event.coin_id}, because the fill was {event.reason}"
     price = console.format_number(float(event.price_usd or 0))
     return (

@@ -41,25 +41,25 @@ MIN_CASH_STEP = Decimal("0.00000001")  # USD; the cash of a wallet is split in m
 MAX_PRICE_AGE = timedelta(seconds=ACCEPTED_DELAY_SECONDS)
 
 OPEN_WALLET = """
-INSERT INTO wallets (name, opened_at, fee_bps, slippage_bps, strategy, parameters)
+INSERT INTO sentinel.wallets (name, opened_at, fee_bps, slippage_bps, strategy, parameters)
 VALUES (%(name)s, %(now)s, %(fee_bps)s, %(slippage_bps)s, %(strategy)s, %(parameters)s)
 ON CONFLICT (name) DO NOTHING
 RETURNING wallet_id
 """
 WALLETS = """
 SELECT wallet_id, name, opened_at, closed_at, fee_bps, slippage_bps, strategy, parameters
-FROM wallets
+FROM sentinel.wallets
 WHERE %(name)s::text IS NULL OR name = %(name)s::text
 ORDER BY wallet_id
 """
-CLOSE_WALLET = "UPDATE wallets SET closed_at = %(now)s WHERE wallet_id = %(wallet_id)s"
+CLOSE_WALLET = "UPDATE sentinel.wallets SET closed_at = %(now)s WHERE wallet_id = %(wallet_id)s"
 # A coin trades from its newest observation on, if that is fresh when the wallet opens.
 FRESH_OBSERVATIONS = """
-SELECT coin_id, observed_at FROM coins
+SELECT coin_id, observed_at FROM sentinel.coins
 WHERE coin_id = ANY (%(coin_ids)s) AND observed_at > %(since)s AND observed_at <= %(now)s
 """
 # Held until the transaction ends, so that two steps at once cannot add the same event twice.
-LOCK_WALLET = "SELECT 1 FROM wallets WHERE wallet_id = %(wallet_id)s FOR UPDATE"
+LOCK_WALLET = "SELECT 1 FROM sentinel.wallets WHERE wallet_id = %(wallet_id)s FOR UPDATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ def _settle_order(
     if trade is None or index < 0 or not engine.is_fillable(series, index):
         reason = "late" if series.is_observed[index + 1] else "backfilled"
         reason = reason if trade else "too small"
-        return LedgerEvent("refused", order.coin_id, observed_at, now, order.share, reason=reason)
+        return LedgerEvent("rejected", order.coin_id, observed_at, now, order.share, reason=reason)
     return LedgerEvent(
         "filled",
         order.coin_id,

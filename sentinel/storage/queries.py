@@ -27,8 +27,8 @@ from sentinel.storage.connection import Connection
 
 # The newest observation of each coin stands beside the coin: no walk through the history.
 LATEST_PRICES = """
-SELECT coin_id, symbol, name, rank, price, market_cap, volume_24h, observed_at, source
-FROM coins
+SELECT coin_id, symbol, name, rank, price_usd, market_cap_usd, volume_24h_usd, observed_at, source
+FROM sentinel.coins
 WHERE observed_at IS NOT NULL
 ORDER BY rank NULLS LAST, coin_id
 LIMIT %(limit)s
@@ -36,9 +36,9 @@ LIMIT %(limit)s
 
 # Times as parameters let the planner leave out the other days' partitions.
 PRICE_SERIES = """
-SELECT o.observed_at, o.price, o.market_cap, o.volume_24h, o.source::text
-FROM observations o
-WHERE o.coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
+SELECT o.observed_at, o.price_usd, o.market_cap_usd, o.volume_24h_usd, o.source::text
+FROM sentinel.observations o
+WHERE o.coin_key = (SELECT coin_key FROM sentinel.coins WHERE coin_id = %(coin_id)s)
   AND o.observed_at >= %(start)s AND o.observed_at < %(stop)s
 ORDER BY o.observed_at
 """
@@ -51,7 +51,7 @@ WITH points AS MATERIALIZED (
     SELECT coin_key, o.observed_at AS start, o.source,
            lead(o.observed_at, 1, %(until)s) OVER (
                PARTITION BY coin_key ORDER BY o.observed_at) AS stop
-    FROM coins c JOIN observations o USING (coin_key)
+    FROM sentinel.coins c JOIN sentinel.observations o USING (coin_key)
     WHERE (%(coin_ids)s::text[] IS NULL OR c.coin_id = ANY (%(coin_ids)s::text[]))
       AND o.observed_at >= %(since)s AND o.observed_at <= %(now)s
 ),
@@ -70,10 +70,10 @@ usual AS (
 )
 SELECT c.coin_id, p.start, p.stop, u.slot,
        round(extract(epoch FROM p.stop - p.start) / extract(epoch FROM u.slot))::int - 1 AS missed,
-       (SELECT g.reason FROM unfillable_gaps g
+       (SELECT g.reason FROM sentinel.unfillable_gaps g
         WHERE g.coin_key = p.coin_key AND g.start <= p.start AND g.stop >= p.stop
-          AND (g.until IS NULL OR g.until > %(now)s) LIMIT 1)
-FROM points p JOIN usual u USING (coin_key) JOIN coins c USING (coin_key)
+          AND (g.retry_after IS NULL OR g.retry_after > %(now)s) LIMIT 1)
+FROM points p JOIN usual u USING (coin_key) JOIN sentinel.coins c USING (coin_key)
 WHERE p.stop - p.start > u.factor * u.slot
 ORDER BY c.rank NULLS LAST, c.coin_id, p.start
 """
@@ -81,7 +81,7 @@ ORDER BY c.rank NULLS LAST, c.coin_id, p.start
 # When runs came, and how many before each did not reach the database.
 RUNS = """
 SELECT started_at, unrecorded_runs, mode
-FROM pipeline_runs
+FROM sentinel.pipeline_runs
 WHERE started_at >= %(since)s AND started_at <= %(now)s
 ORDER BY started_at
 """
@@ -89,7 +89,7 @@ ORDER BY started_at
 USUAL_PAUSE = """
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY pause)
 FROM (SELECT started_at - lag(started_at) OVER (ORDER BY started_at) AS pause
-      FROM pipeline_runs
+      FROM sentinel.pipeline_runs
       WHERE mode = 'ingest' AND started_at >= %(since)s AND started_at <= %(now)s) AS pauses
 """
 
@@ -97,44 +97,27 @@ FROM (SELECT started_at - lag(started_at) OVER (ORDER BY started_at) AS pause
 USAGES = """
 SELECT started_at, greatest(extract(epoch FROM recorded_at - started_at), 0)::float8, api_credits,
        db_seconds, backfill_credits
-FROM pipeline_runs
+FROM sentinel.pipeline_runs
 WHERE started_at >= %(since)s AND started_at < %(now)s
 ORDER BY started_at
 """
 
 DATABASE_BYTES = "SELECT pg_database_size(current_database())"
 
-COUNT_OBSERVATIONS = "SELECT count(*) FROM observations"
+COUNT_OBSERVATIONS = "SELECT count(*) FROM sentinel.observations"
 
-COUNT_TRANSACTIONS = "SELECT count(*) FROM transactions"
-
-# When the monitor's loop last ticked, and how often it means to.
-BEAT = """
-SELECT beat_at AS at,
-       make_interval(secs => coalesce((state ->> 'interval_seconds')::float8, 0)) AS interval
-FROM heartbeats WHERE service = 'ingestion'
-"""
-
-# What the last backup came to (services/backup keeps it).
-BACKUP = """
-SELECT beat_at AS tried_at, (state ->> 'verified_at')::timestamptz AS verified_at,
-       state ->> 'file' AS file, (state ->> 'bytes')::bigint AS bytes,
-       (state ->> 'rows')::bigint AS rows, state ->> 'problem' AS problem
-FROM heartbeats WHERE service = 'backup'
-"""
-
-HAS_SCHEMA = "SELECT to_regclass('market_data') IS NOT NULL"
+COUNT_TRANSACTIONS = "SELECT count(*) FROM sentinel.transactions"
 
 # What verify_db shows of the tables as a whole.
 TABLE_HEALTH = """
-SELECT (SELECT count(*) FROM observations) AS rows,
-       (SELECT count(*) FROM coins WHERE observed_at IS NOT NULL) AS coins,
-       (SELECT max(observed_at) FROM coins) AS newest,
-       (SELECT min(observed_at) FROM observations) AS oldest,
-       (SELECT count(*) FROM observations WHERE observed_at > %(now)s - interval '1 day')
+SELECT (SELECT count(*) FROM sentinel.observations) AS rows,
+       (SELECT count(*) FROM sentinel.coins WHERE observed_at IS NOT NULL) AS coins,
+       (SELECT max(observed_at) FROM sentinel.coins) AS newest,
+       (SELECT min(observed_at) FROM sentinel.observations) AS oldest,
+       (SELECT count(*) FROM sentinel.observations WHERE observed_at > %(now)s - interval '1 day')
            AS rows_last_day,
        (SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint
-        FROM pg_inherits WHERE inhparent = 'observations'::regclass) AS observation_bytes,
+        FROM pg_inherits WHERE inhparent = 'sentinel.observations'::regclass) AS observation_bytes,
        pg_database_size(current_database()) AS database_bytes
 """
 
@@ -143,30 +126,10 @@ SELECT (SELECT count(*) FROM observations) AS rows,
 DUPLICATES = """
 SELECT coalesce(sum(extra), 0)::bigint
 FROM (SELECT count(*) - 1 AS extra
-      FROM observations
+      FROM sentinel.observations
       GROUP BY coin_key, observed_at
       HAVING count(*) > 1) AS repeated
 """
-
-
-class Heartbeat(NamedTuple):
-    """When the monitor's loop last ticked, and the pause it means to make between ticks."""
-
-    at: datetime
-    interval: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class BackupStatus:
-    """The last try of a backup and the last one that was restored and compared (`verified_at`, its
-    `file`, `bytes` and `rows` of observations); `problem` is what the last try failed of."""
-
-    tried_at: datetime
-    verified_at: datetime | None
-    file: str | None
-    bytes: int | None
-    rows: int | None
-    problem: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +140,9 @@ class LatestPrice:
     symbol: str
     name: str
     rank: int | None
-    price: float
-    market_cap: float | None
-    volume_24h: float | None
+    price_usd: float
+    market_cap_usd: float | None
+    volume_24h_usd: float | None
     observed_at: datetime
     source: Source
 
@@ -188,9 +151,9 @@ class PricePoint(NamedTuple):
     """One observation of a coin's history, in USD. A tuple, because a week has thousands."""
 
     observed_at: datetime
-    price: float
-    market_cap: float | None
-    volume_24h: float | None
+    price_usd: float
+    market_cap_usd: float | None
+    volume_24h_usd: float | None
     source: Source
 
 
@@ -239,12 +202,6 @@ class TableHealth:
         if not growth or fixed + growth * (RETENTION.days + 1) <= quota_bytes:
             return None
         return max(0.0, (quota_bytes - self.database_bytes) / growth)
-
-
-def has_schema(connection: Connection) -> bool:
-    """Whether any run has ever stored something here."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        return bool(cursor.execute(HAS_SCHEMA).fetchone())
 
 
 def latest_prices(connection: Connection, limit: int) -> list[LatestPrice]:
@@ -348,24 +305,6 @@ def count_observations(connection: Connection) -> int:
     """How many observations there are."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(cursor.execute(COUNT_OBSERVATIONS).fetchone() or 0)
-
-
-def latest_heartbeat(connection: Connection) -> Heartbeat | None:
-    """The heartbeat of the monitor's loop; None where none ever ran here."""
-    try:
-        row = connection.execute(BEAT).fetchone()
-    except psycopg.errors.UndefinedTable:
-        return None
-    return Heartbeat(*row) if row else None
-
-
-def latest_backup_status(connection: Connection) -> BackupStatus | None:
-    """What the last backup came to; None where none was ever tried, or none of this database."""
-    try:
-        with connection.cursor(row_factory=class_row(BackupStatus)) as cursor:
-            return cursor.execute(BACKUP).fetchone()
-    except psycopg.errors.UndefinedTable:
-        return None
 
 
 def count_transactions(connection: Connection) -> int:

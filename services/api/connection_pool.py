@@ -29,15 +29,15 @@ DOWN_SECONDS = 1.0
 CREATE_READER = f"CREATE ROLE {READER_ROLE} NOLOGIN"
 GRANT_MEMBERSHIP = (f"GRANT {READER_ROLE} TO CURRENT_USER",)
 GRANT_SELECT = (
-    f"GRANT USAGE ON SCHEMA public TO {READER_ROLE}",
-    f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER_ROLE}",
+    f"GRANT USAGE ON SCHEMA sentinel TO {READER_ROLE}",
+    f"GRANT SELECT ON ALL TABLES IN SCHEMA sentinel TO {READER_ROLE}",
 )
+# A query of a partitioned table needs no rights on its partitions.
 CAN_READ_ALL_TABLES = """
-SELECT bool_and(has_table_privilege(t, 'SELECT'))
-FROM unnest(ARRAY['coins', 'observations', 'market_data', 'alerts', 'alert_trackers', 'forecasts',
-                  'forecast_scores', 'transactions', 'heartbeats', 'pipeline_runs', 'outbox',
-                  'rejections', 'unfillable_gaps', 'fx_rates', 'schema_version', 'wallets',
-                  'wallet_events', 'archived_days']) AS t
+SELECT has_schema_privilege('sentinel', 'USAGE')
+       AND bool_and(has_table_privilege(oid, 'SELECT'))
+FROM pg_class
+WHERE relnamespace = 'sentinel'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
 """
 
 # LOCAL: for one transaction, because a transaction pooler gives the session to others afterwards.
@@ -133,7 +133,11 @@ class ConnectionPool:
         try:
             try:
                 return self._run_once(attempt)
-            except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+            except (
+                psycopg.errors.UndefinedTable,
+                psycopg.errors.InvalidSchemaName,
+                psycopg.errors.InsufficientPrivilege,
+            ):
                 self._has_reader = None  # the database was emptied: prepare it again
             except _ConnectionBroken:
                 self._pool.check()  # after a server restart all connections may be broken

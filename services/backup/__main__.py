@@ -27,7 +27,7 @@ from sentinel.errors import (
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.targets import make_targets
 from sentinel.process import run_as_script
-from sentinel.storage import queries
+from sentinel.storage import queries, schema
 from sentinel.storage.connection import Address, Connection, Session, resolve_database
 from services.backup import checksums, manifest, pg_dump, report, tls_relay, verified_backup
 from services.backup.checksums import Contents
@@ -154,6 +154,8 @@ def restore_backup(monitor: MonitorSettings, dump: Path, *, asks: bool, saves: b
         with tls_relay.way_to(pg_dump.direct(address)) as plain:
             pg_dump.restore(dump, plain)
         _compare(address, held)
+        with Session(address) as session:
+            session.use(schema.migrate_if_needed)
     print("Restored and compared: the same observations, day by day.")
     return EXIT_OK
 
@@ -185,7 +187,7 @@ def _tell_stored(address: Address, *, saves: bool) -> bool:
 
 
 def _count(connection: Connection) -> tuple[int, int]:
-    if not queries.has_schema(connection):
+    if not schema.has_schema(connection):
         return 0, 0
     return queries.count_observations(connection), queries.count_transactions(connection)
 

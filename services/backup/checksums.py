@@ -27,7 +27,7 @@ SPEAK_PLAINLY = (
 TABLES = """
 SELECT c.relname::text
 FROM pg_class c
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+WHERE c.relnamespace = to_regnamespace('sentinel') AND c.relkind IN ('r', 'p')
   AND NOT c.relispartition
 ORDER BY 1
 """
@@ -41,17 +41,17 @@ FROM (
     FROM pg_class c
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+    WHERE c.relnamespace = to_regnamespace('sentinel') AND c.relkind IN ('r', 'p', 'v')
     UNION ALL
-    SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+    SELECT indexdef FROM pg_indexes WHERE schemaname = 'sentinel'
     UNION ALL
     SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid))
     FROM pg_constraint
-    WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'u', 'c', 'f')
+    WHERE connamespace = to_regnamespace('sentinel') AND contype IN ('p', 'u', 'c', 'f')
     UNION ALL
     SELECT concat_ws(' ', t.typname, e.enumsortorder, e.enumlabel)
     FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid
-    WHERE t.typnamespace = 'public'::regnamespace
+    WHERE t.typnamespace = to_regnamespace('sentinel')
 ) AS definitions (line)
 """
 
@@ -64,11 +64,11 @@ FROM {table} AS t
 COUNT_DAYS = """
 SELECT (observed_at AT TIME ZONE 'UTC')::date::text, count(*),
        sum(('x' || left(md5(o::text), 16))::bit(64)::bigint::numeric)::text
-FROM public.observations AS o
+FROM sentinel.observations AS o
 GROUP BY 1
 ORDER BY 1
 """
-NEWEST = "SELECT max(observed_at)::text FROM public.observations"
+NEWEST = "SELECT max(observed_at)::text FROM sentinel.observations"
 
 
 class Sum(NamedTuple):
@@ -116,7 +116,7 @@ def read(connection: Connection) -> Contents:
     tables = {}
     for name in names:
         if name != "observations":
-            count = sql.SQL(COUNT_TABLE).format(table=sql.Identifier("public", name))
+            count = sql.SQL(COUNT_TABLE).format(table=sql.Identifier("sentinel", name))
             [row] = connection.execute(count).fetchall()
             tables[name] = Sum(*row)
     if "observations" not in names:

@@ -16,42 +16,40 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sentinel.storage.connection import Address
 from sentinel.storage.embedded import program
-from sentinel.storage.schema import DROP_EVERYTHING
+from sentinel.storage.schema import DROP_SCHEMA
 from services.backup.manifest import BackupFailed, write_dump
 
 HEAD_BYTES = 4096
 LOCK_TIMEOUT = "30s"
 # A server before 17 does not know what a newer pg_restore begins with.
 _NEWER = re.compile(rb"^SET transaction_timeout = 0;\n", re.MULTILINE)
-# Tables that bear our names without our schema's version beside them are somebody else's.
-REFUSE_STRANGERS = """
+# A schema sentinel with tables but without our version beside them belongs to another program.
+REFUSE_FOREIGN_SCHEMA = """
 DO $$ BEGIN
-    IF to_regclass('public.schema_version') IS NULL AND EXISTS (
+    IF to_regclass('sentinel.schema_version') IS NULL AND EXISTS (
         SELECT FROM pg_class
-        WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p', 'v')
+        WHERE relnamespace = to_regnamespace('sentinel') AND relkind IN ('r', 'p', 'v')
     ) THEN
-        RAISE EXCEPTION 'the schema public holds tables of somebody else: name another database';
+        RAISE EXCEPTION 'the schema sentinel holds tables of another program: name another
+            database';
     END IF;
 END $$;
 """
-# What is ours makes room for what the dump holds of it. Without CASCADE: where somebody else's
-# tables lie beside ours or rest on them, PostgreSQL refuses, and nothing has changed.
+# Our schema makes room for the dump's. Where another program's objects depend on ours, PostgreSQL
+# refuses, and nothing has changed.
 MAKE_ROOM = f"""
 BEGIN;
 SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';
 SET LOCAL statement_timeout = 0;
 SET LOCAL client_min_messages = warning;
-SET LOCAL search_path = public;
-{REFUSE_STRANGERS}
-{DROP_EVERYTHING}
-DROP SCHEMA IF EXISTS public;
+{REFUSE_FOREIGN_SCHEMA}
+{DROP_SCHEMA}
 """
-# A new database's schema public may be used by all; dumps here carry no privileges.
-COMMIT = b"\nGRANT USAGE ON SCHEMA public TO PUBLIC;\nCOMMIT;\n"
+COMMIT = b"\nCOMMIT;\n"
 
 
 def dump(address: Address, snapshot: str, path: Path) -> tuple[str, int]:
-    """Dump the schema public as that snapshot sees it, from an address that needs no TLS; returns
+    """Dump the schema sentinel as that snapshot sees it, from an address that needs no TLS; returns
     the file's digest and size.
 
     Raises BackupFailed.
@@ -59,7 +57,7 @@ def dump(address: Address, snapshot: str, path: Path) -> tuple[str, int]:
     command = [
         str(program("pg_dump")),
         "--format=custom",
-        "--schema=public",
+        "--schema=sentinel",
         "--no-owner",
         "--no-privileges",
         f"--snapshot={snapshot}",
@@ -81,8 +79,9 @@ def dump(address: Address, snapshot: str, path: Path) -> tuple[str, int]:
 
 
 def restore(path: Path, address: Address) -> None:
-    """Put what a dump holds in place of what is ours in the schema public, which must hold nothing
-    else: all of it or nothing. The address needs no TLS.
+    """Replace the schema sentinel by the dump's, all of it or nothing. The address needs no "
+    "TLS. The
+    view market_data is not in the dump: `schema.migrate_if_needed` creates it afterwards.
 
     Raises BackupFailed.
     """

@@ -6,25 +6,17 @@ import logging
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from psycopg.types.json import Jsonb
-
 from sentinel.errors import Interrupted, SentinelError
 from sentinel.notifications import messages, outbox
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
-from sentinel.storage import queries, schema
+from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Address, Connection, Session, resolve_database
 from services.backup.manifest import BackupFile
 from services.settings import MonitorSettings
 
 log = logging.getLogger("sentinel.backup")
 DELIVERY_SECONDS = 20.0
-
-# What a try adds replaces what was known before it; the rest stays.
-REMEMBER = """
-INSERT INTO heartbeats AS h (service, beat_at, state) VALUES ('backup', %(now)s, %(state)s)
-ON CONFLICT (service) DO UPDATE SET beat_at = excluded.beat_at, state = h.state || excluded.state
-"""
 
 
 def success(address: Address, backup: BackupFile, problem: str | None) -> None:
@@ -48,7 +40,7 @@ def failure(monitor: MonitorSettings, notifier: Notifier, problem: str, now: dat
 
     def tell(connection: Connection) -> None:
         _remember(connection, now, {"problem": problem})
-        known = queries.latest_backup_status(connection)
+        known = service_status.read_backup_status(connection)
         last = known.verified_at if known else None
         message = messages.compose_backup_failure(formatter, now, problem, last)
         outbox.queue_message(connection, message, notifier.names, now)
@@ -69,4 +61,4 @@ def failure(monitor: MonitorSettings, notifier: Notifier, problem: str, now: dat
 
 def _remember(connection: Connection, now: datetime, state: dict[str, object]) -> None:
     schema.migrate_if_needed(connection)
-    connection.execute(REMEMBER, {"now": now, "state": Jsonb(state)})
+    service_status.update(connection, "backup", state, now)

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from sentinel import files
 from sentinel.errors import ConfigurationError, StorageUnavailable
-from sentinel.storage import embedded, error_hints, queries
+from sentinel.storage import embedded, error_hints, schema
 from sentinel.storage.connection import Address, open_connection
 from services.backup import checksums, manifest, pg_dump, rotation, tls_relay
 from services.backup.checksums import Contents
@@ -105,7 +105,7 @@ def _dump(address: Address, path: Path) -> tuple[Contents, str, int]:
     """Dump and count the same snapshot, so that who writes meanwhile changes neither."""
     try:
         with open_connection(address) as connection:
-            if not queries.has_schema(connection):
+            if not schema.has_schema(connection):
                 raise BackupFailed(f"{address.place} holds nothing: an empty dump is no backup.")
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True

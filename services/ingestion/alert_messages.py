@@ -19,9 +19,10 @@ MIN_GROUP_SHARE = 1 / 3
 
 # The coins with an alert of one kind within the window, each with its newest alert.
 COINS_MOVING_TOGETHER = """
-SELECT DISTINCT ON (coin_key) c.symbol, a.move, a.price,
-       (SELECT coalesce(sum(t.quantity), 0) FROM transactions t WHERE t.coin_id = c.coin_id)
-FROM alerts a JOIN coins c USING (coin_key)
+SELECT DISTINCT ON (coin_key) c.symbol, a.move, a.price_usd,
+       (SELECT coalesce(sum(t.quantity),
+           0) FROM sentinel.transactions t WHERE t.coin_id = c.coin_id)
+FROM sentinel.alerts a JOIN sentinel.coins c USING (coin_key)
 WHERE a.kind = %(kind)s AND a.observed_at > %(since)s AND a.observed_at <= %(newest)s
 ORDER BY coin_key, a.observed_at DESC
 """
@@ -29,7 +30,7 @@ ORDER BY coin_key, a.observed_at DESC
 # How many coins the largest market-wide message of the window named.
 COINS_ANNOUNCED_TOGETHER = """
 SELECT coalesce(max(split_part(message_key, ':', 3)::int), 0)
-FROM outbox
+FROM sentinel.outbox
 WHERE queue = 'market' AND created_at > %(since)s
   AND message_key LIKE 'market:' || %(kind)s || ':%%'
 """

@@ -18,34 +18,37 @@ MAX_AHEAD = timedelta(minutes=15)
 # The observations of each coin after its tracker's last one. Backfilled prices are left out: they
 # never raise an alert.
 NEW_PRICES = """
-SELECT w.coin_key, o.observed_at, o.price
+SELECT w.coin_key, o.observed_at, o.price_usd
 FROM unnest(%(coin_key)s::int4[], %(since)s::timestamptz[]) AS w (coin_key, since)
-JOIN observations o ON o.coin_key = w.coin_key AND o.observed_at > w.since
+JOIN sentinel.observations o ON o.coin_key = w.coin_key AND o.observed_at > w.since
 WHERE o.source = 'observed' AND o.observed_at > %(oldest)s AND o.observed_at <= %(newest)s
-  AND o.price > 1e-30
+  AND o.price_usd > 1e-30
 ORDER BY o.observed_at
 """
 
 SAVE_TRACKER = """
-INSERT INTO alert_trackers (coin_key, state, k, wished, achieved, solved_at, threshold, k_in_force)
+INSERT INTO sentinel.alert_trackers (coin_key, state, threshold_multiplier, target_rate,
+    actual_rate, calibrated_at, threshold, effective_multiplier)
 VALUES (%(coin_key)s, %(state)s, %(threshold_multiplier)s, %(target_rate)s, %(actual_rate)s,
         %(calibrated_at)s, %(threshold)s, %(effective_multiplier)s)
 ON CONFLICT (coin_key) DO UPDATE
-SET state = excluded.state, k = excluded.k, wished = excluded.wished, achieved = excluded.achieved,
-    solved_at = excluded.solved_at, threshold = excluded.threshold,
-    k_in_force = excluded.k_in_force
+SET state = excluded.state, threshold_multiplier = excluded.threshold_multiplier,
+    target_rate = excluded.target_rate, actual_rate = excluded.actual_rate,
+    calibrated_at = excluded.calibrated_at, threshold = excluded.threshold,
+    effective_multiplier = excluded.effective_multiplier
 """
 
 RECORD_ALERT = """
-INSERT INTO alerts (coin_key, kind, observed_at, price, reference, reference_at, move, threshold,
-                    step)
+INSERT INTO sentinel.alerts (coin_key, kind, observed_at, price_usd, reference_usd, reference_at,
+    move, threshold,
+                    level)
 VALUES (%(coin_key)s, %(kind)s, %(at)s, %(price_usd)s, %(reference_usd)s, %(reference_at)s,
         %(move)s, %(threshold)s, %(level)s)
 ON CONFLICT (coin_key, kind, observed_at) DO NOTHING
 """
 
 NEWEST_IDR_RATE = """
-SELECT per_usd FROM fx_rates
+SELECT per_usd FROM sentinel.fx_rates
 WHERE currency = 'idr' AND observed_at > %(now)s - interval '1 day'
 ORDER BY observed_at DESC LIMIT 1
 """
@@ -53,24 +56,24 @@ ORDER BY observed_at DESC LIMIT 1
 # The price change from each alert to the first observation an hour and a day later. It stays
 # unknown if that observation came too late to stand for the hour or the day.
 RECORD_OUTCOMES = """
-UPDATE alerts a
-SET after_1h = coalesce(a.after_1h, hour.price / a.price - 1),
-    after_24h = coalesce(a.after_24h, day.price / a.price - 1)
-FROM alerts b
+UPDATE sentinel.alerts a
+SET after_1h = coalesce(a.after_1h, hour.price_usd / a.price_usd - 1),
+    after_24h = coalesce(a.after_24h, day.price_usd / a.price_usd - 1)
+FROM sentinel.alerts b
 LEFT JOIN LATERAL (
-    SELECT price FROM observations o
+    SELECT price_usd FROM sentinel.observations o
     WHERE o.coin_key = b.coin_key AND o.observed_at >= b.observed_at + interval '1 hour'
       AND o.observed_at < b.observed_at + interval '90 minutes'
     ORDER BY o.observed_at LIMIT 1) AS hour ON true
 LEFT JOIN LATERAL (
-    SELECT price FROM observations o
+    SELECT price_usd FROM sentinel.observations o
     WHERE o.coin_key = b.coin_key AND o.observed_at >= b.observed_at + interval '24 hours'
       AND o.observed_at < b.observed_at + interval '25 hours'
     ORDER BY o.observed_at LIMIT 1) AS day ON true
 WHERE a.alert_id = b.alert_id
-  AND b.observed_at > %(now)s - interval '3 days' AND b.price > 0
-  AND ((b.after_1h IS NULL AND hour.price IS NOT NULL)
-       OR (b.after_24h IS NULL AND day.price IS NOT NULL))
+  AND b.observed_at > %(now)s - interval '3 days' AND b.price_usd > 0
+  AND ((b.after_1h IS NULL AND hour.price_usd IS NOT NULL)
+       OR (b.after_24h IS NULL AND day.price_usd IS NOT NULL))
 """
 
 

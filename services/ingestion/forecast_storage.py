@@ -18,37 +18,39 @@ SCORING_TOLERANCE = timedelta(minutes=3)
 SCORING_PERIOD = timedelta(hours=2)
 RESIDUAL_PERIOD = timedelta(days=1)  # the errors that the prediction interval is made from
 
-NEWEST_FORECAST = "SELECT max(made_at) FROM forecasts WHERE made_at <= %(now)s"
+NEWEST_FORECAST = "SELECT max(made_at) FROM sentinel.forecasts WHERE made_at <= %(now)s"
 
 # Observed prices only: a backfilled price is interpolated by CoinGecko.
 LAST_HOUR = """
-SELECT coin_key, extract(epoch FROM o.observed_at)::float8 AS at, o.price
-FROM observations o
+SELECT coin_key, extract(epoch FROM o.observed_at)::float8 AS at, o.price_usd
+FROM sentinel.observations o
 WHERE o.observed_at > %(start)s AND o.observed_at <= %(stop)s AND o.source = 'observed'
-  AND o.price > 0
+  AND o.price_usd > 0
 ORDER BY coin_key, at
 """
 NEWEST_OBSERVATION = """
-SELECT max(observed_at) FROM coins
+SELECT max(observed_at) FROM sentinel.coins
 WHERE observed_at <= %(now)s + interval '10 minutes' AND source = 'observed'
 """
 
 # The errors of a day's forecasts, one array per coin.
 RESIDUALS = """
-SELECT coin_key, array_agg(ln(actual / predicted))
-FROM forecasts
-WHERE made_at > %(since)s AND actual IS NOT NULL AND actual > 0 AND predicted > 0
+SELECT coin_key, array_agg(ln(actual_usd / predicted_usd))
+FROM sentinel.forecasts
+WHERE made_at > %(since)s AND actual_usd IS NOT NULL AND actual_usd > 0 AND predicted_usd > 0
 GROUP BY coin_key
 """
 
 SAVE_FORECASTS = """
-INSERT INTO forecasts (coin_key, made_at, due_at, price, slope, predicted, low, high, direction)
-SELECT coin_key, %(made_at)s, %(due_at)s, price, slope, predicted, low, high,
-       direction::forecast_direction
+INSERT INTO sentinel.forecasts (coin_key, made_at, due_at, price_usd, slope_per_minute,
+    predicted_usd, low_usd, high_usd, direction)
+SELECT coin_key, %(made_at)s, %(due_at)s, price_usd, slope_per_minute, predicted_usd, low_usd,
+    high_usd,
+       direction::sentinel.forecast_direction
 FROM unnest(%(coin_key)s::int4[], %(price_usd)s::float8[], %(slope_per_minute)s::float8[],
             %(predicted_usd)s::float8[], %(low_usd)s::float8[], %(high_usd)s::float8[],
             %(direction)s::text[])
-     AS f (coin_key, price, slope, predicted, low, high, direction)
+     AS f (coin_key, price_usd, slope_per_minute, predicted_usd, low_usd, high_usd, direction)
 ON CONFLICT (coin_key, made_at) DO NOTHING
 """
 
@@ -57,33 +59,36 @@ ON CONFLICT (coin_key, made_at) DO NOTHING
 # by the error of "no change" over the same ten minutes.
 SCORE_FORECASTS = """
 WITH scored AS (
-    UPDATE forecasts f
-    SET actual = o.price
-    FROM forecasts d
+    UPDATE sentinel.forecasts f
+    SET actual_usd = o.price_usd
+    FROM sentinel.forecasts d
     CROSS JOIN LATERAL (
-        SELECT price FROM observations
-        WHERE coin_key = d.coin_key AND source = 'observed' AND price > 0
+        SELECT price_usd FROM sentinel.observations
+        WHERE coin_key = d.coin_key AND source = 'observed' AND price_usd > 0
           AND observed_at >= d.due_at - %(tolerance)s AND observed_at <= d.due_at + %(tolerance)s
         ORDER BY abs(extract(epoch FROM observed_at - d.due_at)), observed_at LIMIT 1) AS o
-    WHERE f.coin_key = d.coin_key AND f.made_at = d.made_at AND d.actual IS NULL
+    WHERE f.coin_key = d.coin_key AND f.made_at = d.made_at AND d.actual_usd IS NULL
       AND d.made_at > %(since)s AND d.made_at <= %(now)s AND d.due_at + %(tolerance)s <= %(newest)s
-    RETURNING f.coin_key, f.made_at, f.price, f.predicted, f.low, f.high, f.direction, f.actual
+    RETURNING f.coin_key, f.made_at, f.price_usd, f.predicted_usd, f.low_usd, f.high_usd,
+        f.direction, f.actual_usd
 )
-INSERT INTO forecast_scores AS s (coin_key, hour, abs_error, abs_no_change, scored, called, hit,
-                                  banded, covered)
-SELECT coin_key, date_trunc('hour', made_at, 'UTC'), sum(abs(ln(actual / predicted))),
-       sum(abs(ln(actual / price))), count(*), count(*) FILTER (WHERE direction <> 'neutral'),
-       count(*) FILTER (WHERE (direction = 'bullish' AND actual > price)
-                           OR (direction = 'bearish' AND actual < price)),
-       count(low), count(*) FILTER (WHERE actual BETWEEN low AND high)
+INSERT INTO sentinel.forecast_scores AS s (coin_key, hour, abs_error, abs_no_change, scored,
+    directional, hits,
+                                  with_interval, within_interval)
+SELECT coin_key, date_trunc('hour', made_at, 'UTC'), sum(abs(ln(actual_usd / predicted_usd))),
+       sum(abs(ln(actual_usd / price_usd))), count(*),
+           count(*) FILTER (WHERE direction <> 'neutral'),
+       count(*) FILTER (WHERE (direction = 'bullish' AND actual_usd > price_usd)
+                           OR (direction = 'bearish' AND actual_usd < price_usd)),
+       count(low_usd), count(*) FILTER (WHERE actual_usd BETWEEN low_usd AND high_usd)
 FROM scored
 GROUP BY 1, 2
 ON CONFLICT (coin_key, hour) DO UPDATE
 SET abs_error = s.abs_error + excluded.abs_error,
     abs_no_change = s.abs_no_change + excluded.abs_no_change,
-    scored = s.scored + excluded.scored, called = s.called + excluded.called,
-    hit = s.hit + excluded.hit, banded = s.banded + excluded.banded,
-    covered = s.covered + excluded.covered
+    scored = s.scored + excluded.scored, directional = s.directional + excluded.directional,
+    hits = s.hits + excluded.hits, with_interval = s.with_interval + excluded.with_interval,
+    within_interval = s.within_interval + excluded.within_interval
 """
 
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from psycopg.types.json import Jsonb
-
 import budget_monitor
 from api_library import choose_plan
 from ingest import RunReport, run_pipeline
@@ -25,7 +23,7 @@ from sentinel.notifications import outbox
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.paper_trading import wallets
-from sentinel.storage import schema
+from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
 from services.ingestion import alerting, forecasting, outage, polling_interval, watched_coins
 from services.settings import MonitorSettings
@@ -41,12 +39,7 @@ DELIVERY_SECONDS = 20.0  # per tick; later messages are sent in the pause after 
 MIN_PAUSE_SECONDS = 0.001
 MAX_SLEEP_SECONDS = 5.0  # then the loop checks the outbox and whether it should stop
 
-NEWEST_RUN = "SELECT max(started_at) FROM pipeline_runs WHERE started_at <= %(now)s"
-
-BEAT = """
-INSERT INTO heartbeats (service, beat_at, state) VALUES ('ingestion', %(now)s, %(state)s)
-ON CONFLICT (service) DO UPDATE SET beat_at = excluded.beat_at, state = excluded.state
-"""
+NEWEST_RUN = "SELECT max(started_at) FROM sentinel.pipeline_runs WHERE started_at <= %(now)s"
 
 
 class TickFailed(SentinelError):
@@ -113,7 +106,7 @@ class Loop:
         self._check_report(report)
         if previous_run_at and not self.errors:
             pause = self.clocks.now() - previous_run_at
-            if outage.is_outage(pause, self.interval()):
+            if service_status.is_late(pause, self.interval()):
                 outage.backfill_watched_coins(settings, self.watched, self.clocks)
         with self._collect_errors():
             self._run_stages(settings, report)
@@ -218,7 +211,7 @@ class Loop:
             "messages_waiting": outbox.count_waiting(connection),
             "cadence_minutes": settings.cadence_minutes,
         }
-        connection.execute(BEAT, {"now": self.clocks.now(), "state": Jsonb(state)})
+        service_status.record(connection, "ingestion", state, self.clocks.now())
 
     # --- between ticks -----------------------------------------------------------------------
 

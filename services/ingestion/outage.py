@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Collection
-from datetime import timedelta
 
 from coin_registry import CoinRegistry
 from ingest import run_pipeline
@@ -13,15 +12,6 @@ from safe_zone import Settings
 from sentinel.clocks import Clocks
 
 log = logging.getLogger("sentinel.loop")
-
-# A pause between two runs is an outage if it is longer than this and than so many intervals.
-MIN_OUTAGE = timedelta(minutes=15)
-OUTAGE_INTERVALS = 3
-
-
-def is_outage(pause: timedelta, interval: timedelta) -> bool:
-    """Return whether the pause between two runs was an outage."""
-    return pause > max(MIN_OUTAGE, OUTAGE_INTERVALS * interval)
 
 
 def backfill_watched_coins(settings: Settings, watched: Collection[str], clocks: Clocks) -> None:

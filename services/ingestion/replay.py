@@ -36,10 +36,10 @@ EPILOG = """examples:
 Without --k and --budget the settings apply. A CSV has the header timestamp,coin_id,price."""
 
 WATCHED_HISTORY = """
-SELECT c.coin_id, extract(epoch FROM o.observed_at)::float8, o.price
-FROM coins c JOIN observations o USING (coin_key)
+SELECT c.coin_id, extract(epoch FROM o.observed_at)::float8, o.price_usd
+FROM sentinel.coins c JOIN sentinel.observations o USING (coin_key)
 WHERE o.observed_at > %(since)s AND o.observed_at <= %(now)s AND o.source = 'observed'
-  AND o.price > 0
+  AND o.price_usd > 0
   AND c.coin_id = ANY (%(coin_ids)s)
 ORDER BY c.coin_id, o.observed_at
 """

@@ -10,7 +10,7 @@ from sentinel.storage.connection import Connection
 from services.settings import MonitorOptions
 
 HELD_COINS = """
-SELECT coin_id FROM transactions GROUP BY coin_id HAVING sum(quantity) > 0 ORDER BY coin_id
+SELECT coin_id FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0 ORDER BY coin_id
 """
 
 # A term of the watchlist is an id, a symbol or a name. Several coins may share a symbol: the id
@@ -18,23 +18,24 @@ SELECT coin_id FROM transactions GROUP BY coin_id HAVING sum(quantity) > 0 ORDER
 WATCHED_COINS = """
 WITH held AS (
     SELECT coin_id, sum(quantity) AS quantity
-    FROM transactions GROUP BY coin_id HAVING sum(quantity) > 0
+    FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0
 ),
 named AS (
     SELECT DISTINCT ON (lower(term)) c.coin_key
     FROM unnest(%(watchlist)s::text[]) AS term
-    JOIN coins c ON c.coin_id = term OR lower(term) IN (lower(c.symbol), lower(c.name))
+    JOIN sentinel.coins c ON c.coin_id = term OR lower(term) IN (lower(c.symbol), lower(c.name))
     ORDER BY lower(term), c.coin_id <> term, lower(c.symbol) <> lower(term), c.rank NULLS LAST,
              c.coin_id
 ),
 top AS (
-    SELECT coin_key FROM coins WHERE rank IS NOT NULL ORDER BY rank, coin_id LIMIT %(top_coins)s
+    SELECT coin_key FROM sentinel.coins WHERE rank IS NOT NULL ORDER BY rank,
+        coin_id LIMIT %(top_coins)s
 )
 SELECT c.coin_key, c.coin_id, c.symbol, c.name, coalesce(h.quantity, 0) AS quantity,
-       t.state, t.k, t.wished, t.achieved, t.solved_at
-FROM coins c
+       t.state, t.threshold_multiplier, t.target_rate, t.actual_rate, t.calibrated_at
+FROM sentinel.coins c
 LEFT JOIN held h USING (coin_id)
-LEFT JOIN alert_trackers t USING (coin_key)
+LEFT JOIN sentinel.alert_trackers t USING (coin_key)
 WHERE h.coin_id IS NOT NULL OR c.coin_key IN (TABLE named) OR c.coin_key IN (TABLE top)
 ORDER BY c.rank NULLS LAST, c.coin_id
 """

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -20,7 +19,7 @@ from budget_monitor import log_path
 from demo.schedule import delivered_runs
 from demo.server import Fault, StandIn
 from ingest import Clocks, RunReport, run_pipeline
-from safe_zone import ROOT, Settings
+from safe_zone import Settings
 from sentinel import files
 from sentinel.budget import usage_log
 from sentinel.budget.usage_log import Usage
@@ -80,9 +79,9 @@ def test_a_gap_waits_and_is_repaired_before_its_detail_expires(
     assert len(stand_in.paths("market_chart")) == 20
     assert "days=1&" in stand_in.paths("market_chart")[0]
     assert max(_pauses(fresh, "bitcoin")) <= 2 * QUARTER
-    assert fresh.query("SELECT rows_backfilled FROM pipeline_runs ORDER BY started_at DESC")[0] == (
-        report.rows_backfilled,
-    )
+    assert fresh.query(
+        "SELECT rows_backfilled FROM sentinel.pipeline_runs ORDER BY started_at DESC"
+    )[0] == (report.rows_backfilled,)
 
 
 @pytest.mark.usefixtures("outage")
@@ -104,13 +103,17 @@ def test_a_backfill_run_repairs_at_once_and_asks_no_prices(
 def test_repaired_rows_are_marked_valid_and_never_replace_observed_ones(
     run: Run, fresh: FreshDatabase
 ) -> None:
-    before = set(fresh.query("SELECT * FROM observations"))
+    before = set(fresh.query("SELECT * FROM sentinel.observations"))
     run(mode="backfill")
-    after = set(fresh.query("SELECT * FROM observations"))
+    after = set(fresh.query("SELECT * FROM sentinel.observations"))
     assert before < after
-    sources = fresh.query("SELECT source::text, count(*) FROM observations GROUP BY 1 ORDER BY 1")
+    sources = fresh.query(
+        "SELECT source::text, count(*) FROM sentinel.observations GROUP BY 1 ORDER BY 1"
+    )
     assert sources == [("backfilled", 140), ("observed", 160)]
-    latest = fresh.query("SELECT DISTINCT source::text FROM coins WHERE observed_at IS NOT NULL")
+    latest = fresh.query(
+        "SELECT DISTINCT source::text FROM sentinel.coins WHERE observed_at IS NOT NULL"
+    )
     assert latest == [("observed",)]
 
 
@@ -143,7 +146,7 @@ def test_the_silence_until_now_is_repaired_by_a_backfill_run(
 ) -> None:
     time_.at += timedelta(hours=3)
     assert run(mode="backfill").rows_backfilled > 20 * (7 + 10)
-    newest = fresh.query("SELECT max(observed_at) FROM observations")[0][0]
+    newest = fresh.query("SELECT max(observed_at) FROM sentinel.observations")[0][0]
     assert time_.at - newest <= 2 * QUARTER
 
 
@@ -197,7 +200,7 @@ def test_a_sick_chart_is_no_verdict_on_the_gap(
     assert run(mode="backfill", targets=("bitcoin",)).api_credits == 1  # for the silence since
     time_.at += timedelta(hours=12, minutes=1)
     assert all(gap.reason is None for gap in _gaps(fresh, time_) if gap.coin_id == "ethereum")
-    assert fresh.query("SELECT coin_id, reason FROM rejections ORDER BY 1") == [
+    assert fresh.query("SELECT coin_id, reason FROM sentinel.rejections ORDER BY 1") == [
         ("bitcoin", "malformed"),
         ("ethereum", "null_price"),
     ]
@@ -226,20 +229,21 @@ def test_answers_that_arrived_before_a_failure_are_kept(run: Run, stand_in: Stan
 def test_a_database_that_fails_during_repairs_loses_no_answer(
     run: Run, settings: Settings, fresh: FreshDatabase
 ) -> None:
-    fresh.query("ALTER TABLE unfillable_gaps RENAME TO hidden")
+    fresh.query("ALTER TABLE sentinel.unfillable_gaps RENAME TO hidden")
     assert run(mode="backfill").exit_code == 4
-    fresh.query("ALTER TABLE hidden RENAME TO unfillable_gaps")
+    fresh.query("ALTER TABLE sentinel.hidden RENAME TO unfillable_gaps")
     fresh.query(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN IF NEW.source = 'backfilled' THEN RAISE EXCEPTION 'not now'; END IF; "
         "RETURN NEW; END $$"
     )
     fresh.query(
-        "CREATE TRIGGER refuse BEFORE INSERT ON observations FOR EACH ROW EXECUTE FUNCTION refuse()"
+        "CREATE TRIGGER refuse BEFORE INSERT ON sentinel.observations FOR EACH ROW EXECUTE "
+        "FUNCTION refuse()"
     )
     report = run(mode="backfill")
     assert (report.exit_code, report.rows_spooled) == (4, 140)
-    fresh.query("DROP TRIGGER refuse ON observations")
+    fresh.query("DROP TRIGGER refuse ON sentinel.observations")
     report = run(mode="backfill")
     assert (report.rows_drained, report.rows_backfilled, report.exit_code) == (140, 0, 0)
     assert list((settings.state_dir / "spool").iterdir()) == []
@@ -443,7 +447,9 @@ def test_skipped_runs_are_told_to_the_database_by_the_next_that_goes(
     _write_log(settings, [*_usages(settings), *skipped])
     time_.at += 3 * QUARTER
     run()
-    assert fresh.query("SELECT unrecorded_runs FROM pipeline_runs ORDER BY started_at") == [
+    assert fresh.query(
+        "SELECT unrecorded_runs FROM sentinel.pipeline_runs ORDER BY started_at"
+    ) == [
         (0,),
         (2,),
     ]
@@ -637,25 +643,3 @@ def test_a_run_that_is_asked_to_puts_neons_compute_to_sleep_and_counts_a_short_t
             assert run_pipeline(tired, clocks=clocks).exit_code == 0
     assert [path[-8:] for method, path, _ in neon.asked if method == "POST"] == ["/suspend"] * 2
     assert [(u.tail_seconds, u.is_metered) for u in _usages(settings)] == [(5, True), (300, True)]
-
-
-# --- moving on from the first schema ---------------------------------------------------------
-
-
-def test_a_database_of_the_first_version_is_brought_up_to_date(
-    run: Run, time_: FakeTime, fresh: FreshDatabase
-) -> None:
-    run()
-    fresh.query("DROP TABLE unfillable_gaps")
-    fresh.query(
-        "ALTER TABLE pipeline_runs DROP COLUMN unrecorded_runs, DROP COLUMN backfill_credits"
-    )
-    monitors = "alert_trackers, alerts, outbox, alert_targets, forecasts, forecast_scores"
-    fresh.query(f"DROP TABLE {monitors}, transactions, heartbeats")
-    fresh.query("DROP TABLE archived_days, wallet_events, wallets")
-    fresh.query("DROP TYPE alert_kind, forecast_direction, wallet_event")
-    fresh.query("DELETE FROM schema_version WHERE version > 1")
-    time_.at += QUARTER
-    assert run().exit_code == 0
-    assert fresh.query("SELECT count(*), max(unrecorded_runs) FROM pipeline_runs") == [(2, 0)]
-    assert Path(ROOT / "sentinel" / "storage" / "migrations" / "002_self_repair.sql").exists()

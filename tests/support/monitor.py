@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import database
 from sentinel.models import CoinLabel, FxRate, MarketRow, Source
 from sentinel.notifications.messages import MessageFormatter
-from sentinel.storage import schema
+from sentinel.storage import partitions
 from sentinel.storage.connection import Address, Connection, Session
 
 ENGLISH = MessageFormatter("en", ZoneInfo("Asia/Jakarta"))
@@ -33,7 +33,7 @@ def load(
     rows = [MarketRow(coin_id, at, price, None, None, source) for at, coin_id, price in prices]
     ranks = {coin_id: n for n, coin_id in enumerate(sorted({row.coin_id for row in rows}), start=1)}
 
-    def work(connection: Connection, days: schema.Days) -> None:
+    def work(connection: Connection, days: partitions.Days) -> None:
         database.load_batch(
             connection,
             rows,

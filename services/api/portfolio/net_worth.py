@@ -17,11 +17,11 @@ DAY = timedelta(days=1)
 
 # The last price of each held coin on each day, and each day's last rate. The newest day ends now.
 DAILY_PRICES = """
-SELECT d.day, c.coin_id, o.price AS price_usd
+SELECT d.day, c.coin_id, o.price_usd
 FROM generate_series(%(first)s::timestamptz, %(last)s::timestamptz, interval '1 day') AS d (day)
-CROSS JOIN coins c
+CROSS JOIN sentinel.coins c
 CROSS JOIN LATERAL (
-    SELECT price FROM observations
+    SELECT price_usd FROM sentinel.observations
     WHERE coin_key = c.coin_key AND observed_at >= d.day AND observed_at < d.day + interval '1 day'
       AND observed_at <= %(now)s
     ORDER BY observed_at DESC LIMIT 1) AS o
@@ -30,7 +30,7 @@ WHERE c.coin_id = ANY (%(coin_ids)s)
 DAILY_RATES = """
 SELECT DISTINCT ON (date_bin('1 day', observed_at, 'epoch'))
        date_bin('1 day', observed_at, 'epoch') AS day, per_usd
-FROM fx_rates
+FROM sentinel.fx_rates
 WHERE currency = 'idr' AND observed_at >= %(first)s AND observed_at <= %(now)s
 ORDER BY date_bin('1 day', observed_at, 'epoch'), observed_at DESC
 """

@@ -16,28 +16,28 @@ DAY_AGO_TOLERANCE = timedelta(hours=2)
 
 # The rate nearest to a time, if one was observed within `tolerance` of it.
 NEAREST_RATE = """
-SELECT per_usd, observed_at FROM fx_rates
+SELECT per_usd, observed_at FROM sentinel.fx_rates
 WHERE currency = 'idr' AND observed_at BETWEEN %(at)s - %(tolerance)s AND %(at)s + %(tolerance)s
 ORDER BY abs(extract(epoch FROM observed_at - %(at)s)) LIMIT 1
 """
 
 # Prices and rate as of a time: the last ones observed before it.
 PRICES_AT = """
-SELECT c.coin_id, o.price AS price_usd, o.observed_at
-FROM coins c
+SELECT c.coin_id, o.price_usd, o.observed_at
+FROM sentinel.coins c
 CROSS JOIN LATERAL (
-    SELECT price, observed_at FROM observations
+    SELECT price_usd, observed_at FROM sentinel.observations
     WHERE coin_key = c.coin_key AND observed_at <= %(at)s AND observed_at > %(oldest)s
     ORDER BY observed_at DESC LIMIT 1) AS o
 WHERE c.coin_id = ANY (%(coin_ids)s)
 """
 RATE_AT = """
-SELECT per_usd, observed_at FROM fx_rates
+SELECT per_usd, observed_at FROM sentinel.fx_rates
 WHERE currency = 'idr' AND observed_at <= %(at)s AND observed_at > %(oldest)s
 ORDER BY observed_at DESC LIMIT 1
 """
 
-COIN_LABELS = "SELECT coin_id, symbol, name FROM coins WHERE coin_id = ANY (%(coin_ids)s)"
+COIN_LABELS = "SELECT coin_id, symbol, name FROM sentinel.coins WHERE coin_id = ANY (%(coin_ids)s)"
 
 
 def find_nearest_rate(connection: Connection, at: datetime) -> Decimal | None:

@@ -20,7 +20,7 @@ LOCK_TRANSACTIONS = "SELECT pg_advisory_xact_lock(%s)"
 
 TRANSACTIONS = """
 SELECT transaction_id, made_at, coin_id, quantity, price_usd, fee_usd, idr_per_usd, note
-FROM transactions
+FROM sentinel.transactions
 WHERE (%(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text)
   AND (%(transaction_id)s::bigint IS NULL OR transaction_id = %(transaction_id)s::bigint)
 ORDER BY CASE WHEN %(newest_first)s THEN made_at END DESC,
@@ -29,7 +29,8 @@ LIMIT %(limit)s OFFSET %(offset)s
 """
 
 INSERT_TRANSACTION = """
-INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, idr_per_usd, note,
+INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, idr_per_usd,
+    note,
                           identity)
 VALUES (%(made_at)s, %(coin_id)s, %(quantity)s, %(price_usd)s, %(fee_usd)s, %(idr_per_usd)s,
         %(note)s, %(identity)s)
@@ -38,7 +39,7 @@ RETURNING transaction_id
 """
 
 DELETE_TRANSACTION = """
-DELETE FROM transactions WHERE transaction_id = %(transaction_id)s RETURNING coin_id
+DELETE FROM sentinel.transactions WHERE transaction_id = %(transaction_id)s RETURNING coin_id
 """
 
 

@@ -6,10 +6,10 @@ from sentinel.storage.connection import Connection
 from services.api.queries.rows import Row, fetch_rows
 
 ALERTS = """
-SELECT a.alert_id, c.coin_id, c.symbol, c.name, a.kind::text, a.step AS level, a.observed_at,
-       a.price AS price_usd, a.reference AS reference_usd, a.reference_at, a.move, a.threshold,
+SELECT a.alert_id, c.coin_id, c.symbol, c.name, a.kind::text, a.level, a.observed_at,
+       a.price_usd, a.reference_usd, a.reference_at, a.move, a.threshold,
        a.after_1h, a.after_24h
-FROM alerts a JOIN coins c USING (coin_key)
+FROM sentinel.alerts a JOIN sentinel.coins c USING (coin_key)
 WHERE (%(coin_id)s::text IS NULL OR c.coin_id = %(coin_id)s::text)
   AND (%(kind)s::text IS NULL OR a.kind::text = %(kind)s::text)
   AND (%(before)s::bigint IS NULL OR a.alert_id < %(before)s::bigint)

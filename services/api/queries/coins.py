@@ -12,9 +12,9 @@ from services.api.queries.rows import Row, fetch_first_row, fetch_rows
 PRICE_TOLERANCE = timedelta(hours=2)
 
 COINS = """
-SELECT coin_id, symbol, name, rank, price AS price_usd, market_cap AS market_cap_usd,
-       volume_24h AS volume_24h_usd, observed_at, source::text
-FROM coins
+SELECT coin_id, symbol, name, rank, price_usd, market_cap_usd,
+       volume_24h_usd, observed_at, source::text
+FROM sentinel.coins
 WHERE observed_at IS NOT NULL
   AND (%(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text)
   AND (%(search)s::text IS NULL OR strpos(lower(coin_id), %(search)s) > 0
@@ -24,44 +24,45 @@ LIMIT %(limit)s OFFSET %(offset)s
 """
 
 ALERT_TRACKER = """
-SELECT t.state, t.threshold, t.k_in_force AS effective_multiplier, t.wished AS target_rate,
-       t.achieved AS actual_rate, t.solved_at AS calibrated_at
-FROM alert_trackers t JOIN coins c USING (coin_key)
+SELECT t.state, t.threshold, t.effective_multiplier, t.target_rate,
+       t.actual_rate, t.calibrated_at
+FROM sentinel.alert_trackers t JOIN sentinel.coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s
 """
 
-HAS_COINS = "SELECT EXISTS (SELECT FROM coins)"
-IS_KNOWN_COIN = "SELECT EXISTS (SELECT FROM coins WHERE coin_id = %(coin_id)s)"
+HAS_COINS = "SELECT EXISTS (SELECT FROM sentinel.coins)"
+IS_KNOWN_COIN = "SELECT EXISTS (SELECT FROM sentinel.coins WHERE coin_id = %(coin_id)s)"
 
 # The best-ranked coins, for queries that are too expensive to run for all coins.
 BEST_RANKED_COINS = """
-SELECT coin_id FROM coins WHERE observed_at IS NOT NULL
+SELECT coin_id FROM sentinel.coins WHERE observed_at IS NOT NULL
 ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s
 """
 
 # Each of the ranked coins beside its last observation before the time span.
 MOVERS = """
-SELECT c.coin_id, c.symbol, c.name, c.rank, c.price AS price_usd,
-       before.price AS previous_price_usd, c.price / before.price - 1 AS change,
+SELECT c.coin_id, c.symbol, c.name, c.rank, c.price_usd,
+       before.price_usd AS previous_price_usd, c.price_usd / before.price_usd - 1 AS change,
        c.observed_at, before.observed_at AS previous_observed_at
-FROM (SELECT * FROM coins WHERE observed_at > %(fresh)s ORDER BY rank NULLS LAST LIMIT %(top)s) AS c
+FROM (SELECT * FROM sentinel.coins WHERE observed_at > %(fresh)s ORDER BY rank NULLS LAST LIMIT
+    %(top)s) AS c
 CROSS JOIN LATERAL (
-    SELECT o.price, o.observed_at
-    FROM observations o
+    SELECT o.price_usd, o.observed_at
+    FROM sentinel.observations o
     WHERE o.coin_key = c.coin_key AND o.observed_at <= %(before)s AND o.observed_at > %(oldest)s
     ORDER BY o.observed_at DESC LIMIT 1) AS before
-WHERE before.price > 0
+WHERE before.price_usd > 0
 ORDER BY change DESC
 """
 
 # The price of each ranked coin at the end of every step; NULL for a step without an observation.
 SPARKLINES = """
-SELECT c.coin_id, array_agg(o.price ORDER BY steps.stop) AS prices_usd
-FROM (SELECT coin_key, coin_id, rank FROM coins WHERE observed_at IS NOT NULL
+SELECT c.coin_id, array_agg(o.price_usd ORDER BY steps.stop) AS prices_usd
+FROM (SELECT coin_key, coin_id, rank FROM sentinel.coins WHERE observed_at IS NOT NULL
       ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s OFFSET %(offset)s) AS c
 CROSS JOIN generate_series(%(start)s, %(stop)s, %(step)s) AS steps (stop)
 LEFT JOIN LATERAL (
-    SELECT price FROM observations
+    SELECT price_usd FROM sentinel.observations
     WHERE coin_key = c.coin_key AND observed_at > steps.stop - %(step)s
       AND observed_at <= steps.stop
     ORDER BY observed_at DESC LIMIT 1) AS o ON true

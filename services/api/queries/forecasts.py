@@ -11,9 +11,9 @@ from services.api.forecast_scores import ForecastScore
 from services.api.queries.rows import Row, fetch_first_row
 
 CURRENT_FORECAST = """
-SELECT c.coin_id, f.made_at, f.due_at, f.price AS price_usd, f.slope AS slope_per_minute,
-       f.predicted AS predicted_usd, f.low AS low_usd, f.high AS high_usd, f.direction::text
-FROM forecasts f JOIN coins c USING (coin_key)
+SELECT c.coin_id, f.made_at, f.due_at, f.price_usd, f.slope_per_minute,
+       f.predicted_usd, f.low_usd, f.high_usd, f.direction::text
+FROM sentinel.forecasts f JOIN sentinel.coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s AND f.due_at > %(now)s
 ORDER BY f.made_at DESC
 LIMIT 1
@@ -21,19 +21,19 @@ LIMIT 1
 
 # The columns in the order of ForecastScore.
 FORECAST_SCORE = """
-SELECT sum(abs_error), sum(abs_no_change), sum(scored)::int, sum(called)::int, sum(hit)::int,
-       sum(banded)::int, sum(covered)::int
-FROM forecast_scores
+SELECT sum(abs_error), sum(abs_no_change), sum(scored)::int, sum(directional)::int, sum(hits)::int,
+       sum(with_interval)::int, sum(within_interval)::int
+FROM sentinel.forecast_scores
 WHERE hour > %(since)s
   AND (%(coin_id)s::text IS NULL
-       OR coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s::text))
+       OR coin_key = (SELECT coin_key FROM sentinel.coins WHERE coin_id = %(coin_id)s::text))
 """
 
 FORECAST_SCORE_BY_COIN = """
-SELECT c.coin_id, sum(abs_error), sum(abs_no_change), sum(scored)::int, sum(called)::int,
-       sum(hit)::int, sum(banded)::int, sum(covered)::int
-FROM (SELECT * FROM coins ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s) AS c
-JOIN forecast_scores s USING (coin_key)
+SELECT c.coin_id, sum(abs_error), sum(abs_no_change), sum(scored)::int, sum(directional)::int,
+       sum(hits)::int, sum(with_interval)::int, sum(within_interval)::int
+FROM (SELECT * FROM sentinel.coins ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s) AS c
+JOIN sentinel.forecast_scores s USING (coin_key)
 WHERE s.hour > %(since)s
 GROUP BY c.coin_id, c.rank
 ORDER BY c.rank NULLS LAST, c.coin_id

@@ -24,10 +24,10 @@ STEPS = {
 }
 
 RAW_HISTORY = """
-SELECT observed_at, price AS price_usd, price AS low_usd, price AS high_usd,
-       volume_24h AS volume_24h_usd, 1 AS observations, (source = 'backfilled')::int AS backfilled
-FROM observations
-WHERE coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
+SELECT observed_at, price_usd, price_usd AS low_usd, price_usd AS high_usd,
+       volume_24h_usd, 1 AS observations, (source = 'backfilled')::int AS backfilled
+FROM sentinel.observations
+WHERE coin_key = (SELECT coin_key FROM sentinel.coins WHERE coin_id = %(coin_id)s)
   AND observed_at >= %(start)s AND observed_at < %(end)s
 ORDER BY observed_at
 """
@@ -36,12 +36,12 @@ ORDER BY observed_at
 # without a sort.
 HISTORY_IN_STEPS = """
 SELECT date_bin(%(step)s, observed_at, 'epoch') AS observed_at,
-       (max(ARRAY[extract(epoch FROM observed_at)::float8, price]))[2] AS price_usd,
-       min(price) AS low_usd, max(price) AS high_usd,
-       (max(ARRAY[extract(epoch FROM observed_at)::float8, volume_24h]))[2] AS volume_24h_usd,
+       (max(ARRAY[extract(epoch FROM observed_at)::float8, price_usd]))[2] AS price_usd,
+       min(price_usd) AS low_usd, max(price_usd) AS high_usd,
+       (max(ARRAY[extract(epoch FROM observed_at)::float8, volume_24h_usd]))[2] AS volume_24h_usd,
        count(*) AS observations, count(*) FILTER (WHERE source = 'backfilled') AS backfilled
-FROM observations
-WHERE coin_key = (SELECT coin_key FROM coins WHERE coin_id = %(coin_id)s)
+FROM sentinel.observations
+WHERE coin_key = (SELECT coin_key FROM sentinel.coins WHERE coin_id = %(coin_id)s)
   AND observed_at >= %(start)s AND observed_at < %(end)s
 GROUP BY 1
 ORDER BY 1

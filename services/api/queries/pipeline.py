@@ -11,7 +11,7 @@ RUNS = """
 SELECT run_id, started_at, recorded_at, mode, status, targets, rows_valid, rows_inserted,
        rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
        api_credits, db_seconds, purged_rows
-FROM pipeline_runs
+FROM sentinel.pipeline_runs
 WHERE %(before)s::timestamptz IS NULL OR started_at < %(before)s::timestamptz
 ORDER BY started_at DESC
 LIMIT %(limit)s
@@ -19,14 +19,14 @@ LIMIT %(limit)s
 
 REJECTIONS = """
 SELECT rejected_at, run_id, coin_id, reason, left(raw, %(max_characters)s) AS raw
-FROM rejections
+FROM sentinel.rejections
 ORDER BY rejected_at DESC, coin_id
 LIMIT %(limit)s
 """
 
 REJECTIONS_BY_REASON = """
 SELECT reason, count(*)
-FROM rejections
+FROM sentinel.rejections
 WHERE rejected_at > %(since)s
 GROUP BY reason
 ORDER BY 2 DESC, 1

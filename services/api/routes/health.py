@@ -10,21 +10,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 import budget_monitor
 from sentinel.budget import usage_log
 from sentinel.errors import StorageUnavailable
+from sentinel.storage import service_status
+from sentinel.storage.service_status import ServiceStatus
 from services.api.dependencies import ApiContext, RequestContext
 from services.api.problems import problem_responses
-from services.api.queries.health import count_metrics, find_heartbeat, find_newest_observation
+from services.api.queries.health import count_metrics, find_newest_observation
 from services.api.queries.rows import Row
 from services.api.schemas.health import HealthCheckResponse, HealthResponse
 
 router = APIRouter(tags=["health"])
-
-# A loop that pauses longer than this is not healthy, even if it means to.
-MAX_INTERVAL = timedelta(hours=1)
-# This many intervals without a new observation or heartbeat are too late …
-LATE_INTERVALS = 3
-# … but never less than this: prices of CoinGecko are not fresher because the loop is fast.
-MIN_LATE = timedelta(minutes=15)
-DEFAULT_INTERVAL = timedelta(minutes=5)
 
 
 @router.get("/health", responses={503: {"model": HealthResponse, "description": "a check failed"}})
@@ -40,17 +34,20 @@ def check_health(context: ApiContext) -> HealthResponse:
     """Return the results of all checks."""
     try:
         newest, heartbeat = context.pool.read(
-            lambda connection: (find_newest_observation(connection), find_heartbeat(connection))
+            lambda connection: (
+                find_newest_observation(connection),
+                service_status.read(connection, "ingestion"),
+            )
         )
     except StorageUnavailable as error:
         return _report_missing_database(error)
     now = context.now()
-    interval = _read_interval(heartbeat)
+    interval = heartbeat.interval if heartbeat else service_status.DEFAULT_INTERVAL
     age = None if newest is None else now - newest
     checks = {
         "database": HealthCheckResponse(is_ok=True, message="The database answers."),
         "freshness": _check_freshness(age, interval),
-        "last_run": _check_last_run(heartbeat, now, interval),
+        "last_run": _check_last_run(heartbeat, now),
     }
     is_ok = all(check.is_ok for check in checks.values())
     return HealthResponse(
@@ -74,30 +71,23 @@ def _report_missing_database(error: StorageUnavailable) -> HealthResponse:
     )
 
 
-def _read_interval(heartbeat: Row | None) -> timedelta:
-    seconds = heartbeat["state"].get("interval_seconds") if heartbeat else None
-    return min(MAX_INTERVAL, timedelta(seconds=seconds)) if seconds else DEFAULT_INTERVAL
-
-
 def _check_freshness(age: timedelta | None, interval: timedelta) -> HealthCheckResponse:
     if age is None:
         message = "There is no observation yet: start the ingestion."
         return HealthCheckResponse(is_ok=False, message=message)
     minutes = age.total_seconds() / 60
     return HealthCheckResponse(
-        is_ok=age <= max(MIN_LATE, LATE_INTERVALS * interval),
+        is_ok=not service_status.is_late(age, interval),
         message=f"The newest observation is {minutes:.0f} min old.",
     )
 
 
-def _check_last_run(
-    heartbeat: Row | None, now: datetime, interval: timedelta
-) -> HealthCheckResponse:
+def _check_last_run(heartbeat: ServiceStatus | None, now: datetime) -> HealthCheckResponse:
     if heartbeat is None:
         message = "The loop has never run: start the ingestion."
         return HealthCheckResponse(is_ok=False, message=message)
-    state, age = heartbeat["state"], now - heartbeat["beat_at"]
-    if age > max(MIN_LATE, LATE_INTERVALS * interval):
+    state, age = heartbeat.state, now - heartbeat.recorded_at
+    if service_status.is_late(age, heartbeat.interval):
         message = f"The loop's last run was {age.total_seconds() / 60:.0f} min ago."
         return HealthCheckResponse(is_ok=False, message=message)
     errors = state.get("errors") or []
@@ -109,7 +99,7 @@ def _check_last_run(
 def get_metrics(context: RequestContext) -> Response:
     """Metrics for Prometheus: https://prometheus.io/docs/instrumenting/exposition_formats"""
     metrics, heartbeat = context.pool.read(
-        lambda connection: (count_metrics(connection), find_heartbeat(connection))
+        lambda connection: (count_metrics(connection), service_status.read(connection, "ingestion"))
     )
     registry = CollectorRegistry()
     _add_counts(registry, metrics)
@@ -132,14 +122,14 @@ def _add_counts(registry: CollectorRegistry, metrics: Row) -> None:
             _add_gauge(registry, f"{name}_timestamp_seconds", help_text, seconds)
 
 
-def _add_heartbeat(registry: CollectorRegistry, heartbeat: Row | None) -> None:
+def _add_heartbeat(registry: CollectorRegistry, heartbeat: ServiceStatus | None) -> None:
     if heartbeat is None:
         return
     help_text = "Time of the loop's last run, UNIX seconds."
-    seconds = heartbeat["beat_at"].timestamp()
+    seconds = heartbeat.recorded_at.timestamp()
     _add_gauge(registry, "heartbeat_timestamp_seconds", help_text, seconds)
     help_text = "Runs of the loop that failed since the last successful one."
-    failures = heartbeat["state"].get("failures_in_a_row", 0)
+    failures = heartbeat.state.get("failures_in_a_row", 0)
     _add_gauge(registry, "failed_ticks_in_a_row", help_text, failures)
 
 

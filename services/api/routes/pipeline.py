@@ -13,11 +13,10 @@ from coin_registry import CoinRegistry
 from safe_zone import CADENCE_WINDOW
 from sentinel.budget import output as budget_output
 from sentinel.budget.schedule import ScheduleCoverage
+from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
 from sentinel.storage.queries import (
     find_gaps,
-    latest_backup_status,
-    latest_heartbeat,
     measure_schedule_coverage,
     median_run_interval,
 )
@@ -93,7 +92,7 @@ def get_schedule_coverage(context: RequestContext) -> ScheduleResponse:
     def read(connection: Connection) -> tuple[timedelta, ScheduleCoverage]:
         now = context.now()
         cadence = timedelta(minutes=context.monitor.settings.cadence_minutes)
-        if latest_heartbeat(connection):
+        if service_status.read(connection, "ingestion"):
             cadence = median_run_interval(connection, now) or cadence
         return cadence, measure_schedule_coverage(connection, now, cadence)
 
@@ -158,7 +157,7 @@ def get_budget(context: RequestContext) -> dict[str, Any]:
 @router.get("/backups", responses=problem_responses(503))
 def get_backup_status(context: RequestContext) -> BackupResponse:
     """The last backup that was restored and compared, and the result of the last attempt."""
-    status = context.pool.read(latest_backup_status)
+    status = context.pool.read(service_status.read_backup_status)
     if status is None:
         return BackupResponse.model_validate(dict.fromkeys(BackupResponse.model_fields))
     age = None if status.verified_at is None else context.now() - status.verified_at

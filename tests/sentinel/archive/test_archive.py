@@ -28,7 +28,8 @@ from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationErr
 from sentinel.models import LoadCounts, MarketRow, Source
 from sentinel.storage import schema
 from sentinel.storage.connection import Session
-from sentinel.storage.schema import ArchiveBeforeDrop, Fingerprint
+from sentinel.storage.partitions import Fingerprint
+from sentinel.storage.retention import ArchiveBeforeDrop
 from tests.conftest import NOW, FakeTime, FreshDatabase, Script
 from tests.support import object_store
 from tests.support.object_store import ObjectStore
@@ -157,7 +158,7 @@ def _count(fresh: FreshDatabase, day: date = DAY) -> int:
     """Return the number of rows of a day in the database."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     [(rows,)] = fresh.query(
-        "SELECT count(*) FROM observations WHERE observed_at >= %s AND observed_at < %s",
+        "SELECT count(*) FROM sentinel.observations WHERE observed_at >= %s AND observed_at < %s",
         start,
         start + timedelta(days=1),
     )
@@ -184,11 +185,12 @@ def test_a_dropped_day_is_a_file_with_the_same_rows(
     assert _content(path) == _as_content(rows)
     assert _count(fresh) == 0
     assert session.purged_rows == len(rows)
-    assert fresh.query("SELECT to_regclass('observations_20260915')") == [(None,)]
+    assert fresh.query("SELECT to_regclass('sentinel.observations_20260915')") == [(None,)]
     file = store.parse_name(path.name)
     assert file
     assert fresh.query(
-        "SELECT day, rows, bytes, source_rows, sha256, place, archived_at FROM archived_days"
+        "SELECT day, rows, size_bytes, source_rows, sha256, location, archived_at FROM "
+        "sentinel.archived_days"
     ) == [
         (DAY, len(rows), path.stat().st_size, len(rows), file.sha256, str(folder), NOW),
     ]
@@ -223,9 +225,9 @@ def test_a_file_holds_every_row_of_a_large_day(
     start = datetime(2026, 9, 15, tzinfo=UTC)
     _load(session, _rows(start, coins=coins, times=1), OLD)
     fresh.query(
-        "INSERT INTO observations (observed_at, price, coin_key) "
+        "INSERT INTO sentinel.observations (observed_at, price_usd, coin_key) "
         "SELECT %s + n * interval '1 minute', random(), coin_key "
-        "FROM coins, generate_series(1, 900) AS n",
+        "FROM sentinel.coins, generate_series(1, 900) AS n",
         start,
     )
     [expected] = fresh.query("SELECT count(*), count(DISTINCT coin_id) FROM stored_rows")
@@ -317,9 +319,9 @@ def test_an_empty_day_is_dropped_without_a_file(
 ) -> None:
     _load(session, [], OLD)
     _purge(session, settings)
-    assert fresh.query("SELECT to_regclass('observations_20260915')") == [(None,)]
+    assert fresh.query("SELECT to_regclass('sentinel.observations_20260915')") == [(None,)]
     assert _files(folder) == []
-    assert fresh.query("SELECT * FROM archived_days") == []
+    assert fresh.query("SELECT * FROM sentinel.archived_days") == []
 
 
 def test_without_an_archive_the_purge_logs_what_it_drops(
@@ -345,10 +347,10 @@ def test_a_postponed_purge_does_not_log_that_rows_are_gone(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sentinel.storage.schema.PURGE_LOCK_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("sentinel.storage.retention.PURGE_LOCK_TIMEOUT_SECONDS", 0.1)
     _load(session, [*_rows(), *_rows(OLD + timedelta(days=1))], OLD)
     with psycopg.connect(fresh.url) as reader:
-        reader.execute("SELECT count(*) FROM observations_20260916")
+        reader.execute("SELECT count(*) FROM sentinel.observations_20260916")
         _purge(session, replace(settings, archive_url=None))
     assert _count(fresh) == 12
     assert "the purge waits" in caplog.text
@@ -427,7 +429,7 @@ def test_a_purge_waits_if_the_days_file_is_damaged_and_names_it(
     _purge(session, settings)
     assert path.name in caplog.text
     assert _count(fresh) == 12
-    [(problem,)] = fresh.query("SELECT state ->> 'problem' FROM heartbeats")
+    [(problem,)] = fresh.query("SELECT state ->> 'problem' FROM sentinel.service_status")
     assert path.name in problem
 
 
@@ -466,7 +468,7 @@ def test_a_locked_day_is_postponed_without_waiting_for_the_lock(
     archive_hook = export.archive_hook(settings)
     assert archive_hook
     with psycopg.connect(fresh.url) as other:
-        other.execute("LOCK TABLE observations_20260915 IN ACCESS EXCLUSIVE MODE")
+        other.execute("LOCK TABLE sentinel.observations_20260915 IN ACCESS EXCLUSIVE MODE")
         assert session.use(lambda c: archive_hook(c, [OLD.date()], NOW)) == {}
     assert "another process is exporting, or has locked a day" in caplog.text
 
@@ -480,7 +482,8 @@ def test_a_day_is_dropped_even_if_the_database_has_no_space_for_its_record(
         "$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
     )
     fresh.query(
-        "CREATE TRIGGER full_disk BEFORE INSERT ON archived_days EXECUTE FUNCTION full_disk()"
+        "CREATE TRIGGER full_disk BEFORE INSERT ON sentinel.archived_days EXECUTE FUNCTION "
+        "full_disk()"
     )
     assert _purge(session, settings) == LoadCounts(inserted=1)
     assert _count(fresh) == 0
@@ -538,7 +541,7 @@ def test_a_purge_waits_while_a_disk_is_full(
         _load(session, rows, OLD)
         assert _purge(session, settings) == LoadCounts(inserted=1)
         assert _count(fresh) == len(rows)
-        [(problem,)] = fresh.query("SELECT state ->> 'problem' FROM heartbeats")
+        [(problem,)] = fresh.query("SELECT state ->> 'problem' FROM sentinel.service_status")
         assert "No space left" in problem
         assert list(disk.iterdir()) == []
     finally:
@@ -563,7 +566,7 @@ def test_a_changed_day_replaces_its_file(
         [*changed, *(row for row in _rows() if row.coin_id == "c")]
     )
     assert _count(fresh) == 0
-    assert fresh.query("SELECT rows, source_rows FROM archived_days") == [(16, 16)]
+    assert fresh.query("SELECT rows, source_rows FROM sentinel.archived_days") == [(16, 16)]
 
 
 def test_an_unchanged_day_is_not_written_again(
@@ -583,7 +586,7 @@ def test_a_merge_never_replaces_an_observed_value_by_a_backfilled_one(
     rows = [*_rows(coins=["a"]), *_rows(coins=["b"], source="backfilled")]
     _load(session, rows, OLD)
     _export(session, settings, DAY)
-    fresh.query("DROP TABLE observations_20260915")
+    fresh.query("DROP TABLE sentinel.observations_20260915")
     again = [*_rows(coins=["a"], price=9.0, source="backfilled"), *_rows(coins=["b"], price=5.0)]
     _load(session, again, OLD)
     _purge(session, settings)
@@ -596,10 +599,10 @@ def test_rows_that_the_database_lost_stay_in_the_archive(
 ) -> None:
     _load(session, _rows(), OLD)
     _export(session, settings, DAY)
-    fresh.query("DELETE FROM observations_20260915 WHERE price > 1.1")
+    fresh.query("DELETE FROM sentinel.observations_20260915 WHERE price_usd > 1.1")
     _purge(session, settings)
     assert _content(_files(folder)[0]) == _as_content(_rows())
-    assert fresh.query("SELECT rows, source_rows FROM archived_days") == [(12, 4)]
+    assert fresh.query("SELECT rows, source_rows FROM sentinel.archived_days") == [(12, 4)]
 
 
 def test_a_row_that_arrives_before_the_drop_keeps_the_day(
@@ -813,7 +816,7 @@ def test_restoring_inserts_a_lost_day_once(
     _load(session, _rows(KEPT, coins=ODD_IDS), KEPT)
     _export(session, settings, KEPT.date())
     before = fresh.query("SELECT * FROM stored_rows ORDER BY 1, 6")
-    fresh.query("DROP TABLE observations_20261118")
+    fresh.query("DROP TABLE sentinel.observations_20261118")
     assert _restore(session, settings) == (len(before), 0)
     assert fresh.query("SELECT * FROM stored_rows ORDER BY 1, 6") == before
     assert _restore(session, settings) == (0, 0)
@@ -844,7 +847,7 @@ def test_a_damaged_file_is_not_restored(
 ) -> None:
     _load(session, _rows(KEPT), KEPT)
     _export(session, settings, KEPT.date())
-    fresh.query("DROP TABLE observations_20261118")
+    fresh.query("DROP TABLE sentinel.observations_20261118")
     _damage(_files(folder)[0])
     with pytest.raises(ArchiveDamaged):
         _restore(session, settings)
@@ -1022,12 +1025,12 @@ def test_restore_fills_an_empty_database(
     old = today - timedelta(days=70)
     _load(session, [*_rows(old), *_rows(today - timedelta(days=3))], old)
     assert command("export").returncode == 0
-    session.use(schema.drop_everything)
+    session.use(schema.drop_schema)
     done = command("restore")
     assert done.returncode == 0
     assert "1 days restored: 12 observations were missing" in done.stdout
     assert "1 days older than the retention stay in the archive" in done.stderr
-    assert fresh.query("SELECT count(*) FROM observations") == [(12,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(12,)]
     again = command("restore")
     assert "1 days restored: 0 observations were missing" in again.stdout
 
@@ -1098,7 +1101,9 @@ def test_a_killed_export_leaves_complete_files_and_the_next_one_finishes(
     assert command("export").returncode == 0
     assert len(_files(folder)) == days
     assert command("status", "--check").returncode == 0
-    assert fresh.query("SELECT count(*), sum(rows) FROM archived_days") == [(days, days * 400)]
+    assert fresh.query("SELECT count(*), sum(rows) FROM sentinel.archived_days") == [
+        (days, days * 400)
+    ]
 
 
 @pytest.mark.slow
@@ -1225,7 +1230,7 @@ def test_a_store_that_returns_other_bytes_is_an_error(
     bucket.wrong_content = b"something else"
     with pytest.raises(ArchiveUnavailable, match="returned other bytes"):
         _export(session, remote, DAY)
-    assert fresh.query("SELECT * FROM archived_days") == []
+    assert fresh.query("SELECT * FROM sentinel.archived_days") == []
     assert _purge(session, remote) == LoadCounts(inserted=1)
     assert _count(fresh) == 12
 

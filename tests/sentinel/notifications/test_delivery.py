@@ -28,7 +28,7 @@ from tests.support.monitor import Reply, Target, listening
 @pytest.fixture
 def connection(fresh: FreshDatabase) -> Iterator[Connection]:
     with open_connection(fresh.address()) as connection:
-        schema.init_db(connection)
+        schema.apply_migrations(connection)
         yield connection
 
 
@@ -283,7 +283,7 @@ def test_no_secret_reaches_the_log_or_the_outbox(
     with caplog.at_level(logging.INFO):
         notifier.deliver(connection, seconds=60)
         _deliver_all(connection, notifier, time_)
-    stored = str(_rows(connection, "SELECT * FROM outbox"))
+    stored = str(_rows(connection, "SELECT * FROM sentinel.outbox"))
     assert "secret-path-4711" not in caplog.text + stored
 
 
@@ -336,11 +336,13 @@ def test_a_thousand_messages_reach_a_target_that_fails_stalls_and_rejects(
     for queue in range(40):
         own = [int(t.partition("#")[2]) for t in target.titles if t.startswith(f"coin-{queue} ")]
         assert own == sorted(own)
-    assert _rows(connection, "SELECT count(*), count(delivered_at) FROM outbox") == [(1000, 1000)]
+    assert _rows(connection, "SELECT count(*), count(delivered_at) FROM sentinel.outbox") == [
+        (1000, 1000)
+    ]
     [(busiest,)] = _rows(
         connection,
         "SELECT max(n) FROM (SELECT count(*) OVER (ORDER BY delivered_at RANGE BETWEEN"
-        " interval '59.9 seconds' PRECEDING AND CURRENT ROW) AS n FROM outbox) AS w",
+        " interval '59.9 seconds' PRECEDING AND CURRENT ROW) AS n FROM sentinel.outbox) AS w",
     )
     assert busiest == 20
 

@@ -28,7 +28,7 @@ from sentinel.models import CoinLabel, MarketRow, Source
 from sentinel.paper_trading import ledger, wallet_reports, wallets
 from sentinel.paper_trading.ledger import LedgerEvent
 from sentinel.paper_trading.wallets import Wallet
-from sentinel.storage import schema
+from sentinel.storage import partitions, schema
 from sentinel.storage.connection import Connection, Session
 from tests.conftest import NOW, FreshDatabase, Script
 from tests.support.monitor import load
@@ -46,7 +46,9 @@ def decide(history, portfolio, *, low=0.99):
         return -0.7
 """
 FAILING = "def decide(history, portfolio):\n    raise RuntimeError('out of ideas')\n"
-COUNT = "SELECT (SELECT count(*) FROM wallets), (SELECT count(*) FROM wallet_events)"
+COUNT = (
+    "SELECT (SELECT count(*) FROM sentinel.wallets), (SELECT count(*) FROM sentinel.wallet_events)"
+)
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def observe(
 ) -> None:
     """Store one price of each coin as a run does."""
     rows = [MarketRow(coin_id, at, price, None, None, source) for coin_id, price in prices.items()]
-    with schema.writer_transaction(connection) as days:
+    with partitions.writer_transaction(connection) as days:
         label = CoinLabel("c", "Coin", 1)
         database.load_batch(connection, rows, lambda _coin_id: label, days)
 
@@ -278,7 +280,7 @@ def test_an_order_is_rejected_if_the_next_price_is_late_or_backfilled(
     at = decided + pause
     observe(connection, at, {"a": 60.0}, source)
     rejected, *again = wallets.step_wallet(connection, None, wallet, at)
-    assert (rejected.kind, rejected.observed_at, rejected.reason) == ("refused", at, reason)
+    assert (rejected.kind, rejected.observed_at, rejected.reason) == ("rejected", at, reason)
     # The strategy orders again at a price that was observed.
     assert [event.kind for event in again] == (["ordered"] if source == "observed" else [])
     observe(connection, at + QUARTER, {"a": 70.0})
@@ -300,7 +302,7 @@ def test_a_wallet_continues_after_two_months_without_a_step(
         for n in range(3):
             observe(connection, later + n * QUARTER, {"a": 90.0 + n})
             wallets.step_wallet(connection, None, wallet, later + n * QUARTER)
-    assert "refused" in kinds(connection, wallet)
+    assert "rejected" in kinds(connection, wallet)
     assert "filled" in kinds(connection, wallet)
 
 
@@ -445,14 +447,14 @@ def damaged(connection: Connection, tmp_path: Path) -> tuple[Wallet, datetime]:
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE wallet_events SET cash_usd = -20000 WHERE quantity > 0",
-        "UPDATE wallet_events SET quantity = quantity * 1000 WHERE quantity < 0",
-        "UPDATE wallet_events SET cash_usd = 1 WHERE kind = 'opened'",
-        "DELETE FROM wallet_events WHERE quantity > 0",
-        "DELETE FROM wallet_events WHERE kind = 'opened'",
-        "UPDATE wallet_events SET price_usd = NULL WHERE kind = 'filled'",
-        "UPDATE wallet_events SET cash_usd = cash_usd / 2 WHERE quantity > 0",
-        "UPDATE wallet_events SET cash_usd = cash_usd * 2 WHERE quantity < 0",
+        "UPDATE sentinel.wallet_events SET cash_usd = -20000 WHERE quantity > 0",
+        "UPDATE sentinel.wallet_events SET quantity = quantity * 1000 WHERE quantity < 0",
+        "UPDATE sentinel.wallet_events SET cash_usd = 1 WHERE kind = 'opened'",
+        "DELETE FROM sentinel.wallet_events WHERE quantity > 0",
+        "DELETE FROM sentinel.wallet_events WHERE kind = 'opened'",
+        "UPDATE sentinel.wallet_events SET price_usd = NULL WHERE kind = 'filled'",
+        "UPDATE sentinel.wallet_events SET cash_usd = cash_usd / 2 WHERE quantity > 0",
+        "UPDATE sentinel.wallet_events SET cash_usd = cash_usd * 2 WHERE quantity < 0",
     ],
 )
 def test_a_damaged_ledger_raises_an_error_and_is_neither_reported_nor_stepped(
@@ -651,9 +653,10 @@ def test_the_error_of_a_damaged_ledger_is_one_line_with_the_wallets_name(
     for name in ("good", "bad"):
         assert _step(live_script, "--wallet", name, "--strategy", "hold").returncode == 0
     fresh.query(
-        "INSERT INTO wallet_events (recorded_at, observed_at, wallet_id, kind, coin_id, price_usd, "
+        "INSERT INTO sentinel.wallet_events (recorded_at, observed_at, wallet_id, kind, "
+        "coin_id, price_usd, "
         "quantity, cash_usd, fee_usd) SELECT now(), now(), wallet_id, 'filled', 'bitcoin', 1, 1, "
-        "-100000, 0 FROM wallets WHERE name = 'bad'"
+        "-100000, 0 FROM sentinel.wallets WHERE name = 'bad'"
     )
     _refused(
         live_script("sandbox.py", "report", "--wallet", "bad"), 1, "'bad'", "which does not match"
@@ -745,7 +748,7 @@ def test_the_report_of_an_old_wallet_starts_at_the_first_price_that_is_left(
     assert not whole.remarks
     for day in range(30):
         gone = (begin + timedelta(days=day)).date()
-        connection.execute(f"DROP TABLE observations_{gone:%Y%m%d}".encode())
+        connection.execute(f"DROP TABLE sentinel.observations_{gone:%Y%m%d}".encode())
     rest = wallet_reports.report_wallet(connection, None, wallet, NOW)
     assert rest.strategy.final_usd == whole.strategy.final_usd
     assert float(rest.strategy.initial_usd) == pytest.approx(float(whole.curve.equity[30]))

@@ -86,7 +86,7 @@ def test_runs_work_through_a_transaction_pooler(
             time_.at += timedelta(minutes=15)
     time_.at += timedelta(days=62)
     assert in_process(pooled).purged_rows == 1500
-    assert fresh.query("SELECT count(*) FROM observations") == [(500,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
 @pytest.mark.slow
@@ -115,9 +115,9 @@ def test_two_hundred_runs_over_a_line_that_breaks_lose_and_double_nothing(
     assert (codes, cuts > 50) == ({0, 4}, True)
     report = in_process(replace(settings, limit=40))
     assert report.exit_code == 0, report.message
-    assert fresh.query("SELECT count(*) FROM observations WHERE source = 'observed'") == [
+    assert fresh.query("SELECT count(*) FROM sentinel.observations WHERE source = 'observed'") == [
         (valid + report.rows_valid,)
     ]
-    runs = fresh.query("SELECT count(*), count(DISTINCT run_id) FROM pipeline_runs")
+    runs = fresh.query("SELECT count(*), count(DISTINCT run_id) FROM sentinel.pipeline_runs")
     assert runs[0][0] == runs[0][1]
     assert Spool(settings.state_dir / "spool").waiting_rows() == 0

@@ -41,7 +41,8 @@ def connection(fresh: FreshDatabase) -> Iterator[Connection]:
 def _record_runs(connection: Connection, *times: datetime) -> None:
     for number, at in enumerate(times):
         connection.execute(
-            "INSERT INTO pipeline_runs VALUES (%s, %s, %s, 'ingest', 'ok', 3, 3, 3, 0, 0, 0, 0, "
+            "INSERT INTO sentinel.pipeline_runs VALUES (%s, %s, %s, 'ingest', 'ok', 3, 3, 3, 0, "
+            "0, 0, 0, "
             "'{}', '{}', 1, 1, 0.1, 0, 0, 0)",
             [f"run-{number}", at, at],
         )
@@ -50,7 +51,7 @@ def _record_runs(connection: Connection, *times: datetime) -> None:
 def test_the_latest_prices_are_by_rank_the_unranked_last(connection: Connection) -> None:
     found = queries.latest_prices(connection, 10)
     assert [price.coin_id for price in found] == ["bitcoin", "ethereum", "obscure"]
-    assert (found[0].price, found[0].observed_at, found[0].market_cap) == (100.0, NOW, None)
+    assert (found[0].price_usd, found[0].observed_at, found[0].market_cap_usd) == (100.0, NOW, None)
     assert len(queries.latest_prices(connection, 1)) == 1
 
 
@@ -58,7 +59,7 @@ def test_a_series_is_in_order_and_ends_before_its_stop(connection: Connection) -
     start = NOW - timedelta(days=1)
     found = queries.price_series(connection, "bitcoin", start, NOW)
     assert [point.observed_at for point in found] == [start + timedelta(hours=n) for n in range(24)]
-    assert (found[0].price, found[0].source) == (76.0, "observed")
+    assert (found[0].price_usd, found[0].source) == (76.0, "observed")
     assert queries.price_series(connection, "nobody", start, NOW) == []
 
 
@@ -186,8 +187,10 @@ def test_an_observation_stored_twice_is_found_and_unhealthy(
     connection: Connection,
 ) -> None:
     # A damaged index lets duplicates in; here it is taken away.
-    connection.execute("ALTER TABLE observations DROP CONSTRAINT observations_pkey")
-    connection.execute("INSERT INTO observations SELECT * FROM observations WHERE coin_key = 1")
+    connection.execute("ALTER TABLE sentinel.observations DROP CONSTRAINT observations_pkey")
+    connection.execute(
+        "INSERT INTO sentinel.observations SELECT * FROM sentinel.observations WHERE coin_key = 1"
+    )
     health = examine(connection, NOW, timedelta(minutes=15))
     assert health.duplicates == 72
     assert "72 observations are stored twice" in health.problems[0]
@@ -198,7 +201,7 @@ def test_a_database_without_the_schema_is_told_from_an_empty_one(fresh: FreshDat
         assert examine(connection, NOW, timedelta(minutes=15)).problems == [
             "nothing was ever stored here: run python ingest.py"
         ]
-        schema.init_db(connection)
+        schema.apply_migrations(connection)
         assert examine(connection, NOW, timedelta(minutes=15)).problems == [
             "no observation is stored: run python ingest.py"
         ]

@@ -41,7 +41,7 @@ def test_a_sparkline_has_the_price_at_the_end_of_each_step_and_null_for_a_gap(
     api: ApiSession, fresh: FreshDatabase
 ) -> None:
     hole = (NOW - timedelta(hours=5), NOW - timedelta(hours=3))
-    fresh.query("DELETE FROM observations WHERE observed_at BETWEEN %s AND %s", *hole)
+    fresh.query("DELETE FROM sentinel.observations WHERE observed_at BETWEEN %s AND %s", *hole)
     found = api.get_json("/sparklines", hours=24)
     assert [item["coin_id"] for item in found["items"]] == ["bitcoin", "ethereum"]
     prices = found["items"][0]["prices_usd"]

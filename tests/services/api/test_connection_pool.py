@@ -33,12 +33,12 @@ def test_reads_use_a_role_that_can_only_read(fresh: FreshDatabase) -> None:
         with psycopg.connect(fresh.url) as connection:
             connection.execute(f"SET ROLE {connection_pool.READER_ROLE}")
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute(b"DELETE FROM coins")
+                connection.execute(b"DELETE FROM sentinel.coins")
         with pytest.raises(StorageUnavailable, match=r"permission denied|read-only transaction"):
-            pool.read(lambda c: c.execute(b"DELETE FROM coins"))
+            pool.read(lambda c: c.execute(b"DELETE FROM sentinel.coins"))
     finally:
         pool.close()
-    assert fresh.query("SELECT count(*) FROM coins") == [(2,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.coins") == [(2,)]
 
 
 @pytest.mark.usefixtures("week")
@@ -46,7 +46,7 @@ def test_a_write_can_be_the_first_request(start_api: StartApi, fresh: FreshDatab
     from sentinel.storage import schema
 
     with psycopg.connect(fresh.url, autocommit=True) as connection:
-        schema.drop_everything(connection)
+        schema.drop_schema(connection)
     assert add_transaction(start_api(), quantity="1", price="1").status_code == 201
 
 
@@ -58,8 +58,8 @@ def test_a_login_without_the_reader_role_can_still_read(
     name = f"plain_{fresh.url.partition('dbname=')[2][:13]}"
     fresh.query(f"CREATE ROLE {name} LOGIN")
     try:
-        fresh.query(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
-        fresh.query(f"GRANT ALL ON SCHEMA public TO {name}")
+        fresh.query(f"GRANT ALL ON ALL TABLES IN SCHEMA sentinel TO {name}")
+        fresh.query(f"GRANT ALL ON SCHEMA sentinel TO {name}")
         plain = parse_address(psycopg.conninfo.make_conninfo(fresh.url, user=name))
         assert start_api(address=plain).get_json("/coins")["items"]
         fresh.query(f"GRANT {connection_pool.READER_ROLE} TO {name}")
@@ -102,5 +102,5 @@ def test_an_emptied_database_is_prepared_again(api: ApiSession, fresh: FreshData
     load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
     assert api.get_json("/coins")["items"]
     with psycopg.connect(fresh.url, autocommit=True) as connection:
-        schema.drop_everything(connection)
+        schema.drop_schema(connection)
     assert api.get_json("/coins", limit=7)["items"] == []

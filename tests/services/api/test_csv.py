@@ -40,7 +40,7 @@ def test_importing_an_export_twice_adds_nothing(api: ApiSession, fresh: FreshDat
     path = "/portfolio/transactions.csv"
     body = exported.content
     assert api.post(path, data=body, headers=headers).json() == {"added": 0, "skipped": 7}
-    fresh.query("DELETE FROM transactions")
+    fresh.query("DELETE FROM sentinel.transactions")
     assert api.post(path, data=body, headers=headers).json() == {"added": 7, "skipped": 0}
     assert api.post(path, data=body, headers=headers).json() == {"added": 0, "skipped": 7}
     after = [

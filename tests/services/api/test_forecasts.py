@@ -20,17 +20,20 @@ def test_a_forecast_is_returned_with_its_track_record(
 ) -> None:
     assert "too few observations" in problem_detail(api.get("/coins/bitcoin/forecast"), 404)
     fresh.query(
-        "INSERT INTO forecasts (coin_key, made_at, due_at, price, slope, predicted, low, high,"
+        "INSERT INTO sentinel.forecasts (coin_key, made_at, due_at, price_usd, "
+        "slope_per_minute, predicted_usd, "
+        "low_usd, high_usd,"
         " direction) SELECT coin_key, %s, %s, 90000, 0.0001, 90090, 89000, 91000, 'neutral'"
-        " FROM coins WHERE coin_id = 'bitcoin'",
+        " FROM sentinel.coins WHERE coin_id = 'bitcoin'",
         NOW,
         NOW + minutes(10),
     )
     fresh.query(
-        "INSERT INTO forecast_scores (coin_key, hour, abs_error, abs_no_change, scored, called,"
-        " hit, banded, covered)"
+        "INSERT INTO sentinel.forecast_scores (coin_key, hour, abs_error, abs_no_change, "
+        "scored, directional,"
+        " hits, with_interval, within_interval)"
         " SELECT coin_key, %s - hours * interval '1 hour', 1.2, 1.0, 60, 10, 5, 50, 40"
-        " FROM coins, unnest(ARRAY[1, 2, 30]) AS hours WHERE coin_id = 'bitcoin'",
+        " FROM sentinel.coins, unnest(ARRAY[1, 2, 30]) AS hours WHERE coin_id = 'bitcoin'",
         NOW,
     )
     found = api.get_json("/coins/bitcoin/forecast")
@@ -52,10 +55,11 @@ def test_alerts_are_listed_newest_first_with_outcome_and_next_page(
     api: ApiSession, fresh: FreshDatabase
 ) -> None:
     fresh.query(
-        "INSERT INTO alerts (coin_key, kind, observed_at, reference_at, price, reference, move,"
-        " threshold, step, after_1h)"
+        "INSERT INTO sentinel.alerts (coin_key, kind, observed_at, reference_at, price_usd, "
+        "reference_usd, move,"
+        " threshold, level, after_1h)"
         " SELECT coin_key, 'panic', %s + n * interval '1 min', %s, 95, 100, -0.05, 0.05, 1, -0.01"
-        " FROM coins, generate_series(1, 3) AS n WHERE coin_id = 'bitcoin'",
+        " FROM sentinel.coins, generate_series(1, 3) AS n WHERE coin_id = 'bitcoin'",
         NOW - timedelta(hours=5),
         NOW - timedelta(hours=6),
     )

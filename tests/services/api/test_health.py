@@ -21,7 +21,9 @@ def test_health_checks_the_database_the_freshness_of_prices_and_the_loop(
     assert "start the ingestion" in response.json()["checks"]["freshness"]["message"]
     load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
     state = {"interval_seconds": 300, "message": "all well", "errors": []}
-    fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", NOW, Jsonb(state))
+    fresh.query(
+        "INSERT INTO sentinel.service_status VALUES ('ingestion', %s, %s)", NOW, Jsonb(state)
+    )
     assert api.get_json("/health")["status"] == "ok"
     time_.at += minutes(16)
     stale = api.get("/health")
@@ -36,7 +38,9 @@ def test_a_loop_with_an_interval_of_weeks_becomes_unhealthy(
 ) -> None:
     load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
     state = {"interval_seconds": 14 * 86_400, "message": "", "errors": []}
-    fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", NOW, Jsonb(state))
+    fresh.query(
+        "INSERT INTO sentinel.service_status VALUES ('ingestion', %s, %s)", NOW, Jsonb(state)
+    )
     assert api.get_json("/health")["status"] == "ok"
     time_.at += timedelta(hours=4)
     assert api.get("/health").status_code == 503
@@ -45,7 +49,9 @@ def test_a_loop_with_an_interval_of_weeks_becomes_unhealthy(
 def test_an_error_of_the_loop_is_reported(api: ApiSession, fresh: FreshDatabase) -> None:
     load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
     state = {"interval_seconds": 300, "message": "", "errors": ["CoinGecko is away."]}
-    fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", NOW, Jsonb(state))
+    fresh.query(
+        "INSERT INTO sentinel.service_status VALUES ('ingestion', %s, %s)", NOW, Jsonb(state)
+    )
     response = api.get("/health")
     assert response.status_code == 503
     assert response.json()["checks"]["last_run"]["message"] == "CoinGecko is away."

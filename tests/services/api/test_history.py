@@ -57,7 +57,7 @@ def test_a_history_can_be_requested_by_hours(api: ApiSession) -> None:
 
 @pytest.mark.usefixtures("week")
 def test_history_steps_count_backfilled_observations(api: ApiSession, fresh: FreshDatabase) -> None:
-    fresh.query("UPDATE observations SET source = 'backfilled' WHERE observed_at < %s",
+    fresh.query("UPDATE sentinel.observations SET source = 'backfilled' WHERE observed_at < %s",
                 NOW - minutes(31))  # fmt: skip
     points = api.get_json("/coins/bitcoin/history", resolution="1h")["points"]
     assert all(point["backfilled"] == point["observations"] for point in points[:-2])

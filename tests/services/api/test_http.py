@@ -133,7 +133,7 @@ def test_schemathesis_finds_no_server_error_and_no_breach_of_the_openapi_descrip
     api: ApiSession, fresh: FreshDatabase, tmp_path: Path
 ) -> None:
     add_transaction(api, quantity="1", price="1")
-    fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", NOW,
+    fresh.query("INSERT INTO sentinel.service_status VALUES ('ingestion', %s, %s)", NOW,
                 Jsonb({"interval_seconds": 60}))  # fmt: skip
     done = subprocess.run(
         [

@@ -51,7 +51,9 @@ def test_schedule_coverage_uses_the_cadence_of_the_schedule_or_the_loops_own_int
     schedule = start_api().get_json("/schedule")
     assert (schedule["cadence_minutes"], schedule["delivered"]) == (15, 5)
     assert schedule["share"] == pytest.approx(0.5, abs=0.06)
-    fresh.query("INSERT INTO heartbeats VALUES ('ingestion', %s, %s)", time_.now(), Jsonb({}))
+    fresh.query(
+        "INSERT INTO sentinel.service_status VALUES ('ingestion', %s, %s)", time_.now(), Jsonb({})
+    )
     loop = start_api().get_json("/schedule")
     assert loop["cadence_minutes"] == pytest.approx(30, abs=0.1)
     assert loop["share"] >= 0.8
@@ -92,7 +94,7 @@ def test_rejections_are_counted_by_reason_and_the_newest_are_listed(
     assert start_api().get_json("/rejections") == {"by_reason": {}, "items": []}
     for n, reason in enumerate(["null_price", "null_price", "malformed"]):
         fresh.query(
-            "INSERT INTO rejections VALUES (%s, 'run', %s, %s, %s)",
+            "INSERT INTO sentinel.rejections VALUES (%s, 'run', %s, %s, %s)",
             NOW - minutes(n), f"coin-{n}", reason, "x" * 5_000,
         )  # fmt: skip
     found = start_api().get_json("/rejections", limit=2)
@@ -107,16 +109,19 @@ def test_the_last_verified_backup_has_an_age_and_a_failed_one_has_its_reason(
     assert set(start_api().get_json("/backups").values()) == {None}
     state = {"verified_at": (NOW - timedelta(hours=9)).isoformat(), "file": "x.dump",
              "bytes": 5, "rows": 7, "problem": None}  # fmt: skip
-    fresh.query("INSERT INTO heartbeats VALUES ('backup', %s, %s)", NOW, Jsonb(state))
+    fresh.query("INSERT INTO sentinel.service_status VALUES ('backup', %s, %s)", NOW, Jsonb(state))
     assert start_api().get_json("/backups")["age_seconds"] == 9 * 3600
-    fresh.query("UPDATE heartbeats SET state = state || %s", Jsonb({"problem": "the disk is full"}))
+    fresh.query(
+        "UPDATE sentinel.service_status SET state = state || %s",
+        Jsonb({"problem": "the disk is full"}),
+    )
     found = start_api().get_json("/backups")
     assert (found["problem"], found["rows"]) == ("the disk is full", 7)
 
 
 @pytest.mark.usefixtures("week")
 def test_a_gap_is_listed(api: ApiSession, fresh: FreshDatabase) -> None:
-    fresh.query("DELETE FROM observations WHERE observed_at BETWEEN %s AND %s",
+    fresh.query("DELETE FROM sentinel.observations WHERE observed_at BETWEEN %s AND %s",
                 NOW - timedelta(hours=5), NOW - timedelta(hours=3))  # fmt: skip
     found = api.get_json("/gaps", coin_id="bitcoin")["items"]
     assert [(gap["coin_id"], gap["slot_minutes"]) for gap in found] == [("bitcoin", 15.0)]

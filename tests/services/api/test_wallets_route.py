@@ -87,7 +87,8 @@ def test_a_damaged_ledger_is_reported_and_does_not_hide_other_wallets(
     _trade(fresh, "good", "hold", 4)
     _trade(fresh, "bad", "hold", 4)
     fresh.query(
-        "UPDATE wallet_events SET cash_usd = cash_usd * 2 WHERE kind = 'filled' AND wallet_id = 2"
+        "UPDATE sentinel.wallet_events SET cash_usd = cash_usd * 2 WHERE kind = 'filled' AND "
+        "wallet_id = 2"
     )
     good, bad = api.get_json("/wallets")["items"]
     assert good["problem"] is None
@@ -112,7 +113,7 @@ def test_one_request_reads_a_year_from_database_and_archive(
         session.use(schema.migrate_if_needed)
         database.write(session, lambda _connection, _days: None, NOW, archive_hook=archive_hook)
     load(fresh.address(), [(NOW - QUARTER, "bitcoin", 99.0)], NOW)
-    assert fresh.query("SELECT count(*) FROM observations") == [(1,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(1,)]
     year = api.get_json("/coins/bitcoin/history", hours=24 * 365, resolution="1d")
     assert year["resolution"] == "1d"
     assert [

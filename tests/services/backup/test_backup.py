@@ -26,7 +26,7 @@ import verify_db
 from safe_zone import ROOT, Settings
 from sentinel import files
 from sentinel.errors import SentinelError
-from sentinel.storage import embedded, queries, schema
+from sentinel.storage import embedded, schema, service_status
 from sentinel.storage.connection import open_connection, parse_address
 from services.backup import __main__ as backup_command
 from services.backup import checksums, pg_dump, rotation, tls_relay, verified_backup
@@ -73,7 +73,7 @@ def _backups(folder: Path) -> list[str]:
 def _days(database: FreshDatabase) -> list[tuple[object, ...]]:
     return database.query(
         "SELECT observed_at::date, count(*), md5(string_agg(o::text, '' ORDER BY o::text)) "
-        "FROM observations o GROUP BY 1 ORDER BY 1"
+        "FROM sentinel.observations o GROUP BY 1 ORDER BY 1"
     )
 
 
@@ -111,7 +111,7 @@ def test_a_backup_is_a_dump_with_what_it_holds_beside_it(
     assert not list(folder.glob("*.partial"))
     assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600  # a portfolio is in it
     with open_connection(filled.address()) as connection:
-        found = queries.latest_backup_status(connection)
+        found = service_status.read_backup_status(connection)
     assert found
     assert (found.verified_at, found.rows, found.problem) == (NOW, 120, None)
 
@@ -138,9 +138,9 @@ def test_a_spoilt_dump_is_no_backup_and_prunes_nothing_and_is_announced(
     assert _backups(folder) == before
     [told] = target.messages
     assert "backup failed" in told
-    assert "Nothing was pruned" in told
+    assert "No older backup was deleted" in told
     with open_connection(filled.address()) as connection:
-        found = queries.latest_backup_status(connection)
+        found = service_status.read_backup_status(connection)
         health = verify_db.examine(connection, NOW, timedelta(minutes=15), 1e9)
     assert found
     assert found.problem
@@ -214,7 +214,7 @@ def test_a_dump_of_an_empty_database_is_no_backup(
 ) -> None:
     if has_schema:
         with open_connection(fresh.address()) as connection:
-            schema.init_db(connection)
+            schema.apply_migrations(connection)
     with pytest.raises(BackupFailed, match="an empty dump is no backup"):
         backup_command.back_up(monitor, folder, NOW)
     assert _backups(folder) == []
@@ -289,7 +289,9 @@ def test_what_is_restored_is_what_was_saved_day_by_day(
     before = _days(filled)
     backup_command.back_up(monitor, folder, NOW)
     load(filled.address(), [(NOW + timedelta(days=3), "dogecoin", 1.0)], NOW)
-    filled.query("UPDATE observations SET price = price * 2 WHERE observed_at < %s", NOW)
+    filled.query(
+        "UPDATE sentinel.observations SET price_usd = price_usd * 2 WHERE observed_at < %s", NOW
+    )
     assert _days(filled) != before
     [name] = _backups(folder)
     code = backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
@@ -307,9 +309,9 @@ def test_a_portfolio_alone_is_backed_up_first_too(
 ) -> None:
     backup_command.back_up(monitor, folder, NOW)
     [name] = _backups(folder)
-    fresh.query("TRUNCATE observations")
+    fresh.query("TRUNCATE sentinel.observations")
     fresh.query(
-        "INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note) "
+        "INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, note) "
         "VALUES (now(), 'bitcoin', 1, 1, 0, '')"
     )
     backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
@@ -317,25 +319,33 @@ def test_a_portfolio_alone_is_backed_up_first_too(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "CREATE TABLE invoices AS SELECT 1 AS n",
-        "CREATE SCHEMA app; CREATE VIEW app.v AS SELECT * FROM market_data",
-    ],
-    ids=["a table beside ours", "a view over ours"],
-)
-def test_a_restore_touches_nothing_of_others(
-    monitor: MonitorSettings, filled: FreshDatabase, folder: Path, statement: str
+@pytest.mark.parametrize("source", ["market_data", "sentinel.coins"])
+def test_a_restore_refuses_while_another_programs_view_reads_our_tables(
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path, source: str
 ) -> None:
     backup_command.back_up(monitor, folder, NOW)
     [name] = _backups(folder)
-    filled.query(statement)
-    filled.query("UPDATE observations SET price = 7")
+    filled.query(f"CREATE SCHEMA app; CREATE VIEW app.v AS SELECT coin_id FROM {source}")
+    filled.query("UPDATE sentinel.observations SET price_usd = 7")
     before = _days(filled)
-    with pytest.raises(BackupFailed, match=r"other objects depend on it.*(invoices|app\.v)"):
+    with pytest.raises(BackupFailed, match=r"other objects depend on.*app\.v"):
         backup_command.restore_backup(monitor, folder / name, asks=False, saves=False)
     assert _days(filled) == before
+
+
+@pytest.mark.slow
+def test_a_restore_leaves_other_programs_tables_and_brings_the_view_back(
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path
+) -> None:
+    backup_command.back_up(monitor, folder, NOW)
+    [name] = _backups(folder)
+    before = _days(filled)
+    filled.query("CREATE TABLE public.invoices AS SELECT 1 AS n")
+    filled.query("UPDATE sentinel.observations SET price_usd = 7")
+    backup_command.restore_backup(monitor, folder / name, asks=False, saves=False)
+    assert _days(filled) == before
+    assert filled.query("SELECT n FROM public.invoices") == [(1,)]
+    assert filled.query("SELECT count(*) >= 0 FROM public.market_data") == [(True,)]
 
 
 def test_tables_of_our_names_that_are_not_ours_stay(
@@ -343,11 +353,11 @@ def test_tables_of_our_names_that_are_not_ours_stay(
 ) -> None:
     backup_command.back_up(monitor, folder, NOW)
     [name] = _backups(folder)
-    filled.query(schema.DROP_EVERYTHING)
-    filled.query("CREATE TABLE coins AS SELECT 7 AS n")
-    with pytest.raises(BackupFailed, match="somebody else"):
+    filled.query(schema.DROP_SCHEMA)
+    filled.query("CREATE SCHEMA sentinel; CREATE TABLE sentinel.coins AS SELECT 7 AS n")
+    with pytest.raises(BackupFailed, match="tables of another program"):
         backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
-    assert filled.query("SELECT n FROM coins") == [(7,)]
+    assert filled.query("SELECT n FROM sentinel.coins") == [(7,)]
 
 
 @pytest.mark.slow
@@ -357,12 +367,12 @@ def test_what_cannot_be_read_any_more_can_be_replaced(
     before = _days(filled)
     backup_command.back_up(monitor, folder, NOW)
     [name] = _backups(folder)
-    filled.query("ALTER TABLE observations RENAME COLUMN price TO cost")
-    filled.query("DROP TABLE transactions")
-    filled.query("ALTER TABLE coins RENAME TO coins_gone")
+    filled.query("ALTER TABLE sentinel.observations RENAME COLUMN observed_at TO seen_at")
+    filled.query("DROP TABLE sentinel.transactions")
+    filled.query("ALTER TABLE sentinel.coins RENAME TO coins_gone")
     with pytest.raises(SentinelError):
         backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
-    filled.query("DROP TABLE coins_gone CASCADE")
+    filled.query("DROP TABLE sentinel.coins_gone CASCADE")
     backup_command.restore_backup(monitor, folder / name, asks=False, saves=False)
     assert _days(filled) == before
 
@@ -536,7 +546,7 @@ def test_a_million_rows_come_back_day_by_day_and_no_flipped_byte_passes(
         with pytest.raises(BackupFailed):
             archive.check(folder / name)
     (folder / name).write_bytes(content)
-    fresh.query("TRUNCATE observations")
+    fresh.query("TRUNCATE sentinel.observations")
     backup_command.restore_backup(monitor, folder / name, asks=False, saves=False)
     assert _days(fresh) == before
 
@@ -612,7 +622,7 @@ def test_a_database_that_wants_tls_is_backed_up_and_restored_over_it(
     own = _over_tls(monitor, filled, tls_port, query.format(certificate[0]))
     before = _days(filled)
     assert backup_command.back_up(own, folder, NOW) == 0
-    filled.query("UPDATE observations SET price = 7")
+    filled.query("UPDATE sentinel.observations SET price_usd = 7")
     [name] = _backups(folder)
     assert backup_command.restore_backup(own, folder / name, asks=False, saves=False) == 0
     assert _days(filled) == before

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 import database
 from sentinel.models import CoinLabel, FxRate, MarketRow
-from sentinel.storage import schema
+from sentinel.storage import partitions
 from sentinel.storage.connection import Connection, Session
 from tests.conftest import FreshDatabase, Module
 from tests.support.browser import Visitor, free_port, running_browser
@@ -46,21 +46,22 @@ def _store_old_prices(fresh: FreshDatabase, now: datetime) -> None:
         for n in range(400)
     ]
 
-    def work(connection: Connection, days: schema.Days) -> None:
+    def work(connection: Connection, days: partitions.Days) -> None:
         database.load_batch(connection, rows, labels.get, days)
         database.record_fx_rates(connection, [FxRate(newest, "idr", 16_000.0)])
         connection.execute(
             """
-            INSERT INTO alerts (coin_key, kind, observed_at, price, reference, reference_at, move,
-                                threshold, step)
-            SELECT coin_key, 'panic', observed_at, price, 110, observed_at, -0.05, 0.04, 1
-            FROM coins
+            INSERT INTO sentinel.alerts (coin_key, kind, observed_at, price_usd, reference_usd,
+                reference_at, move,
+                                threshold, level)
+            SELECT coin_key, 'panic', observed_at, price_usd, 110, observed_at, -0.05, 0.04, 1
+            FROM sentinel.coins
             """
         )
         connection.execute(
             """
-            INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)
-            SELECT observed_at, coin_id, 1, 90, 0, %s FROM coins
+            INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)
+            SELECT observed_at, coin_id, 1, 90, 0, %s FROM sentinel.coins
             """,
             [HOSTILE[0]],
         )

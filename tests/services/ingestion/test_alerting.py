@@ -54,12 +54,17 @@ class Day:
 
     def titles(self) -> list[str]:
         return [
-            title for (title,) in self.fresh.query("SELECT title FROM outbox ORDER BY message_id")
+            title
+            for (title,) in self.fresh.query(
+                "SELECT title FROM sentinel.outbox ORDER BY message_id"
+            )
         ]
 
     def alerts(self) -> list[tuple[Any, ...]]:
         return self.fresh.query(
-            "SELECT coin_id, kind, alerts.price, step FROM alerts JOIN coins USING (coin_key)"
+            "SELECT coin_id, kind, alerts.price_usd, level FROM sentinel.alerts JOIN "
+            "sentinel.coins "
+            "USING (coin_key)"
             " ORDER BY alert_id"
         )
 
@@ -125,12 +130,14 @@ def test_held_ranked_and_named_coins_are_watched(day: Day) -> None:
     day.options = MonitorOptions(top_coins=2, watchlist=["eeee", "GHOST", "Ffff"])
     day.add_prices({name * 4: 1.0 for name in "abcdefg"})
     day.fresh.query(
-        "INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)"
+        "INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)"
         " VALUES (now(), 'dddd', 2, 1, 0, ''), (now(), 'cccc', 2, 1, 0, ''),"
         "        (now(), 'cccc', -2, 1, 0, '')"
     )
     day.add_prices({name * 4: 1.0 for name in "abcdefg"})
-    watched = day.fresh.query("SELECT coin_id FROM alert_trackers JOIN coins USING (coin_key)")
+    watched = day.fresh.query(
+        "SELECT coin_id FROM sentinel.alert_trackers JOIN sentinel.coins USING (coin_key)"
+    )
     assert {coin_id for (coin_id,) in watched} == {"aaaa", "bbbb", "dddd", "eeee", "ffff"}
 
 
@@ -188,7 +195,7 @@ def test_the_outcome_of_an_alert_is_recorded_after_an_hour_and_a_day(day: Day) -
         day.now = fired + minutes(after - 5)
         day.add_prices({"bitcoin": price})
     [(hour, day_)] = day.fresh.query(
-        "SELECT after_1h, after_24h FROM alerts ORDER BY alert_id LIMIT 1"
+        "SELECT after_1h, after_24h FROM sentinel.alerts ORDER BY alert_id LIMIT 1"
     )
     assert hour == pytest.approx(90 / 88 - 1)
     assert day_ == pytest.approx(80 / 88 - 1)
@@ -198,7 +205,7 @@ def test_an_outcome_without_an_observation_stays_unknown(day: Day) -> None:
     _add_all(day, [100, 100, 88])
     day.now += timedelta(hours=30)
     day.add_prices({"bitcoin": 88})
-    assert day.fresh.query("SELECT after_1h, after_24h FROM alerts") == [(None, None)]
+    assert day.fresh.query("SELECT after_1h, after_24h FROM sentinel.alerts") == [(None, None)]
 
 
 def test_one_coin_is_calibrated_per_tick_and_its_rates_are_stored(day: Day) -> None:
@@ -213,12 +220,12 @@ def test_one_coin_is_calibrated_per_tick_and_its_rates_are_stored(day: Day) -> N
     day.options = MonitorOptions(alerts_per_coin_week=3.0)
     day.add_prices(prices)
     [(calibrated,)] = day.fresh.query(
-        "SELECT count(*) FROM alert_trackers WHERE solved_at IS NOT NULL"
+        "SELECT count(*) FROM sentinel.alert_trackers WHERE calibrated_at IS NOT NULL"
     )
     assert calibrated == 1
     day.add_prices(prices)
     for multiplier, target, actual in day.fresh.query(
-        "SELECT k, wished, achieved FROM alert_trackers"
+        "SELECT threshold_multiplier, target_rate, actual_rate FROM sentinel.alert_trackers"
     ):
         assert target == 3.0
         assert actual == pytest.approx(3.0, abs=0.7)

@@ -72,7 +72,9 @@ def _ticks(loop: Loop, time_: FakeTime, count: int, every: float = 5) -> None:
 
 
 def _heartbeat(fresh: FreshDatabase) -> dict[str, Any]:
-    [(state,)] = fresh.query("SELECT state FROM heartbeats WHERE service = 'ingestion'")
+    [(state,)] = fresh.query(
+        "SELECT state FROM sentinel.service_status WHERE service = 'ingestion'"
+    )
     return dict(state)
 
 
@@ -82,7 +84,7 @@ def test_a_tick_stores_prices_updates_trackers_and_records_a_heartbeat(
     report = start().tick()
     assert report.status == "ok"
     assert fresh.query("SELECT count(*) FROM stored_rows") == [(40,)]
-    assert fresh.query("SELECT count(*) FROM alert_trackers") == [(20,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.alert_trackers") == [(20,)]
     assert _heartbeat(fresh)["errors"] == []
     assert _heartbeat(fresh)["run_id"] == report.run_id
 
@@ -93,19 +95,19 @@ def test_forecasts_are_made_after_an_hour_and_scored_later(
 ) -> None:
     loop = start()
     _ticks(loop, time_, 9)
-    assert fresh.query("SELECT count(*) FROM forecasts") == [(0,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.forecasts") == [(0,)]
     _ticks(loop, time_, 8)
-    [(made, scored)] = fresh.query("SELECT count(*), count(actual) FROM forecasts")
+    [(made, scored)] = fresh.query("SELECT count(*), count(actual_usd) FROM sentinel.forecasts")
     assert made > scored > 0
     [(counted, error, naive)] = fresh.query(
-        "SELECT sum(scored), sum(abs_error), sum(abs_no_change) FROM forecast_scores"
+        "SELECT sum(scored), sum(abs_error), sum(abs_no_change) FROM sentinel.forecast_scores"
     )
     assert counted == scored
     assert error > 0
     assert naive > 0
-    assert fresh.query("SELECT count(*) FROM forecasts WHERE due_at <> made_at + '10 min'") == [
-        (0,)
-    ]
+    assert fresh.query(
+        "SELECT count(*) FROM sentinel.forecasts WHERE due_at <> made_at + '10 min'"
+    ) == [(0,)]
 
 
 @pytest.mark.slow
@@ -115,10 +117,14 @@ def test_a_forecast_is_scored_once_and_has_an_interval_once_errors_are_known(
     loop = start(targets=("bitcoin", "ethereum"))
     _ticks(loop, time_, 60)
     [(scored, counted)] = fresh.query(
-        "SELECT (SELECT count(actual) FROM forecasts), (SELECT sum(scored) FROM forecast_scores)"
+        "SELECT (SELECT count(actual_usd) FROM sentinel.forecasts), (SELECT sum(scored) FROM "
+        "sentinel.forecast_scores)"
     )
     assert scored == counted > 80
-    rows = fresh.query("SELECT low, predicted, high FROM forecasts ORDER BY made_at DESC LIMIT 2")
+    rows = fresh.query(
+        "SELECT low_usd, predicted_usd, high_usd FROM sentinel.forecasts ORDER BY made_at DESC "
+        "LIMIT 2"
+    )
     assert all(low < predicted < high for low, predicted, high in rows)
 
 
@@ -127,7 +133,7 @@ def test_with_a_tick_per_minute_forecasts_are_made_every_five_minutes(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     _ticks(start(targets=("bitcoin",)), time_, 75, every=1)
-    rows = fresh.query("SELECT made_at FROM forecasts ORDER BY made_at")
+    rows = fresh.query("SELECT made_at FROM sentinel.forecasts ORDER BY made_at")
     pauses = {
         round((later - earlier).total_seconds() / 60) for (earlier,), (later,) in pairwise(rows)
     }
@@ -146,12 +152,14 @@ def test_a_restart_before_every_tick_gives_the_same_alerts(
 ) -> None:
     for _ in range(15):
         _ticks(start(LOW_THRESHOLD), time_, 1)
-    alerts = "SELECT coin_key, kind, observed_at, step FROM alerts ORDER BY alert_id"
+    alerts = "SELECT coin_key, kind, observed_at, level FROM sentinel.alerts ORDER BY alert_id"
     restarted = fresh.query(alerts)
     titles = sorted(target.titles)
-    fresh.query("TRUNCATE alerts, alert_trackers, outbox, alert_targets")
-    fresh.query("TRUNCATE observations, pipeline_runs")
-    fresh.query("UPDATE coins SET observed_at = NULL")
+    fresh.query(
+        "TRUNCATE sentinel.alerts, sentinel.alert_trackers, sentinel.outbox, sentinel.alert_targets"
+    )
+    fresh.query("TRUNCATE sentinel.observations, sentinel.pipeline_runs")
+    fresh.query("UPDATE sentinel.coins SET observed_at = NULL")
     target.accepted.clear()
     time_.at -= minutes(15 * 5)
     _ticks(start(LOW_THRESHOLD), time_, 15)
@@ -166,7 +174,7 @@ def test_held_coins_are_fetched_even_outside_the_top_coins(
     _ticks(loop, time_, 1)
     far = stand_in.market.ranked[300].id
     fresh.query(
-        "INSERT INTO transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)"
+        "INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)"
         f" VALUES (now(), '{far}', 1, 1, 0, '')"
     )
     calls = len(stand_in.paths("simple/price"))
@@ -195,7 +203,7 @@ def test_a_long_interval_is_not_an_outage(
     loop = start(MonitorOptions(top_coins=3))
     loop.requested_interval = minutes(40)
     _ticks(loop, time_, 4, every=40)
-    assert fresh.query("SELECT DISTINCT mode FROM pipeline_runs") == [("ingest",)]
+    assert fresh.query("SELECT DISTINCT mode FROM sentinel.pipeline_runs") == [("ingest",)]
 
 
 def test_gaps_are_not_checked_in_every_tick(
@@ -316,11 +324,11 @@ def test_ticks_after_a_clock_jump_are_correct(
             time_.at += jump
         report = loop.tick()
         assert report.status in ("ok", "partial"), report.message
-        stamps.append(fresh.query("SELECT max(observed_at) FROM coins")[0][0])
+        stamps.append(fresh.query("SELECT max(observed_at) FROM sentinel.coins")[0][0])
         loop._pause_until(steady[0] + 300)
     assert report.status == "ok"
     assert _heartbeat(fresh)["errors"] == []
-    assert fresh.query("SELECT count(*) FROM (SELECT FROM alerts GROUP BY coin_key, kind,"
+    assert fresh.query("SELECT count(*) FROM (SELECT FROM sentinel.alerts GROUP BY coin_key, kind,"
                        " observed_at HAVING count(*) > 1) AS twice") == [(0,)]  # fmt: skip
 
 
@@ -429,7 +437,10 @@ def test_a_second_monitor_in_the_same_state_directory_is_refused(
 ) -> None:
     process = live_module.start("services.ingestion")
     try:
-        _wait_for(process, lambda: bool(fresh.query("SELECT to_regclass('heartbeats')")[0][0]))
+        _wait_for(
+            process,
+            lambda: bool(fresh.query("SELECT to_regclass('sentinel.service_status')")[0][0]),
+        )
         done = live_module("services.ingestion", "--once")
         assert done.returncode == 2
         assert "Another monitor runs" in done.stderr
@@ -466,12 +477,14 @@ def test_kill_9_at_any_moment_is_followed_by_a_correct_tick(
     assert _heartbeat(fresh)["errors"] == []
     assert not list((Path(live_module.environment["SENTINEL_STATE_DIR"]) / "spool").glob("2*"))
     # At most 20 are sent per minute. Each message marked as delivered did arrive.
-    [(delivered,)] = fresh.query("SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL")
+    [(delivered,)] = fresh.query(
+        "SELECT count(*) FROM sentinel.outbox WHERE delivered_at IS NOT NULL"
+    )
     assert len(target.titles) >= delivered > 0
-    titles = {title for (title,) in fresh.query("SELECT title FROM outbox")}
+    titles = {title for (title,) in fresh.query("SELECT title FROM sentinel.outbox")}
     assert set(target.titles) <= titles
     [(alerts, messages)] = fresh.query(
-        "SELECT (SELECT count(*) FROM alerts), (SELECT count(*) FROM outbox)"
+        "SELECT (SELECT count(*) FROM sentinel.alerts), (SELECT count(*) FROM sentinel.outbox)"
     )
     assert messages <= alerts
 
@@ -519,9 +532,11 @@ def test_every_tick_steps_the_wallets_and_a_failing_strategy_is_no_error_of_the_
                 )
             )
     _ticks(loop, time_, 3)
-    assert fresh.query("SELECT kind::text FROM wallet_events WHERE wallet_id = 2 ORDER BY 1") == [
+    assert fresh.query(
+        "SELECT kind::text FROM sentinel.wallet_events WHERE wallet_id = 2 ORDER BY 1"
+    ) == [
         ("filled",),
         ("opened",),
         ("ordered",),
     ]
-    assert fresh.query("SELECT count(*) FROM wallet_events WHERE wallet_id = 1") == [(1,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.wallet_events WHERE wallet_id = 1") == [(1,)]

@@ -111,12 +111,12 @@ def test_wrong_usage_is_explained(module: Module, arguments: list[str], message:
         ("", "begins with ''"),
         ("time,coin,usd\n", "the first line must be"),
         ("timestamp,coin_id,price\n", "holds no prices"),
-        ("timestamp,coin_id,price\nx,bitcoin,1\n", "line 2: 'x' is no time"),
-        ("timestamp,coin_id,price\n2026-11-20,bitcoin,-1\n", "line 2: '-1' is no price"),
-        ("timestamp,coin_id,price\n2026-11-20,bitcoin,nan\n", "no price above 0"),
+        ("timestamp,coin_id,price\nx,bitcoin,1\n", "line 2: 'x' is not a time"),
+        ("timestamp,coin_id,price\n2026-11-20,bitcoin,-1\n", "line 2: '-1' is not a price"),
+        ("timestamp,coin_id,price\n2026-11-20,bitcoin,nan\n", "not a price above 0"),
         ("timestamp,coin_id,price\n2026-11-20,bitcoin\n", "line 2: 2 fields instead of 3"),
         ("timestamp,coin_id,price\n2026-11-20,,1\n", "line 2: no coin_id"),
-        ("timestamp,coin_id,price\n0001-01-01T00:00:00+14:00,b,1\n", "no time"),
+        ("timestamp,coin_id,price\n0001-01-01T00:00:00+14:00,b,1\n", "not a time"),
     ],
 )
 def test_an_error_in_a_price_file_names_the_line(

@@ -1,0 +1,152 @@
+"""The retention policy: what is older than 60 days (safe_zone.RETENTION) is dropped once a day."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import LiteralString
+
+import psycopg
+from psycopg import sql
+
+from safe_zone import PURGE_LOCK_TIMEOUT_SECONDS, RETENTION, UPKEEP_SECONDS
+from sentinel.storage.connection import Connection
+from sentinel.storage.locks import take_writer_lock
+from sentinel.storage.partitions import (
+    Days,
+    Fingerprint,
+    compute_fingerprint,
+    existing_partitions,
+    is_first_write_of_day,
+    partition_name,
+)
+
+log = logging.getLogger("sentinel.retention")
+
+# Archives days before they are dropped; returns those that are safe, as they were archived.
+ArchiveBeforeDrop = Callable[[Connection, Sequence[date], datetime], Mapping[date, Fingerprint]]
+
+# A wrong system clock must not delete the history: the window ends at most this long after the
+# newest observation.
+MAX_CLOCK_LEAD = timedelta(days=7)
+
+NEWEST_OBSERVATION = "SELECT max(observed_at) FROM sentinel.coins"
+DROP_PARTITION: LiteralString = "DROP TABLE {partition}"
+DROPPED_WITHOUT_ARCHIVE = (
+    "dropped %d observations of %s, which were older than the retention: set ARCHIVE_URL to keep "
+    "such days as files"
+)
+
+# A coin whose newest observation was dropped has none.
+CLEAR_EXPIRED_LATEST = """
+UPDATE sentinel.coins
+SET observed_at = NULL, price_usd = NULL, market_cap_usd = NULL, volume_24h_usd = NULL,
+    source = NULL
+WHERE observed_at < %(oldest)s
+"""
+
+# Small tables without partitions: their rows expire with the observations.
+DELETE_EXPIRED_ROWS: dict[LiteralString, LiteralString] = {
+    "rejections": "DELETE FROM sentinel.rejections WHERE rejected_at < %(oldest)s",
+    "fx_rates": "DELETE FROM sentinel.fx_rates WHERE observed_at < %(oldest)s",
+    "pipeline_runs": "DELETE FROM sentinel.pipeline_runs WHERE started_at < %(oldest)s",
+    "unfillable_gaps": "DELETE FROM sentinel.unfillable_gaps WHERE stop < %(oldest)s",
+    "alerts": "DELETE FROM sentinel.alerts WHERE observed_at < %(oldest)s",
+    "outbox": "DELETE FROM sentinel.outbox WHERE created_at < %(oldest)s",
+    # Single forecasts are scored and drawn for a week; their scores stay as long as the prices.
+    "forecasts": "DELETE FROM sentinel.forecasts WHERE made_at < %(oldest)s + interval '52 days'",
+    "forecast_scores": "DELETE FROM sentinel.forecast_scores WHERE hour < %(oldest)s",
+}
+
+
+def enforce_retention_policy(
+    connection: Connection,
+    now: datetime,
+    newest_seen: datetime | None = None,
+    archive_hook: ArchiveBeforeDrop | None = None,
+) -> int:
+    """Drop the days that lie wholly before the retention window, and expired rows of the other
+    tables; return the number of observations that were dropped.
+
+    With `archive_hook` a day is dropped only if the hook says that it is safe and the day has not
+    changed since. A query that holds a table for long postpones the purge to the next run.
+    `newest_seen` is the time of the newest price in CoinGecko's response (None: trust the clock);
+    the window ends MAX_CLOCK_LEAD after it, or after the newest stored observation.
+    """
+    now = _trusted_now(connection, now, newest_seen)
+    expired = days_to_drop(existing_partitions(connection), now)
+    archived = archive_hook(connection, expired, now) if archive_hook and expired else {}
+    try:
+        with connection.transaction():
+            take_writer_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
+            expired = days_to_drop(existing_partitions(connection), now)
+            dropped = _drop_partitions(connection, expired, archived if archive_hook else None)
+            is_waiting = len(dropped) < len(expired)
+            if is_waiting and not dropped:  # as in the run before: nothing else to do again
+                return 0
+            _delete_expired_rows(connection, now - RETENTION, clear_latest=not is_waiting)
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
+        log.warning("the purge waits for the next run: a query reads what it would drop")
+        return 0
+    for day, rows in dropped.items():
+        if rows and not archive_hook:
+            log.warning(DROPPED_WITHOUT_ARCHIVE, rows, day)
+    _vacuum(connection)
+    return sum(dropped.values())
+
+
+def _drop_partitions(
+    connection: Connection, days: Sequence[date], archived: Mapping[date, Fingerprint] | None
+) -> dict[date, int]:
+    """Drop the days, with an archive only those that it holds as they are now; return the number of
+    observations of each dropped day."""
+    dropped: dict[date, int] = {}
+    for day in days:
+        if archived is not None and day not in archived:
+            continue
+        current = compute_fingerprint(connection, day)
+        if archived is not None and archived[day] != current:
+            continue
+        connection.execute(sql.SQL(DROP_PARTITION).format(partition=partition_name(day)))
+        dropped[day] = current.rows
+    return dropped
+
+
+def _delete_expired_rows(connection: Connection, oldest: datetime, *, clear_latest: bool) -> None:
+    if clear_latest:
+        connection.execute(CLEAR_EXPIRED_LATEST, {"oldest": oldest})
+    for statement in DELETE_EXPIRED_ROWS.values():
+        connection.execute(statement, {"oldest": oldest})
+
+
+def _vacuum(connection: Connection) -> None:
+    """Neon forgets autovacuum's statistics when it suspends, so the run vacuums itself."""
+    for table in (*DELETE_EXPIRED_ROWS, "coins"):
+        statement = sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier("sentinel", table))
+        connection.execute(statement)
+
+
+def days_to_drop(existing: Days, now: datetime) -> list[date]:
+    """Return the days that lie wholly before the retention window that ends at `now`."""
+    oldest_kept = (now - RETENTION).astimezone(UTC).date()
+    return sorted(day for day in existing if day < oldest_kept)
+
+
+def overdue_partitions(connection: Connection, now: datetime) -> list[date]:
+    """Return the days that a purge should have dropped by yesterday: today's first run may still
+    come."""
+    return days_to_drop(existing_partitions(connection), now - timedelta(days=1))
+
+
+def is_upkeep_due(existing: Days, now: datetime) -> bool:
+    """Return whether this is the first write of a UTC day, or a purge was postponed."""
+    return is_first_write_of_day(existing, now) or bool(days_to_drop(existing, now))
+
+
+def _trusted_now(connection: Connection, now: datetime, newest_seen: datetime | None) -> datetime:
+    """Return `now`, but at most MAX_CLOCK_LEAD after the newest observation."""
+    if newest_seen is None:
+        return now
+    [(newest,)] = connection.execute(NEWEST_OBSERVATION).fetchall()
+    return min(now, max(newest_seen, newest or newest_seen) + MAX_CLOCK_LEAD)

@@ -1,0 +1,117 @@
+"""The last activity of each process, and the one definition of "late".
+
+Each process records one row in `sentinel.service_status`: the loop after each tick, a backup after
+each try, a purge after each archiving. Health checks, the API and the dashboard read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from sentinel.storage.connection import Connection
+
+Service = Literal["ingestion", "backup", "archive", "seed"]
+
+LATE_INTERVALS = 3  # intervals without activity after which a process is late …
+MIN_LATE = timedelta(minutes=15)  # … but prices are not newer just because the loop is fast
+MAX_INTERVAL = timedelta(hours=1)  # a loop that pauses longer is late
+DEFAULT_INTERVAL = timedelta(minutes=5)
+
+RECORD = """
+INSERT INTO sentinel.service_status (service, recorded_at, state)
+VALUES (%(service)s, %(now)s, %(state)s)
+ON CONFLICT (service) DO UPDATE
+SET recorded_at = excluded.recorded_at, state = excluded.state
+"""
+# The new keys replace the old ones; the others stay.
+UPDATE = """
+INSERT INTO sentinel.service_status AS s (service, recorded_at, state)
+VALUES (%(service)s, %(now)s, %(state)s)
+ON CONFLICT (service) DO UPDATE
+SET recorded_at = excluded.recorded_at, state = s.state || excluded.state
+"""
+READ = "SELECT recorded_at, state FROM sentinel.service_status WHERE service = %(service)s"
+
+
+class ServiceStatus(NamedTuple):
+    """When a process last recorded its status, and what it recorded."""
+
+    recorded_at: datetime
+    state: Mapping[str, Any]
+
+    @property
+    def interval(self) -> timedelta:
+        """The pause that the loop means to make between two ticks."""
+        seconds = self.state.get("interval_seconds")
+        return min(MAX_INTERVAL, timedelta(seconds=seconds)) if seconds else DEFAULT_INTERVAL
+
+
+@dataclass(frozen=True, slots=True)
+class BackupStatus:
+    """The last attempt of a backup, and the last backup that was verified by a restore."""
+
+    tried_at: datetime
+    # None: no backup has been verified yet.
+    verified_at: datetime | None
+    file: str | None
+    # The file's size in bytes.
+    bytes: int | None
+    # Observations in it.
+    rows: int | None
+    # Why the last attempt failed; None where it succeeded.
+    problem: str | None
+
+
+def record(
+    connection: Connection, service: Service, state: Mapping[str, Any], now: datetime
+) -> None:
+    """Replace what this service recorded before."""
+    connection.execute(RECORD, {"service": service, "now": now, "state": Jsonb(state)})
+
+
+def update(
+    connection: Connection, service: Service, state: Mapping[str, Any], now: datetime
+) -> None:
+    """Record these keys and keep the others that this service recorded before."""
+    connection.execute(UPDATE, {"service": service, "now": now, "state": Jsonb(state)})
+
+
+def read(connection: Connection, service: Service) -> ServiceStatus | None:
+    """Return what a service last recorded; None where it never ran on this database."""
+    try:
+        row = connection.execute(READ, {"service": service}).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return None
+    return ServiceStatus(*row) if row else None
+
+
+def read_backup_status(connection: Connection) -> BackupStatus | None:
+    """Return the status of backups; None where no backup of this database was ever tried."""
+    found = read(connection, "backup")
+    if found is None:
+        return None
+    state, verified_at = found.state, found.state.get("verified_at")
+    return BackupStatus(
+        tried_at=found.recorded_at,
+        verified_at=datetime.fromisoformat(verified_at) if verified_at else None,
+        file=state.get("file"),
+        bytes=state.get("bytes"),
+        rows=state.get("rows"),
+        problem=state.get("problem"),
+    )
+
+
+def late_after(interval: timedelta) -> timedelta:
+    """Return the age from which a process, or its newest observation, is late."""
+    return max(MIN_LATE, LATE_INTERVALS * interval)
+
+
+def is_late(age: timedelta, interval: timedelta) -> bool:
+    """Return whether an activity of this age is late for a process of this interval."""
+    return age > late_after(interval)

@@ -1,0 +1,116 @@
+"""The schema: migrations, the view, and what belongs to other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from sentinel.errors import ConfigurationError
+from sentinel.storage import schema
+from sentinel.storage.connection import Connection, open_connection
+from tests.conftest import FreshDatabase, Script
+
+OUTSIDE_OBJECTS = """
+SELECT relname::text FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
+"""
+
+
+@pytest.fixture
+def connection(fresh: FreshDatabase) -> Iterator[Connection]:
+    with open_connection(fresh.address()) as opened:
+        yield opened
+
+
+def test_the_view_is_the_only_object_outside_the_schema(
+    connection: Connection, fresh: FreshDatabase
+) -> None:
+    schema.apply_migrations(connection)
+    assert fresh.query(OUTSIDE_OBJECTS) == [("market_data",)]
+    schema.drop_schema(connection)
+    assert fresh.query(OUTSIDE_OBJECTS) == []
+    assert fresh.query("SELECT to_regnamespace('sentinel')") == [(None,)]
+
+
+def test_the_numbers_of_the_migrations_have_no_gap_and_no_twin() -> None:
+    names = [path.name for path in schema.MARKET_DATA_VIEW.parent.glob("[0-9]*.sql")]
+    assert sorted(schema.migrations()) == list(range(1, len(names) + 1))
+
+
+def test_a_database_of_an_older_version_gets_the_missing_migrations(
+    connection: Connection, fresh: FreshDatabase
+) -> None:
+    schema.apply_migrations(connection)
+    fresh.query("INSERT INTO sentinel.coins (coin_id, symbol, name) VALUES ('a', 'a', 'A')")
+    fresh.query("DROP TABLE sentinel.wallet_events, sentinel.wallets")
+    fresh.query("DROP TYPE sentinel.wallet_event")
+    fresh.query("DELETE FROM sentinel.schema_version WHERE version = 8")
+    assert not schema.is_up_to_date(connection)
+    schema.migrate_if_needed(connection)
+    assert schema.is_up_to_date(connection)
+    assert fresh.query("SELECT count(*) FROM sentinel.wallets") == [(0,)]
+    assert fresh.query("SELECT coin_id FROM sentinel.coins") == [("a",)]
+
+
+def test_a_view_that_was_dropped_is_created_again(
+    connection: Connection, fresh: FreshDatabase
+) -> None:
+    schema.apply_migrations(connection)
+    fresh.query("DROP VIEW public.market_data")
+    schema.migrate_if_needed(connection)
+    assert fresh.query("SELECT count(*) FROM market_data") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("CREATE TABLE market_data (coin text, price numeric)", "table"),
+        ("CREATE VIEW market_data AS SELECT 1 AS price", "view"),
+        ("CREATE MATERIALIZED VIEW market_data AS SELECT 1 AS price", "materialized view"),
+    ],
+)
+def test_another_programs_market_data_is_named_and_never_touched(
+    connection: Connection, fresh: FreshDatabase, statement: str, kind: str
+) -> None:
+    fresh.query(statement)
+    before = fresh.query("SELECT * FROM market_data")
+    with pytest.raises(ConfigurationError, match=rf"a {kind} public.market_data .* RENAME TO"):
+        schema.apply_migrations(connection)
+    assert fresh.query("SELECT to_regnamespace('sentinel')") == [(None,)]  # nothing half done
+    schema.drop_schema(connection)
+    assert fresh.query("SELECT * FROM market_data") == before
+
+
+def test_a_run_meets_the_original_projects_table_with_exit_code_2(
+    live_script: Script, fresh: FreshDatabase
+) -> None:
+    fresh.query("CREATE TABLE market_data (id serial, coin text)")
+    done = live_script("ingest.py", "--limit", "5")
+    assert done.returncode == 2, done.stderr
+    assert "public.market_data of another program" in done.stderr
+    assert "RENAME TO market_data_old" in done.stderr
+    fresh.query("ALTER TABLE public.market_data RENAME TO market_data_old")
+    again = live_script("ingest.py", "--limit", "5")
+    assert again.returncode == 0, again.stderr
+    assert fresh.query("SELECT count(*) FROM market_data_old") == [(0,)]
+
+
+def test_another_programs_schema_is_named_and_never_touched(
+    connection: Connection, fresh: FreshDatabase
+) -> None:
+    fresh.query("CREATE SCHEMA sentinel CREATE TABLE sentinel.theirs (id int)")
+    with pytest.raises(ConfigurationError, match="schema sentinel of another program"):
+        schema.apply_migrations(connection)
+    assert fresh.query("SELECT count(*) FROM sentinel.theirs") == [(0,)]
+
+
+def test_a_reset_refuses_while_another_programs_view_reads_our_tables(
+    connection: Connection, fresh: FreshDatabase
+) -> None:
+    schema.apply_migrations(connection)
+    fresh.query("CREATE VIEW public.report AS SELECT coin_id FROM sentinel.coins")
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist):
+        schema.drop_schema(connection)
+    assert schema.is_up_to_date(connection)
