@@ -1,6 +1,7 @@
-"""The API over ten million rows: wrk asks over 32 connections while a tick is stored every minute.
+"""The API over ten million rows: wrk sends requests while new prices are stored every minute.
 
-API_SECONDS=300 is how long the last round lasts, over which memory has to stay flat.
+The environment variable API_SECONDS (default 300) sets how long the last round lasts, over which
+memory must stay flat.
 """
 
 from __future__ import annotations
@@ -27,21 +28,25 @@ from benchmarks.scale import heading, say, server
 from safe_zone import ROOT
 
 CONNECTIONS, THREADS = 32, 2
-TICK_SECONDS = 60  # the fastest there is
+# The shortest interval of the loop.
+TICK_SECONDS = 60
 ROUND_SECONDS = 20
 SOAK_SECONDS = int(os.environ.get("API_SECONDS", "300"))
-WARM_UP_SECONDS = 90  # every history has been kept, and thrown away, once
-MOST_GROWTH = 1.10
+# By then every history was cached and dropped once.
+WARM_UP_SECONDS = 90
+# Memory may grow to this multiple during the last round.
+MAX_MEMORY_GROWTH = 1.10
 
-# Every request another coin's last seven days, in the step that the API chooses (30 minutes).
-HISTORIES = """
+# Each request reads the last seven days of a random coin, in the step that the API chooses (30
+# minutes).
+CACHED_HISTORIES = """
 math.randomseed({seed})
 request = function()
   return wrk.format("GET", "/coins/coin-" .. math.random(0, {last}) .. "/history?start={start}")
 end
 """
-# The same, but never the same question twice.
-RENDERED = """
+# The same with a new query each time, so that the API cannot use its cache.
+RENDERED_HISTORIES = """
 math.randomseed({seed})
 n = 0
 request = function()
@@ -60,15 +65,17 @@ FROM tick t WHERE t.coin_key = c.coin_key
 """
 
 
-class Answered(NamedTuple):
-    """What wrk saw: the 99th percentile in milliseconds, answers a second, and errors."""
+class WrkResult(NamedTuple):
+    """The result of one round of wrk."""
 
+    # The 99th percentile of the response time.
     p99_ms: float
-    rate: float
+    responses_per_second: float
     errors: int
 
 
 def main() -> None:
+    """Measure the API, or explain why not."""
     heading(f"API: {days.ROWS:,} rows, {CONNECTIONS} connections, a tick every {TICK_SECONDS} s")
     if shutil.which("wrk") is None:
         print("skipped: wrk is not installed (apt-get install wrk)", flush=True)
@@ -97,7 +104,7 @@ def _measure(conninfo: str, now: datetime) -> None:
             base = f"http://127.0.0.1:{port}"
             wait_for(f"{base}/coins?limit=1")
             writer.start()
-            _rounds(base, Path(folder), now, psutil.Process(api.pid))
+            _run_rounds(base, Path(folder), now, psutil.Process(api.pid))
         finally:
             stop.set()
             writer.join()
@@ -105,66 +112,66 @@ def _measure(conninfo: str, now: datetime) -> None:
             api.wait()
 
 
-def _rounds(base: str, folder: Path, now: datetime, api: psutil.Process) -> None:
+def _run_rounds(base: str, folder: Path, now: datetime, api: psutil.Process) -> None:
     script = folder / "histories.lua"
     start = f"{now - timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
-    script.write_text(HISTORIES.format(seed=1, last=days.COINS - 1, start=start))
-    floor = _wrk(f"{base}/docs", ROUND_SECONDS)
-    latest = _wrk(f"{base}/coins?limit=500", ROUND_SECONDS)
+    script.write_text(CACHED_HISTORIES.format(seed=1, last=days.COINS - 1, start=start))
+    floor = _run_wrk(f"{base}/docs", ROUND_SECONDS)
+    latest = _run_wrk(f"{base}/coins?limit=500", ROUND_SECONDS)
     _report("latest of 500 coins", latest, floor)
     rendered = folder / "rendered.lua"
-    rendered.write_text(RENDERED.format(seed=1, last=days.COINS - 1, start=start))
-    fresh = _wrk(base, ROUND_SECONDS, rendered)
+    rendered.write_text(RENDERED_HISTORIES.format(seed=1, last=days.COINS - 1, start=start))
+    fresh = _run_wrk(base, ROUND_SECONDS, rendered)
     figure = f"{fresh.p99_ms:.1f} ms"
-    bound = f"no goal; {fresh.rate:,.0f} a second"
-    say("7 days, none answered before, p99", figure, bound, reached=True)
-    _wrk(base, WARM_UP_SECONDS, script)
+    bound = f"no goal; {fresh.responses_per_second:,.0f} per second"
+    say("7 days, not cached, p99", figure, bound, reached=True)
+    _run_wrk(base, WARM_UP_SECONDS, script)
     before = api.memory_info().rss
-    history = _wrk(base, SOAK_SECONDS, script)
+    history = _run_wrk(base, SOAK_SECONDS, script)
     after = api.memory_info().rss
     _report(f"7 days of any of 500 coins, {SOAK_SECONDS} s", history, floor)
     growth = after / before
     figure = f"{before / 1e6:.0f} to {after / 1e6:.0f} MB"
-    say("memory over that time", figure, "flat", reached=growth < MOST_GROWTH)
+    say("memory during that round", figure, "flat", reached=growth < MAX_MEMORY_GROWTH)
 
 
-def _report(what: str, seen: Answered, floor: Answered) -> None:
+def _report(label: str, result: WrkResult, floor: WrkResult) -> None:
     bound = f"under 100 ms; floor {floor.p99_ms:.1f} ms (a page without data)"
-    say(f"{what}, p99", f"{seen.p99_ms:.1f} ms", bound, reached=seen.p99_ms < 100)
-    figure = f"{seen.rate:,.0f}"
-    say(f"{what}, a second", figure, f"no goal; {floor.rate:,.0f}", reached=True)
-    say(f"{what}, errors", str(seen.errors), "0", reached=seen.errors == 0)
+    say(f"{label}, p99", f"{result.p99_ms:.1f} ms", bound, reached=result.p99_ms < 100)
+    figure = f"{result.responses_per_second:,.0f}"
+    say(f"{label}, per second", figure, f"no goal; {floor.responses_per_second:,.0f}", reached=True)
+    say(f"{label}, errors", str(result.errors), "0", reached=result.errors == 0)
 
 
-def _wrk(url: str, seconds: int, script: Path | None = None) -> Answered:
-    shape = [f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
-    more = ["-s", str(script)] if script else []
-    done = subprocess.run(
-        ["wrk", *shape, *more, url], check=True, capture_output=True, text=True
+def _run_wrk(url: str, seconds: int, script: Path | None = None) -> WrkResult:
+    options = [f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
+    script_option = ["-s", str(script)] if script else []
+    output = subprocess.run(
+        ["wrk", *options, *script_option, url], check=True, capture_output=True, text=True
     ).stdout
-    found = re.search(r"99%\s+([\d.]+)(us|ms|s)", done)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", done)
-    assert found
+    percentile = re.search(r"99%\s+([\d.]+)(us|ms|s)", output)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    assert percentile
     assert rate
-    scale = {"us": 1e-3, "ms": 1.0, "s": 1e3}[found[2]]
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", done)
-    broken = re.search(
-        r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", done
+    scale = {"us": 1e-3, "ms": 1.0, "s": 1e3}[percentile[2]]
+    bad_statuses = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    socket_errors = re.search(
+        r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output
     )
-    errors = int(bad[1]) if bad else 0
-    errors += sum(map(int, broken.groups())) if broken else 0
-    return Answered(float(found[1]) * scale, float(rate[1]), errors)
+    errors = int(bad_statuses[1]) if bad_statuses else 0
+    errors += sum(map(int, socket_errors.groups())) if socket_errors else 0
+    return WrkResult(float(percentile[1]) * scale, float(rate[1]), errors)
 
 
 def keep_ticking(conninfo: str, stop: threading.Event) -> None:
-    """Store new prices now and then, as the loop would: answers kept by the API are void then."""
+    """Store new prices at each tick, as the loop does; the API's cached responses expire then."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         while not stop.wait(TICK_SECONDS):
             connection.execute(TICK, {"now": datetime.now(UTC)})
 
 
 def wait_for(url: str) -> None:
-    """Wait until something answers well there."""
+    """Wait until a URL returns a successful response."""
     for _ in range(100):
         try:
             requests.get(url, timeout=5).raise_for_status()

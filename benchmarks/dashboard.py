@@ -1,8 +1,8 @@
-"""The dashboard over ten million rows, in a browser: first paint and refresh, while ticks come.
+"""The dashboard over ten million rows, in a browser: first paint and refresh during ticks.
 
-A first paint begins with an empty browser and ends when the page's figures stand (its charts wait
-for Plotly's own code, five megabytes, which is said apart); a refresh begins with a click that
-changes every number, right after a tick has voided what the API kept.
+A first paint begins with an empty browser and ends when the page shows its figures. The charts wait
+for Plotly's code of five megabytes and are reported separately. A refresh begins with a click that
+changes every number, right after a tick, so that no cached response of the API is fresh.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from safe_zone import ROOT
 
 ROUNDS = 7
 FIRST_PAINT_SECONDS, REFRESH_SECONDS = 3.0, 1.0
-KEPT_SECONDS = 3.5  # what the dashboard and the API keep is asked for again after this
+# Longer than the dashboard and the API serve a cached response without checking it.
+CACHE_SECONDS = 3.5
 METRIC, CHART = "[data-testid=stMetricValue]", ".js-plotly-plot .trace"
-# Each page: its figures, what comes last, and a text that only the other currency has.
+# For each page: its path, the selectors of its figures and of its last part, a text that the page
+# shows in rupiah only, and one that it shows in USD only.
 PAGES = {
     "overview": ("", "[data-testid=stDataFrame] canvas", None, "listed in IDR", "listed in USD"),
     "coin": ("coin?coin=coin-7", METRIC, CHART, "Rp", "$"),
@@ -39,19 +41,20 @@ PAGES = {
 
 
 def main() -> None:
+    """Measure the dashboard, or explain why not."""
     heading(f"Dashboard: {days.ROWS:,} rows, a browser, a tick a minute and before each refresh")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        print("skipped: no Chromium here (apt-get install chromium)", flush=True)
+        print("skipped: Chromium is not installed (apt-get install chromium)", flush=True)
         return
     with server() as conninfo:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             days.fill(connection, datetime.now(UTC))
-            _hold_something(connection)
+            _add_holdings(connection)
         _measure(conninfo, chromium)
 
 
-def _hold_something(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+def _add_holdings(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     connection.execute("INSERT INTO sentinel.fx_rates VALUES (now(), 16250, 'idr')")
     connection.execute(
         """
@@ -82,7 +85,7 @@ def _measure(conninfo: str, chromium: str) -> None:
             wait_for(f"http://127.0.0.1:{environment['SENTINEL_API_PORT']}/coins?limit=1")
             wait_for(f"{base}/_stcore/health")
             ticking.start()
-            _look(base, chromium, conninfo)
+            _measure_pages(base, chromium, conninfo)
         finally:
             stop.set()
             ticking.join()
@@ -91,7 +94,7 @@ def _measure(conninfo: str, chromium: str) -> None:
                 process.wait()
 
 
-def _look(base: str, chromium: str, conninfo: str) -> None:
+def _measure_pages(base: str, chromium: str, conninfo: str) -> None:
     from playwright.sync_api import sync_playwright
 
     from tests.support.browser import FLAGS
@@ -101,10 +104,10 @@ def _look(base: str, chromium: str, conninfo: str) -> None:
 
         def tick() -> None:
             connection.execute(TICK, {"now": datetime.now(UTC)})
-            time.sleep(KEPT_SECONDS)
+            time.sleep(CACHE_SECONDS)
 
-        for name, (path, mark, last, other, one) in PAGES.items():
-            paints, whole, floors, refreshes = [], [], [], []
+        for name, (path, figures, last, idr_text, usd_text) in PAGES.items():
+            paints, complete, floors, refreshes = [], [], [], []
             for _ in range(ROUNDS):
                 context = browser.new_context(viewport={"width": 1440, "height": 1100})
                 page = context.new_page()
@@ -113,38 +116,38 @@ def _look(base: str, chromium: str, conninfo: str) -> None:
                 page.goto(f"{base}/{path}", wait_until="commit")
                 page.wait_for_selector("[data-testid=stApp]")
                 floors.append(time.perf_counter() - began)
-                page.wait_for_selector(mark)
+                page.wait_for_selector(figures)
                 paints.append(time.perf_counter() - began)
                 if last:
                     page.wait_for_selector(last)
-                    whole.append(time.perf_counter() - began)
+                    complete.append(time.perf_counter() - began)
                 page.wait_for_timeout(1500)
-                for currency, text in (("IDR", other), ("USD", one)):
+                for currency, text in (("IDR", idr_text), ("USD", usd_text)):
                     tick()
-                    refreshes.append(_click(page, currency, text))
+                    refreshes.append(_time_click(page, currency, text))
                 context.close()
             _report(f"{name}: first paint", paints, FIRST_PAINT_SECONDS, statistics.median(floors))
-            if whole:
-                _report(f"{name}: with its charts", whole, None, statistics.median(floors))
+            if complete:
+                _report(f"{name}: with its charts", complete, None, statistics.median(floors))
             _report(f"{name}: refresh", refreshes, REFRESH_SECONDS, None)
         browser.close()
 
 
-def _click(page: object, currency: str, text: str) -> float:
+def _time_click(page: object, currency: str, text: str) -> float:
     from playwright.sync_api import Page
 
     assert isinstance(page, Page)
-    button: Callable[[], object] = page.get_by_role("radio", name=currency).first.click
+    click: Callable[[], object] = page.get_by_role("radio", name=currency).first.click
     began = time.perf_counter()
-    button()
+    click()
     page.get_by_text(text).first.wait_for()
     return time.perf_counter() - began
 
 
-def _report(what: str, seen: list[float], goal: float | None, floor: float | None) -> None:
-    worst, middle = max(seen), statistics.median(seen)
-    beside = "" if floor is None else f"; floor {floor:.2f} s (Streamlit's empty frame)"
-    asked = "no goal" if goal is None else f"under {goal:.0f} s"
-    is_reached = goal is None or middle < goal
-    bound = f"{asked}; worst {worst:.2f} s{beside}"
-    say(f"{what}, median of {len(seen)}", f"{middle:.2f} s", bound, reached=is_reached)
+def _report(label: str, seconds: list[float], goal: float | None, floor: float | None) -> None:
+    worst, median = max(seconds), statistics.median(seconds)
+    floor_text = "" if floor is None else f"; floor {floor:.2f} s (Streamlit's empty frame)"
+    goal_text = "no goal" if goal is None else f"under {goal:.0f} s"
+    is_reached = goal is None or median < goal
+    bound = f"{goal_text}; worst {worst:.2f} s{floor_text}"
+    say(f"{label}, median of {len(seconds)}", f"{median:.2f} s", bound, reached=is_reached)

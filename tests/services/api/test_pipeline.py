@@ -67,9 +67,9 @@ def test_the_registry_lists_inactive_coins_and_a_damaged_file_is_empty(
         {"id": "struck", "symbol": "s", "name": "Struck", "strikes": 2, "reason": "missing"},
         {"id": "gone", "symbol": "g", "name": "Gone", "status": "delisted", "strikes": 3},
         {
-            "id": "parole",
-            "symbol": "p",
-            "name": "Parole",
+            "id": "inactive",
+            "symbol": "i",
+            "name": "Inactive",
             "status": "inactive",
             "strikes": 4,
             "reason": "null_price",
@@ -82,7 +82,7 @@ def test_the_registry_lists_inactive_coins_and_a_damaged_file_is_empty(
     )
     found = start_api().get_json("/registry")
     assert (found["active"], found["inactive"], found["delisted"]) == (2, 1, 1)
-    assert [coin["id"] for coin in found["coins"]] == ["parole", "struck"]
+    assert [coin["id"] for coin in found["coins"]] == ["inactive", "struck"]
     assert found["coins"][0]["next_probe"] == "2026-11-22T00:00:00Z"
     settings.registry_path.write_text("{")
     assert start_api().get_json("/registry")["coins"] == []
