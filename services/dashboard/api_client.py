@@ -28,7 +28,7 @@ HEALTH_PATH = "/health"
 Query = Mapping[str, str | int]
 
 
-class ApiUnavailable(Exception):
+class ApiUnreachable(Exception):
     """The API does not answer, and there is no earlier response."""
 
 
@@ -100,7 +100,7 @@ class ApiClient:
     def get(self, path: str, **query: str | int) -> ApiResponse:
         """Return the response for a path and query, or the last one while the API is down.
 
-        Raises ApiUnavailable if there was never a response, RequestRejected for a 4xx status.
+        Raises ApiUnreachable if there was never a response, RequestRejected for a 4xx status.
         """
         entry = self._find_entry(path, query)
         if not self._is_fresh(entry):
@@ -114,7 +114,7 @@ class ApiClient:
         if rejection := entry.rejection:
             raise type(rejection)(*rejection.args)
         if entry.response is None:
-            raise ApiUnavailable(entry.problem)
+            raise ApiUnreachable(entry.problem)
         return entry.response
 
     def _is_fresh(self, entry: _CacheEntry) -> bool:
@@ -125,7 +125,7 @@ class ApiClient:
     def send(self, method: str, path: str, content: Mapping[str, object] | None = None) -> Any:
         """Send a change and return the content of the response; every cached response expires.
 
-        Raises ApiUnavailable, and RequestRejected with the API's message.
+        Raises ApiUnreachable, and RequestRejected with the API's message.
         """
         try:
             response = self._session.request(
@@ -133,13 +133,13 @@ class ApiClient:
             )
             result = response.json() if response.ok and response.content else None
         except (requests.ConnectTimeout, requests.exceptions.ProxyError) as error:
-            raise ApiUnavailable(self._describe(error)) from error
+            raise ApiUnreachable(self._describe(error)) from error
         except requests.RequestException as error:
             was_refused = isinstance(error, requests.ConnectionError) and "refused" in str(error)
             self._start_generation()
             # The API may have saved the change before the connection broke.
             doubt = "" if was_refused else " It may have been saved: check before you try again."
-            raise ApiUnavailable(self._describe(error) + doubt) from error
+            raise ApiUnreachable(self._describe(error) + doubt) from error
         if not response.ok:
             raise RequestRejected(_read_detail(response))
         self._start_generation()

@@ -11,7 +11,7 @@ from services.dashboard.api_client import (
     HEALTH_PATH,
     ApiClient,
     ApiResponse,
-    ApiUnavailable,
+    ApiUnreachable,
     NotFound,
     RequestRejected,
 )
@@ -50,7 +50,7 @@ def current_formatter(preferences: Preferences) -> Formatter:
     """
     try:
         rate = api_client().get("/rates").content["idr_per_usd"]
-    except (ApiUnavailable, RequestRejected):
+    except (ApiUnreachable, RequestRejected):
         rate = None
     return Formatter(preferences, rate, datetime.now(UTC))
 
@@ -62,7 +62,7 @@ def fetch(path: str, **query: str | int) -> Any:
     """
     try:
         response = api_client().get(path, **query)
-    except ApiUnavailable as error:
+    except ApiUnreachable as error:
         st.error(describe_error(error), icon=OFFLINE_ICON)
         return None
     except NotFound:
@@ -81,7 +81,7 @@ def list_coins() -> list[dict[str, Any]] | None:
     """Return the best-ranked coins with their newest prices, None if the API never answered."""
     try:
         coins: list[dict[str, Any]] = api_client().get("/coins", limit=MAX_COINS).content["items"]
-    except (ApiUnavailable, RequestRejected):
+    except (ApiUnreachable, RequestRejected):
         return None
     return coins
 
@@ -97,7 +97,7 @@ def _is_api_down() -> bool:
     """Return whether the top of the page already says that all data is old."""
     try:
         return api_client().get(HEALTH_PATH).problem is not None
-    except (ApiUnavailable, RequestRejected):
+    except (ApiUnreachable, RequestRejected):
         return True
 
 
@@ -105,7 +105,7 @@ def show_freshness(formatter: Formatter) -> bool:
     """Show how old the data on the page is; return False if there is no data to show."""
     try:
         response = api_client().get(HEALTH_PATH)
-    except (ApiUnavailable, RequestRejected) as error:
+    except (ApiUnreachable, RequestRejected) as error:
         st.error(describe_error(error), icon=OFFLINE_ICON)
         return False
     health = response.content
@@ -156,13 +156,13 @@ def _show_empty(health: dict[str, Any]) -> None:
     )
 
 
-def describe_error(error: ApiUnavailable | RequestRejected) -> str:
+def describe_error(error: ApiUnreachable | RequestRejected) -> str:
     """Return an error and what to do about it, as Markdown."""
     message = str(error)
     if "SENTINEL_API_TOKEN" in message:
         return "Set the same `SENTINEL_API_TOKEN` for the API and the dashboard, then restart both."
     text = escape_markdown(message, MAX_SENTENCE_CHARACTERS)
-    if isinstance(error, ApiUnavailable):
+    if isinstance(error, ApiUnreachable):
         return (
             f"{text} Start the API with `make up` or `make api`, or set `SENTINEL_API_URL`. This "
             "page retries by itself."

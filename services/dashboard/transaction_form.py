@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from services.dashboard import data
-from services.dashboard.api_client import ApiUnavailable, RequestRejected
+from services.dashboard.api_client import ApiUnreachable, RequestRejected
 from services.dashboard.formatting import Currency, Formatter, Preferences
 from services.dashboard.text import (
     MAX_SENTENCE_CHARACTERS,
@@ -74,7 +74,7 @@ def _list_holdings() -> list[Json]:
     """Return the holdings: their coins may be ranked too low for the list of coins."""
     try:
         holdings: list[Json] = data.api_client().get("/portfolio").content["holdings"]
-    except (ApiUnavailable, RequestRejected):
+    except (ApiUnreachable, RequestRejected):
         return []
     return holdings
 
@@ -91,7 +91,7 @@ def _submit(preferences: Preferences, currency: Currency) -> None:
         added = data.api_client().send("POST", TRANSACTIONS_PATH, request)
     except ValueError as error:
         outcome = (False, escape_markdown(error, MAX_SENTENCE_CHARACTERS))
-    except (ApiUnavailable, RequestRejected) as error:
+    except (ApiUnreachable, RequestRejected) as error:
         outcome = (False, _describe_rejection(formatter, error))
     else:
         outcome = (True, _describe_transaction(formatter, added))
@@ -134,7 +134,7 @@ def _describe_transaction(formatter: Formatter, added: Json) -> str:
     )
 
 
-def _describe_rejection(formatter: Formatter, error: ApiUnavailable | RequestRejected) -> str:
+def _describe_rejection(formatter: Formatter, error: ApiUnreachable | RequestRejected) -> str:
     """Return the API's message, unless it would show a hidden amount."""
     if formatter.hide_amounts and "held" in str(error):
         return "Nothing was changed: the sale is larger than the holding."

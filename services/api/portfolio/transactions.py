@@ -30,8 +30,7 @@ LIMIT %(limit)s OFFSET %(offset)s
 
 INSERT_TRANSACTION = """
 INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, idr_per_usd,
-    note,
-                          identity)
+                                   note, identity)
 VALUES (%(made_at)s, %(coin_id)s, %(quantity)s, %(price_usd)s, %(fee_usd)s, %(idr_per_usd)s,
         %(note)s, %(identity)s)
 ON CONFLICT (identity) DO NOTHING

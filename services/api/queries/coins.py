@@ -12,8 +12,8 @@ from services.api.queries.rows import Row, fetch_first_row, fetch_rows
 PRICE_TOLERANCE = timedelta(hours=2)
 
 COINS = """
-SELECT coin_id, symbol, name, rank, price_usd, market_cap_usd,
-       volume_24h_usd, observed_at, source::text
+SELECT coin_id, symbol, name, rank, price_usd, market_cap_usd, volume_24h_usd, observed_at,
+       source::text
 FROM sentinel.coins
 WHERE observed_at IS NOT NULL
   AND (%(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text)
@@ -24,8 +24,7 @@ LIMIT %(limit)s OFFSET %(offset)s
 """
 
 ALERT_TRACKER = """
-SELECT t.state, t.threshold, t.effective_multiplier, t.target_rate,
-       t.actual_rate, t.calibrated_at
+SELECT t.state, t.threshold, t.effective_multiplier, t.target_rate, t.actual_rate, t.calibrated_at
 FROM sentinel.alert_trackers t JOIN sentinel.coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s
 """
@@ -44,8 +43,8 @@ MOVERS = """
 SELECT c.coin_id, c.symbol, c.name, c.rank, c.price_usd,
        before.price_usd AS previous_price_usd, c.price_usd / before.price_usd - 1 AS change,
        c.observed_at, before.observed_at AS previous_observed_at
-FROM (SELECT * FROM sentinel.coins WHERE observed_at > %(fresh)s ORDER BY rank NULLS LAST LIMIT
-    %(top)s) AS c
+FROM (SELECT * FROM sentinel.coins WHERE observed_at > %(fresh)s
+      ORDER BY rank NULLS LAST LIMIT %(top)s) AS c
 CROSS JOIN LATERAL (
     SELECT o.price_usd, o.observed_at
     FROM sentinel.observations o

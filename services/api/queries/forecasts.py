@@ -11,8 +11,8 @@ from services.api.forecast_scores import ForecastScore
 from services.api.queries.rows import Row, fetch_first_row
 
 CURRENT_FORECAST = """
-SELECT c.coin_id, f.made_at, f.due_at, f.price_usd, f.slope_per_minute,
-       f.predicted_usd, f.low_usd, f.high_usd, f.direction::text
+SELECT c.coin_id, f.made_at, f.due_at, f.price_usd, f.slope_per_minute, f.predicted_usd, f.low_usd,
+       f.high_usd, f.direction::text
 FROM sentinel.forecasts f JOIN sentinel.coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s AND f.due_at > %(now)s
 ORDER BY f.made_at DESC

@@ -24,8 +24,8 @@ STEPS = {
 }
 
 RAW_HISTORY = """
-SELECT observed_at, price_usd, price_usd AS low_usd, price_usd AS high_usd,
-       volume_24h_usd, 1 AS observations, (source = 'backfilled')::int AS backfilled
+SELECT observed_at, price_usd, price_usd AS low_usd, price_usd AS high_usd, volume_24h_usd,
+       1 AS observations, (source = 'backfilled')::int AS backfilled
 FROM sentinel.observations
 WHERE coin_key = (SELECT coin_key FROM sentinel.coins WHERE coin_id = %(coin_id)s)
   AND observed_at >= %(start)s AND observed_at < %(end)s

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from services.dashboard import data
-from services.dashboard.api_client import ApiUnavailable, RequestRejected
+from services.dashboard.api_client import ApiUnreachable, RequestRejected
 from services.dashboard.charts.portfolio import draw_allocation, draw_net_worth
 from services.dashboard.formatting import HIDDEN, Formatter, Preferences
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
@@ -165,7 +165,7 @@ def _format_transaction(formatter: Formatter, transaction: Json) -> str:
 def _remove(transaction_id: int) -> None:
     try:
         data.api_client().send("DELETE", f"{TRANSACTIONS_PATH}/{transaction_id}")
-    except (ApiUnavailable, RequestRejected) as error:
+    except (ApiUnreachable, RequestRejected) as error:
         st.error(data.describe_error(error))
         return
     st.rerun(scope="fragment")

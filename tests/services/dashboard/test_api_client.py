@@ -17,7 +17,7 @@ from services.dashboard.api_client import (
     MAX_RESPONSES,
     RETRY_SECONDS,
     ApiClient,
-    ApiUnavailable,
+    ApiUnreachable,
     NotFound,
     RequestRejected,
     quote_segment,
@@ -128,7 +128,7 @@ def test_an_api_that_never_answered_is_unavailable_and_the_error_has_no_token(
     time_: FakeTime,
 ) -> None:
     client = ApiClient("http://127.0.0.1:9", "geheim", clock=time_.monotonic, now=time_.now)
-    with pytest.raises(ApiUnavailable, match="does not answer") as caught:
+    with pytest.raises(ApiUnreachable, match="does not answer") as caught:
         client.get("/coins")
     assert "geheim" not in str(caught.value)
 
@@ -148,11 +148,11 @@ def test_a_change_without_a_response_is_reported_as_possibly_saved(
     monkeypatch.setattr("services.dashboard.api_client.TIMEOUT_SECONDS", (1.0, 0.05))
     client.get("/portfolio")
     api.pause.clear()
-    with pytest.raises(ApiUnavailable, match="may have been saved"):
+    with pytest.raises(ApiUnreachable, match="may have been saved"):
         client.send("POST", "/portfolio/transactions", {})
     api.pause.set()
     client._base_url, url = "http://127.0.0.1:9", client._base_url
-    with pytest.raises(ApiUnavailable) as caught:
+    with pytest.raises(ApiUnreachable) as caught:
         client.send("POST", "/portfolio/transactions", {})
     assert "may have been saved" not in str(caught.value)  # the connection was refused
     client._base_url = url
@@ -165,7 +165,7 @@ def test_a_failed_path_is_not_requested_again_at_once(
 ) -> None:
     api.status, api.content = 500, {"detail": "the database is unavailable"}
     for _ in range(3):
-        with pytest.raises(ApiUnavailable, match="database is unavailable"):
+        with pytest.raises(ApiUnreachable, match="database is unavailable"):
             client.get("/alerts")
     assert len(api.requests) == 1
     time_.sleep(FRESH_SECONDS)
@@ -210,7 +210,7 @@ def test_an_unreachable_api_is_not_requested_again_for_some_seconds(
     client._base_url = "http://127.0.0.1:9"
     assert client.get("/coins").problem
     client._base_url = api.url
-    with pytest.raises(ApiUnavailable, match="does not answer"):
+    with pytest.raises(ApiUnreachable, match="does not answer"):
         client.get("/alerts")  # at once, without another timeout
     assert len(api.requests) == 1
     time_.sleep(RETRY_SECONDS)
