@@ -5,4 +5,4 @@ set -eu
 root=$(cd "$(dirname "$0")" && pwd)
 python="$root/.venv/bin/python"
 [ -x "$python" ] || python=python3
-PYTHONPATH="$root" PYTHONSAFEPATH=1 exec "$python" -m services.backup save "$@"
+PYTHONPATH="$root" PYTHONSAFEPATH=1 exec "$python" -m services.backup create "$@"

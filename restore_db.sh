@@ -1,5 +1,5 @@
 #!/bin/sh
-# Usage: ./restore_db.sh FILE [--yes] [--without-backup]
+# Usage: ./restore_db.sh FILE [--yes] [--no-backup]
 # Replaces the stored data with a verified backup.
 set -eu
 root=$(cd "$(dirname "$0")" && pwd)

@@ -1,1 +1,1 @@
-"""Backups that are proven: a dump counts once it was restored and compared with its origin."""
+"""Verified backups: a dump counts once it was restored and compared with the original."""

@@ -1,4 +1,4 @@
-"""What a database holds, in figures that two databases can be compared by."""
+"""Row counts and checksums of a database, to compare it with another one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from psycopg import sql
 
 from sentinel.storage.connection import Connection
 
-SHOWN = 5
+MAX_SHOWN_DIFFERENCES = 5
 
-# So that a row reads the same wherever it lies.
-SPEAK_PLAINLY = (
-    "SET LOCAL search_path = ''",  # so that definitions name their schemas
+# Settings under which equal rows have equal text on every server.
+CANONICAL_SETTINGS = (
+    "SET LOCAL search_path = ''",  # definitions then include the schema
     "SET LOCAL TimeZone = 'UTC'",
     "SET LOCAL DateStyle = 'ISO'",
     "SET LOCAL IntervalStyle = 'postgres'",
@@ -32,7 +32,8 @@ WHERE c.relnamespace = to_regnamespace('sentinel') AND c.relkind IN ('r', 'p')
 ORDER BY 1
 """
 
-# Columns, indexes, constraints and labels, in words that do not depend on the server's version.
+# A digest of columns, indexes, constraints and enum labels. The texts do not depend on the version
+# of the server.
 SCHEMA = """
 SELECT coalesce(md5(string_agg(line, E'\\n' ORDER BY line COLLATE "C")), '')
 FROM (
@@ -55,7 +56,7 @@ FROM (
 ) AS definitions (line)
 """
 
-# The sum of the rows' digests is the same in whatever order they lie.
+# The sum of the rows' digests does not depend on the order of the rows.
 # https://www.postgresql.org/docs/current/functions-binarystring.html
 COUNT_TABLE: LiteralString = """
 SELECT count(*), coalesce(sum(('x' || left(md5(t::text), 16))::bit(64)::bigint::numeric), 0)::text
@@ -71,45 +72,57 @@ ORDER BY 1
 NEWEST = "SELECT max(observed_at)::text FROM sentinel.observations"
 
 
-class Sum(NamedTuple):
-    """Rows, and the sum of their digests."""
+class TableChecksum(NamedTuple):
+    """The rows of a table, or of one of its days."""
 
     rows: int
+    # The sum of the digests of the rows.
     checksum: str
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """Every table's sum, the observations' by UTC day and the time of the newest of them, and a
-    digest of the schema."""
+class DatabaseContents:
+    """What a database holds."""
 
+    # A digest of the definitions of its tables.
     schema: str
-    tables: dict[str, Sum]
-    days: dict[str, Sum]
+    # By table, without the observations.
+    tables: dict[str, TableChecksum]
+    # Observations by UTC day.
+    days: dict[str, TableChecksum]
+    # The time of the newest observation.
     newest: str | None
 
     @property
     def observations(self) -> int:
-        """How many observations there are."""
+        """The number of observations."""
         return sum(day.rows for day in self.days.values())
 
+    def count_rows(self, table: str) -> int:
+        """Return the rows of a table; 0 if it does not exist."""
+        found = self.tables.get(table)
+        return found.rows if found else 0
+
     def as_json(self) -> dict[str, Any]:
-        """As a manifest holds it."""
+        """Return the contents as a manifest stores them."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Contents:
-        """Read what `as_json` gave. Raises KeyError, TypeError or ValueError where it is none."""
+    def from_json(cls, found: Mapping[str, Any]) -> DatabaseContents:
+        """Restore what `as_json` returned. Raises KeyError, TypeError or ValueError."""
         tables, days = (
-            {str(name): Sum(int(rows), str(checksum)) for name, (rows, checksum) in part.items()}
+            {
+                str(name): TableChecksum(int(rows), str(checksum))
+                for name, (rows, checksum) in part.items()
+            }
             for part in (found["tables"], found["days"])
         )
         return cls(str(found["schema"]), tables, days, found["newest"])
 
 
-def read(connection: Connection) -> Contents:
-    """What a database holds; needs a transaction, whose settings it changes."""
-    for statement in SPEAK_PLAINLY:
+def read_contents(connection: Connection) -> DatabaseContents:
+    """Return what a database holds. Changes the settings of the caller's transaction."""
+    for statement in CANONICAL_SETTINGS:
         connection.execute(statement)
     [(schema,)] = connection.execute(SCHEMA).fetchall()
     names = [name for (name,) in connection.execute(TABLES)]
@@ -118,38 +131,45 @@ def read(connection: Connection) -> Contents:
         if name != "observations":
             count = sql.SQL(COUNT_TABLE).format(table=sql.Identifier("sentinel", name))
             [row] = connection.execute(count).fetchall()
-            tables[name] = Sum(*row)
+            tables[name] = TableChecksum(*row)
     if "observations" not in names:
-        return Contents(schema, tables, {}, None)
-    days = {day: Sum(rows, checksum) for day, rows, checksum in connection.execute(COUNT_DAYS)}
+        return DatabaseContents(schema, tables, {}, None)
+    days = {
+        day: TableChecksum(rows, checksum) for day, rows, checksum in connection.execute(COUNT_DAYS)
+    }
     [(newest,)] = connection.execute(NEWEST).fetchall()
-    return Contents(schema, tables, days, newest)
+    return DatabaseContents(schema, tables, days, newest)
 
 
-def differences(expected: Contents, found: Contents) -> list[str]:
-    """Where two databases differ, in words; empty where they hold the same."""
-    complaints = []
+def list_differences(expected: DatabaseContents, found: DatabaseContents) -> list[str]:
+    """Return one sentence per difference; an empty list for equal databases."""
+    differences = []
     if expected.schema != found.schema:
-        complaints.append("the schema is not the same")
+        differences.append("the schema differs")
     if expected.newest != found.newest:
         newest = found.newest or "no time"
-        complaints.append(f"the newest observation is of {newest}, not {expected.newest}")
-    for what, ours, theirs in (
+        differences.append(f"the newest observation is of {newest}, not {expected.newest}")
+    for label, before, after in (
         ("observations of ", expected.days, found.days),
         ("table ", expected.tables, found.tables),
     ):
-        for name in sorted(ours.keys() | theirs.keys()):
-            before, after = ours.get(name), theirs.get(name)
-            if before == after:
-                continue
-            rows = (0 if one is None else one.rows for one in (after, before))
-            counted = "{:,} rows, {:,} expected".format(*rows)
-            is_count = before is None or after is None or before.rows != after.rows
-            complaints.append(f"{what}{name}: {counted if is_count else 'other values'}")
-    return complaints
+        for name in sorted(before.keys() | after.keys()):
+            if before.get(name) != after.get(name):
+                text = _describe_difference(before.get(name), after.get(name))
+                differences.append(f"{label}{name}: {text}")
+    return differences
 
 
-def summarize(complaints: list[str]) -> str:
-    """The first few, and how many more."""
-    more = f" and {len(complaints) - SHOWN} more" if len(complaints) > SHOWN else ""
-    return "; ".join(complaints[:SHOWN]) + more
+def _describe_difference(expected: TableChecksum | None, found: TableChecksum | None) -> str:
+    expected_rows = expected.rows if expected else 0
+    found_rows = found.rows if found else 0
+    if expected and found and expected_rows == found_rows:
+        return "other values"
+    return f"{found_rows:,} rows, {expected_rows:,} expected"
+
+
+def summarize(differences: list[str]) -> str:
+    """Return the first differences and the number of the others, in one line."""
+    hidden = len(differences) - MAX_SHOWN_DIFFERENCES
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return "; ".join(differences[:MAX_SHOWN_DIFFERENCES]) + more

@@ -1,4 +1,4 @@
-"""A backup on disk: a dump, and beside it a manifest of what a restored database must hold."""
+"""A backup on disk: a dump, and a manifest of what a database restored from it must hold."""
 
 from __future__ import annotations
 
@@ -14,33 +14,36 @@ from typing import IO
 from sentinel.errors import EXIT_UNHEALTHY, SentinelError
 from sentinel.files import replace_atomically
 from services.backup import rotation
-from services.backup.checksums import Contents
+from services.backup.checksums import DatabaseContents
 
 BLOCK_BYTES = 1 << 20
-PARTIAL = ".partial"
-DAMAGED = ".damaged"
+PARTIAL_SUFFIX = ".partial"
+DAMAGED_SUFFIX = ".damaged"
 
 
 class BackupFailed(SentinelError):
-    """The backup is none. Nothing was pruned."""
+    """The backup failed. No older backup was deleted."""
 
     exit_code = EXIT_UNHEALTHY
 
 
-class Unreadable(BackupFailed):
-    """A file cannot be opened: what is in it nobody knows."""
+class BackupUnreadable(BackupFailed):
+    """The backup file cannot be opened, so it cannot be checked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a dump is to be: when it was begun and of which database, its digest and size, what it
-    holds."""
+class BackupManifest:
+    """What is known of a dump."""
 
+    # When the backup was started.
     made_at: datetime
+    # The database that was dumped, without user and password.
     database: str
+    # Of the dump file.
     sha256: str
-    size: int
-    contents: Contents
+    size_bytes: int
+    # Of the database at that time.
+    contents: DatabaseContents
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +51,23 @@ class BackupFile:
     """A dump with its manifest."""
 
     path: Path
-    manifest: Manifest
+    manifest: BackupManifest
 
 
 def manifest_path(dump: Path) -> Path:
-    """Where a dump's manifest is."""
+    """Return the path of a dump's manifest."""
     return dump.with_name(f"{dump.name}.json")
 
 
 def write_dump(source: IO[bytes], path: Path) -> tuple[str, int]:
-    """Write a stream to disk for good; returns its digest and size. Raises OSError."""
+    """Write a stream to disk and sync it; return its SHA-256 and its size in bytes.
+
+    Raises OSError.
+    """
     digest, size = hashlib.sha256(), 0
-    private = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it holds a portfolio
-    with os.fdopen(private, "wb") as file:
+    # Only the owner can read it: it holds a portfolio.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
         while block := source.read(BLOCK_BYTES):
             file.write(block)
             digest.update(block)
@@ -70,79 +77,83 @@ def write_dump(source: IO[bytes], path: Path) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def digest_of(path: Path) -> str:
-    """The digest of what lies on disk. Raises OSError."""
+def compute_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_manifest(backup: BackupFile) -> None:
-    """With its manifest in place a dump is a backup. Raises OSError."""
+    """Write a dump's manifest. Only then does the dump count as a backup. Raises OSError."""
     manifest = backup.manifest
     content = {
         "made_at": manifest.made_at.isoformat(),
         "database": manifest.database,
         "sha256": manifest.sha256,
-        "size": manifest.size,
+        "size_bytes": manifest.size_bytes,
         "contents": manifest.contents.as_json(),
     }
     text = json.dumps(content, indent=1)
     replace_atomically(manifest_path(backup.path), text.encode())
 
 
-def read_manifest(dump: Path) -> Manifest:
-    """A dump's manifest. Raises BackupFailed where there is none, or none that can be read."""
+def read_manifest(dump: Path) -> BackupManifest:
+    """Return a dump's manifest. Raises BackupFailed if it is missing or unreadable."""
     path = manifest_path(dump)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest(
+        return BackupManifest(
             datetime.fromisoformat(content["made_at"]),
             str(content["database"]),
             str(content["sha256"]),
-            int(content["size"]),
-            Contents.from_json(content["contents"]),
+            int(content["size_bytes"]),
+            DatabaseContents.from_json(content["contents"]),
         )
     except FileNotFoundError as error:
         raise BackupFailed(
-            f"{dump} has no manifest ({path.name}) beside it: nobody has proven it. A dump without "
-            "one is no backup of ours; pg_restore can still read it by hand."
+            f"{dump} has no manifest ({path.name}) beside it, so it was never verified. Restore a "
+            "dump without a manifest by hand with pg_restore."
         ) from error
     except OSError as error:
-        raise Unreadable(f"The manifest {path} cannot be opened ({error.strerror}).") from error
+        raise BackupUnreadable(
+            f"The manifest {path} cannot be opened ({error.strerror})."
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise BackupFailed(f"The manifest {path} makes no sense ({error}).") from error
+        raise BackupFailed(
+            f"The manifest {path} is damaged ({error}): restore another backup."
+        ) from error
 
 
-def check(dump: Path) -> BackupFile:
-    """A dump that is, byte for byte, what was proven. Raises BackupFailed."""
+def check_backup(dump: Path) -> BackupFile:
+    """Return a backup whose bytes are those that were verified. Raises BackupFailed."""
     manifest = read_manifest(dump)
     try:
-        is_whole = dump.stat().st_size == manifest.size and digest_of(dump) == manifest.sha256
+        has_right_size = dump.stat().st_size == manifest.size_bytes
+        is_unchanged = has_right_size and compute_sha256(dump) == manifest.sha256
     except OSError as error:
-        raise Unreadable(f"{dump} cannot be read ({error.strerror}).") from error
-    if not is_whole:
+        raise BackupUnreadable(f"{dump} cannot be read ({error.strerror}).") from error
+    if not is_unchanged:
         raise BackupFailed(
-            f"{dump} is not what was written ({manifest.size:,} bytes, another digest): the file "
-            "was damaged or cut off. Take an older one."
+            f"{dump} differs from what was written ({manifest.size_bytes:,} bytes, another digest):"
+            " the file is damaged or truncated. Restore an older backup."
         )
     return BackupFile(dump, manifest)
 
 
-def dumps_in(folder: Path) -> Iterator[Path]:
-    """The dumps of a folder that bear a name of ours, the oldest first."""
-    found = [path for path in folder.iterdir() if rotation.moment_of(path.name)]
-    yield from sorted(found)
+def list_dumps(folder: Path) -> Iterator[Path]:
+    """Yield the dumps of a folder that have a name of ours, the oldest first."""
+    yield from sorted(path for path in folder.iterdir() if rotation.parse_file_name(path.name))
 
 
 def set_aside(dump: Path) -> Path:
-    """Give a damaged dump a name under which nobody counts it; its manifest goes with it."""
+    """Rename a damaged dump and its manifest, so that it no longer counts; return the new path."""
     for path in (dump, manifest_path(dump)):
         if path.exists():
-            path.replace(path.with_name(path.name + DAMAGED))
-    return dump.with_name(dump.name + DAMAGED)
+            path.replace(path.with_name(path.name + DAMAGED_SUFFIX))
+    return dump.with_name(dump.name + DAMAGED_SUFFIX)
 
 
-def remove(dump: Path) -> None:
-    """Delete a backup, its manifest first: what remains after a crash in between is no backup."""
+def delete_backup(dump: Path) -> None:
+    """Delete a backup, its manifest first: after a crash in between the dump does not count."""
     manifest_path(dump).unlink(missing_ok=True)
     dump.unlink(missing_ok=True)

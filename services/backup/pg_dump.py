@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs: dump a database, restore a dump, in one transaction or not at all."""
+"""Run PostgreSQL's client programs: dump a database, restore a dump in one transaction."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from sentinel.storage.embedded import program
 from sentinel.storage.schema import DROP_SCHEMA
 from services.backup.manifest import BackupFailed, write_dump
 
-HEAD_BYTES = 4096
+HEAD_BYTES = 4096  # of a dump's SQL, where the settings are
 LOCK_TIMEOUT = "30s"
-# A server before 17 does not know what a newer pg_restore begins with.
-_NEWER = re.compile(rb"^SET transaction_timeout = 0;\n", re.MULTILINE)
-# A schema sentinel with tables but without our version beside them belongs to another program.
+# A newer pg_restore writes this setting first. Servers before 17 do not know it.
+_NEWER_SETTING = re.compile(rb"^SET transaction_timeout = 0;\n", re.MULTILINE)
+# A schema `sentinel` with tables but without our `schema_version` belongs to another application.
 REFUSE_FOREIGN_SCHEMA = """
 DO $$ BEGIN
     IF to_regclass('sentinel.schema_version') IS NULL AND EXISTS (
         SELECT FROM pg_class
         WHERE relnamespace = to_regnamespace('sentinel') AND relkind IN ('r', 'p', 'v')
     ) THEN
-        RAISE EXCEPTION 'the schema sentinel holds tables of another program: name another
-            database';
+        RAISE EXCEPTION 'the schema sentinel has tables of another application: '
+            'use another database';
     END IF;
 END $$;
 """
-# Our schema makes room for the dump's. Where another program's objects depend on ours, PostgreSQL
-# refuses, and nothing has changed.
-MAKE_ROOM = f"""
+# Drops our schema, which the dump then creates again. If an object of another application depends
+# on it, PostgreSQL refuses, and nothing changes.
+DROP_OURS = f"""
 BEGIN;
 SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';
 SET LOCAL statement_timeout = 0;
@@ -48,11 +48,10 @@ SET LOCAL client_min_messages = warning;
 COMMIT = b"\nCOMMIT;\n"
 
 
-def dump(address: Address, snapshot: str, path: Path) -> tuple[str, int]:
-    """Dump the schema sentinel as that snapshot sees it, from an address that needs no TLS; returns
-    the file's digest and size.
+def dump_database(address: Address, snapshot: str, path: Path) -> tuple[str, int]:
+    """Dump the schema sentinel as of a snapshot; return the file's SHA-256 and its size in bytes.
 
-    Raises BackupFailed.
+    The address must not need TLS. Raises BackupFailed.
     """
     command = [
         str(program("pg_dump")),
@@ -62,76 +61,81 @@ def dump(address: Address, snapshot: str, path: Path) -> tuple[str, int]:
         "--no-privileges",
         f"--snapshot={snapshot}",
     ]
-    with tempfile.TemporaryFile() as complaints:
-        with _start(command, address, stdout=subprocess.PIPE, stderr=complaints) as process:
-            assert process.stdout is not None  # noqa: S101 (asked for above)
+    with tempfile.TemporaryFile() as errors:
+        with _start(command, address, stdout=subprocess.PIPE, stderr=errors) as process:
+            assert process.stdout is not None  # noqa: S101 (it is a pipe)
             try:
                 digest, size = write_dump(process.stdout, path)
             except OSError as error:
                 process.kill()
                 raise BackupFailed(
-                    f"The dump cannot be written to {path.parent} ({error.strerror}). Make room, "
-                    "or name another folder."
+                    f"The dump cannot be written to {path.parent} ({error.strerror}): free disk "
+                    "space there, or name another folder."
                 ) from error
         if process.returncode:
-            raise BackupFailed(f"pg_dump failed: {_complaint(complaints)}")
+            raise BackupFailed(f"pg_dump failed: {_summarize_errors(errors)}")
     return digest, size
 
 
-def restore(path: Path, address: Address) -> None:
-    """Replace the schema sentinel by the dump's, all of it or nothing. The address needs no "
-    "TLS. The
-    view market_data is not in the dump: `schema.migrate_if_needed` creates it afterwards.
+def restore_dump(path: Path, address: Address) -> None:
+    """Replace the schema sentinel with that of a dump, in one transaction.
 
-    Raises BackupFailed.
+    The view market_data is not in the dump: `schema.migrate_if_needed` creates it afterwards. The
+    address must not need TLS. Raises BackupFailed.
     """
-    with tempfile.TemporaryFile() as unread, tempfile.TemporaryFile() as refused:
+    with tempfile.TemporaryFile() as reader_errors, tempfile.TemporaryFile() as writer_errors:
         reader = subprocess.Popen(
             [program("pg_restore"), "--file=-", "--no-owner", "--no-privileges", path],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=unread,
+            stderr=reader_errors,
         )
         command = [str(program("psql")), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
         with (
             reader,
             _start(
-                command, address, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=refused
+                command,
+                address,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=writer_errors,
             ) as writer,
         ):
             assert reader.stdout is not None and writer.stdin is not None  # noqa: S101, PT018
             try:
-                _feed(reader.stdout, writer.stdin)
-                # Only the whole of it is committed: a script that ends early is rolled back.
+                _copy_script(reader.stdout, writer.stdin)
+                # Without COMMIT, psql rolls back: a truncated dump changes nothing.
                 if reader.wait() == 0:
                     writer.stdin.write(COMMIT)
                 writer.stdin.close()
-            except BrokenPipeError:  # psql has stopped at an error, which is told below
+            except BrokenPipeError:  # psql stopped at an error, which is raised below
                 reader.kill()
                 with contextlib.suppress(BrokenPipeError):
                     writer.stdin.close()
         if writer.returncode:
-            raise BackupFailed(f"{path.name} cannot be restored: {_complaint(refused)}")
+            raise BackupFailed(
+                f"{path.name} cannot be restored: {_summarize_errors(writer_errors)}"
+            )
         if reader.returncode:
-            raise BackupFailed(f"{path.name} cannot be read: {_complaint(unread)}")
+            raise BackupFailed(f"{path.name} cannot be read: {_summarize_errors(reader_errors)}")
 
 
-def _feed(source: IO[bytes], target: IO[bytes]) -> None:
-    target.write(MAKE_ROOM.encode())
-    target.write(_NEWER.sub(b"", source.read(HEAD_BYTES)))
+def _copy_script(source: IO[bytes], target: IO[bytes]) -> None:
+    target.write(DROP_OURS.encode())
+    target.write(_NEWER_SETTING.sub(b"", source.read(HEAD_BYTES)))
     shutil.copyfileobj(source, target, 1 << 20)
 
 
-def direct(address: Address) -> Address:
-    """The same database past Neon's transaction pooler, which cannot carry a dump.
+def bypass_pooler(address: Address) -> Address:
+    """Return the address of the same database without Neon's pooler, which cannot serve pg_dump.
 
     https://neon.com/docs/connect/connection-pooling
     """
     host = str(conninfo_to_dict(address.conninfo).get("host") or "")
-    straight = re.sub(r"^(ep-[^.]+)-pooler\.", r"\1.", host)
-    if straight == host:
+    direct_host = re.sub(r"^(ep-[^.]+)-pooler\.", r"\1.", host)
+    if direct_host == host:
         return address
-    return Address(make_conninfo(address.conninfo, host=straight), address.place)
+    return Address(make_conninfo(address.conninfo, host=direct_host), address.place)
 
 
 def _start(
@@ -142,9 +146,11 @@ def _start(
     stderr: IO[bytes],
     stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
-    """Start a client program; the password goes by its environment, which other users cannot
-    read, and not by its arguments, which they can."""
-    conninfo, environment = _without_password(address.conninfo)
+    """Start a client program.
+
+    It gets the password in its environment: other users can read the arguments of a process.
+    """
+    conninfo, environment = _split_password(address.conninfo)
     return subprocess.Popen(
         [*command, f"--dbname={conninfo}"],
         stdin=stdin,
@@ -154,18 +160,18 @@ def _start(
     )
 
 
-def _without_password(conninfo: str) -> tuple[str, Mapping[str, str]]:
+def _split_password(conninfo: str) -> tuple[str, Mapping[str, str]]:
     parts = conninfo_to_dict(conninfo)
     password = parts.pop("password", None)
-    own = {"PGPASSWORD": str(password)} if password else {}
-    return make_conninfo("", **parts), {**os.environ, **own}
+    variables = {"PGPASSWORD": str(password)} if password else {}
+    return make_conninfo("", **parts), {**os.environ, **variables}
 
 
-def _complaint(complaints: IO[bytes]) -> str:
-    """What a program complained of first, in a line."""
-    complaints.seek(0)
-    lines = [line for line in complaints.read().decode(errors="replace").splitlines() if line]
-    worst = [line for line in lines if re.search(r"error|fatal", line, re.IGNORECASE)] or lines
-    # psql tells in a second part which others' tables are in the way.
-    more = [line for line in lines if re.match(r"DETAIL|table |view |extension ", line)]
-    return "; ".join([worst[0], *more])[:400] if worst else "it did not say why"
+def _summarize_errors(errors: IO[bytes]) -> str:
+    """Return the first error that a program printed, in one line."""
+    errors.seek(0)
+    lines = [line for line in errors.read().decode(errors="replace").splitlines() if line]
+    first = [line for line in lines if re.search(r"error|fatal", line, re.IGNORECASE)] or lines
+    # psql lists the objects that depend on our tables in further lines.
+    details = [line for line in lines if re.match(r"DETAIL|table |view |extension ", line)]
+    return "; ".join([first[0], *details])[:400] if first else "it printed no reason"

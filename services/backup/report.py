@@ -1,4 +1,4 @@
-"""Telling what became of a backup: in the database, where health checks look, and to people."""
+"""Report the result of a backup: in the database for health checks, and as a message."""
 
 from __future__ import annotations
 
@@ -19,46 +19,51 @@ log = logging.getLogger("sentinel.backup")
 DELIVERY_SECONDS = 20.0
 
 
-def success(address: Address, backup: BackupFile, problem: str | None) -> None:
-    """Note a proven backup; `problem` is what was wrong beside it."""
+def record_success(address: Address, backup: BackupFile, problem: str | None) -> None:
+    """Record a verified backup. `problem` is about older backups."""
     manifest = backup.manifest
     state = {
         "verified_at": manifest.made_at.isoformat(),
         "file": backup.path.name,
-        "bytes": manifest.size,
+        "bytes": manifest.size_bytes,
         "rows": manifest.contents.observations,
         "problem": problem,
     }
     with Session(address) as session:
-        session.use(lambda c: _remember(c, manifest.made_at, state))
+        session.use(lambda c: _update_status(c, manifest.made_at, state))
 
 
-def failure(monitor: MonitorSettings, notifier: Notifier, problem: str, now: datetime) -> None:
-    """Note what failed and tell every target: through the outbox, so that it is told until it
-    arrives; past it where the database is away."""
+def report_failure(
+    monitor: MonitorSettings, notifier: Notifier, problem: str, now: datetime
+) -> None:
+    """Record a failed backup and send a message about it.
+
+    The message goes through the outbox, which repeats it until it arrives; without the outbox if
+    the database cannot be reached.
+    """
     formatter = MessageFormatter(monitor.options.language, ZoneInfo(monitor.options.time_zone))
 
-    def tell(connection: Connection) -> None:
-        _remember(connection, now, {"problem": problem})
-        known = service_status.read_backup_status(connection)
-        last = known.verified_at if known else None
-        message = messages.compose_backup_failure(formatter, now, problem, last)
+    def record_and_send(connection: Connection) -> None:
+        _update_status(connection, now, {"problem": problem})
+        status = service_status.read_backup_status(connection)
+        last_verified = status.verified_at if status else None
+        message = messages.compose_backup_failure(formatter, now, problem, last_verified)
         outbox.queue_message(connection, message, notifier.names, now)
         notifier.deliver(connection, seconds=DELIVERY_SECONDS)
 
     try:
         with resolve_database(monitor.settings) as address, Session(address) as session:
-            session.use(tell)
+            session.use(record_and_send)
     except Interrupted:
         raise
-    except SentinelError as trouble:
-        log.warning("told past the outbox: %s", trouble)
-        for complaint in notifier.send_directly(
-            messages.compose_backup_failure(formatter, now, problem, None)
-        ):
-            log.warning("%s", complaint)
+    except SentinelError as error:
+        log.warning("the message is sent without the outbox: %s", error)
+        message = messages.compose_backup_failure(formatter, now, problem, None)
+        for failure in notifier.send_directly(message):
+            log.warning("%s", failure)
 
 
-def _remember(connection: Connection, now: datetime, state: dict[str, object]) -> None:
+def _update_status(connection: Connection, now: datetime, state: dict[str, object]) -> None:
+    """Store these keys of the backup's status; keep the others."""
     schema.migrate_if_needed(connection)
     service_status.update(connection, "backup", state, now)

@@ -1,7 +1,7 @@
-"""Which backups stay: the newest of each of the last seven days, four weeks and six months.
+"""Which backups are kept: the newest of each of the last 7 days, 4 weeks and 6 months. Pure.
 
-Pure. Days, weeks and months without a backup do not count, so that a machine that was off for a
-month keeps what it has.
+Only days, weeks and months with a backup count. A machine that was off for a month therefore keeps
+all its backups.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from datetime import UTC, datetime
 
 DAILY, WEEKLY, MONTHLY = 7, 4, 6
 _NAME = re.compile(r"market-sentinel-(\d{8}T\d{6}Z)\.dump")
-_STAMP = "%Y%m%dT%H%M%SZ"
+_TIMESTAMP = "%Y%m%dT%H%M%SZ"
 Period = Callable[[datetime], object]
 
 
-def name_of(at: datetime) -> str:
-    """The file name of a backup begun then."""
-    return f"market-sentinel-{at.astimezone(UTC):{_STAMP}}.dump"
+def make_file_name(at: datetime) -> str:
+    """Return the file name of a backup that was started then."""
+    return f"market-sentinel-{at.astimezone(UTC):{_TIMESTAMP}}.dump"
 
 
-def moment_of(name: str) -> datetime | None:
-    """When a backup of this file name was begun; None where it is none of ours."""
+def parse_file_name(name: str) -> datetime | None:
+    """Return when the backup of this file name was started; None for another file."""
     found = _NAME.fullmatch(name)
     try:
-        return datetime.strptime(found[1], _STAMP).replace(tzinfo=UTC) if found else None
+        return datetime.strptime(found[1], _TIMESTAMP).replace(tzinfo=UTC) if found else None
     except ValueError:
         return None
 
 
-def to_keep(moments: Iterable[datetime]) -> set[datetime]:
-    """Those of the backups made at these moments that stay."""
+def choose_kept(moments: Iterable[datetime]) -> set[datetime]:
+    """Return which of the backups that were started at these moments are kept."""
     newest_first = sorted(moments, reverse=True)
     kept: set[datetime] = set()
     rules: tuple[tuple[int, Period], ...] = (
@@ -40,8 +40,8 @@ def to_keep(moments: Iterable[datetime]) -> set[datetime]:
         (MONTHLY, lambda at: (at.year, at.month)),
     )
     for count, period in rules:
-        newest_of: dict[object, datetime] = {}
+        newest_of_period: dict[object, datetime] = {}
         for moment in newest_first:
-            newest_of.setdefault(period(moment.astimezone(UTC)), moment)
-        kept.update(list(newest_of.values())[:count])
+            newest_of_period.setdefault(period(moment.astimezone(UTC)), moment)
+        kept.update(list(newest_of_period.values())[:count])
     return kept

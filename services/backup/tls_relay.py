@@ -1,7 +1,8 @@
-"""A way for PostgreSQL's programs, which the wheel brings without TLS, to a server that wants it.
+"""Relay connections of PostgreSQL's client programs to a server that requires TLS.
 
-A socket on this machine, in a folder closed to others, takes their connections and carries them on
-over TLS, begun as libpq begins it, under the address's own `sslmode`.
+The programs of the embedded PostgreSQL are built without TLS. They connect to a Unix socket in a
+private folder. The relay forwards each connection over TLS, started as libpq starts it, under the
+`sslmode` of the address.
 
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
 https://www.postgresql.org/docs/current/libpq-ssl.html
@@ -26,50 +27,52 @@ from sentinel.storage.connection import Address
 from services.backup.manifest import BackupFailed
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-SASL, LET_IN = struct.pack("!i", 10), struct.pack("!i", 0)  # what an authentication message asks
+# Codes in authentication messages: the methods on offer, and success.
+SASL, AUTHENTICATED = struct.pack("!i", 10), struct.pack("!i", 0)
 BLOCK_BYTES = 1 << 16
 CONNECT_SECONDS = 10.0
-MUST_BE_TLS = frozenset({"require", "verify-ca", "verify-full"})
-TLS_ALONE = ("channel_binding", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl")
+TLS_REQUIRED_MODES = frozenset({"require", "verify-ca", "verify-full"})
+TLS_PARAMETERS = ("channel_binding", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl")
 
 
 @contextlib.contextmanager
-def way_to(address: Address) -> Iterator[Address]:
-    """Yield an address that programs without TLS can use for the same server.
+def relay_tls(address: Address) -> Iterator[Address]:
+    """Yield an address of the same server for programs without TLS.
 
-    Raises BackupFailed where the address asks for what cannot be had.
+    Raises BackupFailed if the address has several hosts or an unusable certificate.
     """
     parts = conninfo_to_dict(address.conninfo)
     host = str(parts.get("hostaddr") or parts.get("host") or "")
-    usual = "verify-full" if parts.get("sslrootcert") == "system" else "prefer"  # as libpq has it
-    mode = str(parts.get("sslmode") or usual)
+    # The defaults of libpq.
+    default = "verify-full" if parts.get("sslrootcert") == "system" else "prefer"
+    mode = str(parts.get("sslmode") or default)
     if mode in ("disable", "allow") or not host or host.startswith("/"):
         yield address
         return
     if "," in host:
-        raise BackupFailed(f"{address.place}: name one host for the backup, not several.")
+        raise BackupFailed(f"{address.place}: a backup needs one host: DATABASE_URL names several.")
     with tempfile.TemporaryDirectory(prefix="sentinel-tls-") as folder:
-        gate = _Gate(parts, mode, Path(folder))
-        with gate.open():
-            plain = {key: value for key, value in parts.items() if key not in TLS_ALONE}
+        relay = _TlsRelay(parts, mode, Path(folder))
+        with relay.listen():
+            plain = {key: value for key, value in parts.items() if key not in TLS_PARAMETERS}
             plain |= {"host": folder, "port": "5432", "sslmode": "disable", "hostaddr": None}
             given = {key: value for key, value in plain.items() if value is not None}
             yield Address(make_conninfo("", **given), address.place)
 
 
-class _Gate:
-    """Listens in a folder, and carries each connection on over TLS."""
+class _TlsRelay:
+    """Listens on a socket in a folder and forwards each connection over TLS."""
 
     def __init__(self, parts: Mapping[str, Any], mode: str, folder: Path) -> None:
         self._target = (str(parts.get("hostaddr") or parts["host"]), int(parts.get("port") or 5432))
         self._name = str(parts.get("host") or self._target[0])
-        self._must = mode in MUST_BE_TLS
+        self._is_required = mode in TLS_REQUIRED_MODES
         self._context = _context(parts, mode)
         self._path = folder / ".s.PGSQL.5432"
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[None]:
-        """Take connections for as long as the block lasts."""
+    def listen(self) -> Iterator[None]:
+        """Accept connections until the end of the block."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(str(self._path))
             listener.listen()
@@ -87,39 +90,41 @@ class _Gate:
             try:
                 inside, _ = listener.accept()
             except OSError:
-                return  # closed: the work is done
-            threading.Thread(target=self._carry, args=(inside,), daemon=True).start()
+                return  # the listener was closed
+            threading.Thread(target=self._forward, args=(inside,), daemon=True).start()
 
-    def _carry(self, inside: socket.socket) -> None:
+    def _forward(self, inside: socket.socket) -> None:
         with inside:
             try:
-                reached = self._reach()
+                connected = self._connect()
             except (OSError, ssl.SSLError) as error:
-                inside.sendall(_complaint(f"TLS to {self._name}: {error}"))
+                inside.sendall(_error_message(f"TLS to {self._name}: {error}"))
                 return
-            with reached:
-                outside = _Line(reached)
-                back = threading.Thread(target=_greet, args=(outside, inside), daemon=True)
+            with connected:
+                outside = _SharedSocket(connected)
+                back = threading.Thread(
+                    target=_forward_authentication, args=(outside, inside), daemon=True
+                )
                 back.start()
-                _pump(inside, outside)
-                back.join(CONNECT_SECONDS)  # one that was killed said no goodbye
+                _copy_bytes(inside, outside)
+                back.join(CONNECT_SECONDS)  # a killed program sends no end message
 
-    def _reach(self) -> socket.socket:
+    def _connect(self) -> socket.socket:
         outside = socket.create_connection(self._target, timeout=CONNECT_SECONDS)
         outside.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         outside.sendall(SSL_REQUEST)
         if outside.recv(1) == b"S":
             outside = self._context.wrap_socket(outside, server_hostname=self._name)
-        elif self._must:
+        elif self._is_required:
             outside.close()
-            raise OSError("the server does not speak it, and sslmode asks for it")
+            raise OSError("the server does not offer it, and sslmode requires it")
         return outside
 
 
 def _context(parts: Mapping[str, Any], mode: str) -> ssl.SSLContext:
-    """What libpq would check: nothing under `require`, unless a root certificate is named."""
+    """Return the checks of libpq: none under `require`, unless a root certificate is named."""
     root = parts.get("sslrootcert")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which trusts nobody yet
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate yet
     context.check_hostname = mode == "verify-full"
     if mode not in ("verify-ca", "verify-full") and not root:
         context.verify_mode = ssl.CERT_NONE
@@ -134,86 +139,91 @@ def _context(parts: Mapping[str, Any], mode: str) -> ssl.SSLContext:
             )
     except (OSError, ssl.SSLError) as error:
         raise BackupFailed(
-            f"A certificate that DATABASE_URL names is of no use: {error}."
+            f"A certificate that DATABASE_URL names cannot be used: {error}."
         ) from error
     return context
 
 
-class _Line:
-    """A socket, over TLS perhaps, that one thread reads while another writes: OpenSSL takes one at
-    a time, so neither waits while it holds the line."""
+class _SharedSocket:
+    """A socket that one thread reads while another writes.
 
-    def __init__(self, reached: socket.socket) -> None:
-        reached.setblocking(False)
-        self._socket = reached
-        self._turn = threading.Lock()
+    OpenSSL allows one call at a time. Neither thread may therefore wait inside a call.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        connected.setblocking(False)
+        self._socket = connected
+        self._lock = threading.Lock()
 
     def recv(self, count: int) -> bytes:
-        """Wait for bytes; none: the other side has ended."""
+        """Wait for bytes; return none after the other side has closed."""
         while True:
-            with self._waiting(for_writing=False), self._turn:
+            with self._waiting(for_writing=False), self._lock:
                 return self._socket.recv(count)
 
     def sendall(self, content: bytes) -> None:
-        """Send all of it."""
+        """Send all bytes."""
         left = memoryview(content)
         while left:
-            with self._waiting(for_writing=True), self._turn:
+            with self._waiting(for_writing=True), self._lock:
                 left = left[self._socket.send(left) :]
 
     @contextlib.contextmanager
     def _waiting(self, *, for_writing: bool) -> Iterator[None]:
-        """Where a try comes too early, wait until the next one is worth it."""
+        """After a call that would block, wait until the socket is ready."""
         try:
             yield
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError) as early:
-            is_write = isinstance(early, ssl.SSLWantWriteError) or (
-                for_writing and isinstance(early, BlockingIOError)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError) as error:
+            is_write = isinstance(error, ssl.SSLWantWriteError) or (
+                for_writing and isinstance(error, BlockingIOError)
             )
             ready = [self._socket]
             select.select([] if is_write else ready, ready if is_write else [], [])
 
 
-def _pump(source: socket.socket | _Line, target: socket.socket | _Line) -> None:
+def _copy_bytes(
+    source: socket.socket | _SharedSocket, target: socket.socket | _SharedSocket
+) -> None:
     with contextlib.suppress(OSError, ssl.SSLError):
         while block := source.recv(BLOCK_BYTES):
             target.sendall(block)
-    if isinstance(target, socket.socket):  # the server ends by itself when its client has left
+    if isinstance(target, socket.socket):  # the server ends when its client has left
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
 
 
-def _greet(outside: socket.socket | _Line, inside: socket.socket) -> None:
-    """Carry what the server says, and until it has let the client in take the offer of channel
-    binding out of it: a client that knows no TLS refuses at its mere sight.
+def _forward_authentication(outside: socket.socket | _SharedSocket, inside: socket.socket) -> None:
+    """Forward the server's messages; remove its offer of channel binding during authentication.
+
+    A client without TLS refuses the connection when it sees that offer.
 
     https://www.postgresql.org/docs/current/sasl-authentication.html
     """
     with contextlib.suppress(OSError, ssl.SSLError):
-        is_in = False
-        while not is_in:
-            head = _exactly(outside, 5)
-            body = _exactly(outside, struct.unpack("!i", head[1:])[0] - 4)
+        is_authenticated = False
+        while not is_authenticated:
+            head = _receive_exactly(outside, 5)
+            body = _receive_exactly(outside, struct.unpack("!i", head[1:])[0] - 4)
             if head[:1] == b"R" and body[:4] == SASL:
                 body = body.replace(b"SCRAM-SHA-256-PLUS\0", b"")
                 head = b"R" + struct.pack("!i", len(body) + 4)
             inside.sendall(head + body)
-            is_in = head[:1] != b"R" or body[:4] == LET_IN
-    _pump(outside, inside)
+            is_authenticated = head[:1] != b"R" or body[:4] == AUTHENTICATED
+    _copy_bytes(outside, inside)
 
 
-def _exactly(source: socket.socket | _Line, count: int) -> bytes:
+def _receive_exactly(source: socket.socket | _SharedSocket, count: int) -> bytes:
     found = b""
     while len(found) < count:
         block = source.recv(count - len(found))
         if not block:
-            raise OSError("the server hung up")
+            raise OSError("the server closed the connection")
         found += block
     return found
 
 
-def _complaint(text: str) -> bytes:
-    """A server's refusal, which libpq prints.
+def _error_message(text: str) -> bytes:
+    """Return an error message of the PostgreSQL protocol, which libpq prints.
 
     https://www.postgresql.org/docs/current/protocol-error-fields.html
     """

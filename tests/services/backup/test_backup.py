@@ -1,4 +1,4 @@
-"""Backups are proven: a dump counts once it was restored and compared, and only then is pruned."""
+"""Backups: verification by a trial restore, pruning, restoring, and TLS."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ from sentinel import files
 from sentinel.errors import SentinelError
 from sentinel.storage import embedded, schema, service_status
 from sentinel.storage.connection import open_connection, parse_address
-from services.backup import __main__ as backup_command
-from services.backup import checksums, pg_dump, rotation, tls_relay, verified_backup
-from services.backup import manifest as archive
+from services.backup import checksums, manifest, pg_dump, rotation, tls_relay, verification
+from services.backup.create import create_backup, describe_database
+from services.backup.locks import lock_backups
 from services.backup.manifest import BackupFailed
+from services.backup.restore import restore_backup
 from services.settings import MonitorSettings
 from tests.conftest import NOW, FreshDatabase
 from tests.support.monitor import Target, listening, load
@@ -52,7 +53,7 @@ def target() -> Iterator[Target]:
 
 @pytest.fixture
 def monitor(fresh: FreshDatabase, server_dir: Path, target: Target) -> MonitorSettings:
-    """The state directory is that of the tests' own server: dumps are tried out there."""
+    """Settings with the state directory of the tests' server: dumps are verified there."""
     settings = Settings(database_url=fresh.url, state_dir=server_dir)
     return MonitorSettings(settings=settings, alert_urls=(target.url,))
 
@@ -77,8 +78,8 @@ def _days(database: FreshDatabase) -> list[tuple[object, ...]]:
     )
 
 
-def _spoil(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, filter_: str) -> None:
-    """Let pg_dump's output go through a shell filter before it is written."""
+def _filter_pg_dump(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, filter_: str) -> None:
+    """Pipe the output of pg_dump through a shell filter."""
     real = embedded.program("pg_dump")
     script = tmp_path / "pg_dump"
     script.write_text(f'#!/bin/bash\nset -o pipefail\n"{real}" "$@" | {filter_}\n')
@@ -96,20 +97,20 @@ data[data.rindex(b'\\x78\\x9c') + 40] ^= 1
 sys.stdout.buffer.write(data)" """
 
 
-def test_a_backup_is_a_dump_with_what_it_holds_beside_it(
+def test_a_backup_is_a_dump_with_a_manifest_of_its_contents(
     monitor: MonitorSettings,
     filled: FreshDatabase,
     folder: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert backup_command.back_up(monitor, folder, NOW) == 0
+    assert create_backup(monitor, folder, NOW) == 0
     [name] = _backups(folder)
     assert name == "market-sentinel-20261120T120030Z.dump"
-    manifest = json.loads((folder / f"{name}.json").read_text())
-    assert sum(rows for rows, _ in manifest["contents"]["days"].values()) == 120
+    content = json.loads((folder / f"{name}.json").read_text())
+    assert sum(rows for rows, _ in content["contents"]["days"].values()) == 120
     assert "120 observations" in capsys.readouterr().out
     assert not list(folder.glob("*.partial"))
-    assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600  # a portfolio is in it
+    assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600  # it holds a portfolio
     with open_connection(filled.address()) as connection:
         found = service_status.read_backup_status(connection)
     assert found
@@ -117,7 +118,7 @@ def test_a_backup_is_a_dump_with_what_it_holds_beside_it(
 
 
 @pytest.mark.parametrize("filter_", ["head -c 9000", FLIP], ids=["truncated", "a byte flipped"])
-def test_a_spoilt_dump_is_no_backup_and_prunes_nothing_and_is_announced(
+def test_a_damaged_dump_fails_with_a_message_and_deletes_no_older_backup(
     monitor: MonitorSettings,
     filled: FreshDatabase,
     folder: Path,
@@ -126,19 +127,17 @@ def test_a_spoilt_dump_is_no_backup_and_prunes_nothing_and_is_announced(
     monkeypatch: pytest.MonkeyPatch,
     filter_: str,
 ) -> None:
-    for day in range(12):  # more than any rule keeps of days
-        _old_backup(
-            folder, NOW - timedelta(days=12 - day), verified_backup.identity(filled.address())
-        )
+    for day in range(12):  # more daily backups than the rules keep
+        _old_backup(folder, NOW - timedelta(days=12 - day), describe_database(filled.address()))
     before = _backups(folder)
     with monkeypatch.context() as patch:
-        _spoil(patch, tmp_path, filter_)
+        _filter_pg_dump(patch, tmp_path, filter_)
         with pytest.raises(BackupFailed):
-            backup_command.back_up(monitor, folder, NOW)
+            create_backup(monitor, folder, NOW)
     assert _backups(folder) == before
-    [told] = target.messages
-    assert "backup failed" in told
-    assert "No older backup was deleted" in told
+    [message] = target.messages
+    assert "backup failed" in message
+    assert "No older backup was deleted" in message
     with open_connection(filled.address()) as connection:
         found = service_status.read_backup_status(connection)
         health = verify_db.examine(connection, NOW, timedelta(minutes=15), 1e9)
@@ -149,80 +148,82 @@ def test_a_spoilt_dump_is_no_backup_and_prunes_nothing_and_is_announced(
 
 
 def _old_backup(folder: Path, at: datetime, database: str) -> None:
-    """A sound backup of a moment, without the second that making one takes."""
+    """Write a valid backup of that time without running pg_dump, which takes a second."""
     folder.mkdir(parents=True, exist_ok=True)
-    dump = folder / rotation.name_of(at)
+    dump = folder / rotation.make_file_name(at)
     dump.write_bytes(b"dump")
-    empty = checksums.Contents("", {}, {}, None)
-    manifest = archive.Manifest(at, database, archive.digest_of(dump), 4, empty)
-    archive.write_manifest(archive.BackupFile(dump, manifest))
+    empty = checksums.DatabaseContents("", {}, {}, None)
+    made = manifest.BackupManifest(at, database, manifest.compute_sha256(dump), 4, empty)
+    manifest.write_manifest(manifest.BackupFile(dump, made))
 
 
-def test_after_a_proven_backup_the_older_ones_are_pruned_by_the_rules(
+def test_after_a_verified_backup_older_ones_are_pruned_by_the_rules(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
     for day in range(1, 40):
-        _old_backup(folder, NOW - timedelta(days=day), verified_backup.identity(filled.address()))
-    backup_command.back_up(monitor, folder, NOW)
-    kept = [rotation.moment_of(name) for name in _backups(folder)]
+        _old_backup(folder, NOW - timedelta(days=day), describe_database(filled.address()))
+    create_backup(monitor, folder, NOW)
+    kept = [rotation.parse_file_name(name) for name in _backups(folder)]
     assert NOW in kept
     days = [(NOW - at).days for at in kept if at]
-    # Seven days, then the newest of each week and month before them.
+    # Seven days, then the newest of each earlier week and month.
     assert sorted(days) == [0, 1, 2, 3, 4, 5, 6, 12, 19, 20]
     assert len(list(folder.glob("*.json"))) == len(kept)
 
 
 @pytest.mark.usefixtures("filled")
-def test_an_older_backup_that_rotted_is_set_aside_and_told_of(
+def test_a_damaged_older_backup_is_set_aside_with_a_message(
     monitor: MonitorSettings, folder: Path, target: Target
 ) -> None:
     at = NOW - timedelta(days=1)
     _old_backup(folder, at, "mine")
-    (folder / rotation.name_of(at)).write_bytes(b"dumb")
-    assert backup_command.back_up(monitor, folder, NOW) == 0
-    assert _backups(folder) == [rotation.name_of(NOW)]
-    assert (folder / f"{rotation.name_of(at)}.damaged").exists()
+    (folder / rotation.make_file_name(at)).write_bytes(b"dumb")
+    assert create_backup(monitor, folder, NOW) == 0
+    assert _backups(folder) == [rotation.make_file_name(NOW)]
+    assert (folder / f"{rotation.make_file_name(at)}.damaged").exists()
     assert "damaged" in target.messages[0]
 
 
 @pytest.mark.usefixtures("filled")
-def test_what_is_not_ours_in_the_folder_stays(monitor: MonitorSettings, folder: Path) -> None:
+def test_other_files_and_backups_of_other_databases_are_kept(
+    monitor: MonitorSettings, folder: Path
+) -> None:
     folder.mkdir()
     film = folder / "film.mkv.partial"
-    film.write_bytes(b"somebody else's")
+    film.write_bytes(b"another file")
     for day in range(1, 40):
         _old_backup(folder, NOW - timedelta(days=day), "another database")
-    backup_command.back_up(monitor, folder, NOW)
+    create_backup(monitor, folder, NOW)
     assert film.exists()
-    assert len(_backups(folder)) == 40  # each database's own rules
+    assert len(_backups(folder)) == 40  # the rules count each database on its own
 
 
-def test_the_backup_just_made_stays_whatever_the_clock_says(
+def test_the_newest_backup_is_kept_even_if_older_ones_have_later_times(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
     for day in range(20):
         _old_backup(
-            folder, NOW + timedelta(days=400 + 40 * day), verified_backup.identity(filled.address())
+            folder, NOW + timedelta(days=400 + 40 * day), describe_database(filled.address())
         )
-    backup_command.back_up(monitor, folder, NOW)
-    assert rotation.name_of(NOW) in _backups(folder)
+    create_backup(monitor, folder, NOW)
+    assert rotation.make_file_name(NOW) in _backups(folder)
 
 
 @pytest.mark.parametrize("has_schema", [False, True])
-def test_a_dump_of_an_empty_database_is_no_backup(
+def test_a_backup_of_an_empty_database_fails(
     monitor: MonitorSettings, fresh: FreshDatabase, folder: Path, target: Target, has_schema: bool
 ) -> None:
     if has_schema:
         with open_connection(fresh.address()) as connection:
             schema.apply_migrations(connection)
     with pytest.raises(BackupFailed, match="an empty dump is no backup"):
-        backup_command.back_up(monitor, folder, NOW)
+        create_backup(monitor, folder, NOW)
     assert _backups(folder) == []
     assert len(target.messages) == 1
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_full_disk_is_no_backup_and_is_announced(
+def test_a_backup_to_a_full_disk_fails_with_a_message(
     monitor: MonitorSettings, tmp_path: Path, target: Target
 ) -> None:
     small = tmp_path / "small"
@@ -233,10 +234,10 @@ def test_a_full_disk_is_no_backup_and_is_announced(
         capture_output=True,
     )
     if mounted.returncode:
-        pytest.skip("a small disk cannot be mounted here: that takes root")
+        pytest.skip("mounting a small disk needs root")
     try:
         with pytest.raises(BackupFailed, match="No space left"):
-            backup_command.back_up(monitor, small, NOW)
+            create_backup(monitor, small, NOW)
         assert _backups(small) == []
         assert not list(small.glob("*.partial"))
     finally:
@@ -245,20 +246,20 @@ def test_a_full_disk_is_no_backup_and_is_announced(
 
 
 @pytest.mark.slow
-def test_a_database_that_is_away_is_announced_past_the_outbox(
+def test_an_unreachable_database_is_reported_without_the_outbox(
     server_dir: Path, folder: Path, target: Target
 ) -> None:
     settings = Settings(
         database_url="postgresql://me:hunter2@127.0.0.1:9/market", state_dir=server_dir
     )
     monitor = MonitorSettings(settings=settings, alert_urls=(target.url,))
-    with pytest.raises(SentinelError) as trouble:
-        backup_command.back_up(monitor, folder, NOW)
-    assert trouble.value.exit_code == 4
-    assert "hunter2" not in str(trouble.value) + target.messages[0]
+    with pytest.raises(SentinelError) as raised:
+        create_backup(monitor, folder, NOW)
+    assert raised.value.exit_code == 4
+    assert "hunter2" not in str(raised.value) + target.messages[0]
 
 
-def test_who_writes_meanwhile_changes_neither_dump_nor_comparison(
+def test_a_process_that_writes_meanwhile_does_not_fail_the_backup(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
     stop = threading.Event()
@@ -273,107 +274,109 @@ def test_who_writes_meanwhile_changes_neither_dump_nor_comparison(
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        assert backup_command.back_up(monitor, folder, NOW) == 0
+        assert create_backup(monitor, folder, NOW) == 0
     finally:
         stop.set()
         writer.join()
 
 
 @pytest.mark.slow
-def test_what_is_restored_is_what_was_saved_day_by_day(
+def test_a_restore_brings_back_every_day_of_the_backup(
     monitor: MonitorSettings,
     filled: FreshDatabase,
     folder: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = _days(filled)
-    backup_command.back_up(monitor, folder, NOW)
+    create_backup(monitor, folder, NOW)
     load(filled.address(), [(NOW + timedelta(days=3), "dogecoin", 1.0)], NOW)
     filled.query(
         "UPDATE sentinel.observations SET price_usd = price_usd * 2 WHERE observed_at < %s", NOW
     )
     assert _days(filled) != before
     [name] = _backups(folder)
-    code = backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
+    code = restore_backup(monitor, folder / name, should_confirm=False, should_back_up=True)
     assert code == 0
     assert _days(filled) == before
-    assert len(_backups(folder)) == 2  # what was there is backed up first
+    assert len(_backups(folder)) == 2  # the stored data is backed up first
     assert "the same observations" in capsys.readouterr().out
-    load(filled.address(), [(NOW + timedelta(hours=1), "bitcoin", 1.0)], NOW)  # and life goes on
+    load(
+        filled.address(), [(NOW + timedelta(hours=1), "bitcoin", 1.0)], NOW
+    )  # the database still accepts rows
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("filled")
-def test_a_portfolio_alone_is_backed_up_first_too(
+def test_a_portfolio_without_prices_is_backed_up_first_too(
     monitor: MonitorSettings, fresh: FreshDatabase, folder: Path
 ) -> None:
-    backup_command.back_up(monitor, folder, NOW)
+    create_backup(monitor, folder, NOW)
     [name] = _backups(folder)
     fresh.query("TRUNCATE sentinel.observations")
     fresh.query(
         "INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, note) "
         "VALUES (now(), 'bitcoin', 1, 1, 0, '')"
     )
-    backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
+    restore_backup(monitor, folder / name, should_confirm=False, should_back_up=True)
     assert len(_backups(folder)) == 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", ["market_data", "sentinel.coins"])
-def test_a_restore_refuses_while_another_programs_view_reads_our_tables(
+def test_a_restore_is_refused_while_a_view_of_another_application_reads_our_tables(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path, source: str
 ) -> None:
-    backup_command.back_up(monitor, folder, NOW)
+    create_backup(monitor, folder, NOW)
     [name] = _backups(folder)
     filled.query(f"CREATE SCHEMA app; CREATE VIEW app.v AS SELECT coin_id FROM {source}")
     filled.query("UPDATE sentinel.observations SET price_usd = 7")
     before = _days(filled)
     with pytest.raises(BackupFailed, match=r"other objects depend on.*app\.v"):
-        backup_command.restore_backup(monitor, folder / name, asks=False, saves=False)
+        restore_backup(monitor, folder / name, should_confirm=False, should_back_up=False)
     assert _days(filled) == before
 
 
 @pytest.mark.slow
-def test_a_restore_leaves_other_programs_tables_and_brings_the_view_back(
+def test_a_restore_keeps_tables_of_other_applications_and_recreates_the_view(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
-    backup_command.back_up(monitor, folder, NOW)
+    create_backup(monitor, folder, NOW)
     [name] = _backups(folder)
     before = _days(filled)
     filled.query("CREATE TABLE public.invoices AS SELECT 1 AS n")
     filled.query("UPDATE sentinel.observations SET price_usd = 7")
-    backup_command.restore_backup(monitor, folder / name, asks=False, saves=False)
+    restore_backup(monitor, folder / name, should_confirm=False, should_back_up=False)
     assert _days(filled) == before
     assert filled.query("SELECT n FROM public.invoices") == [(1,)]
     assert filled.query("SELECT count(*) >= 0 FROM public.market_data") == [(True,)]
 
 
-def test_tables_of_our_names_that_are_not_ours_stay(
+def test_a_restore_does_not_replace_tables_of_another_application(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
-    backup_command.back_up(monitor, folder, NOW)
+    create_backup(monitor, folder, NOW)
     [name] = _backups(folder)
     filled.query(schema.DROP_SCHEMA)
     filled.query("CREATE SCHEMA sentinel; CREATE TABLE sentinel.coins AS SELECT 7 AS n")
-    with pytest.raises(BackupFailed, match="tables of another program"):
-        backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
+    with pytest.raises(BackupFailed, match="tables of another application"):
+        restore_backup(monitor, folder / name, should_confirm=False, should_back_up=True)
     assert filled.query("SELECT n FROM sentinel.coins") == [(7,)]
 
 
 @pytest.mark.slow
-def test_what_cannot_be_read_any_more_can_be_replaced(
+def test_a_damaged_database_can_be_replaced_without_a_backup_of_it(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
     before = _days(filled)
-    backup_command.back_up(monitor, folder, NOW)
+    create_backup(monitor, folder, NOW)
     [name] = _backups(folder)
     filled.query("ALTER TABLE sentinel.observations RENAME COLUMN observed_at TO seen_at")
     filled.query("DROP TABLE sentinel.transactions")
     filled.query("ALTER TABLE sentinel.coins RENAME TO coins_gone")
     with pytest.raises(SentinelError):
-        backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
+        restore_backup(monitor, folder / name, should_confirm=False, should_back_up=True)
     filled.query("DROP TABLE sentinel.coins_gone CASCADE")
-    backup_command.restore_backup(monitor, folder / name, asks=False, saves=False)
+    restore_backup(monitor, folder / name, should_confirm=False, should_back_up=False)
     assert _days(filled) == before
 
 
@@ -382,7 +385,7 @@ def test_what_cannot_be_read_any_more_can_be_replaced(
 def test_a_damaged_backup_restores_nothing(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path, harm: str
 ) -> None:
-    backup_command.back_up(monitor, folder, NOW)
+    create_backup(monitor, folder, NOW)
     [name] = _backups(folder)
     dump = folder / name
     content = bytearray(dump.read_bytes())
@@ -392,58 +395,60 @@ def test_a_damaged_backup_restores_nothing(
     elif harm == "cut":
         dump.write_bytes(content[:-100])
     elif harm == "manifest gone":
-        archive.manifest_path(dump).unlink()
+        manifest.manifest_path(dump).unlink()
     else:
-        archive.manifest_path(dump).write_text("{}")
+        manifest.manifest_path(dump).write_text("{}")
     before = _days(filled)
     with pytest.raises(BackupFailed):
-        backup_command.restore_backup(monitor, dump, asks=False, saves=False)
+        restore_backup(monitor, dump, should_confirm=False, should_back_up=False)
     assert _days(filled) == before
 
 
-def test_a_restore_that_breaks_off_leaves_everything_as_it_was(
+def test_a_restore_that_fails_halfway_changes_nothing(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
-    """The dump is cut where pg_restore notices only after it has said a lot."""
-    backup_command.back_up(monitor, folder, NOW)
+    """The dump is truncated so late that pg_restore has already written most of its SQL."""
+    create_backup(monitor, folder, NOW)
     [name] = _backups(folder)
     cut = folder / "cut.dump"
     content = (folder / name).read_bytes()
     cut.write_bytes(content[: len(content) - 3000])
     before = _days(filled)
     with pytest.raises(BackupFailed):
-        pg_dump.restore(cut, filled.address())
+        pg_dump.restore_dump(cut, filled.address())
     assert _days(filled) == before
 
 
 @pytest.mark.usefixtures("filled")
-def test_while_a_monitor_runs_nothing_is_restored(monitor: MonitorSettings, folder: Path) -> None:
-    backup_command.back_up(monitor, folder, NOW)
+def test_a_restore_is_refused_while_a_monitor_runs(monitor: MonitorSettings, folder: Path) -> None:
+    create_backup(monitor, folder, NOW)
     [name] = _backups(folder)
     with (
         files.try_lock(monitor.settings.state_dir / "monitor"),
         pytest.raises(SentinelError, match="stop it first"),
     ):
-        backup_command.restore_backup(monitor, folder / name, asks=False, saves=True)
+        restore_backup(monitor, folder / name, should_confirm=False, should_back_up=True)
 
 
-def test_a_second_backup_waits_its_turn(monitor: MonitorSettings, folder: Path) -> None:
+def test_a_second_backup_at_the_same_time_is_refused(
+    monitor: MonitorSettings, folder: Path
+) -> None:
     with (
-        verified_backup.lock_backups(monitor.settings.state_dir),
+        lock_backups(monitor.settings.state_dir),
         pytest.raises(SentinelError, match="Another backup"),
     ):
-        backup_command.back_up(monitor, folder, NOW)
+        create_backup(monitor, folder, NOW)
 
 
 @pytest.mark.usefixtures("filled")
-def test_leftovers_of_a_killed_backup_are_swept_up(monitor: MonitorSettings, folder: Path) -> None:
+def test_leftovers_of_a_killed_backup_are_removed(monitor: MonitorSettings, folder: Path) -> None:
     folder.mkdir()
     (folder / "market-sentinel-20261119T000000Z.dump.partial").write_bytes(b"half")
     (folder / "market-sentinel-20261118T000000Z.dump").write_bytes(b"without a manifest")
     with psycopg.connect(_server_of(monitor), autocommit=True) as connection:
-        connection.execute(verified_backup.MAKE_SCRATCH)
-    backup_command.back_up(monitor, folder, NOW)
-    assert _backups(folder) == [rotation.name_of(NOW)]
+        connection.execute(verification.CREATE_SCRATCH)
+    create_backup(monitor, folder, NOW)
+    assert _backups(folder) == [rotation.make_file_name(NOW)]
     assert not list(folder.glob("*.partial"))
 
 
@@ -453,7 +458,7 @@ def _server_of(monitor: MonitorSettings) -> str:
 
 
 @pytest.mark.slow
-def test_the_script_ends_in_0_from_any_folder_and_hides_the_password(
+def test_the_script_works_from_any_folder_and_hides_the_password(
     filled: FreshDatabase, server_dir: Path, tmp_path: Path
 ) -> None:
     environment = {
@@ -482,14 +487,14 @@ def test_the_script_ends_in_0_from_any_folder_and_hides_the_password(
         check=False,
     )
     assert refused.returncode == 2
-    assert "Nothing restored" in refused.stderr
+    assert "Nothing was restored" in refused.stderr
 
 
-def test_a_dump_goes_past_neons_pooler() -> None:
+def test_a_dump_bypasses_neons_pooler() -> None:
     pooled = parse_address("postgresql://u:p@ep-cool-1-pooler.eu.aws.neon.tech/db")
-    assert "host=ep-cool-1.eu.aws.neon.tech" in pg_dump.direct(pooled).conninfo
+    assert "host=ep-cool-1.eu.aws.neon.tech" in pg_dump.bypass_pooler(pooled).conninfo
     other = parse_address("postgresql://u:p@my-pooler.example.org/db")
-    assert pg_dump.direct(other) == other
+    assert pg_dump.bypass_pooler(other) == other
 
 
 FIRST, LAST = (datetime.fromisoformat(text) for text in ("2025-01-01", "2027-01-01"))
@@ -500,11 +505,11 @@ MOMENTS = st.lists(st.datetimes(FIRST, LAST, timezones=st.just(UTC)), max_size=6
 def test_the_newest_backup_is_always_kept_and_no_more_than_the_rules_say(
     moments: list[datetime],
 ) -> None:
-    kept = rotation.to_keep(moments)
+    kept = rotation.choose_kept(moments)
     assert kept <= set(moments)
     assert not moments or max(moments) in kept
     assert len(kept) <= rotation.DAILY + rotation.WEEKLY + rotation.MONTHLY
-    assert rotation.to_keep(kept) == kept  # pruning twice prunes nothing more
+    assert rotation.choose_kept(kept) == kept  # pruning twice prunes nothing more
 
 
 @pytest.mark.parametrize(
@@ -515,18 +520,18 @@ def test_the_newest_backup_is_always_kept_and_no_more_than_the_rules_say(
     ],
 )
 def test_days_without_a_backup_do_not_count(days: list[int], kept: set[int]) -> None:
-    found = rotation.to_keep(NOW - timedelta(days=day) for day in days)
+    found = rotation.choose_kept(NOW - timedelta(days=day) for day in days)
     assert kept <= {(NOW - at).days for at in found}
 
 
-def test_only_our_own_files_are_ours() -> None:
-    assert rotation.moment_of(rotation.name_of(NOW)) == NOW
+def test_only_file_names_of_backups_are_parsed() -> None:
+    assert rotation.parse_file_name(rotation.make_file_name(NOW)) == NOW
     for name in ("family.dump", "market-sentinel-20269999T999999Z.dump", "market-sentinel.dump"):
-        assert rotation.moment_of(name) is None
+        assert rotation.parse_file_name(name) is None
 
 
 @pytest.mark.slow
-def test_a_million_rows_come_back_day_by_day_and_no_flipped_byte_passes(
+def test_a_million_rows_are_restored_and_every_flipped_bit_is_detected(
     monitor: MonitorSettings, fresh: FreshDatabase, folder: Path
 ) -> None:
     coins = [f"coin-{n}" for n in range(200)]
@@ -535,19 +540,19 @@ def test_a_million_rows_come_back_day_by_day_and_no_flipped_byte_passes(
     ]
     load(fresh.address(), prices, NOW)
     before = _days(fresh)
-    backup_command.back_up(monitor, folder, NOW)
+    create_backup(monitor, folder, NOW)
     [name] = _backups(folder)
     content = (folder / name).read_bytes()
     dice = random.Random(7)
     for place in [0, len(content) - 1, *(dice.randrange(len(content)) for _ in range(10))]:
-        spoilt = bytearray(content)
-        spoilt[place] ^= 1 << dice.randrange(8)
-        (folder / name).write_bytes(spoilt)
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << dice.randrange(8)
+        (folder / name).write_bytes(damaged)
         with pytest.raises(BackupFailed):
-            archive.check(folder / name)
+            manifest.check_backup(folder / name)
     (folder / name).write_bytes(content)
     fresh.query("TRUNCATE sentinel.observations")
-    backup_command.restore_backup(monitor, folder / name, asks=False, saves=False)
+    restore_backup(monitor, folder / name, should_confirm=False, should_back_up=False)
     assert _days(fresh) == before
 
 
@@ -556,7 +561,7 @@ def test_a_million_rows_come_back_day_by_day_and_no_flipped_byte_passes(
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate of 127.0.0.1 that vouches for itself, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     paths = folder / "server.crt", folder / "server.key"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
@@ -564,13 +569,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     files_ = ["-out", str(paths[0]), "-keyout", str(paths[1])]
     done = subprocess.run([*command, *names, *files_], check=False, capture_output=True)
     if done.returncode:
-        pytest.skip("no openssl here to make a certificate with")
+        pytest.skip("making a certificate needs openssl")
     return paths
 
 
 @pytest.fixture
 def tls_port(certificate: tuple[Path, Path], filled: FreshDatabase) -> Iterator[int]:
-    """The tests' server as one that speaks TLS only."""
+    """A port on which the tests' server accepts only TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     parts = psycopg.conninfo.conninfo_to_dict(filled.url)
@@ -585,8 +590,10 @@ def tls_port(certificate: tuple[Path, Path], filled: FreshDatabase) -> Iterator[
                 socket.socket(socket.AF_UNIX) as back,
             ):
                 back.connect(inner)
-                threading.Thread(target=tls_relay._pump, args=(back, outer), daemon=True).start()
-                tls_relay._pump(outer, back)
+                threading.Thread(
+                    target=tls_relay._copy_bytes, args=(back, outer), daemon=True
+                ).start()
+                tls_relay._copy_bytes(outer, back)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -611,7 +618,7 @@ def _over_tls(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("query", ["sslmode=require", "sslmode=verify-full&sslrootcert={}"])
-def test_a_database_that_wants_tls_is_backed_up_and_restored_over_it(
+def test_a_database_that_requires_tls_is_backed_up_and_restored_over_tls(
     monitor: MonitorSettings,
     filled: FreshDatabase,
     folder: Path,
@@ -621,42 +628,42 @@ def test_a_database_that_wants_tls_is_backed_up_and_restored_over_it(
 ) -> None:
     own = _over_tls(monitor, filled, tls_port, query.format(certificate[0]))
     before = _days(filled)
-    assert backup_command.back_up(own, folder, NOW) == 0
+    assert create_backup(own, folder, NOW) == 0
     filled.query("UPDATE sentinel.observations SET price_usd = 7")
     [name] = _backups(folder)
-    assert backup_command.restore_backup(own, folder / name, asks=False, saves=False) == 0
+    assert restore_backup(own, folder / name, should_confirm=False, should_back_up=False) == 0
     assert _days(filled) == before
 
 
-def test_a_server_nobody_vouches_for_gets_nothing(
+def test_a_server_with_an_untrusted_certificate_is_refused(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path, tls_port: int
 ) -> None:
     address = _over_tls(monitor, filled, tls_port, "sslmode=verify-full&sslrootcert=system")
     url = address.settings.database_url
     assert url
-    with tls_relay.way_to(parse_address(url)) as plain, pytest.raises(BackupFailed) as trouble:
-        pg_dump.dump(plain, "00000003-00000001-1", folder.parent / "x.dump")
-    assert "certificate" in str(trouble.value).lower()
+    with tls_relay.relay_tls(parse_address(url)) as plain, pytest.raises(BackupFailed) as raised:
+        pg_dump.dump_database(plain, "00000003-00000001-1", folder.parent / "x.dump")
+    assert "certificate" in str(raised.value).lower()
 
 
-def test_an_offer_of_channel_binding_is_taken_out_of_what_the_server_says() -> None:
-    """A client without TLS refuses at its sight; servers with TLS and SCRAM make it."""
+def test_the_relay_removes_the_offer_of_channel_binding() -> None:
+    """Servers with TLS and SCRAM offer it; a client without TLS refuses it."""
     offer = struct.pack("!i", 10) + b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"
     hello = b"R" + struct.pack("!i", len(offer) + 4) + offer
-    let_in = b"R" + struct.pack("!ii", 8, 0) + b"ZZZ"
+    authenticated = b"R" + struct.pack("!ii", 8, 0) + b"ZZZ"
     server, outside = socket.socketpair()
     inside, client = socket.socketpair()
-    server.sendall(hello + let_in)
+    server.sendall(hello + authenticated)
     server.close()
-    tls_relay._greet(outside, inside)
+    tls_relay._forward_authentication(outside, inside)
     plain = struct.pack("!i", 10) + b"SCRAM-SHA-256\0\0"
-    expected = b"R" + struct.pack("!i", len(plain) + 4) + plain + let_in
+    expected = b"R" + struct.pack("!i", len(plain) + 4) + plain + authenticated
     assert client.recv(4096) == expected
     for one in (outside, inside, client):
         one.close()
 
 
-def test_tls_that_is_asked_for_and_not_to_be_had_is_refused(tmp_path: Path) -> None:
+def test_a_server_without_tls_is_refused_if_sslmode_requires_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -669,8 +676,8 @@ def test_tls_that_is_asked_for_and_not_to_be_had_is_refused(tmp_path: Path) -> N
         threading.Thread(target=refuse, daemon=True).start()
         url = f"postgresql://me:hunter2@127.0.0.1:{port}/x?sslmode=require"
         with (
-            tls_relay.way_to(parse_address(url)) as plain,
-            pytest.raises(BackupFailed, match="does not speak it") as trouble,
+            tls_relay.relay_tls(parse_address(url)) as plain,
+            pytest.raises(BackupFailed, match="does not offer it") as raised,
         ):
-            pg_dump.dump(plain, "00000003-00000001-1", tmp_path / "x.dump")
-        assert "hunter2" not in str(trouble.value)
+            pg_dump.dump_database(plain, "00000003-00000001-1", tmp_path / "x.dump")
+        assert "hunter2" not in str(raised.value)

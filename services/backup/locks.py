@@ -1,0 +1,55 @@
+"""Locks of backups: one backup or restore at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from sentinel import files
+from sentinel.errors import ConfigurationError
+from services.backup.manifest import BackupFailed
+
+
+@contextlib.contextmanager
+def lock_backups(state_dir: Path) -> Iterator[None]:
+    """Raises ConfigurationError if another backup or restore uses the same state directory."""
+    refusal = ConfigurationError(
+        f"Another backup or restore is running in {state_dir}, or its lock file cannot be created: "
+        "wait until it is done, or free disk space."
+    )
+    with files.lock_or_refuse(state_dir / "backup", refusal):
+        yield
+
+
+@contextlib.contextmanager
+def lock_backup_folder(folder: Path) -> Iterator[None]:
+    """Create the folder and lock it: several machines may back up into it.
+
+    Raises BackupFailed.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise BackupFailed(f"{folder} is not a folder: name another one.") from error
+    except OSError as error:
+        raise BackupFailed(
+            f"The folder {folder} cannot be created ({error.strerror}): name another one."
+        ) from error
+    refusal = BackupFailed(
+        f"{folder} cannot be used: another backup is running there, or the folder is not writable. "
+        "Wait until it is done, free disk space, or name another folder."
+    )
+    with files.lock_or_refuse(folder / "backup", refusal):
+        yield
+
+
+@contextlib.contextmanager
+def lock_monitor(state_dir: Path) -> Iterator[None]:
+    """Keep the monitor from starting. Raises ConfigurationError if it is running."""
+    refusal = ConfigurationError(
+        f"A monitor is running in {state_dir}: stop it first (make down). The restore would "
+        "replace the prices that it writes."
+    )
+    with files.lock_or_refuse(state_dir / "monitor", refusal):
+        yield

@@ -1,0 +1,51 @@
+"""Delete the backups that no rule keeps, and set damaged ones aside."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from services.backup import manifest, rotation
+from services.backup.manifest import BackupFailed, BackupFile, BackupUnreadable
+
+log = logging.getLogger("sentinel.backup")
+
+
+class PruneResult(NamedTuple):
+    """What pruning did."""
+
+    deleted: list[Path]
+    # Set aside under another name.
+    damaged: list[Path]
+
+
+def prune_backups(folder: Path, newest: BackupFile) -> PruneResult:
+    """Delete the older backups of the same database that no rule keeps, but never `newest`.
+
+    Damaged backups are set aside first: the rules do not count them. Raises OSError.
+    """
+    valid: dict[datetime, Path] = {}
+    damaged: list[Path] = []
+    for dump in manifest.list_dumps(folder):
+        if dump == newest.path:  # verified a moment ago
+            valid[newest.manifest.made_at] = dump
+            continue
+        try:
+            found = manifest.check_backup(dump).manifest
+        except BackupUnreadable as error:  # perhaps it belongs to another user
+            log.warning("%s", error)
+            continue
+        except BackupFailed as error:
+            log.warning("%s", error)
+            damaged.append(manifest.set_aside(dump))
+            continue
+        moment = rotation.parse_file_name(dump.name)
+        if moment is not None and found.database == newest.manifest.database:
+            valid[moment] = dump
+    kept = rotation.choose_kept(valid) | {newest.manifest.made_at}
+    deleted = [path for moment, path in valid.items() if moment not in kept]
+    for path in deleted:
+        manifest.delete_backup(path)
+    return PruneResult(deleted, damaged)

@@ -1,0 +1,113 @@
+"""Restore a backup: check it, back up what is stored now, replace it, compare."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+
+import psycopg
+
+from sentinel import console
+from sentinel.clocks import SYSTEM_CLOCKS
+from sentinel.config import ensure_state_dir
+from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
+from sentinel.storage import queries, schema
+from sentinel.storage.connection import Address, Connection, Session, resolve_database
+from services.backup import checksums, manifest, pg_dump, tls_relay
+from services.backup.checksums import DatabaseContents
+from services.backup.create import make_verified_backup
+from services.backup.locks import lock_backup_folder, lock_backups, lock_monitor
+from services.backup.manifest import BackupFailed
+from services.backup.verification import read_database, verify_dump
+from services.settings import MonitorSettings
+
+log = logging.getLogger("sentinel.backup")
+CONFIRMATION = "RESTORE"
+
+
+def restore_backup(
+    monitor: MonitorSettings, dump: Path, *, should_confirm: bool, should_back_up: bool
+) -> int:
+    """Replace the stored data with a verified backup; return 0.
+
+    With `should_confirm` the user has to agree first. With `should_back_up` the stored data is
+    backed up first. Raises BackupFailed if the backup is damaged or cannot be restored: nothing has
+    changed then.
+    """
+    state_dir = ensure_state_dir(monitor.settings.state_dir)
+    if not dump.is_file():
+        raise ConfigurationError(f"{dump} is not a file: name a dump that ./backup_db.sh made.")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(lock_backups(state_dir))
+        if should_back_up:  # otherwise the folder may be on a read-only disk
+            stack.enter_context(lock_backup_folder(dump.parent))
+        stack.enter_context(lock_monitor(state_dir))
+        address = stack.enter_context(resolve_database(monitor.settings))
+        contents = _check_dump(dump, state_dir)
+        has_data = _print_stored(address, should_back_up=should_back_up)
+        if should_confirm:
+            console.confirm(CONFIRMATION, "Nothing was restored")
+        if should_back_up and has_data:
+            now = SYSTEM_CLOCKS.now().replace(microsecond=0)
+            saved = make_verified_backup(address, dump.parent, state_dir, now)
+            print(f"backed up the stored data first: {saved.path}")
+        with tls_relay.relay_tls(pg_dump.bypass_pooler(address)) as plain_address:
+            pg_dump.restore_dump(dump, plain_address)
+        with Session(address) as session:  # the view market_data is not in the dump
+            session.use(schema.migrate_if_needed)
+        _compare_restored(address, contents)
+    print("Restored and compared: the same observations on every day.")
+    return EXIT_OK
+
+
+def _check_dump(dump: Path, state_dir: Path) -> DatabaseContents:
+    """Return what a dump holds, after a trial restore. Raises BackupFailed."""
+    contents = manifest.check_backup(dump).manifest.contents
+    if differences := verify_dump(dump, contents, state_dir):
+        raise BackupFailed(
+            f"{dump} does not restore to what its manifest lists: "
+            f"{checksums.summarize(differences)}. Restore another backup."
+        )
+    print(f"{dump.name} is valid: {contents.observations:,} observations until {contents.newest}.")
+    return contents
+
+
+def _print_stored(address: Address, *, should_back_up: bool) -> bool:
+    """Print what the restore replaces; return whether there is data to back up.
+
+    Raises StorageUnavailable if the data is to be backed up and cannot be read.
+    """
+    try:
+        with Session(address) as session:
+            rows, transactions = session.use(_count_stored)
+    except StorageUnavailable as error:
+        if should_back_up:
+            raise
+        log.warning("%s", error)
+        print(f"The rows of {address.place} cannot be counted. All of them will be replaced.")
+        return False
+    portfolio = f" and {transactions:,} transactions" if transactions else ""
+    print(f"{address.place} holds {rows:,} observations{portfolio}. All of it will be replaced.")
+    return bool(rows or transactions)
+
+
+def _count_stored(connection: Connection) -> tuple[int, int]:
+    if not schema.has_schema(connection):
+        return 0, 0
+    return queries.count_observations(connection), queries.count_transactions(connection)
+
+
+def _compare_restored(address: Address, expected: DatabaseContents) -> None:
+    """Raises BackupFailed if the database does not hold what was restored."""
+    try:
+        found = read_database(address)
+    except psycopg.Error as error:
+        raise BackupFailed(
+            f"The backup was restored, but the database cannot be read to compare it: {error}"
+        ) from error
+    if differences := checksums.list_differences(expected, found):
+        raise BackupFailed(
+            "The backup was restored, but the database differs: "
+            f"{checksums.summarize(differences)}. Does another process write to this database?"
+        )
