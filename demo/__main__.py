@@ -1,7 +1,7 @@
 """`python -m demo`: run the whole pipeline with a stand-in for CoinGecko.
 
 It needs no key, no network and no database server. `python -m demo serve` only runs the stand-in.
-`python -m demo seed` fills an empty database with a week of generated history, for `make up-demo`.
+`python -m demo seed` fills an empty database with a week of invented history, for `make up-demo`.
 """
 
 from __future__ import annotations

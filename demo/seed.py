@@ -1,5 +1,7 @@
-"""A week of invented history for the demo stack, as a loop at home would have left it: with an
-outage that was repaired, one that was not, alerts, forecasts and a small portfolio."""
+"""Generate a week of history for the demo stack, as the loop would have stored it.
+
+It has a backfilled and an unfilled outage, alerts, forecasts, a small portfolio and two wallets.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ from services.api.portfolio.transactions import add_transaction
 from services.ingestion import alerting, forecasting
 from services.settings import MonitorOptions
 
-# What somebody else left meanwhile: such a database is not begun anew.
-OTHERS_DATA = """
+# Data that no seed wrote. A database with such data is never dropped.
+DATA_OF_OTHERS = """
 SELECT FROM sentinel.transactions WHERE note <> 'invented for the demo'
 UNION ALL
 SELECT FROM sentinel.pipeline_runs WHERE run_id NOT LIKE '%-seed'
@@ -39,22 +41,26 @@ SELECT FROM sentinel.pipeline_runs WHERE run_id NOT LIKE '%-seed'
 
 COINS = 500
 SPAN = timedelta(days=7)
+# Between ticks: first every 15 minutes, in the last day as often as a loop with a key.
 COARSE, FINE = timedelta(minutes=15), timedelta(minutes=5)
-FINE_FOR = timedelta(hours=24)  # before now, as a loop with a key
-WATCHED_FOR = timedelta(days=4)
-FORECAST_FOR = timedelta(hours=8)
-# Ago: from, to; and whether the hole was repaired.
+FINE_PERIOD = timedelta(hours=24)
+# Alerts and forecasts start this long before now; they take most of the time of a seed.
+ALERT_PERIOD = timedelta(days=4)
+FORECAST_PERIOD = timedelta(hours=8)
+# Start and end before now, and whether the gap was backfilled.
 OUTAGES = (
     (timedelta(days=5, hours=2), timedelta(days=4, hours=22), True),
     (timedelta(days=2, hours=9), timedelta(days=2, hours=6), False),
     (timedelta(hours=15), timedelta(hours=14, minutes=10), True),
 )
+# Coin, quantity and time before now.
 PURCHASES = (
     ("bitcoin", "0.15", timedelta(days=6)),
     ("ethereum", "2.5", timedelta(days=4)),
     ("solana", "40", timedelta(days=3)),
     ("solana", "-10", timedelta(days=1)),
 )
+# Name, strategy and coins.
 WALLETS = (
     ("patient", "hold", ["bitcoin"]),
     ("crossing", "sma-cross", ["ethereum", "solana"]),
@@ -62,8 +68,10 @@ WALLETS = (
 
 
 def seed(address: Address, now: datetime) -> bool:
-    """Fill a database that holds no observation; False where it holds some. A seed that was broken
-    off begins anew."""
+    """Fill an empty database; return False if it already holds data.
+
+    A seed that was interrupted starts again.
+    """
     market = Market()
     coins = market.ranked[:COINS]
     labels = {c.id: CoinLabel(c.symbol, c.name, n) for n, c in enumerate(coins, start=1)}
@@ -71,32 +79,35 @@ def seed(address: Address, now: datetime) -> bool:
         session.use(migrate_if_needed)
         status = session.use(lambda c: service_status.read(c, "seed"))
         is_unfinished = status is not None and not status.state["done"]
-        if is_unfinished and not session.use(lambda c: c.execute(OTHERS_DATA).fetchone()):
+        if is_unfinished and not session.use(lambda c: c.execute(DATA_OF_OTHERS).fetchone()):
             session.use(drop_schema)
             session.use(migrate_if_needed)
         if session.use(count_observations) or session.use(count_transactions):
             return False
         session.use(lambda c: service_status.record(c, "seed", {"done": False}, now))
-        steps = list(_steps(now))
-        early = [step for step in steps if step[0] < now - WATCHED_FOR]
+        ticks = list(_list_ticks(now))
+        early = [tick for tick in ticks if tick[0] < now - ALERT_PERIOD]
 
-        def bulk(connection: Connection, days: Days) -> None:
-            rows = (row for at, source in early for row in _rows(coins, at, source))
+        def load_early(connection: Connection, days: Days) -> None:
+            rows = (row for at, source in early for row in _make_rows(coins, at, source))
             database.load_batch(connection, rows, labels.get, days)
-            _record(connection, early)
+            _record_runs(connection, early)
 
-        database.write(session, bulk, now)
-        for at, source in steps[len(early) :]:
-            session.use(functools.partial(_tick, coins, labels, at, source, now))
-            if at >= now - FINE_FOR and at.minute < FINE / timedelta(minutes=1):
-                session.use(functools.partial(_trade, at))
-        session.use(lambda c: _buy(c, market, now))
+        database.write(session, load_early, now)
+        for at, source in ticks[len(early) :]:
+            session.use(functools.partial(_run_tick, coins, labels, at, source, now))
+            if at >= now - FINE_PERIOD and at.minute < FINE / timedelta(minutes=1):
+                session.use(functools.partial(_step_wallets, at))
+        session.use(lambda c: _add_transactions(c, market, now))
         session.use(lambda c: service_status.record(c, "seed", {"done": True}, now))
     return True
 
 
-def _steps(now: datetime) -> Iterator[tuple[datetime, Source]]:
-    """When the loop looked, oldest first, and how the prices of that moment came to be stored."""
+def _list_ticks(now: datetime) -> Iterator[tuple[datetime, Source]]:
+    """Yield the time of each tick, the oldest first, and the source of its prices.
+
+    During an outage there are backfilled prices or none.
+    """
     at = now - SPAN
     while at < now - FINE / 2:
         outage = next((o for o in OUTAGES if now - o[0] <= at < now - o[1]), None)
@@ -104,18 +115,18 @@ def _steps(now: datetime) -> Iterator[tuple[datetime, Source]]:
             yield at, "observed"
         elif outage[2]:
             yield at, "backfilled"
-        at += FINE if at >= now - FINE_FOR else COARSE
+        at += FINE if at >= now - FINE_PERIOD else COARSE
 
 
-def _rows(coins: Sequence[DemoCoin], at: datetime, source: Source) -> Iterator[MarketRow]:
+def _make_rows(coins: Sequence[DemoCoin], at: datetime, source: Source) -> Iterator[MarketRow]:
     for coin in coins:
-        seen = at - timedelta(seconds=coin.lag_seconds)
-        price = coin.price_at(seen.timestamp())
-        cap = price * coin.supply
-        yield MarketRow(coin.id, seen, price, cap, cap * 0.04, source)
+        seen_at = at - timedelta(seconds=coin.lag_seconds)
+        price = coin.price_at(seen_at.timestamp())
+        market_cap = price * coin.supply
+        yield MarketRow(coin.id, seen_at, price, market_cap, market_cap * 0.04, source)
 
 
-def _tick(
+def _run_tick(
     coins: Sequence[DemoCoin],
     labels: dict[str, CoinLabel],
     at: datetime,
@@ -123,21 +134,22 @@ def _tick(
     now: datetime,
     connection: Connection,
 ) -> None:
-    """One tick of the loop, at its own time; budgets are not solved for, that takes seconds."""
+    """Store the prices of one tick, with its alerts and forecasts."""
+    # Without a target rate no coin is calibrated, which would take seconds per coin.
     options = MonitorOptions(alerts_per_coin_week=None)
-    rows = list(_rows(coins, at, source))
+    rows = list(_make_rows(coins, at, source))
     with writer_transaction(connection) as days:
         database.load_batch(connection, rows, labels.get, days)
-        _record(connection, [(at, source)])
+        _record_runs(connection, [(at, source)])
     alerting.process_new_prices(
         connection, options, MessageFormatter("en", ZoneInfo("UTC")), [], at
     )
-    if at > now - FORECAST_FOR:
+    if at > now - FORECAST_PERIOD:
         forecasting.update_forecasts(connection, FINE, at)
 
 
-def _trade(at: datetime, connection: Connection) -> None:
-    """A step of every wallet, once an hour; the first one opens them."""
+def _step_wallets(at: datetime, connection: Connection) -> None:
+    """Step every wallet; open them first."""
     if not wallets.load_wallets(connection):
         for name, strategy, coin_ids in WALLETS:
             chosen = strategies.load(strategy)
@@ -147,15 +159,15 @@ def _trade(at: datetime, connection: Connection) -> None:
     wallets.step_wallets(connection, None, wallets.load_wallets(connection), at)
 
 
-def _record(connection: Connection, steps: Sequence[tuple[datetime, Source]]) -> None:
-    for at, source in steps:
+def _record_runs(connection: Connection, ticks: Sequence[tuple[datetime, Source]]) -> None:
+    for at, source in ticks:
         rate = IDR_PER_USD * (1 + 0.012 * math.sin(at.timestamp() / 90_000))
         database.record_fx_rates(connection, [FxRate(at, "idr", rate)])
         if source == "observed":
-            database.record_run(connection, _report(at), unrecorded_runs=0, backfill_credits=0)
+            database.record_run(connection, _make_report(at), unrecorded_runs=0, backfill_credits=0)
 
 
-def _report(at: datetime) -> dict[str, object]:
+def _make_report(at: datetime) -> dict[str, object]:
     return dataclasses.asdict(
         RunReport(
             mode="ingest",
@@ -174,7 +186,7 @@ def _report(at: datetime) -> dict[str, object]:
     )
 
 
-def _buy(connection: Connection, market: Market, now: datetime) -> None:
+def _add_transactions(connection: Connection, market: Market, now: datetime) -> None:
     for coin_id, quantity, ago in PURCHASES:
         at = (now - ago).astimezone(UTC).replace(microsecond=0)
         price = Decimal(f"{market.by_id[coin_id].price_at(at.timestamp()):.2f}")

@@ -1,7 +1,7 @@
-"""`python -m services.probe NAME`: whether a process of the monitor is well, for health checks.
+"""`python -m services.probe NAME`: check the health of one process of the monitor.
 
-It asks as the process's users would, and of what the process needs too: the ingestion's heartbeat
-in the database, the API's answer about the database, the dashboard's and its API's.
+The check includes what the process needs. The loop is checked by its heartbeat in the database, the
+API by its report about the database, the dashboard by its own server and by its API.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from sentinel.storage.connection import Session, resolve_database
 from services.settings import MonitorSettings, load_monitor_settings
 
 TIMEOUT_SECONDS = 6.0  # the API itself waits 5 s for the database
-SILENT = "does not answer"
-Complaint = str | None
+NO_RESPONSE = "does not answer"
+# What is wrong with a process; None for a healthy one.
+Problem = str | None
 
 
-class NotTheApi(SentinelError):
-    """Something else answers at the API's address."""
+class UnexpectedServer(SentinelError):
+    """Another program answers at the address of the API."""
 
     exit_code = EXIT_UNHEALTHY
 
 
-def ingestion(monitor: MonitorSettings, now: datetime) -> Complaint:
-    """What is wrong with the loop, by the heartbeat it leaves in the database."""
+def check_ingestion(monitor: MonitorSettings, now: datetime) -> Problem:
+    """Check the loop by the age of its heartbeat in the database."""
     with resolve_database(monitor.settings) as address, Session(address) as session:
         status = session.use(lambda connection: service_status.read(connection, "ingestion"))
     if status is None:
@@ -44,70 +45,73 @@ def ingestion(monitor: MonitorSettings, now: datetime) -> Complaint:
     return f"it last ticked {age.total_seconds() / 60:.0f} minutes ago"
 
 
-def api(monitor: MonitorSettings, _now: datetime) -> Complaint:
-    """What is wrong with the API, or with the database behind it."""
-    return api_checks(monitor.own_api_url).get("database", SILENT)
+def check_api(monitor: MonitorSettings, _now: datetime) -> Problem:
+    """Check the API and the database behind it."""
+    return read_api_checks(monitor.own_api_url).get("database", NO_RESPONSE)
 
 
-def dashboard(monitor: MonitorSettings, _now: datetime) -> Complaint:
-    """What is wrong with the dashboard, or with the API that it shows."""
-    return dashboard_itself(monitor) or _first_word(api_checks(monitor.api_url))
+def check_dashboard(monitor: MonitorSettings, _now: datetime) -> Problem:
+    """Check the dashboard and that its API answers.
+
+    Other problems of the API do not matter here: the dashboard then shows old prices as old.
+    """
+    if problem := check_streamlit(monitor):
+        return problem
+    return None if read_api_checks(monitor.api_url) else f"its API {NO_RESPONSE}"
 
 
-def api_checks(url: str) -> dict[str, Complaint]:
-    """What the API says is wrong with what it looks at, by name; empty where it does not answer.
+def read_api_checks(url: str) -> dict[str, Problem]:
+    """Return the API's own checks by name; nothing if the API does not answer.
 
-    Raises NotTheApi where something else answers there.
+    Raises UnexpectedServer if another program answers.
     """
     try:
-        answer = requests.get(f"{url}/health", timeout=TIMEOUT_SECONDS)
+        response = requests.get(f"{url}/health", timeout=TIMEOUT_SECONDS)
     except requests.RequestException:
         return {}
     try:
-        content: dict[str, Any] = answer.json()
+        content: dict[str, Any] = response.json()
         checks = content["checks"].items()
         return {name: None if c["is_ok"] else str(c["message"]) for name, c in checks}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NotTheApi(f"What answers at {url} is not the API.") from error
+        raise UnexpectedServer(
+            f"The server at {url} is not the API of Market Sentinel: stop it, or set "
+            "SENTINEL_API_PORT to another port."
+        ) from error
 
 
-def dashboard_itself(monitor: MonitorSettings) -> Complaint:
-    """What is wrong with Streamlit's server."""
+def check_streamlit(monitor: MonitorSettings) -> Problem:
+    """Check the dashboard's server."""
     url = f"{monitor.own_dashboard_url}/_stcore/health"
     try:
-        answer = requests.get(url, timeout=TIMEOUT_SECONDS)
+        response = requests.get(url, timeout=TIMEOUT_SECONDS)
     except requests.RequestException:
-        return SILENT
-    is_well = answer.status_code == 200 and answer.text == "ok"
-    return None if is_well else f"answers {answer.status_code}"
+        return NO_RESPONSE
+    is_healthy = response.status_code == 200 and response.text == "ok"
+    return None if is_healthy else f"answers {response.status_code}"
 
 
-def _first_word(checks: dict[str, Complaint]) -> Complaint:
-    """The dashboard shows old prices as old: only an API that is silent makes it useless."""
-    return None if checks else f"its API {SILENT}"
-
-
-PROBES: dict[str, Callable[[MonitorSettings, datetime], Complaint]] = {
-    "ingestion": ingestion,
-    "api": api,
-    "dashboard": dashboard,
+PROBES: dict[str, Callable[[MonitorSettings, datetime], Problem]] = {
+    "ingestion": check_ingestion,
+    "api": check_api,
+    "dashboard": check_dashboard,
 }
 
 
 def main() -> int:
-    """Probe one process; returns 0, or 6 where something is wrong."""
+    """Check one process; return 0, or 6 if it is not healthy."""
     parser = argparse.ArgumentParser(
         prog="python -m services.probe",
         description=__doc__,
-        epilog="example: python -m services.probe api; exit code 6 means unwell",
+        epilog="example: python -m services.probe api; exit code 6 means not healthy",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=sorted(PROBES))
     name = parser.parse_args().name
     console.configure_logging()
-    complaint = PROBES[name](load_monitor_settings(), SYSTEM_CLOCKS.now())
-    print(f"{name}: {complaint or 'well'}")
-    return EXIT_UNHEALTHY if complaint else EXIT_OK
+    problem = PROBES[name](load_monitor_settings(), SYSTEM_CLOCKS.now())
+    print(f"{name}: {problem or 'healthy'}")
+    return EXIT_UNHEALTHY if problem else EXIT_OK
 
 
 if __name__ == "__main__":

@@ -142,12 +142,12 @@ def test_an_interrupted_seed_starts_again_and_other_data_is_kept(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(seed, "_buy", interrupt)
+        patch.setattr(seed, "_add_transactions", interrupt)
         with pytest.raises(KeyboardInterrupt):
             seed.seed(fresh.address(), NOW)
     assert seed.seed(fresh.address(), NOW) is True
     assert fresh.query("SELECT count(*) FROM sentinel.transactions") == [(len(seed.PURCHASES),)]
     assert fresh.query("SELECT count(*) > 20 FROM sentinel.alerts") == [(True,)]
     assert seed.seed(fresh.address(), NOW) is False
-    fresh.query("DELETE FROM sentinel.service_status")  # a database that nobody here has seeded
+    fresh.query("DELETE FROM sentinel.service_status")  # as in a database that was not seeded
     assert seed.seed(fresh.address(), NOW) is False

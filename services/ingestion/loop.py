@@ -15,17 +15,21 @@ import budget_monitor
 from api_library import choose_plan
 from ingest import RunReport, run_pipeline
 from safe_zone import Settings
-from sentinel.archive.store import open_configured_archive
 from sentinel.budget import usage_log
 from sentinel.clocks import Clocks
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
-from sentinel.notifications import outbox
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
-from sentinel.paper_trading import wallets
 from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
-from services.ingestion import alerting, forecasting, outage, polling_interval, watched_coins
+from services.ingestion import (
+    alerting,
+    forecasting,
+    outage,
+    polling_interval,
+    stages,
+    watched_coins,
+)
 from services.settings import MonitorSettings
 
 log = logging.getLogger("sentinel.loop")
@@ -174,44 +178,30 @@ class Loop:
         now = self.clocks.now()
         cadence = timedelta(minutes=settings.cadence_minutes)
         options, formatter, targets = self.monitor.options, self.formatter, self.notifier.names
-        stages: tuple[Callable[[Connection], object], ...] = (
+        works: tuple[Callable[[Connection], object], ...] = (
             lambda c: alerting.process_new_prices(c, options, formatter, targets, now),
             lambda c: forecasting.update_forecasts(c, cadence, now),
-            lambda c: self._step_wallets(c, now),
+            lambda c: stages.step_wallets(c, self.monitor.settings, now),
             lambda c: self.notifier.deliver(c, seconds=DELIVERY_SECONDS),
         )
         with self._session() as session:
-            for stage in stages:
+            for work in works:
                 with self._collect_errors():
-                    session.use(stage)
+                    session.use(work)
             session.use(lambda c: self._record_heartbeat(c, settings, report))
-
-    def _step_wallets(self, connection: Connection, now: datetime) -> None:
-        """Step every paper-trading wallet. A user's strategy that fails is logged, not an error."""
-        chosen = wallets.load_wallets(connection)
-        archive = open_configured_archive(self.monitor.settings) if chosen else None
-        added, errors = wallets.step_wallets(connection, archive, chosen, now)
-        for name, events in added.items():
-            for event in events:
-                log.info("wallet '%s': %s %s", name, event.kind, event.coin_id)
-        for error in errors:
-            log.warning("%s", error)
 
     def _record_heartbeat(
         self, connection: Connection, settings: Settings, report: RunReport
     ) -> None:
-        exhausted = [report.message] if report.exit_code == BudgetExhausted.exit_code else []
-        state = {
-            "status": report.status,
-            "run_id": report.run_id,
-            "message": report.message,
-            "errors": [str(error) for error in self.errors] or exhausted,
-            "interval_seconds": self.interval().total_seconds(),
-            "failures_in_a_row": self.failed_ticks + 1 if self.errors else 0,
-            "messages_waiting": outbox.count_waiting(connection),
-            "cadence_minutes": settings.cadence_minutes,
-        }
-        service_status.record(connection, "ingestion", state, self.clocks.now())
+        stages.record_heartbeat(
+            connection,
+            report,
+            self.errors,
+            interval=self.interval(),
+            failed_ticks=self.failed_ticks + 1 if self.errors else 0,
+            cadence_minutes=settings.cadence_minutes,
+            now=self.clocks.now(),
+        )
 
     # --- between ticks -----------------------------------------------------------------------
 

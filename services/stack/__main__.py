@@ -23,7 +23,7 @@ from services.stack.supervisor_config import Stack
 
 EPILOG = """examples:
   python -m services.stack up           the monitor with live data from CoinGecko
-  python -m services.stack up --demo    with the stand-in and a week of generated history
+  python -m services.stack up --demo    with the stand-in and a week of invented history
   python -m services.stack status       exit code 6 if a process is not healthy
   python -m services.stack logs         follow all logs
   python -m services.stack down         stop the live and the demo stack

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from services import probe
-from services.probe import SILENT, Complaint, NotTheApi
+from services.probe import NO_RESPONSE, Problem, UnexpectedServer
 from services.settings import MonitorSettings
 
 
-def check_processes(monitor: MonitorSettings, names: Collection[str]) -> dict[str, Complaint]:
+def check_processes(monitor: MonitorSettings, names: Collection[str]) -> dict[str, Problem]:
     """Return the problem of each named process; None for a healthy one."""
-    api: Complaint = None
+    checks: dict[str, Problem] = {}
+    server_problem: Problem = None
     try:
-        checks = probe.api_checks(monitor.own_api_url)
-        database = checks.get("database", SILENT)
-        # A database of the stack's own is listed as `db`. Another one is reported for the API.
-        api = None if checks and "db" in names else database
-    except NotTheApi as error:
-        checks, api = {}, str(error)
+        checks = probe.read_api_checks(monitor.own_api_url)
+    except UnexpectedServer as error:
+        server_problem = str(error)
+    last_run = checks.get("last_run", NO_RESPONSE)
+    database = checks.get("database", NO_RESPONSE)
+    # A database of the stack's own is listed as `db`. Another one is reported for the API.
+    api = None if checks and "db" in names else database
     problems = {
-        "stand-in": checks.get("last_run", SILENT),  # no run succeeds without it
-        "db": checks.get("database", SILENT),
-        "ingestion": _first_problem(checks.get(name, SILENT) for name in ("last_run", "freshness")),
-        "api": api,
-        "dashboard": probe.dashboard_itself(monitor),
+        "stand-in": last_run,  # no run succeeds without it
+        "db": database,
+        "ingestion": last_run or checks.get("freshness", NO_RESPONSE),
+        "api": server_problem or api,
+        "dashboard": probe.check_streamlit(monitor),
     }
     return {name: problems[name] for name in names}
-
-
-def _first_problem(problems: Iterable[Complaint]) -> Complaint:
-    return next((problem for problem in problems if problem), None)

@@ -126,7 +126,7 @@ def test_the_probes_of_the_containers_tell_a_healthy_process_from_a_missing_one(
     }
     command = [sys.executable, "-m", "services.probe", name]
     well = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False)
-    assert (well.returncode, well.stdout) == (0, f"{name}: well\n"), well.stderr
+    assert (well.returncode, well.stdout) == (0, f"{name}: healthy\n"), well.stderr
     ports = ("SENTINEL_API_PORT", "SENTINEL_DASHBOARD_PORT")
     elsewhere = (
         own

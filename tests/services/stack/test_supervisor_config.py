@@ -77,7 +77,7 @@ def test_a_signal_interrupts_the_health_check(
     def interrupted(_url: str) -> dict[str, str | None]:
         raise Interrupted(2)
 
-    monkeypatch.setattr(probe, "api_checks", interrupted)
+    monkeypatch.setattr(probe, "read_api_checks", interrupted)
     with pytest.raises(Interrupted):
         health.check_processes(MonitorSettings(settings=Settings()), ["api"])
 
@@ -86,7 +86,7 @@ def test_a_problem_of_an_external_database_is_reported_for_the_api(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     checks = {"database": "the database is away"}
-    monkeypatch.setattr(probe, "api_checks", lambda _url: checks)
+    monkeypatch.setattr(probe, "read_api_checks", lambda _url: checks)
     monitor = MonitorSettings(settings=Settings(), dashboard_port=1)
     assert health.check_processes(monitor, ["api"])["api"] == "the database is away"
     assert health.check_processes(monitor, ["db", "api"]) == {
