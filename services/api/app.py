@@ -95,6 +95,7 @@ def _extend_openapi(app: FastAPI) -> None:
         components = description.setdefault("components", {})
         components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        # The token or none: reads are open while no token is set.
         description["security"] = [{"token": []}, {}]
         return description
 

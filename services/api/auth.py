@@ -69,6 +69,7 @@ class TokenMiddleware:
 
 def _has_token(headers: Mapping[str, str], token: bytes) -> bool:
     scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    # ASGI servers decode header bytes as latin-1; this restores the bytes.
     sent_token = credentials.strip().encode("latin-1", "replace")
     # The comparison comes first, so that its time does not depend on the scheme.
     return hmac.compare_digest(sent_token, token) and scheme.lower() == "bearer"

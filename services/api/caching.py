@@ -129,6 +129,7 @@ class CacheMiddleware:
 
     def _start_refresh(self, key: CacheKey, scope: Scope) -> None:
         if key not in self._refreshes:
+            # A copy, because the app adds to the scope of the request that is under way.
             self._refreshes[key] = asyncio.create_task(self._refresh(key, dict(scope)))
 
     async def _refresh(self, key: CacheKey, scope: Scope) -> None:
@@ -152,6 +153,7 @@ class CacheMiddleware:
         """Return whether the data version is known; read it again if it is old."""
         if self._is_version_fresh():
             return True
+        # One request reads the version; the others wait for it.
         async with self._version_lock:
             while not self._is_version_fresh():
                 writes = self._writes
@@ -202,6 +204,7 @@ class CacheMiddleware:
         etag = f'W/"{hashlib.sha256(body).hexdigest()[:20]}"'
         headers = MutableHeaders(raw=list(start["headers"]))
         headers["etag"] = etag
+        # A browser may keep the response, but must check its ETag before each use.
         headers["cache-control"] = "no-cache"
         headers["vary"] = "Accept-Encoding"
         now = self._clock()

@@ -98,7 +98,7 @@ class TransactionReader:
         try:
             return CoinRegistry.load(self._context.monitor.settings.registry_path).coins
         except ValueError:
-            return ()
+            return ()  # a damaged registry must not block the portfolio; the next run replaces it
 
 
 def _rename_usd_columns(fields: dict[str, str]) -> dict[str, str]:

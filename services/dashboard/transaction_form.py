@@ -122,6 +122,7 @@ def _find_newest_price(
     is_recent = coin and formatter.now - parse_time(coin["observed_at"]) <= MAX_PRICE_AGE
     if coin is None or not is_recent or currency != formatter.currency:
         raise ValueError("There is no price from the last hour: enter the price that you paid.")
+    # Fixed-point, because the API does not accept a number such as 4.5e-06.
     return f"{formatter.convert_usd(coin['price_usd']):.18f}"
 
 
@@ -147,6 +148,7 @@ def parse_number(text: str, currency: Currency, *, is_money: bool = True) -> str
     Text that is not a number is returned as it is, so that the API explains it. Raises ValueError
     for a quantity that could be meant a thousand times larger.
     """
+    # Web pages and spreadsheets write no-break spaces and a typographic minus sign.
     text = text.strip().replace(" ", "").replace("\xa0", "").replace("\u2212", "-")
     group, point = (".", ",") if currency == "IDR" else (",", ".")
     if not is_money and re.fullmatch(rf"-?[1-9]\d{{0,2}}[{group}]\d{{3}}", text):

@@ -113,4 +113,5 @@ class Oversold(Exception):
 
 def sort_transactions(transactions: Iterable[Transaction]) -> list[Transaction]:
     """Return transactions by time; at the same time purchases first, then by id."""
+    # A sale may need the coins of a purchase that was entered with the same time.
     return sorted(transactions, key=lambda t: (t.made_at, t.quantity < 0, t.transaction_id))

@@ -11,6 +11,7 @@ from services.api.queries.rows import Row, fetch_first_row, fetch_rows
 # schedule may have missed some runs.
 PRICE_TOLERANCE = timedelta(hours=2)
 
+# strpos, because LIKE would read % and _ in the search text as wildcards.
 COINS = """
 SELECT coin_id, symbol, name, rank, price_usd, market_cap_usd, volume_24h_usd, observed_at,
        source::text

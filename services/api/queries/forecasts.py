@@ -51,6 +51,7 @@ def sum_forecast_score(
     """Return the score of the forecasts since then, of one coin or of all."""
     parameters = {"since": since, "coin_id": coin_id}
     [sums] = connection.execute(FORECAST_SCORE, parameters).fetchall()
+    # Sums over no rows are NULL.
     return ForecastScore(*(value or 0 for value in sums))
 
 

@@ -32,6 +32,8 @@ WHERE coin_key = (SELECT coin_key FROM sentinel.coins WHERE coin_id = %(coin_id)
 ORDER BY observed_at
 """
 
+# Steps are counted from 1970, so that requests at different times get the same steps.
+#
 # max() over pairs compares their first element, the time, and so finds the last price of a step
 # without a sort.
 HISTORY_IN_STEPS = """

@@ -25,6 +25,7 @@ def get_alerts(
     limit: Limit = 50,
 ) -> Page[AlertResponse]:
     """Alerts, the newest first; `next` is the `before` of the next page."""
+    # One item more than requested shows whether there is a next page.
     rows = context.pool.read(
         lambda connection: list_alerts(
             connection, coin_id=coin_id, kind=kind, before=before, limit=limit + 1

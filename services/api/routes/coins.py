@@ -38,6 +38,7 @@ def get_coins(
     offset: Offset = 0,
 ) -> Page[CoinResponse]:
     """Coins with their newest observation, by rank; `search` matches id, symbol and name."""
+    # One item more than requested shows whether there is a next page.
     rows = context.pool.read(
         lambda connection: list_coins(connection, search=search, limit=limit + 1, offset=offset)
     )

@@ -50,10 +50,12 @@ def get_runs(
 ) -> Page[RunResponse]:
     """Runs of the pipeline, the newest first; `next` is the `before` of the next page."""
     started_before = clamp_to_utc(before) if before else None
+    # One item more than requested shows whether there is a next page.
     rows = context.pool.read(lambda connection: list_runs(connection, started_before, limit + 1))
     items = rows[:limit]
     next_before = None
     if len(rows) > limit:
+        # With microseconds, the resolution of PostgreSQL, no run is skipped or repeated.
         next_before = f"{items[-1]['started_at']:%Y-%m-%dT%H:%M:%S.%fZ}"
     return Page[RunResponse].model_validate({"items": items, "next": next_before})
 

@@ -42,6 +42,7 @@ def get_transactions(
     newest_first: bool = False,
 ) -> Page[TransactionResponse]:
     """Transactions by time, of all coins or one; `next` is the `offset` of the next page."""
+    # One item more than requested shows whether there is a next page.
     transactions = context.pool.read(
         lambda connection: list_transactions(
             connection,

@@ -53,6 +53,7 @@ def get_wallets(context: RequestContext) -> WalletsResponse:
             for wallet in wallets.load_wallets(connection)
         ]
 
+    # Reading the wallets' prices uses COPY.
     return WalletsResponse(items=context.pool.read(read, uses_copy=True))
 
 

@@ -27,6 +27,7 @@ def _parse_amount(value: Any) -> Any:
     """Return a JSON number as the decimal it is written as, rounded to SMALLEST_AMOUNT."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         if abs(value) <= LARGEST_AMOUNT:
+            # An amount may have 21 + 18 digits; the default precision of 28 would raise an error.
             return Decimal(repr(value)).quantize(SMALLEST_AMOUNT, context=Context(prec=60))
         return value
     if isinstance(value, str) and not re.fullmatch(_AMOUNT_PATTERN, value):

@@ -85,6 +85,7 @@ def _show_preferences() -> None:
     st.session_state.setdefault("zone", _read_address("zone", zones, zones[0]))
     hide_amounts = _read_address("hide_amounts", ["true", "false"], "false")
     st.session_state.setdefault("hide_amounts", hide_amounts == "true")
+    # Without persist_state a widget loses its value when the viewer opens another page.
     st.segmented_control(
         "Currency", currencies, key="currency", persist_state="session", required=True
     )

@@ -58,7 +58,7 @@ def draw_allocation(holdings: Sequence[Json], names: Mapping[str, str]) -> go.Fi
             hole=0.6,
             textinfo="label+percent",
             hoverinfo="label+percent",
-            sort=False,
+            sort=False,  # the API lists the most valuable holding first
         )
     )
     figure.update_layout(showlegend=False)

@@ -107,7 +107,7 @@ def _add_gaps(figure: go.Figure, formatter: Formatter, gaps: Sequence[Json]) -> 
             line_width=0,
             layer="below",
             name="gap",
-            showlegend=gap is gaps[0],
+            showlegend=gap is gaps[0],  # one legend entry for all gaps
         )
 
 

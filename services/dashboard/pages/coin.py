@@ -189,6 +189,7 @@ def _show_forecast(formatter: Formatter, forecast: Json | None) -> None:
         f"{forecast['coverage']:.0%} interval {escape_markdown(interval)}, "
         f"made {formatter.age(forecast['made_at'])} ago."
     )
+    # Before there is a result, one line about the longest time span is enough.
     decided = [score for score in forecast["scores"] if score["result"] != "too early"]
     for score in decided or forecast["scores"][-1:]:
         st.caption(format_score(formatter, score))

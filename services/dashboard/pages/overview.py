@@ -94,6 +94,7 @@ def _show_market_table(formatter: Formatter, table: pd.DataFrame) -> int | None:
         selection_mode="single-row",
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
+            # Pinned, so that the name stays visible while the viewer of a phone scrolls sideways.
             "coin": st.column_config.TextColumn(width=150, pinned=True),
             "last 24 h": st.column_config.LineChartColumn(width="small", color="auto"),
             "age": st.column_config.TextColumn(width=70),

@@ -107,6 +107,7 @@ def _show_quota(name: str, usage: Json) -> None:
     if quota is None or used is None:
         st.progress(0.0, text=f"{unit}: {'no limit' if quota is None else 'unknown'}")
         return
+    # Streamlit rejects a progress above 1.
     st.progress(
         min(1.0, used / quota) if quota else 1.0,
         text=f"{unit}: {used / divisor:,.1f} of {quota / divisor:,.0f}",

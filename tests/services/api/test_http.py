@@ -80,7 +80,7 @@ def test_an_invalid_request_gets_a_problem_with_the_reason(
     assert message in problem_detail(api.get(path), status)
 
 
-def test_a_method_that_is_not_allowed_gets_aproblem_detail(api: ApiSession) -> None:
+def test_a_method_that_is_not_allowed_gets_a_problem(api: ApiSession) -> None:
     response = api.put("/portfolio/transactions", json={})
     problem_detail(response, 405)
     assert response.headers["Allow"] == "GET, POST"

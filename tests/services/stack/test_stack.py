@@ -168,10 +168,10 @@ def test_each_page_renders_without_an_error(
 def test_a_dark_browser_gets_a_dark_page(stack: Running, browser: Browser) -> None:
     visitor = Visitor(browser, stack.dashboard, scheme="dark")
     page = visitor.open()
-    colour = page.evaluate(
+    color = page.evaluate(
         "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
     )
-    assert all(int(part) < 60 for part in colour.strip("rgb()").split(",")[:3])
+    assert all(int(part) < 60 for part in color.strip("rgb()").split(",")[:3])
     visitor.close()
 
 
@@ -333,7 +333,7 @@ def test_the_search_finds_coins_by_name_symbol_and_id(visitor: Visitor) -> None:
     visitor.wait_for_text("No stored coin matches")
 
 
-def test_the_page_draws_itself_anew_without_being_asked(stack: Running, visitor: Visitor) -> None:
+def test_a_page_refreshes_by_itself(stack: Running, visitor: Visitor) -> None:
     page = visitor.open()
     text = page.get_by_text("newest price").inner_text()
     page.wait_for_function(
