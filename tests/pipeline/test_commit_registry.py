@@ -230,7 +230,7 @@ def test_no_clone_and_no_branch_are_told(tmp_path: Path, clone: Clone) -> None:
         _publish(lonely)
     path = clone("a")
     _git(path.parent, "checkout", "--quiet", "--detach")
-    with pytest.raises(ConfigurationError, match="with a branch checked out"):
+    with pytest.raises(ConfigurationError, match="on a checked-out branch"):
         _publish(path)
 
 
