@@ -1,4 +1,4 @@
-"""Real parts for the tests: a PostgreSQL, CoinGecko's stand-in over HTTP, scripts as processes."""
+"""Real parts for the tests: a PostgreSQL, CoinGecko's stand-in over HTTP, commands as processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Rows = list[tuple[Any, ...]]
 NOW = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)
 
 
-# What the view `market_data` shows, whatever the real date is.
+# Like the view `market_data`, but independent of the current date.
 STORED_ROWS = """(
     SELECT c.coin_id, c.symbol, o.price_usd AS price, o.market_cap_usd AS market_cap,
            o.volume_24h_usd AS volume_24h, o.observed_at AS "timestamp", o.source
@@ -37,7 +37,7 @@ STORED_ROWS = """(
 
 @dataclass
 class FakeTime:
-    """A clock that moves only when something sleeps, and remembers the sleeps."""
+    """A clock that moves only during sleeps, and records them."""
 
     at: datetime = NOW
     slept: list[float] = field(default_factory=list)
@@ -59,7 +59,7 @@ class FakeTime:
 
 @dataclass(frozen=True)
 class FreshDatabase:
-    """A database of its own on the session's server, dropped after the test."""
+    """An own database on the session's server, dropped after the test."""
 
     url: str
 
@@ -132,7 +132,7 @@ def settings(fresh: FreshDatabase, stand_in: StandIn, tmp_path: Path) -> Setting
 
 @dataclass(frozen=True)
 class Script:
-    """Runs the project's scripts as a person would, in an environment of its own."""
+    """Runs the project's commands as a user would, in their own environment."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -166,7 +166,7 @@ class Script:
 
 
 class Module(Script):
-    """Runs a package's command line, as `python -m` does from the project's folder."""
+    """Runs a package's command with `python -m` from the project's folder."""
 
     def command(self, name: str) -> list[str]:
         return ["-m", name]
@@ -174,13 +174,13 @@ class Module(Script):
 
 @pytest.fixture
 def script_environment(tmp_path: Path) -> dict[str, str]:
-    """Nothing of the developer's own settings reaches the scripts under test."""
+    """An environment without the developer's own settings."""
     kept = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT")
     return {key: os.environ[key] for key in kept if key in os.environ} | {
         "SENTINEL_STATE_DIR": str(tmp_path / "state"),
         "SENTINEL_REGISTRY": str(tmp_path / "coin_registry.json"),
-        "COINGECKO_BASE_URL": "http://127.0.0.1:9/nobody-listens",
-        "DATABASE_URL": "postgresql://nobody:hunter2@127.0.0.1:9/nothing",
+        "COINGECKO_BASE_URL": "http://127.0.0.1:9/closed-port",
+        "DATABASE_URL": "postgresql://user:hunter2@127.0.0.1:9/nothing",
     }
 
 
@@ -196,7 +196,7 @@ def live_script(
     fresh: FreshDatabase,
     tmp_path: Path,
 ) -> Script:
-    """Scripts against a stand-in and a database that both answer."""
+    """Commands with a working stand-in and a working database."""
     return Script(
         tmp_path,
         script_environment
@@ -215,7 +215,7 @@ def module(script: Script) -> Module:
 
 @pytest.fixture
 def live_module(live_script: Script) -> Module:
-    """The same against a stand-in and a database that both answer."""
+    """The same with a working stand-in and a working database."""
     return Module(ROOT, live_script.environment)
 
 
@@ -228,7 +228,7 @@ def in_process(time_: FakeTime) -> Callable[[Settings], Any]:
 
 
 class NeonConsole(ThreadingHTTPServer):
-    """A stand-in for Neon's console: answers what it is told, remembers what it was asked."""
+    """A stand-in for Neon's API: it sends the prepared bodies and records the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _NeonHandler)

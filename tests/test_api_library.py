@@ -1,4 +1,4 @@
-"""What CoinGecko's answers mean. Bodies are the recorded ones, shortened where they are long."""
+"""The meaning of CoinGecko's responses. Bodies are recorded ones; long bodies are shortened."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _ids(count: int) -> list[str]:
         (200, b'{"status":{"usd":0.02,"last_updated_at":1621000000}}', Meaning.OK, ""),
     ],
 )
-def test_each_recorded_answer_has_one_meaning(
+def test_each_recorded_response_has_one_meaning(
     status: int, body: bytes, meaning: Meaning, words: str
 ) -> None:
     response = _decipher(status, body, ["bitcoin", "status"])
@@ -90,12 +90,12 @@ def test_each_recorded_answer_has_one_meaning(
     assert words in response.message
 
 
-def test_an_empty_object_for_many_ids_is_a_fault_and_for_few_an_answer() -> None:
+def test_an_empty_object_is_valid_for_few_ids_and_an_error_for_many() -> None:
     assert _decipher(200, b"{}", _ids(10)).meaning is Meaning.OK
     assert _decipher(200, b"{}", _ids(11)).meaning is Meaning.RETRY
 
 
-def test_a_list_is_expected_where_no_ids_were_asked_for() -> None:
+def test_a_list_is_expected_if_no_ids_were_requested() -> None:
     assert _decipher(200, b'[{"id":"x"}]', []).meaning is Meaning.OK
     assert _decipher(200, b'{"a":1}', []).meaning is Meaning.RETRY
 
@@ -132,22 +132,22 @@ def test_ids_are_sorted_and_joined_by_bare_commas() -> None:
     assert "precision=full" in url
 
 
-def test_odd_ids_are_encoded_and_nothing_else_is_changed() -> None:
+def test_unusual_ids_are_encoded_and_nothing_else_changes() -> None:
     assert "ids=-11,_,a%20b,neo%C2%A0&" in price_url(BASE, ["_", "-11", "neo\u00a0", "a b"])
 
 
-def test_a_markets_page_asks_for_the_largest_caps() -> None:
+def test_a_markets_page_requests_the_largest_market_caps() -> None:
     assert markets_url(BASE, 2).endswith("order=market_cap_desc&per_page=250&page=2")
 
 
-def test_five_hundred_coins_and_fifteen_probes_go_in_one_call() -> None:
+def test_five_hundred_coins_and_fifteen_probes_fit_in_one_call() -> None:
     ids, probes = [f"coin-{n}" for n in range(500)], [f"probe-{n}" for n in range(40)]
     [chunk] = chunk_ids(BASE, ids, probes)
     assert len(chunk) == 515
     assert set(probes[:15]) < set(chunk)
 
 
-def test_probes_alone_make_no_call() -> None:
+def test_probes_alone_cause_no_call() -> None:
     assert list(chunk_ids(BASE, [], ["probe"])) == []
 
 
@@ -155,7 +155,9 @@ def test_probes_alone_make_no_call() -> None:
     st.lists(st.text(min_size=1, max_size=72), unique=True, max_size=1_200),
     st.lists(st.text(min_size=1, max_size=72), unique=True, max_size=60),
 )
-def test_chunks_hold_every_id_once_and_keep_the_limits(ids: list[str], probes: list[str]) -> None:
+def test_chunks_contain_every_id_once_and_keep_the_limits(
+    ids: list[str], probes: list[str]
+) -> None:
     riders = [probe for probe in probes if probe not in ids]
     chunks = list(chunk_ids(BASE, ids, riders))
     asked = [coin_id for chunk in chunks for coin_id in chunk]
@@ -173,7 +175,7 @@ def test_the_largest_real_shape_of_ids_fits_the_url() -> None:
     assert sum(len(chunk) for chunk in chunk_ids(BASE, ids)) == 500
 
 
-def test_a_message_never_spans_lines_and_stays_short() -> None:
+def test_an_error_message_is_one_short_line() -> None:
     body = json.dumps({"error": "a\nb\r\x1b[31m" + "x" * 5_000}).encode()
     message = _decipher(404, body, ["x"]).message
     assert "\n" not in message

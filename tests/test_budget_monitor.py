@@ -1,4 +1,4 @@
-"""The ledger: awake windows, projections, verdicts, and what the command line shows of them."""
+"""The monthly budget: awake times, projections, decisions, and the output of the command."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def _meter(status: BudgetStatus, name: str) -> QuotaUsage:
 # --- compute hours -----------------------------------------------------------------------------
 
 
-def test_one_run_is_its_database_time_and_the_tail_times_the_size() -> None:
+def test_a_run_costs_its_database_time_and_tail_times_the_compute_size() -> None:
     status = _judge([Usage(MONTH, 60.0, db_seconds=2.0)], MONTH + timedelta(hours=1))
     assert _meter(status, "neon_compute_hours").used == pytest.approx(302 / 3600 * 0.25)
 
 
-def test_without_database_time_the_whole_run_counts() -> None:
+def test_a_run_without_database_time_counts_with_its_whole_duration() -> None:
     status = _judge([Usage(MONTH, 60.0)], MONTH + timedelta(hours=1), compute_units=1.0)
     assert _meter(status, "neon_compute_hours").used == pytest.approx(360 / 3600)
 
 
-def test_a_run_that_woke_nothing_costs_no_compute() -> None:
+def test_a_run_that_did_not_connect_costs_no_compute() -> None:
     silent = [
         Usage(MONTH, 60.0, db_seconds=0.0),
         Usage(MONTH + timedelta(hours=1), 60.0, is_skipped=True),
@@ -72,7 +72,7 @@ def test_a_run_that_woke_nothing_costs_no_compute() -> None:
     ),
     st.integers(0, 100_000),
 )
-def test_awake_time_is_the_union_of_windows(runs: list[tuple[int, int]], until: int) -> None:
+def test_overlapping_awake_times_count_once(runs: list[tuple[int, int]], until: int) -> None:
     usages = [Usage(MONTH + timedelta(seconds=at), float(length)) for at, length in runs]
     seconds: set[int] = set()
     for at, length in runs:
@@ -81,13 +81,13 @@ def test_awake_time_is_the_union_of_windows(runs: list[tuple[int, int]], until: 
     assert quotas.awake_time(usages, MONTH, stop) == timedelta(seconds=len(seconds))
 
 
-def test_only_this_months_part_of_a_window_counts() -> None:
+def test_only_the_part_of_a_window_in_this_month_counts() -> None:
     usages = [Usage(MONTH - timedelta(seconds=100), 0.0)]
     status = _judge(usages, MONTH + timedelta(hours=1))
     assert _meter(status, "neon_compute_hours").used == pytest.approx(200 / 3600 * 0.25)
 
 
-def test_the_projection_goes_on_at_the_pace_since_the_first_run() -> None:
+def test_the_projection_uses_the_pace_since_the_first_run() -> None:
     usages = _every(15, 5, MONTH + timedelta(days=10))
     status = _judge(usages, MONTH + timedelta(days=15))
     compute = _meter(status, "neon_compute_hours")
@@ -95,30 +95,30 @@ def test_the_projection_goes_on_at_the_pace_since_the_first_run() -> None:
     assert compute[1:3] == pytest.approx((used, 4 * used), rel=1e-3)
 
 
-# --- verdicts ------------------------------------------------------------------------------------
+# --- decisions ------------------------------------------------------------------------------------
 
 
-def test_a_quarter_hourly_cadence_fits_and_warns_of_nothing() -> None:
+def test_a_quarter_hourly_cadence_stays_within_all_quotas() -> None:
     status = _judge(_every(15, 20), MONTH + timedelta(days=20))
     assert (status.decision, _meter(status, "neon_compute_hours").state) == ("run", "ok")
 
 
-def test_an_eight_minute_cadence_is_stretched() -> None:
+def test_an_eight_minute_cadence_is_skipped_now_and_then() -> None:
     status = _judge(_every(8, 10), MONTH + timedelta(days=10))
     assert (status.decision, _meter(status, "neon_compute_hours").state) == ("skip", "warn")
     assert status.reason.startswith("Neon compute hours would not last the month: 37.62 used")
 
 
-def test_a_month_awake_all_day_stops() -> None:
+def test_a_compute_that_is_always_awake_stops_the_runs() -> None:
     status = _judge(_every(5, 30), MONTH + timedelta(days=29, hours=23))
     assert (status.decision, _meter(status, "neon_compute_hours").state) == ("stop", "stop")
 
 
-def test_the_first_runs_of_a_month_are_no_pace() -> None:
+def test_the_first_runs_of_a_month_do_not_set_the_pace() -> None:
     assert _judge(_every(1, 5 / 1440), MONTH + 6 * MINUTE).decision == "run"
 
 
-def test_a_new_month_begins_anew() -> None:
+def test_usage_restarts_with_a_new_month() -> None:
     usages = _every(5, 30)
     assert _judge(usages, MONTH + timedelta(days=30, hours=1)).decision == "run"
 
@@ -127,10 +127,10 @@ def test_a_new_month_begins_anew() -> None:
 @pytest.mark.parametrize(
     ("minutes", "compute_units", "longest_pause"), [(5, 0.5, 20), (15, 1.0, 45)]
 )
-def test_a_cadence_that_is_too_dear_is_stretched_until_it_fits(
+def test_a_cadence_that_costs_too_much_is_reduced_until_it_fits(
     minutes: int, compute_units: float, longest_pause: int
 ) -> None:
-    """A month asked so often: it never stops, and uses what it may and no more."""
+    """A month of checks at this cadence never stops, and uses the quota but not more."""
     usages: list[Usage] = []
     at, skipped_in_a_row, longest = MONTH, 0, 0
     while at < MONTH + timedelta(days=30):
@@ -147,7 +147,7 @@ def test_a_cadence_that_is_too_dear_is_stretched_until_it_fits(
     assert (longest + 1) * minutes <= longest_pause
 
 
-def test_credits_that_would_not_last_stretch_and_used_up_ones_stop() -> None:
+def test_credits_that_would_not_last_skip_runs_and_used_up_credits_stop_them() -> None:
     key = {"api_key": "a-demo-key"}
     dear = _every(15, 10, api_credits=4)
     assert _judge(dear, MONTH + timedelta(days=10), **key).decision == "skip"
@@ -157,8 +157,8 @@ def test_credits_that_would_not_last_stretch_and_used_up_ones_stop() -> None:
     assert _judge(used_up, MONTH + timedelta(days=10), is_pro=True, **key).decision == "run"
 
 
-def test_what_is_left_is_spread_over_neons_own_month(neon: NeonConsole) -> None:
-    """Late in a month of Neon's that ends on the 5th, its last hours are not spread thinner."""
+def test_the_rest_of_a_quota_is_spread_over_neons_own_month(neon: NeonConsole) -> None:
+    """Neon's month ends on the 5th, so its last hours are not spread over the calendar month."""
     period = {"consumption_period_start": "2026-11-05T00:00:00Z"}
     _figures(
         neon, **period, consumption_period_end="2026-12-05T00:00:00Z", compute_time_seconds=334_800
@@ -180,7 +180,7 @@ def test_what_is_left_is_spread_over_neons_own_month(neon: NeonConsole) -> None:
     assert pause == pytest.approx(3 * timedelta(days=1) * (301 / 3600 * 0.25 / 2), abs=MINUTE)
 
 
-def test_runs_that_failed_or_repaired_do_not_bend_what_a_run_costs() -> None:
+def test_failed_runs_and_backfills_do_not_change_the_cost_of_a_run() -> None:
     usages = _every(15, 10, api_credits=4)
     at = MONTH + timedelta(days=10)
     meter = _meter(_judge(usages, at, api_key="k"), "coingecko_credits")
@@ -192,13 +192,13 @@ def test_runs_that_failed_or_repaired_do_not_bend_what_a_run_costs() -> None:
     assert quotas.minimum_pause(meter, dear, at, 0.25) == usual
 
 
-def test_storage_that_the_retention_keeps_from_filling_is_not_in_sight() -> None:
+def test_storage_that_the_retention_limits_is_never_predicted_to_be_full() -> None:
     usages = [Usage(MONTH + timedelta(days=n), 1.0, db_bytes=n * 4_800_000) for n in range(20)]
     assert _judge(usages, MONTH + timedelta(days=20)).days_until_storage_full is None
 
 
-def test_one_dear_day_makes_no_long_silence() -> None:
-    """Twenty-five runs of sixty credits by hand, then a quarter-hourly schedule."""
+def test_one_expensive_day_does_not_cause_a_long_pause() -> None:
+    """25 manual runs of 60 credits, then a quarter-hourly schedule."""
     usages = [Usage(MONTH + n * MINUTE, 1.0, 60, 0.1) for n in range(25)]
     at, silence, longest = MONTH + 30 * MINUTE, 0, 0
     while at < MONTH + timedelta(days=5):
@@ -211,15 +211,15 @@ def test_one_dear_day_makes_no_long_silence() -> None:
     assert longest < 6 * 60
 
 
-def test_repairs_are_cut_before_runs_are() -> None:
-    """Repairs that alone would overdraw the month make no run skip: the grant shrinks."""
+def test_the_backfill_is_reduced_before_runs_are() -> None:
+    """A backfill that would exceed the quota does not skip runs: its allowance shrinks."""
     usages = _every(15, 10, api_credits=6, backfill_credits=5)
     status = _judge(usages, MONTH + timedelta(days=10), api_key="k", backfill_credits_per_day=500)
     assert status.decision == "run"
     assert 0 < status.allowance.daily < 150
 
 
-def test_todays_repairs_are_counted_against_todays_allowance() -> None:
+def test_todays_backfill_counts_against_todays_allowance() -> None:
     at = MONTH + timedelta(days=3, hours=12)
     usages = [
         Usage(at - timedelta(hours=13), 1.0, 50, 1.0, backfill_credits=50),
@@ -228,7 +228,7 @@ def test_todays_repairs_are_counted_against_todays_allowance() -> None:
     assert _judge(usages, at).allowance.left == 70
 
 
-def test_storage_and_actions_minutes_warn_and_stop_no_run() -> None:
+def test_storage_and_actions_minutes_warn_but_stop_no_run() -> None:
     usages = _every(15, 25, db_bytes=600_000_000)
     at = MONTH + timedelta(days=25)
     status = _judge(usages, at, is_private_repository=True)
@@ -237,7 +237,7 @@ def test_storage_and_actions_minutes_warn_and_stop_no_run() -> None:
     assert status.decision == "run"
 
 
-def test_each_actions_job_is_rounded_up_and_public_ones_are_free() -> None:
+def test_each_actions_job_is_rounded_up_and_public_repositories_are_free() -> None:
     usages = [Usage(MONTH, seconds) for seconds in (0.5, 60.0, 60.1)]
     at = MONTH + timedelta(days=1)
     assert _meter(_judge(usages, at), "actions_minutes")[1:4] == (4.0, 120.0, None)
@@ -245,7 +245,7 @@ def test_each_actions_job_is_rounded_up_and_public_ones_are_free() -> None:
     assert private.quota == 2000.0
 
 
-def test_storage_is_what_the_last_run_saw_and_tells_when_it_is_full() -> None:
+def test_storage_is_measured_by_the_last_run_and_predicts_when_it_is_full() -> None:
     usages = [
         Usage(MONTH + timedelta(days=n), 1.0, db_bytes=100_000_000 + n * 10_000_000)
         for n in range(11)
@@ -257,19 +257,20 @@ def test_storage_is_what_the_last_run_saw_and_tells_when_it_is_full() -> None:
     assert _meter(_judge([], MONTH), "neon_storage_bytes").used is None
 
 
-def test_another_database_than_neons_is_never_stopped_for_neons_sake(tmp_path: Path) -> None:
+def test_neons_quota_never_stops_runs_on_another_database(tmp_path: Path) -> None:
     at = MONTH + timedelta(days=29)
     _write(tmp_path / "usage_log.json", _every(5, 29))
     local = Settings(state_dir=tmp_path, database_url="postgresql://localhost/db")
     assert check_budget_status(replace(local, database_url=NEON), at).decision == "stop"
-    # The log tells of Neon; the first run elsewhere is still stopped, and leaves its mark.
+    # The log's last run used Neon, so the first run elsewhere is still stopped.
+    # The entry of that run changes it.
     assert check_budget_status(local, at).decision == "stop"
     budget_monitor.save_run(local, Usage(at, 1.0, 0, 0.0, is_metered=False), at)
     assert check_budget_status(local, at + MINUTE).decision == "run"
     assert check_budget_status(replace(local, database_url=NEON), at + MINUTE).decision == "stop"
 
 
-def test_runs_from_the_future_do_not_count_and_are_told_of(
+def test_runs_from_the_future_do_not_count_and_cause_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     status = _judge(_every(5, 30), MONTH + timedelta(days=1))
@@ -278,14 +279,14 @@ def test_runs_from_the_future_do_not_count_and_are_told_of(
 
 
 @pytest.mark.parametrize("api_key", [None, "k"])
-def test_a_quota_that_is_named_none_is_no_limit_whatever_the_plan(api_key: str | None) -> None:
+def test_a_quota_set_to_null_is_no_limit_for_any_plan(api_key: str | None) -> None:
     used_up = [Usage(MONTH, 1.0, 10_000, 0.0)]
     unlimited = dict(QUOTAS) | {"coingecko_credits": None}
     status = _judge(used_up, MONTH + timedelta(days=1), api_key=api_key, quotas=unlimited)
     assert (status.decision, _meter(status, "coingecko_credits").quota) == ("run", None)
 
 
-def test_a_meter_without_a_quota_limits_nothing() -> None:
+def test_usage_without_a_quota_limits_nothing() -> None:
     unlimited = dict(QUOTAS) | {"neon_compute_hours": None}
     status = _judge(_every(5, 10), MONTH + timedelta(days=10), quotas=unlimited)
     assert (status.decision, _meter(status, "neon_compute_hours").state) == ("run", "ok")
@@ -299,7 +300,7 @@ def test_runs_that_did_not_reach_the_database_are_counted() -> None:
     assert _judge(usages, MONTH + timedelta(days=2)).unrecorded_runs == 4
 
 
-def test_a_schedule_that_delivers_half_is_seen_from_the_log_alone() -> None:
+def test_the_log_alone_shows_a_schedule_that_delivers_half() -> None:
     usages = [Usage(at, 12.0) for at in delivered_runs(MONTH, MONTH + timedelta(days=10))]
     status = _judge(usages, MONTH + timedelta(days=10))
     assert status.schedule_coverage.share is not None
@@ -317,7 +318,7 @@ def _with_key(neon: NeonConsole) -> dict[str, Any]:
 def _judge_own(
     usages: Sequence[Usage], at: datetime, neon: NeonConsole, folder: Path
 ) -> BudgetStatus:
-    """The verdict on a deployment on Neon, by its own log and Neon's figures."""
+    """The status of a deployment on Neon, by its own log and Neon's figures."""
     _write(folder / "usage_log.json", usages)
     return check_budget_status(Settings(state_dir=folder, database_url=NEON, **_with_key(neon)), at)
 
@@ -328,7 +329,7 @@ def _figures(neon: NeonConsole, **project: Any) -> None:
     neon.bodies["branches"] = json.dumps({"branches": branches}).encode()
 
 
-def test_neons_figures_stand_beside_the_ledgers_and_the_larger_decides(
+def test_the_larger_of_neons_figures_and_the_logs_decides(
     neon: NeonConsole, tmp_path: Path
 ) -> None:
     _figures(neon, compute_time_seconds=99 * 3600, branch_logical_size_limit_bytes=10**9)
@@ -343,7 +344,7 @@ def test_neons_figures_stand_beside_the_ledgers_and_the_larger_decides(
     ]
 
 
-def test_neons_own_month_counts_where_it_names_one(neon: NeonConsole, tmp_path: Path) -> None:
+def test_neons_own_billing_month_is_used_if_it_is_known(neon: NeonConsole, tmp_path: Path) -> None:
     period = {"consumption_period_start": "2026-11-05T00:00:00Z"}
     _figures(neon, **period, consumption_period_end="2026-12-05T00:00:00Z")
     status = _judge_own(_every(15, 10), MONTH + timedelta(days=10), neon, tmp_path)
@@ -365,7 +366,7 @@ def test_neons_own_month_counts_where_it_names_one(neon: NeonConsole, tmp_path: 
         (200, b"[" * 100_000, "no usable response"),
     ],
 )
-def test_a_neon_that_fails_is_a_warning_and_the_run_goes_on(
+def test_an_error_of_neons_api_is_a_warning_and_the_run_continues(
     neon: NeonConsole, status: int, body: bytes, said: str, tmp_path: Path, caplog: Any
 ) -> None:
     neon.status, neon.bodies = status, {"p-1": body}
@@ -374,7 +375,7 @@ def test_a_neon_that_fails_is_a_warning_and_the_run_goes_on(
     assert "napi-secret" not in caplog.text
 
 
-def test_figures_of_neons_past_month_do_not_stop_the_new_one(
+def test_neons_figures_of_the_last_month_do_not_stop_the_new_one(
     neon: NeonConsole, tmp_path: Path
 ) -> None:
     period = {"consumption_period_start": "2026-10-01T00:00:00Z"}
@@ -386,7 +387,7 @@ def test_figures_of_neons_past_month_do_not_stop_the_new_one(
 
 
 @pytest.mark.parametrize("seconds", [10**401, 1e300, -5, True])
-def test_impossible_figures_count_as_unsaid(
+def test_impossible_figures_count_as_unknown(
     neon: NeonConsole, seconds: float, tmp_path: Path
 ) -> None:
     _figures(neon, compute_time_seconds=seconds)
@@ -394,7 +395,9 @@ def test_impossible_figures_count_as_unsaid(
     assert _meter(status, "neon_compute_hours").reported is None
 
 
-def test_nonsense_inside_neons_figures_counts_as_unsaid(neon: NeonConsole, tmp_path: Path) -> None:
+def test_invalid_values_in_neons_figures_count_as_unknown(
+    neon: NeonConsole, tmp_path: Path
+) -> None:
     _figures(
         neon,
         compute_time_seconds="many",
@@ -407,7 +410,7 @@ def test_nonsense_inside_neons_figures_counts_as_unsaid(neon: NeonConsole, tmp_p
     assert _meter(status, "neon_storage_bytes").quota == 500e6
 
 
-def test_without_a_key_nobody_is_asked_and_half_a_key_is_told_of(
+def test_without_a_key_no_request_is_sent_and_a_key_without_project_warns(
     neon: NeonConsole, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     check_budget_status(Settings(state_dir=tmp_path, neon_base_url=neon.url), MONTH)
@@ -420,10 +423,10 @@ def test_without_a_key_nobody_is_asked_and_half_a_key_is_told_of(
     assert "NEON_PROJECT_ID is not" in caplog.text
 
 
-# --- putting the compute to sleep ----------------------------------------------------------------
+# --- suspending the compute ----------------------------------------------------------------------
 
 
-def test_a_compute_is_put_to_sleep_by_its_own_id(neon: NeonConsole) -> None:
+def test_a_compute_is_suspended_by_its_own_id(neon: NeonConsole) -> None:
     settings = Settings(database_url=NEON, **_with_key(neon))
     assert neon_api.suspend(settings)
     assert neon.asked == [
@@ -436,7 +439,7 @@ def test_a_compute_is_put_to_sleep_by_its_own_id(neon: NeonConsole) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 404, 423, 500])
-def test_a_compute_that_stays_awake_is_no_trouble(
+def test_a_compute_that_cannot_be_suspended_is_no_error(
     neon: NeonConsole, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     neon.status = status
@@ -444,7 +447,7 @@ def test_a_compute_that_stays_awake_is_no_trouble(
     assert caplog.text == ""
 
 
-def test_nobody_elses_database_is_put_to_sleep(neon: NeonConsole) -> None:
+def test_only_a_neon_database_is_suspended(neon: NeonConsole) -> None:
     for url in (None, "postgresql://localhost/db", "host=/tmp dbname=ep-x.neon.tech", "no address"):
         assert not neon_api.suspend(Settings(database_url=url, **_with_key(neon)))
     assert neon.asked == []
@@ -460,11 +463,11 @@ def test_nobody_elses_database_is_put_to_sleep(neon: NeonConsole) -> None:
         ("postgresql://u@localhost/neon.tech", None),
     ],
 )
-def test_a_compute_is_known_by_its_host(url: str, endpoint: str | None) -> None:
+def test_a_compute_is_identified_by_its_host(url: str, endpoint: str | None) -> None:
     assert neon_api.endpoint_of(url) == endpoint
 
 
-def test_a_run_that_was_put_to_sleep_has_a_short_tail() -> None:
+def test_a_suspended_compute_has_a_short_tail() -> None:
     usages = [Usage(MONTH, 12.0, db_seconds=1.0, tail_seconds=5.0)]
     status = _judge(usages, MONTH + timedelta(days=1))
     assert _meter(status, "neon_compute_hours").used == pytest.approx(6 / 3600 * 0.25)
@@ -478,7 +481,7 @@ def _write(path: Path, usages: Sequence[Usage]) -> str:
     return str(path)
 
 
-def test_the_json_is_the_contract(script: Script, tmp_path: Path) -> None:
+def test_the_json_matches_the_contract(script: Script, tmp_path: Path) -> None:
     log = _write(tmp_path / "log.json", _every(15, 10))
     done = script("budget_monitor.py", "--json", "--log", log, "--at", "2026-11-11T00:00:00Z")
     found = json.loads(done.stdout)
@@ -493,14 +496,14 @@ def test_the_json_is_the_contract(script: Script, tmp_path: Path) -> None:
         assert meter.keys() >= {"used", "projected", "quota", "state"}
 
 
-def test_a_used_up_month_ends_in_five(script: Script, tmp_path: Path) -> None:
+def test_a_used_up_quota_exits_with_5(script: Script, tmp_path: Path) -> None:
     log = _write(tmp_path / "log.json", _every(5, 30))
     done = script("budget_monitor.py", "--log", log, "--at", "2026-11-30T12:00:00")
     assert done.returncode == 5
     assert "decision: stop (Neon compute hours used up" in done.stdout
 
 
-def test_the_table_has_bars_and_the_deliveries(script: Script, tmp_path: Path) -> None:
+def test_the_table_shows_bars_and_schedule_coverage(script: Script, tmp_path: Path) -> None:
     log = _write(tmp_path / "log.json", _every(15, 20))
     done = script("budget_monitor.py", "--log", log, "--at", "2026-11-21")
     assert "██" in done.stdout
@@ -517,7 +520,7 @@ def test_the_table_has_bars_and_the_deliveries(script: Script, tmp_path: Path) -
         (("--log", "x" * 5_000), "no such file"),
     ],
 )
-def test_wrong_usage_is_told(script: Script, arguments: tuple[str, ...], said: str) -> None:
+def test_invalid_arguments_are_named(script: Script, arguments: tuple[str, ...], said: str) -> None:
     done = script("budget_monitor.py", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr

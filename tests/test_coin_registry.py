@@ -1,4 +1,4 @@
-"""Coins, their names and their health."""
+"""The health of coins, the sync with CoinGecko, the file, and merging two runs."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ def _listing(registry: CoinRegistry) -> list[dict[str, str]]:
     return [{"id": c.id, "symbol": c.symbol, "name": c.name} for c in registry.coins.values()]
 
 
-# --- strikes, parole, healing ----------------------------------------------------------------
+# --- strikes and probes ----------------------------------------------------------------------
 
 
-def test_the_third_bad_answer_in_a_row_deactivates_with_a_reason(registry: CoinRegistry) -> None:
+def test_the_third_failure_in_a_row_deactivates_with_a_reason(registry: CoinRegistry) -> None:
     for number in (1, 2):
-        verdicts = registry.record_results([], {"bitcoin": "null_price"}, ["bitcoin"], NOW)
-        assert (verdicts.struck, verdicts.deactivated) == (("bitcoin",), ())
+        changes = registry.record_results([], {"bitcoin": "null_price"}, ["bitcoin"], NOW)
+        assert (changes.struck, changes.deactivated) == (("bitcoin",), ())
         assert registry.coins["bitcoin"].strikes == number
-    verdicts = registry.record_results([], {"bitcoin": "missing"}, ["bitcoin"], NOW)
-    assert verdicts.deactivated == ("bitcoin",)
+    changes = registry.record_results([], {"bitcoin": "missing"}, ["bitcoin"], NOW)
+    assert changes.deactivated == ("bitcoin",)
     coin = registry.coins["bitcoin"]
     assert (coin.status, coin.reason, coin.since) == ("inactive", "missing", "2026-11-20T12:00:30Z")
 
 
-def test_a_good_answer_between_clears_the_strikes(registry: CoinRegistry) -> None:
+def test_a_valid_price_clears_the_strikes(registry: CoinRegistry) -> None:
     registry.strike("bitcoin", "missing", NOW)
     registry.strike("bitcoin", "missing", NOW)
     assert registry.record_results(["bitcoin"], {}, ["bitcoin"], NOW).healed == ("bitcoin",)
@@ -65,7 +65,7 @@ def test_a_good_answer_between_clears_the_strikes(registry: CoinRegistry) -> Non
     assert registry.coins["bitcoin"].status == "active"
 
 
-def test_parole_hearings_come_after_1_2_4_8_16_30_30_days(registry: CoinRegistry) -> None:
+def test_probes_are_due_after_1_2_4_8_16_30_30_days(registry: CoinRegistry) -> None:
     for _ in range(2):
         registry.strike("bitcoin", "missing", NOW)
     now, pauses = NOW, []
@@ -81,43 +81,43 @@ def test_parole_hearings_come_after_1_2_4_8_16_30_30_days(registry: CoinRegistry
     assert registry.coins["bitcoin"].since == "2026-11-20T12:00:30Z"
 
 
-def test_one_good_answer_on_parole_heals(registry: CoinRegistry) -> None:
+def test_one_valid_price_in_a_probe_restores_the_coin(registry: CoinRegistry) -> None:
     for _ in range(5):
         registry.strike("bitcoin", "missing", NOW)
     assert registry.heal("bitcoin")
     assert registry.coins["bitcoin"] == BITCOIN
 
 
-def test_a_sick_answer_strikes_nobody_but_still_heals(registry: CoinRegistry) -> None:
+def test_a_degraded_response_gives_no_strikes_but_still_clears_some(registry: CoinRegistry) -> None:
     registry = _many(50)
     registry.strike("c00049", "missing", NOW)
     bad = {f"c{n:05}": "missing" for n in range(11)}
-    verdicts = registry.record_results(["c00049"], bad, list(registry.coins), NOW)
-    assert verdicts.is_degraded
-    assert (verdicts.struck, verdicts.healed) == ((), ("c00049",))
+    changes = registry.record_results(["c00049"], bad, list(registry.coins), NOW)
+    assert changes.is_degraded
+    assert (changes.struck, changes.healed) == ((), ("c00049",))
     assert not any(coin.strikes for coin in registry.coins.values())
 
 
 @pytest.mark.parametrize(("asked", "failed"), [(50, 10), (55, 11), (10, 10), (500, 100)])
-def test_up_to_ten_coins_or_a_fifth_are_the_coins_own_fault(asked: int, failed: int) -> None:
+def test_failures_of_up_to_ten_coins_or_a_fifth_give_strikes(asked: int, failed: int) -> None:
     registry = _many(asked)
     bad = {f"c{n:05}": "missing" for n in range(failed)}
-    verdicts = registry.record_results([], bad, list(registry.coins), NOW)
-    assert not verdicts.is_degraded
-    assert len(verdicts.struck) == failed
+    changes = registry.record_results([], bad, list(registry.coins), NOW)
+    assert not changes.is_degraded
+    assert len(changes.struck) == failed
 
 
-def test_failing_probes_do_not_make_an_answer_sick() -> None:
+def test_failed_probes_do_not_make_a_response_degraded() -> None:
     registry = _many(60)
     bad = {f"c{n:05}": "missing" for n in range(15)}
     targets = [f"c{n:05}" for n in range(15, 60)]
     assert not registry.record_results([], bad, targets, NOW).is_degraded
 
 
-# --- comparing with CoinGecko ----------------------------------------------------------------
+# --- the sync with CoinGecko -----------------------------------------------------------------
 
 
-def test_a_coin_gone_from_the_list_is_delisted_and_comes_back(
+def test_a_coin_missing_from_the_list_is_delisted_and_can_return(
     registry: CoinRegistry,
 ) -> None:
     listing = _listing(registry)
@@ -130,7 +130,7 @@ def test_a_coin_gone_from_the_list_is_delisted_and_comes_back(
     assert "tether" in registry.top_ids(99)
 
 
-def test_a_delisted_coin_is_forgotten_when_its_data_is(registry: CoinRegistry) -> None:
+def test_a_delisted_coin_is_removed_when_its_data_expires(registry: CoinRegistry) -> None:
     without = [entry for entry in _listing(registry) if entry["id"] != "tether"]
     registry.sync(without, [], NOW)
     registry.sync(without, [], NOW + timedelta(days=59))
@@ -139,7 +139,7 @@ def test_a_delisted_coin_is_forgotten_when_its_data_is(registry: CoinRegistry) -
     assert "tether" not in registry.coins
 
 
-def test_a_list_cut_off_delists_nobody() -> None:
+def test_a_truncated_list_delists_no_coin() -> None:
     registry = _many(100)
     with pytest.raises(ValueError, match="lists 79 coins, but 100 were known"):
         registry.sync(_listing(registry)[:79], [], NOW)
@@ -148,7 +148,7 @@ def test_a_list_cut_off_delists_nobody() -> None:
     assert all(coin.status == "active" for coin in registry.coins.values())
 
 
-def test_a_symbolic_link_to_the_registry_stays_one(registry: CoinRegistry, tmp_path: Path) -> None:
+def test_a_symbolic_link_to_the_registry_is_kept(registry: CoinRegistry, tmp_path: Path) -> None:
     target, link = tmp_path / "target.json", tmp_path / "coin_registry.json"
     link.symlink_to(target)
     registry.save(link)
@@ -156,7 +156,7 @@ def test_a_symbolic_link_to_the_registry_stays_one(registry: CoinRegistry, tmp_p
     assert len(CoinRegistry.load(target)) == len(registry)
 
 
-def test_a_byte_order_mark_costs_no_strikes(registry: CoinRegistry, tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(registry: CoinRegistry, tmp_path: Path) -> None:
     path = tmp_path / "coin_registry.json"
     path.write_text("\ufeff" + registry.to_text(), encoding="utf-8")
     assert CoinRegistry.load(path).coins == registry.coins
@@ -176,7 +176,7 @@ def test_a_sync_keeps_strikes_and_takes_new_names(registry: CoinRegistry) -> Non
     [None, [], "x", {}, {"id": "x"}, {"id": 5, "symbol": "s", "name": "n"}]
     + [{"id": f"x{odd}", "symbol": "s", "name": "n"} for odd in ("\x00", "\ud800", "\n")],
 )
-def test_an_entry_that_is_no_storable_coin_is_passed_over(entry: object) -> None:
+def test_an_entry_that_cannot_be_stored_is_skipped(entry: object) -> None:
     registry = CoinRegistry()
     registry.sync([entry, {"id": "good", "symbol": "g", "name": "Good"}], [entry], NOW)
     assert list(registry.coins) == ["good"]
@@ -185,7 +185,7 @@ def test_an_entry_that_is_no_storable_coin_is_passed_over(entry: object) -> None
 @pytest.mark.parametrize(
     ("hours", "due"), [(0, False), (23.9, False), (24, True), (-1, True), (9_999, True)]
 )
-def test_a_sync_is_due_after_a_day_by_the_time_inside_the_file(hours: float, due: bool) -> None:
+def test_a_sync_is_due_a_day_after_the_time_in_the_file(hours: float, due: bool) -> None:
     assert CoinRegistry((), NOW).needs_sync(NOW + timedelta(hours=hours)) is due
     assert CoinRegistry().needs_sync(NOW)
 
@@ -193,7 +193,7 @@ def test_a_sync_is_due_after_a_day_by_the_time_inside_the_file(hours: float, due
 # --- the file --------------------------------------------------------------------------------
 
 
-def test_an_unchanged_registry_is_identical_bytes_and_is_not_written(
+def test_an_unchanged_registry_has_identical_bytes_and_is_not_written(
     registry: CoinRegistry, tmp_path: Path
 ) -> None:
     path = tmp_path / "coin_registry.json"
@@ -217,7 +217,7 @@ def test_a_strike_is_a_one_line_diff(registry: CoinRegistry) -> None:
     }  # fmt: skip
 
 
-def test_the_file_is_the_contract(registry: CoinRegistry) -> None:
+def test_the_file_matches_the_contract(registry: CoinRegistry) -> None:
     content = json.loads(registry.to_text())
     assert content["synced_at"] == "2026-11-20T12:00:30Z"
     assert [coin["id"] for coin in content["coins"]] == sorted(coin.id for coin in COINS)
@@ -234,7 +234,7 @@ _TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max
         max_size=20,
     )
 )
-def test_whatever_is_written_is_read_again(
+def test_a_written_registry_is_read_again_unchanged(
     entries: list[tuple[str, str, str, int | None, int]],
 ) -> None:
     registry = CoinRegistry((Coin(i, s, n, rank) for i, s, n, rank, _ in entries), NOW)
@@ -294,7 +294,7 @@ def test_an_empty_registry_is_empty_and_not_damaged(tmp_path: Path, text: str) -
         "\x00\x01",
     ],
 )
-def test_a_damaged_file_is_told_from_a_good_one_and_set_aside(tmp_path: Path, text: str) -> None:
+def test_a_damaged_file_is_detected_and_renamed(tmp_path: Path, text: str) -> None:
     path = tmp_path / "coin_registry.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r".+"):
@@ -303,7 +303,7 @@ def test_a_damaged_file_is_told_from_a_good_one_and_set_aside(tmp_path: Path, te
     assert (path.exists(), aside.read_text()) == (False, text)
 
 
-def test_a_save_that_fails_leaves_the_old_file_whole(
+def test_a_failed_save_leaves_the_old_file_unchanged(
     registry: CoinRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "coin_registry.json"
@@ -325,7 +325,7 @@ def test_a_save_that_fails_leaves_the_old_file_whole(
 
 
 def _merged(registry: CoinRegistry, ours: str, theirs: str) -> Coin:
-    """Bitcoin after two runs that did these things to it ('s' strike, 'g' good) at once."""
+    """Bitcoin after two runs at once with these results ('s' strike, 'g' valid price)."""
     base = CoinRegistry.from_text(registry.to_text())
     other = CoinRegistry.from_text(registry.to_text())
     for side, deeds in ((registry, ours), (other, theirs)):
@@ -350,7 +350,7 @@ def _merged(registry: CoinRegistry, ours: str, theirs: str) -> Coin:
         (2, "s", "s", 4, "inactive"),
     ],
 )
-def test_the_verdicts_of_both_runs_survive_a_merge(
+def test_health_changes_of_both_runs_survive_a_merge(
     registry: CoinRegistry, before: int, ours: str, theirs: str, strikes: int, status: str
 ) -> None:
     for _ in range(before):
@@ -359,7 +359,7 @@ def test_the_verdicts_of_both_runs_survive_a_merge(
     assert (coin.strikes, coin.status) == (strikes, status)
 
 
-def test_a_save_merges_what_another_run_wrote_meanwhile(
+def test_a_save_merges_changes_that_another_run_wrote(
     registry: CoinRegistry, tmp_path: Path
 ) -> None:
     path = tmp_path / "coin_registry.json"

@@ -1,4 +1,4 @@
-"""Whole runs: the stand-in over HTTP, a real PostgreSQL, a fake clock."""
+"""Whole runs with the stand-in over HTTP, a real PostgreSQL and a fake clock."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _registry(settings: Settings) -> CoinRegistry:
 
 
 def _without(*coin_ids: str, **changes: Any) -> Fault:
-    """The honest answer, less these coins, and with these entries instead of theirs."""
+    """The valid response without these coins, and with other entries for some."""
 
     def rewrite(body: bytes) -> bytes:
         content = json.loads(body)
@@ -50,7 +50,7 @@ def _without(*coin_ids: str, **changes: Any) -> Fault:
 
 
 def _list_without(coin_id: str) -> Fault:
-    """The honest list of coins, less this one."""
+    """The valid list of coins without this one."""
 
     def rewrite(body: bytes) -> bytes:
         return json.dumps([c for c in json.loads(body) if c["id"] != coin_id]).encode()
@@ -62,10 +62,10 @@ def _spool_files(settings: Settings) -> list[Path]:
     return list((settings.state_dir / "spool").glob("*"))
 
 
-# --- the good day ----------------------------------------------------------------------------
+# --- normal runs ----------------------------------------------------------------------------
 
 
-def test_a_first_run_brings_the_true_top_500(
+def test_a_first_run_stores_the_top_500(
     run: Run, stand_in: StandIn, fresh: FreshDatabase, settings: Settings
 ) -> None:
     report = run()
@@ -80,25 +80,23 @@ def test_a_first_run_brings_the_true_top_500(
     assert _registry(settings).top_ids(500) == [coin.id for coin in stand_in.market.ranked[:500]]
 
 
-def test_the_message_says_where_the_rows_went(run: Run, fresh: FreshDatabase) -> None:
+def test_the_message_names_the_database(run: Run, fresh: FreshDatabase) -> None:
     message = run().message
     assert message.startswith(f"500 of 500 coins in {fresh.address().place}, 5 API calls.")
 
 
-def test_the_report_is_the_contract_to_the_key(run: Run) -> None:
+def test_the_report_has_exactly_the_keys_of_the_contract(run: Run) -> None:
     assert list(asdict(run())) == REPORT_KEYS.split()
 
 
-def test_a_warm_run_is_one_call_for_one_credit(run: Run, stand_in: StandIn) -> None:
+def test_a_warm_run_costs_one_call_and_one_credit(run: Run, stand_in: StandIn) -> None:
     assert run().api_calls == 5  # the list, three pages of ranking, the prices
     stand_in.requests.clear()
     report = run()
     assert (report.api_calls, report.api_credits, len(stand_in.requests)) == (1, 1, 1)
 
 
-def test_within_a_minute_nothing_changes_and_nothing_is_written(
-    run: Run, fresh: FreshDatabase
-) -> None:
+def test_a_second_run_within_a_minute_changes_nothing(run: Run, fresh: FreshDatabase) -> None:
     run()
     report = run()
     assert (report.rows_inserted, report.rows_updated, report.rows_unchanged) == (0, 0, 500)
@@ -123,7 +121,7 @@ def test_the_registry_is_synced_once_a_day(run: Run, stand_in: StandIn, time_: F
     assert len(stand_in.paths("/coins/list")) == 2
 
 
-def test_the_rupiah_rate_comes_with_the_prices(run: Run, fresh: FreshDatabase) -> None:
+def test_the_rupiah_rate_is_stored_with_the_prices(run: Run, fresh: FreshDatabase) -> None:
     run()
     [(currency, rate)] = fresh.query("SELECT currency, per_usd FROM sentinel.fx_rates")
     assert (currency, round(rate)) == ("idr", 16_250)
@@ -137,14 +135,14 @@ def test_the_run_is_recorded_with_the_data(run: Run, fresh: FreshDatabase) -> No
     ) == [(report.run_id, "ok", 500, 500, 500, 5, 5)]
 
 
-def test_targets_are_resolved_and_only_they_are_fetched(run: Run, stand_in: StandIn) -> None:
+def test_only_the_resolved_targets_are_fetched(run: Run, stand_in: StandIn) -> None:
     report = run(targets=("BTC", "ethereum", "neo", "🟥🟩", "-11", "_"))
     assert (report.targets, report.rows_inserted) == (6, 6)
     [path] = stand_in.paths("/simple/price")
     assert "ids=-11,_,bitcoin,ethereum,neo-token,red-green&" in path
 
 
-def test_a_limit_above_the_market_takes_all_and_says_so(
+def test_a_limit_above_the_market_fetches_all_coins_and_warns(
     run: Run, caplog: pytest.LogCaptureFixture, stand_in: StandIn
 ) -> None:
     report = run(limit=10_000)
@@ -153,7 +151,7 @@ def test_a_limit_above_the_market_takes_all_and_says_so(
     assert "limit 10000 is above the 620 active coins: fetching all" in caplog.text
 
 
-def test_a_dry_run_writes_no_file_and_touches_no_database(
+def test_a_dry_run_writes_no_file_and_opens_no_database(
     run: Run, fresh: FreshDatabase, settings: Settings, tmp_path: Path
 ) -> None:
     report = run(mode="dry-run")
@@ -163,10 +161,10 @@ def test_a_dry_run_writes_no_file_and_touches_no_database(
     assert settings.registry_path.exists() is False
 
 
-# --- coins that fail -------------------------------------------------------------------------
+# --- invalid coins -------------------------------------------------------------------------
 
 
-def test_one_bad_coin_never_costs_the_others(
+def test_one_invalid_coin_does_not_affect_the_others(
     run: Run, stand_in: StandIn, fresh: FreshDatabase, settings: Settings
 ) -> None:
     stand_in.faults.append(_without("ethereum", bitcoin={"usd": "cheap"}, tether=None))
@@ -186,7 +184,7 @@ def test_one_bad_coin_never_costs_the_others(
 
 
 @pytest.mark.slow
-def test_three_misses_retire_a_coin_and_one_good_answer_brings_it_back(
+def test_three_failures_deactivate_a_coin_and_one_valid_price_restores_it(
     run: Run, stand_in: StandIn, time_: FakeTime, settings: Settings
 ) -> None:
     for _ in range(3):
@@ -205,7 +203,7 @@ def test_three_misses_retire_a_coin_and_one_good_answer_brings_it_back(
 
 
 @pytest.mark.slow
-def test_a_coin_that_stays_dead_is_asked_less_and_less(
+def test_a_coin_that_stays_missing_is_probed_less_and_less(
     run: Run, time_: FakeTime, settings: Settings
 ) -> None:
     run(targets=("bitcoin", "0xlsd"))
@@ -220,7 +218,7 @@ def test_a_coin_that_stays_dead_is_asked_less_and_less(
     assert _registry(settings).coins["0xlsd"].strikes == 7
 
 
-def test_a_sick_answer_strikes_nobody_and_the_run_is_partial(
+def test_a_degraded_response_gives_no_strikes_and_the_run_is_partial(
     run: Run, stand_in: StandIn, fresh: FreshDatabase, settings: Settings
 ) -> None:
     gone = [coin.id for coin in stand_in.market.ranked[:101]]
@@ -232,7 +230,7 @@ def test_a_sick_answer_strikes_nobody_and_the_run_is_partial(
     assert fresh.query("SELECT status FROM sentinel.pipeline_runs") == [("partial",)]
 
 
-def test_a_coin_gone_from_the_list_is_delisted(
+def test_a_coin_missing_from_the_list_is_delisted(
     run: Run, stand_in: StandIn, time_: FakeTime, settings: Settings
 ) -> None:
     run()
@@ -243,7 +241,7 @@ def test_a_coin_gone_from_the_list_is_delisted(
     assert (report.targets, report.rows_valid) == (500, 500)
 
 
-def test_a_delisted_coin_leaves_the_ranking_of_the_database_too(
+def test_a_delisted_coin_loses_its_rank_in_the_database_too(
     run: Run, stand_in: StandIn, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     run()
@@ -255,7 +253,7 @@ def test_a_delisted_coin_leaves_the_ranking_of_the_database_too(
     assert ranks[0][0] == ranks[0][1] == 500
 
 
-def test_a_coin_without_observations_has_no_latest_one(
+def test_a_coin_without_observations_has_no_latest_price(
     run: Run, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     run(targets=("bitcoin", "ethereum"))
@@ -267,13 +265,13 @@ def test_a_coin_without_observations_has_no_latest_one(
     assert fresh.query(latest) == [("bitcoin",)]
 
 
-def test_a_run_without_one_row_is_partial_and_says_so(run: Run) -> None:
+def test_a_run_without_rows_is_partial(run: Run) -> None:
     report = run(targets=("0xlsd",))
     assert (report.status, report.exit_code, report.missing) == ("partial", 0, ["0xlsd"])
     assert "0 of 1 coins" in report.message
 
 
-def test_when_every_coin_is_inactive_those_on_parole_are_asked(
+def test_if_every_coin_is_inactive_the_due_probes_are_fetched(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:
     run(targets=("bitcoin",))
@@ -291,7 +289,7 @@ def test_when_every_coin_is_inactive_those_on_parole_are_asked(
 # --- CoinGecko fails -------------------------------------------------------------------------
 
 
-def test_a_dead_api_ends_in_exit_3_within_seconds(
+def test_an_unavailable_api_exits_with_3_within_seconds(
     run: Run, stand_in: StandIn, time_: FakeTime, settings: Settings
 ) -> None:
     stand_in.always = DOWN
@@ -303,7 +301,7 @@ def test_a_dead_api_ends_in_exit_3_within_seconds(
     assert not settings.registry_path.exists() or len(_registry(settings)) == 0
 
 
-def test_what_arrived_before_the_api_died_is_loaded(
+def test_rows_that_arrived_before_an_api_failure_are_loaded(
     run: Run, stand_in: StandIn, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api_library.CHUNK_IDS", 100)
@@ -320,7 +318,7 @@ def test_what_arrived_before_the_api_died_is_loaded(
     assert recorded == [("partial", 100), ("ok", 500)]
 
 
-def test_a_chunk_that_fails_costs_only_itself(
+def test_a_failed_chunk_does_not_affect_the_others(
     run: Run, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api_library.CHUNK_IDS", 100)
@@ -330,7 +328,7 @@ def test_a_chunk_that_fails_costs_only_itself(
     assert report.strikes == []
 
 
-def test_a_failed_sync_is_borne_where_coins_are_known(
+def test_a_failed_sync_does_not_stop_a_run_with_known_coins(
     run: Run, stand_in: StandIn, time_: FakeTime, caplog: pytest.LogCaptureFixture
 ) -> None:
     run()
@@ -342,7 +340,7 @@ def test_a_failed_sync_is_borne_where_coins_are_known(
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"bitcoin":', b'{"error":"x"}', b"[]"])
-def test_a_body_that_is_no_answer_ends_in_exit_3_and_strikes_nobody(
+def test_an_invalid_body_exits_with_3_and_gives_no_strikes(
     run: Run, stand_in: StandIn, settings: Settings, body: bytes
 ) -> None:
     stand_in.always = Fault(200, body, path="/simple/price")
@@ -351,7 +349,7 @@ def test_a_body_that_is_no_answer_ends_in_exit_3_and_strikes_nobody(
     assert not any(coin.strikes for coin in _registry(settings).coins.values())
 
 
-def test_a_key_on_the_wrong_host_ends_in_exit_2_with_the_remedy(
+def test_a_key_on_the_wrong_host_exits_with_2_and_names_the_remedy(
     run: Run, stand_in: StandIn
 ) -> None:
     stand_in.always = Fault(400, b'{"status":{"error_code":10010,"error_message":"x"}}')
@@ -360,7 +358,7 @@ def test_a_key_on_the_wrong_host_ends_in_exit_2_with_the_remedy(
     assert "set COINGECKO_IS_PRO=true" in report.message
 
 
-def test_unknown_targets_end_in_exit_2_and_the_sync_is_kept(run: Run, settings: Settings) -> None:
+def test_unknown_targets_exit_with_2_and_the_sync_is_saved(run: Run, settings: Settings) -> None:
     report = run(targets=("bitcoin", "etherium", "zork"))
     assert (report.status, report.exit_code) == ("failed", 2)
     assert "'etherium' (near: ethereum" in report.message
@@ -368,7 +366,7 @@ def test_unknown_targets_end_in_exit_2_and_the_sync_is_kept(run: Run, settings: 
     assert _registry(settings).synced_at is not None
 
 
-def test_an_answer_about_something_else_strikes_nobody(
+def test_a_response_about_other_coins_gives_no_strikes(
     run: Run, stand_in: StandIn, settings: Settings
 ) -> None:
     stand_in.always = Fault(200, b'{"message":"Throttled"}', path="/simple/price")
@@ -377,7 +375,7 @@ def test_an_answer_about_something_else_strikes_nobody(
     assert not any(coin.strikes for coin in _registry(settings).coins.values())
 
 
-def test_an_answer_without_one_usable_price_is_no_success(run: Run, stand_in: StandIn) -> None:
+def test_a_response_without_a_usable_price_is_a_failure(run: Run, stand_in: StandIn) -> None:
     def all_null(body: bytes) -> bytes:
         return json.dumps({coin_id: {"usd": None} for coin_id in json.loads(body)}).encode()
 
@@ -387,7 +385,9 @@ def test_an_answer_without_one_usable_price_is_no_success(run: Run, stand_in: St
     assert report.rejected == {"null_price": 500}
 
 
-def test_an_address_that_cannot_be_read_costs_no_call(run: Run, stand_in: StandIn) -> None:
+def test_an_invalid_database_address_is_reported_before_any_call(
+    run: Run, stand_in: StandIn
+) -> None:
     report = run(database_url="postgresql://me:hunter2/x@host/d")
     assert (report.exit_code, report.api_calls, stand_in.requests) == (2, 0, [])
     assert "hunter2" not in report.message
@@ -398,7 +398,7 @@ def test_an_address_that_cannot_be_read_costs_no_call(run: Run, stand_in: StandI
 NOWHERE = "postgresql://me:hunter2@127.0.0.1:9/market"
 
 
-def test_rows_that_cannot_be_stored_wait_and_are_drained(
+def test_rows_that_cannot_be_stored_wait_in_the_spool_for_the_next_run(
     run: Run, fresh: FreshDatabase, settings: Settings, time_: FakeTime, stand_in: StandIn
 ) -> None:
     stand_in.faults.append(_without(bitcoin={"usd": None}))
@@ -430,7 +430,7 @@ def test_the_spool_is_drained_even_while_coingecko_is_down(
     assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
-def test_rows_that_outlived_the_retention_in_the_spool_are_left_out(
+def test_spooled_rows_older_than_the_retention_are_not_loaded(
     run: Run, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     run(database_url=NOWHERE)
@@ -440,7 +440,7 @@ def test_rows_that_outlived_the_retention_in_the_spool_are_left_out(
     assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
-def test_verdicts_are_kept_when_the_database_fails(
+def test_health_changes_are_saved_if_the_database_fails(
     run: Run, stand_in: StandIn, settings: Settings
 ) -> None:
     stand_in.faults.append(_without("ethereum"))
@@ -462,7 +462,7 @@ def test_a_spool_that_cannot_be_written_does_not_stop_the_load(
 
 
 @pytest.mark.parametrize("text", ['{"synced_at": "2026', "{}", "[5]", "\x00"])
-def test_a_damaged_registry_is_set_aside_and_rebuilt(
+def test_a_damaged_registry_is_renamed_and_rebuilt(
     run: Run, settings: Settings, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
     settings.registry_path.write_text(text)
@@ -474,13 +474,13 @@ def test_a_damaged_registry_is_set_aside_and_rebuilt(
     assert len(_registry(settings)) == 620
 
 
-def test_a_dry_run_leaves_a_damaged_registry_where_it_is(run: Run, settings: Settings) -> None:
+def test_a_dry_run_does_not_rename_a_damaged_registry(run: Run, settings: Settings) -> None:
     settings.registry_path.write_text("{")
     assert run(mode="dry-run").status == "ok"
     assert settings.registry_path.read_text() == "{"
 
 
-def test_a_registry_that_cannot_be_written_costs_the_verdicts_and_not_the_rows(
+def test_a_read_only_registry_loses_health_changes_but_no_rows(
     run: Run, settings: Settings, fresh: FreshDatabase
 ) -> None:
     report = run(registry_path=settings.state_dir / "nowhere" / "coin_registry.json")
@@ -496,10 +496,10 @@ def test_an_unchanged_registry_is_not_written(run: Run, settings: Settings) -> N
     assert settings.registry_path.stat().st_mtime_ns == before
 
 
-# --- being stopped ---------------------------------------------------------------------------
+# --- signals --------------------------------------------------------------------------------
 
 
-def test_a_run_stopped_while_fetching_spools_what_it_has_and_leaves_the_database(
+def test_a_run_stopped_while_fetching_spools_its_rows_and_opens_no_database(
     run: Run, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api_library.CHUNK_IDS", 100)

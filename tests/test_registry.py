@@ -37,12 +37,12 @@ def _listing(registry: CoinRegistry) -> list[dict[str, str]]:
     return [{"id": c.id, "symbol": c.symbol, "name": c.name} for c in registry.coins.values()]
 
 
-def test_the_top_is_by_rank_then_by_id(registry: CoinRegistry) -> None:
+def test_the_top_coins_are_ordered_by_rank_and_then_by_id(registry: CoinRegistry) -> None:
     assert registry.top_ids(3) == ["bitcoin", "ethereum", "tether"]
     assert registry.top_ids(99)[-2:] == ["neo-token", "red-green"]
 
 
-def test_an_inactive_coin_is_not_in_the_top(registry: CoinRegistry) -> None:
+def test_an_inactive_coin_is_not_among_the_top_coins(registry: CoinRegistry) -> None:
     for _ in range(3):
         registry.strike("bitcoin", "missing", NOW)
     assert registry.top_ids(1) == ["ethereum"]
@@ -72,13 +72,13 @@ def test_a_term_is_an_id_first_then_a_symbol_then_a_name(
     assert registry.resolve([term]) == [coin_id]
 
 
-def test_a_collision_is_resolved_by_rank_among_the_active(registry: CoinRegistry) -> None:
+def test_a_shared_symbol_means_the_best_ranked_active_coin(registry: CoinRegistry) -> None:
     for _ in range(3):
         registry.strike("bitcoin", "missing", NOW)
     assert registry.resolve(["btc"]) == ["batcat"]
 
 
-def test_terms_keep_their_order_and_come_once(registry: CoinRegistry) -> None:
+def test_terms_keep_their_order_and_each_coin_is_returned_once(registry: CoinRegistry) -> None:
     assert registry.resolve(["eth", "BTC", "bitcoin"]) == ["eth", "bitcoin"]
     assert registry.resolve(["BITCOIN-CASH"]) == ["bitcoin-cash"]
 
@@ -91,12 +91,12 @@ def test_all_unknown_terms_are_named_in_one_error_with_near_matches(registry: Co
     assert "'btc'" not in str(caught.value)
 
 
-def test_every_coin_behind_a_ticker_is_found_the_best_ranked_first(registry: CoinRegistry) -> None:
+def test_all_coins_with_a_symbol_are_found_the_best_ranked_first(registry: CoinRegistry) -> None:
     assert [coin.id for coin in find_matches(registry, "USDT")] == ["tether", "bridged-tether"]
     assert find_matches(registry, "zork") == []
 
 
-def test_a_sync_fills_an_empty_registry_with_the_true_ranking() -> None:
+def test_a_sync_fills_an_empty_registry_with_the_ranking() -> None:
     registry = CoinRegistry()
     listed = [{"id": i, "symbol": i, "name": i} for i in ("aaa", "bitcoin", "ethereum", "zzz")]
     ranked = [
@@ -110,7 +110,7 @@ def test_a_sync_fills_an_empty_registry_with_the_true_ranking() -> None:
     assert registry.synced_at == NOW
 
 
-def test_repeated_and_absent_ranks_are_ordered_by_cap() -> None:
+def test_repeated_and_missing_ranks_are_ordered_by_market_cap() -> None:
     registry = CoinRegistry()
     listed = [{"id": i, "symbol": i, "name": i} for i in "abcd"]
     ranked = [
@@ -123,7 +123,7 @@ def test_repeated_and_absent_ranks_are_ordered_by_cap() -> None:
     assert registry.top_ids(4) == ["d", "b", "a", "c"]
 
 
-def test_a_ranking_cut_off_leaves_the_old_ranks(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_truncated_ranking_keeps_the_old_ranks(caplog: pytest.LogCaptureFixture) -> None:
     registry = _many(2_000)
     ranked = [{"id": f"c{n:05}", "market_cap_rank": n + 1, "market_cap": 9} for n in range(1_000)]
     registry.sync(_listing(registry), ranked, NOW)
@@ -132,13 +132,13 @@ def test_a_ranking_cut_off_leaves_the_old_ranks(caplog: pytest.LogCaptureFixture
     assert registry.top_ids(3) == ["c00000", "c00001", "c00002"]
 
 
-def test_a_first_ranking_cut_off_is_refused() -> None:
+def test_a_truncated_first_ranking_is_rejected() -> None:
     listed = [{"id": f"c{n}", "symbol": "s", "name": "n"} for n in range(19_000)]
     with pytest.raises(ValueError, match="ranks only 3 of 19000"):
         CoinRegistry().sync(listed, [{"id": f"c{n}", "market_cap_rank": n} for n in range(3)], NOW)
 
 
-def test_numbers_too_long_for_a_float_are_no_numbers() -> None:
+def test_numbers_too_long_for_a_float_are_ignored() -> None:
     registry = CoinRegistry()
     listed = [{"id": i, "symbol": i, "name": i} for i in "ab"]
     ranked = [

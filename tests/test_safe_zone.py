@@ -1,4 +1,4 @@
-"""Settings: read once, from four places, all complaints in one error."""
+"""Settings are read from four places, and all errors come at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sentinel.errors import ConfigurationError
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the developer's `.env` nor the shipped config is read."""
+    """The tests read neither the developer's `.env` nor the shipped config file."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("")
 
@@ -29,7 +29,7 @@ def _load(environ: dict[str, str] | None = None, **flags: str | None) -> Setting
     return load_settings(flags, environ=environ or {})
 
 
-def test_defaults_are_the_top_500_into_the_embedded_database() -> None:
+def test_the_defaults_store_the_top_500_in_the_embedded_database() -> None:
     settings = _load()
     assert (settings.mode, settings.limit, settings.targets) == ("ingest", 500, ())
     assert settings.database_url is None
@@ -68,22 +68,22 @@ def test_the_environment_beats_the_env_file(tmp_path: Path) -> None:
         "\ufeffDATABASE_URL=postgresql://u:p@h/d",
     ],
 )
-def test_quotes_and_blanks_in_the_env_file_do_no_harm(tmp_path: Path, line: str) -> None:
+def test_quotes_and_blanks_in_the_env_file_are_removed(tmp_path: Path, line: str) -> None:
     (tmp_path / ".env").write_text(line, encoding="utf-8")
     assert _load().database_url == "postgresql://u:p@h/d"
 
 
-def test_only_quotes_around_the_whole_are_taken_off() -> None:
+def test_only_quotes_around_the_whole_value_are_removed() -> None:
     url = "host=/sock user=postgres dbname='market'"
     assert _load({"DATABASE_URL": url}).database_url == url
 
 
-def test_an_empty_value_is_an_unset_one() -> None:
+def test_an_empty_value_counts_as_unset() -> None:
     assert _load({"DATABASE_URL": " ", "COINGECKO_API_KEY": "''"}) == _load()
 
 
 @pytest.mark.parametrize("limit", ["0", "-5", "abc", "1.5", ""])
-def test_a_limit_that_is_no_number_of_coins_is_refused(limit: str) -> None:
+def test_an_invalid_limit_is_rejected(limit: str) -> None:
     with pytest.raises(ConfigurationError, match=f"limit '{limit}' must be a whole number"):
         _load(limit=limit)
 
@@ -105,7 +105,7 @@ def test_a_limit_that_is_no_number_of_coins_is_refused(limit: str) -> None:
         ('{"targets": ["BTC", 5]}', "targets must be names"),
     ],
 )
-def test_a_wrong_config_names_the_thing_and_the_remedy(
+def test_an_invalid_config_file_names_problem_and_remedy(
     tmp_path: Path, text: str, words: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -113,14 +113,14 @@ def test_a_wrong_config_names_the_thing_and_the_remedy(
     assert words in str(caught.value)
 
 
-def test_a_config_that_is_named_must_be_there(tmp_path: Path) -> None:
+def test_a_config_file_named_by_a_flag_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no such file"):
         load_settings({}, config=str(tmp_path / "nowhere.json"), environ={})
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load_settings({}, config=str(tmp_path), environ={})
 
 
-def test_all_complaints_come_in_one_error() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     environ = {"COINGECKO_IS_PRO": "perhaps", "COINGECKO_BASE_URL": "ftp://x", "DATABASE_URL": "x"}
     with pytest.raises(ConfigurationError) as caught:
         _load(environ, limit="0", mode="fast")
@@ -138,7 +138,7 @@ def test_all_complaints_come_in_one_error() -> None:
         "user:hunter2@http://h",
     ],
 )
-def test_an_address_of_no_postgres_is_refused_without_repeating_it(value: str) -> None:
+def test_an_address_of_another_database_is_rejected_without_repeating_it(value: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         _load({"DATABASE_URL": value})
     assert "postgresql://USER:PASSWORD@HOST" in str(caught.value)
@@ -146,7 +146,7 @@ def test_an_address_of_no_postgres_is_refused_without_repeating_it(value: str) -
 
 
 @pytest.mark.parametrize("value", ["postgres://u@h/d", "host=h dbname=d", "postgresql:///d"])
-def test_every_form_that_libpq_takes_is_taken(value: str) -> None:
+def test_every_address_form_of_libpq_is_accepted(value: str) -> None:
     assert _load({"DATABASE_URL": value}).database_url == value
 
 
@@ -157,13 +157,13 @@ def test_secrets_are_not_in_the_repr() -> None:
 
 
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel"])
-def test_a_key_that_cannot_be_one_is_refused_without_repeating_it(key: str) -> None:
+def test_an_invalid_key_is_rejected_without_repeating_it(key: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         _load({"COINGECKO_API_KEY": key})
     assert key not in str(caught.value)
 
 
-def test_pro_without_a_key_is_refused() -> None:
+def test_the_pro_setting_without_a_key_is_rejected() -> None:
     with pytest.raises(ConfigurationError, match="COINGECKO_API_KEY is not set"):
         _load({"COINGECKO_IS_PRO": "true"})
 
@@ -186,7 +186,7 @@ def test_a_base_url_must_be_an_address(url: str) -> None:
         _load({"COINGECKO_BASE_URL": url})
 
 
-def test_targets_lose_their_blanks_and_repetitions_but_no_nbsp() -> None:
+def test_targets_lose_blanks_and_repetitions_but_keep_nbsp() -> None:
     assert _load(targets=" BTC, ethereum ,,BTC, neo\u00a0").targets == (
         "BTC",
         "ethereum",
@@ -194,12 +194,12 @@ def test_targets_lose_their_blanks_and_repetitions_but_no_nbsp() -> None:
     )
 
 
-def test_targets_that_name_nothing_are_refused() -> None:
+def test_targets_without_a_name_are_rejected() -> None:
     with pytest.raises(ConfigurationError, match="targets names no coin"):
         _load(targets=" , ")
 
 
-def test_the_schedule_and_the_quotas_come_from_the_config(tmp_path: Path) -> None:
+def test_schedule_and_quotas_are_read_from_the_config_file(tmp_path: Path) -> None:
     config = _config(
         tmp_path,
         '{"cadence_minutes": 30, "compute_units": 0.5, "backfill_credits_per_day": 0, '
@@ -236,13 +236,13 @@ def test_a_quota_of_zero_is_a_warning_and_is_not_watched(
         ('{"backfill_credits_per_day": -1}', "whole number of credits, 0 or more"),
     ],
 )
-def test_a_wrong_quota_or_cadence_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_an_invalid_quota_or_cadence_is_rejected(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigurationError) as info:
         load_settings({}, config=_config(tmp_path, text), environ={})
     assert said in str(info.value)
 
 
-def test_neons_key_is_read_and_is_no_part_of_the_repr() -> None:
+def test_neons_key_is_read_and_left_out_of_the_repr() -> None:
     settings = _load(
         {"NEON_API_KEY": "napi-secret", "NEON_PROJECT_ID": "p", "NEON_SUSPEND_AFTER_RUN": "true"}
     )
@@ -250,7 +250,7 @@ def test_neons_key_is_read_and_is_no_part_of_the_repr() -> None:
     assert "napi-secret" not in repr(settings)
 
 
-def test_a_state_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_a_state_directory_that_cannot_be_created_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="SENTINEL_STATE_DIR"):
         ensure_state_dir(tmp_path / "file" / "state")
@@ -258,7 +258,7 @@ def test_a_state_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> Non
         ensure_state_dir(tmp_path / "file")
 
 
-def test_every_number_has_a_reader() -> None:
+def test_every_number_of_safe_zone_is_used() -> None:
     names = {n for n in vars(safe_zone) if n.isupper() and not n.startswith("_") and n != "ROOT"}
     packages = (ROOT / name for name in ("sentinel", "pipeline", "services"))
     paths = [*ROOT.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))]

@@ -1,4 +1,4 @@
-"""The scripts as a person meets them: bad input gets one or two plain lines and an exit code."""
+"""The commands as a user runs them: invalid input gets one or two plain lines and an exit code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECRETS = ("hunter2", "a-demo-key")
 
 
 def _refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """One or two plain lines on stderr, these words among them, and no traceback."""
+    """Assert one or two plain lines on stderr with these words, and no traceback."""
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("usage:")]
@@ -435,7 +435,7 @@ def test_matches_refuse_an_unknown_symbol_and_an_empty_registry(live_script: Scr
     _refused(live_script("find_all_matches.py", "zork"), 2, "'zork'")
 
 
-# --- the whole thing killed ------------------------------------------------------------------
+# --- kills and parallel runs -----------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The Schema Shield: one bad coin never costs the others, and each has a reason."""
+"""The Schema Shield: an invalid coin does not affect the others, and each has a reason."""
 
 from __future__ import annotations
 
@@ -84,32 +84,32 @@ def test_a_good_coin_becomes_a_row_with_zone_aware_utc() -> None:
         (GOOD | {"last_updated_at": STAMP - 59 * 86_400}, None),
     ],
 )
-def test_each_fault_has_its_reason_and_the_other_coin_its_row(
+def test_each_fault_has_its_reason_and_the_other_coin_stays_valid(
     entry: object, reason: str | None
 ) -> None:
     assert _reason_of(entry) == reason
 
 
 @pytest.mark.parametrize("unknown", [None, "lots", True, -1, math.nan, math.inf, [], {}])
-def test_caps_and_volumes_that_are_no_amount_are_unknown_and_cost_no_row(unknown: object) -> None:
+def test_invalid_caps_and_volumes_count_as_unknown_and_the_row_stays(unknown: object) -> None:
     entry = GOOD | {"usd_market_cap": unknown, "usd_24h_vol": unknown, "idr": unknown}
     [row] = transform_and_validate(_body({"odd": entry}), ["odd"], NOW).rows
     assert (row.market_cap_usd, row.volume_24h_usd, row.price_usd) == (None, None, 1.5)
 
 
-def test_absent_caps_and_volumes_are_unknown() -> None:
+def test_missing_caps_and_volumes_count_as_unknown() -> None:
     entry = {"usd": 1.5, "last_updated_at": STAMP}
     [row] = transform_and_validate(_body({"odd": entry}), ["odd"], NOW).rows
     assert (row.market_cap_usd, row.volume_24h_usd) == (None, None)
 
 
-def test_a_cap_of_zero_is_unknown_and_a_volume_of_zero_is_a_quiet_day() -> None:
+def test_a_cap_of_zero_is_unknown_and_a_volume_of_zero_is_valid() -> None:
     entry = GOOD | {"usd_market_cap": 0, "usd_24h_vol": 0}
     [row] = transform_and_validate(_body({"odd": entry}), ["odd"], NOW).rows
     assert (row.market_cap_usd, row.volume_24h_usd) == (None, 0.0)
 
 
-def test_a_coin_that_does_not_come_back_is_missing_and_one_not_asked_for_is_ignored() -> None:
+def test_a_coin_that_is_not_returned_is_missing_and_an_unrequested_one_is_ignored() -> None:
     batch = transform_and_validate(
         _body({"bitcoin": GOOD, "uninvited": GOOD}), ["bitcoin", "ghost"], NOW
     )
@@ -117,7 +117,7 @@ def test_a_coin_that_does_not_come_back_is_missing_and_one_not_asked_for_is_igno
     assert [row.coin_id for row in batch.rows] == ["bitcoin"]
 
 
-def test_a_rejection_keeps_what_came_and_in_which_run() -> None:
+def test_a_rejection_keeps_the_raw_entry_and_the_run() -> None:
     entry = {"usd": "1.5", "last_updated_at": STAMP}
     [rejection] = transform_and_validate(_body({"odd": entry}), ["odd"], NOW, "run-1").rejections
     assert json.loads(rejection.raw) == entry
@@ -150,7 +150,7 @@ _QUOTES = st.fixed_dictionaries(
 
 
 @given(st.dictionaries(st.text(), _QUOTES | _JSON, max_size=8), st.lists(st.text(), max_size=4))
-def test_every_requested_coin_is_row_rejection_or_missing_whatever_comes(
+def test_every_requested_coin_is_exactly_one_of_row_rejection_or_missing(
     content: dict[str, Any], extra: list[str]
 ) -> None:
     asked = {*content, *extra}
@@ -175,7 +175,7 @@ def _chart(*prices: object, **series: object) -> bytes:
 MS = int(NOW.timestamp() * 1000)
 
 
-def test_a_chart_comes_out_sorted_each_time_once_and_marked_as_backfilled() -> None:
+def test_a_chart_becomes_sorted_backfilled_rows_with_each_time_once() -> None:
     body = _chart([MS, 2.0], [MS - 300_000, 1.0], [MS, 3.0])
     rows, rejections = validate_chart(body, "bitcoin", NOW)
     assert [(row.price_usd, row.source) for row in rows] == [
@@ -185,7 +185,7 @@ def test_a_chart_comes_out_sorted_each_time_once_and_marked_as_backfilled() -> N
     assert rejections == []
 
 
-def test_caps_and_volumes_go_with_their_moment_and_are_unknown_where_they_are_not() -> None:
+def test_a_chart_row_without_its_own_cap_or_volume_has_none() -> None:
     body = _chart(
         [MS - 1000, 1.0], [MS, 2.0], market_caps=[[MS, 50.0]], total_volumes=[[MS, "x"], 5]
     )
@@ -206,16 +206,16 @@ def test_caps_and_volumes_go_with_their_moment_and_are_unknown_where_they_are_no
         (["now", 1.0], "missing_timestamp"),
     ],
 )
-def test_a_charts_points_are_judged_like_any_other_row(point: list[object], reason: str) -> None:
+def test_chart_points_are_validated_like_prices(point: list[object], reason: str) -> None:
     rows, [rejection] = validate_chart(_chart(point, [MS - 1000, 1.0]), "bitcoin", NOW, "run")
     assert (len(rows), rejection.reason, rejection.coin_id) == (1, reason, "bitcoin")
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'{"prices": null}', b'{"prices": 5}'])
-def test_an_answer_without_prices_is_malformed(body: bytes) -> None:
+def test_a_chart_without_prices_is_malformed(body: bytes) -> None:
     rows, [rejection] = validate_chart(body, "bitcoin", NOW)
     assert (rows, rejection.reason) == ([], "malformed")
 
 
-def test_what_is_no_pair_is_passed_over() -> None:
+def test_chart_entries_that_are_not_pairs_are_skipped() -> None:
     assert validate_chart(_chart(None, [1], "x", [MS, 1.0, 2.0]), "bitcoin", NOW) == ([], [])

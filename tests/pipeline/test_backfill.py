@@ -1,4 +1,4 @@
-"""Runs that ask the ledger, repair gaps in their own wake, and account for it."""
+"""Runs that check the budget, fill gaps and record their usage."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def _write_log(settings: Settings, usages: list[Usage]) -> None:
     log_path(settings).write_text(usage_log.to_text(usages))
 
 
-# --- repairing ---------------------------------------------------------------------------------
+# --- filling gaps ------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("outage")
-def test_a_gap_waits_and_is_repaired_before_its_detail_expires(
+def test_a_gap_waits_and_is_filled_before_its_detail_expires(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
     assert stand_in.paths("market_chart") == []
@@ -85,7 +85,7 @@ def test_a_gap_waits_and_is_repaired_before_its_detail_expires(
 
 
 @pytest.mark.usefixtures("outage")
-def test_a_backfill_run_repairs_at_once_and_asks_no_prices(
+def test_backfill_mode_fills_gaps_at_once_and_requests_no_prices(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
     stand_in.requests.clear()
@@ -100,7 +100,7 @@ def test_a_backfill_run_repairs_at_once_and_asks_no_prices(
 
 
 @pytest.mark.usefixtures("outage")
-def test_repaired_rows_are_marked_valid_and_never_replace_observed_ones(
+def test_backfilled_rows_are_marked_and_never_replace_observed_ones(
     run: Run, fresh: FreshDatabase
 ) -> None:
     before = set(fresh.query("SELECT * FROM sentinel.observations"))
@@ -141,7 +141,7 @@ def test_the_days_allowance_is_kept_and_the_best_ranked_come_first(
 
 
 @pytest.mark.usefixtures("outage")
-def test_the_silence_until_now_is_repaired_by_a_backfill_run(
+def test_backfill_mode_also_fills_the_pause_until_now(
     run: Run, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     time_.at += timedelta(hours=3)
@@ -152,7 +152,7 @@ def test_the_silence_until_now_is_repaired_by_a_backfill_run(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("outage")
-def test_an_outage_found_days_later_is_repaired_by_the_hour_and_then_given_up(
+def test_an_outage_found_days_later_is_filled_with_hourly_prices_only(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
     time_.at += timedelta(days=3)
@@ -170,7 +170,7 @@ def test_an_outage_found_days_later_is_repaired_by_the_hour_and_then_given_up(
 
 
 @pytest.mark.usefixtures("outage")
-def test_a_coin_without_prices_there_is_given_up_once_and_listed_with_the_reason(
+def test_a_gap_without_prices_becomes_unfillable_and_keeps_its_reason(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
     empty = b'{"prices": [], "market_caps": [], "total_volumes": []}'
@@ -184,7 +184,7 @@ def test_a_coin_without_prices_there_is_given_up_once_and_listed_with_the_reason
 
 
 @pytest.mark.usefixtures("outage")
-def test_a_sick_chart_is_no_verdict_on_the_gap(
+def test_an_unusable_chart_does_not_make_a_gap_unfillable(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
     stand_in.faults.append(Fault(200, b"{}", path="/coins/bitcoin/"))
@@ -207,7 +207,7 @@ def test_a_sick_chart_is_no_verdict_on_the_gap(
 
 
 @pytest.mark.usefixtures("outage")
-def test_an_api_that_fails_ends_the_repairs_and_not_the_run(
+def test_an_api_failure_ends_the_backfill_but_not_the_run(
     run: Run, time_: FakeTime, stand_in: StandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     time_.at += timedelta(hours=20)
@@ -219,14 +219,14 @@ def test_an_api_that_fails_ends_the_repairs_and_not_the_run(
 
 
 @pytest.mark.usefixtures("outage")
-def test_answers_that_arrived_before_a_failure_are_kept(run: Run, stand_in: StandIn) -> None:
+def test_charts_that_arrived_before_a_failure_are_loaded(run: Run, stand_in: StandIn) -> None:
     stand_in.always = Fault(500, b'{"status":500}', path="/coins/solana/market_chart")
     report = run(mode="backfill")
     assert (report.exit_code, report.status, report.rows_backfilled) == (3, "partial", 19 * 7)
 
 
 @pytest.mark.usefixtures("outage")
-def test_a_database_that_fails_during_repairs_loses_no_answer(
+def test_a_database_that_fails_during_the_backfill_loses_no_response(
     run: Run, settings: Settings, fresh: FreshDatabase
 ) -> None:
     fresh.query("ALTER TABLE sentinel.unfillable_gaps RENAME TO hidden")
@@ -260,7 +260,7 @@ def test_a_database_that_fails_during_repairs_loses_no_answer(
     ],
     ids=["500", "400", "nonsense"],
 )
-def test_a_coin_whose_chart_fails_holds_up_nobody_and_is_asked_rarely(
+def test_a_coin_whose_chart_fails_does_not_delay_the_others(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn, fault: Fault
 ) -> None:
     stand_in.always = fault
@@ -273,7 +273,7 @@ def test_a_coin_whose_chart_fails_holds_up_nobody_and_is_asked_rarely(
 
 
 @pytest.mark.slow
-def test_a_gap_of_days_without_any_prices_costs_two_credits_and_not_more(
+def test_a_gap_of_days_without_prices_costs_only_two_credits(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
     for pause in (0, 15, 15, 15, 30 * 60, 15, 15):
@@ -299,7 +299,7 @@ def test_two_backfills_at_once_spend_the_days_credits_once(
 
 
 @pytest.mark.usefixtures("outage")
-def test_credits_of_a_run_that_is_killed_while_it_repairs_are_counted(
+def test_credits_of_a_run_that_is_killed_during_the_backfill_are_counted(
     run: Run, settings: Settings, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time_.at += timedelta(minutes=5)
@@ -316,10 +316,10 @@ def _killed(*_arguments: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_gaps_are_found_and_filled_whatever_the_servers_zone(
+def test_gaps_are_found_and_filled_in_any_time_zone_of_the_server(
     run: Run, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
-    """In the hour that comes twice when summer time ends."""
+    """The test runs in the hour that comes twice when summer time ends."""
     [(name,)] = fresh.query("SELECT current_database()")
     fresh.query(f"ALTER DATABASE {name} SET timezone = 'Europe/Berlin'")
     time_.at = datetime(2026, 10, 24, 23, 0, 30, tzinfo=UTC)
@@ -332,10 +332,10 @@ def test_gaps_are_found_and_filled_whatever_the_servers_zone(
     assert _gaps(fresh, time_) == []
 
 
-def test_a_coin_that_is_quoted_rarely_has_a_cadence_of_its_own(
+def test_a_coin_that_is_rarely_quoted_has_its_own_cadence(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
-    """Its price is an hour old each time: that is no gap."""
+    """CoinGecko updates its price once an hour, which is not a gap."""
 
     def hourly(body: bytes) -> bytes:
         content = json.loads(body)
@@ -374,11 +374,11 @@ def test_three_days_of_an_unreliable_schedule_leave_no_gap_older_than_a_day(
     assert max(spent.values()) <= 60
 
 
-# --- the ledger in a run -------------------------------------------------------------------------
+# --- the budget in a run -------------------------------------------------------------------------
 
 
 def _fill_month(settings: Settings, time_: FakeTime, minutes: float, **fields: Any) -> None:
-    """A log of the month so far, a run every so many minutes."""
+    """A log of the month so far, with one run every so many minutes."""
     month = time_.at.replace(day=1, hour=0, minute=0, second=0)
     count = int((time_.at - month) / timedelta(minutes=minutes))
     fields = {"duration_seconds": 12.0, "db_seconds": 1.0} | fields
@@ -386,7 +386,7 @@ def _fill_month(settings: Settings, time_: FakeTime, minutes: float, **fields: A
     _write_log(settings, usages)
 
 
-def test_a_used_up_budget_ends_in_five_before_any_call_or_wake(
+def test_a_used_up_budget_exits_with_5_before_any_call_or_connection(
     run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
 ) -> None:
     _fill_month(settings, time_, 4, duration_seconds=900.0, db_seconds=900.0)
@@ -397,7 +397,7 @@ def test_a_used_up_budget_ends_in_five_before_any_call_or_wake(
     assert (stand_in.requests, report.db_seconds) == ([], 0.0)
 
 
-def test_an_overdrawn_budget_skips_the_run_and_says_so(
+def test_an_exceeded_budget_skips_the_run_and_names_the_quota(
     run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
 ) -> None:
     _fill_month(settings, time_, 8)
@@ -410,7 +410,7 @@ def test_an_overdrawn_budget_skips_the_run_and_says_so(
     assert _usages(settings)[-1].is_skipped
 
 
-def test_an_overdrawn_budget_lets_a_run_go_that_comes_late_enough(
+def test_an_exceeded_budget_allows_a_run_after_a_long_enough_pause(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:
     _fill_month(settings, time_, 60, api_credits=14)
@@ -419,7 +419,7 @@ def test_an_overdrawn_budget_lets_a_run_go_that_comes_late_enough(
     assert run(limit=5).status == "ok"
 
 
-def test_credits_that_are_used_up_stop_whatever_the_database(
+def test_used_up_credits_stop_runs_on_any_database(
     run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
 ) -> None:
     _fill_month(settings, time_, 60, api_credits=50)
@@ -427,7 +427,7 @@ def test_credits_that_are_used_up_stop_whatever_the_database(
     assert stand_in.requests == []
 
 
-def test_a_dry_run_asks_no_ledger_and_writes_no_log(
+def test_a_dry_run_checks_no_budget_and_writes_no_log(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:
     _fill_month(settings, time_, 60, api_credits=50)
@@ -436,7 +436,7 @@ def test_a_dry_run_asks_no_ledger_and_writes_no_log(
     assert log_path(settings).read_bytes() == before
 
 
-def test_skipped_runs_are_told_to_the_database_by_the_next_that_goes(
+def test_the_next_stored_run_records_how_many_were_skipped_before_it(
     run: Run, settings: Settings, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     run()
@@ -458,7 +458,7 @@ def test_skipped_runs_are_told_to_the_database_by_the_next_that_goes(
     assert (found.expected, found.delivered) == (4, 4)
 
 
-def test_every_run_is_in_the_log_with_what_it_used(run: Run, settings: Settings) -> None:
+def test_every_run_is_in_the_log_with_its_usage(run: Run, settings: Settings) -> None:
     report = run()
     [usage] = _usages(settings)
     assert usage.started_at == datetime.fromisoformat(report.started_at)
@@ -468,7 +468,7 @@ def test_every_run_is_in_the_log_with_what_it_used(run: Run, settings: Settings)
     assert usage.is_metered is False  # the tests' database is not Neon's
 
 
-def test_skipped_runs_before_a_backfill_run_are_not_forgotten(
+def test_skipped_runs_before_a_backfill_run_are_recorded_too(
     run: Run, settings: Settings, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     run()
@@ -484,7 +484,7 @@ def test_skipped_runs_before_a_backfill_run_are_not_forgotten(
 
 
 @pytest.mark.usefixtures("outage")
-def test_a_lost_log_grants_no_second_allowance(
+def test_a_lost_log_does_not_grant_a_second_allowance(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:
     time_.at += timedelta(minutes=5)
@@ -507,20 +507,20 @@ def test_a_lost_log_is_rebuilt_from_the_database(
     assert after[:-1] == before
 
 
-def test_a_lost_log_is_rebuilt_also_when_the_next_run_reaches_no_database(
+def test_a_lost_log_is_rebuilt_even_if_the_next_run_reaches_no_database(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:
     for _ in range(5):
         run()
         time_.at += timedelta(days=1)
     log_path(settings).unlink()
-    assert run(database_url="postgresql://nobody@127.0.0.1:9/x").exit_code == 4
+    assert run(database_url="postgresql://user@127.0.0.1:9/x").exit_code == 4
     time_.at += QUARTER
     run()
     assert len(_usages(settings)) == 7
 
 
-def test_a_clock_that_stands_in_another_month_for_one_run_forgets_nothing(
+def test_a_clock_that_is_a_month_off_for_one_run_loses_no_usage(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:
     for _ in range(5):
@@ -535,7 +535,7 @@ def test_a_clock_that_stands_in_another_month_for_one_run_forgets_nothing(
 
 
 @pytest.mark.slow
-def test_a_rebuilt_log_knows_repairs_and_the_short_tails_of_runs_that_suspend(
+def test_a_rebuilt_log_knows_backfill_credits_and_short_tails(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:
     for pause in (0, 15, 15, 15, 120, 15, 15, 15, 5):
@@ -554,7 +554,7 @@ def test_a_rebuilt_log_knows_repairs_and_the_short_tails_of_runs_that_suspend(
     assert {usage.tail_seconds for usage in rebuilt} == {5}
 
 
-def test_a_damaged_log_is_rebuilt_too_and_the_run_goes_on(
+def test_a_damaged_log_is_rebuilt_and_the_run_continues(
     run: Run, settings: Settings, time_: FakeTime, caplog: pytest.LogCaptureFixture
 ) -> None:
     run()
@@ -565,7 +565,7 @@ def test_a_damaged_log_is_rebuilt_too_and_the_run_goes_on(
     assert "is damaged" in caplog.text
 
 
-def test_a_run_that_was_killed_before_it_accounted_is_counted_by_the_next(
+def test_a_run_killed_before_it_wrote_the_log_is_counted_by_the_next(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:
     run()
@@ -578,7 +578,7 @@ def test_a_run_that_was_killed_before_it_accounted_is_counted_by_the_next(
     assert len(_usages(settings)) == 3
 
 
-def test_a_month_that_changes_in_mid_run_forgets_no_open_window(
+def test_a_month_that_ends_during_a_run_loses_no_usage(
     run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
 ) -> None:
     time_.at = datetime(2026, 11, 30, 23, 59, 50, tzinfo=UTC)
@@ -594,7 +594,7 @@ def test_a_month_that_changes_in_mid_run_forgets_no_open_window(
     assert [usage.started_at.month for usage in _usages(settings)] == [1]
 
 
-def test_a_clock_that_jumps_back_in_mid_run_makes_no_negative_time(
+def test_a_clock_set_back_during_a_run_causes_no_negative_time(
     settings: Settings, time_: FakeTime, in_process: Callable[[Settings], RunReport]
 ) -> None:
     times = iter([time_.at])
@@ -616,7 +616,7 @@ def test_a_log_that_cannot_be_read_or_written_does_not_stop_the_run(
     assert "cannot be written" in caplog.text
 
 
-def test_a_run_that_is_asked_to_puts_neons_compute_to_sleep_and_counts_a_short_tail(
+def test_a_run_suspends_neons_compute_on_request_and_counts_a_short_tail(
     settings: Settings, fresh: FreshDatabase, neon: NeonConsole, time_: FakeTime
 ) -> None:
     parts = conninfo_to_dict(fresh.url)

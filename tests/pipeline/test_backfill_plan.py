@@ -1,4 +1,4 @@
-"""Which gaps are worth a credit, and which points go into them. Pure."""
+"""Which gaps are worth a credit, and which points fill them. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COINS = ("bitcoin", "ethereum", "tether", "obscure")
 def _gap(
     coin_id: str = "bitcoin", ago: float = 5.0, hours: float = 2.0, slot: timedelta = SLOT
 ) -> Gap:
-    """A gap that began so many hours ago and lasted so many."""
+    """A gap that began `ago` hours ago and lasted `hours`."""
     start = NOW - ago * HOUR
     return Gap(coin_id, start, start + hours * HOUR, slot, round(hours * HOUR / slot) - 1)
 
@@ -53,41 +53,41 @@ def _points(task: BackfillTask, minutes: float = 5.0) -> list[MarketRow]:
 # --- planning ----------------------------------------------------------------------------------
 
 
-def test_one_call_repairs_all_gaps_of_a_coins_day() -> None:
+def test_one_call_fills_all_gaps_of_a_coins_day() -> None:
     gaps = (_gap(ago=20), _gap(ago=10), _gap(ago=3))
     assert _plan(*gaps).tasks == [BackfillTask("bitcoin", 1, gaps)]
 
 
-def test_what_expires_first_goes_first_then_rank() -> None:
+def test_calls_are_ordered_by_expiry_and_then_by_rank() -> None:
     plan = _plan(_gap("tether", 10), _gap("ethereum", 20), _gap("bitcoin", 10))
     assert [task.coin_id for task in plan.tasks] == ["ethereum", "bitcoin", "tether"]
 
 
-def test_seconds_between_the_starts_of_one_silence_do_not_beat_rank() -> None:
+def test_gaps_of_one_outage_are_ordered_by_rank() -> None:
     plan = _plan(_gap("tether", 10.004), _gap("bitcoin", 10.001))
     assert [task.coin_id for task in plan.tasks] == ["bitcoin", "tether"]
 
 
-def test_coins_beyond_the_days_credits_wait_for_what_is_to_spare() -> None:
+def test_coins_beyond_the_days_credits_wait_for_spare_credits() -> None:
     gaps = (_gap("obscure", 20), _gap("bitcoin", 5))
     assert [t.coin_id for t in _plan(*gaps, daily=3, left=1).tasks] == ["bitcoin"]
     assert [t.coin_id for t in _plan(*gaps, daily=3, left=2).tasks] == ["bitcoin", "obscure"]
     assert _plan(*gaps, daily=3, left=1).coins_waiting == 1
 
 
-def test_a_patient_plan_waits_until_the_detail_is_about_to_expire() -> None:
+def test_a_waiting_plan_waits_until_the_detail_is_about_to_expire() -> None:
     assert _plan(_gap(ago=20), patient=True).tasks == []
     assert _plan(_gap(ago=20), patient=True).coins_waiting == 1
     assert len(_plan(_gap(ago=22), patient=True).tasks) == 1
 
 
-def test_a_patient_plan_begins_earlier_where_runs_have_few_calls() -> None:
+def test_a_waiting_plan_begins_earlier_if_runs_have_few_calls() -> None:
     gaps = [_gap(coin, 21.3) for coin in COINS]
     assert len(_plan(*gaps, patient=True).tasks) == 0
     assert len(_plan(*gaps, patient=True, calls=1).tasks) == 1
 
 
-def test_in_the_evening_what_is_left_of_the_day_is_spent_on_the_best_first() -> None:
+def test_in_the_evening_the_rest_of_the_allowance_goes_to_the_best_ranked() -> None:
     evening = NOW.replace(hour=22)
     gaps = [_gap(coin, ago) for coin, ago in (("obscure", -5), ("tether", -4), ("bitcoin", -4))]
     for left, asked in ((1, ["bitcoin"]), (9, ["bitcoin", "tether", "obscure"])):
@@ -96,7 +96,7 @@ def test_in_the_evening_what_is_left_of_the_day_is_spent_on_the_best_first() -> 
         assert [task.coin_id for task in plan.tasks] == asked
 
 
-def test_no_more_calls_than_the_minute_or_the_day_have() -> None:
+def test_calls_stay_within_the_minute_and_the_day() -> None:
     gaps = [_gap(coin) for coin in COINS]
     assert len(_plan(*gaps, calls=2).tasks) == 2
     assert len(_plan(*gaps, left=1).tasks) == 1
@@ -109,7 +109,7 @@ def test_older_gaps_get_an_hourly_call_over_as_many_days_as_they_need() -> None:
     assert (task.days, len(task.gaps)) == (5, 2)
 
 
-def test_a_short_gap_that_is_too_old_is_given_up_without_a_call() -> None:
+def test_a_short_gap_that_is_too_old_is_unfillable_without_a_call() -> None:
     plan = _plan(_gap(ago=30, hours=0.8))
     assert (plan.tasks, [gap.reason for gap in plan.unfillable]) == ([], ["only_hourly_left"])
 
@@ -119,18 +119,18 @@ def test_a_gap_whose_last_minutes_still_have_detail_costs_no_daily_call() -> Non
     assert task.days == 2
 
 
-def test_what_was_given_up_costs_no_credit_again() -> None:
+def test_an_unfillable_gap_costs_no_further_credit() -> None:
     assert _plan(_gap()._replace(reason="no_prices")) == BackfillPlan([], [], 0)
 
 
-def test_gaps_of_coins_nobody_asked_for_are_left_alone() -> None:
+def test_gaps_of_coins_outside_the_targets_are_ignored() -> None:
     assert _plan(_gap("stranger")) == BackfillPlan([], [], 0)
 
 
 # --- filling -----------------------------------------------------------------------------------
 
 
-def test_only_points_inside_gaps_one_per_slot_sorted() -> None:
+def test_one_point_per_slot_is_chosen_inside_the_gaps() -> None:
     task = BackfillTask("bitcoin", 1, (_gap(ago=20), _gap(ago=5)))
     rows, left = fill_gaps(task, _points(task), NOW)
     assert left == []
@@ -148,7 +148,7 @@ def test_only_points_inside_gaps_one_per_slot_sorted() -> None:
     st.integers(5, 60),
     st.lists(st.floats(0.0, 1440.0), unique=True, max_size=300),
 )
-def test_whatever_the_points_none_lies_outside_or_twice(
+def test_chosen_points_are_inside_the_gap_and_unique(
     hours: float, ago: float, slot: int, minutes: list[float]
 ) -> None:
     gap = _gap(ago=max(hours, ago), hours=hours, slot=timedelta(minutes=slot))
@@ -166,7 +166,7 @@ def test_whatever_the_points_none_lies_outside_or_twice(
     assert [(g.start, g.stop) for g in left] == long
 
 
-def test_a_hole_in_the_chart_is_given_up_by_name() -> None:
+def test_a_hole_in_the_chart_is_unfillable_with_its_reason() -> None:
     task = BackfillTask("bitcoin", 1, (_gap(ago=5, hours=4),))
     hole = (NOW - 4 * HOUR, NOW - 2 * HOUR)
     points = [p for p in _points(task) if not hole[0] < p.observed_at < hole[1]]
@@ -177,7 +177,7 @@ def test_a_hole_in_the_chart_is_given_up_by_name() -> None:
     assert len(rows) >= 7
 
 
-def test_hourly_points_fill_what_they_can_and_the_rest_is_given_up() -> None:
+def test_hourly_points_fill_what_they_can_and_the_rest_is_unfillable() -> None:
     task = BackfillTask("bitcoin", 3, (_gap(ago=60, hours=6),))
     rows, left = fill_gaps(task, _points(task, 60), NOW)
     assert len(rows) in (5, 6)
@@ -185,7 +185,7 @@ def test_hourly_points_fill_what_they_can_and_the_rest_is_given_up() -> None:
 
 
 def test_the_old_part_of_a_gap_waits_for_an_hourly_call() -> None:
-    """A daily call repairs the last 24 hours of it; the rest is neither filled nor given up."""
+    """A one-day call fills the last 24 hours; the rest stays open without a reason."""
     gap = _gap(ago=30, hours=29)
     task = BackfillTask("bitcoin", 1, (gap,))
     rows, left = fill_gaps(task, _points(task), NOW)

@@ -1,4 +1,4 @@
-"""The registry's commits, against real bare repositories."""
+"""Commits of the registry, with real bare repositories."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Path:
-    """A bare repository whose main holds a registry of 60 coins and another file."""
+    """A bare repository with a registry of 60 coins and another file on its main branch."""
     bare, seed = tmp_path / "remote.git", tmp_path / "seed"
     _git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
     _git(tmp_path, "clone", "--quiet", str(bare), str(seed))
@@ -48,7 +48,7 @@ def remote(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clone(remote: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Make a shallow clone, as a runner does; returns its registry's path."""
+    """Make a shallow clone, as a GitHub runner does; return the path of its registry."""
 
     def make(name: str) -> Path:
         url = f"file://{remote}"
@@ -88,7 +88,9 @@ def test_a_run_with_nothing_to_commit_makes_no_commit(clone: Clone, remote: Path
     assert _commits(remote) == ["Begin"]
 
 
-def test_three_ghosts_retired_make_one_commit_of_three_lines(clone: Clone, remote: Path) -> None:
+def test_three_deactivated_ghost_coins_make_one_commit_of_three_lines(
+    clone: Clone, remote: Path
+) -> None:
     path = clone("a")
     _strike(path, "coin-003", "coin-017", "coin-042", times=3)
     assert _publish(path) == "Registry: 3 retired"
@@ -101,7 +103,7 @@ def test_three_ghosts_retired_make_one_commit_of_three_lines(clone: Clone, remot
     ]
 
 
-def test_the_clone_follows_and_the_next_run_has_nothing_to_commit(
+def test_the_clone_is_updated_and_the_next_run_has_nothing_to_commit(
     clone: Clone, remote: Path
 ) -> None:
     path = clone("a")
@@ -112,7 +114,7 @@ def test_the_clone_follows_and_the_next_run_has_nothing_to_commit(
     assert len(_commits(remote)) == 2
 
 
-def test_a_lost_race_keeps_both_runs_verdicts(clone: Clone, remote: Path) -> None:
+def test_a_lost_race_keeps_the_health_changes_of_both_runs(clone: Clone, remote: Path) -> None:
     first, second = clone("a"), clone("b")
     _strike(first, "coin-001", "coin-002")
     _strike(second, "coin-002", "coin-003")
@@ -123,7 +125,7 @@ def test_a_lost_race_keeps_both_runs_verdicts(clone: Clone, remote: Path) -> Non
     assert _git(remote, "log", "--merges", "main") == ""
 
 
-def test_what_else_was_pushed_meanwhile_is_kept(clone: Clone, remote: Path) -> None:
+def test_other_commits_pushed_meanwhile_are_kept(clone: Clone, remote: Path) -> None:
     path = clone("a")
     other = clone("b").parent
     (other / "README.md").write_text("better words\n")
@@ -150,7 +152,7 @@ def test_work_in_progress_in_the_clone_is_neither_committed_nor_lost(
 
 
 def test_the_ranking_is_committed_once_a_day(clone: Clone, remote: Path) -> None:
-    """Two machines compare with CoinGecko within the hour: the second brings its verdicts only."""
+    """Two machines sync with CoinGecko within an hour: the second commits only health changes."""
     first, second = clone("a"), clone("b")
     listed = [{"id": coin.id, "symbol": coin.symbol, "name": coin.name} for coin in COINS]
     for path, hours in ((first, 25), (second, 26)):
@@ -171,7 +173,7 @@ def test_the_ranking_is_committed_once_a_day(clone: Clone, remote: Path) -> None
     assert [after.coins[f"coin-0{n}"].strikes for n in (25, 26)] == [1, 1]
 
 
-def test_a_first_registry_is_committed_where_there_was_none(tmp_path: Path) -> None:
+def test_a_first_registry_is_committed(tmp_path: Path) -> None:
     bare, path = tmp_path / "remote.git", tmp_path / "a" / "coin_registry.json"
     _git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
     _git(tmp_path, "clone", "--quiet", str(bare), "a")
@@ -182,7 +184,9 @@ def test_a_first_registry_is_committed_where_there_was_none(tmp_path: Path) -> N
     assert _git(path.parent, "status", "--porcelain") == ""
 
 
-def test_a_remote_that_refuses_is_a_clear_error_at_once(clone: Clone, remote: Path) -> None:
+def test_a_remote_that_rejects_the_push_is_a_clear_error_at_once(
+    clone: Clone, remote: Path
+) -> None:
     hook = remote / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\necho 'protected branch: changes need a pull request' >&2\nexit 1\n")
     hook.chmod(0o755)
@@ -211,7 +215,7 @@ def test_a_race_that_is_always_lost_ends_after_five_more_tries(clone: Clone, rem
     assert [high for _, high in waits] == [2.0, 4.0, 8.0, 16.0, 16.0]
 
 
-def test_a_remote_that_is_away_is_tried_again_and_named_without_its_password(
+def test_an_unreachable_remote_is_retried_and_named_without_its_password(
     clone: Clone,
 ) -> None:
     path = clone("a")
@@ -223,7 +227,7 @@ def test_a_remote_that_is_away_is_tried_again_and_named_without_its_password(
     assert "hunter2" not in str(info.value)
 
 
-def test_no_clone_and_no_branch_are_told(tmp_path: Path, clone: Clone) -> None:
+def test_a_missing_clone_or_branch_is_a_clear_error(tmp_path: Path, clone: Clone) -> None:
     lonely = tmp_path / "coin_registry.json"
     CoinRegistry(COINS).save(lonely)
     with pytest.raises(ConfigurationError, match="is not in a git clone"):
@@ -242,10 +246,10 @@ def test_a_damaged_registry_is_never_committed(clone: Clone, remote: Path) -> No
     assert _commits(remote) == ["Begin"]
 
 
-def test_a_token_reaches_git_and_nobody_else(
+def test_a_token_reaches_git_and_no_other_process(
     clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The token travels in git's environment: a process list shows arguments only."""
+    """The token is in git's environment, because a process list shows arguments."""
     spy = tmp_path / "bin" / "git"
     spy.parent.mkdir()
     spy.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/arguments\nexec /usr/bin/git "$@"\n')
@@ -278,7 +282,7 @@ def test_commits_that_were_not_pushed_yet_survive(clone: Clone, remote: Path) ->
 
 
 @pytest.mark.parametrize("damage", ["<<<<<<< HEAD\n", None], ids=["damaged", "deleted"])
-def test_a_registry_that_the_remote_lost_is_given_back_whole(
+def test_a_registry_that_the_remote_lost_is_restored(
     clone: Clone, remote: Path, damage: str | None
 ) -> None:
     path, other = clone("a"), clone("b")
@@ -295,7 +299,7 @@ def test_a_registry_that_the_remote_lost_is_given_back_whole(
 
 
 def _git_that_hides_its_first_push(folder: Path) -> str:
-    """A PATH whose git pushes well and says it did not, once."""
+    """A PATH with a git whose first push succeeds and reports a failure."""
     folder.mkdir()
     git = folder / "git"
     git.write_text(
@@ -307,7 +311,7 @@ def _git_that_hides_its_first_push(folder: Path) -> str:
     return f"{folder}:/usr/bin:/bin"
 
 
-def test_a_push_that_landed_and_looked_failed_is_not_counted_twice(
+def test_a_push_whose_success_was_not_reported_is_not_counted_twice(
     clone: Clone, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = clone("a")
@@ -319,7 +323,7 @@ def test_a_push_that_landed_and_looked_failed_is_not_counted_twice(
     assert _git(path.parent, "status", "--porcelain") == ""
 
 
-def test_a_kill_between_push_and_follow_is_not_counted_twice(
+def test_a_kill_between_push_and_update_is_not_counted_twice(
     clone: Clone, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, other = clone("a"), clone("b")
@@ -334,7 +338,7 @@ def test_a_kill_between_push_and_follow_is_not_counted_twice(
     assert _git(path.parent, "status", "--porcelain") == ""
 
 
-def test_a_race_lost_after_a_kill_counts_nothing_twice(
+def test_a_lost_race_after_a_kill_counts_nothing_twice(
     clone: Clone, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, other = clone("a"), clone("b")
@@ -355,7 +359,7 @@ def test_a_race_lost_after_a_kill_counts_nothing_twice(
     assert len(_commits(remote)) == 4
 
 
-def test_a_clone_without_a_commit_is_told(tmp_path: Path) -> None:
+def test_a_clone_without_a_commit_is_a_clear_error(tmp_path: Path) -> None:
     _git(tmp_path, "init", "--quiet", "--initial-branch=main", "new")
     CoinRegistry(COINS).save(tmp_path / "new" / "coin_registry.json")
     with pytest.raises(ConfigurationError, match="with a commit on a checked-out branch"):
@@ -363,7 +367,7 @@ def test_a_clone_without_a_commit_is_told(tmp_path: Path) -> None:
 
 
 def _publish_and_be_killed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The push lands, and the process ends before it brings the clone there."""
+    """The push succeeds, and the process is killed before it updates the clone."""
 
     def end(*_arguments: object) -> None:
         raise KeyboardInterrupt
@@ -373,7 +377,7 @@ def _publish_and_be_killed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         _publish(path)
 
 
-def test_a_verdict_that_is_written_while_another_is_pushed_comes_with_the_next(
+def test_a_change_written_during_a_push_is_in_the_next_commit(
     clone: Clone, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = clone("a")
@@ -400,7 +404,7 @@ def test_a_coin_that_is_new_to_both_sides_keeps_its_strikes() -> None:
     assert ours.coins["new"].strikes == 1
 
 
-def test_a_time_of_comparison_from_the_future_is_healed(clone: Clone, remote: Path) -> None:
+def test_a_sync_time_in_the_future_is_corrected(clone: Clone, remote: Path) -> None:
     path, other = clone("a"), clone("b")
     for each, days in ((other, 400), (path, 1)):
         registry = CoinRegistry.load(each)
@@ -412,10 +416,12 @@ def test_a_time_of_comparison_from_the_future_is_healed(clone: Clone, remote: Pa
     assert _pushed(remote).synced_at == NOW + timedelta(days=1)
 
 
-# --- odd places ----------------------------------------------------------------------------------
+# --- odd clones ----------------------------------------------------------------------------------
 
 
-def test_a_place_called_read_only_is_no_refusal(clone: Clone, remote: Path, tmp_path: Path) -> None:
+def test_a_path_called_read_only_is_not_taken_for_a_rejection(
+    clone: Clone, remote: Path, tmp_path: Path
+) -> None:
     path = clone("a")
     moved = remote.rename(tmp_path / "read-only archived.git")
     _git(path.parent, "remote", "set-url", "origin", str(moved))
@@ -425,7 +431,7 @@ def test_a_place_called_read_only_is_no_refusal(clone: Clone, remote: Path, tmp_
         _publish(path)
 
 
-def test_a_remote_that_is_not_there_is_told_at_once(clone: Clone) -> None:
+def test_a_missing_remote_is_reported_at_once(clone: Clone) -> None:
     path = clone("a")
     _git(path.parent, "remote", "remove", "origin")
     _strike(path, "coin-001")
@@ -433,7 +439,7 @@ def test_a_remote_that_is_not_there_is_told_at_once(clone: Clone) -> None:
         _publish(path)
 
 
-def test_a_git_that_calls_us_does_not_send_the_commit_elsewhere(
+def test_variables_of_a_surrounding_git_command_are_ignored(
     clone: Clone, remote: Path, tmp_path: Path
 ) -> None:
     path, elsewhere = clone("a"), clone("b")
@@ -445,7 +451,7 @@ def test_a_git_that_calls_us_does_not_send_the_commit_elsewhere(
     assert not (tmp_path / "index").exists()
 
 
-def test_a_tag_that_is_called_like_the_branch_does_no_harm(clone: Clone, remote: Path) -> None:
+def test_a_tag_with_the_name_of_the_branch_is_harmless(clone: Clone, remote: Path) -> None:
     path = clone("a")
     _git(path.parent, "tag", "main")
     _strike(path, "coin-001")
@@ -453,7 +459,7 @@ def test_a_tag_that_is_called_like_the_branch_does_no_harm(clone: Clone, remote:
     assert _git(remote, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
 
 
-def test_a_registry_behind_a_link_is_committed_where_it_lies(
+def test_a_registry_behind_a_symbolic_link_is_committed_in_its_own_clone(
     clone: Clone, remote: Path, tmp_path: Path
 ) -> None:
     path = clone("a")
@@ -469,7 +475,7 @@ def test_a_registry_behind_a_link_is_committed_where_it_lies(
         _publish(outside)
 
 
-def test_the_message_names_coins_and_causes() -> None:
+def test_the_message_names_coins_and_reasons() -> None:
     before = CoinRegistry(COINS, NOW)
     after = CoinRegistry(COINS, NOW)
     for _ in range(3):

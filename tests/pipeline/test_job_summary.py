@@ -1,4 +1,4 @@
-"""The job's summary: what it says, and what it makes of names from outside."""
+"""The job's summary: its content, and how it escapes names from outside."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def test_two_slots_missed_in_a_row_are_a_warning() -> None:
     assert f"**{warning}**" in summarize(_report(), _status(0, 15, 60)).replace("\\", "")
 
 
-def test_a_quota_that_runs_out_comes_with_its_remedy() -> None:
+def test_a_quota_that_runs_out_is_shown_with_its_remedy() -> None:
     [warning] = find_warnings(_status(*range(0, 14_400, 5)))
     assert warning.startswith("neon_compute_hours: 180% of the quota by the month's end (warn)")
     assert "Remedy: runs are stretched" in warning
 
 
-def test_the_page_has_the_run_the_budget_and_the_schedule() -> None:
+def test_the_page_shows_run_budget_and_schedule() -> None:
     report = _report(rows_inserted=500, rejected={"null_price": 2}, missing=["a"] * 12)
     page = summarize(report, _status(0, 15, 30))
     for words in (
@@ -59,11 +59,11 @@ def test_the_page_has_the_run_the_budget_and_the_schedule() -> None:
         assert words in page
 
 
-def test_a_run_without_a_report_and_settings_that_are_wrong_still_make_a_page() -> None:
+def test_a_missing_report_and_invalid_settings_still_make_a_page() -> None:
     assert summarize(None, None) == "## The run ended without a report\n\nIts log has the reason.\n"
 
 
-def test_names_from_outside_are_shown_as_they_are() -> None:
+def test_names_from_outside_are_escaped() -> None:
     page = summarize(_report(missing=["<script>|x|`y`[z](http://evil)"], message="a\nb"), None)
     assert "<script>" not in page
     assert "&lt;script&gt;\\|x\\|\\`y\\`\\[z\\](http://evil)" in page
@@ -74,7 +74,7 @@ def test_names_from_outside_are_shown_as_they_are() -> None:
     ("on_actions", "said"),
     [("true", "::error::50%25 of it%0Afailed\n"), ("", "error: 50% of it\nfailed\n")],
 )
-def test_a_complaint_is_an_annotation_on_github(
+def test_a_warning_is_an_annotation_on_github(
     on_actions: str,
     said: str,
     monkeypatch: pytest.MonkeyPatch,

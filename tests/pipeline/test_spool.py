@@ -1,4 +1,4 @@
-"""What waits on disk for the database."""
+"""The spool: fetched data on disk that waits for the database."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _left_behind(folder: Path, run_id: str) -> Path:
     return path
 
 
-def test_what_is_written_is_read_again_to_the_last_digit(folder: Path) -> None:
+def test_items_are_read_as_they_were_written_to_the_last_digit(folder: Path) -> None:
     path = _left_behind(folder, "run-1")
     assert list(Spool(folder).read([path])) == ITEMS
 
@@ -59,7 +59,7 @@ def test_files_of_earlier_runs_are_claimed_the_oldest_first(folder: Path) -> Non
         assert claimed == paths[::-1]
 
 
-def test_a_file_its_run_still_works_on_is_left_alone(folder: Path) -> None:
+def test_a_file_of_a_running_run_is_not_claimed(folder: Path) -> None:
     running, other = Spool(folder), Spool(folder)
     running.write("run-1-000", ITEMS)
     running.write("run-1-001", ITEMS)
@@ -78,7 +78,7 @@ def test_two_runs_never_claim_the_same_file(folder: Path) -> None:
         assert (len(first), len(second)) == (1, 0)
 
 
-def test_a_damaged_line_costs_only_itself_and_the_file_is_kept(
+def test_a_damaged_line_is_skipped_and_the_file_is_kept(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = _left_behind(folder, "run-1")
@@ -91,7 +91,7 @@ def test_a_damaged_line_costs_only_itself_and_the_file_is_kept(
     assert [kept.suffix for kept in folder.iterdir()] == [".damaged"]
 
 
-def test_what_a_killed_run_half_wrote_is_cleared_away(folder: Path) -> None:
+def test_a_half_written_file_of_a_killed_run_is_removed(folder: Path) -> None:
     folder.mkdir()
     (folder / ".run-1.draft").write_text('["row", "bit')
     with Spool(folder).claim() as claimed:
@@ -106,7 +106,7 @@ def test_discarded_files_are_gone(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_rows_that_wait_are_counted(folder: Path) -> None:
+def test_waiting_rows_are_counted(folder: Path) -> None:
     assert Spool(folder).waiting_rows() == 0
     _left_behind(folder, "run-1")
     assert Spool(folder).waiting_rows() == 2

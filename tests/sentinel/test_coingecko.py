@@ -43,7 +43,7 @@ def _ids(count: int) -> list[str]:
     return [f"coin-{n}" for n in range(count)]
 
 
-def test_prices_come_as_raw_bytes_with_the_ids_asked_for(client: CoinGecko) -> None:
+def test_prices_are_raw_bytes_with_the_requested_ids(client: CoinGecko) -> None:
     [answer] = client.prices(["bitcoin", "ethereum"])
     assert answer.ids == ("bitcoin", "ethereum")
     assert b'"bitcoin": {"usd": ' in answer.body
@@ -54,7 +54,7 @@ def test_prices_come_as_raw_bytes_with_the_ids_asked_for(client: CoinGecko) -> N
     ("is_pro", "api_key", "header"),
     [(False, "k", "x-cg-demo-api-key"), (True, "k", "x-cg-pro-api-key"), (False, "", None)],
 )
-def test_the_key_travels_in_the_header_of_its_plan(
+def test_the_key_is_sent_in_the_header_of_its_plan(
     stand_in: StandIn, time_: FakeTime, is_pro: bool, api_key: str, header: str | None
 ) -> None:
     list(_client(stand_in.base_url, time_, is_pro=is_pro, api_key=api_key).prices(["bitcoin"]))
@@ -67,7 +67,7 @@ def test_without_a_base_url_a_pro_key_goes_to_the_pro_host() -> None:
     assert CoinGecko(api_key="k").base_url == "https://api.coingecko.com/api/v3"
 
 
-def test_a_failure_is_tried_again_with_growing_pauses(
+def test_a_failure_is_retried_with_growing_pauses(
     client: CoinGecko, stand_in: StandIn, time_: FakeTime
 ) -> None:
     stand_in.faults.extend([SERVER_ERROR] * 3)
@@ -77,7 +77,7 @@ def test_a_failure_is_tried_again_with_growing_pauses(
         assert base <= pause <= base + 0.5
 
 
-def test_retry_after_is_honoured(client: CoinGecko, stand_in: StandIn, time_: FakeTime) -> None:
+def test_retry_after_is_respected(client: CoinGecko, stand_in: StandIn, time_: FakeTime) -> None:
     stand_in.faults.append(Fault(429, LIMITED, {"Retry-After": "60"}))
     assert list(client.prices(["bitcoin"]))
     [pause] = time_.slept
@@ -92,7 +92,7 @@ def test_a_429_without_retry_after_waits_longer_than_a_500(
     assert time_.slept[0] >= 4
 
 
-def test_a_retry_after_beyond_the_run_ends_it_at_once(
+def test_a_retry_after_beyond_the_deadline_ends_the_run_at_once(
     client: CoinGecko, stand_in: StandIn, time_: FakeTime
 ) -> None:
     stand_in.faults.append(Fault(429, LIMITED, {"Retry-After": "3600"}))
@@ -112,7 +112,7 @@ def test_a_retry_after_beyond_the_run_ends_it_at_once(
         Fault(403, b"<!DOCTYPE html><title>Access denied</title>"),
     ],
 )
-def test_a_body_that_is_no_answer_is_a_failure_and_never_a_row(
+def test_an_invalid_body_is_a_failure_and_never_a_row(
     client: CoinGecko, stand_in: StandIn, fault: Fault
 ) -> None:
     stand_in.faults.append(fault)
@@ -133,7 +133,7 @@ def test_a_body_that_is_no_answer_is_a_failure_and_never_a_row(
         (302, b"", ApiRefused, "302"),
     ],
 )
-def test_a_refusal_is_not_repeated_and_says_what_coingecko_said(
+def test_a_rejection_is_not_retried_and_shows_coingeckos_message(
     client: CoinGecko,
     stand_in: StandIn,
     status: int,
@@ -148,7 +148,7 @@ def test_a_refusal_is_not_repeated_and_says_what_coingecko_said(
     assert (client.calls, client.credits) == (3, 0)
 
 
-def test_a_url_too_long_is_asked_in_halves(client: CoinGecko, stand_in: StandIn) -> None:
+def test_a_url_that_is_too_long_is_split_in_halves(client: CoinGecko, stand_in: StandIn) -> None:
     stand_in.faults.extend([Fault(414, b"<html>"), Fault(414, b"<html>")])
     answers = list(client.prices(_ids(8)))
     assert [len(answer.ids) for answer in answers] == [2, 2, 4]
@@ -156,13 +156,17 @@ def test_a_url_too_long_is_asked_in_halves(client: CoinGecko, stand_in: StandIn)
     assert (client.calls, client.credits) == (5, 3)
 
 
-def test_one_id_too_long_for_the_server_is_refused(client: CoinGecko, stand_in: StandIn) -> None:
+def test_one_id_that_is_too_long_for_the_server_is_an_error(
+    client: CoinGecko, stand_in: StandIn
+) -> None:
     stand_in.always = Fault(414, b"<html>")
     with pytest.raises(ApiRefused, match="'bitcoin' too long"):
         list(client.prices(["bitcoin"]))
 
 
-def test_a_dead_api_opens_the_circuit_and_costs_seconds(closed_port: str, time_: FakeTime) -> None:
+def test_an_unavailable_api_opens_the_circuit_within_seconds(
+    closed_port: str, time_: FakeTime
+) -> None:
     client = _client(closed_port, time_)
     for _ in range(2):
         with pytest.raises(ApiUnavailable, match="Connection refused"):
@@ -174,7 +178,7 @@ def test_a_dead_api_opens_the_circuit_and_costs_seconds(closed_port: str, time_:
     assert sum(time_.slept) < 12
 
 
-def test_a_server_that_never_answers_is_left_in_time(
+def test_a_server_that_never_responds_is_abandoned_in_time(
     stand_in: StandIn, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sentinel.coingecko.READ_TIMEOUT_SECONDS", 0.05)
@@ -183,7 +187,7 @@ def test_a_server_that_never_answers_is_left_in_time(
         list(_client(stand_in.base_url, time_).prices(["bitcoin"]))
 
 
-def test_a_body_that_does_not_end_is_left_at_the_deadline(
+def test_a_body_that_does_not_end_is_abandoned_at_the_deadline(
     client: CoinGecko, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sentinel.coingecko.MAX_BODY_BYTES", 1_000)
@@ -192,7 +196,7 @@ def test_a_body_that_does_not_end_is_left_at_the_deadline(
         list(client.prices(["bitcoin"]))
 
 
-def test_a_body_that_drips_is_left_at_the_deadline(stand_in: StandIn, time_: FakeTime) -> None:
+def test_a_slow_body_is_abandoned_at_the_deadline(stand_in: StandIn, time_: FakeTime) -> None:
     client = CoinGecko(
         base_url=stand_in.base_url, clock=time_.monotonic, sleep=time_.sleep, deadline_seconds=60
     )
@@ -206,16 +210,16 @@ def test_a_body_that_drips_is_left_at_the_deadline(stand_in: StandIn, time_: Fak
         list(client.prices(["bitcoin"]))
 
 
-def test_a_200_is_billed_whatever_becomes_of_its_body(client: CoinGecko, stand_in: StandIn) -> None:
+def test_a_200_counts_as_a_credit_even_with_an_unusable_body(
+    client: CoinGecko, stand_in: StandIn
+) -> None:
     stand_in.faults.append(Fault(200, b'{"bitcoin":{"usd":49000.1}}', cut=9))
     list(client.prices(["bitcoin"]))
     assert (client.calls, client.credits) == (2, 2)
 
 
 @pytest.mark.parametrize("location", ["http://[::1", "http://127.0.0.1:9/", "http://x/\xff"])
-def test_a_redirect_is_refused_without_a_look_at_where_it_points(
-    client: CoinGecko, stand_in: StandIn, location: str
-) -> None:
+def test_a_redirect_is_not_followed(client: CoinGecko, stand_in: StandIn, location: str) -> None:
     stand_in.always = Fault(301, b"moved", {"Location": location})
     with pytest.raises(ApiRefused, match="301"):
         list(client.prices(["bitcoin"]))
@@ -231,7 +235,7 @@ def test_a_demo_key_sends_thirty_calls_a_minute_and_no_more(
     assert time_.slept == [60.0]
 
 
-def test_keyless_calls_keep_a_distance(stand_in: StandIn, time_: FakeTime) -> None:
+def test_keyless_calls_keep_a_minimum_pause(stand_in: StandIn, time_: FakeTime) -> None:
     client = _client(stand_in.base_url, time_, api_key="")
     for _ in range(3):
         list(client.prices(["bitcoin"]))
@@ -249,7 +253,7 @@ def test_failed_tries_count_toward_the_minute_too(
     assert sum(time_.slept) == pytest.approx(60)
 
 
-def test_a_pace_waits_for_the_oldest_call_of_the_minute() -> None:
+def test_the_rate_limiter_waits_for_the_oldest_call_of_the_minute() -> None:
     pace = RateLimiter(calls_per_minute=2, seconds_between_calls=0)
     assert pace.wait_seconds(100) == 0
     pace.note_call(100)
@@ -258,13 +262,13 @@ def test_a_pace_waits_for_the_oldest_call_of_the_minute() -> None:
     assert pace.wait_seconds(160) == 0
 
 
-def test_lists_are_read_whole(client: CoinGecko, stand_in: StandIn) -> None:
+def test_lists_are_read_completely(client: CoinGecko, stand_in: StandIn) -> None:
     assert len(client.coin_list()) == len(stand_in.market.coins)
     assert client.markets(1)[0]["market_cap_rank"] == 1
     assert client.markets(99) == []
 
 
-def test_the_key_is_in_no_message_even_when_the_server_repeats_it(
+def test_the_key_is_in_no_message_even_if_the_server_repeats_it(
     stand_in: StandIn, time_: FakeTime
 ) -> None:
     client = _client(stand_in.base_url, time_, api_key="s3cret-key")
@@ -276,7 +280,7 @@ def test_the_key_is_in_no_message_even_when_the_server_repeats_it(
     assert "s3cret" not in repr(caught.value.__cause__)
 
 
-def test_a_chart_is_one_call_for_one_credit(client: CoinGecko, stand_in: StandIn) -> None:
+def test_a_chart_costs_one_call_and_one_credit(client: CoinGecko, stand_in: StandIn) -> None:
     body = client.market_chart("bitcoin", 1)
     assert body.startswith(b'{"prices": [[')
     assert (client.calls, client.credits) == (1, 1)
@@ -285,13 +289,13 @@ def test_a_chart_is_one_call_for_one_credit(client: CoinGecko, stand_in: StandIn
     ]
 
 
-def test_an_odd_id_is_encoded_in_the_path(client: CoinGecko, stand_in: StandIn) -> None:
+def test_an_unusual_id_is_encoded_in_the_path(client: CoinGecko, stand_in: StandIn) -> None:
     with pytest.raises(CoinUnknown, match="coin not found"):
         client.market_chart("a/b?c", 1)
     assert stand_in.paths()[0].startswith("/api/v3/coins/a%2Fb%3Fc/market_chart?")
 
 
-def test_a_chart_with_an_error_inside_is_tried_again(
+def test_a_chart_with_an_error_inside_is_retried(
     client: CoinGecko, stand_in: StandIn, time_: FakeTime
 ) -> None:
     stand_in.faults.append(Fault(200, LIMITED))

@@ -1,4 +1,4 @@
-"""Signals end a process in an orderly way, and wait while half a step would do harm."""
+"""Signals end a process cleanly, and wait while a step must not be interrupted."""
 
 from __future__ import annotations
 

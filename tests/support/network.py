@@ -1,4 +1,4 @@
-"""A network between a client and its database: late, counted, and cut at random where asked for."""
+"""A network between a client and its database: delayed, counted, and interrupted at random."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ CUT_WITHIN_BYTES = 12_000  # about what a run of some dozen coins sends and rece
 
 @dataclass
 class Wire:
-    """`round_trips` counts how often the client spoke after the server had, and each connect;
-    `cuts` the connections that were broken. `cut_share` of them are, drawn from `dice`."""
+    """The settings and counters of one network."""
 
     port: int
+    # Share of the connections that are interrupted, drawn from `dice`.
     cut_share: float = 0.0
     dice: random.Random = field(default_factory=lambda: random.Random(7))
+    # How often the client sent after the server had sent, plus one per connect.
     round_trips: int = 0
+    # Connections that were interrupted.
     cuts: int = 0
     server_spoke: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, *, from_client: bool) -> None:
-        """Somebody spoke."""
+        """Count a round trip if the client sends after the server."""
         with self.lock:
             if from_client and self.server_spoke:
                 self.round_trips += 1
             self.server_spoke = not from_client
 
     def bytes_until_cut(self) -> int | None:
-        """After how many bytes a new connection breaks, None if never."""
+        """Return after how many bytes a new connection is interrupted; None: never."""
         with self.lock:
             self.round_trips += 1  # TCP's own handshake
             if self.dice.random() >= self.cut_share:
@@ -46,7 +48,7 @@ class Wire:
 
 @dataclass
 class _Connection:
-    """Both ends, and how many bytes may still pass."""
+    """Both ends of a connection, and how many bytes may still pass."""
 
     wire: Wire
     client: socket.socket
@@ -55,7 +57,7 @@ class _Connection:
     directions: int = 2
 
     def leave(self) -> None:
-        """One direction is done; with the second both ends are closed."""
+        """End one direction; with the second one, both ends are closed."""
         with self.wire.lock:
             self.directions -= 1
             if not self.directions:
@@ -63,7 +65,7 @@ class _Connection:
                 self.server.close()
 
     def may_pass(self, count: int) -> bool:
-        """Count bytes; False where the connection breaks under them."""
+        """Count bytes; False if the connection is interrupted by now."""
         with self.wire.lock:
             if self.bytes_left is None:
                 return True
@@ -74,7 +76,7 @@ class _Connection:
             return self.bytes_left >= 0
 
     def break_off(self) -> None:
-        """End both sides without a goodbye."""
+        """Reset both ends."""
         for end in (self.client, self.server):
             with contextlib.suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -85,8 +87,7 @@ class _Connection:
 def between(
     server: str | tuple[str, int], one_way_seconds: float, *, cut_share: float = 0.0
 ) -> Iterator[Wire]:
-    """Listen on TCP and carry everything to a server (a unix socket or host and port), so much
-    later."""
+    """Listen on TCP and forward everything, with a delay, to a unix socket or a host and port."""
     listener = socket.create_server(("127.0.0.1", 0))
     wire = Wire(listener.getsockname()[1], cut_share)
 
@@ -117,7 +118,7 @@ def _carry(
     *,
     from_client: bool,
 ) -> None:
-    """Two threads a direction: one reads and stamps, one waits and sends, so data may overlap."""
+    """Forward one direction in two threads: one reads, the other waits and sends."""
     queue: deque[tuple[float, bytes]] = deque()
     arrived = threading.Condition()
 

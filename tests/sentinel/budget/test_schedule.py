@@ -1,4 +1,4 @@
-"""Slots that were due, slots that saw a run."""
+"""The coverage of the schedule: expected slots and delivered slots."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ QUARTER = timedelta(minutes=15)
 START = datetime(2026, 11, 20, 0, 7, 10, tzinfo=UTC)
 
 
-def test_a_punctual_scheduler_delivers_everything() -> None:
+def test_a_punctual_scheduler_delivers_every_slot() -> None:
     runs = [START + QUARTER * n for n in range(96)]
     found = measure_coverage(runs, QUARTER, runs[-1])
     assert (found.expected, found.delivered, found.share) == (96, 96, 1.0)
     assert (found.longest_silence, found.missed_in_a_row) == (QUARTER, 0)
 
 
-def test_late_runs_count_for_the_slot_they_come_in() -> None:
+def test_late_runs_count_for_the_slot_in_which_they_come() -> None:
     found = measure_coverage(
         [START, START + timedelta(minutes=29)], QUARTER, START + timedelta(minutes=29)
     )
@@ -35,25 +35,25 @@ def test_two_missed_slots_are_counted_in_a_row() -> None:
     assert found.longest_silence == 3 * QUARTER
 
 
-def test_the_present_silence_counts_and_the_slot_under_way_does_not() -> None:
+def test_the_current_pause_counts_and_the_current_slot_does_not() -> None:
     found = measure_coverage([START], QUARTER, START + timedelta(hours=2))
     assert (found.expected, found.delivered) == (8, 1)
     assert found.longest_silence == timedelta(hours=2)
 
 
-def test_several_runs_in_a_slot_are_one() -> None:
+def test_several_runs_in_a_slot_count_once() -> None:
     runs = [START + timedelta(minutes=n) for n in range(10)]
     assert measure_coverage(runs, QUARTER, runs[-1]).delivered == 1
 
 
-def test_skipped_runs_were_delivered_too() -> None:
+def test_skipped_runs_count_as_delivered() -> None:
     found = measure_coverage(
         [START, START + 3 * QUARTER], QUARTER, START + 3 * QUARTER, unrecorded_runs=2
     )
     assert (found.expected, found.delivered) == (4, 4)
 
 
-def test_nothing_is_expected_where_nothing_ever_ran() -> None:
+def test_without_runs_no_slot_is_expected() -> None:
     found = measure_coverage([START], QUARTER, START - timedelta(days=1))
     assert (found.expected, found.delivered, found.share) == (0, 0, None)
     assert str(found) == "0 of 0 slots, longest silence 0 minutes"

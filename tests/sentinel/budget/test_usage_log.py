@@ -1,4 +1,4 @@
-"""The usage log: what is kept, what is forgiven, what survives."""
+"""The usage log: what it keeps, how it treats damage, and how it is merged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MONTH = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def _add(path: Path, *usages: Usage, since: datetime = MONTH) -> None:
-    """Add runs one by one; the database knows of no others."""
+    """Add runs one by one; the database recorded no others."""
     for usage in usages:
         usage_log.add(path, usage, since, NOW + timedelta(days=1), others=())
 
@@ -36,7 +36,7 @@ def test_two_keys_are_enough_and_a_time_without_offset_is_utc(path: Path) -> Non
     assert (usage.api_credits, usage.db_seconds) == (0, None)
 
 
-def test_what_is_written_is_the_contract_and_is_read_again(path: Path) -> None:
+def test_the_file_matches_the_contract_and_is_read_again(path: Path) -> None:
     full = Usage(NOW, 12.5, 3, 0.5, 2, 5.0, 12_345_678, is_skipped=False, is_metered=False)
     _add(path, full, Usage(NOW + timedelta(hours=1), 1.0, 0, 0.0))
     assert json.loads(path.read_text())[0] == {
@@ -73,7 +73,9 @@ def test_a_damaged_log_is_a_warning_and_an_empty_month(
     assert len(usage_log.read(path).usages) == 1
 
 
-def test_a_damaged_run_costs_only_itself(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_entry_does_not_affect_the_others(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     good = {"timestamp": "2026-11-20T12:00:00Z", "duration_sec": 10}
     bad = [
         {"timestamp": "yesterday", "duration_sec": 10},
@@ -96,13 +98,13 @@ def test_a_damaged_run_costs_only_itself(path: Path, caplog: pytest.LogCaptureFi
     assert "13 of 14 runs are unreadable" in caplog.text
 
 
-def test_a_clock_that_was_set_back_makes_no_negative_time(path: Path) -> None:
+def test_a_clock_that_was_set_back_causes_no_negative_time(path: Path) -> None:
     path.write_text('[{"timestamp": "2026-11-20T12:00:00", "duration_sec": -3600}]')
     [usage] = usage_log.read(path).usages
     assert usage.duration_seconds == 0.0
 
 
-def test_only_what_reaches_into_the_month_is_kept(path: Path) -> None:
+def test_only_runs_that_last_into_the_month_are_kept(path: Path) -> None:
     old = Usage(MONTH - timedelta(hours=1), 10.0)
     last = Usage(MONTH - timedelta(seconds=100), 10.0)  # its tail ends in the new month
     new = Usage(MONTH + timedelta(seconds=100), 10.0)
@@ -111,7 +113,7 @@ def test_only_what_reaches_into_the_month_is_kept(path: Path) -> None:
     assert usage_log.read(path).usages == [last, new]
 
 
-def test_a_run_is_kept_once_and_its_own_account_beats_the_databases(path: Path) -> None:
+def test_a_runs_own_entry_replaces_the_databases_record(path: Path) -> None:
     own = Usage(NOW, 12.5, 3, 0.5, backfill_credits=2)
     later = Usage(NOW + timedelta(minutes=15), 12.5)
     _add(path, own._replace(api_credits=9), own)
@@ -120,7 +122,7 @@ def test_a_run_is_kept_once_and_its_own_account_beats_the_databases(path: Path) 
     assert usage_log.read(path).usages == [own, later]
 
 
-def test_what_was_lost_counts_as_lost_until_the_database_was_asked(path: Path) -> None:
+def test_the_log_stays_incomplete_until_the_database_was_read(path: Path) -> None:
     until = NOW + timedelta(days=1)
     usage_log.add(path, Usage(NOW, 1.0), MONTH, until)  # the database was away
     assert not usage_log.read(path).is_complete
@@ -132,13 +134,13 @@ def test_what_was_lost_counts_as_lost_until_the_database_was_asked(path: Path) -
     assert (len(reading.usages), reading.is_complete) == (4, True)
 
 
-def test_a_run_that_a_wrong_clock_put_into_the_future_is_forgotten(path: Path) -> None:
+def test_a_run_that_a_wrong_clock_dated_in_the_future_is_removed(path: Path) -> None:
     _add(path, Usage(NOW + timedelta(hours=20), 1.0))
     usage_log.add(path, Usage(NOW, 1.0), MONTH, NOW + timedelta(minutes=10), [])
     assert [usage.started_at for usage in usage_log.read(path).usages] == [NOW]
 
 
-def test_two_accounts_of_one_moment_are_one_run(path: Path) -> None:
+def test_two_entries_of_one_moment_are_one_run(path: Path) -> None:
     entry = {"timestamp": "2026-11-20T12:00:00Z", "duration_sec": 10, "api_credits": 1}
     path.write_text(json.dumps([entry, {**entry, "db_seconds": 1.0}, {**entry, "db_bytes": 5}]))
     assert len(usage_log.read(path).usages) == 1
@@ -157,7 +159,7 @@ def _add_one(path: Path, number: int) -> None:
     _add(path, Usage(NOW + timedelta(seconds=number), 1.0))
 
 
-def test_runs_that_end_at_once_lose_no_entry(path: Path) -> None:
+def test_runs_that_end_at_the_same_time_lose_no_entry(path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(4) as pool:
         pool.starmap(_add_one, [(path, number) for number in range(40)])
@@ -165,7 +167,7 @@ def test_runs_that_end_at_once_lose_no_entry(path: Path) -> None:
 
 
 def _fortnight_of_minutes() -> list[Usage]:
-    """A loop of a minute, that wakes no Neon."""
+    """A loop with one run a minute that does not use Neon."""
     return [
         Usage(
             NOW - timedelta(minutes=n), 1.5, 2, 0.25, 1, db_bytes=1000 - n // 100, is_metered=False
@@ -174,7 +176,7 @@ def _fortnight_of_minutes() -> list[Usage]:
     ]
 
 
-def test_too_many_runs_are_gathered_by_the_hour_and_nothing_is_lost(path: Path) -> None:
+def test_too_many_runs_are_summed_up_by_the_hour(path: Path) -> None:
     runs = _fortnight_of_minutes()
     path.write_text(usage_log.to_text(runs[:-1]))
     _add(path, runs[-1])
@@ -188,14 +190,14 @@ def test_too_many_runs_are_gathered_by_the_hour_and_nothing_is_lost(path: Path) 
     assert kept[-1] == runs[-1]
 
 
-def test_runs_that_woke_a_neon_stay_single_however_many(path: Path) -> None:
+def test_runs_on_neon_are_never_summed_up(path: Path) -> None:
     runs = [u._replace(is_metered=True) for u in _fortnight_of_minutes()[:4000]]
     path.write_text(usage_log.to_text(runs[:-1]))
     _add(path, runs[-1])
     assert len(usage_log.read(path).usages) == 4000
 
 
-def test_what_was_gathered_is_not_counted_again_when_the_database_tells_of_it(path: Path) -> None:
+def test_summed_up_runs_are_not_counted_again_from_the_database(path: Path) -> None:
     runs = _fortnight_of_minutes()
     path.write_text(usage_log.to_text(runs[:-1]))
     _add(path, runs[-1])
