@@ -1,4 +1,4 @@
-"""The sandbox: a backtest; a sweep on one core, on two, and on a cluster that loses a worker."""
+"""Benchmark backtests, and sweeps on one core, on two, and on a cluster that loses a worker."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from sentinel.backtesting.walk_forward import SweepTask
 from sentinel.paper_trading import output
 
 POINTS, COINS, CASH = 5_760, 500, Decimal(10_000)  # sixty days at 15 minutes
-BEGIN = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
+START = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
 
 
-def market(coins: int, points: int = POINTS) -> dict[str, PriceSeries]:
+def build_market(coins: int, points: int = POINTS) -> dict[str, PriceSeries]:
+    """Return random prices; the same for the same arguments."""
     random = np.random.default_rng(1)
     found = {}
     for number in range(coins):
-        times = BEGIN + np.arange(points, dtype=np.float64) * 900
+        times = START + np.arange(points, dtype=np.float64) * 900
         times += random.integers(0, 60, points)
         prices = np.exp(np.cumsum(random.normal(0, 0.004, points))) * 10 ** random.uniform(-3, 4)
         observed = random.random(points) > 0.01
@@ -40,21 +41,20 @@ def market(coins: int, points: int = POINTS) -> dict[str, PriceSeries]:
 
 
 def main() -> None:
-    _backtests()
-    _sweeps()
+    _measure_backtests()
+    _measure_sweeps()
 
 
-def _backtests() -> None:
+def _measure_backtests() -> None:
     heading("One coin, sixty days of 15-minute prices")
-    [series] = market(1).values()
-    wished = {"forecast": {"minutes": 180.0}}
+    [series] = build_market(1).values()
+    parameters = {"forecast": {"minutes": 180.0}}
     for name in builtin_strategies.BUILT_IN:
-        strategy = strategies.load(name, wished.get(name))
+        strategy = strategies.load(name, parameters.get(name))
 
         def run(strategy: strategies.Strategy = strategy) -> None:
-            own = PriceSeries(
-                series.times, series.prices, series.is_observed
-            )  # nothing remembered of it
+            # A new object, so that no cached alerts of it exist.
+            own = PriceSeries(series.times, series.prices, series.is_observed)
             engine.run_backtest(own, strategy.build_signals(own), Costs(), CASH)
 
         run()
@@ -69,33 +69,34 @@ def _backtests() -> None:
         path.write_text("\n".join(["timestamp,coin_id,price", *lines]))
         command = [sys.executable, str(ROOT / "sandbox.py"), "backtest", "--strategy", "sma-cross"]
 
-        def whole() -> None:
+        def run_command() -> None:
             subprocess.run([*command, "--csv", str(path)], check=True, capture_output=True)
 
-        taken = median_seconds(whole, 5)
+        taken = median_seconds(run_command, 5)
         bare = median_seconds(lambda: subprocess.run([sys.executable, "-c", ""], check=True), 5)
         bound = f"under 0.5 s; floor {bare:.2f} s (python alone)"
         say("sma-cross, the whole command", f"{taken:.2f} s", bound, reached=taken < 0.5)
 
 
-def _sweeps() -> None:
+def _measure_sweeps() -> None:
     grids = {
         "sma-cross": {"fast": [4.0, 8.0, 12.0, 24.0], "slow": [48.0, 96.0, 144.0, 192.0, 288.0]},
         "dip": {"multiplier": [1.0, 1.25, 1.5, 1.75, 2.0], "hours": [6.0, 12.0, 24.0, 48.0]},
     }
-    prices = market(COINS)
+    prices = build_market(COINS)
     for name, grid in grids.items():
-        wanted = walk_forward.build_candidates([name], grid)
-        heading(f"A sweep: {COINS} coins, {len(wanted)} parameter sets of {name}, three folds")
-        tasks = walk_forward.plan_tasks(prices, wanted, 3, Costs(), CASH)
+        candidates = walk_forward.build_candidates([name], grid)
+        heading(f"A sweep: {COINS} coins, {len(candidates)} parameter sets of {name}, three folds")
+        tasks = walk_forward.plan_tasks(prices, candidates, 3, Costs(), CASH)
         found, taken = {}, {}
         for jobs in (1, 2):
-            fresh = walk_forward.plan_tasks(
-                market(COINS), wanted, 3, Costs(), CASH
-            )  # nothing remembered of it
-            began = time.perf_counter()
-            found[jobs] = _table(fresh, executors.run_locally(fresh, jobs, lambda _done: None))
-            taken[jobs] = time.perf_counter() - began
+            # New series, so that no cached alerts of them exist.
+            fresh = walk_forward.plan_tasks(build_market(COINS), candidates, 3, Costs(), CASH)
+            started = time.perf_counter()
+            found[jobs] = _dump_result(
+                fresh, executors.run_locally(fresh, jobs, lambda _done: None)
+            )
+            taken[jobs] = time.perf_counter() - started
         ratio = taken[2] / (taken[1] / 2)
         say("on one core", f"{taken[1]:.1f} s", "no goal", reached=True)
         say("on two cores", f"{taken[2]:.1f} s", "under 60 s", reached=taken[2] < 60)
@@ -107,10 +108,10 @@ def _sweeps() -> None:
         )
         say("the same table", str(found[1] == found[2]), "True", reached=found[1] == found[2])
         if name == "sma-cross":
-            _on_a_cluster(tasks, found[1])
+            _measure_cluster(tasks, found[1])
 
 
-def _table(tasks: list[SweepTask], scored: list[walk_forward.CoinScores]) -> str:
+def _dump_result(tasks: list[SweepTask], scored: list[walk_forward.CoinScores]) -> str:
     return json.dumps(output.sweep_json(walk_forward.select_winners(tasks, scored)))
 
 
@@ -124,8 +125,8 @@ if __name__ == "__main__":
 """
 
 
-def _on_a_cluster(tasks: list[SweepTask], expected: str) -> None:
-    """A cluster of its own, in another folder, that has never seen the project."""
+def _measure_cluster(tasks: list[SweepTask], expected: str) -> None:
+    """Run the sweep on a new cluster whose folder and path do not contain the project."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cluster.py").write_text(CLUSTER)
         process = subprocess.Popen(
@@ -145,10 +146,10 @@ def _on_a_cluster(tasks: list[SweepTask], expected: str) -> None:
                 os.kill(int(pids[0]), signal.SIGKILL)
                 killed.append(pids[0])
 
-        began = time.perf_counter()
+        started = time.perf_counter()
         scored = executors.run_on_cluster(tasks, address, kill_one)
-        taken = time.perf_counter() - began
+        taken = time.perf_counter() - started
         process.communicate()
-    found = _table(tasks, scored)
+    found = _dump_result(tasks, scored)
     say("three Dask workers, one killed", f"{taken:.1f} s", "no goal", reached=bool(killed))
     say("the same table", str(found == expected), "True", reached=found == expected)
