@@ -17,8 +17,9 @@ import database
 from safe_zone import RETENTION, load_settings
 from sentinel import console
 from sentinel.archive import export, parquet, status, store
+from sentinel.archive.day_file import DayFile
 from sentinel.archive.status import ArchiveStatus
-from sentinel.archive.store import Archive, DayFile
+from sentinel.archive.store import Archive
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
 from sentinel.models import LoadCounts, MarketRow
 from sentinel.process import run_as_script

@@ -17,8 +17,9 @@ from psycopg.rows import class_row
 
 from safe_zone import STATEMENT_TIMEOUT_SECONDS, Settings
 from sentinel.archive import parquet, store
+from sentinel.archive.day_file import DayFile
 from sentinel.archive.parquet import CsvExport
-from sentinel.archive.store import Archive, DayFile
+from sentinel.archive.store import Archive
 from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
 from sentinel.storage import partitions, service_status
 from sentinel.storage.connection import Connection

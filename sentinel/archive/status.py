@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sentinel import console
-from sentinel.archive import export, store
-from sentinel.archive.store import Archive, DayFile
+from sentinel.archive import export
+from sentinel.archive.day_file import DayFile, index_by_day
+from sentinel.archive.store import Archive
 from sentinel.errors import ArchiveDamaged
 from sentinel.storage import retention
 from sentinel.storage.connection import Connection
@@ -53,7 +54,7 @@ def examine(
     Raises ArchiveUnavailable if the archive cannot be listed.
     """
     files, lost = export.list_archived(connection, archive)
-    stored = store.index_by_day(files)
+    stored = index_by_day(files)
     overdue = retention.overdue_partitions(connection, now)
     first, last = (min(stored), max(stored)) if stored else (None, None)
     span = (last - first).days if first and last else 0

@@ -1,10 +1,4 @@
-"""The archive's files: one Parquet file for each UTC day, in a folder or an object store.
-
-The name of a file holds its day, its number of rows and the SHA-256 of its bytes:
-`observations-2026-09-21-48000-<64 hex digits>.parquet`. A listing therefore shows what the archive
-holds, and a reader recognizes a damaged file before it uses a number from it. The module `parquet`
-describes the columns.
-"""
+"""The archive: a folder or an object store with one Parquet file for each UTC day."""
 
 from __future__ import annotations
 
@@ -19,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from safe_zone import Settings
+from sentinel.archive.day_file import DayFile, index_by_day, parse_name
 from sentinel.errors import (
     ArchiveDamaged,
     ArchiveUnavailable,
@@ -35,7 +30,6 @@ T = TypeVar("T")
 INSTALL = "python -m pip install -r requirements/archive.txt"
 PARALLEL_DOWNLOADS = 8  # a store takes a tenth of a second per file, however small it is
 TIMEOUT_SECONDS = 60.0  # to read or write one file; the largest real one has tens of MB
-_NAME = re.compile(r"observations-(\d{4}-\d\d-\d\d)-(\d+)-([0-9a-f]{64})\.parquet")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")  # one letter is a Windows drive
 
 # Short timeouts: a run waits for the archive, so it must notice a dead store within seconds.
@@ -50,19 +44,6 @@ _STORE_OPTIONS: dict[str, dict[str, Any]] = {
     },
     "gs": {"use_listings_cache": False, "requests_timeout": TIMEOUT_SECONDS},
 }
-
-
-class DayFile(NamedTuple):
-    """The file of one day, as its name describes it."""
-
-    day: date
-    rows: int
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return f"observations-{self.day.isoformat()}-{self.rows}-{self.sha256}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +207,7 @@ def open_archive(url: str, cache: Path) -> Archive:
     Sends no request yet. Raises ConfigurationError if the address is invalid or a package is
     missing.
     """
-    try:
-        import duckdb  # noqa: F401
-        import fsspec
-    except ImportError as error:
-        raise ConfigurationError(
-            f"ARCHIVE_URL is set, but {error.name} is not installed: {INSTALL}"
-        ) from error
+    _require_packages()
     scheme = _SCHEME.match(url)
     if scheme is None or scheme[0] == "file://":
         return Archive(url, Path(url.removeprefix("file://")).expanduser().absolute(), cache)
@@ -246,36 +221,37 @@ def open_archive(url: str, cache: Path) -> Archive:
             "ARCHIVE_URL holds a user or a password: set the store's own variables instead, such "
             "as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
-    # Without this, gcsfs asks Google's control plane for the type of the bucket each time, which
-    # may be forbidden. It also logs, with a traceback, every error that it raises.
-    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-    logging.getLogger("gcsfs").setLevel(logging.CRITICAL + 1)
-    try:
-        fsspec.get_filesystem_class(scheme[1])
-    except ImportError as error:
-        raise ConfigurationError(
-            f"ARCHIVE_URL begins with {scheme[1]}://, but the package for it is not installed: "
-            "python -m pip install -r requirements/object-stores.txt"
-        ) from error
+    _prepare_object_store(scheme[1])
     # A cache for each address: the same day may have other bytes in another archive.
     folder = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
     return Archive(url, None, cache / folder)
 
 
-def index_by_day(files: Iterable[DayFile]) -> dict[date, DayFile]:
-    """Return files by their day; of a day with two files the one with more rows."""
-    return {file.day: file for file in sorted(files)}
-
-
-def parse_name(name: str) -> DayFile | None:
-    """Return the day file with this name; None if the name is not one of a day file."""
-    found = _NAME.fullmatch(name)
-    if not found:
-        return None
+def _require_packages() -> None:
     try:
-        return DayFile(date.fromisoformat(found[1]), int(found[2]), found[3])
-    except ValueError:
-        return None
+        import duckdb  # noqa: F401
+        import fsspec  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError(
+            f"ARCHIVE_URL is set, but {error.name} is not installed: {INSTALL}"
+        ) from error
+
+
+def _prepare_object_store(scheme: str) -> None:
+    """Load the file system of an object store. Raises ConfigurationError if it is not installed."""
+    import fsspec
+
+    # Without this, gcsfs asks Google's control plane for the type of the bucket each time, which
+    # may be forbidden. It also logs, with a traceback, every error that it raises.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL + 1)
+    try:
+        fsspec.get_filesystem_class(scheme)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"ARCHIVE_URL begins with {scheme}://, but the package for it is not installed: "
+            "python -m pip install -r requirements/object-stores.txt"
+        ) from error
 
 
 def _verify(path: Path, file: DayFile, location: str) -> Path:

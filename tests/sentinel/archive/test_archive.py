@@ -22,7 +22,7 @@ import pytest
 import archive
 import database
 from safe_zone import Settings
-from sentinel.archive import export, parquet, reader, status, store
+from sentinel.archive import day_file, export, parquet, reader, status, store
 from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
 from sentinel.models import LoadCounts, MarketRow, Source
@@ -186,7 +186,7 @@ def test_a_dropped_day_is_a_file_with_the_same_rows(
     assert _count(fresh) == 0
     assert session.purged_rows == len(rows)
     assert fresh.query("SELECT to_regclass('sentinel.observations_20260915')") == [(None,)]
-    file = store.parse_name(path.name)
+    file = day_file.parse_name(path.name)
     assert file
     assert fresh.query(
         "SELECT day, rows, size_bytes, source_rows, sha256, location, archived_at FROM "
@@ -245,7 +245,7 @@ def test_a_file_is_sorted_compressed_and_named_after_its_bytes(
     _load(session, _rows(OLD.replace(hour=1), coins=coins, times=80), OLD)
     _purge(session, settings)
     [path] = _files(folder)
-    file = store.parse_name(path.name)
+    file = day_file.parse_name(path.name)
     assert file
     assert (file.day, file.rows) == (DAY, 60 * 80)
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -657,7 +657,7 @@ def test_an_export_overtaken_by_a_purge_does_not_restore_old_values(
     class Meanwhile(Archive):
         """An archive whose day changes, is archived and is dropped just before a write."""
 
-        def put(self, path: Path, day: date, rows: int) -> store.DayFile:
+        def put(self, path: Path, day: date, rows: int) -> day_file.DayFile:
             with Session(fresh.address()) as other:
                 _load(other, changed, OLD)
                 _purge(other, settings)
@@ -739,7 +739,7 @@ def test_a_day_that_is_purged_during_a_read_is_still_read(
     class Meanwhile(Archive):
         """An archive that another process purges into just after it was listed."""
 
-        def files(self) -> list[store.DayFile]:
+        def files(self) -> list[day_file.DayFile]:
             found = super().files()
             with Session(fresh.address()) as other:
                 _purge(other, settings)
@@ -889,7 +889,7 @@ def test_a_folder_may_be_given_as_a_file_url(tmp_path: Path) -> None:
     ],
 )
 def test_other_files_in_the_folder_are_ignored(name: str) -> None:
-    assert store.parse_name(name) is None
+    assert day_file.parse_name(name) is None
 
 
 # --- the command -----------------------------------------------------------------------------
@@ -1158,7 +1158,7 @@ def test_a_day_in_an_object_store_is_downloaded_once(
 def test_files_are_downloaded_in_parallel(folder: Path) -> None:
     content = b"a day's rows"
     digest = hashlib.sha256(content).hexdigest()
-    files = [store.DayFile(DAY + timedelta(days=n), 1, digest) for n in range(4)]
+    files = [day_file.DayFile(DAY + timedelta(days=n), 1, digest) for n in range(4)]
     stored = {file.name: content for file in files}
     all_asked = threading.Barrier(len(files))
 
