@@ -28,6 +28,7 @@ from sentinel.storage.connection import Connection, Session
 
 log = logging.getLogger("sentinel.archive")
 MAX_LISTED_DAYS = 10
+# What the database has observed itself; a restore leaves these rows alone.
 OBSERVED_POINTS = """
 SELECT c.coin_id, o.observed_at
 FROM sentinel.observations o JOIN sentinel.coins c USING (coin_key)
@@ -162,6 +163,7 @@ def export_days(
         for done, (_, fingerprint) in enumerate(exported, start=1):
             progress("archiving", done, len(days))
             rows += fingerprint.rows
+    # A success ends the pause that a failed attempt of a run has started.
     export.record_attempt(connection, None, now, archive.url)
     return rows
 

@@ -135,6 +135,7 @@ def _step(options: argparse.Namespace) -> int:
             added, errors = session.use(lambda c: wallets.step_wallets(c, archive, chosen, now))
     for error in errors:
         console.print_error(error)
+    # The wallets that were stepped are printed even if others failed.
     if options.json:
         events = {name: [output.event_json(event) for event in own] for name, own in added.items()}
         print(json.dumps(events))
@@ -176,6 +177,7 @@ def _ensure_wallet(
     if found := wallets.load_wallets(connection, options.wallet):
         _require_same(connection, found[0], strategy, coin_ids, options)
         return {}
+    # A strategy that fails at its first step must not leave a wallet behind.
     with connection.transaction():
         wallets.open_wallet(connection, options.wallet, strategy, coin_ids, initial_usd, costs, now)
         [wallet] = wallets.load_wallets(connection, options.wallet)

@@ -62,6 +62,7 @@ def _fetch_days(
     Raises ArchiveUnavailable, also if the file of an archived day is gone: a series with a silent
     gap would be worse.
     """
+    # `stop` is excluded: a span that ends at midnight does not need the next day.
     moments = (start, stop - timedelta(microseconds=1))
     first, last = (moment.astimezone(UTC).date() for moment in moments)
     files, gone = export.list_archived(connection, archive)

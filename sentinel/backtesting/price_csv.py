@@ -11,7 +11,7 @@ from safe_zone import MAX_PRICE
 from sentinel.errors import ConfigurationError
 
 MIN_PRICE_USD = 1e-30  # far below every quoted price
-YEARS = range(2000, 2200)
+YEARS = range(2000, 2200)  # a year outside is a typing error
 HEADER = ["timestamp", "coin_id", "price"]
 
 

@@ -46,6 +46,7 @@ def load_from_csv(path: Path, terms: Sequence[str]) -> Mapping[str, PriceSeries]
         coin_id: price_series.from_points(points)
         for coin_id, points in price_csv.read(path).items()
     }
+    # Ids of a file are compared without regard to case, as coins of the database are.
     by_folded = {coin_id.lower(): coin_id for coin_id in found}
     unknown = [term for term in terms if term.lower() not in by_folded]
     if unknown:
@@ -84,6 +85,7 @@ def load_from_database(
 
 
 def _warn_of_short_history(found: Mapping[str, PriceSeries], days: float, start: datetime) -> None:
+    # One day of tolerance: the oldest partition is dropped as a whole.
     first = datetime.fromtimestamp(min(series.times[0] for series in found.values()), UTC)
     if days > RETENTION.days and first - start > timedelta(days=1):
         log.warning(

@@ -16,9 +16,10 @@ from sentinel.backtesting.price_series import Floats, PriceSeries
 from sentinel.errors import ConfigurationError
 
 Parameters = Mapping[str, float]
+# Parameters of built-in strategies that must be whole numbers, and those that are at most 1.
 WHOLE_NUMBERS = {"fast", "slow", "parts"}
 FRACTIONS = {"min_threshold", "max_threshold"}
-MAX_VALUE = 1e6
+MAX_VALUE = 1e6  # of the other parameters of built-in strategies
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Strategy:
             trading_start = start if math.isfinite(start) else _first_time(series)
             signal = found.compute_signal(series, trading_start, self.parameters)
         own = signal[: len(series)].copy()
-        own[:first] = 0.0
+        own[:first] = 0.0  # the prices before the start are for averages only
         return Signals(
             buys=np.flatnonzero(own > 0).tolist(),
             sells=np.flatnonzero(own < 0).tolist(),
@@ -123,7 +124,7 @@ def _merge_parameters(
         if key not in defaults:
             known = ", ".join(defaults) or "none"
             raise ConfigurationError(f"{name} has no parameter '{key[:40]}': known are {known}")
-        if name in BUILT_IN:
+        if name in BUILT_IN:  # a user's strategy checks its own values
             _check_value(name, key, value)
     merged = {**defaults, **(parameters or {})}
     if name in BUILT_IN and (error := BUILT_IN[name].validate(merged)):

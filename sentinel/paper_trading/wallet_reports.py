@@ -68,6 +68,7 @@ def report_accounts(
         signals = hold.build_signals(series, start)
         holding = engine.run_backtest(series, signals, wallet.costs, result.initial_usd)
         results.append(result)
+        # Buy-and-hold needs the prices before the start to know the usual pause.
         holdings.append(engine.trim_start(holding, start))
         if start - account.started_at > MAX_UNREPORTED_SECONDS:
             remarks.append(_describe_lost_prices(coin_id, account, start, result))

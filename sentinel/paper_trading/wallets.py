@@ -113,6 +113,7 @@ def open_wallet(
     """
     if not is_valid_name(name):
         raise ConfigurationError(describe_invalid_name(name))
+    # The last coin gets what rounding leaves, so that the parts add up exactly.
     part = (initial_usd / len(coin_ids)).quantize(MIN_CASH_STEP, ROUND_DOWN)
     parts = [part] * (len(coin_ids) - 1) + [initial_usd - part * (len(coin_ids) - 1)]
     with connection.transaction():
@@ -236,6 +237,7 @@ def _settle_order(
     wallet: Wallet, order: LedgerEvent, portfolio: Portfolio, series: PriceSeries, now: datetime
 ) -> LedgerEvent | None:
     """Return the fill or rejection of an order, or None while there is no next observation."""
+    # The index of the observation at which the order was placed; the fill is at the next one.
     index = int(np.searchsorted(series.times, order.observed_at.timestamp(), side="right")) - 1
     if index + 1 >= len(series) or order.share is None:
         return None
@@ -276,6 +278,7 @@ def _place_order(
         return None
     share = strategy.build_signals(series, started_at).decide(index, portfolio)
     price = float(series.prices[index])
+    # An order that is too small to be executed is not recorded.
     if not share or portfolio.simulate_fill(share, at, price, wallet.costs) is None:
         return None
     return LedgerEvent("ordered", coin_id, datetime.fromtimestamp(at, UTC), now, share)
