@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 import database
 from safe_zone import RETENTION, load_settings
 from sentinel import console
-from sentinel.archive import export, parquet, status, store
+from sentinel.archive import export, parquet, records, status, store
 from sentinel.archive.day_file import DayFile
 from sentinel.archive.status import ArchiveStatus
 from sentinel.archive.store import Archive
@@ -164,15 +164,15 @@ def export_days(
             progress("archiving", done, len(days))
             rows += fingerprint.rows
     # A success ends the pause that a failed attempt of a run has started.
-    export.record_attempt(connection, None, now, archive.url)
+    records.record_attempt(connection, None, now, archive.url)
     return rows
 
 
 def _forget(session: Session, archive: Archive, span: tuple[date, date]) -> int:
     def run(connection: Connection) -> list[date]:
-        _, gone = export.list_archived(connection, archive)
+        _, gone = records.list_archived(connection, archive)
         lost = [day for day in gone if _is_within(day, span)]
-        export.forget_days(connection, lost)
+        records.forget_days(connection, lost)
         return lost
 
     print(f"Forgotten: {_list_days(session.use(run)) or 'none of these days is lost'}")

@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.spool import Spool
 from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
 from sentinel import console
-from sentinel.archive import export
+from sentinel.archive import records
 from sentinel.budget import output as budget_output
 from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
@@ -101,7 +101,7 @@ def _overdue(connection: Connection, now: datetime) -> list[str]:
     over = overdue_partitions(connection, now)
     if not over:
         return []
-    _, trouble, _ = export.last_attempt(connection)
+    _, trouble, _ = records.last_attempt(connection)
     why = trouble or "look at the last runs' warnings"
     return [f"{len(over)} days older than the retention wait to be purged: {why}"]
 

@@ -1,7 +1,7 @@
 """Write and read day files as Parquet, with DuckDB.
 
-The columns are `coin_id` text, `observed_at` timestamptz, `price`, `market_cap`, `volume_24h` (USD,
-double) and `source` text. Rows are sorted by coin and time.
+The columns are `coin_id` text, `observed_at` timestamptz, `price_usd`, `market_cap_usd`,
+`volume_24h_usd` (double) and `source` text. Rows are sorted by coin and time.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The rows of the database's CSV: coins by their keys, times in microseconds since 1970.
 READ_CSV = """
 CREATE TABLE loaded AS
-SELECT coin_id, make_timestamptz(micros) AS observed_at, price, market_cap, volume_24h, source
+SELECT coin_id, make_timestamptz(micros) AS observed_at, price_usd, market_cap_usd,
+       volume_24h_usd, source
 FROM read_csv($csv, header = false, delim = ',', new_line = '\\n', auto_detect = false,
-              columns = {'coin_key': 'INTEGER', 'micros': 'BIGINT', 'price': 'DOUBLE',
-                         'market_cap': 'DOUBLE', 'volume_24h': 'DOUBLE', 'source': 'VARCHAR'})
+              columns = {'coin_key': 'INTEGER', 'micros': 'BIGINT', 'price_usd': 'DOUBLE',
+                         'market_cap_usd': 'DOUBLE', 'volume_24h_usd': 'DOUBLE',
+                         'source': 'VARCHAR'})
 JOIN (SELECT unnest($keys::integer[]) AS coin_key, unnest($coin_ids::varchar[]) AS coin_id)
      USING (coin_key)
 """
@@ -71,13 +73,13 @@ SELECT (SELECT count(*) FROM (SELECT * FROM merged EXCEPT ALL SELECT * FROM writ
 """
 
 READ_POINTS = """
-SELECT coin_id, epoch_us(observed_at) / 1e6 AS seconds, price, market_cap, volume_24h,
+SELECT coin_id, epoch_us(observed_at) / 1e6 AS seconds, price_usd, market_cap_usd, volume_24h_usd,
        source = 'observed' AS is_observed
 FROM merged
 ORDER BY coin_id, seconds
 """
 READ_DAY = """
-SELECT coin_id, epoch_us(observed_at), price, market_cap, volume_24h, source
+SELECT coin_id, epoch_us(observed_at), price_usd, market_cap_usd, volume_24h_usd, source
 FROM read_parquet(?, hive_partitioning = false)
 ORDER BY coin_id, observed_at
 """
@@ -155,10 +157,10 @@ class Points(NamedTuple):
     coin_id: Any
     # UNIX seconds.
     seconds: Any
-    # USD; market cap and volume are NaN where they are unknown.
-    price: Any
-    market_cap: Any
-    volume_24h: Any
+    # Market cap and volume are NaN where they are unknown.
+    price_usd: Any
+    market_cap_usd: Any
+    volume_24h_usd: Any
     # False for backfilled points.
     is_observed: Any
 
@@ -192,7 +194,7 @@ def read_points(
     )
 
 
-_NULLABLE = ("price", "market_cap", "volume_24h")
+_NULLABLE = ("price_usd", "market_cap_usd", "volume_24h_usd")
 
 
 def read_day(path: Path) -> list[MarketRow]:

@@ -9,7 +9,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from sentinel.archive import export, parquet
+from sentinel.archive import export, parquet, records
 from sentinel.archive.parquet import CsvExport, Points
 from sentinel.archive.store import Archive
 from sentinel.errors import ArchiveUnavailable
@@ -65,7 +65,7 @@ def _fetch_days(
     # `stop` is excluded: a span that ends at midnight does not need the next day.
     moments = (start, stop - timedelta(microseconds=1))
     first, last = (moment.astimezone(UTC).date() for moment in moments)
-    files, gone = export.list_archived(connection, archive)
+    files, gone = records.list_archived(connection, archive)
     held = existing_partitions(connection)
     if lost := [day for day in gone if first <= day <= last and day not in held]:
         raise ArchiveUnavailable(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sentinel import console
-from sentinel.archive import export
+from sentinel.archive import records
 from sentinel.archive.day_file import DayFile, index_by_day
 from sentinel.archive.store import Archive
 from sentinel.errors import ArchiveDamaged
@@ -53,12 +53,12 @@ def examine(
 
     Raises ArchiveUnavailable if the archive cannot be listed.
     """
-    files, lost = export.list_archived(connection, archive)
+    files, lost = records.list_archived(connection, archive)
     stored = index_by_day(files)
     overdue = retention.overdue_partitions(connection, now)
     first, last = (min(stored), max(stored)) if stored else (None, None)
     span = (last - first).days if first and last else 0
-    _, error, _ = export.last_attempt(connection)
+    _, error, _ = records.last_attempt(connection)
     return ArchiveStatus(
         location=archive.location,
         days=len(stored),

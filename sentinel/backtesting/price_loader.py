@@ -110,7 +110,7 @@ def read_series(
     """
     points = reader.read_points(connection, archive, coin_ids, start, stop)
     found = price_series.split_by_coin(
-        points.coin_id, points.seconds, points.price, points.is_observed
+        points.coin_id, points.seconds, points.price_usd, points.is_observed
     )
     return {coin_id: found[coin_id] for coin_id in coin_ids if coin_id in found}
 

@@ -83,11 +83,12 @@ def read_archived_history(
     lasts = np.append(firsts[1:], len(starts)) - 1
     columns = {
         "observed_at": [datetime.fromtimestamp(at, UTC) for at in starts[firsts].tolist()],
-        "price_usd": points.price[lasts].tolist(),
-        "low_usd": np.minimum.reduceat(points.price, firsts).tolist(),
-        "high_usd": np.maximum.reduceat(points.price, firsts).tolist(),
+        "price_usd": points.price_usd[lasts].tolist(),
+        "low_usd": np.minimum.reduceat(points.price_usd, firsts).tolist(),
+        "high_usd": np.maximum.reduceat(points.price_usd, firsts).tolist(),
         "volume_24h_usd": [
-            None if math.isnan(volume) else volume for volume in points.volume_24h[lasts].tolist()
+            None if math.isnan(volume) else volume
+            for volume in points.volume_24h_usd[lasts].tolist()
         ],
         "observations": (lasts - firsts + 1).tolist(),
         "backfilled": np.add.reduceat((~points.is_observed).astype(int), firsts).tolist(),

@@ -22,7 +22,7 @@ import pytest
 import archive
 import database
 from safe_zone import Settings
-from sentinel.archive import day_file, export, parquet, reader, status, store
+from sentinel.archive import day_file, export, parquet, reader, records, status, store
 from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
 from sentinel.models import LoadCounts, MarketRow, Source
@@ -133,8 +133,8 @@ def _content(path: Path) -> set[tuple[object, ...]]:
     """Return the rows of a file, read with DuckDB and none of the product's code."""
     with duckdb.connect() as engine:
         found = engine.execute(
-            "SELECT coin_id, epoch_us(observed_at), price, market_cap, volume_24h, source "
-            "FROM read_parquet(?)",
+            "SELECT coin_id, epoch_us(observed_at), price_usd, market_cap_usd, volume_24h_usd, "
+            "source FROM read_parquet(?)",
             [str(path)],
         ).fetchall()
     assert len(found) == len(set(found))
@@ -263,9 +263,9 @@ def test_a_file_is_sorted_compressed_and_named_after_its_bytes(
     assert [column[:2] for column in columns] == [
         ("coin_id", "VARCHAR"),
         ("observed_at", "TIMESTAMP WITH TIME ZONE"),
-        ("price", "DOUBLE"),
-        ("market_cap", "DOUBLE"),
-        ("volume_24h", "DOUBLE"),
+        ("price_usd", "DOUBLE"),
+        ("market_cap_usd", "DOUBLE"),
+        ("volume_24h_usd", "DOUBLE"),
         ("source", "VARCHAR"),
     ]
 
@@ -695,8 +695,8 @@ def test_points_have_nan_for_unknown_values_and_flags_for_observed_ones(
     _purge(session, settings)
     found = session.use(lambda c: reader.read_points(c, _opened(settings), ["a"], OLD, NOW))
     assert found.is_observed.tolist() == [True] * 4 + [False] * 4
-    assert [str(cap) for cap in found.market_cap.tolist()] == ["nan"] * 8
-    assert [str(v) for v in found.volume_24h.tolist()] == [str(0.1 + 0.2), "nan"] * 4
+    assert [str(cap) for cap in found.market_cap_usd.tolist()] == ["nan"] * 8
+    assert [str(v) for v in found.volume_24h_usd.tolist()] == [str(0.1 + 0.2), "nan"] * 4
 
 
 def test_without_an_archive_only_the_database_is_read(session: Session, settings: Settings) -> None:
@@ -767,7 +767,7 @@ def test_forgotten_days_are_not_expected_any_more(
     _purge(session, settings)
     _files(folder)[0].unlink()
     opened = _opened(settings)
-    session.use(lambda c: export.forget_days(c, export.list_archived(c, opened)[1]))
+    session.use(lambda c: records.forget_days(c, records.list_archived(c, opened)[1]))
     assert not _points(session, settings, OLD, NOW)
 
 
@@ -787,7 +787,7 @@ def test_two_databases_that_share_an_archive_keep_each_others_rows(
     _export(session, settings, KEPT.date())
     [other_file] = _files(folder)
     copy = other_file.read_bytes()
-    session.use(lambda c: export.forget_days(c, [KEPT.date()]))
+    session.use(lambda c: records.forget_days(c, [KEPT.date()]))
     _load(session, _rows(KEPT, price=7.0, coins=["others"]), KEPT)
     _export(session, settings, KEPT.date())
     other_file.write_bytes(copy)  # as if the other database had written at the same moment
