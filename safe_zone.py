@@ -44,13 +44,13 @@ MAX_FAILED_SHARE = 0.2
 MIN_FAILED_COINS = 10
 
 # --- the database ------------------------------------------------------------------------------
-CONNECT_ATTEMPTS = 4  # Neon wakes within 3 s; its documentation advises a handful of tries
-CONNECT_TIMEOUT_DATABASE_SECONDS = 10
+DATABASE_CONNECT_ATTEMPTS = 4  # Neon wakes within 3 s, and its documentation advises retries
+DATABASE_CONNECT_TIMEOUT_SECONDS = 10
 STORAGE_DEADLINE_SECONDS = 80.0  # connecting and loading, all tries together
 LOCK_TIMEOUT_SECONDS = 30  # longer than a working run holds the lock
 STATEMENT_TIMEOUT_SECONDS = 60
 PURGE_LOCK_TIMEOUT_SECONDS = 2  # a busy reader postpones the purge, not the load
-UPKEEP_SECONDS = 20  # for one statement of the daily upkeep, which may be postponed
+UPKEEP_TIMEOUT_SECONDS = 20  # for one statement of the daily upkeep, which may be postponed
 LOAD_CHUNK_ROWS = 5_000  # rows in one statement: its arrays stay under 400 kB
 PARTITIONS_AHEAD_DAYS = 2
 
@@ -60,8 +60,8 @@ MAX_AGE_MINUTES = 180  # GitHub's measured */15 schedule left gaps of up to 119 
 # estimate, so the factor is a little below 2: no pause of twice the cadence stays unnoticed.
 GAP_FACTOR = 1.9
 # With fewer pauses than this the estimate is rough, and a lower factor gives a wider margin.
-FEW_PAUSES = 50
-GAP_FACTOR_OF_FEW = 1.6
+MIN_PAUSES_FOR_CADENCE = 50
+GAP_FACTOR_ROUGH = 1.6
 GAP_WINDOW = timedelta(days=7)  # how far back runs look for gaps
 RUN_DEADLINE_SECONDS = 235  # an alarm ends a run that hangs before its fourth minute ends
 
@@ -131,7 +131,7 @@ class Settings:
     is_pro: bool = False
     # Replaces the plan's address, for a proxy or the stand-in; None: the plan's own.
     base_url: str | None = None
-    # With both, Neon's own figures are shown; None: Neon is not asked.
+    # With both, the budget check reads Neon's own figures; None: it does not.
     neon_api_key: str | None = field(default=None, repr=False)
     neon_project_id: str | None = None
     # Replaces the address of Neon's API; None: its own.

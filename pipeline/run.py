@@ -79,7 +79,7 @@ class Run:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether a signal asked the process to end."""
+        """Whether a signal ended a stage."""
         return any(isinstance(error, Interrupted) for error in self.errors)
 
     @property

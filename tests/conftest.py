@@ -234,7 +234,7 @@ class NeonConsole(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _NeonHandler)
         self.status = 200
         self.bodies: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str, str]] = []
+        self.requests: list[tuple[str, str, str]] = []
 
     @property
     def url(self) -> str:
@@ -245,7 +245,7 @@ class _NeonHandler(BaseHTTPRequestHandler):
     server: NeonConsole
 
     def do_GET(self) -> None:
-        self.server.asked.append(
+        self.server.requests.append(
             (self.command, self.path, self.headers.get("Authorization", "none"))
         )
         body = self.server.bodies.get(self.path.rpartition("/")[2], b"{}")

@@ -158,11 +158,11 @@ def test_probes_alone_cause_no_call() -> None:
 def test_chunks_contain_every_id_once_and_keep_the_limits(
     ids: list[str], probes: list[str]
 ) -> None:
-    riders = [probe for probe in probes if probe not in ids]
-    chunks = list(chunk_ids(BASE, ids, riders))
-    asked = [coin_id for chunk in chunks for coin_id in chunk]
-    assert len(asked) == len(set(asked))
-    assert set(ids) <= set(asked) <= set(ids) | set(riders)
+    other_probes = [probe for probe in probes if probe not in ids]
+    chunks = list(chunk_ids(BASE, ids, other_probes))
+    requested = [coin_id for chunk in chunks for coin_id in chunk]
+    assert len(requested) == len(set(requested))
+    assert set(ids) <= set(requested) <= set(ids) | set(other_probes)
     for chunk in chunks:
         assert len(chunk) <= 515
         assert len(chunk) == 1 or len(price_url(BASE, chunk)) <= 7_500

@@ -33,11 +33,11 @@ def _every(minutes: float, days: float, start: datetime = MONTH, **fields: Any) 
     return [Usage(start + n * minutes * MINUTE, **fields) for n in range(count)]
 
 
-def _judge(usages: Sequence[Usage], at: datetime, **settings: Any) -> BudgetStatus:
+def _check(usages: Sequence[Usage], at: datetime, **settings: Any) -> BudgetStatus:
     return check_budget_status(Settings(**settings), at, usages=usages)
 
 
-def _meter(status: BudgetStatus, name: str) -> QuotaUsage:
+def _usage_of(status: BudgetStatus, name: str) -> QuotaUsage:
     return next(meter for meter in status.quota_usages if meter.name == name)
 
 
@@ -45,13 +45,13 @@ def _meter(status: BudgetStatus, name: str) -> QuotaUsage:
 
 
 def test_a_run_costs_its_database_time_and_tail_times_the_compute_size() -> None:
-    status = _judge([Usage(MONTH, 60.0, db_seconds=2.0)], MONTH + timedelta(hours=1))
-    assert _meter(status, "neon_compute_hours").used == pytest.approx(302 / 3600 * 0.25)
+    status = _check([Usage(MONTH, 60.0, db_seconds=2.0)], MONTH + timedelta(hours=1))
+    assert _usage_of(status, "neon_compute_hours").used == pytest.approx(302 / 3600 * 0.25)
 
 
 def test_a_run_without_database_time_counts_with_its_whole_duration() -> None:
-    status = _judge([Usage(MONTH, 60.0)], MONTH + timedelta(hours=1), compute_units=1.0)
-    assert _meter(status, "neon_compute_hours").used == pytest.approx(360 / 3600)
+    status = _check([Usage(MONTH, 60.0)], MONTH + timedelta(hours=1), compute_units=1.0)
+    assert _usage_of(status, "neon_compute_hours").used == pytest.approx(360 / 3600)
 
 
 def test_a_run_that_did_not_connect_costs_no_compute() -> None:
@@ -60,7 +60,7 @@ def test_a_run_that_did_not_connect_costs_no_compute() -> None:
         Usage(MONTH + timedelta(hours=1), 60.0, is_skipped=True),
         Usage(MONTH + timedelta(hours=2), 60.0, is_metered=False),
     ]
-    assert _meter(_judge(silent, MONTH + timedelta(days=1)), "neon_compute_hours").used == 0.0
+    assert _usage_of(_check(silent, MONTH + timedelta(days=1)), "neon_compute_hours").used == 0.0
 
 
 @given(
@@ -83,14 +83,14 @@ def test_overlapping_awake_times_count_once(runs: list[tuple[int, int]], until: 
 
 def test_only_the_part_of_a_window_in_this_month_counts() -> None:
     usages = [Usage(MONTH - timedelta(seconds=100), 0.0)]
-    status = _judge(usages, MONTH + timedelta(hours=1))
-    assert _meter(status, "neon_compute_hours").used == pytest.approx(200 / 3600 * 0.25)
+    status = _check(usages, MONTH + timedelta(hours=1))
+    assert _usage_of(status, "neon_compute_hours").used == pytest.approx(200 / 3600 * 0.25)
 
 
 def test_the_projection_uses_the_pace_since_the_first_run() -> None:
     usages = _every(15, 5, MONTH + timedelta(days=10))
-    status = _judge(usages, MONTH + timedelta(days=15))
-    compute = _meter(status, "neon_compute_hours")
+    status = _check(usages, MONTH + timedelta(days=15))
+    compute = _usage_of(status, "neon_compute_hours")
     used = 480 * 301 / 3600 * 0.25
     assert compute[1:3] == pytest.approx((used, 4 * used), rel=1e-3)
 
@@ -99,28 +99,28 @@ def test_the_projection_uses_the_pace_since_the_first_run() -> None:
 
 
 def test_a_quarter_hourly_cadence_stays_within_all_quotas() -> None:
-    status = _judge(_every(15, 20), MONTH + timedelta(days=20))
-    assert (status.decision, _meter(status, "neon_compute_hours").state) == ("run", "ok")
+    status = _check(_every(15, 20), MONTH + timedelta(days=20))
+    assert (status.decision, _usage_of(status, "neon_compute_hours").state) == ("run", "ok")
 
 
 def test_an_eight_minute_cadence_is_skipped_now_and_then() -> None:
-    status = _judge(_every(8, 10), MONTH + timedelta(days=10))
-    assert (status.decision, _meter(status, "neon_compute_hours").state) == ("skip", "warn")
+    status = _check(_every(8, 10), MONTH + timedelta(days=10))
+    assert (status.decision, _usage_of(status, "neon_compute_hours").state) == ("skip", "warn")
     assert status.reason.startswith("Neon compute hours would not last the month: 37.62 used")
 
 
 def test_a_compute_that_is_always_awake_stops_the_runs() -> None:
-    status = _judge(_every(5, 30), MONTH + timedelta(days=29, hours=23))
-    assert (status.decision, _meter(status, "neon_compute_hours").state) == ("stop", "stop")
+    status = _check(_every(5, 30), MONTH + timedelta(days=29, hours=23))
+    assert (status.decision, _usage_of(status, "neon_compute_hours").state) == ("stop", "stop")
 
 
 def test_the_first_runs_of_a_month_do_not_set_the_pace() -> None:
-    assert _judge(_every(1, 5 / 1440), MONTH + 6 * MINUTE).decision == "run"
+    assert _check(_every(1, 5 / 1440), MONTH + 6 * MINUTE).decision == "run"
 
 
 def test_usage_restarts_with_a_new_month() -> None:
     usages = _every(5, 30)
-    assert _judge(usages, MONTH + timedelta(days=30, hours=1)).decision == "run"
+    assert _check(usages, MONTH + timedelta(days=30, hours=1)).decision == "run"
 
 
 @pytest.mark.slow
@@ -134,7 +134,7 @@ def test_a_cadence_that_costs_too_much_is_reduced_until_it_fits(
     usages: list[Usage] = []
     at, skipped_in_a_row, longest = MONTH, 0, 0
     while at < MONTH + timedelta(days=30):
-        status = _judge(usages, at, compute_units=compute_units)
+        status = _check(usages, at, compute_units=compute_units)
         assert status.decision != "stop"
         is_going = status.decision == "run" or status.is_due
         if is_going:
@@ -150,11 +150,11 @@ def test_a_cadence_that_costs_too_much_is_reduced_until_it_fits(
 def test_credits_that_would_not_last_skip_runs_and_used_up_credits_stop_them() -> None:
     key = {"api_key": "a-demo-key"}
     dear = _every(15, 10, api_credits=4)
-    assert _judge(dear, MONTH + timedelta(days=10), **key).decision == "skip"
-    assert _judge(dear, MONTH + timedelta(days=10)).decision == "run"  # keyless: no credits a month
+    assert _check(dear, MONTH + timedelta(days=10), **key).decision == "skip"
+    assert _check(dear, MONTH + timedelta(days=10)).decision == "run"  # keyless: no credits a month
     used_up = [Usage(MONTH, 1.0, 10_000, 0.0)]
-    assert _judge(used_up, MONTH + timedelta(days=10), **key).decision == "stop"
-    assert _judge(used_up, MONTH + timedelta(days=10), is_pro=True, **key).decision == "run"
+    assert _check(used_up, MONTH + timedelta(days=10), **key).decision == "stop"
+    assert _check(used_up, MONTH + timedelta(days=10), is_pro=True, **key).decision == "run"
 
 
 def test_the_rest_of_a_quota_is_spread_over_neons_own_month(neon: NeonConsole) -> None:
@@ -183,7 +183,7 @@ def test_the_rest_of_a_quota_is_spread_over_neons_own_month(neon: NeonConsole) -
 def test_failed_runs_and_backfills_do_not_change_the_cost_of_a_run() -> None:
     usages = _every(15, 10, api_credits=4)
     at = MONTH + timedelta(days=10)
-    meter = _meter(_judge(usages, at, api_key="k"), "coingecko_credits")
+    meter = _usage_of(_check(usages, at, api_key="k"), "coingecko_credits")
     usual = quotas.minimum_pause(meter, usages, at, 0.25)
     failed = [*usages, *(Usage(at, 1.0, 0, 0.0) for _ in range(4))]
     dear = [*usages, *(Usage(at, 1.0, 29, 1.0, backfill_credits=25) for _ in range(4))]
@@ -194,7 +194,7 @@ def test_failed_runs_and_backfills_do_not_change_the_cost_of_a_run() -> None:
 
 def test_storage_that_the_retention_limits_is_never_predicted_to_be_full() -> None:
     usages = [Usage(MONTH + timedelta(days=n), 1.0, db_bytes=n * 4_800_000) for n in range(20)]
-    assert _judge(usages, MONTH + timedelta(days=20)).days_until_storage_full is None
+    assert _check(usages, MONTH + timedelta(days=20)).days_until_storage_full is None
 
 
 def test_one_expensive_day_does_not_cause_a_long_pause() -> None:
@@ -202,7 +202,7 @@ def test_one_expensive_day_does_not_cause_a_long_pause() -> None:
     usages = [Usage(MONTH + n * MINUTE, 1.0, 60, 0.1) for n in range(25)]
     at, silence, longest = MONTH + 30 * MINUTE, 0, 0
     while at < MONTH + timedelta(days=5):
-        status = _judge(usages, at, api_key="k")
+        status = _check(usages, at, api_key="k")
         is_going = status.decision == "run" or status.is_due
         usages.append(Usage(at, 1.0, int(is_going), 0.1, is_skipped=not is_going))
         silence = 0 if is_going else silence + 15
@@ -214,7 +214,7 @@ def test_one_expensive_day_does_not_cause_a_long_pause() -> None:
 def test_the_backfill_is_reduced_before_runs_are() -> None:
     """A backfill that would exceed the quota does not skip runs: its allowance shrinks."""
     usages = _every(15, 10, api_credits=6, backfill_credits=5)
-    status = _judge(usages, MONTH + timedelta(days=10), api_key="k", backfill_credits_per_day=500)
+    status = _check(usages, MONTH + timedelta(days=10), api_key="k", backfill_credits_per_day=500)
     assert status.decision == "run"
     assert 0 < status.allowance.daily < 150
 
@@ -225,23 +225,23 @@ def test_todays_backfill_counts_against_todays_allowance() -> None:
         Usage(at - timedelta(hours=13), 1.0, 50, 1.0, backfill_credits=50),
         Usage(at - timedelta(hours=2), 1.0, 30, 1.0, backfill_credits=30),
     ]
-    assert _judge(usages, at).allowance.left == 70
+    assert _check(usages, at).allowance.left == 70
 
 
 def test_storage_and_actions_minutes_warn_but_stop_no_run() -> None:
     usages = _every(15, 25, db_bytes=600_000_000)
     at = MONTH + timedelta(days=25)
-    status = _judge(usages, at, is_private_repository=True)
-    assert _meter(status, "neon_storage_bytes").state == "stop"
-    assert _meter(status, "actions_minutes").state == "stop"
+    status = _check(usages, at, is_private_repository=True)
+    assert _usage_of(status, "neon_storage_bytes").state == "stop"
+    assert _usage_of(status, "actions_minutes").state == "stop"
     assert status.decision == "run"
 
 
 def test_each_actions_job_is_rounded_up_and_public_repositories_are_free() -> None:
     usages = [Usage(MONTH, seconds) for seconds in (0.5, 60.0, 60.1)]
     at = MONTH + timedelta(days=1)
-    assert _meter(_judge(usages, at), "actions_minutes")[1:4] == (4.0, 120.0, None)
-    private = _meter(_judge(usages, at, is_private_repository=True), "actions_minutes")
+    assert _usage_of(_check(usages, at), "actions_minutes")[1:4] == (4.0, 120.0, None)
+    private = _usage_of(_check(usages, at, is_private_repository=True), "actions_minutes")
     assert private.quota == 2000.0
 
 
@@ -250,11 +250,11 @@ def test_storage_is_measured_by_the_last_run_and_predicts_when_it_is_full() -> N
         Usage(MONTH + timedelta(days=n), 1.0, db_bytes=100_000_000 + n * 10_000_000)
         for n in range(11)
     ]
-    status = _judge(usages, MONTH + timedelta(days=10))
-    storage = _meter(status, "neon_storage_bytes")
+    status = _check(usages, MONTH + timedelta(days=10))
+    storage = _usage_of(status, "neon_storage_bytes")
     assert (storage.used, storage.projected) == (200e6, 400e6)
     assert status.days_until_storage_full == pytest.approx(30)
-    assert _meter(_judge([], MONTH), "neon_storage_bytes").used is None
+    assert _usage_of(_check([], MONTH), "neon_storage_bytes").used is None
 
 
 def test_neons_quota_never_stops_runs_on_another_database(tmp_path: Path) -> None:
@@ -273,8 +273,8 @@ def test_neons_quota_never_stops_runs_on_another_database(tmp_path: Path) -> Non
 def test_runs_from_the_future_do_not_count_and_cause_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    status = _judge(_every(5, 30), MONTH + timedelta(days=1))
-    assert _meter(status, "neon_compute_hours").used == pytest.approx(6.0, rel=0.01)
+    status = _check(_every(5, 30), MONTH + timedelta(days=1))
+    assert _usage_of(status, "neon_compute_hours").used == pytest.approx(6.0, rel=0.01)
     assert "a clock was wrong" in caplog.text
 
 
@@ -282,14 +282,14 @@ def test_runs_from_the_future_do_not_count_and_cause_a_warning(
 def test_a_quota_set_to_null_is_no_limit_for_any_plan(api_key: str | None) -> None:
     used_up = [Usage(MONTH, 1.0, 10_000, 0.0)]
     unlimited = dict(QUOTAS) | {"coingecko_credits": None}
-    status = _judge(used_up, MONTH + timedelta(days=1), api_key=api_key, quotas=unlimited)
-    assert (status.decision, _meter(status, "coingecko_credits").quota) == ("run", None)
+    status = _check(used_up, MONTH + timedelta(days=1), api_key=api_key, quotas=unlimited)
+    assert (status.decision, _usage_of(status, "coingecko_credits").quota) == ("run", None)
 
 
 def test_usage_without_a_quota_limits_nothing() -> None:
     unlimited = dict(QUOTAS) | {"neon_compute_hours": None}
-    status = _judge(_every(5, 10), MONTH + timedelta(days=10), quotas=unlimited)
-    assert (status.decision, _meter(status, "neon_compute_hours").state) == ("run", "ok")
+    status = _check(_every(5, 10), MONTH + timedelta(days=10), quotas=unlimited)
+    assert (status.decision, _usage_of(status, "neon_compute_hours").state) == ("run", "ok")
 
 
 def test_runs_that_did_not_reach_the_database_are_counted() -> None:
@@ -297,12 +297,12 @@ def test_runs_that_did_not_reach_the_database_are_counted() -> None:
     failed = [Usage(later + timedelta(hours=1), 1.0, 1, 0.2, is_stored=False)]
     skipped = _every(15, 3 / 96, later, is_skipped=True, is_stored=False)
     usages = [*_every(60, 1), *skipped, *failed]
-    assert _judge(usages, MONTH + timedelta(days=2)).unrecorded_runs == 4
+    assert _check(usages, MONTH + timedelta(days=2)).unrecorded_runs == 4
 
 
 def test_the_log_alone_shows_a_schedule_that_delivers_half() -> None:
     usages = [Usage(at, 12.0) for at in delivered_runs(MONTH, MONTH + timedelta(days=10))]
-    status = _judge(usages, MONTH + timedelta(days=10))
+    status = _check(usages, MONTH + timedelta(days=10))
     assert status.schedule_coverage.share is not None
     assert 0.4 < status.schedule_coverage.share < 0.56
     assert timedelta(minutes=24) < status.allowance.cadence < timedelta(minutes=31)
@@ -334,11 +334,11 @@ def test_the_larger_of_neons_figures_and_the_logs_decides(
 ) -> None:
     _figures(neon, compute_time_seconds=99 * 3600, branch_logical_size_limit_bytes=10**9)
     status = _judge_own(_every(60, 10), MONTH + timedelta(days=10), neon, tmp_path)
-    compute, storage = (_meter(status, f"neon_{n}") for n in ("compute_hours", "storage_bytes"))
+    compute, storage = (_usage_of(status, f"neon_{n}") for n in ("compute_hours", "storage_bytes"))
     assert (compute.reported, storage.reported, storage.quota) == (99.0, 400e6, 1e9)
     assert compute.used == pytest.approx(240 * 301 / 3600 * 0.25)
     assert status.decision == "skip"
-    assert [path for _, path, _ in neon.asked] == [
+    assert [path for _, path, _ in neon.requests] == [
         "/api/v2/projects/p-1",
         "/api/v2/projects/p-1/branches",
     ]
@@ -349,7 +349,7 @@ def test_neons_own_billing_month_is_used_if_it_is_known(neon: NeonConsole, tmp_p
     _figures(neon, **period, consumption_period_end="2026-12-05T00:00:00Z")
     status = _judge_own(_every(15, 10), MONTH + timedelta(days=10), neon, tmp_path)
     used = 6 * 96 * 301 / 3600 * 0.25
-    assert _meter(status, "neon_compute_hours").used == pytest.approx(used, rel=1e-3)
+    assert _usage_of(status, "neon_compute_hours").used == pytest.approx(used, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def test_neons_figures_of_the_last_month_do_not_stop_the_new_one(
         neon, **period, consumption_period_end="2026-11-01T00:00:00Z", compute_time_seconds=360_000
     )
     status = _judge_own(_every(15, 1), MONTH + timedelta(days=1), neon, tmp_path)
-    assert (status.decision, _meter(status, "neon_compute_hours").reported) == ("run", None)
+    assert (status.decision, _usage_of(status, "neon_compute_hours").reported) == ("run", None)
 
 
 @pytest.mark.parametrize("seconds", [10**401, 1e300, -5, True])
@@ -392,7 +392,7 @@ def test_impossible_figures_count_as_unknown(
 ) -> None:
     _figures(neon, compute_time_seconds=seconds)
     status = _judge_own(_every(15, 1), MONTH + timedelta(days=1), neon, tmp_path)
-    assert _meter(status, "neon_compute_hours").reported is None
+    assert _usage_of(status, "neon_compute_hours").reported is None
 
 
 def test_invalid_values_in_neons_figures_count_as_unknown(
@@ -406,20 +406,20 @@ def test_invalid_values_in_neons_figures_count_as_unknown(
         branch_logical_size_limit_bytes=-1,
     )
     status = _judge_own(_every(15, 1), MONTH + timedelta(days=1), neon, tmp_path)
-    assert _meter(status, "neon_compute_hours").reported is None
-    assert _meter(status, "neon_storage_bytes").quota == 500e6
+    assert _usage_of(status, "neon_compute_hours").reported is None
+    assert _usage_of(status, "neon_storage_bytes").quota == 500e6
 
 
 def test_without_a_key_no_request_is_sent_and_a_key_without_project_warns(
     neon: NeonConsole, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     check_budget_status(Settings(state_dir=tmp_path, neon_base_url=neon.url), MONTH)
-    assert not neon.asked
-    _judge([], MONTH, **_with_key(neon))  # another log is not this project's
-    assert not neon.asked
+    assert not neon.requests
+    _check([], MONTH, **_with_key(neon))  # another log is not this project's
+    assert not neon.requests
     half = Settings(state_dir=tmp_path, neon_base_url=neon.url, neon_api_key="napi-secret")
     check_budget_status(half, MONTH)
-    assert not neon.asked
+    assert not neon.requests
     assert "NEON_PROJECT_ID is not" in caplog.text
 
 
@@ -429,7 +429,7 @@ def test_without_a_key_no_request_is_sent_and_a_key_without_project_warns(
 def test_a_compute_is_suspended_by_its_own_id(neon: NeonConsole) -> None:
     settings = Settings(database_url=NEON, **_with_key(neon))
     assert neon_api.suspend(settings)
-    assert neon.asked == [
+    assert neon.requests == [
         (
             "POST",
             "/api/v2/projects/p-1/endpoints/ep-cool-darkness-123456/suspend",
@@ -450,7 +450,7 @@ def test_a_compute_that_cannot_be_suspended_is_no_error(
 def test_only_a_neon_database_is_suspended(neon: NeonConsole) -> None:
     for url in (None, "postgresql://localhost/db", "host=/tmp dbname=ep-x.neon.tech", "no address"):
         assert not neon_api.suspend(Settings(database_url=url, **_with_key(neon)))
-    assert neon.asked == []
+    assert neon.requests == []
 
 
 @pytest.mark.parametrize(
@@ -469,8 +469,8 @@ def test_a_compute_is_identified_by_its_host(url: str, endpoint: str | None) -> 
 
 def test_a_suspended_compute_has_a_short_tail() -> None:
     usages = [Usage(MONTH, 12.0, db_seconds=1.0, tail_seconds=5.0)]
-    status = _judge(usages, MONTH + timedelta(days=1))
-    assert _meter(status, "neon_compute_hours").used == pytest.approx(6 / 3600 * 0.25)
+    status = _check(usages, MONTH + timedelta(days=1))
+    assert _usage_of(status, "neon_compute_hours").used == pytest.approx(6 / 3600 * 0.25)
 
 
 # --- the command line --------------------------------------------------------------------------

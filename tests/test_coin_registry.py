@@ -98,9 +98,9 @@ def test_a_degraded_response_gives_no_strikes_but_still_clears_some(registry: Co
     assert not any(coin.strikes for coin in registry.coins.values())
 
 
-@pytest.mark.parametrize(("asked", "failed"), [(50, 10), (55, 11), (10, 10), (500, 100)])
-def test_failures_of_up_to_ten_coins_or_a_fifth_give_strikes(asked: int, failed: int) -> None:
-    registry = _many(asked)
+@pytest.mark.parametrize(("requested", "failed"), [(50, 10), (55, 11), (10, 10), (500, 100)])
+def test_failures_of_up_to_ten_coins_or_a_fifth_give_strikes(requested: int, failed: int) -> None:
+    registry = _many(requested)
     bad = {f"c{n:05}": "missing" for n in range(failed)}
     changes = registry.record_results([], bad, list(registry.coins), NOW)
     assert not changes.is_degraded

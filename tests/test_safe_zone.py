@@ -222,7 +222,7 @@ def test_a_quota_of_zero_is_a_warning_and_is_not_watched(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"quotas": 5}', "quotas must be an object"),
         ('{"quotas": {"neon_hours": 5}}', "did you mean 'neon_compute_hours'"),
@@ -236,10 +236,10 @@ def test_a_quota_of_zero_is_a_warning_and_is_not_watched(
         ('{"backfill_credits_per_day": -1}', "whole number of credits, 0 or more"),
     ],
 )
-def test_an_invalid_quota_or_cadence_is_rejected(tmp_path: Path, text: str, said: str) -> None:
+def test_an_invalid_quota_or_cadence_is_rejected(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as info:
         load_settings({}, config=_config(tmp_path, text), environ={})
-    assert said in str(info.value)
+    assert message in str(info.value)
 
 
 def test_neons_key_is_read_and_left_out_of_the_repr() -> None:

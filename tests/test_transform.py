@@ -153,11 +153,11 @@ _QUOTES = st.fixed_dictionaries(
 def test_every_requested_coin_is_exactly_one_of_row_rejection_or_missing(
     content: dict[str, Any], extra: list[str]
 ) -> None:
-    asked = {*content, *extra}
-    batch = transform_and_validate(_body(content | {"good": GOOD}), {*asked, "good"}, NOW)
+    requested = {*content, *extra}
+    batch = transform_and_validate(_body(content | {"good": GOOD}), {*requested, "good"}, NOW)
     rows = [row.coin_id for row in batch.rows]
     rejected = [rejection.coin_id for rejection in batch.rejections]
-    assert sorted([*rows, *rejected, *batch.missing]) == sorted({*asked, "good"})
+    assert sorted([*rows, *rejected, *batch.missing]) == sorted({*requested, "good"})
     assert "good" in rows
     assert {rejection.reason for rejection in batch.rejections} <= REASONS
     for row in batch.rows:

@@ -35,7 +35,7 @@ class QuotaUsage(NamedTuple):
     quota: float | None
     # When the month of the quota ends.
     resets_at: datetime
-    # By the provider's own figures; None: it was not asked or did not respond.
+    # By the provider's own figures; None: the run did not ask, or it did not respond.
     reported: float | None = None
 
     @property
@@ -174,7 +174,7 @@ def awake_time(usages: Iterable[Usage], start: datetime, stop: datetime) -> time
 
 
 def _elapsed(inside: Sequence[Usage], at: datetime) -> timedelta:
-    """What a pace is measured over: from the first run, but SHORTEST_PACE at least."""
+    """Return the period of the pace: since the first run, at least MIN_PROJECTION_PERIOD."""
     return (
         max(at - inside[0].started_at, MIN_PROJECTION_PERIOD) if inside else MIN_PROJECTION_PERIOD
     )

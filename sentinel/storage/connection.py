@@ -20,8 +20,8 @@ from psycopg.pq import Format
 from psycopg.types.datetime import TimestamptzLoader
 
 from safe_zone import (
-    CONNECT_ATTEMPTS,
-    CONNECT_TIMEOUT_DATABASE_SECONDS,
+    DATABASE_CONNECT_ATTEMPTS,
+    DATABASE_CONNECT_TIMEOUT_SECONDS,
     STORAGE_DEADLINE_SECONDS,
     Settings,
 )
@@ -107,7 +107,7 @@ def connection_options(address: Address) -> dict[str, Any]:
     the next statement to another session, and a plan made before a migration would break.
     """
     defaults: dict[str, Any] = {
-        "connect_timeout": CONNECT_TIMEOUT_DATABASE_SECONDS,
+        "connect_timeout": DATABASE_CONNECT_TIMEOUT_SECONDS,
         "application_name": "market-sentinel",
         "gssencmode": "disable",  # asking for it costs a round trip
         **TCP_KEEPALIVE,
@@ -199,7 +199,7 @@ class Session:
 
     def _should_stop(self, state: tenacity.RetryCallState) -> bool:
         is_late = self.seconds > STORAGE_DEADLINE_SECONDS
-        return is_late or state.attempt_number >= CONNECT_ATTEMPTS
+        return is_late or state.attempt_number >= DATABASE_CONNECT_ATTEMPTS
 
     def _try_once(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None or self._connection.closed:

@@ -16,7 +16,7 @@ from safe_zone import (
     PARTITIONS_AHEAD_DAYS,
     PURGE_LOCK_TIMEOUT_SECONDS,
     STATEMENT_TIMEOUT_SECONDS,
-    UPKEEP_SECONDS,
+    UPKEEP_TIMEOUT_SECONDS,
 )
 from sentinel.errors import Interrupted
 from sentinel.storage import schema
@@ -141,7 +141,7 @@ def cluster_closed_partition(connection: Connection, now: datetime) -> None:
     faults = psycopg.errors
     optional = (faults.LockNotAvailable, faults.DiskFull, faults.QueryCanceled)
     with contextlib.suppress(*optional), connection.transaction():
-        take_writer_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
+        take_writer_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_TIMEOUT_SECONDS)
         if yesterday in existing_partitions(connection):
             index = sql.Identifier(f"observations_{yesterday:%Y%m%d}_pkey")
             statement = sql.SQL(CLUSTER_PARTITION)

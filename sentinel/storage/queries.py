@@ -13,10 +13,10 @@ from psycopg.rows import class_row, scalar_row
 from safe_zone import (
     CADENCE_WINDOW,
     DETAIL_MINUTES,
-    FEW_PAUSES,
     GAP_FACTOR,
-    GAP_FACTOR_OF_FEW,
+    GAP_FACTOR_ROUGH,
     GAP_WINDOW,
+    MIN_PAUSES_FOR_CADENCE,
     RETENTION,
 )
 from sentinel.budget import schedule
@@ -247,8 +247,8 @@ def _gap_parameters(
         "cadence": cadence,
         "finest": timedelta(minutes=DETAIL_MINUTES),
         "factor": GAP_FACTOR,
-        "few": FEW_PAUSES,
-        "factor_of_few": GAP_FACTOR_OF_FEW,
+        "few": MIN_PAUSES_FOR_CADENCE,
+        "factor_of_few": GAP_FACTOR_ROUGH,
         "coin_ids": None if coin_ids is None else list(coin_ids),
     }
 

@@ -10,7 +10,7 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
-from safe_zone import PURGE_LOCK_TIMEOUT_SECONDS, RETENTION, UPKEEP_SECONDS
+from safe_zone import PURGE_LOCK_TIMEOUT_SECONDS, RETENTION, UPKEEP_TIMEOUT_SECONDS
 from sentinel.storage.connection import Connection
 from sentinel.storage.locks import take_writer_lock
 from sentinel.storage.partitions import (
@@ -79,7 +79,7 @@ def enforce_retention_policy(
     archived = archive_hook(connection, expired, now) if archive_hook and expired else {}
     try:
         with connection.transaction():
-            take_writer_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_SECONDS)
+            take_writer_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_TIMEOUT_SECONDS)
             expired = days_to_drop(existing_partitions(connection), now)
             dropped = _drop_partitions(connection, expired, archived if archive_hook else None)
             is_waiting = len(dropped) < len(expired)

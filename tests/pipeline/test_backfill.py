@@ -641,5 +641,5 @@ def test_a_run_suspends_neons_compute_on_request_and_counts_a_short_tail(
         for neon.status in (200, 500):
             time_.at += QUARTER
             assert run_pipeline(tired, clocks=clocks).exit_code == 0
-    assert [path[-8:] for method, path, _ in neon.asked if method == "POST"] == ["/suspend"] * 2
+    assert [path[-8:] for method, path, _ in neon.requests if method == "POST"] == ["/suspend"] * 2
     assert [(u.tail_seconds, u.is_metered) for u in _usages(settings)] == [(5, True), (300, True)]

@@ -90,10 +90,10 @@ def test_a_waiting_plan_begins_earlier_if_runs_have_few_calls() -> None:
 def test_in_the_evening_the_rest_of_the_allowance_goes_to_the_best_ranked() -> None:
     evening = NOW.replace(hour=22)
     gaps = [_gap(coin, ago) for coin, ago in (("obscure", -5), ("tether", -4), ("bitcoin", -4))]
-    for left, asked in ((1, ["bitcoin"]), (9, ["bitcoin", "tether", "obscure"])):
+    for left, expected in ((1, ["bitcoin"]), (9, ["bitcoin", "tether", "obscure"])):
         allowance = BackfillAllowance(3, left, SLOT)
         plan = plan_backfill(gaps, COINS, evening, calls=25, allowance=allowance)
-        assert [task.coin_id for task in plan.tasks] == asked
+        assert [task.coin_id for task in plan.tasks] == expected
 
 
 def test_calls_stay_within_the_minute_and_the_day() -> None:

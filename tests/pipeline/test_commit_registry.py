@@ -516,8 +516,8 @@ def test_twenty_pushes_at_once_lose_nothing(clone: Clone, remote: Path) -> None:
         for path in paths
     ]
     for process in processes:
-        said, _ = process.communicate(timeout=200)
-        assert process.returncode == 0, said
+        output, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, output
     registry = _pushed(remote)
     assert [registry.coins[f"coin-{n:03}"].strikes for n in range(20)] == [1] * 20
     assert registry.coins["coin-050"].strikes == 20

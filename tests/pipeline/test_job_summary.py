@@ -71,15 +71,15 @@ def test_names_from_outside_are_escaped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("on_actions", "said"),
+    ("on_actions", "expected"),
     [("true", "::error::50%25 of it%0Afailed\n"), ("", "error: 50% of it\nfailed\n")],
 )
 def test_a_warning_is_an_annotation_on_github(
     on_actions: str,
-    said: str,
+    expected: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", on_actions)
     console.print_error("50% of it\nfailed")
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == expected

@@ -44,9 +44,9 @@ def _ids(count: int) -> list[str]:
 
 
 def test_prices_are_raw_bytes_with_the_requested_ids(client: CoinGecko) -> None:
-    [answer] = client.prices(["bitcoin", "ethereum"])
-    assert answer.ids == ("bitcoin", "ethereum")
-    assert b'"bitcoin": {"usd": ' in answer.body
+    [response] = client.prices(["bitcoin", "ethereum"])
+    assert response.ids == ("bitcoin", "ethereum")
+    assert b'"bitcoin": {"usd": ' in response.body
     assert (client.calls, client.credits) == (1, 1)
 
 
@@ -116,9 +116,9 @@ def test_an_invalid_body_is_a_failure_and_never_a_row(
     client: CoinGecko, stand_in: StandIn, fault: Fault
 ) -> None:
     stand_in.faults.append(fault)
-    [answer] = client.prices(["bitcoin"])
+    [response] = client.prices(["bitcoin"])
     assert client.calls == 2
-    assert b"usd_market_cap" in answer.body
+    assert b"usd_market_cap" in response.body
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ def test_a_rejection_is_not_retried_and_shows_coingeckos_message(
 
 def test_a_url_that_is_too_long_is_split_in_halves(client: CoinGecko, stand_in: StandIn) -> None:
     stand_in.faults.extend([Fault(414, b"<html>"), Fault(414, b"<html>")])
-    answers = list(client.prices(_ids(8)))
-    assert [len(answer.ids) for answer in answers] == [2, 2, 4]
-    assert sorted(i for answer in answers for i in answer.ids) == _ids(8)
+    responses = list(client.prices(_ids(8)))
+    assert [len(response.ids) for response in responses] == [2, 2, 4]
+    assert sorted(i for response in responses for i in response.ids) == _ids(8)
     assert (client.calls, client.credits) == (5, 3)
 
 
@@ -272,8 +272,8 @@ def test_the_key_is_in_no_message_even_if_the_server_repeats_it(
     stand_in: StandIn, time_: FakeTime
 ) -> None:
     client = _client(stand_in.base_url, time_, api_key="s3cret-key")
-    said = b'{"status":{"error_code":10002,"error_message":"no such key: s3cret-key"}}'
-    stand_in.always = Fault(401, said)
+    message = b'{"status":{"error_code":10002,"error_message":"no such key: s3cret-key"}}'
+    stand_in.always = Fault(401, message)
     with pytest.raises(ConfigurationError) as caught:
         list(client.prices(["bitcoin"]))
     assert "s3cret" not in str(caught.value)
