@@ -102,7 +102,7 @@ def save_run(
     """
     since = Month.of(at).start - CADENCE_WINDOW
     until = max(at, own.started_at) + MAX_CLOCK_SKEW
-    usage_log.add(log_path(settings), own, since, until, others)
+    usage_log.add_run(log_path(settings), own, since, until, others)
 
 
 def _without_future(usages: Sequence[Usage], at: datetime) -> list[Usage]:

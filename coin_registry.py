@@ -1,7 +1,7 @@
 """All known coins: which ones a run fetches, how they are called, and their health. No HTTP.
 
-sentinel/coin_health.py has the rules for one coin. A coin that leaves CoinGecko's list is delisted,
-and it is removed once its data has expired too.
+sentinel/coin_health.py has the rules for the health of one coin, sentinel/coin_sync.py those of the
+daily sync.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import errno
 import json
-import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ from safe_zone import (
     MAX_CLOCK_SKEW,
     MAX_FAILED_SHARE,
     MIN_FAILED_COINS,
-    RANKED_COINS,
-    RETENTION,
     SYNC_AFTER,
 )
 from sentinel import coin_health
@@ -30,18 +27,15 @@ from sentinel.coin import (
     UNRANKED,
     Coin,
     coin_from_json,
-    coin_from_list,
     coin_from_old_format,
     from_iso,
     to_iso,
 )
-from sentinel.coin_ranking import rank_coins
+from sentinel.coin_sync import sync_coins
 from sentinel.errors import ConfigurationError
 from sentinel.files import replace_atomically
 
 __all__ = ["Coin", "CoinRegistry", "HealthChanges", "find_matches", "move_damaged_file"]
-
-log = logging.getLogger("sentinel.registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,50 +163,12 @@ class CoinRegistry:
     # --- the sync with CoinGecko -----------------------------------------------------------------
 
     def sync(self, listed: Iterable[Any], ranked: Iterable[Any], now: datetime) -> None:
-        """Take over CoinGecko's list and ranking.
-
-        `listed` are the entries of `/coins/list`, `ranked` those of `/coins/markets`; invalid
-        entries are skipped. Coins that are no longer listed become delisted, and delisted coins
-        that are listed again become active. Coins that were delisted before the retention are
-        removed. If the ranking is truncated, the old ranks stay.
+        """Take over CoinGecko's list (`/coins/list`) and ranking (`/coins/markets`).
 
         Raises ValueError if the list is empty or truncated, or if no ranks are known at all.
         """
-        fresh = {coin.id: coin for coin in map(coin_from_list, listed) if coin}
-        known = sum(1 for coin in self.coins.values() if coin.status != "delisted")
-        if not fresh or len(fresh) < (1 - MAX_FAILED_SHARE) * known:
-            raise ValueError(f"CoinGecko lists {len(fresh)} coins, but {known} were known")
-        ranks = self._check_ranks(rank_coins(ranked), len(fresh))
-        merged: dict[str, Coin] = {}
-        for coin_id, new in fresh.items():
-            old = self.coins.get(coin_id)
-            if old and old.status == "delisted":
-                old = coin_health.clear_health(old)
-            base = old._replace(symbol=new.symbol, name=new.name) if old else new
-            # Without a usable ranking, the old rank is better than none.
-            rank = ranks.get(coin_id) if ranks else base.rank
-            merged[coin_id] = base._replace(rank=rank)
-        for coin_id in self.coins.keys() - fresh.keys():
-            gone = coin_health.delist(self.coins[coin_id], now)
-            if (gone.since or "") > to_iso(now - RETENTION):
-                merged[coin_id] = gone
-        self.coins = merged
+        self.coins = sync_coins(self.coins, listed, ranked, now)
         self.synced_at = now
-
-    def _check_ranks(self, ranks: dict[str, int], listed: int) -> dict[str, int]:
-        """Return the ranks, or none if they are truncated.
-
-        A complete ranking has as many ranks as before. The first one has RANKED_COINS, if the
-        market is several times as large. Raises ValueError if no ranks are known at all.
-        """
-        known = sum(1 for coin in self.coins.values() if coin.rank)
-        expected = known or (RANKED_COINS if listed > 4 * RANKED_COINS else 0)
-        if len(ranks) >= (1 - MAX_FAILED_SHARE) * expected:
-            return ranks
-        if not known:
-            raise ValueError(f"CoinGecko ranks only {len(ranks)} of {listed} coins")
-        log.warning("CoinGecko's ranking ends after %d coins: the old one stays", len(ranks))
-        return {}
 
     # --- merging with another run ----------------------------------------------------------------
 

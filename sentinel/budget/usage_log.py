@@ -109,7 +109,7 @@ def _parse_list(text: str) -> list[Any]:
     return content
 
 
-def add(
+def add_run(
     path: Path,
     own: Usage,
     since: datetime,
@@ -125,8 +125,8 @@ def add(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(path):
-            reading = read(path)
-            known = {usage.started_at: usage for usage in reading.usages}
+            log_file = read(path)
+            known = {usage.started_at: usage for usage in log_file.usages}
             if others is not None:
                 known = {at: usage._replace(is_after_loss=False) for at, usage in known.items()}
             # A run's own entry has more details than the database's record of it.
@@ -135,7 +135,7 @@ def add(
             merged = recorded | {
                 at: u for at, u in known.items() if u.runs == 1 or _hour(at) not in hours
             }
-            is_after_loss = others is None and not reading.is_complete
+            is_after_loss = others is None and not log_file.is_complete
             merged[own.started_at] = own._replace(is_after_loss=is_after_loss)
             kept = [merged[at] for at in sorted(merged) if at <= until]
             kept = [usage for usage in kept if _lasts_until(usage, since)]

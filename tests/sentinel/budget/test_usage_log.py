@@ -20,7 +20,7 @@ MONTH = datetime(2026, 11, 1, tzinfo=UTC)
 def _add(path: Path, *usages: Usage, since: datetime = MONTH) -> None:
     """Add runs one by one; the database recorded no others."""
     for usage in usages:
-        usage_log.add(path, usage, since, NOW + timedelta(days=1), others=())
+        usage_log.add_run(path, usage, since, NOW + timedelta(days=1), others=())
 
 
 @pytest.fixture
@@ -118,25 +118,25 @@ def test_a_runs_own_entry_replaces_the_databases_record(path: Path) -> None:
     later = Usage(NOW + timedelta(minutes=15), 12.5)
     _add(path, own._replace(api_credits=9), own)
     known = [Usage(NOW, 11.0, 3, 0.5)]
-    usage_log.add(path, later, MONTH, NOW + timedelta(days=1), known)
+    usage_log.add_run(path, later, MONTH, NOW + timedelta(days=1), known)
     assert usage_log.read(path).usages == [own, later]
 
 
 def test_the_log_stays_incomplete_until_the_database_was_read(path: Path) -> None:
     until = NOW + timedelta(days=1)
-    usage_log.add(path, Usage(NOW, 1.0), MONTH, until)  # the database was away
+    usage_log.add_run(path, Usage(NOW, 1.0), MONTH, until)  # the database was away
     assert not usage_log.read(path).is_complete
-    usage_log.add(path, Usage(NOW + timedelta(hours=1), 1.0), MONTH, until)
+    usage_log.add_run(path, Usage(NOW + timedelta(hours=1), 1.0), MONTH, until)
     assert not usage_log.read(path).is_complete
     lost = Usage(NOW - timedelta(hours=5), 1.0)
-    usage_log.add(path, Usage(NOW + timedelta(hours=2), 1.0), MONTH, until, [lost])
+    usage_log.add_run(path, Usage(NOW + timedelta(hours=2), 1.0), MONTH, until, [lost])
     reading = usage_log.read(path)
     assert (len(reading.usages), reading.is_complete) == (4, True)
 
 
 def test_a_run_that_a_wrong_clock_dated_in_the_future_is_removed(path: Path) -> None:
     _add(path, Usage(NOW + timedelta(hours=20), 1.0))
-    usage_log.add(path, Usage(NOW, 1.0), MONTH, NOW + timedelta(minutes=10), [])
+    usage_log.add_run(path, Usage(NOW, 1.0), MONTH, NOW + timedelta(minutes=10), [])
     assert [usage.started_at for usage in usage_log.read(path).usages] == [NOW]
 
 
@@ -203,7 +203,7 @@ def test_summed_up_runs_are_not_counted_again_from_the_database(path: Path) -> N
     _add(path, runs[-1])
     again = NOW + timedelta(minutes=1)
     own = runs[-1]._replace(started_at=again)
-    usage_log.add(path, own, MONTH, again + timedelta(days=1), others=runs)
+    usage_log.add_run(path, own, MONTH, again + timedelta(days=1), others=runs)
     kept = usage_log.read(path).usages
     assert sum(usage.api_credits for usage in kept) == 2 * (len(runs) + 1)
     assert sum(usage.runs for usage in kept) == len(runs) + 1
