@@ -210,7 +210,9 @@ def restore_days(session: Session, archive: Archive, files: Sequence[DayFile]) -
         for done, file in enumerate(files):
             progress("restoring", done, len(files))
             rows = parquet.read_day(archive.fetch(file))
-            counts += database.add(session, functools.partial(_load_day, file.day, rows))
+            counts += database.run_write_without_purge(
+                session, functools.partial(_load_day, file.day, rows)
+            )
     return counts.inserted, counts.updated
 
 

@@ -1,7 +1,9 @@
-"""Every write: observations, the newest of each coin, rejections, rates, the run's own record.
+"""Writes the market data: observations, and each coin's labels and newest price.
 
-A write takes one advisory lock, so that two runs never interleave, and sends what it can in
-pipeline mode: at 40 ms each way every round trip is 80 ms more that Neon bills.
+`run_write_transaction` is how the pipeline writes: under the lock of all writers, so that two runs
+never interleave, and after the daily upkeep of partitions. Statements are sent in pipeline mode,
+because Neon bills the time of every round trip: with 40 ms each way one costs 80 ms. What a run
+records beside prices is in `sentinel/storage/run_records.py`.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
-from psycopg.types.json import Jsonb
+from psycopg.rows import namedtuple_row
 
 from safe_zone import LOAD_CHUNK_ROWS
-from sentinel.models import CoinLabel, FxRate, Gap, LoadCounts, MarketRow, Rejection, Source
+from sentinel.models import CoinLabel, LoadCounts, MarketRow, Source
 from sentinel.storage.connection import Connection, Session
 from sentinel.storage.partitions import (
     Days,
@@ -33,9 +35,12 @@ from sentinel.storage.schema import apply_migrations
 
 log = logging.getLogger("sentinel.database")
 T = TypeVar("T")
-CHUNKS_IN_FLIGHT = 2
+# Returns the label of a coin that is not in the database yet, by its id; None: it has none.
+FindLabel = Callable[[str], CoinLabel | None]
 
-# Writes the coins that are new; one that nobody describes is called by its id.
+CHUNKS_IN_FLIGHT = 2  # one is packed while the server works on the other
+
+# A coin without a label gets its id as symbol and name.
 ADD_COINS = """
 INSERT INTO sentinel.coins (coin_id, symbol, name, rank)
 SELECT coin_id, coalesce(symbol, coin_id), coalesce(name, coin_id), rank
@@ -44,21 +49,21 @@ FROM unnest(%(coin_id)b::text[], %(symbol)b::text[], %(name)b::text[], %(rank)b:
 ON CONFLICT (coin_id) DO NOTHING
 """
 
-# Upserts one chunk; returns how many stored rows were written again, how many of the chunk were
-# stored before, and the coins that are not known yet, whose rows were left out. Only rows that are
-# not newer than their coin's latest observation can be stored already; the others, nearly all, are
-# spared the search for a conflict. A backfilled value never replaces an observed one, and an
-# unchanged row is not written.
+# Upserts one part of a chunk. Returns how many stored rows it rewrote, how many rows were stored
+# before, and the ids of coins that are not in `coins` yet, whose rows it skipped. Only a row that
+# is not newer than its coin's latest observation can be stored already, so the search for a
+# conflict is limited to these few. A backfilled row never replaces an observed one, and a row that
+# changes nothing is not written.
 UPSERT_OBSERVATIONS = """
 WITH incoming AS MATERIALIZED (
     SELECT i.*, c.coin_key, %(source)s::sentinel.observation_source AS source,
-           %(revisited)s OR i.observed_at <= c.observed_at AS may_be_stored,
-           CASE WHEN %(revisited)s OR i.observed_at <= c.observed_at THEN (
+           %(may_repeat)s OR i.observed_at <= c.observed_at AS may_be_stored,
+           CASE WHEN %(may_repeat)s OR i.observed_at <= c.observed_at THEN (
                SELECT true FROM sentinel.observations o
                WHERE o.coin_key = c.coin_key AND o.observed_at = i.observed_at
            ) END AS is_stored
-    FROM unnest(%(coin_id)b::text[], %(observed_at)b::timestamptz[], %(price)b::float8[],
-                %(market_cap)b::float8[], %(volume_24h)b::float8[])
+    FROM unnest(%(coin_id)b::text[], %(observed_at)b::timestamptz[], %(price_usd)b::float8[],
+                %(market_cap_usd)b::float8[], %(volume_24h_usd)b::float8[])
          AS i (coin_id, observed_at, price_usd, market_cap_usd, volume_24h_usd)
     LEFT JOIN sentinel.coins c USING (coin_id)
 ),
@@ -67,7 +72,7 @@ latest AS (
     SET observed_at = i.observed_at, price_usd = i.price_usd, market_cap_usd = i.market_cap_usd,
         volume_24h_usd = i.volume_24h_usd, source = i.source
     FROM incoming i
-    WHERE %(one_a_coin)s AND c.coin_key = i.coin_key
+    WHERE %(is_one_per_coin)s AND c.coin_key = i.coin_key
       AND (c.observed_at IS NULL OR i.observed_at > c.observed_at
            OR (i.observed_at = c.observed_at AND i.source <= c.source
                AND (i.price_usd, i.market_cap_usd, i.volume_24h_usd, i.source)
@@ -95,14 +100,14 @@ upserted AS (
 )
 SELECT (SELECT count(*) FROM upserted)
          - (SELECT count(*) FROM incoming
-            WHERE may_be_stored AND is_stored IS NULL AND coin_key IS NOT NULL),
-       (SELECT count(*) FROM incoming WHERE is_stored),
-       (SELECT array_agg(DISTINCT coin_id) FROM incoming WHERE coin_key IS NULL)
+            WHERE may_be_stored AND is_stored IS NULL AND coin_key IS NOT NULL) AS updated,
+       (SELECT count(*) FROM incoming WHERE is_stored) AS stored,
+       (SELECT array_agg(DISTINCT coin_id) FROM incoming WHERE coin_key IS NULL) AS unknown_ids
 """
 
-# Reads the newest observation of these coins (of all, without a list) from the history again: where
-# a load brought several of one coin, or somebody wrote by hand.
-READ_LATEST_AGAIN = """
+# Copies the newest observation of these coins (without a list: of all coins) from the history to
+# `coins`. Needed where a load had several rows of one coin, or a user changed rows by hand.
+REFRESH_LATEST = """
 UPDATE sentinel.coins c
 SET observed_at = n.observed_at, price_usd = n.price_usd, market_cap_usd = n.market_cap_usd,
     volume_24h_usd = n.volume_24h_usd, source = n.source
@@ -119,52 +124,8 @@ WHERE c.coin_key = n.coin_key
       IS DISTINCT FROM (n.observed_at, n.price_usd, n.market_cap_usd, n.volume_24h_usd, n.source)
 """
 
-RECORD_REJECTIONS = """
-INSERT INTO sentinel.rejections (rejected_at, run_id, coin_id, reason, raw)
-SELECT *
-FROM unnest(%(rejected_at)b::timestamptz[], %(run_id)b::text[], %(coin_id)b::text[],
-            %(reason)b::text[], %(raw)b::text[])
-ON CONFLICT (run_id, coin_id) DO NOTHING
-"""
-
-RECORD_FX_RATE = """
-INSERT INTO sentinel.fx_rates (observed_at, per_usd, currency)
-VALUES (%(observed_at)s, %(per_usd)s, %(currency)s)
-ON CONFLICT (currency, observed_at) DO NOTHING
-"""
-
-RECORD_RUN = """
-INSERT INTO sentinel.pipeline_runs (
-    run_id, started_at, recorded_at, mode, status, targets, rows_valid, rows_inserted,
-    rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
-    api_credits, db_seconds, purged_rows, unrecorded_runs,
-    backfill_credits)
-VALUES (
-    %(run_id)s, %(started_at)s, %(finished_at)s, %(mode)s, %(status)s, %(targets)s, %(rows_valid)s,
-    %(rows_inserted)s, %(rows_updated)s, %(rows_unchanged)s, %(rows_backfilled)s, %(rows_drained)s,
-    %(rejected)s, %(missing)s, %(api_calls)s, %(api_credits)s, %(db_seconds)s, %(purged_rows)s,
-    %(unrecorded_runs)s, %(backfill_credits)s)
-ON CONFLICT (run_id) DO UPDATE
-SET recorded_at = excluded.recorded_at, status = excluded.status,
-    rows_backfilled = excluded.rows_backfilled, rejected = excluded.rejected,
-    api_calls = excluded.api_calls, api_credits = excluded.api_credits,
-    db_seconds = excluded.db_seconds, backfill_credits = excluded.backfill_credits
-"""
-
-# Keeps which gaps stay, and why.
-GIVE_UP_GAPS = """
-INSERT INTO sentinel.unfillable_gaps (start, stop, decided_at, retry_after, coin_key, reason)
-SELECT start, stop, %(decided_at)s, %(until)s, coin_key, reason
-FROM unnest(%(coin_id)b::text[], %(start)b::timestamptz[], %(stop)b::timestamptz[],
-            %(reason)b::text[]) AS g (coin_id, start, stop, reason)
-JOIN sentinel.coins USING (coin_id)
-ON CONFLICT (coin_key, start) DO UPDATE
-SET stop = greatest(unfillable_gaps.stop, excluded.stop), reason = excluded.reason,
-    decided_at = excluded.decided_at, retry_after = excluded.retry_after
-"""
-
-# Brings names and ranks up to date. A coin that nobody describes any more keeps its name, and has
-# no rank: what left the ranking must not stand in it for ever.
+# A coin without a label keeps its names and loses its rank: a coin that left the ranking must not
+# stay in it.
 RELABEL_COINS = """
 UPDATE sentinel.coins c
 SET symbol = i.symbol, name = i.name, rank = i.rank
@@ -178,7 +139,7 @@ WHERE c.coin_key = i.coin_key
 """
 
 
-def write(
+def run_write_transaction(
     session: Session,
     work: Callable[[Connection, Days], T],
     now: datetime,
@@ -186,13 +147,14 @@ def write(
     newest_seen: datetime | None = None,
     archive_hook: ArchiveBeforeDrop | None = None,
 ) -> T:
-    """Run `work` in one transaction under the writers' lock, again after transient errors.
+    """Run `work` in one transaction under the writers' lock and return its result.
 
-    The schema is applied first. Once a day, days older than the retention are dropped in a
-    transaction of their own before `work`, so that they make room even where the disk is full,
-    and coming days are made. `work` gets the connection (in pipeline mode) and the days there
-    are; it may run more than once, so it must be idempotent. `newest_seen` and `archive_hook` are
-    for the purge (schema.enforce_retention_policy).
+    `work` gets the connection (in pipeline mode) and the days that have a partition. It is
+    repeated after transient errors, so it must be idempotent. The schema is applied first where it
+    is missing or old. On the first write of a UTC day, expired partitions are dropped and upcoming
+    ones created. The purge has its own transaction before `work`, so that it frees space even if
+    the disk is full; `newest_seen` and `archive_hook` are those of
+    `retention.enforce_retention_policy`.
 
     Raises StorageUnavailable, and ConfigurationError where the schema is newer than the code.
     """
@@ -209,27 +171,34 @@ def write(
             create_upcoming_partitions(connection, days, now)
             return work(connection, days)
 
-    return session.use(functools.partial(_with_repairs, attempt))
+    return session.use(functools.partial(_attempt_with_recovery, attempt))
 
 
-def add(session: Session, work: Callable[[Connection, Days], T]) -> T:
-    """The same without the purge, for who writes beside a run that sees to it."""
+def run_write_without_purge(session: Session, work: Callable[[Connection, Days], T]) -> T:
+    """Run `work` like `run_write_transaction`, but leave upkeep and purge to the run itself.
+
+    The backfill uses it for the second write of a run, and `archive.py restore` for archived days.
+    """
 
     def attempt(connection: Connection) -> T:
         with writer_transaction(connection) as days:
             return work(connection, days)
 
-    return session.use(functools.partial(_with_repairs, attempt))
+    return session.use(functools.partial(_attempt_with_recovery, attempt))
 
 
-def _with_repairs(attempt: Callable[[Connection], T], connection: Connection) -> T:
+def _attempt_with_recovery(attempt: Callable[[Connection], T], connection: Connection) -> T:
+    """Run `attempt`, and once more after applying the schema or correcting the latest prices."""
     try:
         return attempt(connection)
     except psycopg.errors.UndefinedTable:
         apply_migrations(connection)
     except psycopg.errors.UniqueViolation:
-        log.warning("coins and history disagree, as after writes by hand: reading anew")
-        connection.execute(READ_LATEST_AGAIN, {"coin_id": None})
+        log.warning(
+            "coins and observations disagree, as after a change by hand: "
+            "refreshing the latest prices from the observations"
+        )
+        connection.execute(REFRESH_LATEST, {"coin_id": None})
     return attempt(connection)
 
 
@@ -237,60 +206,63 @@ def _with_repairs(attempt: Callable[[Connection], T], connection: Connection) ->
 
 
 def load_batch(
-    connection: Connection,
-    rows: Iterable[MarketRow],
-    describe: Callable[[str], CoinLabel | None],
-    days: Days,
+    connection: Connection, rows: Iterable[MarketRow], find_label: FindLabel, days: Days
 ) -> LoadCounts:
-    """Upsert observations and the latest of each coin; needs a transaction in pipeline mode.
+    """Upsert observations and each coin's latest price; return how many rows changed.
 
-    `rows` may be a stream of any length: LOAD_CHUNK_ROWS of them are held at a time. `describe`
-    says how a coin is called that is not known yet, by its id; None: it is called by its id.
-    `days` are the partitions there are; those that `rows` need besides are made and added to it.
+    Needs a transaction in pipeline mode. `rows` may be a stream of any length, because only
+    LOAD_CHUNK_ROWS of them are held at a time. `days` are the days that have a partition; missing
+    partitions are created and added to it.
     """
     newest: dict[str, datetime] = {}
-    repeated: set[str] = set()
-    pending: deque[_Sent] = deque()
+    to_refresh: set[str] = set()
+    pending: deque[_SentPart] = deque()
     counts = LoadCounts()
     for chunk in _chunks(rows, LOAD_CHUNK_ROWS):
         create_partitions(
             connection, days, {row.observed_at.astimezone(UTC).date() for row in chunk}
         )
         coin_ids = {row.coin_id for row in chunk}
-        one_a_coin = len(coin_ids) == len(chunk)
-        pending.extend(_send(connection, part, one_a_coin) for part in _split(newest, chunk))
-        if not one_a_coin:
-            repeated |= coin_ids
-        # One chunk is packed here while the server works on the one before.
+        is_one_per_coin = len(coin_ids) == len(chunk)
+        pending.extend(
+            _send_part(connection, part, is_one_per_coin) for part in _split(newest, chunk)
+        )
+        if not is_one_per_coin:
+            to_refresh |= coin_ids
         in_flight = CHUNKS_IN_FLIGHT
         while len(pending) > in_flight:
-            settled, added = _settle(connection, pending.popleft(), describe)
-            counts += settled
-            repeated |= added
-            if added:  # rows under way miss these coins too: in their order, before any later row
+            part_counts, added = _complete_part(connection, pending.popleft(), find_label)
+            counts += part_counts
+            to_refresh |= added
+            if added:
+                # Parts that are already under way skipped these coins too. Complete them before
+                # any later row is sent, so that the last row of a key wins.
                 in_flight = 0
     for sent in pending:
-        settled, added = _settle(connection, sent, describe)
-        counts += settled
-        repeated |= added
-    if repeated:
-        connection.execute(READ_LATEST_AGAIN, {"coin_id": sorted(repeated)})
+        part_counts, added = _complete_part(connection, sent, find_label)
+        counts += part_counts
+        to_refresh |= added
+    if to_refresh:
+        connection.execute(REFRESH_LATEST, {"coin_id": sorted(to_refresh)})
     return counts
 
 
 class _Part(NamedTuple):
-    """Rows of one chunk that go in one statement, each (coin, time) once."""
+    """Rows of one chunk that one statement upserts; each coin and time occurs once."""
 
-    revisited: bool
+    # Whether this load may have stored rows of the same coin and time already.
+    may_repeat: bool
+    # All rows have this source.
     source: Source
     rows: list[MarketRow]
 
 
-class _Sent(NamedTuple):
-    """A part under way, and where its result will be."""
+class _SentPart(NamedTuple):
+    """A part whose statement is on its way."""
 
     part: _Part
-    cursor: psycopg.Cursor[tuple[Any, ...]]
+    # Receives the result: updated, stored, unknown_ids.
+    cursor: psycopg.Cursor[Any]
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -299,108 +271,74 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-def _send(connection: Connection, part: _Part, one_a_coin: bool) -> _Sent:
-    facts = {"source": part.source, "revisited": part.revisited, "one_a_coin": one_a_coin}
-    return _Sent(part, connection.execute(UPSERT_OBSERVATIONS, _columns(part.rows) | facts))
-
-
-def _settle(
-    connection: Connection, sent: _Sent, describe: Callable[[str], CoinLabel | None]
-) -> tuple[LoadCounts, set[str]]:
-    """Read a part's result. Where coins were unknown, add them and send their rows again; returns
-    the counts and the coins added."""
-    [(updated, stored, unknown)] = sent.cursor.fetchall()
-    added: set[str] = set(unknown or ())
-    left_out = [row for row in sent.part.rows if row.coin_id in added] if added else []
-    known = len(sent.part.rows) - len(left_out)
-    counts = LoadCounts(known - stored, updated, stored - updated)
-    if left_out:
-        labels = {coin_id: describe(coin_id) for coin_id in sorted(added)}
-        connection.execute(ADD_COINS, _labels(labels))
-        again = _Part(revisited=True, source=sent.part.source, rows=left_out)
-        settled, _ = _settle(connection, _send(connection, again, one_a_coin=False), describe)
-        counts += settled
-    return counts, added
-
-
-def _labels(labels: Mapping[str, CoinLabel | None]) -> dict[str, Any]:
-    """Labels as one array a column, for unnest."""
-    unknown = CoinLabel(None, None, None)
-    symbols, names, ranks = zip(*(label or unknown for label in labels.values()), strict=True)
-    columns = {"symbol": list(symbols), "name": list(names), "rank": list(ranks)}
-    return {"coin_id": list(labels)} | columns
-
-
 def _split(newest: dict[str, datetime], chunk: Iterable[MarketRow]) -> Iterator[_Part]:
-    """Part a chunk by source, and into rows in order of time and rows that this load may have
-    brought already; `newest` remembers each coin's newest time so far."""
+    """Split a chunk by source, and into rows that are newer than all earlier rows of their coin in
+    this load and rows that are not. `newest` holds each coin's newest time and is updated.
+
+    Of several rows with the same coin and time, the last one wins.
+    """
     parts: dict[tuple[bool, Source], dict[tuple[str, datetime], MarketRow]] = {}
     for row in chunk:
         before = newest.get(row.coin_id)
-        revisited = before is not None and row.observed_at <= before
-        if not revisited:
+        may_repeat = before is not None and row.observed_at <= before
+        if not may_repeat:
             newest[row.coin_id] = row.observed_at
-        parts.setdefault((revisited, row.source), {})[row[:2]] = row
-    for (revisited, source), rows in sorted(parts.items()):
-        yield _Part(revisited, source, list(rows.values()))
+        key = (row.coin_id, row.observed_at)
+        parts.setdefault((may_repeat, row.source), {})[key] = row
+    for (may_repeat, source), rows in sorted(parts.items()):
+        yield _Part(may_repeat, source, list(rows.values()))
 
 
-def _columns(rows: Sequence[MarketRow]) -> dict[str, Any]:
-    """Rows as one array a column, for unnest."""
-    names = ("coin_id", "observed_at", "price", "market_cap", "volume_24h")
-    return dict(zip(names, map(list, zip(*(row[:5] for row in rows), strict=True)), strict=True))
+def _send_part(connection: Connection, part: _Part, is_one_per_coin: bool) -> _SentPart:
+    """Send the upsert of a part. With `is_one_per_coin`, it also updates the latest prices."""
+    names = ("coin_id", "observed_at", "price_usd", "market_cap_usd", "volume_24h_usd")
+    columns = {name: [getattr(row, name) for row in part.rows] for name in names}
+    flags = {"may_repeat": part.may_repeat, "is_one_per_coin": is_one_per_coin}
+    cursor = connection.cursor(row_factory=namedtuple_row)
+    cursor.execute(UPSERT_OBSERVATIONS, {**columns, **flags, "source": part.source})
+    return _SentPart(part, cursor)
 
 
-# --- the run's own record --------------------------------------------------------------------
+def _complete_part(
+    connection: Connection, sent: _SentPart, find_label: FindLabel
+) -> tuple[LoadCounts, set[str]]:
+    """Read the result of a part. Add its unknown coins and upsert their rows; return the counts of
+    the whole part and the ids of the added coins."""
+    [result] = sent.cursor.fetchall()
+    added: set[str] = set(result.unknown_ids or ())
+    skipped = [row for row in sent.part.rows if row.coin_id in added] if added else []
+    known = len(sent.part.rows) - len(skipped)
+    counts = LoadCounts(known - result.stored, result.updated, result.stored - result.updated)
+    if skipped:
+        _add_coins(connection, {coin_id: find_label(coin_id) for coin_id in sorted(added)})
+        rest = _Part(may_repeat=True, source=sent.part.source, rows=skipped)
+        sent_rest = _send_part(connection, rest, is_one_per_coin=False)
+        rest_counts, _ = _complete_part(connection, sent_rest, find_label)
+        counts += rest_counts
+    return counts, added
+
+
+# --- coins -----------------------------------------------------------------------------------
+
+
+def _add_coins(connection: Connection, labels: Mapping[str, CoinLabel | None]) -> None:
+    connection.execute(ADD_COINS, _label_columns(labels))
 
 
 def relabel_coins(connection: Connection, labels: Mapping[str, CoinLabel]) -> None:
-    """Bring the names and ranks of all stored coins up to date; who is not in `labels` keeps its
-    name and has no rank."""
+    """Update the names and ranks of all stored coins. A coin that is not in `labels` keeps its
+    names and loses its rank."""
     if labels:
-        connection.execute(RELABEL_COINS, _labels(labels))
+        connection.execute(RELABEL_COINS, _label_columns(labels))
 
 
-def record_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
-    """Keep the answers that were no rows, as they came."""
-    if rejections:
-        columns = ("rejected_at", "run_id", "coin_id", "reason", "raw")
-        parameters = {name: [getattr(r, name) for r in rejections] for name in columns}
-        connection.execute(RECORD_REJECTIONS, parameters)
-
-
-def record_fx_rates(connection: Connection, rates: Iterable[FxRate]) -> None:
-    """Keep exchange rates; one that is there already stays."""
-    for rate in rates:
-        connection.execute(
-            RECORD_FX_RATE,
-            {"observed_at": rate.observed_at, "per_usd": rate.per_usd, "currency": rate.currency},
-        )
-
-
-def record_run(
-    connection: Connection,
-    report: Mapping[str, Any],
-    *,
-    unrecorded_runs: int,
-    backfill_credits: int,
-) -> None:
-    """Keep what a run did: the fields of its report that RECORD_RUN names, how many runs before it
-    did not reach the database, and what of its credits went into repairs. A run that goes on to
-    repair gaps is recorded again."""
-    details = {
-        "rejected": Jsonb(report["rejected"]),
-        "unrecorded_runs": unrecorded_runs,
-        "backfill_credits": backfill_credits,
+def _label_columns(labels: Mapping[str, CoinLabel | None]) -> dict[str, Sequence[Any]]:
+    """Return labels as one array per column, for unnest."""
+    unlabeled = CoinLabel(None, None, None)
+    found = [label or unlabeled for label in labels.values()]
+    return {
+        "coin_id": list(labels),
+        "symbol": [label.symbol for label in found],
+        "name": [label.name for label in found],
+        "rank": [label.rank for label in found],
     }
-    connection.execute(RECORD_RUN, {**report, **details})
-
-
-def record_unfillable_gaps(
-    connection: Connection, gaps: Sequence[Gap], now: datetime, until: datetime | None = None
-) -> None:
-    """Keep gaps that stay, with their reasons; for good, or `until` then."""
-    if gaps:
-        columns = ("coin_id", "start", "stop", "reason")
-        parameters = {name: [getattr(gap, name) for gap in gaps] for name in columns}
-        connection.execute(GIVE_UP_GAPS, {**parameters, "decided_at": now, "until": until})

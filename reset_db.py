@@ -8,8 +8,9 @@ from safe_zone import load_settings
 from sentinel import console
 from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
-from sentinel.storage import queries, schema
+from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session, resolve_database
+from sentinel.storage.queries.table_health import count_observations, count_transactions
 
 WORD = "DELETE"
 
@@ -28,12 +29,15 @@ def main() -> int:
     ):
         found = session.use(_count)
         if found is None:
-            print(f"{address.place} holds no market data: nothing to delete.")
+            print(f"{address.display_name} holds no market data: nothing to delete.")
             return EXIT_OK
         rows, transactions = found
         entries = "transaction" if transactions == 1 else "transactions"
         own = f" and {transactions:,} {entries} of a portfolio" if transactions else ""
-        print(f"{address.place} holds {rows:,} observations{own}. All of them would be deleted.")
+        print(
+            f"{address.display_name} holds {rows:,} observations{own}. "
+            "All of them would be deleted."
+        )
         if not arguments.yes:
             console.confirm(WORD, "Nothing deleted")
         session.use(schema.drop_schema)
@@ -44,7 +48,7 @@ def main() -> int:
 def _count(connection: Connection) -> tuple[int, int] | None:
     if not schema.has_schema(connection):
         return None
-    return queries.count_observations(connection), queries.count_transactions(connection)
+    return count_observations(connection), count_transactions(connection)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,16 @@ from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
 from sentinel.models import Gap, describe_gap_reason
 from sentinel.process import run_as_script
-from sentinel.storage import queries, schema, service_status
+from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
+from sentinel.storage.queries.gaps import find_gaps
+from sentinel.storage.queries.prices import LatestPrice, read_latest_prices
+from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage
+from sentinel.storage.queries.table_health import (
+    TableHealth,
+    count_duplicates,
+    read_table_health,
+)
 from sentinel.storage.retention import overdue_partitions
 from sentinel.storage.schema import is_up_to_date
 
@@ -36,11 +44,11 @@ class Health:
     """What was found; `problems` is empty where all is well."""
 
     problems: list[str]
-    tables: queries.TableHealth | None = None
+    tables: TableHealth | None = None
     gaps: Sequence[Gap] = ()
     delivery: ScheduleCoverage | None = None
     duplicates: int = 0
-    top: Sequence[queries.LatestPrice] = ()
+    top: Sequence[LatestPrice] = ()
     backup: service_status.BackupStatus | None = None
 
 
@@ -55,23 +63,23 @@ def examine(
         return Health(["nothing was ever stored here: run python ingest.py"])
     if not is_up_to_date(connection):
         return Health(["the schema is older than this code: python ingest.py brings it up to date"])
-    tables = queries.table_health(connection, now)
-    duplicates = queries.count_duplicates(connection)
+    tables = read_table_health(connection, now)
+    duplicates = count_duplicates(connection)
     backup = service_status.read_backup_status(connection)
     problems = _problems(tables, duplicates, backup, now, max_age_minutes)
     return Health(
         problems + _overdue(connection, now),
         tables,
-        queries.find_gaps(connection, now, cadence=cadence),
-        queries.measure_schedule_coverage(connection, now, cadence),
+        find_gaps(connection, now, cadence=cadence),
+        measure_schedule_coverage(connection, now, cadence),
         duplicates,
-        queries.latest_prices(connection, TOP),
+        read_latest_prices(connection, TOP),
         backup,
     )
 
 
 def _problems(
-    tables: queries.TableHealth,
+    tables: TableHealth,
     duplicates: int,
     backup: service_status.BackupStatus | None,
     now: datetime,
@@ -106,7 +114,7 @@ def _overdue(connection: Connection, now: datetime) -> list[str]:
     return [f"{len(over)} days older than the retention wait to be purged: {why}"]
 
 
-def age_minutes(tables: queries.TableHealth, now: datetime) -> float | None:
+def age_minutes(tables: TableHealth, now: datetime) -> float | None:
     """Minutes since the newest observation, None where there is none."""
     return (now - tables.newest).total_seconds() / 60 if tables.newest else None
 
@@ -164,7 +172,7 @@ def show(health: Health, place: str, spooled: int, now: datetime, quota: float |
 
 def _show_facts(
     health: Health,
-    tables: queries.TableHealth,
+    tables: TableHealth,
     place: str,
     spooled: int,
     now: datetime,
@@ -189,7 +197,7 @@ def _show_facts(
     console.show_table("Health", ("what", "value"), facts)
 
 
-def _show_top(prices: Sequence[queries.LatestPrice]) -> None:
+def _show_top(prices: Sequence[LatestPrice]) -> None:
     cells = [
         (
             price.rank,
@@ -228,7 +236,7 @@ def _backup(backup: service_status.BackupStatus | None, now: datetime) -> str:
     )
 
 
-def _storage(tables: queries.TableHealth, now: datetime, quota: float | None) -> str:
+def _storage(tables: TableHealth, now: datetime, quota: float | None) -> str:
     if quota is None:
         return "no limit"
     limit = f"{quota / 1e6:,.0f} MB"
@@ -286,7 +294,7 @@ def _examine_configured(settings: Settings, now: datetime, max_age: float) -> tu
     with resolve_database(settings) as address, Session(address) as session:
         cadence = timedelta(minutes=settings.cadence_minutes)
         look = functools.partial(examine, now=now, cadence=cadence, max_age_minutes=max_age)
-        return session.use(look), address.place
+        return session.use(look), address.display_name
 
 
 if __name__ == "__main__":

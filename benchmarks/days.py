@@ -20,8 +20,11 @@ from benchmarks.scale import (
     seconds,
     server,
 )
-from sentinel.storage import partitions, queries
+from sentinel.storage import partitions
 from sentinel.storage.connection import Address, Connection, Session
+from sentinel.storage.queries.gaps import find_gaps
+from sentinel.storage.queries.prices import read_latest_prices, read_price_series
+from sentinel.storage.queries.table_health import read_table_health
 
 ROWS, DAYS, COINS = 10_000_000, 60, 500
 DEAD = """
@@ -64,7 +67,7 @@ def _look_for_gaps(connection: Connection) -> None:
     ids = [f"coin-{n}" for n in range(COINS)]
 
     def look() -> object:
-        return queries.find_gaps(connection, NOW, cadence=cadence, coin_ids=ids)
+        return find_gaps(connection, NOW, cadence=cadence, coin_ids=ids)
 
     [(rows,)] = connection.execute(COUNT_WEEK, [NOW - timedelta(days=7), NOW]).fetchall()
     floor = median_seconds(lambda: connection.execute(SORT_WEEK, [NOW]), 5)
@@ -77,7 +80,7 @@ def main() -> None:
     heading(f"History: {ROWS:,} rows of {COINS} coins over {DAYS} days")
     with server() as conninfo, psycopg.connect(conninfo, autocommit=True) as connection:
         fill(connection)
-        health = queries.table_health(connection, NOW)
+        health = read_table_health(connection, NOW)
         size = health.bytes_per_row or 0.0
         say(
             "bytes a row on disk, indexes included",
@@ -93,11 +96,11 @@ def main() -> None:
 def _reads(connection: Connection) -> None:
     def last_week() -> None:
         coin_id = f"coin-{random.randrange(COINS)}"
-        found = queries.price_series(connection, coin_id, NOW - timedelta(days=7), NOW)
+        found = read_price_series(connection, coin_id, NOW - timedelta(days=7), NOW)
         assert len(found) > 1_000
 
     def latest() -> None:
-        assert len(queries.latest_prices(connection, COINS)) == COINS
+        assert len(read_latest_prices(connection, COINS)) == COINS
 
     floor = median_seconds(lambda: connection.execute("SELECT 1").fetchone(), 200)
     for name, read in (("latest prices of 500 coins", latest), ("a coin's last 7 days", last_week)):
@@ -122,7 +125,9 @@ def _purge(conninfo: str, connection: Connection) -> None:
     later = NOW + timedelta(days=1)
     with Session(Address(conninfo, "benchmark")) as session:
         session.use(lambda opened: opened.execute("SELECT 1").fetchone())
-        taken = seconds(lambda: database.write(session, lambda _connection, _days: None, later))
+        taken = seconds(
+            lambda: database.run_write_transaction(session, lambda _connection, _days: None, later)
+        )
         gone = session.purged_rows
     dead = connection.execute(DEAD).fetchone()
     assert gone == ROWS / DAYS // COINS * COINS or gone > 160_000

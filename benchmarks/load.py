@@ -72,7 +72,7 @@ class _Ours:
         self.session.use(lambda connection: connection.execute("SELECT 1"))
 
     def load(self, batch: Iterable[MarketRow]) -> None:
-        database.write(
+        database.run_write_transaction(
             self.session,
             lambda connection, days: database.load_batch(
                 connection, batch, lambda _coin_id: None, days
@@ -106,7 +106,7 @@ def prepare(conninfo: str, coins: int) -> None:
         ours = _Ours(conninfo)
         ours.load(rows(coins, coins, BEGIN - timedelta(days=1)))
         days = [(BEGIN + timedelta(days=n)).date() for n in range(-1, 12)]
-        database.write(
+        database.run_write_transaction(
             ours.session, lambda opened, have: partitions.create_partitions(opened, have, days), NOW
         )
         ours.session.close()

@@ -49,7 +49,7 @@ def server() -> Iterator[str]:
     """The connection string of a fresh embedded PostgreSQL with the schema in it."""
     with scratch_folder() as folder, embedded.ensure_running(folder) as conninfo:
         with Session(Address(conninfo, "benchmark")) as session:
-            database.write(session, lambda _connection, _days: None, NOW)
+            database.run_write_transaction(session, lambda _connection, _days: None, NOW)
         yield conninfo
 
 

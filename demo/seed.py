@@ -21,10 +21,10 @@ from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.models import CoinLabel, FxRate, MarketRow, Source
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.paper_trading import wallets
-from sentinel.storage import service_status
+from sentinel.storage import run_records, service_status
 from sentinel.storage.connection import Address, Connection, Session
 from sentinel.storage.partitions import Days, writer_transaction
-from sentinel.storage.queries import count_observations, count_transactions
+from sentinel.storage.queries.table_health import count_observations, count_transactions
 from sentinel.storage.schema import drop_schema, migrate_if_needed
 from services.api.portfolio.models import Transaction
 from services.api.portfolio.quotes import find_nearest_rate
@@ -93,7 +93,7 @@ def seed(address: Address, now: datetime) -> bool:
             database.load_batch(connection, rows, labels.get, days)
             _record_runs(connection, early)
 
-        database.write(session, load_early, now)
+        database.run_write_transaction(session, load_early, now)
         for at, source in ticks[len(early) :]:
             session.use(functools.partial(_run_tick, coins, labels, at, source, now))
             if at >= now - FINE_PERIOD and at.minute < FINE / timedelta(minutes=1):
@@ -162,9 +162,11 @@ def _step_wallets(at: datetime, connection: Connection) -> None:
 def _record_runs(connection: Connection, ticks: Sequence[tuple[datetime, Source]]) -> None:
     for at, source in ticks:
         rate = IDR_PER_USD * (1 + 0.012 * math.sin(at.timestamp() / 90_000))
-        database.record_fx_rates(connection, [FxRate(at, "idr", rate)])
+        run_records.record_fx_rates(connection, [FxRate(at, "idr", rate)])
         if source == "observed":
-            database.record_run(connection, _make_report(at), unrecorded_runs=0, backfill_credits=0)
+            run_records.record_run(
+                connection, _make_report(at), unrecorded_runs=0, backfill_credits=0
+            )
 
 
 def _make_report(at: datetime) -> dict[str, object]:

@@ -34,7 +34,7 @@ from sentinel.errors import (
 )
 from sentinel.models import Gap, MarketRow, Rejection
 from sentinel.process import defer_signals
-from sentinel.storage import partitions
+from sentinel.storage import partitions, run_records
 from sentinel.storage.connection import Connection
 from transform import validate_chart
 
@@ -157,9 +157,9 @@ def load_backfill(
     rows = [row for coin in found for row in coin.rows]
     # The coins are known, because gaps lie between their observations: no labels are needed.
     counts = database.load_batch(connection, rows, lambda _coin_id: None, days)
-    database.record_rejections(connection, [r for coin in found for r in coin.rejections])
+    run_records.record_rejections(connection, [r for coin in found for r in coin.rejections])
     for coin in found:
-        database.record_unfillable_gaps(connection, coin.unfillable, now, coin.retry_after)
+        run_records.record_unfillable_gaps(connection, coin.unfillable, now, coin.retry_after)
     return counts.inserted
 
 

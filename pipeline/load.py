@@ -11,7 +11,7 @@ from pipeline.spool import Item
 from pipeline.stage_results import FetchResult, LoadResult
 from safe_zone import RETENTION
 from sentinel.models import CoinLabel, FxRate, MarketRow, Rejection
-from sentinel.storage import partitions
+from sentinel.storage import partitions, run_records
 from sentinel.storage.connection import Connection
 
 
@@ -37,8 +37,8 @@ def load_fetched(
         database.relabel_coins(connection, labels)
     rows_drained = _drain(connection, days, describe, drained, now)
     counts = database.load_batch(connection, fetched.rows, describe, days)
-    database.record_rejections(connection, fetched.rejections)
-    database.record_fx_rates(connection, fetched.rates)
+    run_records.record_rejections(connection, fetched.rejections)
+    run_records.record_fx_rates(connection, fetched.rates)
     return LoadResult(counts, rows_drained)
 
 
@@ -63,8 +63,8 @@ def _drain(
                 yield item
 
     counts = database.load_batch(connection, rows(), describe, days)
-    database.record_rejections(connection, [i for i in others if isinstance(i, Rejection)])
-    database.record_fx_rates(connection, [i for i in others if isinstance(i, FxRate)])
+    run_records.record_rejections(connection, [i for i in others if isinstance(i, Rejection)])
+    run_records.record_fx_rates(connection, [i for i in others if isinstance(i, FxRate)])
     return counts.total
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-import database
 from pipeline.report import RunReport, Status
 from pipeline.spool import RunSpool
 from pipeline.stage_results import (
@@ -21,6 +20,7 @@ from sentinel.budget.usage_log import Usage
 from sentinel.clocks import Clocks
 from sentinel.coingecko import CoinGecko
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
+from sentinel.storage import run_records
 from sentinel.storage.connection import Connection
 
 
@@ -104,7 +104,7 @@ class Run:
 
     def record(self, connection: Connection, loaded: LoadResult) -> None:
         """Write the run into `pipeline_runs`, with `loaded` as if it were committed."""
-        database.record_run(
+        run_records.record_run(
             connection,
             asdict(self.report(loaded)),
             unrecorded_runs=self.unrecorded_runs,

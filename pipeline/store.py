@@ -21,8 +21,9 @@ from safe_zone import Settings
 from sentinel import files
 from sentinel.archive import export
 from sentinel.models import Gap
-from sentinel.storage import partitions, queries
+from sentinel.storage import partitions
 from sentinel.storage.connection import Connection, Session, resolve_database
+from sentinel.storage.queries.recent_activity import read_recent_activity
 
 
 def store_run(
@@ -48,7 +49,7 @@ def store_run(
             resolve_database(settings) as address,
             Session(address, clock=run.clocks.monotonic, sleep=run.clocks.sleep) as session,
         ):
-            run.storage.database_name = address.place
+            run.storage.database_name = address.display_name
             with _measure_at_end(run.storage, session):
                 run.loaded = _load(run, settings, registry, spool, left_behind, session)
                 spool.discard(left_behind)
@@ -84,7 +85,7 @@ def _load(
         run.record(connection, loaded)
         return loaded
 
-    return database.write(
+    return database.run_write_transaction(
         session,
         load,
         run.inputs.started_at,
@@ -113,7 +114,7 @@ def _backfill(
 def _find_gaps(run: Run, settings: Settings, session: Session, usages_since: datetime) -> list[Gap]:
     """Read gaps, the database's size and recorded usage in one round trip; return the gaps."""
     activity = session.use(
-        lambda connection: queries.load_recent_activity(
+        lambda connection: read_recent_activity(
             connection,
             run.inputs.started_at,
             cadence=timedelta(minutes=settings.cadence_minutes),
@@ -139,4 +140,4 @@ def _load_backfill(run: Run, session: Session, found: Sequence[CoinBackfill]) ->
         run.record(connection, loaded)
         return loaded
 
-    return database.add(session, load)
+    return database.run_write_without_purge(session, load)

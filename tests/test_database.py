@@ -13,7 +13,7 @@ import pytest
 import database
 from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.models import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection, Source
-from sentinel.storage import error_hints, locks, partitions, schema
+from sentinel.storage import error_hints, locks, partitions, run_records, schema
 from sentinel.storage.connection import Address, Connection, Session, parse_address
 from tests.conftest import NOW, FakeTime, FreshDatabase
 
@@ -43,7 +43,7 @@ def session(fresh: FreshDatabase, time_: FakeTime) -> Iterator[Session]:
 @pytest.fixture
 def load(session: Session) -> Load:
     def run(rows: Iterable[MarketRow], now: datetime = NOW) -> LoadCounts:
-        return database.write(
+        return database.run_write_transaction(
             session,
             lambda connection, days: database.load_batch(connection, rows, LABELS.get, days),
             now,
@@ -200,7 +200,7 @@ def test_a_backfilled_twin_in_the_same_load_does_not_become_the_latest(
 def test_a_coin_nobody_described_is_called_by_its_id_until_it_is(
     session: Session, fresh: FreshDatabase
 ) -> None:
-    database.write(
+    database.run_write_transaction(
         session,
         lambda connection, days: database.load_batch(
             connection, _rows(coins=[1]), lambda _coin_id: None, days
@@ -210,12 +210,12 @@ def test_a_coin_nobody_described_is_called_by_its_id_until_it_is(
     assert fresh.query("SELECT symbol, name, rank FROM sentinel.coins") == [
         ("coin-1", "coin-1", None)
     ]
-    database.write(
+    database.run_write_transaction(
         session, lambda connection, _days: database.relabel_coins(connection, LABELS), NOW
     )
     assert fresh.query("SELECT symbol, name, rank FROM sentinel.coins") == [("c1", "Coin 1", 1)]
     others = {"coin-2": LABELS["coin-2"]}
-    database.write(
+    database.run_write_transaction(
         session, lambda connection, _days: database.relabel_coins(connection, others), NOW
     )
     assert fresh.query("SELECT symbol, name, rank FROM sentinel.coins") == [("c1", "Coin 1", None)]
@@ -224,7 +224,7 @@ def test_a_coin_nobody_described_is_called_by_its_id_until_it_is(
 def test_odd_names_are_stored_as_they_are(session: Session, fresh: FreshDatabase) -> None:
     row = MarketRow("_", NOW, 1.0, None, None)
     labels = {"_": CoinLabel("neo\u00a0", "'; DROP TABLE sentinel.coins; -- 🟥", None)}
-    database.write(
+    database.run_write_transaction(
         session,
         lambda connection, days: database.load_batch(connection, [row], labels.get, days),
         NOW,
@@ -306,7 +306,7 @@ def test_the_view_ends_at_sixty_days_to_the_second(session: Session, fresh: Fres
     [(now,)] = fresh.query("SELECT now()")
     ages = (timedelta(days=60, seconds=5), timedelta(days=59, hours=23))
     rows = [MarketRow(f"coin-{n}", now - age, 1.0, None, None) for n, age in enumerate(ages)]
-    database.write(
+    database.run_write_transaction(
         session,
         lambda connection, days: database.load_batch(connection, rows, LABELS.get, days),
         now,
@@ -318,7 +318,9 @@ def test_a_purge_leaves_no_dead_rows_anywhere(
     load: Load, session: Session, fresh: FreshDatabase
 ) -> None:
     load(_rows(NOW))
-    database.write(session, lambda connection, _days: _record_small(connection, NOW), NOW)
+    database.run_write_transaction(
+        session, lambda connection, _days: _record_small(connection, NOW), NOW
+    )
     later = NOW + timedelta(days=62)
     load(_rows(later), later)
     assert fresh.query("SELECT count(*) FROM sentinel.rejections") == [(0,)]
@@ -331,10 +333,10 @@ def test_a_purge_leaves_no_dead_rows_anywhere(
 
 
 def _record_small(connection: Connection, at: datetime) -> None:
-    database.record_rejections(
+    run_records.record_rejections(
         connection, [Rejection(f"coin-{n}", "null_price", "{}", "run", at) for n in range(5)]
     )
-    database.record_fx_rates(connection, [FxRate(at, "idr", 16_000.0)])
+    run_records.record_fx_rates(connection, [FxRate(at, "idr", 16_000.0)])
 
 
 def test_a_long_reader_postpones_the_purge_and_not_the_load(
@@ -377,7 +379,9 @@ def test_the_day_that_closed_is_rewritten_in_order_of_coin(
 
 def test_rejections_and_rates_are_kept_once(session: Session, fresh: FreshDatabase) -> None:
     for _ in range(2):
-        database.write(session, lambda connection, _days: _record_small(connection, NOW), NOW)
+        database.run_write_transaction(
+            session, lambda connection, _days: _record_small(connection, NOW), NOW
+        )
     assert fresh.query("SELECT count(*) FROM sentinel.rejections") == [(5,)]
     assert fresh.query("SELECT * FROM sentinel.fx_rates") == [(NOW, 16_000.0, "idr")]
 
@@ -398,7 +402,7 @@ def test_two_writers_never_interleave(fresh: FreshDatabase, load: Load) -> None:
 
     def write() -> None:
         with Session(fresh.address()) as session:
-            database.write(session, work, NOW)
+            database.run_write_transaction(session, work, NOW)
 
     threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
@@ -414,7 +418,7 @@ def test_a_write_that_fails_leaves_nothing(session: Session, fresh: FreshDatabas
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        database.write(session, work, NOW)
+        database.run_write_transaction(session, work, NOW)
     assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(0,)]
     assert fresh.query("SELECT count(*) FROM sentinel.coins") == [(0,)]
 
@@ -425,7 +429,7 @@ def test_a_write_that_fails_leaves_nothing(session: Session, fresh: FreshDatabas
 def test_the_schema_is_applied_once_and_by_whoever_comes_first(fresh: FreshDatabase) -> None:
     def make() -> None:
         with Session(fresh.address()) as session:
-            database.write(session, lambda _connection, _days: None, NOW)
+            database.run_write_transaction(session, lambda _connection, _days: None, NOW)
 
     threads = [threading.Thread(target=make) for _ in range(3)]
     for thread in threads:
@@ -460,7 +464,7 @@ def test_a_connection_that_breaks_in_the_work_is_opened_again(
             fresh.query("SELECT pg_terminate_backend(%s)", pid)
         return counts
 
-    assert database.write(session, work, NOW) == LoadCounts(inserted=20)
+    assert database.run_write_transaction(session, work, NOW) == LoadCounts(inserted=20)
     assert (len(tries), len(time_.slept)) == (2, 1)
     assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(20,)]
 
@@ -469,7 +473,7 @@ def test_a_server_that_is_down_is_tried_four_times_and_then_named(time_: FakeTim
     address = parse_address("postgresql://me:hunter2@127.0.0.1:9/market")
     session = Session(address, clock=time_.monotonic, sleep=time_.sleep)
     with pytest.raises(StorageUnavailable) as caught:
-        database.write(session, lambda _connection, _days: None, NOW)
+        database.run_write_transaction(session, lambda _connection, _days: None, NOW)
     assert "market on 127.0.0.1" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert len(time_.slept) == 3
@@ -479,7 +483,7 @@ def test_a_wrong_database_is_final_and_named(fresh: FreshDatabase, time_: FakeTi
     address = Address(fresh.url.replace("dbname=test_", "dbname=no_"), "no")
     session = Session(address, clock=time_.monotonic, sleep=time_.sleep)
     with pytest.raises(StorageUnavailable, match="Correct user and database"):
-        database.write(session, lambda _connection, _days: None, NOW)
+        database.run_write_transaction(session, lambda _connection, _days: None, NOW)
     assert time_.slept == []
 
 
@@ -491,7 +495,7 @@ def test_a_user_without_rights_is_told_so(fresh: FreshDatabase, time_: FakeTime)
         Session(address, clock=time_.monotonic, sleep=time_.sleep) as session,
         pytest.raises(StorageUnavailable, match="Grant the user"),
     ):
-        database.write(session, lambda _connection, _days: None, NOW)
+        database.run_write_transaction(session, lambda _connection, _days: None, NOW)
     assert time_.slept == []
 
 

@@ -82,7 +82,7 @@ def test_a_first_run_stores_the_top_500(
 
 def test_the_message_names_the_database(run: Run, fresh: FreshDatabase) -> None:
     message = run().message
-    assert message.startswith(f"500 of 500 coins in {fresh.address().place}, 5 API calls.")
+    assert message.startswith(f"500 of 500 coins in {fresh.address().display_name}, 5 API calls.")
 
 
 def test_the_report_has_exactly_the_keys_of_the_contract(run: Run) -> None:

@@ -293,7 +293,7 @@ def test_verify_shows_deliveries_and_gaps_with_the_reason_they_are_open(
         for minutes in (*range(300, 180, -15), 15)
     ]
     with Session(fresh.address()) as session:
-        database.write(
+        database.run_write_transaction(
             session, lambda c, days: database.load_batch(c, rows, lambda _: None, days), now
         )
     done = live_script("verify_db.py")

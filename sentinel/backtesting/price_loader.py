@@ -68,7 +68,7 @@ def load_from_database(
     ConfigurationError, StorageUnavailable, ArchiveUnavailable, ArchiveDamaged.
     """
     with schema.open_session(settings) as session:
-        database = session.address.place
+        database = session.address.display_name
         coin_ids = session.use(lambda connection: resolve_coin_ids(connection, terms))
         start = now - timedelta(days=days)
         archive = open_configured_archive(settings)

@@ -51,13 +51,15 @@ TCP_KEEPALIVE = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the database is: `conninfo` for libpq (it may hold a password), `place` for people."""
+    """Where the database is."""
 
+    # The connection string for libpq; it may contain a password.
     conninfo: str
-    place: str
+    # What messages call the database: its name and host, without user and password.
+    display_name: str
 
     def __repr__(self) -> str:
-        return f"Address({self.place})"
+        return f"Address({self.display_name})"
 
 
 @contextlib.contextmanager
@@ -194,7 +196,9 @@ class Session:
         try:
             result: T = tries(self._try_once, work)
         except psycopg.Error as error:
-            raise StorageUnavailable(error_hints.explain(error, self.address.place)) from error
+            raise StorageUnavailable(
+                error_hints.explain(error, self.address.display_name)
+            ) from error
         return result
 
     def _should_stop(self, state: tenacity.RetryCallState) -> bool:

@@ -144,12 +144,12 @@ class ConnectionPool:
             return self._run_once(attempt)
         except psycopg.Error as error:
             self._has_reader = None
-            message = error_hints.explain(error, self._address.place)
+            message = error_hints.explain(error, self._address.display_name)
             if isinstance(error, psycopg_pool.PoolTimeout):
                 self._down = (time.monotonic() + DOWN_SECONDS, message)
             raise StorageUnavailable(message) from error
         except _ConnectionBroken as error:
-            message = error_hints.explain(error.cause, self._address.place)
+            message = error_hints.explain(error.cause, self._address.display_name)
             raise StorageUnavailable(message) from error
 
     def _run_once(self, attempt: Callable[[Connection], T]) -> T:

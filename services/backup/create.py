@@ -144,7 +144,8 @@ def _dump_database(address: Address, path: Path) -> tuple[DatabaseContents, str,
         with open_connection(address) as connection:
             if not schema.has_schema(connection):
                 raise BackupFailed(
-                    f"{address.place} has no tables of Market Sentinel: an empty dump is no backup."
+                    f"{address.display_name} has no tables of Market Sentinel: "
+                    "an empty dump is no backup."
                 )
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
@@ -153,11 +154,11 @@ def _dump_database(address: Address, path: Path) -> tuple[DatabaseContents, str,
                 contents = checksums.read_contents(connection)
                 if not contents.observations and not contents.count_rows("transactions"):
                     raise BackupFailed(
-                        f"{address.place} holds neither prices nor a portfolio: an empty dump is "
-                        "no backup."
+                        f"{address.display_name} holds neither prices nor a portfolio: an empty "
+                        "dump is no backup."
                     )
                 with tls_relay.relay_tls(address) as plain_address:
                     sha256, size_bytes = pg_dump.dump_database(plain_address, snapshot, path)
             return contents, sha256, size_bytes
     except psycopg.Error as error:
-        raise StorageUnavailable(error_hints.explain(error, address.place)) from error
+        raise StorageUnavailable(error_hints.explain(error, address.display_name)) from error

@@ -135,7 +135,7 @@ def bypass_pooler(address: Address) -> Address:
     direct_host = re.sub(r"^(ep-[^.]+)-pooler\.", r"\1.", host)
     if direct_host == host:
         return address
-    return Address(make_conninfo(address.conninfo, host=direct_host), address.place)
+    return Address(make_conninfo(address.conninfo, host=direct_host), address.display_name)
 
 
 def _start(

@@ -12,8 +12,9 @@ from sentinel import console
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
-from sentinel.storage import queries, schema
+from sentinel.storage import schema
 from sentinel.storage.connection import Address, Connection, Session, resolve_database
+from sentinel.storage.queries.table_health import count_observations, count_transactions
 from services.backup import checksums, manifest, pg_dump, tls_relay
 from services.backup.checksums import DatabaseContents
 from services.backup.create import make_verified_backup
@@ -85,17 +86,22 @@ def _print_stored(address: Address, *, should_back_up: bool) -> bool:
         if should_back_up:
             raise
         log.warning("%s", error)
-        print(f"The rows of {address.place} cannot be counted. All of them will be replaced.")
+        print(
+            f"The rows of {address.display_name} cannot be counted. All of them will be replaced."
+        )
         return False
     portfolio = f" and {transactions:,} transactions" if transactions else ""
-    print(f"{address.place} holds {rows:,} observations{portfolio}. All of it will be replaced.")
+    print(
+        f"{address.display_name} holds {rows:,} observations{portfolio}. "
+        "All of it will be replaced."
+    )
     return bool(rows or transactions)
 
 
 def _count_stored(connection: Connection) -> tuple[int, int]:
     if not schema.has_schema(connection):
         return 0, 0
-    return queries.count_observations(connection), queries.count_transactions(connection)
+    return count_observations(connection), count_transactions(connection)
 
 
 def _compare_restored(address: Address, expected: DatabaseContents) -> None:

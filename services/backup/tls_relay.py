@@ -50,14 +50,16 @@ def relay_tls(address: Address) -> Iterator[Address]:
         yield address
         return
     if "," in host:
-        raise BackupFailed(f"{address.place}: a backup needs one host: DATABASE_URL names several.")
+        raise BackupFailed(
+            f"{address.display_name}: a backup needs one host: DATABASE_URL names several."
+        )
     with tempfile.TemporaryDirectory(prefix="sentinel-tls-") as folder:
         relay = _TlsRelay(parts, mode, Path(folder))
         with relay.listen():
             plain = {key: value for key, value in parts.items() if key not in TLS_PARAMETERS}
             plain |= {"host": folder, "port": "5432", "sslmode": "disable", "hostaddr": None}
             given = {key: value for key, value in plain.items() if value is not None}
-            yield Address(make_conninfo("", **given), address.place)
+            yield Address(make_conninfo("", **given), address.display_name)
 
 
 class _TlsRelay:

@@ -160,8 +160,8 @@ def _read_database(monitor: MonitorSettings, days: float) -> Histories:
         histories = session.use(read)
         if not histories:
             raise ConfigurationError(
-                f"{address.place} holds no prices of watched coins yet: run the monitor first, or "
-                "name a file with --csv"
+                f"{address.display_name} holds no prices of watched coins yet: run the monitor "
+                "first, or name a file with --csv"
             )
     return histories
 

@@ -23,7 +23,8 @@ from safe_zone import Settings
 from sentinel import files
 from sentinel.budget import usage_log
 from sentinel.budget.usage_log import Usage
-from sentinel.storage import queries
+from sentinel.storage.queries.gaps import find_gaps
+from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage
 from tests.conftest import FakeTime, FreshDatabase, NeonConsole
 from tests.support.network import between
 
@@ -52,7 +53,7 @@ def _pauses(fresh: FreshDatabase, coin_id: str) -> list[timedelta]:
 
 def _gaps(fresh: FreshDatabase, time_: FakeTime) -> list[Any]:
     with psycopg.connect(fresh.url) as connection:
-        return list(queries.find_gaps(connection, time_.at, cadence=QUARTER))
+        return list(find_gaps(connection, time_.at, cadence=QUARTER))
 
 
 def _usages(settings: Settings) -> list[Usage]:
@@ -454,7 +455,7 @@ def test_the_next_stored_run_records_how_many_were_skipped_before_it(
         (2,),
     ]
     with psycopg.connect(fresh.url) as connection:
-        found = queries.measure_schedule_coverage(connection, time_.at, QUARTER)
+        found = measure_schedule_coverage(connection, time_.at, QUARTER)
     assert (found.expected, found.delivered) == (4, 4)
 
 
@@ -479,7 +480,7 @@ def test_skipped_runs_before_a_backfill_run_are_recorded_too(
     time_.at += 0.5 * QUARTER
     run()
     with psycopg.connect(fresh.url) as connection:
-        found = queries.measure_schedule_coverage(connection, time_.at, QUARTER)
+        found = measure_schedule_coverage(connection, time_.at, QUARTER)
     assert (found.expected, found.delivered) == (4, 4)
 
 

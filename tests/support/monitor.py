@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import database
 from sentinel.models import CoinLabel, FxRate, MarketRow, Source
 from sentinel.notifications.messages import MessageFormatter
-from sentinel.storage import partitions
+from sentinel.storage import partitions, run_records
 from sentinel.storage.connection import Address, Connection, Session
 
 ENGLISH = MessageFormatter("en", ZoneInfo("Asia/Jakarta"))
@@ -41,10 +41,10 @@ def load(
             days,
         )
         if idr is not None:
-            database.record_fx_rates(connection, [FxRate(now, "idr", idr)])
+            run_records.record_fx_rates(connection, [FxRate(now, "idr", idr)])
 
     with Session(address) as session:
-        database.write(session, work, now)
+        database.run_write_transaction(session, work, now)
 
 
 @dataclass(frozen=True, slots=True)

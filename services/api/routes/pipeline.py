@@ -15,10 +15,10 @@ from sentinel.budget import output as budget_output
 from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
-from sentinel.storage.queries import (
-    find_gaps,
+from sentinel.storage.queries.gaps import find_gaps
+from sentinel.storage.queries.schedule_coverage import (
     measure_schedule_coverage,
-    median_run_interval,
+    read_median_run_interval,
 )
 from services.api.dependencies import CoinFilter, Limit, Offset, RequestContext, clamp_to_utc
 from services.api.problems import problem_responses
@@ -95,7 +95,7 @@ def get_schedule_coverage(context: RequestContext) -> ScheduleResponse:
         now = context.now()
         cadence = timedelta(minutes=context.monitor.settings.cadence_minutes)
         if service_status.read(connection, "ingestion"):
-            cadence = median_run_interval(connection, now) or cadence
+            cadence = read_median_run_interval(connection, now) or cadence
         return cadence, measure_schedule_coverage(connection, now, cadence)
 
     cadence, coverage = context.pool.read(read)

@@ -83,7 +83,7 @@ def _load(
     now: datetime,
     archive_hook: ArchiveBeforeDrop | None = None,
 ) -> LoadCounts:
-    return database.write(
+    return database.run_write_transaction(
         session,
         lambda connection, days: database.load_batch(connection, rows, lambda _id: None, days),
         now,

@@ -11,8 +11,15 @@ import pytest
 
 import database
 from sentinel.models import CoinLabel, Gap, MarketRow, Source
-from sentinel.storage import queries, schema
+from sentinel.storage import run_records, schema
 from sentinel.storage.connection import Connection, Session
+from sentinel.storage.queries.gaps import find_gaps
+from sentinel.storage.queries.prices import read_latest_prices, read_price_series
+from sentinel.storage.queries.table_health import (
+    TableHealth,
+    count_duplicates,
+    read_table_health,
+)
 from tests.conftest import NOW, FreshDatabase
 from verify_db import examine
 
@@ -31,7 +38,7 @@ def connection(fresh: FreshDatabase) -> Iterator[Connection]:
             for coin_id in LABELS
             for hours in range(72)
         ]
-        database.write(
+        database.run_write_transaction(
             session, lambda opened, days: database.load_batch(opened, rows, LABELS.get, days), NOW
         )
         with psycopg.connect(fresh.url, autocommit=True) as opened:
@@ -49,28 +56,28 @@ def _record_runs(connection: Connection, *times: datetime) -> None:
 
 
 def test_the_latest_prices_are_by_rank_the_unranked_last(connection: Connection) -> None:
-    found = queries.latest_prices(connection, 10)
+    found = read_latest_prices(connection, 10)
     assert [price.coin_id for price in found] == ["bitcoin", "ethereum", "obscure"]
     assert (found[0].price_usd, found[0].observed_at, found[0].market_cap_usd) == (100.0, NOW, None)
-    assert len(queries.latest_prices(connection, 1)) == 1
+    assert len(read_latest_prices(connection, 1)) == 1
 
 
 def test_a_series_is_in_order_and_ends_before_its_stop(connection: Connection) -> None:
     start = NOW - timedelta(days=1)
-    found = queries.price_series(connection, "bitcoin", start, NOW)
+    found = read_price_series(connection, "bitcoin", start, NOW)
     assert [point.observed_at for point in found] == [start + timedelta(hours=n) for n in range(24)]
     assert (found[0].price_usd, found[0].source) == (76.0, "observed")
-    assert queries.price_series(connection, "nobody", start, NOW) == []
+    assert read_price_series(connection, "nobody", start, NOW) == []
 
 
 def test_health_counts_and_measures(connection: Connection) -> None:
-    health = queries.table_health(connection, NOW)
+    health = read_table_health(connection, NOW)
     assert (health.rows, health.coins, health.newest) == (216, 3, NOW)
     assert health.oldest == NOW - timedelta(hours=71)
     assert health.rows_last_day == 72
     assert health.bytes_per_row is not None
     assert health.database_bytes > health.observation_bytes > 0
-    assert queries.count_duplicates(connection) == 0
+    assert count_duplicates(connection) == 0
 
 
 def _store(fresh: FreshDatabase, coin_id: str, *minutes: int, source: Source = "observed") -> None:
@@ -78,14 +85,14 @@ def _store(fresh: FreshDatabase, coin_id: str, *minutes: int, source: Source = "
         MarketRow(coin_id, NOW - timedelta(minutes=m), 1.0, None, None, source) for m in minutes
     ]
     with Session(fresh.address()) as session:
-        database.write(
+        database.run_write_transaction(
             session, lambda opened, days: database.load_batch(opened, rows, LABELS.get, days), NOW
         )
 
 
 def _found(fresh: FreshDatabase, **options: Any) -> list[Gap]:
     with psycopg.connect(fresh.url) as opened:
-        return queries.find_gaps(opened, NOW, cadence=QUARTER, **options)
+        return find_gaps(opened, NOW, cadence=QUARTER, **options)
 
 
 QUARTER = timedelta(minutes=15)
@@ -99,8 +106,8 @@ def test_times_are_utc_whatever_the_servers_zone(fresh: FreshDatabase) -> None:
     _store(fresh, "bitcoin", *REGULAR)
     moment = NOW - timedelta(minutes=600)
     with Session(fresh.address()) as session:
-        binary = session.use(lambda c: queries.price_series(c, "bitcoin", moment, NOW))
-        text = session.use(lambda c: queries.latest_prices(c, 1))
+        binary = session.use(lambda c: read_price_series(c, "bitcoin", moment, NOW))
+        text = session.use(lambda c: read_latest_prices(c, 1))
     for found, at in ((binary[0].observed_at, moment), (text[0].observed_at, NOW - 315 * MINUTE)):
         assert (found, found.utcoffset()) == (at, timedelta())
 
@@ -148,18 +155,16 @@ def test_what_was_given_up_carries_its_reason_also_in_part(fresh: FreshDatabase)
     _store(fresh, "bitcoin", *REGULAR, *range(180, 0, -15))
     [gap] = _found(fresh)
     with psycopg.connect(fresh.url, autocommit=True) as opened:
-        database.record_unfillable_gaps(opened, [gap._replace(reason="no_prices")], NOW)
+        run_records.record_unfillable_gaps(opened, [gap._replace(reason="no_prices")], NOW)
     assert [found.reason for found in _found(fresh)] == ["no_prices"]
     _store(fresh, "bitcoin", 300, source="backfilled")
     assert [found.reason for found in _found(fresh)] == ["no_prices"]
 
 
-def _health(rows_last_day: int, database_bytes: int, observation_bytes: int) -> queries.TableHealth:
+def _health(rows_last_day: int, database_bytes: int, observation_bytes: int) -> TableHealth:
     oldest = NOW - timedelta(days=10)
     rows = observation_bytes // 100
-    return queries.TableHealth(
-        rows, 500, NOW, oldest, rows_last_day, observation_bytes, database_bytes
-    )
+    return TableHealth(rows, 500, NOW, oldest, rows_last_day, observation_bytes, database_bytes)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +184,7 @@ def test_days_until_full_count_what_the_retention_gives_back(
 
 def test_a_full_storage_has_no_days_left_and_a_young_one_no_forecast() -> None:
     assert _health(10**6, 600_000_000, 590_000_000).days_until_full(NOW, 500_000_000) == 0.0
-    young = queries.TableHealth(500, 500, NOW, NOW - timedelta(hours=2), 500, 10**6, 10**7)
+    young = TableHealth(500, 500, NOW, NOW - timedelta(hours=2), 500, 10**6, 10**7)
     assert young.days_until_full(NOW, 500_000_000) is None
 
 

@@ -111,7 +111,9 @@ def test_one_request_reads_a_year_from_database_and_archive(
     archive_hook = export.archive_hook(own)
     with Session(fresh.address()) as session:
         session.use(schema.migrate_if_needed)
-        database.write(session, lambda _connection, _days: None, NOW, archive_hook=archive_hook)
+        database.run_write_transaction(
+            session, lambda _connection, _days: None, NOW, archive_hook=archive_hook
+        )
     load(fresh.address(), [(NOW - QUARTER, "bitcoin", 99.0)], NOW)
     assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(1,)]
     year = api.get_json("/coins/bitcoin/history", hours=24 * 365, resolution="1d")

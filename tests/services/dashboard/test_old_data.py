@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 import database
 from sentinel.models import CoinLabel, FxRate, MarketRow
-from sentinel.storage import partitions
+from sentinel.storage import partitions, run_records
 from sentinel.storage.connection import Connection, Session
 from tests.conftest import FreshDatabase, Module
 from tests.support.browser import Visitor, free_port, running_browser
@@ -48,7 +48,7 @@ def _store_old_prices(fresh: FreshDatabase, now: datetime) -> None:
 
     def work(connection: Connection, days: partitions.Days) -> None:
         database.load_batch(connection, rows, labels.get, days)
-        database.record_fx_rates(connection, [FxRate(newest, "idr", 16_000.0)])
+        run_records.record_fx_rates(connection, [FxRate(newest, "idr", 16_000.0)])
         connection.execute(
             """
             INSERT INTO sentinel.alerts (coin_key, kind, observed_at, price_usd, reference_usd,
@@ -67,7 +67,7 @@ def _store_old_prices(fresh: FreshDatabase, now: datetime) -> None:
         )
 
     with Session(fresh.address()) as session:
-        database.write(session, work, now)
+        database.run_write_transaction(session, work, now)
 
 
 @pytest.fixture

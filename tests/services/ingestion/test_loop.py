@@ -27,8 +27,9 @@ from sentinel.errors import SentinelError
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.targets import make_targets
 from sentinel.paper_trading import wallets
-from sentinel.storage import embedded, queries
+from sentinel.storage import embedded
 from sentinel.storage.connection import Session
+from sentinel.storage.queries.recent_activity import RecentActivity, read_recent_activity
 from services.ingestion.loop import MAX_FAILED_TICKS, Loop
 from services.settings import MonitorOptions, MonitorSettings
 from tests.conftest import FakeTime, FreshDatabase, Module
@@ -210,13 +211,12 @@ def test_gaps_are_not_checked_in_every_tick(
     start: Start, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checks: list[int] = []
-    load = queries.load_recent_activity
 
-    def counting(*arguments: Any, **options: Any) -> queries.RecentActivity:
+    def counting(*arguments: Any, **options: Any) -> RecentActivity:
         checks.append(len(options["coin_ids"]))
-        return load(*arguments, **options)
+        return read_recent_activity(*arguments, **options)
 
-    monkeypatch.setattr(queries, "load_recent_activity", counting)
+    monkeypatch.setattr("pipeline.store.read_recent_activity", counting)
     _ticks(start(), time_, 12)
     assert sorted(checks) == [0] * 10 + [40, 40]
 

@@ -1,0 +1,57 @@
+"""Reads what a run needs to know about earlier runs before it fills gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from psycopg.rows import class_row
+
+from sentinel.budget.usage_log import Usage
+from sentinel.models import Gap
+from sentinel.storage.connection import Connection
+from sentinel.storage.queries.gaps import send_find_gaps
+
+DATABASE_BYTES = "SELECT pg_database_size(current_database())"
+
+# What runs used, as far as they recorded it in the database. The names are those of Usage.
+USAGES = """
+SELECT started_at,
+       greatest(extract(epoch FROM recorded_at - started_at), 0)::float8 AS duration_seconds,
+       api_credits, db_seconds, backfill_credits
+FROM sentinel.pipeline_runs
+WHERE started_at >= %(since)s AND started_at < %(now)s
+ORDER BY started_at
+"""
+
+
+class RecentActivity(NamedTuple):
+    """The size of the database, what earlier runs used, and the gaps."""
+
+    # Size of the whole database.
+    database_bytes: int
+    usages: list[Usage]
+    gaps: list[Gap]
+
+
+def read_recent_activity(
+    connection: Connection,
+    now: datetime,
+    *,
+    cadence: timedelta,
+    coin_ids: Sequence[str],
+    until: datetime | None,
+    usages_since: datetime,
+) -> RecentActivity:
+    """Return what a run needs to know about earlier runs, in one round trip.
+
+    `cadence`, `coin_ids` and `until` are those of `gaps.find_gaps`.
+    """
+    with connection.pipeline():
+        size = connection.execute(DATABASE_BYTES)
+        usages = connection.cursor(row_factory=class_row(Usage))
+        usages.execute(USAGES, {"since": usages_since, "now": now})
+        gaps = send_find_gaps(connection, now, cadence=cadence, coin_ids=coin_ids, until=until)
+        [(database_bytes,)] = size.fetchall()
+        return RecentActivity(database_bytes, usages.fetchall(), gaps.fetchall())

@@ -1,0 +1,112 @@
+"""Writes what a run records beside prices: rejections, rates, unfillable gaps, the run itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from sentinel.models import FxRate, Gap, Rejection
+from sentinel.storage.connection import Connection
+
+RECORD_REJECTIONS = """
+INSERT INTO sentinel.rejections (rejected_at, run_id, coin_id, reason, raw)
+SELECT *
+FROM unnest(%(rejected_at)b::timestamptz[], %(run_id)b::text[], %(coin_id)b::text[],
+            %(reason)b::text[], %(raw)b::text[])
+ON CONFLICT (run_id, coin_id) DO NOTHING
+"""
+
+RECORD_FX_RATE = """
+INSERT INTO sentinel.fx_rates (observed_at, per_usd, currency)
+VALUES (%(observed_at)s, %(per_usd)s, %(currency)s)
+ON CONFLICT (currency, observed_at) DO NOTHING
+"""
+
+# A run is recorded when its rows are loaded, and again after its backfill. Only what the backfill
+# changes is updated.
+RECORD_RUN = """
+INSERT INTO sentinel.pipeline_runs (
+    run_id, started_at, recorded_at, mode, status, targets, rows_valid, rows_inserted,
+    rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
+    api_credits, db_seconds, purged_rows, unrecorded_runs,
+    backfill_credits)
+VALUES (
+    %(run_id)s, %(started_at)s, %(finished_at)s, %(mode)s, %(status)s, %(targets)s, %(rows_valid)s,
+    %(rows_inserted)s, %(rows_updated)s, %(rows_unchanged)s, %(rows_backfilled)s, %(rows_drained)s,
+    %(rejected)s, %(missing)s, %(api_calls)s, %(api_credits)s, %(db_seconds)s, %(purged_rows)s,
+    %(unrecorded_runs)s, %(backfill_credits)s)
+ON CONFLICT (run_id) DO UPDATE
+SET recorded_at = excluded.recorded_at, status = excluded.status,
+    rows_backfilled = excluded.rows_backfilled, rejected = excluded.rejected,
+    api_calls = excluded.api_calls, api_credits = excluded.api_credits,
+    db_seconds = excluded.db_seconds, backfill_credits = excluded.backfill_credits
+"""
+
+# A gap that grew keeps one row, up to its later end.
+RECORD_UNFILLABLE_GAPS = """
+INSERT INTO sentinel.unfillable_gaps (start, stop, decided_at, retry_after, coin_key, reason)
+SELECT start, stop, %(decided_at)s, %(retry_after)s, coin_key, reason
+FROM unnest(%(coin_id)b::text[], %(start)b::timestamptz[], %(stop)b::timestamptz[],
+            %(reason)b::text[]) AS g (coin_id, start, stop, reason)
+JOIN sentinel.coins USING (coin_id)
+ON CONFLICT (coin_key, start) DO UPDATE
+SET stop = greatest(unfillable_gaps.stop, excluded.stop), reason = excluded.reason,
+    decided_at = excluded.decided_at, retry_after = excluded.retry_after
+"""
+
+
+def record_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
+    """Store entries that failed validation; those of a run that are already stored stay."""
+    if rejections:
+        names = ("rejected_at", "run_id", "coin_id", "reason", "raw")
+        columns = {name: [getattr(entry, name) for entry in rejections] for name in names}
+        connection.execute(RECORD_REJECTIONS, columns)
+
+
+def record_fx_rates(connection: Connection, rates: Iterable[FxRate]) -> None:
+    """Store exchange rates; a rate of a time that is already stored stays."""
+    for rate in rates:
+        connection.execute(
+            RECORD_FX_RATE,
+            {"observed_at": rate.observed_at, "per_usd": rate.per_usd, "currency": rate.currency},
+        )
+
+
+def record_run(
+    connection: Connection,
+    report: Mapping[str, Any],
+    *,
+    unrecorded_runs: int,
+    backfill_credits: int,
+) -> None:
+    """Store what a run did, or update it after the run's backfill.
+
+    `report` has the fields that RECORD_RUN names. `unrecorded_runs` is the number of runs before
+    this one that did not reach the database, `backfill_credits` the backfill's part of its credits.
+    """
+    details = {
+        "rejected": Jsonb(report["rejected"]),
+        "unrecorded_runs": unrecorded_runs,
+        "backfill_credits": backfill_credits,
+    }
+    connection.execute(RECORD_RUN, {**report, **details})
+
+
+def record_unfillable_gaps(
+    connection: Connection,
+    gaps: Sequence[Gap],
+    now: datetime,
+    retry_after: datetime | None = None,
+) -> None:
+    """Store gaps that the backfill does not fill, with their reasons.
+
+    A run may try them again after `retry_after`; None: never.
+    """
+    if gaps:
+        names = ("coin_id", "start", "stop", "reason")
+        columns = {name: [getattr(gap, name) for gap in gaps] for name in names}
+        times = {"decided_at": now, "retry_after": retry_after}
+        connection.execute(RECORD_UNFILLABLE_GAPS, {**columns, **times})
