@@ -282,6 +282,12 @@ def test_every_module_is_on_the_map() -> None:
             assert f"{path.name}`" in text, path.relative_to(ROOT)
 
 
+def test_every_path_in_the_tables_of_architecture_exists() -> None:
+    text = DOCS["architecture.md"].partition("## The path of a price")[2]
+    for name in re.findall(r"`([a-z_.]+/[a-z_/]*(?:\.py|\.yml)?)`", text):
+        assert (ROOT / name).exists(), name
+
+
 def test_the_documents_use_the_terms_of_the_glossary() -> None:
     words = (
         r"wish(?:es|ed)?|purses?|troubles?|parole|nobody|somebody|whoever|rung|ladder|amiss|"
