@@ -1,5 +1,5 @@
-"""What the product promises in figures, each beside its floor or bound in the same run.
+"""Measure the figures that the product promises, each with its bound or a floor of the same run.
 
-`make bench` runs all of them; `python -m benchmarks load` one. They need several minutes and about
-3 GB of disk, and say nothing on a busy machine.
+`make bench` runs all of them; `python -m benchmarks load` one. They take several minutes and about
+3 GB of disk. On a busy machine the figures mean nothing.
 """

@@ -36,7 +36,7 @@ ALL = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}; default all"
+        "names", nargs="*", metavar="NAME", help=f"one of {', '.join(ALL)} (default: all)"
     )
     names = parser.parse_args().names or list(ALL)
     for name in names:

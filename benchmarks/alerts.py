@@ -11,7 +11,7 @@ import os
 import random
 from pathlib import Path
 
-from benchmarks.scale import heading, say, seconds
+from benchmarks.scale import measure_seconds, print_heading, print_result
 from sentinel.analytics import calibration
 from sentinel.analytics.calibration import Series
 from sentinel.backtesting import price_csv
@@ -44,7 +44,7 @@ def main() -> None:
     path = os.environ.get("ALERTS_CSV")
     histories: Histories = dict(price_csv.read(Path(path))) if path else _random_histories()
     points = sum(map(len, histories.values()))
-    heading(f"Alerts: {len(histories)} coins, {points:,} prices, {path or 'random walks'}")
+    print_heading(f"Alerts: {len(histories)} coins, {points:,} prices, {path or 'random walks'}")
     times = sorted(at for series in histories.values() for at, _ in series)
     for name, middle in (
         ("prices", times[len(times) // 2]),
@@ -74,16 +74,18 @@ def _halves(histories: Histories, middle: float, name: str) -> None:
 
         actual = rate(target)
         bound = f"within 25 %; {rate(None):.2f} with a fixed multiplier"
-        reached = abs(actual / target - 1) <= 0.25
+        is_reached = abs(actual / target - 1) <= 0.25
         title = f"target of {target:g} alerts a week, on the later {name}"
-        say(title, f"{actual:.2f}", bound, reached=reached)
+        print_result(title, f"{actual:.2f}", bound, is_reached=is_reached)
 
 
 def _speed() -> None:
     walk = _random_histories()["coin-0"]
     walk = [(n * 60.0, walk[n % len(walk)][1]) for n in range(SPEED_POINTS)]
     rules = make_rules(MonitorOptions())
-    taken = seconds(lambda: calibration.replay_series(walk, rules)) / SPEED_POINTS
-    floor = seconds(lambda: [math.log(price) for _, price in walk]) / SPEED_POINTS
+    taken = measure_seconds(lambda: calibration.replay_series(walk, rules)) / SPEED_POINTS
+    floor = measure_seconds(lambda: [math.log(price) for _, price in walk]) / SPEED_POINTS
     bound = f"no goal; floor {floor * 1e6:.2f} µs (a logarithm)"
-    say("one observation through a tracker", f"{taken * 1e6:.2f} µs", bound, reached=True)
+    print_result(
+        "one observation through a tracker", f"{taken * 1e6:.2f} µs", bound, is_reached=True
+    )

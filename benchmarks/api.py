@@ -24,7 +24,7 @@ import psycopg
 import requests
 
 from benchmarks import days
-from benchmarks.scale import heading, say, server
+from benchmarks.scale import print_heading, print_result, server
 from safe_zone import ROOT
 
 CONNECTIONS, THREADS = 32, 2
@@ -76,7 +76,9 @@ class WrkResult(NamedTuple):
 
 def main() -> None:
     """Measure the API, or explain why not."""
-    heading(f"API: {days.ROWS:,} rows, {CONNECTIONS} connections, a tick every {TICK_SECONDS} s")
+    print_heading(
+        f"API: {days.ROWS:,} rows, {CONNECTIONS} connections, a tick every {TICK_SECONDS} s"
+    )
     if shutil.which("wrk") is None:
         print("skipped: wrk is not installed (apt-get install wrk)", flush=True)
         return
@@ -124,7 +126,7 @@ def _run_rounds(base: str, folder: Path, now: datetime, api: psutil.Process) -> 
     fresh = _run_wrk(base, ROUND_SECONDS, rendered)
     figure = f"{fresh.p99_ms:.1f} ms"
     bound = f"no goal; {fresh.responses_per_second:,.0f} per second"
-    say("7 days, not cached, p99", figure, bound, reached=True)
+    print_result("7 days, not cached, p99", figure, bound, is_reached=True)
     _run_wrk(base, WARM_UP_SECONDS, script)
     before = api.memory_info().rss
     history = _run_wrk(base, SOAK_SECONDS, script)
@@ -132,15 +134,20 @@ def _run_rounds(base: str, folder: Path, now: datetime, api: psutil.Process) -> 
     _report(f"7 days of any of 500 coins, {SOAK_SECONDS} s", history, floor)
     growth = after / before
     figure = f"{before / 1e6:.0f} to {after / 1e6:.0f} MB"
-    say("memory during that round", figure, "flat", reached=growth < MAX_MEMORY_GROWTH)
+    print_result("memory during that round", figure, "flat", is_reached=growth < MAX_MEMORY_GROWTH)
 
 
 def _report(label: str, result: WrkResult, floor: WrkResult) -> None:
     bound = f"under 100 ms; floor {floor.p99_ms:.1f} ms (a page without data)"
-    say(f"{label}, p99", f"{result.p99_ms:.1f} ms", bound, reached=result.p99_ms < 100)
+    print_result(f"{label}, p99", f"{result.p99_ms:.1f} ms", bound, is_reached=result.p99_ms < 100)
     figure = f"{result.responses_per_second:,.0f}"
-    say(f"{label}, per second", figure, f"no goal; {floor.responses_per_second:,.0f}", reached=True)
-    say(f"{label}, errors", str(result.errors), "0", reached=result.errors == 0)
+    print_result(
+        f"{label}, per second",
+        figure,
+        f"no goal; {floor.responses_per_second:,.0f}",
+        is_reached=True,
+    )
+    print_result(f"{label}, errors", str(result.errors), "0", is_reached=result.errors == 0)
 
 
 def _run_wrk(url: str, seconds: int, script: Path | None = None) -> WrkResult:

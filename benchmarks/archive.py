@@ -12,11 +12,11 @@ from psycopg import sql
 from benchmarks.scale import (
     FILL_COINS,
     NOW,
-    heading,
-    median_seconds,
-    say,
+    measure_median_seconds,
+    measure_seconds,
+    print_heading,
+    print_result,
     scratch_folder,
-    seconds,
     server,
 )
 from sentinel.archive import export, reader, store
@@ -50,7 +50,7 @@ def fill(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 
 
 def main() -> None:
-    heading(f"Archive: {ROWS:,} rows of {COINS} coins over {DAYS} days")
+    print_heading(f"Archive: {ROWS:,} rows of {COINS} coins over {DAYS} days")
     with (
         server() as conninfo,
         scratch_folder() as folder,
@@ -64,8 +64,10 @@ def main() -> None:
             for _ in export.export_days(connection, archive, days, NOW):
                 pass
 
-        taken = seconds(export_all)
-        say("a day into the archive", f"{taken / len(days):.2f} s", "no goal", reached=True)
+        taken = measure_seconds(export_all)
+        print_result(
+            "a day into the archive", f"{taken / len(days):.2f} s", "no goal", is_reached=True
+        )
         for day in days:  # as a purge does: a day that is there is read from the database alone
             connection.execute(
                 sql.SQL(retention.DROP_PARTITION).format(day=partitions.partition_name(day))
@@ -80,7 +82,7 @@ def _sizes(archive: Archive) -> None:
     assert rows == ROWS
     assert archive.folder
     size = sum((archive.folder / file.name).stat().st_size for file in files)
-    say("bytes a row", f"{size / rows:.1f}", "at most 25", reached=size / rows <= 25)
+    print_result("bytes a row", f"{size / rows:.1f}", "at most 25", is_reached=size / rows <= 25)
 
 
 def _reads(connection: psycopg.Connection[tuple[object, ...]], archive: Archive) -> None:
@@ -96,6 +98,8 @@ def _reads(connection: psycopg.Connection[tuple[object, ...]], archive: Archive)
             hashlib.sha256((archive.folder / file.name).read_bytes())
 
     year()
-    taken, least = median_seconds(year, 7), median_seconds(floor, 7)
+    taken, least = measure_median_seconds(year, 7), measure_median_seconds(floor, 7)
     bound = f"under 0.5 s; floor {least:.2f} s (to digest every file)"
-    say("one coin's year, every file checked", f"{taken:.2f} s", bound, reached=taken < 0.5)
+    print_result(
+        "one coin's year, every file checked", f"{taken:.2f} s", bound, is_reached=taken < 0.5
+    )

@@ -22,7 +22,7 @@ import psycopg
 
 from benchmarks import days
 from benchmarks.api import TICK, keep_ticking, wait_for
-from benchmarks.scale import heading, say, server
+from benchmarks.scale import print_heading, print_result, server
 from safe_zone import ROOT
 
 ROUNDS = 7
@@ -42,7 +42,9 @@ PAGES = {
 
 def main() -> None:
     """Measure the dashboard, or explain why not."""
-    heading(f"Dashboard: {days.ROWS:,} rows, a browser, a tick a minute and before each refresh")
+    print_heading(
+        f"Dashboard: {days.ROWS:,} rows, a browser, a tick a minute and before each refresh"
+    )
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         print("skipped: Chromium is not installed (apt-get install chromium)", flush=True)
@@ -150,4 +152,6 @@ def _report(label: str, seconds: list[float], goal: float | None, floor: float |
     goal_text = "no goal" if goal is None else f"under {goal:.0f} s"
     is_reached = goal is None or median < goal
     bound = f"{goal_text}; worst {worst:.2f} s{floor_text}"
-    say(f"{label}, median of {len(seconds)}", f"{median:.2f} s", bound, reached=is_reached)
+    print_result(
+        f"{label}, median of {len(seconds)}", f"{median:.2f} s", bound, is_reached=is_reached
+    )

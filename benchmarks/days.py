@@ -14,10 +14,10 @@ from benchmarks.scale import (
     FILL_LATEST,
     NOW,
     day_slots,
-    heading,
-    median_seconds,
-    say,
-    seconds,
+    measure_median_seconds,
+    measure_seconds,
+    print_heading,
+    print_result,
     server,
 )
 from sentinel.storage import partitions
@@ -70,23 +70,23 @@ def _look_for_gaps(connection: Connection) -> None:
         return find_gaps(connection, NOW, cadence=cadence, coin_ids=ids)
 
     [(rows,)] = connection.execute(COUNT_WEEK, [NOW - timedelta(days=7), NOW]).fetchall()
-    floor = median_seconds(lambda: connection.execute(SORT_WEEK, [NOW]), 5)
-    taken = median_seconds(look, 5)
+    floor = measure_median_seconds(lambda: connection.execute(SORT_WEEK, [NOW]), 5)
+    taken = measure_median_seconds(look, 5)
     bound = f"no goal; floor {floor:.2f} s (to sort them)"
-    say(f"looking for gaps among {rows:,} rows", f"{taken:.2f} s", bound, reached=True)
+    print_result(f"looking for gaps among {rows:,} rows", f"{taken:.2f} s", bound, is_reached=True)
 
 
 def main() -> None:
-    heading(f"History: {ROWS:,} rows of {COINS} coins over {DAYS} days")
+    print_heading(f"History: {ROWS:,} rows of {COINS} coins over {DAYS} days")
     with server() as conninfo, psycopg.connect(conninfo, autocommit=True) as connection:
         fill(connection)
         health = read_table_health(connection, NOW)
         size = health.bytes_per_row or 0.0
-        say(
+        print_result(
             "bytes a row on disk, indexes included",
             f"{size:.0f}",
             "at most 110",
-            reached=size <= 110,
+            is_reached=size <= 110,
         )
         _reads(connection)
         _look_for_gaps(connection)
@@ -102,12 +102,12 @@ def _reads(connection: Connection) -> None:
     def latest() -> None:
         assert len(read_latest_prices(connection, COINS)) == COINS
 
-    floor = median_seconds(lambda: connection.execute("SELECT 1").fetchone(), 200)
+    floor = measure_median_seconds(lambda: connection.execute("SELECT 1").fetchone(), 200)
     for name, read in (("latest prices of 500 coins", latest), ("a coin's last 7 days", last_week)):
         read()
-        taken = median_seconds(read, 200)
+        taken = measure_median_seconds(read, 200)
         bound = f"p50 under 5 ms; floor {floor * 1e3:.2f} ms (SELECT 1)"
-        say(name, f"{taken * 1e3:.2f} ms", bound, reached=taken < 0.005)
+        print_result(name, f"{taken * 1e3:.2f} ms", bound, is_reached=taken < 0.005)
 
 
 def _purge(conninfo: str, connection: Connection) -> None:
@@ -121,17 +121,19 @@ def _purge(conninfo: str, connection: Connection) -> None:
         if (day := partitions.day_of_partition(name))
     )
     connection.execute(COPY_DAY.format(day=f"{oldest:%Y%m%d}").encode())
-    plain = seconds(lambda: connection.execute(PLAIN_DELETE))
+    plain = measure_seconds(lambda: connection.execute(PLAIN_DELETE))
     later = NOW + timedelta(days=1)
     with Session(Address(conninfo, "benchmark")) as session:
         session.use(lambda opened: opened.execute("SELECT 1").fetchone())
-        taken = seconds(
+        taken = measure_seconds(
             lambda: database.run_write_transaction(session, lambda _connection, _days: None, later)
         )
         gone = session.purged_rows
     dead = connection.execute(DEAD).fetchone()
     assert gone == ROWS / DAYS // COINS * COINS or gone > 160_000
     bound = f"under 0.10 s; a DELETE of them takes {plain:.2f} s"
-    say(f"purge of the oldest day ({gone:,} rows)", f"{taken:.3f} s", bound, reached=taken < 0.1)
+    print_result(
+        f"purge of the oldest day ({gone:,} rows)", f"{taken:.3f} s", bound, is_reached=taken < 0.1
+    )
     left = int(str(dead[0])) if dead else -1
-    say("dead rows left", str(left), "0", reached=left == 0)
+    print_result("dead rows left", str(left), "0", is_reached=left == 0)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 from sklearn.linear_model import LinearRegression
 
-from benchmarks.scale import heading, median_seconds, say
+from benchmarks.scale import measure_median_seconds, print_heading, print_result
 from services.ingestion.forecast_storage import CoinHour
 from services.ingestion.forecasting import forecast_all
 
@@ -15,7 +15,7 @@ COINS = 500
 
 
 def main() -> None:
-    heading(f"Forecast: {COINS} coins, the last 60 minutes")
+    print_heading(f"Forecast: {COINS} coins, the last 60 minutes")
     for minutes in (1, 5):
         _measure(minutes)
 
@@ -28,9 +28,11 @@ def _measure(minutes: int) -> None:
     radii: dict[int, float | None] = dict.fromkeys(hours, 0.002)
     cadence = timedelta(minutes=minutes)
     at, logs = np.array(times).reshape(-1, 1), np.log(walks).T
-    floor = median_seconds(lambda: LinearRegression().fit(at, logs), 50)
-    taken = median_seconds(lambda: forecast_all(hours, radii, 0.0, cadence), 50)
-    each = median_seconds(lambda: [LinearRegression().fit(at, logs[:, n]) for n in range(COINS)], 3)
+    floor = measure_median_seconds(lambda: LinearRegression().fit(at, logs), 50)
+    taken = measure_median_seconds(lambda: forecast_all(hours, radii, 0.0, cadence), 50)
+    each = measure_median_seconds(
+        lambda: [LinearRegression().fit(at, logs[:, n]) for n in range(COINS)], 3
+    )
     bound = f"under 50 ms; the fit alone {floor * 1e3:.1f}, one by one {each * 1e3:.0f} ms"
     what = f"forecast, a point every {minutes} min"
-    say(what, f"{taken * 1e3:.1f} ms", bound, reached=taken < 0.05)
+    print_result(what, f"{taken * 1e3:.1f} ms", bound, is_reached=taken < 0.05)

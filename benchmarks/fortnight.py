@@ -1,6 +1,6 @@
-"""A fortnight of an unreliable schedule, replayed through whole runs: are the gaps repaired?
+"""Replay two weeks of an unreliable schedule through whole runs: are the gaps backfilled?
 
-FORTNIGHT_LOG may name a usage log whose runs are replayed; without it the pauses are drawn from the
+FORTNIGHT_LOG=FILE replays the runs of this usage log. Without it the pauses are random, with the
 measured distribution (demo.schedule).
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.scale import heading, say, scratch_folder
+from benchmarks.scale import print_heading, print_result, scratch_folder
 from budget_monitor import check_budget_status
 from demo.market import Market
 from demo.schedule import delivered_runs
@@ -62,9 +62,11 @@ def _runs() -> list[Usage]:
     return [Usage(at, 12.0) for at in delivered_runs(START, START + timedelta(days=12.5))]
 
 
-def _measure_ledger(runs: list[Usage]) -> None:
-    """The ledger's compute hours beside the union of the windows, counted tenth of a second by
-    tenth of a second."""
+def _measure_compute_hours(runs: list[Usage]) -> None:
+    """Compare the compute hours of the budget check with the union of the runs' awake periods.
+
+    The union is counted in tenths of a second.
+    """
     awake: set[int] = set()
     for run in runs:
         begin = round(run.started_at.timestamp() * 10)
@@ -74,12 +76,16 @@ def _measure_ledger(runs: list[Usage]) -> None:
     status = check_budget_status(Settings(), at, usages=runs)
     used = status.quota_usages[0].used or 0.0
     bound = f"within 0.01 of the union, {union:.4f}"
-    say("compute hours by the ledger", f"{used:.4f}", bound, reached=abs(used - union) < 0.01)
+    is_reached = abs(used - union) < 0.01
+    print_result("compute hours of the budget check", f"{used:.4f}", bound, is_reached=is_reached)
 
 
 def _replay(schedule: list[datetime]) -> tuple[list[timedelta], Counter[str]]:
-    """Run at each moment; returns the pauses of the best coins that ended more than a day before
-    the last run, and the credits that repairs took on each day."""
+    """Run the pipeline at each time of the schedule.
+
+    Return the pauses of the top coins that ended more than a day before the last run, and the
+    credits for backfills on each day.
+    """
     clock = _Clock(schedule[0])
     spent: Counter[str] = Counter()
     stand_in = StandIn(Market(), now=clock.monotonic)
@@ -110,27 +116,29 @@ def _replay(schedule: list[datetime]) -> tuple[list[timedelta], Counter[str]]:
 def main() -> None:
     runs = _runs()
     schedule = [run.started_at for run in runs]
-    heading(f"A fortnight's schedule: {len(schedule)} runs of 500 coins, repaired as they go")
-    _measure_ledger(runs)
+    print_heading(f"A fortnight's schedule: {len(schedule)} runs of 500 coins, with backfills")
+    _measure_compute_hours(runs)
     started = time.perf_counter()
     pauses, spent = _replay(schedule)
     silences = [later - earlier for earlier, later in pairwise(schedule)]
     bound = 2 * sorted(silences)[len(silences) // 2]
-    say("replayed in", f"{time.perf_counter() - started:.0f} s", "no goal", reached=True)
+    print_result(
+        "replayed in", f"{time.perf_counter() - started:.0f} s", "no goal", is_reached=True
+    )
     longest = max(pauses)
-    say(
+    print_result(
         f"longest pause of the top {COINS} after a day",
         _minutes(longest),
-        f"at most {_minutes(bound)} (twice the cadence); unrepaired {_minutes(max(silences))}",
-        reached=longest <= bound,
+        f"at most {_minutes(bound)} (2 x cadence); without backfills {_minutes(max(silences))}",
+        is_reached=longest <= bound,
     )
     dearest = max(spent.values())
     bound_credits = f"at most {BACKFILL_CREDITS_PER_DAY}"
-    say(
-        "credits for repairs, the dearest day",
+    print_result(
+        "credits for backfills, the most expensive day",
         str(dearest),
         bound_credits,
-        reached=dearest <= BACKFILL_CREDITS_PER_DAY,
+        is_reached=dearest <= BACKFILL_CREDITS_PER_DAY,
     )
 
 

@@ -1,4 +1,4 @@
-"""Loading: beside a plain COPY into the same indexed table, and beside the original's way."""
+"""Load rows, compared with a plain COPY into the same table and with the original project."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 import psycopg
 
 import database
-from benchmarks.scale import NOW, heading, say, seconds, server
+from benchmarks.scale import NOW, measure_seconds, print_heading, print_result, server
 from safe_zone import ROOT
 from sentinel.models import MarketRow
 from sentinel.storage import partitions
 from sentinel.storage.connection import Address, Session
 
-# Rows, coins, repetitions.
+# Rows, coins and repetitions.
 SIZES = ((500, 500, 21), (17_000, 17_000, 9), (1_000_000, 500, 3))
 BEGIN = NOW - timedelta(days=50)
 STEP = timedelta(minutes=1)
@@ -30,7 +30,7 @@ COPY = (
     "coin_key) FROM STDIN"
 )
 KEYS = "SELECT coin_id, coin_key FROM sentinel.coins"
-# The original's table: a serial key, the coin's id as text, and two more indexes.
+# The table of the original project: a serial key, the coin id as text, two more indexes.
 ORIGINAL_TABLE = """
 CREATE TABLE original (
     id serial PRIMARY KEY, coin_id varchar(255) NOT NULL, symbol varchar(20) NOT NULL,
@@ -45,7 +45,7 @@ SET price = excluded.price, cap = excluded.cap, volume = excluded.volume
 
 
 def rows(count: int, coins: int, start: datetime) -> Iterator[MarketRow]:
-    """`count` rows as they would come: all coins, then all coins a step later."""
+    """Yield `count` rows: all coins at one time, then all coins a step later."""
     names = [f"coin-{n}" for n in range(coins)]
     times = (start + STEP * n for n in itertools.count())
     made = (MarketRow(name, at, 1.5, 1e9, 1e6) for at in times for name in names)
@@ -53,7 +53,7 @@ def rows(count: int, coins: int, start: datetime) -> Iterator[MarketRow]:
 
 
 class _Copy:
-    """The floor: COPY, the keys looked up, nothing checked, nothing else kept."""
+    """The floor: look up the keys and COPY the rows, with no checks and no other tables."""
 
     def __init__(self, conninfo: str) -> None:
         self.connection = psycopg.connect(conninfo)
@@ -82,7 +82,7 @@ class _Ours:
 
 
 class _Original:
-    """execute_values as the first version called it, with its default page of 100."""
+    """execute_values as the original project called it, with the default page size of 100."""
 
     def __init__(self, conninfo: str) -> None:
         import psycopg2
@@ -98,7 +98,7 @@ class _Original:
 
 
 def prepare(conninfo: str, coins: int) -> None:
-    """Empty tables, every coin known, every day there."""
+    """Empty the tables, then create every coin and every partition."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("TRUNCATE sentinel.observations, sentinel.coins")
         connection.execute("DROP TABLE IF EXISTS original")
@@ -116,7 +116,7 @@ def prepare(conninfo: str, coins: int) -> None:
 
 
 def main() -> None:
-    heading("Load: thousand rows a second, fresh rows, over an open connection")
+    print_heading("Load: thousands of new rows per second over an open connection")
     with server() as conninfo:
         ways: dict[str, Any] = {"copy": _Copy(conninfo), "ours": _Ours(conninfo)}
         for count, coins, times in SIZES:
@@ -131,22 +131,29 @@ def main() -> None:
                         start = BEGIN
                     batch = rows(count, coins, start)
                     batch = batch if count > 100_000 else iter(list(batch))
-                    taken[name].append(seconds(functools.partial(way.load, batch)))
+                    taken[name].append(measure_seconds(functools.partial(way.load, batch)))
                     start += STEP * (count // coins)
-            _say(count, {name: count / statistics.median(s) / 1e3 for name, s in taken.items()})
+            _print_speeds(
+                count, {name: count / statistics.median(s) / 1e3 for name, s in taken.items()}
+            )
         prepare(conninfo, 500)
         grown = _growth_megabytes(conninfo)
-        say("1,000,000 rows: memory over the idle process", f"{grown:.0f} MB", "at most 60 MB",
-            reached=grown <= 60)  # fmt: skip
+        print_result(
+            "1,000,000 rows: memory above the idle process",
+            f"{grown:.0f} MB",
+            "at most 60 MB",
+            is_reached=grown <= 60,
+        )
 
 
-def _say(count: int, speed: dict[str, float]) -> None:
-    floor, original = speed["ours"] / speed["copy"], speed["ours"] / speed["original"]
+def _print_speeds(count: int, speed: dict[str, float]) -> None:
     figure, title = f"{speed['ours']:.0f} k/s", f"{count:,} rows"
-    say(f"{title}, beside COPY", figure, f"at least 0.6 of {speed['copy']:.0f}: {floor:.2f}",
-        reached=floor >= 0.6)  # fmt: skip
-    say(f"{title}, beside the original", figure, f"at least 2 x {speed['original']:.0f}: "
-        f"{original:.2f}", reached=original >= 2)  # fmt: skip
+    ratio = speed["ours"] / speed["copy"]
+    bound = f"at least 0.6 of {speed['copy']:.0f}: {ratio:.2f}"
+    print_result(f"{title}, compared with COPY", figure, bound, is_reached=ratio >= 0.6)
+    ratio = speed["ours"] / speed["original"]
+    bound = f"at least 2 x {speed['original']:.0f}: {ratio:.2f}"
+    print_result(f"{title}, compared with the original", figure, bound, is_reached=ratio >= 2)
 
 
 MEMORY = """

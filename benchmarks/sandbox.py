@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.scale import heading, median_seconds, say
+from benchmarks.scale import measure_median_seconds, print_heading, print_result
 from safe_zone import ROOT
 from sentinel.backtesting import builtin_strategies, engine, executors, strategies, walk_forward
 from sentinel.backtesting.portfolio import Costs
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _measure_backtests() -> None:
-    heading("One coin, sixty days of 15-minute prices")
+    print_heading("One coin, sixty days of 15-minute prices")
     [series] = build_market(1).values()
     parameters = {"forecast": {"minutes": 180.0}}
     for name in builtin_strategies.BUILT_IN:
@@ -58,8 +58,10 @@ def _measure_backtests() -> None:
             engine.run_backtest(own, strategy.build_signals(own), Costs(), CASH)
 
         run()
-        taken = median_seconds(run, 5)
-        say(f"{name}, in process", f"{taken * 1e3:.0f} ms", "under 500 ms", reached=taken < 0.5)
+        taken = measure_median_seconds(run, 5)
+        print_result(
+            f"{name}, in process", f"{taken * 1e3:.0f} ms", "under 500 ms", is_reached=taken < 0.5
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "prices.csv"
         lines = (
@@ -72,10 +74,14 @@ def _measure_backtests() -> None:
         def run_command() -> None:
             subprocess.run([*command, "--csv", str(path)], check=True, capture_output=True)
 
-        taken = median_seconds(run_command, 5)
-        bare = median_seconds(lambda: subprocess.run([sys.executable, "-c", ""], check=True), 5)
+        taken = measure_median_seconds(run_command, 5)
+        bare = measure_median_seconds(
+            lambda: subprocess.run([sys.executable, "-c", ""], check=True), 5
+        )
         bound = f"under 0.5 s; floor {bare:.2f} s (python alone)"
-        say("sma-cross, the whole command", f"{taken:.2f} s", bound, reached=taken < 0.5)
+        print_result(
+            "sma-cross, the whole command", f"{taken:.2f} s", bound, is_reached=taken < 0.5
+        )
 
 
 def _measure_sweeps() -> None:
@@ -86,7 +92,9 @@ def _measure_sweeps() -> None:
     prices = build_market(COINS)
     for name, grid in grids.items():
         candidates = walk_forward.build_candidates([name], grid)
-        heading(f"A sweep: {COINS} coins, {len(candidates)} parameter sets of {name}, three folds")
+        print_heading(
+            f"A sweep: {COINS} coins, {len(candidates)} parameter sets of {name}, three folds"
+        )
         tasks = walk_forward.plan_tasks(prices, candidates, 3, Costs(), CASH)
         found, taken = {}, {}
         for jobs in (1, 2):
@@ -98,15 +106,17 @@ def _measure_sweeps() -> None:
             )
             taken[jobs] = time.perf_counter() - started
         ratio = taken[2] / (taken[1] / 2)
-        say("on one core", f"{taken[1]:.1f} s", "no goal", reached=True)
-        say("on two cores", f"{taken[2]:.1f} s", "under 60 s", reached=taken[2] < 60)
-        say(
+        print_result("on one core", f"{taken[1]:.1f} s", "no goal", is_reached=True)
+        print_result("on two cores", f"{taken[2]:.1f} s", "under 60 s", is_reached=taken[2] < 60)
+        print_result(
             "two cores against half of one's time",
             f"{ratio:.2f}",
             "at most 1.3",
-            reached=ratio <= 1.3,
+            is_reached=ratio <= 1.3,
         )
-        say("the same table", str(found[1] == found[2]), "True", reached=found[1] == found[2])
+        print_result(
+            "the same table", str(found[1] == found[2]), "True", is_reached=found[1] == found[2]
+        )
         if name == "sma-cross":
             _measure_cluster(tasks, found[1])
 
@@ -151,5 +161,7 @@ def _measure_cluster(tasks: list[SweepTask], expected: str) -> None:
         taken = time.perf_counter() - started
         process.communicate()
     found = _dump_result(tasks, scored)
-    say("three Dask workers, one killed", f"{taken:.1f} s", "no goal", reached=bool(killed))
-    say("the same table", str(found == expected), "True", reached=found == expected)
+    print_result(
+        "three Dask workers, one killed", f"{taken:.1f} s", "no goal", is_reached=bool(killed)
+    )
+    print_result("the same table", str(found == expected), "True", is_reached=found == expected)

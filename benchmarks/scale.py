@@ -1,4 +1,4 @@
-"""What the benchmarks share: a database of their own, and a line for each figure."""
+"""Shared by the benchmarks: a database, measured times, and the printed results."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from sentinel.storage.connection import Address, Session
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
-def say(what: str, figure: str, bound: str, *, reached: bool) -> None:
-    """One figure beside what it has to be."""
-    print(f"{'ok  ' if reached else 'MISS'}  {what:<58} {figure:>16}   {bound}", flush=True)
+def print_result(what: str, figure: str, bound: str, *, is_reached: bool) -> None:
+    """Print a figure with its bound."""
+    print(f"{'ok  ' if is_reached else 'MISS'}  {what:<58} {figure:>16}   {bound}", flush=True)
 
 
-def heading(text: str) -> None:
+def print_heading(text: str) -> None:
     print(f"\n{text}", flush=True)
 
 
-def median_seconds(work: Callable[[], object], times: int) -> float:
-    return statistics.median(seconds(work) for _ in range(times))
+def measure_median_seconds(work: Callable[[], object], times: int) -> float:
+    return statistics.median(measure_seconds(work) for _ in range(times))
 
 
-def seconds(work: Callable[[], object]) -> float:
+def measure_seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
@@ -38,7 +38,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder that root's embedded server can reach too."""
+    """Yield a folder that the embedded server can use too: for root it runs as another user."""
     with tempfile.TemporaryDirectory(prefix="sentinel-bench-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -46,14 +46,14 @@ def scratch_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def server() -> Iterator[str]:
-    """The connection string of a fresh embedded PostgreSQL with the schema in it."""
+    """Yield the connection string of a new embedded PostgreSQL with our tables."""
     with scratch_folder() as folder, embedded.ensure_running(folder) as conninfo:
         with Session(Address(conninfo, "benchmark")) as session:
             database.run_write_transaction(session, lambda _connection, _days: None, NOW)
         yield conninfo
 
 
-# What sixty days look like: history beside coins, straight into the partitions.
+# A history of 60 days, written directly into the partitions.
 FILL_COINS = """
 INSERT INTO sentinel.coins (coin_id, symbol, name, rank)
 SELECT 'coin-' || n, 'c' || n, 'Coin ' || n, n + 1 FROM generate_series(0, %s - 1) AS n
@@ -74,6 +74,6 @@ UPDATE sentinel.coins SET (observed_at, price_usd, market_cap_usd, volume_24h_us
 
 
 def day_slots(rows: int, days: int, coins: int) -> tuple[int, timedelta]:
-    """Observations a coin has in a day, and how far apart they are."""
+    """Return the observations per coin and day, and the time between them."""
     slots = round(rows / days / coins)
     return slots, timedelta(days=1) / slots
