@@ -595,9 +595,9 @@ def test_daily_returns_run_from_the_end_of_one_utc_day_to_the_next() -> None:
 
 def test_a_day_without_a_price_has_a_return_of_zero() -> None:
     """Weekly prices are not daily returns: sqrt(365) would make their ratio sqrt(7) too large."""
-    worth = np.array([100.0, 102, 101, 104, 103, 107])
-    curve = EquityCurve(START + np.arange(6.0) * 7 * DAY, worth, np.zeros(6))
-    filled = np.repeat(worth, 7)[:36]
+    values = np.array([100.0, 102, 101, 104, 103, 107])
+    curve = EquityCurve(START + np.arange(6.0) * 7 * DAY, values, np.zeros(6))
+    filled = np.repeat(values, 7)[:36]
     daily = EquityCurve(START + np.arange(36.0) * DAY, filled, np.zeros(36))
     expected = metrics.sharpe(metrics.daily_returns(daily, 100.0))
     assert metrics.sharpe(metrics.daily_returns(curve, 100.0)) == pytest.approx(expected)
