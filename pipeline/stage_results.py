@@ -86,7 +86,7 @@ class StorageUse:
 
     def measure(self, session: Session) -> None:
         """Take over the session's counters as of now."""
-        self.purged_rows, self.db_seconds = session.purged_rows, session.seconds
+        self.purged_rows, self.db_seconds = session.purged_rows, session.held_seconds
 
 
 @dataclass(slots=True)

@@ -536,7 +536,7 @@ def test_a_lock_held_too_long_is_named(
             False,
             "storage quota is full",
         ),
-        ("could not extend file: No space left on device", "53100", False, "Make room"),
+        ("could not extend file: No space left on device", "53100", False, "Free space"),
         ("endpoint is disabled", "XX000", False, "Neon's console"),
         ('password authentication failed for user "me"', "28P01", False, "user and password"),
         ("fe_sendauth: no password supplied", None, False, "password into DATABASE_URL"),

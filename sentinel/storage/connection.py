@@ -1,4 +1,4 @@
-"""Reaching PostgreSQL: the address, the connection, and trying again when it breaks."""
+"""Connects to PostgreSQL: the address, the connection, and retries when a connection breaks."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ log = logging.getLogger("sentinel.postgres")
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-STEADY_ZONES = ("UTC", "Etc/UTC", "GMT")  # psycopg's own, faster loaders will do
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+# Server time zones that equal UTC. With them psycopg's own loaders return UTC, and they are faster.
+UTC_ZONES = ("UTC", "Etc/UTC", "GMT")
+_POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _HOST = re.compile(r"[A-Za-z0-9._,:\[\]%-]+|/.*")
 _PORT = re.compile(r"\d+(,\d+)*")
-_UNREADABLE = (
+_INVALID_URL_MESSAGE = (
     "DATABASE_URL cannot be read as a PostgreSQL address. It must look like "
     "postgresql://USER:PASSWORD@HOST/DATABASE?sslmode=require (write @ : / # ? % in a password as "
     "%40 %3A %2F %23 %3F %25)."
@@ -45,7 +46,8 @@ TCP_KEEPALIVE = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,  # milliseconds; a dead network ends the run, not hangs it
+    # In milliseconds. Without it a run would wait for minutes on a network that is down.
+    "tcp_user_timeout": 20_000,
 }
 
 
@@ -64,9 +66,10 @@ class Address:
 
 @contextlib.contextmanager
 def resolve_database(settings: Settings) -> Iterator[Address]:
-    """Yield the address of the configured database; the embedded one runs meanwhile.
+    """Yield the address of the configured database; the embedded server runs during the block.
 
-    Raises ConfigurationError where DATABASE_URL cannot be understood.
+    Raises ConfigurationError if DATABASE_URL is invalid, StorageUnavailable if the embedded server
+    does not start.
     """
     if settings.database_url:
         yield parse_address(settings.database_url)
@@ -76,53 +79,59 @@ def resolve_database(settings: Settings) -> Iterator[Address]:
 
 
 def parse_address(url: str) -> Address:
-    """Read a DATABASE_URL. Raises ConfigurationError, without repeating what may be a password."""
+    """Return the address that a DATABASE_URL names.
+
+    Raises ConfigurationError. Its message repeats no part of the URL, which may be a password.
+    """
     try:
         parts = conninfo_to_dict(url)
     except psycopg.Error:
-        # Neither the text nor the cause is shown: libpq quotes the part it stumbled over.
-        raise ConfigurationError(_UNREADABLE) from None
+        # libpq's message is left out, because it quotes the part that it could not parse.
+        raise ConfigurationError(_INVALID_URL_MESSAGE) from None
     host = str(parts.get("host") or parts.get("hostaddr") or "localhost")
     port, name = str(parts.get("port") or "5432"), str(parts.get("dbname") or "")
     try:
         host.encode("idna")
-        is_sound = _HOST.fullmatch(host) and _PORT.fullmatch(port) and not set(name) & set("@/:")
+        is_valid = _HOST.fullmatch(host) and _PORT.fullmatch(port) and not set(name) & set("@/:")
     except UnicodeError:
-        is_sound = host.startswith("/")
-    if not is_sound:
-        # A password with a bare @ or / ends up in what libpq takes for host, port or name.
-        raise ConfigurationError(_UNREADABLE) from None
+        is_valid = host.startswith("/")
+    if not is_valid:
+        # If a password contains an unescaped @ or /, libpq takes its rest for host, port or name.
+        raise ConfigurationError(_INVALID_URL_MESSAGE) from None
     return Address(make_conninfo(url), f"{parts.get('dbname') or 'default'} on {host}")
 
 
 def open_connection(address: Address) -> Connection:
-    """One try to connect, in autocommit mode. Raises psycopg.Error."""
+    """Return a connection in autocommit mode, after one attempt. Raises psycopg.Error."""
     connection = psycopg.connect(address.conninfo, **connection_options(address))
     return_utc(connection)
     return connection
 
 
 def connection_options(address: Address) -> dict[str, Any]:
-    """How a connection is opened, where the address does not say otherwise: in autocommit mode.
+    """Return the keyword arguments for `psycopg.connect`; options of the address take precedence.
 
-    Nothing is ever prepared on the server: a transaction pooler (Neon's `-pooler` host) may hand
-    the next statement to another session, and a plan made before a migration would break.
+    Statements are never prepared on the server: a transaction pooler (Neon's `-pooler` host) may
+    send the next statement to another session, and a plan from before a migration would fail.
     """
     defaults: dict[str, Any] = {
         "connect_timeout": DATABASE_CONNECT_TIMEOUT_SECONDS,
         "application_name": "market-sentinel",
-        "gssencmode": "disable",  # asking for it costs a round trip
+        "gssencmode": "disable",  # negotiating it costs a round trip
         **TCP_KEEPALIVE,
     }
-    wished = conninfo_to_dict(address.conninfo)
-    unsaid = {key: value for key, value in defaults.items() if key not in wished}
-    return {"autocommit": True, "prepare_threshold": None, **unsaid}
+    given = conninfo_to_dict(address.conninfo)
+    missing = {key: value for key, value in defaults.items() if key not in given}
+    return {"autocommit": True, "prepare_threshold": None, **missing}
 
 
 def return_utc(connection: Connection) -> None:
-    """Bring times to UTC. A server may live in a zone with summer time, where arithmetic on its
-    times goes wrong twice a year; its setting cannot be changed through a transaction pooler."""
-    if connection.info.parameter_status("TimeZone") not in STEADY_ZONES:
+    """Make the connection return times in UTC, whatever time zone the server is set to.
+
+    In a zone with summer time, arithmetic on times is wrong twice a year. The server's setting
+    cannot be changed, because a transaction pooler does not keep it for the session.
+    """
+    if connection.info.parameter_status("TimeZone") not in UTC_ZONES:
         connection.adapters.register_loader("timestamptz", _UtcLoader)
         connection.adapters.register_loader("timestamptz", _UtcBinaryLoader)
 
@@ -133,7 +142,7 @@ class _UtcLoader(TimestamptzLoader):
 
 
 class _UtcBinaryLoader(Loader):
-    """PostgreSQL counts microseconds since its epoch; read so, a long series costs little.
+    """Converts PostgreSQL's microseconds since 2000 directly, which is fast for long series.
 
     https://www.postgresql.org/docs/current/datatype-datetime.html
     """
@@ -141,11 +150,14 @@ class _UtcBinaryLoader(Loader):
     format = Format.BINARY
 
     def load(self, data: Buffer) -> datetime:
-        return _EPOCH + timedelta(microseconds=int.from_bytes(data, "big", signed=True))
+        return _POSTGRES_EPOCH + timedelta(microseconds=int.from_bytes(data, "big", signed=True))
 
 
 class Session:
-    """A connection that is opened when first needed, and opened again when it broke."""
+    """A connection that is opened on first use and reopened after it broke.
+
+    `use` runs work on it and retries transient errors. Close it, or use it as a context manager.
+    """
 
     def __init__(
         self,
@@ -155,6 +167,7 @@ class Session:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.address = address
+        # Observations that the purge dropped in this session; the database module counts them.
         self.purged_rows = 0
         self._connection: Connection | None = None
         self._clock = clock
@@ -162,12 +175,15 @@ class Session:
         self._opened_at: float | None = None
 
     @property
-    def seconds(self) -> float:
-        """How long the database has been held, from the first try to connect."""
+    def held_seconds(self) -> float:
+        """Seconds since the first attempt to connect, for which Neon's compute is awake; 0 before.
+
+        They count on after `close`.
+        """
         return 0.0 if self._opened_at is None else self._clock() - self._opened_at
 
     def close(self) -> None:
-        """Close the connection; nothing happens where there is none."""
+        """Close the connection if it is open; the next `use` opens another one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -179,14 +195,17 @@ class Session:
         self.close()
 
     def use(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` on the connection, in autocommit mode, again after transient errors.
+        """Run `work` on the connection (in autocommit mode) and return its result.
 
-        Raises StorageUnavailable.
+        After a transient error `work` is repeated on a new connection, up to
+        DATABASE_CONNECT_ATTEMPTS times within STORAGE_DEADLINE_SECONDS, so it must be idempotent.
+
+        Raises StorageUnavailable, with a remedy in the message.
         """
         if self._opened_at is None:
             self._opened_at = self._clock()
-        tries = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_worth_another_try),
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_is_retryable),
             stop=self._should_stop,
             wait=tenacity.wait_exponential_jitter(multiplier=1, jitter=1),
             sleep=self._sleep,
@@ -194,7 +213,7 @@ class Session:
             reraise=True,
         )
         try:
-            result: T = tries(self._try_once, work)
+            result: T = attempts(self._attempt, work)
         except psycopg.Error as error:
             raise StorageUnavailable(
                 error_hints.explain(error, self.address.display_name)
@@ -202,10 +221,10 @@ class Session:
         return result
 
     def _should_stop(self, state: tenacity.RetryCallState) -> bool:
-        is_late = self.seconds > STORAGE_DEADLINE_SECONDS
+        is_late = self.held_seconds > STORAGE_DEADLINE_SECONDS
         return is_late or state.attempt_number >= DATABASE_CONNECT_ATTEMPTS
 
-    def _try_once(self, work: Callable[[Connection], T]) -> T:
+    def _attempt(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None or self._connection.closed:
             self._connection = open_connection(self.address)
         try:
@@ -215,7 +234,7 @@ class Session:
             raise
 
 
-def _is_worth_another_try(error: BaseException) -> bool:
+def _is_retryable(error: BaseException) -> bool:
     return isinstance(error, psycopg.Error) and error_hints.is_transient(error)
 
 
@@ -223,4 +242,4 @@ def _report_retry(state: tenacity.RetryCallState) -> None:
     wait = state.next_action.sleep if state.next_action else 0.0
     error = state.outcome.exception() if state.outcome else None
     cause = " ".join(str(error).split())[:200]
-    log.info("database: try %d in %.1f s: %s", state.attempt_number + 1, wait, cause)
+    log.info("database: attempt %d in %.1f s: %s", state.attempt_number + 1, wait, cause)

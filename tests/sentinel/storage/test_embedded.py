@@ -15,7 +15,7 @@ import pytest
 
 from safe_zone import ROOT
 from sentinel.errors import ConfigurationError, StorageUnavailable
-from sentinel.storage.embedded import _locate, ensure_running
+from sentinel.storage.embedded import _locate_server, ensure_running
 
 pytestmark = [
     pytest.mark.slow,  # each test starts a server of its own
@@ -83,7 +83,7 @@ def _visits(conninfo: str) -> int:
 
 
 def _pid_file(state_dir: Path) -> Path:
-    return _locate(state_dir).data_dir / "postmaster.pid"
+    return _locate_server(state_dir).data_dir / "postmaster.pid"
 
 
 def _server_pid(state_dir: Path) -> int:
@@ -169,7 +169,7 @@ def test_a_killed_server_recovers_with_every_committed_row(state_dir: Path) -> N
 
 
 def test_a_setup_that_was_killed_half_way_is_begun_again(state_dir: Path) -> None:
-    base = _locate(state_dir).base
+    base = _locate_server(state_dir).base
     (base / "data.draft" / "half").mkdir(parents=True)
     with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo):
         assert not (base / "data.draft").exists()
@@ -178,7 +178,7 @@ def test_a_setup_that_was_killed_half_way_is_begun_again(state_dir: Path) -> Non
 def test_a_server_that_cannot_start_says_why_and_where_its_log_is(state_dir: Path) -> None:
     with ensure_running(state_dir):
         pass
-    version = _locate(state_dir).data_dir / "PG_VERSION"
+    version = _locate_server(state_dir).data_dir / "PG_VERSION"
     version.write_text("9.6\n")
     with pytest.raises(StorageUnavailable) as caught:
         ensure_running(state_dir).__enter__()
@@ -194,10 +194,10 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_prepared_socket_folder_is_refused(state_dir: Path) -> None:
-    socket_dir = _locate(state_dir).socket_dir
+    socket_dir = _locate_server(state_dir).socket_dir
     socket_dir.mkdir()
     socket_dir.chmod(0o777)
-    with pytest.raises(StorageUnavailable, match="open to others"):
+    with pytest.raises(StorageUnavailable, match="open to other users"):
         ensure_running(state_dir).__enter__()
 
 
@@ -209,7 +209,7 @@ def test_a_path_that_the_starters_shell_would_read_is_refused(tmp_path: Path, na
 
 def test_a_server_that_cannot_start_leaves_nothing_running(state_dir: Path) -> None:
     with ensure_running(state_dir):
-        control = _locate(state_dir).data_dir / "global" / "pg_control"
+        control = _locate_server(state_dir).data_dir / "global" / "pg_control"
     content = control.read_bytes()
     control.write_bytes(b"damaged" * 100)
     with pytest.raises(StorageUnavailable):
@@ -246,7 +246,7 @@ def test_a_closed_umask_of_root_locks_nobody_out(state_dir: Path) -> None:
             pass
     finally:
         os.umask(before)
-    base = _locate(state_dir).base
+    base = _locate_server(state_dir).base
     assert all(lock.stat().st_mode & 0o044 for lock in base.glob("*.lock"))
 
 
@@ -256,7 +256,7 @@ def test_a_closed_umask_of_root_locks_nobody_out(state_dir: Path) -> None:
 def test_root_below_a_closed_home_keeps_its_data_in_a_system_folder(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    server = _locate(closed / ".sentinel")
+    server = _locate_server(closed / ".sentinel")
     assert server.base.parent == Path("/var/lib/market-sentinel")
     assert closed.stat().st_mode & 0o777 == 0o700
     server.base.rmdir()
