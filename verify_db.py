@@ -228,7 +228,7 @@ def _runs(delivery: ScheduleCoverage | None) -> str:
 
 def _backup(backup: service_status.BackupStatus | None, now: datetime) -> str:
     if backup is None or backup.verified_at is None:
-        return "none: ./backup_db.sh makes one"
+        return "none: run ./backup_db.sh"
     hours = (now - backup.verified_at).total_seconds() / 3600
     return (
         f"{_minute(backup.verified_at)} ({hours:.0f} hours ago), {backup.rows:,} rows, "
@@ -245,7 +245,7 @@ def _storage(tables: TableHealth, now: datetime, quota: float | None) -> str:
         return f"{limit} full in {days:.0f} days at the last day's pace"
     if tables.oldest and (now - tables.oldest).days >= 1:
         return f"{limit} never full at the last day's pace"
-    return f"{limit}; how long they last shows after a day of data"
+    return f"{limit}; the days until it is full are known after a day of data"
 
 
 def _minute(at: datetime | None) -> str:

@@ -55,7 +55,7 @@ def test_some_coins_share_a_symbol_and_some_are_ghosts() -> None:
 
 
 def test_prices_have_the_recorded_format(stand_in: StandIn) -> None:
-    path = "/simple/price?ids=bitcoin,nobody,%20ethereum&vs_currencies=usd,idr"
+    path = "/simple/price?ids=bitcoin,unknown,%20ethereum&vs_currencies=usd,idr"
     content = _get(stand_in, path).json()
     assert list(content) == ["bitcoin"]  # unknown ids and ids after a blank are left out
     assert {"usd", "usd_market_cap", "usd_24h_vol", "idr", "last_updated_at"} <= set(
@@ -97,7 +97,7 @@ def test_the_demo_runs_and_changes_no_tracked_file() -> None:
 
     before = changes()
     # The developer's own settings must not reach the demo.
-    environment = os.environ | {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/x"}
+    environment = os.environ | {"DATABASE_URL": "postgresql://user@127.0.0.1:9/x"}
     done = subprocess.run(
         [sys.executable, "-m", "demo"],
         cwd=ROOT,
@@ -128,7 +128,7 @@ def test_a_chart_has_the_recorded_format_with_jitter_and_one_pair_out_of_order(
 def test_older_charts_are_hourly_and_unknown_coins_are_404(stand_in: StandIn) -> None:
     week = _get(stand_in, "/coins/bitcoin/market_chart?vs_currency=usd&days=7").json()
     assert 165 <= len(week["prices"]) <= 170
-    assert _get(stand_in, "/coins/nobody/market_chart?vs_currency=usd&days=1").status_code == 404
+    assert _get(stand_in, "/coins/unknown/market_chart?vs_currency=usd&days=1").status_code == 404
     assert _get(stand_in, "/coins/bitcoin/market_chart?days=1").status_code == 422
     ghost = _get(stand_in, "/coins/0xlsd/market_chart?vs_currency=usd&days=1").json()
     assert ghost["prices"] == []

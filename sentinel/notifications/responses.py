@@ -61,7 +61,7 @@ class ResponseRecorder:
         """Yield a list that collects the responses received within the block.
 
         One message is sent at a time. While a thread of an earlier message is unfinished, the
-        responses cannot be told apart, and the list stays empty.
+        responses may belong to either message, and the list stays empty.
         """
         self._unfinished = [thread for thread in self._unfinished if thread.is_alive()]
         self._responses = []

@@ -131,7 +131,7 @@ def test_the_probes_of_the_containers_tell_a_healthy_process_from_a_missing_one(
     elsewhere = (
         own
         | {port: str(free_port()) for port in ports}
-        | {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing"}
+        | {"DATABASE_URL": "postgresql://user@127.0.0.1:9/nothing"}
     )
     ill = subprocess.run(command, cwd=ROOT, env=elsewhere, capture_output=True, check=False)
     assert ill.returncode in (4, 6)
