@@ -1,4 +1,4 @@
-"""Delete everything the pipeline stored in the configured database, after asking."""
+"""Delete all data that Market Sentinel stored in the configured database, after asking."""
 
 from __future__ import annotations
 
@@ -12,43 +12,41 @@ from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.queries.table_health import count_observations, count_transactions
 
-WORD = "DELETE"
+CONFIRMATION_WORD = "DELETE"
 
 
 def main() -> int:
-    """Show what would go, ask for the word, delete; returns 0."""
+    """Show what will be deleted, ask the user to confirm, and delete it; return 0."""
     parser = argparse.ArgumentParser(
         prog="reset_db.py", description=__doc__, epilog="example: python reset_db.py --yes"
     )
     parser.add_argument("--yes", action="store_true", help="do not ask (for scripts)")
     arguments = parser.parse_args()
     console.configure_logging()
-    with (
-        resolve_database(load_settings()) as address,
-        Session(address) as session,
-    ):
-        found = session.use(_count)
-        if found is None:
+    with resolve_database(load_settings()) as address, Session(address) as session:
+        counts = session.use(_count_rows)
+        if counts is None:
             print(f"{address.display_name} holds no market data: nothing to delete.")
             return EXIT_OK
-        rows, transactions = found
-        entries = "transaction" if transactions == 1 else "transactions"
-        own = f" and {transactions:,} {entries} of a portfolio" if transactions else ""
-        print(
-            f"{address.display_name} holds {rows:,} observations{own}. "
-            "All of them would be deleted."
-        )
+        print(f"{address.display_name} holds {_describe(*counts)}. All of it will be deleted.")
         if not arguments.yes:
-            console.confirm(WORD, "Nothing deleted")
+            console.confirm(CONFIRMATION_WORD, "Nothing deleted")
         session.use(schema.drop_schema)
-        print("Deleted. The next run of ingest.py starts afresh.")
+        print("Deleted. The next run of ingest.py creates new tables.")
     return EXIT_OK
 
 
-def _count(connection: Connection) -> tuple[int, int] | None:
+def _count_rows(connection: Connection) -> tuple[int, int] | None:
+    """Return the number of observations and of portfolio transactions; None without a schema."""
     if not schema.has_schema(connection):
         return None
     return count_observations(connection), count_transactions(connection)
+
+
+def _describe(observations: int, transactions: int) -> str:
+    noun = "transaction" if transactions == 1 else "transactions"
+    portfolio = f" and {transactions:,} {noun} of a portfolio" if transactions else ""
+    return f"{observations:,} observations{portfolio}"
 
 
 if __name__ == "__main__":

@@ -55,7 +55,10 @@ LOAD_CHUNK_ROWS = 5_000  # rows in one statement: its arrays stay under 400 kB
 PARTITIONS_AHEAD_DAYS = 2
 
 # --- health ------------------------------------------------------------------------------------
-MAX_AGE_MINUTES = 180  # GitHub's measured */15 schedule left gaps of up to 119 minutes
+# verify_db's limit for the age of the newest observation. It is meant for the scheduled pipeline,
+# which records no heartbeat: GitHub's measured */15 schedule left gaps of up to 119 minutes. The
+# limit for the monitor's processes is service_status.late_after.
+MAX_AGE_MINUTES = 180
 # A pause is a gap if it is longer than this many times the coin's usual cadence. The cadence is an
 # estimate, so the factor is a little below 2: no pause of twice the cadence stays unnoticed.
 GAP_FACTOR = 1.9

@@ -1,11 +1,10 @@
-"""Health check: what is stored, how fresh, how complete, how long the free storage lasts."""
+"""Check the stored data: how much, how fresh, how complete, and how long the free storage lasts."""
 
 from __future__ import annotations
 
 import argparse
 import functools
 import json
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -34,21 +33,26 @@ from sentinel.storage.queries.table_health import (
 from sentinel.storage.retention import overdue_partitions
 from sentinel.storage.schema import is_up_to_date
 
-log = logging.getLogger("sentinel.verify")
-TOP = 5
+TOP_COINS = 5
 SHOWN_GAPS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What was found; `problems` is empty where all is well."""
+    """What the check found. Only `problems` is set where the schema is missing or old."""
 
+    # What is wrong and what to do, one text each; empty if the database is healthy.
     problems: list[str]
     tables: TableHealth | None = None
+    # The gaps of the last GAP_WINDOW in order of rank, those that stay open included.
     gaps: Sequence[Gap] = ()
-    delivery: ScheduleCoverage | None = None
+    # How many of the runs of the last CADENCE_WINDOW happened.
+    schedule: ScheduleCoverage | None = None
+    # Observations that are stored more than once.
     duplicates: int = 0
+    # The newest prices of the TOP_COINS best-ranked coins.
     top: Sequence[LatestPrice] = ()
+    # None: no backup was ever tried.
     backup: service_status.BackupStatus | None = None
 
 
@@ -58,27 +62,30 @@ def examine(
     cadence: timedelta,
     max_age_minutes: float = MAX_AGE_MINUTES,
 ) -> Health:
-    """Look at everything and judge it; `cadence` is the schedule's, on paper."""
+    """Check the database and return what was found.
+
+    `cadence` is the configured interval of the schedule.
+    """
     if not schema.has_schema(connection):
-        return Health(["nothing was ever stored here: run python ingest.py"])
+        return Health(["no run has stored anything in this database: run python ingest.py"])
     if not is_up_to_date(connection):
-        return Health(["the schema is older than this code: python ingest.py brings it up to date"])
+        return Health(["the schema is older than this code: run python ingest.py to update it"])
     tables = read_table_health(connection, now)
     duplicates = count_duplicates(connection)
     backup = service_status.read_backup_status(connection)
-    problems = _problems(tables, duplicates, backup, now, max_age_minutes)
+    problems = _find_problems(tables, duplicates, backup, now, max_age_minutes)
     return Health(
-        problems + _overdue(connection, now),
+        problems + _describe_overdue_days(connection, now),
         tables,
         find_gaps(connection, now, cadence=cadence),
         measure_schedule_coverage(connection, now, cadence),
         duplicates,
-        read_latest_prices(connection, TOP),
+        read_latest_prices(connection, TOP_COINS),
         backup,
     )
 
 
-def _problems(
+def _find_problems(
     tables: TableHealth,
     duplicates: int,
     backup: service_status.BackupStatus | None,
@@ -92,7 +99,7 @@ def _problems(
     elif age > max_age_minutes:
         problems.append(
             f"the newest observation is {age:.0f} minutes old, more than {max_age_minutes:g}: "
-            "look why the schedule does not run"
+            "check why no run has stored newer ones"
         )
     if duplicates:
         problems.append(
@@ -100,71 +107,64 @@ def _problems(
             "REINDEX TABLE sentinel.observations"
         )
     if backup and backup.problem:
-        problems.append(f"the last backup failed ({_minute(backup.tried_at)}): {backup.problem}")
+        problems.append(
+            f"the last backup failed ({_format_minute(backup.tried_at)}): {backup.problem}"
+        )
     return problems
 
 
-def _overdue(connection: Connection, now: datetime) -> list[str]:
-    """What to say of days that a purge should have dropped by yesterday."""
-    over = overdue_partitions(connection, now)
-    if not over:
+def _describe_overdue_days(connection: Connection, now: datetime) -> list[str]:
+    """Return a problem if yesterday's purge did not drop all expired days, else nothing."""
+    overdue = overdue_partitions(connection, now)
+    if not overdue:
         return []
-    _, trouble, _ = records.last_attempt(connection)
-    why = trouble or "look at the last runs' warnings"
-    return [f"{len(over)} days older than the retention wait to be purged: {why}"]
+    _, archive_error, _ = records.last_attempt(connection)
+    why = archive_error or "see the warnings of the last runs"
+    return [f"{len(overdue)} days older than the retention wait to be purged: {why}"]
 
 
 def age_minutes(tables: TableHealth, now: datetime) -> float | None:
-    """Minutes since the newest observation, None where there is none."""
+    """Return the age of the newest observation in minutes; None: nothing is stored."""
     return (now - tables.newest).total_seconds() / 60 if tables.newest else None
 
 
 def as_json(
-    health: Health, place: str, spooled: int, now: datetime, quota: float | None
+    health: Health, database: str, spooled_rows: int, now: datetime, quota_bytes: float | None
 ) -> dict[str, Any]:
-    """The health as one JSON object; times are ISO 8601 in UTC, sizes bytes."""
-    found: dict[str, Any] = {
+    """Return the result as one JSON object; times are ISO 8601 in UTC, sizes are in bytes."""
+    fields: dict[str, Any] = {
         "healthy": not health.problems,
         "problems": health.problems,
-        "database": place,
-        "spooled_rows": spooled,
+        "database": database,
+        "spooled_rows": spooled_rows,
     }
     if health.tables:
-        found |= asdict(health.tables) | {
+        fields |= asdict(health.tables) | {
             "age_minutes": age_minutes(health.tables, now),
             "bytes_per_row": health.tables.bytes_per_row,
-            "days_until_full": health.tables.days_until_full(now, quota),
+            "days_until_full": health.tables.days_until_full(now, quota_bytes),
             "duplicates": health.duplicates,
             "gaps": [_gap_as_json(gap) for gap in health.gaps],
-            "delivery": health.delivery and budget_output.coverage_as_json(health.delivery),
+            "schedule": health.schedule and budget_output.coverage_as_json(health.schedule),
             "top": [asdict(price) for price in health.top],
             "backup": health.backup and asdict(health.backup),
         }
-    return found
+    return fields
 
 
 def _gap_as_json(gap: Gap) -> dict[str, Any]:
+    # `slot` is in minutes.
     return gap._asdict() | {"slot": gap.slot.total_seconds() / 60}
 
 
-def show(health: Health, place: str, spooled: int, now: datetime, quota: float | None) -> None:
-    """The health as tables on stdout."""
+def show(
+    health: Health, database: str, spooled_rows: int, now: datetime, quota_bytes: float | None
+) -> None:
+    """Print the result as tables, and a last line that says whether the database is healthy."""
     if health.tables:
-        _show_facts(health, health.tables, place, spooled, now, quota)
+        _show_facts(health, health.tables, database, spooled_rows, now, quota_bytes)
     if health.gaps:
-        newest = sorted(health.gaps, key=lambda gap: gap.start, reverse=True)[:SHOWN_GAPS]
-        cells = [
-            (
-                gap.coin_id,
-                _minute(gap.start),
-                _minute(gap.stop),
-                gap.missed,
-                describe_gap_reason(gap.reason),
-            )
-            for gap in newest
-        ]
-        columns = ("coin", "from", "to", "missing", "why it is open")
-        console.show_table(f"Gaps, the newest {len(cells)}", columns, cells)
+        _show_gaps(health.gaps)
     if health.top:
         _show_top(health.top)
     print("healthy" if not health.problems else f"unhealthy: {'; '.join(health.problems)}")
@@ -173,28 +173,44 @@ def show(health: Health, place: str, spooled: int, now: datetime, quota: float |
 def _show_facts(
     health: Health,
     tables: TableHealth,
-    place: str,
-    spooled: int,
+    database: str,
+    spooled_rows: int,
     now: datetime,
-    quota: float | None,
+    quota_bytes: float | None,
 ) -> None:
     age = age_minutes(tables, now)
     per_row = f"{tables.bytes_per_row:.0f} bytes a row" if tables.bytes_per_row else "empty"
     ago = "" if age is None else f" ({age:.0f} minutes ago)"
     facts = [
-        ("database", place),
+        ("database", database),
         ("observations", f"{tables.rows:,} rows of {tables.coins:,} coins"),
-        ("newest", _minute(tables.newest) + ago),
-        ("oldest", _minute(tables.oldest)),
+        ("newest", _format_minute(tables.newest) + ago),
+        ("oldest", _format_minute(tables.oldest)),
         ("duplicates", health.duplicates),
         ("size", f"{tables.database_bytes / 1e6:,.1f} MB, {per_row}"),
-        ("free storage", _storage(tables, now, quota)),
-        ("runs", _runs(health.delivery)),
-        ("gaps", _gaps(health.gaps)),
-        ("waiting in the spool", f"{spooled:,} rows"),
-        ("last verified backup", _backup(health.backup, now)),
+        ("free storage", _describe_free_storage(tables, now, quota_bytes)),
+        ("runs", _describe_schedule(health.schedule)),
+        ("gaps", _describe_gaps(health.gaps)),
+        ("waiting in the spool", f"{spooled_rows:,} rows"),
+        ("last verified backup", _describe_backup(health.backup, now)),
     ]
     console.show_table("Health", ("what", "value"), facts)
+
+
+def _show_gaps(gaps: Sequence[Gap]) -> None:
+    newest = sorted(gaps, key=lambda gap: gap.start, reverse=True)[:SHOWN_GAPS]
+    cells = [
+        (
+            gap.coin_id,
+            _format_minute(gap.start),
+            _format_minute(gap.stop),
+            gap.missed,
+            describe_gap_reason(gap.reason),
+        )
+        for gap in newest
+    ]
+    columns = ("coin", "from", "to", "missing", "why it is open")
+    console.show_table(f"The newest {len(cells)} gaps", columns, cells)
 
 
 def _show_top(prices: Sequence[LatestPrice]) -> None:
@@ -204,66 +220,66 @@ def _show_top(prices: Sequence[LatestPrice]) -> None:
             price.coin_id,
             console.format_number(price.price_usd),
             console.format_number(price.market_cap_usd),
-            _minute(price.observed_at),
+            _format_minute(price.observed_at),
         )
         for price in prices
     ]
     console.show_table("Top coins", ("rank", "coin", "USD", "market cap", "observed at"), cells)
 
 
-def _gaps(gaps: Sequence[Gap]) -> str:
-    """How many there are of how many coins, and what becomes of them."""
+def _describe_gaps(gaps: Sequence[Gap]) -> str:
+    """Return the number of gaps, of how many coins they are, and why they are open."""
     within = f"in the last {GAP_WINDOW.days} days"
     if not gaps:
         return f"none {within}"
     coins = len({gap.coin_id for gap in gaps})
     reasons = Counter(describe_gap_reason(gap.reason) for gap in gaps).most_common()
-    told = "; ".join(f"{count} {reason}" for reason, count in reasons)
-    return f"{len(gaps)} of {coins} coins {within}: {told}"
+    counts = "; ".join(f"{count} {reason}" for reason, count in reasons)
+    return f"{len(gaps)} of {coins} coins {within}: {counts}"
 
 
-def _runs(delivery: ScheduleCoverage | None) -> str:
-    return f"{delivery} in the last {CADENCE_WINDOW.days} days" if delivery else "none"
+def _describe_schedule(schedule: ScheduleCoverage | None) -> str:
+    return f"{schedule} in the last {CADENCE_WINDOW.days} days" if schedule else "none"
 
 
-def _backup(backup: service_status.BackupStatus | None, now: datetime) -> str:
+def _describe_backup(backup: service_status.BackupStatus | None, now: datetime) -> str:
     if backup is None or backup.verified_at is None:
         return "none: run ./backup_db.sh"
     hours = (now - backup.verified_at).total_seconds() / 3600
     return (
-        f"{_minute(backup.verified_at)} ({hours:.0f} hours ago), {backup.rows:,} rows, "
+        f"{_format_minute(backup.verified_at)} ({hours:.0f} hours ago), {backup.rows:,} rows, "
         f"{backup.file}"
     )
 
 
-def _storage(tables: TableHealth, now: datetime, quota: float | None) -> str:
-    if quota is None:
+def _describe_free_storage(tables: TableHealth, now: datetime, quota_bytes: float | None) -> str:
+    if quota_bytes is None:
         return "no limit"
-    limit = f"{quota / 1e6:,.0f} MB"
-    days = tables.days_until_full(now, quota)
+    limit = f"{quota_bytes / 1e6:,.0f} MB"
+    days = tables.days_until_full(now, quota_bytes)
     if days is not None:
-        return f"{limit} full in {days:.0f} days at the last day's pace"
+        return f"{limit} full in {days:.0f} days at the last day's growth"
     if tables.oldest and (now - tables.oldest).days >= 1:
-        return f"{limit} never full at the last day's pace"
+        return f"{limit} never full at the last day's growth"
     return f"{limit}; the days until it is full are known after a day of data"
 
 
-def _minute(at: datetime | None) -> str:
+def _format_minute(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else "none"
 
 
-def _max_age(word: str) -> float:
+def _parse_max_age(text: str) -> float:
     try:
-        minutes = float(word)
+        minutes = float(text)
     except ValueError:
         minutes = 0.0
     if not 0 < minutes < float("inf"):
-        raise ConfigurationError(f"--max-age '{word}' must be a number of minutes above 0")
+        raise ConfigurationError(f"--max-age '{text}' must be a number of minutes above 0")
     return minutes
 
 
 def main() -> int:
-    """Examine the configured database; returns 0, or 6 where it is unhealthy."""
+    """Check the configured database; return 0, or 6 if it is unhealthy."""
     parser = argparse.ArgumentParser(
         prog="verify_db.py",
         description=__doc__,
@@ -273,28 +289,34 @@ def main() -> int:
         "--max-age",
         metavar="MIN",
         default=str(MAX_AGE_MINUTES),
-        help=f"how old the newest observation may be (default {MAX_AGE_MINUTES})",
+        help=f"maximum age of the newest observation in minutes (default {MAX_AGE_MINUTES})",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     console.configure_logging()
-    max_age, settings, now = _max_age(arguments.max_age), load_settings(), datetime.now(UTC)
-    health, place = _examine_configured(settings, now, max_age)
-    spooled = Spool(settings.state_dir / "spool").waiting_rows()
-    quota = settings.quotas["neon_storage_bytes"]
+    max_age_minutes, settings = _parse_max_age(arguments.max_age), load_settings()
+    now = datetime.now(UTC)
+    health, database = _examine_configured(settings, now, max_age_minutes)
+    spooled_rows = Spool(settings.state_dir / "spool").waiting_rows()
+    quota_bytes = settings.quotas["neon_storage_bytes"]
     if arguments.json:
-        found = as_json(health, place, spooled, now, quota)
-        print(json.dumps(found, default=datetime.isoformat))
+        fields = as_json(health, database, spooled_rows, now, quota_bytes)
+        print(json.dumps(fields, default=datetime.isoformat))
     else:
-        show(health, place, spooled, now, quota)
+        show(health, database, spooled_rows, now, quota_bytes)
     return EXIT_UNHEALTHY if health.problems else EXIT_OK
 
 
-def _examine_configured(settings: Settings, now: datetime, max_age: float) -> tuple[Health, str]:
+def _examine_configured(
+    settings: Settings, now: datetime, max_age_minutes: float
+) -> tuple[Health, str]:
+    """Check the configured database; return the result and the database's display name."""
     with resolve_database(settings) as address, Session(address) as session:
         cadence = timedelta(minutes=settings.cadence_minutes)
-        look = functools.partial(examine, now=now, cadence=cadence, max_age_minutes=max_age)
-        return session.use(look), address.display_name
+        check = functools.partial(
+            examine, now=now, cadence=cadence, max_age_minutes=max_age_minutes
+        )
+        return session.use(check), address.display_name
 
 
 if __name__ == "__main__":

@@ -302,7 +302,7 @@ def test_verify_shows_deliveries_and_gaps_with_the_reason_they_are_open(
     found = json.loads(live_script("verify_db.py", "--json").stdout)
     [gap] = found["gaps"]
     assert (gap["coin_id"], gap["slot"], gap["missed"], gap["reason"]) == ("bitcoin", 15, 11, None)
-    assert (found["delivery"]["expected"], found["delivery"]["delivered"]) == (1, 1)
+    assert (found["schedule"]["expected"], found["schedule"]["delivered"]) == (1, 1)
 
 
 def test_verify_before_any_run_is_unhealthy_and_says_what_to_do(live_script: Script) -> None:
@@ -318,7 +318,7 @@ def test_verify_after_an_update_says_what_brings_the_schema_up_to_date(
     fresh.query("DELETE FROM sentinel.schema_version WHERE version = 8")
     done = live_script("verify_db.py")
     assert done.returncode == 6
-    assert "the schema is older than this code: python ingest.py brings it" in done.stdout
+    assert "the schema is older than this code: run python ingest.py to update it" in done.stdout
     assert "reset_db" not in done.stdout + done.stderr
 
 

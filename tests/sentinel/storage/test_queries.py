@@ -204,7 +204,7 @@ def test_an_observation_stored_twice_is_found_and_unhealthy(
 def test_a_database_without_the_schema_is_told_from_an_empty_one(fresh: FreshDatabase) -> None:
     with psycopg.connect(fresh.url, autocommit=True) as connection:
         assert examine(connection, NOW, timedelta(minutes=15)).problems == [
-            "nothing was ever stored here: run python ingest.py"
+            "no run has stored anything in this database: run python ingest.py"
         ]
         schema.apply_migrations(connection)
         assert examine(connection, NOW, timedelta(minutes=15)).problems == [
