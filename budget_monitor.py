@@ -131,7 +131,7 @@ def _decide(decisive: Sequence[QuotaUsage]) -> tuple[Decision, str]:
             amounts = output.describe_amounts(usage)
             return "stop", f"{output.display_name(usage)} used up: {amounts}"
     for usage in decisive:
-        if usage.is_over_projected_quota:
+        if usage.exceeds_skip_share:
             amounts = output.describe_amounts(usage)
             return "skip", f"{output.display_name(usage)} would not last the month: {amounts}"
     return "run", "every quota lasts the month"
@@ -145,7 +145,7 @@ def _is_due(
     pauses = [
         quotas.minimum_pause(usage, runs, at, compute_units)
         for usage in decisive
-        if usage.is_over_projected_quota
+        if usage.exceeds_skip_share
     ]
     return not (done and pauses) or at - done[-1] >= max(pauses)
 

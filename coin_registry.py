@@ -1,4 +1,4 @@
-"""All known coins: which ones a run fetches, how they are called, and their health. No HTTP.
+"""All known coins: which ones a run fetches, what they are called, and their health. No HTTP.
 
 sentinel/coin_health.py has the rules for the health of one coin, sentinel/coin_sync.py those of the
 daily sync.
@@ -134,7 +134,7 @@ class CoinRegistry:
         """
         requested = set(targets)
         failed = sum(1 for coin_id in bad if coin_id in requested)
-        healed = tuple(coin_id for coin_id in good if self.heal(coin_id))
+        healed = tuple(coin_id for coin_id in good if self.clear_strikes(coin_id))
         if failed > MIN_FAILED_COINS and failed > MAX_FAILED_SHARE * len(requested):
             return HealthChanges(healed=healed, is_degraded=True)
         before = {i for i in bad if i in self.coins and self.coins[i].status != "active"}
@@ -152,7 +152,7 @@ class CoinRegistry:
         self.coins[coin_id] = coin_health.add_strike(coin, reason, now)
         return True
 
-    def heal(self, coin_id: str) -> bool:
+    def clear_strikes(self, coin_id: str) -> bool:
         """Clear a coin's strikes after a valid price; True if it had any."""
         coin = self.coins.get(coin_id)
         if coin is None or (coin.status == "active" and not coin.strikes):

@@ -56,8 +56,8 @@ PARTITIONS_AHEAD_DAYS = 2
 
 # --- health ------------------------------------------------------------------------------------
 # verify_db's limit for the age of the newest observation. It is meant for the scheduled pipeline,
-# which records no heartbeat: GitHub's measured */15 schedule left gaps of up to 119 minutes. The
-# limit for the monitor's processes is service_status.late_after.
+# which records no heartbeat: GitHub's */15 schedule paused for up to 119 minutes in January 2026.
+# The limit for the monitor's processes is service_status.late_after.
 MAX_AGE_MINUTES = 180
 # A pause is a gap if it is longer than this many times the coin's usual cadence. The cadence is an
 # estimate, so the factor is a little below 2: no pause of twice the cadence stays unnoticed.
@@ -95,7 +95,7 @@ CADENCE_WINDOW = timedelta(days=7)  # period of the schedule's coverage
 BACKFILL_CREDITS_PER_DAY = 100
 BACKFILL_CALLS_PER_RUN = 25  # calls of one normal run; they take some seconds
 BACKFILL_MINUTES = 2  # minutes of calls in backfill mode, which has 150 seconds
-MAX_SCHEDULE_SILENCE = timedelta(hours=2)  # the measured schedule paused for 119 minutes at most
+MAX_SCHEDULE_SILENCE = timedelta(hours=2)  # GitHub's longest pause in January 2026: 119 minutes
 RETRY_AFTER_FAILURE = timedelta(hours=1)  # after a chart request that failed
 RETRY_AFTER_REFUSAL = timedelta(hours=24)  # after a chart that was rejected or unusable
 DETAIL_WINDOW = timedelta(hours=24)  # how far back /market_chart?days=1 has 5-minute points
@@ -166,7 +166,7 @@ def load_settings(
     config: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Read flags, environment, `.env` and `ingest_config.json`, in this order of precedence.
+    """Read the settings: flags beat `ingest_config.json`, the environment beats `.env`.
 
     `flags` holds the values of the command line as typed, by the names in FLAG_KEYS; None: the
     flag was not given. `config` is the path of a file that replaces `ingest_config.json`.

@@ -121,7 +121,7 @@ class RunSpool:
 
     def __init__(self, spool: Spool, run_id: str) -> None:
         # The folder, with the files of earlier runs too.
-        self.folder = spool
+        self.shared_spool = spool
         # Rows of this run that are in the spool and not in the database.
         self.rows = 0
         self._run_id = run_id
@@ -133,7 +133,7 @@ class RunSpool:
         if not items:
             return
         try:
-            path = self.folder.write(f"{self._run_id}-{self._written:03}", items)
+            path = self.shared_spool.write(f"{self._run_id}-{self._written:03}", items)
         except OSError as error:
             log.warning(
                 "the spool cannot be written (%s): these rows are lost if the database fails too",
@@ -146,7 +146,7 @@ class RunSpool:
 
     def discard(self, drained: Sequence[Path] = ()) -> None:
         """Remove this run's files and those that it drained, after their commit."""
-        self.folder.discard([*drained, *self._files])
+        self.shared_spool.discard([*drained, *self._files])
         self._files.clear()
         self.rows = 0
 

@@ -41,7 +41,7 @@ def store_run(
 
     Raises StorageUnavailable.
     """
-    with spool.folder.claim() as left_behind:
+    with spool.shared_spool.claim() as left_behind:
         has_items = bool(run.fetched.rows or run.fetched.rejections or left_behind)
         if run.is_interrupted or not (has_items or run.inputs.mode == "backfill"):
             return
@@ -77,7 +77,7 @@ def _load(
     """Write everything in one transaction; it is repeated after a broken connection."""
 
     def load(connection: Connection, days: partitions.Days) -> LoadResult:
-        drained = spool.folder.read(left_behind)
+        drained = spool.shared_spool.read(left_behind)
         loaded = load_fetched(
             connection, run.fetched, drained, registry, days, run.inputs.started_at
         )

@@ -175,7 +175,7 @@ def test_the_rest_of_a_quota_is_spread_over_neons_own_month(neon: NeonConsole) -
         is_private=False,
         figures=neon_api.read_project(settings),
     )[0]
-    assert meter.is_over_projected_quota
+    assert meter.exceeds_skip_share
     pause = quotas.minimum_pause(meter, runs, at, 0.25)
     assert pause == pytest.approx(3 * timedelta(days=1) * (301 / 3600 * 0.25 / 2), abs=MINUTE)
 

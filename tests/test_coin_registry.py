@@ -84,7 +84,7 @@ def test_probes_are_due_after_1_2_4_8_16_30_30_days(registry: CoinRegistry) -> N
 def test_one_valid_price_in_a_probe_restores_the_coin(registry: CoinRegistry) -> None:
     for _ in range(5):
         registry.strike("bitcoin", "missing", NOW)
-    assert registry.heal("bitcoin")
+    assert registry.clear_strikes("bitcoin")
     assert registry.coins["bitcoin"] == BITCOIN
 
 

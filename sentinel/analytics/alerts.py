@@ -31,10 +31,10 @@ from sentinel.analytics.crossings import (
 # hours of observations.
 PRIOR_MINUTES = 360.0
 PRIOR_VARIANCE = 0.04**2 / 1440  # per minute
-BUDGET_GAIN = 0.3  # added to the logarithm of the multiplier; measured in benchmarks/alerts.py
+RATE_GAIN = 0.3  # added to the logarithm of the multiplier; measured in benchmarks/alerts.py
 MAX_ADJUSTMENT = 1.5  # of that logarithm: a factor of 4.5 either way
 # A long outage raises no alerts. Only this much of it may lower the multiplier.
-MAX_CREDITED_PAUSE = timedelta(days=1)
+MAX_QUIET_TIME = timedelta(days=1)
 WEEK_SECONDS = timedelta(weeks=1).total_seconds()
 NEVER = -1.0  # UNIX seconds before any observation; JSON has no infinity
 
@@ -86,7 +86,7 @@ class Tracker:
         threshold = self.compute_threshold(rules)
         self._update_volatility(at, price, rules)
         if rules.target_rate is not None and may_alert:
-            self._credit_pause(at, rules.target_rate)
+            self._lower_for_quiet_time(at, rules.target_rate)
         self.last_at, self.last_price_usd = at, price
         alerts: list[Alert] = []
         for own, other, kind, sign in self._kinds():
@@ -99,7 +99,7 @@ class Tracker:
         for own, _, _, sign in self._kinds():
             reset_after_turn(own, at, price, sign, threshold)
         if rules.target_rate is not None:
-            self._adjust(BUDGET_GAIN * len(alerts))
+            self._adjust(RATE_GAIN * len(alerts))
         return alerts
 
     def compute_threshold(self, rules: AlertRules) -> float:
@@ -121,11 +121,11 @@ class Tracker:
             self.squared_returns = self.squared_returns * decay + log_return**2
             self.covered_minutes = self.covered_minutes * decay + minutes
 
-    def _credit_pause(self, at: float, target_rate: float) -> None:
+    def _lower_for_quiet_time(self, at: float, target_rate: float) -> None:
         """Lower the multiplier for the time that passed without an alert."""
         if self.last_at != NEVER:
-            weeks = min(at - self.last_at, MAX_CREDITED_PAUSE.total_seconds()) / WEEK_SECONDS
-            self._adjust(-BUDGET_GAIN * target_rate * weeks)
+            weeks = min(at - self.last_at, MAX_QUIET_TIME.total_seconds()) / WEEK_SECONDS
+            self._adjust(-RATE_GAIN * target_rate * weeks)
 
     def _adjust(self, change: float) -> None:
         self.adjustment = min(MAX_ADJUSTMENT, max(-MAX_ADJUSTMENT, self.adjustment + change))

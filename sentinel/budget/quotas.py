@@ -64,7 +64,7 @@ class QuotaUsage(NamedTuple):
         return "warn" if self.share is not None and self.share >= WARN_SHARE else "ok"
 
     @property
-    def is_over_projected_quota(self) -> bool:
+    def exceeds_skip_share(self) -> bool:
         """Whether runs have to be skipped for the quota to last."""
         return self.share is not None and self.share > SKIP_SHARE + _EPSILON
 

@@ -104,7 +104,7 @@ def parse_address(url: str) -> Address:
 def open_connection(address: Address) -> Connection:
     """Return a connection in autocommit mode, after one attempt. Raises psycopg.Error."""
     connection = psycopg.connect(address.conninfo, **connection_options(address))
-    return_utc(connection)
+    register_utc_loaders(connection)
     return connection
 
 
@@ -125,7 +125,7 @@ def connection_options(address: Address) -> dict[str, Any]:
     return {"autocommit": True, "prepare_threshold": None, **missing}
 
 
-def return_utc(connection: Connection) -> None:
+def register_utc_loaders(connection: Connection) -> None:
     """Make the connection return times in UTC, whatever time zone the server is set to.
 
     In a zone with summer time, arithmetic on times is wrong twice a year. The server's setting

@@ -24,8 +24,11 @@ from sentinel.storage.partitions import (
 
 log = logging.getLogger("sentinel.retention")
 
-# Archives days before they are dropped; returns those that are safe, as they were archived.
+# Archives days before they are dropped; returns the fingerprint that each archived day had.
 ArchiveBeforeDrop = Callable[[Connection, Sequence[date], datetime], Mapping[date, Fingerprint]]
+
+# Single forecasts are scored and drawn for a week.
+FORECAST_RETENTION = timedelta(days=8)
 
 # A wrong system clock must not delete the history: the window ends at most this long after the
 # newest observation.
@@ -54,8 +57,8 @@ DELETE_EXPIRED_ROWS: dict[LiteralString, LiteralString] = {
     "unfillable_gaps": "DELETE FROM sentinel.unfillable_gaps WHERE stop < %(oldest)s",
     "alerts": "DELETE FROM sentinel.alerts WHERE observed_at < %(oldest)s",
     "outbox": "DELETE FROM sentinel.outbox WHERE created_at < %(oldest)s",
-    # Single forecasts are scored and drawn for a week; their scores stay as long as the prices.
-    "forecasts": "DELETE FROM sentinel.forecasts WHERE made_at < %(oldest)s + interval '52 days'",
+    # The scores of forecasts stay as long as the prices, the forecasts themselves do not.
+    "forecasts": "DELETE FROM sentinel.forecasts WHERE made_at < %(oldest_forecast)s",
     "forecast_scores": "DELETE FROM sentinel.forecast_scores WHERE hour < %(oldest)s",
 }
 
@@ -83,7 +86,7 @@ def enforce_retention_policy(
             expired = days_to_drop(existing_partitions(connection), now)
             dropped = _drop_partitions(connection, expired, archived if archive_hook else None)
             is_waiting = len(dropped) < len(expired)
-            if is_waiting and not dropped:  # as in the run before: nothing else to do again
+            if is_waiting and not dropped:  # still blocked, as in the run before
                 return 0
             _delete_expired_rows(connection, now - RETENTION, clear_latest=not is_waiting)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
@@ -116,8 +119,9 @@ def _drop_partitions(
 def _delete_expired_rows(connection: Connection, oldest: datetime, *, clear_latest: bool) -> None:
     if clear_latest:
         connection.execute(CLEAR_EXPIRED_LATEST, {"oldest": oldest})
+    parameters = {"oldest": oldest, "oldest_forecast": oldest + RETENTION - FORECAST_RETENTION}
     for statement in DELETE_EXPIRED_ROWS.values():
-        connection.execute(statement, {"oldest": oldest})
+        connection.execute(statement, parameters)
 
 
 def _vacuum(connection: Connection) -> None:

@@ -13,7 +13,12 @@ import psycopg_pool
 
 from sentinel.errors import StorageUnavailable
 from sentinel.storage import error_hints, schema
-from sentinel.storage.connection import Address, Connection, connection_options, return_utc
+from sentinel.storage.connection import (
+    Address,
+    Connection,
+    connection_options,
+    register_utc_loaders,
+)
 
 log = logging.getLogger("sentinel.api.connection_pool")
 T = TypeVar("T")
@@ -62,7 +67,7 @@ class ConnectionPool:
             address.conninfo,
             connection_class=Connection,
             kwargs=connection_options(address),
-            configure=return_utc,
+            configure=register_utc_loaders,
             min_size=1,
             max_size=MAX_CONNECTIONS,
             timeout=TIMEOUT_SECONDS,
@@ -197,8 +202,8 @@ def _ensure_reader_role(connection: Connection) -> bool:
         return True
     log.warning(
         "The database login cannot create or use the role %s, so only read-only transactions "
-        "protect the data from reads. Grant CREATEROLE to the login, or create the role and grant "
-        "it to the login.",
+        "keep the API's reads from writing. Grant CREATEROLE to the login, or create the role and "
+        "grant it to the login.",
         READER_ROLE,
     )
     return False

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from safe_zone import RETENTION
 from sentinel.errors import ConfigurationError
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, open_connection
@@ -52,6 +53,11 @@ def test_a_database_of_an_older_version_gets_the_missing_migrations(
     assert schema.is_up_to_date(connection)
     assert fresh.query("SELECT count(*) FROM sentinel.wallets") == [(0,)]
     assert fresh.query("SELECT coin_id FROM sentinel.coins") == [("a",)]
+
+
+def test_the_view_ends_at_the_retention() -> None:
+    interval = f"interval '{RETENTION.days} days'"
+    assert interval in schema.MARKET_DATA_VIEW.read_text()
 
 
 def test_a_view_that_was_dropped_is_created_again(
