@@ -17,7 +17,7 @@ from pathlib import Path
 from api_library import choose_plan
 from safe_zone import CADENCE_WINDOW, MAX_CLOCK_SKEW, RETENTION, Settings, load_settings
 from sentinel import console
-from sentinel.budget import neon_api, output, quotas, schedule, usage_log
+from sentinel.budget import budget_output, neon_api, quotas, schedule, usage_log
 from sentinel.budget.quotas import BackfillAllowance, Month, QuotaUsage
 from sentinel.budget.status import BudgetStatus, Decision
 from sentinel.budget.usage_log import Usage, UsageLog
@@ -128,12 +128,15 @@ def _decide(decisive: Sequence[QuotaUsage]) -> tuple[Decision, str]:
     """Return the decision of the worst quota, and one sentence of reason."""
     for usage in decisive:
         if usage.is_used_up:
-            amounts = output.describe_amounts(usage)
-            return "stop", f"{output.display_name(usage)} used up: {amounts}"
+            amounts = budget_output.describe_amounts(usage)
+            return "stop", f"{budget_output.display_name(usage)} used up: {amounts}"
     for usage in decisive:
         if usage.exceeds_skip_share:
-            amounts = output.describe_amounts(usage)
-            return "skip", f"{output.display_name(usage)} would not last the month: {amounts}"
+            amounts = budget_output.describe_amounts(usage)
+            return (
+                "skip",
+                f"{budget_output.display_name(usage)} would not last the month: {amounts}",
+            )
     return "run", "every quota lasts the month"
 
 
@@ -205,15 +208,19 @@ def main() -> int:
     settings, at = load_settings(), _parse_moment(arguments.at)
     status = check_budget_status(settings, at, usages=_read_log(arguments.log))
     if arguments.json:
-        print(json.dumps(output.as_json(status)))
+        print(json.dumps(budget_output.as_json(status)))
     else:
         _show(status)
     return BudgetExhausted.exit_code if status.decision == "stop" else EXIT_OK
 
 
 def _show(status: BudgetStatus) -> None:
-    console.show_table("Budget of this month (UTC)", output.COLUMNS, output.quota_rows(status))
-    console.show_table("Schedule and backfill", ("item", "value"), output.summary_rows(status))
+    console.show_table(
+        "Budget of this month (UTC)", budget_output.COLUMNS, budget_output.quota_rows(status)
+    )
+    console.show_table(
+        "Schedule and backfill", ("item", "value"), budget_output.summary_rows(status)
+    )
     print(f"decision: {status.decision} ({status.reason})")
 
 

@@ -15,7 +15,7 @@ from pipeline.spool import Spool
 from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
 from sentinel import console
 from sentinel.archive import records
-from sentinel.budget import output as budget_output
+from sentinel.budget import budget_output
 from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
 from sentinel.models import Gap, describe_gap_reason

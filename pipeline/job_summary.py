@@ -21,7 +21,7 @@ from budget_monitor import BudgetStatus
 from pipeline.report import shorten_ids
 from safe_zone import load_settings
 from sentinel import console
-from sentinel.budget import output as budget_output
+from sentinel.budget import budget_output
 from sentinel.errors import EXIT_OK, ConfigurationError
 from sentinel.process import run_as_script
 

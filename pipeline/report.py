@@ -9,7 +9,7 @@ from typing import Literal
 from sentinel import console
 from sentinel.models import MarketRow
 
-Status = Literal["ok", "partial", "failed", "skipped"]
+RunStatus = Literal["ok", "partial", "failed", "skipped"]
 # Rows and ids that a table shows.
 MAX_SHOWN = 10
 
@@ -21,7 +21,7 @@ class RunReport:
     # ingest, dry-run or backfill.
     mode: str
     # ok; partial: rows arrived in spite of errors; failed; skipped by the budget check.
-    status: Status = "failed"
+    status: RunStatus = "failed"
     # 0 without errors, else the highest code of the errors (see sentinel.errors).
     exit_code: int = 0
     # Start time and four random hex digits; empty if the settings did not let the run begin.

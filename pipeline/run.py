@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from pipeline.report import RunReport, Status
+from pipeline.report import RunReport, RunStatus
 from pipeline.spool import RunSpool
 from pipeline.stage_results import (
     BackfillResult,
@@ -144,7 +144,7 @@ class Run:
             message=self._message(result),
         )
 
-    def _status(self, *, is_stored: bool) -> Status:
+    def _status(self, *, is_stored: bool) -> RunStatus:
         """`ok` without errors; with errors `partial` if rows arrived anyway, else `failed`."""
         mode = self.inputs.mode
         if self.skip_reason:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from safe_zone import STRIKES_TO_DEACTIVATE
 from sentinel.models import CoinLabel
 
-Status = Literal["active", "inactive", "delisted"]
+CoinStatus = Literal["active", "inactive", "delisted"]
 # Sorts behind every rank.
 UNRANKED = 1 << 30
 # Characters that PostgreSQL or a terminal cannot take: control characters and lone surrogates.
@@ -26,7 +26,7 @@ class Coin(NamedTuple):
     name: str
     # By market cap, from 1; None outside the ranked coins.
     rank: int | None = None
-    status: Status = "active"
+    status: CoinStatus = "active"
     # Failures in a row.
     strikes: int = 0
     # Why the last strike was recorded, as a code; "delisted" for a delisted coin.
@@ -87,7 +87,7 @@ def _is_sound(coin: Coin) -> bool:
     return (
         bool(coin.id)
         and not _CONTROL.search(coin.id + coin.symbol + coin.name)
-        and coin.status in get_args(Status)
+        and coin.status in get_args(CoinStatus)
         and 0 <= coin.strikes < UNRANKED
         and (coin.rank is None or 0 < coin.rank < UNRANKED)
     )

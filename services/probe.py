@@ -24,7 +24,7 @@ from services.settings import MonitorSettings, load_monitor_settings
 TIMEOUT_SECONDS = 6.0  # the API itself waits 5 s for the database
 NO_RESPONSE = "does not answer"
 # What is wrong with a process; None for a healthy one.
-Problem = str | None
+ProbeResult = str | None
 
 
 class UnexpectedServer(SentinelError):
@@ -33,7 +33,7 @@ class UnexpectedServer(SentinelError):
     exit_code = EXIT_UNHEALTHY
 
 
-def check_ingestion(monitor: MonitorSettings, now: datetime) -> Problem:
+def check_ingestion(monitor: MonitorSettings, now: datetime) -> ProbeResult:
     """Check the loop by the age of its heartbeat in the database."""
     with resolve_database(monitor.settings) as address, Session(address) as session:
         status = session.use(lambda connection: service_status.read(connection, "ingestion"))
@@ -45,12 +45,12 @@ def check_ingestion(monitor: MonitorSettings, now: datetime) -> Problem:
     return f"it last ticked {age.total_seconds() / 60:.0f} minutes ago"
 
 
-def check_api(monitor: MonitorSettings, _now: datetime) -> Problem:
+def check_api(monitor: MonitorSettings, _now: datetime) -> ProbeResult:
     """Check the API and the database behind it."""
     return read_api_checks(monitor.own_api_url).get("database", NO_RESPONSE)
 
 
-def check_dashboard(monitor: MonitorSettings, _now: datetime) -> Problem:
+def check_dashboard(monitor: MonitorSettings, _now: datetime) -> ProbeResult:
     """Check the dashboard and that its API answers.
 
     Other problems of the API do not matter here: the dashboard then shows old prices as old.
@@ -60,7 +60,7 @@ def check_dashboard(monitor: MonitorSettings, _now: datetime) -> Problem:
     return None if read_api_checks(monitor.api_url) else f"its API {NO_RESPONSE}"
 
 
-def read_api_checks(url: str) -> dict[str, Problem]:
+def read_api_checks(url: str) -> dict[str, ProbeResult]:
     """Return the API's own checks by name; nothing if the API does not answer.
 
     Raises UnexpectedServer if another program answers.
@@ -80,7 +80,7 @@ def read_api_checks(url: str) -> dict[str, Problem]:
         ) from error
 
 
-def check_streamlit(monitor: MonitorSettings) -> Problem:
+def check_streamlit(monitor: MonitorSettings) -> ProbeResult:
     """Check the dashboard's server."""
     url = f"{monitor.own_dashboard_url}/_stcore/health"
     try:
@@ -91,7 +91,7 @@ def check_streamlit(monitor: MonitorSettings) -> Problem:
     return None if is_healthy else f"answers {response.status_code}"
 
 
-PROBES: dict[str, Callable[[MonitorSettings, datetime], Problem]] = {
+PROBES: dict[str, Callable[[MonitorSettings, datetime], ProbeResult]] = {
     "ingestion": check_ingestion,
     "api": check_api,
     "dashboard": check_dashboard,

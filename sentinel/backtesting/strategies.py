@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sentinel.backtesting import user_strategy
-from sentinel.backtesting.builtin_strategies import BUILT_IN
+from sentinel.backtesting.builtin_strategies import BUILT_IN, Parameters
 from sentinel.backtesting.engine import Signals
 from sentinel.backtesting.price_series import Floats, PriceSeries
 from sentinel.errors import ConfigurationError
 
-Parameters = Mapping[str, float]
 # Parameters of built-in strategies that must be whole numbers, and those that are at most 1.
 WHOLE_NUMBERS = {"fast", "slow", "parts"}
 FRACTIONS = {"min_threshold", "max_threshold"}

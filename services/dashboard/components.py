@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,10 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from sentinel.models import describe_gap_reason
+from services.dashboard.api_client import Json
 from services.dashboard.formatting import Formatter
 from services.dashboard.text import escape_markdown, parse_time
 
-Json = Mapping[str, Any]
 # As for the movers of the API: an older price is not compared with the one of 24 hours ago.
 MAX_PRICE_AGE = timedelta(hours=2)
 ARROWS = {"panic": ":red[▼]", "reversal": ":green[▲]"}

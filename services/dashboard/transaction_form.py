@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 import streamlit as st
 
 from services.dashboard import data
-from services.dashboard.api_client import ApiUnreachable, RequestRejected
+from services.dashboard.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard.formatting import Currency, Formatter, Preferences
 from services.dashboard.text import (
     MAX_SENTENCE_CHARACTERS,
@@ -19,7 +18,6 @@ from services.dashboard.text import (
     unique_coin_names,
 )
 
-Json = Mapping[str, Any]
 # An older price is not used as the price that the viewer paid.
 MAX_PRICE_AGE = timedelta(hours=1)
 TRANSACTIONS_PATH = "/portfolio/transactions"

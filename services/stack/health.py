@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from services import probe
-from services.probe import NO_RESPONSE, Problem, UnexpectedServer
+from services.probe import NO_RESPONSE, ProbeResult, UnexpectedServer
 from services.settings import MonitorSettings
 
 
-def check_processes(monitor: MonitorSettings, names: Collection[str]) -> dict[str, Problem]:
+def check_processes(monitor: MonitorSettings, names: Collection[str]) -> dict[str, ProbeResult]:
     """Return the problem of each named process; None for a healthy one."""
-    checks: dict[str, Problem] = {}
-    server_problem: Problem = None
+    checks: dict[str, ProbeResult] = {}
+    server_problem: ProbeResult = None
     try:
         checks = probe.read_api_checks(monitor.own_api_url)
     except UnexpectedServer as error:

@@ -30,7 +30,7 @@ DAY_AGO = "24 hours ago"
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class ValuationPrices:
     """Prices by coin id and the exchange rate at one time."""
 
     quotes: Mapping[str, PriceQuote]
@@ -60,9 +60,12 @@ def ensure_not_oversold(transactions: Iterable[Transaction]) -> None:
 
 @exact_arithmetic()
 def value_portfolio(
-    transactions: Sequence[Transaction], now: Market, day_ago: Market, day_start: datetime
+    transactions: Sequence[Transaction],
+    now: ValuationPrices,
+    day_ago: ValuationPrices,
+    day_start: datetime,
 ) -> PortfolioValuation:
-    """Return the portfolio at the newest market, and its profit since `day_start`.
+    """Return the portfolio at the newest prices, and its profit since `day_start`.
 
     `day_ago` holds the prices and the rate of `day_start`.
     """
@@ -89,7 +92,11 @@ def value_portfolio(
 
 
 def _value_holding(
-    coin_id: str, own: Sequence[Transaction], now: Market, day_ago: Market, day_start: datetime
+    coin_id: str,
+    own: Sequence[Transaction],
+    now: ValuationPrices,
+    day_ago: ValuationPrices,
+    day_start: datetime,
 ) -> HoldingValuation:
     quantity = sum((transaction.quantity for transaction in own), ZERO)
     opening = sum((t.quantity for t in own if t.made_at < day_start), ZERO)
@@ -125,7 +132,11 @@ def _as_flow(transaction: Transaction) -> CoinFlow:
 
 
 def _list_missing(
-    own: Sequence[Transaction], quantity: Decimal, opening: Decimal, now: Market, day_ago: Market
+    own: Sequence[Transaction],
+    quantity: Decimal,
+    opening: Decimal,
+    now: ValuationPrices,
+    day_ago: ValuationPrices,
 ) -> Iterable[str]:
     """Yield which of the prices and rates that a holding needs are unknown."""
     coin_id = own[0].coin_id

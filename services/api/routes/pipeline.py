@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 import budget_monitor
 from coin_registry import CoinRegistry
 from safe_zone import CADENCE_WINDOW
-from sentinel.budget import output as budget_output
+from sentinel.budget import budget_output
 from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection

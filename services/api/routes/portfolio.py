@@ -26,7 +26,7 @@ from services.api.portfolio.quotes import (
     read_rate,
 )
 from services.api.portfolio.transactions import list_transactions
-from services.api.portfolio.valuation import Market, value_portfolio
+from services.api.portfolio.valuation import ValuationPrices, value_portfolio
 from services.api.problems import problem_responses
 from services.api.schemas.portfolio import PortfolioResponse
 
@@ -60,8 +60,10 @@ def _value_now(
 ) -> PortfolioValuation:
     day_start = now - DAY
     # A price older than a day counts as missing; the page shows the age of every other one.
-    newest = Market(read_prices(connection, coin_ids, now, DAY), read_rate(connection, now, DAY))
-    day_ago = Market(
+    newest = ValuationPrices(
+        read_prices(connection, coin_ids, now, DAY), read_rate(connection, now, DAY)
+    )
+    day_ago = ValuationPrices(
         read_prices(connection, coin_ids, day_start, DAY_AGO_TOLERANCE),
         read_rate(connection, day_start, DAY_AGO_TOLERANCE),
     )

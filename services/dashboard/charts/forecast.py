@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import plotly.graph_objects as go
 
+from services.dashboard.api_client import Json
 from services.dashboard.charts.style import FORECAST_COLOR, HOVER_TEXT, INTERVAL_COLOR
 from services.dashboard.formatting import Formatter
 from services.dashboard.text import parse_time
 
-Json = Mapping[str, Any]
 MINUTE = timedelta(minutes=1)
 # The API fits its forecasts to this time before they are made.
 FIT_WINDOW = timedelta(minutes=60)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from services.dashboard.api_client import Json
 from services.dashboard.charts.style import (
     FALL_COLOR,
     HOVER_TEXT,
@@ -18,8 +18,6 @@ from services.dashboard.charts.style import (
 )
 from services.dashboard.formatting import Formatter
 from services.dashboard.text import escape_html, parse_time
-
-Json = Mapping[str, Any]
 
 
 def draw_equity_curve(

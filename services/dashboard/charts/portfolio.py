@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
+from services.dashboard.api_client import Json
 from services.dashboard.charts.style import (
     HOVER_TEXT,
     PRICE_COLOR,
@@ -16,8 +16,6 @@ from services.dashboard.charts.style import (
 )
 from services.dashboard.formatting import Formatter
 from services.dashboard.text import escape_html
-
-Json = Mapping[str, Any]
 
 
 def draw_net_worth(formatter: Formatter, history: Sequence[Json]) -> go.Figure:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import plotly.graph_objects as go
 
+from services.dashboard.api_client import Json
 from services.dashboard.charts.forecast import add_forecast
 from services.dashboard.charts.style import (
     BACKFILLED_COLOR,
@@ -23,7 +23,6 @@ from services.dashboard.charts.style import (
 from services.dashboard.formatting import Formatter
 from services.dashboard.text import parse_time
 
-Json = Mapping[str, Any]
 # Points further apart than this many steps are not joined by a line: a gap stays visible.
 MAX_JOINED_STEPS = 2.5
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from services.dashboard import data
-from services.dashboard.api_client import quote_segment
+from services.dashboard.api_client import Json, quote_segment
 from services.dashboard.charts.price_history import PriceChartData, draw_price_history
 from services.dashboard.components import compute_day_change, format_alert, gap_row, show_table
 from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
 from services.dashboard.text import escape_markdown, unique_coin_names
 
-Json = Mapping[str, Any]
 RECENT_HOURS = 3
 # In a good hour single observations are at most this far apart.
 MAX_RAW_STEP = timedelta(minutes=6)

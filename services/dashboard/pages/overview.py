@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 from streamlit.navigation.page import Page
 
 from services.dashboard import data
+from services.dashboard.api_client import Json
 from services.dashboard.components import compute_day_change, format_alert
 from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
 from services.dashboard.text import escape_markdown, unique_coin_names
 
-Json = Mapping[str, Any]
 # A table with more rows than this gets a fixed height and scrolls.
 SHORT_TABLE_ROWS, TABLE_PIXELS = 10, 420
 SHOWN_MOVERS = 5

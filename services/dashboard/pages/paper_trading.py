@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
 from services.dashboard import data
-from services.dashboard.api_client import quote_segment
+from services.dashboard.api_client import Json, quote_segment
 from services.dashboard.charts.paper_trading import draw_equity_curve
 from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
-Json = Mapping[str, Any]
 OPEN_COMMAND = "python sandbox.py step --wallet mine --strategy sma-cross --coins BTC"
 # The API returns no ratios below this number of trades.
 MIN_TRADES_FOR_RATIOS = 10

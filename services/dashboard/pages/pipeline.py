@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import streamlit as st
 
 from services.dashboard import data
+from services.dashboard.api_client import Json
 from services.dashboard.components import gap_row, show_table
 from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
-Json = Mapping[str, Any]
 SHOWN_ROWS = 50
 OLD_BACKUP_SECONDS = 2 * 86_400
 # Unit and divisor of each quota.

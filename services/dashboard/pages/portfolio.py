@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
 from services.dashboard import data
-from services.dashboard.api_client import ApiUnreachable, RequestRejected
+from services.dashboard.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard.charts.portfolio import draw_allocation, draw_net_worth
 from services.dashboard.formatting import HIDDEN, Formatter, Preferences
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 from services.dashboard.transaction_form import TRANSACTIONS_PATH
 
-Json = Mapping[str, Any]
 SHOWN_TRANSACTIONS = 100
 
 

@@ -18,7 +18,7 @@ from services.api.portfolio.models import (
     PriceQuote,
     Transaction,
 )
-from services.api.portfolio.valuation import Market, ensure_not_oversold, value_portfolio
+from services.api.portfolio.valuation import ValuationPrices, ensure_not_oversold, value_portfolio
 from tests.conftest import NOW
 
 D = Decimal
@@ -49,9 +49,9 @@ def value(
     return value_portfolio(numbered, now, day_ago, NOW - DAY)
 
 
-def market(coins: set[str], price: Any, rate: Any, at: datetime) -> Market:
+def market(coins: set[str], price: Any, rate: Any, at: datetime) -> ValuationPrices:
     """Return a market in which all coins have the same price; None: unknown."""
-    return Market(
+    return ValuationPrices(
         {coin: PriceQuote(D(price), at) for coin in coins} if price is not None else {},
         ExchangeRate(D(rate), at) if rate is not None else None,
     )
