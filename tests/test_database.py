@@ -197,7 +197,7 @@ def test_a_backfilled_twin_in_the_same_load_does_not_become_the_latest(
     assert fresh.query("SELECT price, source FROM stored_rows") == [(10.0, "observed")]
 
 
-def test_a_coin_nobody_described_is_called_by_its_id_until_it_is(
+def test_a_coin_without_a_label_is_named_by_its_id_until_it_gets_one(
     session: Session, fresh: FreshDatabase
 ) -> None:
     database.run_write_transaction(
@@ -426,7 +426,7 @@ def test_a_write_that_fails_leaves_nothing(session: Session, fresh: FreshDatabas
 # --- schema ----------------------------------------------------------------------------------
 
 
-def test_the_schema_is_applied_once_and_by_whoever_comes_first(fresh: FreshDatabase) -> None:
+def test_the_schema_is_applied_once_by_the_first_process(fresh: FreshDatabase) -> None:
     def make() -> None:
         with Session(fresh.address()) as session:
             database.run_write_transaction(session, lambda _connection, _days: None, NOW)
@@ -487,7 +487,7 @@ def test_a_wrong_database_is_final_and_named(fresh: FreshDatabase, time_: FakeTi
     assert time_.slept == []
 
 
-def test_a_user_without_rights_is_told_so(fresh: FreshDatabase, time_: FakeTime) -> None:
+def test_a_user_without_rights_gets_a_clear_error(fresh: FreshDatabase, time_: FakeTime) -> None:
     fresh.query("DROP ROLE IF EXISTS poor")
     fresh.query("CREATE ROLE poor LOGIN")
     address = Address(fresh.url.replace("user=postgres", "user=poor"), "x")

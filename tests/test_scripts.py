@@ -98,7 +98,7 @@ def test_a_database_that_is_not_there_costs_no_row(
     assert json.loads(again.stdout)["rows_drained"] == 500
 
 
-def test_a_user_without_rights_is_told_what_to_grant(
+def test_a_user_without_rights_learns_what_to_grant(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
     fresh.query("DROP ROLE IF EXISTS poor")

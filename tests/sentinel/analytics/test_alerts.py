@@ -70,11 +70,11 @@ def test_after_an_alert_the_kind_is_silent_until_a_further_full_threshold() -> N
     assert said([100, 94, 94, 93, 92, 91, 90, 89.1, 88.9]) == [("panic", 94, 1), ("panic", 88.9, 2)]
 
 
-def test_each_further_step_of_the_ladder_is_its_own_message() -> None:
+def test_each_further_alert_level_is_its_own_message() -> None:
     assert [step for _, _, step in said([100, 94, 94, 88, 82, 76])] == [1, 2, 3, 4]
 
 
-def test_the_opposite_turn_lets_the_kind_speak_again() -> None:
+def test_the_opposite_turn_ends_the_silence_of_a_kind() -> None:
     prices = [100, 94, 94, 99, 99, 93.9, 93.9]
     assert said(prices) == [("panic", 94, 1), ("reversal", 99, 1), ("panic", 93.9, 1)]
 
@@ -109,14 +109,14 @@ def test_a_stale_recovery_ends_what_was_waiting_for_its_second_observation() -> 
         assert tracker.observe(n * 300.0, price, FIVE, may_alert=may_alert) == []
 
 
-def test_what_nobody_could_be_told_saves_no_budget() -> None:
+def test_observations_that_may_not_alert_leave_the_multiplier_unchanged() -> None:
     rules, tracker = dataclasses.replace(OWN, target_rate=2.0), Tracker()
     for n in range(100):
         tracker.observe(n * 3600.0, 100, rules, may_alert=False)
     assert tracker.adjustment == 0.0
 
 
-def test_a_slow_turn_over_several_sessions_ends_the_silence_too() -> None:
+def test_a_slow_turn_over_several_windows_ends_the_silence_too() -> None:
     tracker = Tracker()
     slowly = [100, 94, 94, *(94 + n * 0.02 for n in range(600))]
     alerts = [a for n, p in enumerate(slowly) for a in tracker.observe(n * 3600.0, p, FIVE)]
@@ -126,13 +126,13 @@ def test_a_slow_turn_over_several_sessions_ends_the_silence_too() -> None:
     assert [alert.kind for found in later for alert in found] == ["panic"]
 
 
-def test_a_mark_older_than_the_session_has_expired() -> None:
+def test_a_mark_older_than_the_window_has_expired() -> None:
     slide = [100 * (1 - 0.0008) ** n for n in range(400)]  # 2 % a day
     assert fed(slide, every=3600.0) == []
     assert fed(slide, dataclasses.replace(FIVE, window=timedelta(days=7)), every=3600.0)
 
 
-def test_a_stale_observation_moves_the_marks_and_announces_nothing() -> None:
+def test_a_stale_observation_moves_the_marks_and_sends_no_alert() -> None:
     tracker = Tracker()
     tracker.observe(0, 100, FIVE)
     assert tracker.observe(300, 110, FIVE, may_alert=False) == []
@@ -141,7 +141,7 @@ def test_a_stale_observation_moves_the_marks_and_announces_nothing() -> None:
     assert (alert.kind, alert.reference_usd) == ("panic", 110)
 
 
-def test_an_observation_that_is_not_newer_is_passed_over() -> None:
+def test_an_observation_that_is_not_newer_is_skipped() -> None:
     tracker = Tracker()
     tracker.observe(0, 100, FIVE)
     assert tracker.observe(300, 94, FIVE) == []
@@ -158,7 +158,7 @@ def test_missing_data_neither_ends_a_silence_nor_repeats_an_alert() -> None:
     assert tracker.observe(3 * DAY + 300, 93, FIVE) == []
 
 
-def test_a_crash_does_not_raise_its_own_bar() -> None:
+def test_a_crash_does_not_raise_its_own_threshold() -> None:
     calm = [100 * (1 + 0.0005 * (-1) ** n) for n in range(2000)]
     tracker = Tracker()
     for n, price in enumerate(calm):
@@ -169,7 +169,7 @@ def test_a_crash_does_not_raise_its_own_bar() -> None:
     assert tracker.compute_threshold(OWN) > before
 
 
-def test_the_threshold_follows_the_coins_own_volatility_within_floor_and_ceiling() -> None:
+def test_the_threshold_follows_the_coins_volatility_within_its_limits() -> None:
     rules = dataclasses.replace(OWN, min_threshold=0.02, max_threshold=0.20)
 
     def after(step: float) -> float:
@@ -185,7 +185,7 @@ def test_the_threshold_follows_the_coins_own_volatility_within_floor_and_ceiling
     assert after(0.1) == 0.20
 
 
-def test_the_threshold_does_not_depend_on_how_often_one_looks() -> None:
+def test_the_threshold_does_not_depend_on_the_polling_interval() -> None:
     dice, price, walk = random.Random(8), 100.0, []
     for n in range(12_000):
         price *= math.exp(dice.gauss(0, 0.001))
@@ -228,7 +228,7 @@ def test_a_restart_after_every_observation_gives_the_same_alerts(
         st.tuples(st.sampled_from([60.0, 3600.0, 30_000.0]), st.floats(0.8, 1.25)), max_size=80
     )
 )
-def test_no_kind_repeats_within_a_ladder_step(moves: list[tuple[float, float]]) -> None:
+def test_no_kind_repeats_within_an_alert_level(moves: list[tuple[float, float]]) -> None:
     at, price = 0.0, 100.0
     tracker, standing = Tracker(), dict[str, Any]()
     for pause, factor in moves:
@@ -259,7 +259,7 @@ def test_every_fall_of_two_thresholds_is_announced_at_its_first_observation(
             assert "panic" in [alert.kind for alert in alerts]
 
 
-def test_a_budget_moves_k_until_the_rate_is_the_one_wished_for() -> None:
+def test_a_target_rate_moves_the_multiplier_until_the_rate_matches() -> None:
     dice, price, walk = random.Random(11), 100.0, []
     for n in range(60 * 288):
         wild = 0.0015 if n < 30 * 288 else 0.0030
@@ -271,14 +271,14 @@ def test_a_budget_moves_k_until_the_rate_is_the_one_wished_for() -> None:
         assert rate == pytest.approx(3.0, rel=0.35), multiplier
 
 
-def test_an_outage_saves_no_budget() -> None:
+def test_an_outage_saves_up_no_alerts() -> None:
     rules, tracker = dataclasses.replace(OWN, target_rate=2.0), Tracker()
     tracker.observe(0.0, 100, rules)
     tracker.observe(60 * DAY, 100, rules)
     assert tracker.adjustment == pytest.approx(-0.3 * 2 / 7)
 
 
-def test_k_is_solved_for_the_wish_on_each_coins_own_history() -> None:
+def test_the_multiplier_is_calibrated_on_each_coins_own_history() -> None:
     histories = {name: _walk(seed, 4000, wild=0.004) for seed, name in enumerate("abc")}
     histories["young"] = histories["a"][:60]
     found = calibration.calibrate(histories, 2.0, OWN)
@@ -291,7 +291,7 @@ def test_k_is_solved_for_the_wish_on_each_coins_own_history() -> None:
     )
 
 
-def test_a_history_without_length_solves_nothing() -> None:
+def test_a_history_without_length_calibrates_nothing() -> None:
     found = calibration.calibrate({"a": [(0.0, 1.0)]}, 2.0, OWN)
     assert found.actual_rate is None
     assert found.multipliers == {"a": OWN.multiplier}

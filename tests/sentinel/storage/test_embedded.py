@@ -53,7 +53,7 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
     yield folder
     if (folder / "postgres").exists():
         with ensure_running(folder):
-            pass  # whoever leaves last stops the server
+            pass  # the last process that leaves stops the server
 
 
 def _user(state_dir: Path) -> subprocess.Popen[str]:
@@ -239,7 +239,7 @@ def test_a_signal_while_the_server_starts_still_stops_it(state_dir: Path) -> Non
         assert not _pid_file(state_dir).exists()
 
 
-def test_a_closed_umask_of_root_locks_nobody_out(state_dir: Path) -> None:
+def test_a_closed_umask_of_root_leaves_the_lock_files_readable(state_dir: Path) -> None:
     before = os.umask(0o077)
     try:
         with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo):

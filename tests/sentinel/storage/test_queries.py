@@ -67,7 +67,7 @@ def test_a_series_is_in_order_and_ends_before_its_stop(connection: Connection) -
     found = read_price_series(connection, "bitcoin", start, NOW)
     assert [point.observed_at for point in found] == [start + timedelta(hours=n) for n in range(24)]
     assert (found[0].price_usd, found[0].source) == (76.0, "observed")
-    assert read_price_series(connection, "nobody", start, NOW) == []
+    assert read_price_series(connection, "unknown", start, NOW) == []
 
 
 def test_health_counts_and_measures(connection: Connection) -> None:
@@ -201,7 +201,7 @@ def test_an_observation_stored_twice_is_found_and_unhealthy(
     assert "72 observations are stored twice" in health.problems[0]
 
 
-def test_a_database_without_the_schema_is_told_from_an_empty_one(fresh: FreshDatabase) -> None:
+def test_a_database_without_the_schema_differs_from_an_empty_one(fresh: FreshDatabase) -> None:
     with psycopg.connect(fresh.url, autocommit=True) as connection:
         assert examine(connection, NOW, timedelta(minutes=15)).problems == [
             "no run has stored anything in this database: run python ingest.py"
