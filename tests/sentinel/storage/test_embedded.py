@@ -90,7 +90,7 @@ def _server_pid(state_dir: Path) -> int:
     return int(_pid_file(state_dir).read_text().splitlines()[0])
 
 
-def test_it_starts_serves_and_stops_with_its_last_user(state_dir: Path) -> None:
+def test_the_server_starts_on_first_use_and_stops_after_the_last(state_dir: Path) -> None:
     with ensure_running(state_dir) as conninfo:
         with psycopg.connect(conninfo) as connection:
             assert connection.info.server_version >= 180_000
@@ -100,7 +100,7 @@ def test_it_starts_serves_and_stops_with_its_last_user(state_dir: Path) -> None:
     assert not _pid_file(state_dir).exists()
 
 
-def test_psql_opens_on_it(state_dir: Path) -> None:
+def test_the_module_opens_psql(state_dir: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sentinel.storage.embedded", "-tAc", "SELECT 6 * 7"],
         cwd=ROOT,
@@ -112,7 +112,7 @@ def test_psql_opens_on_it(state_dir: Path) -> None:
     assert done.stdout == "42\n"
 
 
-def test_what_was_stored_is_there_the_next_time(state_dir: Path) -> None:
+def test_stored_data_survive_a_restart(state_dir: Path) -> None:
     user = _user(state_dir)
     _wait_until_ready(user)
     user.communicate("")
@@ -120,14 +120,14 @@ def test_what_was_stored_is_there_the_next_time(state_dir: Path) -> None:
         assert _visits(conninfo) == 1
 
 
-def test_it_listens_on_no_network_and_its_socket_is_closed_to_others(state_dir: Path) -> None:
+def test_the_server_has_no_network_port_and_its_socket_is_closed_to_others(state_dir: Path) -> None:
     with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
         [socket_dir] = [p.partition("=")[2] for p in conninfo.split() if p.startswith("host=")]
         assert Path(socket_dir).stat().st_mode & 0o077 == 0
 
 
-def test_two_processes_that_come_at_once_share_one_server(state_dir: Path) -> None:
+def test_processes_that_start_together_share_one_server(state_dir: Path) -> None:
     users = [_user(state_dir) for _ in range(3)]
     for user in users:
         _wait_until_ready(user)
@@ -140,7 +140,7 @@ def test_two_processes_that_come_at_once_share_one_server(state_dir: Path) -> No
     assert not _pid_file(state_dir).exists()
 
 
-def test_a_server_left_by_a_kill_9_is_adopted_and_then_stopped(state_dir: Path) -> None:
+def test_a_server_left_running_by_a_kill_9_is_reused_and_then_stopped(state_dir: Path) -> None:
     user = _user(state_dir)
     _wait_until_ready(user)
     pid = _server_pid(state_dir)
@@ -151,7 +151,7 @@ def test_a_server_left_by_a_kill_9_is_adopted_and_then_stopped(state_dir: Path) 
     assert not _pid_file(state_dir).exists()
 
 
-def test_a_stale_pid_file_with_a_living_foreign_pid_is_cleared(state_dir: Path) -> None:
+def test_a_stale_pid_file_with_a_pid_of_another_process_is_removed(state_dir: Path) -> None:
     with ensure_running(state_dir):
         content = _pid_file(state_dir).read_text().splitlines()
     _pid_file(state_dir).write_text("\n".join([str(os.getpid()), *content[1:]]) + "\n")
@@ -168,14 +168,14 @@ def test_a_killed_server_recovers_with_every_committed_row(state_dir: Path) -> N
         assert _visits(conninfo) == 1
 
 
-def test_a_setup_that_was_killed_half_way_is_begun_again(state_dir: Path) -> None:
+def test_an_interrupted_setup_starts_again(state_dir: Path) -> None:
     base = _locate_server(state_dir).base
     (base / "data.draft" / "half").mkdir(parents=True)
     with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo):
         assert not (base / "data.draft").exists()
 
 
-def test_a_server_that_cannot_start_says_why_and_where_its_log_is(state_dir: Path) -> None:
+def test_the_error_of_a_failed_start_has_the_cause_and_the_log(state_dir: Path) -> None:
     with ensure_running(state_dir):
         pass
     version = _locate_server(state_dir).data_dir / "PG_VERSION"
@@ -187,13 +187,13 @@ def test_a_server_that_cannot_start_says_why_and_where_its_log_is(state_dir: Pat
     version.write_text("18\n")
 
 
-def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="SENTINEL_STATE_DIR"):
         ensure_running(tmp_path / "file" / "state").__enter__()
 
 
-def test_a_prepared_socket_folder_is_refused(state_dir: Path) -> None:
+def test_a_socket_folder_that_is_open_to_others_is_refused(state_dir: Path) -> None:
     socket_dir = _locate_server(state_dir).socket_dir
     socket_dir.mkdir()
     socket_dir.chmod(0o777)
@@ -202,12 +202,12 @@ def test_a_prepared_socket_folder_is_refused(state_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ['quo"ted', "dol$HOME", "back`tick"])
-def test_a_path_that_the_starters_shell_would_read_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_with_special_characters_of_the_shell_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigurationError, match="SENTINEL_STATE_DIR"):
         ensure_running(_reachable_folder(tmp_path) / name).__enter__()
 
 
-def test_a_server_that_cannot_start_leaves_nothing_running(state_dir: Path) -> None:
+def test_a_failed_start_leaves_no_process_running(state_dir: Path) -> None:
     with ensure_running(state_dir):
         control = _locate_server(state_dir).data_dir / "global" / "pg_control"
     content = control.read_bytes()
@@ -219,7 +219,7 @@ def test_a_server_that_cannot_start_leaves_nothing_running(state_dir: Path) -> N
         pass
 
 
-def test_a_signal_while_the_server_starts_still_stops_it(state_dir: Path) -> None:
+def test_a_signal_during_the_start_stops_the_server(state_dir: Path) -> None:
     program = USER.replace(
         "import sys\n",
         "import sys\nfrom sentinel import process\nprocess.raise_interrupted_on_signals()\n",
@@ -253,7 +253,7 @@ def test_a_closed_umask_of_root_leaves_the_lock_files_readable(state_dir: Path) 
 @pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="needs root and its closed home"
 )
-def test_root_below_a_closed_home_keeps_its_data_in_a_system_folder(tmp_path: Path) -> None:
+def test_root_keeps_data_in_a_system_folder_if_the_home_is_closed(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     server = _locate_server(closed / ".sentinel")
@@ -263,7 +263,7 @@ def test_root_below_a_closed_home_keeps_its_data_in_a_system_folder(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_of_its_start_it_comes_up_the_next_time(state_dir: Path) -> None:
+def test_the_server_starts_after_kills_at_any_moment_of_its_start(state_dir: Path) -> None:
     for moment in (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8):
         user = _user(state_dir)
         time.sleep(moment)

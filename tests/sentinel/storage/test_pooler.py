@@ -91,7 +91,7 @@ def test_runs_work_through_a_transaction_pooler(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_two_hundred_runs_over_a_line_that_breaks_lose_and_double_nothing(
+def test_two_hundred_runs_over_an_unreliable_network_lose_and_duplicate_no_row(
     pooled_url: str,
     settings: Settings,
     in_process: Callable[[Settings], RunReport],
