@@ -247,6 +247,11 @@ def _anchors(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("document", MARKDOWN, ids=lambda path: path.name)
+def test_no_document_has_a_conflict_marker(document: Path) -> None:
+    assert not re.search(r"^(<{7}|={7}$|>{7})", document.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", MARKDOWN, ids=lambda path: path.name)
 def test_every_link_and_anchor_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
