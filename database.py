@@ -1,9 +1,9 @@
-"""Writes the market data: observations, and each coin's labels and newest price.
+"""Writes observations and the newest price of each coin.
 
 `run_write_transaction` is how the pipeline writes: under the lock of all writers, so that two runs
 never interleave, and after the daily upkeep of partitions. Statements are sent in pipeline mode,
-because Neon bills the time of every round trip: with 40 ms each way one costs 80 ms. What a run
-records beside prices is in `sentinel/storage/run_records.py`.
+because Neon bills the time of every round trip: with 40 ms each way one costs 80 ms. What else a
+run writes is in `sentinel/storage/coin_labels.py` and `sentinel/storage/run_records.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import functools
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +21,7 @@ from psycopg.rows import namedtuple_row
 
 from safe_zone import LOAD_CHUNK_ROWS
 from sentinel.models import CoinLabel, LoadCounts, MarketRow, Source
+from sentinel.storage.coin_labels import add_coins
 from sentinel.storage.connection import Connection, Session
 from sentinel.storage.partitions import (
     Days,
@@ -39,15 +40,6 @@ T = TypeVar("T")
 FindLabel = Callable[[str], CoinLabel | None]
 
 CHUNKS_IN_FLIGHT = 2  # one is packed while the server works on the other
-
-# A coin without a label gets its id as symbol and name.
-ADD_COINS = """
-INSERT INTO sentinel.coins (coin_id, symbol, name, rank)
-SELECT coin_id, coalesce(symbol, coin_id), coalesce(name, coin_id), rank
-FROM unnest(%(coin_id)b::text[], %(symbol)b::text[], %(name)b::text[], %(rank)b::int4[])
-     AS i (coin_id, symbol, name, rank)
-ON CONFLICT (coin_id) DO NOTHING
-"""
 
 # Upserts one part of a chunk. Returns how many stored rows it rewrote, how many rows were stored
 # before, and the ids of coins that are not in `coins` yet, whose rows it skipped. Only a row that
@@ -122,20 +114,6 @@ FROM (SELECT o.*
 WHERE c.coin_key = n.coin_key
   AND (c.observed_at, c.price_usd, c.market_cap_usd, c.volume_24h_usd, c.source)
       IS DISTINCT FROM (n.observed_at, n.price_usd, n.market_cap_usd, n.volume_24h_usd, n.source)
-"""
-
-# A coin without a label keeps its names and loses its rank: a coin that left the ranking must not
-# stay in it.
-RELABEL_COINS = """
-UPDATE sentinel.coins c
-SET symbol = i.symbol, name = i.name, rank = i.rank
-FROM (SELECT known.coin_key, l.rank, coalesce(l.symbol, known.symbol) AS symbol,
-             coalesce(l.name, known.name) AS name
-      FROM sentinel.coins known
-      LEFT JOIN unnest(%(coin_id)b::text[], %(symbol)b::text[], %(name)b::text[], %(rank)b::int4[])
-                AS l (coin_id, symbol, name, rank) USING (coin_id)) AS i
-WHERE c.coin_key = i.coin_key
-  AND (c.symbol, c.name, c.rank) IS DISTINCT FROM (i.symbol, i.name, i.rank)
 """
 
 
@@ -214,37 +192,54 @@ def load_batch(
     LOAD_CHUNK_ROWS of them are held at a time. `days` are the days that have a partition; missing
     partitions are created and added to it.
     """
-    newest: dict[str, datetime] = {}
-    to_refresh: set[str] = set()
-    pending: deque[_SentPart] = deque()
-    counts = LoadCounts()
+    load = _Load(connection, find_label)
     for chunk in _chunks(rows, LOAD_CHUNK_ROWS):
-        create_partitions(
-            connection, days, {row.observed_at.astimezone(UTC).date() for row in chunk}
-        )
+        chunk_days = {row.observed_at.astimezone(UTC).date() for row in chunk}
+        create_partitions(connection, days, chunk_days)
+        load.send(chunk)
+        load.complete(leave=CHUNKS_IN_FLIGHT)
+    load.complete()
+    return load.counts
+
+
+class _Load:
+    """A load in progress: its statements under way, and what is known so far."""
+
+    def __init__(self, connection: Connection, find_label: FindLabel) -> None:
+        self.counts = LoadCounts()
+        self._connection = connection
+        self._find_label = find_label
+        # Each coin's newest time in this load.
+        self._newest: dict[str, datetime] = {}
+        # Coins whose latest price a single statement could not update.
+        self._to_refresh: set[str] = set()
+        # Parts that were sent and not completed yet, in the order of their rows.
+        self._pending: deque[_SentPart] = deque()
+
+    def send(self, chunk: Sequence[MarketRow]) -> None:
+        """Send the statements of a chunk without waiting for their results."""
         coin_ids = {row.coin_id for row in chunk}
         is_one_per_coin = len(coin_ids) == len(chunk)
-        pending.extend(
-            _send_part(connection, part, is_one_per_coin) for part in _split(newest, chunk)
-        )
+        for part in _split(self._newest, chunk):
+            self._pending.append(_send_part(self._connection, part, is_one_per_coin))
         if not is_one_per_coin:
-            to_refresh |= coin_ids
-        in_flight = CHUNKS_IN_FLIGHT
-        while len(pending) > in_flight:
-            part_counts, added = _complete_part(connection, pending.popleft(), find_label)
-            counts += part_counts
-            to_refresh |= added
+            self._to_refresh |= coin_ids
+
+    def complete(self, *, leave: int = 0) -> None:
+        """Complete parts until `leave` of them are under way; with 0, finish the load."""
+        in_flight = leave
+        while len(self._pending) > in_flight:
+            sent = self._pending.popleft()
+            counts, added = _complete_part(self._connection, sent, self._find_label)
+            self.counts += counts
+            self._to_refresh |= added
             if added:
                 # Parts that are already under way skipped these coins too. Complete them before
                 # any later row is sent, so that the last row of a key wins.
                 in_flight = 0
-    for sent in pending:
-        part_counts, added = _complete_part(connection, sent, find_label)
-        counts += part_counts
-        to_refresh |= added
-    if to_refresh:
-        connection.execute(REFRESH_LATEST, {"coin_id": sorted(to_refresh)})
-    return counts
+        if not leave and self._to_refresh:
+            parameters = {"coin_id": sorted(self._to_refresh)}
+            self._connection.execute(REFRESH_LATEST, parameters)
 
 
 class _Part(NamedTuple):
@@ -310,35 +305,9 @@ def _complete_part(
     known = len(sent.part.rows) - len(skipped)
     counts = LoadCounts(known - result.stored, result.updated, result.stored - result.updated)
     if skipped:
-        _add_coins(connection, {coin_id: find_label(coin_id) for coin_id in sorted(added)})
+        add_coins(connection, {coin_id: find_label(coin_id) for coin_id in sorted(added)})
         rest = _Part(may_repeat=True, source=sent.part.source, rows=skipped)
         sent_rest = _send_part(connection, rest, is_one_per_coin=False)
         rest_counts, _ = _complete_part(connection, sent_rest, find_label)
         counts += rest_counts
     return counts, added
-
-
-# --- coins -----------------------------------------------------------------------------------
-
-
-def _add_coins(connection: Connection, labels: Mapping[str, CoinLabel | None]) -> None:
-    connection.execute(ADD_COINS, _label_columns(labels))
-
-
-def relabel_coins(connection: Connection, labels: Mapping[str, CoinLabel]) -> None:
-    """Update the names and ranks of all stored coins. A coin that is not in `labels` keeps its
-    names and loses its rank."""
-    if labels:
-        connection.execute(RELABEL_COINS, _label_columns(labels))
-
-
-def _label_columns(labels: Mapping[str, CoinLabel | None]) -> dict[str, Sequence[Any]]:
-    """Return labels as one array per column, for unnest."""
-    unlabeled = CoinLabel(None, None, None)
-    found = [label or unlabeled for label in labels.values()]
-    return {
-        "coin_id": list(labels),
-        "symbol": [label.symbol for label in found],
-        "name": [label.name for label in found],
-        "rank": [label.rank for label in found],
-    }

@@ -11,7 +11,7 @@ from pipeline.spool import Item
 from pipeline.stage_results import FetchResult, LoadResult
 from safe_zone import RETENTION
 from sentinel.models import CoinLabel, FxRate, MarketRow, Rejection
-from sentinel.storage import partitions, run_records
+from sentinel.storage import coin_labels, partitions, run_records
 from sentinel.storage.connection import Connection
 
 
@@ -34,7 +34,7 @@ def load_fetched(
 
     if fetched.is_registry_synced:
         labels = {coin_id: coin.label for coin_id, coin in registry.coins.items()}
-        database.relabel_coins(connection, labels)
+        coin_labels.relabel_coins(connection, labels)
     rows_drained = _drain(connection, days, describe, drained, now)
     counts = database.load_batch(connection, fetched.rows, describe, days)
     run_records.record_rejections(connection, fetched.rejections)

@@ -12,7 +12,7 @@ import pytest
 import database
 from sentinel.errors import ConfigurationError
 from sentinel.models import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection
-from sentinel.storage import partitions, run_records, schema
+from sentinel.storage import coin_labels, partitions, run_records, schema
 from sentinel.storage.connection import Connection, Session
 from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.support.loading import LABELS, load_rows, make_rows
@@ -146,7 +146,7 @@ def test_the_last_value_of_random_rows_is_stored_for_any_chunk_size(
     monkeypatch.setattr("database.LOAD_CHUNK_ROWS", size)
     dice = random.Random(seed)
     expected: dict[tuple[str, datetime], float] = {}
-    for _ in range(2):  # the second time most coins are known
+    for _ in range(2):  # in the second load most coins are stored already
         rows = [
             MarketRow(
                 f"coin-{dice.randrange(4)}",
@@ -187,12 +187,12 @@ def test_a_coin_without_a_label_is_named_by_its_id_until_it_is_relabeled(
         ("coin-1", "coin-1", None)
     ]
     database.run_write_transaction(
-        session, lambda connection, _days: database.relabel_coins(connection, LABELS), NOW
+        session, lambda connection, _days: coin_labels.relabel_coins(connection, LABELS), NOW
     )
     assert fresh.query("SELECT symbol, name, rank FROM sentinel.coins") == [("c1", "Coin 1", 1)]
     others = {"coin-2": LABELS["coin-2"]}
     database.run_write_transaction(
-        session, lambda connection, _days: database.relabel_coins(connection, others), NOW
+        session, lambda connection, _days: coin_labels.relabel_coins(connection, others), NOW
     )
     assert fresh.query("SELECT symbol, name, rank FROM sentinel.coins") == [("c1", "Coin 1", None)]
 

@@ -124,7 +124,7 @@ def test_a_full_disk_is_exit_4_with_a_plain_error_and_no_server_left_running(
             assert (done.returncode, "Traceback" in done.stderr) == (4, False)
             assert "No space left" in done.stderr or "wrote only" in done.stderr
     finally:
-        subprocess.run(["umount", disk], check=True)  # fails while a server holds it
+        subprocess.run(["umount", disk], check=True)  # fails while a server uses it
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The default database: a real PostgreSQL that comes, is shared and goes."""
+"""The embedded server: how processes start, share and stop it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.storage.embedded import _locate_server, ensure_running
 
 pytestmark = [
-    pytest.mark.slow,  # each test starts a server of its own
+    pytest.mark.slow,  # each test starts its own server
     pytest.mark.skipif(sys.platform == "win32", reason="Windows uses the wheel's starter"),
 ]
 
-# Uses the server until its standard input ends, then says what it saw.
+# A process that uses the server until its standard input ends.
 USER = """
 import sys
 from pathlib import Path
@@ -39,7 +39,7 @@ with ensure_running(Path(sys.argv[1])) as conninfo:
 
 
 def _reachable_folder(folder: Path) -> Path:
-    """`folder`, entered by all, so that root keeps its data there too."""
+    """Let all users enter `folder`, so that root keeps its data there too, and return it."""
     for path in (folder, *folder.parents):
         if path.stat().st_uid == os.geteuid() and path != Path("/"):
             path.chmod(path.stat().st_mode | 0o011)
@@ -48,7 +48,7 @@ def _reachable_folder(folder: Path) -> Path:
 
 @pytest.fixture
 def state_dir(tmp_path: Path) -> Iterator[Path]:
-    """A folder with a blank in its path, which root's server can reach."""
+    """A folder with a space in its path that root's server can reach."""
     folder = _reachable_folder(tmp_path) / "a state dir"
     yield folder
     if (folder / "postgres").exists():
@@ -96,7 +96,7 @@ def test_the_server_starts_on_first_use_and_stops_after_the_last(state_dir: Path
             assert connection.info.server_version >= 180_000
         with ensure_running(state_dir) as second:
             assert second == conninfo
-        assert _pid_file(state_dir).exists()  # the first user is still there
+        assert _pid_file(state_dir).exists()  # the first user still holds it
     assert not _pid_file(state_dir).exists()
 
 

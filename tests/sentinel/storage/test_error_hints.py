@@ -9,9 +9,9 @@ from sentinel.storage import error_hints
 
 
 @pytest.mark.parametrize(
-    ("text", "sqlstate", "transient", "words"),
+    ("text", "sqlstate", "is_transient", "words"),
     [
-        # Neon's own words, from its documents and issue threads.
+        # Neon's messages, from its documentation and its users' issues.
         ("ERROR:  Couldn't connect to compute node", "XX000", True, ""),
         ("Control plane request failed", "XX000", True, ""),
         ("the database system is starting up", "57P03", True, ""),
@@ -42,13 +42,13 @@ from sentinel.storage import error_hints
     ],
 )
 def test_each_error_is_transient_or_has_a_remedy(
-    text: str, sqlstate: str | None, transient: bool, words: str
+    text: str, sqlstate: str | None, is_transient: bool, words: str
 ) -> None:
     error = psycopg.errors.lookup(sqlstate)(text) if sqlstate else psycopg.OperationalError(text)
-    assert error_hints.is_transient(error) is transient
-    explained = error_hints.explain(error, "market on host")
-    assert words in explained
-    assert explained.startswith("The database market on host cannot be used: ")
+    assert error_hints.is_transient(error) is is_transient
+    message = error_hints.explain(error, "market on host")
+    assert words in message
+    assert message.startswith("The database market on host cannot be used: ")
 
 
 def test_the_message_omits_the_list_of_tried_addresses() -> None:

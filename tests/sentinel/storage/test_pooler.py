@@ -1,4 +1,4 @@
-"""Behind a transaction pooler, as on Neon's `-pooler` host."""
+"""Runs through a transaction pooler, as on Neon's `-pooler` host."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_runs_work_through_a_transaction_pooler(
 ) -> None:
     pooled = replace(settings, database_url=pooled_url)
     with psycopg.connect(pooled_url, prepare_threshold=None) as other:
-        other.execute("SELECT 1")  # holds one of the pool's two sessions
+        other.execute("SELECT 1")  # keeps one of the pool's two sessions busy
         for expected in (500, 500, 500):
             report = in_process(pooled)
             assert (report.exit_code, report.rows_inserted) == (0, expected), report.message
@@ -98,14 +98,14 @@ def test_two_hundred_runs_over_an_unreliable_network_lose_and_duplicate_no_row(
     time_: FakeTime,
     fresh: FreshDatabase,
 ) -> None:
-    """A pooler in transaction mode behind 40 ms more, two connections of five cut in mid-word."""
+    """The pooler is 40 ms away, and the network cuts two of five connections in mid-transfer."""
     port = int(str(conninfo_to_dict(pooled_url)["port"]))
     valid = 0
     codes: set[int] = set()
     with between(("127.0.0.1", port), 0.020, cut_share=0.4) as line:
         url = f"postgresql://anybody@127.0.0.1:{line.port}/market?sslmode=disable"
         for number in range(200):
-            # Now and then a whole run meets nothing but cut lines.
+            # From time to time every connection of a run is cut.
             line.cut_share = 1.0 if number % 40 == 20 else 0.4
             report = in_process(replace(settings, database_url=url, limit=40))
             valid += report.rows_valid

@@ -67,7 +67,7 @@ def test_partitions_older_than_the_retention_are_dropped(
     load(make_rows(NOW))
     later = NOW + timedelta(days=60)
     load(make_rows(later), later)
-    assert session.purged_rows == 0  # the day is still partly inside the 60
+    assert session.purged_rows == 0  # the day is still partly within the 60 days
     much_later = NOW + timedelta(days=61)
     load(make_rows(much_later), much_later)
     assert session.purged_rows == 20
@@ -98,7 +98,7 @@ def test_a_purge_vacuums_the_small_tables(
         "SELECT relname, pg_relation_size(oid) FROM pg_class "
         "WHERE relname IN ('rejections', 'fx_rates') AND pg_relation_size(oid) > 0"
     )
-    assert dead == []  # vacuum gave the emptied pages back
+    assert dead == []  # vacuum returned the empty pages to the file system
 
 
 def _record_small(connection: Connection, at: datetime) -> None:

@@ -84,7 +84,7 @@ def test_another_programs_market_data_is_named_and_never_touched(
     before = fresh.query("SELECT * FROM market_data")
     with pytest.raises(ConfigurationError, match=rf"a {kind} public.market_data .* RENAME TO"):
         schema.apply_migrations(connection)
-    assert fresh.query("SELECT to_regnamespace('sentinel')") == [(None,)]  # nothing half done
+    assert fresh.query("SELECT to_regnamespace('sentinel')") == [(None,)]  # nothing was created
     schema.drop_schema(connection)
     assert fresh.query("SELECT * FROM market_data") == before
 

@@ -35,7 +35,7 @@ def _find(fresh: FreshDatabase, **options: Any) -> list[Gap]:
 
 def test_gaps_are_measured_against_each_coins_observed_cadence(fresh: FreshDatabase) -> None:
     _store(fresh, "bitcoin", *REGULAR, *range(180, 0, -15))
-    _store(fresh, "ethereum", *range(600, 0, -60))  # once an hour is its way
+    _store(fresh, "ethereum", *range(600, 0, -60))  # its usual cadence is once an hour
     [gap] = _find(fresh)
     assert (gap.coin_id, gap.slot, gap.missed) == ("bitcoin", QUARTER, 8)
     assert (gap.start, gap.stop) == (NOW - timedelta(minutes=315), NOW - timedelta(minutes=180))
