@@ -41,7 +41,7 @@ dry-run: $(VENV)/.runtime ## fetch and validate prices without storing anything
 verify: $(VENV)/.runtime ## check the stored data
 	@$(BIN)/python verify_db.py
 
-budget: $(VENV)/.runtime ## show this month's use of every free quota
+budget: $(VENV)/.runtime ## show this month's use of the metered free quotas
 	@$(BIN)/python budget_monitor.py
 
 psql: $(VENV)/.runtime ## open the embedded database in psql

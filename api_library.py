@@ -44,6 +44,7 @@ class Plan:
 
 # CoinGecko promises no number for the public plan. Older documents say 5 to 15 calls a minute, and
 # users get status 429 at the third to fifth call of a burst. Hence the pause between its calls.
+# CoinGecko advises against the public plan for regular polling.
 # https://docs.coingecko.com/docs/errors-and-rate-limits
 KEYLESS = Plan("keyless", "https://api.coingecko.com/api/v3", None, 10, 1.5, None)
 # The errors page says 100 calls a minute, the pricing page and all older documents say 30. The

@@ -1,4 +1,4 @@
-"""The monthly budget of all free quotas: what is used, what will be used, whether a run may start.
+"""The monthly budget of the metered free quotas: used, projected, and whether a run may start.
 
 The check reads only `usage_log.json`, so it wakes no database. With NEON_API_KEY it also shows
 Neon's own figures.

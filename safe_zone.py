@@ -69,9 +69,13 @@ GAP_WINDOW = timedelta(days=7)  # how far back runs look for gaps
 RUN_DEADLINE_SECONDS = 235  # an alarm ends a run that hangs before its fourth minute ends
 
 # --- the free quotas ---------------------------------------------------------------------------
-# What a month allows. Neon: https://neon.com/docs/introduction/plans (Free, one project; its GB is
-# decimal). CoinGecko: the plan's, see api_library. Actions: 2,000 minutes a month for private
-# repositories, https://docs.github.com/en/billing/concepts/product-billing/github-actions.
+# What a month allows.
+# - Neon: https://neon.com/docs/introduction/plans (Free, one project; its GB is decimal). Since
+#   October 2026 Neon's pages name 1 GB of storage. 0.5 GB is the cautious default; with
+#   NEON_API_KEY the run reads the project's own limit.
+# - CoinGecko: the plan's, see api_library.
+# - Actions: 2,000 minutes a month for private repositories,
+#   https://docs.github.com/en/billing/concepts/product-billing/github-actions.
 QUOTAS: Mapping[str, float | None] = {
     "neon_compute_hours": 100.0,
     "neon_storage_bytes": 500_000_000.0,

@@ -48,7 +48,7 @@ ROUTERS = (
 
 DESCRIPTION = """Prices, alerts, forecasts and a portfolio from Market Sentinel. Prices are in USD,
 shares are fractions, times are UTC (ISO 8601). Lists are limited; `next` is the parameter of the
-next page. Errors are application/problem+json. Data provided by CoinGecko."""
+next page. Errors are application/problem+json. Data provided by [CoinGecko](https://www.coingecko.com/en/api)."""
 
 
 def create_app(
