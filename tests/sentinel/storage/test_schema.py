@@ -35,7 +35,7 @@ def test_the_view_is_the_only_object_outside_the_schema(
     assert fresh.query("SELECT to_regnamespace('sentinel')") == [(None,)]
 
 
-def test_the_numbers_of_the_migrations_have_no_gap_and_no_twin() -> None:
+def test_migrations_are_numbered_without_gaps_or_duplicates() -> None:
     names = [path.name for path in schema.MARKET_DATA_VIEW.parent.glob("[0-9]*.sql")]
     assert sorted(schema.migrations()) == list(range(1, len(names) + 1))
 
@@ -77,7 +77,7 @@ def test_a_view_that_was_dropped_is_created_again(
         ("CREATE MATERIALIZED VIEW market_data AS SELECT 1 AS price", "materialized view"),
     ],
 )
-def test_another_programs_market_data_is_named_and_never_touched(
+def test_market_data_of_another_program_is_refused_and_left_alone(
     connection: Connection, fresh: FreshDatabase, statement: str, kind: str
 ) -> None:
     fresh.query(statement)
@@ -89,7 +89,7 @@ def test_another_programs_market_data_is_named_and_never_touched(
     assert fresh.query("SELECT * FROM market_data") == before
 
 
-def test_a_run_meets_the_original_projects_table_with_exit_code_2(
+def test_a_run_on_the_original_projects_table_ends_with_exit_code_2(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
     fresh.query("CREATE TABLE market_data (id serial, coin text)")
@@ -103,7 +103,7 @@ def test_a_run_meets_the_original_projects_table_with_exit_code_2(
     assert fresh.query("SELECT count(*) FROM market_data_old") == [(0,)]
 
 
-def test_another_programs_schema_is_named_and_never_touched(
+def test_a_schema_of_another_program_is_refused_and_left_alone(
     connection: Connection, fresh: FreshDatabase
 ) -> None:
     fresh.query("CREATE SCHEMA sentinel CREATE TABLE sentinel.theirs (id int)")
