@@ -68,6 +68,7 @@ _REMEDIES_BY_STATE = {
     "42P07": "A table of that name exists already: give Market Sentinel its own database.",
     "42710": "A type of that name exists already: give Market Sentinel its own database.",
     "42P01": "A table was dropped by hand: restore it, or delete everything with reset_db.py.",
+    "2BP01": "Drop the other program's objects that depend on these tables first.",
     "42501": "Grant the user of DATABASE_URL the right to create and write tables.",
     "25006": "Point DATABASE_URL at the primary, not at a read-only replica.",
     "53100": "Free space on the database's disk.",

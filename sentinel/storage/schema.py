@@ -29,12 +29,18 @@ SELECT (SELECT max(version) FROM sentinel.schema_version) AS version,
        (SELECT coalesce(array_agg(c.relname::text), '{}')
         FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'sentinel.observations'::regclass) AS partition_names,
-       to_regclass('public.market_data') IS NOT NULL AS has_view
+       coalesce(obj_description(to_regclass('public.market_data'), 'pg_class')
+                LIKE 'Market Sentinel:%', false) AS has_view
 """
 HAS_SCHEMA = "SELECT to_regclass('sentinel.schema_version') IS NOT NULL"
 
+# CREATE SCHEMA IF NOT EXISTS needs a privilege on the database even if the schema exists.
 CREATE_SCHEMA = """
-CREATE SCHEMA IF NOT EXISTS sentinel;
+DO $$ BEGIN
+    IF to_regnamespace('sentinel') IS NULL THEN
+        CREATE SCHEMA sentinel;
+    END IF;
+END $$;
 CREATE TABLE IF NOT EXISTS sentinel.schema_version (
     version    integer PRIMARY KEY,
     applied_at timestamptz NOT NULL DEFAULT now()
@@ -43,14 +49,28 @@ CREATE TABLE IF NOT EXISTS sentinel.schema_version (
 READ_VERSION = "SELECT coalesce(max(version), 0) FROM sentinel.schema_version"
 RECORD_VERSION = "INSERT INTO sentinel.schema_version (version) VALUES (%s)"
 
-# Our view carries a comment (market_data.sql). A relation of that name without it belongs to
-# another program.
+# Our view carries a comment (market_data.sql). A relation or type of that name without it belongs
+# to another program.
 FOREIGN_MARKET_DATA = """
 SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view'
-                      WHEN 'm' THEN 'materialized view' ELSE 'relation' END
+                      WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table'
+                      WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' ELSE 'index' END
 FROM pg_class c
 WHERE c.oid = to_regclass('public.market_data')
   AND coalesce(obj_description(c.oid, 'pg_class'), '') NOT LIKE 'Market Sentinel:%'
+UNION ALL
+SELECT CASE typtype WHEN 'd' THEN 'domain' ELSE 'type' END
+FROM pg_type
+WHERE typnamespace = to_regnamespace('public') AND typname = 'market_data' AND typrelid = 0
+"""
+# The statements that give this user the missing privileges; NULL for one that it has.
+MISSING_GRANTS = """
+SELECT CASE WHEN to_regnamespace('sentinel') IS NULL
+                 AND NOT has_database_privilege(current_database(), 'CREATE')
+            THEN format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user) END,
+       CASE WHEN NOT (has_schema_privilege('public', 'USAGE')
+                      AND has_schema_privilege('public', 'CREATE'))
+            THEN format('GRANT USAGE, CREATE ON SCHEMA public TO %I', current_user) END
 """
 # A schema of our name with tables, but without our version beside them.
 FOREIGN_SCHEMA = """
@@ -149,12 +169,12 @@ def migrate_if_needed(connection: Connection) -> None:
 def apply_migrations(connection: Connection) -> None:
     """Apply the migrations that this database has not seen, all of them or none.
 
-    Raises ConfigurationError where the schema is newer than this code, or where another program
-    owns the names that we need.
+    Raises ConfigurationError where the schema is newer than this code, and as
+    `refuse_unusable_database`.
     """
     with connection.transaction():
         take_writer_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
-        _refuse_foreign_objects(connection)
+        refuse_unusable_database(connection)
         connection.execute(CREATE_SCHEMA)
         [(version,)] = connection.execute(READ_VERSION).fetchall()
         _refuse_newer(version)
@@ -192,7 +212,20 @@ def _refuse_newer(version: int | None) -> None:
         )
 
 
-def _refuse_foreign_objects(connection: Connection) -> None:
+def refuse_unusable_database(connection: Connection) -> None:
+    """Raise ConfigurationError where another program owns the names that we need, where there is no
+    schema `public`, or where the user lacks a privilege."""
+    if connection.execute("SELECT to_regnamespace('public')").fetchall() == [(None,)]:
+        raise ConfigurationError(
+            "This database has no schema public, where Market Sentinel creates its view "
+            "market_data. Create it: CREATE SCHEMA public"
+        )
+    [grants] = connection.execute(MISSING_GRANTS).fetchall()
+    if missing := "; ".join(filter(None, grants)):
+        raise ConfigurationError(
+            "The user of DATABASE_URL may not create what Market Sentinel needs. Run as the "
+            f"database's owner: {missing}"
+        )
     for (kind,) in connection.execute(FOREIGN_MARKET_DATA).fetchall():
         raise ConfigurationError(
             f"This database has a {kind} public.market_data of another program. Market Sentinel "

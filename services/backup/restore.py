@@ -77,7 +77,8 @@ def _check_dump(dump: Path, state_dir: Path) -> DatabaseContents:
 def _print_stored(address: Address, *, should_back_up: bool) -> bool:
     """Print what the restore replaces; return whether there is data to back up.
 
-    Raises StorageUnavailable if the data is to be backed up and cannot be read.
+    Raises StorageUnavailable if the data is to be backed up and cannot be read, and as
+    `schema.refuse_unusable_database`.
     """
     try:
         with Session(address) as session:
@@ -99,6 +100,7 @@ def _print_stored(address: Address, *, should_back_up: bool) -> bool:
 
 
 def _count_stored(connection: Connection) -> tuple[int, int]:
+    schema.refuse_unusable_database(connection)  # before the restore replaces anything
     if not schema.has_schema(connection):
         return 0, 0
     return count_observations(connection), count_transactions(connection)

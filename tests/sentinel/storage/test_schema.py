@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from safe_zone import RETENTION
 from sentinel.errors import ConfigurationError
 from sentinel.storage import schema
-from sentinel.storage.connection import Connection, open_connection
+from sentinel.storage.connection import Connection, open_connection, parse_address
 from tests.conftest import FreshDatabase, Script
 
 OUTSIDE_OBJECTS = """
@@ -75,6 +77,7 @@ def test_a_view_that_was_dropped_is_created_again(
         ("CREATE TABLE market_data (coin text, price numeric)", "table"),
         ("CREATE VIEW market_data AS SELECT 1 AS price", "view"),
         ("CREATE MATERIALIZED VIEW market_data AS SELECT 1 AS price", "materialized view"),
+        ("CREATE SEQUENCE market_data", "sequence"),
     ],
 )
 def test_market_data_of_another_program_is_refused_and_left_alone(
@@ -87,6 +90,68 @@ def test_market_data_of_another_program_is_refused_and_left_alone(
     assert fresh.query("SELECT to_regnamespace('sentinel')") == [(None,)]  # nothing was created
     schema.drop_schema(connection)
     assert fresh.query("SELECT * FROM market_data") == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("CREATE TYPE market_data AS ENUM ('a')", "type"),
+        ("CREATE TYPE market_data AS (price numeric)", "type"),
+        ("CREATE DOMAIN market_data AS numeric", "domain"),
+        ("CREATE TABLE prices (n int); CREATE INDEX market_data ON prices (n)", "index"),
+        (
+            "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;"
+            "CREATE FOREIGN TABLE market_data (price numeric) SERVER s",
+            "foreign table",
+        ),
+    ],
+)
+def test_the_remedy_for_market_data_of_another_program_works(
+    connection: Connection, fresh: FreshDatabase, statement: str, kind: str
+) -> None:
+    fresh.query(statement)
+    with pytest.raises(ConfigurationError, match=f"a {kind} public.market_data") as caught:
+        schema.apply_migrations(connection)
+    fresh.query(str(caught.value).partition("(")[2].partition(")")[0])
+    schema.apply_migrations(connection)
+    assert schema.is_up_to_date(connection)
+
+
+def test_the_view_of_another_program_does_not_pass_for_ours(
+    connection: Connection, fresh: FreshDatabase
+) -> None:
+    schema.apply_migrations(connection)
+    fresh.query("DROP VIEW market_data")
+    fresh.query("CREATE VIEW market_data AS SELECT 1 AS price")
+    assert not schema.is_up_to_date(connection)
+
+
+def test_a_database_without_the_schema_public_is_refused(
+    connection: Connection, fresh: FreshDatabase
+) -> None:
+    fresh.query("DROP SCHEMA public")
+    with pytest.raises(ConfigurationError, match="Create it: CREATE SCHEMA public"):
+        schema.migrate_if_needed(connection)
+
+
+@pytest.mark.parametrize("prepared", ["", "CREATE SCHEMA sentinel AUTHORIZATION {role}"])
+def test_the_message_about_missing_privileges_has_the_statements_that_grant_them(
+    fresh: FreshDatabase, prepared: str
+) -> None:
+    role = f"test_{uuid.uuid4().hex}"
+    fresh.query(f"CREATE ROLE {role} LOGIN")
+    fresh.query(prepared.format(role=role))
+    try:
+        with open_connection(parse_address(make_conninfo(fresh.url, user=role))) as connection:
+            with pytest.raises(ConfigurationError) as caught:
+                schema.apply_migrations(connection)
+            statements = str(caught.value).partition("owner: ")[2]
+            assert statements.count("GRANT") == (1 if prepared else 2)
+            fresh.query(statements)
+            schema.apply_migrations(connection)
+    finally:
+        fresh.query(f"DROP OWNED BY {role}")
+        fresh.query(f"DROP ROLE {role}")
 
 
 def test_a_run_on_the_original_projects_table_ends_with_exit_code_2(

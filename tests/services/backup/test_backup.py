@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 import verify_db
 from safe_zone import ROOT, Settings
 from sentinel import files
-from sentinel.errors import SentinelError
+from sentinel.errors import ConfigurationError, SentinelError
 from sentinel.storage import embedded, schema, service_status
 from sentinel.storage.connection import open_connection, parse_address
 from services.backup import checksums, manifest, pg_dump, rotation, tls_relay, verification
@@ -358,9 +358,23 @@ def test_a_restore_does_not_replace_tables_of_another_application(
     [name] = _backups(folder)
     filled.query(schema.DROP_SCHEMA)
     filled.query("CREATE SCHEMA sentinel; CREATE TABLE sentinel.coins AS SELECT 7 AS n")
-    with pytest.raises(BackupFailed, match="tables of another application"):
+    with pytest.raises(ConfigurationError, match="schema sentinel of another program"):
         restore_backup(monitor, folder / name, should_confirm=False, should_back_up=True)
+    with pytest.raises(BackupFailed, match="tables of another application"):
+        pg_dump.restore_dump(folder / name, filled.address())
     assert filled.query("SELECT n FROM sentinel.coins") == [(7,)]
+
+
+def test_a_restore_is_refused_where_another_program_has_a_table_market_data(
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path
+) -> None:
+    create_backup(monitor, folder, NOW)
+    [name] = _backups(folder)
+    filled.query(schema.DROP_SCHEMA)
+    filled.query("CREATE TABLE market_data (price numeric)")
+    with pytest.raises(ConfigurationError, match="of another program"):
+        restore_backup(monitor, folder / name, should_confirm=False, should_back_up=True)
+    assert filled.query("SELECT to_regnamespace('sentinel')") == [(None,)]
 
 
 @pytest.mark.slow
