@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 import budget_monitor
 from sentinel.budget import usage_log
-from sentinel.errors import StorageUnavailable
+from sentinel.errors import SentinelError
 from sentinel.storage import service_status
 from sentinel.storage.service_status import ServiceStatus
 from services.api.dependencies import ApiContext, RequestContext
@@ -39,7 +39,7 @@ def check_health(context: ApiContext) -> HealthResponse:
                 service_status.read(connection, "ingestion"),
             )
         )
-    except StorageUnavailable as error:
+    except SentinelError as error:  # no connection, or a database that we cannot use
         return _report_missing_database(error)
     now = context.now()
     interval = heartbeat.interval if heartbeat else service_status.DEFAULT_INTERVAL
@@ -60,7 +60,7 @@ def check_health(context: ApiContext) -> HealthResponse:
     )
 
 
-def _report_missing_database(error: StorageUnavailable) -> HealthResponse:
+def _report_missing_database(error: SentinelError) -> HealthResponse:
     return HealthResponse(
         status="unhealthy",
         newest_observation=None,

@@ -55,3 +55,12 @@ def test_an_error_of_the_loop_is_reported(api: ApiSession, fresh: FreshDatabase)
     response = api.get("/health")
     assert response.status_code == 503
     assert response.json()["checks"]["last_run"]["message"] == "CoinGecko is away."
+
+
+def test_a_database_that_cannot_be_used_fails_the_check_of_the_database(
+    api: ApiSession, fresh: FreshDatabase
+) -> None:
+    fresh.query("CREATE TABLE market_data (price numeric)")
+    response = api.get("/health")
+    assert response.status_code == 503
+    assert "of another program" in response.json()["checks"]["database"]["message"]
