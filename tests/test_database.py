@@ -37,7 +37,7 @@ def load(session: Session) -> Load:
 # --- upserting ------------------------------------------------------------------------------
 
 
-def test_the_first_load_creates_the_schema_and_inserts_allmake_rows(
+def test_the_first_load_creates_the_schema_and_inserts_all_rows(
     load: Load, fresh: FreshDatabase
 ) -> None:
     assert load(make_rows()) == LoadCounts(inserted=20)

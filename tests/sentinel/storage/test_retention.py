@@ -40,7 +40,7 @@ def _partitions(fresh: FreshDatabase) -> list[str]:
     return [name for (name,) in found]
 
 
-def test_partitions_are_created_ahead_and_for_the_days_of_themake_rows(
+def test_partitions_are_created_ahead_and_for_the_days_of_the_rows(
     load: Load, fresh: FreshDatabase
 ) -> None:
     load(make_rows(NOW - timedelta(days=59)))
