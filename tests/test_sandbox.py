@@ -404,8 +404,9 @@ def test_coins_of_the_database_are_found_by_id_symbol_or_name(
 @pytest.mark.slow
 def test_days_limit_the_prices(live_script: Script, stored: datetime) -> None:
     shown = _backtest(live_script, "--coins", "bitcoin,ethereum", "--days", "1").stdout
-    assert f"on bitcoin, ethereum, {stored - timedelta(days=1):%Y-%m-%d}" in shown
     # The points of less than a day ago begin with the 95th before the newest.
+    first = stored - 94 * timedelta(minutes=15)
+    assert f"on bitcoin, ethereum, {first:%Y-%m-%d}" in shown
     ratio = LONG[0] / LONG[94] * 0.999**2 * 0.9995 / 1.0005
     assert f"{10_000 * ratio:,.2f}" in shown
 
