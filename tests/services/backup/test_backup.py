@@ -365,6 +365,24 @@ def test_a_restore_does_not_replace_tables_of_another_application(
     assert filled.query("SELECT n FROM sentinel.coins") == [(7,)]
 
 
+def test_a_backup_of_an_older_schema_is_restored_and_then_migrated(
+    monitor: MonitorSettings,
+    filled: FreshDatabase,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create_backup(monitor, folder, NOW)
+    [name] = _backups(folder)
+    migration = tmp_path / "new.sql"
+    migration.write_text("CREATE TABLE sentinel.notes (note text)")
+    newer = {**schema.migrations(), schema.latest_version() + 1: migration}
+    monkeypatch.setattr(schema, "migrations", lambda: newer)
+    restore_backup(monitor, folder / name, should_confirm=False, should_back_up=False)
+    assert filled.query("SELECT count(*) FROM sentinel.notes") == [(0,)]
+    assert filled.query("SELECT count(*) >= 0 FROM public.market_data") == [(True,)]
+
+
 def test_a_restore_is_refused_where_another_program_has_a_table_market_data(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path
 ) -> None:
