@@ -29,7 +29,7 @@ ROWS = DAYS * COINS * SLOTS
 FILL_DAY = """
 INSERT INTO sentinel.observations (observed_at, price_usd, market_cap_usd, volume_24h_usd, coin_key)
 SELECT at, p.usd, p.usd * 1.9e7 * (1 + random() * 1e-4), 1e7 * exp(random() * 0.1), coin_key
-FROM generate_series(0, %(slots)s - 1) AS slot, coins,
+FROM generate_series(0, %(slots)s - 1) AS slot, sentinel.coins,
      LATERAL (SELECT date_trunc('second', %(day)s + slot * %(step)s
                                           + random() * interval '60 seconds')) AS t (at),
      LATERAL (SELECT exp(coin_key %% 17 - 6 + 0.1 * sin(extract(epoch FROM at) / 4e4 + coin_key))

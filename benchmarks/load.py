@@ -110,7 +110,7 @@ def prepare(conninfo: str, coins: int) -> None:
             ours.session, lambda opened, have: partitions.create_partitions(opened, have, days), NOW
         )
         ours.session.close()
-        connection.execute("VACUUM FULL coins")
+        connection.execute("VACUUM FULL sentinel.coins")
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
 

@@ -61,7 +61,7 @@ SELECT 'coin-' || n, 'c' || n, 'Coin ' || n, n + 1 FROM generate_series(0, %s - 
 FILL_DAY = """
 INSERT INTO sentinel.observations (observed_at, price_usd, market_cap_usd, volume_24h_usd, coin_key)
 SELECT %(day)s + slot * %(step)s, random() * 1000, random() * 1e12, random() * 1e9, coin_key
-FROM generate_series(0, %(slots)s - 1) AS slot, coins
+FROM generate_series(0, %(slots)s - 1) AS slot, sentinel.coins
 ORDER BY slot, coin_key
 """
 FILL_LATEST = """
