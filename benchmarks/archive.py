@@ -70,7 +70,7 @@ def main() -> None:
         )
         for day in days:  # as a purge does: a day that is there is read from the database alone
             connection.execute(
-                sql.SQL(retention.DROP_PARTITION).format(day=partitions.partition_name(day))
+                sql.SQL(retention.DROP_PARTITION).format(partition=partitions.partition_name(day))
             )
         _sizes(archive)
         _reads(connection, archive)
