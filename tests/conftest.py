@@ -21,10 +21,12 @@ from demo.market import Market
 from demo.server import StandIn, running
 from ingest import Clocks
 from safe_zone import ROOT, Settings
+from sentinel.models import LoadCounts
 from sentinel.storage import embedded
-from sentinel.storage.connection import Address, parse_address
+from sentinel.storage.connection import Address, Session, parse_address
 
 Rows = list[tuple[Any, ...]]
+Load = Callable[..., LoadCounts]
 NOW = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)
 
 
@@ -103,6 +105,21 @@ def fresh(server: str) -> Iterator[FreshDatabase]:
         connection.execute(f"CREATE DATABASE {name}".encode())
         yield FreshDatabase(psycopg.conninfo.make_conninfo(server, dbname=name))
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def session(fresh: FreshDatabase, time_: FakeTime) -> Iterator[Session]:
+    """A session on the test's database that waits in fake time."""
+    with Session(fresh.address(), clock=time_.monotonic, sleep=time_.sleep) as opened:
+        yield opened
+
+
+@pytest.fixture
+def load(session: Session) -> Load:
+    """Load rows at a time (default NOW), and return the counts."""
+    from tests.support.loading import load_rows
+
+    return lambda rows, now=NOW: load_rows(session, rows, now)
 
 
 @pytest.fixture

@@ -13,34 +13,12 @@ from hypothesis import strategies as st
 from coin_registry import Coin, CoinRegistry, move_damaged_file
 from sentinel.errors import ConfigurationError
 from tests.conftest import NOW
-
-BITCOIN = Coin("bitcoin", "btc", "Bitcoin", 1)
-COINS = (
-    BITCOIN,
-    Coin("batcat", "btc", "batcat", 900),
-    Coin("tether", "usdt", "Tether", 3),
-    Coin("bridged-tether", "usdt", "Tether"),
-    Coin("eth", "wrong", "A coin whose id is a ticker", 950),
-    Coin("ethereum", "eth", "Ethereum", 2),
-    Coin("bitcoin-cash", "bch", "Bitcoin Cash", 20),
-    Coin("_", "gib", "༼ つ ◕_◕ ༽つ"),
-    Coin("-11", "-11", "Eleven"),
-    Coin("neo-token", "neo\u00a0", "Neo Token"),
-    Coin("red-green", "🟥🟩", "Red Green"),
-)
+from tests.support.coins import BITCOIN, COINS, make_listing, make_registry
 
 
 @pytest.fixture
 def registry() -> CoinRegistry:
     return CoinRegistry(COINS, NOW)
-
-
-def _many(count: int) -> CoinRegistry:
-    return CoinRegistry((Coin(f"c{n:05}", f"s{n}", f"N{n}", n + 1) for n in range(count)), NOW)
-
-
-def _listing(registry: CoinRegistry) -> list[dict[str, str]]:
-    return [{"id": c.id, "symbol": c.symbol, "name": c.name} for c in registry.coins.values()]
 
 
 # --- strikes and probes ----------------------------------------------------------------------
@@ -89,7 +67,7 @@ def test_one_valid_price_in_a_probe_restores_the_coin(registry: CoinRegistry) ->
 
 
 def test_a_degraded_response_gives_no_strikes_but_still_clears_some(registry: CoinRegistry) -> None:
-    registry = _many(50)
+    registry = make_registry(50)
     registry.strike("c00049", "missing", NOW)
     bad = {f"c{n:05}": "missing" for n in range(11)}
     changes = registry.record_results(["c00049"], bad, list(registry.coins), NOW)
@@ -100,7 +78,7 @@ def test_a_degraded_response_gives_no_strikes_but_still_clears_some(registry: Co
 
 @pytest.mark.parametrize(("requested", "failed"), [(50, 10), (55, 11), (10, 10), (500, 100)])
 def test_failures_of_up_to_ten_coins_or_a_fifth_give_strikes(requested: int, failed: int) -> None:
-    registry = _many(requested)
+    registry = make_registry(requested)
     bad = {f"c{n:05}": "missing" for n in range(failed)}
     changes = registry.record_results([], bad, list(registry.coins), NOW)
     assert not changes.is_degraded
@@ -108,7 +86,7 @@ def test_failures_of_up_to_ten_coins_or_a_fifth_give_strikes(requested: int, fai
 
 
 def test_failed_probes_do_not_make_a_response_degraded() -> None:
-    registry = _many(60)
+    registry = make_registry(60)
     bad = {f"c{n:05}": "missing" for n in range(15)}
     targets = [f"c{n:05}" for n in range(15, 60)]
     assert not registry.record_results([], bad, targets, NOW).is_degraded
@@ -120,7 +98,7 @@ def test_failed_probes_do_not_make_a_response_degraded() -> None:
 def test_a_coin_missing_from_the_list_is_delisted_and_can_return(
     registry: CoinRegistry,
 ) -> None:
-    listing = _listing(registry)
+    listing = make_listing(registry)
     without = [entry for entry in listing if entry["id"] != "tether"]
     registry.sync(without, [], NOW)
     assert registry.coins["tether"].status == "delisted"
@@ -131,7 +109,7 @@ def test_a_coin_missing_from_the_list_is_delisted_and_can_return(
 
 
 def test_a_delisted_coin_is_removed_when_its_data_expires(registry: CoinRegistry) -> None:
-    without = [entry for entry in _listing(registry) if entry["id"] != "tether"]
+    without = [entry for entry in make_listing(registry) if entry["id"] != "tether"]
     registry.sync(without, [], NOW)
     registry.sync(without, [], NOW + timedelta(days=59))
     assert registry.coins["tether"].since == "2026-11-20T12:00:30Z"
@@ -140,9 +118,9 @@ def test_a_delisted_coin_is_removed_when_its_data_expires(registry: CoinRegistry
 
 
 def test_a_truncated_list_delists_no_coin() -> None:
-    registry = _many(100)
+    registry = make_registry(100)
     with pytest.raises(ValueError, match="lists 79 coins, but 100 were known"):
-        registry.sync(_listing(registry)[:79], [], NOW)
+        registry.sync(make_listing(registry)[:79], [], NOW)
     with pytest.raises(ValueError, match="lists 0 coins"):
         CoinRegistry().sync([], [], NOW)
     assert all(coin.status == "active" for coin in registry.coins.values())
@@ -164,7 +142,7 @@ def test_a_byte_order_mark_is_ignored(registry: CoinRegistry, tmp_path: Path) ->
 
 def test_a_sync_keeps_strikes_and_takes_new_names(registry: CoinRegistry) -> None:
     registry.strike("bitcoin", "missing", NOW)
-    listing = _listing(registry)
+    listing = make_listing(registry)
     listing[0] |= {"symbol": "xbt", "name": "Bitcoin Core"}
     registry.sync(listing, [], NOW)
     coin = registry.coins["bitcoin"]
@@ -377,7 +355,7 @@ def test_a_merge_takes_the_names_and_coins_of_the_newer_sync(registry: CoinRegis
     base = CoinRegistry.from_text(registry.to_text())
     theirs = CoinRegistry.from_text(registry.to_text())
     later: datetime = NOW + timedelta(hours=1)
-    listing = [*_listing(registry), {"id": "new", "symbol": "new", "name": "New"}]
+    listing = [*make_listing(registry), {"id": "new", "symbol": "new", "name": "New"}]
     theirs.sync([entry for entry in listing if entry["id"] != "tether"], [], later)
     registry.strike("bitcoin", "missing", NOW)
     registry.strike("tether", "missing", NOW)

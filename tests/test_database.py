@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,25 +13,8 @@ from sentinel.errors import ConfigurationError
 from sentinel.models import CoinLabel, FxRate, LoadCounts, MarketRow, Rejection
 from sentinel.storage import coin_labels, partitions, run_records, schema
 from sentinel.storage.connection import Connection, Session
-from tests.conftest import NOW, FakeTime, FreshDatabase
+from tests.conftest import NOW, FreshDatabase, Load
 from tests.support.loading import LABELS, load_rows, make_rows
-
-Load = Callable[..., LoadCounts]
-
-
-@pytest.fixture
-def session(fresh: FreshDatabase, time_: FakeTime) -> Iterator[Session]:
-    with Session(fresh.address(), clock=time_.monotonic, sleep=time_.sleep) as opened:
-        yield opened
-
-
-@pytest.fixture
-def load(session: Session) -> Load:
-    def run(rows: Iterable[MarketRow], now: datetime = NOW) -> LoadCounts:
-        return load_rows(session, rows, now)
-
-    return run
-
 
 # --- upserting ------------------------------------------------------------------------------
 

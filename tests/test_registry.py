@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from coin_registry import Coin, CoinRegistry, find_matches
+from coin_registry import CoinRegistry, find_matches
 from sentinel.errors import ConfigurationError
 from tests.conftest import NOW
-
-BITCOIN = Coin("bitcoin", "btc", "Bitcoin", 1)
-COINS = (
-    BITCOIN,
-    Coin("batcat", "btc", "batcat", 900),
-    Coin("tether", "usdt", "Tether", 3),
-    Coin("bridged-tether", "usdt", "Tether"),
-    Coin("eth", "wrong", "A coin whose id is a ticker", 950),
-    Coin("ethereum", "eth", "Ethereum", 2),
-    Coin("bitcoin-cash", "bch", "Bitcoin Cash", 20),
-    Coin("_", "gib", "༼ つ ◕_◕ ༽つ"),
-    Coin("-11", "-11", "Eleven"),
-    Coin("neo-token", "neo\u00a0", "Neo Token"),
-    Coin("red-green", "🟥🟩", "Red Green"),
-)
+from tests.support.coins import COINS, make_listing, make_registry
 
 
 @pytest.fixture
 def registry() -> CoinRegistry:
     return CoinRegistry(COINS, NOW)
-
-
-def _many(count: int) -> CoinRegistry:
-    return CoinRegistry((Coin(f"c{n:05}", f"s{n}", f"N{n}", n + 1) for n in range(count)), NOW)
-
-
-def _listing(registry: CoinRegistry) -> list[dict[str, str]]:
-    return [{"id": c.id, "symbol": c.symbol, "name": c.name} for c in registry.coins.values()]
 
 
 def test_the_top_coins_are_ordered_by_rank_and_then_by_id(registry: CoinRegistry) -> None:
@@ -124,10 +102,10 @@ def test_repeated_and_missing_ranks_are_ordered_by_market_cap() -> None:
 
 
 def test_a_truncated_ranking_keeps_the_old_ranks(caplog: pytest.LogCaptureFixture) -> None:
-    registry = _many(2_000)
+    registry = make_registry(2_000)
     ranked = [{"id": f"c{n:05}", "market_cap_rank": n + 1, "market_cap": 9} for n in range(1_000)]
-    registry.sync(_listing(registry), ranked, NOW)
-    registry.sync(_listing(registry), ranked[::-1][:3], NOW)
+    registry.sync(make_listing(registry), ranked, NOW)
+    registry.sync(make_listing(registry), ranked[::-1][:3], NOW)
     assert "ends after 3 coins" in caplog.text
     assert registry.top_ids(3) == ["c00000", "c00001", "c00002"]
 

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
-
 import psycopg
 import pytest
 
 import database
 from sentinel.errors import ConfigurationError, StorageUnavailable
-from sentinel.models import LoadCounts, MarketRow
+from sentinel.models import LoadCounts
 from sentinel.storage import locks, partitions
 from sentinel.storage.connection import Address, Connection, Session, parse_address
-from tests.conftest import NOW, FakeTime, FreshDatabase
-from tests.support.loading import LABELS, load_rows, make_rows
-
-Load = Callable[..., LoadCounts]
-
-
-@pytest.fixture
-def session(fresh: FreshDatabase, time_: FakeTime) -> Iterator[Session]:
-    with Session(fresh.address(), clock=time_.monotonic, sleep=time_.sleep) as opened:
-        yield opened
-
-
-@pytest.fixture
-def load(session: Session) -> Load:
-    def run(rows: Iterable[MarketRow], now: datetime = NOW) -> LoadCounts:
-        return load_rows(session, rows, now)
-
-    return run
+from tests.conftest import NOW, FakeTime, FreshDatabase, Load
+from tests.support.loading import LABELS, make_rows
 
 
 def test_a_connection_that_breaks_during_the_work_is_reopened(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 import psycopg
@@ -12,24 +11,8 @@ import database
 from sentinel.models import FxRate, LoadCounts, MarketRow, Rejection
 from sentinel.storage import run_records
 from sentinel.storage.connection import Connection, Session
-from tests.conftest import NOW, FakeTime, FreshDatabase
+from tests.conftest import NOW, FreshDatabase, Load
 from tests.support.loading import load_rows, make_rows
-
-Load = Callable[..., LoadCounts]
-
-
-@pytest.fixture
-def session(fresh: FreshDatabase, time_: FakeTime) -> Iterator[Session]:
-    with Session(fresh.address(), clock=time_.monotonic, sleep=time_.sleep) as opened:
-        yield opened
-
-
-@pytest.fixture
-def load(session: Session) -> Load:
-    def run(rows: Iterable[MarketRow], now: datetime = NOW) -> LoadCounts:
-        return load_rows(session, rows, now)
-
-    return run
 
 
 def _partitions(fresh: FreshDatabase) -> list[str]:
