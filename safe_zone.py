@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sentinel import config_values
+from sentinel import config_validation
 from sentinel.config import ROOT, read_config_file, read_environment
 from sentinel.errors import ConfigurationError
 
@@ -194,7 +194,7 @@ def load_settings(
             "or unset COINGECKO_IS_PRO"
         )
     if errors:
-        raise ConfigurationError(config_values.join_errors(errors))
+        raise ConfigurationError(config_validation.join_errors(errors))
     return settings
 
 
@@ -203,23 +203,23 @@ def _from_config(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]
     get = values.get
 
     def whole_number(name: str, default: int, unit: str, minimum: int = 1) -> int:
-        return config_values.parse_whole_number(
+        return config_validation.parse_whole_number(
             name, get(name), default, errors, unit=unit, minimum=minimum
         )
 
     return {
-        "mode": config_values.parse_choice("mode", get("mode"), MODES, errors),
+        "mode": config_validation.parse_choice("mode", get("mode"), MODES, errors),
         "limit": whole_number("limit", DEFAULT_LIMIT, "coins"),
-        "targets": config_values.parse_names(get("targets"), errors),
+        "targets": config_validation.parse_names(get("targets"), errors),
         "cadence_minutes": whole_number("cadence_minutes", CADENCE_MINUTES, "minutes"),
-        "compute_units": config_values.parse_amount(
+        "compute_units": config_validation.parse_amount(
             "compute_units", get("compute_units"), COMPUTE_UNITS, errors
         ),
         "backfill_credits_per_day": whole_number(
             "backfill_credits_per_day", BACKFILL_CREDITS_PER_DAY, "credits", minimum=0
         ),
-        "quotas": config_values.parse_quotas(get("quotas"), QUOTAS, QUOTA_NAMES, errors),
-        "monitor": config_values.parse_section("monitor", get("monitor"), errors),
+        "quotas": config_validation.parse_quotas(get("quotas"), QUOTAS, QUOTA_NAMES, errors),
+        "monitor": config_validation.parse_section("monitor", get("monitor"), errors),
     }
 
 
@@ -228,16 +228,16 @@ def _from_environment(values: Mapping[str, str], errors: list[str]) -> dict[str,
     get = values.get
 
     def is_true(name: str) -> bool:
-        return config_values.parse_flag(name, get(name, ""), errors)
+        return config_validation.parse_flag(name, get(name, ""), errors)
 
     def key(name: str) -> str | None:
-        return config_values.parse_key(name, get(name), errors)
+        return config_validation.parse_key(name, get(name), errors)
 
     def address(name: str, example: str) -> str | None:
-        return config_values.parse_base_url(name, get(name), example, errors)
+        return config_validation.parse_base_url(name, get(name), example, errors)
 
     return {
-        "database_url": config_values.parse_database_url(get("DATABASE_URL"), errors),
+        "database_url": config_validation.parse_database_url(get("DATABASE_URL"), errors),
         "api_key": key("COINGECKO_API_KEY"),
         "is_pro": is_true("COINGECKO_IS_PRO"),
         "base_url": address("COINGECKO_BASE_URL", "https://api.coingecko.com/api/v3"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from sentinel import config_values
+from sentinel import config_validation
 from sentinel.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,7 +77,7 @@ def read_config_file(
     if not isinstance(content, dict):
         errors.append(f'{path} must hold one JSON object, such as {{"limit": 500}}')
         return {}
-    return config_values.select_known_keys(content, known_keys, str(path), errors)
+    return config_validation.select_known_keys(content, known_keys, str(path), errors)
 
 
 def ensure_state_dir(path: Path) -> Path:

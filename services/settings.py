@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from safe_zone import Settings, load_settings
-from sentinel import config_values
+from sentinel import config_validation
 from sentinel.config import read_environment
 from sentinel.errors import ConfigurationError
 
@@ -110,14 +110,14 @@ def load_monitor_settings(
     errors: list[str] = []
     values = read_environment(environ, errors)
     api_port = _read_port("SENTINEL_API_PORT", values, API_PORT, errors)
-    api_url = config_values.parse_base_url(
+    api_url = config_validation.parse_base_url(
         "SENTINEL_API_URL", values.get("SENTINEL_API_URL"), "http://api:8000", errors
     )
     monitor = MonitorSettings(
         settings=settings,
         options=_validate_options(settings.monitor, errors),
         alert_urls=_read_alert_urls(values, errors),
-        api_token=config_values.parse_key(
+        api_token=config_validation.parse_key(
             "SENTINEL_API_TOKEN", values.get("SENTINEL_API_TOKEN"), errors
         ),
         api_host=values.get("SENTINEL_API_HOST") or LOOPBACK,
@@ -127,7 +127,7 @@ def load_monitor_settings(
         dashboard_port=_read_port("SENTINEL_DASHBOARD_PORT", values, DASHBOARD_PORT, errors),
     )
     if errors:
-        raise ConfigurationError(config_values.join_errors(errors))
+        raise ConfigurationError(config_validation.join_errors(errors))
     return monitor
 
 
