@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psycopg
 
 from safe_zone import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, Settings
-from sentinel.errors import ConfigurationError
+from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.locks import take_writer_lock
 
@@ -213,8 +213,8 @@ def _refuse_newer(version: int | None) -> None:
 
 
 def refuse_unusable_database(connection: Connection) -> None:
-    """Raise ConfigurationError where another program owns the names that we need, where there is no
-    schema `public`, or where the user lacks a privilege."""
+    """Raise ConfigurationError where another program owns the names that we need, or where there is
+    no schema `public`; StorageUnavailable where the user lacks a privilege."""
     if connection.execute("SELECT to_regnamespace('public')").fetchall() == [(None,)]:
         raise ConfigurationError(
             "This database has no schema public, where Market Sentinel creates its view "
@@ -222,9 +222,9 @@ def refuse_unusable_database(connection: Connection) -> None:
         )
     [grants] = connection.execute(MISSING_GRANTS).fetchall()
     if missing := "; ".join(filter(None, grants)):
-        raise ConfigurationError(
-            "The user of DATABASE_URL may not create what Market Sentinel needs. Run as the "
-            f"database's owner: {missing}"
+        raise StorageUnavailable(
+            "The database answers: permission denied. The user of DATABASE_URL may not create what "
+            f"Market Sentinel needs. Run as the database's owner: {missing}"
         )
     for (kind,) in connection.execute(FOREIGN_MARKET_DATA).fetchall():
         raise ConfigurationError(

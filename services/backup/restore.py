@@ -81,6 +81,8 @@ def _print_stored(address: Address, *, should_back_up: bool) -> bool:
     Raises StorageUnavailable if the data is to be backed up and cannot be read, and as
     `schema.refuse_unusable_database`.
     """
+    with Session(address) as session:
+        session.use(schema.refuse_unusable_database)  # before the restore replaces anything
     try:
         with Session(address) as session:
             rows, transactions = session.use(_count_stored)
@@ -101,7 +103,6 @@ def _print_stored(address: Address, *, should_back_up: bool) -> bool:
 
 
 def _count_stored(connection: Connection) -> tuple[int, int]:
-    schema.refuse_unusable_database(connection)  # before the restore replaces anything
     if not schema.has_schema(connection):
         return 0, 0
     return count_observations(connection), count_transactions(connection)

@@ -56,7 +56,7 @@ def test_missing_rights_are_not_retried(fresh: FreshDatabase, time_: FakeTime) -
     address = Address(fresh.url.replace("user=postgres", "user=poor"), "x")
     with (
         Session(address, clock=time_.monotonic, sleep=time_.sleep) as session,
-        pytest.raises(ConfigurationError, match=r"GRANT CREATE ON DATABASE .* TO poor"),
+        pytest.raises(StorageUnavailable, match=r"GRANT CREATE ON DATABASE .* TO poor"),
     ):
         database.run_write_transaction(session, lambda _connection, _days: None, NOW)
     assert time_.slept == []

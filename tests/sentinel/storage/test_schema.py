@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from safe_zone import RETENTION
-from sentinel.errors import ConfigurationError
+from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, open_connection, parse_address
 from tests.conftest import FreshDatabase, Script
@@ -143,7 +143,7 @@ def test_the_message_about_missing_privileges_has_the_statements_that_grant_them
     fresh.query(prepared.format(role=role))
     try:
         with open_connection(parse_address(make_conninfo(fresh.url, user=role))) as connection:
-            with pytest.raises(ConfigurationError) as caught:
+            with pytest.raises(StorageUnavailable) as caught:
                 schema.apply_migrations(connection)
             statements = str(caught.value).partition("owner: ")[2]
             assert statements.count("GRANT") == (1 if prepared else 2)
