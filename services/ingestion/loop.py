@@ -24,8 +24,8 @@ from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
 from services.ingestion import (
     alerting,
+    backfill_after_outage,
     forecasting,
-    outage,
     polling_interval,
     stages,
     watched_coins,
@@ -111,7 +111,7 @@ class Loop:
         if previous_run_at and not self.errors:
             pause = self.clocks.now() - previous_run_at
             if service_status.is_late(pause, self.interval()):
-                outage.backfill_watched_coins(settings, self.watched, self.clocks)
+                backfill_after_outage.backfill_watched_coins(settings, self.watched, self.clocks)
         with self._collect_errors():
             self._run_stages(settings, report)
         self.failed_ticks = self.failed_ticks + 1 if self.errors else 0
