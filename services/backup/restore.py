@@ -46,6 +46,8 @@ def restore_backup(
         stack.enter_context(lock_monitor(state_dir))
         address = stack.enter_context(resolve_database(monitor.settings))
         contents = _check_dump(dump, state_dir)
+        with Session(address) as session:  # before the restore replaces anything
+            session.use(schema.refuse_unusable_database)
         has_data = _print_stored(address, should_back_up=should_back_up)
         if should_confirm:
             console.confirm(CONFIRMATION, "Nothing was restored")
@@ -78,11 +80,8 @@ def _check_dump(dump: Path, state_dir: Path) -> DatabaseContents:
 def _print_stored(address: Address, *, should_back_up: bool) -> bool:
     """Print what the restore replaces; return whether there is data to back up.
 
-    Raises StorageUnavailable if the data is to be backed up and cannot be read, and as
-    `schema.refuse_unusable_database`.
+    Raises StorageUnavailable if the data is to be backed up and cannot be read.
     """
-    with Session(address) as session:
-        session.use(schema.refuse_unusable_database)  # before the restore replaces anything
     try:
         with Session(address) as session:
             rows, transactions = session.use(_count_stored)
