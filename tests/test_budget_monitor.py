@@ -20,7 +20,8 @@ from safe_zone import QUOTAS, Settings
 from sentinel.budget import neon_api, quotas, usage_log
 from sentinel.budget.quotas import QuotaUsage
 from sentinel.budget.usage_log import Usage
-from tests.conftest import NeonConsole, Script
+from tests.conftest import NeonConsole
+from tests.support.commands import Script
 
 MONTH = datetime(2026, 11, 1, tzinfo=UTC)
 NEON = "postgresql://me:hunter2@ep-cool-darkness-123456-pooler.eu-central-1.aws.neon.tech/db"

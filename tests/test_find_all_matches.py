@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from tests.conftest import Script
-from tests.support.commands import assert_error
+from tests.support.commands import Script, assert_error
 
 
 def test_matches_show_rank_id_name_and_status(live_script: Script) -> None:

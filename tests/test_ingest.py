@@ -65,6 +65,7 @@ def _spool_files(settings: Settings) -> list[Path]:
 # --- normal runs ----------------------------------------------------------------------------
 
 
+@pytest.mark.before_first_run
 def test_a_first_run_stores_the_top_500(
     run: Run, stand_in: StandIn, fresh: FreshDatabase, settings: Settings
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_limit_above_the_market_fetches_all_coins_and_warns(
     assert "limit 10000 is above the 620 active coins: fetching all" in caplog.text
 
 
+@pytest.mark.before_first_run
 def test_a_dry_run_writes_no_file_and_opens_no_database(
     run: Run, fresh: FreshDatabase, settings: Settings, tmp_path: Path
 ) -> None:
@@ -499,6 +501,7 @@ def test_an_unchanged_registry_is_not_written(run: Run, settings: Settings) -> N
 # --- signals --------------------------------------------------------------------------------
 
 
+@pytest.mark.before_first_run
 def test_a_run_stopped_while_fetching_spools_its_rows_and_opens_no_database(
     run: Run, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from safe_zone import ROOT
-from tests.conftest import FreshDatabase, Script
-from tests.support.commands import assert_error
+from tests.conftest import FreshDatabase
+from tests.support.commands import Script, assert_error
 
 
 def test_reset_without_a_terminal_deletes_nothing(

@@ -17,7 +17,8 @@ import pytest
 from sentinel import arguments
 from sentinel.backtesting import builtin_strategies, price_csv
 from sentinel.errors import ConfigurationError
-from tests.conftest import FreshDatabase, Script
+from tests.conftest import FreshDatabase
+from tests.support.commands import Script
 from tests.support.monitor import load
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

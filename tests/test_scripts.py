@@ -17,8 +17,8 @@ import pytest
 from demo.server import Fault, StandIn
 from safe_zone import ROOT
 from sentinel.storage import locks
-from tests.conftest import FreshDatabase, Script
-from tests.support.commands import assert_error
+from tests.conftest import FreshDatabase
+from tests.support.commands import Script, assert_error
 
 FULL = Path("/dev/full")
 
@@ -83,6 +83,7 @@ def test_rows_wait_in_the_spool_while_the_database_is_down(
     assert json.loads(again.stdout)["rows_drained"] == 500
 
 
+@pytest.mark.before_first_run
 def test_the_error_says_which_rights_a_user_lacks(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
@@ -93,6 +94,7 @@ def test_the_error_says_which_rights_a_user_lacks(
     assert_error(done, 4, "permission denied", "GRANT CREATE ON DATABASE", "rows wait in the spool")
 
 
+@pytest.mark.before_first_run
 def test_a_schema_of_another_program_is_left_alone(
     live_script: Script, fresh: FreshDatabase
 ) -> None:
@@ -280,6 +282,7 @@ def test_the_next_run_is_complete_after_kills_at_any_moment(
     assert list(spool.glob("*.jsonl")) == []
 
 
+@pytest.mark.before_first_run
 @pytest.mark.slow
 def test_parallel_runs_all_succeed(live_script: Script, fresh: FreshDatabase) -> None:
     processes = [live_script.start("ingest.py", "--json") for _ in range(3)]

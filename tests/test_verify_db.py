@@ -12,8 +12,8 @@ import pytest
 from sentinel.models import MarketRow
 from sentinel.storage import schema
 from sentinel.storage.connection import Session
-from tests.conftest import NOW, FreshDatabase, Script
-from tests.support.commands import assert_error
+from tests.conftest import NOW, FreshDatabase
+from tests.support.commands import Script, assert_error
 from tests.support.loading import load_rows, make_rows
 from verify_db import examine
 
@@ -51,6 +51,7 @@ def test_verify_shows_schedule_coverage_and_why_gaps_are_open(
     assert (found["schedule"]["expected"], found["schedule"]["delivered"]) == (1, 1)
 
 
+@pytest.mark.before_first_run
 def test_a_database_before_any_run_is_unhealthy(live_script: Script) -> None:
     done = live_script("verify_db.py")
     assert done.returncode == 6
@@ -124,6 +125,7 @@ def test_duplicate_observations_are_unhealthy(fresh: FreshDatabase) -> None:
     assert "72 observations are stored twice" in health.problems[0]
 
 
+@pytest.mark.before_first_run
 def test_a_missing_schema_and_an_empty_one_are_different_problems(fresh: FreshDatabase) -> None:
     with psycopg.connect(fresh.url, autocommit=True) as connection:
         assert examine(connection, NOW, timedelta(minutes=15)).problems == [

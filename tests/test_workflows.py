@@ -137,6 +137,7 @@ def _log(runner: Runner) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.before_first_run
 def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshDatabase) -> None:
     done = runner.run()
     assert {name: step.returncode for name, step in done.items()} == {

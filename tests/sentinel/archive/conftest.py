@@ -11,9 +11,10 @@ import pytest
 
 from safe_zone import Settings
 from sentinel.storage.connection import Session
-from tests.conftest import FakeTime, FreshDatabase, Script
+from tests.conftest import FakeTime, FreshDatabase
 from tests.sentinel.archive.helpers import ArchiveCommand
 from tests.support import object_store
+from tests.support.commands import Script
 from tests.support.object_store import ObjectStore
 
 

@@ -18,7 +18,8 @@ from sentinel.models import LoadCounts, MarketRow, Source
 from sentinel.storage.connection import Session
 from sentinel.storage.partitions import Fingerprint
 from sentinel.storage.retention import ArchiveBeforeDrop
-from tests.conftest import NOW, FreshDatabase, Script
+from tests.conftest import NOW, FreshDatabase
+from tests.support.commands import Script
 
 OLD = datetime(2026, 9, 15, 8, 0, 0, 250001, tzinfo=UTC)  # older than the retention at NOW
 DAY = OLD.date()

@@ -27,7 +27,7 @@ from sentinel.backtesting.strategies import Strategy
 from sentinel.backtesting.walk_forward import CoinScores, SweepTask
 from sentinel.errors import ConfigurationError
 from sentinel.paper_trading import output
-from tests.conftest import Script
+from tests.support.commands import Script
 
 DAY, QUARTER = 86_400.0, 900.0
 START = 1_790_000_000.0 - 1_790_000_000.0 % DAY

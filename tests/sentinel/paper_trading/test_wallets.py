@@ -30,7 +30,8 @@ from sentinel.paper_trading.ledger import LedgerEvent
 from sentinel.paper_trading.wallets import Wallet
 from sentinel.storage import partitions, schema
 from sentinel.storage.connection import Connection, Session
-from tests.conftest import NOW, FreshDatabase, Script
+from tests.conftest import NOW, FreshDatabase
+from tests.support.commands import Script
 from tests.support.monitor import load
 
 QUARTER = timedelta(minutes=15)

@@ -50,6 +50,7 @@ def test_an_unknown_database_is_not_retried(fresh: FreshDatabase, time_: FakeTim
     assert time_.slept == []
 
 
+@pytest.mark.before_first_run
 def test_missing_rights_are_not_retried(fresh: FreshDatabase, time_: FakeTime) -> None:
     fresh.query("DROP ROLE IF EXISTS poor")
     fresh.query("CREATE ROLE poor LOGIN")

@@ -13,7 +13,10 @@ from safe_zone import RETENTION
 from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, open_connection, parse_address
-from tests.conftest import FreshDatabase, Script
+from tests.conftest import FreshDatabase
+from tests.support.commands import Script
+
+pytestmark = pytest.mark.before_first_run
 
 OUTSIDE_OBJECTS = """
 SELECT relname::text FROM pg_class

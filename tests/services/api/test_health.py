@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from psycopg.types.json import Jsonb
 
 from tests.conftest import NOW, FakeTime, FreshDatabase
@@ -57,6 +58,7 @@ def test_an_error_of_the_loop_is_reported(api: ApiSession, fresh: FreshDatabase)
     assert response.json()["checks"]["last_run"]["message"] == "CoinGecko is away."
 
 
+@pytest.mark.before_first_run
 def test_a_database_that_cannot_be_used_fails_the_check_of_the_database(
     api: ApiSession, fresh: FreshDatabase
 ) -> None:

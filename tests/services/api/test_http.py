@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.conftest import NOW, FreshDatabase, Module
+from tests.conftest import NOW, FreshDatabase
 from tests.services.api.client import (
     TOKEN,
     ApiSession,
     add_transaction,
     problem_detail,
 )
+from tests.support.commands import Module
 from tests.support.monitor import load, minutes
 
 
@@ -120,7 +121,7 @@ def test_the_openapi_description_has_examples_and_the_token(api: ApiSession) -> 
 
 def test_a_port_in_use_is_reported_in_one_line(live_module: Module, api: ApiSession) -> None:
     port = api.base.rpartition(":")[2]
-    done = live_module("services.api", SENTINEL_API_PORT=port)
+    done = live_module.run("services.api", SENTINEL_API_PORT=port)
     assert done.returncode == 2
     assert f"The API cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in done.stderr

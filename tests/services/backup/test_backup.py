@@ -38,6 +38,7 @@ from tests.conftest import NOW, FreshDatabase
 from tests.support.monitor import Target, listening, load
 
 COINS = ("bitcoin", "ethereum")
+pytestmark = pytest.mark.before_first_run
 
 
 @pytest.fixture

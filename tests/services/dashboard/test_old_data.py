@@ -17,8 +17,9 @@ import database
 from sentinel.models import CoinLabel, FxRate, MarketRow
 from sentinel.storage import partitions, run_records
 from sentinel.storage.connection import Connection, Session
-from tests.conftest import FreshDatabase, Module
+from tests.conftest import FreshDatabase
 from tests.support.browser import Visitor, free_port, running_browser
+from tests.support.commands import Module
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack"), pytest.mark.timeout(200)]
 

@@ -32,7 +32,8 @@ from sentinel.storage.connection import Session
 from sentinel.storage.queries.recent_activity import RecentActivity, read_recent_activity
 from services.ingestion.loop import MAX_FAILED_TICKS, Loop
 from services.settings import MonitorOptions, MonitorSettings
-from tests.conftest import FakeTime, FreshDatabase, Module
+from tests.conftest import FakeTime, FreshDatabase
+from tests.support.commands import Module
 from tests.support.monitor import ENGLISH, Reply, Target, listening, minutes
 
 # A threshold so low that there are alerts in every hour.
@@ -431,6 +432,7 @@ def test_a_second_signal_ends_the_loop_at_once(live_module: Module, live_stand_i
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.before_first_run
 @pytest.mark.slow
 def test_a_second_monitor_in_the_same_state_directory_is_refused(
     live_module: Module, fresh: FreshDatabase

@@ -13,7 +13,8 @@ import pytest
 
 from sentinel.backtesting import price_csv
 from sentinel.errors import ConfigurationError
-from tests.conftest import FreshDatabase, Module
+from tests.conftest import FreshDatabase
+from tests.support.commands import Module
 from tests.support.monitor import load
 
 START = datetime(2026, 9, 1, tzinfo=UTC)

@@ -13,8 +13,8 @@ from services import probe
 from services.settings import MonitorSettings
 from services.stack import __main__ as command
 from services.stack import control, health, supervisor_config
-from tests.conftest import Module
 from tests.support.browser import free_port
+from tests.support.commands import Module
 
 
 def test_a_stack_is_read_back_from_its_configuration_file(tmp_path: Path) -> None:
