@@ -1,8 +1,7 @@
-"""Commit the changed registry and push it, even if another run does so at the same time.
+"""Commit the changed registry and push it, even if other runs do so at the same time.
 
-The commit is built beside the work tree, on top of the remote's newest commit. If another run was
-faster, this run merges the two registries coin by coin and tries again. No other file of the clone
-changes.
+If another run was faster, this run merges the two registries coin by coin on top of the remote's
+newest commit, and tries again.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from coin_registry import CoinRegistry
 from pipeline.commit_message import describe_changes
-from pipeline.git import Clone, GitError
+from pipeline.git import Clone, GitError, GitRefusal
 from safe_zone import load_settings
 from sentinel import console
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
@@ -26,7 +25,8 @@ from sentinel.process import run_as_script
 
 log = logging.getLogger("sentinel.commit")
 
-RETRIES = 5
+# With tries of a second, 20 runs at once need up to 7; with 5, one of them failed in most trials.
+RETRIES = 7
 MAX_WAIT_SECONDS = 16.0
 
 
@@ -42,32 +42,32 @@ def publish_registry(
 
     None: the remote has the same registry already.
 
-    Raises ConfigurationError if the remote rejects the push or the file is damaged, and
-    SentinelError if RETRIES more tries fail too.
+    Raises ConfigurationError if the remote rejects the push, if the clone has other changes in the
+    way, or if the file is damaged, and SentinelError if RETRIES more tries fail too.
     """
     path = path.resolve()
     try:
-        ours = path.read_text(encoding="utf-8-sig")
-        registry = CoinRegistry.from_text(ours)
+        registry = CoinRegistry.from_text(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be committed: {error}") from error
     clone = Clone(path, environ)
-    if (head := clone.registry_at("HEAD")) and head.to_text() == registry.to_text():
+    pushed = clone.registry_at(f"refs/remotes/origin/{clone.branch}")
+    if pushed is not None and pushed.to_text() == registry.to_text():
         return None
     last = ""
     for retry in range(RETRIES + 1):
         if retry:
             sleep(random_between(0.0, min(2.0**retry, MAX_WAIT_SECONDS)))
         try:
-            return _publish_once(clone, path, ours, now or datetime.now(UTC))
+            return _publish_once(clone, now or datetime.now(UTC))
+        except GitRefusal as error:
+            raise ConfigurationError(
+                f"The remote rejects the registry's commit on {clone.branch}: allow Actions to "
+                "write contents and to push to this branch (docs/deploy-github-actions.md). "
+                f"Git's message: {error}"
+            ) from error
         except GitError as error:
             last = str(error)
-            if error.is_refusal:
-                raise ConfigurationError(
-                    f"The remote rejects the registry's commit on {clone.branch}: allow "
-                    "Actions to write contents and to push to this branch "
-                    f"(docs/deploy-github-actions.md). Git's message: {last}"
-                ) from error
             log.info("the registry was not pushed (%s): trying again", last)
     raise SentinelError(
         f"The registry could not be pushed in {RETRIES + 1} tries. The next run finds the same "
@@ -75,25 +75,27 @@ def publish_registry(
     )
 
 
-def _publish_once(clone: Clone, path: Path, ours: str, now: datetime) -> str | None:
+def _publish_once(clone: Clone, now: datetime) -> str | None:
     """Merge with the remote's newest registry, commit and push. Raises GitError."""
     tip = clone.fetch()
-    theirs = clone.registry_at(tip)
-    merged = CoinRegistry.from_text(ours)
+    clone.commit_file()
+    common = clone.git("merge-base", "HEAD", tip)
+    base, merged, theirs = map(clone.registry_at, (common, "HEAD", tip))
+    if merged is None:
+        raise GitError(f"{clone.file} was damaged meanwhile, or git ignores it")
     if theirs is not None:
         theirs.discard_future_sync_time(now)
-        merged.merge(clone.base_of(tip), theirs)
+        merged.merge(base or CoinRegistry(), theirs)
         if not merged.is_newer_by_a_day(theirs):
             merged.keep_health_only(theirs)
     before = theirs or CoinRegistry()
-    subject = None
-    if merged.to_text() != before.to_text():
-        message = describe_changes(before, merged)
-        subject = message.partition("\n")[0]
-        tip = clone.commit(tip, merged.to_text(), message)
-        clone.push(tip, ours)
-    clone.follow(tip, path, ours)
-    return subject
+    if merged.to_text() == before.to_text():
+        clone.move_to(tip)
+        return None
+    message = describe_changes(before, merged)
+    clone.move_to(clone.commit_onto(tip, merged.to_text(), message))
+    clone.push()
+    return message.partition("\n")[0]
 
 
 def main() -> int:

@@ -1,16 +1,15 @@
 """The git clone that holds the registry's file.
 
-It reads the file of any commit, commits beside the work tree, pushes, and updates the clone without
-losing local work.
+A change is committed locally before it is merged, and the branch moves to the merged commit before
+the push. So the difference between branch and remote is always what the remote lacks: a kill at any
+point, or a push whose response is lost, neither loses a health change nor counts it twice.
 """
 
 from __future__ import annotations
 
 import base64
-import logging
 import re
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,23 +17,18 @@ from coin_registry import CoinRegistry
 from sentinel.errors import ConfigurationError
 from sentinel.process import defer_signals
 
-log = logging.getLogger("sentinel.clone")
-
-REMOTE = "origin"
 GIT_TIMEOUT_SECONDS = 60
 MAX_QUOTED_CHARACTERS = 300  # of git's message
-# The last commit that this clone pushed, and the registry's file at that time. Every difference
-# from that file is new, even if the response to the push was lost.
-PUSHED = "refs/sentinel/pushed"
-AS_PUSHED = "refs/sentinel/as-pushed"
-# The remote's messages if another push was faster, and if a retry does not help.
-_RACES = re.compile(r"fetch first|non-fast-forward|stale info|cannot lock ref|failed to update ref")
+MERGED = "refs/sentinel/merged"  # the commit that `commit_onto` created last
+# The remote's messages if a retry does not help, and not those of a lost race.
 _REFUSALS = re.compile(
-    r"protected branch|hook declined|permission|denied|forbidden|\b40[13]\b|not allowed"
-    r"|could not read Username|Authentication failed|read.only|archived"
-    r"|does not appear to be a git repository|No such remote",
+    r"^(?!.*(?:fetch first|non-fast-forward|cannot lock ref)).*(?:protected branch|hook declined"
+    r"|permission|denied|forbidden|\b40[13]\b|not allowed|read.only|archived|Authentication failed"
+    r"|could not read Username|does not appear to be a git repository|couldn't find remote ref)",
     re.IGNORECASE,
 )
+# Addresses, paths and quoted names in a message: a branch may be called "denied".
+_NAMES = re.compile(r"'[^']*'|\S*[/\\]\S*")
 # Variables that a surrounding git command sets, for example in a hook. They concern its own clone.
 _FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
 _BOT = {
@@ -46,197 +40,129 @@ _BOT = {
 class GitError(Exception):
     """A git command failed. The message is its output on one line, without secrets."""
 
-    def __str__(self) -> str:
-        text = super().__str__()
-        is_short = len(text) <= MAX_QUOTED_CHARACTERS
-        return text if is_short else f"{text[:MAX_QUOTED_CHARACTERS]}…"
 
-    @property
-    def is_lost_race(self) -> bool:
-        """Whether a push failed because another one was faster."""
-        return bool(_RACES.search(self._text_without_paths()))
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether a retry does not help."""
-        return bool(_REFUSALS.search(self._text_without_paths())) and not self.is_lost_race
-
-    def _text_without_paths(self) -> str:
-        """Return the message without addresses and paths: a branch may be called "denied"."""
-        return re.sub(r"'[^']*'|\S*[/\\]\S*", "", super().__str__())
+class GitRefusal(GitError):
+    """The remote refuses, and a retry does not help."""
 
 
 class Clone:
-    """The git clone that holds a registry's file."""
+    """The git clone that holds a registry's file. Its methods raise GitError."""
 
     def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
         own = {name: value for name, value in environ.items() if name not in _FOREIGN}
-        self._environ = {**own, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        self._environ = own | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"} | _credentials(environ)
         self._root = path.parent
         try:
-            self._root = Path(self.git("rev-parse", "--show-toplevel")).resolve()
+            self._root = Path(self.git("rev-parse", "--show-toplevel", "HEAD").splitlines()[0])
             self.branch = self.git("symbolic-ref", "HEAD").removeprefix("refs/heads/")
-            self.git("rev-parse", "--verify", "HEAD")
-            self.file = path.relative_to(self._root).as_posix()
+            self.file = path.relative_to(self._root.resolve()).as_posix()
         except (GitError, ValueError) as error:
             raise ConfigurationError(
                 f"{path} is not in a git clone with a commit on a checked-out branch: there is "
                 f"nothing to commit to ({error})."
             ) from error
-        self._environ |= self._identity() | _credentials(environ)
+        if not self.git("config", "--get", "--default=", "user.email"):
+            self._environ |= _BOT | {k.replace("AUTHOR", "COMMITTER"): v for k, v in _BOT.items()}
 
-    def git(self, *arguments: str, content: str | None = None, **environ: str) -> str:
-        """Run git and return its output. Raises GitError."""
+    def git(self, *arguments: str, content: str = "") -> str:
+        """Run git with `content` as input and return its output."""
         try:
             done = subprocess.run(
                 ["git", *arguments],
                 cwd=self._root,
-                env={**self._environ, **environ},
-                input=content,
+                env=self._environ,
+                input=content.encode(),
                 capture_output=True,
-                encoding="utf-8",
-                errors="replace",
                 check=False,
                 timeout=GIT_TIMEOUT_SECONDS,
             )
-        except FileNotFoundError as error:
-            raise ConfigurationError("git is not installed: the registry stays local.") from error
-        except subprocess.TimeoutExpired as error:
-            raise GitError(
-                f"git {arguments[0]} took longer than {GIT_TIMEOUT_SECONDS} s"
-            ) from error
+        except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+            raise GitError(f"git {arguments[0]} did not run: {error}") from error
         if done.returncode:
-            raise GitError(_remove_secrets(done.stdout + done.stderr))
-        return done.stdout.rstrip("\n")
-
-    def _succeeds(self, *arguments: str) -> bool:
-        """Whether a git command succeeds."""
-        try:
-            self.git(*arguments)
-        except GitError:
-            return False
-        return True
-
-    def _identity(self) -> dict[str, str]:
-        """Return the committer's variables: none if the clone has a user, else the Actions bot."""
-        if self._succeeds("config", "user.email"):
-            return {}
-        return _BOT | {name.replace("AUTHOR", "COMMITTER"): _BOT[name] for name in _BOT}
+            output = (done.stdout + done.stderr).decode(errors="replace")
+            # A remote's address may hold a password.
+            text = " ".join(re.sub(r"//[^/\s]*@", "//***@", output).split())
+            kind = GitRefusal if _REFUSALS.search(_NAMES.sub("", text)) else GitError
+            raise kind(text[:MAX_QUOTED_CHARACTERS])
+        return done.stdout.decode(errors="replace").rstrip("\n")
 
     def registry_at(self, commit: str) -> CoinRegistry | None:
-        """Return the registry of a commit; None if it is missing or damaged. Raises GitError."""
-        if not self.git("ls-tree", commit, "--", self.file):
+        """Return the registry of a commit; None if it is missing or damaged."""
+        found = self.git("cat-file", "--batch", content=f"{commit}:{self.file}")
+        header, _, text = found.partition("\n")
+        if header.endswith(" missing"):
             return None
         try:
-            return CoinRegistry.from_text(self.git("show", f"{commit}:{self.file}"))
+            return CoinRegistry.from_text(text.removeprefix("\ufeff"))
         except ValueError:
             return None
 
     def fetch(self) -> str:
-        """Fetch the remote's branch and return its newest commit; ours if the branch is new."""
-        try:
-            self.git("fetch", "--quiet", REMOTE, f"refs/heads/{self.branch}")
-        except GitError as error:
-            if "couldn't find remote ref" in str(error):
-                return self.git("rev-parse", "HEAD")
-            raise
-        return self.git("rev-parse", "FETCH_HEAD")
+        """Return the newest commit of the remote's branch.
 
-    def has_landed(self, tip: str) -> bool:
-        """Whether the remote has the last commit that this clone pushed."""
-        return self._succeeds("merge-base", "--is-ancestor", PUSHED, tip)
-
-    def base_of(self, tip: str) -> CoinRegistry:
-        """Return the last registry that file and remote had in common; empty if there is none."""
-        if self.has_landed(tip):
-            return CoinRegistry.from_text(self.git("cat-file", "blob", AS_PUSHED))
-        try:
-            common = self.git("merge-base", "HEAD", tip)
-        except GitError:
-            common = "HEAD"
-        return self.registry_at(common) or CoinRegistry()
-
-    def commit(self, parent: str, text: str, message: str) -> str:
-        """Create a commit on `parent` that changes only the registry's file, and return its id."""
-        blob = self.git("hash-object", "-w", "--stdin", content=text)
-        with tempfile.TemporaryDirectory() as folder:
-            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            self.git("read-tree", parent, **index)
-            self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{self.file}", **index)
-            tree = self.git("write-tree", **index)
-        return self.git("commit-tree", tree, "-p", parent, "-F", "-", content=message)
-
-    def push(self, commit: str, ours: str) -> None:
-        """Push a commit. `ours` is the text of the file that it was made from. Raises GitError."""
-        before = {ref: self._read_ref(ref) for ref in (PUSHED, AS_PUSHED)}
-        blob = self.git("hash-object", "-w", "--stdin", content=ours)
-        self._write_refs({PUSHED: commit, AS_PUSHED: blob})
-        target = f"{commit}:refs/heads/{self.branch}"
-        try:
-            self.git("push", "--porcelain", "--no-verify", "--no-follow-tags", REMOTE, target)
-        except GitError as error:
-            if error.is_lost_race:
-                self._write_refs(before)
-            raise
-
-    def _read_ref(self, ref: str) -> str:
-        """Return what one of our refs points to; empty if it does not exist."""
-        return self.git("for-each-ref", "--format=%(objectname)", ref)
-
-    def _write_refs(self, values: Mapping[str, str]) -> None:
-        """Write our refs; those with an empty value are deleted."""
-        for ref, value in values.items():
-            self.git("update-ref", *((ref, value) if value else ("-d", ref)))
-
-    def follow(self, tip: str, path: Path, ours: str) -> None:
-        """Update the clone to the pushed commit, unless it has commits of its own.
-
-        Other local changes stay.
+        Raises ConfigurationError if the branch has commits of a person that the remote lacks.
         """
-        if path.read_text(encoding="utf-8-sig") != ours:
-            log.info("%s was changed meanwhile: the next commit includes the changes", path)
-            return
-        if not self._succeeds("merge-base", "--is-ancestor", "HEAD", tip):
-            log.warning("the clone has commits that the remote has not: run git pull --rebase")
-            return
-        try:
-            with defer_signals():  # halfway, the old file would look like new changes
-                self._reset(tip, path)
-        except GitError as error:
-            path.write_text(ours, encoding="utf-8")
-            log.warning(
-                "the clone stays behind the remote (%s): run git pull",
-                error,
+        self.git("fetch", "--quiet", "origin", f"refs/heads/{self.branch}")
+        tip = self.git("rev-parse", "FETCH_HEAD")
+        others = ("--", ".", f":(exclude){self.file}")
+        if found := self.git("log", "-1", "--format=%h %s", f"{tip}..HEAD", *others):
+            raise ConfigurationError(
+                f"The branch {self.branch} has commits that the remote lacks ({found}): push them "
+                "(git pull --rebase, git push), then commit the registry again."
             )
-            return
-        self._write_refs({PUSHED: "", AS_PUSHED: ""})
+        return tip
 
-    def _reset(self, tip: str, path: Path) -> None:
-        """Move branch and work tree; git refuses if local changes would be lost."""
-        path.unlink()
-        if self.git("ls-tree", "HEAD", "--", self.file):
-            self.git("checkout", "--quiet", "HEAD", "--", self.file)
-        self.git("reset", "--quiet", "--keep", tip)
+    def commit_file(self) -> None:
+        """Commit the registry's file to the branch; git then refuses to overwrite later changes."""
+        if self.git("status", "--porcelain", "--", self.file):
+            self.git("add", "--", self.file)
+            options = ("--quiet", "--only", "--no-verify", "--no-gpg-sign", "--message=Registry")
+            self.git("commit", *options, "--", self.file)
+
+    def commit_onto(self, parent: str, text: str, message: str) -> str:
+        """Create a commit that changes only the registry's file of `parent`; return its name."""
+        header = f"commit {MERGED}\ncommitter {self.git('var', 'GIT_COMMITTER_IDENT')}\n"
+        change = f"from {parent}\nM 100644 inline {self.file}\n"
+        stream = header + _data(message) + change + _data(text)
+        self.git("fast-import", "--quiet", "--force", content=stream)
+        return MERGED
+
+    def move_to(self, commit: str) -> None:
+        """Move branch and work tree to a commit. Other local changes stay.
+
+        Raises ConfigurationError if a file with local changes would be overwritten.
+        """
+        try:
+            with defer_signals():
+                self.git("reset", "--quiet", "--keep", commit)
+        except GitError as error:
+            if f"'{self.file}'" in str(error):  # a run changed it meanwhile: try again
+                raise
+            raise ConfigurationError(
+                "The remote changed a file that has local changes: commit or stash them, then "
+                f"commit the registry again. Git's message: {error}"
+            ) from error
+
+    def push(self) -> None:
+        """Push the branch; GitError if another push was faster."""
+        target = f"HEAD:refs/heads/{self.branch}"
+        self.git("push", "--porcelain", "--no-verify", "--no-follow-tags", "origin", target)
+
+
+def _data(text: str) -> str:
+    """Return a text as git's fast-import reads it: its size in bytes, then itself."""
+    return f"data {len(text.encode())}\n{text}\n"
 
 
 def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return GITHUB_TOKEN as an http header for git, in variables.
-
-    An argument would be visible to every process of the machine.
-    """
-    token = environ.get("GITHUB_TOKEN")
-    if not token:
+    """Return GITHUB_TOKEN as git's http header, in variables: every process can read arguments."""
+    if not (token := environ.get("GITHUB_TOKEN")):
         return {}
-    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     server = environ.get("GITHUB_SERVER_URL", "https://github.com")
-    count = environ.get("GIT_CONFIG_COUNT", "0")
+    count = int(environ.get("GIT_CONFIG_COUNT", "0"))
+    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     return {
-        "GIT_CONFIG_COUNT": str(int(count) + 1),
+        "GIT_CONFIG_COUNT": str(count + 1),
         f"GIT_CONFIG_KEY_{count}": f"http.{server}/.extraheader",
         f"GIT_CONFIG_VALUE_{count}": f"AUTHORIZATION: basic {basic}",
     }
-
-
-def _remove_secrets(text: str) -> str:
-    """Return git's output on one line. A remote's address may hold a password."""
-    return " ".join(re.sub(r"//[^/\s]*@", "//***@", text).split())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import functools
+import importlib
+import io
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,11 +49,21 @@ PRODUCT = [
 ]
 
 
-def _help(*command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *command, "--help"], check=True, capture_output=True, text=True, cwd=ROOT
-    )
-    return done.stdout
+def _help(command: str, *arguments: str) -> str:
+    """Return the help of a script or module, whose `main` runs in this process."""
+    name = command.removesuffix(".py")
+    is_package = (ROOT / name.replace(".", "/")).is_dir()
+    main = importlib.import_module(f"{name}.__main__" if is_package else name).main
+    output = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(output),
+        pytest.raises(SystemExit) as ended,
+    ):
+        patch.setattr("sys.argv", [command, *arguments, "--help"])
+        main()
+    assert ended.value.code == 0
+    return output.getvalue()
 
 
 def _variables(text: str) -> set[str]:
@@ -66,14 +78,13 @@ def _variables(text: str) -> set[str]:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_flag_of_a_script_is_documented_and_help_ends_with_an_example(script: str) -> None:
-    text = _help(str(ROOT / script))
+    text = _help(script)
     assert f"`python {script}" in ALL
     for flag in set(re.findall(r"--[a-z-]+", text)) - {"--help"}:
         assert f"`{flag}" in ALL, flag
     assert re.search(rf"python {script}", text.partition("options:")[2])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "action"),
     [
@@ -84,15 +95,14 @@ def test_every_flag_of_a_script_is_documented_and_help_ends_with_an_example(scri
 def test_every_flag_of_an_action_is_documented(script: str, action: str) -> None:
     assert f"`{action}`" in ALL
     assert re.search(rf"`python {script}", ALL)
-    assert re.search(rf"python {script} {action}", _help(str(ROOT / script)))
-    for flag in set(re.findall(r"--[a-z-]+", _help(str(ROOT / script), action))) - {"--help"}:
+    assert re.search(rf"python {script} {action}", _help(script))
+    for flag in set(re.findall(r"--[a-z-]+", _help(script, action))) - {"--help"}:
         assert flag in ALL, flag
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_every_flag_of_a_module_is_documented(module: str) -> None:
-    text = _help("-m", module)
+    text = _help(module)
     assert f"`python -m {module}" in ALL
     for flag in set(re.findall(r"--[a-z-]+", text)) - {"--help"}:
         assert flag in ALL, flag
@@ -183,9 +193,15 @@ def test_every_reject_reason_is_documented() -> None:
         assert f"`{reason}`" in ALL, reason
 
 
+@functools.cache
+def _nodes(path: Path) -> list[ast.AST]:
+    """The syntax tree's nodes of a file."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def _texts(path: Path) -> Iterator[str]:
     """The string constants of a file; placeholders and formatted values as `…`."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(path):
         if isinstance(node, ast.JoinedStr):
             parts = (p.value if isinstance(p, ast.Constant) else "…" for p in node.values)
             yield "".join(str(part) for part in parts)
@@ -195,7 +211,7 @@ def _texts(path: Path) -> Iterator[str]:
 
 def _warnings(path: Path) -> Iterator[str]:
     """The first argument of each call that logs a warning or an error."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(path):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("log.warning", "log.error"):
             text = node.args[0]
             if isinstance(text, ast.Constant):
@@ -207,13 +223,19 @@ SYMPTOMS = re.findall(r"^\| (?:<a [^>]*></a>)?`([^`]+)`", DOCS["troubleshooting.
 
 def _holds(text: str, symptom: str) -> bool:
     """Whether the fragments of a symptom occur in a text, in order."""
-    return re.search(".*?".join(map(re.escape, symptom.split("…"))), text, re.DOTALL) is not None
+    position = 0
+    for fragment in symptom.split("…"):
+        position = text.find(fragment, position)
+        if position < 0:
+            return False
+        position += len(fragment)
+    return True
 
 
 def test_every_documented_message_is_in_the_code() -> None:
     files = [*PRODUCT, *(ROOT / ".github" / "workflows").glob("*.yml")]
-    texts = [text for path in PRODUCT for text in _texts(path)]
-    texts += [path.read_text() for path in files if path.suffix == ".yml"]
+    texts = {text for path in PRODUCT for text in _texts(path)}
+    texts |= {path.read_text() for path in files if path.suffix == ".yml"}
     assert not [s for s in SYMPTOMS if not any(_holds(text, s) for text in texts)]
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import heapq
+import shutil
 import subprocess
-import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from coin_registry import CoinRegistry
-from pipeline import git as registry_clone
 from pipeline.commit_message import describe_changes
 from pipeline.commit_registry import publish_registry
-from safe_zone import ROOT
+from pipeline.git import Clone
 from sentinel.coin import Coin
 from sentinel.errors import ConfigurationError, SentinelError
 from tests.conftest import NOW
 
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
+MakeClone = Callable[[str], Path]
 COINS = [Coin(f"coin-{n:03}", f"c{n}", f"Coin {n}", rank=n + 1) for n in range(60)]
 
 
@@ -31,34 +34,38 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.rstrip("\n")
 
 
-@pytest.fixture
-def remote(tmp_path: Path) -> Path:
-    """A bare repository with a registry of 60 coins and another file on its main branch."""
-    bare, seed = tmp_path / "remote.git", tmp_path / "seed"
-    _git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
-    _git(tmp_path, "clone", "--quiet", str(bare), str(seed))
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bare repository with 60 coins, and a shallow clone of it, as GitHub's runners make."""
+    folder = tmp_path_factory.mktemp("prepared")
+    seed = folder / "seed"
+    _git(folder, "init", "--quiet", "--template=", "--initial-branch=main", "seed")
     CoinRegistry(COINS, NOW).save(seed / "coin_registry.json")
     (seed / "README.md").write_text("words\n")
-    _git(seed, "checkout", "--quiet", "-b", "main")
     _git(seed, "add", ".")
     _git(seed, "commit", "--quiet", "-m", "Begin")
-    _git(seed, "push", "--quiet", "origin", "main")
-    return bare
+    _git(folder, "clone", "--quiet", "--template=", "--bare", "seed", "remote.git")
+    url = f"file://{folder}/remote.git"
+    _git(folder, "clone", "--quiet", "--template=", "--depth=1", url, "clone")
+    _git(folder / "clone", "remote", "set-url", "origin", "../remote.git")
+    return folder
 
 
 @pytest.fixture
-def clone(remote: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Make a shallow clone, as a GitHub runner does; return the path of its registry."""
+def remote(prepared: Path, tmp_path: Path) -> Path:
+    """The bare repository of this test."""
+    return shutil.copytree(prepared / "remote.git", tmp_path / "remote.git")
+
+
+@pytest.fixture
+def clone(prepared: Path, remote: Path) -> MakeClone:
+    """Make a clone of the test's bare repository; return the path of its registry."""
 
     def make(name: str) -> Path:
-        url = f"file://{remote}"
-        _git(tmp_path, "clone", "--quiet", "--depth=1", "--branch=main", url, name)
-        return tmp_path / name / "coin_registry.json"
+        shutil.copytree(prepared / "clone", remote.parent / name)
+        return remote.parent / name / "coin_registry.json"
 
     return make
-
-
-Clone = Callable[[str], Path]
 
 
 def _strike(path: Path, *coin_ids: str, times: int = 1) -> None:
@@ -67,6 +74,13 @@ def _strike(path: Path, *coin_ids: str, times: int = 1) -> None:
         for _ in range(times):
             registry.strike(coin_id, "missing", NOW)
     registry.save(path)
+
+
+def _commit_readme(path: Path, text: str) -> None:
+    """Push another commit, from the clone of the registry at `path`."""
+    (path.parent / "README.md").write_text(text)
+    _git(path.parent, "commit", "--quiet", "-am", "Improve")
+    _git(path.parent, "push", "--quiet")
 
 
 def _pushed(remote: Path) -> CoinRegistry:
@@ -83,13 +97,13 @@ def _publish(path: Path) -> str | None:
     )
 
 
-def test_a_run_with_nothing_to_commit_makes_no_commit(clone: Clone, remote: Path) -> None:
+def test_a_run_with_nothing_to_commit_makes_no_commit(clone: MakeClone, remote: Path) -> None:
     assert _publish(clone("a")) is None
     assert _commits(remote) == ["Begin"]
 
 
 def test_three_deactivated_ghost_coins_make_one_commit_of_three_lines(
-    clone: Clone, remote: Path
+    clone: MakeClone, remote: Path
 ) -> None:
     path = clone("a")
     _strike(path, "coin-003", "coin-017", "coin-042", times=3)
@@ -104,7 +118,7 @@ def test_three_deactivated_ghost_coins_make_one_commit_of_three_lines(
 
 
 def test_the_clone_is_updated_and_the_next_run_has_nothing_to_commit(
-    clone: Clone, remote: Path
+    clone: MakeClone, remote: Path
 ) -> None:
     path = clone("a")
     _strike(path, "coin-003")
@@ -114,7 +128,7 @@ def test_the_clone_is_updated_and_the_next_run_has_nothing_to_commit(
     assert len(_commits(remote)) == 2
 
 
-def test_a_lost_race_keeps_the_health_changes_of_both_runs(clone: Clone, remote: Path) -> None:
+def test_a_lost_race_keeps_the_health_changes_of_both_runs(clone: MakeClone, remote: Path) -> None:
     first, second = clone("a"), clone("b")
     _strike(first, "coin-001", "coin-002")
     _strike(second, "coin-002", "coin-003")
@@ -125,12 +139,9 @@ def test_a_lost_race_keeps_the_health_changes_of_both_runs(clone: Clone, remote:
     assert _git(remote, "log", "--merges", "main") == ""
 
 
-def test_other_commits_pushed_meanwhile_are_kept(clone: Clone, remote: Path) -> None:
+def test_other_commits_pushed_meanwhile_are_kept(clone: MakeClone, remote: Path) -> None:
     path = clone("a")
-    other = clone("b").parent
-    (other / "README.md").write_text("better words\n")
-    _git(other, "commit", "--quiet", "-am", "Improve")
-    _git(other, "push", "--quiet")
+    _commit_readme(clone("b"), "better words\n")
     _strike(path, "coin-001")
     _publish(path)
     assert _git(remote, "show", "main:README.md") == "better words"
@@ -138,7 +149,7 @@ def test_other_commits_pushed_meanwhile_are_kept(clone: Clone, remote: Path) -> 
 
 
 def test_work_in_progress_in_the_clone_is_neither_committed_nor_lost(
-    clone: Clone, remote: Path
+    clone: MakeClone, remote: Path
 ) -> None:
     path = clone("a")
     (path.parent / "README.md").write_text("half a sent")
@@ -151,7 +162,7 @@ def test_work_in_progress_in_the_clone_is_neither_committed_nor_lost(
     assert (path.parent / "new.py").read_text() == "draft"
 
 
-def test_the_ranking_is_committed_once_a_day(clone: Clone, remote: Path) -> None:
+def test_the_ranking_is_committed_once_a_day(clone: MakeClone, remote: Path) -> None:
     """Two machines sync with CoinGecko within an hour: the second commits only health changes."""
     first, second = clone("a"), clone("b")
     listed = [{"id": coin.id, "symbol": coin.symbol, "name": coin.name} for coin in COINS]
@@ -173,21 +184,22 @@ def test_the_ranking_is_committed_once_a_day(clone: Clone, remote: Path) -> None
     assert [after.coins[f"coin-0{n}"].strikes for n in (25, 26)] == [1, 1]
 
 
-def test_a_first_registry_is_committed(tmp_path: Path) -> None:
-    bare, path = tmp_path / "remote.git", tmp_path / "a" / "coin_registry.json"
-    _git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
-    _git(tmp_path, "clone", "--quiet", str(bare), "a")
-    _git(path.parent, "checkout", "--quiet", "-b", "main")
-    _git(path.parent, "commit", "--quiet", "--allow-empty", "-m", "Begin")
+def test_a_first_registry_is_committed(clone: MakeClone, remote: Path) -> None:
+    path = clone("a")
+    _git(path.parent, "rm", "--quiet", path.name)
+    _git(path.parent, "commit", "--quiet", "-m", "Begin again")
+    _git(path.parent, "push", "--quiet")
     CoinRegistry(COINS, NOW).save(path)
     assert _publish(path) == "Registry: 60 new, ranking of 2026-11-20"
     assert _git(path.parent, "status", "--porcelain") == ""
+    assert len(_pushed(remote)) == 60
 
 
 def test_a_remote_that_rejects_the_push_is_a_clear_error_at_once(
-    clone: Clone, remote: Path
+    clone: MakeClone, remote: Path
 ) -> None:
     hook = remote / "hooks" / "pre-receive"
+    hook.parent.mkdir()
     hook.write_text("#!/bin/sh\necho 'protected branch: changes need a pull request' >&2\nexit 1\n")
     hook.chmod(0o755)
     path = clone("a")
@@ -200,23 +212,29 @@ def test_a_remote_that_rejects_the_push_is_a_clear_error_at_once(
     assert CoinRegistry.load(path).coins["coin-001"].strikes == 1
 
 
-def test_a_race_that_is_always_lost_ends_after_five_more_tries(clone: Clone, remote: Path) -> None:
-    (remote / "refs" / "heads" / "main.lock").touch()  # as if another push never ended
+def test_a_race_that_is_always_lost_ends_after_seven_more_tries(
+    clone: MakeClone, remote: Path, tmp_path: Path
+) -> None:
+    """The address holds words that name a rejection elsewhere."""
     path = clone("a")
+    moved = remote.rename(tmp_path / "read-only archived.git")
+    _git(path.parent, "remote", "set-url", "origin", str(moved))
+    (moved / "refs" / "heads" / "main.lock").touch()  # as if another push never ended
     _strike(path, "coin-001")
     waits: list[tuple[float, float]] = []
-    with pytest.raises(SentinelError, match="could not be pushed in 6 tries"):
+    with pytest.raises(SentinelError, match="could not be pushed in 8 tries") as info:
         publish_registry(
             path,
             ENVIRONMENT,
             sleep=lambda _seconds: None,
             random_between=lambda low, high: waits.append((low, high)) or high,  # type: ignore[func-returns-value]
         )
-    assert [high for _, high in waits] == [2.0, 4.0, 8.0, 16.0, 16.0]
+    assert not isinstance(info.value, ConfigurationError)
+    assert [high for _, high in waits] == [2.0, 4.0, 8.0, 16.0, 16.0, 16.0, 16.0]
 
 
 def test_an_unreachable_remote_is_retried_and_named_without_its_password(
-    clone: Clone,
+    clone: MakeClone,
 ) -> None:
     path = clone("a")
     _strike(path, "coin-001")
@@ -227,7 +245,7 @@ def test_an_unreachable_remote_is_retried_and_named_without_its_password(
     assert "hunter2" not in str(info.value)
 
 
-def test_a_missing_clone_or_branch_is_a_clear_error(tmp_path: Path, clone: Clone) -> None:
+def test_a_missing_clone_or_branch_is_a_clear_error(tmp_path: Path, clone: MakeClone) -> None:
     lonely = tmp_path / "coin_registry.json"
     CoinRegistry(COINS).save(lonely)
     with pytest.raises(ConfigurationError, match="is not in a git clone"):
@@ -238,7 +256,7 @@ def test_a_missing_clone_or_branch_is_a_clear_error(tmp_path: Path, clone: Clone
         _publish(path)
 
 
-def test_a_damaged_registry_is_never_committed(clone: Clone, remote: Path) -> None:
+def test_a_damaged_registry_is_never_committed(clone: MakeClone, remote: Path) -> None:
     path = clone("a")
     path.write_text('{"coins": [')
     with pytest.raises(ConfigurationError, match="cannot be committed"):
@@ -247,7 +265,7 @@ def test_a_damaged_registry_is_never_committed(clone: Clone, remote: Path) -> No
 
 
 def test_a_token_reaches_git_and_no_other_process(
-    clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clone: MakeClone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The token is in git's environment, because a process list shows arguments."""
     spy = tmp_path / "bin" / "git"
@@ -268,22 +286,41 @@ def test_a_token_reaches_git_and_no_other_process(
 # --- what must not be lost ---------------------------------------------------------------------
 
 
-def test_commits_that_were_not_pushed_yet_survive(clone: Clone, remote: Path) -> None:
+def test_commits_that_were_not_pushed_yet_are_neither_pushed_nor_lost(
+    clone: MakeClone, remote: Path
+) -> None:
     path = clone("a")
     (path.parent / "work.py").write_text("precious")
     _git(path.parent, "add", "work.py")
     _git(path.parent, "commit", "--quiet", "-m", "Work in progress")
     _strike(path, "coin-001")
+    with pytest.raises(
+        ConfigurationError, match=r"commits that the remote lacks \(.* Work in prog"
+    ):
+        _publish(path)
+    assert _git(path.parent, "log", "-1", "--format=%s") == "Work in progress"
+    assert _commits(remote) == ["Begin"]
+    _git(path.parent, "push", "--quiet")
     assert _publish(path) == "Registry: 1 struck"
     assert (path.parent / "work.py").read_text() == "precious"
-    assert _git(path.parent, "log", "-1", "--format=%s") == "Work in progress"
-    assert _publish(path) is None
-    assert _pushed(remote).coins["coin-001"].strikes == 1
+
+
+def test_work_in_progress_that_the_remote_would_overwrite_is_not_lost(clone: MakeClone) -> None:
+    path, other = clone("a"), clone("b")
+    _commit_readme(other, "better words\n")
+    (path.parent / "README.md").write_text("half a sent")
+    _strike(path, "coin-001")
+    with pytest.raises(ConfigurationError, match="commit or stash them") as info:
+        _publish(path)
+    assert "README.md" in str(info.value)
+    assert (path.parent / "README.md").read_text() == "half a sent"
+    _git(path.parent, "stash", "--quiet")
+    assert _publish(path) == "Registry: 1 struck"
 
 
 @pytest.mark.parametrize("damage", ["<<<<<<< HEAD\n", None], ids=["damaged", "deleted"])
 def test_a_registry_that_the_remote_lost_is_restored(
-    clone: Clone, remote: Path, damage: str | None
+    clone: MakeClone, remote: Path, damage: str | None
 ) -> None:
     path, other = clone("a"), clone("b")
     if damage is None:
@@ -312,48 +349,45 @@ def _git_that_hides_its_first_push(folder: Path) -> str:
 
 
 def test_a_push_whose_success_was_not_reported_is_not_counted_twice(
-    clone: Clone, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clone: MakeClone, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = clone("a")
     _strike(path, "coin-001")
     environment = {**ENVIRONMENT, "PATH": _git_that_hides_its_first_push(tmp_path / "bin")}
     monkeypatch.setenv("PATH", environment["PATH"])
     publish_registry(path, environment, now=NOW, sleep=lambda _seconds: None)
-    assert _pushed(remote).coins["coin-001"].strikes == 1
+    assert _commits(remote) == ["Registry: 1 struck", "Begin"]
     assert _git(path.parent, "status", "--porcelain") == ""
 
 
-def test_a_kill_between_push_and_update_is_not_counted_twice(
-    clone: Clone, remote: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", ["fetch", "commit_file", "commit_onto", "move_to", "push"])
+def test_a_kill_after_any_step_loses_nothing_and_counts_nothing_twice(
+    clone: MakeClone, remote: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     path, other = clone("a"), clone("b")
     _strike(path, "coin-001")
-    _publish_and_be_killed(path, monkeypatch)
+    _publish_and_be_killed(path, monkeypatch, step)
     _strike(other, "coin-001", "coin-002")
     _publish(other)
     _strike(path, "coin-001")
     assert _publish(path) == "Registry: 1 retired"
-    assert _pushed(remote).coins["coin-001"].strikes == 3
-    assert _pushed(remote).coins["coin-002"].strikes == 1
+    assert [_pushed(remote).coins[f"coin-00{n}"].strikes for n in (1, 2)] == [3, 1]
     assert _git(path.parent, "status", "--porcelain") == ""
 
 
 def test_a_lost_race_after_a_kill_counts_nothing_twice(
-    clone: Clone, remote: Path, monkeypatch: pytest.MonkeyPatch
+    clone: MakeClone, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, other = clone("a"), clone("b")
     _strike(path, "coin-001")
-    _publish_and_be_killed(path, monkeypatch)
+    _publish_and_be_killed(path, monkeypatch, "push")
     _strike(path, "coin-001")
-    push = registry_clone.Clone.push
 
-    def push_too_late(self: registry_clone.Clone, commit: str, ours: str) -> None:
-        monkeypatch.setattr(registry_clone.Clone, "push", push)
+    def push_first() -> None:
         _strike(other, "coin-002")
         _publish(other)
-        push(self, commit, ours)
 
-    monkeypatch.setattr(registry_clone.Clone, "push", push_too_late)
+    _interpose(monkeypatch, "push", before=push_first)
     _publish(path)
     assert [_pushed(remote).coins[f"coin-00{n}"].strikes for n in (1, 2)] == [2, 1]
     assert len(_commits(remote)) == 4
@@ -366,34 +400,49 @@ def test_a_clone_without_a_commit_is_a_clear_error(tmp_path: Path) -> None:
         _publish(tmp_path / "new" / "coin_registry.json")
 
 
-def _publish_and_be_killed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The push succeeds, and the process is killed before it updates the clone."""
+def _interpose(
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    *,
+    before: Callable[[], None] = lambda: None,
+    after: Callable[[], None] = lambda: None,
+) -> None:
+    """Do something before and after the next time that a step of the commit runs."""
+    original = getattr(Clone, step)
 
-    def end(*_arguments: object) -> None:
+    def interposed(*arguments: object) -> object:
+        monkeypatch.setattr(Clone, step, original)
+        before()
+        result = original(*arguments)
+        after()
+        return result
+
+    monkeypatch.setattr(Clone, step, interposed)
+
+
+def _publish_and_be_killed(path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Publish the registry, and end right after a step."""
+
+    def end() -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(registry_clone.Clone, "follow", end)
+    _interpose(monkeypatch, step, after=end)
+    with pytest.raises(KeyboardInterrupt):
         _publish(path)
 
 
-def test_a_change_written_during_a_push_is_in_the_next_commit(
-    clone: Clone, remote: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", ["move_to", "push"])
+def test_a_change_that_a_run_writes_meanwhile_is_not_lost(
+    clone: MakeClone, remote: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     path = clone("a")
     _strike(path, "coin-001")
-    push = registry_clone.Clone.push
-
-    def push_slowly(self: registry_clone.Clone, commit: str, ours: str) -> None:
-        push(self, commit, ours)
-        _strike(path, "coin-002")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(registry_clone.Clone, "push", push_slowly)
-        _publish(path)
+    _interpose(monkeypatch, step, before=lambda: _strike(path, "coin-002"))
+    _publish(path)
     assert CoinRegistry.load(path).coins["coin-002"].strikes == 1
-    assert _publish(path) == "Registry: 1 struck"
+    _publish(path)
     assert [_pushed(remote).coins[f"coin-00{n}"].strikes for n in (1, 2)] == [1, 1]
+    assert _git(path.parent, "status", "--porcelain") == ""
 
 
 def test_a_coin_that_is_new_to_both_sides_keeps_its_strikes() -> None:
@@ -404,7 +453,7 @@ def test_a_coin_that_is_new_to_both_sides_keeps_its_strikes() -> None:
     assert ours.coins["new"].strikes == 1
 
 
-def test_a_sync_time_in_the_future_is_corrected(clone: Clone, remote: Path) -> None:
+def test_a_sync_time_in_the_future_is_corrected(clone: MakeClone, remote: Path) -> None:
     path, other = clone("a"), clone("b")
     for each, days in ((other, 400), (path, 1)):
         registry = CoinRegistry.load(each)
@@ -419,28 +468,27 @@ def test_a_sync_time_in_the_future_is_corrected(clone: Clone, remote: Path) -> N
 # --- odd clones ----------------------------------------------------------------------------------
 
 
-def test_a_path_called_read_only_is_not_taken_for_a_rejection(
-    clone: Clone, remote: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("remote", "remove", "origin"), "does not appear to be a git repository"),
+        (("checkout", "--quiet", "-b", "mine"), "on mine: .* couldn't find remote ref"),
+    ],
+    ids=["remote", "branch"],
+)
+def test_a_missing_remote_or_branch_is_reported_at_once(
+    clone: MakeClone, remote: Path, command: tuple[str, ...], message: str
 ) -> None:
     path = clone("a")
-    moved = remote.rename(tmp_path / "read-only archived.git")
-    _git(path.parent, "remote", "set-url", "origin", str(moved))
-    (moved / "refs" / "heads" / "main.lock").touch()
+    _git(path.parent, *command)
     _strike(path, "coin-001")
-    with pytest.raises(SentinelError, match="could not be pushed in 6 tries"):
+    with pytest.raises(ConfigurationError, match=message):
         _publish(path)
-
-
-def test_a_missing_remote_is_reported_at_once(clone: Clone) -> None:
-    path = clone("a")
-    _git(path.parent, "remote", "remove", "origin")
-    _strike(path, "coin-001")
-    with pytest.raises(ConfigurationError, match="does not appear to be a git repository"):
-        _publish(path)
+    assert _git(remote, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
 
 
 def test_variables_of_a_surrounding_git_command_are_ignored(
-    clone: Clone, remote: Path, tmp_path: Path
+    clone: MakeClone, remote: Path, tmp_path: Path
 ) -> None:
     path, elsewhere = clone("a"), clone("b")
     _strike(path, "coin-001")
@@ -451,7 +499,7 @@ def test_variables_of_a_surrounding_git_command_are_ignored(
     assert not (tmp_path / "index").exists()
 
 
-def test_a_tag_with_the_name_of_the_branch_is_harmless(clone: Clone, remote: Path) -> None:
+def test_a_tag_with_the_name_of_the_branch_is_harmless(clone: MakeClone, remote: Path) -> None:
     path = clone("a")
     _git(path.parent, "tag", "main")
     _strike(path, "coin-001")
@@ -460,7 +508,7 @@ def test_a_tag_with_the_name_of_the_branch_is_harmless(clone: Clone, remote: Pat
 
 
 def test_a_registry_behind_a_symbolic_link_is_committed_in_its_own_clone(
-    clone: Clone, remote: Path, tmp_path: Path
+    clone: MakeClone, remote: Path, tmp_path: Path
 ) -> None:
     path = clone("a")
     link = tmp_path / "elsewhere.json"
@@ -498,26 +546,50 @@ def test_the_message_names_coins_and_reasons() -> None:
     )
 
 
+class VirtualWaits:
+    """The waits of many threads, without waiting.
+
+    While fewer than two threads run, the one whose wait ends first goes on.
+    """
+
+    def __init__(self, running: int) -> None:
+        self._running = running
+        self._now = 0.0
+        self._ends: list[float] = []
+        self._changed = threading.Condition()
+
+    def sleep(self, seconds: float) -> None:
+        with self._changed:
+            end = self._now + seconds
+            heapq.heappush(self._ends, end)
+            self._running -= 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._running < 2 and self._ends[0] == end)
+            self._now = heapq.heappop(self._ends)
+            self._running += 1
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_twenty_pushes_at_once_lose_nothing(clone: Clone, remote: Path) -> None:
+def test_twenty_pushes_at_once_lose_nothing(clone: MakeClone, remote: Path) -> None:
     paths = [clone(f"clone-{n}") for n in range(20)]
     for number, path in enumerate(paths):
         _strike(path, f"coin-{number:03}", "coin-050")
-    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "pipeline.commit_registry"],
-            env={**environment, "SENTINEL_REGISTRY": str(path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for path in paths
-    ]
-    for process in processes:
-        output, _ = process.communicate(timeout=200)
-        assert process.returncode == 0, output
+    waits = VirtualWaits(len(paths))
+
+    def publish(path: Path) -> str | None:
+        try:
+            return publish_registry(path, ENVIRONMENT, now=NOW, sleep=waits.sleep)
+        finally:
+            waits.finish()
+
+    with ThreadPoolExecutor(len(paths)) as threads:
+        assert all(threads.map(publish, paths))
     registry = _pushed(remote)
     assert [registry.coins[f"coin-{n:03}"].strikes for n in range(20)] == [1] * 20
     assert registry.coins["coin-050"].strikes == 20
