@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import re
@@ -12,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
+from psycopg.conninfo import conninfo_to_dict
 
 from demo.server import Fault, StandIn
 from safe_zone import ROOT
@@ -89,27 +92,38 @@ class Runner:
         return Path(self.environment["GITHUB_STEP_SUMMARY"]).read_text()
 
 
-@pytest.fixture
-def runner(tmp_path: Path, live_stand_in: StandIn, fresh: FreshDatabase) -> Runner:
-    """Return a runner with a clone of this work tree and a bare remote repository."""
-    remote, clone = tmp_path / "remote.git", tmp_path / "work"
+@pytest.fixture(scope="session")
+def prepared_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clone of this work tree (`work`) and a bare remote repository."""
+    folder = tmp_path_factory.mktemp("workflow")
+    clone = folder / "work"
     clone.mkdir()
-    for path in (*ROOT.glob("*.py"), *ROOT.glob("*.json")):
-        shutil.copy(path, clone)
+    for path in (*ROOT.glob("*.py"), *ROOT.glob("*.json"), ROOT / ".gitignore"):
+        shutil.copy2(path, clone)
     for package in ("sentinel", "pipeline"):
         shutil.copytree(ROOT / package, clone / package)
+    compileall.compile_dir(clone, quiet=1)  # else each copy's first command compiles all modules
     (clone / "coin_registry.json").write_text('{"synced_at": null, "coins": [\n]}\n')
     identity = ["-c", "user.name=A Test", "-c", "user.email=test@example.org"]
     for arguments in (
-        ["init", "--quiet", "--bare", "--initial-branch=main", str(remote)],
-        ["init", "--quiet", "--initial-branch=main"],
-        ["remote", "add", "origin", str(remote)],
+        ["init", "--quiet", "--template=", "--bare", "--initial-branch=main", "../remote.git"],
+        ["init", "--quiet", "--template=", "--initial-branch=main"],
+        ["remote", "add", "origin", "../remote.git"],
         ["add", "."],
         [*identity, "commit", "--quiet", "-m", "Begin"],
         ["push", "--quiet", "origin", "main"],
     ):
         subprocess.run(["git", *arguments], cwd=clone, check=True, capture_output=True)
-    python = tmp_path / "python"
+    return folder
+
+
+@pytest.fixture
+def runner(
+    prepared_clone: Path, tmp_path: Path, live_stand_in: StandIn, fresh: FreshDatabase
+) -> Runner:
+    """Return a runner with its own clone and remote repository."""
+    shutil.copytree(prepared_clone, tmp_path, dirs_exist_ok=True)
+    clone, python = tmp_path / "work", tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     environment = {
@@ -158,22 +172,23 @@ def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshD
 
 
 @pytest.mark.slow
-def test_inputs_reach_ingest_but_are_never_run_by_the_shell(
-    runner: Runner, fresh: FreshDatabase
-) -> None:
+def test_inputs_are_never_run_by_the_shell(runner: Runner) -> None:
     done = runner.run(targets="bitcoin,$(touch pwned);`touch pwned`", limit="7")
     assert done["Run the pipeline"].returncode == 2
     assert "::error::Unknown coins in targets" in done["Run the pipeline"].stderr
     assert not (runner.clone / "pwned").exists()
-    runner.run(limit="7")
-    assert fresh.query("SELECT count(DISTINCT coin_key) FROM sentinel.observations") == [(7,)]
 
 
-def test_a_dry_run_commits_and_stores_nothing(runner: Runner) -> None:
+def test_inputs_reach_ingest_and_a_dry_run_commits_and_stores_nothing(
+    runner: Runner, fresh: FreshDatabase
+) -> None:
     done = runner.run(mode="dry-run", limit="3")
     assert done["Run the pipeline"].returncode == 0
+    report = json.loads((runner.clone.parent / "report.json").read_text())
+    assert (report["mode"], report["targets"]) == ("dry-run", 3)
     assert "Commit the registry" not in done
     assert _log(runner) == ["A Test|Begin"]
+    assert fresh.query("SELECT to_regnamespace('sentinel')") == [(None,)]
 
 
 def test_without_a_database_the_job_stops_at_its_first_step(
@@ -198,6 +213,7 @@ def test_a_protected_branch_adds_an_annotation_and_the_run_succeeds(
     runner: Runner, fresh: FreshDatabase
 ) -> None:
     hook = runner.clone.parent / "remote.git" / "hooks" / "pre-receive"
+    hook.parent.mkdir()
     hook.write_text("#!/bin/sh\necho 'GH006: Protected branch update failed' >&2\nexit 1\n")
     hook.chmod(0o755)
     done = runner.run()
@@ -241,12 +257,13 @@ def test_an_exhausted_budget_adds_an_annotation_and_the_job_succeeds(runner: Run
 
 
 @pytest.mark.slow
-def test_no_step_prints_a_secret(runner: Runner, neon: NeonConsole) -> None:
+def test_no_step_prints_a_secret(runner: Runner, neon: NeonConsole, fresh: FreshDatabase) -> None:
+    server = conninfo_to_dict(fresh.url)  # the user "me" does not exist there
     neon.status, neon.bodies = 401, {"p-1": b"napi-secret"}
     runner.environment["NEON_BASE_URL"] = neon.url
     runner.variables["NEON_PROJECT_ID"] = "p-1"
     runner.secrets |= {
-        "DATABASE_URL": "postgresql://me:hunter2@127.0.0.1:9/db",
+        "DATABASE_URL": f"postgresql://me:hunter2@/db?host={quote(str(server['host']), safe='')}",
         "COINGECKO_API_KEY": "cg-secret",
         "NEON_API_KEY": "napi-secret",
     }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,8 +18,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from budget_monitor import log_path
+from demo.market import Market
 from demo.schedule import delivered_runs
-from demo.server import Fault, StandIn
+from demo.server import Fault, StandIn, running
 from ingest import Clocks, RunReport, run_pipeline
 from safe_zone import Settings
 from sentinel import files
@@ -38,12 +41,50 @@ def run(settings: Settings, in_process: Callable[[Settings], RunReport]) -> Run:
     return lambda **changes: in_process(replace(settings, **({"limit": 20} | changes)))
 
 
+@dataclass(frozen=True)
+class Outage:
+    """A database, a registry and a state folder after an outage of two hours."""
+
+    database: str
+    folder: Path
+    ended_at: datetime
+    # The charts that the runs before and after the outage requested.
+    charts: list[str]
+
+
+@pytest.fixture(scope="module")
+def prepared_outage(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
+    """Four quarter-hourly runs, two hours of silence, four runs more: made once, then copied."""
+    folder, time_, name = tmp_path_factory.mktemp("outage"), FakeTime(), "prepared_outage"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    with running(StandIn(Market(), now=lambda: time_.now().timestamp())) as stand_in:
+        settings = Settings(
+            database_url=make_conninfo(server, dbname=name),
+            api_key="a-demo-key",
+            base_url=stand_in.base_url,
+            state_dir=folder / "state",
+            registry_path=folder / "coin_registry.json",
+            limit=20,
+        )
+        for pause in (0, 15, 15, 15, 120, 15, 15, 15):
+            time_.at += timedelta(minutes=pause)
+            assert run_pipeline(settings, clocks=time_.clocks).exit_code == 0
+        yield Outage(name, folder, time_.at, stand_in.paths("market_chart"))
+
+
 @pytest.fixture
-def outage(run: Run, time_: FakeTime) -> None:
-    """Four quarter-hourly runs, two hours of silence, four runs more."""
-    for pause in (0, 15, 15, 15, 120, 15, 15, 15):
-        time_.at += timedelta(minutes=pause)
-        assert run().exit_code == 0
+def outage(
+    prepared_outage: Outage, server: str, fresh: FreshDatabase, time_: FakeTime, settings: Settings
+) -> Outage:
+    """Start the test after the outage, with copies of its database and files."""
+    name = conninfo_to_dict(fresh.url)["dbname"]
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {prepared_outage.database}".encode())
+    shutil.copytree(prepared_outage.folder, settings.registry_path.parent, dirs_exist_ok=True)
+    time_.at = prepared_outage.ended_at
+    return prepared_outage
 
 
 def _pauses(fresh: FreshDatabase, coin_id: str) -> list[timedelta]:
@@ -68,11 +109,10 @@ def _write_log(settings: Settings, usages: list[Usage]) -> None:
 # --- filling gaps ------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("outage")
 def test_a_gap_waits_and_is_filled_before_its_detail_expires(
-    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+    outage: Outage, run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
-    assert stand_in.paths("market_chart") == []
+    assert outage.charts == []
     assert len(_gaps(fresh, time_)) == 20
     time_.at += timedelta(hours=20)
     report = run()

@@ -1,0 +1,182 @@
+# ruff: noqa: E501 (lines of the product)
+"""Breaks promises on purpose, one line each, and shows which test notices.
+
+    python -m tests.mutations [TEXT]
+
+Each mutation replaces one line of the product in a copy of this checkout and runs the related
+tests: first the fast ones, then, if they notice nothing, the slow ones. TEXT chooses the mutations
+whose promise or file contains it. The command ends in 1 if a mutation survives, or if the fast
+tests miss more than a fifth of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+NOT_COPIED = (".git", ".venv", ".sentinel", "__pycache__", ".*_cache", ".hypothesis")
+FAST, SLOW = "not slow", "slow"
+MIN_FAST_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A promise of the documents, the line that keeps it, and a line that breaks it."""
+
+    promise: str
+    path: str
+    line: str
+    broken: str
+    # The test file that is to notice it.
+    tests: str
+
+    def apply(self, root: Path) -> None:
+        """Break the promise in a checkout. Raises ValueError if the line is not there once."""
+        source = (root / self.path).read_text(encoding="utf-8")
+        if f"\n{source}".count(f"\n{self.line}\n") != 1:
+            raise ValueError(f"{self.path} holds this line not exactly once: {self.line.strip()}")
+        changed = f"\n{source}".replace(f"\n{self.line}\n", f"\n{self.broken}\n")[1:]
+        (root / self.path).write_text(changed, encoding="utf-8")
+
+
+MUTATIONS = (
+    Mutation(
+        "a backfilled price never replaces an observed one",
+        "database.py",
+        "      AND excluded.source <= o.source",
+        "      AND true",
+        "tests/test_database.py",
+    ),
+    Mutation(
+        "no day inside the 60-day window is dropped",
+        "sentinel/storage/retention.py",
+        "    return sorted(day for day in existing if day < oldest_kept)",
+        "    return sorted(day for day in existing if day <= oldest_kept)",
+        "tests/sentinel/storage/test_retention.py",
+    ),
+    Mutation(
+        "a used-up quota stops the run before any call",
+        "budget_monitor.py",
+        "        if usage.is_used_up:",
+        "        if usage.is_used_up and usage.exceeds_skip_share is None:",
+        "tests/test_budget_monitor.py",
+    ),
+    Mutation(
+        "the circuit breaker limits a dead API to seconds",
+        "sentinel/coingecko.py",
+        "            fail_max=BREAKER_FAILURES,",
+        "            fail_max=10 * BREAKER_FAILURES,",
+        "tests/sentinel/test_coingecko.py",
+    ),
+    Mutation(
+        "rows wait in the spool while the database is unavailable",
+        "pipeline/store.py",
+        "                run.loaded = _load(run, settings, registry, spool, left_behind, session)",
+        "                spool.discard(); run.loaded = _load(run, settings, registry, spool, (), session)",
+        "tests/test_ingest.py",
+    ),
+    Mutation(
+        "two runs' strikes for one coin add up",
+        "sentinel/coin_health.py",
+        "    strikes = max(ours.strikes + theirs.strikes - base.strikes, ours.strikes, theirs.strikes)",
+        "    strikes = max(base.strikes, ours.strikes, theirs.strikes)",
+        "tests/test_coin_registry.py",
+    ),
+    Mutation(
+        "a backfilled price never raises an alert",
+        "services/ingestion/alert_storage.py",
+        "WHERE o.source = 'observed' AND o.observed_at > %(oldest)s AND o.observed_at <= %(newest)s",
+        "WHERE o.observed_at > %(oldest)s AND o.observed_at <= %(newest)s",
+        "tests/services/ingestion/test_alerting.py",
+    ),
+    Mutation(
+        "80 % of the later prices are inside the forecast's interval",
+        "sentinel/analytics/forecast.py",
+        "    rank = min(known, math.ceil((known + 1) * COVERAGE))",
+        "    rank = min(known, math.floor(known * COVERAGE) - 1)",
+        "tests/sentinel/analytics/test_forecast.py",
+    ),
+    Mutation(
+        "first in, first out: a sale takes the oldest coins",
+        "services/api/portfolio/cost_basis.py",
+        "        lot = lots.popleft()",
+        "        lot = lots.pop()",
+        "tests/services/api/test_valuation.py",
+    ),
+    Mutation(
+        "a backtest fills an order at the next price (no look-ahead)",
+        "sentinel/backtesting/engine.py",
+        "            at, price = float(series.times[index + 1]), float(series.prices[index + 1])",
+        "            at, price = float(series.times[index + 1]), float(series.prices[index])",
+        "tests/sentinel/backtesting/test_engine.py",
+    ),
+)
+
+
+def _run_tests(root: Path, tests: Iterable[str], marker: str) -> str | None:
+    """Run test files of a checkout; return the first test that fails, None if none does."""
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-n0", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "-m", marker, *tests],
+        cwd=root,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode in (0, 5):  # 5: the file has no test with this marker
+        return None
+    failed = re.search(r"^(?:FAILED|ERROR) \S+?::(\S+)", done.stdout, re.MULTILINE)
+    if failed is None:
+        raise RuntimeError(f"the tests did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return failed[1]
+
+
+def find_noticing_test(mutation: Mutation, folder: Path) -> tuple[str, str] | None:
+    """Apply a mutation in a new copy below `folder`; return ("fast" or "slow", test) or None."""
+    root = folder / "copy"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    try:
+        mutation.apply(root)
+        for name, marker in (("fast", FAST), ("slow", SLOW)):
+            if test := _run_tests(root, [mutation.tests], marker):
+                return name, test
+    finally:
+        shutil.rmtree(root)
+    return None
+
+
+def main() -> int:
+    """Try the mutations and print a table."""
+    wanted = sys.argv[1] if sys.argv[1:] else ""
+    chosen = [m for m in MUTATIONS if wanted in m.promise + m.path]
+    if broken := _run_tests(ROOT, sorted({m.tests for m in chosen}), FAST):
+        raise SystemExit(f"without a mutation, {broken} fails already")
+    print("| promise | broken in | noticed by | test | seconds |\n|---|---|---|---|---|")
+    results = []
+    with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
+        for mutation in chosen:
+            begin = time.monotonic()
+            speed, test = find_noticing_test(mutation, Path(folder)) or ("no test", "")
+            seconds = time.monotonic() - begin
+            print(
+                f"| {mutation.promise} | `{mutation.path}` | {speed} | `{test}` | {seconds:.0f} |",
+                flush=True,
+            )
+            results.append(speed)
+    print(f"\n{results.count('fast')} of {len(results)} noticed by the fast tests")
+    is_enough = results.count("fast") >= MIN_FAST_SHARE * len(results)
+    return 0 if is_enough and "no test" not in results else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
