@@ -1,25 +1,29 @@
-"""Targets: where messages are sent, through Apprise."""
+"""Targets: where messages are sent, through Telegram's Bot API or Apprise."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
+import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import apprise
+from apprise.plugins.telegram import NotifyTelegram
 
 from sentinel.errors import ConfigurationError
-from sentinel.notifications.responses import SendResult, interpret_failure, response_recorder
+from sentinel.notifications.responses import SendResult, interpret_status
+from sentinel.notifications.telegram import TIMEOUT_SECONDS, TelegramChat
 
 log = logging.getLogger("sentinel.notifier")
 
-TIMEOUT_SECONDS = 8.0  # for a connection, and for each read
 # For a whole attempt: a target that sends its response slowly never reaches the read timeout.
 TOTAL_SECONDS = 30.0
 LOG_TARGET = "log"  # messages go to the log if no target is configured
+STATUS_IN_LOG = re.compile(r"\berror=(\d{3})\b")  # as Apprise's plugins write it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,62 +34,86 @@ class Target:
     name: str
     # What messages and logs call the target, such as Telegram.
     label: str
-    # None: the log.
-    service: apprise.Apprise | None
+    # Sends a title and a body at a time. It may raise any error.
+    service: Callable[[str, str, datetime], SendResult]
 
     def send(self, title: str, body: str, now: datetime) -> SendResult:
         """Try to send a message once, for at most TOTAL_SECONDS."""
-        service = self.service
-        if service is None:
-            log.warning("%s | %s", title, body.replace("\n", " | "))
-            return SendResult(True)
         results: list[SendResult] = []
         thread = threading.Thread(
-            target=lambda: results.append(self._notify(service, title, body, now)), daemon=True
+            target=lambda: results.append(self._try_service(title, body, now)), daemon=True
         )
         thread.start()
         thread.join(TOTAL_SECONDS)
         if results:
             return results[0]
-        response_recorder().add_unfinished(thread)
         return SendResult(False, f"{self.label} was not done after {TOTAL_SECONDS:.0f} s")
 
-    def _notify(self, service: apprise.Apprise, title: str, body: str, now: datetime) -> SendResult:
+    def _try_service(self, title: str, body: str, now: datetime) -> SendResult:
         try:
-            with response_recorder().recording() as responses:
-                # As plain text: a coin's name may contain characters of HTML or Markdown.
-                has_arrived = service.notify(
-                    title=title, body=body, body_format=apprise.NotifyFormat.TEXT
-                )
+            return self.service(title, body, now)
         except Exception as error:  # noqa: BLE001 - there are more than 100 plugins by others
+            # The error's text may hold the address.
             return SendResult(False, f"{self.label}: {type(error).__name__}")
-        return SendResult(True) if has_arrived else interpret_failure(self.label, responses, now)
 
 
 def make_targets(urls: Sequence[str]) -> list[Target]:
-    """Return the targets of Apprise addresses; the log if there are none.
+    """Return the targets of Apprise addresses, one for each Telegram chat; the log without any.
 
     Raises ConfigurationError, without repeating an address.
     """
     if not urls:
-        return [Target(LOG_TARGET, "the log", None)]
+        return [Target(LOG_TARGET, "the log", _log_message)]
     # Apprise logs whole addresses, with their tokens. Our errors name a target by its number.
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+    logging.getLogger("apprise").propagate = False
+    targets: list[Target] = []
+    for number, url in enumerate(urls, start=1):
+        targets += _parse_address(url, f"{number} of {len(urls)}")
+    return targets
+
+
+def _log_message(title: str, body: str, _now: datetime) -> SendResult:
+    log.warning("%s | %s", title, body.replace("\n", " | "))
+    return SendResult(True)
+
+
+def _parse_address(url: str, position: str) -> list[Target]:
     asset = apprise.AppriseAsset(app_id="Market Sentinel", storage_mode="memory")
-    return [_make_target(url, number, len(urls), asset) for number, url in enumerate(urls, start=1)]
-
-
-def _make_target(url: str, number: int, count: int, asset: apprise.AppriseAsset) -> Target:
     plugin = apprise.Apprise.instantiate(url, asset=asset)
     if plugin is None:
         raise ConfigurationError(
-            f"Alert target {number} of {count} is not an Apprise address (see "
+            f"Alert target {position} is not an Apprise address (see "
             "https://github.com/caronc/apprise/wiki): correct ALERT_URLS, or TELEGRAM_BOT_TOKEN "
             "and TELEGRAM_CHAT_ID"
         )
+    label = str(plugin.service_name or "a target")
+    # An address without a chat means the bot's owner, whom Apprise finds.
+    if isinstance(plugin, NotifyTelegram) and plugin.targets:
+        chats = [
+            TelegramChat(plugin.bot_token, chat_id, topic_id, bool(plugin.silent))
+            for chat_id, topic_id in plugin.targets
+        ]
+        return [Target(_fingerprint(f"{url} {chat}"), label, chat.send) for chat in chats]
     plugin.request_rate_per_sec = 0  # `pacing` limits the rate
     plugin.socket_connect_timeout = plugin.socket_read_timeout = TIMEOUT_SECONDS
     service = apprise.Apprise(asset=asset)
     service.add(plugin)
-    name = hashlib.sha256(url.encode()).hexdigest()[:12]
-    return Target(name, str(plugin.service_name or "a target"), service)
+    return [Target(_fingerprint(url), label, functools.partial(_notify, service, label))]
+
+
+def _fingerprint(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()[:12]
+
+
+def _notify(
+    service: apprise.Apprise, label: str, title: str, body: str, _now: datetime
+) -> SendResult:
+    # As plain text: a coin's name may contain characters of HTML or Markdown.
+    result = service.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
+    if result:
+        return SendResult(True)
+    # Apprise returns no HTTP status, but its log of this message has it.
+    statuses = STATUS_IN_LOG.findall(" ".join(entry.message for entry in result.logs()))
+    if not statuses:
+        return SendResult(False, f"{label} did not accept the message")
+    return interpret_status(label, int(statuses[-1]))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import database
@@ -59,7 +60,7 @@ class Reply:
 
 
 class Target(ThreadingHTTPServer):
-    """An alert target over HTTP, for Apprise's json:// addresses.
+    """An alert target over HTTP, for Apprise's json:// addresses and for Telegram's API.
 
     It sends the scripted `replies` first, then always `always`.
     """
@@ -71,12 +72,22 @@ class Target(ThreadingHTTPServer):
         self.replies: deque[Reply] = deque()
         self.always = Reply()
         self.accepted: list[tuple[str, str]] = []
-        self.request_count = 0
+        # The path and the content of every request.
+        self.requests: list[tuple[str, dict[str, Any]]] = []
         self.closing = threading.Event()
 
     @property
     def url(self) -> str:
         return f"json://127.0.0.1:{self.server_address[1]}/secret-path-4711"
+
+    @property
+    def base_url(self) -> str:
+        """The address that stands in for Telegram's API."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @property
+    def request_count(self) -> int:
+        return len(self.requests)
 
     @property
     def titles(self) -> list[str]:
@@ -93,13 +104,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.request_count += 1
+        self.server.requests.append((self.path, message))
         reply = self.server.replies.popleft() if self.server.replies else self.server.always
         if reply.stall:
             self.server.closing.wait(reply.stall)
             return
         if reply.status < 300:
-            self.server.accepted.append((message["title"], message["message"]))
+            title, _, body = message.get("text", "").partition("\n")
+            self.server.accepted.append((message.get("title", title), message.get("message", body)))
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)

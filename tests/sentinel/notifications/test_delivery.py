@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import random
@@ -11,10 +12,9 @@ from datetime import datetime, timedelta
 
 import psycopg
 import pytest
-import requests
 
 from sentinel.errors import ConfigurationError
-from sentinel.notifications import outbox, targets
+from sentinel.notifications import outbox, targets, telegram
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import Message
 from sentinel.notifications.pacing import MAX_REJECTIONS
@@ -32,10 +32,35 @@ def connection(fresh: FreshDatabase) -> Iterator[Connection]:
         yield connection
 
 
+TOKEN = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
+CHAT = f"tgram://{TOKEN}/-100123/"
+
+
 @pytest.fixture
-def target() -> Iterator[Target]:
+def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """A target for Apprise that stands in for Telegram's API too."""
     with listening() as target:
+        monkeypatch.setattr(telegram, "API_URL", target.base_url)
         yield target
+
+
+@pytest.fixture(params=["telegram", "apprise"])
+def url(request: pytest.FixtureRequest, target: Target) -> str:
+    """An address of the target, for a test of both ways to send."""
+    return CHAT if request.param == "telegram" else target.url
+
+
+@pytest.fixture
+def log_output() -> Iterator[io.StringIO]:
+    """All that a program with its log at level INFO writes."""
+    root, output = logging.getLogger(), io.StringIO()
+    handler = logging.StreamHandler(output)
+    level = root.level
+    root.setLevel(logging.INFO)
+    root.addHandler(handler)
+    yield output
+    root.removeHandler(handler)
+    root.setLevel(level)
 
 
 def _notifier(time_: FakeTime, *urls: str) -> Notifier:
@@ -68,7 +93,7 @@ def test_a_message_arrives_once_at_every_target(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     with listening() as other:
-        notifier = _notifier(time_, target.url, other.url)
+        notifier = _notifier(time_, CHAT, other.url)
         _queue(connection, notifier, 3, NOW)
         _queue(connection, notifier, 3, NOW)  # the same messages again
         _deliver_all(connection, notifier, time_)
@@ -80,7 +105,7 @@ def test_a_failing_target_causes_no_duplicates_at_the_others(
 ) -> None:
     with listening() as other:
         other.replies.extend([Reply(500), Reply(500)])
-        notifier = _notifier(time_, target.url, other.url)
+        notifier = _notifier(time_, CHAT, other.url)
         _queue(connection, notifier, 1, NOW)
         _deliver_all(connection, notifier, time_)
         assert (target.titles, other.titles) == (["coin-0 #0"], ["coin-0 #0"])
@@ -92,15 +117,14 @@ def test_a_failing_target_causes_no_duplicates_at_the_others(
     [
         Reply(429, headers={"Retry-After": "37"}),
         Reply(429, b'{"ok":false,"error_code":429,"parameters":{"retry_after":37}}'),
-        Reply(429, b'{"message":"You are being rate limited.","retry_after":37.0}'),
     ],
-    ids=["header", "telegram", "discord"],
+    ids=["header", "body"],
 )
-def test_nothing_is_sent_during_the_pause_that_a_target_asks_for(
+def test_nothing_is_sent_during_the_pause_that_telegram_asks_for(
     connection: Connection, time_: FakeTime, target: Target, reply: Reply
 ) -> None:
     target.replies.append(reply)
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, CHAT)
     _queue(connection, notifier, 3, NOW)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(37)
     time_.sleep(36)
@@ -111,24 +135,37 @@ def test_nothing_is_sent_during_the_pause_that_a_target_asks_for(
     assert len(target.titles) == 3
 
 
+def test_other_targets_get_growing_pauses_whatever_they_ask_for(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    target.replies.extend([Reply(429, headers={"Retry-After": "1"})] * 3)
+    notifier = _notifier(time_, target.url)
+    _queue(connection, notifier, 3, NOW)
+    for seconds in (5, 10, 20):
+        assert notifier.deliver(connection, seconds=60) == pytest.approx(seconds)
+        time_.sleep(seconds)
+    assert notifier.deliver(connection, seconds=60) is None
+    assert len(target.titles) == 3
+
+
 def test_at_most_twenty_messages_a_minute(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, CHAT)
     _queue(connection, notifier, 50, NOW)
     pause = notifier.deliver(connection, seconds=60)
     assert len(target.titles) == 20
     assert pause == pytest.approx(60)
-    again = _notifier(time_, target.url)  # the rate limit survives a restart
+    again = _notifier(time_, CHAT)  # the rate limit survives a restart
     assert again.deliver(connection, seconds=60) == pytest.approx(60)
     assert len(target.titles) == 20
 
 
 def test_a_rejected_message_delays_only_its_own_queue(
-    connection: Connection, time_: FakeTime, target: Target
+    connection: Connection, time_: FakeTime, target: Target, url: str
 ) -> None:
     target.replies.append(Reply(400, b'{"description":"Bad Request: message text is empty"}'))
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, url)
     _queue(connection, notifier, 6, NOW, queues=2)
     notifier.deliver(connection, seconds=60)
     assert target.titles == ["coin-1 #1", "coin-1 #3", "coin-1 #5"]
@@ -140,7 +177,7 @@ def test_the_rate_limit_counts_rejected_messages(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.always = Reply(400)
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, CHAT)
     _queue(connection, notifier, 60, NOW, queues=60)
     while time_.at < NOW + timedelta(seconds=59):
         time_.sleep(max(0.5, notifier.deliver(connection, seconds=5) or 0))
@@ -148,11 +185,16 @@ def test_the_rate_limit_counts_rejected_messages(
 
 
 def test_a_target_that_does_not_respond_gets_a_pause(
-    connection: Connection, time_: FakeTime, monkeypatch: pytest.MonkeyPatch, target: Target
+    connection: Connection,
+    time_: FakeTime,
+    monkeypatch: pytest.MonkeyPatch,
+    target: Target,
+    url: str,
 ) -> None:
-    monkeypatch.setattr(targets, "TIMEOUT_SECONDS", 0.2)
+    for module in (telegram, targets):
+        monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.2)
     target.always = Reply(stall=30)
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, url)
     _queue(connection, notifier, 30, NOW)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
     assert target.request_count == 1
@@ -165,7 +207,7 @@ def test_a_retry_after_of_zero_seconds_still_backs_off(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.always = Reply(429, headers={"Retry-After": "0"})
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, CHAT)
     _queue(connection, notifier, 3, NOW)
     for _ in range(60):
         time_.sleep(notifier.deliver(connection, seconds=60) or 0)
@@ -177,35 +219,40 @@ def test_a_long_requested_pause_survives_a_restart(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.replies.append(Reply(429, headers={"Retry-After": "20000"}))
-    _queue(connection, _notifier(time_, target.url), 5, NOW)
+    _queue(connection, _notifier(time_, CHAT), 5, NOW)
     for _ in range(100):
-        _notifier(time_, target.url).deliver(connection, seconds=60)
+        _notifier(time_, CHAT).deliver(connection, seconds=60)
         time_.sleep(199)
     assert target.request_count == 1
     time_.sleep(200)
-    assert _notifier(time_, target.url).deliver(connection, seconds=60) is None
+    assert _notifier(time_, CHAT).deliver(connection, seconds=60) is None
 
 
 def test_a_message_is_abandoned_and_logged_after_twelve_rejections(
-    connection: Connection, time_: FakeTime, target: Target, caplog: pytest.LogCaptureFixture
+    connection: Connection,
+    time_: FakeTime,
+    target: Target,
+    url: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     target.replies.extend([Reply(400)] * MAX_REJECTIONS)
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, url)
     _queue(connection, notifier, 2, NOW, queues=1)
     _deliver_all(connection, notifier, time_)
     assert target.titles == ["coin-0 #1"]
-    assert "message 1 is abandoned after 12 rejections (JSON answered 400)" in caplog.text
+    assert "message 1 is abandoned after 12 rejections (" in caplog.text
+    assert " answered 400)" in caplog.text
 
 
 def test_processes_that_deliver_at_once_never_send_a_message_twice(
     connection: Connection, fresh: FreshDatabase, time_: FakeTime, target: Target
 ) -> None:
-    _queue(connection, _notifier(time_, target.url), 15, NOW)
+    _queue(connection, _notifier(time_, CHAT), 15, NOW)
 
     def deliver() -> None:
         with open_connection(fresh.address()) as own:
             for _ in range(40):
-                _notifier(time_, target.url).deliver(own, seconds=60)
+                _notifier(time_, CHAT).deliver(own, seconds=60)
 
     threads = [threading.Thread(target=deliver) for _ in range(3)]
     for thread in threads:
@@ -216,11 +263,15 @@ def test_processes_that_deliver_at_once_never_send_a_message_twice(
 
 
 def test_a_target_that_responds_too_slowly_times_out(
-    connection: Connection, time_: FakeTime, target: Target, monkeypatch: pytest.MonkeyPatch
+    connection: Connection,
+    time_: FakeTime,
+    target: Target,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(targets, "TOTAL_SECONDS", 0.1)
     target.replies.append(Reply(stall=5))
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, url)
     _queue(connection, notifier, 1, NOW)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
 
@@ -230,38 +281,66 @@ def test_a_malformed_response_is_an_ordinary_failure(
 ) -> None:
     bodies = (b"[" * 100_000, b"\xff\xfe", b'{"parameters": 7, "retry_after": true}', b"NaN")
     target.replies.extend(Reply(429, body) for body in bodies)
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, CHAT)
     _queue(connection, notifier, 1, NOW)
     _deliver_all(connection, notifier, time_)
     assert target.titles == ["coin-0 #0"]
 
 
-def test_a_coin_name_is_escaped_for_telegram(
-    time_: FakeTime, monkeypatch: pytest.MonkeyPatch
+def test_telegram_gets_plain_text_with_a_bold_title(time_: FakeTime, target: Target) -> None:
+    notifier = _notifier(time_, CHAT)
+    message = Message("x", "x", "<3 🟥 Love & Co (A_B*) fell 5%", "body <script>")
+    assert notifier.send_directly(message) == []
+    [(path, content)] = target.requests
+    assert path == f"/bot{TOKEN}/sendMessage"
+    assert content["chat_id"] == -100123
+    assert content["text"] == "<3 🟥 Love & Co (A_B*) fell 5%\nbody <script>"
+    assert content["entities"] == [{"type": "bold", "offset": 0, "length": 30}]
+    assert "parse_mode" not in content
+
+
+def test_a_message_that_is_too_long_for_telegram_is_cut(time_: FakeTime, target: Target) -> None:
+    assert _notifier(time_, CHAT).send_directly(Message("x", "x", "title", "y" * 5000)) == []
+    assert len(target.requests[0][1]["text"]) == 4096
+
+
+def test_each_chat_of_a_telegram_address_is_a_target(
+    connection: Connection, time_: FakeTime, target: Target
 ) -> None:
-    sent: list[str] = []
-
-    def post(_url: str, **options: object) -> requests.Response:
-        sent.append(str(options.get("data")))
-        response = requests.Response()
-        response.status_code, response._content = 200, b"{}"
-        return response
-
-    monkeypatch.setattr(requests, "post", post)
-    notifier = _notifier(time_, "tgram://123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/1234567/")
-    assert (
-        notifier.send_directly(Message("x", "x", "<3 Love & Co (A_B*) fell 5%", "body <script>"))
-        == []
-    )
-    assert "&lt;3 Love &amp; Co" in sent[-1]
-    assert "<script>" not in sent[-1]
+    target.replies.append(Reply(403))
+    notifier = _notifier(time_, f"tgram://{TOKEN}/5/@channel:7/?silent=yes")
+    _queue(connection, notifier, 1, NOW)
+    _deliver_all(connection, notifier, time_)
+    chats = [
+        (content["chat_id"], content.get("message_thread_id"), content["disable_notification"])
+        for _, content in target.requests
+    ]
+    assert chats == [(5, None, True), ("@channel", 7, True), (5, None, True)]
 
 
-def test_an_invalid_target_address_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_follows_a_group_to_its_new_chat_id(
+    time_: FakeTime, target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    moved = b'{"ok":false,"error_code":400,"parameters":{"migrate_to_chat_id":-1009}}'
+    target.replies.append(Reply(400, moved))
+    assert _notifier(time_, CHAT).send_directly(Message("x", "x", "title", "body")) == []
+    assert [content["chat_id"] for _, content in target.requests] == [-100123, -1009]
+    assert "-1009: correct the setting" in caplog.text
+
+
+def test_the_error_has_telegrams_reason(time_: FakeTime, target: Target) -> None:
+    reason = b'{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}'
+    target.replies.append(Reply(400, reason))
+    assert _notifier(time_, CHAT).send_directly(Message("x", "x", "title", "body")) == [
+        "Telegram answered 400: Bad Request: chat not found"
+    ]
+
+
+def test_an_invalid_target_address_is_not_logged(log_output: io.StringIO) -> None:
     for url in ("tgram://123456789:AAHsecretTOKEN secret/1234567/", "SECRETTOKEN"):
-        with pytest.raises(ConfigurationError), caplog.at_level(logging.DEBUG):
+        with pytest.raises(ConfigurationError):
             make_targets([url])
-    assert "secret" not in caplog.text.lower()
+    assert "secret" not in log_output.getvalue().lower()
 
 
 def test_without_targets_messages_go_to_the_log(
@@ -275,28 +354,38 @@ def test_without_targets_messages_go_to_the_log(
 
 
 def test_no_secret_reaches_the_log_or_the_outbox(
-    connection: Connection, time_: FakeTime, target: Target, caplog: pytest.LogCaptureFixture
+    connection: Connection,
+    time_: FakeTime,
+    target: Target,
+    url: str,
+    log_output: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    target.replies.extend([Reply(500), Reply(404), Reply(429)])
-    notifier = _notifier(time_, target.url)
+    echo = json.dumps({"description": f"no bot {TOKEN}"}).encode()
+    target.replies.extend([Reply(500), Reply(404, echo), Reply(429)])
+    notifier = _notifier(time_, url)
     _queue(connection, notifier, 1, NOW)
-    with caplog.at_level(logging.INFO):
+    with monkeypatch.context() as patch:
+        patch.setattr(telegram, "API_URL", "http://127.0.0.1:9")  # a closed port
         notifier.deliver(connection, seconds=60)
-        _deliver_all(connection, notifier, time_)
-    stored = str(_rows(connection, "SELECT * FROM sentinel.outbox"))
-    assert "secret-path-4711" not in caplog.text + stored
+    errors = str(_rows(connection, "SELECT last_error FROM sentinel.outbox"))
+    _deliver_all(connection, notifier, time_)
+    text = log_output.getvalue() + errors + repr(notifier)
+    assert "did not arrive" in text
+    assert "secret-path-4711" not in text
+    assert "AAHdqTcv" not in text
 
 
 def test_a_clock_set_back_does_not_delay_a_message(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.replies.append(Reply(400))
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, CHAT)
     time_.at += timedelta(days=400)
     _queue(connection, notifier, 1, time_.at)
     notifier.deliver(connection, seconds=60)
     time_.at = NOW
-    assert _notifier(time_, target.url).deliver(connection, seconds=60) is None
+    assert _notifier(time_, CHAT).deliver(connection, seconds=60) is None
     assert target.titles == ["coin-0 #0"]
 
 
@@ -307,7 +396,7 @@ def test_a_thousand_messages_reach_a_target_that_fails_stalls_and_rejects(
     monkeypatch: pytest.MonkeyPatch,
     target: Target,
 ) -> None:
-    monkeypatch.setattr(targets, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(telegram, "TIMEOUT_SECONDS", 0.05)
     dice = random.Random(1)
     failures = [
         Reply(500),
@@ -320,12 +409,12 @@ def test_a_thousand_messages_reach_a_target_that_fails_stalls_and_rejects(
     target.replies.extend(
         dice.choice(failures) if dice.random() < 0.3 else Reply() for _ in range(1200)
     )
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, CHAT)
     _queue(connection, notifier, 1000, NOW, queues=40)
     # A new notifier, as after a kill -9, knows only what the database knows.
     for _ in range(100_000):
         if dice.random() < 0.05:
-            notifier = _notifier(time_, target.url)
+            notifier = _notifier(time_, CHAT)
         pause = notifier.deliver(connection, seconds=5)
         if pause is None:
             break
@@ -350,7 +439,7 @@ def test_a_thousand_messages_reach_a_target_that_fails_stalls_and_rejects(
 def test_a_crash_between_sending_and_marking_sends_the_message_again(
     connection: Connection, time_: FakeTime, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, CHAT)
     _queue(connection, notifier, 1, NOW)
     with monkeypatch.context() as patch:
         patch.setattr(outbox, "mark_delivered", lambda *_: 1 / 0)
@@ -363,19 +452,19 @@ def test_a_crash_between_sending_and_marking_sends_the_message_again(
 def test_a_message_of_a_failed_transaction_is_not_sent(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, CHAT)
     with pytest.raises(psycopg.errors.DivisionByZero), connection.transaction():
         _queue(connection, notifier, 1, NOW)
         connection.execute("SELECT 1 / 0")
     assert notifier.deliver(connection, seconds=60) is None
-    assert outbox.count_waiting(connection) == 0
+    assert (outbox.count_waiting(connection), target.request_count) == (0, 0)
 
 
 def test_sending_directly_returns_the_error_of_each_failed_target(
     time_: FakeTime, target: Target
 ) -> None:
     target.replies.extend([Reply(), Reply(403)])
-    notifier = _notifier(time_, target.url)
+    notifier = _notifier(time_, CHAT)
     message = Message("test", "test", "hello", "world")
     assert notifier.send_directly(message) == []
-    assert notifier.send_directly(message) == ["JSON answered 403"]
+    assert notifier.send_directly(message) == ["Telegram answered 403"]

@@ -1,0 +1,91 @@
+"""Send messages to a Telegram chat: https://core.telegram.org/bots/api#sendmessage.
+
+Apprise could send them too, but it does not return the pause that Telegram asks for.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any
+
+import requests
+from pydantic import AliasPath, BaseModel, Field, ValidationError
+
+from api_library import retry_after_seconds
+from sentinel.notifications.responses import SendResult, interpret_status
+
+log = logging.getLogger("sentinel.notifier")
+
+API_URL = "https://api.telegram.org"
+TIMEOUT_SECONDS = 8.0  # for a connection, and for each read
+MAX_CHARACTERS = 4096  # of a message
+
+
+class _Failure(BaseModel):
+    """Why a message did not arrive: https://core.telegram.org/bots/api#responseparameters"""
+
+    description: Annotated[str, Field(max_length=500)] = ""
+    retry_after: float | None = Field(
+        default=None,
+        validation_alias=AliasPath("parameters", "retry_after"),
+        strict=True,
+        ge=0,
+        lt=1e7,
+    )
+    # The group has become a supergroup with this id.
+    new_chat_id: int | None = Field(
+        default=None, validation_alias=AliasPath("parameters", "migrate_to_chat_id")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TelegramChat:
+    """A chat, and the bot that sends messages to it."""
+
+    bot_token: str = field(repr=False)
+    # A number, or the @name of a public channel.
+    chat_id: int | str
+    # A topic of a forum; None: the general one.
+    topic_id: int | None
+    is_silent: bool
+
+    def send(self, title: str, body: str, now: datetime) -> SendResult:
+        """Try to send a message once. `now` resolves a Retry-After header that is a date.
+
+        Raises requests.RequestException, whose text holds the token, if Telegram does not respond.
+        """
+        response = self._post(self.chat_id, title, body)
+        failure = _parse(response)
+        if failure.new_chat_id:
+            log.warning("Telegram gave a chat the id %d: correct the setting", failure.new_chat_id)
+            response = self._post(failure.new_chat_id, title, body)
+            failure = _parse(response)
+        wait = retry_after_seconds(response.headers.get("Retry-After"), now)
+        if wait is None:
+            wait = failure.retry_after
+        reason = failure.description.replace(self.bot_token, "…")
+        return interpret_status("Telegram", response.status_code, wait, reason)
+
+    def _post(self, chat_id: int | str, title: str, body: str) -> requests.Response:
+        # Plain text: a coin's name may contain characters of HTML or Markdown.
+        title_utf16 = title.encode("utf-16-le", "replace")
+        message: dict[str, Any] = {
+            "chat_id": chat_id,
+            "text": f"{title}\n{body}"[:MAX_CHARACTERS],
+            "entities": [{"type": "bold", "offset": 0, "length": len(title_utf16) // 2}],
+            "link_preview_options": {"is_disabled": True},
+            "disable_notification": self.is_silent,
+        }
+        if self.topic_id is not None:
+            message["message_thread_id"] = self.topic_id
+        url = f"{API_URL}/bot{self.bot_token}/sendMessage"
+        return requests.post(url, json=message, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+
+
+def _parse(response: requests.Response) -> _Failure:
+    try:
+        return _Failure.model_validate_json(response.content)
+    except ValidationError:
+        return _Failure()
