@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.spool_format import ROW_PREFIX, Item, from_line, to_line
+from sentinel import files
 from sentinel.models import MarketRow
 from sentinel.process import defer_signals
-
-if sys.platform != "win32":
-    import fcntl
 
 __all__ = ["Item", "RunSpool", "Spool"]
 
@@ -31,8 +27,8 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # This run's files and the handles that lock them; None on Windows.
-        self._own: dict[Path, int | None] = {}
+        # This run's files, each with its lock.
+        self._own: dict[Path, contextlib.ExitStack] = {}
         self._damaged: set[Path] = set()
 
     def write(self, name: str, items: Iterable[Item]) -> Path:
@@ -40,27 +36,19 @@ class Spool:
 
         Raises OSError if the disk is full or the folder is read-only.
         """
-        path, draft = self._folder / f"{name}.jsonl", self._folder / f".{name}.draft"
-        with defer_signals():
+        path = self._folder / f"{name}.jsonl"
+        content = "".join(f"{to_line(item)}\n" for item in items).encode()
+        with defer_signals(), contextlib.ExitStack() as stack:
             self._folder.mkdir(parents=True, exist_ok=True)
-            handle = _open_locked(draft, os.O_CREAT)
-            try:
-                with draft.open("w", encoding="utf-8") as file:
-                    file.writelines(f"{to_line(item)}\n" for item in items)
-                    file.flush()
-                    os.fsync(file.fileno())
-                draft.rename(path)
-            except BaseException:
-                _close(handle)
-                draft.unlink(missing_ok=True)
-                raise
-            self._own[path] = handle
+            stack.enter_context(self._try_lock(path))
+            files.replace_atomically(path, content)
+            self._own[path] = stack.pop_all()
         return path
 
     def close(self) -> None:
         """Unlock this run's own files, so that another run may drain them."""
         while self._own:
-            _close(self._own.popitem()[1])
+            self._own.popitem()[1].close()
 
     @contextlib.contextmanager
     def claim(self) -> Iterator[list[Path]]:
@@ -68,18 +56,27 @@ class Spool:
 
         Files that another process holds are left out.
         """
+        # A run that was killed while it wrote a file left only the lock file and a draft.
+        locked = {self._folder / lock.stem[1:] for lock in self._folder.glob(".*.lock")}
         with contextlib.ExitStack() as stack:
-            claimed = []
-            for path in sorted((*self._folder.glob("*.jsonl"), *self._folder.glob(".*.draft"))):
-                if path in self._own:
-                    continue
-                with contextlib.suppress(OSError):
-                    stack.callback(_close, _open_locked(path))
-                    if path.suffix == ".draft":
-                        path.unlink()  # its run was killed while it wrote the file
-                    else:
-                        claimed.append(path)
-            yield claimed
+            yield [
+                path
+                for path in sorted(locked.union(self._folder.glob("*.jsonl")) - self._own.keys())
+                if stack.enter_context(self._try_lock(path)) and path.exists()
+            ]
+
+    @contextlib.contextmanager
+    def _try_lock(self, path: Path) -> Iterator[bool]:
+        """Try to lock a file; afterwards, remove its lock file and drafts if it is gone."""
+        has_lock = False
+        try:
+            with files.try_lock(path) as has_lock:
+                yield has_lock
+        finally:
+            if has_lock and not path.exists():
+                for left_over in self._folder.glob(f".{path.name}.*"):
+                    with contextlib.suppress(OSError):
+                        left_over.unlink()
 
     def read(self, paths: Iterable[Path]) -> Iterator[Item]:
         """Stream the items of these files. A damaged line is skipped with a warning."""
@@ -149,30 +146,3 @@ class RunSpool:
         self.shared_spool.discard([*drained, *self._files])
         self._files.clear()
         self.rows = 0
-
-
-def _open_locked(path: Path, flags: int = 0) -> int | None:
-    """Open and lock a file, and return its handle. The kernel unlocks it when the process ends.
-
-    Windows has no such lock and forbids renaming open files. There a run may drain the file of
-    another run, and the upsert makes that harmless.
-
-    Raises BlockingIOError if another process holds the lock, and FileNotFoundError if another
-    process has just removed the file.
-    """
-    if sys.platform == "win32":
-        return None
-    handle = os.open(path, os.O_RDONLY | flags, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(handle), path.stat()):
-            raise FileNotFoundError(path)
-    except OSError:
-        os.close(handle)
-        raise
-    return handle
-
-
-def _close(handle: int | None) -> None:
-    if handle is not None:
-        os.close(handle)

@@ -10,8 +10,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    from filelock import lock_descriptor
+else:
     import fcntl
+
+    def lock_descriptor(fd: int, *, blocking: bool = True) -> bool:
+        """Lock an open file as filelock's function does, whose import would take a run 40 ms."""
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
+            return True
+        return False
 
 
 def replace_atomically(path: Path, content: bytes) -> None:
@@ -54,23 +63,12 @@ def _sync_folder(folder: Path) -> None:
 def exclusive_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock for `path` during the block; wait until other processes release it.
 
-    The kernel releases the lock when a process ends, even after a kill. Windows has no such lock:
-    there the last writer wins.
+    Two threads of one process exclude each other too. The system releases the lock when a process
+    ends, even after a kill. Raises OSError if the lock file cannot be created.
     """
-    if sys.platform == "win32":
+    with _open_lock_file(path) as handle:
+        lock_descriptor(handle)
         yield
-        return
-    handle = _open_lock(path)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _open_lock(path: Path) -> int:
-    """Open the lock file beside `path`. Read access suffices, so it may belong to another user."""
-    return os.open(path.with_name(f".{path.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o644)
 
 
 @contextlib.contextmanager
@@ -79,23 +77,13 @@ def try_lock(path: Path) -> Iterator[bool]:
 
     False also if the lock file cannot be created, for example because the disk is full.
     """
-    if sys.platform == "win32":
-        yield True
-        return
-    try:
-        handle = _open_lock(path)
-    except OSError:
-        yield False
-        return
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            has_lock = True
-        except BlockingIOError:
+            handle = stack.enter_context(_open_lock_file(path))
+            has_lock = lock_descriptor(handle, blocking=False)
+        except OSError:
             has_lock = False
         yield has_lock
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -105,3 +93,20 @@ def lock_or_refuse(path: Path, refusal: Exception) -> Iterator[None]:
         if not has_lock:
             raise refusal
         yield
+
+
+@contextlib.contextmanager
+def _open_lock_file(path: Path) -> Iterator[int]:
+    """Open the lock file beside `path`, which may belong to another user; closing it unlocks.
+
+    NFS locks only files that are open for writing: flock(2).
+    """
+    lock_file = path.with_name(f".{path.name}.lock")
+    try:
+        handle = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+    except PermissionError:
+        handle = os.open(lock_file, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)

@@ -32,7 +32,7 @@ def _direct(source: Path) -> set[str]:
     lines = source.read_text().splitlines()
     included = [line.removeprefix("-r ") for line in lines if line.startswith("-r ")]
     direct = {
-        re.sub(r"\[.*\]", "", line).lower().replace("_", "-") for line in lines if "==" in line
+        re.sub(r"\[.*\]| ;.*", "", line).lower().replace("_", "-") for line in lines if "==" in line
     }
     return direct.union(*(_direct(source.parent / name) for name in included))
 

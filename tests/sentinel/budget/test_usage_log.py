@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -160,9 +160,9 @@ def _add_one(path: Path, number: int) -> None:
 
 
 def test_runs_that_end_at_the_same_time_lose_no_entry(path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(4) as pool:
-        pool.starmap(_add_one, [(path, number) for number in range(40)])
+    # The lock excludes threads as it excludes processes: tests/sentinel/test_files.py.
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: _add_one(path, number), range(40)))
     assert len(usage_log.read(path).usages) == 40
 
 
