@@ -125,6 +125,17 @@ def server(server_dir: Path) -> Iterator[str]:
         yield conninfo
 
 
+@contextlib.contextmanager
+def new_database(server: str, source: str) -> Iterator[FreshDatabase]:
+    """Copy the database `source` for the length of the block."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        create = f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy"
+        connection.execute(create.encode())
+        yield FreshDatabase(psycopg.conninfo.make_conninfo(server, dbname=name))
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
 @pytest.fixture(scope="session")
 def template(server: str) -> str:
     """The name of a database with our schema, which is copied for each test."""
@@ -143,13 +154,8 @@ def fresh(request: pytest.FixtureRequest, server: str, template: str) -> Iterato
     For a test with the marker `before_first_run` it has no schema either.
     """
     is_empty = request.node.get_closest_marker("before_first_run")
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        source = "template1" if is_empty else template
-        create = f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy"
-        connection.execute(create.encode())
-        yield FreshDatabase(psycopg.conninfo.make_conninfo(server, dbname=name))
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with new_database(server, "template1" if is_empty else template) as database:
+        yield database
 
 
 @pytest.fixture

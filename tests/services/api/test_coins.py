@@ -13,24 +13,22 @@ from tests.services.api.client import (
 )
 
 
-@pytest.mark.usefixtures("week")
-def test_coins_are_listed_by_rank_and_can_be_searched(api: ApiSession) -> None:
-    [first, second] = api.get_json("/coins")["items"]
+def test_coins_are_listed_by_rank_and_can_be_searched(week_api: ApiSession) -> None:
+    [first, second] = week_api.get_json("/coins")["items"]
     assert (first["coin_id"], first["price_usd"], first["source"]) == (
         "bitcoin",
         90_000,
         "observed",
     )
     assert datetime.fromisoformat(first["observed_at"]) == NOW
-    assert api.get_json("/coins", search="ETHER")["items"] == [second]
-    page = api.get_json("/coins", limit=1)
+    assert week_api.get_json("/coins", search="ETHER")["items"] == [second]
+    page = week_api.get_json("/coins", limit=1)
     assert page == {"items": [first], "next": "1"}
-    assert api.get_json("/coins", limit=1, offset=1) == {"items": [second], "next": None}
+    assert week_api.get_json("/coins", limit=1, offset=1) == {"items": [second], "next": None}
 
 
-@pytest.mark.usefixtures("week")
-def test_movers_are_measured_against_the_price_before_the_time_span(api: ApiSession) -> None:
-    found = api.get_json("/movers", hours=24, limit=5)
+def test_movers_are_measured_against_the_price_before_the_time_span(week_api: ApiSession) -> None:
+    found = week_api.get_json("/movers", hours=24, limit=5)
     assert found["gainers"] == []
     assert [mover["coin_id"] for mover in found["losers"]] == ["ethereum", "bitcoin"]
     assert found["losers"][0]["change"] == pytest.approx(3000 / 3096 - 1)

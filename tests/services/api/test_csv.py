@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import NOW, FreshDatabase
 from tests.services.api.client import (
     ApiSession,
+    StartApi,
     add_transaction,
     problem_detail,
 )
@@ -20,8 +21,14 @@ from tests.services.api.client import (
 CSV_HEADER = "made_at,coin_id,quantity,price,note\n"
 
 
-@pytest.mark.usefixtures("week")
-def test_importing_an_export_twice_adds_nothing(api: ApiSession, fresh: FreshDatabase) -> None:
+@pytest.fixture
+def api(portfolio_api: ApiSession) -> ApiSession:
+    return portfolio_api
+
+
+def test_importing_an_export_twice_adds_nothing(
+    api: ApiSession, week_database: FreshDatabase
+) -> None:
     for n, quantity in enumerate(("0.5", "0.25", "-0.3", "0.000000000000000001", "0.25")):
         at = (NOW - timedelta(days=9 - n % 4)).isoformat()
         add_transaction(
@@ -40,7 +47,7 @@ def test_importing_an_export_twice_adds_nothing(api: ApiSession, fresh: FreshDat
     path = "/portfolio/transactions.csv"
     body = exported.content
     assert api.post(path, data=body, headers=headers).json() == {"added": 0, "skipped": 7}
-    fresh.query("DELETE FROM sentinel.transactions")
+    week_database.query("DELETE FROM sentinel.transactions")
     assert api.post(path, data=body, headers=headers).json() == {"added": 7, "skipped": 0}
     assert api.post(path, data=body, headers=headers).json() == {"added": 0, "skipped": 7}
     after = [
@@ -54,7 +61,8 @@ def test_importing_an_export_twice_adds_nothing(api: ApiSession, fresh: FreshDat
     assert plain(after) == plain(before)
 
 
-def test_an_export_can_be_imported_on_a_new_machine(api: ApiSession) -> None:
+def test_an_export_can_be_imported_on_a_new_machine(start_api: StartApi) -> None:
+    api = start_api()
     line = "2026-11-20,shiba,12345678901.123456789012345678,0.00001,\n"
     response = api.post(
         "/portfolio/transactions.csv",
@@ -66,7 +74,6 @@ def test_an_export_can_be_imported_on_a_new_machine(api: ApiSession) -> None:
     assert "shiba: no price" in api.get_json("/portfolio")["missing"]
 
 
-@pytest.mark.usefixtures("week")
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -103,7 +110,6 @@ def test_an_invalid_csv_is_rejected_with_its_line_and_changes_nothing(
     assert api.get_json("/portfolio/transactions")["items"] == []
 
 
-@pytest.mark.usefixtures("week")
 def test_a_csv_saved_by_a_spreadsheet_can_be_imported(api: ApiSession) -> None:
     file = io.StringIO()
     writer = csv.writer(file)

@@ -14,9 +14,8 @@ from tests.services.api.client import (
 from tests.support.monitor import minutes
 
 
-@pytest.mark.usefixtures("week")
-def test_a_history_step_has_the_last_price_of_the_step(api: ApiSession) -> None:
-    found = api.get_json(
+def test_a_history_step_has_the_last_price_of_the_step(week_api: ApiSession) -> None:
+    found = week_api.get_json(
         "/coins/bitcoin/history",
         start=(NOW - timedelta(hours=6)).isoformat(),
         resolution="1h",
@@ -31,27 +30,25 @@ def test_a_history_step_has_the_last_price_of_the_step(api: ApiSession) -> None:
         assert point["high_usd"] == point["low_usd"] + 3
 
 
-@pytest.mark.usefixtures("week")
 def test_raw_returns_every_observation_and_auto_chooses_the_step_by_the_span(
-    api: ApiSession,
+    week_api: ApiSession,
 ) -> None:
     span = {"start": (NOW - timedelta(hours=2)).isoformat(), "end": NOW.isoformat()}
-    assert len(api.get_json("/coins/bitcoin/history", resolution="raw", **span)["points"]) == 8
-    assert api.get_json("/coins/bitcoin/history")["resolution"] == "30m"
+    assert len(week_api.get_json("/coins/bitcoin/history", resolution="raw", **span)["points"]) == 8
+    assert week_api.get_json("/coins/bitcoin/history")["resolution"] == "30m"
     two_months = (NOW - timedelta(days=60)).isoformat()
-    assert api.get_json("/coins/bitcoin/history", start=two_months)["resolution"] == "4h"
+    assert week_api.get_json("/coins/bitcoin/history", start=two_months)["resolution"] == "4h"
     # A step that the span is too long for becomes the next one; a year before the first is none.
     for year in ("1066", "2026"):
-        found = api.get_json("/coins/bitcoin/history", start=f"{year}-01-01", resolution="raw")
+        found = week_api.get_json("/coins/bitcoin/history", start=f"{year}-01-01", resolution="raw")
         assert found["resolution"] == "5m"
         assert len(found["points"]) == 7 * 96
 
 
-@pytest.mark.usefixtures("week")
-def test_a_history_can_be_requested_by_hours(api: ApiSession) -> None:
-    found = api.get_json("/coins/bitcoin/history", hours=2, resolution="raw")
+def test_a_history_can_be_requested_by_hours(week_api: ApiSession) -> None:
+    found = week_api.get_json("/coins/bitcoin/history", hours=2, resolution="raw")
     assert len(found["points"]) == 8
-    both = api.get("/coins/bitcoin/history?hours=2&start=2026-11-20T00:00:00Z")
+    both = week_api.get("/coins/bitcoin/history?hours=2&start=2026-11-20T00:00:00Z")
     assert "give one of them" in problem_detail(both, 409)
 
 

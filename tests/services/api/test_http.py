@@ -37,24 +37,21 @@ def test_an_etag_saves_the_body_until_the_data_changes(
     assert again.json()["items"][0]["price_usd"] == 91_000
 
 
-@pytest.mark.usefixtures("week")
-def test_a_client_reads_its_own_writes(api: ApiSession) -> None:
+def test_a_client_reads_its_own_writes(portfolio_api: ApiSession) -> None:
     for n in range(1, 6):
-        add_transaction(api, quantity="1", price="1")
-        assert len(api.get_json("/portfolio/transactions")["items"]) == n
+        add_transaction(portfolio_api, quantity="1", price="1")
+        assert len(portfolio_api.get_json("/portfolio/transactions")["items"]) == n
 
 
-@pytest.mark.usefixtures("week")
-def test_responses_are_compressed_for_clients_that_accept_gzip(api: ApiSession) -> None:
-    packed = api.get("/coins/bitcoin/history")
-    plain = api.get("/coins/bitcoin/history", headers={"Accept-Encoding": "identity"})
+def test_responses_are_compressed_for_clients_that_accept_gzip(week_api: ApiSession) -> None:
+    packed = week_api.get("/coins/bitcoin/history")
+    plain = week_api.get("/coins/bitcoin/history", headers={"Accept-Encoding": "identity"})
     assert packed.headers["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in plain.headers
     assert packed.json()["points"] == plain.json()["points"]
     assert int(packed.headers["Content-Length"]) < len(plain.content) / 4
 
 
-@pytest.mark.usefixtures("week")
 @pytest.mark.parametrize(
     ("path", "status", "message"),
     [
@@ -76,51 +73,49 @@ def test_responses_are_compressed_for_clients_that_accept_gzip(api: ApiSession) 
     ],
 )
 def test_an_invalid_request_gets_a_problem_with_the_reason(
-    api: ApiSession, path: str, status: int, message: str
+    week_api: ApiSession, path: str, status: int, message: str
 ) -> None:
-    assert message in problem_detail(api.get(path), status)
+    assert message in problem_detail(week_api.get(path), status)
 
 
-def test_a_method_that_is_not_allowed_gets_a_problem(api: ApiSession) -> None:
-    response = api.put("/portfolio/transactions", json={})
+def test_a_method_that_is_not_allowed_gets_a_problem(week_api: ApiSession) -> None:
+    response = week_api.put("/portfolio/transactions", json={})
     problem_detail(response, 405)
     assert response.headers["Allow"] == "GET, POST"
 
 
-@pytest.mark.usefixtures("week")
-def test_head_returns_the_headers_of_get(api: ApiSession) -> None:
-    head, whole = api.head("/coins"), api.get("/coins")
+def test_head_returns_the_headers_of_get(week_api: ApiSession) -> None:
+    head, whole = week_api.head("/coins"), week_api.get("/coins")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["ETag"] == whole.headers["ETag"]
 
 
-def test_a_request_body_above_the_limit_is_rejected(api: ApiSession) -> None:
+def test_a_request_body_above_the_limit_is_rejected(week_api: ApiSession) -> None:
     body = (b"x" * 100_000 for _ in range(100))
-    response = api.post(
+    response = week_api.post(
         "/portfolio/transactions.csv", data=body, headers={"Content-Type": "text/csv"}
     )
     assert response.status_code == 413
 
 
-@pytest.mark.usefixtures("week")
-def test_a_long_list_names_its_next_page(api: ApiSession) -> None:
+def test_a_long_list_names_its_next_page(portfolio_api: ApiSession) -> None:
     for _ in range(3):
-        add_transaction(api, quantity="1", price="1")
-    page = api.get_json("/portfolio/transactions", limit=2)
+        add_transaction(portfolio_api, quantity="1", price="1")
+    page = portfolio_api.get_json("/portfolio/transactions", limit=2)
     assert (len(page["items"]), page["next"]) == (2, "2")
-    rest = api.get_json("/portfolio/transactions", limit=2, offset=page["next"])
+    rest = portfolio_api.get_json("/portfolio/transactions", limit=2, offset=page["next"])
     assert (len(rest["items"]), rest["next"]) == (1, None)
 
 
-def test_the_openapi_description_has_examples_and_the_token(api: ApiSession) -> None:
-    description = api.get_json("/openapi.json")
+def test_the_openapi_description_has_examples_and_the_token(week_api: ApiSession) -> None:
+    description = week_api.get_json("/openapi.json")
     assert description["components"]["schemas"]["CoinResponse"]["properties"]["coin_id"]["examples"]
     assert description["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
-    assert api.get("/docs").status_code == 200
+    assert week_api.get("/docs").status_code == 200
 
 
-def test_a_port_in_use_is_reported_in_one_line(live_module: Module, api: ApiSession) -> None:
-    port = api.base.rpartition(":")[2]
+def test_a_port_in_use_is_reported_in_one_line(live_module: Module, week_api: ApiSession) -> None:
+    port = week_api.base.rpartition(":")[2]
     done = live_module.run("services.api", SENTINEL_API_PORT=port)
     assert done.returncode == 2
     assert f"The API cannot listen on 127.0.0.1:{port}" in done.stderr
@@ -151,5 +146,5 @@ def test_schemathesis_finds_no_server_error_and_no_breach_of_the_openapi_descrip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
-def test_a_scoreboard_without_forecasts_is_valid_json(api: ApiSession) -> None:
-    assert json.loads(api.get("/forecasts/scoreboard").text)["coins"] == []
+def test_a_scoreboard_without_forecasts_is_valid_json(week_api: ApiSession) -> None:
+    assert json.loads(week_api.get("/forecasts/scoreboard").text)["coins"] == []

@@ -18,7 +18,11 @@ from tests.services.api.client import (
 )
 
 
-@pytest.mark.usefixtures("week")
+@pytest.fixture
+def api(portfolio_api: ApiSession) -> ApiSession:
+    return portfolio_api
+
+
 def test_a_purchase_is_valued_at_once_in_both_currencies(api: ApiSession) -> None:
     made_at = (NOW - timedelta(days=3)).isoformat()
     response = add_transaction(
@@ -44,7 +48,6 @@ def test_a_purchase_is_valued_at_once_in_both_currencies(api: ApiSession) -> Non
     assert found["history"][0]["missing"] == ["no rupiah rate"]
 
 
-@pytest.mark.usefixtures("week")
 def test_a_price_in_rupiah_is_converted_at_the_rate_of_its_day(api: ApiSession) -> None:
     kept = add_transaction(api, quantity="1", price="1462500000", currency="idr").json()
     assert float(kept["price_usd"]) == 90_000
@@ -55,7 +58,6 @@ def test_a_price_in_rupiah_is_converted_at_the_rate_of_its_day(api: ApiSession) 
     assert len(api.get_json("/portfolio/transactions")["items"]) == 1
 
 
-@pytest.mark.usefixtures("week")
 def test_transactions_can_be_listed_newest_first(api: ApiSession) -> None:
     for n in range(3):
         at = (NOW - timedelta(days=n)).isoformat()
@@ -68,7 +70,6 @@ def test_transactions_can_be_listed_newest_first(api: ApiSession) -> None:
     assert first["next"] == "2"
 
 
-@pytest.mark.usefixtures("week")
 def test_a_sale_of_more_than_is_held_and_the_removal_of_its_purchase_are_rejected(
     api: ApiSession,
 ) -> None:
@@ -85,7 +86,6 @@ def test_a_sale_of_more_than_is_held_and_the_removal_of_its_purchase_are_rejecte
     assert "no transaction" in problem_detail(api.delete(path), 404)
 
 
-@pytest.mark.usefixtures("week")
 def test_concurrent_sales_do_not_sell_the_same_coins_twice(api: ApiSession) -> None:
     add_transaction(api, quantity="1", price="1")
     codes: list[int] = []
@@ -103,7 +103,6 @@ def test_concurrent_sales_do_not_sell_the_same_coins_twice(api: ApiSession) -> N
     assert sorted(codes) == [201, 409, 409, 409, 409, 409]
 
 
-@pytest.mark.usefixtures("week")
 @pytest.mark.parametrize(
     ("fields", "status", "message"),
     [
@@ -134,7 +133,6 @@ def test_an_invalid_transaction_is_rejected_with_the_name_of_the_field(
     assert api.get_json("/portfolio/transactions")["items"] == []
 
 
-@pytest.mark.usefixtures("week")
 def test_amounts_keep_every_digit(api: ApiSession) -> None:
     for digit in ("8", "2"):
         quantity = f"12345678901.12345678901234567{digit}"
