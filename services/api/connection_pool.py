@@ -1,9 +1,8 @@
-"""The API's access to the database: a connection pool, a read-only role, a data version."""
+"""The API's access to the database: a connection pool, read-only transactions, a data version."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -20,10 +19,8 @@ from sentinel.storage.connection import (
     register_utc_loaders,
 )
 
-log = logging.getLogger("sentinel.api.connection_pool")
 T = TypeVar("T")
 
-READER_ROLE = "market_sentinel_reader"
 MAX_CONNECTIONS = 8
 # For a free connection, and for each statement of a request.
 TIMEOUT_SECONDS = 5.0
@@ -31,22 +28,8 @@ RECONNECT_SECONDS = 5.0
 # After a failed connection, requests fail at once for this long instead of queuing up.
 DOWN_SECONDS = 1.0
 
-CREATE_READER = f"CREATE ROLE {READER_ROLE} NOLOGIN"
-GRANT_MEMBERSHIP = (f"GRANT {READER_ROLE} TO CURRENT_USER",)
-GRANT_SELECT = (
-    f"GRANT USAGE ON SCHEMA sentinel TO {READER_ROLE}",
-    f"GRANT SELECT ON ALL TABLES IN SCHEMA sentinel TO {READER_ROLE}",
-)
-# A query of a partitioned table needs no rights on its partitions.
-CAN_READ_ALL_TABLES = """
-SELECT has_schema_privilege('sentinel', 'USAGE')
-       AND bool_and(has_table_privilege(oid, 'SELECT'))
-FROM pg_class
-WHERE relnamespace = 'sentinel'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
-"""
-
-# LOCAL: for one transaction, because a transaction pooler gives the session to others afterwards.
-SET_READER_ROLE = f"SET LOCAL ROLE {READER_ROLE}"
+# LOCAL to the transaction (`true`), because a transaction pooler gives the session to others
+# afterwards.
 SET_TIMEOUT = "SELECT set_config('statement_timeout', %s, true)"
 
 # The snapshot changes with every transaction that has written anything.
@@ -59,8 +42,8 @@ class ConnectionPool:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        # Whether the reader role can be used; None until the schema and the role were prepared.
-        self._has_reader: bool | None = None
+        # Whether the schema is known to be up to date.
+        self._is_migrated = False
         # Until when requests fail at once, and with which message.
         self._down: tuple[float, str] | None = None
         self._pool = psycopg_pool.ConnectionPool(
@@ -88,6 +71,7 @@ class ConnectionPool:
     def read(self, work: Callable[[Connection], T], *, uses_copy: bool = False) -> T:
         """Run `work` in a read-only transaction and return its result.
 
+        PostgreSQL rejects a write of `work`, and fixes the mode at the transaction's first query.
         Set `uses_copy` if `work` uses COPY, which pipeline mode cannot send. Raises
         StorageUnavailable.
         """
@@ -98,8 +82,6 @@ class ConnectionPool:
                 # them: two round trips instead of six.
                 with contextlib.nullcontext() if uses_copy else connection.pipeline():
                     connection.execute("BEGIN READ ONLY")
-                    if self._has_reader:
-                        connection.execute(SET_READER_ROLE)
                     connection.execute(SET_TIMEOUT, [f"{TIMEOUT_SECONDS}s"])
                     result = work(connection)
                     connection.execute("COMMIT")
@@ -138,17 +120,13 @@ class ConnectionPool:
         try:
             try:
                 return self._run_once(attempt)
-            except (
-                psycopg.errors.UndefinedTable,
-                psycopg.errors.InvalidSchemaName,
-                psycopg.errors.InsufficientPrivilege,
-            ):
-                self._has_reader = None  # the database was emptied: prepare it again
+            except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+                self._is_migrated = False  # the database was emptied: migrate it again
             except _ConnectionBroken:
                 self._pool.check()  # after a server restart all connections may be broken
             return self._run_once(attempt)
         except psycopg.Error as error:
-            self._has_reader = None
+            self._is_migrated = False
             message = error_hints.explain(error, self._address.display_name)
             if isinstance(error, psycopg_pool.PoolTimeout):
                 self._down = (time.monotonic() + DOWN_SECONDS, message)
@@ -160,16 +138,12 @@ class ConnectionPool:
     def _run_once(self, attempt: Callable[[Connection], T]) -> T:
         with self._pool.connection() as connection:
             try:
-                if self._has_reader is None:
-                    self._prepare(connection)
+                if not self._is_migrated:
+                    schema.migrate_if_needed(connection)
+                    self._is_migrated = True
             except psycopg.OperationalError as error:
                 raise _ConnectionBroken(error) from error
             return attempt(connection)
-
-    def _prepare(self, connection: Connection) -> None:
-        """Migrate the schema and create the reader role."""
-        schema.migrate_if_needed(connection)
-        self._has_reader = _ensure_reader_role(connection)
 
 
 class _ConnectionBroken(Exception):
@@ -178,42 +152,3 @@ class _ConnectionBroken(Exception):
     def __init__(self, cause: psycopg.Error) -> None:
         super().__init__(str(cause))
         self.cause = cause
-
-
-def _ensure_reader_role(connection: Connection) -> bool:
-    """Create the reader role if it is missing; return False if this login lacks the permission."""
-    if _can_read_all_tables(connection):
-        return True
-    for statements in ((CREATE_READER,), GRANT_MEMBERSHIP, GRANT_SELECT):
-        # Each statement may be denied, or another API process may have run it at the same time.
-        # Only the outcome counts.
-        with (
-            contextlib.suppress(
-                psycopg.errors.InsufficientPrivilege,
-                psycopg.errors.DuplicateObject,
-                psycopg.errors.UniqueViolation,
-                psycopg.errors.UndefinedObject,
-            ),
-            connection.transaction(),
-        ):
-            for statement in statements:
-                connection.execute(statement)
-    if _can_read_all_tables(connection):
-        return True
-    log.warning(
-        "The database login cannot create or use the role %s, so only read-only transactions "
-        "keep the API's reads from writing. Grant CREATEROLE to the login, or create the role and "
-        "grant it to the login.",
-        READER_ROLE,
-    )
-    return False
-
-
-def _can_read_all_tables(connection: Connection) -> bool:
-    """Return whether the reader role exists, may be used, and may read every table."""
-    try:
-        with connection.transaction():
-            connection.execute(SET_READER_ROLE)
-            return connection.execute(CAN_READ_ALL_TABLES).fetchall() == [(True,)]
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue):
-        return False

@@ -1,16 +1,19 @@
-"""The API's database access: the reader role, reconnecting, preparing the schema."""
+"""The API's database access: read-only transactions, reconnecting, preparing the schema."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from sentinel.errors import StorageUnavailable
-from sentinel.storage.connection import parse_address
+from sentinel.storage.connection import Address, parse_address
 from services.api import connection_pool
 from services.api.connection_pool import ConnectionPool
+from services.api.queries.coins import list_coins
 from tests.conftest import NOW, FreshDatabase
 from tests.services.api.client import (
     ApiSession,
@@ -21,24 +24,39 @@ from tests.services.api.client import (
 from tests.support.monitor import load
 
 
-@pytest.mark.usefixtures("week")
-def test_reads_use_a_role_that_can_only_read(fresh: FreshDatabase) -> None:
-    pool = ConnectionPool(fresh.address())
+@contextlib.contextmanager
+def _open_pool(address: Address) -> Iterator[ConnectionPool]:
+    pool = ConnectionPool(address)
     pool.open()
-    try:
-        who = "SELECT current_user, current_setting('transaction_read_only')"
-        assert pool.read(lambda c: c.execute(who).fetchall()) == [
-            (connection_pool.READER_ROLE, "on")
-        ]
-        with psycopg.connect(fresh.url) as connection:
-            connection.execute(f"SET ROLE {connection_pool.READER_ROLE}")
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute(b"DELETE FROM sentinel.coins")
-        with pytest.raises(StorageUnavailable, match=r"permission denied|read-only transaction"):
-            pool.read(lambda c: c.execute(b"DELETE FROM sentinel.coins"))
-    finally:
-        pool.close()
-    assert fresh.query("SELECT count(*) FROM sentinel.coins") == [(2,)]
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="module")
+def pool(week_database: FreshDatabase) -> Iterator[ConnectionPool]:
+    with _open_pool(week_database.address()) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM sentinel.coins",
+        "CREATE TABLE sentinel.of_a_read (id int)",
+        "SELECT nextval('sentinel.transactions_transaction_id_seq')",
+        "SET TRANSACTION READ WRITE",
+    ],
+)
+@pytest.mark.parametrize("uses_copy", [False, True])
+def test_a_read_cannot_write(
+    pool: ConnectionPool, week_database: FreshDatabase, statement: str, uses_copy: bool
+) -> None:
+    with pytest.raises(StorageUnavailable, match=r"read-only transaction|read-write mode"):
+        pool.read(lambda c: c.execute(statement.encode()), uses_copy=uses_copy)
+    assert pool.read(lambda c: c.execute("SELECT count(*) FROM sentinel.coins").fetchall()) == [
+        (2,)
+    ]
+    assert week_database.query("SELECT to_regclass('sentinel.of_a_read')") == [(None,)]
 
 
 @pytest.mark.usefixtures("week")
@@ -50,27 +68,18 @@ def test_a_write_can_be_the_first_request(start_api: StartApi, fresh: FreshDatab
     assert add_transaction(start_api(), quantity="1", price="1").status_code == 201
 
 
-def test_a_login_without_the_reader_role_can_still_read(
-    fresh: FreshDatabase, start_api: StartApi, api: ApiSession
-) -> None:
-    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
-    assert api.get_json("/coins")["items"]  # the role is there by now, and not this login's
-    name = f"plain_{fresh.url.partition('dbname=')[2][:13]}"
-    fresh.query(f"CREATE ROLE {name} LOGIN")
+def test_a_login_that_may_only_read_can_read(week_database: FreshDatabase) -> None:
+    name = f"reader_{week_database.url.partition('dbname=')[2][:13]}"
+    week_database.query(f"CREATE ROLE {name} LOGIN")
     try:
-        fresh.query(f"GRANT ALL ON ALL TABLES IN SCHEMA sentinel TO {name}")
-        fresh.query(f"GRANT ALL ON SCHEMA sentinel TO {name}")
-        plain = parse_address(psycopg.conninfo.make_conninfo(fresh.url, user=name))
-        assert start_api(address=plain).get_json("/coins")["items"]
-        fresh.query(f"GRANT {connection_pool.READER_ROLE} TO {name}")
-        pool = ConnectionPool(plain)
-        pool.open()
-        who = pool.read(lambda c: c.execute("SELECT current_user").fetchall())
-        pool.close()
-        assert who == [(connection_pool.READER_ROLE,)]
+        week_database.query(f"GRANT USAGE ON SCHEMA sentinel TO {name}")
+        week_database.query(f"GRANT SELECT ON ALL TABLES IN SCHEMA sentinel TO {name}")
+        address = parse_address(psycopg.conninfo.make_conninfo(week_database.url, user=name))
+        with _open_pool(address) as pool:
+            assert len(pool.read(lambda c: list_coins(c, search=None, limit=9, offset=0))) == 2
     finally:
-        fresh.query(f"DROP OWNED BY {name}")
-        fresh.query(f"DROP ROLE {name}")
+        week_database.query(f"DROP OWNED BY {name}")
+        week_database.query(f"DROP ROLE {name}")
 
 
 def test_an_unreachable_database_is_a_problem_until_it_is_back(
