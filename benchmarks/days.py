@@ -23,8 +23,9 @@ from benchmarks.scale import (
 from sentinel.storage import partitions
 from sentinel.storage.connection import Address, Connection, Session
 from sentinel.storage.queries.gaps import find_gaps
-from sentinel.storage.queries.prices import read_latest_prices, read_price_series
+from sentinel.storage.queries.prices import read_latest_prices
 from sentinel.storage.queries.table_health import read_table_health
+from services.api.queries.history import read_history
 
 ROWS, DAYS, COINS = 10_000_000, 60, 500
 DEAD = """
@@ -96,8 +97,8 @@ def main() -> None:
 def _reads(connection: Connection) -> None:
     def last_week() -> None:
         coin_id = f"coin-{random.randrange(COINS)}"
-        found = read_price_series(connection, coin_id, NOW - timedelta(days=7), NOW)
-        assert len(found) > 1_000
+        found = read_history(connection, coin_id, NOW - timedelta(days=7), NOW, "30m")
+        assert len(found) >= 7 * 48
 
     def latest() -> None:
         assert len(read_latest_prices(connection, COINS)) == COINS
