@@ -14,7 +14,7 @@ from services.api.auth import HeadMiddleware, TokenMiddleware
 from services.api.caching import CacheMiddleware
 from services.api.connection_pool import ConnectionPool
 from services.api.dependencies import ApiContext
-from services.api.problems import problem_responses, register_error_handlers
+from services.api.problems import Problem, problem_responses, register_error_handlers
 from services.api.routes import (
     alerts,
     coins,
@@ -26,7 +26,6 @@ from services.api.routes import (
     transactions,
     wallets,
 )
-from services.api.schemas.problem import Problem
 from services.settings import MonitorSettings
 
 # Enough for a CSV of ten thousand transactions.

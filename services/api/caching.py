@@ -1,5 +1,9 @@
 """A cache of responses: the data changes once per run, and clients request it far more often.
 
+It keeps this promise: over ten million rows, on two cores and for 32 connections at once, 99 of 100
+requests for a week of any coin get their response within 100 ms, also while new prices are stored
+every minute. `benchmarks/api.py` measures this, and the same requests without the cache.
+
 Each response carries an ETag; a client that sends it back gets a 304 without a body. A response
 that clients request all the time is served for a few seconds longer while the app renders it
 again, one at a time (stale-while-revalidate, https://www.rfc-editor.org/rfc/rfc5861): otherwise

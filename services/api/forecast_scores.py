@@ -15,6 +15,8 @@ MAX_EDGE_MASE = 0.97
 class ForecastScore(NamedTuple):
     """Sums over scored forecasts; errors are those of the price's natural logarithm."""
 
+    # The length of the time span.
+    hours: int
     # Absolute errors of the forecast, and of expecting no change.
     abs_error: float
     abs_no_change: float

@@ -7,21 +7,31 @@ import logging
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from sentinel.errors import SentinelError, StorageUnavailable
-from services.api.schemas.problem import Problem
 
 log = logging.getLogger("sentinel.api")
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 MAX_DETAIL_CHARACTERS = 1_000
+
+
+class Problem(BaseModel):
+    """What went wrong, to what, and where the request has to change."""
+
+    type: str = "about:blank"
+    title: Annotated[str, Field(examples=["Not Found"])]
+    status: Annotated[int, Field(examples=[404])]
+    detail: Annotated[str, Field(examples=["There is no coin 'bitcoinn'."])]
+    errors: list[dict[str, Any]] | None = None
 
 
 def problem_response(

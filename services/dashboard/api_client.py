@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import requests
 
-# A response younger than this is not requested again.
 Json = Mapping[str, Any]  # one object of a response
+# A response younger than this is not requested again.
 FRESH_SECONDS = 3.0
 # To connect, and between two packets of a response.
 TIMEOUT_SECONDS = (2.0, 8.0)

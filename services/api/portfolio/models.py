@@ -1,4 +1,7 @@
-"""Values of the portfolio. Amounts are Decimal; None means that a price or a rate is missing."""
+"""Values of the portfolio, which the API returns as they are.
+
+Amounts are Decimal, and text in JSON; None means that a price or a rate is missing.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,30 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from services.api.schemas.base import example_config
+from services.api.schemas.fields import Amount, Share
 
-class Transaction(NamedTuple):
-    """A purchase, or a sale if the quantity is negative; price and fee in USD."""
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A purchase, or a sale if the quantity is negative, in USD.
+
+    `idr_per_usd` is the rate of its date, null if unknown.
+    """
+
+    __pydantic_config__ = example_config("""{"transaction_id": 1, "made_at": "2026-11-20T09:30:00Z",
+        "coin_id": "bitcoin", "quantity": "0.25", "price_usd": "91000", "fee_usd": "0",
+        "idr_per_usd": "16250", "note": ""}""")
 
     # 0 for a transaction that is not stored yet.
     transaction_id: int
     made_at: datetime
     coin_id: str
-    quantity: Decimal
-    price_usd: Decimal
-    fee_usd: Decimal
-    # The exchange rate of the transaction's date.
-    idr_per_usd: Decimal | None
-    note: str = ""
+    quantity: Amount
+    price_usd: Amount
+    fee_usd: Amount
+    idr_per_usd: Amount | None
+    note: str
 
 
 class PriceQuote(NamedTuple):
@@ -40,65 +53,82 @@ class ExchangeRate(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profit:
-    """Profit in both currencies; idr = coin_move_idr + rupiah_move_idr - fees_idr."""
+    """Profit in USD and in rupiah; null if a price or a rate is missing.
 
-    usd: Decimal | None
-    idr: Decimal | None
-    coin_move_idr: Decimal | None
-    rupiah_move_idr: Decimal | None
-    fees_usd: Decimal
-    fees_idr: Decimal | None
+    The profit in rupiah is the coin's move plus the rupiah's move minus fees.
+    """
+
+    usd: Amount | None
+    idr: Amount | None
+    coin_move_idr: Amount | None
+    rupiah_move_idr: Amount | None
+    fees_usd: Amount
+    fees_idr: Amount | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostBasis:
     """What the coins still held have cost, fees included, and the profit that sales realized."""
 
-    cost_usd: Decimal
-    realized_usd: Decimal
+    cost_usd: Amount
+    realized_usd: Amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HoldingValuation:
-    """One coin of the portfolio at the newest price."""
+class Holding:
+    """One coin of the portfolio."""
 
     coin_id: str
-    quantity: Decimal
-    quote: PriceQuote | None
-    value_usd: Decimal | None
-    value_idr: Decimal | None
-    # By moving average, and by first in, first out.
+    symbol: str
+    name: str
+    quantity: Amount
+    price_usd: Amount | None
+    observed_at: datetime | None
+    value_usd: Amount | None
+    value_idr: Amount | None
+    # Cost basis by moving average, and by first in, first out.
     average_cost: CostBasis
     fifo_cost: CostBasis
     total_profit: Profit
     # Of the last 24 hours.
     day_profit: Profit
-    # Part of the net worth, 0 to 1.
-    share: Decimal | None
+    # Part of the net worth, as a fraction.
+    share: Share | None
     # Which prices and rates are unknown, in words.
     missing: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortfolioValuation:
-    """All holdings. Sums leave out the coins that `missing` names."""
+@dataclass(frozen=True, slots=True)
+class NetWorth:
+    """The net worth at the end of a day, or now for the newest; null if a price is missing."""
 
-    net_worth_usd: Decimal
-    net_worth_idr: Decimal | None
-    rate: ExchangeRate | None
-    total_profit: Profit
-    day_profit: Profit
-    holdings: tuple[HoldingValuation, ...]
-    missing: tuple[str, ...]
-
-
-class NetWorth(NamedTuple):
-    """The net worth at one time; None where `missing` says why."""
+    __pydantic_config__ = example_config("""{"valued_at": "2026-11-20T12:00:00Z",
+        "net_worth_usd": "23035.03", "net_worth_idr": "374319250", "missing": []}""")
 
     valued_at: datetime
-    net_worth_usd: Decimal | None
-    net_worth_idr: Decimal | None
+    net_worth_usd: Amount | None
+    net_worth_idr: Amount | None
     missing: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portfolio:
+    """Net worth and profit at the newest prices and exchange rate.
+
+    Sums leave out the coins that `missing` names.
+    """
+
+    net_worth_usd: Amount
+    net_worth_idr: Amount | None
+    idr_per_usd: Amount | None
+    rate_observed_at: datetime | None
+    total_profit: Profit
+    day_profit: Profit
+    # The most valuable holding first.
+    holdings: tuple[Holding, ...]
+    # Of the last days; empty until the route adds it.
+    history: tuple[NetWorth, ...]
+    missing: tuple[str, ...]
 
 
 class Oversold(Exception):

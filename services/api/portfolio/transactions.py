@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
@@ -97,7 +98,7 @@ def import_transactions(connection: Connection, imported: Iterable[Transaction])
 def _insert(connection: Connection, transaction: Transaction, occurrence: int) -> int | None:
     """Return the id of a new transaction, None if its n-th occurrence is stored already."""
     identity = hashlib.sha256(f"{_join_fields(transaction)}|{occurrence}".encode()).hexdigest()
-    parameters = transaction._asdict() | {"identity": identity}
+    parameters = dataclasses.asdict(transaction) | {"identity": identity}
     row = connection.execute(INSERT_TRANSACTION, parameters).fetchone()
     return row[0] if row else None
 

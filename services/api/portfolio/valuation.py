@@ -16,15 +16,16 @@ from services.api.portfolio.arithmetic import ZERO, exact_arithmetic
 from services.api.portfolio.cost_basis import compute_average_cost, compute_fifo_cost
 from services.api.portfolio.models import (
     ExchangeRate,
-    HoldingValuation,
+    Holding,
     Oversold,
-    PortfolioValuation,
+    Portfolio,
     PriceQuote,
     Transaction,
     sort_transactions,
 )
 from services.api.portfolio.profit import CoinFlow, add_profits, compute_profit
 
+Label = tuple[str, str]  # symbol and name
 # Ends the messages about prices and rates of the day before.
 DAY_AGO = "24 hours ago"
 
@@ -64,40 +65,45 @@ def value_portfolio(
     now: ValuationPrices,
     day_ago: ValuationPrices,
     day_start: datetime,
-) -> PortfolioValuation:
+    labels: Mapping[str, Label] = {},
+) -> Portfolio:
     """Return the portfolio at the newest prices, and its profit since `day_start`.
 
-    `day_ago` holds the prices and the rate of `day_start`.
+    `day_ago` holds the prices and the rate of `day_start`. A coin without a label was never stored:
+    its id stands in for symbol and name.
     """
     by_coin: dict[str, list[Transaction]] = {}
     for transaction in sort_transactions(transactions):
         by_coin.setdefault(transaction.coin_id, []).append(transaction)
     holdings = [
-        _value_holding(coin_id, own, now, day_ago, day_start)
+        _value_holding(labels.get(coin_id, (coin_id, coin_id)), own, now, day_ago, day_start)
         for coin_id, own in sorted(by_coin.items())
     ]
     net_worth = sum((h.value_usd for h in holdings if h.value_usd is not None), ZERO)
     holdings = [_add_share(holding, net_worth) for holding in holdings]
     holdings.sort(key=lambda holding: (-(holding.value_usd or ZERO), holding.coin_id))
     rate = now.idr_per_usd
-    return PortfolioValuation(
+    return Portfolio(
         net_worth_usd=net_worth,
         net_worth_idr=None if rate is None else net_worth * rate,
-        rate=now.rate,
+        idr_per_usd=rate,
+        rate_observed_at=now.rate.observed_at if now.rate else None,
         total_profit=add_profits(holding.total_profit for holding in holdings),
         day_profit=add_profits(holding.day_profit for holding in holdings),
         holdings=tuple(holdings),
+        history=(),
         missing=tuple(f"{h.coin_id}: {message}" for h in holdings for message in h.missing),
     )
 
 
 def _value_holding(
-    coin_id: str,
+    label: Label,
     own: Sequence[Transaction],
     now: ValuationPrices,
     day_ago: ValuationPrices,
     day_start: datetime,
-) -> HoldingValuation:
+) -> Holding:
+    coin_id = own[0].coin_id
     quantity = sum((transaction.quantity for transaction in own), ZERO)
     opening = sum((t.quantity for t in own if t.made_at < day_start), ZERO)
     flows = [_as_flow(transaction) for transaction in own]
@@ -107,10 +113,13 @@ def _value_holding(
         day_flows.insert(0, CoinFlow(opening, day_ago.price_usd(coin_id), day_ago.idr_per_usd))
     price, rate = now.price_usd(coin_id), now.idr_per_usd
     value_usd = _multiply_held(quantity, price)
-    return HoldingValuation(
+    return Holding(
         coin_id=coin_id,
+        symbol=label[0],
+        name=label[1],
         quantity=quantity,
-        quote=now.quotes.get(coin_id),
+        price_usd=price,
+        observed_at=now.quotes[coin_id].observed_at if coin_id in now.quotes else None,
         value_usd=value_usd,
         value_idr=_convert_to_idr(value_usd, quantity, rate),
         average_cost=compute_average_cost(own),
@@ -169,7 +178,7 @@ def _convert_to_idr(
     return value_usd * (rate or ZERO)
 
 
-def _add_share(holding: HoldingValuation, net_worth: Decimal) -> HoldingValuation:
+def _add_share(holding: Holding, net_worth: Decimal) -> Holding:
     if holding.value_usd is None or not net_worth:
         return holding
     return dataclasses.replace(holding, share=holding.value_usd / net_worth)

@@ -24,8 +24,13 @@ ORDER BY rank NULLS LAST, coin_id
 LIMIT %(limit)s OFFSET %(offset)s
 """
 
+# The first of the stored marks [UNIX seconds, price] is the one in force.
 ALERT_TRACKER = """
-SELECT t.state, t.threshold, t.effective_multiplier, t.target_rate, t.actual_rate, t.calibrated_at
+SELECT to_timestamp((t.state #>> '{panic,marks,0,0}')::float8) AS high_observed_at,
+       (t.state #>> '{panic,marks,0,1}')::float8 AS high_usd,
+       to_timestamp((t.state #>> '{reversal,marks,0,0}')::float8) AS low_observed_at,
+       (t.state #>> '{reversal,marks,0,1}')::float8 AS low_usd, t.threshold,
+       t.effective_multiplier, t.target_rate, t.actual_rate, t.calibrated_at
 FROM sentinel.alert_trackers t JOIN sentinel.coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s
 """
@@ -88,18 +93,7 @@ def find_coin(connection: Connection, coin_id: str) -> Row | None:
     coin = fetch_first_row(connection, COINS, parameters)
     if coin is None:
         return None
-    tracker = fetch_first_row(connection, ALERT_TRACKER, {"coin_id": coin_id})
-    return coin | {"watch": _read_tracker(tracker) if tracker else None}
-
-
-def _read_tracker(row: Row) -> Row:
-    """Replace a tracker's state with the window's high-water and low-water mark."""
-    state = row.pop("state")
-    for name, kind in (("high", "panic"), ("low", "reversal")):
-        marks = state[kind]["marks"]
-        observed_at, price = marks[0] if marks else (None, None)
-        row |= {f"{name}_usd": price, f"{name}_observed_at": observed_at}
-    return row
+    return coin | {"watch": fetch_first_row(connection, ALERT_TRACKER, {"coin_id": coin_id})}
 
 
 def is_known_coin(connection: Connection, coin_id: str) -> bool:

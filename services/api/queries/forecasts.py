@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sentinel.storage.connection import Connection
 from services.api.forecast_scores import ForecastScore
 from services.api.queries.rows import Row, fetch_first_row
+
+# Forecasts are scored over the last day and the last week.
+SCORED_HOURS = (24, 168)
 
 CURRENT_FORECAST = """
 SELECT c.coin_id, f.made_at, f.due_at, f.price_usd, f.slope_per_minute, f.predicted_usd, f.low_usd,
@@ -19,24 +20,35 @@ ORDER BY f.made_at DESC
 LIMIT 1
 """
 
-# The columns in the order of ForecastScore.
-FORECAST_SCORE = """
-SELECT sum(abs_error), sum(abs_no_change), sum(scored)::int, sum(directional)::int, sum(hits)::int,
-       sum(with_interval)::int, sum(within_interval)::int
-FROM sentinel.forecast_scores
-WHERE hour > %(since)s
-  AND (%(coin_id)s::text IS NULL
-       OR coin_key = (SELECT coin_key FROM sentinel.coins WHERE coin_id = %(coin_id)s::text))
+# One row for each time span, also without forecasts. The columns in the order of ForecastScore.
+FORECAST_SCORES = """
+SELECT span.hours, sums.*
+FROM unnest(%(hours)s::int[]) AS span (hours)
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(abs_error), 0), coalesce(sum(abs_no_change), 0),
+           coalesce(sum(scored), 0)::int, coalesce(sum(directional), 0)::int,
+           coalesce(sum(hits), 0)::int, coalesce(sum(with_interval), 0)::int,
+           coalesce(sum(within_interval), 0)::int
+    FROM sentinel.forecast_scores
+    WHERE hour > %(now)s - span.hours * interval '1 hour'
+      AND (%(coin_id)s::text IS NULL
+           OR coin_key = (SELECT coin_key FROM sentinel.coins WHERE coin_id = %(coin_id)s::text))
+    ) AS sums
+ORDER BY span.hours
 """
 
-FORECAST_SCORE_BY_COIN = """
-SELECT c.coin_id, sum(abs_error), sum(abs_no_change), sum(scored)::int, sum(directional)::int,
-       sum(hits)::int, sum(with_interval)::int, sum(within_interval)::int
+# LATERAL, because it reads only the ranked coins' rows, by their key.
+FORECAST_SCORES_BY_COIN = """
+SELECT c.coin_id, span.hours, sums.*
 FROM (SELECT * FROM sentinel.coins ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s) AS c
-JOIN sentinel.forecast_scores s USING (coin_key)
-WHERE s.hour > %(since)s
-GROUP BY c.coin_id, c.rank
-ORDER BY c.rank NULLS LAST, c.coin_id
+CROSS JOIN unnest(%(hours)s::int[]) AS span (hours)
+CROSS JOIN LATERAL (
+    SELECT sum(abs_error), sum(abs_no_change), sum(scored)::int, sum(directional)::int,
+           sum(hits)::int, sum(with_interval)::int, sum(within_interval)::int
+    FROM sentinel.forecast_scores s
+    WHERE s.coin_key = c.coin_key AND s.hour > %(now)s - span.hours * interval '1 hour'
+    HAVING count(*) > 0) AS sums
+ORDER BY c.rank NULLS LAST, c.coin_id, span.hours
 """
 
 
@@ -45,21 +57,20 @@ def find_current_forecast(connection: Connection, coin_id: str, now: datetime) -
     return fetch_first_row(connection, CURRENT_FORECAST, {"coin_id": coin_id, "now": now})
 
 
-def sum_forecast_score(
-    connection: Connection, since: datetime, coin_id: str | None = None
-) -> ForecastScore:
-    """Return the score of the forecasts since then, of one coin or of all."""
-    parameters = {"since": since, "coin_id": coin_id}
-    [sums] = connection.execute(FORECAST_SCORE, parameters).fetchall()
-    # Sums over no rows are NULL.
-    return ForecastScore(*(value or 0 for value in sums))
+def sum_forecast_scores(
+    connection: Connection, now: datetime, coin_id: str | None = None
+) -> list[ForecastScore]:
+    """Return the scores over each of SCORED_HOURS, of one coin or of all."""
+    parameters = {"now": now, "hours": list(SCORED_HOURS), "coin_id": coin_id}
+    return [ForecastScore(*sums) for sums in connection.execute(FORECAST_SCORES, parameters)]
 
 
-def sum_forecast_score_by_coin(
-    connection: Connection, since: datetime, limit: int
-) -> dict[str, ForecastScore]:
-    """Return the score of each of the best-ranked coins by its id."""
-    rows: Sequence[Any] = connection.execute(
-        FORECAST_SCORE_BY_COIN, {"since": since, "limit": limit}
-    ).fetchall()
-    return {coin_id: ForecastScore(*sums) for coin_id, *sums in rows}
+def sum_forecast_scores_by_coin(
+    connection: Connection, now: datetime, limit: int
+) -> dict[str, list[ForecastScore]]:
+    """Return the scores of each of the best-ranked coins by its id."""
+    parameters = {"now": now, "hours": list(SCORED_HOURS), "limit": limit}
+    scores: dict[str, list[ForecastScore]] = {}
+    for coin_id, *sums in connection.execute(FORECAST_SCORES_BY_COIN, parameters):
+        scores.setdefault(coin_id, []).append(ForecastScore(*sums))
+    return scores

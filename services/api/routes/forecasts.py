@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
@@ -15,31 +14,24 @@ from services.api.problems import problem_responses, unknown_coin
 from services.api.queries.coins import is_known_coin
 from services.api.queries.forecasts import (
     find_current_forecast,
-    sum_forecast_score,
-    sum_forecast_score_by_coin,
+    sum_forecast_scores,
+    sum_forecast_scores_by_coin,
 )
 from services.api.queries.rows import Row
-from services.api.schemas.forecasts import (
-    CoinScoresResponse,
-    ForecastResponse,
-    ForecastScoreResponse,
-    ScoreboardResponse,
-)
+from services.api.schemas.forecasts import ForecastResponse, ScoreboardResponse
 
 router = APIRouter(tags=["forecasts"])
-# Forecasts are scored over the last day and the last week.
-SCORED_HOURS = (24, 168)
 
 
 @router.get("/coins/{coin_id}/forecast", responses=problem_responses(404, 422, 503))
 def get_forecast(context: RequestContext, coin_id: CoinId) -> ForecastResponse:
     """The forecast of a coin; 404 if its last hour has too few observations for one."""
 
-    def read(connection: Connection) -> tuple[Row | None, list[ForecastScoreResponse]]:
+    def read(connection: Connection) -> tuple[Row | None, list[ForecastScore]]:
         forecast = find_current_forecast(connection, coin_id, context.now())
         if forecast is None and not is_known_coin(connection, coin_id):
             raise unknown_coin(coin_id)
-        return forecast, _list_scores(connection, context.now(), coin_id)
+        return forecast, sum_forecast_scores(connection, context.now(), coin_id)
 
     forecast, scores = context.pool.read(read)
     if forecast is None:
@@ -57,39 +49,12 @@ def get_scoreboard(
     """The scores of all forecasts, and of the best-ranked coins one by one."""
 
     def read(connection: Connection) -> ScoreboardResponse:
-        by_coin: dict[str, list[ForecastScoreResponse]] = {}
-        for hours in SCORED_HOURS:
-            since = context.now() - timedelta(hours=hours)
-            for coin_id, score in sum_forecast_score_by_coin(connection, since, limit).items():
-                by_coin.setdefault(coin_id, []).append(_build_score(score, hours))
-        return ScoreboardResponse(
-            scores=_list_scores(connection, context.now()),
-            coins=[
-                CoinScoresResponse(coin_id=coin_id, scores=scores)
-                for coin_id, scores in by_coin.items()
-            ],
+        by_coin = sum_forecast_scores_by_coin(connection, context.now(), limit)
+        return ScoreboardResponse.model_validate(
+            {
+                "scores": sum_forecast_scores(connection, context.now()),
+                "coins": [{"coin_id": id_, "scores": scores} for id_, scores in by_coin.items()],
+            }
         )
 
     return context.pool.read(read)
-
-
-def _list_scores(
-    connection: Connection, now: datetime, coin_id: str | None = None
-) -> list[ForecastScoreResponse]:
-    return [
-        _build_score(sum_forecast_score(connection, now - timedelta(hours=hours), coin_id), hours)
-        for hours in SCORED_HOURS
-    ]
-
-
-def _build_score(score: ForecastScore, hours: int) -> ForecastScoreResponse:
-    return ForecastScoreResponse(
-        hours=hours,
-        scored=score.scored,
-        mase=score.mase,
-        hit_rate=score.hit_rate,
-        directional=score.directional,
-        coverage=score.coverage,
-        with_interval=score.with_interval,
-        result=score.result,
-    )

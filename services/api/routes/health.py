@@ -61,14 +61,9 @@ def check_health(context: ApiContext) -> HealthResponse:
 
 
 def _report_missing_database(error: SentinelError) -> HealthResponse:
-    return HealthResponse(
-        status="unhealthy",
-        newest_observation=None,
-        age_seconds=None,
-        interval_seconds=None,
-        missed_runs=None,
-        checks={"database": HealthCheckResponse(is_ok=False, message=str(error))},
-    )
+    checks = {"database": {"is_ok": False, "message": str(error)}}
+    unknown = dict.fromkeys(HealthResponse.model_fields)
+    return HealthResponse.model_validate(unknown | {"status": "unhealthy", "checks": checks})
 
 
 def _check_freshness(age: timedelta | None, interval: timedelta) -> HealthCheckResponse:

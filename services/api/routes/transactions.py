@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
@@ -19,11 +20,7 @@ from services.api.portfolio.transactions import (
 from services.api.portfolio.transactions_csv import format_csv, parse_csv
 from services.api.problems import conflict, problem_responses
 from services.api.schemas.base import Page
-from services.api.schemas.portfolio import (
-    ImportResponse,
-    TransactionRequest,
-    TransactionResponse,
-)
+from services.api.schemas.portfolio import ImportResponse, TransactionRequest
 from services.api.transaction_input import TransactionReader
 
 router = APIRouter(tags=["portfolio"])
@@ -40,7 +37,7 @@ def get_transactions(
     limit: Limit = 500,
     offset: Offset = 0,
     newest_first: bool = False,
-) -> Page[TransactionResponse]:
+) -> Page[Transaction]:
     """Transactions by time, of all coins or one; `next` is the `offset` of the next page."""
     # One item more than requested shows whether there is a next page.
     transactions = context.pool.read(
@@ -53,19 +50,18 @@ def get_transactions(
         )
     )
     next_offset = str(offset + limit) if len(transactions) > limit else None
-    items = [transaction._asdict() for transaction in transactions[:limit]]
-    return Page[TransactionResponse].model_validate({"items": items, "next": next_offset})
+    return Page[Transaction](items=transactions[:limit], next=next_offset)
 
 
 @router.get("/portfolio/transactions/{transaction_id}", responses=problem_responses(404, 422, 503))
-def get_transaction(context: RequestContext, transaction_id: TransactionId) -> TransactionResponse:
+def get_transaction(context: RequestContext, transaction_id: TransactionId) -> Transaction:
     """One transaction."""
     found = context.pool.read(
         lambda connection: list_transactions(connection, transaction_id=transaction_id)
     )
     if not found:
         raise _unknown_transaction(transaction_id)
-    return TransactionResponse.model_validate(found[0]._asdict())
+    return found[0]
 
 
 @router.post(
@@ -75,16 +71,16 @@ def get_transaction(context: RequestContext, transaction_id: TransactionId) -> T
 )
 def post_transaction(
     context: RequestContext, request: TransactionRequest, response: Response
-) -> TransactionResponse:
+) -> Transaction:
     """Add a purchase or a sale."""
 
     def write(connection: Connection) -> Transaction:
         new = TransactionReader(context, connection).read_request(request)
-        return new._replace(transaction_id=add_transaction(connection, new))
+        return dataclasses.replace(new, transaction_id=add_transaction(connection, new))
 
     transaction = _write(context, write)
     response.headers["Location"] = f"/portfolio/transactions/{transaction.transaction_id}"
-    return TransactionResponse.model_validate(transaction._asdict())
+    return transaction
 
 
 @router.delete(

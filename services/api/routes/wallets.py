@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Annotated, NamedTuple
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, HTTPException, Path
 
@@ -17,14 +17,7 @@ from sentinel.storage.connection import Connection
 from services.api.dependencies import RequestContext
 from services.api.problems import problem_responses
 from services.api.schemas.fields import NO_NUL
-from services.api.schemas.wallets import (
-    PositionResponse,
-    WalletDetailResponse,
-    WalletPointResponse,
-    WalletResponse,
-    WalletsResponse,
-    WalletTradeResponse,
-)
+from services.api.schemas.wallets import WalletDetailResponse, WalletResponse, WalletsResponse
 
 router = APIRouter(tags=["wallets"])
 
@@ -91,64 +84,51 @@ def _evaluate(
         response = WalletResponse.model_validate(fields | {"problem": str(error)})
         return _Evaluation(response, {}, None)
     figures = backtest_report.collect_figures(report)
-    fields |= figures
-    fields |= {
-        "total_return": figures["return"],
-        "remarks": list(report.remarks),
-        "problem": None,
-    }
+    fields |= figures | {"total_return": figures["return"]}
+    fields |= {"remarks": list(report.remarks), "problem": None}
     return _Evaluation(WalletResponse.model_validate(fields), accounts, report)
 
 
 def _build_detail(evaluation: _Evaluation) -> WalletDetailResponse:
     report = evaluation.report
-    return WalletDetailResponse(
-        wallet=evaluation.wallet,
-        positions=[
-            _build_position(coin_id, account) for coin_id, account in evaluation.accounts.items()
-        ],
-        curve=_build_curve(report) if report else [],
-        trades=_build_trades(report) if report else [],
+    return WalletDetailResponse.model_validate(
+        {
+            "wallet": evaluation.wallet,
+            "positions": [
+                _build_position(coin_id, account)
+                for coin_id, account in evaluation.accounts.items()
+            ],
+            "curve": _build_curve(report) if report else [],
+            "trades": _build_trades(report) if report else [],
+        }
     )
 
 
-def _build_position(coin_id: str, account: CoinAccount) -> PositionResponse:
+def _build_position(coin_id: str, account: CoinAccount) -> dict[str, Any]:
     portfolio = account.portfolio
-    return PositionResponse(
-        coin_id=coin_id,
-        quantity=portfolio.quantity,
-        cash_usd=portfolio.cash,
-        has_order=account.pending_order is not None,
-    )
+    return {
+        "coin_id": coin_id,
+        "quantity": portfolio.quantity,
+        "cash_usd": portfolio.cash,
+        "has_order": account.pending_order is not None,
+    }
 
 
-def _build_curve(report: BacktestReport) -> list[WalletPointResponse]:
+def _build_curve(report: BacktestReport) -> list[dict[str, float]]:
     """Return the equity curve with at most MAX_CURVE_POINTS points, the last one among them."""
     curve = report.curve
     return [
-        WalletPointResponse(
-            valued_at=_to_datetime(float(curve.times[index])),
-            value_usd=float(curve.equity[index]),
-            buy_and_hold_usd=float(report.buy_and_hold_curve.equity[index]),
-        )
+        {
+            "valued_at": float(curve.times[index]),
+            "value_usd": float(curve.equity[index]),
+            "buy_and_hold_usd": float(report.buy_and_hold_curve.equity[index]),
+        }
         for index in backtest_report.thin_indices(len(curve.times), MAX_CURVE_POINTS)
     ]
 
 
-def _build_trades(report: BacktestReport) -> list[WalletTradeResponse]:
+def _build_trades(report: BacktestReport) -> list[dict[str, Any]]:
     return [
-        WalletTradeResponse(
-            traded_at=_to_datetime(trade.filled_at),
-            coin_id=coin_id,
-            side=trade.side,
-            price_usd=trade.price_usd,
-            quantity=trade.quantity,
-            cash_usd=trade.cash_usd,
-            fee_usd=trade.fee_usd,
-        )
+        trade._asdict() | {"coin_id": coin_id, "traded_at": trade.filled_at}
         for coin_id, trade in reversed(report.trades[-MAX_TRADES:])
     ]
-
-
-def _to_datetime(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -14,22 +14,10 @@ from services.api.schemas.fields import AlertKind
 class AlertResponse(ApiModel):
     """An alert and its outcome."""
 
-    model_config = example_config(
-        alert_id=17,
-        coin_id="bitcoin",
-        symbol="btc",
-        name="Bitcoin",
-        kind="panic",
-        level=1,
-        observed_at="2026-11-20T12:00:12Z",
-        price_usd=92140.12,
-        reference_usd=97200.0,
-        reference_at="2026-11-20T09:00:05Z",
-        move=-0.052,
-        threshold=0.05,
-        after_1h=-0.004,
-        after_24h=None,
-    )
+    model_config = example_config("""{"alert_id": 17, "coin_id": "bitcoin", "symbol": "btc",
+        "name": "Bitcoin", "kind": "panic", "level": 1, "observed_at": "2026-11-20T12:00:12Z",
+        "price_usd": 92140.12, "reference_usd": 97200.0, "reference_at": "2026-11-20T09:00:05Z",
+        "move": -0.052, "threshold": 0.05, "after_1h": -0.004, "after_24h": null}""")
 
     alert_id: int
     coin_id: str

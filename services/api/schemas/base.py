@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+import json
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,9 +16,12 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-def example_config(**fields: Any) -> ConfigDict:
-    """Return a model configuration that puts one example into the OpenAPI description."""
-    return ConfigDict(frozen=True, json_schema_extra={"examples": [fields]})
+def example_config(text: str) -> ConfigDict:
+    """Return a model configuration that puts an example into the OpenAPI description.
+
+    The example is written as JSON, as a client receives it.
+    """
+    return ConfigDict(frozen=True, json_schema_extra={"examples": [json.loads(text)]})
 
 
 class Page(ApiModel, Generic[T]):

@@ -55,15 +55,9 @@ class CoinDetailResponse(CoinResponse):
 class HistoryPointResponse(ApiModel):
     """One step of a history. `observed_at` is the start of the step, `price_usd` its last price."""
 
-    model_config = example_config(
-        observed_at="2026-11-20T12:00:00Z",
-        price_usd=92140.12,
-        low_usd=92010.5,
-        high_usd=92380.0,
-        volume_24h_usd=6.1e10,
-        observations=3,
-        backfilled=0,
-    )
+    model_config = example_config("""{"observed_at": "2026-11-20T12:00:00Z", "price_usd": 92140.12,
+        "low_usd": 92010.5, "high_usd": 92380.0, "volume_24h_usd": 61000000000.0, "observations": 3,
+        "backfilled": 0}""")
 
     observed_at: datetime
     price_usd: float
@@ -90,7 +84,8 @@ class HistoryResponse(ApiModel):
 class SparklineResponse(ApiModel):
     """A coin's prices at the times of the list; null for a step without an observation."""
 
-    model_config = example_config(coin_id="bitcoin", prices_usd=[92140.12, None, 92380.0])
+    model_config = example_config("""{"coin_id": "bitcoin",
+        "prices_usd": [92140.12, null, 92380.0]}""")
 
     coin_id: str
     prices_usd: list[float | None]
@@ -107,7 +102,8 @@ class SparklinesResponse(ApiModel):
 class ExchangeRateResponse(ApiModel):
     """The price of one USD in rupiah; null if no rate was observed in the last 24 hours."""
 
-    model_config = example_config(idr_per_usd=16250.0, observed_at="2026-11-20T12:00:12Z")
+    model_config = example_config("""{"idr_per_usd": 16250.0,
+        "observed_at": "2026-11-20T12:00:12Z"}""")
 
     idr_per_usd: float | None
     observed_at: datetime | None
@@ -116,17 +112,9 @@ class ExchangeRateResponse(ApiModel):
 class MoverResponse(ApiModel):
     """How far a coin's price moved; `change` is a fraction of `previous_price_usd`."""
 
-    model_config = example_config(
-        coin_id="solana",
-        symbol="sol",
-        name="Solana",
-        rank=6,
-        price_usd=141.2,
-        previous_price_usd=135.5,
-        change=0.042,
-        observed_at="2026-11-20T12:00:12Z",
-        previous_observed_at="2026-11-19T11:58:40Z",
-    )
+    model_config = example_config("""{"coin_id": "solana", "symbol": "sol", "name": "Solana",
+        "rank": 6, "price_usd": 141.2, "previous_price_usd": 135.5, "change": 0.042,
+        "observed_at": "2026-11-20T12:00:12Z", "previous_observed_at": "2026-11-19T11:58:40Z"}""")
 
     coin_id: str
     symbol: str

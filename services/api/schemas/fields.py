@@ -58,6 +58,8 @@ UnsignedAmount = Annotated[
 Amount = Annotated[
     Decimal, PlainSerializer(lambda value: f"{value:f}", return_type=str, when_used="json")
 ]
+# A fraction in a response, as a number.
+Share = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 
 
 def _parse_timestamp(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from services.api.forecast_scores import ForecastResult
 from services.api.schemas.base import ApiModel, example_config
@@ -17,6 +17,9 @@ class ForecastScoreResponse(ApiModel):
 
     Most of the time a straight line has no edge over expecting no change; `result` says so.
     """
+
+    # Filled from a ForecastScore.
+    model_config = ConfigDict(from_attributes=True)
 
     hours: int
     # Forecasts whose time has come and whose price is known.
@@ -38,19 +41,10 @@ class ForecastResponse(ApiModel):
     `low_usd` and `high_usd` are null while too few errors are known to compute an interval.
     """
 
-    model_config = example_config(
-        coin_id="bitcoin",
-        made_at="2026-11-20T12:00:00Z",
-        due_at="2026-11-20T12:10:00Z",
-        price_usd=92140.12,
-        slope_per_minute=0.00001,
-        predicted_usd=92149.33,
-        low_usd=91950.1,
-        high_usd=92349.0,
-        coverage=0.8,
-        direction="neutral",
-        scores=[],
-    )
+    model_config = example_config("""{"coin_id": "bitcoin", "made_at": "2026-11-20T12:00:00Z",
+        "due_at": "2026-11-20T12:10:00Z", "price_usd": 92140.12, "slope_per_minute": 1e-05,
+        "predicted_usd": 92149.33, "low_usd": 91950.1, "high_usd": 92349.0, "coverage": 0.8,
+        "direction": "neutral", "scores": []}""")
 
     coin_id: str
     made_at: datetime

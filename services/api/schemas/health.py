@@ -18,14 +18,9 @@ class HealthCheckResponse(ApiModel):
 class HealthResponse(ApiModel):
     """The results of all checks; `status` is `ok` if every check is."""
 
-    model_config = example_config(
-        status="ok",
-        newest_observation="2026-11-20T12:00:12Z",
-        age_seconds=40.0,
-        interval_seconds=300.0,
-        missed_runs=0,
-        checks={"database": {"is_ok": True, "message": "The database answers."}},
-    )
+    model_config = example_config("""{"status": "ok", "newest_observation": "2026-11-20T12:00:12Z",
+        "age_seconds": 40.0, "interval_seconds": 300.0, "missed_runs": 0,
+        "checks": {"database": {"is_ok": true, "message": "The database answers."}}}""")
 
     status: Literal["ok", "unhealthy"]
     newest_observation: datetime | None

@@ -11,26 +11,12 @@ from services.api.schemas.base import ApiModel, example_config
 class RunResponse(ApiModel):
     """A run of the pipeline, as the run recorded it."""
 
-    model_config = example_config(
-        run_id="20261120T120030Z-6a00",
-        started_at="2026-11-20T12:00:30Z",
-        recorded_at="2026-11-20T12:00:31Z",
-        mode="ingest",
-        status="ok",
-        targets=500,
-        rows_valid=500,
-        rows_inserted=498,
-        rows_updated=0,
-        rows_unchanged=2,
-        rows_backfilled=0,
-        rows_drained=0,
-        rejected={},
-        missing=[],
-        api_calls=1,
-        api_credits=1,
-        db_seconds=0.05,
-        purged_rows=0,
-    )
+    model_config = example_config("""{"run_id": "20261120T120030Z-6a00",
+        "started_at": "2026-11-20T12:00:30Z", "recorded_at": "2026-11-20T12:00:31Z",
+        "mode": "ingest", "status": "ok", "targets": 500, "rows_valid": 500, "rows_inserted": 498,
+        "rows_updated": 0, "rows_unchanged": 2, "rows_backfilled": 0, "rows_drained": 0,
+        "rejected": {}, "missing": [], "api_calls": 1, "api_credits": 1, "db_seconds": 0.05,
+        "purged_rows": 0}""")
 
     run_id: str
     started_at: datetime
@@ -58,14 +44,8 @@ class RunResponse(ApiModel):
 class GapResponse(ApiModel):
     """A pause between two observations that is too long for the coin's usual cadence."""
 
-    model_config = example_config(
-        coin_id="bitcoin",
-        start="2026-11-20T08:00:00Z",
-        stop="2026-11-20T10:00:00Z",
-        slot_minutes=15.0,
-        missed=7,
-        reason=None,
-    )
+    model_config = example_config("""{"coin_id": "bitcoin", "start": "2026-11-20T08:00:00Z",
+        "stop": "2026-11-20T10:00:00Z", "slot_minutes": 15.0, "missed": 7, "reason": null}""")
 
     coin_id: str
     start: datetime
@@ -80,13 +60,8 @@ class GapResponse(ApiModel):
 class ScheduleResponse(ApiModel):
     """Schedule coverage of the last seven days: slots that were due, and slots with a run."""
 
-    model_config = example_config(
-        cadence_minutes=5.0,
-        expected=2016,
-        delivered=1990,
-        share=0.987,
-        longest_silence_minutes=42.0,
-    )
+    model_config = example_config("""{"cadence_minutes": 5.0, "expected": 2016, "delivered": 1990,
+        "share": 0.987, "longest_silence_minutes": 42.0}""")
 
     cadence_minutes: float
     expected: int
@@ -98,17 +73,9 @@ class ScheduleResponse(ApiModel):
 class RegistryCoinResponse(ApiModel):
     """A coin with bad responses: `strikes` in a row. An inactive one is retried at `next_probe`."""
 
-    model_config = example_config(
-        id="0xlsd",
-        symbol="0xlsd",
-        name="0xLSD",
-        rank=None,
-        status="inactive",
-        strikes=3,
-        reason="missing",
-        since="2026-11-20T12:00:30Z",
-        next_probe="2026-11-21T12:00:30Z",
-    )
+    model_config = example_config("""{"id": "0xlsd", "symbol": "0xlsd", "name": "0xLSD",
+        "rank": null, "status": "inactive", "strikes": 3, "reason": "missing",
+        "since": "2026-11-20T12:00:30Z", "next_probe": "2026-11-21T12:00:30Z"}""")
 
     id: str
     symbol: str
@@ -137,13 +104,9 @@ class RegistryResponse(ApiModel):
 class RejectionResponse(ApiModel):
     """An invalid entry of a CoinGecko response: the reason, the run, and how the entry began."""
 
-    model_config = example_config(
-        rejected_at="2026-11-20T12:00:30Z",
-        run_id="20261120T120030Z-6a00",
-        coin_id="atlas-2",
-        reason="null_price",
-        raw='{"usd": null}',
-    )
+    model_config = example_config("""{"rejected_at": "2026-11-20T12:00:30Z",
+        "run_id": "20261120T120030Z-6a00", "coin_id": "atlas-2", "reason": "null_price",
+        "raw": "{\\"usd\\": null}"}""")
 
     rejected_at: datetime
     run_id: str
@@ -162,15 +125,10 @@ class RejectionsResponse(ApiModel):
 class BackupResponse(ApiModel):
     """The last attempt to make a backup, and the last backup that was restored and compared."""
 
-    model_config = example_config(
-        tried_at="2026-11-20T03:00:00Z",
-        verified_at="2026-11-20T03:00:00Z",
-        age_seconds=32400.0,
-        file="market-sentinel-20261120T030000Z.dump",
-        bytes=48_000_000,
-        rows=2_000_000,
-        problem=None,
-    )
+    model_config = example_config("""{"tried_at": "2026-11-20T03:00:00Z",
+        "verified_at": "2026-11-20T03:00:00Z", "age_seconds": 32400.0,
+        "file": "market-sentinel-20261120T030000Z.dump", "bytes": 48000000, "rows": 2000000,
+        "problem": null}""")
 
     tried_at: datetime | None
     # Null if no backup was ever verified; file, bytes, rows and age are those of this backup.

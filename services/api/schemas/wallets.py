@@ -28,28 +28,12 @@ class WalletResponse(ApiModel):
     null. Ratios are null below ten trades.
     """
 
-    model_config = example_config(
-        name="slow",
-        strategy="sma-cross (fast=24, slow=96)",
-        opened_at="2026-11-01T12:00:00Z",
-        closed_at=None,
-        problem=None,
-        remarks=[],
-        initial_usd=10_000.0,
-        final_usd=10_420.5,
-        net_profit_usd=420.5,
-        total_return=0.04205,
-        buy_and_hold_return=0.031,
-        fees_usd=41.2,
-        trades=14,
-        refused_fills=1,
-        max_drawdown=0.06,
-        exposure=0.54,
-        win_rate=0.57,
-        cagr=1.1,
-        sharpe=1.4,
-        sortino=2.0,
-    )
+    model_config = example_config("""{"name": "slow", "strategy": "sma-cross (fast=24, slow=96)",
+        "opened_at": "2026-11-01T12:00:00Z", "closed_at": null, "problem": null, "remarks": [],
+        "initial_usd": 10000.0, "final_usd": 10420.5, "net_profit_usd": 420.5,
+        "total_return": 0.04205, "buy_and_hold_return": 0.031, "fees_usd": 41.2, "trades": 14,
+        "refused_fills": 1, "max_drawdown": 0.06, "exposure": 0.54, "win_rate": 0.57, "cagr": 1.1,
+        "sharpe": 1.4, "sortino": 2.0}""")
 
     name: str
     strategy: str

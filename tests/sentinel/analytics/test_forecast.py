@@ -108,7 +108,7 @@ def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> ForecastSco
         band = forecast.compute_interval_radius(np.asarray(errors[-288:]))
         one = forecast_all({1: hour}, {1: band}, stop, CADENCE)[1]
         made.append((one.price_usd, one.predicted_usd, one.low_usd, one.high_usd, one.direction))
-    return ForecastScore(*sums)  # type: ignore[arg-type]
+    return ForecastScore(24, *sums)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -131,6 +131,6 @@ def test_on_a_straight_trend_mase_is_far_below_one() -> None:
 
 
 def test_few_scored_forecasts_are_too_early_to_judge() -> None:
-    assert ForecastScore(0.1, 1.0, 99, 0, 0, 0, 0).result == "too early"
-    assert ForecastScore(0.1, 1.0, 100, 0, 0, 0, 0).result == "edge"
-    assert ForecastScore(0.0, 0.0, 500, 0, 0, 0, 0).result == "too early"
+    assert ForecastScore(24, 0.1, 1.0, 99, 0, 0, 0, 0).result == "too early"
+    assert ForecastScore(24, 0.1, 1.0, 100, 0, 0, 0, 0).result == "edge"
+    assert ForecastScore(24, 0.0, 0.0, 500, 0, 0, 0, 0).result == "too early"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from services.api.portfolio.arithmetic import ZERO
 from services.api.portfolio.models import (
     ExchangeRate,
     Oversold,
-    PortfolioValuation,
+    Portfolio,
     PriceQuote,
     Transaction,
 )
@@ -31,7 +32,7 @@ def transaction(
     """Return a purchase, or a sale if the quantity is negative, made `days` ago."""
     at = NOW - timedelta(days=days)
     rated = None if rate is None else D(rate)
-    return Transaction(0, at, coin, D(quantity), D(price), D(fee), rated)
+    return Transaction(0, at, coin, D(quantity), D(price), D(fee), rated, "")
 
 
 def value(
@@ -40,9 +41,9 @@ def value(
     rate: Any = 17_000,
     price_before: Any = 110,
     rate_before: Any = 16_500,
-) -> PortfolioValuation:
+) -> Portfolio:
     """Return the valuation of transactions of coins that all have the same price."""
-    numbered = [one._replace(transaction_id=n) for n, one in enumerate(own)]
+    numbered = [dataclasses.replace(one, transaction_id=n) for n, one in enumerate(own)]
     coins = {one.coin_id for one in own}
     now = market(coins, price, rate, NOW)
     day_ago = market(coins, price_before, rate_before, NOW - DAY)
