@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, get_args
 
-from sentinel import config_validation
-from sentinel.config import ROOT, read_config_file, read_environment
-from sentinel.errors import ConfigurationError
+from pydantic import AfterValidator, ValidationInfo
+
+from sentinel.config import ROOT, read_settings
+from sentinel.fields import (
+    Amount,
+    DatabaseUrl,
+    HttpAddress,
+    Key,
+    Names,
+    Quota,
+    Switch,
+    flag_or_key,
+    variable,
+    whole_number,
+)
 
 __all__ = ["ROOT", "Settings", "load_settings"]
+
+log = logging.getLogger("sentinel.settings")
 
 # --- CoinGecko -------------------------------------------------------------------------------
 CHUNK_IDS = 500  # ids per call; CoinGecko's own sample requests up to 515 in one call
@@ -107,7 +122,8 @@ DETAIL_MINUTES = 5
 HOURLY_DETAIL = timedelta(hours=1)  # interval of the points for the 89 days before
 
 DEFAULT_LIMIT = 500
-MODES = ("ingest", "dry-run", "backfill")
+Mode = Literal["ingest", "dry-run", "backfill"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 # Keys that the command line of ingest.py accepts as flags too.
 FLAG_KEYS = ("mode", "limit", "targets")
 CONFIG_KEYS = (
@@ -118,50 +134,74 @@ CONFIG_KEYS = (
     "quotas",
     "monitor",
 )
+KNOWN_KEYS = {"": CONFIG_KEYS, "quotas": QUOTA_NAMES}
+
+
+def _check_is_pro(is_pro: bool, info: ValidationInfo) -> bool:
+    if is_pro and info.data.get("api_key", "") is None:
+        raise ValueError(
+            "is true but COINGECKO_API_KEY is not set: set the key, or unset COINGECKO_IS_PRO"
+        )
+    return is_pro
+
+
+def _complete_quotas(given: dict[str, float | None]) -> dict[str, float | None]:
+    """Return the quotas with defaults. No run could keep a quota of 0: it means no limit."""
+    for name in (name for name, quota in given.items() if quota == 0):
+        log.warning("the quota %s is 0, which no run can keep: it is not watched", name)
+    return {**QUOTAS, **{name: quota or None for name, quota in given.items()}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a deployment decides. The repr leaves out the secrets."""
+    """What a deployment decides. The repr leaves out the secrets.
 
-    # One of MODES.
-    mode: str = "ingest"
+    `load_settings` lets pydantic validate the fields by their annotations.
+    """
+
+    mode: Annotated[Mode, flag_or_key("mode")] = "ingest"
     # How many of the best ranked coins a run fetches.
-    limit: int = DEFAULT_LIMIT
+    limit: Annotated[int, *whole_number("coins"), flag_or_key("limit")] = DEFAULT_LIMIT
     # Ids, symbols or names to fetch instead of the best ranked coins; empty: use `limit`.
-    targets: tuple[str, ...] = ()
+    targets: Annotated[Names, flag_or_key("targets")] = ()
     # A PostgreSQL address; None: the embedded PostgreSQL in the state directory.
-    database_url: str | None = field(default=None, repr=False)
+    database_url: Annotated[DatabaseUrl | None, variable("DATABASE_URL")] = field(
+        default=None, repr=False
+    )
     # CoinGecko's key; None: the public plan without a key.
-    api_key: str | None = field(default=None, repr=False)
+    api_key: Annotated[Key | None, variable("COINGECKO_API_KEY")] = field(default=None, repr=False)
     # Whether the key belongs to a paid plan, which has another host and header.
-    is_pro: bool = False
+    is_pro: Annotated[Switch, AfterValidator(_check_is_pro), variable("COINGECKO_IS_PRO")] = False
     # Replaces the plan's address, for a proxy or the stand-in; None: the plan's own.
-    base_url: str | None = None
+    base_url: Annotated[HttpAddress | None, variable("COINGECKO_BASE_URL")] = None
     # With both, the budget check reads Neon's own figures; None: it does not.
-    neon_api_key: str | None = field(default=None, repr=False)
-    neon_project_id: str | None = None
+    neon_api_key: Annotated[Key | None, variable("NEON_API_KEY")] = field(default=None, repr=False)
+    neon_project_id: Annotated[Key | None, variable("NEON_PROJECT_ID")] = None
     # Replaces the address of Neon's API; None: its own.
-    neon_base_url: str | None = None
+    neon_base_url: Annotated[HttpAddress | None, variable("NEON_BASE_URL")] = None
     # Whether a run suspends Neon's compute at its end instead of letting it idle.
-    suspend_after_run: bool = False
+    suspend_after_run: Annotated[Switch, variable("NEON_SUSPEND_AFTER_RUN")] = False
     # A folder or an object store for expired days; None: no archive.
-    archive_url: str | None = field(default=None, repr=False)
+    archive_url: Annotated[str | None, variable("ARCHIVE_URL")] = field(default=None, repr=False)
     # Whether GitHub bills the minutes of the workflow.
-    is_private_repository: bool = False
+    is_private_repository: Annotated[Switch, variable("SENTINEL_PRIVATE_REPOSITORY")] = False
     # Minutes between two scheduled runs.
-    cadence_minutes: int = CADENCE_MINUTES
+    cadence_minutes: Annotated[int, *whole_number("minutes")] = CADENCE_MINUTES
     # The size of Neon's compute.
-    compute_units: float = COMPUTE_UNITS
+    compute_units: Amount = COMPUTE_UNITS
     # CoinGecko credits that the backfill may use in a day (UTC); 0: no backfill.
-    backfill_credits_per_day: int = BACKFILL_CREDITS_PER_DAY
+    backfill_credits_per_day: Annotated[int, *whole_number("credits", 0)] = BACKFILL_CREDITS_PER_DAY
     # Monthly quotas by name, in the unit of the name; None: no limit.
-    quotas: Mapping[str, float | None] = field(default_factory=lambda: dict(QUOTAS))
-    # The section for the monitor, as it stands in the file; services/settings.py validates it.
-    monitor: Mapping[str, Any] = field(default_factory=dict)
+    quotas: Annotated[dict[str, Quota | None], AfterValidator(_complete_quotas)] = field(
+        default_factory=lambda: dict(QUOTAS)
+    )
     # Where the spool, the usage log and the embedded database are.
-    state_dir: Path = ROOT / ".sentinel"
-    registry_path: Path = ROOT / "coin_registry.json"
+    state_dir: Annotated[Path, AfterValidator(Path.absolute), variable("SENTINEL_STATE_DIR")] = (
+        ROOT / ".sentinel"
+    )
+    registry_path: Annotated[Path, AfterValidator(Path.absolute), variable("SENTINEL_REGISTRY")] = (
+        ROOT / "coin_registry.json"
+    )
 
 
 def load_settings(
@@ -177,76 +217,7 @@ def load_settings(
 
     Raises ConfigurationError with all errors at once.
     """
-    errors: list[str] = []
-    path = Path(config) if config else ROOT / "ingest_config.json"
-    values = read_config_file(path, CONFIG_KEYS, errors, is_required=bool(config))
-    given = {key: word for key, word in (flags or {}).items() if word is not None}
-    if "limit" in given:  # --limit asks for the top coins, so it replaces the file's targets too
-        values.pop("targets", None)
-    values |= given
-    settings = Settings(
-        **_from_config(values, errors),
-        **_from_environment(read_environment(environ, errors), errors),
-    )
-    if settings.is_pro and not settings.api_key:
-        errors.append(
-            "COINGECKO_IS_PRO is true but COINGECKO_API_KEY is not set: set the key, "
-            "or unset COINGECKO_IS_PRO"
-        )
-    if errors:
-        raise ConfigurationError(config_validation.join_errors(errors))
-    return settings
-
-
-def _from_config(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
-    """Return the settings of flags and file, by their names in Settings."""
-    get = values.get
-
-    def whole_number(name: str, default: int, unit: str, minimum: int = 1) -> int:
-        return config_validation.parse_whole_number(
-            name, get(name), default, errors, unit=unit, minimum=minimum
-        )
-
-    return {
-        "mode": config_validation.parse_choice("mode", get("mode"), MODES, errors),
-        "limit": whole_number("limit", DEFAULT_LIMIT, "coins"),
-        "targets": config_validation.parse_names(get("targets"), errors),
-        "cadence_minutes": whole_number("cadence_minutes", CADENCE_MINUTES, "minutes"),
-        "compute_units": config_validation.parse_amount(
-            "compute_units", get("compute_units"), COMPUTE_UNITS, errors
-        ),
-        "backfill_credits_per_day": whole_number(
-            "backfill_credits_per_day", BACKFILL_CREDITS_PER_DAY, "credits", minimum=0
-        ),
-        "quotas": config_validation.parse_quotas(get("quotas"), QUOTAS, QUOTA_NAMES, errors),
-        "monitor": config_validation.parse_section("monitor", get("monitor"), errors),
-    }
-
-
-def _from_environment(values: Mapping[str, str], errors: list[str]) -> dict[str, Any]:
-    """Return the settings of the environment, by their names in Settings."""
-    get = values.get
-
-    def is_true(name: str) -> bool:
-        return config_validation.parse_flag(name, get(name, ""), errors)
-
-    def key(name: str) -> str | None:
-        return config_validation.parse_key(name, get(name), errors)
-
-    def address(name: str, example: str) -> str | None:
-        return config_validation.parse_base_url(name, get(name), example, errors)
-
-    return {
-        "database_url": config_validation.parse_database_url(get("DATABASE_URL"), errors),
-        "api_key": key("COINGECKO_API_KEY"),
-        "is_pro": is_true("COINGECKO_IS_PRO"),
-        "base_url": address("COINGECKO_BASE_URL", "https://api.coingecko.com/api/v3"),
-        "neon_api_key": key("NEON_API_KEY"),
-        "neon_project_id": key("NEON_PROJECT_ID"),
-        "neon_base_url": address("NEON_BASE_URL", "https://console.neon.tech/api/v2"),
-        "archive_url": get("ARCHIVE_URL"),
-        "suspend_after_run": is_true("NEON_SUSPEND_AFTER_RUN"),
-        "is_private_repository": is_true("SENTINEL_PRIVATE_REPOSITORY"),
-        "state_dir": Path(get("SENTINEL_STATE_DIR") or ROOT / ".sentinel").absolute(),
-        "registry_path": Path(get("SENTINEL_REGISTRY") or ROOT / "coin_registry.json").absolute(),
-    }
+    raw = read_settings(KNOWN_KEYS, flags=flags, config=config, environ=environ)
+    if "--limit" in raw.values:  # it asks for the top coins, so it replaces the file's targets too
+        raw.values.pop("targets", None)
+    return raw.validate(Settings)

@@ -1,22 +1,84 @@
-"""Where settings are read from: the environment, `.env`, `ingest_config.json`, the state folder."""
+"""Where settings come from: flags, the environment, `.env`, `ingest_config.json`.
+
+The values are collected by the names that the user typed, and pydantic validates them together.
+"""
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dotenv import dotenv_values
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
-from sentinel import config_validation
 from sentinel.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[1]
+T = TypeVar("T")
 
 
-def read_environment(environ: Mapping[str, str] | None, errors: list[str]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class RawSettings:
+    """What the user typed, not validated yet."""
+
+    # By the name that the user typed: "--limit", "limit", "DATABASE_URL".
+    values: dict[str, Any]
+    # What is wrong with the sources and with the names of settings.
+    errors: list[str]
+
+    def validate(self, kind: type[T]) -> T:
+        """Return the settings of a dataclass. Raises ConfigurationError with all errors at once."""
+        errors = list(self.errors)
+        try:
+            settings = TypeAdapter(kind).validate_python(self.values)
+        except ValidationError as error:
+            errors += map(_describe, error.errors(include_url=False))
+        if errors:
+            raise ConfigurationError("; ".join(" ".join(text[:400].split()) for text in errors))
+        return settings
+
+
+def _describe(error: ErrorDetails) -> str:
+    """Return one error in plain English. Our own checks decide themselves what they repeat."""
+    name, value = ".".join(str(part) for part in error["loc"] if part != "settings"), error["input"]
+    if error["type"] == "value_error":
+        return f"{name} {error['msg'].removeprefix('Value error, ')}"
+    shown = f" '{str(value)[:40]}'" if isinstance(value, str | int | float) else ""
+    return f"{name}{shown} {re.sub('^[A-Z][a-z]+ should', 'must', error['msg'])}"
+
+
+def read_settings(
+    known: Mapping[str, Collection[str]],
+    *,
+    flags: Mapping[str, str | None] | None = None,
+    config: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> RawSettings:
+    """Read the settings from all sources.
+
+    `known` holds the keys of `ingest_config.json`, by the section that they stand in; "" is the
+    file itself. `config` is the path of a file that replaces `ingest_config.json`. `flags` holds
+    the values of the command line by name; None: the flag was not given. `environ` replaces the
+    environment of this process.
+    """
+    errors: list[str] = []
+    path = Path(config) if config else ROOT / "ingest_config.json"
+    values = _read_config_file(path, known, errors, is_required=bool(config))
+    variables = _read_environment(environ, errors)
+    # Variables have capital letters: a variable `limit` is of another program.
+    values |= {name: value for name, value in variables.items() if name.isupper()}
+    values |= {f"--{name}": text for name, text in (flags or {}).items() if text is not None}
+    return RawSettings(values, errors)
+
+
+def _read_environment(environ: Mapping[str, str] | None, errors: list[str]) -> dict[str, str]:
     """Return the variables of `environ` (None: this process's own) over those of `.env`.
 
     Blanks and stray quotes around values are removed. An empty value counts as unset.
@@ -55,8 +117,8 @@ def _unquote(value: str) -> str:
     return value
 
 
-def read_config_file(
-    path: Path, known_keys: Sequence[str], errors: list[str], *, is_required: bool
+def _read_config_file(
+    path: Path, known: Mapping[str, Collection[str]], errors: list[str], *, is_required: bool
 ) -> dict[str, Any]:
     """Return the known keys of a JSON settings file; empty if it is missing and not required."""
     try:
@@ -77,7 +139,26 @@ def read_config_file(
     if not isinstance(content, dict):
         errors.append(f'{path} must hold one JSON object, such as {{"limit": 500}}')
         return {}
-    return config_validation.select_known_keys(content, known_keys, str(path), errors)
+    values = _select_known_keys(content, known[""], str(path), errors)
+    values = {key: value for key, value in values.items() if value is not None}
+    for name in known.keys() & values.keys():
+        section, keys = values.pop(name), known[name]
+        if isinstance(section, dict):
+            values[name] = _select_known_keys(section, keys, name, errors)
+        else:
+            errors.append(f"{name} must be an object with the keys {', '.join(keys)}")
+    return values
+
+
+def _select_known_keys(
+    content: Mapping[str, Any], known: Collection[str], place: str, errors: list[str]
+) -> dict[str, Any]:
+    """Return the entries with known keys. `place` names the file or section in the message."""
+    for key in content.keys() - set(known):
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+        errors.append(f"{place}: unknown key '{key}'; {hint}")
+    return {key: content[key] for key in known if key in content}
 
 
 def ensure_state_dir(path: Path) -> Path:

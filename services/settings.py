@@ -6,15 +6,14 @@ import ipaddress
 import re
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-from safe_zone import Settings, load_settings
-from sentinel import config_validation
-from sentinel.config import read_environment
-from sentinel.errors import ConfigurationError
+from safe_zone import KNOWN_KEYS, Settings
+from sentinel.config import read_settings
+from sentinel.fields import HttpAddress, Key, Port, variable
 
 API_PORT = 8000
 DASHBOARD_PORT = 8501
@@ -25,15 +24,27 @@ def _check_time_zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("is not a time zone: write a name such as Asia/Jakarta") from error
+        raise ValueError(
+            f"{name!r:.60} is not a time zone: write one such as Asia/Jakarta"
+        ) from error
     return name
 
 
 def _check_term(term: str) -> str:
     """PostgreSQL stores neither NUL nor lone surrogates."""
     if "\0" in term or term != term.encode("utf-8", "replace").decode():
-        raise ValueError("has characters that no coin id, symbol or name has: remove them")
+        raise ValueError(
+            f"{term!r:.60} has characters that no coin id, symbol or name has: remove them"
+        )
     return term
+
+
+def _check_max_threshold(value: float, info: ValidationInfo) -> float:
+    if value < (least := info.data.get("min_threshold", value)):
+        raise ValueError(
+            f"{value} is below monitor.min_threshold {least}: raise it, or lower the other"
+        )
+    return value
 
 
 class MonitorOptions(BaseModel):
@@ -60,7 +71,9 @@ class MonitorOptions(BaseModel):
     volatility_half_life_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 72.0
     # Limits of the threshold, as fractions of the price.
     min_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    max_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    max_threshold: Annotated[
+        float, Field(gt=0, lt=1, validate_default=True), AfterValidator(_check_max_threshold)
+    ] = 0.25
     # Of the messages: English or Indonesian.
     language: Literal["en", "id"] = "en"
     # Of the times in messages, by its IANA name.
@@ -74,19 +87,23 @@ class MonitorSettings:
     # The pipeline's settings.
     settings: Settings
     # The object `monitor` of ingest_config.json.
-    options: MonitorOptions = field(default_factory=MonitorOptions)
+    options: Annotated[MonitorOptions, Field(validation_alias="monitor")] = field(
+        default_factory=MonitorOptions
+    )
     # Apprise addresses that messages are sent to, Telegram first (ALERT_URLS, TELEGRAM_*).
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
-    # The API's bearer token (SENTINEL_API_TOKEN). None: the API needs no token.
-    api_token: str | None = field(default=None, repr=False)
-    # Where the API listens (SENTINEL_API_HOST, SENTINEL_API_PORT).
-    api_host: str = LOOPBACK
-    api_port: int = API_PORT
-    # Where the dashboard finds the API (SENTINEL_API_URL).
-    api_url: str = f"http://{LOOPBACK}:{API_PORT}"
-    # Where the dashboard listens (SENTINEL_DASHBOARD_HOST, SENTINEL_DASHBOARD_PORT).
-    dashboard_host: str = LOOPBACK
-    dashboard_port: int = DASHBOARD_PORT
+    # The API's bearer token. None: the API needs no token.
+    api_token: Annotated[Key | None, variable("SENTINEL_API_TOKEN")] = field(
+        default=None, repr=False
+    )
+    # Where the API listens.
+    api_host: Annotated[str, variable("SENTINEL_API_HOST")] = LOOPBACK
+    api_port: Annotated[Port, variable("SENTINEL_API_PORT")] = API_PORT
+    # Where the dashboard finds the API.
+    api_url: Annotated[HttpAddress, variable("SENTINEL_API_URL")] = f"http://{LOOPBACK}:{API_PORT}"
+    # Where the dashboard listens.
+    dashboard_host: Annotated[str, variable("SENTINEL_DASHBOARD_HOST")] = LOOPBACK
+    dashboard_port: Annotated[Port, variable("SENTINEL_DASHBOARD_PORT")] = DASHBOARD_PORT
 
     @property
     def own_api_url(self) -> str:
@@ -106,29 +123,15 @@ def load_monitor_settings(
 
     Raises ConfigurationError with all errors at once.
     """
-    settings = load_settings({}, config=config, environ=environ)
-    errors: list[str] = []
-    values = read_environment(environ, errors)
-    api_port = _read_port("SENTINEL_API_PORT", values, API_PORT, errors)
-    api_url = config_validation.parse_base_url(
-        "SENTINEL_API_URL", values.get("SENTINEL_API_URL"), "http://api:8000", errors
+    raw = read_settings(
+        KNOWN_KEYS | {"monitor": tuple(MonitorOptions.model_fields)}, config=config, environ=environ
     )
-    monitor = MonitorSettings(
-        settings=settings,
-        options=_validate_options(settings.monitor, errors),
-        alert_urls=_read_alert_urls(values, errors),
-        api_token=config_validation.parse_key(
-            "SENTINEL_API_TOKEN", values.get("SENTINEL_API_TOKEN"), errors
-        ),
-        api_host=values.get("SENTINEL_API_HOST") or LOOPBACK,
-        api_port=api_port,
-        api_url=api_url or f"http://{LOOPBACK}:{api_port}",
-        dashboard_host=values.get("SENTINEL_DASHBOARD_HOST") or LOOPBACK,
-        dashboard_port=_read_port("SENTINEL_DASHBOARD_PORT", values, DASHBOARD_PORT, errors),
-    )
-    if errors:
-        raise ConfigurationError(config_validation.join_errors(errors))
-    return monitor
+    alert_urls = _read_alert_urls(raw.values, raw.errors)
+    raw.values.update(settings=dict(raw.values), alert_urls=alert_urls)
+    monitor = raw.validate(MonitorSettings)
+    if "SENTINEL_API_URL" in raw.values:
+        return monitor
+    return replace(monitor, api_url=f"http://{LOOPBACK}:{monitor.api_port}")
 
 
 def _reachable_host(host: str) -> str:
@@ -145,24 +148,6 @@ def _reachable_host(host: str) -> str:
     return f"[{address}]" if address.version == 6 else host
 
 
-def _validate_options(content: Mapping[str, object], errors: list[str]) -> MonitorOptions:
-    try:
-        options = MonitorOptions.model_validate(content)
-    except ValidationError as error:
-        errors += [
-            f"monitor.{'.'.join(map(str, detail['loc']))} {detail['input']!r:.60}: "
-            f"{detail['msg'].removeprefix('Value error, ')}"
-            for detail in error.errors()
-        ]
-        return MonitorOptions()
-    if options.min_threshold > options.max_threshold:
-        errors.append(
-            f"monitor.min_threshold {options.min_threshold} is above "
-            f"monitor.max_threshold {options.max_threshold}: lower one or raise the other"
-        )
-    return options
-
-
 def _read_alert_urls(values: Mapping[str, str], errors: list[str]) -> tuple[str, ...]:
     """Return the addresses of the alert targets. Errors never repeat one: they hold secrets."""
     token, chat = values.get("TELEGRAM_BOT_TOKEN"), values.get("TELEGRAM_CHAT_ID")
@@ -175,13 +160,3 @@ def _read_alert_urls(values: Mapping[str, str], errors: list[str]) -> tuple[str,
     )
     urls = [url for url in urls if url]
     return tuple(dict.fromkeys([*telegram, *urls]))
-
-
-def _read_port(name: str, values: Mapping[str, str], default: int, errors: list[str]) -> int:
-    value = values.get(name)
-    if value is None:
-        return default
-    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65_536):
-        errors.append(f"{name} '{value[:40]}' must be a port from 1 to 65535")
-        return default
-    return int(value)

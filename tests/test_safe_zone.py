@@ -84,7 +84,9 @@ def test_an_empty_value_counts_as_unset() -> None:
 
 @pytest.mark.parametrize("limit", ["0", "-5", "abc", "1.5", ""])
 def test_an_invalid_limit_is_rejected(limit: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"limit '{limit}' must be a whole number"):
+    with pytest.raises(
+        ConfigurationError, match=f"--limit '{limit}' must be a whole number of coins"
+    ):
         _load(limit=limit)
 
 
@@ -97,7 +99,7 @@ def test_an_invalid_limit_is_rejected(limit: str) -> None:
         ('{"colour": 5}', "unknown key 'colour'; known are mode, limit, targets"),
         ('{"limit": true}', "limit 'True' must be"),
         ('{"limit": "many"}', "limit 'many' must be"),
-        ('{"mode": "fast"}', "mode 'fast' is unknown: choose one of ingest, dry-run"),
+        ('{"mode": "fast"}', "mode 'fast' must be 'ingest', 'dry-run' or 'backfill'"),
         ('{"targets": 5}', "targets must be names"),
         ('{"targets": ["  "]}', "targets names no coin"),
         ("[" * 100_000, "cannot be read (RecursionError)"),
@@ -124,7 +126,7 @@ def test_all_errors_are_reported_at_once() -> None:
     environ = {"COINGECKO_IS_PRO": "perhaps", "COINGECKO_BASE_URL": "ftp://x", "DATABASE_URL": "x"}
     with pytest.raises(ConfigurationError) as caught:
         _load(environ, limit="0", mode="fast")
-    for words in ("limit", "mode", "IS_PRO 'perhaps'", "COINGECKO_BASE_URL", "DATABASE_URL"):
+    for words in ("--limit", "--mode", "IS_PRO 'perhaps'", "COINGECKO_BASE_URL", "DATABASE_URL"):
         assert words in str(caught.value)
 
 
@@ -195,7 +197,7 @@ def test_targets_lose_blanks_and_repetitions_but_keep_nbsp() -> None:
 
 
 def test_targets_without_a_name_are_rejected() -> None:
-    with pytest.raises(ConfigurationError, match="targets names no coin"):
+    with pytest.raises(ConfigurationError, match="--targets names no coin"):
         _load(targets=" , ")
 
 
@@ -226,14 +228,23 @@ def test_a_quota_of_zero_is_a_warning_and_is_not_watched(
     [
         ('{"quotas": 5}', "quotas must be an object"),
         ('{"quotas": {"neon_hours": 5}}', "did you mean 'neon_compute_hours'"),
-        ('{"quotas": {"actions_minutes": -1}}', "the quota actions_minutes '-1'"),
-        ('{"quotas": {"actions_minutes": "many"}}', "the quota actions_minutes 'many'"),
+        (
+            '{"quotas": {"actions_minutes": -1}}',
+            "quotas.actions_minutes '-1' must be a number above 0, or null",
+        ),
+        (
+            '{"quotas": {"actions_minutes": "many"}}',
+            "quotas.actions_minutes 'many' must be a number",
+        ),
         ('{"cadence_minutes": 0}', "cadence_minutes '0' must be a whole number of minutes"),
-        ('{"cadence_minutes": 99999999999999}', "is beyond 1,000,000"),
+        (
+            '{"cadence_minutes": 99999999999999}',
+            "must be a whole number of minutes, 1 to 1,000,000",
+        ),
         ('{"compute_units": 1e400}', "compute_units 'inf'"),
         ('{"compute_units": 0}', "compute_units '0' must be a number above 0"),
         ('{"compute_units": "small"}', "compute_units 'small'"),
-        ('{"backfill_credits_per_day": -1}', "whole number of credits, 0 or more"),
+        ('{"backfill_credits_per_day": -1}', "whole number of credits, 0 to 1,000,000"),
     ],
 )
 def test_an_invalid_quota_or_cadence_is_rejected(tmp_path: Path, text: str, message: str) -> None:

@@ -27,11 +27,11 @@ FULL = Path("/dev/full")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--limit", "0"], "limit '0' must be a whole number"),
-        (["--limit", "-5"], "limit '-5' must be a whole number"),
-        (["--limit=abc"], "limit 'abc' must be a whole number"),
-        (["--mode", "fast"], "mode 'fast' is unknown"),
-        (["--targets", ""], "targets names no coin"),
+        (["--limit", "0"], "--limit '0' must be a whole number of coins"),
+        (["--limit", "-5"], "--limit '-5' must be a whole number of coins"),
+        (["--limit=abc"], "--limit 'abc' must be a whole number of coins"),
+        (["--mode", "fast"], "--mode 'fast' must be 'ingest', 'dry-run' or 'backfill'"),
+        (["--targets", ""], "--targets names no coin"),
         (["--config", "nowhere.json"], "no such file"),
         (["--surprise"], "unrecognized arguments: --surprise"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,18 +50,22 @@ def test_telegram_is_the_first_target_and_the_repr_shows_no_secret(tmp_path: Pat
 @pytest.mark.parametrize(
     ("monitor", "environ", "message"),
     [
-        ({"tops": 3}, {}, "monitor.tops"),
-        ({"top_coins": -1}, {}, "monitor.top_coins"),
-        ({"top_coins": "20"}, {}, "monitor.top_coins"),
+        ({"tops": 3}, {}, "monitor: unknown key 'tops'; did you mean 'top_coins'?"),
+        ({"top_coins": -1}, {}, "monitor.top_coins '-1' must be greater than or equal to 0"),
+        ({"top_coins": "20"}, {}, "monitor.top_coins '20' must be a valid integer"),
         ([], {}, "monitor must be an object"),
-        ({"min_threshold": 0.5}, {}, "monitor.min_threshold 0.5 is above monitor.max_threshold"),
-        ({"time_zone": "Mars/Base"}, {}, "not a time zone: write a name such as Asia/Jakarta"),
+        (
+            {"min_threshold": 0.5},
+            {},
+            "monitor.max_threshold 0.25 is below monitor.min_threshold 0.5",
+        ),
+        ({"time_zone": "Mars/Base"}, {}, "monitor.time_zone 'Mars/Base' is not a time zone"),
         ({"time_zone": "../etc"}, {}, "not a time zone"),
-        ({"language": "de"}, {}, "monitor.language"),
+        ({"language": "de"}, {}, "monitor.language 'de' must be 'en' or 'id'"),
         ({"alerts_per_coin_week": 0}, {}, "monitor.alerts_per_coin_week"),
         ({"watchlist": "bitcoin"}, {}, "monitor.watchlist"),
         ({}, {"TELEGRAM_CHAT_ID": "5"}, "go together"),
-        ({}, {"SENTINEL_API_PORT": "http"}, "SENTINEL_API_PORT"),
+        ({}, {"SENTINEL_API_PORT": "http"}, "SENTINEL_API_PORT 'http' must be a port"),
         ({}, {"SENTINEL_API_PORT": "70000"}, "SENTINEL_API_PORT"),
         ({}, {"SENTINEL_API_TOKEN": "zwei worte"}, "SENTINEL_API_TOKEN"),
     ],
@@ -68,7 +73,7 @@ def test_telegram_is_the_first_target_and_the_repr_shows_no_secret(tmp_path: Pat
 def test_the_error_names_the_wrong_setting_in_one_line(
     tmp_path: Path, monitor: Any, environ: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=message.replace(".", r"\.")) as refused:
+    with pytest.raises(ConfigurationError, match=re.escape(message)) as refused:
         _load(tmp_path, monitor, **environ)
     assert "\n" not in str(refused.value)
     assert "zwei worte" not in str(refused.value)

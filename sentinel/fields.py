@@ -1,0 +1,112 @@
+"""Types of single settings, for the fields of `Settings` and `MonitorSettings`.
+
+pydantic runs their checks. A message continues the name of the setting, and a check that may see a
+secret never repeats it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidatorFunctionWrapHandler
+
+MAX_WHOLE_NUMBER = 1_000_000
+_LARGEST = 1e15  # JSON's integers may be longer than a float can hold
+
+
+def variable(name: str) -> Any:
+    """Return the mark of a field that a variable of the environment sets."""
+    return Field(validation_alias=name)
+
+
+def flag_or_key(name: str) -> Any:
+    """Return the mark of a field that a flag or a key of `ingest_config.json` sets."""
+    return Field(validation_alias=AliasChoices(f"--{name}", name))
+
+
+def must_be(description: str) -> WrapValidator:
+    """Return a check whose only message says what the value must be.
+
+    JSON's true and false are not numbers, although Python would take them for 1 and 0.
+    """
+
+    def check(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            if not isinstance(value, bool):
+                return validate(value)
+        except ValidationError:
+            pass
+        raise PydanticCustomError("must_be", "must be {description}", {"description": description})
+
+    return WrapValidator(check)
+
+
+def whole_number(unit: str, minimum: int = 1) -> tuple[Any, WrapValidator]:
+    """Return the checks of a whole number from `minimum` to MAX_WHOLE_NUMBER."""
+    text = f"a whole number of {unit}, {minimum} to {MAX_WHOLE_NUMBER:,}"
+    return Field(ge=minimum, le=MAX_WHOLE_NUMBER), must_be(text)
+
+
+def _check_http_address(value: str) -> str:
+    """Return the address without its last slash."""
+    try:
+        parts = urlsplit(value)
+        (parts.hostname or "").encode("idna")
+        is_valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not (is_valid and re.fullmatch(r"https?://[^\s?#@]+", value)):
+        raise ValueError("must be an address such as https://HOST/PATH, without a user or a query")
+    return value.rstrip("/")
+
+
+def _check_key(value: str) -> str:
+    if not (value.isascii() and value.isprintable() and " " not in value):
+        raise ValueError("holds characters that no key has: copy it again from the dashboard")
+    return value
+
+
+def _check_database_url(value: str) -> str:
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", value)
+    if (scheme and scheme[1] in ("postgresql", "postgres")) or (not scheme and "=" in value):
+        return value
+    found = f"begins with '{scheme[1]}://'" if scheme else "is not an address"
+    raise ValueError(
+        f"{found}: it must look like postgresql://USER:PASSWORD@HOST/DATABASE?sslmode=require, "
+        "or be unset for the embedded PostgreSQL"
+    )
+
+
+def _split_names(value: Any) -> tuple[str, ...]:
+    """Return names, each once. A no-break space stays, because it may belong to a symbol."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError('must be names such as "BTC,ethereum" or a list of them')
+    cleaned = tuple(dict.fromkeys(name.strip(" \t\r\n") for name in names))
+    if names and not any(cleaned):
+        raise ValueError("names no coin: give ids or symbols, such as BTC,ethereum")
+    return tuple(name for name in cleaned if name)
+
+
+Switch = Annotated[bool, must_be("true or false")]
+Amount = Annotated[float, Field(gt=0, le=_LARGEST), must_be("a number above 0")]
+Quota = Annotated[float, Field(ge=0, le=_LARGEST), must_be("a number above 0, or null")]
+Port = Annotated[int, Field(ge=1, le=65_535), must_be("a port from 1 to 65535")]
+HttpAddress = Annotated[str, AfterValidator(_check_http_address)]
+# A key or an id that an HTTP header or a path can carry.
+Key = Annotated[str, AfterValidator(_check_key)]
+# Any form of address that libpq accepts.
+DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
+# A comma-separated text or a list.
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_names)]
