@@ -20,6 +20,7 @@ from sentinel.archive import export, parquet, records, status, store
 from sentinel.archive.day_file import DayFile
 from sentinel.archive.status import ArchiveStatus
 from sentinel.archive.store import Archive
+from sentinel.arguments import day, make_parser
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
 from sentinel.models import LoadCounts, MarketRow
 from sentinel.process import run_as_script
@@ -47,7 +48,6 @@ ARCHIVE_URL names a folder, s3://bucket/folder or gs://bucket/folder."""
 def main() -> int:
     """Run the command that the user typed; returns 0, or 6 if the archive is unhealthy."""
     options = _build_parser().parse_args()
-    console.configure_logging()
     settings, now = load_settings(), datetime.now(UTC)
     archive = store.open_configured_archive(settings)
     if archive is None:
@@ -58,7 +58,7 @@ def main() -> int:
     with schema.open_session(settings) as session:
         if options.action == "status":
             return _show_status(session, archive, options, now)
-        span = _parse_span(options.first, options.last)
+        span = _check_span(options.first, options.last)
         if options.action == "export":
             return _export(session, archive, span, now)
         if options.action == "forget":
@@ -67,12 +67,7 @@ def main() -> int:
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="archive.py",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("archive.py", __doc__, EPILOG)
     actions = parser.add_subparsers(dest="action", required=True)
     show = actions.add_parser("status", help="show archived, missing, lost and overdue days")
     show.add_argument("--check", action="store_true", help="read every file and verify its digest")
@@ -83,8 +78,13 @@ def _build_parser() -> argparse.ArgumentParser:
         ("forget", "stop expecting archived days whose files are gone"),
     ):
         action = actions.add_parser(name, help=text)
-        action.add_argument("--from", dest="first", metavar="DAY", help="such as 2026-10-01")
-        action.add_argument("--to", dest="last", metavar="DAY", help="the last day, inclusive")
+        for flag, target, default, meaning in (
+            ("--from", "first", date.min, "such as 2026-10-01"),
+            ("--to", "last", date.max, "the last day, inclusive"),
+        ):
+            action.add_argument(
+                flag, dest=target, metavar="DAY", type=day, default=default, help=meaning
+            )
     return parser
 
 
@@ -227,19 +227,11 @@ def _load_day(
 # --- options ---------------------------------------------------------------------------------
 
 
-def _parse_span(first: str | None, last: str | None) -> tuple[date, date]:
+def _check_span(first: date, last: date) -> tuple[date, date]:
     """Return the first and the last day that the user typed. Raises ConfigurationError."""
-    span = (_parse_day("--from", first, date.min), _parse_day("--to", last, date.max))
-    if span[0] > span[1]:
+    if first > last:
         raise ConfigurationError(f"--from {first} is after --to {last}")
-    return span
-
-
-def _parse_day(flag: str, text: str | None, default: date) -> date:
-    try:
-        return date.fromisoformat(text) if text else default
-    except ValueError as error:
-        raise ConfigurationError(f"{flag} '{text}' is not a day such as 2026-10-01") from error
+    return first, last
 
 
 def _is_within(day: date, span: tuple[date, date]) -> bool:

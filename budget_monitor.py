@@ -6,7 +6,6 @@ Neon's own figures.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 from collections.abc import Sequence
@@ -17,11 +16,12 @@ from pathlib import Path
 from api_library import choose_plan
 from safe_zone import CADENCE_WINDOW, MAX_CLOCK_SKEW, RETENTION, Settings, load_settings
 from sentinel import console
+from sentinel.arguments import existing_path, make_parser, moment
 from sentinel.budget import budget_output, neon_api, quotas, schedule, usage_log
 from sentinel.budget.quotas import BackfillAllowance, Month, QuotaUsage
 from sentinel.budget.status import BudgetStatus, Decision
 from sentinel.budget.usage_log import Usage, UsageLog
-from sentinel.errors import EXIT_OK, BudgetExhausted, ConfigurationError
+from sentinel.errors import EXIT_OK, BudgetExhausted
 from sentinel.process import run_as_script
 
 __all__ = ["BudgetStatus", "check_budget_status"]
@@ -193,20 +193,22 @@ def _days_until_full(storage: QuotaUsage, growth: float) -> float | None:
 
 def main() -> int:
     """Print the budget status; return 0, or 5 if a quota is used up."""
-    parser = argparse.ArgumentParser(
-        prog="budget_monitor.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python budget_monitor.py --log usage_log.json --at 2026-11-30T12:00:00Z\n"
+    parser = make_parser(
+        "budget_monitor.py",
+        __doc__,
+        "example: python budget_monitor.py --log usage_log.json --at 2026-11-30T12:00:00Z\n"
         "exit code 5 means that a quota is used up",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--log", metavar="FILE", help="a usage log instead of the deployment's")
-    parser.add_argument("--at", metavar="ISO", help="the moment of the check (default now)")
+    parser.add_argument(
+        "--log", metavar="FILE", type=existing_path, help="a usage log instead of the deployment's"
+    )
+    parser.add_argument(
+        "--at", metavar="ISO", type=moment, help="the moment of the check (default now)"
+    )
     arguments = parser.parse_args()
-    console.configure_logging()
-    settings, at = load_settings(), _parse_moment(arguments.at)
-    status = check_budget_status(settings, at, usages=_read_log(arguments.log))
+    usages = usage_log.read(arguments.log).usages if arguments.log else None
+    status = check_budget_status(load_settings(), arguments.at or datetime.now(UTC), usages=usages)
     if arguments.json:
         print(json.dumps(budget_output.as_json(status)))
     else:
@@ -222,29 +224,6 @@ def _show(status: BudgetStatus) -> None:
         "Schedule and backfill", ("item", "value"), budget_output.summary_rows(status)
     )
     print(f"decision: {status.decision} ({status.reason})")
-
-
-def _parse_moment(text: str | None) -> datetime:
-    if text is None:
-        return datetime.now(UTC)
-    try:
-        at = datetime.fromisoformat(text)
-        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        at = datetime.min.replace(tzinfo=UTC)
-    if not 2000 <= at.year < 2200:
-        raise ConfigurationError(f"--at '{text}' is not a time: write it as 2026-11-20T12:00:00Z")
-    return at
-
-
-def _read_log(path: str | None) -> Sequence[Usage] | None:
-    if path is None:
-        return None
-    try:
-        Path(path).stat()
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"--log {path[:200]}: no such file") from error
-    return usage_log.read(Path(path)).usages
 
 
 if __name__ == "__main__":

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 
 from coin_registry import CoinRegistry, find_matches
 from safe_zone import load_settings
 from sentinel import console
+from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK, ConfigurationError
 from sentinel.process import run_as_script
 
 
 def main() -> int:
     """Print a table for each symbol; return 0, or 2 if no coin has one of the symbols."""
-    parser = argparse.ArgumentParser(
-        prog="find_all_matches.py",
-        description=__doc__,
-        epilog="example: python find_all_matches.py usdt pepe",
+    parser = make_parser(
+        "find_all_matches.py", __doc__, "example: python find_all_matches.py usdt pepe"
     )
     parser.add_argument("symbols", nargs="+", metavar="SYMBOL", help="a symbol, in any case")
     parser.add_argument("--json", action="store_true", help="print one JSON object by symbol")
     arguments = parser.parse_args()
-    console.configure_logging()
     registry = _load_registry()
     matches = {symbol: find_matches(registry, symbol) for symbol in arguments.symbols}
     if arguments.json:

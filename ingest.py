@@ -20,12 +20,13 @@ from pipeline.store import store_run
 from pipeline.targets import choose_targets, find_active_ids, load_registry, sync_registry
 from safe_zone import FLAG_KEYS, MODES, RUN_DEADLINE_SECONDS, Settings, load_settings
 from sentinel import console
+from sentinel.arguments import make_parser
 from sentinel.clocks import SYSTEM_CLOCKS, Clocks
 from sentinel.coingecko import CoinGecko
 from sentinel.config import ensure_state_dir
 from sentinel.errors import SentinelError
 from sentinel.models import MarketRow
-from sentinel.process import run_as_script
+from sentinel.process import configure_logging, run_as_script
 from sentinel.storage.connection import parse_address
 
 __all__ = ["Clocks", "RunReport", "main", "run_pipeline"]
@@ -151,12 +152,7 @@ def _fetch(
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the command line as typed; `load_settings` validates the values."""
-    parser = argparse.ArgumentParser(
-        prog="ingest.py",
-        description="Collect prices from CoinGecko into Postgres, once.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("ingest.py", "Collect prices from CoinGecko into Postgres, once.", EPILOG)
     parser.add_argument("--mode", help=f"one of {', '.join(MODES)} (default ingest)")
     parser.add_argument("--limit", help="how many of the top coins (default 500)")
     parser.add_argument("--targets", help="only these ids, symbols or names, such as BTC,ethereum")
@@ -169,7 +165,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main() -> int:
     """Do one run as the command line says, and return its exit code."""
     arguments = parse_arguments()
-    console.configure_logging(verbose=arguments.verbose)
+    configure_logging(verbose=arguments.verbose)
     flags = {name: getattr(arguments, name) for name in FLAG_KEYS}
     try:
         settings = load_settings(flags, config=arguments.config)

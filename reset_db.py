@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-
 from safe_zone import load_settings
 from sentinel import console
+from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
 from sentinel.storage import schema
@@ -17,12 +16,9 @@ CONFIRMATION_WORD = "DELETE"
 
 def main() -> int:
     """Show what will be deleted, ask the user to confirm, and delete it; return 0."""
-    parser = argparse.ArgumentParser(
-        prog="reset_db.py", description=__doc__, epilog="example: python reset_db.py --yes"
-    )
+    parser = make_parser("reset_db.py", __doc__, "example: python reset_db.py --yes")
     parser.add_argument("--yes", action="store_true", help="do not ask (for scripts)")
     arguments = parser.parse_args()
-    console.configure_logging()
     with resolve_database(load_settings()) as address, Session(address) as session:
         counts = session.use(_count_rows)
         if counts is None:

@@ -54,7 +54,6 @@ T = TypeVar("T")
 def main() -> int:
     """Run the command that the user typed; returns 0, or the exit code of a wallet's error."""
     options = build_parser(__doc__).parse_args()
-    console.configure_logging()
     actions = {
         "strategies": _list_strategies,
         "backtest": _run_backtest,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 from collections import Counter
@@ -15,9 +14,10 @@ from pipeline.spool import Spool
 from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
 from sentinel import console
 from sentinel.archive import records
+from sentinel.arguments import make_parser, number
 from sentinel.budget import budget_output
 from sentinel.budget.schedule import ScheduleCoverage
-from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
+from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY
 from sentinel.models import Gap, describe_gap_reason
 from sentinel.process import run_as_script
 from sentinel.storage import schema, service_status
@@ -268,35 +268,24 @@ def _format_minute(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else "none"
 
 
-def _parse_max_age(text: str) -> float:
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = 0.0
-    if not 0 < minutes < float("inf"):
-        raise ConfigurationError(f"--max-age '{text}' must be a number of minutes above 0")
-    return minutes
-
-
 def main() -> int:
     """Check the configured database; return 0, or 6 if it is unhealthy."""
-    parser = argparse.ArgumentParser(
-        prog="verify_db.py",
-        description=__doc__,
-        epilog="example: python verify_db.py --max-age 60; exit code 6 means unhealthy",
+    parser = make_parser(
+        "verify_db.py",
+        __doc__,
+        "example: python verify_db.py --max-age 60; exit code 6 means unhealthy",
     )
     parser.add_argument(
         "--max-age",
         metavar="MIN",
-        default=str(MAX_AGE_MINUTES),
+        type=number(10_000_000),
+        default=MAX_AGE_MINUTES,
         help=f"maximum age of the newest observation in minutes (default {MAX_AGE_MINUTES})",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    console.configure_logging()
-    max_age_minutes, settings = _parse_max_age(arguments.max_age), load_settings()
-    now = datetime.now(UTC)
-    health, database = _examine_configured(settings, now, max_age_minutes)
+    settings, now = load_settings(), datetime.now(UTC)
+    health, database = _examine_configured(settings, now, float(arguments.max_age))
     spooled_rows = Spool(settings.state_dir / "spool").waiting_rows()
     quota_bytes = settings.quotas["neon_storage_bytes"]
     if arguments.json:

@@ -6,7 +6,6 @@ It needs no key, no network and no database server. `python -m demo serve` only 
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from demo.market import Market
 from demo.server import StandIn, running
 from safe_zone import ROOT, load_settings
+from sentinel.arguments import make_parser, number, whole_number
 from sentinel.process import run_as_script
 from sentinel.storage.connection import resolve_database
 
@@ -27,22 +27,29 @@ SCRIPTS = (
 
 def main() -> int:
     """Run the demo, or serve until stopped; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m demo",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser(
+        "python -m demo", __doc__, "example: python -m demo serve --port 8080 --latency-ms 200"
     )
     parser.add_argument("action", nargs="?", choices=("run", "serve", "seed"), default="run")
-    parser.add_argument("--port", type=int, default=0, help="of the stand-in (default: a free one)")
-    parser.add_argument("--coins", type=int, default=620, help="size of the market (default 620)")
     parser.add_argument(
-        "--latency-ms", type=float, default=80.0, help="delay of each response (default 80)"
+        "--port", type=whole_number(65_535), default=0, help="of the stand-in (default: a free one)"
+    )
+    parser.add_argument(
+        "--coins", type=whole_number(100_000), default=620, help="size of the market (default 620)"
+    )
+    parser.add_argument(
+        "--latency-ms",
+        type=number(60_000, least=0),
+        default=80,
+        help="delay of each response (default 80)",
     )
     arguments = parser.parse_args()
     if arguments.action == "seed":
         return _seed_database()
     stand_in = StandIn(
-        Market(arguments.coins), port=arguments.port, latency_seconds=arguments.latency_ms / 1000
+        Market(arguments.coins),
+        port=arguments.port,
+        latency_seconds=float(arguments.latency_ms) / 1000,
     )
     if arguments.action == "serve":
         print(f"COINGECKO_BASE_URL={stand_in.base_url}", flush=True)

@@ -6,7 +6,6 @@ newest commit, and tries again.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import random
@@ -19,7 +18,7 @@ from coin_registry import CoinRegistry
 from pipeline.commit_message import describe_changes
 from pipeline.git import Clone, GitError, GitRefusal
 from safe_zone import load_settings
-from sentinel import console
+from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
 from sentinel.process import run_as_script
 
@@ -100,14 +99,12 @@ def _publish_once(clone: Clone, now: datetime) -> str | None:
 
 def main() -> int:
     """Publish the configured registry; return 0."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.commit_registry",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python -m pipeline.commit_registry; GITHUB_TOKEN is used if it is set",
+    parser = make_parser(
+        "python -m pipeline.commit_registry",
+        __doc__,
+        "example: python -m pipeline.commit_registry; GITHUB_TOKEN is used if it is set",
     )
     parser.parse_args()
-    console.configure_logging()
     subject = publish_registry(load_settings().registry_path, os.environ)
     print(subject or "nothing to commit: the registry has not changed")
     return EXIT_OK

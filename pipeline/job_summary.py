@@ -6,7 +6,6 @@ annotations.
 
 from __future__ import annotations
 
-import argparse
 import html
 import json
 import logging
@@ -20,7 +19,7 @@ import budget_monitor
 from budget_monitor import BudgetStatus
 from pipeline.report import shorten_ids
 from safe_zone import load_settings
-from sentinel import console
+from sentinel.arguments import make_parser
 from sentinel.budget import budget_output
 from sentinel.errors import EXIT_OK, ConfigurationError
 from sentinel.process import run_as_script
@@ -121,15 +120,13 @@ def _read_report(path: str) -> dict[str, Any] | None:
 
 def main() -> int:
     """Print the summary; return 0."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.job_summary",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog='example: python -m pipeline.job_summary report.json >> "$GITHUB_STEP_SUMMARY"',
+    parser = make_parser(
+        "python -m pipeline.job_summary",
+        __doc__,
+        'example: python -m pipeline.job_summary report.json >> "$GITHUB_STEP_SUMMARY"',
     )
     parser.add_argument("report", help="a file with what ingest.py --json printed")
     arguments = parser.parse_args()
-    console.configure_logging()
     status = _check_budget()
     print(summarize(_read_report(arguments.report), status))
     for text in find_warnings(status) if status else ():

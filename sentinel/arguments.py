@@ -1,20 +1,35 @@
-"""`type=` functions for argparse: each returns a value or raises ArgumentTypeError.
+"""The parser of a command line, and `type=` functions for its arguments.
 
-argparse puts the flag in front of the message and ends with exit code 2.
+Each of them returns a value or raises ArgumentTypeError. argparse then puts the flag in front of
+the message and ends with exit code 2.
 """
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+import re
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 
 MAX_SHOWN = 40  # characters of the user's text in a message
 MAX_VALUES = 1_000  # of one parameter
 MAX_DIGITS = 9  # of a whole number: int() of a huge one takes seconds
+_DURATION = re.compile(r"(\d{1,6})\s*(s|m|h|)")
 
 
-def number(most: Decimal, *, least: Decimal | None = None) -> Callable[[str], Decimal]:
+def make_parser(prog: str, description: str | None, epilog: str) -> ArgumentParser:
+    """Return a parser that shows its texts as they are written. `epilog` ends with an example."""
+    return ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog=epilog,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+
+
+def number(most: Decimal | int, *, least: int | None = None) -> Callable[[str], Decimal]:
     """Return a type for numbers from `least` to `most`; without `least` they must be above 0."""
     lower = "above 0" if least is None else f"{least} or more"
 
@@ -23,7 +38,10 @@ def number(most: Decimal, *, least: Decimal | None = None) -> Callable[[str], De
             value = Decimal(text)
         except InvalidOperation:
             value = Decimal("NaN")
-        is_high_enough = value.is_finite() and (value > 0 if least is None else value >= least)
+        # Text such as 1e-400 is above 0 as a Decimal, and 0 as a float.
+        is_high_enough = value.is_finite() and (
+            float(value) > 0 if least is None else value >= least
+        )
         if is_high_enough and value <= most:
             return value
         raise ArgumentTypeError(
@@ -43,6 +61,49 @@ def whole_number(most: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def interval(text: str) -> timedelta:
+    """Return an interval of up to a day, such as 90s, 5m or 1h."""
+    found = _DURATION.fullmatch(text.strip())
+    units = {"s": "seconds", "": "seconds", "m": "minutes", "h": "hours"}
+    value = timedelta(**{units[found[2]]: int(found[1])}) if found else timedelta()
+    if not timedelta() < value <= timedelta(days=1):
+        raise ArgumentTypeError(
+            f"'{text[:MAX_SHOWN]}' is not an interval of up to a day: write 90s, 5m or 1h"
+        )
+    return value
+
+
+def day(text: str) -> date:
+    """Return a day such as 2026-10-01."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"'{text[:MAX_SHOWN]}' is not a day such as 2026-10-01") from error
+
+
+def moment(text: str) -> datetime:
+    """Return a moment from 2000 to 2199. Without a time zone it is in UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        at = datetime.min.replace(tzinfo=UTC)
+    if not 2000 <= at.year < 2200:
+        raise ArgumentTypeError(
+            f"'{text[:MAX_SHOWN]}' is not a time: write it as 2026-11-20T12:00:00Z"
+        )
+    return at
+
+
+def existing_path(text: str) -> Path:
+    """Return the path of a file that exists."""
+    try:
+        Path(text).stat()
+    except (OSError, ValueError) as error:
+        raise ArgumentTypeError(f"'{text[:200]}': no such file") from error
+    return Path(text)
 
 
 def names(text: str) -> list[str]:

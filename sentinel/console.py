@@ -7,7 +7,6 @@ pipe or a log it consists of plain lines.
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,24 +15,6 @@ from sentinel.process import format_annotation
 
 # Called with the stage, the number of steps done, and their total.
 Progress = Callable[[str, int, int], None]
-
-
-def configure_logging(*, verbose: bool = False) -> None:
-    """Send log records to stderr, one line each: warnings and errors, or everything if verbose."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_AnnotationFormatter())
-    level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-    logging.getLogger("psycopg").setLevel(logging.ERROR)
-
-
-class _AnnotationFormatter(logging.Formatter):
-    """Formats warnings so that GitHub Actions shows them as annotations."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return format_annotation("warning", text) if record.levelno >= logging.WARNING else text
 
 
 def print_error(message: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ def run_as_script(main: Callable[[], int]) -> NoReturn:
     A SentinelError ends in its message on stderr and its exit code. An unexpected error keeps its
     traceback, because a bug report needs it.
     """
+    configure_logging()
     raise_interrupted_on_signals()
     for stream in (sys.stdout, sys.stderr):
         # A coin's name may contain characters that the terminal's encoding lacks.
@@ -113,6 +115,24 @@ def defer_signals() -> Iterator[None]:
 
 
 # --- messages --------------------------------------------------------------------------------
+
+
+def configure_logging(*, verbose: bool = False) -> None:
+    """Send log records to stderr, one line each: warnings and errors, or everything if verbose."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_AnnotationFormatter())
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
+
+
+class _AnnotationFormatter(logging.Formatter):
+    """Formats warnings so that GitHub Actions shows them as annotations."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return format_annotation("warning", text) if record.levelno >= logging.WARNING else text
 
 
 def format_annotation(kind: str, message: object) -> str:

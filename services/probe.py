@@ -6,14 +6,13 @@ API by its report about the database, the dashboard by its own server and by its
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import requests
 
-from sentinel import console
+from sentinel.arguments import make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError
 from sentinel.process import run_as_script
@@ -100,15 +99,13 @@ PROBES: dict[str, Callable[[MonitorSettings, datetime], ProbeResult]] = {
 
 def main() -> int:
     """Check one process; return 0, or 6 if it is not healthy."""
-    parser = argparse.ArgumentParser(
-        prog="python -m services.probe",
-        description=__doc__,
-        epilog="example: python -m services.probe api; exit code 6 means not healthy",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser(
+        "python -m services.probe",
+        __doc__,
+        "example: python -m services.probe api; exit code 6 means not healthy",
     )
     parser.add_argument("name", choices=sorted(PROBES))
     name = parser.parse_args().name
-    console.configure_logging()
     problem = PROBES[name](load_monitor_settings(), SYSTEM_CLOCKS.now())
     print(f"{name}: {problem or 'healthy'}")
     return EXIT_UNHEALTHY if problem else EXIT_OK

@@ -107,7 +107,9 @@ def test_a_purge_that_waits_for_the_archive_is_unhealthy_with_the_reason(
 
 @pytest.mark.parametrize("word", ["0", "-1", "nan", "inf", "soon"])
 def test_an_invalid_maximum_age_is_a_usage_error(script: Script, word: str) -> None:
-    assert_error(script("verify_db.py", f"--max-age={word}"), 2, f"--max-age '{word}'")
+    assert_error(
+        script("verify_db.py", f"--max-age={word}"), 2, f"--max-age: '{word}' must be a number"
+    )
 
 
 def test_duplicate_observations_are_unhealthy(fresh: FreshDatabase) -> None:

@@ -6,7 +6,7 @@ import argparse
 from decimal import Decimal
 from pathlib import Path
 
-from sentinel.arguments import names, number, parameter, parameter_values, whole_number
+from sentinel.arguments import make_parser, names, number, parameter, parameter_values, whole_number
 from sentinel.backtesting import price_loader, walk_forward
 from sentinel.backtesting.portfolio import (
     DEFAULT_FEE_BPS,
@@ -28,7 +28,6 @@ DEFAULT_DAYS = Decimal(30)
 MAX_USD = Decimal(10) ** 15
 MAX_BPS = Decimal(5_000)  # half of the money that changes hands
 MAX_JOBS = 1_024
-ZERO = Decimal(0)
 
 
 def build_parser(description: str | None) -> argparse.ArgumentParser:
@@ -36,12 +35,7 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
 
     Options that the user did not type are None, because `step` must tell them from typed ones.
     """
-    parser = argparse.ArgumentParser(
-        prog="sandbox.py",
-        description=description,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("sandbox.py", description, EPILOG)
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("strategies", help="list the built-in strategies with their parameters")
     _add_backtest(actions.add_parser("backtest", help="run a strategy on past prices"))
@@ -135,7 +129,7 @@ def _add_prices(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--days",
-        type=number(Decimal(price_loader.MAX_DAYS)),
+        type=number(price_loader.MAX_DAYS),
         help=f"days from the database and the archive (default {DEFAULT_DAYS})",
     )
     source.add_argument("--csv", type=Path, metavar="FILE", help="timestamp,coin_id,price")
@@ -153,12 +147,12 @@ def _add_money(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--fee-bps",
-        type=number(MAX_BPS, least=ZERO),
+        type=number(MAX_BPS, least=0),
         help=f"fee of a trade in basis points (default {DEFAULT_FEE_BPS})",
     )
     parser.add_argument(
         "--slippage-bps",
-        type=number(MAX_BPS, least=ZERO),
+        type=number(MAX_BPS, least=0),
         help=f"slippage of a trade in basis points (default {DEFAULT_SLIPPAGE_BPS})",
     )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import socket
 import sys
 
 import uvicorn
 
-from sentinel import console
+from sentinel.arguments import make_parser
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError
 from sentinel.process import run_as_script
@@ -33,15 +32,9 @@ describes every route."""
 
 def main() -> int:
     """Serve until a signal stops the process; return 0."""
-    parser = argparse.ArgumentParser(
-        prog="python -m services.api",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m services.api", __doc__, EPILOG)
     parser.add_argument("--config", help="a file to read instead of ingest_config.json")
     arguments = parser.parse_args()
-    console.configure_logging()
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     monitor = load_monitor_settings(config=arguments.config)
     ensure_state_dir(monitor.settings.state_dir)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sentinel import console
+from sentinel.arguments import make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.errors import ConfigurationError
-from sentinel.process import run_as_script
+from sentinel.process import configure_logging, run_as_script
 from services.backup.create import create_backup
 from services.backup.restore import restore_backup
 from services.settings import load_monitor_settings
@@ -26,7 +26,7 @@ EPILOG = """examples:
 def main() -> int:
     """Run the command; return 0. Raises BackupFailed (exit code 6)."""
     arguments = _parse_arguments()
-    console.configure_logging(verbose=True)
+    configure_logging(verbose=True)
     monitor = load_monitor_settings()
     if arguments.action == "create":
         if arguments.folder == "":
@@ -45,12 +45,7 @@ def main() -> int:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m services.backup",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m services.backup", __doc__, EPILOG)
     actions = parser.add_subparsers(dest="action", required=True)
     create = actions.add_parser("create", help="dump the database, verify the dump, prune old ones")
     create.add_argument("folder", nargs="?", help="default: backups/ in the state directory")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
 from safe_zone import ROOT
-from sentinel import console
+from sentinel.arguments import make_parser
 from sentinel.process import run_as_script
 from services.settings import MonitorSettings, load_monitor_settings
 
@@ -18,13 +17,7 @@ that. Anyone who can open it can add transactions: docs/monitor.md describes how
 
 def main() -> int:
     """Replace this process by Streamlit's server, so that a supervisor watches the server."""
-    argparse.ArgumentParser(
-        prog="python -m services.dashboard",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
-    console.configure_logging()
+    make_parser("python -m services.dashboard", __doc__, EPILOG).parse_args()
     os.chdir(ROOT)
     os.execv(sys.executable, _command(load_monitor_settings()))  # noqa: S606 (this interpreter)
 

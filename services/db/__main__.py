@@ -5,15 +5,14 @@ The process ends when the server ends, so that its supervisor restarts both.
 
 from __future__ import annotations
 
-import argparse
 import logging
 
 import psycopg
 
 from safe_zone import load_settings
-from sentinel import console
+from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
-from sentinel.process import run_as_script
+from sentinel.process import configure_logging, run_as_script
 from sentinel.storage.embedded import ensure_running
 
 log = logging.getLogger("sentinel.db")
@@ -21,12 +20,12 @@ log = logging.getLogger("sentinel.db")
 
 def main() -> int:
     """Run the server until this process is stopped. Raises StorageUnavailable if it ends."""
-    argparse.ArgumentParser(
-        prog="python -m services.db",
-        description=__doc__,
-        epilog="example: SENTINEL_STATE_DIR=/srv/sentinel python -m services.db",
+    make_parser(
+        "python -m services.db",
+        __doc__,
+        "example: SENTINEL_STATE_DIR=/srv/sentinel python -m services.db",
     ).parse_args()
-    console.configure_logging(verbose=True)
+    configure_logging(verbose=True)
     settings = load_settings()
     if settings.database_url:
         raise ConfigurationError(

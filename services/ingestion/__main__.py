@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
 import signal
 from collections.abc import Iterator
-from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from safe_zone import RUN_DEADLINE_SECONDS
-from sentinel import console, files
+from sentinel import files
+from sentinel.arguments import interval, make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
@@ -19,7 +18,7 @@ from sentinel.notifications import messages
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.notifications.targets import make_targets
-from sentinel.process import run_as_script
+from sentinel.process import configure_logging, run_as_script
 from sentinel.storage.connection import resolve_database
 from services.ingestion.loop import Loop
 from services.ingestion.stop_request import StopRequest
@@ -27,8 +26,6 @@ from services.settings import MonitorSettings, load_monitor_settings
 
 # A run, a backfill after an outage, and the stages that follow.
 TICK_DEADLINE_SECONDS = 2 * RUN_DEADLINE_SECONDS + 60
-MAX_REQUESTED_INTERVAL = timedelta(days=1)
-_DURATION = re.compile(r"(\d{1,6})\s*(s|m|h|)")
 EPILOG = """examples:
   python -m services.ingestion                       run until stopped
   python -m services.ingestion --once                one tick, for a cron
@@ -41,9 +38,8 @@ ticks in a row it is the code of the last error."""
 def main() -> int:
     """Run as the command line says; return 0."""
     arguments = _parse_arguments()
-    console.configure_logging(verbose=arguments.verbose)
+    configure_logging(verbose=arguments.verbose)
     monitor = load_monitor_settings(config=arguments.config)
-    interval = _parse_interval(arguments.interval)
     notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
     formatter = MessageFormatter(monitor.options.language, ZoneInfo(monitor.options.time_zone))
     if arguments.test_notification:
@@ -55,7 +51,7 @@ def main() -> int:
             notifier,
             formatter,
             SYSTEM_CLOCKS,
-            requested_interval=interval,
+            requested_interval=arguments.interval,
             should_stop=stop.is_set,
             deadline=_tick_deadline,
             sleep=stop.sleep,
@@ -68,15 +64,11 @@ def main() -> int:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m services.ingestion",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m services.ingestion", __doc__, EPILOG)
     parser.add_argument("--once", action="store_true", help="run one tick, then exit")
     parser.add_argument(
         "--interval",
+        type=interval,
         help="such as 90s, 5m, 1h; the loop takes a longer one if the credits require it",
     )
     parser.add_argument(
@@ -87,19 +79,6 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--config", help="read this file instead of ingest_config.json")
     parser.add_argument("--verbose", action="store_true", help="log every tick")
     return parser.parse_args()
-
-
-def _parse_interval(text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    found = _DURATION.fullmatch(text.strip())
-    units = {"s": "seconds", "": "seconds", "m": "minutes", "h": "hours"}
-    interval = timedelta(**{units[found[2]]: int(found[1])}) if found else timedelta()
-    if not timedelta() < interval <= MAX_REQUESTED_INTERVAL:
-        raise ConfigurationError(
-            f"--interval '{text[:40]}' is not an interval of up to a day: write 90s, 5m or 1h"
-        )
-    return interval
 
 
 def _run_once(loop: Loop) -> None:

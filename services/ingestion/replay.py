@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from safe_zone import RETENTION
-from sentinel import console
 from sentinel.analytics import calibration
 from sentinel.analytics.alerts import AlertRules
 from sentinel.analytics.calibration import Series
+from sentinel.arguments import make_parser, number
 from sentinel.backtesting import price_csv
 from sentinel.errors import EXIT_OK, ConfigurationError
 from sentinel.process import run_as_script
@@ -27,8 +27,8 @@ from services.ingestion.watched_coins import list_watched_ids
 from services.settings import MonitorSettings, load_monitor_settings
 
 Histories = Mapping[str, Series]
-DEFAULT_DAYS = "30"
-MAX_DAYS, MAX_MULTIPLIER, MAX_TARGET_RATE = 60, 100, 200
+DEFAULT_DAYS, MAX_DAYS = 30, 60
+MAX_MULTIPLIER, MAX_TARGET_RATE = 100, 200
 EPILOG = """examples:
   python -m services.ingestion.replay --days 30 --budget 2
   python -m services.ingestion.replay --csv prices.csv --k 2 --plot alerts.html
@@ -48,7 +48,6 @@ ORDER BY c.coin_id, o.observed_at
 def main() -> int:
     """Replay as the command line says; return 0."""
     arguments = _parse_arguments()
-    console.configure_logging()
     monitor = load_monitor_settings()
     rules = _choose_rules(make_rules(monitor.options), arguments.k, arguments.budget)
     if arguments.fit and rules.target_rate is None:
@@ -56,8 +55,7 @@ def main() -> int:
     if arguments.csv:
         histories: Histories = price_csv.read(arguments.csv)
     else:
-        days = _parse_number("--days", arguments.days or DEFAULT_DAYS, MAX_DAYS)
-        histories = _read_database(monitor, days)
+        histories = _read_database(monitor, float(arguments.days))
     fit = price_csv.read(arguments.fit) if arguments.fit else histories
     result = replay(histories, rules, fit)
     if arguments.plot:
@@ -91,23 +89,25 @@ def replay(histories: Histories, rules: AlertRules, fit: Histories) -> ReplayRes
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m services.ingestion.replay",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m services.ingestion.replay", __doc__, EPILOG)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--csv", type=Path, metavar="FILE", help="read prices from this file")
     source.add_argument(
-        "--days", help=f"days of stored prices (default {DEFAULT_DAYS}, at most {MAX_DAYS})"
+        "--days",
+        type=number(MAX_DAYS),
+        default=DEFAULT_DAYS,
+        help=f"days of stored prices (default {DEFAULT_DAYS}, at most {MAX_DAYS})",
     )
     multiplier = parser.add_mutually_exclusive_group()
     multiplier.add_argument(
-        "--k", help="threshold multiplier: standard deviations of the price change"
+        "--k",
+        type=number(MAX_MULTIPLIER),
+        help="threshold multiplier: standard deviations of the price change",
     )
     multiplier.add_argument(
-        "--budget", help="target rate in alerts per coin and week; calibrates the multiplier"
+        "--budget",
+        type=number(MAX_TARGET_RATE),
+        help="target rate in alerts per coin and week; calibrates the multiplier",
     )
     parser.add_argument(
         "--fit", type=Path, metavar="FILE", help="calibrate on the prices of this file"
@@ -117,26 +117,12 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _choose_rules(rules: AlertRules, k: str | None, budget: str | None) -> AlertRules:
+def _choose_rules(rules: AlertRules, k: Decimal | None, budget: Decimal | None) -> AlertRules:
     if k is not None:
-        multiplier = _parse_number("--k", k, MAX_MULTIPLIER)
-        return dataclasses.replace(rules, multiplier=multiplier, target_rate=None)
+        return dataclasses.replace(rules, multiplier=float(k), target_rate=None)
     if budget is not None:
-        target_rate = _parse_number("--budget", budget, MAX_TARGET_RATE)
-        return dataclasses.replace(rules, target_rate=target_rate)
+        return dataclasses.replace(rules, target_rate=float(budget))
     return rules
-
-
-def _parse_number(flag: str, text: str, limit: float) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= limit:
-        raise ConfigurationError(
-            f"{flag} '{text[:40]}' must be a number above 0, at most {limit:g}"
-        )
-    return number
 
 
 def _read_database(monitor: MonitorSettings, days: float) -> Histories:

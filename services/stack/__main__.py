@@ -13,6 +13,7 @@ from pathlib import Path
 
 from safe_zone import ROOT
 from sentinel import files
+from sentinel.arguments import make_parser
 from sentinel.config import ensure_state_dir
 from sentinel.console import show_table
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, SentinelError
@@ -48,12 +49,7 @@ def main() -> int:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m services.stack",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("python -m services.stack", __doc__, EPILOG)
     parser.add_argument("action", choices=("up", "down", "status", "logs"))
     parser.add_argument("--demo", action="store_true", help="the demo stack, with its own data")
     return parser.parse_args()

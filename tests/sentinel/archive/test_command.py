@@ -153,8 +153,8 @@ def test_without_an_archive_the_error_names_the_setting(command: ArchiveCommand)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["export", "--from", "yesterday"], "--from 'yesterday' is not a day"),
-        (["restore", "--to", "2026-02-30"], "--to '2026-02-30' is not a day"),
+        (["export", "--from", "yesterday"], "--from: 'yesterday' is not a day"),
+        (["restore", "--to", "2026-02-30"], "--to: '2026-02-30' is not a day"),
         (["export", "--from", "2026-10-02", "--to", "2026-10-01"], "is after --to"),
         (["restore"], "holds none of these days"),
         (["burn"], "invalid choice"),

@@ -92,7 +92,7 @@ def test_without_a_file_the_stored_prices_are_replayed(
     ("arguments", "message"),
     [
         (["--csv", "nowhere.csv"], "no such file"),
-        (["--k", "0"], "--k '0' must be a number above 0"),
+        (["--k", "0"], "--k: '0' must be a number above 0"),
         (["--k", "nan"], "--k 'nan' must be"),
         (["--budget", "viele"], "--budget 'viele' must be"),
         (["--k", "1", "--budget", "1"], "not allowed with"),
