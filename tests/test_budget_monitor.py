@@ -124,11 +124,10 @@ def test_usage_restarts_with_a_new_month() -> None:
     assert _check(usages, MONTH + timedelta(days=30, hours=1)).decision == "run"
 
 
-def _sum_up(usages: list[Usage], at: datetime) -> list[Usage]:
-    """The runs of the last hours, and one that was awake as long as all before them together."""
-    recent = [usage for usage in usages if usage.started_at > at - timedelta(hours=6)]
-    before = quotas.awake_time(usages[: -len(recent)], MONTH, recent[0].started_at)
-    return [Usage(MONTH, 12.0, 1, before.total_seconds() - 300), *recent]
+def _sum_up(log: list[Usage]) -> list[Usage]:
+    """The last eight runs, and one that was awake as long as all before them together."""
+    before = quotas.awake_time(log[:-8], MONTH, log[-8].started_at)
+    return [Usage(MONTH, 12.0, 1, before.total_seconds() - 300), *log[-8:]]
 
 
 @pytest.mark.parametrize(
@@ -151,10 +150,9 @@ def test_a_cadence_that_costs_too_much_is_reduced_until_it_fits(
         if at.hour == at.minute == 0 and usages:
             full = _check(usages, at, compute_units=compute_units)
             assert (full.decision, full.is_due) == (status.decision, status.is_due)
-            log = _sum_up(usages, at)
         if is_going:
             usages.append(Usage(at, 12.0, 1, 1.0))
-            log.append(usages[-1])
+            log = [*(log if len(log) < 24 else _sum_up(log)), usages[-1]]
         skipped_in_a_row = 0 if is_going else skipped_in_a_row + 1
         longest = max(longest, skipped_in_a_row)
         at += minutes * MINUTE

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Literal, NamedTuple
 
 from safe_zone import MIN_PROJECTION_PERIOD, SKIP_SHARE, WARN_SHARE
@@ -262,8 +262,8 @@ def minimum_pause(
     than the rest of the month.
     """
     left = SKIP_SHARE * (meter.quota or math.inf) - (meter.spent or 0.0)
-    paid = [cost for usage in usages if (cost := _cost(meter, usage, compute_units))]
-    costs = paid[-_RUNS_FOR_A_COST:]
+    paid = (cost for usage in reversed(usages) if (cost := _cost(meter, usage, compute_units)))
+    costs = list(islice(paid, _RUNS_FOR_A_COST))
     to_come = meter.resets_at - at
     if left <= 0 or not costs:
         return to_come + DAY  # not before the quota resets

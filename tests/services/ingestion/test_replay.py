@@ -93,8 +93,8 @@ def test_without_a_file_the_stored_prices_are_replayed(
     [
         (["--csv", "nowhere.csv"], "no such file"),
         (["--k", "0"], "--k: '0' must be a number above 0"),
-        (["--k", "nan"], "--k 'nan' must be"),
-        (["--budget", "viele"], "--budget 'viele' must be"),
+        (["--k", "nan"], "--k: 'nan' must be a number"),
+        (["--budget", "viele"], "--budget: 'viele' must be a number"),
         (["--k", "1", "--budget", "1"], "not allowed with"),
         (["--k", "1", "--fit", "x.csv"], "--fit goes with --budget"),
     ],
