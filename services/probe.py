@@ -6,9 +6,9 @@ API by its report about the database, the dashboard by its own server and by its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 
@@ -24,6 +24,15 @@ TIMEOUT_SECONDS = 6.0  # the API itself waits 5 s for the database
 NO_RESPONSE = "does not answer"
 # What is wrong with a process; None for a healthy one.
 ProbeResult = str | None
+
+
+class ApiHealth(NamedTuple):
+    """What the API's health check says. Empty if the API does not answer."""
+
+    # The problem of each check by name; None where all is well.
+    checks: Mapping[str, ProbeResult] = {}
+    # The end of the loop's last run.
+    last_run_at: datetime | None = None
 
 
 class UnexpectedServer(SentinelError):
@@ -46,7 +55,7 @@ def check_ingestion(monitor: MonitorSettings, now: datetime) -> ProbeResult:
 
 def check_api(monitor: MonitorSettings, _now: datetime) -> ProbeResult:
     """Check the API and the database behind it."""
-    return read_api_checks(monitor.own_api_url).get("database", NO_RESPONSE)
+    return read_api_health(monitor.own_api_url).checks.get("database", NO_RESPONSE)
 
 
 def check_dashboard(monitor: MonitorSettings, _now: datetime) -> ProbeResult:
@@ -56,22 +65,26 @@ def check_dashboard(monitor: MonitorSettings, _now: datetime) -> ProbeResult:
     """
     if problem := check_streamlit(monitor):
         return problem
-    return None if read_api_checks(monitor.api_url) else f"its API {NO_RESPONSE}"
+    return None if read_api_health(monitor.api_url).checks else f"its API {NO_RESPONSE}"
 
 
-def read_api_checks(url: str) -> dict[str, ProbeResult]:
-    """Return the API's own checks by name; nothing if the API does not answer.
+def read_api_health(url: str) -> ApiHealth:
+    """Return what the API's own health check says; nothing if the API does not answer.
 
     Raises UnexpectedServer if another program answers.
     """
     try:
         response = requests.get(f"{url}/health", timeout=TIMEOUT_SECONDS)
     except requests.RequestException:
-        return {}
+        return ApiHealth()
     try:
         content: dict[str, Any] = response.json()
         checks = content["checks"].items()
-        return {name: None if c["is_ok"] else str(c["message"]) for name, c in checks}
+        last_run_at = content["last_run_at"]
+        return ApiHealth(
+            {name: None if c["is_ok"] else str(c["message"]) for name, c in checks},
+            datetime.fromisoformat(last_run_at) if last_run_at else None,
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnexpectedServer(
             f"The server at {url} is not the API of Market Sentinel: stop it, or set "

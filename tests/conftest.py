@@ -198,16 +198,20 @@ def settings(fresh: FreshDatabase, stand_in: StandIn, tmp_path: Path) -> Setting
     )
 
 
-@pytest.fixture
-def script_environment(tmp_path: Path) -> dict[str, str]:
-    """An environment without the developer's own settings."""
+def make_script_environment(folder: Path) -> dict[str, str]:
+    """Return an environment without the developer's own settings."""
     kept = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT")
     return {key: os.environ[key] for key in kept if key in os.environ} | {
-        "SENTINEL_STATE_DIR": str(tmp_path / "state"),
-        "SENTINEL_REGISTRY": str(tmp_path / "coin_registry.json"),
+        "SENTINEL_STATE_DIR": str(folder / "state"),
+        "SENTINEL_REGISTRY": str(folder / "coin_registry.json"),
         "COINGECKO_BASE_URL": "http://127.0.0.1:9/closed-port",
         "DATABASE_URL": "postgresql://user:hunter2@127.0.0.1:9/nothing",
     }
+
+
+@pytest.fixture
+def script_environment(tmp_path: Path) -> dict[str, str]:
+    return make_script_environment(tmp_path)
 
 
 @pytest.fixture

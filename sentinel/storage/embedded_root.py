@@ -9,7 +9,6 @@ folder that is closed to other users. The data of such a state directory is kept
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
 import os
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sentinel.errors import ConfigurationError
+from sentinel.socket_folder import path_digest
 
 if sys.platform != "win32":
     import pwd
@@ -34,11 +34,6 @@ class ServerOwner(NamedTuple):
 
     uid: int
     gid: int
-
-
-def path_digest(path: Path) -> str:
-    """Return a short name for a path, the same in every run."""
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
 
 
 def create_base_dir(state_dir: Path) -> Path:

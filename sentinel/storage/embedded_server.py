@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sentinel.errors import StorageUnavailable
-from sentinel.storage.embedded_root import ServerOwner, path_digest
+from sentinel.socket_folder import create_socket_folder, locate_socket_folder
+from sentinel.storage.embedded_root import ServerOwner
 
-# The socket's path must be short (108 bytes on Linux) and without a blank; below a state directory
-# it could be neither.
-SOCKET_PARENT = Path("/tmp")  # noqa: S108 # nosec B108 (each server has a closed folder of its own there)
 START_TIMEOUT_SECONDS = 60
 MAX_LOG_BYTES = 1_000_000
 SERVER_OPTIONS = (
@@ -65,7 +63,7 @@ class EmbeddedServer:
     @property
     def socket_dir(self) -> Path:
         """The folder of the socket, one for each server."""
-        return SOCKET_PARENT / f"market-sentinel-{path_digest(self.base.resolve())}"
+        return locate_socket_folder(self.base)
 
     def run(
         self, program: str, *arguments: str | Path, inherited: Sequence[int] = ()
@@ -120,7 +118,10 @@ def start_server(server: EmbeddedServer, alive_lock: int) -> Path:
     """
     if not server.data_dir.exists():
         _create_data(server, alive_lock)
-    _create_socket_dir(server)
+    try:
+        create_socket_folder(server.socket_dir, server.owner)
+    except PermissionError as error:
+        raise StorageUnavailable(str(error)) from error
     # Every process of a running server would hold the lock that we hold, so these are stale.
     for stale in (server.data_dir / "postmaster.pid", *server.socket_dir.glob(".s.PGSQL.*")):
         stale.unlink(missing_ok=True)
@@ -170,21 +171,6 @@ def _create_data(server: EmbeddedServer, alive_lock: int) -> None:
             "another folder, or DATABASE_URL to another PostgreSQL."
         )
     draft.rename(server.data_dir)
-
-
-def _create_socket_dir(server: EmbeddedServer) -> None:
-    """Create a folder that only the owner can enter; refuse one that another user prepared."""
-    with contextlib.suppress(FileExistsError):
-        server.socket_dir.mkdir(mode=0o700)
-    if server.owner and server.socket_dir.lstat().st_uid == 0:
-        os.chown(server.socket_dir, server.owner.uid, server.owner.gid)
-    expected = server.owner.uid if server.owner else os.geteuid()
-    found = server.socket_dir.lstat()
-    if found.st_uid != expected or found.st_mode & 0o777 != 0o700:
-        raise StorageUnavailable(
-            f"The socket folder {server.socket_dir} belongs to another user or is open to other "
-            "users. Delete it and start again."
-        )
 
 
 def _last_fatal_message(log_file: Path) -> str:

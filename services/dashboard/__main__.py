@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
+
+from streamlit.web import cli as streamlit
 
 from safe_zone import ROOT
 from sentinel.arguments import make_parser
+from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
 from services.settings import MonitorSettings, load_monitor_settings
 
@@ -16,13 +18,14 @@ that. Anyone who can open it can add transactions: docs/monitor.md describes how
 
 
 def main() -> int:
-    """Replace this process by Streamlit's server, so that a supervisor watches the server."""
+    """Serve until a signal stops the process; return 0."""
     make_parser("python -m services.dashboard", __doc__, EPILOG).parse_args()
     os.chdir(ROOT)
-    os.execv(sys.executable, _command(load_monitor_settings()))  # noqa: S606 (this interpreter)
+    streamlit.main(_list_arguments(load_monitor_settings()), "streamlit", standalone_mode=False)
+    return EXIT_OK
 
 
-def _command(monitor: MonitorSettings) -> list[str]:
+def _list_arguments(monitor: MonitorSettings) -> list[str]:
     # https://docs.streamlit.io/develop/api-reference/configuration/config.toml
     options = {
         "server.address": monitor.dashboard_host,
@@ -36,7 +39,7 @@ def _command(monitor: MonitorSettings) -> list[str]:
         "theme.dark.primaryColor": "#5b9df0",
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", "services/dashboard/app/main.py", *flags]
+    return ["run", "services/dashboard/app/main.py", *flags]
 
 
 if __name__ == "__main__":

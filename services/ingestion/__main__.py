@@ -20,6 +20,7 @@ from sentinel.notifications.messages import MessageFormatter
 from sentinel.notifications.targets import make_targets
 from sentinel.process import configure_logging, run_as_script
 from sentinel.storage.connection import resolve_database
+from services.ingestion import fit_process
 from services.ingestion.loop import Loop
 from services.ingestion.stop_request import StopRequest
 from services.settings import MonitorSettings, load_monitor_settings
@@ -55,6 +56,7 @@ def main() -> int:
             should_stop=stop.is_set,
             deadline=_tick_deadline,
             sleep=stop.sleep,
+            fit_slopes=fit_process.fit_slopes,
         )
         if arguments.once:
             _run_once(loop)

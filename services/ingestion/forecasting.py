@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from sentinel.analytics import forecast
-from sentinel.analytics.forecast import WINDOW, Forecast
+from sentinel.analytics.forecast import WINDOW, Floats, Forecast
 from sentinel.storage.connection import Connection
 from services.ingestion import forecast_storage
+from services.ingestion.fit_process import FitFailed
 from services.ingestion.forecast_storage import CoinHour
+
+log = logging.getLogger("sentinel.forecasting")
+# Returns the slopes of lines, like `forecast.fit_slopes`.
+FitSlopes = Callable[[Floats, Floats], Floats]
 
 # Forecasts cover all coins and are kept for a week. One set a minute would be too many rows.
 FORECAST_EVERY = timedelta(minutes=5)
@@ -19,11 +25,16 @@ JITTER = timedelta(seconds=30)  # between ticks, and between the timestamps of p
 LOCK_KEY = 0x464F5245  # "FORE": the advisory lock of the process that makes forecasts
 
 
-def update_forecasts(connection: Connection, cadence: timedelta, now: datetime) -> int:
+def update_forecasts(
+    connection: Connection,
+    cadence: timedelta,
+    now: datetime,
+    fit_slopes: FitSlopes = forecast.fit_slopes,
+) -> int:
     """Score due forecasts and make new ones, in one transaction; return how many were made.
 
-    None are made while the last ones are younger than FORECAST_EVERY. `cadence` is the time between
-    two observations of a coin.
+    None are made while the last ones are younger than FORECAST_EVERY, and if the fit fails.
+    `cadence` is the time between two observations of a coin.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
@@ -36,7 +47,11 @@ def update_forecasts(connection: Connection, cadence: timedelta, now: datetime) 
             return 0
         hours = forecast_storage.read_last_hour(connection, newest)
         radii = forecast_storage.read_interval_radii(connection, newest)
-        forecasts = forecast_all(hours, radii, newest.timestamp(), cadence)
+        try:
+            forecasts = forecast_all(hours, radii, newest.timestamp(), cadence, fit_slopes)
+        except FitFailed as error:
+            log.warning("this tick makes no forecasts: %s", error)
+            return 0
         if forecasts:
             forecast_storage.save_forecasts(connection, forecasts, newest)
         return len(forecasts)
@@ -47,6 +62,7 @@ def forecast_all(
     radii: Mapping[int, float | None],
     stop: float,
     cadence: timedelta,
+    fit_slopes: FitSlopes = forecast.fit_slopes,
 ) -> dict[int, Forecast]:
     """Return a forecast for each coin with enough observations before `stop` (UNIX seconds).
 
@@ -57,7 +73,7 @@ def forecast_all(
         return {}
     at = forecast.build_time_grid(stop - WINDOW.total_seconds(), stop, cadence)
     logs = np.column_stack([forecast.interpolate_log_prices(*hours[key], at) for key in usable])
-    slopes = forecast.fit_slopes(at, logs)
+    slopes = fit_slopes(at, logs)
     return {
         key: forecast.make_forecast(hours[key].prices_usd[-1], float(slope), radii.get(key))
         for key, slope in zip(usable, slopes, strict=True)

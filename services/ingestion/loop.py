@@ -15,6 +15,7 @@ import budget_monitor
 from api_library import choose_plan
 from ingest import RunReport, run_pipeline
 from safe_zone import Settings
+from sentinel.analytics import forecast
 from sentinel.budget import usage_log
 from sentinel.clocks import Clocks
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
@@ -30,6 +31,7 @@ from services.ingestion import (
     stages,
     watched_coins,
 )
+from services.ingestion.forecasting import FitSlopes
 from services.settings import MonitorSettings
 
 log = logging.getLogger("sentinel.loop")
@@ -70,6 +72,8 @@ class Loop:
     deadline: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     # Sleeps between ticks (seconds). None: the clocks' sleep.
     sleep: Callable[[float], None] | None = None
+    # Fits the lines of the forecasts.
+    fit_slopes: FitSlopes = forecast.fit_slopes
     # Failed ticks in a row.
     failed_ticks: int = 0
     # Monotonic seconds of the last gap check.
@@ -180,7 +184,7 @@ class Loop:
         options, formatter, targets = self.monitor.options, self.formatter, self.notifier.names
         works: tuple[Callable[[Connection], object], ...] = (
             lambda c: alerting.process_new_prices(c, options, formatter, targets, now),
-            lambda c: forecasting.update_forecasts(c, cadence, now),
+            lambda c: forecasting.update_forecasts(c, cadence, now, self.fit_slopes),
             lambda c: stages.step_wallets(c, self.monitor.settings, now),
             lambda c: self.notifier.deliver(c, seconds=DELIVERY_SECONDS),
         )

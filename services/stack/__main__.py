@@ -8,7 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from safe_zone import ROOT
@@ -19,8 +19,8 @@ from sentinel.console import show_table
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, SentinelError
 from sentinel.process import run_as_script
 from services.settings import MonitorSettings, load_monitor_settings
-from services.stack import control, health, supervisor_config
-from services.stack.supervisor_config import Stack
+from services.stack import control, health, supervisor_client, supervisor_config
+from services.stack.supervisor_client import StackProcess
 
 EPILOG = """examples:
   python -m services.stack up           the monitor with live data from CoinGecko
@@ -37,15 +37,15 @@ def main() -> int:
     if sys.platform == "win32":
         raise ConfigurationError("The stack needs Linux or macOS. On Windows use the containers.")
     monitor = load_monitor_settings()
-    # The resolved path: it is compared with the variable in the environment of processes.
     state_dir = ensure_state_dir(monitor.settings.state_dir).resolve()
     if arguments.action == "down":
         return _stop(state_dir)
     if arguments.action == "up":
         return _start_locked(monitor, state_dir, is_demo=arguments.demo)
-    is_live = not arguments.demo and control.find_supervisor(state_dir / "stack") is not None
-    folder = _stack_folder(state_dir, is_demo=not is_live)
-    return _show_status(folder, monitor) if arguments.action == "status" else _follow_logs(folder)
+    processes = _list_processes(state_dir, only_demo=arguments.demo)
+    if arguments.action == "status":
+        return _show_status(processes, monitor)
+    return _follow_logs(processes)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -66,37 +66,40 @@ def _start_locked(monitor: MonitorSettings, state_dir: Path, *, is_demo: bool) -
             return _start(monitor, state_dir, is_demo=is_demo)
         except OSError as error:
             raise ConfigurationError(
-                f"The stack cannot be started in {state_dir} ({error.strerror}: "
-                f"{error.filename}): free disk space there, or set SENTINEL_STATE_DIR."
+                f"The stack cannot be started in {state_dir} ({error}): free disk space there, or "
+                "set SENTINEL_STATE_DIR."
             ) from error
 
 
 def _start(monitor: MonitorSettings, state_dir: Path, *, is_demo: bool) -> int:
     """Start a stack and wait until it is healthy."""
-    environment = dict(os.environ)
     folder = _stack_folder(state_dir, is_demo=is_demo)
+    if supervisor_client.list_processes(folder):
+        _print_progress("the stack is already running")
+    else:
+        ensure_state_dir(folder)
+        control.check_ports(folder, monitor)
+        _start_processes(folder, monitor, is_demo=is_demo)
+    control.wait_until_healthy(folder, monitor, _print_progress)
+    print(f"dashboard  {monitor.own_dashboard_url}")
+    print(f"API        {monitor.own_api_url}/docs")
+    print(f"logs       {folder / supervisor_config.LOG_FOLDER}")
+    return EXIT_OK
+
+
+def _start_processes(folder: Path, monitor: MonitorSettings, *, is_demo: bool) -> None:
+    environment = dict(os.environ)
     stand_in_port = None
     if is_demo:
         stand_in_port = _find_free_port()
-        environment |= _demo_environment(state_dir / supervisor_config.DEMO_FOLDER, stand_in_port)
-    ensure_state_dir(folder)
+        environment |= _demo_environment(folder.parent, stand_in_port)
+        _seed_database(environment)
     if monitor.api_token is None:
         environment["SENTINEL_API_TOKEN"] = _ensure_token(folder)
-    has_own_database = is_demo or not monitor.settings.database_url
-    stack = supervisor_config.plan_stack(
-        folder, has_own_database=has_own_database, stand_in_port=stand_in_port
+    commands = supervisor_config.list_commands(
+        has_own_database=is_demo or not monitor.settings.database_url, stand_in_port=stand_in_port
     )
-    if not control.prepare_stack(stack, monitor):
-        _print_progress("the stack is already running")
-    else:
-        if is_demo:
-            _seed_database(environment)
-        control.start_stack(stack, environment)
-    control.wait_until_healthy(stack, monitor, _print_progress)
-    print(f"dashboard  {monitor.own_dashboard_url}")
-    print(f"API        {monitor.own_api_url}/docs")
-    print(f"logs       {stack.logs}")
-    return EXIT_OK
+    control.start_stack(folder, commands, environment)
 
 
 def _seed_database(environment: Mapping[str, str]) -> None:
@@ -146,31 +149,29 @@ def _find_free_port() -> int:
 
 def _stop(state_dir: Path) -> int:
     folders = [_stack_folder(state_dir, is_demo=is_demo) for is_demo in (False, True)]
-    stopped = [folder for folder in folders if control.stop_stack(folder)]
+    stopped = [folder for folder in folders if supervisor_client.stop(folder)]
     _print_progress("stopped" if stopped else "no stack was running")
     return EXIT_OK
 
 
-def _show_status(folder: Path, monitor: MonitorSettings) -> int:
-    stack = _read_running_stack(folder)
-    problems = health.check_processes(monitor, [process.name for process in stack.processes])
-    rows = [(name, problem or "healthy") for name, problem in problems.items()]
-    show_table("Stack", ("process", "state"), rows)
+def _list_processes(state_dir: Path, *, only_demo: bool) -> list[StackProcess]:
+    """Return the processes of the live stack, else of the demo. Raises ConfigurationError."""
+    for is_demo in (True,) if only_demo else (False, True):
+        if found := supervisor_client.list_processes(_stack_folder(state_dir, is_demo=is_demo)):
+            return found
+    raise ConfigurationError("No stack is running here: start one with make up or make up-demo.")
+
+
+def _show_status(processes: Sequence[StackProcess], monitor: MonitorSettings) -> int:
+    problems = health.check_processes(monitor, processes)
+    rows = [(p.name, p.state.lower(), problems[p.name] or "healthy") for p in processes]
+    show_table("Stack", ("process", "state", "health"), rows)
     return EXIT_UNHEALTHY if any(problems.values()) else EXIT_OK
 
 
-def _follow_logs(folder: Path) -> int:
-    logs = [str(path) for path in _read_running_stack(folder).log_files() if path.exists()]
+def _follow_logs(processes: Sequence[StackProcess]) -> int:
+    logs = [str(process.log_file) for process in processes if process.log_file.exists()]
     return subprocess.run(["tail", "-n", "20", "-F", *logs], check=False).returncode
-
-
-def _read_running_stack(folder: Path) -> Stack:
-    """Return the stack that runs in a folder. Raises ConfigurationError if none does."""
-    if not control.find_supervisor(folder):
-        raise ConfigurationError(
-            "No stack is running here: start one with make up or make up-demo."
-        )
-    return supervisor_config.read_stack(folder)
 
 
 def _print_progress(text: str) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from configparser import RawConfigParser
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
 from safe_zone import ROOT
+from sentinel.socket_folder import locate_socket_folder
 
-# An environment variable of every process of a stack: the folder of its stack.
-STACK_VARIABLE = "SENTINEL_STACK"
 DEMO_FOLDER = "up-demo"  # in the state directory: everything of the demo stack
 LOG_FOLDER = "logs"
+CONFIG_FILE = "supervisord.conf"
 PYTHON = Path(sys.executable).name  # `make_environment` puts its folder on the PATH
 MAX_LOG_BYTES = 5_000_000
 OLD_LOGS = 2
@@ -26,80 +25,36 @@ STOP_SECONDS = 60
 STEADY_SECONDS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class StackProcess:
-    """One supervised process."""
-
-    name: str
-    # Run in the project's folder.
-    command: Sequence[str]
+def control_socket(folder: Path) -> Path:
+    """Return the socket over which the Supervisor of a stack's folder is asked and stopped."""
+    return locate_socket_folder(folder) / "supervisor.sock"
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """A stack, live or demo."""
-
-    # Holds the configuration, the logs and the API token.
-    folder: Path
-    # In the order in which they are started.
-    processes: Sequence[StackProcess]
-
-    @property
-    def config_file(self) -> Path:
-        """Supervisor's configuration file."""
-        return self.folder / "supervisord.conf"
-
-    @property
-    def logs(self) -> Path:
-        """The folder of the logs."""
-        return self.folder / LOG_FOLDER
-
-    def log_files(self) -> list[Path]:
-        """Return the log files in the order of the processes."""
-        return [self.logs / f"{process.name}.log" for process in self.processes]
-
-
-def plan_stack(folder: Path, *, has_own_database: bool, stand_in_port: int | None = None) -> Stack:
-    """Return the stack of a folder.
+def list_commands(*, has_own_database: bool, stand_in_port: int | None = None) -> dict[str, str]:
+    """Return the command of each process by name, in the order in which they are started.
 
     With a `stand_in_port` it is a demo stack, whose CoinGecko is the stand-in on that port.
     """
     modules = {
-        "stand-in": ("demo", "serve", "--port", str(stand_in_port)) if stand_in_port else None,
-        "db": ("services.db",) if has_own_database else None,
-        "ingestion": ("services.ingestion", "--verbose"),
-        "api": ("services.api",),
-        "dashboard": ("services.dashboard",),
+        "stand-in": f"demo serve --port {stand_in_port}" if stand_in_port else None,
+        "db": "services.db" if has_own_database else None,
+        "ingestion": "services.ingestion --verbose",
+        "api": "services.api",
+        "dashboard": "services.dashboard",
     }
-    processes = [
-        StackProcess(name, [PYTHON, "-u", "-m", *module])
-        for name, module in modules.items()
-        if module
-    ]
-    return Stack(folder, processes)
+    start = f"{shlex.quote(PYTHON)} -u -m services.stack.child"
+    return {name: f"{start} {module}" for name, module in modules.items() if module}
 
 
-def read_stack(folder: Path) -> Stack:
-    """Return the stack that the configuration file of a folder describes."""
-    parser = RawConfigParser()
-    parser.read(folder / "supervisord.conf", encoding="utf-8")
-    sections = [(name.partition(":")[2], parser[name]) for name in parser.sections()]
-    processes = [
-        StackProcess(name, shlex.split(keys["command"])) for name, keys in sections if name
-    ]
-    return Stack(folder, processes)
-
-
-def render_config(stack: Stack) -> str:
+def render_config(folder: Path, commands: Mapping[str, str]) -> str:
     """Return Supervisor's configuration: http://supervisord.org/configuration.html
 
-    Supervisor restarts every process that ends, without a limit, and opens no socket. All paths are
-    relative to the stack's folder, where Supervisor is started: in an absolute path it would expand
-    a `%` and read ` ;` as the start of a comment.
+    Supervisor restarts every process that ends, without a limit. Paths are relative to the stack's
+    folder, where Supervisor is started: in the path of a user's folder it would expand a `%` and
+    read ` ;` as the start of a comment.
     """
     parser = RawConfigParser()
     parser["supervisord"] = {
-        "nodaemon": "true",
         "logfile": f"{LOG_FOLDER}/supervisor.log",
         "logfile_maxbytes": str(MAX_LOG_BYTES),
         "logfile_backups": str(OLD_LOGS),
@@ -107,16 +62,20 @@ def render_config(stack: Stack) -> str:
         "childlogdir": LOG_FOLDER,
         # Without this line Supervisor warns when root runs it.
     } | ({"user": "root"} if os.geteuid() == 0 else {})
-    for priority, process in enumerate(stack.processes):
-        parser[f"program:{process.name}"] = {
-            "command": shlex.join(process.command),
+    parser["unix_http_server"] = {"file": str(control_socket(folder)), "chmod": "0700"}
+    parser["rpcinterface:supervisor"] = {
+        "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+    }
+    for priority, (name, command) in enumerate(commands.items()):
+        parser[f"program:{name}"] = {
+            "command": command,
             "priority": str(priority),
             "autorestart": "true",
             "startsecs": str(STEADY_SECONDS),
             "startretries": "1000000",
             "stopwaitsecs": str(STOP_SECONDS),
             "redirect_stderr": "true",
-            "stdout_logfile": f"{LOG_FOLDER}/{process.name}.log",
+            "stdout_logfile": f"{LOG_FOLDER}/{name}.log",
             "stdout_logfile_maxbytes": str(MAX_LOG_BYTES),
             "stdout_logfile_backups": str(OLD_LOGS),
         }
@@ -125,12 +84,7 @@ def render_config(stack: Stack) -> str:
     return text.getvalue()
 
 
-def make_environment(stack: Stack, environment: Mapping[str, str]) -> dict[str, str]:
+def make_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a stack's processes, based on `environment`."""
     programs = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
-    return {
-        **environment,
-        STACK_VARIABLE: str(stack.folder),
-        "PATH": programs,
-        "PYTHONPATH": str(ROOT),
-    }
+    return {**environment, "PATH": programs, "PYTHONPATH": str(ROOT)}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 # Widths and heights in pixels.
 WIDE, PHONE = (1440, 1100), (390, 844)
@@ -42,12 +42,15 @@ def find_chromium() -> str:
 
 
 @contextlib.contextmanager
-def running_browser() -> Iterator[Browser]:
-    """Run the browser for as long as the block lasts."""
+def running_browser() -> Iterator[BrowserContext]:
+    """Run the browser for as long as the block lasts.
+
+    All windows share its cache, because loading Streamlit's scripts takes most of a first page.
+    """
     path = find_chromium()
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield browser
+        yield browser.new_context(timezone_id="Asia/Jakarta", reduced_motion="reduce")
         browser.close()
 
 
@@ -55,7 +58,7 @@ def running_browser() -> Iterator[Browser]:
 class Visitor:
     """One viewer with a browser window of their own; it records the errors of the pages."""
 
-    browser: Browser
+    browser: BrowserContext
     base: str
     size: tuple[int, int] = WIDE
     scheme: Literal["light", "dark"] = "light"
@@ -63,12 +66,9 @@ class Visitor:
 
     def __post_init__(self) -> None:
         width, height = self.size
-        context = self.browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme=self.scheme,
-            timezone_id="Asia/Jakarta",
-        )
-        self.page: Page = context.new_page()
+        self.page: Page = self.browser.new_page()
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.emulate_media(color_scheme=self.scheme)
         self.page.set_default_timeout(30_000)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", self._record_error)
@@ -108,7 +108,7 @@ class Visitor:
 
     def close(self) -> None:
         """Close the window."""
-        self.page.context.close()
+        self.page.close()
 
 
 def free_port() -> int:

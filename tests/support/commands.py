@@ -146,3 +146,10 @@ def assert_error(done: subprocess.CompletedProcess[str], code: int, *words: str)
         assert word in errors[0]
     for secret in SECRETS:
         assert secret not in done.stdout + done.stderr
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process runs. One that has ended may still be listed as a zombie."""
+    command = ["ps", "-o", "stat=", "-p", str(pid)]
+    state = subprocess.run(command, check=False, capture_output=True, text=True).stdout
+    return bool(state.strip()) and not state.startswith("Z")

@@ -53,6 +53,7 @@ def check_health(context: ApiContext) -> HealthResponse:
     return HealthResponse(
         status="ok" if is_ok else "unhealthy",
         newest_observation=newest,
+        last_run_at=heartbeat.recorded_at if heartbeat else None,
         age_seconds=None if age is None else age.total_seconds(),
         interval_seconds=interval.total_seconds(),
         missed_runs=None if age is None else max(0, int(age / interval) - 1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -20,6 +20,7 @@ def test_health_checks_the_database_the_freshness_of_prices_and_the_loop(
     response = api.get("/health")
     assert response.status_code == 503
     assert "start the ingestion" in response.json()["checks"]["freshness"]["message"]
+    assert response.json()["last_run_at"] is None
     load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
     state = {"interval_seconds": 300, "message": "all well", "errors": []}
     fresh.query(
@@ -30,6 +31,7 @@ def test_health_checks_the_database_the_freshness_of_prices_and_the_loop(
     stale = api.get("/health")
     assert stale.status_code == 503
     assert stale.json()["missed_runs"] == 2
+    assert datetime.fromisoformat(stale.json()["last_run_at"]) == NOW
     assert not stale.json()["checks"]["freshness"]["is_ok"]
     assert not stale.json()["checks"]["last_run"]["is_ok"]
 

@@ -11,13 +11,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
-from playwright.sync_api import Browser
+from playwright.sync_api import BrowserContext
 
 import database
+from safe_zone import ROOT
 from sentinel.models import CoinLabel, FxRate, MarketRow
 from sentinel.storage import partitions, run_records
 from sentinel.storage.connection import Connection, Session
-from tests.conftest import FreshDatabase
+from tests.conftest import FreshDatabase, make_script_environment, new_database
 from tests.support.browser import Visitor, free_port, running_browser
 from tests.support.commands import Module
 
@@ -30,12 +31,6 @@ HOSTILE = (
     ":red[**bold**] $x^2$ `code`",
 )
 MISSED_MINUTES = 47
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as found:
-        yield found
 
 
 def _store_old_prices(fresh: FreshDatabase, now: datetime) -> None:
@@ -71,25 +66,54 @@ def _store_old_prices(fresh: FreshDatabase, now: datetime) -> None:
         database.run_write_transaction(session, work, now)
 
 
-@pytest.fixture
-def pages(fresh: FreshDatabase, live_module: Module) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run a dashboard and an API with old prices; return the address and the API's process."""
-    _store_old_prices(fresh, datetime.now(UTC))
-    ports = {"SENTINEL_API_PORT": free_port(), "SENTINEL_DASHBOARD_PORT": free_port()}
-    environment = {name: str(port) for name, port in ports.items()}
-    urls = [
-        f"http://127.0.0.1:{ports['SENTINEL_API_PORT']}/health",
-        f"http://127.0.0.1:{ports['SENTINEL_DASHBOARD_PORT']}/_stcore/health",
-    ]
-    processes = [
-        live_module.start(name, **environment) for name in ("services.api", "services.dashboard")
-    ]
-    for url in urls:
-        _wait_for(url)
-    yield f"http://127.0.0.1:{ports['SENTINEL_DASHBOARD_PORT']}", processes[0]
-    for process in processes:
-        process.kill()
-        process.communicate()
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserContext]:
+    with running_browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def database_(server: str, template: str) -> Iterator[FreshDatabase]:
+    with new_database(server, template) as created:
+        yield created
+
+
+@pytest.fixture(scope="module")
+def module_(database_: FreshDatabase, tmp_path_factory: pytest.TempPathFactory) -> Module:
+    """Start processes that share a database and know each other's ports."""
+    own = {
+        "DATABASE_URL": database_.url,
+        "SENTINEL_API_PORT": str(free_port()),
+        "SENTINEL_DASHBOARD_PORT": str(free_port()),
+    }
+    return Module(ROOT, make_script_environment(tmp_path_factory.mktemp("pages")) | own)
+
+
+@pytest.fixture(scope="module")
+def dashboard(module_: Module) -> Iterator[str]:
+    """The address of a dashboard. Its API runs only for tests that use the fixture `api`."""
+    process = module_.start("services.dashboard")
+    url = f"http://127.0.0.1:{module_.environment['SENTINEL_DASHBOARD_PORT']}"
+    _wait_for(f"{url}/_stcore/health")
+    yield url
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture(scope="module")
+def api(module_: Module, database_: FreshDatabase) -> Iterator[subprocess.Popen[str]]:
+    """The API, over a database that is empty until a test uses `old_prices`."""
+    assert database_.query("SELECT 1")
+    process = module_.start("services.api")
+    _wait_for(f"http://127.0.0.1:{module_.environment['SENTINEL_API_PORT']}/health")
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture(scope="module")
+def old_prices(database_: FreshDatabase) -> None:
+    _store_old_prices(database_, datetime.now(UTC))
 
 
 def _wait_for(url: str) -> None:
@@ -101,11 +125,39 @@ def _wait_for(url: str) -> None:
     raise AssertionError(f"{url} does not answer")
 
 
-def test_old_prices_are_marked_as_old_and_hostile_names_shown_as_text(
-    pages: tuple[str, subprocess.Popen[str]], browser: Browser
+def test_without_an_api_a_page_shows_how_to_start_it(
+    dashboard: str, browser: BrowserContext
 ) -> None:
-    base, _api = pages
-    visitor = Visitor(browser, base)
+    visitor = Visitor(browser, dashboard)
+    for path in ("", "coin", "portfolio", "pipeline"):
+        visitor.open(path)
+        visitor.wait_for_text("Start the API with")
+    visitor.close()
+
+
+@pytest.mark.usefixtures("api")
+def test_with_an_empty_database_a_page_shows_how_to_fill_it(
+    dashboard: str, browser: BrowserContext, request: pytest.FixtureRequest
+) -> None:
+    visitor = Visitor(browser, dashboard)
+    for path, text in (("", "Nothing to show yet"), ("coin", "No price is stored yet")):
+        visitor.open(path)
+        visitor.wait_for_text(text)
+    visitor.open("pipeline")
+    visitor.wait_for_text("There is no backup yet")
+    page = visitor.open("coin")
+    request.getfixturevalue("old_prices")
+    visitor.wait_for_text("Add a transaction")  # the page finds the first coins by itself
+    visitor.wait_for_text("runs are missing")
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length == 2")
+    visitor.close()
+
+
+@pytest.mark.usefixtures("api", "old_prices")
+def test_old_prices_are_marked_as_old_and_hostile_names_shown_as_text(
+    dashboard: str, browser: BrowserContext
+) -> None:
+    visitor = Visitor(browser, dashboard)
     fetched: list[str] = []
     visitor.page.on("request", lambda request: fetched.append(request.url))
     for path in ("", "coin?coin=coin-0", "coin?coin=coin-2", "portfolio", "pipeline"):
@@ -119,16 +171,16 @@ def test_old_prices_are_marked_as_old_and_hostile_names_shown_as_text(
     alert_name = page.locator("[data-testid=stMarkdownContainer]", has_text=HOSTILE[0])
     alert_name.first.wait_for()  # in the list of alerts
     assert page.locator("[data-testid=stMain] a", has_text="click").count() == 0
-    assert not [url for url in fetched if not url.startswith(base) and "evil" in url]
+    assert not [url for url in fetched if not url.startswith(dashboard) and "evil" in url]
     assert visitor.errors == []
     visitor.close()
 
 
+@pytest.mark.usefixtures("old_prices")
 def test_a_page_without_its_api_reports_it_and_keeps_its_data(
-    pages: tuple[str, subprocess.Popen[str]], browser: Browser
+    dashboard: str, api: subprocess.Popen[str], browser: BrowserContext
 ) -> None:
-    base, api = pages
-    visitors = [Visitor(browser, base) for _ in range(2)]
+    visitors = [Visitor(browser, dashboard) for _ in range(2)]
     labels = ("Net worth, USD", "Price")
     before = []
     for visitor, path, label in zip(
@@ -143,53 +195,3 @@ def test_a_page_without_its_api_reports_it_and_keeps_its_data(
         visitor.wait_for_text("This page shows the data of")
         assert visitor.read_metric(label) == figure
         visitor.close()
-
-
-def test_without_an_api_a_page_shows_how_to_start_it(live_module: Module, browser: Browser) -> None:
-    port = free_port()
-    process = live_module.start(
-        "services.dashboard",
-        SENTINEL_DASHBOARD_PORT=str(port),
-        SENTINEL_API_URL="http://127.0.0.1:9",
-    )
-    try:
-        base = f"http://127.0.0.1:{port}"
-        _wait_for(f"{base}/_stcore/health")
-        visitor = Visitor(browser, base)
-        for path in ("", "coin", "portfolio", "pipeline"):
-            visitor.open(path)
-            visitor.wait_for_text("Start the API with")
-        visitor.close()
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_with_an_empty_database_a_page_shows_how_to_fill_it(
-    live_module: Module, fresh: FreshDatabase, browser: Browser
-) -> None:
-    assert fresh.query("SELECT 1")
-    ports = {"SENTINEL_API_PORT": str(free_port()), "SENTINEL_DASHBOARD_PORT": str(free_port())}
-    processes = [
-        live_module.start(name, **ports) for name in ("services.api", "services.dashboard")
-    ]
-    try:
-        base = f"http://127.0.0.1:{ports['SENTINEL_DASHBOARD_PORT']}"
-        _wait_for(f"http://127.0.0.1:{ports['SENTINEL_API_PORT']}/health")
-        _wait_for(f"{base}/_stcore/health")
-        visitor = Visitor(browser, base)
-        for path, text in (("", "Nothing to show yet"), ("coin", "No price is stored yet")):
-            visitor.open(path)
-            visitor.wait_for_text(text)
-        visitor.open("pipeline")
-        visitor.wait_for_text("There is no backup yet")
-        page = visitor.open("coin")
-        _store_old_prices(fresh, datetime.now(UTC))
-        visitor.wait_for_text("Add a transaction")  # the page finds the first coins by itself
-        visitor.wait_for_text("runs are missing")
-        page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length == 2")
-        visitor.close()
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import requests
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import BrowserContext, Page
 
-from safe_zone import ROOT
-from services.stack import control, supervisor_config
+from safe_zone import ROOT, Settings
+from services.settings import MonitorSettings
+from services.stack import health, supervisor_client, supervisor_config
 from tests.support.browser import PHONE, WIDE, Visitor, free_port, running_browser
+from tests.support.commands import is_running
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)]
 PAGES = ("", "coin", "portfolio", "paper", "pipeline")
@@ -43,21 +44,39 @@ class Running:
     def folder(self) -> Path:
         return self.state_dir / supervisor_config.DEMO_FOLDER / "stack"
 
+    @property
+    def token(self) -> str:
+        return (self.folder / "api_token").read_text()
+
     def get(self, path: str) -> Any:
         url = f"http://127.0.0.1:{self.environment['SENTINEL_API_PORT']}{path}"
-        token = (self.folder / "api_token").read_text()
-        return requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=20).json()
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return requests.get(url, headers=headers, timeout=20).json()
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return _stack(self.environment, *arguments)
 
-    def pid_of(self, name: str) -> int:
-        words = {"db": "services.db", "stand-in": "demo"}.get(name, f"services.{name}")
-        streamlit = "streamlit" if name == "dashboard" else words
-        for process in control._find_processes(self.folder):
-            if {words, streamlit} & set(process.cmdline()):
-                return int(process.pid)
-        raise AssertionError(f"{name} does not run")
+    def pids(self) -> dict[str, int]:
+        """Return the id of each process that runs."""
+        with supervisor_client._connect(self.folder) as supervisor:
+            infos = supervisor.getAllProcessInfo()
+        return {info["name"]: info["pid"] for info in infos if info["pid"]}
+
+    def problems(self) -> dict[str, str]:
+        """Return what `status` would list as unhealthy."""
+        ports = {
+            key: int(self.environment[f"SENTINEL_{key.upper()}"])
+            for key in ("api_port", "dashboard_port")
+        }
+        monitor = MonitorSettings(settings=Settings(), **ports)
+        found = health.check_processes(monitor, supervisor_client.list_processes(self.folder))
+        return {name: problem for name, problem in found.items() if problem}
+
+    def wait_until_healthy(self) -> None:
+        began = time.monotonic()
+        while problems := self.problems():
+            assert time.monotonic() - began < HEALTHY_SECONDS, problems
+            time.sleep(0.2)
 
 
 def _stack(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -88,20 +107,23 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     done = _stack(environment, "up", "--demo")
     took = time.monotonic() - began
     assert done.returncode == 0, done.stderr
-    yield Running(folder, environment, took, done.stdout + done.stderr)
-    down = _stack(environment, "down")
-    assert down.returncode == 0, down.stderr
-    assert control._find_processes(folder / supervisor_config.DEMO_FOLDER / "stack") == []
+    running = Running(folder, environment, took, done.stdout + done.stderr)
+    yield running
+    pids = running.pids().values()
+    down = running.run("down")
+    assert (down.returncode, down.stderr) == (0, "stopped\n")
+    assert not [pid for pid in pids if is_running(pid)]
+    assert not _commands_with(str(folder))  # PostgreSQL's processes name it
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator[BrowserContext]:
     with running_browser() as found:
         yield found
 
 
 @pytest.fixture
-def visitor(stack: Running, browser: Browser) -> Iterator[Visitor]:
+def visitor(stack: Running, browser: BrowserContext) -> Iterator[Visitor]:
     found = Visitor(browser, stack.dashboard)
     yield found
     found.close()
@@ -122,7 +144,7 @@ def test_the_probes_of_the_containers_tell_a_healthy_process_from_a_missing_one(
 ) -> None:
     own = stack.environment | {
         "SENTINEL_STATE_DIR": str(stack.state_dir / supervisor_config.DEMO_FOLDER),
-        "SENTINEL_API_TOKEN": (stack.folder / "api_token").read_text(),
+        "SENTINEL_API_TOKEN": stack.token,
     }
     command = [sys.executable, "-m", "services.probe", name]
     well = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False)
@@ -138,17 +160,17 @@ def test_the_probes_of_the_containers_tell_a_healthy_process_from_a_missing_one(
 
 
 def test_up_again_changes_nothing(stack: Running) -> None:
-    before = {name: stack.pid_of(name) for name in ("db", "ingestion", "api", "dashboard")}
+    before = stack.pids()
     again = stack.run("up", "--demo")
     assert again.returncode == 0
     assert "already running" in again.stderr
-    assert before == {name: stack.pid_of(name) for name in before}
+    assert stack.pids() == before
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path or "overview")
 def test_each_page_renders_without_an_error(
-    stack: Running, browser: Browser, tmp_path: Path, path: str, size: tuple[int, int]
+    stack: Running, browser: BrowserContext, tmp_path: Path, path: str, size: tuple[int, int]
 ) -> None:
     visitor = Visitor(browser, stack.dashboard, size)
     page = visitor.open(path)
@@ -165,7 +187,7 @@ def test_each_page_renders_without_an_error(
     visitor.close()
 
 
-def test_a_dark_browser_gets_a_dark_page(stack: Running, browser: Browser) -> None:
+def test_a_dark_browser_gets_a_dark_page(stack: Running, browser: BrowserContext) -> None:
     visitor = Visitor(browser, stack.dashboard, scheme="dark")
     page = visitor.open()
     color = page.evaluate(
@@ -347,14 +369,13 @@ def test_a_killed_process_restarts_and_the_page_recovers(
     stack: Running, visitor: Visitor, name: str
 ) -> None:
     page = visitor.open("coin?coin=bitcoin")
-    pid = stack.pid_of(name)
+    pid = stack.pids()[name]
     os.kill(pid, signal.SIGKILL)
     began = time.monotonic()
-    while time.monotonic() - began < HEALTHY_SECONDS:
-        if _has_restarted(stack, name, pid) and stack.run("status", "--demo").returncode == 0:
-            break
-        time.sleep(0.5)
-    assert stack.run("status", "--demo").returncode == 0
+    while stack.pids().get(name, pid) == pid:
+        assert time.monotonic() - began < HEALTHY_SECONDS
+        time.sleep(0.1)
+    stack.wait_until_healthy()
     page.wait_for_function(
         "document.body.innerText.includes('live') "
         "&& !document.body.innerText.includes('does not answer')",
@@ -362,50 +383,44 @@ def test_a_killed_process_restarts_and_the_page_recovers(
     )
 
 
-def _has_restarted(stack: Running, name: str, pid: int) -> bool:
-    try:
-        return stack.pid_of(name) != pid
-    except (AssertionError, psutil.Error):
-        return False
-
-
 def test_the_stack_recovers_from_a_killed_database_server(stack: Running, visitor: Visitor) -> None:
     visitor.open()
-    servers = [
-        process
-        for process in psutil.process_iter(["name", "cmdline"])
-        if process.info["name"] == "postgres"
-        and any(str(stack.state_dir) in word for word in process.info["cmdline"] or ())
-    ]
-    assert servers
-    for process in servers:
-        process.kill()
+    [pid_file] = stack.state_dir.rglob("postmaster.pid")
+    before = stack.pids()
+    os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGKILL)
     began = time.monotonic()
-    while stack.run("status", "--demo").returncode:
+    while stack.pids().get("db", before["db"]) == before["db"]:
         assert time.monotonic() - began < HEALTHY_SECONDS
+        time.sleep(0.1)
+    stack.wait_until_healthy()
     visitor.page.wait_for_function("document.body.innerText.includes('live')", timeout=60_000)
 
 
-def test_up_replaces_a_killed_supervisor_and_stops_its_orphans(stack: Running) -> None:
-    supervisor = control.find_supervisor(stack.folder)
-    assert supervisor
-    orphan = stack.pid_of("api")
-    supervisor.kill()
-    supervisor.wait(10)
+def test_a_killed_supervisors_processes_end_and_up_starts_new_ones(stack: Running) -> None:
+    before = stack.pids()
+    with supervisor_client._connect(stack.folder) as supervisor:
+        os.kill(supervisor.getPID(), signal.SIGKILL)
     again = stack.run("up", "--demo")
     assert again.returncode == 0, again.stderr
-    assert stack.pid_of("api") != orphan
-    assert not psutil.pid_exists(orphan)
+    assert not set(before.values()) & set(stack.pids().values())
+    assert not [pid for pid in before.values() if is_running(pid)]
 
 
 def test_no_secret_is_in_logs_pages_or_command_lines(stack: Running, visitor: Visitor) -> None:
-    token = (stack.folder / "api_token").read_text().strip()
+    token, folder = stack.token, stack.folder
     assert len(token) > 20
-    assert (stack.folder / "api_token").stat().st_mode & 0o077 == 0
-    for log in (stack.folder / "logs").glob("*.log"):
+    assert (folder / "api_token").stat().st_mode & 0o077 == 0
+    for log in (folder / "logs").glob("*.log"):
         assert token not in log.read_text(errors="replace"), log
-    assert token not in (stack.folder / "supervisord.conf").read_text()
+    assert token not in (folder / "supervisord.conf").read_text()
     for path in PAGES:
         assert token not in visitor.open(path).content()
-    for process in control._find_processes(stack.folder):
-        assert not any(token in word for word in process.cmdline())
+    assert not _commands_with(token)
+
+
+def _commands_with(text: str) -> list[str]:
+    """Return the command lines of this machine that contain a text."""
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True
+    )
+    return [line for line in listed.stdout.splitlines() if text in line]

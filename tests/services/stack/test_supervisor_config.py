@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,31 +11,43 @@ import pytest
 from safe_zone import Settings
 from sentinel.errors import ConfigurationError, Interrupted
 from services import probe
+from services.probe import ApiHealth
 from services.settings import MonitorSettings
 from services.stack import __main__ as command
 from services.stack import control, health, supervisor_config
+from services.stack.supervisor_client import StackProcess
+from tests.conftest import NOW
 from tests.support.browser import free_port
 from tests.support.commands import Module
 
 
-def test_a_stack_is_read_back_from_its_configuration_file(tmp_path: Path) -> None:
-    stack = supervisor_config.plan_stack(tmp_path, has_own_database=True, stand_in_port=4711)
-    stack.config_file.write_text(supervisor_config.render_config(stack))
-    assert supervisor_config.read_stack(tmp_path) == stack
-    names = [process.name for process in stack.processes]
-    assert names == ["stand-in", "db", "ingestion", "api", "dashboard"]
-    without = supervisor_config.plan_stack(tmp_path, has_own_database=False)
-    assert [p.name for p in without.processes] == ["ingestion", "api", "dashboard"]
+def _process(
+    name: str,
+    state: str = "RUNNING",
+    started_at: datetime = NOW,
+    log_file: Path = Path("no-such-log"),
+) -> StackProcess:
+    return StackProcess(name, state, started_at, log_file)
+
+
+def test_only_the_demo_has_a_stand_in_and_an_external_database_has_no_process() -> None:
+    demo = supervisor_config.list_commands(has_own_database=True, stand_in_port=4711)
+    assert list(demo) == ["stand-in", "db", "ingestion", "api", "dashboard"]
+    external = supervisor_config.list_commands(has_own_database=False)
+    assert list(external) == ["ingestion", "api", "dashboard"]
 
 
 @pytest.mark.parametrize("folder", ["100% sure", "a ;b", "#c", "%(x)s ü"])
-def test_supervisors_file_contains_no_absolute_path(tmp_path: Path, folder: str) -> None:
+def test_supervisors_file_contains_no_path_of_the_state_directory(
+    tmp_path: Path, folder: str
+) -> None:
     """Supervisor would expand a `%` in a path and cut the line at a ` ;`."""
-    text = supervisor_config.render_config(
-        supervisor_config.plan_stack(tmp_path / folder, has_own_database=True)
-    )
+    commands = supervisor_config.list_commands(has_own_database=True)
+    text = supervisor_config.render_config(tmp_path / folder, commands)
     assert str(tmp_path) not in text
-    assert "/" not in text.replace(f"{supervisor_config.LOG_FOLDER}/", "")
+    assert "/" not in text.replace(f"{supervisor_config.LOG_FOLDER}/", "").replace(
+        str(supervisor_config.control_socket(tmp_path / folder)), ""
+    )
 
 
 def test_a_token_is_created_once_and_again_if_its_file_is_empty(
@@ -48,13 +61,12 @@ def test_a_token_is_created_once_and_again_if_its_file_is_empty(
 
 
 def test_the_error_about_a_taken_port_names_its_setting(tmp_path: Path) -> None:
-    stack = supervisor_config.plan_stack(tmp_path, has_own_database=True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monitor = MonitorSettings(
             settings=Settings(), dashboard_port=taken.getsockname()[1], api_port=free_port()
         )
         with pytest.raises(ConfigurationError, match="SENTINEL_DASHBOARD_PORT"):
-            control.prepare_stack(stack, monitor)
+            control.check_ports(tmp_path, monitor)
 
 
 @pytest.mark.parametrize(
@@ -74,25 +86,48 @@ def test_the_address_of_a_server_is_reachable_from_this_machine(host: str, url: 
 def test_a_signal_interrupts_the_health_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def interrupted(_url: str) -> dict[str, str | None]:
+    def interrupted(_url: str) -> ApiHealth:
         raise Interrupted(2)
 
-    monkeypatch.setattr(probe, "read_api_checks", interrupted)
+    monkeypatch.setattr(probe, "read_api_health", interrupted)
     with pytest.raises(Interrupted):
-        health.check_processes(MonitorSettings(settings=Settings()), ["api"])
+        health.check_processes(MonitorSettings(settings=Settings()), [_process("api")])
 
 
 def test_a_problem_of_an_external_database_is_reported_for_the_api(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    checks = {"database": "the database is away"}
-    monkeypatch.setattr(probe, "read_api_checks", lambda _url: checks)
+    found = ApiHealth({"database": "the database is away"})
+    monkeypatch.setattr(probe, "read_api_health", lambda _url: found)
     monitor = MonitorSettings(settings=Settings(), dashboard_port=1)
-    assert health.check_processes(monitor, ["api"])["api"] == "the database is away"
-    assert health.check_processes(monitor, ["db", "api"]) == {
+    api, db = _process("api"), _process("db")
+    assert health.check_processes(monitor, [api])["api"] == "the database is away"
+    assert health.check_processes(monitor, [api, db]) == {
         "db": "the database is away",
         "api": None,
     }
+
+
+def test_only_a_run_of_the_process_that_is_alive_makes_the_loop_healthy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    checks = {"database": None, "last_run": None, "freshness": None}
+    found = ApiHealth(checks, last_run_at=NOW)
+    monkeypatch.setattr(probe, "read_api_health", lambda _url: found)
+    monitor = MonitorSettings(settings=Settings(), dashboard_port=1)
+
+    def check(state: str, started_at: datetime) -> str | None:
+        loop = _process("ingestion", state, started_at, tmp_path / "ingestion.log")
+        return health.check_processes(monitor, [loop])["ingestion"]
+
+    assert check("RUNNING", NOW - timedelta(hours=1)) is None
+    assert check("STARTING", NOW - timedelta(seconds=1)) is None
+    assert (
+        check("STARTING", NOW + timedelta(seconds=1)) == "it has completed no run since its start"
+    )
+    assert check("BACKOFF", NOW - timedelta(hours=1)) == "it has ended"
+    (tmp_path / "ingestion.log").write_text("a tick\nerror: ALERT_URLS is wrong\n\n")
+    assert check("BACKOFF", NOW - timedelta(hours=1)) == "error: ALERT_URLS is wrong"
 
 
 def test_without_a_stack_status_names_the_start_command_and_down_succeeds(module: Module) -> None:

@@ -1,0 +1,80 @@
+"""A real Supervisor: asked and stopped over its socket, with processes that end and that do not."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sentinel.errors import SentinelError
+from services.stack import control, health, supervisor_client
+from services.stack.supervisor_config import PYTHON, control_socket
+from tests.support.commands import is_running
+
+COMMANDS = {
+    "serving": f"{shlex.quote(PYTHON)} -u -m services.stack.child http.server 0",
+    "failing": "sh -c 'echo The setting ALERT_URLS is wrong.; exit 2'",
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    # Longer than the path of a unix socket may be.
+    folder = tmp_path_factory.mktemp("state") / ("100% ;long" * 12) / "stack"
+    folder.mkdir(parents=True)
+    control.start_stack(folder, COMMANDS, os.environ)
+    yield folder
+    supervisor_client.stop(folder)
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < 10
+        time.sleep(0.02)
+
+
+def test_supervisor_is_asked_over_a_socket_that_only_the_user_can_open(stack: Path) -> None:
+    processes = {process.name: process for process in supervisor_client.list_processes(stack)}
+    assert set(processes) == set(COMMANDS)
+    assert processes["serving"].is_alive
+    assert control_socket(stack).stat().st_mode & 0o777 == 0o700
+    assert control_socket(stack).parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_process_that_ends_at_once_is_not_alive_and_its_last_line_says_why(stack: Path) -> None:
+    def failing() -> supervisor_client.StackProcess:
+        return supervisor_client.list_processes(stack)[0]
+
+    _wait_for(lambda: failing().state == "BACKOFF")
+    assert not failing().is_alive
+    assert health._read_last_line(failing().log_file) == "The setting ALERT_URLS is wrong."
+
+
+def test_a_supervisor_that_does_not_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(SentinelError, match=r"does not start: .*nothing"):
+        control.start_stack(tmp_path, {"wrong": "%(nothing)s"}, os.environ)
+
+
+def test_a_killed_supervisors_processes_end_by_themselves(stack: Path) -> None:
+    with supervisor_client._connect(stack) as supervisor:
+        pid = supervisor.getProcessInfo("serving")["pid"]
+        os.kill(supervisor.getPID(), signal.SIGKILL)
+    _wait_for(lambda: not is_running(pid))
+    assert supervisor_client.list_processes(stack) == []
+    assert not supervisor_client.stop(stack)
+    control.start_stack(stack, COMMANDS, os.environ)  # the socket that it left does not matter
+    assert supervisor_client.list_processes(stack)
+
+
+def test_stop_returns_after_the_last_process_has_ended(stack: Path) -> None:
+    with supervisor_client._connect(stack) as supervisor:
+        pids = [supervisor.getPID(), supervisor.getProcessInfo("serving")["pid"]]
+    assert supervisor_client.stop(stack)
+    _wait_for(lambda: not any(is_running(pid) for pid in pids))
+    assert not control_socket(stack).exists()
