@@ -64,11 +64,11 @@ class Running:
 
     def problems(self) -> dict[str, str]:
         """Return what `status` would list as unhealthy."""
-        ports = {
-            key: int(self.environment[f"SENTINEL_{key.upper()}"])
-            for key in ("api_port", "dashboard_port")
-        }
-        monitor = MonitorSettings(settings=Settings(), **ports)
+        monitor = MonitorSettings(
+            settings=Settings(),
+            api_port=int(self.environment["SENTINEL_API_PORT"]),
+            dashboard_port=int(self.environment["SENTINEL_DASHBOARD_PORT"]),
+        )
         found = health.check_processes(monitor, supervisor_client.list_processes(self.folder))
         return {name: problem for name, problem in found.items() if problem}
 
