@@ -131,7 +131,7 @@ def require_current(connection: Connection) -> SchemaState:
     """
     [row] = connection.execute(SCHEMA_STATE).fetchall()
     state = SchemaState(*row)
-    _refuse_newer(state.version)
+    _refuse_newer(state.version or 0)
     if state.version != latest_version() or not state.has_view:
         raise psycopg.errors.UndefinedTable("the schema is not up to date")
     return state
@@ -175,14 +175,32 @@ def apply_migrations(connection: Connection) -> None:
     with connection.transaction():
         take_writer_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
         refuse_unusable_database(connection)
-        connection.execute(CREATE_SCHEMA)
-        [(version,)] = connection.execute(READ_VERSION).fetchall()
-        _refuse_newer(version)
-        for number, path in migrations().items():
-            if number > version:
-                connection.execute(path.read_bytes())
-                connection.execute(RECORD_VERSION, [number])
+        _migrate(connection, latest_version())
         connection.execute(MARKET_DATA_VIEW.read_bytes())
+
+
+def recreate(connection: Connection, version: int) -> None:
+    """Replace the schema by an empty one of `version`, in the caller's transaction.
+
+    The view `market_data` is dropped; `apply_migrations` creates it. Raises ConfigurationError
+    where this code does not know the version, and as `refuse_unusable_database`.
+    """
+    _refuse_newer(version, "backup")
+    take_writer_lock(connection, LOCK_TIMEOUT_SECONDS, 0)
+    refuse_unusable_database(connection)
+    connection.execute(DROP_SCHEMA)
+    _migrate(connection, version)
+
+
+def _migrate(connection: Connection, version: int) -> None:
+    """Apply the migrations up to `version` that this database has not seen."""
+    connection.execute(CREATE_SCHEMA)
+    [(current,)] = connection.execute(READ_VERSION).fetchall()
+    _refuse_newer(current)
+    for number, path in migrations().items():
+        if current < number <= version:
+            connection.execute(path.read_bytes())
+            connection.execute(RECORD_VERSION, [number])
 
 
 def drop_schema(connection: Connection) -> None:
@@ -204,10 +222,11 @@ def latest_version() -> int:
     return max(migrations())
 
 
-def _refuse_newer(version: int | None) -> None:
-    if (version or 0) > latest_version():
+def _refuse_newer(version: int, holder: str = "database") -> None:
+    """Raise ConfigurationError where this code does not know the schema version of `holder`."""
+    if version > latest_version():
         raise ConfigurationError(
-            f"The database has schema version {version}, this code knows {latest_version()}. "
+            f"The {holder} has schema version {version}, this code knows {latest_version()}. "
             "Update the code: git pull"
         )
 

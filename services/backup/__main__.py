@@ -19,7 +19,7 @@ from services.settings import load_monitor_settings
 EPILOG = """examples:
   ./backup_db.sh                          creates a backup in .sentinel/backups
   ./backup_db.sh /mnt/disk/backups        exit code 0 only if the dump was restored and compared
-  ./restore_db.sh /mnt/disk/backups/market-sentinel-20261120T030000Z.dump
+  ./restore_db.sh /mnt/disk/backups/market-sentinel-20261120T030000Z.zip
   python -m services.backup create        the command behind ./backup_db.sh"""
 
 

@@ -15,14 +15,19 @@ MAX_SHOWN_DIFFERENCES = 5
 # Settings under which equal rows have equal text on every server.
 CANONICAL_SETTINGS = (
     "SET LOCAL search_path = ''",  # definitions then include the schema
+    "SET LOCAL client_encoding = 'UTF8'",
     "SET LOCAL TimeZone = 'UTC'",
     "SET LOCAL DateStyle = 'ISO'",
     "SET LOCAL IntervalStyle = 'postgres'",
     "SET LOCAL extra_float_digits = 1",
     "SET LOCAL bytea_output = 'hex'",
-    "SET LOCAL statement_timeout = 0",
-    "SET LOCAL idle_in_transaction_session_timeout = 0",
 )
+# Those that the server knows: reading a large database takes long.
+DISABLE_TIMEOUTS = """
+SELECT set_config(name, '0', true)
+FROM pg_settings
+WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
+"""
 
 TABLES = """
 SELECT c.relname::text
@@ -32,8 +37,8 @@ WHERE c.relnamespace = to_regnamespace('sentinel') AND c.relkind IN ('r', 'p')
 ORDER BY 1
 """
 
-# A digest of columns, indexes, constraints and enum labels. The texts do not depend on the version
-# of the server.
+# A digest of columns, constraints and enum labels. The texts do not depend on the version of the
+# server. Indexes that a user added are not in it: a restore creates those of the migrations.
 SCHEMA = """
 SELECT coalesce(md5(string_agg(line, E'\\n' ORDER BY line COLLATE "C")), '')
 FROM (
@@ -43,8 +48,6 @@ FROM (
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
     WHERE c.relnamespace = to_regnamespace('sentinel') AND c.relkind IN ('r', 'p', 'v')
-    UNION ALL
-    SELECT indexdef FROM pg_indexes WHERE schemaname = 'sentinel'
     UNION ALL
     SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid))
     FROM pg_constraint
@@ -122,7 +125,7 @@ class DatabaseContents:
 
 def read_contents(connection: Connection) -> DatabaseContents:
     """Return what a database holds. Changes the settings of the caller's transaction."""
-    for statement in CANONICAL_SETTINGS:
+    for statement in (*CANONICAL_SETTINGS, DISABLE_TIMEOUTS):
         connection.execute(statement)
     [(schema,)] = connection.execute(SCHEMA).fetchall()
     names = [name for (name,) in connection.execute(TABLES)]
@@ -145,7 +148,7 @@ def list_differences(expected: DatabaseContents, found: DatabaseContents) -> lis
     """Return one sentence per difference; an empty list for equal databases."""
     differences = []
     if expected.schema != found.schema:
-        differences.append("the schema differs")
+        differences.append("the columns or constraints differ from those of its schema version")
     if expected.newest != found.newest:
         newest = found.newest or "no time"
         differences.append(f"the newest observation is of {newest}, not {expected.newest}")

@@ -16,15 +16,17 @@ from sentinel.errors import EXIT_OK, Interrupted, SentinelError, StorageUnavaila
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.targets import make_targets
 from sentinel.storage import error_hints, schema
-from sentinel.storage.connection import Address, open_connection, resolve_database
-from services.backup import checksums, manifest, pg_dump, pruning, report, rotation, tls_relay
+from sentinel.storage.connection import Address, Connection, resolve_database
+from services.backup import checksums, manifest, pruning, report, rotation
 from services.backup.checksums import DatabaseContents
+from services.backup.dump import write_dump
 from services.backup.locks import lock_backup_folder, lock_backups
 from services.backup.manifest import PARTIAL_SUFFIX, BackupFailed, BackupFile, BackupManifest
-from services.backup.verification import verify_dump
+from services.backup.verification import connect_directly, verify_dump
 from services.settings import MonitorSettings
 
-EXPORT_SNAPSHOT = "SELECT pg_export_snapshot()"
+# Taken before the snapshot: a purge that dropped a day in between would leave it listed and gone.
+LOCK_OBSERVATIONS = "LOCK TABLE sentinel.observations IN ACCESS SHARE MODE"
 
 
 def create_backup(monitor: MonitorSettings, folder: Path, now: datetime) -> int:
@@ -91,18 +93,9 @@ def make_verified_backup(
     partial = path.with_name(path.name + PARTIAL_SUFFIX)
     try:
         _delete_leftovers(folder)
-        contents, sha256, size_bytes = _dump_database(pg_dump.bypass_pooler(address), partial)
-        if manifest.compute_sha256(partial) != sha256:
-            raise BackupFailed(
-                f"The disk of {folder} returns other bytes than were written: name a folder on "
-                "another disk."
-            )
-        differences = verify_dump(partial, contents, state_dir)
-        if differences:
-            raise BackupFailed(
-                "A database restored from the dump differs from the original: "
-                f"{checksums.summarize(differences)}."
-            )
+        contents = _dump_database(address, partial)
+        verify_dump(partial, contents, state_dir)
+        sha256, size_bytes = manifest.compute_sha256(partial), partial.stat().st_size
         partial.replace(path)
         found = BackupManifest(now, describe_database(address), sha256, size_bytes, contents)
         backup = BackupFile(path, found)
@@ -135,13 +128,13 @@ def describe_database(address: Address) -> str:
     return f"{parts.get('dbname') or 'default'} on {host}:{parts.get('port') or 5432}"
 
 
-def _dump_database(address: Address, path: Path) -> tuple[DatabaseContents, str, int]:
-    """Dump a database; return its contents, and the dump's SHA-256 and size in bytes.
+def _dump_database(address: Address, path: Path) -> DatabaseContents:
+    """Dump a database; return its contents.
 
     Both read the same snapshot, so that a process that writes meanwhile changes neither.
     """
     try:
-        with open_connection(address) as connection:
+        with connect_directly(address) as connection:
             if not schema.has_schema(connection):
                 raise BackupFailed(
                     f"{address.display_name} has no tables of Market Sentinel: "
@@ -150,15 +143,20 @@ def _dump_database(address: Address, path: Path) -> tuple[DatabaseContents, str,
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             with connection.transaction():
-                [(snapshot,)] = connection.execute(EXPORT_SNAPSHOT).fetchall()
-                contents = checksums.read_contents(connection)
-                if not contents.observations and not contents.count_rows("transactions"):
-                    raise BackupFailed(
-                        f"{address.display_name} holds neither prices nor a portfolio: an empty "
-                        "dump is no backup."
-                    )
-                with tls_relay.relay_tls(address) as plain_address:
-                    sha256, size_bytes = pg_dump.dump_database(plain_address, snapshot, path)
-            return contents, sha256, size_bytes
+                connection.execute(LOCK_OBSERVATIONS)
+                contents = _read_contents(connection, address)
+                write_dump(connection, path)
+            return contents
     except psycopg.Error as error:
         raise StorageUnavailable(error_hints.explain(error, address.display_name)) from error
+
+
+def _read_contents(connection: Connection, address: Address) -> DatabaseContents:
+    """Raises BackupFailed for a database without anything to back up."""
+    contents = checksums.read_contents(connection)
+    if not contents.observations and not contents.count_rows("transactions"):
+        raise BackupFailed(
+            f"{address.display_name} holds neither prices nor a portfolio: an empty dump is no "
+            "backup."
+        )
+    return contents

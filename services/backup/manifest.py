@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 from sentinel.errors import EXIT_UNHEALTHY, SentinelError
 from sentinel.files import replace_atomically
 from services.backup import rotation
 from services.backup.checksums import DatabaseContents
 
-BLOCK_BYTES = 1 << 20
 PARTIAL_SUFFIX = ".partial"
 DAMAGED_SUFFIX = ".damaged"
 
@@ -59,24 +56,6 @@ def manifest_path(dump: Path) -> Path:
     return dump.with_name(f"{dump.name}.json")
 
 
-def write_dump(source: IO[bytes], path: Path) -> tuple[str, int]:
-    """Write a stream to disk and sync it; return its SHA-256 and its size in bytes.
-
-    Raises OSError.
-    """
-    digest, size = hashlib.sha256(), 0
-    # Only the owner can read it: it holds a portfolio.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        while block := source.read(BLOCK_BYTES):
-            file.write(block)
-            digest.update(block)
-            size += len(block)
-        file.flush()
-        os.fsync(file.fileno())
-    return digest.hexdigest(), size
-
-
 def compute_sha256(path: Path) -> str:
     """Return the SHA-256 of a file. Raises OSError."""
     with path.open("rb") as file:
@@ -111,8 +90,8 @@ def read_manifest(dump: Path) -> BackupManifest:
         )
     except FileNotFoundError as error:
         raise BackupFailed(
-            f"{dump} has no manifest ({path.name}) beside it, so it was never verified. Restore a "
-            "dump without a manifest by hand with pg_restore."
+            f"{dump} has no manifest ({path.name}) beside it, so it was never verified: restore "
+            "another backup, or copy the manifest back beside it."
         ) from error
     except OSError as error:
         raise BackupUnreadable(

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 from pathlib import Path
-
-import psycopg
 
 from sentinel import console
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
-from sentinel.storage import schema
+from sentinel.storage import embedded, schema
 from sentinel.storage.connection import Address, Connection, Session, resolve_database
 from sentinel.storage.queries.table_health import count_observations, count_transactions
-from services.backup import checksums, manifest, pg_dump, tls_relay
+from services.backup import manifest
 from services.backup.checksums import DatabaseContents
 from services.backup.create import make_verified_backup
 from services.backup.locks import lock_backup_folder, lock_backups, lock_monitor
-from services.backup.manifest import BackupFailed
-from services.backup.verification import read_database, verify_dump
+from services.backup.verification import restore_dump, verify_dump
 from services.settings import MonitorSettings
 
 log = logging.getLogger("sentinel.backup")
 CONFIRMATION = "RESTORE"
+PG_DUMP_MAGIC = b"PGDMP"
+PIPE_TO_EMBEDDED = "--file=- {} | python -m sentinel.storage.embedded"
 
 
 def restore_backup(
@@ -39,6 +39,7 @@ def restore_backup(
     state_dir = ensure_state_dir(monitor.settings.state_dir)
     if not dump.is_file():
         raise ConfigurationError(f"{dump} is not a file: name a dump that ./backup_db.sh made.")
+    _refuse_pg_dump(dump, has_url=bool(monitor.settings.database_url))
     with contextlib.ExitStack() as stack:
         stack.enter_context(lock_backups(state_dir))
         if should_back_up:  # otherwise the folder may be on a read-only disk
@@ -55,24 +56,32 @@ def restore_backup(
             now = SYSTEM_CLOCKS.now().replace(microsecond=0)
             saved = make_verified_backup(address, dump.parent, state_dir, now)
             print(f"backed up the stored data first: {saved.path}")
-        with tls_relay.relay_tls(pg_dump.bypass_pooler(address)) as plain_address:
-            pg_dump.restore_dump(dump, plain_address)
-        # Before the migration: a backup of an older schema holds fewer tables.
-        _compare_restored(address, contents)
-        with Session(address) as session:  # the view market_data is not in the dump
-            session.use(schema.migrate_if_needed)
+        restore_dump(dump, contents, address)
     print("Restored and compared: the same observations on every day.")
     return EXIT_OK
+
+
+def _refuse_pg_dump(dump: Path, *, has_url: bool) -> None:
+    """Raises ConfigurationError for a dump of an earlier version, with the command to restore it.
+
+    That version dumped with pg_dump 18, and only its pg_restore or a newer one reads the file.
+    """
+    with dump.open("rb") as file:
+        if file.read(len(PG_DUMP_MAGIC)) != PG_DUMP_MAGIC:
+            return
+    target = '--dbname="$DATABASE_URL" {}' if has_url else PIPE_TO_EMBEDDED
+    program = "pg_restore" if has_url else shlex.quote(str(embedded.program("pg_restore")))
+    command = f"{program} --no-owner --no-privileges {target.format(shlex.quote(str(dump)))}"
+    raise ConfigurationError(
+        f"{dump} was made by pg_dump, as earlier versions did. Empty the database (python "
+        f"reset_db.py), then restore it with pg_restore of PostgreSQL 18 or newer: {command}"
+    )
 
 
 def _check_dump(dump: Path, state_dir: Path) -> DatabaseContents:
     """Return what a dump holds, after a trial restore. Raises BackupFailed."""
     contents = manifest.check_backup(dump).manifest.contents
-    if differences := verify_dump(dump, contents, state_dir):
-        raise BackupFailed(
-            f"{dump} does not restore to what its manifest lists: "
-            f"{checksums.summarize(differences)}. Restore another backup."
-        )
+    verify_dump(dump, contents, state_dir)
     print(f"{dump.name} is valid: {contents.observations:,} observations until {contents.newest}.")
     return contents
 
@@ -105,18 +114,3 @@ def _count_stored(connection: Connection) -> tuple[int, int]:
     if not schema.has_schema(connection):
         return 0, 0
     return count_observations(connection), count_transactions(connection)
-
-
-def _compare_restored(address: Address, expected: DatabaseContents) -> None:
-    """Raises BackupFailed if the database does not hold what was restored."""
-    try:
-        found = read_database(address)
-    except psycopg.Error as error:
-        raise BackupFailed(
-            f"The backup was restored, but the database cannot be read to compare it: {error}"
-        ) from error
-    if differences := checksums.list_differences(expected, found):
-        raise BackupFailed(
-            "The backup was restored, but the database differs: "
-            f"{checksums.summarize(differences)}. Does another process write to this database?"
-        )

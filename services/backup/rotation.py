@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 DAILY, WEEKLY, MONTHLY = 7, 4, 6
-_NAME = re.compile(r"market-sentinel-(\d{8}T\d{6}Z)\.dump")
+_NAME = re.compile(r"market-sentinel-(\d{8}T\d{6}Z)\.zip")
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 Period = Callable[[datetime], object]
 
 
 def make_file_name(at: datetime) -> str:
     """Return the file name of a backup that was started then."""
-    return f"market-sentinel-{at.astimezone(UTC):{_TIMESTAMP}}.dump"
+    return f"market-sentinel-{at.astimezone(UTC):{_TIMESTAMP}}.zip"
 
 
 def parse_file_name(name: str) -> datetime | None:

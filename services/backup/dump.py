@@ -1,0 +1,176 @@
+"""The dump file: each table's rows in PostgreSQL's COPY text format, one table per zip member.
+
+The definitions of the tables are not in it: the migrations create them. The text format is the same
+in every version of PostgreSQL, so a dump of one server can be loaded into another.
+
+https://www.postgresql.org/docs/current/sql-copy.html
+"""
+
+from __future__ import annotations
+
+import graphlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import LiteralString
+
+from psycopg import sql
+from psycopg.abc import Buffer
+
+from sentinel.storage import partitions, schema
+from sentinel.storage.connection import Connection
+from services.backup.manifest import BackupFailed
+
+BLOCK_BYTES = 1 << 18
+# zlib's levels 1 to 9: a higher one takes longer and saves little (docs/decisions.md).
+COMPRESSION_LEVEL = 6
+HEADER_MEMBER = "header.json"
+
+# The columns of each table, and the tables that its foreign keys name. Partitions are tables here;
+# the partitioned table itself has no rows.
+READ_TABLES = """
+SELECT c.relname::text,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+               AND a.attgenerated = ''
+             ORDER BY a.attnum),
+       ARRAY(SELECT r.relname::text FROM pg_constraint k JOIN pg_class r ON r.oid = k.confrelid
+             WHERE k.conrelid = c.oid AND k.confrelid <> c.oid)
+FROM pg_class c
+WHERE c.relnamespace = to_regnamespace('sentinel') AND c.relkind = 'r'
+ORDER BY 1
+"""
+# Sequences do not belong to a snapshot: theirs may be newer than the rows, but never older.
+READ_SEQUENCES = """
+SELECT sequencename::text, last_value
+FROM pg_sequences
+WHERE schemaname = 'sentinel' AND last_value IS NOT NULL
+"""
+COPY_OUT: LiteralString = "COPY {table} ({columns}) TO STDOUT"
+# FREEZE: the table is new in this transaction, so its rows need no vacuum later.
+COPY_IN: LiteralString = "COPY {table} ({columns}) FROM STDIN (FREEZE)"
+# The migrations fill schema_version themselves.
+DELETE_ROWS: LiteralString = "DELETE FROM {table}"
+SET_SEQUENCE = "SELECT setval(format('sentinel.%%I', %s::text)::regclass, %s)"
+
+
+@dataclass(frozen=True, slots=True)
+class DumpHeader:
+    """What a dump holds."""
+
+    # The number of the last migration that the database had.
+    schema_version: int
+    # The columns of each table. A table follows those that its foreign keys name.
+    tables: dict[str, list[str]]
+    # The last values of the identity columns' sequences.
+    sequences: dict[str, int]
+
+
+def write_dump(connection: Connection, path: Path) -> None:
+    """Write the rows that the caller's transaction sees to `path`, and sync it.
+
+    Holds one block of a table in memory at a time. Raises OSError, psycopg.Error.
+    """
+    # Only the owner can read it: it holds a portfolio.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        with zipfile.ZipFile(
+            file, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL
+        ) as archive:
+            header = _describe_schema(connection)
+            archive.writestr(HEADER_MEMBER, json.dumps(asdict(header), indent=1))
+            for table, columns in header.tables.items():
+                _write_table(connection, archive, table, columns)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load_dump(connection: Connection, path: Path) -> None:
+    """Replace the schema sentinel by that of a dump, in the caller's transaction.
+
+    Raises BackupFailed if the file is damaged or does not fit its schema version, psycopg.Error,
+    and as `schema.recreate`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = _read_header(archive)
+            schema.recreate(connection, header.schema_version)
+            days = {day for table in header.tables if (day := partitions.day_of_partition(table))}
+            partitions.create_partitions(connection, set(), days)
+            for table, columns in header.tables.items():
+                _load_table(connection, archive, table, columns)
+    except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise BackupFailed(f"{path.name} cannot be read: the file is damaged ({error}).") from error
+    for sequence, value in header.sequences.items():
+        connection.execute(SET_SEQUENCE, [sequence, value])
+
+
+def _describe_schema(connection: Connection) -> DumpHeader:
+    [(version,)] = connection.execute(schema.READ_VERSION).fetchall()
+    columns, references = {}, {}
+    for table, columns_of_table, referenced in connection.execute(READ_TABLES):
+        columns[table], references[table] = columns_of_table, referenced
+    order = graphlib.TopologicalSorter(references).static_order()
+    sequences = connection.execute(READ_SEQUENCES).fetchall()
+    return DumpHeader(version, {table: columns[table] for table in order}, dict(sequences))
+
+
+def _read_header(archive: zipfile.ZipFile) -> DumpHeader:
+    """Raises KeyError without a header, zipfile.BadZipFile for an invalid one."""
+    try:
+        return DumpHeader(**json.loads(archive.read(HEADER_MEMBER)))
+    except (ValueError, TypeError) as error:
+        raise zipfile.BadZipFile(f"{HEADER_MEMBER}: {error}") from error
+
+
+def _write_table(
+    connection: Connection, archive: zipfile.ZipFile, table: str, columns: list[str]
+) -> None:
+    statement = _statement(COPY_OUT, table, columns)
+    with (
+        archive.open(_member(table), "w", force_zip64=True) as member,
+        connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        for block in _in_blocks(copy):
+            member.write(block)
+
+
+def _load_table(
+    connection: Connection, archive: zipfile.ZipFile, table: str, columns: list[str]
+) -> None:
+    connection.execute(_statement(DELETE_ROWS, table, columns))
+    statement = _statement(COPY_IN, table, columns)
+    with (
+        archive.open(_member(table)) as member,
+        connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        while block := member.read(BLOCK_BYTES):
+            copy.write(block)
+
+
+def _in_blocks(rows: Iterable[Buffer]) -> Iterator[bytes]:
+    """Join rows to blocks: compressing each row by itself takes far longer."""
+    block = bytearray()
+    for row in rows:
+        block += row
+        if len(block) >= BLOCK_BYTES:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
+
+
+def _statement(statement: LiteralString, table: str, columns: list[str]) -> sql.Composed:
+    return sql.SQL(statement).format(
+        table=sql.Identifier("sentinel", table),
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+    )
+
+
+def _member(table: str) -> str:
+    return f"{table}.copy"

@@ -1,0 +1,273 @@
+"""Creating backups: each one is restored on trial and compared before it counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import verify_db
+from safe_zone import ROOT, Settings
+from sentinel.errors import SentinelError
+from sentinel.storage import schema, service_status
+from sentinel.storage.connection import Connection, open_connection, parse_address
+from services.backup import create, dump, rotation, verification
+from services.backup.create import create_backup, make_verified_backup
+from services.backup.locks import lock_backups
+from services.backup.manifest import BackupFailed
+from services.settings import MonitorSettings
+from tests.conftest import NOW, FreshDatabase
+from tests.services.backup.conftest import (
+    flip_a_byte,
+    list_backups,
+    lose_a_row,
+    pointing_at,
+    truncate,
+)
+from tests.services.backup.test_rotation import write_backup
+from tests.support.monitor import Target, load
+
+pytestmark = pytest.mark.before_first_run
+
+
+def test_a_backup_is_a_dump_with_a_manifest_of_its_contents(
+    monitor: MonitorSettings,
+    filled: FreshDatabase,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert create_backup(monitor, folder, NOW) == 0
+    [name] = list_backups(folder)
+    assert name == "market-sentinel-20261120T120030Z.zip"
+    content = json.loads((folder / f"{name}.json").read_text())
+    assert sum(rows for rows, _ in content["contents"]["days"].values()) == 120
+    assert "120 observations" in capsys.readouterr().out
+    assert not list(folder.glob("*.partial"))
+    assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600  # it holds a portfolio
+    with open_connection(filled.address()) as connection:
+        found = service_status.read_backup_status(connection)
+    assert found
+    assert (found.verified_at, found.rows, found.problem) == (NOW, 120, None)
+
+
+def _damage_each_dump(monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]) -> None:
+    def write_damaged(connection: Connection, path: Path) -> None:
+        dump.write_dump(connection, path)
+        damage(path)
+
+    monkeypatch.setattr(create, "write_dump", write_damaged)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_a_byte, lose_a_row])
+def test_a_damaged_dump_fails_with_a_message_and_deletes_no_older_backup(
+    monitor: MonitorSettings,
+    filled: FreshDatabase,
+    folder: Path,
+    target: Target,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[Path], None],
+) -> None:
+    database = create.describe_database(filled.address())
+    for day in range(12):  # more daily backups than the rules keep
+        write_backup(folder, NOW - timedelta(days=12 - day), database)
+    before = list_backups(folder)
+    _damage_each_dump(monkeypatch, damage)
+    with pytest.raises(BackupFailed):
+        create_backup(monitor, folder, NOW)
+    assert list_backups(folder) == before
+    [message] = target.messages
+    assert "backup failed" in message
+    assert "No older backup was deleted" in message
+    with open_connection(filled.address()) as connection:
+        found = service_status.read_backup_status(connection)
+        health = verify_db.examine(connection, NOW, timedelta(minutes=15), 1e9)
+    assert found
+    assert found.problem
+    assert found.verified_at is None
+    assert any("the last backup failed" in problem for problem in health.problems)
+
+
+def test_after_a_verified_backup_older_ones_are_pruned_and_damaged_ones_reported(
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path, target: Target
+) -> None:
+    database = create.describe_database(filled.address())
+    for day in range(1, 40):
+        backup = write_backup(folder, NOW - timedelta(days=day), database)
+    backup.path.write_bytes(b"dumb")
+    assert create_backup(monitor, folder, NOW) == 0
+    assert len(list_backups(folder)) == 10
+    assert (folder / f"{backup.path.name}.damaged").exists()
+    assert "damaged" in target.messages[0]
+
+
+@pytest.mark.parametrize("has_schema", [False, True])
+def test_a_backup_of_an_empty_database_fails(
+    monitor: MonitorSettings, fresh: FreshDatabase, folder: Path, target: Target, has_schema: bool
+) -> None:
+    if has_schema:
+        with open_connection(fresh.address()) as connection:
+            schema.apply_migrations(connection)
+    with pytest.raises(BackupFailed, match="an empty dump is no backup"):
+        create_backup(pointing_at(monitor, fresh.url), folder, NOW)
+    assert list_backups(folder) == []
+    assert len(target.messages) == 1
+
+
+def test_a_backup_to_a_full_disk_fails_with_a_message(
+    monitor: MonitorSettings, tmp_path: Path, target: Target
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(small)],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        with pytest.raises(BackupFailed, match="No space left"):
+            create_backup(monitor, small, NOW)
+        assert list_backups(small) == []
+        assert not list(small.glob("*.partial"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert "No space left" in target.messages[0]
+
+
+@pytest.mark.slow
+def test_an_unreachable_database_is_reported_without_the_outbox(
+    server_dir: Path, folder: Path, target: Target
+) -> None:
+    settings = Settings(
+        database_url="postgresql://me:hunter2@127.0.0.1:9/market", state_dir=server_dir
+    )
+    monitor = MonitorSettings(settings=settings, alert_urls=(target.url,))
+    with pytest.raises(SentinelError) as raised:
+        create_backup(monitor, folder, NOW)
+    assert raised.value.exit_code == 4
+    assert "hunter2" not in str(raised.value) + target.messages[0]
+
+
+def test_a_process_that_writes_meanwhile_does_not_fail_the_backup(
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path
+) -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        for n in range(1, 10_000):
+            if stop.is_set():
+                return
+            at = NOW + timedelta(seconds=n)
+            load(filled.address(), [(at, "bitcoin", 1.0 * n)], NOW)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert create_backup(monitor, folder, NOW) == 0
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_no_purge_drops_a_day_while_it_is_dumped(
+    filled: FreshDatabase, server_dir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+
+    def write_beside_a_purge(connection: Connection, path: Path) -> None:
+        try:
+            filled.query("SET lock_timeout = '50ms'; DROP TABLE sentinel.observations_20261120")
+        except psycopg.errors.LockNotAvailable as error:
+            refused.append(str(error))
+        dump.write_dump(connection, path)
+
+    monkeypatch.setattr(create, "write_dump", write_beside_a_purge)
+    folder.mkdir()
+    backup = make_verified_backup(filled.address(), folder, server_dir, NOW)
+    assert len(refused) == 1
+    assert backup.manifest.contents.observations == 120
+
+
+def test_an_index_of_the_user_does_not_stop_backups_but_a_table_of_theirs_does(
+    filled: FreshDatabase, server_dir: Path, folder: Path
+) -> None:
+    """A restore would lose the rows of a table that no migration creates."""
+    folder.mkdir()
+    filled.query("CREATE INDEX ON sentinel.observations (observed_at)")
+    assert make_verified_backup(filled.address(), folder, server_dir, NOW)
+    filled.query("CREATE TABLE sentinel.notes (note text)")
+    with pytest.raises(BackupFailed, match=r"sentinel\.notes"):
+        make_verified_backup(filled.address(), folder, server_dir, NOW)
+
+
+def test_a_second_backup_at_the_same_time_is_refused(
+    monitor: MonitorSettings, folder: Path
+) -> None:
+    with (
+        lock_backups(monitor.settings.state_dir),
+        pytest.raises(SentinelError, match="Another backup"),
+    ):
+        create_backup(monitor, folder, NOW)
+
+
+def test_leftovers_of_a_killed_backup_are_removed_and_other_files_kept(
+    filled: FreshDatabase, server: str, server_dir: Path, folder: Path
+) -> None:
+    folder.mkdir()
+    (folder / "market-sentinel-20261119T000000Z.zip.partial").write_bytes(b"half")
+    film = folder / "film.mkv.partial"
+    film.write_bytes(b"another file")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(verification.CREATE_SCRATCH)
+    make_verified_backup(filled.address(), folder, server_dir, NOW)
+    assert list_backups(folder) == [rotation.make_file_name(NOW)]
+    assert list(folder.glob("*.partial")) == [film]
+
+
+@pytest.mark.slow
+def test_the_script_works_from_any_folder_and_hides_the_password(
+    filled: FreshDatabase, server_dir: Path, tmp_path: Path
+) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": f"{filled.url} password=hunter2",
+        "SENTINEL_STATE_DIR": str(server_dir),
+    }
+    done = subprocess.run(
+        [ROOT / "backup_db.sh", "here"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    [name] = list_backups(tmp_path / "here")
+    assert "hunter2" not in done.stdout + done.stderr
+    refused = subprocess.run(
+        [ROOT / "restore_db.sh", f"here/{name}"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert "Nothing was restored" in refused.stderr
+
+
+def test_a_dump_bypasses_neons_pooler() -> None:
+    pooled = parse_address("postgresql://u:p@ep-cool-1-pooler.eu.aws.neon.tech/db")
+    assert "host=ep-cool-1.eu.aws.neon.tech" in verification.bypass_pooler(pooled).conninfo
+    other = parse_address("postgresql://u:p@my-pooler.example.org/db")
+    assert verification.bypass_pooler(other) == other
