@@ -27,7 +27,7 @@ from services.backup.manifest import BackupFailed
 
 BLOCK_BYTES = 1 << 18
 # zlib's levels 1 to 9: a higher one takes longer and saves little (docs/decisions.md).
-COMPRESSION_LEVEL = 6
+COMPRESSION_LEVEL = 3
 HEADER_MEMBER = "header.json"
 
 # The columns of each table, and the tables that its foreign keys name. Partitions are tables here;
