@@ -185,7 +185,7 @@ def recreate(connection: Connection, version: int) -> None:
     The view `market_data` is dropped; `apply_migrations` creates it. Raises ConfigurationError
     where this code does not know the version, and as `refuse_unusable_database`.
     """
-    _refuse_newer(version, "backup")
+    _refuse_newer(version, "The backup has schema version %s")
     take_writer_lock(connection, LOCK_TIMEOUT_SECONDS, 0)
     refuse_unusable_database(connection)
     connection.execute(DROP_SCHEMA)
@@ -222,12 +222,11 @@ def latest_version() -> int:
     return max(migrations())
 
 
-def _refuse_newer(version: int, holder: str = "database") -> None:
-    """Raise ConfigurationError where this code does not know the schema version of `holder`."""
+def _refuse_newer(version: int, found: str = "The database has schema version %s") -> None:
+    """Raise ConfigurationError where this code does not know the version."""
     if version > latest_version():
         raise ConfigurationError(
-            f"The {holder} has schema version {version}, this code knows {latest_version()}. "
-            "Update the code: git pull"
+            f"{found % version}, this code knows {latest_version()}. Update the code: git pull"
         )
 
 

@@ -110,7 +110,7 @@ def connect_with_tls(port: int) -> socket.socket:
 
 
 def offer_scram_without_binding(heard: list[bytes]) -> Serve:
-    """Ask for a password as an attacker does who has no certificate of the server.
+    """Ask for a password as an attacker without the server's certificate does.
 
     `heard` gets the type of the client's reply, which is empty if the client has left.
     """
