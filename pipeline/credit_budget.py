@@ -24,10 +24,6 @@ class CreditBudget:
     # False while another run on this machine backfills: both would spend the same credits.
     is_exclusive: bool
 
-    def __str__(self) -> str:
-        allowance = self.allowance()
-        return f"{allowance.left} of {allowance.daily} credits left for the backfill today"
-
     def allowance(self) -> BackfillAllowance:
         """Return the credits of a day, and how many of them are left today."""
         allowance = budget_monitor.backfill_allowance(

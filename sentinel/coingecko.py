@@ -90,16 +90,6 @@ class RateLimiter:
         self._calls_per_minute = calls_per_minute
         self._pause_seconds = seconds_between_calls
 
-    def __str__(self) -> str:
-        return (
-            f"at most {self._calls_per_minute} calls a minute, "
-            f"{self._pause_seconds:g} s apart, {len(self._sent)} remembered"
-        )
-
-    def calls_left(self, now: float) -> int:
-        """Return how many calls the minute before `now` still allows."""
-        return self._calls_per_minute - sum(1 for sent in self._sent if sent > now - 60.0)
-
     def wait_seconds(self, now: float) -> float:
         """Return how long a call at `now` has to wait."""
         if not self._sent:

@@ -21,7 +21,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_reserved_credits_reduce_the_allowance_before_they_are_spent(settings: Settings) -> None:
     budget = CreditBudget(settings, Usage(NOW, 2.0, 1), (), is_exclusive=True)
-    assert str(budget) == "100 of 100 credits left for the backfill today"
+    assert (budget.allowance().daily, budget.allowance().left) == (100, 100)
     budget.reserve(27)
     assert budget.allowance().left == 73
     [entry] = usage_log.read(log_path(settings)).usages
