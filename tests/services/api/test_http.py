@@ -114,9 +114,12 @@ def test_the_openapi_description_has_examples_and_the_token(week_api: ApiSession
     assert week_api.get("/docs").status_code == 200
 
 
-def test_a_port_in_use_is_reported_in_one_line(live_module: Module, week_api: ApiSession) -> None:
+def test_a_port_in_use_is_reported_in_one_line(
+    live_module: Module, week_api: ApiSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = week_api.base.rpartition(":")[2]
-    done = live_module.run("services.api", SENTINEL_API_PORT=port)
+    monkeypatch.setattr(sys, "setswitchinterval", lambda _seconds: None)  # of this process
+    done = live_module("services.api", SENTINEL_API_PORT=port)
     assert done.returncode == 2
     assert f"The API cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in done.stderr

@@ -38,14 +38,14 @@ def api(
         yield ApiSession(base)
 
 
-def _trade(fresh: FreshDatabase, name: str, strategy: str, steps: int) -> None:
-    """Open a wallet some quarters of an hour ago and step it at each quarter since."""
-    chosen, begin = strategies.load(strategy), NOW - (steps - 1) * QUARTER
+def _trade(fresh: FreshDatabase, *names: str) -> None:
+    """Open wallets three quarters of an hour ago and step them at each quarter since."""
     with Session(fresh.address()) as session:
-        for n in range(steps):
-            at = begin + n * QUARTER
+        for n in range(4):
+            at = NOW - (3 - n) * QUARTER
             load(fresh.address(), [(at, "bitcoin", 100.0 + n)], at)
-            session.use(functools.partial(_step, name, chosen, at))
+            for name in names:
+                session.use(functools.partial(_step, name, strategies.load("hold"), at))
 
 
 def _step(name: str, strategy: Strategy, at: datetime, connection: Connection) -> None:
@@ -55,21 +55,15 @@ def _step(name: str, strategy: Strategy, at: datetime, connection: Connection) -
     wallets.step_wallets(connection, None, wallets.load_wallets(connection, name), at)
 
 
-def test_the_list_of_wallets_has_each_result_beside_buy_and_hold(
+def test_a_wallet_has_results_beside_buy_and_hold_an_equity_curve_positions_and_trades(
     api: ApiSession, fresh: FreshDatabase
 ) -> None:
-    _trade(fresh, "a wallet of mine?", "hold", 6)
+    _trade(fresh, "a wallet of mine?")
     [listed] = api.get_json("/wallets")["items"]
     assert (listed["name"], listed["trades"], listed["problem"]) == ("a wallet of mine?", 2, None)
     assert listed["total_return"] == listed["buy_and_hold_return"]
-    assert api.get_json("/wallets/a wallet of mine%3F")["wallet"] == listed
-
-
-def test_a_wallet_has_an_equity_curve_positions_and_trades(
-    api: ApiSession, fresh: FreshDatabase
-) -> None:
-    _trade(fresh, "patient", "hold", 6)
-    found = api.get_json("/wallets/patient")
+    found = api.get_json("/wallets/a wallet of mine%3F")
+    assert found["wallet"] == listed
     assert [trade["side"] for trade in found["trades"]] == ["close", "buy"]
     assert [point["value_usd"] for point in found["curve"]] == [
         p["buy_and_hold_usd"] for p in found["curve"]
@@ -84,8 +78,7 @@ def test_a_wallet_has_an_equity_curve_positions_and_trades(
 def test_a_damaged_ledger_is_reported_and_does_not_hide_other_wallets(
     api: ApiSession, fresh: FreshDatabase
 ) -> None:
-    _trade(fresh, "good", "hold", 4)
-    _trade(fresh, "bad", "hold", 4)
+    _trade(fresh, "good", "bad")
     fresh.query(
         "UPDATE sentinel.wallet_events SET cash_usd = cash_usd * 2 WHERE kind = 'filled' AND "
         "wallet_id = 2"
