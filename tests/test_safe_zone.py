@@ -82,6 +82,13 @@ def test_an_empty_value_counts_as_unset() -> None:
     assert _load({"DATABASE_URL": " ", "COINGECKO_API_KEY": "''"}) == _load()
 
 
+def test_variables_and_keys_are_not_taken_from_each_others_place(tmp_path: Path) -> None:
+    assert _load({"limit": "9", "targets": "BTC"}) == _load()
+    config = _config(tmp_path, '{"DATABASE_URL": "postgresql://h/d"}')
+    with pytest.raises(ConfigurationError, match="unknown key 'DATABASE_URL'"):
+        load_settings({}, config=config, environ={})
+
+
 @pytest.mark.parametrize("limit", ["0", "-5", "abc", "1.5", ""])
 def test_an_invalid_limit_is_rejected(limit: str) -> None:
     with pytest.raises(

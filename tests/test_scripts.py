@@ -9,21 +9,30 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
 
+import ingest
 from demo.server import Fault, StandIn
 from safe_zone import ROOT
 from sentinel.storage import locks
-from tests.conftest import FreshDatabase
+from tests.conftest import FakeTime, FreshDatabase
 from tests.support.commands import Script, assert_error
 
 FULL = Path("/dev/full")
 
 
-@pytest.mark.slow
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands in this process wait between their tries by a clock that moves during sleeps."""
+    clocks = FakeTime(datetime.now(UTC)).clocks
+    monkeypatch.setattr(ingest, "run_pipeline", partial(ingest.run_pipeline, clocks=clocks))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -65,7 +74,7 @@ def test_an_invalid_database_url_is_a_configuration_error(
     assert_error(live_script(name, DATABASE_URL=url), 2, "DATABASE_URL")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(
     ("url", "words"),
     [
@@ -141,7 +150,7 @@ def test_environment_variables_for_postgres_and_proxies_are_ignored(
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("no_waiting")
 def test_coingecko_unreachable_is_exit_3(script: Script) -> None:
     assert_error(script("ingest.py", "--json"), 3, "CoinGecko", "Connection refused")
 
@@ -192,8 +201,10 @@ def test_a_dry_run_shows_what_it_would_write(live_script: Script, tmp_path: Path
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no device that is always full")
-@pytest.mark.parametrize("is_unbuffered", ["", "1"])
-@pytest.mark.parametrize("words", [["verify_db.py", "--json"], ["sandbox.py", "strategies"]])
+@pytest.mark.parametrize(
+    ("words", "is_unbuffered"),
+    [(["verify_db.py", "--json"], ""), (["sandbox.py", "strategies"], "1")],
+)
 def test_output_to_a_full_device_is_exit_2_with_a_plain_error(
     live_script: Script, words: list[str], is_unbuffered: str
 ) -> None:
@@ -263,9 +274,12 @@ def test_the_next_run_is_complete_after_kills_at_any_moment(
     live_script: Script, live_stand_in: StandIn, fresh: FreshDatabase
 ) -> None:
     live_stand_in.latency_seconds = 0.03
-    for moment in range(24):
+    for moment in range(12):
+        live_stand_in.requests.clear()
         process = live_script.start("ingest.py", "--json")
-        time.sleep(0.25 + moment * 0.025)
+        while not live_stand_in.requests:  # before, the process only imports
+            time.sleep(0.005)
+        time.sleep(moment * 0.03)
         process.kill()
         process.communicate()
     done = live_script("ingest.py", "--json")

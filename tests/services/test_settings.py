@@ -79,6 +79,29 @@ def test_the_error_names_the_wrong_setting_in_one_line(
     assert "zwei worte" not in str(refused.value)
 
 
+def test_errors_of_the_pipeline_and_of_the_monitor_are_reported_together(tmp_path: Path) -> None:
+    monitor = {"top_coins": -1, "max_threshold": 0.001, "languages": "en"}
+    environ = {
+        "DATABASE_URL": "mysql://u:hunter2@h/d",
+        "SENTINEL_DASHBOARD_PORT": "0",
+        "TELEGRAM_BOT_TOKEN": "hunter2",
+        "SENTINEL_API_URL": "http://user:hunter2@api",
+    }
+    with pytest.raises(ConfigurationError) as refused:
+        _load(tmp_path, monitor, **environ)
+    errors = str(refused.value).split("; ")
+    for name in (*environ, "monitor.top_coins", "monitor.max_threshold", "monitor: unknown key"):
+        assert sum(name in error for error in errors) == 1, name
+    assert "hunter2" not in str(refused.value)
+
+
+def test_the_dashboard_finds_the_api_at_its_port_without_an_address(tmp_path: Path) -> None:
+    assert _load(tmp_path, SENTINEL_API_PORT="8080").api_url == "http://127.0.0.1:8080"
+    api_url = "http://api:8000/"
+    monitor = _load(tmp_path, SENTINEL_API_PORT="8080", SENTINEL_API_URL=api_url)
+    assert monitor.api_url == "http://api:8000"
+
+
 def test_an_invalid_target_address_is_refused_without_repeating_it() -> None:
     with pytest.raises(ConfigurationError, match="target 2 of 2") as refused:
         make_targets(["json://localhost", "nonsense://secret-token@host"])

@@ -365,7 +365,6 @@ def test_once_runs_one_tick(live_module: Module, fresh: FreshDatabase) -> None:
     assert fresh.query("SELECT count(*) FROM stored_rows") == [(500,)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
