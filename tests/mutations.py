@@ -36,7 +36,7 @@ class Mutation:
     path: str
     line: str
     broken: str
-    # The test file that is to notice it.
+    # The file or folder with the tests that are to notice it.
     tests: str
 
     def apply(self, root: Path) -> None:
@@ -64,10 +64,10 @@ MUTATIONS = (
         "tests/sentinel/storage/test_retention.py",
     ),
     Mutation(
-        "a used-up quota stops the run before any call",
+        "a used-up quota stops the run with exit code 5",
         "budget_monitor.py",
-        "        if usage.is_used_up:",
-        "        if usage.is_used_up and usage.exceeds_skip_share is None:",
+        '            return "stop", f"{budget_output.display_name(usage)} used up: {amounts}"',
+        '            return "skip", f"{budget_output.display_name(usage)} used up: {amounts}"',
         "tests/test_budget_monitor.py",
     ),
     Mutation(
@@ -102,7 +102,7 @@ MUTATIONS = (
         "80 % of the later prices are inside the forecast's interval",
         "sentinel/analytics/forecast.py",
         "    rank = min(known, math.ceil((known + 1) * COVERAGE))",
-        "    rank = min(known, math.floor(known * COVERAGE) - 1)",
+        "    rank = min(known, math.ceil((known + 1) * COVERAGE / 2))",
         "tests/sentinel/analytics/test_forecast.py",
     ),
     Mutation(
@@ -118,6 +118,20 @@ MUTATIONS = (
         "            at, price = float(series.times[index + 1]), float(series.prices[index + 1])",
         "            at, price = float(series.times[index + 1]), float(series.prices[index])",
         "tests/sentinel/backtesting/test_engine.py",
+    ),
+    Mutation(
+        "a backup counts only if its restored copy equals the original",
+        "services/backup/verification.py",
+        "    if differences := checksums.list_differences(expected, found):",
+        "    if differences := checksums.list_differences(expected, expected):",
+        "tests/services/backup",
+    ),
+    Mutation(
+        "every write through the API needs the token",
+        "services/api/auth.py",
+        '    return hmac.compare_digest(sent_token, token) and scheme.lower() == "bearer"',
+        '    return bool(sent_token or token) and scheme.lower() == "bearer"',
+        "tests/services/api/test_auth.py",
     ),
 )
 
