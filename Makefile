@@ -3,18 +3,19 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# The first supported Python on this machine: 3.11 to 3.14.
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && \
+# The first supported Python on this machine: 3.11 to 3.15.
+PYTHON ?= $(shell for p in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 16))' 2>/dev/null && \
 	echo "$$p" && break; done)
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes
 UV := uv==0.13.9
 # One solution for all platforms and for Python 3.11 and newer, with the hash of every release file.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
+PYTEST := pytest -n auto --dist loadgroup
 COMPILED := archive bench dev embedded object-stores services
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast setup ingest dry-run verify budget psql monitor api dashboard \
+.PHONY: help demo test test-fast test-soak setup ingest dry-run verify budget psql monitor api dashboard \
 	replay up up-demo down status logs sandbox archive lint types bench requirements clean
 
 help: ## list the commands
@@ -26,11 +27,16 @@ demo: $(VENV)/.runtime ## try the whole pipeline on invented prices, without key
 
 setup: $(VENV)/.runtime ## install the pipeline into .venv
 
-test: $(VENV)/.dev ## run all tests
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m "slow or not slow"
+test: $(VENV)/.dev ## run all tests (COVERAGE=1: and compare their coverage with its floor)
+	$(if $(COVERAGE),@$(BIN)/coverage erase)
+	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m $(PYTEST) -m "slow or not slow"
+	$(if $(COVERAGE),@$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 test-fast: $(VENV)/.dev ## run the fast tests only
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m $(PYTEST)
+
+test-soak: $(VENV)/.dev ## repeat the tests that depend on chance for about an hour
+	$(BIN)/python -m $(PYTEST) -m "soak or hypothesis" --hypothesis-profile nightly --repeat-soak 20 --timeout 3600
 
 ingest: $(VENV)/.runtime ## fetch the top coins from CoinGecko once and store their prices
 	@$(BIN)/python ingest.py
@@ -100,10 +106,10 @@ requirements: $(VENV)/.uv ## pin all dependencies with hashes (newest versions: 
 		$(COMPILE) --output-file requirements/$$name.txt requirements/$$name.in; done
 
 clean: ## remove .venv and caches, but keep the data in .sentinel
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 was not found. Install it, or name it: make PYTHON=/path/to/python3.13" >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.15 was not found. Install it, or name it: make PYTHON=/path/to/python3.13" >&2; exit 2; }
 	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "The venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 

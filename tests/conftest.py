@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import tempfile
 import uuid
@@ -15,6 +16,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -27,11 +29,37 @@ from sentinel.storage import embedded, schema
 from sentinel.storage.connection import Address, Session, parse_address
 from tests.support.commands import Module, Script
 
+# How many examples a property gets. `make test-soak` takes the profile nightly.
+hypothesis.settings.register_profile("ci", max_examples=30, deadline=None)
+hypothesis.settings.register_profile("nightly", max_examples=5_000, deadline=None)
+hypothesis.settings.load_profile("ci")
+
+# What a command inherits from the developer's environment: not the developer's own settings.
+INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT", "COVERAGE_PROCESS_CONFIG")
+
 Rows = list[tuple[Any, ...]]
 Load = Callable[..., LoadCounts]
 NOW = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)
 MEMORY = Path("/dev/shm")  # a file system in memory, on Linux
 MIN_FREE_MEMORY_BYTES = 2_000_000_000  # several times what the servers of all workers need
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--repeat-soak", type=int, default=1, help="how often to run a soak test")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeat the tests that depend on chance as often as the command line says."""
+    times = metafunc.config.getoption("--repeat-soak")
+    if times > 1 and metafunc.definition.get_closest_marker("soak"):
+        metafunc.fixturenames.append("dice")
+        metafunc.parametrize("dice", range(times), indirect=True)
+
+
+@pytest.fixture
+def dice(request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers: always the same ones, but others in each repetition of a soak test."""
+    return random.Random(getattr(request, "param", 0))
 
 
 # Like the view `market_data`, but independent of the current date.
@@ -200,8 +228,7 @@ def settings(fresh: FreshDatabase, stand_in: StandIn, tmp_path: Path) -> Setting
 
 def make_script_environment(folder: Path) -> dict[str, str]:
     """Return an environment without the developer's own settings."""
-    kept = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT")
-    return {key: os.environ[key] for key in kept if key in os.environ} | {
+    return {key: os.environ[key] for key in INHERITED if key in os.environ} | {
         "SENTINEL_STATE_DIR": str(folder / "state"),
         "SENTINEL_REGISTRY": str(folder / "coin_registry.json"),
         "COINGECKO_BASE_URL": "http://127.0.0.1:9/closed-port",

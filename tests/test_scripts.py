@@ -269,6 +269,7 @@ def test_a_signal_during_the_wait_for_the_lock_ends_the_run_and_keeps_the_rows(
 # --- kills and parallel runs -----------------------------------------------------------------
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_the_next_run_is_complete_after_kills_at_any_moment(
     live_script: Script, live_stand_in: StandIn, fresh: FreshDatabase
@@ -297,6 +298,7 @@ def test_the_next_run_is_complete_after_kills_at_any_moment(
 
 
 @pytest.mark.before_first_run
+@pytest.mark.soak
 @pytest.mark.slow
 def test_parallel_runs_all_succeed(live_script: Script, fresh: FreshDatabase) -> None:
     processes = [live_script.start("ingest.py", "--json") for _ in range(3)]

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -296,9 +297,43 @@ def test_actions_are_pinned_and_jobs_have_only_the_rights_they_need(name: str) -
                 assert step["with"]["persist-credentials"] is False
 
 
-def test_no_run_step_contains_an_expression() -> None:
-    for step in _steps():
-        assert "${{" not in step.get("run", "")
+@pytest.mark.parametrize("name", ["etl.yml", "ci.yml"])
+def test_no_run_step_contains_an_expression(name: str) -> None:
+    for job in _workflow(name)["jobs"].values():
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", "")
+
+
+def test_ci_checks_linux_and_macos_with_the_oldest_and_the_newest_pythons() -> None:
+    fast = _workflow("ci.yml")["jobs"]["fast"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">=3.11,<3.16"
+    assert fast["strategy"]["matrix"] == {
+        "system": ["ubuntu-24.04", "macos-15"],
+        "python": ["3.11", "3.14"],
+        "include": [{"system": "ubuntu-24.04", "python": "3.15"}],
+    }
+    assert fast["runs-on"] == "${{ matrix.system }}"
+    assert [step["run"] for step in fast["steps"] if "run" in step] == ["make lint types test-fast"]
+
+
+def test_ci_runs_all_tests_once_and_measures_their_coverage() -> None:
+    whole = _workflow("ci.yml")["jobs"]["whole"]
+    assert "strategy" not in whole
+    assert whole["steps"][-1]["run"] == ".ci/run"
+    assert "make lint types test COVERAGE=1" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_coverage_floor_only_rises() -> None:
+    """The oldest commit that CI has may lack earlier floors, so ci.yml fetches the history."""
+    command = ["git", "log", "--format=", "--patch", "-G^fail_under", "--", "pyproject.toml"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("the project is no clone, so it has no earlier floors")
+    floors = map(float, re.findall(r"(?m)^[+-]fail_under = ([\d.]+)", done.stdout))
+    report = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["report"]
+    assert report["fail_under"] >= max(floors, default=0.0)
+    assert report["precision"] == 1
 
 
 @pytest.mark.parametrize("archive_url", ["", "s3://bucket/folder"])

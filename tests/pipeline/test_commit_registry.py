@@ -575,6 +575,7 @@ class VirtualWaits:
             self._changed.notify_all()
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_twenty_pushes_at_once_lose_nothing(clone: MakeClone, remote: Path) -> None:
     paths = [clone(f"clone-{n}") for n in range(20)]

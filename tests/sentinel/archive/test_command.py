@@ -186,6 +186,7 @@ def test_an_unusable_address_exits_with_2_and_hides_the_password(
     assert "ARCHIVE_URL begins with" in done.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_a_killed_export_leaves_complete_files_and_the_next_one_finishes(
     command: ArchiveCommand, session: Session, folder: Path, fresh: FreshDatabase
@@ -213,6 +214,7 @@ def test_a_killed_export_leaves_complete_files_and_the_next_one_finishes(
     ]
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_concurrent_exports_archive_each_day_once(
     command: ArchiveCommand, session: Session, folder: Path

@@ -287,6 +287,7 @@ def test_the_bundle_holds_all_modules_that_a_worker_needs(tmp_path: Path) -> Non
     assert "code.zip" in done.stdout, done.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_a_killed_process_does_not_change_the_result() -> None:
     tasks = planned(market(6, points=800), [strategies.load_source("mine.py", SLOW)])

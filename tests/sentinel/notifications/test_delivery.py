@@ -389,15 +389,16 @@ def test_a_clock_set_back_does_not_delay_a_message(
     assert target.titles == ["coin-0 #0"]
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_a_thousand_messages_reach_a_target_that_fails_stalls_and_rejects(
     connection: Connection,
     time_: FakeTime,
     monkeypatch: pytest.MonkeyPatch,
     target: Target,
+    dice: random.Random,
 ) -> None:
     monkeypatch.setattr(telegram, "TIMEOUT_SECONDS", 0.05)
-    dice = random.Random(1)
     failures = [
         Reply(500),
         Reply(502, b"<html>"),

@@ -368,6 +368,7 @@ def test_a_failure_on_one_coin_adds_no_event_of_another(
     assert kinds(connection, wallet) == ["opened", "opened"]
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_concurrent_steps_add_no_event_twice(
     connection: Connection, fresh: FreshDatabase, tmp_path: Path
@@ -676,15 +677,19 @@ def test_pages_need_one_named_wallet(live_script: Script) -> None:
     _refused(live_script("sandbox.py", "report", "--wallet", "two"), 2, "no wallet 'two'")
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_step_killed_at_any_moment_leaves_a_consistent_ledger(
-    live_script: Script, fresh: FreshDatabase, market: datetime, tmp_path: Path
+    live_script: Script,
+    fresh: FreshDatabase,
+    market: datetime,
+    tmp_path: Path,
+    dice: random.Random,
 ) -> None:
     (tmp_path / "mine.py").write_text(OWN)
     done = _step(live_script, "--wallet", "w", "--strategy", "mine.py", "--param", "low=2")
     assert done.returncode == 0, done.stderr
-    dice = random.Random(4)
     begun = time.monotonic()
     assert _step(live_script).returncode == 0
     usual = time.monotonic() - begun

@@ -262,6 +262,7 @@ def test_root_keeps_data_in_a_system_folder_if_the_home_is_closed(tmp_path: Path
     server.base.rmdir()
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_the_server_starts_after_kills_at_any_moment_of_its_start(state_dir: Path) -> None:
     for moment in (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8):

@@ -89,6 +89,7 @@ def test_runs_work_through_a_transaction_pooler(
     assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_hundred_runs_over_an_unreliable_network_lose_and_duplicate_no_row(

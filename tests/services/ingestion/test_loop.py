@@ -450,6 +450,7 @@ def test_a_second_monitor_in_the_same_state_directory_is_refused(
         process.communicate(timeout=60)
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 def test_kill_9_at_any_moment_is_followed_by_a_correct_tick(
     live_module: Module,
@@ -457,6 +458,7 @@ def test_kill_9_at_any_moment_is_followed_by_a_correct_tick(
     live_stand_in: StandIn,
     target: Target,
     tmp_path: Path,
+    dice: random.Random,
 ) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"limit": 60, "monitor": LOW_THRESHOLD.model_dump()}))
@@ -466,7 +468,6 @@ def test_kill_9_at_any_moment_is_followed_by_a_correct_tick(
     began = time.monotonic()
     assert live_module(*arguments, ALERT_URLS=target.url).returncode == 0
     usual = time.monotonic() - began
-    dice = random.Random(9)
     for _ in range(12):
         minute[0] += 60
         process = live_module.start(*arguments, ALERT_URLS=target.url)

@@ -19,6 +19,7 @@ from playwright.sync_api import BrowserContext, Page
 from safe_zone import ROOT, Settings
 from services.settings import MonitorSettings
 from services.stack import health, supervisor_client, supervisor_config
+from tests.conftest import INHERITED
 from tests.support.browser import PHONE, WIDE, Visitor, free_port, running_browser
 from tests.support.commands import is_running
 
@@ -97,8 +98,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     for path in (folder, *folder.parents):  # root's server runs as another user
         if path.stat().st_uid == os.geteuid() and path != Path("/"):
             path.chmod(path.stat().st_mode | 0o011)
-    kept = ("PATH", "HOME", "TMPDIR", "LANG")
-    environment = {key: os.environ[key] for key in kept if key in os.environ} | {
+    environment = {key: os.environ[key] for key in INHERITED if key in os.environ} | {
         "SENTINEL_STATE_DIR": str(folder),
         "SENTINEL_API_PORT": str(free_port()),
         "SENTINEL_DASHBOARD_PORT": str(free_port()),
