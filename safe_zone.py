@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, ValidationInfo
 
-from sentinel.config import ROOT, read_settings
+from sentinel.config import ROOT, read_settings, validate
 from sentinel.fields import (
     Amount,
     DatabaseUrl,
@@ -217,7 +217,7 @@ def load_settings(
 
     Raises ConfigurationError with all errors at once.
     """
-    raw = read_settings(KNOWN_KEYS, flags=flags, config=config, environ=environ)
-    if "--limit" in raw.values:  # it asks for the top coins, so it replaces the file's targets too
-        raw.values.pop("targets", None)
-    return raw.validate(Settings)
+    values, errors = read_settings(KNOWN_KEYS, flags=flags, config=config, environ=environ)
+    if "--limit" in values:  # it asks for the top coins, so it replaces the file's targets too
+        values.pop("targets", None)
+    return validate(Settings, values, errors)

@@ -9,8 +9,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,30 +18,25 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from sentinel.errors import ConfigurationError
+from sentinel.process import describe_error
 
 ROOT = Path(__file__).resolve().parents[1]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class RawSettings:
-    """What the user typed, not validated yet."""
+def validate(kind: type[T], values: Mapping[str, Any], errors: Sequence[str]) -> T:
+    """Return the settings of a dataclass from the values that `read_settings` found.
 
-    # By the name that the user typed: "--limit", "limit", "DATABASE_URL".
-    values: dict[str, Any]
-    # What is wrong with the sources and with the names of settings.
-    errors: list[str]
-
-    def validate(self, kind: type[T]) -> T:
-        """Return the settings of a dataclass. Raises ConfigurationError with all errors at once."""
-        errors = list(self.errors)
-        try:
-            settings = TypeAdapter(kind).validate_python(self.values)
-        except ValidationError as error:
-            errors += map(_describe, error.errors(include_url=False))
-        if errors:
-            raise ConfigurationError("; ".join(" ".join(text[:400].split()) for text in errors))
-        return settings
+    Raises ConfigurationError with all errors at once, those of the sources included.
+    """
+    found = list(errors)
+    try:
+        settings = TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        found += map(_describe, error.errors(include_url=False))
+    if found:
+        raise ConfigurationError("; ".join(" ".join(text[:400].split()) for text in found))
+    return settings
 
 
 def _describe(error: ErrorDetails) -> str:
@@ -60,8 +54,10 @@ def read_settings(
     flags: Mapping[str, str | None] | None = None,
     config: str | None = None,
     environ: Mapping[str, str] | None = None,
-) -> RawSettings:
-    """Read the settings from all sources.
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings of all sources by the names that the user typed, and what is wrong there.
+
+    The names are such as "--limit", "limit" and "DATABASE_URL".
 
     `known` holds the keys of `ingest_config.json`, by the section that they stand in; "" is the
     file itself. `config` is the path of a file that replaces `ingest_config.json`. `flags` holds
@@ -75,7 +71,7 @@ def read_settings(
     # Variables have capital letters: a variable `limit` is of another program.
     values |= {name: value for name, value in variables.items() if name.isupper()}
     values |= {f"--{name}": text for name, text in (flags or {}).items() if text is not None}
-    return RawSettings(values, errors)
+    return values, errors
 
 
 def _read_environment(environ: Mapping[str, str] | None, errors: list[str]) -> dict[str, str]:
@@ -84,7 +80,9 @@ def _read_environment(environ: Mapping[str, str] | None, errors: list[str]) -> d
     Blanks and stray quotes around values are removed. An empty value counts as unset.
     """
     environ = os.environ if environ is None else environ
-    path = next((p for p in (Path(".env"), ROOT / ".env") if _is_file(p)), None)
+    # A service manager may start a process in a folder that it may not enter. There os.path.isfile
+    # is False, and Path.is_file raises an error.
+    path = next((p for p in (".env", ROOT / ".env") if os.path.isfile(p)), None)  # noqa: PTH113
     try:
         from_file = dotenv_values(path, interpolate=False, encoding="utf-8-sig") if path else {}
     except (OSError, UnicodeDecodeError) as error:
@@ -93,17 +91,6 @@ def _read_environment(environ: Mapping[str, str] | None, errors: list[str]) -> d
     merged = {key: value or "" for key, value in from_file.items()} | dict(environ)
     cleaned = {key: _unquote(value) for key, value in merged.items() if "\0" not in value}
     return {key: value for key, value in cleaned.items() if value}
-
-
-def _is_file(path: Path) -> bool:
-    """Whether the path is a file.
-
-    False if the folder may not be entered: a service manager may start a process in such a folder.
-    """
-    try:
-        return path.is_file()
-    except OSError:
-        return False
 
 
 def _unquote(value: str) -> str:
@@ -123,18 +110,13 @@ def _read_config_file(
     """Return the known keys of a JSON settings file; empty if it is missing and not required."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        if is_required:
-            errors.append(f"--config {path}: no such file")
-        return {}
-    except json.JSONDecodeError as error:
-        errors.append(
-            f"{path} is not valid JSON ({error.msg}, line {error.lineno}): correct it, or delete "
-            "it to run with the defaults"
-        )
-        return {}
     except (OSError, ValueError, RecursionError) as error:
-        errors.append(f"{path} cannot be read ({type(error).__name__}): make it readable UTF-8")
+        if isinstance(error, FileNotFoundError) and not is_required:
+            return {}
+        errors.append(
+            f"{path} cannot be read as JSON ({describe_error(error)}): correct it, or leave it out "
+            "to run with the defaults"
+        )
         return {}
     if not isinstance(content, dict):
         errors.append(f'{path} must hold one JSON object, such as {{"limit": 500}}')

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from safe_zone import KNOWN_KEYS, Settings
-from sentinel.config import read_settings
+from sentinel.config import read_settings, validate
 from sentinel.fields import HttpAddress, Key, Port, variable
 
 API_PORT = 8000
@@ -123,13 +123,12 @@ def load_monitor_settings(
 
     Raises ConfigurationError with all errors at once.
     """
-    raw = read_settings(
+    values, errors = read_settings(
         KNOWN_KEYS | {"monitor": tuple(MonitorOptions.model_fields)}, config=config, environ=environ
     )
-    alert_urls = _read_alert_urls(raw.values, raw.errors)
-    raw.values.update(settings=dict(raw.values), alert_urls=alert_urls)
-    monitor = raw.validate(MonitorSettings)
-    if "SENTINEL_API_URL" in raw.values:
+    own = {"settings": values, "alert_urls": _read_alert_urls(values, errors)}
+    monitor = validate(MonitorSettings, values | own, errors)
+    if "SENTINEL_API_URL" in values:
         return monitor
     return replace(monitor, api_url=f"http://{LOOPBACK}:{monitor.api_port}")
 

@@ -100,7 +100,7 @@ def test_an_invalid_limit_is_rejected(limit: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "is not valid JSON"),
+        ("{", "cannot be read as JSON (JSONDecodeError: Expecting property name"),
         ("[]", "must hold one JSON object"),
         ('{"limt": 5}', "unknown key 'limt'; did you mean 'limit'?"),
         ('{"colour": 5}', "unknown key 'colour'; known are mode, limit, targets"),
@@ -109,8 +109,8 @@ def test_an_invalid_limit_is_rejected(limit: str) -> None:
         ('{"mode": "fast"}', "mode 'fast' must be 'ingest', 'dry-run' or 'backfill'"),
         ('{"targets": 5}', "targets must be names"),
         ('{"targets": ["  "]}', "targets names no coin"),
-        ("[" * 100_000, "cannot be read (RecursionError)"),
-        ('{"limit": ' + "9" * 5_000 + "}", "cannot be read (ValueError)"),
+        ("[" * 100_000, "cannot be read as JSON (RecursionError"),
+        ('{"limit": ' + "9" * 5_000 + "}", "cannot be read as JSON (ValueError"),
         ('{"targets": ["BTC", 5]}', "targets must be names"),
     ],
 )
@@ -123,9 +123,14 @@ def test_an_invalid_config_file_names_problem_and_remedy(
 
 
 def test_a_config_file_named_by_a_flag_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no such file"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"cannot be read as JSON .FileNotFoundError: No such file or directory",
+    ):
         load_settings({}, config=str(tmp_path / "nowhere.json"), environ={})
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(
+        ConfigurationError, match=r"cannot be read as JSON .IsADirectoryError: Is a directory"
+    ):
         load_settings({}, config=str(tmp_path), environ={})
 
 

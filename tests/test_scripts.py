@@ -41,7 +41,10 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--limit=abc"], "--limit 'abc' must be a whole number of coins"),
         (["--mode", "fast"], "--mode 'fast' must be 'ingest', 'dry-run' or 'backfill'"),
         (["--targets", ""], "--targets names no coin"),
-        (["--config", "nowhere.json"], "no such file"),
+        (
+            ["--config", "nowhere.json"],
+            "nowhere.json cannot be read as JSON (FileNotFoundError: No such file",
+        ),
         (["--surprise"], "unrecognized arguments: --surprise"),
     ],
 )
@@ -52,7 +55,7 @@ def test_the_error_names_the_invalid_flag(script: Script, arguments: list[str], 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"limit": 5', "is not valid JSON"),
+        ('{"limit": 5', "cannot be read as JSON (JSONDecodeError: Expecting ','"),
         ('{"limits": 5}', "unknown key 'limits'; did you mean 'limit'?"),
         ("[1]", "must hold one JSON object"),
     ],

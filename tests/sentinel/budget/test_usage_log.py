@@ -166,22 +166,22 @@ def test_runs_that_end_at_the_same_time_lose_no_entry(path: Path) -> None:
     assert len(usage_log.read(path).usages) == 40
 
 
-def _fortnight_of_minutes() -> list[Usage]:
-    """A loop with one run a minute that does not use Neon."""
+def _days_of_minutes() -> list[Usage]:
+    """A loop with one run a minute that does not use Neon, for four days."""
     return [
         Usage(
             NOW - timedelta(minutes=n), 1.5, 2, 0.25, 1, db_bytes=1000 - n // 100, is_metered=False
         )
-        for n in reversed(range(14 * 1440))
+        for n in reversed(range(4 * 1440))
     ]
 
 
 def test_too_many_runs_are_summed_up_by_the_hour(path: Path) -> None:
-    runs = _fortnight_of_minutes()
+    runs = _days_of_minutes()
     path.write_text(usage_log.to_text(runs[:-1]))
     _add(path, runs[-1])
     kept = usage_log.read(path).usages
-    assert len(kept) < 26 * 60 + 13 * 24 + 60
+    assert len(kept) < 26 * 60 + 3 * 24 + 60
     for name in ("runs", "api_credits", "backfill_credits"):
         assert sum(getattr(u, name) for u in kept) == sum(getattr(u, name) for u in runs)
     assert sum(u.duration_seconds for u in kept) == pytest.approx(1.5 * len(runs))
@@ -191,14 +191,14 @@ def test_too_many_runs_are_summed_up_by_the_hour(path: Path) -> None:
 
 
 def test_runs_on_neon_are_never_summed_up(path: Path) -> None:
-    runs = [u._replace(is_metered=True) for u in _fortnight_of_minutes()[:4000]]
+    runs = [u._replace(is_metered=True) for u in _days_of_minutes()[:4000]]
     path.write_text(usage_log.to_text(runs[:-1]))
     _add(path, runs[-1])
     assert len(usage_log.read(path).usages) == 4000
 
 
 def test_summed_up_runs_are_not_counted_again_from_the_database(path: Path) -> None:
-    runs = _fortnight_of_minutes()
+    runs = _days_of_minutes()
     path.write_text(usage_log.to_text(runs[:-1]))
     _add(path, runs[-1])
     again = NOW + timedelta(minutes=1)

@@ -371,7 +371,10 @@ def test_once_runs_one_tick(live_module: Module, fresh: FreshDatabase) -> None:
         (["--interval", "soon"], "is not an interval"),
         (["--interval", "0s"], "is not an interval"),
         (["--interval", "25h"], "is not an interval"),
-        (["--once", "--config", "nowhere.json"], "no such file"),
+        (
+            ["--once", "--config", "nowhere.json"],
+            "nowhere.json cannot be read as JSON (FileNotFoundError: No such file",
+        ),
     ],
 )
 def test_wrong_usage_is_explained(module: Module, arguments: list[str], message: str) -> None:
