@@ -97,16 +97,12 @@ def register_error_handlers(app: FastAPI) -> None:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         return problem_response(status, detail[:MAX_DETAIL_CHARACTERS], errors)
 
-    @app.exception_handler(StorageUnavailable)
-    async def handle_missing_database(_request: Request, error: StorageUnavailable) -> Response:
-        log.warning("%s", error)
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
-
     @app.exception_handler(SentinelError)
     async def handle_known_error(_request: Request, error: SentinelError) -> Response:
         log.warning("%s", error)
-        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        is_temporary = isinstance(error, StorageUnavailable)
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if is_temporary else None
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
 
     @app.exception_handler(Exception)
     async def handle_unexpected_error(_request: Request, error: Exception) -> Response:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path
 
@@ -17,7 +16,7 @@ from sentinel.storage.connection import Connection
 from services.api.dependencies import RequestContext
 from services.api.problems import problem_responses
 from services.api.schemas.fields import NO_NUL
-from services.api.schemas.wallets import WalletDetailResponse, WalletResponse, WalletsResponse
+from services.api.schemas.wallets import WalletDetailResponse, WalletsResponse
 
 router = APIRouter(tags=["wallets"])
 
@@ -27,27 +26,17 @@ MAX_TRADES = 200
 WalletName = Annotated[str, Path(min_length=1, max_length=wallets.MAX_NAME_LENGTH, pattern=NO_NUL)]
 
 
-class _Evaluation(NamedTuple):
-    """A wallet's results; without accounts and report if its ledger or prices cannot be used."""
-
-    wallet: WalletResponse
-    accounts: Mapping[str, CoinAccount]
-    report: BacktestReport | None
-
-
 @router.get("/wallets", responses=problem_responses(503))
 def get_wallets(context: RequestContext) -> WalletsResponse:
     """Every wallet with its results."""
     now, archive = context.now(), open_configured_archive(context.monitor.settings)
 
-    def read(connection: Connection) -> list[WalletResponse]:
-        return [
-            _evaluate(connection, archive, wallet, now).wallet
-            for wallet in wallets.load_wallets(connection)
-        ]
+    def read(connection: Connection) -> list[dict[str, Any]]:
+        found = wallets.load_wallets(connection)
+        return [_evaluate(connection, archive, wallet, now)["wallet"] for wallet in found]
 
     # Reading the wallets' prices uses COPY.
-    return WalletsResponse(items=context.pool.read(read, uses_copy=True))
+    return WalletsResponse.model_validate({"items": context.pool.read(read, uses_copy=True)})
 
 
 @router.get("/wallets/{name}", responses=problem_responses(404, 422, 503))
@@ -55,53 +44,43 @@ def get_wallet(context: RequestContext, name: WalletName) -> WalletDetailRespons
     """One wallet with its positions, equity curve and trades."""
     now, archive = context.now(), open_configured_archive(context.monitor.settings)
 
-    def read(connection: Connection) -> WalletDetailResponse:
+    def read(connection: Connection) -> dict[str, Any]:
         found = wallets.load_wallets(connection, name)
         if not found:
             raise HTTPException(404, f"There is no wallet '{name}'. GET /wallets lists them.")
-        return _build_detail(_evaluate(connection, archive, found[0], now))
+        return _evaluate(connection, archive, found[0], now)
 
-    return context.pool.read(read, uses_copy=True)
+    return WalletDetailResponse.model_validate(context.pool.read(read, uses_copy=True))
 
 
 def _evaluate(
     connection: Connection, archive: Archive | None, wallet: wallets.Wallet, now: datetime
-) -> _Evaluation:
-    """Return a wallet's results.
+) -> dict[str, Any]:
+    """Return the fields of a WalletDetailResponse.
 
     An error of one wallet becomes its `problem`, so that it does not hide the other wallets.
     """
-    fields = {
+    fields: dict[str, Any] = {
         "name": wallet.name,
         "strategy": strategies.describe(wallet.strategy, wallet.parameters),
         "opened_at": wallet.opened_at,
         "closed_at": wallet.closed_at,
+        "problem": None,
     }
     try:
         accounts = ledger.load_accounts(connection, wallet.wallet_id)
         report = wallet_reports.report_accounts(connection, archive, wallet, accounts, now)
     except wallets.WALLET_ERRORS as error:
-        response = WalletResponse.model_validate(fields | {"problem": str(error)})
-        return _Evaluation(response, {}, None)
+        fields["problem"] = str(error)
+        return {"wallet": fields, "positions": [], "curve": [], "trades": []}
     figures = backtest_report.collect_figures(report)
-    fields |= figures | {"total_return": figures["return"]}
-    fields |= {"remarks": list(report.remarks), "problem": None}
-    return _Evaluation(WalletResponse.model_validate(fields), accounts, report)
-
-
-def _build_detail(evaluation: _Evaluation) -> WalletDetailResponse:
-    report = evaluation.report
-    return WalletDetailResponse.model_validate(
-        {
-            "wallet": evaluation.wallet,
-            "positions": [
-                _build_position(coin_id, account)
-                for coin_id, account in evaluation.accounts.items()
-            ],
-            "curve": _build_curve(report) if report else [],
-            "trades": _build_trades(report) if report else [],
-        }
-    )
+    fields |= figures | {"total_return": figures["return"], "remarks": list(report.remarks)}
+    return {
+        "wallet": fields,
+        "positions": [_build_position(*account) for account in accounts.items()],
+        "curve": _build_curve(report),
+        "trades": _build_trades(report),
+    }
 
 
 def _build_position(coin_id: str, account: CoinAccount) -> dict[str, Any]:
