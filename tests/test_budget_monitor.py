@@ -273,7 +273,7 @@ def test_storage_is_measured_by_the_last_run_and_predicts_when_it_is_full() -> N
 
 def test_neons_quota_never_stops_runs_on_another_database(tmp_path: Path) -> None:
     at = MONTH + timedelta(days=29)
-    _write(tmp_path / "usage_log.json", _every(5, 29))
+    _write(tmp_path / "usage_log.json", [Usage(MONTH, 12.0, 1, db_seconds=405 * 3600.0)])
     local = Settings(state_dir=tmp_path, database_url="postgresql://localhost/db")
     assert check_budget_status(replace(local, database_url=NEON), at).decision == "stop"
     # The log's last run used Neon, so the first run elsewhere is still stopped.
