@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from safe_zone import (
     MAX_CLOCK_SKEW,
     MAX_FAILED_SHARE,
@@ -23,14 +25,7 @@ from safe_zone import (
     SYNC_AFTER,
 )
 from sentinel import coin_health
-from sentinel.coin import (
-    UNRANKED,
-    Coin,
-    coin_from_json,
-    coin_from_old_format,
-    from_iso,
-    to_iso,
-)
+from sentinel.coin import UNRANKED, Coin, RegistryFile, coin_from_old_format, from_iso, to_iso
 from sentinel.coin_sync import sync_coins
 from sentinel.errors import ConfigurationError
 from sentinel.files import replace_atomically
@@ -59,8 +54,9 @@ class CoinRegistry:
         self.coins: dict[str, Coin] = {coin.id: coin for coin in coins}
         # By this machine's clock; None: never.
         self.synced_at = synced_at
-        # The file as this object read or wrote it last; None: it read none.
+        # The file as this object read or wrote it last, and what it holds; None: it read none.
         self._loaded_text: str | None = None
+        self._loaded: CoinRegistry | None = None
 
     def __len__(self) -> int:
         return len(self.coins)
@@ -232,16 +228,18 @@ class CoinRegistry:
 
         Raises ValueError if it is damaged.
         """
+        text = text.strip()
         try:
-            content = json.loads(text) if text.strip() else {"coins": []}
+            if text.startswith("["):
+                return cls(map(coin_from_old_format, json.loads(text)))
+            content = RegistryFile.model_validate_json(text or '{"coins": []}')
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
-        if isinstance(content, list):
-            return cls(map(coin_from_old_format, content))
-        if not isinstance(content, dict) or not isinstance(content.get("coins"), list):
-            raise ValueError("it holds no list of coins")
-        synced = content.get("synced_at")
-        return cls(map(coin_from_json, content["coins"]), from_iso(synced) if synced else None)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{place}: {first['msg']}: {str(first['input'])[:80]}") from error
+        return cls(content.coins, from_iso(content.synced_at) if content.synced_at else None)
 
     @classmethod
     def load(cls, path: Path) -> CoinRegistry:
@@ -259,7 +257,7 @@ class CoinRegistry:
                 "SENTINEL_REGISTRY to another file."
             ) from error
         registry = cls.from_text(text)
-        registry._loaded_text = text  # noqa: SLF001 (its own class)
+        registry._note_loaded(text)  # noqa: SLF001 (its own class)
         return registry
 
     def save(self, path: Path) -> bool:
@@ -270,8 +268,7 @@ class CoinRegistry:
         Raises ConfigurationError if it cannot be written.
         """
         self._merge_newer(path)
-        text = self.to_text()
-        if text == self._loaded_text:
+        if self._is_unchanged() or (text := self.to_text()) == self._loaded_text:
             return False
         try:
             # A rename would replace even a read-only file, whose owner wants it unchanged.
@@ -284,20 +281,32 @@ class CoinRegistry:
                 "changes are lost. Make the file and its folder writable, or set "
                 "SENTINEL_REGISTRY to another file."
             ) from error
-        self._loaded_text = text
+        self._note_loaded(text)
         return True
 
+    def _note_loaded(self, text: str) -> None:
+        """Remember that the file holds `text`, which is this registry as it is now."""
+        self._loaded_text = text
+        self._loaded = CoinRegistry(self.coins.values(), self.synced_at)
+
+    def _is_unchanged(self) -> bool:
+        """Whether the file holds this registry. The text of 17,000 coins would take 0.05 s."""
+        if self._loaded is None or not self._loaded_text or self._loaded_text[0] != "{":
+            return False  # no file, an empty one, or the old format
+        return (self.coins, self.synced_at) == (self._loaded.coins, self._loaded.synced_at)
+
     def _merge_newer(self, path: Path) -> None:
-        if self._loaded_text is None:
+        if self._loaded is None:
             return
         try:
             text = path.read_text(encoding="utf-8-sig")
             if text != self._loaded_text:
-                self.merge(CoinRegistry.from_text(self._loaded_text), CoinRegistry.from_text(text))
-                self._loaded_text = text
+                theirs = CoinRegistry.from_text(text)
+                self.merge(self._loaded, theirs)
+                self._loaded_text, self._loaded = text, theirs
         except (OSError, ValueError):
             # The file was deleted or damaged since: this run's registry replaces it.
-            self._loaded_text = None
+            self._loaded_text = self._loaded = None
 
 
 def find_matches(registry: CoinRegistry, symbol: str) -> list[Coin]:

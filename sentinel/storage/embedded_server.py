@@ -6,9 +6,12 @@ import contextlib
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +20,8 @@ from sentinel.errors import StorageUnavailable
 from sentinel.socket_folder import create_socket_folder, locate_socket_folder
 from sentinel.storage.embedded_root import ServerOwner
 
-START_TIMEOUT_SECONDS = 60
+START_TIMEOUT_SECONDS = STOP_TIMEOUT_SECONDS = 60
+POLL_SECONDS = 0.005  # a start takes about 0.04 s
 MAX_LOG_BYTES = 1_000_000
 SERVER_OPTIONS = (
     "listen_addresses=",  # no network: only the socket
@@ -73,42 +77,66 @@ class EmbeddedServer:
         The program and its children inherit the file descriptors `inherited`. The output goes to a
         file, because a started server would keep a pipe open.
         """
+        with tempfile.TemporaryFile("w+") as output:
+            process = self.start(program, *arguments, output=output.fileno(), inherited=inherited)
+            exit_code = process.wait()
+            output.seek(0)
+            return ProgramResult(exit_code, output.read())
+
+    def start(
+        self, program: str, *arguments: str | Path, output: int, inherited: Sequence[int] = ()
+    ) -> subprocess.Popen[bytes]:
+        """Start one of PostgreSQL's programs as the owner, with its output to a descriptor."""
         # PGHOST, PGDATA and so on of the user's environment must not change what is run.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-        with tempfile.TemporaryFile("w+") as output:
-            done = subprocess.run(
-                [self.bin_dir / program, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-                cwd="/",
-                env=environment | {"LC_ALL": "C"},
-                pass_fds=inherited,
-                start_new_session=True,  # Ctrl-C in a terminal stops this process, not the server
-                **self._as_owner(),
-            )
-            output.seek(0)
-            return ProgramResult(done.returncode, output.read())
+        owner: dict[str, Any] = {}
+        if self.owner:
+            owner = {"user": self.owner.uid, "group": self.owner.gid, "extra_groups": []}
+        return subprocess.Popen(
+            [self.bin_dir / program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=environment | {"LC_ALL": "C"},
+            pass_fds=inherited,
+            start_new_session=True,  # Ctrl-C in a terminal stops this process, not the server
+            **owner,
+        )
 
-    def _as_owner(self) -> dict[str, Any]:
-        if self.owner is None:
-            return {}
-        return {"user": self.owner.uid, "group": self.owner.gid, "extra_groups": []}
+
+class _PidFile(NamedTuple):
+    """What `postmaster.pid` says about a server.
+
+    https://www.postgresql.org/docs/current/storage-file-layout.html
+    """
+
+    pid: int
+    socket_path: Path
+    # "starting", "ready" or "stopping"; empty at first.
+    status: str
+
+    @classmethod
+    def read(cls, server: EmbeddedServer) -> _PidFile | None:
+        """Return None if there is no file, or not all of it."""
+        try:
+            lines = (server.data_dir / "postmaster.pid").read_text().splitlines()
+            path = Path(lines[4]) / f".s.PGSQL.{lines[3]}"
+            return cls(int(lines[0]), path, "".join(lines[7:]).strip())
+        except (OSError, IndexError, ValueError):
+            return None
 
 
 def responding_socket_dir(server: EmbeddedServer) -> Path | None:
-    """Return the folder of the server's socket, or None if it accepts no connections.
-
-    The pid file names the folder: https://www.postgresql.org/docs/current/storage-file-layout.html
-    """
-    try:
-        lines = (server.data_dir / "postmaster.pid").read_text().splitlines()
-        port, folder = lines[3], lines[4]
-    except (OSError, IndexError):
+    """Return the folder of the server's socket, or None if it accepts no connections."""
+    found = _PidFile.read(server)
+    if found is None or found.status != "ready":
         return None
-    ready = server.run("pg_isready", "--quiet", f"--host={folder}", f"--port={port}")
-    return Path(folder) if ready.exit_code == 0 else None
+    # A server that was killed leaves its file behind.
+    with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+        client.connect(str(found.socket_path))
+        return found.socket_path.parent
+    return None
 
 
 def start_server(server: EmbeddedServer, alive_lock: int) -> Path:
@@ -127,25 +155,50 @@ def start_server(server: EmbeddedServer, alive_lock: int) -> Path:
         stale.unlink(missing_ok=True)
     if server.log_file.exists() and server.log_file.stat().st_size > MAX_LOG_BYTES:
         server.log_file.unlink()
-    options = [f"-k {server.socket_dir}", *(f"-c {option}" for option in SERVER_OPTIONS)]
-    done = server.run(
-        *("pg_ctl", "start", "-D", server.data_dir, "-l", server.log_file),
-        *("-w", "-t", str(START_TIMEOUT_SECONDS), "-o", " ".join(options)),
-        inherited=[alive_lock],
-    )
-    if done.exit_code != 0:
-        cause = _last_fatal_message(server.log_file) or done.output.strip()
-        server.run("pg_ctl", "stop", "-D", server.data_dir, "-m", "immediate", "-w")
+    postmaster = _start_postmaster(server, alive_lock)
+    if not _becomes_ready(server, postmaster):
+        postmaster.send_signal(signal.SIGQUIT)  # ends at once, without a checkpoint
+        postmaster.wait()
         raise StorageUnavailable(
-            f"The embedded PostgreSQL in {server.base} does not start: {cause} "
-            f"Its log is {server.log_file}."
+            f"The embedded PostgreSQL in {server.base} does not start: "
+            f"{_last_fatal_message(server.log_file)} Its log is {server.log_file}."
         )
+    postmaster.returncode = 0  # the server outlives this object, and maybe this process
     return server.socket_dir
 
 
-def stop_server(server: EmbeddedServer) -> None:
-    """Stop the server and remove the folder of its socket."""
-    server.run("pg_ctl", "stop", "-D", server.data_dir, "-m", "fast", "-w")
+def _start_postmaster(server: EmbeddedServer, alive_lock: int) -> subprocess.Popen[bytes]:
+    """Start the server without pg_ctl, which looks only ten times a second whether it is ready."""
+    with server.log_file.open("ab") as log:
+        if server.owner:
+            os.fchown(log.fileno(), server.owner.uid, server.owner.gid)
+        return server.start(
+            *("postgres", "-D", server.data_dir, "-k", server.socket_dir),
+            *(f"--{option}" for option in SERVER_OPTIONS),
+            output=log.fileno(),
+            inherited=[alive_lock],
+        )
+
+
+def _becomes_ready(server: EmbeddedServer, postmaster: subprocess.Popen[bytes]) -> bool:
+    """Wait until the server accepts connections; False if it ends, or takes too long."""
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while postmaster.poll() is None and time.monotonic() < deadline:
+        found = _PidFile.read(server)
+        if found and found.status == "ready":
+            return True
+        time.sleep(POLL_SECONDS)
+    return False
+
+
+def stop_server(server: EmbeddedServer, has_processes: Callable[[], bool]) -> None:
+    """Stop the server, wait until `has_processes` is False, and remove the folder of its socket."""
+    found = _PidFile.read(server)
+    if found and has_processes():  # or the pid may be that of another program by now
+        os.kill(found.pid, signal.SIGINT)  # PostgreSQL's "fast" shutdown: ends its sessions
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+        while has_processes() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
     with contextlib.suppress(OSError):
         server.socket_dir.rmdir()
 
@@ -174,10 +227,10 @@ def _create_data(server: EmbeddedServer, alive_lock: int) -> None:
 
 
 def _last_fatal_message(log_file: Path) -> str:
-    """Return the last FATAL or PANIC message of the server's log, or an empty string."""
+    """Return the last FATAL or PANIC message of the server's log, else its last line."""
     try:
         lines = log_file.read_text(errors="replace").splitlines()[-20:]
     except OSError:
         return ""
     fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]
-    return fatal[-1].partition("] ")[2] + "." if fatal else ""
+    return f"{fatal[-1].partition('] ')[2]}." if fatal else "".join(lines[-1:])
