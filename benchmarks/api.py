@@ -1,7 +1,6 @@
 """The API over ten million rows: wrk sends requests while new prices are stored every minute.
 
-The environment variable API_SECONDS (default 300) sets how long the last round lasts, over which
-memory must stay flat.
+The environment variable API_SECONDS (default 300) sets how long the last round lasts.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -24,18 +25,31 @@ import psycopg
 import requests
 
 from benchmarks import days
-from benchmarks.scale import print_heading, print_result, server
+from benchmarks.results import Result, Unavailable
+from benchmarks.scale import server
 from safe_zone import ROOT
 
 CONNECTIONS, THREADS = 32, 2
 # The shortest interval of the loop.
 TICK_SECONDS = 60
-ROUND_SECONDS = 20
-SOAK_SECONDS = int(os.environ.get("API_SECONDS", "300"))
-# By then every history was cached and dropped once.
-WARM_UP_SECONDS = 90
 # Memory may grow to this multiple during the last round.
 MAX_MEMORY_GROWTH = 1.10
+
+
+class Size(NamedTuple):
+    """How much to measure."""
+
+    history: days.History
+    # A round of requests.
+    round_seconds: int
+    # By then every history was cached and dropped once.
+    warm_up_seconds: int
+    # The round over which memory must stay flat.
+    soak_seconds: int
+
+
+FULL = Size(days.FULL, 20, 90, int(os.environ.get("API_SECONDS", "300")))
+SMOKE = Size(days.SMOKE, 1, 1, 1)
 
 # Each request reads the last seven days of a random coin, in the step that the API chooses (30
 # minutes).
@@ -74,80 +88,75 @@ class WrkResult(NamedTuple):
     errors: int
 
 
-def main() -> None:
-    """Measure the API, or explain why not."""
-    print_heading(
-        f"API: {days.ROWS:,} rows, {CONNECTIONS} connections, a tick every {TICK_SECONDS} s"
-    )
+def measure(is_smoke: bool) -> Iterator[Result]:
+    size = SMOKE if is_smoke else FULL
     if shutil.which("wrk") is None:
-        print("skipped: wrk is not installed (apt-get install wrk)", flush=True)
-        return
+        raise Unavailable("wrk is not installed (apt-get install wrk)")
     now = datetime.now(UTC)
     with server() as conninfo:
         with psycopg.connect(conninfo, autocommit=True) as connection:
-            days.fill(connection, now)
-        _measure(conninfo, now)
+            days.fill(connection, size.history, now)
+            connection.execute(TICK, {"now": now})
+        with tempfile.TemporaryDirectory() as folder, _running_api(conninfo, folder) as (base, api):
+            yield from _measure_rounds(base, Path(folder), now, api, size)
 
 
-def _measure(conninfo: str, now: datetime) -> None:
+@contextmanager
+def _running_api(conninfo: str, folder: str) -> Iterator[tuple[str, psutil.Process]]:
+    """Start the API and the ticks; yield the API's address and process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {
-            "DATABASE_URL": conninfo,
-            "SENTINEL_API_PORT": str(port),
-            "SENTINEL_STATE_DIR": folder,
-        }
-        api = subprocess.Popen([sys.executable, "-m", "services.api"], cwd=ROOT, env=environment)
-        stop = threading.Event()
-        writer = threading.Thread(target=keep_ticking, args=(conninfo, stop))
-        try:
-            base = f"http://127.0.0.1:{port}"
-            wait_for(f"{base}/coins?limit=1")
-            writer.start()
-            _run_rounds(base, Path(folder), now, psutil.Process(api.pid))
-        finally:
-            stop.set()
-            writer.join()
-            api.terminate()
-            api.wait()
+    environment = os.environ | {
+        "DATABASE_URL": conninfo,
+        "SENTINEL_API_PORT": str(port),
+        "SENTINEL_STATE_DIR": folder,
+    }
+    api = subprocess.Popen([sys.executable, "-m", "services.api"], cwd=ROOT, env=environment)
+    stop = threading.Event()
+    writer = threading.Thread(target=keep_ticking, args=(conninfo, stop))
+    writer.start()
+    try:
+        base = f"http://127.0.0.1:{port}"
+        wait_for(f"{base}/coins?limit=1")
+        yield base, psutil.Process(api.pid)
+    finally:
+        stop.set()
+        writer.join()
+        api.terminate()
+        api.wait()
 
 
-def _run_rounds(base: str, folder: Path, now: datetime, api: psutil.Process) -> None:
-    script = folder / "histories.lua"
+def _measure_rounds(
+    base: str, folder: Path, now: datetime, api: psutil.Process, size: Size
+) -> Iterator[Result]:
     start = f"{now - timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
-    script.write_text(CACHED_HISTORIES.format(seed=1, last=days.COINS - 1, start=start))
-    floor = _run_wrk(f"{base}/docs", ROUND_SECONDS)
-    latest = _run_wrk(f"{base}/coins?limit=500", ROUND_SECONDS)
-    _report("latest of 500 coins", latest, floor)
-    rendered = folder / "rendered.lua"
-    rendered.write_text(RENDERED_HISTORIES.format(seed=1, last=days.COINS - 1, start=start))
-    fresh = _run_wrk(base, ROUND_SECONDS, rendered)
-    figure = f"{fresh.p99_ms:.1f} ms"
-    bound = f"no goal; {fresh.responses_per_second:,.0f} per second"
-    print_result("7 days, not cached, p99", figure, bound, is_reached=True)
-    _run_wrk(base, WARM_UP_SECONDS, script)
+    values = {"seed": 1, "last": size.history.coins - 1, "start": start}
+    cached, rendered = folder / "cached.lua", folder / "rendered.lua"
+    cached.write_text(CACHED_HISTORIES.format(**values))
+    rendered.write_text(RENDERED_HISTORIES.format(**values))
+    floor = _run_wrk(f"{base}/docs", size.round_seconds)
+    latest = _run_wrk(f"{base}/coins?limit=500", size.round_seconds)
+    yield from _report("latest prices of all coins", latest, floor)
+    fresh = _run_wrk(base, size.round_seconds, rendered)
+    yield Result("7 days, not cached: p99", fresh.p99_ms, "ms")
+    yield Result("7 days, not cached: responses", fresh.responses_per_second, "per second")
+    _run_wrk(base, size.warm_up_seconds, cached)
     before = api.memory_info().rss
-    history = _run_wrk(base, SOAK_SECONDS, script)
+    history = _run_wrk(base, size.soak_seconds, cached)
     after = api.memory_info().rss
-    _report(f"7 days of any of 500 coins, {SOAK_SECONDS} s", history, floor)
-    growth = after / before
-    figure = f"{before / 1e6:.0f} to {after / 1e6:.0f} MB"
-    print_result("memory during that round", figure, "flat", is_reached=growth < MAX_MEMORY_GROWTH)
-
-
-def _report(label: str, result: WrkResult, floor: WrkResult) -> None:
-    bound = f"under 100 ms; floor {floor.p99_ms:.1f} ms (a page without data)"
-    print_result(f"{label}, p99", f"{result.p99_ms:.1f} ms", bound, is_reached=result.p99_ms < 100)
-    figure = f"{result.responses_per_second:,.0f}"
-    print_result(
-        f"{label}, per second",
-        figure,
-        f"no goal; {floor.responses_per_second:,.0f}",
-        is_reached=True,
+    yield from _report(f"7 days of any coin, {size.soak_seconds} s", history, floor)
+    yield Result(
+        "memory after that round", after / 1e6, "MB", at_most=MAX_MEMORY_GROWTH * before / 1e6
     )
-    print_result(f"{label}, errors", str(result.errors), "0", is_reached=result.errors == 0)
+
+
+def _report(label: str, result: WrkResult, floor: WrkResult) -> Iterator[Result]:
+    note = "a page without data"
+    yield Result(f"{label}: p99", result.p99_ms, "ms", at_most=100, floor=floor.p99_ms, note=note)
+    rate, best = result.responses_per_second, floor.responses_per_second
+    yield Result(f"{label}: responses", rate, "per second", floor=best, note=note)
+    yield Result(f"{label}: errors", result.errors, "errors", at_most=0)
 
 
 def _run_wrk(url: str, seconds: int, script: Path | None = None) -> WrkResult:

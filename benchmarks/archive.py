@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
+from benchmarks.results import Result
 from benchmarks.scale import (
     FILL_COINS,
     NOW,
     measure_median_seconds,
     measure_seconds,
-    print_heading,
-    print_result,
     scratch_folder,
     server,
 )
@@ -23,8 +24,17 @@ from sentinel.archive import export, reader, store
 from sentinel.archive.store import Archive
 from sentinel.storage import partitions, retention
 
-DAYS, COINS, SLOTS = 365, 500, 55
-ROWS = DAYS * COINS * SLOTS
+
+class Size(NamedTuple):
+    """How many rows to archive."""
+
+    days: int
+    coins: int
+    # Observations of a coin in a day.
+    slots: int
+
+
+FULL, SMOKE = Size(365, 500, 55), Size(3, 5, 55)
 # Every 26 minutes, as the measured schedule delivered; whole seconds, prices to the last digit.
 FILL_DAY = """
 INSERT INTO sentinel.observations (observed_at, price_usd, market_cap_usd, volume_24h_usd, coin_key)
@@ -37,26 +47,26 @@ FROM generate_series(0, %(slots)s - 1) AS slot, sentinel.coins,
 """
 
 
-def fill(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    first = (NOW - timedelta(days=DAYS)).replace(hour=0, minute=0)
-    connection.execute(FILL_COINS, [COINS])
+def fill(connection: psycopg.Connection[tuple[object, ...]], size: Size) -> None:
+    first = (NOW - timedelta(days=size.days)).replace(hour=0, minute=0)
+    connection.execute(FILL_COINS, [size.coins])
     have = set(partitions.existing_partitions(connection))
-    for number in range(DAYS):
+    for number in range(size.days):
         day = first + timedelta(days=number)
         with connection.transaction():
             partitions.create_partitions(connection, have, [day.date()])
-            step = timedelta(days=1) / SLOTS
-            connection.execute(FILL_DAY, {"day": day, "step": step, "slots": SLOTS})
+            step = timedelta(days=1) / size.slots
+            connection.execute(FILL_DAY, {"day": day, "step": step, "slots": size.slots})
 
 
-def main() -> None:
-    print_heading(f"Archive: {ROWS:,} rows of {COINS} coins over {DAYS} days")
+def measure(is_smoke: bool) -> Iterator[Result]:
+    size = SMOKE if is_smoke else FULL
     with (
         server() as conninfo,
         scratch_folder() as folder,
         psycopg.connect(conninfo, autocommit=True) as connection,
     ):
-        fill(connection)
+        fill(connection, size)
         archive = store.open_archive(str(folder / "archive"), folder / "cache")
         days = sorted(day for day in partitions.existing_partitions(connection) if day < NOW.date())
 
@@ -65,41 +75,39 @@ def main() -> None:
                 pass
 
         taken = measure_seconds(export_all)
-        print_result(
-            "a day into the archive", f"{taken / len(days):.2f} s", "no goal", is_reached=True
-        )
+        yield Result("a day into the archive", taken / len(days), "s")
         for day in days:  # as a purge does: a day that is there is read from the database alone
             connection.execute(
                 sql.SQL(retention.DROP_PARTITION).format(partition=partitions.partition_name(day))
             )
-        _sizes(archive)
-        _reads(connection, archive)
+        yield _measure_size(archive, size)
+        yield _measure_reads(connection, archive, size)
 
 
-def _sizes(archive: Archive) -> None:
+def _measure_size(archive: Archive, size: Size) -> Result:
     files = archive.days().values()
     rows = sum(file.rows for file in files)
-    assert rows == ROWS
+    assert rows == size.days * size.coins * size.slots
     assert archive.folder
-    size = sum((archive.folder / file.name).stat().st_size for file in files)
-    print_result("bytes a row", f"{size / rows:.1f}", "at most 25", is_reached=size / rows <= 25)
+    stored = sum((archive.folder / file.name).stat().st_size for file in files)
+    return Result(f"size of {rows:,} rows", stored / rows, "bytes a row", at_most=25)
 
 
-def _reads(connection: psycopg.Connection[tuple[object, ...]], archive: Archive) -> None:
-    def year() -> None:
-        coin_id = f"coin-{random.randrange(COINS)}"
-        start = NOW - timedelta(days=DAYS + 1)
+def _measure_reads(
+    connection: psycopg.Connection[tuple[object, ...]], archive: Archive, size: Size
+) -> Result:
+    def read_coin() -> None:
+        coin_id = f"coin-{random.randrange(size.coins)}"
+        start = NOW - timedelta(days=size.days + 1)
         found = reader.read_points(connection, archive, [coin_id], start, NOW)
-        assert len(found.seconds) == DAYS * SLOTS
+        assert len(found.seconds) == size.days * size.slots
 
-    def floor() -> None:
+    def digest_files() -> None:
         for file in archive.days().values():
             assert archive.folder
             hashlib.sha256((archive.folder / file.name).read_bytes())
 
-    year()
-    taken, least = measure_median_seconds(year, 7), measure_median_seconds(floor, 7)
-    bound = f"under 0.5 s; floor {least:.2f} s (to digest every file)"
-    print_result(
-        "one coin's year, every file checked", f"{taken:.2f} s", bound, is_reached=taken < 0.5
-    )
+    read_coin()
+    taken, floor = measure_median_seconds(read_coin, 7), measure_median_seconds(digest_files, 7)
+    name = f"one coin's {size.days} days, every file checked"
+    return Result(name, taken, "s", at_most=0.5, floor=floor, note="to digest every file")

@@ -15,45 +15,82 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import psycopg
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks import days
 from benchmarks.api import TICK, keep_ticking, wait_for
-from benchmarks.scale import print_heading, print_result, server
+from benchmarks.results import Result, Unavailable
+from benchmarks.scale import server
 from safe_zone import ROOT
+from tests.support.browser import FLAGS, free_port
 
-ROUNDS = 7
 FIRST_PAINT_SECONDS, REFRESH_SECONDS = 3.0, 1.0
-# Longer than the dashboard and the API serve a cached response without checking it.
-CACHE_SECONDS = 3.5
+
+
+class Size(NamedTuple):
+    """How much to measure."""
+
+    history: days.History
+    # How often each page is opened.
+    rounds: int
+    # Longer than the dashboard and the API serve a cached response without checking it.
+    cache_seconds: float
+    # For Streamlit to finish what it draws after the last part of a page.
+    settle_seconds: float
+
+
+FULL, SMOKE = Size(days.FULL, 7, 3.5, 1.5), Size(days.SMOKE, 1, 0.0, 0.5)
 METRIC, CHART = "[data-testid=stMetricValue]", ".js-plotly-plot .trace"
-# For each page: its path, the selectors of its figures and of its last part, a text that the page
-# shows in rupiah only, and one that it shows in USD only.
-PAGES = {
-    "overview": ("", "[data-testid=stDataFrame] canvas", None, "listed in IDR", "listed in USD"),
-    "coin": ("coin?coin=coin-7", METRIC, CHART, "Rp", "$"),
-    "portfolio": ("portfolio", METRIC, CHART, "Profit in 24 h, IDR", "Profit in 24 h, USD"),
-    "pipeline": ("pipeline", METRIC, None, "Price per coin, IDR", "Price per coin, USD"),
-}
 
 
-def main() -> None:
-    """Measure the dashboard, or explain why not."""
-    print_heading(
-        f"Dashboard: {days.ROWS:,} rows, a browser, a tick a minute and before each refresh"
-    )
+class DashboardPage(NamedTuple):
+    """What to look for on a page."""
+
+    name: str
+    path: str
+    # The selectors of its figures and of its last part.
+    figures: str
+    last: str | None
+    # A text that the page shows in rupiah only, and one that it shows in USD only.
+    text_in_idr: str
+    text_in_usd: str
+
+
+TABLE = "[data-testid=stDataFrame] canvas"
+PAGES = (
+    DashboardPage("overview", "", TABLE, None, "listed in IDR", "listed in USD"),
+    DashboardPage("coin", "coin?coin=coin-7", METRIC, CHART, "Rp", "$"),
+    DashboardPage(
+        "portfolio", "portfolio", METRIC, CHART, "Profit in 24 h, IDR", "Profit in 24 h, USD"
+    ),
+    DashboardPage(
+        "pipeline", "pipeline", METRIC, None, "Price per coin, IDR", "Price per coin, USD"
+    ),
+)
+
+
+def measure(is_smoke: bool) -> Iterator[Result]:
+    size = SMOKE if is_smoke else FULL
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        print("skipped: Chromium is not installed (apt-get install chromium)", flush=True)
-        return
-    with server() as conninfo:
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            days.fill(connection, datetime.now(UTC))
-            _add_holdings(connection)
-        _measure(conninfo, chromium)
+        raise Unavailable("Chromium is not installed (apt-get install chromium)")
+    with (
+        server() as conninfo,
+        psycopg.connect(conninfo, autocommit=True) as connection,
+    ):
+        days.fill(connection, size.history, datetime.now(UTC))
+        _add_holdings(connection)
+        with _running_dashboard(conninfo) as base, sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
+            for page in PAGES:
+                yield from _measure_page(page, browser, base, connection, size)
+            browser.close()
 
 
 def _add_holdings(connection: psycopg.Connection[tuple[object, ...]]) -> None:
@@ -66,9 +103,9 @@ def _add_holdings(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     )
 
 
-def _measure(conninfo: str, chromium: str) -> None:
-    from tests.support.browser import free_port
-
+@contextmanager
+def _running_dashboard(conninfo: str) -> Iterator[str]:
+    """Start the API, the dashboard and the ticks; yield the dashboard's address."""
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {
             "DATABASE_URL": conninfo,
@@ -87,71 +124,62 @@ def _measure(conninfo: str, chromium: str) -> None:
             wait_for(f"http://127.0.0.1:{environment['SENTINEL_API_PORT']}/coins?limit=1")
             wait_for(f"{base}/_stcore/health")
             ticking.start()
-            _measure_pages(base, chromium, conninfo)
+            yield base
         finally:
             stop.set()
-            ticking.join()
+            if ticking.ident:
+                ticking.join()
             for process in processes:
                 process.kill()
                 process.wait()
 
 
-def _measure_pages(base: str, chromium: str, conninfo: str) -> None:
-    from playwright.sync_api import sync_playwright
+def _measure_page(
+    kind: DashboardPage,
+    browser: Browser,
+    base: str,
+    connection: psycopg.Connection[tuple[object, ...]],
+    size: Size,
+) -> Iterator[Result]:
+    paints, complete, frames, refreshes = [], [], [], []
 
-    from tests.support.browser import FLAGS
+    def tick() -> None:
+        connection.execute(TICK, {"now": datetime.now(UTC)})
+        time.sleep(size.cache_seconds)
 
-    with sync_playwright() as driver, psycopg.connect(conninfo, autocommit=True) as connection:
-        browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
-
-        def tick() -> None:
-            connection.execute(TICK, {"now": datetime.now(UTC)})
-            time.sleep(CACHE_SECONDS)
-
-        for name, (path, figures, last, idr_text, usd_text) in PAGES.items():
-            paints, complete, floors, refreshes = [], [], [], []
-            for _ in range(ROUNDS):
-                context = browser.new_context(viewport={"width": 1440, "height": 1100})
-                page = context.new_page()
-                tick()
-                began = time.perf_counter()
-                page.goto(f"{base}/{path}", wait_until="commit")
-                page.wait_for_selector("[data-testid=stApp]")
-                floors.append(time.perf_counter() - began)
-                page.wait_for_selector(figures)
-                paints.append(time.perf_counter() - began)
-                if last:
-                    page.wait_for_selector(last)
-                    complete.append(time.perf_counter() - began)
-                page.wait_for_timeout(1500)
-                for currency, text in (("IDR", idr_text), ("USD", usd_text)):
-                    tick()
-                    refreshes.append(_time_click(page, currency, text))
-                context.close()
-            _report(f"{name}: first paint", paints, FIRST_PAINT_SECONDS, statistics.median(floors))
-            if complete:
-                _report(f"{name}: with its charts", complete, None, statistics.median(floors))
-            _report(f"{name}: refresh", refreshes, REFRESH_SECONDS, None)
-        browser.close()
+    for _ in range(size.rounds):
+        context = browser.new_context(viewport={"width": 1440, "height": 1100})
+        page = context.new_page()
+        tick()
+        began = time.perf_counter()
+        page.goto(f"{base}/{kind.path}", wait_until="commit")
+        page.wait_for_selector("[data-testid=stApp]")
+        frames.append(time.perf_counter() - began)
+        page.wait_for_selector(kind.figures)
+        paints.append(time.perf_counter() - began)
+        if kind.last:
+            page.wait_for_selector(kind.last)
+            complete.append(time.perf_counter() - began)
+        page.wait_for_timeout(size.settle_seconds * 1e3)
+        for currency, text in (("IDR", kind.text_in_idr), ("USD", kind.text_in_usd)):
+            tick()
+            refreshes.append(_time_click(page, currency, text))
+        context.close()
+    frame, note = statistics.median(frames), "Streamlit's empty frame"
+    for what, seconds, limit, floor in (
+        ("first paint", paints, FIRST_PAINT_SECONDS, frame),
+        ("with its charts", complete, None, frame),
+        ("refresh", refreshes, REFRESH_SECONDS, None),
+    ):
+        if seconds:
+            name, median = f"{kind.name}: {what}", statistics.median(seconds)
+            reason = note if floor else ""
+            yield Result(name, median, "s", at_most=limit, floor=floor, note=reason)
+            yield Result(f"{name}, worst of {len(seconds)}", max(seconds), "s")
 
 
-def _time_click(page: object, currency: str, text: str) -> float:
-    from playwright.sync_api import Page
-
-    assert isinstance(page, Page)
-    click: Callable[[], object] = page.get_by_role("radio", name=currency).first.click
+def _time_click(page: Page, currency: str, text: str) -> float:
     began = time.perf_counter()
-    click()
+    page.get_by_role("radio", name=currency).first.click()
     page.get_by_text(text).first.wait_for()
     return time.perf_counter() - began
-
-
-def _report(label: str, seconds: list[float], goal: float | None, floor: float | None) -> None:
-    worst, median = max(seconds), statistics.median(seconds)
-    floor_text = "" if floor is None else f"; floor {floor:.2f} s (Streamlit's empty frame)"
-    goal_text = "no goal" if goal is None else f"under {goal:.0f} s"
-    is_reached = goal is None or median < goal
-    bound = f"{goal_text}; worst {worst:.2f} s{floor_text}"
-    print_result(
-        f"{label}, median of {len(seconds)}", f"{median:.2f} s", bound, is_reached=is_reached
-    )

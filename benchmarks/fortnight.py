@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 
-from benchmarks.scale import print_heading, print_result, scratch_folder
+from benchmarks.results import Result
+from benchmarks.scale import scratch_folder
 from budget_monitor import check_budget_status
 from demo.market import Market
 from demo.schedule import delivered_runs
@@ -26,7 +29,6 @@ from sentinel.budget import usage_log
 from sentinel.budget.usage_log import Usage
 from sentinel.storage import embedded
 
-COINS = 100
 START = datetime(2026, 11, 1, 0, 7, tzinfo=UTC)
 
 PAUSES = """
@@ -38,6 +40,20 @@ FROM (SELECT observed_at - lag(observed_at) OVER (PARTITION BY coin_key ORDER BY
            USING (coin_key)) AS pauses
 WHERE pause IS NOT NULL AND observed_at < %s
 """
+
+
+class Size(NamedTuple):
+    """How much to replay."""
+
+    days: float
+    # Only every n-th run of the schedule takes place.
+    every: int
+    # The coins that each run fetches, and how many of the top ones are checked.
+    coins: int
+    checked_coins: int
+
+
+FULL, SMOKE = Size(12.5, 1, 500, 100), Size(1.2, 6, 10, 5)
 
 
 class _Clock:
@@ -56,13 +72,14 @@ class _Clock:
         self.at += timedelta(seconds=seconds)
 
 
-def _runs() -> list[Usage]:
+def _runs(size: Size) -> list[Usage]:
     if path := os.environ.get("FORTNIGHT_LOG"):
         return list(usage_log.read(Path(path)).usages)
-    return [Usage(at, 12.0) for at in delivered_runs(START, START + timedelta(days=12.5))]
+    delivered = list(delivered_runs(START, START + timedelta(days=size.days)))
+    return [Usage(at, 12.0) for at in delivered[:: size.every]]
 
 
-def _measure_compute_hours(runs: list[Usage]) -> None:
+def _measure_compute_hours(runs: list[Usage]) -> Result:
     """Compare the compute hours of the budget check with the union of the runs' awake periods.
 
     The union is counted in tenths of a second.
@@ -75,12 +92,12 @@ def _measure_compute_hours(runs: list[Usage]) -> None:
     at = runs[-1].started_at + timedelta(hours=1)
     status = check_budget_status(Settings(), at, usages=runs)
     used = status.quota_usages[0].used or 0.0
-    bound = f"within 0.01 of the union, {union:.4f}"
-    is_reached = abs(used - union) < 0.01
-    print_result("compute hours of the budget check", f"{used:.4f}", bound, is_reached=is_reached)
+    name, note = "compute hours of the budget check", "the union of the awake periods"
+    low, high = union - 0.01, union + 0.01
+    return Result(name, used, "CU-h", at_least=low, at_most=high, floor=union, note=note)
 
 
-def _replay(schedule: list[datetime]) -> tuple[list[timedelta], Counter[str]]:
+def _replay(schedule: list[datetime], size: Size) -> tuple[list[timedelta], Counter[str]]:
     """Run the pipeline at each time of the schedule.
 
     Return the pauses of the top coins that ended more than a day before the last run, and the
@@ -100,6 +117,7 @@ def _replay(schedule: list[datetime]) -> tuple[list[timedelta], Counter[str]]:
             base_url=stand_in.base_url,
             state_dir=folder / "state",
             registry_path=folder / "coin_registry.json",
+            limit=size.coins,
         )
         for moment in schedule:
             clock.at = max(moment, clock.at)
@@ -107,40 +125,33 @@ def _replay(schedule: list[datetime]) -> tuple[list[timedelta], Counter[str]]:
             report = run_pipeline(settings, clocks=Clocks(clock.now, clock.monotonic, clock.sleep))
             assert report.exit_code == 0, report.message
             spent[f"{moment:%Y-%m-%d}"] += len(stand_in.paths("market_chart")) - before
-        top = [coin.id for coin in stand_in.market.ranked[:COINS]]
+        top = [coin.id for coin in stand_in.market.ranked[: size.checked_coins]]
         with psycopg.connect(conninfo, autocommit=True) as connection:
             rows = connection.execute(PAUSES, [top, clock.at - timedelta(days=1)]).fetchall()
     return [pause for (pause,) in rows], spent
 
 
-def main() -> None:
-    runs = _runs()
+def measure(is_smoke: bool) -> Iterator[Result]:
+    size = SMOKE if is_smoke else FULL
+    runs = _runs(size)
     schedule = [run.started_at for run in runs]
-    print_heading(f"A fortnight's schedule: {len(schedule)} runs of 500 coins, with backfills")
-    _measure_compute_hours(runs)
+    yield _measure_compute_hours(runs)
     started = time.perf_counter()
-    pauses, spent = _replay(schedule)
+    pauses, spent = _replay(schedule, size)
+    yield Result(f"replay of {len(schedule)} runs", time.perf_counter() - started, "s")
     silences = [later - earlier for earlier, later in pairwise(schedule)]
-    bound = 2 * sorted(silences)[len(silences) // 2]
-    print_result(
-        "replayed in", f"{time.perf_counter() - started:.0f} s", "no goal", is_reached=True
+    cadence = sorted(silences)[len(silences) // 2]
+    yield Result(
+        f"longest pause of the top {size.checked_coins} after a day",
+        _minutes(max(pauses)),
+        "min",
+        at_most=2 * _minutes(cadence),
+        floor=_minutes(cadence),
+        note=f"the cadence; without backfills {_minutes(max(silences)):.0f}",
     )
-    longest = max(pauses)
-    print_result(
-        f"longest pause of the top {COINS} after a day",
-        _minutes(longest),
-        f"at most {_minutes(bound)} (2 x cadence); without backfills {_minutes(max(silences))}",
-        is_reached=longest <= bound,
-    )
-    dearest = max(spent.values())
-    bound_credits = f"at most {BACKFILL_CREDITS_PER_DAY}"
-    print_result(
-        "credits for backfills, the most expensive day",
-        str(dearest),
-        bound_credits,
-        is_reached=dearest <= BACKFILL_CREDITS_PER_DAY,
-    )
+    name = "credits for backfills, the most expensive day"
+    yield Result(name, max(spent.values()), "credits", at_most=BACKFILL_CREDITS_PER_DAY)
 
 
-def _minutes(pause: timedelta) -> str:
-    return f"{pause.total_seconds() / 60:.1f} min"
+def _minutes(pause: timedelta) -> float:
+    return pause.total_seconds() / 60

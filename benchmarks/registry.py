@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
-from benchmarks.scale import (
-    NOW,
-    measure_median_seconds,
-    print_heading,
-    print_result,
-    scratch_folder,
-)
+from benchmarks.results import Result
+from benchmarks.scale import NOW, measure_median_seconds, scratch_folder
 from coin_registry import Coin, CoinRegistry
 
-COINS = 19_000
+COINS, SMOKE_COINS = 19_000, 100
 
 
-def main() -> None:
-    print_heading(f"Registry of {COINS:,} coins")
+def measure(is_smoke: bool) -> Iterator[Result]:
+    count = SMOKE_COINS if is_smoke else COINS
     coins = [
         Coin(f"a-coin-called-{n}", f"c{n % 7_000}", f"A Coin {n}", n + 1 if n < 1_000 else None)
-        for n in range(COINS)
+        for n in range(count)
     ]
     registry = CoinRegistry(coins, NOW)
     with scratch_folder() as folder:
@@ -34,6 +30,5 @@ def main() -> None:
         text = path.read_text()
         floor = measure_median_seconds(lambda: json.loads(text), 9)
         loaded = measure_median_seconds(lambda: CoinRegistry.load(path), 9)
-    bound = f"under 0.20 s; floor {floor:.3f} s (json.loads)"
-    print_result("load", f"{loaded:.3f} s", bound, is_reached=loaded < 0.2)
-    print_result("save", f"{saved:.3f} s", "under 0.20 s", is_reached=saved < 0.2)
+    yield Result(f"load {count:,} coins", loaded, "s", at_most=0.2, floor=floor, note="json.loads")
+    yield Result(f"save {count:,} coins", saved, "s", at_most=0.2)

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.scale import measure_median_seconds, print_heading, print_result
+from benchmarks.results import Result
+from benchmarks.scale import measure_median_seconds
 from safe_zone import ROOT
 from sentinel.backtesting import builtin_strategies, engine, executors, strategies, walk_forward
 from sentinel.backtesting.portfolio import Costs
@@ -23,11 +26,39 @@ from sentinel.backtesting.price_series import PriceSeries
 from sentinel.backtesting.walk_forward import SweepTask
 from sentinel.paper_trading import output
 
-POINTS, COINS, CASH = 5_760, 500, Decimal(10_000)  # sixty days at 15 minutes
+CASH = Decimal(10_000)
 START = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
+Grid = Mapping[str, list[float]]
 
 
-def build_market(coins: int, points: int = POINTS) -> dict[str, PriceSeries]:
+class Size(NamedTuple):
+    """How much to test."""
+
+    # Prices of a coin, every 15 minutes.
+    points: int
+    coins: int
+    # The parameters of each strategy that is swept.
+    grids: Mapping[str, Grid]
+    # The Dask workers; one of them is killed.
+    workers: int
+    # How often a backtest is measured.
+    rounds: int
+
+
+FULL = Size(
+    5_760,
+    500,
+    {
+        "sma-cross": {"fast": [4.0, 8.0, 12.0, 24.0], "slow": [48.0, 96.0, 144.0, 192.0, 288.0]},
+        "dip": {"multiplier": [1.0, 1.25, 1.5, 1.75, 2.0], "hours": [6.0, 12.0, 24.0, 48.0]},
+    },
+    3,
+    5,
+)
+SMOKE = Size(600, 6, {"sma-cross": {"fast": [4.0, 8.0], "slow": [24.0]}}, 2, 1)
+
+
+def build_market(coins: int, points: int) -> dict[str, PriceSeries]:
     """Return random prices; the same for the same arguments."""
     random = np.random.default_rng(1)
     found = {}
@@ -40,28 +71,30 @@ def build_market(coins: int, points: int = POINTS) -> dict[str, PriceSeries]:
     return found
 
 
-def main() -> None:
-    _measure_backtests()
-    _measure_sweeps()
-
-
-def _measure_backtests() -> None:
-    print_heading("One coin, sixty days of 15-minute prices")
-    [series] = build_market(1).values()
-    parameters = {"forecast": {"minutes": 180.0}}
+def measure(is_smoke: bool) -> Iterator[Result]:
+    size = SMOKE if is_smoke else FULL
+    [series] = build_market(1, size.points).values()
     for name in builtin_strategies.BUILT_IN:
-        strategy = strategies.load(name, parameters.get(name))
+        yield _measure_backtest(name, series, size.rounds)
+    yield _measure_command(series, size.rounds)
+    for name, grid in size.grids.items():
+        yield from _measure_sweep(name, grid, size)
 
-        def run(strategy: strategies.Strategy = strategy) -> None:
-            # A new object, so that no cached alerts of it exist.
-            own = PriceSeries(series.times, series.prices, series.is_observed)
-            engine.run_backtest(own, strategy.build_signals(own), Costs(), CASH)
 
-        run()
-        taken = measure_median_seconds(run, 5)
-        print_result(
-            f"{name}, in process", f"{taken * 1e3:.0f} ms", "under 500 ms", is_reached=taken < 0.5
-        )
+def _measure_backtest(name: str, series: PriceSeries, rounds: int) -> Result:
+    strategy = strategies.load(name, {"forecast": {"minutes": 180.0}}.get(name))
+
+    def run() -> None:
+        # A new object, so that no cached alerts of it exist.
+        own = PriceSeries(series.times, series.prices, series.is_observed)
+        engine.run_backtest(own, strategy.build_signals(own), Costs(), CASH)
+
+    run()
+    taken = measure_median_seconds(run, rounds)
+    return Result(f"{name}, {len(series.times):,} prices", taken * 1e3, "ms", at_most=500)
+
+
+def _measure_command(series: PriceSeries, rounds: int) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "prices.csv"
         lines = (
@@ -74,51 +107,38 @@ def _measure_backtests() -> None:
         def run_command() -> None:
             subprocess.run([*command, "--csv", str(path)], check=True, capture_output=True)
 
-        taken = measure_median_seconds(run_command, 5)
-        bare = measure_median_seconds(
-            lambda: subprocess.run([sys.executable, "-c", ""], check=True), 5
-        )
-        bound = f"under 0.5 s; floor {bare:.2f} s (python alone)"
-        print_result(
-            "sma-cross, the whole command", f"{taken:.2f} s", bound, is_reached=taken < 0.5
-        )
+        taken = measure_median_seconds(run_command, rounds)
+    bare = measure_median_seconds(lambda: subprocess.run([sys.executable, "-c", ""], check=True), 5)
+    name = "sma-cross, the whole command"
+    return Result(name, taken, "s", at_most=0.5, floor=bare, note="python alone")
 
 
-def _measure_sweeps() -> None:
-    grids = {
-        "sma-cross": {"fast": [4.0, 8.0, 12.0, 24.0], "slow": [48.0, 96.0, 144.0, 192.0, 288.0]},
-        "dip": {"multiplier": [1.0, 1.25, 1.5, 1.75, 2.0], "hours": [6.0, 12.0, 24.0, 48.0]},
-    }
-    prices = build_market(COINS)
-    for name, grid in grids.items():
-        candidates = walk_forward.build_candidates([name], grid)
-        print_heading(
-            f"A sweep: {COINS} coins, {len(candidates)} parameter sets of {name}, three folds"
-        )
-        tasks = walk_forward.plan_tasks(prices, candidates, 3, Costs(), CASH)
-        found, taken = {}, {}
-        for jobs in (1, 2):
-            # New series, so that no cached alerts of them exist.
-            fresh = walk_forward.plan_tasks(build_market(COINS), candidates, 3, Costs(), CASH)
-            started = time.perf_counter()
-            found[jobs] = _dump_result(
-                fresh, executors.run_locally(fresh, jobs, lambda _done: None)
-            )
-            taken[jobs] = time.perf_counter() - started
-        ratio = taken[2] / (taken[1] / 2)
-        print_result("on one core", f"{taken[1]:.1f} s", "no goal", is_reached=True)
-        print_result("on two cores", f"{taken[2]:.1f} s", "under 60 s", is_reached=taken[2] < 60)
-        print_result(
-            "two cores against half of one's time",
-            f"{ratio:.2f}",
-            "at most 1.3",
-            is_reached=ratio <= 1.3,
-        )
-        print_result(
-            "the same table", str(found[1] == found[2]), "True", is_reached=found[1] == found[2]
-        )
-        if name == "sma-cross":
-            _measure_cluster(tasks, found[1])
+def _measure_sweep(name: str, grid: Grid, size: Size) -> Iterator[Result]:
+    """Sweep with one process and with two; sma-cross also on a cluster that loses a worker."""
+    candidates = walk_forward.build_candidates([name], grid)
+    title = f"sweep of {size.coins} coins, {len(candidates)} sets of {name}"
+    tables, taken = [], []
+    for jobs in (1, 2):
+        # New series, so that no cached alerts of them exist.
+        tasks = _plan_tasks(candidates, size)
+        started = time.perf_counter()
+        tables.append(_dump_result(tasks, executors.run_locally(tasks, jobs, lambda _done: None)))
+        taken.append(time.perf_counter() - started)
+    assert tables[0] == tables[1]
+    one, two = taken
+    yield Result(f"{title}: one core", one, "s")
+    note = "half of one core's time"
+    yield Result(f"{title}: two cores", two, "s", at_most=60, floor=one / 2, note=note)
+    yield Result(f"{title}: two cores, multiple of the floor", 2 * two / one, "x", at_most=1.3)
+    if name == "sma-cross":
+        taken_by_cluster = _run_on_cluster(_plan_tasks(candidates, size), size.workers, tables[0])
+        what = f"{title}: {size.workers} Dask workers, one killed"
+        yield Result(what, taken_by_cluster, "s")
+
+
+def _plan_tasks(candidates: list[strategies.Strategy], size: Size) -> list[SweepTask]:
+    prices = build_market(size.coins, size.points)
+    return walk_forward.plan_tasks(prices, candidates, 3, Costs(), CASH)
 
 
 def _dump_result(tasks: list[SweepTask], scored: list[walk_forward.CoinScores]) -> str:
@@ -129,18 +149,22 @@ CLUSTER = """
 import sys
 from distributed import LocalCluster
 if __name__ == "__main__":
-    with LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as cluster:
+    workers = int(sys.argv[1])
+    with LocalCluster(workers, threads_per_worker=1, dashboard_address=None) as cluster:
         print(cluster.scheduler_address, *(w.pid for w in cluster.workers.values()), flush=True)
         sys.stdin.read()
 """
 
 
-def _measure_cluster(tasks: list[SweepTask], expected: str) -> None:
-    """Run the sweep on a new cluster whose folder and path do not contain the project."""
+def _run_on_cluster(tasks: list[SweepTask], workers: int, expected: str) -> float:
+    """Sweep on a new cluster whose folder and path do not contain the project; return the seconds.
+
+    A worker is killed after a third of the tasks, and the table must be the same all the same.
+    """
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cluster.py").write_text(CLUSTER)
         process = subprocess.Popen(
-            [sys.executable, "cluster.py"],
+            [sys.executable, "cluster.py", str(workers)],
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -160,8 +184,6 @@ def _measure_cluster(tasks: list[SweepTask], expected: str) -> None:
         scored = executors.run_on_cluster(tasks, address, kill_one)
         taken = time.perf_counter() - started
         process.communicate()
-    found = _dump_result(tasks, scored)
-    print_result(
-        "three Dask workers, one killed", f"{taken:.1f} s", "no goal", is_reached=bool(killed)
-    )
-    print_result("the same table", str(found == expected), "True", is_reached=found == expected)
+    assert killed
+    assert _dump_result(tasks, scored) == expected
+    return taken

@@ -1,4 +1,4 @@
-"""Shared by the benchmarks: a database, measured times, and the printed results."""
+"""Shared by the benchmarks: a database, and measured times."""
 
 from __future__ import annotations
 
