@@ -12,16 +12,17 @@ from sentinel.storage.connection import Connection
 
 MAX_SHOWN_DIFFERENCES = 5
 
-# Settings under which equal rows have equal text on every server.
-CANONICAL_SETTINGS = (
-    "SET LOCAL search_path = ''",  # definitions then include the schema
-    "SET LOCAL client_encoding = 'UTF8'",
-    "SET LOCAL TimeZone = 'UTC'",
-    "SET LOCAL DateStyle = 'ISO'",
-    "SET LOCAL IntervalStyle = 'postgres'",
-    "SET LOCAL extra_float_digits = 1",
-    "SET LOCAL bytea_output = 'hex'",
-)
+# Settings under which equal rows have equal text on every server. Without a search path,
+# definitions include the schema. Where a row policy would hide rows, PostgreSQL raises an error.
+SET_CANONICAL_OUTPUT = """
+SET LOCAL search_path = '';
+SET LOCAL row_security = off;
+SET LOCAL TimeZone = 'UTC';
+SET LOCAL DateStyle = 'ISO';
+SET LOCAL IntervalStyle = 'postgres';
+SET LOCAL extra_float_digits = 1;
+SET LOCAL bytea_output = 'hex'
+"""
 # Those that the server knows: reading a large database takes long.
 DISABLE_TIMEOUTS = """
 SELECT set_config(name, '0', true)
@@ -125,8 +126,8 @@ class DatabaseContents:
 
 def read_contents(connection: Connection) -> DatabaseContents:
     """Return what a database holds. Changes the settings of the caller's transaction."""
-    for statement in (*CANONICAL_SETTINGS, DISABLE_TIMEOUTS):
-        connection.execute(statement)
+    connection.execute(SET_CANONICAL_OUTPUT)
+    connection.execute(DISABLE_TIMEOUTS)
     [(schema,)] = connection.execute(SCHEMA).fetchall()
     names = [name for (name,) in connection.execute(TABLES)]
     tables = {}

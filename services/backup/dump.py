@@ -23,6 +23,7 @@ from psycopg.abc import Buffer
 
 from sentinel.storage import partitions, schema
 from sentinel.storage.connection import Connection
+from services.backup.checksums import DISABLE_TIMEOUTS, SET_CANONICAL_OUTPUT
 from services.backup.manifest import BackupFailed
 
 BLOCK_BYTES = 1 << 18
@@ -44,18 +45,20 @@ FROM pg_class c
 WHERE c.relnamespace = to_regnamespace('sentinel') AND c.relkind = 'r'
 ORDER BY 1
 """
-# Sequences do not belong to a snapshot: theirs may be newer than the rows, but never older.
 READ_SEQUENCES = """
-SELECT sequencename::text, last_value
-FROM pg_sequences
-WHERE schemaname = 'sentinel' AND last_value IS NOT NULL
+SELECT relname::text
+FROM pg_class
+WHERE relnamespace = to_regnamespace('sentinel') AND relkind = 'S'
 """
-COPY_OUT: LiteralString = "COPY {table} ({columns}) TO STDOUT"
+# A sequence does not belong to the snapshot: it may be ahead of the rows, but never behind. The
+# view pg_sequences would hide the value from a user without the privilege; this raises an error.
+READ_SEQUENCE: LiteralString = "SELECT last_value, is_called FROM {sequence}"
+COPY_OUT: LiteralString = "COPY {table} ({columns}) TO STDOUT (ENCODING 'UTF8')"
 # FREEZE: the table is new in this transaction, so its rows need no vacuum later.
-COPY_IN: LiteralString = "COPY {table} ({columns}) FROM STDIN (FREEZE)"
+COPY_IN: LiteralString = "COPY {table} ({columns}) FROM STDIN (FREEZE, ENCODING 'UTF8')"
 # The migrations fill schema_version themselves.
 DELETE_ROWS: LiteralString = "DELETE FROM {table}"
-SET_SEQUENCE = "SELECT setval(format('sentinel.%%I', %s::text)::regclass, %s)"
+SET_SEQUENCE = "SELECT setval(format('sentinel.%%I', %s::text)::regclass, %s, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +69,17 @@ class DumpHeader:
     schema_version: int
     # The columns of each table. A table follows those that its foreign keys name.
     tables: dict[str, list[str]]
-    # The last values of the identity columns' sequences.
-    sequences: dict[str, int]
+    # Of the identity columns: the last value, and whether a row has taken it.
+    sequences: dict[str, tuple[int, bool]]
 
 
 def write_dump(connection: Connection, path: Path) -> None:
     """Write the rows that the caller's transaction sees to `path`, and sync it.
 
-    Holds one block of a table in memory at a time. Raises OSError, psycopg.Error.
+    Holds one block of a table in memory at a time. Changes the settings of the transaction. Raises
+    OSError, psycopg.Error.
     """
+    connection.execute(SET_CANONICAL_OUTPUT)
     # Only the owner can read it: it holds a portfolio.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -98,6 +103,7 @@ def load_dump(connection: Connection, path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             header = _read_header(archive)
+            connection.execute(DISABLE_TIMEOUTS)
             schema.recreate(connection, header.schema_version)
             days = {day for table in header.tables if (day := partitions.day_of_partition(table))}
             partitions.create_partitions(connection, set(), days)
@@ -105,8 +111,8 @@ def load_dump(connection: Connection, path: Path) -> None:
                 _load_table(connection, archive, table, columns)
     except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise BackupFailed(f"{path.name} cannot be read: the file is damaged ({error}).") from error
-    for sequence, value in header.sequences.items():
-        connection.execute(SET_SEQUENCE, [sequence, value])
+    for sequence, (value, is_called) in header.sequences.items():
+        connection.execute(SET_SEQUENCE, [sequence, value, is_called])
 
 
 def _describe_schema(connection: Connection) -> DumpHeader:
@@ -115,15 +121,22 @@ def _describe_schema(connection: Connection) -> DumpHeader:
     for table, columns_of_table, referenced in connection.execute(READ_TABLES):
         columns[table], references[table] = columns_of_table, referenced
     order = graphlib.TopologicalSorter(references).static_order()
-    sequences = connection.execute(READ_SEQUENCES).fetchall()
-    return DumpHeader(version, {table: columns[table] for table in order}, dict(sequences))
+    sequences = {}
+    for (name,) in connection.execute(READ_SEQUENCES).fetchall():
+        statement = sql.SQL(READ_SEQUENCE).format(sequence=sql.Identifier("sentinel", name))
+        [sequences[name]] = connection.execute(statement).fetchall()
+    return DumpHeader(version, {table: columns[table] for table in order}, sequences)
 
 
 def _read_header(archive: zipfile.ZipFile) -> DumpHeader:
     """Raises KeyError without a header, zipfile.BadZipFile for an invalid one."""
     try:
-        return DumpHeader(**json.loads(archive.read(HEADER_MEMBER)))
-    except (ValueError, TypeError) as error:
+        found = json.loads(archive.read(HEADER_MEMBER))
+        sequences = {
+            name: (int(last), bool(used)) for name, (last, used) in found["sequences"].items()
+        }
+        return DumpHeader(int(found["schema_version"]), dict(found["tables"]), sequences)
+    except (AttributeError, TypeError, ValueError) as error:
         raise zipfile.BadZipFile(f"{HEADER_MEMBER}: {error}") from error
 
 

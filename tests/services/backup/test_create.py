@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -16,10 +17,10 @@ import pytest
 
 import verify_db
 from safe_zone import ROOT, Settings
-from sentinel.errors import SentinelError
+from sentinel.errors import SentinelError, StorageUnavailable
 from sentinel.storage import schema, service_status
-from sentinel.storage.connection import Connection, open_connection, parse_address
-from services.backup import create, dump, rotation, verification
+from sentinel.storage.connection import Connection, Session, open_connection, parse_address
+from services.backup import create, dump, report, rotation, verification
 from services.backup.create import create_backup, make_verified_backup
 from services.backup.locks import lock_backups
 from services.backup.manifest import BackupFailed
@@ -143,10 +144,10 @@ def test_a_backup_to_a_full_disk_fails_with_a_message(
     assert "No space left" in target.messages[0]
 
 
-@pytest.mark.slow
 def test_an_unreachable_database_is_reported_without_the_outbox(
-    server_dir: Path, folder: Path, target: Target
+    server_dir: Path, folder: Path, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(report, "Session", partial(Session, sleep=lambda _: None))
     settings = Settings(
         database_url="postgresql://me:hunter2@127.0.0.1:9/market", state_dir=server_dir
     )
@@ -207,6 +208,43 @@ def test_an_index_of_the_user_does_not_stop_backups_but_a_table_of_theirs_does(
     filled.query("CREATE TABLE sentinel.notes (note text)")
     with pytest.raises(BackupFailed, match=r"sentinel\.notes"):
         make_verified_backup(filled.address(), folder, server_dir, NOW)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ("", "permission denied for sequence"),
+        (
+            "GRANT SELECT ON ALL SEQUENCES IN SCHEMA sentinel TO reader;"
+            "ALTER TABLE sentinel.transactions ENABLE ROW LEVEL SECURITY",
+            "row-level security policy",
+        ),
+    ],
+)
+def test_a_user_who_may_not_read_everything_gets_no_backup(
+    filled: FreshDatabase, server_dir: Path, folder: Path, more: str, reason: str
+) -> None:
+    """The copy of a part would equal itself after the trial restore."""
+    folder.mkdir()
+    filled.query(
+        "CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA sentinel TO reader;"
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA sentinel TO reader; {more}"
+    )
+    address = parse_address(psycopg.conninfo.make_conninfo(filled.url, user="reader"))
+    try:
+        with pytest.raises(StorageUnavailable, match=reason):
+            make_verified_backup(address, folder, server_dir, NOW)
+    finally:
+        filled.query("DROP OWNED BY reader; DROP ROLE reader")
+
+
+def test_output_settings_of_the_user_do_not_reach_the_dump(
+    filled: FreshDatabase, server_dir: Path, folder: Path
+) -> None:
+    folder.mkdir()
+    options = "-c datestyle=german -c timezone=Asia/Kathmandu -c extra_float_digits=-10"
+    url = psycopg.conninfo.make_conninfo(filled.url, options=options, client_encoding="latin1")
+    assert make_verified_backup(parse_address(url), folder, server_dir, NOW)
 
 
 def test_a_second_backup_at_the_same_time_is_refused(

@@ -15,7 +15,7 @@ from sentinel import files
 from sentinel.errors import ConfigurationError, SentinelError
 from sentinel.storage import embedded, schema
 from services.backup import manifest
-from services.backup.create import create_backup, make_verified_backup
+from services.backup.create import make_verified_backup
 from services.backup.manifest import BackupFailed
 from services.backup.restore import restore_backup
 from services.backup.verification import restore_dump, verify_dump
@@ -208,7 +208,7 @@ def _break_last_row(dump: Path) -> None:
 
 
 def _lose_header(dump: Path) -> None:
-    change_member(dump, "header.json", lambda _: b'{"schema_version": 8}')
+    change_member(dump, "header.json", lambda _: b'{"schema_version": 8, "sequences": {"a": 1}}')
 
 
 @pytest.mark.parametrize(
@@ -272,26 +272,26 @@ def test_without_a_url_that_command_names_the_embedded_server(
 
 @pytest.mark.slow
 def test_a_million_rows_are_restored_and_every_flipped_bit_is_detected(
-    monitor: MonitorSettings, fresh: FreshDatabase, folder: Path
+    filled: FreshDatabase, server_dir: Path, folder: Path
 ) -> None:
-    coins = [f"coin-{n}" for n in range(200)]
-    prices = [
-        (NOW - timedelta(minutes=n), coin, 1.0 + n / 7) for n in range(5_000) for coin in coins
-    ]
-    load(fresh.address(), prices, NOW)
-    before = read_days(fresh)
-    monitor = pointing_at(monitor, fresh.url)
-    create_backup(monitor, folder, NOW)
-    [name] = list_backups(folder)
-    content = (folder / name).read_bytes()
+    folder.mkdir()
+    filled.query(
+        "INSERT INTO sentinel.observations (observed_at, price_usd, coin_key) "
+        "SELECT %s::timestamptz - interval '1 second' * (1 + n), random(), coin_key "
+        "FROM generate_series(1, 40000) AS n, generate_series(101, 125) AS coin_key",
+        NOW,
+    )
+    before = read_days(filled)
+    backup = make_verified_backup(filled.address(), folder, server_dir, NOW)
+    assert backup.manifest.contents.observations == 1_000_120
+    filled.query("TRUNCATE sentinel.observations")
+    restore_dump(backup.path, backup.manifest.contents, filled.address())
+    assert read_days(filled) == before
+    content = backup.path.read_bytes()
     dice = random.Random(7)
     for place in [0, len(content) - 1, *(dice.randrange(len(content)) for _ in range(10))]:
         damaged = bytearray(content)
         damaged[place] ^= 1 << dice.randrange(8)
-        (folder / name).write_bytes(damaged)
+        backup.path.write_bytes(damaged)
         with pytest.raises(BackupFailed):
-            manifest.check_backup(folder / name)
-    (folder / name).write_bytes(content)
-    fresh.query("TRUNCATE sentinel.observations")
-    _restore(monitor, folder / name)
-    assert read_days(fresh) == before
+            manifest.check_backup(backup.path)
