@@ -48,6 +48,11 @@ def restore_dump(
             load_dump(connection, dump)
             _compare(connection, expected, dump)
             schema.apply_migrations(connection)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        raise BackupFailed(
+            f"{dump.name} holds more than the migrations create ({error.diag.message_primary}): "
+            "move tables and columns of your own out of the schema sentinel."
+        ) from error
     except psycopg.Error as error:
         cause = error_hints.explain(error, address.display_name)
         raise BackupFailed(f"{dump.name} cannot be restored: {cause}") from error

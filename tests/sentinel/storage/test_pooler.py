@@ -20,7 +20,10 @@ from psycopg.conninfo import conninfo_to_dict
 from ingest import RunReport
 from pipeline.spool import Spool
 from safe_zone import Settings
-from tests.conftest import FakeTime, FreshDatabase
+from sentinel.storage.connection import parse_address
+from services.backup.create import make_verified_backup
+from services.backup.verification import restore_dump
+from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.support.network import between
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
@@ -122,3 +125,21 @@ def test_two_hundred_runs_over_an_unreliable_network_lose_and_duplicate_no_row(
     runs = fresh.query("SELECT count(*), count(DISTINCT run_id) FROM sentinel.pipeline_runs")
     assert runs[0][0] == runs[0][1]
     assert Spool(settings.state_dir / "spool").waiting_rows() == 0
+
+
+def test_backups_and_restores_work_through_a_transaction_pooler(
+    pooled_url: str,
+    settings: Settings,
+    in_process: Callable[[Settings], RunReport],
+    server_dir: Path,
+    tmp_path: Path,
+    fresh: FreshDatabase,
+) -> None:
+    """Each is one transaction, with all its settings inside."""
+    in_process(replace(settings, database_url=pooled_url))
+    address, count = parse_address(pooled_url), "SELECT count(*) FROM sentinel.observations"
+    before = fresh.query(count)
+    backup = make_verified_backup(address, tmp_path, server_dir, NOW)
+    fresh.query("TRUNCATE sentinel.observations")
+    restore_dump(backup.path, backup.manifest.contents, address)
+    assert fresh.query(count) == before != [(0,)]

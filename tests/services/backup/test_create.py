@@ -206,7 +206,7 @@ def test_an_index_of_the_user_does_not_stop_backups_but_a_table_of_theirs_does(
     filled.query("CREATE INDEX ON sentinel.observations (observed_at)")
     assert make_verified_backup(filled.address(), folder, server_dir, NOW)
     filled.query("CREATE TABLE sentinel.notes (note text)")
-    with pytest.raises(BackupFailed, match=r"sentinel\.notes"):
+    with pytest.raises(BackupFailed, match=r"sentinel\.notes.*move tables"):
         make_verified_backup(filled.address(), folder, server_dir, NOW)
 
 
