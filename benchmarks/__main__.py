@@ -20,6 +20,7 @@ from benchmarks.results import (
 from safe_zone import ROOT
 
 NAMES = (
+    "load",
     "days",
     "registry",
     "fortnight",

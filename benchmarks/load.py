@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import statistics
@@ -9,19 +10,31 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
 import database
-from benchmarks.scale import NOW, measure_seconds, print_heading, print_result, server
+from benchmarks.results import Result
+from benchmarks.scale import NOW, measure_seconds, server
 from safe_zone import ROOT
 from sentinel.models import MarketRow
 from sentinel.storage import partitions
 from sentinel.storage.connection import Address, Session
 
-# Rows, coins and repetitions.
-SIZES = ((500, 500, 21), (17_000, 17_000, 9), (1_000_000, 500, 3))
+
+class Batch(NamedTuple):
+    """How many new rows to load, of how many coins, and how often."""
+
+    rows: int
+    coins: int
+    rounds: int
+
+
+FULL = (Batch(500, 500, 21), Batch(17_000, 17_000, 9), Batch(1_000_000, 500, 3))
+SMOKE = (Batch(20, 20, 1), Batch(60, 20, 1))
+# A larger batch gets empty tables, and is made while it is loaded.
+MAX_ROWS_IN_MEMORY = 100_000
 BEGIN = NOW - timedelta(days=50)
 STEP = timedelta(minutes=1)
 
@@ -56,14 +69,14 @@ class _Copy:
     """The floor: look up the keys and COPY the rows, with no checks and no other tables."""
 
     def __init__(self, conninfo: str) -> None:
-        self.connection = psycopg.connect(conninfo)
+        self.session = psycopg.connect(conninfo)
 
     def load(self, batch: Iterable[MarketRow]) -> None:
-        keys: dict[str, int] = dict(self.connection.execute(KEYS).fetchall())
-        with self.connection.cursor().copy(COPY) as copy:
+        keys: dict[str, int] = dict(self.session.execute(KEYS).fetchall())
+        with self.session.cursor().copy(COPY) as copy:
             for row in batch:
                 copy.write_row((*row[1:5], keys[row.coin_id]))
-        self.connection.commit()
+        self.session.commit()
 
 
 class _Ours:
@@ -87,13 +100,13 @@ class _Original:
     def __init__(self, conninfo: str) -> None:
         import psycopg2
 
-        self.connection = psycopg2.connect(conninfo)
+        self.session = psycopg2.connect(conninfo)
 
     def load(self, batch: Iterable[MarketRow]) -> None:
         from psycopg2.extras import execute_values
 
         records = [(r[0], "sym", r[2], r[3], r[4], r[1]) for r in batch]
-        with self.connection, self.connection.cursor() as cursor:
+        with self.session, self.session.cursor() as cursor:
             execute_values(cursor, ORIGINAL_UPSERT, records)
 
 
@@ -115,61 +128,66 @@ def prepare(conninfo: str, coins: int) -> None:
         connection.execute("CHECKPOINT")
 
 
-def main() -> None:
-    print_heading("Load: thousands of new rows per second over an open connection")
+def measure(is_smoke: bool) -> Iterator[Result]:
+    batches = SMOKE if is_smoke else FULL
     with server() as conninfo:
-        ways: dict[str, Any] = {"copy": _Copy(conninfo), "ours": _Ours(conninfo)}
-        for count, coins, times in SIZES:
-            prepare(conninfo, coins)
-            ways["original"] = _Original(conninfo)
-            taken: dict[str, list[float]] = {name: [] for name in ways}
-            start = BEGIN
-            for _ in range(times):
-                for name, way in ways.items():
-                    if count > 100_000:
-                        prepare(conninfo, coins)
-                        start = BEGIN
-                    batch = rows(count, coins, start)
-                    batch = batch if count > 100_000 else iter(list(batch))
-                    taken[name].append(measure_seconds(functools.partial(way.load, batch)))
-                    start += STEP * (count // coins)
-            _print_speeds(
-                count, {name: count / statistics.median(s) / 1e3 for name, s in taken.items()}
-            )
-        prepare(conninfo, 500)
-        grown = _growth_megabytes(conninfo)
-        print_result(
-            "1,000,000 rows: memory above the idle process",
-            f"{grown:.0f} MB",
-            "at most 60 MB",
-            is_reached=grown <= 60,
-        )
+        for batch in batches:
+            yield from _measure_batch(conninfo, batch)
+        largest = batches[-1]
+        prepare(conninfo, largest.coins)
+        grown = _growth_megabytes(conninfo, largest)
+    name = f"{largest.rows:,} rows: memory above the idle process"
+    yield Result(name, grown, "MB", at_most=60)
 
 
-def _print_speeds(count: int, speed: dict[str, float]) -> None:
-    figure, title = f"{speed['ours']:.0f} k/s", f"{count:,} rows"
-    ratio = speed["ours"] / speed["copy"]
-    bound = f"at least 0.6 of {speed['copy']:.0f}: {ratio:.2f}"
-    print_result(f"{title}, compared with COPY", figure, bound, is_reached=ratio >= 0.6)
+def _measure_batch(conninfo: str, batch: Batch) -> Iterator[Result]:
+    prepare(conninfo, batch.coins)
+    ways: dict[str, Any] = {
+        "copy": _Copy(conninfo),
+        "ours": _Ours(conninfo),
+        "original": _Original(conninfo),
+    }
+    with contextlib.ExitStack() as stack:
+        for way in ways.values():
+            stack.callback(way.session.close)
+        speed = _measure_speeds(conninfo, batch, ways)
+    title, unit = f"{batch.rows:,} new rows", "k rows/s"
+    yield Result(title, speed["ours"], unit, floor=speed["copy"], note="COPY, without checks")
+    yield Result(f"{title}: share of COPY", speed["ours"] / speed["copy"], "x", at_least=0.6)
     ratio = speed["ours"] / speed["original"]
-    bound = f"at least 2 x {speed['original']:.0f}: {ratio:.2f}"
-    print_result(f"{title}, compared with the original", figure, bound, is_reached=ratio >= 2)
+    yield Result(f"{title}: multiple of the original project", ratio, "x", at_least=2)
+
+
+def _measure_speeds(conninfo: str, batch: Batch, ways: dict[str, Any]) -> dict[str, float]:
+    """Return the thousands of rows per second of each way."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    start = BEGIN
+    for _ in range(batch.rounds):
+        for name, way in ways.items():
+            is_large = batch.rows > MAX_ROWS_IN_MEMORY
+            if is_large:
+                prepare(conninfo, batch.coins)
+                start = BEGIN
+            made = rows(batch.rows, batch.coins, start)
+            made = made if is_large else iter(list(made))
+            taken[name].append(measure_seconds(functools.partial(way.load, made)))
+            start += STEP * (batch.rows // batch.coins)
+    return {name: batch.rows / statistics.median(s) / 1e3 for name, s in taken.items()}
 
 
 MEMORY = """
 import resource, sys
 from benchmarks import load
-conninfo = sys.argv[1]
+conninfo, count, coins = sys.argv[1], *map(int, sys.argv[2:])
 ours = load._Ours(conninfo)
-ours.load(load.rows(500, 500, load.BEGIN))
+ours.load(load.rows(coins, coins, load.BEGIN))
 idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-ours.load(load.rows(1_000_000, 500, load.BEGIN + load.STEP))
+ours.load(load.rows(count, coins, load.BEGIN + load.STEP))
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) / 1e3)
 """
 
 
-def _growth_megabytes(conninfo: str) -> float:
-    done = subprocess.run(
-        [sys.executable, "-c", MEMORY, conninfo], cwd=ROOT, check=True, capture_output=True
-    )
+def _growth_megabytes(conninfo: str, batch: Batch) -> float:
+    command = [sys.executable, "-c", MEMORY, conninfo, str(batch.rows), str(batch.coins)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return float(done.stdout)
