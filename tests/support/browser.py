@@ -28,6 +28,7 @@ IDLE_SELECTOR = (
     "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
 )
 CONTENT_SELECTOR = "[data-testid=stDataFrame], .js-plotly-plot, [data-testid=stAlert]"
+IDLE_URL = "about:blank#idle"  # of a window that no viewer uses
 # Streamlit's client looks for its server below every page's address before it tries the root. The
 # browser logs these requests as errors.
 STREAMLIT_PROBES = ("/_stcore/health", "/_stcore/host-config")
@@ -43,10 +44,7 @@ def find_chromium() -> str:
 
 @contextlib.contextmanager
 def running_browser() -> Iterator[BrowserContext]:
-    """Run the browser for as long as the block lasts.
-
-    All windows share its cache, because loading Streamlit's scripts takes most of a first page.
-    """
+    """Run the browser for as long as the block lasts."""
     path = find_chromium()
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
@@ -56,7 +54,11 @@ def running_browser() -> Iterator[BrowserContext]:
 
 @dataclass
 class Visitor:
-    """One viewer with a browser window of their own; it records the errors of the pages."""
+    """One viewer with a browser window of their own; it records the errors of the pages.
+
+    A window is used again by the next viewer: compiling Streamlit's scripts takes most of the time
+    of a window's first page.
+    """
 
     browser: BrowserContext
     base: str
@@ -66,12 +68,17 @@ class Visitor:
 
     def __post_init__(self) -> None:
         width, height = self.size
-        self.page: Page = self.browser.new_page()
+        idle = [page for page in self.browser.pages if page.url == IDLE_URL]
+        self.page: Page = idle[0] if idle else self.browser.new_page()
+        self.page.goto("about:blank")
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.emulate_media(color_scheme=self.scheme)
         self.page.set_default_timeout(30_000)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("pageerror", self._record_page_error)
         self.page.on("console", self._record_error)
+
+    def _record_page_error(self, error: Any) -> None:
+        self.errors.append(str(error))
 
     def _record_error(self, message: Any) -> None:
         url = str(message.location.get("url", ""))
@@ -90,7 +97,10 @@ class Visitor:
         """Wait until Streamlit has finished the run of the page."""
         self.page.wait_for_selector(IDLE_SELECTOR)
         self.page.wait_for_selector("[data-testid=stStatusWidget]", state="detached")
-        self.page.wait_for_timeout(300)  # for the browser's own animations
+        # The browser has drawn two frames, so the page that Streamlit has described is there.
+        self.page.evaluate(
+            "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
+        )
 
     def wait_for_text(self, text: str) -> None:
         """Wait until a text is on the page."""
@@ -107,8 +117,10 @@ class Visitor:
         return metric.locator("[data-testid=stMetricValue]").inner_text()
 
     def close(self) -> None:
-        """Close the window."""
-        self.page.close()
+        """End the session, and leave the window to the next viewer."""
+        self.page.remove_listener("pageerror", self._record_page_error)
+        self.page.remove_listener("console", self._record_error)
+        self.page.goto(IDLE_URL)
 
 
 def free_port() -> int:
