@@ -23,7 +23,7 @@ from safe_zone import Settings
 from sentinel.storage.connection import parse_address
 from services.backup.create import make_verified_backup
 from services.backup.verification import restore_dump
-from tests.conftest import NOW, FakeTime, FreshDatabase
+from tests.conftest import NOW, FakeTime, FreshDatabase, open_to_other_users
 from tests.support.network import between
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
@@ -56,6 +56,7 @@ def pooled_url(fresh: FreshDatabase, tmp_path: Path) -> Iterator[str]:
     socket_dir, port = Path(str(parts["host"])), _free_port()
     owner = socket_dir.stat()
     os.chown(tmp_path, owner.st_uid, owner.st_gid)
+    open_to_other_users(tmp_path.parent)
     config = tmp_path / "pgbouncer.ini"
     config.write_text(
         CONFIG.format(host=socket_dir, dbname=parts["dbname"], port=port, folder=tmp_path)
