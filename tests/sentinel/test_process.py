@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
+from safe_zone import ROOT
 from sentinel.errors import Interrupted
 from sentinel.process import defer_signals, raise_interrupted_on_signals
 
@@ -27,6 +30,14 @@ def test_a_signal_raises_interrupted_with_the_exit_code_of_the_shell() -> None:
     with pytest.raises(Interrupted, match="SIGTERM") as caught:
         os.kill(os.getpid(), signal.SIGTERM)
     assert caught.value.exit_code == 143
+
+
+def test_a_command_that_reads_the_archive_ends_without_a_word_from_duckdb() -> None:
+    program = "import duckdb; from sentinel.process import run_as_script; run_as_script(lambda: 0)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True
+    )
+    assert done.stderr == b""
 
 
 def test_a_deferred_signal_is_raised_at_the_end_of_the_outermost_block() -> None:
