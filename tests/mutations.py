@@ -11,6 +11,7 @@ tests miss more than a fifth of them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,17 +156,25 @@ def _run_tests(root: Path, tests: Iterable[str], marker: str) -> str | None:
     return failed[1]
 
 
-def find_noticing_test(mutation: Mutation, folder: Path) -> tuple[str, str] | None:
-    """Apply a mutation in a new copy below `folder`; return ("fast" or "slow", test) or None."""
-    root = folder / "copy"
-    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*NOT_COPIED))
-    try:
+@contextlib.contextmanager
+def _copy_of_checkout() -> Iterator[Path]:
+    """Yield a copy of this checkout, as a repository of its own: some tests ask git."""
+    with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
+        root = Path(folder) / "copy"
+        shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        identity = ("-c", "user.name=A Test", "-c", "user.email=test@example.org")
+        for command in (("init",), ("add", "."), (*identity, "commit", "-m", "Begin")):
+            subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
+        yield root
+
+
+def find_noticing_test(mutation: Mutation) -> tuple[str, str] | None:
+    """Apply a mutation in a copy; return ("fast" or "slow", test), None if no test notices it."""
+    with _copy_of_checkout() as root:
         mutation.apply(root)
         for name, marker in (("fast", FAST), ("slow", SLOW)):
             if test := _run_tests(root, [mutation.tests], marker):
                 return name, test
-    finally:
-        shutil.rmtree(root)
     return None
 
 
@@ -173,20 +182,17 @@ def main() -> int:
     """Try the mutations and print a table."""
     wanted = sys.argv[1] if sys.argv[1:] else ""
     chosen = [m for m in MUTATIONS if wanted in m.promise + m.path]
-    if broken := _run_tests(ROOT, sorted({m.tests for m in chosen}), FAST):
-        raise SystemExit(f"without a mutation, {broken} fails already")
+    with _copy_of_checkout() as root:
+        if broken := _run_tests(root, sorted({m.tests for m in chosen}), FAST):
+            raise SystemExit(f"without a mutation, {broken} fails already")
     print("| promise | broken in | noticed by | test | seconds |\n|---|---|---|---|---|")
     results = []
-    with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
-        for mutation in chosen:
-            begin = time.monotonic()
-            speed, test = find_noticing_test(mutation, Path(folder)) or ("no test", "")
-            seconds = time.monotonic() - begin
-            print(
-                f"| {mutation.promise} | `{mutation.path}` | {speed} | `{test}` | {seconds:.0f} |",
-                flush=True,
-            )
-            results.append(speed)
+    for mutation in chosen:
+        begin = time.monotonic()
+        speed, test = find_noticing_test(mutation) or ("no test", "")
+        cells = (mutation.promise, f"`{mutation.path}`", speed, f"`{test}`")
+        print(f"| {' | '.join(cells)} | {time.monotonic() - begin:.0f} |", flush=True)
+        results.append(speed)
     print(f"\n{results.count('fast')} of {len(results)} noticed by the fast tests")
     is_enough = results.count("fast") >= MIN_FAST_SHARE * len(results)
     return 0 if is_enough and "no test" not in results else 1
