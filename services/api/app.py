@@ -51,9 +51,7 @@ next page. Errors are application/problem+json. Data provided by [CoinGecko](htt
 
 
 def create_app(
-    monitor: MonitorSettings,
-    pool: ConnectionPool,
-    now: Callable[[], datetime] = SYSTEM_CLOCKS.now,
+    monitor: MonitorSettings, pool: ConnectionPool, now: Callable[[], datetime] = SYSTEM_CLOCKS.now
 ) -> FastAPI:
     """Return the application; it opens the pool when it starts and closes it when it stops."""
 

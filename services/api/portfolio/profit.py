@@ -16,12 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from services.api.portfolio.arithmetic import (
-    ZERO,
-    add_known,
-    multiply_known,
-    subtract_known,
-)
+from services.api.portfolio.arithmetic import ZERO, add_known, multiply_known, subtract_known
 from services.api.portfolio.models import Profit
 
 

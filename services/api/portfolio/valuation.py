@@ -133,10 +133,7 @@ def _value_holding(
 
 def _as_flow(transaction: Transaction) -> CoinFlow:
     return CoinFlow(
-        transaction.quantity,
-        transaction.price_usd,
-        transaction.idr_per_usd,
-        transaction.fee_usd,
+        transaction.quantity, transaction.price_usd, transaction.idr_per_usd, transaction.fee_usd
     )
 
 

@@ -36,8 +36,7 @@ def get_forecast(context: RequestContext, coin_id: CoinId) -> ForecastResponse:
     forecast, scores = context.pool.read(read)
     if forecast is None:
         raise HTTPException(
-            404,
-            f"There is no forecast of '{coin_id}' now: its last hour has too few observations.",
+            404, f"There is no forecast of '{coin_id}' now: its last hour has too few observations."
         )
     return ForecastResponse.model_validate(forecast | {"coverage": COVERAGE, "scores": scores})
 

@@ -128,10 +128,7 @@ def get_registry(context: RequestContext, limit: Limit = 100) -> RegistryRespons
     }
     return RegistryResponse.model_validate(
         counts
-        | {
-            "synced_at": registry.synced_at,
-            "coins": [coin._asdict() for coin in unhealthy[:limit]],
-        }
+        | {"synced_at": registry.synced_at, "coins": [coin._asdict() for coin in unhealthy[:limit]]}
     )
 
 

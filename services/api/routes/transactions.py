@@ -42,11 +42,7 @@ def get_transactions(
     # One item more than requested shows whether there is a next page.
     transactions = context.pool.read(
         lambda connection: list_transactions(
-            connection,
-            coin_id=coin_id,
-            limit=limit + 1,
-            offset=offset,
-            newest_first=newest_first,
+            connection, coin_id=coin_id, limit=limit + 1, offset=offset, newest_first=newest_first
         )
     )
     next_offset = str(offset + limit) if len(transactions) > limit else None
