@@ -20,6 +20,7 @@ from benchmarks.results import (
 from safe_zone import ROOT
 
 NAMES = (
+    "warm_run",
     "load",
     "days",
     "registry",

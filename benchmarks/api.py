@@ -182,8 +182,10 @@ def _run_wrk(url: str, seconds: int, script: Path | None = None) -> WrkResult:
 def keep_ticking(conninfo: str, stop: threading.Event) -> None:
     """Store new prices at each tick, as the loop does; the API's cached responses expire then."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        while not stop.wait(TICK_SECONDS):
+        while True:
             connection.execute(TICK, {"now": datetime.now(UTC)})
+            if stop.wait(TICK_SECONDS):
+                return
 
 
 def wait_for(url: str) -> None:

@@ -6,8 +6,6 @@ import contextlib
 import functools
 import itertools
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -15,9 +13,9 @@ from typing import Any, NamedTuple
 import psycopg
 
 import database
+from benchmarks.processes import run_python
 from benchmarks.results import Result
 from benchmarks.scale import NOW, measure_seconds, server
-from safe_zone import ROOT
 from sentinel.models import MarketRow
 from sentinel.storage import partitions
 from sentinel.storage.connection import Address, Session
@@ -188,6 +186,5 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) / 1e3)
 
 
 def _growth_megabytes(conninfo: str, batch: Batch) -> float:
-    command = [sys.executable, "-c", MEMORY, conninfo, str(batch.rows), str(batch.coins)]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return float(done.stdout)
+    used = run_python(["-c", MEMORY, conninfo, str(batch.rows), str(batch.coins)])
+    return float(used.stdout)
