@@ -20,7 +20,7 @@ from safe_zone import ROOT, Settings
 from sentinel.errors import SentinelError, StorageUnavailable
 from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection, Session, open_connection, parse_address
-from services.backup import create, dump, report, rotation, verification
+from services.backup import checksums, create, dump, report, rotation, verification
 from services.backup.create import create_backup, make_verified_backup
 from services.backup.locks import lock_backups
 from services.backup.manifest import BackupFailed
@@ -179,22 +179,18 @@ def test_a_process_that_writes_meanwhile_does_not_fail_the_backup(
         writer.join()
 
 
-def test_no_purge_drops_a_day_while_it_is_dumped(
+def test_no_purge_drops_a_day_that_the_snapshot_lists(
     filled: FreshDatabase, server_dir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused: list[str] = []
+    def read_after_a_purge(connection: Connection) -> checksums.DatabaseContents:
+        connection.execute("SELECT 1")  # takes the snapshot
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            filled.query("SET lock_timeout = '9ms'; DROP TABLE sentinel.observations_20261120")
+        return checksums.read_contents(connection)
 
-    def write_beside_a_purge(connection: Connection, path: Path) -> None:
-        try:
-            filled.query("SET lock_timeout = '50ms'; DROP TABLE sentinel.observations_20261120")
-        except psycopg.errors.LockNotAvailable as error:
-            refused.append(str(error))
-        dump.write_dump(connection, path)
-
-    monkeypatch.setattr(create, "write_dump", write_beside_a_purge)
+    monkeypatch.setattr(create, "_read_contents", lambda c, _: read_after_a_purge(c))
     folder.mkdir()
     backup = make_verified_backup(filled.address(), folder, server_dir, NOW)
-    assert len(refused) == 1
     assert backup.manifest.contents.observations == 120
 
 
