@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -141,13 +142,20 @@ def test_an_interrupted_seed_starts_again_and_other_data_is_kept(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
+    # Alerts and forecasts of all coins and days would take half a minute.
+    monkeypatch.setattr(seed, "COINS", 40)
+    monkeypatch.setattr(seed, "ALERT_PERIOD", timedelta(hours=12))
+    monkeypatch.setattr(seed, "FINE_PERIOD", timedelta(hours=4))
+    monkeypatch.setattr(seed, "FORECAST_PERIOD", timedelta(minutes=30))
     with monkeypatch.context() as patch:
-        patch.setattr(seed, "_add_transactions", interrupt)
+        patch.setattr(seed, "_run_tick", interrupt)  # with six of seven days stored
         with pytest.raises(KeyboardInterrupt):
             seed.seed(fresh.address(), NOW)
+    assert fresh.query("SELECT count(*) > 0 FROM sentinel.observations") == [(True,)]
     assert seed.seed(fresh.address(), NOW) is True
     assert fresh.query("SELECT count(*) FROM sentinel.transactions") == [(len(seed.PURCHASES),)]
-    assert fresh.query("SELECT count(*) > 20 FROM sentinel.alerts") == [(True,)]
+    for table in ("alerts", "forecasts", "wallet_events"):
+        assert fresh.query(f"SELECT count(*) > 0 FROM sentinel.{table}") == [(True,)]
     assert seed.seed(fresh.address(), NOW) is False
     fresh.query("DELETE FROM sentinel.service_status")  # as in a database that was not seeded
     assert seed.seed(fresh.address(), NOW) is False

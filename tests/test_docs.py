@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import functools
-import importlib
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -26,6 +23,7 @@ from sentinel.storage.connection import Address
 from services.api.app import create_app
 from services.api.connection_pool import ConnectionPool
 from services.settings import MonitorOptions, MonitorSettings
+from tests.support.commands import Module, Script
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
@@ -50,20 +48,11 @@ PRODUCT = [
 
 
 def _help(command: str, *arguments: str) -> str:
-    """Return the help of a script or module, whose `main` runs in this process."""
-    name = command.removesuffix(".py")
-    is_package = (ROOT / name.replace(".", "/")).is_dir()
-    main = importlib.import_module(f"{name}.__main__" if is_package else name).main
-    output = io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(output),
-        pytest.raises(SystemExit) as ended,
-    ):
-        patch.setattr("sys.argv", [command, *arguments, "--help"])
-        main()
-    assert ended.value.code == 0
-    return output.getvalue()
+    """Return the help of a script or module."""
+    kind = Script if command.endswith(".py") else Module
+    done = kind(ROOT, {})(command, *arguments, "--help")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def _variables(text: str) -> set[str]:

@@ -28,17 +28,30 @@ from sentinel.budget import usage_log
 from sentinel.budget.usage_log import Usage
 from sentinel.storage.queries.gaps import find_gaps
 from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage
-from tests.conftest import FakeTime, FreshDatabase, NeonConsole
+from tests.conftest import FakeTime, FreshDatabase, NeonConsole, new_database
 from tests.support.network import between
 
 Run = Callable[..., RunReport]
 QUARTER = timedelta(minutes=15)
+COINS = 10
+LOST = 7 * COINS  # rows of the prepared outage: two hours of quarters
 NEON = "host=ep-cool-darkness-123456.aws.neon.tech hostaddr=127.0.0.1 port=9 dbname=x user=me"
 
 
 @pytest.fixture
 def run(settings: Settings, in_process: Callable[[Settings], RunReport]) -> Run:
-    return lambda **changes: in_process(replace(settings, **({"limit": 20} | changes)))
+    return lambda **changes: in_process(replace(settings, **({"limit": COINS} | changes)))
+
+
+def _small_market(time_: FakeTime) -> StandIn:
+    """A stand-in with few coins: a run reads and writes all of them."""
+    return StandIn(Market(size=60), now=lambda: time_.now().timestamp())
+
+
+@pytest.fixture
+def stand_in(time_: FakeTime) -> Iterator[StandIn]:
+    with running(_small_market(time_)) as served:
+        yield served
 
 
 @dataclass(frozen=True)
@@ -52,36 +65,43 @@ class Outage:
     charts: list[str]
 
 
-@pytest.fixture(scope="module")
-def prepared_outage(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
+@pytest.fixture(scope="session")
+def prepared_outage(
+    server: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Outage]:
     """Four quarter-hourly runs, two hours of silence, four runs more: made once, then copied."""
-    folder, time_, name = tmp_path_factory.mktemp("outage"), FakeTime(), "prepared_outage"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    with running(StandIn(Market(), now=lambda: time_.now().timestamp())) as stand_in:
+    folder, time_ = tmp_path_factory.mktemp("outage"), FakeTime()
+    with (
+        new_database(server, template) as database,
+        running(_small_market(time_)) as stand_in,
+    ):
         settings = Settings(
-            database_url=make_conninfo(server, dbname=name),
+            database_url=database.url,
             api_key="a-demo-key",
             base_url=stand_in.base_url,
             state_dir=folder / "state",
             registry_path=folder / "coin_registry.json",
-            limit=20,
+            limit=COINS,
         )
         for pause in (0, 15, 15, 15, 120, 15, 15, 15):
             time_.at += timedelta(minutes=pause)
             assert run_pipeline(settings, clocks=time_.clocks).exit_code == 0
+        name = str(conninfo_to_dict(database.url)["dbname"])
         yield Outage(name, folder, time_.at, stand_in.paths("market_chart"))
 
 
 @pytest.fixture
-def outage(
-    prepared_outage: Outage, server: str, fresh: FreshDatabase, time_: FakeTime, settings: Settings
-) -> Outage:
+def fresh(request: pytest.FixtureRequest, server: str, template: str) -> Iterator[FreshDatabase]:
+    """A database of the test's own: after the outage if the test asks for it, else empty."""
+    if "outage" in request.fixturenames:
+        template = request.getfixturevalue("prepared_outage").database
+    with new_database(server, template) as database:
+        yield database
+
+
+@pytest.fixture
+def outage(prepared_outage: Outage, time_: FakeTime, settings: Settings) -> Outage:
     """Start the test after the outage, with copies of its database and files."""
-    name = conninfo_to_dict(fresh.url)["dbname"]
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {prepared_outage.database}".encode())
     shutil.copytree(prepared_outage.folder, settings.registry_path.parent, dirs_exist_ok=True)
     time_.at = prepared_outage.ended_at
     return prepared_outage
@@ -113,11 +133,11 @@ def test_a_gap_waits_and_is_filled_before_its_detail_expires(
     outage: Outage, run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
     assert outage.charts == []
-    assert len(_gaps(fresh, time_)) == 20
+    assert len(_gaps(fresh, time_)) == COINS
     time_.at += timedelta(hours=20)
     report = run()
-    assert (report.status, report.rows_backfilled > 20 * 7) == ("ok", True)
-    assert len(stand_in.paths("market_chart")) == 20
+    assert (report.status, report.rows_backfilled > LOST) == ("ok", True)
+    assert len(stand_in.paths("market_chart")) == COINS
     assert "days=1&" in stand_in.paths("market_chart")[0]
     assert max(_pauses(fresh, "bitcoin")) <= 2 * QUARTER
     assert fresh.query(
@@ -133,10 +153,10 @@ def test_backfill_mode_fills_gaps_at_once_and_requests_no_prices(
     time_.at += timedelta(minutes=10)
     report = run(mode="backfill")
     assert (report.mode, report.status, report.exit_code) == ("backfill", "ok", 0)
-    assert (report.rows_valid, report.rows_backfilled, report.api_credits) == (0, 140, 20)
+    assert (report.rows_valid, report.rows_backfilled, report.api_credits) == (0, LOST, COINS)
     assert stand_in.paths("/simple/price") == []
     assert max(_pauses(fresh, "bitcoin")) <= 2 * QUARTER
-    assert "140 rows backfilled" in report.message
+    assert f"{LOST} rows backfilled" in report.message
     assert _gaps(fresh, time_) == []
 
 
@@ -151,7 +171,7 @@ def test_backfilled_rows_are_marked_and_never_replace_observed_ones(
     sources = fresh.query(
         "SELECT source::text, count(*) FROM sentinel.observations GROUP BY 1 ORDER BY 1"
     )
-    assert sources == [("backfilled", 140), ("observed", 160)]
+    assert sources == [("backfilled", LOST), ("observed", 8 * COINS)]
     latest = fresh.query(
         "SELECT DISTINCT source::text FROM sentinel.coins WHERE observed_at IS NOT NULL"
     )
@@ -175,7 +195,7 @@ def test_the_days_allowance_is_kept_and_the_best_ranked_come_first(
     assert report.api_credits == 5
     best = [coin.id for coin in stand_in.market.ranked[:5]]
     assert [path.split("/")[4] for path in stand_in.paths("market_chart")] == best
-    assert "15 coins wait" in report.message
+    assert f"{COINS - 5} coins wait" in report.message
     time_.at += timedelta(minutes=5)
     assert run(mode="backfill", backfill_credits_per_day=5).api_credits == 0
     assert _usages(settings)[-2].backfill_credits == 5
@@ -186,7 +206,7 @@ def test_backfill_mode_also_fills_the_pause_until_now(
     run: Run, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     time_.at += timedelta(hours=3)
-    assert run(mode="backfill").rows_backfilled > 20 * (7 + 10)
+    assert run(mode="backfill").rows_backfilled > COINS * (7 + 10)
     newest = fresh.query("SELECT max(observed_at) FROM sentinel.observations")[0][0]
     assert time_.at - newest <= 2 * QUARTER
 
@@ -197,10 +217,10 @@ def test_an_outage_found_days_later_is_filled_with_hourly_prices_only(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
     time_.at += timedelta(days=3)
-    assert run().rows_backfilled > 20 * 24 * 3  # what still has its detail
+    assert run().rows_backfilled > COINS * 24 * 3  # what still has its detail
     assert "days=1&" in stand_in.paths("market_chart")[-1]
     time_.at += timedelta(minutes=5)
-    assert run(mode="backfill").rows_backfilled >= 20 * 48
+    assert run(mode="backfill").rows_backfilled >= COINS * 48
     assert "days=4&" in stand_in.paths("market_chart")[-1]
     time_.at += timedelta(minutes=5)
     assert run(mode="backfill").api_calls == 0
@@ -254,7 +274,7 @@ def test_an_api_failure_ends_the_backfill_but_not_the_run(
     time_.at += timedelta(hours=20)
     stand_in.always = Fault(500, b'{"status":500}', path="market_chart")
     report = run()
-    assert (report.status, report.exit_code, report.rows_inserted) == ("ok", 0, 20)
+    assert (report.status, report.exit_code, report.rows_inserted) == ("ok", 0, COINS)
     assert "gaps wait for the next run" in caplog.text
     assert run(mode="backfill").exit_code == 3
 
@@ -263,7 +283,7 @@ def test_an_api_failure_ends_the_backfill_but_not_the_run(
 def test_charts_that_arrived_before_a_failure_are_loaded(run: Run, stand_in: StandIn) -> None:
     stand_in.always = Fault(500, b'{"status":500}', path="/coins/solana/market_chart")
     report = run(mode="backfill")
-    assert (report.exit_code, report.status, report.rows_backfilled) == (3, "partial", 19 * 7)
+    assert (report.exit_code, report.status, report.rows_backfilled) == (3, "partial", LOST - 7)
 
 
 @pytest.mark.usefixtures("outage")
@@ -283,10 +303,10 @@ def test_a_database_that_fails_during_the_backfill_loses_no_response(
         "FUNCTION refuse()"
     )
     report = run(mode="backfill")
-    assert (report.exit_code, report.rows_spooled) == (4, 140)
+    assert (report.exit_code, report.rows_spooled) == (4, LOST)
     fresh.query("DROP TRIGGER refuse ON sentinel.observations")
     report = run(mode="backfill")
-    assert (report.rows_drained, report.rows_backfilled, report.exit_code) == (140, 0, 0)
+    assert (report.rows_drained, report.rows_backfilled, report.exit_code) == (LOST, 0, 0)
     assert list((settings.state_dir / "spool").iterdir()) == []
 
 
@@ -336,7 +356,7 @@ def test_two_backfills_at_once_spend_the_days_credits_once(
     time_.at += timedelta(minutes=5)
     with files.try_lock(settings.state_dir / "backfill"):  # another run is about it
         assert run(mode="backfill").api_credits == 0
-    assert run(mode="backfill").api_credits == 20
+    assert run(mode="backfill").api_credits == COINS
 
 
 @pytest.mark.usefixtures("outage")
@@ -401,7 +421,7 @@ def test_three_days_of_an_unreliable_schedule_leave_no_gap_older_than_a_day(
     for moment in delivered_runs(begin, begin + timedelta(days=3)):
         time_.at = max(moment, time_.at)
         before = len(stand_in.paths("market_chart"))
-        report = run(limit=60, backfill_credits_per_day=60)
+        report = run(limit=40, backfill_credits_per_day=40)
         assert report.exit_code == 0, report.message
         day = moment.date()
         spent[day] = spent.get(day, 0) + len(stand_in.paths("market_chart")) - before
@@ -412,7 +432,7 @@ def test_three_days_of_an_unreliable_schedule_leave_no_gap_older_than_a_day(
         time_.at - timedelta(days=1),
     )
     assert rows[0][0] <= timedelta(minutes=2 * 27.2)
-    assert max(spent.values()) <= 60
+    assert max(spent.values()) <= 40
 
 
 # --- the budget in a run -------------------------------------------------------------------------
