@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.analytics.alerts import AlertRules, Tracker
@@ -456,7 +456,6 @@ def _random_series(seed: int, points: int) -> PriceSeries:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(seed=st.integers(0, 2**32), other=st.integers(0, 2**32), data=st.data())
-@settings(max_examples=25, deadline=None)
 def test_later_prices_do_not_change_earlier_trades(
     name: str, seed: int, other: int, data: st.DataObject
 ) -> None:
@@ -525,7 +524,6 @@ def test_a_strategy_cannot_change_the_price_history() -> None:
     st.integers(0, 5000),
     st.sets(st.integers(0, 29)),
 )
-@settings(deadline=None)
 def test_no_balance_falls_below_zero_and_the_curve_ends_at_the_final_value(
     values: list[float],
     shares: list[float],
