@@ -8,6 +8,7 @@ fills were rejected.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -110,10 +111,17 @@ def trade_all(
 
 
 def _write_pages(options: argparse.Namespace, report: BacktestReport) -> None:
-    if options.html:
-        report_pages.write_html(report, options.html)
-    if options.png:
-        report_pages.write_png(report, options.png)
+    for flag, path, write in (
+        ("--html", options.html, report_pages.write_html),
+        ("--png", options.png, report_pages.write_png),
+    ):
+        try:
+            if path:
+                write(report, path)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{flag} {path} cannot be written ({error.strerror})"
+            ) from error
 
 
 # --- wallets ---------------------------------------------------------------------------------
@@ -266,16 +274,12 @@ def _sweep(options: argparse.Namespace) -> int:
     initial_usd, costs = _read_money(options)
     prices = _load_prices(options)
     tasks = walk_forward.plan_tasks(prices, candidates, options.folds, costs, initial_usd)
+    if options.scheduler is not None:
+        run = functools.partial(executors.run_on_cluster, tasks, options.scheduler)
+    else:
+        run = functools.partial(executors.run_locally, tasks, options.jobs or os.cpu_count() or 1)
     with console.show_progress() as progress:
-
-        def show_progress(done: int) -> None:
-            progress("coins", done, len(tasks))
-
-        if options.scheduler is not None:
-            scored = executors.run_on_cluster(tasks, options.scheduler, show_progress)
-        else:
-            jobs = options.jobs or os.cpu_count() or 1
-            scored = executors.run_locally(tasks, jobs, show_progress)
+        scored = run(lambda done: progress("coins", done, len(tasks)))
     result = walk_forward.select_winners(tasks, scored)
     if options.json:
         print(json.dumps(output.sweep_json(result)))

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from sentinel.backtesting import metrics
 from sentinel.backtesting.engine import BacktestResult
-from sentinel.backtesting.metrics import EquityCurve, Performance
+from sentinel.backtesting.metrics import Performance
 from sentinel.backtesting.portfolio import Trade
 
-LABELS = (
-    *("final USD", "net profit USD", "return", "fees USD", "trades", "win rate", "max drawdown"),
-    *("exposure", "CAGR", "Sharpe", "Sortino"),
-)
+
+def _format(value: float | None, spec: str) -> str:
+    return "-" if value is None else format(value, spec)
+
+
+# The figures of a report as text, by their labels.
+FORMATS: dict[str, Callable[[Performance], str]] = {
+    "final USD": lambda own: f"{own.final_usd:,.2f}",
+    "net profit USD": lambda own: f"{own.net_profit_usd:+,.2f}",
+    "return": lambda own: f"{own.total_return:+.2%}",
+    "fees USD": lambda own: f"{own.fees_usd:,.2f}",
+    "trades": lambda own: str(own.trades),
+    "win rate": lambda own: _format(own.win_rate, ",.1%"),
+    "max drawdown": lambda own: f"{own.max_drawdown:.2%}",
+    "exposure": lambda own: f"{own.exposure:.0%}",
+    "CAGR": lambda own: _format(own.cagr, ",.1%"),
+    "Sharpe": lambda own: _format(own.sharpe, ".2f"),
+    "Sortino": lambda own: _format(own.sortino, ".2f"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,8 +39,8 @@ class BacktestReport:
     title: str
     strategy: Performance
     buy_and_hold: Performance
-    curve: EquityCurve
-    buy_and_hold_curve: EquityCurve
+    curve: BacktestResult
+    buy_and_hold_curve: BacktestResult
     # (coin id, trade) in order of time.
     trades: Sequence[tuple[str, Trade]]
     # Sentences to show below the figures.
@@ -45,12 +60,13 @@ def build_report(
         for coin_id, result in zip(coin_ids, results, strict=True)
         for trade in result.trades
     ]
+    curve, buy_and_hold_curve = map(metrics.combine_results, (results, buy_and_hold))
     return BacktestReport(
         title,
-        metrics.measure_results(results),
-        metrics.measure_results(buy_and_hold),
-        metrics.combine_curves(results),
-        metrics.combine_curves(buy_and_hold),
+        metrics.compute_metrics(curve),
+        metrics.compute_metrics(buy_and_hold_curve),
+        curve,
+        buy_and_hold_curve,
         sorted(trades, key=lambda entry: entry[1].filled_at),
         remarks,
     )
@@ -81,8 +97,10 @@ def format_rows(report: BacktestReport) -> list[tuple[str, str, str, str]]:
     """Return (label, strategy, buy and hold, cash) for each figure."""
     initial_usd, nothing = report.strategy.initial_usd, Decimal(0)
     cash = Performance(initial_usd, initial_usd, nothing, 0, 0, 0.0, 0.0, None, None, None, None)
-    columns = map(_format_column, (report.strategy, report.buy_and_hold, cash))
-    return list(zip(LABELS, *columns, strict=True))
+    return [
+        (label, form(report.strategy), form(report.buy_and_hold), form(cash))
+        for label, form in FORMATS.items()
+    ]
 
 
 def list_notes(report: BacktestReport) -> list[str]:
@@ -96,31 +114,6 @@ def list_notes(report: BacktestReport) -> list[str]:
             "or late."
         )
     return notes
-
-
-def _format_column(own: Performance) -> tuple[str, ...]:
-    """Return the figures as text, in the order of LABELS."""
-    return (
-        f"{own.final_usd:,.2f}",
-        f"{own.net_profit_usd:+,.2f}",
-        f"{own.total_return:+.2%}",
-        f"{own.fees_usd:,.2f}",
-        str(own.trades),
-        _format_percent(own.win_rate),
-        f"{own.max_drawdown:.2%}",
-        f"{own.exposure:.0%}",
-        _format_percent(own.cagr),
-        _format_ratio(own.sharpe),
-        _format_ratio(own.sortino),
-    )
-
-
-def _format_percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1%}"
-
-
-def _format_ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
 
 
 def thin_indices(length: int, target: int) -> list[int]:

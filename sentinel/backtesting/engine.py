@@ -51,9 +51,13 @@ class Signals(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BacktestResult:
-    """The trades of a strategy on one coin, and the value of the portfolio over time."""
+    """The trades of a strategy, and the value of the portfolio over time.
 
-    series: PriceSeries
+    It covers one coin, or several coins whose results were combined.
+    """
+
+    # UNIX seconds of the points.
+    times: Floats
     initial_usd: Decimal
     final_usd: Decimal
     trades: Sequence[Trade]
@@ -103,25 +107,25 @@ def run_backtest(
             log.add(trade, index + 1)
         else:
             rejected += 1
-    return _close(series, log, costs, initial_usd, Portfolio(initial_usd), rejected)
+    return _close(series, log, costs, initial_usd, rejected)
 
 
 def replay_trades(
     series: PriceSeries,
     trades: Iterable[Trade],
     costs: Costs,
-    start: Portfolio,
+    portfolio: Portfolio,
     rejected_fills: int,
 ) -> BacktestResult:
     """Return the result of trades that were made before, selling the rest at the last point.
 
-    `start` is the portfolio before the trades; its value at the first point is the initial value.
+    The trades are applied to `portfolio`; its value at the first point is the initial value.
     """
-    log = _TradeLog(Portfolio(start.cash, start.quantity, start.cost_basis))
+    initial_usd = portfolio.value(float(series.prices[0]))
+    log = _TradeLog(portfolio)
     for trade in trades:
         log.add(trade, int(np.searchsorted(series.times, trade.filled_at)))
-    initial_usd = start.value(float(series.prices[0])) if len(series) else start.cash
-    return _close(series, log, costs, initial_usd, start, rejected_fills)
+    return _close(series, log, costs, initial_usd, rejected_fills)
 
 
 def trim_start(result: BacktestResult, start: float) -> BacktestResult:
@@ -129,31 +133,28 @@ def trim_start(result: BacktestResult, start: float) -> BacktestResult:
 
     Nothing may have been traded there.
     """
-    series = result.series.between(start, np.inf)
-    first = len(result.series) - len(series)
+    shown = slice(int(np.searchsorted(result.times, start)), None)
     return dataclasses.replace(
-        result, series=series, equity=result.equity[first:], exposure=result.exposure[first:]
+        result,
+        times=result.times[shown],
+        equity=result.equity[shown],
+        exposure=result.exposure[shown],
     )
 
 
 def _close(
-    series: PriceSeries,
-    log: _TradeLog,
-    costs: Costs,
-    initial_usd: Decimal,
-    start: Portfolio,
-    rejected_fills: int,
+    series: PriceSeries, log: _TradeLog, costs: Costs, initial_usd: Decimal, rejected_fills: int
 ) -> BacktestResult:
     """Sell what is left at the last observed point and compute the curves."""
+    equity, exposure = _compute_curves(series, log.balances)
     last = _last_observed(series)
-    balances = log.balances(start)  # before the closing sale: the curve ends with its proceeds
-    if log.portfolio.quantity and last >= 0:
+    if last >= 0:
         at, price = float(series.times[last]), float(series.prices[last])
         if closing := log.portfolio.simulate_fill(-1, at, price, costs):
             log.add(closing._replace(side="close"), last)
-    equity, exposure = _compute_curves(series, balances, last, log.portfolio)
+        equity[last:], exposure[last:] = float(log.portfolio.cash), 0.0
     return BacktestResult(
-        series,
+        series.times,
         initial_usd,
         log.portfolio.cash,
         log.trades,
@@ -195,25 +196,22 @@ class _TradeLog:
 
     portfolio: Portfolio
     trades: list[Trade] = field(default_factory=list)
-    # The index of the series at which each trade was filled.
-    indices: list[int] = field(default_factory=list)
     realized_gains: list[Decimal] = field(default_factory=list)
+    # (index of the series, cash, coins) at the start and after each trade.
+    balances: list[tuple[int, float, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._add_balance(0)
 
     def add(self, trade: Trade, index: int) -> None:
         gain = self.portfolio.apply(trade)
         self.trades.append(trade)
-        self.indices.append(index)
+        self._add_balance(index)
         if gain is not None:
             self.realized_gains.append(gain)
 
-    def balances(self, start: Portfolio) -> list[tuple[int, float, float]]:
-        """Return (index, cash, coins) at the start and after each trade."""
-        cash, quantity = start.cash, start.quantity
-        found = [(0, float(cash), float(quantity))]
-        for index, trade in zip(self.indices, self.trades, strict=True):
-            cash, quantity = cash + trade.cash_usd, quantity + trade.quantity
-            found.append((index, float(cash), float(quantity)))
-        return found
+    def _add_balance(self, index: int) -> None:
+        self.balances.append((index, float(self.portfolio.cash), float(self.portfolio.quantity)))
 
 
 def _last_observed(series: PriceSeries) -> int:
@@ -223,7 +221,7 @@ def _last_observed(series: PriceSeries) -> int:
 
 
 def _compute_curves(
-    series: PriceSeries, balances: Sequence[tuple[int, float, float]], last: int, end: Portfolio
+    series: PriceSeries, balances: Sequence[tuple[int, float, float]]
 ) -> tuple[Floats, Floats]:
     """Return the value at each point, and the share of it in coins."""
     indices, cash, coins = zip(*balances, strict=True)
@@ -231,7 +229,4 @@ def _compute_curves(
     in_coins = np.repeat(coins, lengths) * series.prices
     equity = np.repeat(cash, lengths) + in_coins
     exposure = np.divide(in_coins, equity, out=np.zeros_like(in_coins), where=equity > 0)
-    if last >= 0:
-        equity[last:] = float(end.cash)
-        exposure[last:] = 0.0
     return equity, exposure

@@ -15,7 +15,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,15 +36,6 @@ MAX_PENDING_TASKS = 64  # on a cluster at once: their prices travel with them
 PARENT_CHECK_SECONDS = 1.0
 SCHEDULER_TIMEOUT_SECONDS = 15
 _ADDRESS = re.compile(r"(tcp|tls)://[^\s/:]+:\d{1,5}")
-# The modules that a worker needs. They are uploaded, because a worker may not have the project.
-MODULES = (
-    *("sentinel.errors", "sentinel.analytics.alerts", "sentinel.analytics.crossings"),
-    "sentinel.analytics.forecast",
-    *("sentinel.backtesting.builtin_strategies", "sentinel.backtesting.engine"),
-    *("sentinel.backtesting.portfolio", "sentinel.backtesting.price_series"),
-    *("sentinel.backtesting.strategies", "sentinel.backtesting.user_strategy"),
-    "sentinel.backtesting.walk_forward",
-)
 # Without this, a worker that loads a newer bundle would keep the old submodules.
 PACKAGE_INIT = """
 import sys
@@ -59,7 +50,7 @@ class WorkersFailed(SentinelError):
 
 
 def run_locally(tasks: Sequence[SweepTask], jobs: int, on_progress: OnProgress) -> list[CoinScores]:
-    """Run tasks in `jobs` processes of this machine.
+    """Run tasks in `jobs` processes of this machine; returns the scores in any order.
 
     Raises WorkersFailed, and whatever a task raises.
     """
@@ -69,14 +60,13 @@ def run_locally(tasks: Sequence[SweepTask], jobs: int, on_progress: OnProgress) 
             done.append(walk_forward.run_task(task))
             on_progress(len(done))
         return done
-    found: dict[int, CoinScores] = {}
+    found: dict[str, CoinScores] = {}
     deaths = 0
-    while len(found) < len(tasks):
+    while missing := [task for task in tasks if task.coin_id not in found]:
         before = len(found)
-        missing = [number for number in range(len(tasks)) if number not in found]
         try:
-            for number, scores in _run_in_pool(tasks, missing, jobs):
-                found[number] = scores
+            for scores in _run_in_pool(missing, jobs):
+                found[scores.coin_id] = scores
                 on_progress(len(found))
         except BrokenProcessPool as error:
             deaths = deaths + 1 if len(found) == before else 1
@@ -85,25 +75,17 @@ def run_locally(tasks: Sequence[SweepTask], jobs: int, on_progress: OnProgress) 
                     f"{deaths} worker processes died one after the other. They may need more "
                     "memory than there is: take fewer with --jobs"
                 ) from error
-    return [found[number] for number in range(len(tasks))]
+    return list(found.values())
 
 
-def _run_in_pool(
-    tasks: Sequence[SweepTask], numbers: Sequence[int], jobs: int
-) -> Iterator[tuple[int, CoinScores]]:
-    """Yield the scores of tasks as they finish, with their numbers.
-
-    Raises BrokenProcessPool if a worker dies.
-    """
+def _run_in_pool(tasks: Sequence[SweepTask], jobs: int) -> Iterator[CoinScores]:
+    """Yield the scores of tasks as they finish. Raises BrokenProcessPool if a worker dies."""
     # Spawned, not forked: a fork copies the locks of the libraries' threads, but not the threads.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, initializer=_end_with_parent, initargs=(os.getpid(),))
     try:
-        waiting: dict[Future[CoinScores], int] = {
-            pool.submit(walk_forward.run_task, tasks[number]): number for number in numbers
-        }
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+        for future in as_completed([pool.submit(walk_forward.run_task, task) for task in tasks]):
+            yield future.result()
     except BaseException:  # Ctrl-C must not wait for running tasks
         pool.shutdown(wait=False, cancel_futures=True)
         for child in multiprocessing.active_children():
@@ -184,24 +166,21 @@ def _stream_tasks(
     """
     from distributed import as_completed
 
-    found: dict[int, CoinScores] = {}
-    waiting = iter(enumerate(tasks))
-
-    def submit(entry: tuple[int, SweepTask]) -> object:
-        number, task = entry
-        return client.submit(walk_forward.run_numbered_task, number, task, pure=False)
-
+    found: list[CoinScores] = []
+    waiting = iter(tasks)
     running = as_completed(loop=client.loop)
-    for entry in itertools.islice(waiting, MAX_PENDING_TASKS):
-        running.add(submit(entry))
+
+    def submit(most: int) -> None:
+        for task in itertools.islice(waiting, most):
+            running.add(client.submit(walk_forward.run_task, task, pure=False))
+
+    submit(MAX_PENDING_TASKS)
     for future in running:
-        number, scores = future.result()
+        found.append(future.result())
         future.release()
-        found[number] = scores
         on_progress(len(found))
-        for entry in itertools.islice(waiting, 1):
-            running.add(submit(entry))
-    return [found[number] for number in range(len(tasks))]
+        submit(1)
+    return found
 
 
 def _upload_modules(client: Client) -> None:
@@ -212,12 +191,10 @@ def _upload_modules(client: Client) -> None:
         client.upload_file(str(path))
 
 
-def write_bundle(path: Path) -> None:
-    """Write a zip file with the package `sentinel`, reduced to MODULES."""
-    with zipfile.ZipFile(path, "w") as bundle:
-        bundle.writestr("sentinel/__init__.py", PACKAGE_INIT)
-        for package in ("analytics", "backtesting"):
-            bundle.writestr(f"sentinel/{package}/__init__.py", "")
-        for module in MODULES:
-            name = f"{module.replace('.', '/')}.py"
-            bundle.write(ROOT / name, name)
+def write_bundle(file: Path) -> None:
+    """Write a zip file with the package `sentinel`, which a worker may not have."""
+    with zipfile.ZipFile(file, "w") as bundle:
+        for path in (ROOT / "sentinel").rglob("*.py"):
+            name = path.relative_to(ROOT).as_posix()
+            own = PACKAGE_INIT if name == "sentinel/__init__.py" else path.read_bytes()
+            bundle.writestr(name, own)

@@ -56,91 +56,62 @@ class Performance:
         return float(self.final_usd / self.initial_usd) - 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EquityCurve:
-    """The value of a portfolio over time, as columns of equal length."""
-
-    # UNIX seconds.
-    times: Floats
-    # Value in USD.
-    equity: Floats
-    # The share of the value that was in coins, 0 to 1.
-    exposure: Floats
-
-
-def measure_results(results: Sequence[BacktestResult]) -> Performance:
-    """Return the figures of the results on several coins together."""
-    return compute_metrics(
-        combine_curves(results),
-        initial_usd=sum((result.initial_usd for result in results), Decimal(0)),
-        final_usd=sum((result.final_usd for result in results), Decimal(0)),
-        fees_usd=sum((result.fees_usd for result in results), Decimal(0)),
-        trades=sum(len(result.trades) for result in results),
-        rejected_fills=sum(result.rejected_fills for result in results),
-        realized_gains=[gain for result in results for gain in result.realized_gains],
-    )
-
-
-def compute_metrics(
-    curve: EquityCurve,
-    *,
-    initial_usd: Decimal,
-    final_usd: Decimal,
-    fees_usd: Decimal,
-    trades: int,
-    rejected_fills: int,
-    realized_gains: Sequence[Decimal],
-) -> Performance:
-    """Return the figures of an equity curve and its trades."""
-    has_enough = trades >= MIN_TRADES
-    returns = daily_returns(curve, float(initial_usd)) if has_enough else np.empty(0)
-    wins = sum(gain > 0 for gain in realized_gains)
+def compute_metrics(result: BacktestResult) -> Performance:
+    """Return the figures of a result."""
+    gains, has_enough = result.realized_gains, len(result.trades) >= MIN_TRADES
+    returns = daily_returns(result) if has_enough else np.empty(0)
     return Performance(
-        initial_usd,
-        final_usd,
-        fees_usd,
-        trades,
-        rejected_fills,
-        max_drawdown(np.concatenate(([float(initial_usd)], curve.equity))),
-        _average_exposure(curve),
-        _cagr(curve, float(final_usd / initial_usd)) if has_enough else None,
+        result.initial_usd,
+        result.final_usd,
+        result.fees_usd,
+        len(result.trades),
+        result.rejected_fills,
+        max_drawdown(np.concatenate(([float(result.initial_usd)], result.equity))),
+        _average_exposure(result),
+        _cagr(result) if has_enough else None,
         sharpe(returns),
         sortino(returns),
-        wins / len(realized_gains) if has_enough and realized_gains else None,
+        sum(gain > 0 for gain in gains) / len(gains) if has_enough and gains else None,
     )
 
 
-def combine_curves(results: Sequence[BacktestResult]) -> EquityCurve:
-    """Return the sum of the results' curves at all their times.
+def combine_results(results: Sequence[BacktestResult]) -> BacktestResult:
+    """Return the sum of the results on several coins, at all their times.
 
     Before its first price, a coin counts with its initial cash.
     """
     if len(results) == 1:
-        [only] = results
-        return EquityCurve(only.series.times, only.equity, only.exposure)
-    times = np.unique(np.concatenate([result.series.times for result in results]))
+        return results[0]
+    times = np.unique(np.concatenate([result.times for result in results]))
     equity, in_coins = np.zeros(len(times)), np.zeros(len(times))
     for result in results:
-        indices = np.searchsorted(result.series.times, times, side="right")
+        indices = np.searchsorted(result.times, times, side="right")
         own = np.concatenate(([float(result.initial_usd)], result.equity))[indices]
         equity += own
         in_coins += own * np.concatenate(([0.0], result.exposure))[indices]
     exposure = np.divide(in_coins, equity, out=np.zeros_like(in_coins), where=equity > 0)
-    return EquityCurve(times, equity, exposure)
+    return BacktestResult(
+        times,
+        sum((result.initial_usd for result in results), Decimal(0)),
+        sum((result.final_usd for result in results), Decimal(0)),
+        [trade for result in results for trade in result.trades],
+        [gain for result in results for gain in result.realized_gains],
+        sum(result.rejected_fills for result in results),
+        equity,
+        exposure,
+    )
 
 
-def daily_returns(curve: EquityCurve, initial_usd: float) -> Floats:
+def daily_returns(result: BacktestResult) -> Floats:
     """Return the returns from the end of each UTC day to the end of the next.
 
     A day without a price keeps the value of the day before. The first and the last day may be
     partial.
     """
-    if not len(curve.times):
-        return np.empty(0)
-    first, last = np.floor(curve.times[[0, -1]] / DAY_SECONDS)
+    first, last = np.floor(result.times[[0, -1]] / DAY_SECONDS)
     ends = (np.arange(first, last + 1) + 1) * DAY_SECONDS
-    indices = np.searchsorted(curve.times, ends, side="left") - 1
-    values = np.concatenate(([initial_usd], curve.equity[indices]))
+    indices = np.searchsorted(result.times, ends, side="left") - 1
+    values = np.concatenate(([float(result.initial_usd)], result.equity[indices]))
     return values[1:] / values[:-1] - 1 if (values > 0).all() else np.empty(0)
 
 
@@ -176,18 +147,19 @@ def _annual_ratio(mean: float, deviation: float) -> float | None:
     return mean / deviation * math.sqrt(DAYS_A_YEAR)
 
 
-def _cagr(curve: EquityCurve, ratio: float) -> float | None:
-    """Return the compound annual growth rate of a total growth `ratio`."""
-    if len(curve.times) < 2 or ratio <= 0:
+def _cagr(result: BacktestResult) -> float | None:
+    """Return the compound annual growth rate."""
+    ratio = float(result.final_usd / result.initial_usd)
+    if ratio <= 0:
         return None
-    years = float(curve.times[-1] - curve.times[0]) / DAY_SECONDS / DAYS_A_YEAR
+    years = float(result.times[-1] - result.times[0]) / DAY_SECONDS / DAYS_A_YEAR
     try:
         return ratio ** (1 / years) - 1 if years else None
     except OverflowError:  # a large gain of a single day, compounded over a year
         return None
 
 
-def _average_exposure(curve: EquityCurve) -> float:
-    if len(curve.times) < 2:
+def _average_exposure(result: BacktestResult) -> float:
+    if len(result.times) < 2:
         return 0.0
-    return float(np.average(curve.exposure[:-1], weights=np.diff(curve.times)))
+    return float(np.average(result.exposure[:-1], weights=np.diff(result.times)))

@@ -17,9 +17,8 @@ from sentinel.backtesting.backtest_report import (
     list_notes,
     thin_indices,
 )
-from sentinel.backtesting.metrics import EquityCurve
+from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.price_series import Floats
-from sentinel.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -34,7 +33,7 @@ MAX_POINTS = 4_000  # of a curve: more than a screen has pixels across
 
 
 def write_html(report: BacktestReport, path: Path) -> None:
-    """Write one page that needs no network. Raises ConfigurationError if it cannot be written."""
+    """Write one page that needs no network. Raises OSError."""
     cells = "".join(
         f"<tr><th>{label}</th><td>{own}</td><td>{hold}</td><td>{cash}</td></tr>"
         for label, own, hold, cash in format_rows(report)
@@ -48,10 +47,7 @@ def write_html(report: BacktestReport, path: Path) -> None:
         "<style>body{font-family:sans-serif;margin:2em}td,th{text-align:right;padding:.2em 1em}"
         f"</style><h1>{title}</h1>{table}</table>{notes}{chart}</html>"
     )
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise _cannot_write("--html", path, error) from error
+    path.write_text(page, encoding="utf-8")
 
 
 def _draw_page_chart(report: BacktestReport) -> go.Figure:
@@ -66,7 +62,7 @@ def _draw_page_chart(report: BacktestReport) -> go.Figure:
         chart.add_scatter(x=times, y=values, name=name, line={"color": color}, row=1, col=1)
     for side, (symbol, _, color) in MARKERS.items():
         if markers := _list_markers(report, side):
-            times, values, labels = (list(column) for column in zip(*markers, strict=True))
+            times, values, labels = map(list, zip(*markers, strict=True))
             chart.add_scatter(
                 x=times,
                 y=values,
@@ -87,7 +83,7 @@ def _draw_page_chart(report: BacktestReport) -> go.Figure:
 
 
 def write_png(report: BacktestReport, path: Path) -> None:
-    """Write the curves as an image. Raises ConfigurationError if it cannot be written."""
+    """Write the curves as an image. Raises OSError."""
     from matplotlib.figure import Figure
 
     image = Figure(figsize=(11, 7), layout="constrained")
@@ -97,7 +93,7 @@ def write_png(report: BacktestReport, path: Path) -> None:
         above.plot(times, values, color=color, label=name, linewidth=1.2)
     for side, (_, marker, color) in MARKERS.items():
         if markers := _list_markers(report, side):
-            times, values, _ = (list(column) for column in zip(*markers, strict=True))
+            times, values, _ = map(list, zip(*markers, strict=True))
             above.plot(times, values, marker, color=color, label=side, markersize=6)
     times, falls = _thin(report.curve.times, metrics.drawdowns(report.curve.equity) * -100)
     below.fill_between(times, falls, color=DRAWDOWN_COLOR, alpha=0.4)
@@ -107,15 +103,12 @@ def write_png(report: BacktestReport, path: Path) -> None:
     above.legend()
     for axes in (above, below):
         axes.grid(alpha=0.3)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a character that no font here has
-            image.savefig(path, format="png", dpi=120)
-    except OSError as error:
-        raise _cannot_write("--png", path, error) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a character that no font here has
+        image.savefig(path, format="png", dpi=120)
 
 
-def _list_curves(report: BacktestReport) -> tuple[tuple[str, EquityCurve, str], ...]:
+def _list_curves(report: BacktestReport) -> tuple[tuple[str, BacktestResult, str], ...]:
     """Return (name, curve, color); the last one is drawn on top."""
     return (
         ("buy and hold", report.buy_and_hold_curve, BUY_AND_HOLD_COLOR),
@@ -143,7 +136,3 @@ def _thin(times: Floats, values: Floats) -> tuple[list[datetime], list[float]]:
 
 def _to_datetime(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _cannot_write(flag: str, path: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(f"{flag} {path} cannot be written ({error.strerror})")

@@ -89,20 +89,11 @@ class SweepFold:
     test_ends_at: float
     # The candidate with the best training return.
     winner: CandidateResult
-    # The number of the fold, from 0.
-    index: int
+    # The winner's returns.
+    training_return: float
+    test_return: float
     # The mean return of buy-and-hold in the test block.
     buy_and_hold_return: float
-
-    @property
-    def training_return(self) -> float:
-        """The winner's return in training."""
-        return self.winner.training_returns[self.index]
-
-    @property
-    def test_return(self) -> float:
-        """The winner's return in the test block."""
-        return self.winner.test_returns[self.index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +177,6 @@ def run_task(task: SweepTask) -> CoinScores:
     )
 
 
-def run_numbered_task(number: int, task: SweepTask) -> tuple[int, CoinScores]:
-    """Run one task and return its number with the scores."""
-    return number, run_task(task)
-
-
 def _score_folds(task: SweepTask, candidate: Strategy) -> list[FoldScore]:
     """Return the candidate's score in each fold."""
     start, signal = task.edges[0], candidate.compute_signal(task.series)
@@ -229,27 +215,19 @@ def _mean(returns: Iterable[float | None]) -> float:
 def select_winners(tasks: Sequence[SweepTask], scored: Sequence[CoinScores]) -> SweepResult:
     """Return the result of the coins' scores. It does not depend on their order."""
     coins = sorted(scored, key=lambda one: one.coin_id)
-    edges = tasks[0].edges
-    folds = range(len(edges) - 2)
+    start, *edges = tasks[0].edges
     results = [
         _combine_coins(candidate, [coin.scores[n] for coin in coins])
         for n, candidate in enumerate(tasks[0].candidates)
     ]
-    return SweepResult(
-        len(coins),
-        sorted(results, key=lambda result: -result.training_returns[-1]),
-        [
-            SweepFold(
-                edges[0],
-                edges[fold + 1],
-                edges[fold + 2],
-                max(results, key=lambda result: result.training_returns[fold]),
-                fold,
-                _mean(coin.buy_and_hold[fold] for coin in coins),
-            )
-            for fold in folds
-        ],
-    )
+    folds = []
+    for n, (training_end, test_end) in enumerate(itertools.pairwise(edges)):
+        best = max(results, key=lambda result: result.training_returns[n])
+        holding = _mean(coin.buy_and_hold[n] for coin in coins)
+        returns = (best.training_returns[n], best.test_returns[n], holding)
+        folds.append(SweepFold(start, training_end, test_end, best, *returns))
+    table = sorted(results, key=lambda result: -result.training_returns[-1])
+    return SweepResult(len(coins), table, folds)
 
 
 def _combine_coins(candidate: Strategy, rows: Sequence[Sequence[FoldScore]]) -> CandidateResult:
