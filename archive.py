@@ -28,7 +28,6 @@ from sentinel.storage import partitions, schema
 from sentinel.storage.connection import Connection, Session
 
 log = logging.getLogger("sentinel.archive")
-MAX_LISTED_DAYS = 10
 # What the database has observed itself; a restore leaves these rows alone.
 OBSERVED_POINTS = """
 SELECT c.coin_id, o.observed_at
@@ -58,7 +57,9 @@ def main() -> int:
     with schema.open_session(settings) as session:
         if options.action == "status":
             return _show_status(session, archive, options, now)
-        span = _check_span(options.first, options.last)
+        span = (options.first, options.last)
+        if options.first > options.last:
+            raise ConfigurationError(f"--from {options.first} is after --to {options.last}")
         if options.action == "export":
             return _export(session, archive, span, now)
         if options.action == "forget":
@@ -96,21 +97,10 @@ def _show_status(
 ) -> int:
     found = session.use(lambda c: status.examine(c, archive, now, read_files=options.check))
     if options.json:
-        print(json.dumps(_to_json(found)))
+        print(json.dumps(asdict(found), default=str))  # days as 2026-10-01
     else:
         _print_status(found)
     return EXIT_OK if found.is_healthy else EXIT_UNHEALTHY
-
-
-def _to_json(found: ArchiveStatus) -> dict[str, object]:
-    """Return the object that `status --json` prints."""
-
-    def plain(value: object) -> object:
-        if isinstance(value, list):
-            return [str(one) for one in value]
-        return str(value) if isinstance(value, date) else value
-
-    return {name: plain(value) for name, value in asdict(found).items()}
 
 
 def _print_status(found: ArchiveStatus) -> None:
@@ -122,18 +112,13 @@ def _print_status(found: ArchiveStatus) -> None:
         ("are overdue: the purge waits until they are archived", found.overdue),
     ):
         if days:
-            print(f"  {len(days)} days {text}: {_list_days(days)}")
+            print(f"  {len(days)} days {text}: {console.list_first(days)}")
     for name in found.damaged or ():
         print(f"  damaged: {name}")
     if found.damaged is not None and not found.damaged and found.days:
         print("  the bytes of every file match its digest")
     if found.last_error:
         print(f"  the last attempt failed: {found.last_error}")
-
-
-def _list_days(days: Sequence[date]) -> str:
-    more = f" and {len(days) - MAX_LISTED_DAYS} more" if len(days) > MAX_LISTED_DAYS else ""
-    return ", ".join(map(str, days[:MAX_LISTED_DAYS])) + more
 
 
 # --- export, forget, restore -----------------------------------------------------------------
@@ -143,29 +128,19 @@ def _export(session: Session, archive: Archive, span: tuple[date, date], now: da
     def run(connection: Connection) -> tuple[int, int]:
         days = sorted(partitions.existing_partitions(connection))
         closed = [day for day in days if day < now.date() and _is_within(day, span)]
-        return len(closed), export_days(connection, archive, closed, now)
+        rows = 0
+        with console.show_progress() as progress:
+            exported = export.export_days(connection, archive, closed, now)
+            for done, (_, fingerprint) in enumerate(exported, start=1):
+                progress("archiving", done, len(closed))
+                rows += fingerprint.rows
+        # A success ends the pause that a failed attempt of a run has started.
+        records.record_attempt(connection, None, now, archive.url)
+        return len(closed), rows
 
     days, rows = session.use(run)
     print(f"{days} closed days with {rows:,} observations are in the archive {archive.location}.")
     return EXIT_OK
-
-
-def export_days(
-    connection: Connection, archive: Archive, days: Sequence[date], now: datetime
-) -> int:
-    """Archive closed days, with progress on stderr; returns how many rows of them are archived.
-
-    Raises ArchiveUnavailable, ArchiveDamaged.
-    """
-    rows = 0
-    with console.show_progress() as progress:
-        exported = export.export_days(connection, archive, days, now)
-        for done, (_, fingerprint) in enumerate(exported, start=1):
-            progress("archiving", done, len(days))
-            rows += fingerprint.rows
-    # A success ends the pause that a failed attempt of a run has started.
-    records.record_attempt(connection, None, now, archive.url)
-    return rows
 
 
 def _forget(session: Session, archive: Archive, span: tuple[date, date]) -> int:
@@ -175,7 +150,8 @@ def _forget(session: Session, archive: Archive, span: tuple[date, date]) -> int:
         records.forget_days(connection, lost)
         return lost
 
-    print(f"Forgotten: {_list_days(session.use(run)) or 'none of these days is lost'}")
+    days = console.list_first(session.use(run))
+    print(f"Forgotten: {days or 'none of these days is lost'}")
     return EXIT_OK
 
 
@@ -222,16 +198,6 @@ def _load_day(
     observed = set(connection.execute(OBSERVED_POINTS, {"day": day}).fetchall())
     lacking = [row for row in rows if (row.coin_id, row.observed_at) not in observed]
     return database.load_batch(connection, lacking, lambda _coin_id: None, days)
-
-
-# --- options ---------------------------------------------------------------------------------
-
-
-def _check_span(first: date, last: date) -> tuple[date, date]:
-    """Return the first and the last day that the user typed. Raises ConfigurationError."""
-    if first > last:
-        raise ConfigurationError(f"--from {first} is after --to {last}")
-    return first, last
 
 
 def _is_within(day: date, span: tuple[date, date]) -> bool:

@@ -50,6 +50,7 @@ from sentinel.storage import schema
 from sentinel.storage.connection import Connection
 
 T = TypeVar("T")
+MAX_COINS = 5  # named in a title or a message
 
 
 def main() -> int:
@@ -88,7 +89,7 @@ def _run_backtest(options: argparse.Namespace) -> int:
     prices = _load_prices(options)
     results = trade_all(prices, strategy, costs, initial_usd)
     holding = trade_all(prices, strategies.load("hold"), costs, initial_usd)
-    coins, span = output.format_coins(list(prices)), output.format_span(prices)
+    coins, span = console.list_first(list(prices), MAX_COINS), output.format_span(prices)
     title = f"{strategy.describe()} on {coins}, {span}"
     report = backtest_report.build_report(title, list(prices), results, holding)
     _write_pages(options, report)
@@ -211,10 +212,10 @@ def _require_same(
     )
     if not is_same:
         trades = strategies.describe(wallet.strategy, wallet.parameters)
+        coins = console.list_first(list(accounts), MAX_COINS)
         raise ConfigurationError(
-            f"There is a wallet '{wallet.name}' already. It trades {trades} on "
-            f"{output.format_coins(list(accounts))}: leave --strategy out to step it, or take "
-            "another name"
+            f"There is a wallet '{wallet.name}' already. It trades {trades} on {coins}: leave "
+            "--strategy out to step it, or take another name"
         )
 
 

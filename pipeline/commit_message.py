@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from coin_registry import CoinRegistry
 from sentinel.coin import Coin, to_iso
+from sentinel.console import list_first
 
 MAX_NAMED = 20  # coins named in a line; a sync may change thousands
 
@@ -18,7 +19,7 @@ def describe_changes(before: CoinRegistry, after: CoinRegistry) -> str:
     counts = [f"{len(coins)} {kind}" for kind, coins in sorted(changes.items())]
     if after.synced_at and after.synced_at != before.synced_at:
         counts.append(f"ranking of {to_iso(after.synced_at)[:10]}")
-    lines = [f"{kind}: {_list_coins(coins)}" for kind, coins in sorted(changes.items())]
+    lines = [f"{kind}: {list_first(coins, MAX_NAMED)}" for kind, coins in sorted(changes.items())]
     return "\n".join([f"Registry: {', '.join(counts) or 'rewritten'}", "", *lines]).strip() + "\n"
 
 
@@ -33,8 +34,3 @@ def _classify(old: Coin | None, new: Coin | None) -> tuple[str | None, str | Non
     if new.strikes != old.strikes:
         return ("struck", new.reason) if new.strikes > old.strikes else ("healed", None)
     return None, None
-
-
-def _list_coins(coins: list[str]) -> str:
-    more = f" and {len(coins) - MAX_NAMED} more" if len(coins) > MAX_NAMED else ""
-    return ", ".join(coins[:MAX_NAMED]) + more

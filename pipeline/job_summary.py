@@ -17,8 +17,8 @@ from typing import Any
 
 import budget_monitor
 from budget_monitor import BudgetStatus
-from pipeline.report import shorten_ids
 from safe_zone import load_settings
+from sentinel import console
 from sentinel.arguments import make_parser
 from sentinel.budget import budget_output
 from sentinel.errors import EXIT_OK, ConfigurationError
@@ -80,7 +80,7 @@ def _describe_run(report: dict[str, Any] | None) -> str:
     rows += [(f"rejected: {reason}", count) for reason, count in report["rejected"].items()]
     for name in ("missing", "strikes", "deactivated", "healed"):
         if coins := report[name]:
-            rows.append((name, f"{len(coins)}: {shorten_ids(coins)}"))
+            rows.append((name, f"{len(coins)}: {console.list_first(coins)}"))
     title = f"## Run {_escape(report['status'])}\n\n{_escape(report['message'])}\n\n"
     return title + _table(("field", "value"), rows)
 

@@ -79,14 +79,8 @@ def show(report: RunReport, rows: Sequence[MarketRow] = ()) -> None:
         title = f"Would write {len(rows)} rows; the first {len(cells)}:"
         console.show_table(title, ("coin", "USD", "market cap", "observed at"), cells)
     shown = {
-        name: value if not isinstance(value, list) else shorten_ids(value)
+        name: value if not isinstance(value, list) else console.list_first(value)
         for name, value in asdict(report).items()
         if value or name in ("exit_code", "rows_valid")
     }
     console.show_table("Run", ("field", "value"), list(shown.items()))
-
-
-def shorten_ids(ids: Sequence[str], most: int = MAX_SHOWN) -> str:
-    """Return the first `most` ids, and how many more there are."""
-    more = f" and {len(ids) - most} more" if len(ids) > most else ""
-    return ", ".join(ids[:most]) + more

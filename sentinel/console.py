@@ -83,6 +83,12 @@ def _show_rich(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     Console().print(table)
 
 
+def list_first(items: Sequence[object], most: int = 10) -> str:
+    """Return the first `most` items, and how many more there are."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(map(str, items[:most])) + more
+
+
 def format_number(value: float | None) -> str:
     """Return a price or amount with a readable number of digits; None is "unknown"."""
     if value is None:

@@ -131,8 +131,9 @@ def _export_day(connection: Connection, archive: Archive, day: date, now: dateti
         return Fingerprint(0, "0")
     files, record = _find_day(connection, archive, day)
     existing = [archive.fetch(file, refresh=True) for file in files]
-    is_recorded = record and [file.sha256 for file in files] == [record.sha256]
-    if (is_recorded and record and record.source == source) or not source.rows:
+    digests = [file.sha256 for file in files]
+    is_archived = record and (digests, source) == ([record.sha256], record.source)
+    if is_archived or not source.rows:
         return source
     with (
         parquet.temporary_folder() as folder,

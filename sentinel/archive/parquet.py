@@ -186,15 +186,7 @@ def read_points(
             engine.execute(ADD_FILES, parameters)
         engine.execute(MERGE)
         found = engine.execute(READ_POINTS).fetchnumpy()
-    return Points(
-        *(
-            np.ma.filled(found[name], np.nan) if name in _NULLABLE else np.asarray(found[name])
-            for name in Points._fields
-        )
-    )
-
-
-_NULLABLE = ("price_usd", "market_cap_usd", "volume_24h_usd")
+    return Points(*(np.ma.filled(found[name], np.nan) for name in Points._fields))
 
 
 def read_day(path: Path) -> list[MarketRow]:

@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -172,26 +172,25 @@ class Archive:
 
         `work` runs in a thread, because a network disk can block a read for minutes.
         """
-        results: list[T] = []
-        errors: list[BaseException] = []
+        future: Future[T] = Future()
 
         def attempt() -> None:
             try:
-                results.append(work())
+                future.set_result(work())
             except BaseException as error:  # noqa: BLE001 - raised again by the caller's thread
-                errors.append(error)
+                future.set_exception(error)
 
-        thread = threading.Thread(target=attempt, daemon=True)
-        thread.start()
-        thread.join(TIMEOUT_SECONDS)
-        if results:
-            return results[0]
-        if errors and isinstance(errors[0], SentinelError):
-            raise errors[0]
-        cause = describe_error(errors[0]) if errors else f"no response in {TIMEOUT_SECONDS:.0f} s"
-        raise ArchiveUnavailable(f"The archive {self.location} cannot {what} ({cause}).") from (
-            errors[0] if errors else None
-        )
+        threading.Thread(target=attempt, daemon=True).start()
+        try:
+            return future.result(TIMEOUT_SECONDS)
+        except SentinelError:
+            raise
+        except Exception as error:
+            late = f"no response in {TIMEOUT_SECONDS:.0f} s"
+            cause = describe_error(error) if future.done() else late
+            raise ArchiveUnavailable(
+                f"The archive {self.location} cannot {what} ({cause})."
+            ) from error
 
 
 def open_configured_archive(settings: Settings) -> Archive | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import math
-from datetime import UTC, datetime
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 from safe_zone import MAX_PRICE
+from sentinel import arguments
 from sentinel.errors import ConfigurationError
 
 MIN_PRICE_USD = 1e-30  # far below every quoted price
-YEARS = range(2000, 2200)  # a year outside is a typing error
 HEADER = ["timestamp", "coin_id", "price"]
 
 
@@ -57,11 +57,9 @@ def _parse_row(row: list[str], where: str) -> tuple[str, float, float]:
     if not coin_id:
         raise ConfigurationError(f"{where}: no coin_id")
     try:
-        seconds = _parse_time(time)
-    except (ValueError, OverflowError) as error:
-        raise ConfigurationError(
-            f"{where}: '{time[:40]}' is not a time such as 2026-11-20T12:00:00Z"
-        ) from error
+        seconds = arguments.moment(time).timestamp()
+    except ArgumentTypeError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
     try:
         usd = float(price)
     except ValueError:
@@ -71,11 +69,3 @@ def _parse_row(row: list[str], where: str) -> tuple[str, float, float]:
             f"{where}: '{price[:40]}' is not a price above 0, {MAX_PRICE:,.0f} at most"
         )
     return coin_id, seconds, usd
-
-
-def _parse_time(text: str) -> float:
-    """Return the UNIX seconds of an ISO time. Raises ValueError and OverflowError."""
-    at = datetime.fromisoformat(text)
-    if at.year not in YEARS:
-        raise ValueError(text)
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

@@ -17,7 +17,6 @@ from sentinel.paper_trading.ledger import LedgerEvent
 from sentinel.paper_trading.wallets import Wallet
 
 MAX_ROWS = 20
-MAX_COINS = 5
 # The figures of `backtest --json`. Scripts rely on exactly these names.
 CONTRACT = (
     *("initial_usd", "final_usd", "return", "buy_and_hold_return", "fees_usd", "trades"),
@@ -36,12 +35,6 @@ def print_report(report: BacktestReport) -> None:
     columns = ("", "strategy", "buy and hold", "cash")
     console.show_table(report.title, columns, backtest_report.format_rows(report))
     print("\n".join(backtest_report.list_notes(report)))
-
-
-def format_coins(coin_ids: Sequence[str]) -> str:
-    """Return the first coin ids, and how many more there are."""
-    more = f" and {len(coin_ids) - MAX_COINS} more" if len(coin_ids) > MAX_COINS else ""
-    return ", ".join(coin_ids[:MAX_COINS]) + more
 
 
 def format_span(prices: Mapping[str, PriceSeries]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -42,9 +43,7 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
     _add_step(actions.add_parser("step", help="step every wallet, or open one and step it"))
     _add_report(actions.add_parser("report", help="show the results of wallets"))
     close = actions.add_parser("close", help="stop stepping a wallet; its ledger stays")
-    close.add_argument(
-        "--wallet", metavar="NAME", type=_wallet_name, required=True, help="the wallet to close"
-    )
+    _add_wallet(close, "the wallet to close", required=True)
     _add_sweep(actions.add_parser("sweep", help="compare many parameters, tested on unseen days"))
     return parser
 
@@ -57,9 +56,7 @@ def _add_backtest(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_step(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--wallet", metavar="NAME", type=_wallet_name, help="only this one (default: every wallet)"
-    )
+    _add_wallet(parser, "only this one (default: every wallet)")
     _add_strategy(parser, "open the wallet with this strategy", required=False)
     _add_coins(parser)
     _add_money(parser)
@@ -67,12 +64,7 @@ def _add_step(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--wallet",
-        metavar="NAME",
-        type=_wallet_name,
-        help="show this one in full (default: a table of all)",
-    )
+    _add_wallet(parser, "show this one in full (default: a table of all)")
     _add_pages(parser)
 
 
@@ -84,14 +76,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
         type=names,
         help="built-in strategies or files, separated by commas",
     )
-    parser.add_argument(
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE,VALUE",
-        type=parameter_values,
-        help="values to try for a parameter",
-    )
+    _add_parameters(parser, "NAME=VALUE,VALUE", parameter_values, "values to try for a parameter")
     _add_prices(parser)
     _add_money(parser)
     parser.add_argument(
@@ -114,13 +99,14 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
 
 def _add_strategy(parser: argparse.ArgumentParser, text: str, *, required: bool) -> None:
     parser.add_argument("--strategy", required=required, metavar="NAME", help=text)
+    _add_parameters(parser, "NAME=VALUE", parameter, "set a parameter of the strategy")
+
+
+def _add_parameters(
+    parser: argparse.ArgumentParser, metavar: str, parse: Callable[[str], object], text: str
+) -> None:
     parser.add_argument(
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        type=parameter,
-        help="set a parameter of the strategy",
+        "--param", action="append", default=[], metavar=metavar, type=parse, help=text
     )
 
 
@@ -167,7 +153,6 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _wallet_name(text: str) -> str:
-    if not wallets.is_valid_name(text):
-        raise argparse.ArgumentTypeError(wallets.describe_invalid_name(text))
-    return text
+def _add_wallet(parser: argparse.ArgumentParser, text: str, *, required: bool = False) -> None:
+    check = wallets.check_name
+    parser.add_argument("--wallet", metavar="NAME", type=check, required=required, help=text)

@@ -31,32 +31,25 @@ def report_wallets(
     errors: list[SentinelError] = []
     for wallet in wallets:
         try:
-            found.append((wallet, report_wallet(connection, archive, wallet, now)))
+            accounts = ledger.load_accounts(connection, wallet.wallet_id)
+            found.append((wallet, report_wallet(connection, archive, wallet, accounts, now)))
         except WALLET_ERRORS as error:
             errors.append(name_wallet(wallet, error))
     return found, errors
 
 
 def report_wallet(
-    connection: Connection, archive: Archive | None, wallet: Wallet, now: datetime
-) -> BacktestReport:
-    """Return a wallet's report, as if its coins were sold at the last price.
-
-    Raises InvalidTrades, ConfigurationError if there are no prices, ArchiveUnavailable,
-    ArchiveDamaged.
-    """
-    accounts = ledger.load_accounts(connection, wallet.wallet_id)
-    return report_accounts(connection, archive, wallet, accounts, now)
-
-
-def report_accounts(
     connection: Connection,
     archive: Archive | None,
     wallet: Wallet,
     accounts: Mapping[str, CoinAccount],
     now: datetime,
 ) -> BacktestReport:
-    """Return the report of a wallet whose accounts were loaded before. Raises as report_wallet."""
+    """Return the report of a wallet with these accounts, as if its coins were sold now.
+
+    Raises InvalidTrades, ConfigurationError if there are no prices, ArchiveUnavailable,
+    ArchiveDamaged.
+    """
     prices = read_prices(connection, archive, wallet, list(accounts), now)
     hold = strategies.load("hold")
     results, holdings, remarks = [], [], []

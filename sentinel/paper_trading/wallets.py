@@ -82,20 +82,19 @@ class Wallet:
         return Costs(self.fee_bps, self.slippage_bps)
 
 
-def is_valid_name(name: str) -> bool:
-    """Return whether a name can be printed, stored and used in a URL path."""
-    return bool(
-        name.strip(" .") and len(name) <= MAX_NAME_LENGTH and name.isprintable() and "/" not in name
-    )
+def check_name(name: str) -> str:
+    """Return a name that can be printed, stored and used in a URL path.
 
-
-def describe_invalid_name(name: str) -> str:
-    """Return why a name is not valid, as one printable line."""
-    shown = name[:40].encode("ascii", "backslashreplace").decode()
-    return (
-        f"'{shown}' is not a wallet name: take at most {MAX_NAME_LENGTH} printable characters "
-        "without /"
-    )
+    Raises ConfigurationError if the name cannot.
+    """
+    is_short = name.strip(" .") and len(name) <= MAX_NAME_LENGTH
+    if not is_short or not name.isprintable() or "/" in name:
+        shown = name[:40].encode("ascii", "backslashreplace").decode()
+        raise ConfigurationError(
+            f"'{shown}' is not a wallet name: take at most {MAX_NAME_LENGTH} printable characters "
+            "without /"
+        )
+    return name
 
 
 def open_wallet(
@@ -111,8 +110,7 @@ def open_wallet(
 
     Raises ConfigurationError if the name is invalid or taken.
     """
-    if not is_valid_name(name):
-        raise ConfigurationError(describe_invalid_name(name))
+    check_name(name)
     # The last coin gets what rounding leaves, so that the parts add up exactly.
     part = (initial_usd / len(coin_ids)).quantize(MIN_CASH_STEP, ROUND_DOWN)
     parts = [part] * (len(coin_ids) - 1) + [initial_usd - part * (len(coin_ids) - 1)]

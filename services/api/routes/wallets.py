@@ -69,7 +69,7 @@ def _evaluate(
     }
     try:
         accounts = ledger.load_accounts(connection, wallet.wallet_id)
-        report = wallet_reports.report_accounts(connection, archive, wallet, accounts, now)
+        report = wallet_reports.report_wallet(connection, archive, wallet, accounts, now)
     except wallets.WALLET_ERRORS as error:
         fields["problem"] = str(error)
         return {"wallet": fields, "positions": [], "curve": [], "trades": []}

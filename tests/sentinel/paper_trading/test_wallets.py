@@ -21,6 +21,7 @@ import pytest
 
 import database
 from sentinel.backtesting import engine, portfolio, price_loader, strategies
+from sentinel.backtesting.backtest_report import BacktestReport
 from sentinel.backtesting.portfolio import Costs, InvalidTrades, Trade
 from sentinel.backtesting.strategies import Strategy
 from sentinel.errors import ConfigurationError
@@ -85,6 +86,11 @@ def open_one(
     wallets.open_wallet(connection, name, strategy, coins, Decimal(initial_usd), COSTS, now)
     [wallet] = wallets.load_wallets(connection, name)
     return wallet
+
+
+def report_wallet(connection: Connection, wallet: Wallet, now: datetime) -> BacktestReport:
+    accounts = ledger.load_accounts(connection, wallet.wallet_id)
+    return wallet_reports.report_wallet(connection, None, wallet, accounts, now)
 
 
 def live(
@@ -192,7 +198,7 @@ def test_stepping_at_every_price_makes_the_trades_of_the_backtest(
     assert list(account.trades) == [trade for trade in tested.trades if trade.side != "close"]
     assert len(account.trades) >= (1 if name == "hold" else 3)
     assert account.rejected_fills == tested.rejected_fills
-    shown = wallet_reports.report_wallet(connection, None, wallet, now).strategy
+    shown = report_wallet(connection, wallet, now).strategy
     assert shown.final_usd == tested.final_usd
     assert (shown.fees_usd, shown.trades) == (tested.fees_usd, len(tested.trades))
 
@@ -416,7 +422,7 @@ def test_buy_and_hold_starts_with_the_wallet_whatever_prices_arrive_later(
     observe(connection, START + timedelta(minutes=6), {"a": 90.0})
     now = START + timedelta(minutes=6)
     wallets.step_wallet(connection, None, wallet, now)
-    found = wallet_reports.report_wallet(connection, None, wallet, now)
+    found = report_wallet(connection, wallet, now)
     assert found.strategy.total_return == found.buy_and_hold.total_return > 0.4
 
 
@@ -432,7 +438,7 @@ def test_buy_and_hold_in_a_report_has_the_same_rejected_fills_as_the_wallet(
         now += 4 * QUARTER if price == 60 else QUARTER
         observe(connection, now, {"a": price})
         wallets.step_wallet(connection, None, wallet, now)
-    found = wallet_reports.report_wallet(connection, None, wallet, now)
+    found = report_wallet(connection, wallet, now)
     assert found.strategy.rejected_fills == found.buy_and_hold.rejected_fills == 1
     assert found.strategy.total_return == found.buy_and_hold.total_return
 
@@ -466,7 +472,7 @@ def test_a_damaged_ledger_raises_an_error_and_is_neither_reported_nor_stepped(
     connection.execute(statement.encode())
     before = ledger.load_events(connection, wallet.wallet_id)
     with pytest.raises(InvalidTrades):
-        wallet_reports.report_wallet(connection, None, wallet, now)
+        report_wallet(connection, wallet, now)
     added, errors = wallets.step_wallets(connection, None, [wallet], now + QUARTER)
     assert (added, [type(error) for error in errors]) == ({}, [InvalidTrades])
     assert ledger.load_events(connection, wallet.wallet_id) == before
@@ -750,12 +756,12 @@ def test_the_report_of_an_old_wallet_starts_at_the_first_price_that_is_left(
         observe(connection, at, {"a": 100.0 + day})
         [wallet] = wallets.load_wallets(connection)
         wallets.step_wallet(connection, None, wallet, at)
-    whole = wallet_reports.report_wallet(connection, None, wallet, NOW)
+    whole = report_wallet(connection, wallet, NOW)
     assert not whole.remarks
     for day in range(30):
         gone = (begin + timedelta(days=day)).date()
         connection.execute(f"DROP TABLE sentinel.observations_{gone:%Y%m%d}".encode())
-    rest = wallet_reports.report_wallet(connection, None, wallet, NOW)
+    rest = report_wallet(connection, wallet, NOW)
     assert rest.strategy.final_usd == whole.strategy.final_usd
     assert float(rest.strategy.initial_usd) == pytest.approx(float(whole.curve.equity[30]))
     # Buy-and-hold starts again a day later, and pays a fee.
