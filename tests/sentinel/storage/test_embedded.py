@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from safe_zone import ROOT
+from sentinel import process
 from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.storage.embedded import _locate_server, ensure_running
 
@@ -22,20 +26,51 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="Windows uses the wheel's starter"),
 ]
 
-# A process that uses the server until its standard input ends.
-USER = """
-import sys
-from pathlib import Path
-import psycopg
-from sentinel.storage.embedded import ensure_running
-with ensure_running(Path(sys.argv[1])) as conninfo:
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(1)")
-        connection.execute("CREATE TABLE IF NOT EXISTS visits (pid int)")
-        connection.execute("INSERT INTO visits VALUES (pg_backend_pid())")
-    print("ready", flush=True)
-    sys.stdin.read()
-"""
+# A server process forks the users of a database, so that only it imports this module.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([__name__])
+
+
+class User:
+    """A process that uses the server of a state directory until `leave` or a kill."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._pipe, other_end = FORKS.Pipe()
+        self.process = FORKS.Process(target=_use, args=(state_dir, other_end))
+        self.process.start()
+        other_end.close()
+
+    def wait_until(self, state: str) -> None:
+        """Wait until the process has reached a state: "started" or "connected"."""
+        while self._pipe.recv() != state:
+            pass
+
+    def leave(self) -> None:
+        self._pipe.close()
+        self.process.join()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+def _use(state_dir: Path, pipe: Connection) -> None:
+    process.raise_interrupted_on_signals()
+    pipe.send("started")
+    with ensure_running(state_dir) as conninfo:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute("SELECT pg_advisory_lock(1)")
+            connection.execute("CREATE TABLE IF NOT EXISTS visits (pid int)")
+            connection.execute("INSERT INTO visits VALUES (pg_backend_pid())")
+        pipe.send("connected")
+        with contextlib.suppress(EOFError):
+            pipe.recv()
+
+
+def _connected_user(state_dir: Path) -> User:
+    user = User(state_dir)
+    user.wait_until("connected")
+    return user
 
 
 def _reachable_folder(folder: Path) -> Path:
@@ -47,7 +82,7 @@ def _reachable_folder(folder: Path) -> Path:
 
 
 @pytest.fixture
-def state_dir(tmp_path: Path) -> Iterator[Path]:
+def empty_state_dir(tmp_path: Path) -> Iterator[Path]:
     """A folder with a space in its path that root's server can reach."""
     folder = _reachable_folder(tmp_path) / "a state dir"
     yield folder
@@ -56,24 +91,21 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
             pass  # the last process that leaves stops the server
 
 
-def _user(state_dir: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", USER, state_dir],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(scope="session")
+def prepared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a new server, for copies: initdb takes a second."""
+    folder = _reachable_folder(tmp_path_factory.mktemp("prepared"))
+    with ensure_running(folder):
+        pass
+    return _locate_server(folder).data_dir
 
 
-def _wait_until_ready(user: subprocess.Popen[str]) -> None:
-    assert user.stdout is not None
-    assert user.stdout.readline() == "ready\n"
-
-
-def _kill(user: subprocess.Popen[str]) -> None:
-    user.kill()
-    user.communicate()
+@pytest.fixture
+def state_dir(empty_state_dir: Path, prepared_data: Path) -> Path:
+    """The same folder with the data of a server that was stopped."""
+    base = _locate_server(empty_state_dir).base
+    subprocess.run(["cp", "-a", prepared_data, base / "data"], check=True)
+    return empty_state_dir
 
 
 def _visits(conninfo: str) -> int:
@@ -90,21 +122,26 @@ def _server_pid(state_dir: Path) -> int:
     return int(_pid_file(state_dir).read_text().splitlines()[0])
 
 
-def test_the_server_starts_on_first_use_and_stops_after_the_last(state_dir: Path) -> None:
-    with ensure_running(state_dir) as conninfo:
-        with psycopg.connect(conninfo) as connection:
-            assert connection.info.server_version >= 180_000
-        with ensure_running(state_dir) as second:
-            assert second == conninfo
-        assert _pid_file(state_dir).exists()  # the first user still holds it
-    assert not _pid_file(state_dir).exists()
+def test_the_server_starts_on_first_use_and_stops_after_the_last(empty_state_dir: Path) -> None:
+    for count in (0, 1):  # the second time on the data of the first
+        with ensure_running(empty_state_dir) as conninfo:
+            with psycopg.connect(conninfo) as connection:
+                assert connection.info.server_version >= 180_000
+                connection.execute("CREATE TABLE IF NOT EXISTS visits (pid int)")
+            assert _visits(conninfo) == count
+            with ensure_running(empty_state_dir) as second, psycopg.connect(second) as connection:
+                assert second == conninfo
+                connection.execute("INSERT INTO visits VALUES (1)")
+            assert _pid_file(empty_state_dir).exists()  # the first user still holds it
+        assert not _pid_file(empty_state_dir).exists()
 
 
-def test_the_module_opens_psql(state_dir: Path) -> None:
+@pytest.mark.usefixtures("server")
+def test_the_module_opens_psql(server_dir: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sentinel.storage.embedded", "-tAc", "SELECT 6 * 7"],
         cwd=ROOT,
-        env=os.environ | {"SENTINEL_STATE_DIR": str(state_dir)},
+        env=os.environ | {"SENTINEL_STATE_DIR": str(server_dir)},
         check=True,
         capture_output=True,
         text=True,
@@ -112,39 +149,30 @@ def test_the_module_opens_psql(state_dir: Path) -> None:
     assert done.stdout == "42\n"
 
 
-def test_stored_data_survive_a_restart(state_dir: Path) -> None:
-    user = _user(state_dir)
-    _wait_until_ready(user)
-    user.communicate("")
-    with ensure_running(state_dir) as conninfo:
-        assert _visits(conninfo) == 1
-
-
-def test_the_server_has_no_network_port_and_its_socket_is_closed_to_others(state_dir: Path) -> None:
-    with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo) as connection:
+def test_the_server_has_no_network_port_and_its_socket_is_closed_to_others(server: str) -> None:
+    with psycopg.connect(server) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
-        [socket_dir] = [p.partition("=")[2] for p in conninfo.split() if p.startswith("host=")]
-        assert Path(socket_dir).stat().st_mode & 0o077 == 0
+    [socket_dir] = [p.partition("=")[2] for p in server.split() if p.startswith("host=")]
+    assert Path(socket_dir).stat().st_mode & 0o077 == 0
 
 
 def test_processes_that_start_together_share_one_server(state_dir: Path) -> None:
-    users = [_user(state_dir) for _ in range(3)]
+    users = [User(state_dir) for _ in range(3)]
     for user in users:
-        _wait_until_ready(user)
+        user.wait_until("connected")
     with ensure_running(state_dir) as conninfo:
         assert _visits(conninfo) == 3
     for user in users:
         assert _pid_file(state_dir).exists()
-        user.communicate("")
-        assert user.returncode == 0
+        user.leave()
+        assert user.process.exitcode == 0
     assert not _pid_file(state_dir).exists()
 
 
 def test_a_server_left_running_by_a_kill_9_is_reused_and_then_stopped(state_dir: Path) -> None:
-    user = _user(state_dir)
-    _wait_until_ready(user)
+    user = _connected_user(state_dir)
     pid = _server_pid(state_dir)
-    _kill(user)
+    user.kill()
     with ensure_running(state_dir) as conninfo:
         assert _server_pid(state_dir) == pid
         assert _visits(conninfo) == 1
@@ -160,24 +188,21 @@ def test_a_stale_pid_file_with_a_pid_of_another_process_is_removed(state_dir: Pa
 
 
 def test_a_killed_server_recovers_with_every_committed_row(state_dir: Path) -> None:
-    user = _user(state_dir)
-    _wait_until_ready(user)
+    user = _connected_user(state_dir)
     os.kill(_server_pid(state_dir), signal.SIGKILL)
-    _kill(user)
+    user.kill()
     with ensure_running(state_dir) as conninfo:
         assert _visits(conninfo) == 1
 
 
-def test_an_interrupted_setup_starts_again(state_dir: Path) -> None:
-    base = _locate_server(state_dir).base
+def test_an_interrupted_setup_starts_again(empty_state_dir: Path) -> None:
+    base = _locate_server(empty_state_dir).base
     (base / "data.draft" / "half").mkdir(parents=True)
-    with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo):
+    with ensure_running(empty_state_dir) as conninfo, psycopg.connect(conninfo):
         assert not (base / "data.draft").exists()
 
 
 def test_the_error_of_a_failed_start_has_the_cause_and_the_log(state_dir: Path) -> None:
-    with ensure_running(state_dir):
-        pass
     version = _locate_server(state_dir).data_dir / "PG_VERSION"
     version.write_text("9.6\n")
     with pytest.raises(StorageUnavailable) as caught:
@@ -213,8 +238,7 @@ def test_a_path_with_a_line_break_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_failed_start_leaves_no_process_running(state_dir: Path) -> None:
-    with ensure_running(state_dir):
-        control = _locate_server(state_dir).data_dir / "global" / "pg_control"
+    control = _locate_server(state_dir).data_dir / "global" / "pg_control"
     content = control.read_bytes()
     control.write_bytes(b"damaged" * 100)
     with pytest.raises(StorageUnavailable):
@@ -224,24 +248,15 @@ def test_a_failed_start_leaves_no_process_running(state_dir: Path) -> None:
         pass
 
 
-def test_a_signal_during_the_start_stops_the_server(state_dir: Path) -> None:
-    program = USER.replace(
-        "import sys\n",
-        "import sys\nfrom sentinel import process\nprocess.raise_interrupted_on_signals()\n",
-        1,
-    )
-    for moment in (0.25, 0.32, 0.4):
-        user = subprocess.Popen(
-            [sys.executable, "-c", program, state_dir],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(moment)
-        user.terminate()
-        user.communicate()
-        assert not _pid_file(state_dir).exists()
+@pytest.mark.parametrize("moment", [0.0, 0.05, 0.15])
+def test_a_signal_during_the_start_stops_the_server(state_dir: Path, moment: float) -> None:
+    user = User(state_dir)
+    user.wait_until("started")
+    time.sleep(moment)
+    user.process.terminate()
+    user.process.join()
+    assert user.process.exitcode != 0
+    assert not _pid_file(state_dir).exists()
 
 
 def test_a_closed_umask_of_root_leaves_the_lock_files_readable(state_dir: Path) -> None:
@@ -267,12 +282,17 @@ def test_root_keeps_data_in_a_system_folder_if_the_home_is_closed(tmp_path: Path
     server.base.rmdir()
 
 
-@pytest.mark.soak
-@pytest.mark.slow
-def test_the_server_starts_after_kills_at_any_moment_of_its_start(state_dir: Path) -> None:
-    for moment in (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8):
-        user = _user(state_dir)
+@pytest.mark.parametrize("has_data", [pytest.param(False, marks=pytest.mark.soak), True])
+def test_the_server_starts_after_kills_at_any_moment_of_its_start(
+    empty_state_dir: Path, prepared_data: Path, has_data: bool
+) -> None:
+    if has_data:
+        base = _locate_server(empty_state_dir).base
+        subprocess.run(["cp", "-a", prepared_data, base / "data"], check=True)
+    for moment in (0.0, 0.02, 0.05, 0.1, 0.2, 0.3):
+        user = User(empty_state_dir)
+        user.wait_until("started")
         time.sleep(moment)
-        _kill(user)
-    with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo) as connection:
+        user.kill()
+    with ensure_running(empty_state_dir) as conninfo, psycopg.connect(conninfo) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
