@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from psycopg.types.json import Jsonb
@@ -94,21 +94,25 @@ def read_new_prices(
     return prices
 
 
-def save_tracker(
-    connection: Connection, coin: WatchedCoin, tracker: Tracker, rules: AlertRules
+def save_trackers(
+    connection: Connection, changed: Sequence[tuple[WatchedCoin, Tracker, AlertRules]]
 ) -> None:
-    """Store a tracker, with the threshold and the multiplier that it applies now."""
-    values = {
-        "coin_key": coin.coin_key,
-        "state": Jsonb(tracker.as_json()),
-        "threshold_multiplier": coin.threshold_multiplier,
-        "target_rate": coin.target_rate,
-        "actual_rate": coin.actual_rate,
-        "calibrated_at": coin.calibrated_at,
-        "threshold": tracker.compute_threshold(rules),
-        "effective_multiplier": tracker.effective_multiplier(rules),
-    }
-    connection.execute(SAVE_TRACKER, values)
+    """Store trackers, each with the threshold and the multiplier that it applies now."""
+    values = [
+        {
+            "coin_key": coin.coin_key,
+            "state": Jsonb(tracker.as_json()),
+            "threshold_multiplier": coin.threshold_multiplier,
+            "target_rate": coin.target_rate,
+            "actual_rate": coin.actual_rate,
+            "calibrated_at": coin.calibrated_at,
+            "threshold": tracker.compute_threshold(rules),
+            "effective_multiplier": tracker.effective_multiplier(rules),
+        }
+        for coin, tracker, rules in changed
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(SAVE_TRACKER, values)
 
 
 def record_alert(connection: Connection, coin: WatchedCoin, alert: Alert) -> None:

@@ -82,6 +82,7 @@ def _update_trackers(
     prices = alert_storage.read_new_prices(connection, since, now)
     idr_rate = alert_storage.read_idr_rate(connection, now)
     alerts: list[AlertContext] = []
+    changed: list[tuple[WatchedCoin, Tracker, AlertRules]] = []
     for coin in watched:
         tracker = trackers[coin.coin_key]
         is_due = coin.coin_id == to_calibrate
@@ -93,7 +94,8 @@ def _update_trackers(
         if is_due and current.actual_rate is not None:
             tracker.adjustment = 0.0  # the new multiplier already meets the target rate
         if prices[coin.coin_key] or is_due:
-            alert_storage.save_tracker(connection, current, tracker, own_rules)
+            changed.append((current, tracker, own_rules))
+    alert_storage.save_trackers(connection, changed)
     return alerts
 
 

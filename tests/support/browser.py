@@ -89,9 +89,13 @@ class Visitor:
     def open(self, path: str = "") -> Page:
         """Open a page and wait until it has content."""
         self.page.goto(f"{self.base}/{path}")
+        self.wait_for_content()
+        return self.page
+
+    def wait_for_content(self) -> None:
+        """Wait until the page has content and Streamlit has finished its run."""
         self.page.wait_for_selector(CONTENT_SELECTOR)
         self.wait_until_idle()
-        return self.page
 
     def wait_until_idle(self) -> None:
         """Wait until Streamlit has finished the run of the page."""

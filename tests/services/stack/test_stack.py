@@ -20,11 +20,17 @@ from safe_zone import ROOT, Settings
 from services.settings import MonitorSettings
 from services.stack import health, supervisor_client, supervisor_config
 from tests.conftest import INHERITED
-from tests.support.browser import PHONE, WIDE, Visitor, free_port, running_browser
-from tests.support.commands import is_running
+from tests.support.browser import PHONE, Visitor, free_port, running_browser
+from tests.support.commands import Module, is_running
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)]
-PAGES = ("", "coin", "portfolio", "paper", "pipeline")
+PAGES = {
+    "": "Overview",
+    "coin": "Coin",
+    "portfolio": "Portfolio",
+    "paper": "Paper trading",
+    "pipeline": "Pipeline",
+}
 HEALTHY_SECONDS = 60.0
 
 
@@ -73,10 +79,11 @@ class Running:
         found = health.check_processes(monitor, supervisor_client.list_processes(self.folder))
         return {name: problem for name, problem in found.items() if problem}
 
-    def wait_until_healthy(self) -> None:
+    def wait_for_restart(self, name: str, pid: int) -> None:
+        """Wait until another process has taken the place of `pid` and all are healthy."""
         began = time.monotonic()
-        while problems := self.problems():
-            assert time.monotonic() - began < HEALTHY_SECONDS, problems
+        while self.pids().get(name, pid) == pid or self.problems():
+            assert time.monotonic() - began < HEALTHY_SECONDS, self.problems()
             time.sleep(0.2)
 
 
@@ -146,8 +153,7 @@ def test_the_probes_of_the_containers_tell_a_healthy_process_from_a_missing_one(
         "SENTINEL_STATE_DIR": str(stack.state_dir / supervisor_config.DEMO_FOLDER),
         "SENTINEL_API_TOKEN": stack.token,
     }
-    command = [sys.executable, "-m", "services.probe", name]
-    well = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False)
+    well = Module(ROOT, own)("services.probe", name)
     assert (well.returncode, well.stdout) == (0, f"{name}: healthy\n"), well.stderr
     ports = ("SENTINEL_API_PORT", "SENTINEL_DASHBOARD_PORT")
     elsewhere = (
@@ -155,8 +161,7 @@ def test_the_probes_of_the_containers_tell_a_healthy_process_from_a_missing_one(
         | {port: str(free_port()) for port in ports}
         | {"DATABASE_URL": "postgresql://user@127.0.0.1:9/nothing"}
     )
-    ill = subprocess.run(command, cwd=ROOT, env=elsewhere, capture_output=True, check=False)
-    assert ill.returncode in (4, 6)
+    assert Module(ROOT, elsewhere)("services.probe", name).returncode in (4, 6)
 
 
 def test_up_again_changes_nothing(stack: Running) -> None:
@@ -167,15 +172,31 @@ def test_up_again_changes_nothing(stack: Running) -> None:
     assert stack.pids() == before
 
 
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path or "overview")
-def test_each_page_renders_without_an_error(
-    stack: Running, browser: BrowserContext, tmp_path: Path, path: str, size: tuple[int, int]
+def test_each_page_of_a_phone_renders_without_an_error(
+    stack: Running, browser: BrowserContext, tmp_path: Path, path: str
 ) -> None:
-    visitor = Visitor(browser, stack.dashboard, size)
-    page = visitor.open(path)
+    visitor = Visitor(browser, stack.dashboard, PHONE)
+    visitor.open(path)
+    _check_page(stack, visitor, path, tmp_path)
+    visitor.close()
+
+
+def test_each_page_of_a_wide_window_renders_without_an_error(
+    stack: Running, visitor: Visitor, tmp_path: Path
+) -> None:
+    page = visitor.open()
+    for path, title in PAGES.items():
+        page.get_by_role("link", name=title, exact=True).click()
+        page.get_by_role("heading", name=title, exact=True).wait_for()
+        visitor.wait_for_content()
+        _check_page(stack, visitor, path, tmp_path)
+
+
+def _check_page(stack: Running, visitor: Visitor, path: str, tmp_path: Path) -> None:
+    page = visitor.page
     visitor.wait_for_text("live")
-    name = f"{path or 'overview'}-{size[0]}.png"
+    name = f"{path or 'overview'}-{visitor.size[0]}.png"
     shots = Path(os.environ.get("SENTINEL_SCREENSHOTS") or tmp_path)
     page.screenshot(path=shots / name)
     assert (shots / name).stat().st_size > 20_000
@@ -185,7 +206,6 @@ def test_each_page_renders_without_an_error(
     main = page.locator("[data-testid=stMain]")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth")
     assert visitor.errors == []
-    visitor.close()
 
 
 def test_a_dark_browser_gets_a_dark_page(stack: Running, browser: BrowserContext) -> None:
@@ -365,35 +385,27 @@ def test_a_page_refreshes_by_itself(stack: Running, visitor: Visitor) -> None:
     assert stack.get("/health")["status"] == "ok"
 
 
-@pytest.mark.parametrize("name", ["dashboard", "api", "ingestion", "db"])
-def test_a_killed_process_restarts_and_the_page_recovers(
-    stack: Running, visitor: Visitor, name: str
+def test_each_killed_process_restarts_and_the_page_recovers(
+    stack: Running, visitor: Visitor
 ) -> None:
-    page = visitor.open("coin?coin=bitcoin")
-    pid = stack.pids()[name]
-    os.kill(pid, signal.SIGKILL)
-    began = time.monotonic()
-    while stack.pids().get(name, pid) == pid:
-        assert time.monotonic() - began < HEALTHY_SECONDS
-        time.sleep(0.1)
-    stack.wait_until_healthy()
-    page.wait_for_function(
-        "document.body.innerText.includes('live') "
-        "&& !document.body.innerText.includes('does not answer')",
-        timeout=60_000,
-    )
+    visitor.open("coin?coin=bitcoin")
+    for name in ("dashboard", "api", "ingestion", "db"):
+        before = stack.pids()[name]
+        os.kill(before, signal.SIGKILL)
+        stack.wait_for_restart(name, before)
+        visitor.page.wait_for_function(
+            "document.body.innerText.includes('live') "
+            "&& !document.body.innerText.includes('does not answer')",
+            timeout=60_000,
+        )
 
 
 def test_the_stack_recovers_from_a_killed_database_server(stack: Running, visitor: Visitor) -> None:
     visitor.open()
     [pid_file] = stack.state_dir.rglob("postmaster.pid")
-    before = stack.pids()
+    before = stack.pids()["db"]
     os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGKILL)
-    began = time.monotonic()
-    while stack.pids().get("db", before["db"]) == before["db"]:
-        assert time.monotonic() - began < HEALTHY_SECONDS
-        time.sleep(0.1)
-    stack.wait_until_healthy()
+    stack.wait_for_restart("db", before)
     visitor.page.wait_for_function("document.body.innerText.includes('live')", timeout=60_000)
 
 
