@@ -20,6 +20,7 @@ from safe_zone import ROOT
 from sentinel import process
 from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.storage.embedded import _locate_server, ensure_running
+from sentinel.storage.embedded_server import responding_socket_dir
 
 pytestmark = [
     pytest.mark.slow,  # each test starts its own server
@@ -194,6 +195,8 @@ def test_a_killed_server_recovers_with_every_committed_row(state_dir: Path) -> N
     user = _connected_user(state_dir)
     os.kill(_server_pid(state_dir), signal.SIGKILL)
     user.kill()
+    while responding_socket_dir(_locate_server(state_dir)):  # the kernel is still ending it
+        time.sleep(0.01)
     with ensure_running(state_dir) as conninfo:
         assert _visits(conninfo) == 1
 
