@@ -23,6 +23,7 @@ AT = forecast.build_time_grid(0.0, 3600.0, timedelta(minutes=5))
 LOGS = np.cumsum(np.random.default_rng(3).normal(0, 0.01, (len(AT), 40)), axis=0)
 
 
+@pytest.mark.slow
 def test_the_process_returns_what_a_fit_in_this_process_returns() -> None:
     assert np.array_equal(fit_process.fit_slopes(AT, LOGS), forecast.fit_slopes(AT, LOGS))
 

@@ -34,7 +34,7 @@ from services.ingestion.loop import MAX_FAILED_TICKS, Loop
 from services.settings import MonitorOptions, MonitorSettings
 from tests.conftest import FakeTime, FreshDatabase
 from tests.support.commands import Module
-from tests.support.monitor import ENGLISH, Reply, Target, listening, minutes
+from tests.support.monitor import ENGLISH, Reply, Target, listening, load, minutes
 
 # A threshold so low that there are alerts in every hour.
 LOW_THRESHOLD = MonitorOptions(min_threshold=0.001, max_threshold=0.001, alerts_per_coin_week=None)
@@ -116,8 +116,14 @@ def test_forecasts_are_made_after_an_hour_and_scored_later(
 def test_a_forecast_is_scored_once_and_has_an_interval_once_errors_are_known(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
+    hour = [
+        (time_.now() - minutes(5 * n), coin_id, price + n)
+        for coin_id, price in (("bitcoin", 90_000.0), ("ethereum", 3_000.0))
+        for n in range(1, 13)
+    ]
+    load(fresh.address(), hour, time_.now())
     loop = start(targets=("bitcoin", "ethereum"))
-    _ticks(loop, time_, 60)
+    _ticks(loop, time_, 47)
     [(scored, counted)] = fresh.query(
         "SELECT (SELECT count(actual_usd) FROM sentinel.forecasts), (SELECT sum(scored) FROM "
         "sentinel.forecast_scores)"
@@ -134,11 +140,14 @@ def test_a_forecast_is_scored_once_and_has_an_interval_once_errors_are_known(
 def test_with_a_tick_per_minute_forecasts_are_made_every_five_minutes(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
-    _ticks(start(targets=("bitcoin",)), time_, 75, every=1)
+    hour = [(time_.now() - minutes(n), "bitcoin", 90_000.0 + n) for n in range(1, 62)]
+    load(fresh.address(), hour, time_.now())
+    _ticks(start(targets=("bitcoin",)), time_, 16, every=1)
     rows = fresh.query("SELECT made_at FROM sentinel.forecasts ORDER BY made_at")
     pauses = {
         round((later - earlier).total_seconds() / 60) for (earlier,), (later,) in pairwise(rows)
     }
+    assert len(rows) == 4
     assert pauses == {5}
 
 
