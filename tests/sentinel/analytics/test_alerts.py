@@ -279,7 +279,7 @@ def test_an_outage_saves_up_no_alerts() -> None:
 
 
 def test_the_multiplier_is_calibrated_on_each_coins_own_history() -> None:
-    histories = {name: _walk(seed, 4000, wild=0.004) for seed, name in enumerate("abc")}
+    histories = {name: _walk(seed, 2000, wild=0.004) for seed, name in enumerate("abc")}
     histories["young"] = histories["a"][:60]
     found = calibration.calibrate(histories, 2.0, OWN)
     assert found.actual_rate == pytest.approx(2.0, rel=0.2)

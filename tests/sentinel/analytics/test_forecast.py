@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sentinel.analytics import forecast
+from sentinel.analytics.forecast import Floats
 from services.api.forecast_scores import ForecastScore
 from services.ingestion.forecast_storage import CoinHour
 from services.ingestion.forecasting import forecast_all
@@ -84,7 +85,12 @@ def test_the_band_is_the_conformal_quantile_of_known_errors() -> None:
 
 
 def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> ForecastScore:
-    """Forecast along a walk of logarithms in 5-minute steps, each scored when its time has come."""
+    """Forecast along a walk of logarithms in 5-minute steps, each scored when its time has come.
+
+    One fit covers all windows of the walk, because a fit for each would take most of the time.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(walk, POINTS).T
+    slopes = forecast.fit_slopes(STEP * np.arange(POINTS, dtype=np.float64), windows)
     errors: list[float] = []
     made: list[tuple[float, float, float | None, float | None, str]] = []
     sums = [0.0, 0.0, 0, 0, 0, 0, 0]
@@ -106,7 +112,13 @@ def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> ForecastSco
         stop = n * STEP
         hour = _hour(stop, lambda at: float(prices[round(at / STEP)]))
         band = forecast.compute_interval_radius(np.asarray(errors[-288:]))
-        one = forecast_all({1: hour}, {1: band}, stop, CADENCE)[1]
+        window = n - POINTS + 1
+
+        def take_slope(_at: Floats, logs: Floats, window: int = window) -> Floats:
+            assert np.allclose(logs[:, 0], windows[:, window])
+            return slopes[[window]]
+
+        one = forecast_all({1: hour}, {1: band}, stop, CADENCE, take_slope)[1]
         made.append((one.price_usd, one.predicted_usd, one.low_usd, one.high_usd, one.direction))
     return ForecastScore(24, *sums)  # type: ignore[arg-type]
 

@@ -46,11 +46,16 @@ import time
 
 def decide(history, portfolio, *, low=0.99):
     if len(history.prices) % 400 == 1:
-        until = time.monotonic() + 0.4
+        until = time.monotonic() + BUSY_SECONDS
         while time.monotonic() < until:
             pass
     return 0.5 if history.prices[-1] < low * history.prices.mean() else -0.5
 """
+
+
+def busy(seconds: float) -> list[Strategy]:
+    """Return a strategy that is busy now and then; its decisions do not depend on `seconds`."""
+    return [strategies.load_source("mine.py", f"BUSY_SECONDS = {seconds}\n{SLOW}")]
 
 
 def market(coins: int = 3, points: int = 400, seed: int = 1) -> dict[str, PriceSeries]:
@@ -114,12 +119,13 @@ def test_an_unknown_parameter_is_an_error() -> None:
         walk_forward.build_candidates(["sma-cross", "hold"], {"fast": [2.0], "colour": [1.0]})
 
 
-def test_too_many_combinations_are_an_error() -> None:
-    values = [float(n) for n in range(200, 0, -1)]
-    with pytest.raises(ConfigurationError, match="more than 10,000 combinations"):
+def test_too_many_combinations_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk_forward, "MAX_CANDIDATES", 1_000)
+    values = [float(n) for n in range(50, 0, -1)]
+    with pytest.raises(ConfigurationError, match="more than 1,000 combinations"):
         walk_forward.build_candidates(
             ["sma-cross"], {"fast": values, "slow": values}
-        )  # 19,900 make sense
+        )  # 1,225 make sense
 
 
 # --- the walk --------------------------------------------------------------------------------
@@ -290,7 +296,7 @@ def test_the_bundle_holds_all_modules_that_a_worker_needs(tmp_path: Path) -> Non
 @pytest.mark.soak
 @pytest.mark.slow
 def test_a_killed_process_does_not_change_the_result() -> None:
-    tasks = planned(market(6, points=800), [strategies.load_source("mine.py", SLOW)])
+    prices = market(6, points=800)
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     killed: list[int] = []
 
@@ -304,9 +310,9 @@ def test_a_killed_process_does_not_change_the_result() -> None:
             os.kill(spawned[0].pid, signal.SIGKILL)
             killed.append(spawned[0].pid)
 
-    found = here(tasks, 2, kill_one)
+    found = here(planned(prices, busy(0.1)), 2, kill_one)
     assert len(killed) >= 1
-    assert found == here(tasks)
+    assert found == here(planned(prices, busy(0)))
 
 
 @pytest.mark.slow
@@ -330,19 +336,18 @@ if __name__ == "__main__":
     with LocalCluster(
         n_workers=3, processes=True, threads_per_worker=1, dashboard_address=None
     ) as cluster:
-        print(cluster.scheduler_address, *(w.pid for w in cluster.workers.values()), flush=True)
+        print(cluster.scheduler_address, flush=True)
         sys.stdin.read()
 """
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[str, list[int]]]:
-    """Yield the address of a local Dask cluster and its workers' process ids.
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, psutil.Process]]:
+    """Yield the address of a local Dask cluster and its process, whose children are the workers.
 
-    Its folder and its path do not contain the project.
+    Its folder and its path do not contain the project. A worker that dies is started again.
     """
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("elsewhere")
     (folder / "cluster.py").write_text(CLUSTER)
     with subprocess.Popen(
         [sys.executable, "cluster.py"],
@@ -354,33 +359,39 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[int]]]:
         text=True,
     ) as process:
         assert process.stdout is not None
-        address, *pids = process.stdout.readline().split()
-        yield address, [int(pid) for pid in pids]
+        yield process.stdout.readline().strip(), psutil.Process(process.pid)
         process.communicate()  # it ends when its input ends
 
 
+@pytest.mark.xdist_group("dask")
 @pytest.mark.slow
 def test_a_dask_cluster_finds_the_same_even_if_a_worker_is_killed(
-    cluster: tuple[str, list[int]],
+    cluster: tuple[str, psutil.Process],
 ) -> None:
-    tasks = planned(market(8, points=800), [strategies.load_source("mine.py", SLOW)])
-    address, pids = cluster
+    prices = market(8, points=800)
+    address, process = cluster
     counted: list[int] = []
+    killed: list[psutil.Process] = []
 
     def kill_one(done: int) -> None:
         counted.append(done)
         if done == 1:
-            os.kill(pids[0], signal.SIGKILL)
+            workers = [w for w in process.children() if "spawn_main" in " ".join(w.cmdline())]
+            workers[0].kill()
+            killed.append(workers[0])
 
+    tasks = planned(prices, busy(0.1))
     found = dumped(tasks, executors.run_on_cluster(tasks, address, kill_one))
     assert counted == list(range(1, 9))
-    assert not psutil.pid_exists(pids[0]) or psutil.Process(pids[0]).status() == "zombie"
-    assert found == here(tasks, 2)
+    [worker] = killed
+    assert not worker.is_running() or worker.status() == "zombie"
+    assert found == here(planned(prices, busy(0)))
 
 
+@pytest.mark.xdist_group("dask")
 @pytest.mark.slow
 def test_remote_workers_get_the_code_and_report_the_same_errors(
-    cluster: tuple[str, list[int]],
+    cluster: tuple[str, psutil.Process],
 ) -> None:
     wanted = [*walk_forward.build_candidates(NAMES, GRID), strategies.load_source("mine.py", OWN)]
     tasks = planned(market(5), wanted)
@@ -394,16 +405,6 @@ def test_remote_workers_get_the_code_and_report_the_same_errors(
         executors.run_on_cluster(planned(market(2), [failing]), address, silent)
     assert counted == [1, 2, 3, 4, 5]
     assert found == here(tasks)
-
-
-@pytest.mark.slow
-def test_a_strategy_that_kills_every_worker_is_an_error(cluster: tuple[str, list[int]]) -> None:
-    source = "import os\ndef decide(history, portfolio):\n    os.kill(os.getpid(), 9)\n"
-    address, _ = cluster
-    with pytest.raises(executors.WorkersFailed, match="died again and again"):
-        executors.run_on_cluster(
-            planned(market(2), [strategies.load_source("mine.py", source)]), address, silent
-        )
 
 
 # --- the command line ------------------------------------------------------------------------
@@ -498,7 +499,10 @@ def test_the_error_for_too_few_prices_is_one_line(script: Script, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_the_error_for_a_missing_scheduler_is_one_line(script: Script, csv: str) -> None:
+def test_the_error_for_a_missing_scheduler_is_one_line(
+    script: Script, csv: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "SCHEDULER_TIMEOUT_SECONDS", 0.5)
     done = _sweep(script, "--strategy", "hold", "--csv", csv, "--scheduler", "tcp://127.0.0.1:9")
     _refused(done, "--scheduler tcp://127.0.0.1:9: no Dask scheduler responds there")
 
@@ -512,9 +516,10 @@ def test_the_error_for_an_invalid_address_is_one_line(
     _refused(done, f"--scheduler '{address}' is not the address of a Dask scheduler")
 
 
+@pytest.mark.xdist_group("dask")
 @pytest.mark.slow
 def test_a_sweep_prints_the_same_on_a_cluster_and_locally(
-    script: Script, csv: str, tmp_path: Path, cluster: tuple[str, list[int]]
+    script: Script, csv: str, tmp_path: Path, cluster: tuple[str, psutil.Process]
 ) -> None:
     (tmp_path / "mine.py").write_text(OWN)
     arguments = ("--strategy", "sma-cross,mine.py", "--param", "fast=3,6", "--csv", csv, "--json")
@@ -548,3 +553,17 @@ def test_a_stopped_sweep_leaves_no_worker_behind(
     sweeping.communicate(timeout=20)
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
+
+
+# Last, because the cluster needs a while to start its workers again.
+@pytest.mark.xdist_group("dask")
+@pytest.mark.slow
+def test_a_strategy_that_kills_every_worker_is_an_error(
+    cluster: tuple[str, psutil.Process],
+) -> None:
+    source = "import os\ndef decide(history, portfolio):\n    os.kill(os.getpid(), 9)\n"
+    address, _ = cluster
+    with pytest.raises(executors.WorkersFailed, match="died again and again"):
+        executors.run_on_cluster(
+            planned(market(2), [strategies.load_source("mine.py", source)]), address, silent
+        )
