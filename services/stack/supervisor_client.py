@@ -78,6 +78,8 @@ def stop(folder: Path) -> bool:
                 f"The stack in {folder} does not end: see logs/supervisor.log there."
             )
         time.sleep(POLL_SECONDS)
+    with contextlib.suppress(OSError):
+        control_socket(folder).parent.rmdir()
     return True
 
 
