@@ -446,36 +446,32 @@ def test_buy_and_hold_in_a_report_has_the_same_rejected_fills_as_the_wallet(
 # --- a damaged ledger ---------------------------------------------------------------------------
 
 
-@pytest.fixture
-def damaged(connection: Connection, tmp_path: Path) -> tuple[Wallet, datetime]:
-    return live(connection, _strategy("own", tmp_path), WAVES[:30])
+DAMAGES = [
+    "UPDATE sentinel.wallet_events SET cash_usd = -20000 WHERE quantity > 0",
+    "UPDATE sentinel.wallet_events SET quantity = quantity * 1000 WHERE quantity < 0",
+    "UPDATE sentinel.wallet_events SET cash_usd = 1 WHERE kind = 'opened'",
+    "DELETE FROM sentinel.wallet_events WHERE quantity > 0",
+    "DELETE FROM sentinel.wallet_events WHERE kind = 'opened'",
+    "UPDATE sentinel.wallet_events SET price_usd = NULL WHERE kind = 'filled'",
+    "UPDATE sentinel.wallet_events SET cash_usd = cash_usd / 2 WHERE quantity > 0",
+    "UPDATE sentinel.wallet_events SET cash_usd = cash_usd * 2 WHERE quantity < 0",
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE sentinel.wallet_events SET cash_usd = -20000 WHERE quantity > 0",
-        "UPDATE sentinel.wallet_events SET quantity = quantity * 1000 WHERE quantity < 0",
-        "UPDATE sentinel.wallet_events SET cash_usd = 1 WHERE kind = 'opened'",
-        "DELETE FROM sentinel.wallet_events WHERE quantity > 0",
-        "DELETE FROM sentinel.wallet_events WHERE kind = 'opened'",
-        "UPDATE sentinel.wallet_events SET price_usd = NULL WHERE kind = 'filled'",
-        "UPDATE sentinel.wallet_events SET cash_usd = cash_usd / 2 WHERE quantity > 0",
-        "UPDATE sentinel.wallet_events SET cash_usd = cash_usd * 2 WHERE quantity < 0",
-    ],
-)
 def test_a_damaged_ledger_raises_an_error_and_is_neither_reported_nor_stepped(
-    connection: Connection, damaged: tuple[Wallet, datetime], statement: str
+    connection: Connection, tmp_path: Path
 ) -> None:
-    wallet, now = damaged
-    connection.execute(statement.encode())
-    before = ledger.load_events(connection, wallet.wallet_id)
-    with pytest.raises(InvalidTrades):
-        report_wallet(connection, wallet, now)
-    added, errors = wallets.step_wallets(connection, None, [wallet], now + QUARTER)
-    assert (added, [type(error) for error in errors]) == ({}, [InvalidTrades])
-    assert ledger.load_events(connection, wallet.wallet_id) == before
+    wallet, now = live(connection, _strategy("own", tmp_path), WAVES[:30])
+    for statement in DAMAGES:
+        with connection.transaction(force_rollback=True):
+            connection.execute(statement.encode())
+            before = ledger.load_events(connection, wallet.wallet_id)
+            with pytest.raises(InvalidTrades):
+                report_wallet(connection, wallet, now)
+            added, errors = wallets.step_wallets(connection, None, [wallet], now + QUARTER)
+            assert (added, [type(error) for error in errors]) == ({}, [InvalidTrades]), statement
+            assert ledger.load_events(connection, wallet.wallet_id) == before
 
 
 # --- the command line ------------------------------------------------------------------------
