@@ -41,10 +41,10 @@ SELECT set_config('lock_timeout', %(lock)s, true),
 """
 
 # Numbers only: coin ids may hold any character, and Neon bills each byte of traffic.
-READ_DAY: LiteralString = """
+COPY_ROWS: LiteralString = """
 COPY (SELECT coin_key, (extract(epoch FROM observed_at) * 1000000)::bigint, price_usd,
              market_cap_usd, volume_24h_usd, source
-      FROM {day})
+      FROM {rows})
 TO STDOUT (FORMAT csv)
 """
 COIN_IDS = "SELECT coin_key, coin_id FROM sentinel.coins"
@@ -135,10 +135,12 @@ def _export_day(connection: Connection, archive: Archive, day: date, now: dateti
     is_archived = record and (digests, source) == ([record.sha256], record.source)
     if is_archived or not source.rows:
         return source
-    with (
-        parquet.temporary_folder() as folder,
-        parquet.build_day(_export_csv(connection, day, folder), existing) as (path, rows),
-    ):
+    with parquet.temporary_folder() as folder:
+        # A row that arrives after the fingerprint was taken changes the next one, and the day is
+        # exported again.
+        csv = copy_rows(connection, partitions.partition_name(day), folder)
+        coin_ids: dict[int, str] = dict(connection.execute(COIN_IDS).fetchall())
+        path, rows = parquet.build_day(CsvExport(csv, coin_ids), existing, folder)
         if rows < source.rows:
             raise ArchiveUnavailable(f"Of {source.rows:,} rows of {day} only {rows:,} arrived.")
         new = archive.put(path, day, rows)
@@ -168,19 +170,12 @@ def _find_day(
     return [file for file in stored if file.day == day], known.get(day)
 
 
-def _export_csv(connection: Connection, day: date, folder: Path) -> CsvExport:
-    """Write a day's rows to a CSV file.
+def copy_rows(connection: Connection, rows: sql.Composable, folder: Path) -> Path:
+    """Write rows of the database, a table with or without a condition, to a CSV file in a folder.
 
-    This runs after the fingerprint was taken: a row that arrives between the two changes the next
-    fingerprint, and the day is exported again.
+    Raises OSError.
     """
-    statement = sql.SQL(READ_DAY).format(day=partitions.partition_name(day))
-    csv = copy_to_file(connection, statement, folder)
-    return CsvExport(csv, dict(connection.execute(COIN_IDS).fetchall()))
-
-
-def copy_to_file(connection: Connection, statement: sql.Composed, folder: Path) -> Path:
-    """Write the output of a COPY TO STDOUT to a file in a folder. Raises OSError."""
+    statement = sql.SQL(COPY_ROWS).format(rows=rows)
     path = folder / "rows.csv"
     with path.open("wb") as file, connection.cursor().copy(statement) as copy:
         for block in copy:

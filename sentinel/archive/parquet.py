@@ -117,26 +117,24 @@ class CsvExport:
         engine.execute(READ_CSV, parameters)
 
 
-@contextlib.contextmanager
-def build_day(rows: CsvExport, existing: Sequence[Path]) -> Iterator[tuple[Path, int]]:
-    """Yield the Parquet file of a day and the number of its rows.
+def build_day(rows: CsvExport, existing: Sequence[Path], folder: Path) -> tuple[Path, int]:
+    """Write the Parquet file of a day to a folder; returns its path and the number of its rows.
 
     The file holds the exported rows and the rows of the day's existing files. It is read back and
     compared row by row. Raises ArchiveUnavailable without disk space or if a row differs.
     """
-    with temporary_folder() as folder:
-        path = folder / "day.parquet"
-        with _open_engine() as engine:
-            rows.read_into(engine)
-            for file in existing:
-                engine.execute(ADD_FILE, [str(file)])
-            engine.execute(MERGE)
-            for statement in (WRITE, VIEW_WRITTEN):  # neither accepts a parameter
-                engine.execute(statement.format(path=str(path).replace("'", "''")))
-            [(differing, count)] = engine.execute(COMPARE).fetchall()
-        if differing:
-            raise ArchiveUnavailable(f"{differing:,} rows differ after they were written.")
-        yield path, int(count)
+    path = folder / "day.parquet"
+    with _open_engine() as engine:
+        rows.read_into(engine)
+        for file in existing:
+            engine.execute(ADD_FILE, [str(file)])
+        engine.execute(MERGE)
+        for statement in (WRITE, VIEW_WRITTEN):  # neither accepts a parameter
+            engine.execute(statement.format(path=str(path).replace("'", "''")))
+        [(differing, count)] = engine.execute(COMPARE).fetchall()
+    if differing:
+        raise ArchiveUnavailable(f"{differing:,} rows differ after they were written.")
+    return path, int(count)
 
 
 @contextlib.contextmanager

@@ -16,13 +16,10 @@ from sentinel.errors import ArchiveUnavailable
 from sentinel.storage.connection import Connection
 from sentinel.storage.partitions import CANONICAL_OUTPUT, existing_partitions
 
-# Points of some coins as CSV of numbers for DuckDB; times in microseconds since 1970.
-COPY_POINTS: LiteralString = """
-COPY (SELECT o.coin_key, (extract(epoch FROM o.observed_at) * 1000000)::bigint, o.price_usd,
-             o.market_cap_usd, o.volume_24h_usd, o.source
-      FROM sentinel.observations o JOIN sentinel.coins c USING (coin_key)
-      WHERE c.coin_id = ANY ({coin_ids}) AND o.observed_at >= {start} AND o.observed_at < {stop})
-TO STDOUT (FORMAT csv)
+# The points of some coins, for COPY_ROWS.
+POINTS: LiteralString = """
+sentinel.observations
+WHERE coin_key = ANY ({coin_keys}) AND observed_at >= {start} AND observed_at < {stop}
 """
 COIN_KEYS = "SELECT coin_key, coin_id FROM sentinel.coins WHERE coin_id = ANY (%(coin_ids)s)"
 
@@ -39,16 +36,16 @@ def read_points(
     Without an archive, only the database is read. Raises ArchiveUnavailable, and ArchiveDamaged if
     a file that is needed is damaged.
     """
-    statement = sql.SQL(COPY_POINTS).format(
-        coin_ids=sql.Literal(list(coin_ids)), start=sql.Literal(start), stop=sql.Literal(stop)
-    )
     with parquet.temporary_folder() as folder:
         with connection.transaction():
             connection.execute(CANONICAL_OUTPUT)
-            csv = export.copy_to_file(connection, statement, folder)
             keys: dict[int, str] = dict(
                 connection.execute(COIN_KEYS, {"coin_ids": list(coin_ids)}).fetchall()
             )
+            rows = sql.SQL(POINTS).format(
+                coin_keys=sql.Literal(list(keys)), start=sql.Literal(start), stop=sql.Literal(stop)
+            )
+            csv = export.copy_rows(connection, rows, folder)
         # After the database was read: a day that is purged meanwhile is in one of the two.
         paths = _fetch_days(connection, archive, start, stop) if archive else []
         return parquet.read_points(CsvExport(csv, keys), paths, coin_ids, start, stop)

@@ -84,7 +84,7 @@ class Archive:
         file = DayFile(day, rows, hashlib.sha256(content).hexdigest())
         self._run_with_timeout("be written", lambda: self._write(file.name, content))
         stored = self._run_with_timeout("be read", lambda: self._read(file.name))
-        if hashlib.sha256(stored).hexdigest() != file.sha256:
+        if not _is_intact(stored, file):
             self.remove(file)
             raise ArchiveUnavailable(
                 f"The archive {self.location} returned other bytes than were stored for {file.day}."
@@ -103,17 +103,20 @@ class Archive:
         With `refresh`, the cached copy is ignored. Raises ArchiveDamaged if the bytes do not match,
         ArchiveUnavailable if the file cannot be read.
         """
-        if self.folder:
-            path = self.folder / file.name
-            self._run_with_timeout("be read", lambda: _verify(path, file, self.location))
-            return path
-        path = self.cache / file.name
-        with contextlib.suppress(FileNotFoundError, ArchiveDamaged):
-            if not refresh:
-                return _verify(path, file, self.location)
+        path = (self.folder or self.cache) / file.name
+        if not (self.folder or refresh):
+            with contextlib.suppress(FileNotFoundError):
+                if _is_intact(path.read_bytes(), file):
+                    return path
         content = self._run_with_timeout("be read", lambda: self._read(file.name))
-        if hashlib.sha256(content).hexdigest() != file.sha256:
-            raise _damaged(file, self.location)
+        if not _is_intact(content, file):
+            raise ArchiveDamaged(
+                f"{file.name} in the archive {self.location} is damaged: its bytes are not those "
+                "that were written. Restore it from a copy; or delete it, and continue without "
+                "that day with python archive.py forget."
+            )
+        if self.folder:
+            return path
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
             replace_atomically(path, content)
@@ -253,16 +256,5 @@ def _prepare_object_store(scheme: str) -> None:
         ) from error
 
 
-def _verify(path: Path, file: DayFile, location: str) -> Path:
-    with path.open("rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != file.sha256:
-            raise _damaged(file, location)
-    return path
-
-
-def _damaged(file: DayFile, location: str) -> ArchiveDamaged:
-    return ArchiveDamaged(
-        f"{file.name} in the archive {location} is damaged: its bytes are not those that were "
-        "written. Restore it from a copy; or delete it, and continue without that day with python "
-        "archive.py forget."
-    )
+def _is_intact(content: bytes, file: DayFile) -> bool:
+    return hashlib.sha256(content).hexdigest() == file.sha256

@@ -33,6 +33,7 @@ UNKNOWN_PAUSE_SECONDS = 26 * 3600.0
 # The usual pause is the median of this many pauses before the order: a day at 15 minutes.
 PAUSES_FOR_MEDIAN = 96
 NEVER = sys.maxsize
+MIN_POINTS = 2  # of a series: one to decide at, one to fill the order
 
 
 class Signals(NamedTuple):

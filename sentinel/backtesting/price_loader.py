@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+
 from safe_zone import RETENTION, Settings
 from sentinel.archive import reader
+from sentinel.archive.parquet import Points
 from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.backtesting import price_csv, price_series
+from sentinel.backtesting.engine import MIN_POINTS
 from sentinel.backtesting.price_series import PriceSeries
 from sentinel.errors import ConfigurationError
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection
 
 log = logging.getLogger("sentinel.prices")
-MIN_POINTS = 2  # one price to decide at, one to fill the order
 DEFAULT_COINS = 10  # the best ranked coins, unless the user names some
 MAX_DAYS = 3_650
 
@@ -28,8 +31,9 @@ FROM unnest(%(terms)s::text[]) WITH ORDINALITY AS w (term, place)
 LEFT JOIN sentinel.coins c ON lower(w.term) IN (c.coin_id, lower(c.symbol), lower(c.name))
 ORDER BY w.place, c.coin_id = lower(w.term) DESC, c.rank NULLS LAST, c.coin_id
 """
-PRICED_COINS = """
-SELECT coin_id FROM sentinel.coins WHERE coin_id = ANY (%(coin_ids)s) AND observed_at IS NOT NULL
+UNPRICED_COINS = """
+SELECT coin_id FROM unnest(%(coin_ids)s::text[]) AS coin_id
+WHERE coin_id NOT IN (SELECT coin_id FROM sentinel.coins WHERE observed_at IS NOT NULL)
 """
 BEST_COINS = """
 SELECT coin_id FROM sentinel.coins WHERE observed_at IS NOT NULL ORDER BY rank NULLS LAST, coin_id
@@ -108,11 +112,21 @@ def read_series(
 
     Coins without prices are left out.
     """
-    points = reader.read_points(connection, archive, coin_ids, start, stop)
-    found = price_series.split_by_coin(
-        points.coin_id, points.seconds, points.price_usd, points.is_observed
-    )
+    found = _split_by_coin(reader.read_points(connection, archive, coin_ids, start, stop))
     return {coin_id: found[coin_id] for coin_id in coin_ids if coin_id in found}
+
+
+def _split_by_coin(points: Points) -> Mapping[str, PriceSeries]:
+    """Return one series per coin. Points without a price above 0 are left out."""
+    is_priced = points.price_usd > 0
+    names = points.coin_id[is_priced]
+    edges = np.flatnonzero(names[1:] != names[:-1]) + 1  # the first point of each further coin
+    columns = (names, points.seconds[is_priced], points.price_usd[is_priced])
+    parts = zip(
+        *(np.split(column, edges) for column in (*columns, points.is_observed[is_priced])),
+        strict=True,
+    )
+    return {str(coin[0]): PriceSeries(*own) for coin, *own in parts if len(coin)}
 
 
 def resolve_coin_ids(connection: Connection, terms: Sequence[str]) -> list[str]:
@@ -129,9 +143,8 @@ def resolve_coin_ids(connection: Connection, terms: Sequence[str]) -> list[str]:
 
 def find_unpriced(connection: Connection, coin_ids: Sequence[str]) -> list[str]:
     """Return those of these coins that have no price in the database."""
-    rows = connection.execute(PRICED_COINS, {"coin_ids": list(coin_ids)}).fetchall()
-    priced = {coin_id for (coin_id,) in rows}
-    return [coin_id for coin_id in coin_ids if coin_id not in priced]
+    rows = connection.execute(UNPRICED_COINS, {"coin_ids": list(coin_ids)})
+    return [coin_id for (coin_id,) in rows]
 
 
 def _require_points(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,28 +35,5 @@ class PriceSeries:
 
 def from_points(points: Sequence[tuple[float, float]]) -> PriceSeries:
     """Return a series of (UNIX seconds, USD) in order of time, all of them observed."""
-    columns = np.array(points, dtype=np.float64).reshape(-1, 2)
-    times, prices = np.ascontiguousarray(columns.T)
+    times, prices = np.array(points, dtype=np.float64).T.copy()
     return PriceSeries(times, prices, np.ones(len(times), dtype=bool))
-
-
-def split_by_coin(
-    coin_ids: Sequence[str] | NDArray[np.object_], times: Floats, prices: Floats, is_observed: Flags
-) -> Mapping[str, PriceSeries]:
-    """Split columns that are sorted by coin and time into one series per coin.
-
-    Points without a price above 0 are left out.
-    """
-    is_priced = prices > 0
-    names = np.asarray(coin_ids, dtype=object)[is_priced]
-    times, prices, is_observed = times[is_priced], prices[is_priced], is_observed[is_priced]
-    if not len(names):
-        return {}
-    firsts = np.flatnonzero(np.concatenate(([True], names[1:] != names[:-1])))
-    edges = [*firsts.tolist(), len(names)]
-    return {
-        str(names[first]): PriceSeries(
-            times[first:stop], prices[first:stop], is_observed[first:stop]
-        )
-        for first, stop in pairwise(edges)
-    }

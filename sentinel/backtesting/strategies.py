@@ -34,10 +34,10 @@ class Strategy:
 
         The signal of the first points of a series is the first part of the signal of the whole.
         """
-        found = BUILT_IN.get(self.name)
-        if self.source is not None or found is None or not found.is_timeless:
+        if self.source is not None or not BUILT_IN[self.name].is_timeless:
             return None
-        return found.compute_signal(series, _first_time(series), self.parameters)
+        start = float(series.times[0])
+        return BUILT_IN[self.name].compute_signal(series, start, self.parameters)
 
     def build_signals(
         self, series: PriceSeries, start: float = -math.inf, signal: Floats | None = None
@@ -54,7 +54,7 @@ class Strategy:
             )
         found = BUILT_IN[self.name]
         if signal is None:
-            trading_start = start if math.isfinite(start) else _first_time(series)
+            trading_start = start if math.isfinite(start) else float(series.times[0])
             signal = found.compute_signal(series, trading_start, self.parameters)
         own = signal[: len(series)].copy()
         own[:first] = 0.0  # the prices before the start are for averages only
@@ -148,7 +148,3 @@ def _read_source(path: Path) -> str:
         raise ConfigurationError(
             f"The strategy {path} cannot be read ({type(error).__name__})"
         ) from error
-
-
-def _first_time(series: PriceSeries) -> float:
-    return float(series.times[0]) if len(series) else 0.0

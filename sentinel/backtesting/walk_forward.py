@@ -28,7 +28,6 @@ MAX_CANDIDATES = 10_000
 MAX_COMBINATIONS = 100_000  # including invalid ones, which are not candidates
 DEFAULT_FOLDS = 3
 MAX_FOLDS = 20
-MIN_POINTS = 2  # one price to decide at, one to fill the order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,7 +198,7 @@ def _score_folds(task: SweepTask, candidate: Strategy) -> list[FoldScore]:
 
 def _is_thin(series: PriceSeries, start: float, stop: float) -> bool:
     """Return whether a span holds too few prices to trade on."""
-    return len(series.between(start, stop)) < MIN_POINTS
+    return len(series.between(start, stop)) < engine.MIN_POINTS
 
 
 def _total_return(result: BacktestResult | None) -> float | None:

@@ -31,8 +31,7 @@ ORDER BY event_id
 """
 ADD_EVENT = """
 INSERT INTO sentinel.wallet_events (wallet_id, kind, coin_id, observed_at, recorded_at, share,
-    price_usd,
-                           quantity, cash_usd, fee_usd, reason)
+                                    price_usd, quantity, cash_usd, fee_usd, reason)
 VALUES (%(wallet_id)s, %(kind)s, %(coin_id)s, %(observed_at)s, %(recorded_at)s, %(share)s,
         %(price_usd)s, %(quantity)s, %(cash_usd)s, %(fee_usd)s, %(reason)s)
 """

@@ -16,7 +16,7 @@ from sentinel.backtesting.price_series import PriceSeries
 from sentinel.errors import ConfigurationError, SentinelError
 from sentinel.paper_trading import ledger
 from sentinel.paper_trading.ledger import CoinAccount
-from sentinel.paper_trading.wallets import WALLET_ERRORS, Wallet, name_wallet, read_prices
+from sentinel.paper_trading.wallets import Wallet, process_each, read_prices
 from sentinel.storage.connection import Connection
 
 # If the first price that is left is this much later than the opening, the report says so.
@@ -27,15 +27,12 @@ def report_wallets(
     connection: Connection, archive: Archive | None, wallets: Sequence[Wallet], now: datetime
 ) -> tuple[list[tuple[Wallet, BacktestReport]], list[SentinelError]]:
     """Return the wallets with their reports, and the errors of wallets without one."""
-    found: list[tuple[Wallet, BacktestReport]] = []
-    errors: list[SentinelError] = []
-    for wallet in wallets:
-        try:
-            accounts = ledger.load_accounts(connection, wallet.wallet_id)
-            found.append((wallet, report_wallet(connection, archive, wallet, accounts, now)))
-        except WALLET_ERRORS as error:
-            errors.append(name_wallet(wallet, error))
-    return found, errors
+
+    def report(wallet: Wallet) -> BacktestReport:
+        accounts = ledger.load_accounts(connection, wallet.wallet_id)
+        return report_wallet(connection, archive, wallet, accounts, now)
+
+    return process_each(wallets, report)
 
 
 def report_wallet(

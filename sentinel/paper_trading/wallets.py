@@ -6,10 +6,11 @@ the newest one. Stepping twice on the same prices changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
+from typing import TypeVar
 
 import numpy as np
 from psycopg.rows import class_row
@@ -31,6 +32,8 @@ from sentinel.errors import (
 from sentinel.paper_trading import ledger
 from sentinel.paper_trading.ledger import CoinAccount, LedgerEvent
 from sentinel.storage.connection import Connection
+
+T = TypeVar("T")
 
 # Errors of one wallet. They do not keep the other wallets from being stepped or reported.
 WALLET_ERRORS = (ConfigurationError, InvalidTrades, ArchiveUnavailable, ArchiveDamaged)
@@ -148,28 +151,32 @@ def close_wallet(connection: Connection, wallet: Wallet, now: datetime) -> None:
     connection.execute(CLOSE_WALLET, {"wallet_id": wallet.wallet_id, "now": now})
 
 
+def process_each(
+    wallets: Iterable[Wallet], process: Callable[[Wallet], T]
+) -> tuple[list[tuple[Wallet, T]], list[SentinelError]]:
+    """Return the wallets with their results, and the errors of wallets that have none.
+
+    The message of an error begins with the name of the wallet.
+    """
+    results: list[tuple[Wallet, T]] = []
+    errors: list[SentinelError] = []
+    for wallet in wallets:
+        try:
+            results.append((wallet, process(wallet)))
+        except WALLET_ERRORS as error:
+            errors.append(type(error)(f"wallet '{wallet.name}': {error}"))
+    return results, errors
+
+
 def step_wallets(
     connection: Connection, archive: Archive | None, wallets: Sequence[Wallet], now: datetime
 ) -> tuple[dict[str, list[LedgerEvent]], list[SentinelError]]:
-    """Step the open wallets one after the other, even if some of them fail.
-
-    Returns the new events by wallet name, and the errors.
-    """
-    added: dict[str, list[LedgerEvent]] = {}
-    errors: list[SentinelError] = []
-    for wallet in wallets:
-        if wallet.closed_at:
-            continue
-        try:
-            added[wallet.name] = step_wallet(connection, archive, wallet, now)
-        except WALLET_ERRORS as error:
-            errors.append(name_wallet(wallet, error))
-    return added, errors
-
-
-def name_wallet(wallet: Wallet, error: SentinelError) -> SentinelError:
-    """Return the same error with the name of the wallet in its message."""
-    return type(error)(f"wallet '{wallet.name}': {error}")
+    """Step the open wallets; returns the new events by wallet name, and the errors."""
+    results, errors = process_each(
+        (wallet for wallet in wallets if not wallet.closed_at),
+        lambda wallet: step_wallet(connection, archive, wallet, now),
+    )
+    return {wallet.name: added for wallet, added in results}, errors
 
 
 def step_wallet(
