@@ -79,13 +79,9 @@ def _build_parser() -> argparse.ArgumentParser:
         ("forget", "stop expecting archived days whose files are gone"),
     ):
         action = actions.add_parser(name, help=text)
-        for flag, target, default, meaning in (
-            ("--from", "first", date.min, "such as 2026-10-01"),
-            ("--to", "last", date.max, "the last day, inclusive"),
-        ):
-            action.add_argument(
-                flag, dest=target, metavar="DAY", type=day, default=default, help=meaning
-            )
+        add_day = functools.partial(action.add_argument, metavar="DAY", type=day)
+        add_day("--from", dest="first", default=date.min, help="such as 2026-10-01")
+        add_day("--to", dest="last", default=date.max, help="the last day, inclusive")
     return parser
 
 

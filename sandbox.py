@@ -43,7 +43,7 @@ from sentinel.backtesting.strategies import Strategy
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
 from sentinel.paper_trading import ledger, output, wallet_reports, wallets
 from sentinel.paper_trading.ledger import LedgerEvent
-from sentinel.paper_trading.parser import DEFAULT_DAYS, build_parser
+from sentinel.paper_trading.parser import build_parser
 from sentinel.paper_trading.wallets import Wallet
 from sentinel.process import run_as_script
 from sentinel.storage import schema
@@ -175,7 +175,7 @@ def _ensure_wallet(
     name = str(Path(options.strategy).absolute()) if is_file else options.strategy
     strategy = strategies.load(name, _to_dict(options.param))
     initial_usd, costs = _read_money(options)
-    coin_ids = price_loader.resolve_coin_ids(connection, options.coins or [])
+    coin_ids = price_loader.resolve_coin_ids(connection, options.coins)
     unpriced = price_loader.find_unpriced(connection, coin_ids)
     if unpriced or not coin_ids:
         raise ConfigurationError(
@@ -293,11 +293,10 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _load_prices(options: argparse.Namespace) -> Mapping[str, PriceSeries]:
-    terms = options.coins or []
     if options.csv:
-        return price_loader.load_from_csv(options.csv, terms)
-    days = float(options.days or DEFAULT_DAYS)
-    return price_loader.load_from_database(load_settings(), terms, days, datetime.now(UTC))
+        return price_loader.load_from_csv(options.csv, options.coins)
+    days, now = float(options.days), datetime.now(UTC)
+    return price_loader.load_from_database(load_settings(), options.coins, days, now)
 
 
 def _read_money(options: argparse.Namespace) -> tuple[Decimal, Costs]:

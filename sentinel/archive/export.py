@@ -22,6 +22,7 @@ from sentinel.archive.store import Archive
 from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
 from sentinel.storage import partitions
 from sentinel.storage.connection import Connection
+from sentinel.storage.locks import set_timeouts
 from sentinel.storage.partitions import Fingerprint
 from sentinel.storage.retention import ArchiveBeforeDrop
 
@@ -35,10 +36,6 @@ POSTPONED = "the purge of %d days waits for the archive: %s"
 # One exporter at a time, until it has recorded its day: of two at once, the slower one would
 # overwrite the record of the other. This is not the writers' lock, because an upload may be slow.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('market-sentinel-archive'))"
-TIMEOUTS = """
-SELECT set_config('lock_timeout', %(lock)s, true),
-       set_config('statement_timeout', %(statement)s, true)
-"""
 
 # Numbers only: coin ids may hold any character, and Neon bills each byte of traffic.
 COPY_ROWS: LiteralString = """
@@ -112,11 +109,7 @@ def export_days(
     """
     for day in days:
         with connection.transaction():
-            timeouts = {
-                "lock": f"{LOCK_TIMEOUT_SECONDS}s",
-                "statement": f"{STATEMENT_TIMEOUT_SECONDS}s",
-            }
-            connection.execute(TIMEOUTS, timeouts)
+            set_timeouts(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
             connection.execute(LOCK)
             fingerprint = _export_day(connection, archive, day, now)
         yield day, fingerprint

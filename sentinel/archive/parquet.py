@@ -43,7 +43,7 @@ INSERT INTO loaded
 SELECT *
 FROM read_parquet($paths, hive_partitioning = false)
 WHERE coin_id IN (SELECT unnest($coin_ids::varchar[]))
-  AND epoch_us(observed_at) >= $start AND epoch_us(observed_at) < $stop
+  AND observed_at >= $start AND observed_at < $stop
 """
 
 # Each point once: an observed value wins over a backfilled one, then the database (loaded first,
@@ -178,8 +178,8 @@ def read_points(
             parameters = {
                 "paths": [str(path) for path in paths],
                 "coin_ids": list(coin_ids),
-                "start": _microseconds(start),
-                "stop": _microseconds(stop),
+                "start": start,
+                "stop": stop,
             }
             engine.execute(ADD_FILES, parameters)
         engine.execute(MERGE)
@@ -195,7 +195,3 @@ def read_day(path: Path) -> list[MarketRow]:
         MarketRow(coin_id, _EPOCH + timedelta(microseconds=at), *rest)
         for coin_id, at, *rest in rows
     ]
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)

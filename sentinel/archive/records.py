@@ -68,13 +68,10 @@ def record_day(
 
     The day is archived even if the database has no disk space for the record.
     """
-    row = {
+    row = file._asdict() | {
         "now": now,
-        "rows": file.rows,
         "size_bytes": size_bytes,
         "source_rows": source.rows,
-        "day": file.day,
-        "sha256": file.sha256,
         "source_digest": source.digest,
         "location": archive.location,
     }

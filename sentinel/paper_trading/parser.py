@@ -34,7 +34,7 @@ MAX_JOBS = 1_024
 def build_parser(description: str | None) -> argparse.ArgumentParser:
     """Return the parser; its result holds the name of the command in `action`.
 
-    Options that the user did not type are None, because `step` must tell them from typed ones.
+    Options that `step` must tell from typed ones are None or empty by default.
     """
     parser = make_parser("sandbox.py", description, EPILOG)
     actions = parser.add_subparsers(dest="action", required=True)
@@ -116,13 +116,16 @@ def _add_prices(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--days",
         type=number(price_loader.MAX_DAYS),
-        help=f"days from the database and the archive (default {DEFAULT_DAYS})",
+        default=DEFAULT_DAYS,
+        help="days from the database and the archive (default %(default)s)",
     )
     source.add_argument("--csv", type=Path, metavar="FILE", help="timestamp,coin_id,price")
 
 
 def _add_coins(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--coins", type=names, help="ids, symbols or names, such as BTC,ethereum")
+    parser.add_argument(
+        "--coins", type=names, default=[], help="ids, symbols or names, such as BTC,ethereum"
+    )
 
 
 def _add_money(parser: argparse.ArgumentParser) -> None:

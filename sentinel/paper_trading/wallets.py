@@ -7,7 +7,7 @@ the newest one. Stepping twice on the same prices changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import TypeVar
@@ -120,11 +120,10 @@ def open_wallet(
     with connection.transaction():
         opened = connection.execute(
             OPEN_WALLET,
-            {
+            asdict(costs)
+            | {
                 "name": name,
                 "now": now,
-                "fee_bps": costs.fee_bps,
-                "slippage_bps": costs.slippage_bps,
                 "strategy": strategy.name,
                 "parameters": Jsonb(dict(strategy.parameters)),
             },

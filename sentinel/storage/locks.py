@@ -19,6 +19,13 @@ def take_writer_lock(
 
     Raises psycopg.errors.LockNotAvailable after `lock_timeout_seconds`.
     """
+    set_timeouts(connection, lock_timeout_seconds, statement_timeout_seconds)
+    connection.execute(TAKE_WRITER_LOCK, [_WRITER_LOCK])
+
+
+def set_timeouts(
+    connection: Connection, lock_timeout_seconds: float, statement_timeout_seconds: float
+) -> None:
+    """Limit each wait for a lock and each statement until the transaction ends."""
     timeouts = (f"{lock_timeout_seconds}s", f"{statement_timeout_seconds}s")
     connection.execute(SET_TIMEOUTS, timeouts)
-    connection.execute(TAKE_WRITER_LOCK, [_WRITER_LOCK])
