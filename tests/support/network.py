@@ -21,8 +21,8 @@ class Wire:
 
     port: int
     # Share of the connections that are interrupted, drawn from `dice`.
-    cut_share: float = 0.0
-    dice: random.Random = field(default_factory=lambda: random.Random(7))
+    cut_share: float
+    dice: random.Random
     # How often the client sent after the server had sent, plus one per connect.
     round_trips: int = 0
     # Connections that were interrupted.
@@ -85,11 +85,15 @@ class _Connection:
 
 @contextlib.contextmanager
 def between(
-    server: str | tuple[str, int], one_way_seconds: float, *, cut_share: float = 0.0
+    server: str | tuple[str, int],
+    one_way_seconds: float,
+    *,
+    cut_share: float = 0.0,
+    dice: random.Random | None = None,
 ) -> Iterator[Wire]:
     """Listen on TCP and forward everything, with a delay, to a unix socket or a host and port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    wire = Wire(listener.getsockname()[1], cut_share)
+    wire = Wire(listener.getsockname()[1], cut_share, dice or random.Random(7))
 
     def accept() -> None:
         with contextlib.suppress(OSError):
