@@ -17,15 +17,6 @@ from sentinel.storage.connection import Address, Session
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
-def print_result(what: str, figure: str, bound: str, *, is_reached: bool) -> None:
-    """Print a figure with its bound."""
-    print(f"{'ok  ' if is_reached else 'MISS'}  {what:<58} {figure:>16}   {bound}", flush=True)
-
-
-def print_heading(text: str) -> None:
-    print(f"\n{text}", flush=True)
-
-
 def measure_median_seconds(work: Callable[[], object], times: int) -> float:
     return statistics.median(measure_seconds(work) for _ in range(times))
 

@@ -96,7 +96,7 @@ def dashboard(module_: Module) -> Iterator[str]:
     url = f"http://127.0.0.1:{module_.environment['SENTINEL_DASHBOARD_PORT']}"
     _wait_for(f"{url}/_stcore/health")
     yield url
-    process.kill()
+    process.terminate()
     process.communicate()
 
 
@@ -107,7 +107,7 @@ def api(module_: Module, database_: FreshDatabase) -> Iterator[subprocess.Popen[
     process = module_.start("services.api")
     _wait_for(f"http://127.0.0.1:{module_.environment['SENTINEL_API_PORT']}/health")
     yield process
-    process.kill()
+    process.terminate()
     process.communicate()
 
 
