@@ -187,8 +187,7 @@ def _find_dense(times: Floats, window: float, max_gap: float) -> Any:
     counts = indices - firsts + 1
     pauses = np.diff(times, prepend=times[:1])
     # The latest gap must have ended before the first pause of the window begins.
-    gaps = np.where(pauses > max_gap, indices, -1)
-    latest = np.maximum.accumulate(gaps) if len(gaps) else gaps
+    latest = np.maximum.accumulate(np.where(pauses > max_gap, indices, -1))
     is_covered = times[firsts] - (times - window) <= max_gap
     return np.flatnonzero((counts >= forecast.MIN_POINTS) & (latest <= firsts) & is_covered)
 
@@ -203,7 +202,8 @@ def _find_directions(
     """
     made = times[dense]
     tolerance = horizon * SCORING_TOLERANCE
-    nearest = _find_nearest(times, made + horizon)
+    # The observation nearest to the horizon; the earlier one of two equals.
+    nearest = np.searchsorted((times[1:] + times[:-1]) / 2, made + horizon)
     is_scored = np.abs(times[nearest] - (made + horizon)) <= tolerance
     errors = logs[nearest] - logs[dense] - moves
     # An error is known once no observation nearer to the horizon can follow.
@@ -217,14 +217,6 @@ def _find_directions(
         if radius is not None and abs(moves[n]) > radius:
             directions[n] = np.sign(moves[n])
     return directions
-
-
-def _find_nearest(times: Floats, targets: Floats) -> Any:
-    """Return the indices of the times nearest to the targets; the earlier one of two equals."""
-    after = np.clip(np.searchsorted(times, targets), 1, max(len(times) - 1, 1))
-    after = np.minimum(after, len(times) - 1)
-    before = np.maximum(after - 1, 0)
-    return np.where(targets - times[before] <= times[after] - targets, before, after)
 
 
 TRACKER_PARAMETERS = {

@@ -17,11 +17,13 @@ from sentinel.backtesting.backtest_report import (
     list_notes,
     thin_indices,
 )
-from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.price_series import Floats
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+# Times, and a value at each of them.
+Points = tuple[list[datetime], list[float]]
 
 STRATEGY_COLOR, BUY_AND_HOLD_COLOR, DRAWDOWN_COLOR = "#1f77b4", "#9a9a9a", "#c0392b"
 # The marker of each side: Plotly's symbol, Matplotlib's marker, color.
@@ -57,22 +59,14 @@ def _draw_page_chart(report: BacktestReport) -> go.Figure:
     chart: go.Figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.04
     )
-    for name, curve, color in _list_curves(report):
-        times, values = _thin(curve.times, curve.equity)
+    for name, (times, values), color in _list_curves(report):
         chart.add_scatter(x=times, y=values, name=name, line={"color": color}, row=1, col=1)
     for side, (symbol, _, color) in MARKERS.items():
-        if markers := _list_markers(report, side):
-            times, values, labels = map(list, zip(*markers, strict=True))
-            chart.add_scatter(
-                x=times,
-                y=values,
-                text=labels,
-                mode="markers",
-                name=side,
-                marker={"symbol": symbol, "color": color, "size": 9},
-                row=1,
-                col=1,
-            )
+        times, values, labels = _list_markers(report, side)
+        marker = {"symbol": symbol, "color": color, "size": 9}
+        style = {"mode": "markers", "name": side, "marker": marker}
+        if times:
+            chart.add_scatter(x=times, y=values, text=labels, **style, row=1, col=1)
     times, falls = _thin(report.curve.times, -metrics.drawdowns(report.curve.equity))
     line = {"color": DRAWDOWN_COLOR}
     chart.add_scatter(x=times, y=falls, name="drawdown", fill="tozeroy", line=line, row=2, col=1)
@@ -88,12 +82,11 @@ def write_png(report: BacktestReport, path: Path) -> None:
 
     image = Figure(figsize=(11, 7), layout="constrained")
     above, below = image.subplots(2, 1, sharex=True, height_ratios=[7, 3])
-    for name, curve, color in _list_curves(report):
-        times, values = _thin(curve.times, curve.equity)
+    for name, (times, values), color in _list_curves(report):
         above.plot(times, values, color=color, label=name, linewidth=1.2)
     for side, (_, marker, color) in MARKERS.items():
-        if markers := _list_markers(report, side):
-            times, values, _ = map(list, zip(*markers, strict=True))
+        times, values, _ = _list_markers(report, side)
+        if times:
             above.plot(times, values, marker, color=color, label=side, markersize=6)
     times, falls = _thin(report.curve.times, metrics.drawdowns(report.curve.equity) * -100)
     below.fill_between(times, falls, color=DRAWDOWN_COLOR, alpha=0.4)
@@ -108,31 +101,33 @@ def write_png(report: BacktestReport, path: Path) -> None:
         image.savefig(path, format="png", dpi=120)
 
 
-def _list_curves(report: BacktestReport) -> tuple[tuple[str, BacktestResult, str], ...]:
-    """Return (name, curve, color); the last one is drawn on top."""
-    return (
-        ("buy and hold", report.buy_and_hold_curve, BUY_AND_HOLD_COLOR),
-        ("strategy", report.curve, STRATEGY_COLOR),
-    )
+def _list_curves(report: BacktestReport) -> list[tuple[str, Points, str]]:
+    """Return (name, points, color); the last one is drawn on top."""
+    hold, own = report.buy_and_hold_curve, report.curve
+    return [
+        ("buy and hold", _thin(hold.times, hold.equity), BUY_AND_HOLD_COLOR),
+        ("strategy", _thin(own.times, own.equity), STRATEGY_COLOR),
+    ]
 
 
-def _list_markers(report: BacktestReport, side: str) -> list[tuple[datetime, float, str]]:
-    """Return (time, value of the curve, label) of the trades of a side."""
-    markers = []
-    for coin_id, trade in report.trades:
-        if trade.side == side:
-            index = int(np.searchsorted(report.curve.times, trade.filled_at, side="right")) - 1
-            label = f"{side} {abs(trade.quantity):.6g} {coin_id} at {trade.price_usd:.6g}"
-            markers.append(
-                (_to_datetime(trade.filled_at), float(report.curve.equity[index]), label)
-            )
-    return markers
+def _list_markers(
+    report: BacktestReport, side: str
+) -> tuple[list[datetime], list[float], list[str]]:
+    """Return the times, the values of the curve and the labels of the trades of a side."""
+    trades = [(coin_id, trade) for coin_id, trade in report.trades if trade.side == side]
+    times = np.array([trade.filled_at for _, trade in trades])
+    indices = np.searchsorted(report.curve.times, times, side="right") - 1
+    labels = [
+        f"{side} {abs(trade.quantity):.6g} {coin_id} at {trade.price_usd:.6g}"
+        for coin_id, trade in trades
+    ]
+    return _to_datetimes(times), report.curve.equity[indices].tolist(), labels
 
 
-def _thin(times: Floats, values: Floats) -> tuple[list[datetime], list[float]]:
+def _thin(times: Floats, values: Floats) -> Points:
     indices = thin_indices(len(times), MAX_POINTS)
-    return [_to_datetime(at) for at in times[indices].tolist()], values[indices].tolist()
+    return _to_datetimes(times[indices]), values[indices].tolist()
 
 
-def _to_datetime(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def _to_datetimes(times: Floats) -> list[datetime]:
+    return [datetime.fromtimestamp(at, UTC) for at in times.tolist()]
