@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --re
 UV := uv==0.13.9
 # One solution for all platforms and for Python 3.11 and newer, with the hash of every release file.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
-PYTEST := pytest -n auto --dist loadgroup
+PYTEST := pytest -n auto
 COMPILED := archive bench dev embedded object-stores services
 
 .DEFAULT_GOAL := help

@@ -18,6 +18,8 @@ from typing import Any
 import hypothesis
 import psycopg
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from demo.market import Market
 from demo.server import StandIn, running
@@ -41,6 +43,30 @@ Load = Callable[..., LoadCounts]
 NOW = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)
 MEMORY = Path("/dev/shm")  # a file system in memory, on Linux
 MIN_FREE_MEMORY_BYTES = 4_000_000_000  # several times what the folders of all tests need
+
+
+# One worker runs the tests of these files, because they share what takes long to start.
+ONE_WORKER = {
+    "tests/services/stack/test_stack.py": "browser",
+    "tests/services/dashboard/test_old_data.py": "browser",
+    "tests/sentinel/backtesting/test_walk_forward.py": "cluster",
+}
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a worker one test after the other, or all tests of ONE_WORKER that belong together.
+
+    xdist's own `loadgroup` ignores its groups with pytest 9.2:
+    https://github.com/pytest-dev/pytest-xdist/issues/1386
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return ONE_WORKER.get(nodeid.partition("::")[0], nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler:
+    return Scheduler(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

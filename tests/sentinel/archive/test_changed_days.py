@@ -132,11 +132,15 @@ def test_of_two_files_of_a_day_the_one_with_more_rows_counts(
     assert read_points(session, settings, OLD, NOW) == to_points(make_rows(times=10))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("price", [2.0, 3.0, 4.0, 5.0])
 def test_an_export_overtaken_by_a_purge_does_not_restore_old_values(
-    session: Session, settings: Settings, fresh: FreshDatabase, price: float
+    session: Session,
+    settings: Settings,
+    fresh: FreshDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    price: float,
 ) -> None:
+    monkeypatch.setattr(export, "LOCK_TIMEOUT_SECONDS", 0.1)
     load_rows(session, make_rows(), OLD)
     changed = make_rows(price=price)
     plain = open_archive(settings)

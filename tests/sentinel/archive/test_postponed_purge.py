@@ -133,8 +133,13 @@ def test_a_purge_without_a_temporary_folder_keeps_the_rows_of_the_run(
 
 @pytest.mark.slow
 def test_a_locked_day_is_postponed_without_waiting_for_the_lock(
-    session: Session, settings: Settings, fresh: FreshDatabase, caplog: pytest.LogCaptureFixture
+    session: Session,
+    settings: Settings,
+    fresh: FreshDatabase,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(export, "LOCK_TIMEOUT_SECONDS", 0.1)
     load_rows(session, make_rows(), OLD)
     archive_hook = export.archive_hook(settings)
     assert archive_hook

@@ -363,7 +363,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, psu
         process.communicate()  # it ends when its input ends
 
 
-@pytest.mark.xdist_group("dask")
 @pytest.mark.slow
 def test_a_dask_cluster_finds_the_same_even_if_a_worker_is_killed(
     cluster: tuple[str, psutil.Process],
@@ -388,7 +387,6 @@ def test_a_dask_cluster_finds_the_same_even_if_a_worker_is_killed(
     assert found == here(planned(prices, busy(0)))
 
 
-@pytest.mark.xdist_group("dask")
 @pytest.mark.slow
 def test_remote_workers_get_the_code_and_report_the_same_errors(
     cluster: tuple[str, psutil.Process],
@@ -516,7 +514,6 @@ def test_the_error_for_an_invalid_address_is_one_line(
     _refused(done, f"--scheduler '{address}' is not the address of a Dask scheduler")
 
 
-@pytest.mark.xdist_group("dask")
 @pytest.mark.slow
 def test_a_sweep_prints_the_same_on_a_cluster_and_locally(
     script: Script, csv: str, tmp_path: Path, cluster: tuple[str, psutil.Process]
@@ -556,7 +553,6 @@ def test_a_stopped_sweep_leaves_no_worker_behind(
 
 
 # Last, because the cluster needs a while to start its workers again.
-@pytest.mark.xdist_group("dask")
 @pytest.mark.slow
 def test_a_strategy_that_kills_every_worker_is_an_error(
     cluster: tuple[str, psutil.Process],

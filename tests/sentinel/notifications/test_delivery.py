@@ -389,16 +389,16 @@ def test_a_clock_set_back_does_not_delay_a_message(
     assert target.titles == ["coin-0 #0"]
 
 
+@pytest.mark.soak
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.soak)])
 def test_all_messages_reach_a_target_that_fails_stalls_and_rejects(
     connection: Connection,
     time_: FakeTime,
     monkeypatch: pytest.MonkeyPatch,
     target: Target,
     dice: random.Random,
-    count: int,
 ) -> None:
+    count = 300
     monkeypatch.setattr(telegram, "TIMEOUT_SECONDS", 0.05)
     failures = [
         Reply(500),

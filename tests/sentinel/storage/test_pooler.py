@@ -30,7 +30,7 @@ from tests.support.network import between
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
 
-RUNS = 30  # over an unreliable network; the soak repeats them with other cuts
+RUNS = 20  # over an unreliable network; the soak repeats them with other cuts
 CONFIG = """
 [databases]
 market = host={host} port=5432 dbname={dbname} user=postgres

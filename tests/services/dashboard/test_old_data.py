@@ -22,7 +22,7 @@ from tests.conftest import FreshDatabase, make_script_environment, new_database
 from tests.support.browser import Visitor, free_port, running_browser
 from tests.support.commands import Module
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack"), pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
 HOSTILE = (
     "<script>window.pwned = 1</script>",

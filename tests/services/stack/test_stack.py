@@ -23,7 +23,7 @@ from tests.conftest import INHERITED
 from tests.support.browser import PHONE, Visitor, free_port, running_browser
 from tests.support.commands import Module, is_running
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PAGES = {
     "": "Overview",
     "coin": "Coin",
