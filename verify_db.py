@@ -77,7 +77,7 @@ def examine(
     return Health(
         problems + _describe_overdue_days(connection, now),
         tables,
-        find_gaps(connection, now, cadence=cadence),
+        find_gaps(connection, now, cadence=cadence).fetchall(),
         measure_schedule_coverage(connection, now, cadence),
         duplicates,
         read_latest_prices(connection, TOP_COINS),

@@ -115,7 +115,7 @@ def _measure_gap_search(connection: Connection, history: History) -> Result:
     ids = [f"coin-{n}" for n in range(history.coins)]
 
     def look() -> object:
-        return find_gaps(connection, NOW, cadence=timedelta(minutes=15), coin_ids=ids)
+        return find_gaps(connection, NOW, cadence=timedelta(minutes=15), coin_ids=ids).fetchall()
 
     [(rows,)] = connection.execute(COUNT_WEEK, [NOW - timedelta(days=7), NOW]).fetchall()
     floor = measure_median_seconds(lambda: connection.execute(SORT_WEEK, [NOW]), 5)

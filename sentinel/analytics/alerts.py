@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from sentinel.analytics.crossings import (
     Alert,
@@ -60,7 +61,7 @@ class AlertRules:
 
 @dataclass(slots=True)
 class Tracker:
-    """The alert state of one coin. `as_json` and `from_json` keep it over a restart."""
+    """The alert state of one coin. `TRACKER_JSON` keeps it over a restart."""
 
     # UNIX seconds and price of the newest observation.
     last_at: float = NEVER
@@ -137,20 +138,6 @@ class Tracker:
             (self.reversal, self.panic, "reversal", 1),
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the tracker as plain values. Floats survive JSON exactly."""
-        return {
-            "last_at": self.last_at,
-            "last_price_usd": self.last_price_usd,
-            "squared_returns": self.squared_returns,
-            "covered_minutes": self.covered_minutes,
-            "adjustment": self.adjustment,
-            "panic": self.panic.as_json(),
-            "reversal": self.reversal.as_json(),
-        }
 
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> Tracker:
-        """Restore what `as_json` returned."""
-        states = {kind: KindState.from_json(plain[kind]) for kind in ("panic", "reversal")}
-        return cls(**(plain | states))
+# Converts a tracker to plain values and back. Floats survive JSON exactly.
+TRACKER_JSON = TypeAdapter(Tracker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -56,11 +57,13 @@ def calibrate(
 
     A coin with less than MIN_HISTORY gets the multiplier that fits all histories together.
     """
-    fixed = dataclasses.replace(rules, target_rate=None)
+
+    def count(series: Series, multiplier: float) -> int:
+        own = dataclasses.replace(rules, multiplier=multiplier, target_rate=None)
+        return len(replay_series(series, own))
 
     def rate(histories: Sequence[Series], multiplier: float) -> float:
-        own = dataclasses.replace(fixed, multiplier=multiplier)
-        alerts = sum(len(replay_series(series, own)) for series in histories)
+        alerts = sum(count(series, multiplier) for series in histories)
         return alerts / (sum(map(length_weeks, histories)) or math.inf)
 
     usable = [series for series in histories.values() if length_weeks(series) > 0]
@@ -69,17 +72,14 @@ def calibrate(
     long_enough = {coin for coin, series in histories.items() if is_long_enough(series)}
     common = rules.multiplier
     if len(long_enough) < len(histories):
-        common = _bisect(lambda multiplier: rate(usable, multiplier), target_rate)
+        common = _bisect(functools.partial(rate, usable), target_rate)
     multipliers = {
-        coin: _bisect(lambda multiplier, s=series: rate([s], multiplier), target_rate)  # type: ignore[misc]
+        coin: _bisect(functools.partial(rate, [series]), target_rate)
         if coin in long_enough
         else common
         for coin, series in histories.items()
     }
-    alerts = sum(
-        len(replay_series(series, dataclasses.replace(fixed, multiplier=multipliers[coin])))
-        for coin, series in histories.items()
-    )
+    alerts = sum(count(series, multipliers[coin]) for coin, series in histories.items())
     return Calibration(multipliers, alerts / sum(map(length_weeks, usable)))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
 
 Kind = Literal["panic", "reversal"]
 
@@ -27,6 +28,16 @@ class Alert(NamedTuple):
     threshold: float
     # 1 for the first alert; one more for each further threshold in the same direction.
     level: int
+
+    @property
+    def observed_at(self) -> datetime:
+        """The time of the observation."""
+        return datetime.fromtimestamp(self.at, UTC)
+
+    @property
+    def marked_at(self) -> datetime:
+        """The time of the mark."""
+        return datetime.fromtimestamp(self.reference_at, UTC)
 
 
 @dataclass(slots=True)
@@ -51,16 +62,6 @@ class KindState:
         self.marks = deque([(at, price)])
         self.last_alert_usd, self.level = None, 0
         self.is_turning, self.pending_threshold = False, None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        return plain | {"marks": [list(mark) for mark in self.marks]}
-
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> KindState:
-        """Restore what `as_json` returned."""
-        return cls(**(plain | {"marks": deque((at, price) for at, price in plain["marks"])}))
 
 
 def update_marks(

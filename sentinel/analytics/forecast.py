@@ -57,11 +57,6 @@ def is_too_sparse(times: Sequence[float], stop: float) -> bool:
     return float(np.diff(edges).max()) > MAX_GAP.total_seconds()
 
 
-def interpolate_log_prices(times: Sequence[float], prices: Sequence[float], at: Floats) -> Floats:
-    """Return the logarithm of the price at the times `at`, interpolated between observations."""
-    return np.interp(at, times, np.log(prices))
-
-
 def fit_slopes(at: Floats, logs: Floats) -> Floats:
     """Return each coin's slope per minute; `logs` has a row per time and a column per coin."""
     from sklearn.linear_model import LinearRegression  # takes two seconds and 150 MB

@@ -91,19 +91,10 @@ class Notifier:
 def _log_failure(
     message: QueuedMessage, result: SendResult, pause: timedelta, *, is_abandoned: bool
 ) -> None:
+    number, attempts = message.message_id, message.attempts + 1
     if is_abandoned:
-        log.error(
-            "message %d is abandoned after %d rejections (%s): %s",
-            message.message_id,
-            message.attempts + 1,
-            result.error,
-            message.title,
-        )
+        text = "message %d is abandoned after %d rejections (%s): %s"
+        log.error(text, number, attempts, result.error, message.title)
         return
-    log.warning(
-        "message %d did not arrive (%s): attempt %d in %.0f s",
-        message.message_id,
-        result.error,
-        message.attempts + 2,
-        pause.total_seconds(),
-    )
+    text = "message %d did not arrive (%s): attempt %d in %.0f s"
+    log.warning(text, number, result.error, attempts + 1, pause.total_seconds())

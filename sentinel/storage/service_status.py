@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter
 
 from sentinel.storage.connection import Connection
 
@@ -23,14 +24,8 @@ MIN_LATE = timedelta(minutes=15)  # … but prices are not newer just because th
 MAX_INTERVAL = timedelta(hours=1)  # a loop that pauses longer is late
 DEFAULT_INTERVAL = timedelta(minutes=5)
 
-RECORD = """
-INSERT INTO sentinel.service_status (service, recorded_at, state)
-VALUES (%(service)s, %(now)s, %(state)s)
-ON CONFLICT (service) DO UPDATE
-SET recorded_at = excluded.recorded_at, state = excluded.state
-"""
 # The new keys replace the old ones; the others stay.
-UPDATE = """
+RECORD = """
 INSERT INTO sentinel.service_status AS s (service, recorded_at, state)
 VALUES (%(service)s, %(now)s, %(state)s)
 ON CONFLICT (service) DO UPDATE
@@ -58,28 +53,21 @@ class BackupStatus:
 
     tried_at: datetime
     # None: no backup has been verified yet.
-    verified_at: datetime | None
-    file: str | None
+    verified_at: datetime | None = None
+    file: str | None = None
     # The file's size in bytes.
-    bytes: int | None
+    bytes: int | None = None
     # Observations in it.
-    rows: int | None
+    rows: int | None = None
     # Why the last attempt failed; None where it succeeded.
-    problem: str | None
+    problem: str | None = None
 
 
 def record(
     connection: Connection, service: Service, state: Mapping[str, Any], now: datetime
 ) -> None:
-    """Replace what this service recorded before."""
-    connection.execute(RECORD, {"service": service, "now": now, "state": Jsonb(state)})
-
-
-def update(
-    connection: Connection, service: Service, state: Mapping[str, Any], now: datetime
-) -> None:
     """Record these keys and keep the others that this service recorded before."""
-    connection.execute(UPDATE, {"service": service, "now": now, "state": Jsonb(state)})
+    connection.execute(RECORD, {"service": service, "now": now, "state": Jsonb(state)})
 
 
 def read(connection: Connection, service: Service) -> ServiceStatus | None:
@@ -96,15 +84,8 @@ def read_backup_status(connection: Connection) -> BackupStatus | None:
     found = read(connection, "backup")
     if found is None:
         return None
-    state, verified_at = found.state, found.state.get("verified_at")
-    return BackupStatus(
-        tried_at=found.recorded_at,
-        verified_at=datetime.fromisoformat(verified_at) if verified_at else None,
-        file=state.get("file"),
-        bytes=state.get("bytes"),
-        rows=state.get("rows"),
-        problem=state.get("problem"),
-    )
+    state = {"tried_at": found.recorded_at, **found.state}
+    return TypeAdapter(BackupStatus).validate_python(state)
 
 
 def late_after(interval: timedelta) -> timedelta:

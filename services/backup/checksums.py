@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, LiteralString, NamedTuple
+from dataclasses import dataclass
+from typing import LiteralString, NamedTuple
 
 from psycopg import sql
 
@@ -102,27 +101,6 @@ class DatabaseContents:
         """The number of observations."""
         return sum(day.rows for day in self.days.values())
 
-    def count_rows(self, table: str) -> int:
-        """Return the rows of a table; 0 if it does not exist."""
-        found = self.tables.get(table)
-        return found.rows if found else 0
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the contents as a manifest stores them."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> DatabaseContents:
-        """Restore what `as_json` returned. Raises KeyError, TypeError or ValueError."""
-        tables, days = (
-            {
-                str(name): TableChecksum(int(rows), str(checksum))
-                for name, (rows, checksum) in part.items()
-            }
-            for part in (found["tables"], found["days"])
-        )
-        return cls(str(found["schema"]), tables, days, found["newest"])
-
 
 def read_contents(connection: Connection) -> DatabaseContents:
     """Return what a database holds. Changes the settings of the caller's transaction."""
@@ -165,11 +143,9 @@ def list_differences(expected: DatabaseContents, found: DatabaseContents) -> lis
 
 
 def _describe_difference(expected: TableChecksum | None, found: TableChecksum | None) -> str:
-    expected_rows = expected.rows if expected else 0
-    found_rows = found.rows if found else 0
-    if expected and found and expected_rows == found_rows:
+    if expected and found and expected.rows == found.rows:
         return "other values"
-    return f"{found_rows:,} rows, {expected_rows:,} expected"
+    return f"{found.rows if found else 0:,} rows, {expected.rows if expected else 0:,} expected"
 
 
 def summarize(differences: list[str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -36,8 +34,17 @@ def create_backup(monitor: MonitorSettings, folder: Path, now: datetime) -> int:
     ConfigurationError if another backup is running.
     """
     notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
-    with _report_failure(monitor, notifier, now):
+    try:
         return _create_and_prune(monitor, notifier, folder, now)
+    except Interrupted:
+        raise
+    except OSError as error:
+        failure = BackupFailed(f"The backup failed: {error.strerror} ({error.filename}).")
+        report.report_failure(monitor, notifier, str(failure), now)
+        raise failure from error
+    except SentinelError as error:
+        report.report_failure(monitor, notifier, str(error), now)
+        raise
 
 
 def _create_and_prune(
@@ -64,22 +71,6 @@ def _create_and_prune(
         f"{len(pruned.deleted)} older backups deleted"
     )
     return EXIT_OK
-
-
-@contextlib.contextmanager
-def _report_failure(monitor: MonitorSettings, notifier: Notifier, now: datetime) -> Iterator[None]:
-    """Report every error of the block, then raise it."""
-    try:
-        yield
-    except Interrupted:
-        raise
-    except OSError as error:
-        failure = BackupFailed(f"The backup failed: {error.strerror} ({error.filename}).")
-        report.report_failure(monitor, notifier, str(failure), now)
-        raise failure from error
-    except SentinelError as error:
-        report.report_failure(monitor, notifier, str(error), now)
-        raise
 
 
 def make_verified_backup(
@@ -154,7 +145,8 @@ def _dump_database(address: Address, path: Path) -> DatabaseContents:
 def _read_contents(connection: Connection, address: Address) -> DatabaseContents:
     """Raises BackupFailed for a database without anything to back up."""
     contents = checksums.read_contents(connection)
-    if not contents.observations and not contents.count_rows("transactions"):
+    transactions = contents.tables.get("transactions")  # an old schema has no such table
+    if not contents.observations and not (transactions and transactions.rows):
         raise BackupFailed(
             f"{address.display_name} holds neither prices nor a portfolio: an empty dump is no "
             "backup."

@@ -9,18 +9,19 @@ https://www.postgresql.org/docs/current/sql-copy.html
 from __future__ import annotations
 
 import graphlib
-import json
 import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
 
 from psycopg import sql
 from psycopg.abc import Buffer
+from pydantic import TypeAdapter, ValidationError
 
+from sentinel.process import describe_error
 from sentinel.storage import partitions, schema
 from sentinel.storage.connection import Connection
 from services.backup.checksums import DISABLE_TIMEOUTS, SET_CANONICAL_OUTPUT
@@ -73,6 +74,9 @@ class DumpHeader:
     sequences: dict[str, tuple[int, bool]]
 
 
+_HEADER = TypeAdapter(DumpHeader)
+
+
 def write_dump(connection: Connection, path: Path) -> None:
     """Write the rows that the caller's transaction sees to `path`, and sync it.
 
@@ -87,7 +91,7 @@ def write_dump(connection: Connection, path: Path) -> None:
             file, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL
         ) as archive:
             header = _describe_schema(connection)
-            archive.writestr(HEADER_MEMBER, json.dumps(asdict(header), indent=1))
+            archive.writestr(HEADER_MEMBER, _HEADER.dump_json(header, indent=1))
             for table, columns in header.tables.items():
                 _write_table(connection, archive, table, columns)
         file.flush()
@@ -102,15 +106,17 @@ def load_dump(connection: Connection, path: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            header = _read_header(archive)
+            header = _HEADER.validate_json(archive.read(HEADER_MEMBER))
             connection.execute(DISABLE_TIMEOUTS)
             schema.recreate(connection, header.schema_version)
             days = {day for table in header.tables if (day := partitions.day_of_partition(table))}
             partitions.create_partitions(connection, set(), days)
             for table, columns in header.tables.items():
                 _load_table(connection, archive, table, columns)
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise BackupFailed(f"{path.name} cannot be read: the file is damaged ({error}).") from error
+    except (OSError, EOFError, KeyError, ValidationError, zipfile.BadZipFile, zlib.error) as error:
+        raise BackupFailed(
+            f"{path.name} cannot be read: the file is damaged ({describe_error(error)})."
+        ) from error
     for sequence, (value, is_called) in header.sequences.items():
         connection.execute(SET_SEQUENCE, [sequence, value, is_called])
 
@@ -126,18 +132,6 @@ def _describe_schema(connection: Connection) -> DumpHeader:
         statement = sql.SQL(READ_SEQUENCE).format(sequence=sql.Identifier("sentinel", name))
         [sequences[name]] = connection.execute(statement).fetchall()
     return DumpHeader(version, {table: columns[table] for table in order}, sequences)
-
-
-def _read_header(archive: zipfile.ZipFile) -> DumpHeader:
-    """Raises KeyError without a header, zipfile.BadZipFile for an invalid one."""
-    try:
-        found = json.loads(archive.read(HEADER_MEMBER))
-        sequences = {
-            name: (int(last), bool(used)) for name, (last, used) in found["sequences"].items()
-        }
-        return DumpHeader(int(found["schema_version"]), dict(found["tables"]), sequences)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise zipfile.BadZipFile(f"{HEADER_MEMBER}: {error}") from error
 
 
 def _write_table(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sentinel import files
@@ -11,19 +10,16 @@ from sentinel.errors import ConfigurationError
 from services.backup.manifest import BackupFailed
 
 
-@contextlib.contextmanager
-def lock_backups(state_dir: Path) -> Iterator[None]:
+def lock_backups(state_dir: Path) -> AbstractContextManager[None]:
     """Raises ConfigurationError if another backup or restore uses the same state directory."""
     refusal = ConfigurationError(
         f"Another backup or restore is running in {state_dir}, or its lock file cannot be created: "
         "wait until it is done, or free disk space."
     )
-    with files.lock_or_refuse(state_dir / "backup", refusal):
-        yield
+    return files.lock_or_refuse(state_dir / "backup", refusal)
 
 
-@contextlib.contextmanager
-def lock_backup_folder(folder: Path) -> Iterator[None]:
+def lock_backup_folder(folder: Path) -> AbstractContextManager[None]:
     """Create the folder and lock it: several machines may back up into it.
 
     Raises BackupFailed.
@@ -40,16 +36,13 @@ def lock_backup_folder(folder: Path) -> Iterator[None]:
         f"{folder} cannot be used: another backup is running there, or the folder is not writable. "
         "Wait until it is done, free disk space, or name another folder."
     )
-    with files.lock_or_refuse(folder / "backup", refusal):
-        yield
+    return files.lock_or_refuse(folder / "backup", refusal)
 
 
-@contextlib.contextmanager
-def lock_monitor(state_dir: Path) -> Iterator[None]:
+def lock_monitor(state_dir: Path) -> AbstractContextManager[None]:
     """Keep the monitor from starting. Raises ConfigurationError if it is running."""
     refusal = ConfigurationError(
         f"A monitor is running in {state_dir}: stop it first (make down). The restore would "
         "replace the prices that it writes."
     )
-    with files.lock_or_refuse(state_dir / "monitor", refusal):
-        yield
+    return files.lock_or_refuse(state_dir / "monitor", refusal)

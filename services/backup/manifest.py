@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from sentinel.errors import EXIT_UNHEALTHY, SentinelError
 from sentinel.files import replace_atomically
+from sentinel.process import describe_error
 from services.backup import rotation
 from services.backup.checksums import DatabaseContents
 
@@ -43,6 +45,9 @@ class BackupManifest:
     contents: DatabaseContents
 
 
+_MANIFEST = TypeAdapter(BackupManifest)
+
+
 @dataclass(frozen=True, slots=True)
 class BackupFile:
     """A dump with its manifest."""
@@ -64,30 +69,14 @@ def compute_sha256(path: Path) -> str:
 
 def write_manifest(backup: BackupFile) -> None:
     """Write a dump's manifest. Only then does the dump count as a backup. Raises OSError."""
-    manifest = backup.manifest
-    content = {
-        "made_at": manifest.made_at.isoformat(),
-        "database": manifest.database,
-        "sha256": manifest.sha256,
-        "size_bytes": manifest.size_bytes,
-        "contents": manifest.contents.as_json(),
-    }
-    text = json.dumps(content, indent=1)
-    replace_atomically(manifest_path(backup.path), text.encode())
+    replace_atomically(manifest_path(backup.path), _MANIFEST.dump_json(backup.manifest, indent=1))
 
 
 def read_manifest(dump: Path) -> BackupManifest:
     """Return a dump's manifest. Raises BackupFailed if it is missing or unreadable."""
     path = manifest_path(dump)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return BackupManifest(
-            datetime.fromisoformat(content["made_at"]),
-            str(content["database"]),
-            str(content["sha256"]),
-            int(content["size_bytes"]),
-            DatabaseContents.from_json(content["contents"]),
-        )
+        return _MANIFEST.validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise BackupFailed(
             f"{dump} has no manifest ({path.name}) beside it, so it was never verified: restore "
@@ -97,9 +86,9 @@ def read_manifest(dump: Path) -> BackupManifest:
         raise BackupUnreadable(
             f"The manifest {path} cannot be opened ({error.strerror})."
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except ValidationError as error:
         raise BackupFailed(
-            f"The manifest {path} is damaged ({error}): restore another backup."
+            f"The manifest {path} is damaged ({describe_error(error)}): restore another backup."
         ) from error
 
 

@@ -66,4 +66,4 @@ def report_failure(
 def _update_status(connection: Connection, now: datetime, state: dict[str, object]) -> None:
     """Store these keys of the backup's status; keep the others."""
     schema.migrate_if_needed(connection)
-    service_status.update(connection, "backup", state, now)
+    service_status.record(connection, "backup", state, now)

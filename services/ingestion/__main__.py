@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
+from types import FrameType
 from zoneinfo import ZoneInfo
 
 from safe_zone import RUN_DEADLINE_SECONDS
@@ -13,7 +17,7 @@ from sentinel import files
 from sentinel.arguments import interval, make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
-from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
+from sentinel.errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError
 from sentinel.notifications import messages
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
@@ -22,8 +26,7 @@ from sentinel.process import configure_logging, run_as_script
 from sentinel.storage.connection import resolve_database
 from services.ingestion import fit_process
 from services.ingestion.loop import Loop
-from services.ingestion.stop_request import StopRequest
-from services.settings import MonitorSettings, load_monitor_settings
+from services.settings import load_monitor_settings
 
 # A run, a backfill after an outage, and the stages that follow.
 TICK_DEADLINE_SECONDS = 2 * RUN_DEADLINE_SECONDS + 60
@@ -46,7 +49,12 @@ def main() -> int:
     if arguments.test_notification:
         return _send_test_message(notifier, formatter)
     stop = StopRequest()
-    with _lock_monitor(monitor), resolve_database(monitor.settings):
+    state_dir = ensure_state_dir(monitor.settings.state_dir)
+    refusal = ConfigurationError(f"Another monitor runs in {state_dir}: stop it first.")
+    with (
+        files.lock_or_refuse(state_dir / "monitor", refusal),
+        resolve_database(monitor.settings),
+    ):
         loop = Loop(
             monitor,
             notifier,
@@ -83,6 +91,32 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+class StopRequest:
+    """The first SIGTERM or Ctrl-C ends the loop after the current tick, the second one at once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._was_received = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        if self._was_received:
+            raise Interrupted(number)
+        self._was_received = True
+        # Not with print: the signal may interrupt a print of the main program.
+        os.write(sys.stderr.fileno(), b"stopping after this tick\n")
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Return whether a signal has arrived."""
+        return self._event.is_set()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep until the time is over or a signal arrives."""
+        self._event.wait(seconds)
+
+
 def _run_once(loop: Loop) -> None:
     """Run one tick. Raises its last error."""
     with _tick_deadline():
@@ -113,16 +147,6 @@ def _send_test_message(notifier: Notifier, formatter: MessageFormatter) -> int:
         raise SentinelError(f"The test message did not arrive: {'; '.join(failures)}.")
     print(f"The test message arrived at {', '.join(t.label for t in notifier.targets)}.")
     return EXIT_OK
-
-
-@contextlib.contextmanager
-def _lock_monitor(monitor: MonitorSettings) -> Iterator[None]:
-    """Raises ConfigurationError if another loop uses the same state directory."""
-    refusal = ConfigurationError(
-        f"Another monitor runs in {monitor.settings.state_dir}: stop it first."
-    )
-    with files.lock_or_refuse(ensure_state_dir(monitor.settings.state_dir) / "monitor", refusal):
-        yield
 
 
 if __name__ == "__main__":

@@ -43,35 +43,29 @@ def compose_messages(
     formatter: MessageFormatter,
     now: datetime,
 ) -> list[Message]:
-    """Return the messages for a tick's alerts; `watched` is the number of watched coins."""
-    composed: list[Message] = []
-    for kind in ("panic", "reversal"):
-        new = [alert for alert in alerts if alert.kind == kind]
-        if new:
-            composed += _compose_kind(connection, kind, new, watched, formatter, now)
-    return composed
+    """Return the messages for a tick's alerts; `watched` is the number of watched coins.
 
-
-def _compose_kind(
-    connection: Connection,
-    kind: str,
-    alerts: Sequence[AlertContext],
-    watched: int,
-    formatter: MessageFormatter,
-    now: datetime,
-) -> list[Message]:
-    """Return one market-wide message, or one message per coin.
-
-    The move is market-wide if enough coins have an alert in this tick, or if enough more coins have
-    one within the window than the last market-wide message named.
+    For each kind it is one market-wide message, or one message per coin. The move is market-wide if
+    enough coins have an alert in this tick, or if enough more coins have one within the window than
+    the last market-wide message named.
     """
     enough = max(MIN_GROUP_COINS, math.ceil(watched * MIN_GROUP_SHARE))
-    parameters = {"kind": kind, "since": now - GROUP_WINDOW, "newest": now + MAX_AHEAD}
-    movers = list(map(Mover._make, connection.execute(COINS_MOVING_TOGETHER, parameters)))
-    [(announced,)] = connection.execute(COINS_ANNOUNCED_TOGETHER, parameters).fetchall()
-    if len(alerts) < enough and len(movers) < announced + enough:
-        return [messages.compose_coin_message(alert, formatter) for alert in alerts]
-    at = max(alert.observed_at for alert in alerts)
     minutes = GROUP_WINDOW // timedelta(minutes=1)
-    rate = alerts[0].idr_per_usd
-    return [messages.compose_market_message(kind, movers, watched, minutes, at, rate, formatter)]
+    composed: list[Message] = []
+    for kind in ("panic", "reversal"):
+        new = [context for context in alerts if context.alert.kind == kind]
+        if not new:
+            continue
+        parameters = {"kind": kind, "since": now - GROUP_WINDOW, "newest": now + MAX_AHEAD}
+        movers = list(map(Mover._make, connection.execute(COINS_MOVING_TOGETHER, parameters)))
+        [(announced,)] = connection.execute(COINS_ANNOUNCED_TOGETHER, parameters).fetchall()
+        if len(new) < enough and len(movers) < announced + enough:
+            composed += [messages.compose_coin_message(context, formatter) for context in new]
+            continue
+        at = max(context.alert.observed_at for context in new)
+        composed.append(
+            messages.compose_market_message(
+                kind, movers, watched, minutes, at, new[0].idr_per_usd, formatter
+            )
+        )
+    return composed

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from psycopg.types.json import Jsonb
 
-from sentinel.analytics.alerts import AlertRules, Tracker
+from sentinel.analytics.alerts import TRACKER_JSON, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 from sentinel.storage.connection import Connection
 from services.ingestion.watched_coins import WatchedCoin
@@ -42,7 +42,7 @@ RECORD_ALERT = """
 INSERT INTO sentinel.alerts (coin_key, kind, observed_at, price_usd, reference_usd, reference_at,
     move, threshold,
                     level)
-VALUES (%(coin_key)s, %(kind)s, %(at)s, %(price_usd)s, %(reference_usd)s, %(reference_at)s,
+VALUES (%(coin_key)s, %(kind)s, %(observed_at)s, %(price_usd)s, %(reference_usd)s, %(marked_at)s,
         %(move)s, %(threshold)s, %(level)s)
 ON CONFLICT (coin_key, kind, observed_at) DO NOTHING
 """
@@ -99,13 +99,9 @@ def save_trackers(
 ) -> None:
     """Store trackers, each with the threshold and the multiplier that it applies now."""
     values = [
-        {
-            "coin_key": coin.coin_key,
-            "state": Jsonb(tracker.as_json()),
-            "threshold_multiplier": coin.threshold_multiplier,
-            "target_rate": coin.target_rate,
-            "actual_rate": coin.actual_rate,
-            "calibrated_at": coin.calibrated_at,
+        coin._asdict()
+        | {
+            "state": Jsonb(TRACKER_JSON.dump_python(tracker, mode="json")),
             "threshold": tracker.compute_threshold(rules),
             "effective_multiplier": tracker.effective_multiplier(rules),
         }
@@ -117,10 +113,7 @@ def save_trackers(
 
 def record_alert(connection: Connection, coin: WatchedCoin, alert: Alert) -> None:
     """Store an alert. A repeated one is ignored."""
-    times = {
-        "at": datetime.fromtimestamp(alert.at, UTC),
-        "reference_at": datetime.fromtimestamp(alert.reference_at, UTC),
-    }
+    times = {"observed_at": alert.observed_at, "marked_at": alert.marked_at}
     connection.execute(RECORD_ALERT, alert._asdict() | times | {"coin_key": coin.coin_key})
 
 

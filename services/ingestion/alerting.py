@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sentinel.analytics.alerts import NEVER, AlertRules, Tracker
+from sentinel.analytics.alerts import NEVER, TRACKER_JSON, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 from sentinel.notifications import outbox
 from sentinel.notifications.messages import AlertContext, MessageFormatter
@@ -70,7 +70,7 @@ def _update_trackers(
 ) -> list[AlertContext]:
     """Update and store every tracker; return the new alerts."""
     trackers = {
-        coin.coin_key: Tracker.from_json(coin.state) if coin.state else Tracker()
+        coin.coin_key: TRACKER_JSON.validate_python(coin.state) if coin.state else Tracker()
         for coin in watched
     }
     since = {
@@ -90,7 +90,8 @@ def _update_trackers(
         own_rules = _apply_calibration(rules, current)
         for alert in _observe_prices(tracker, prices[coin.coin_key], own_rules, now):
             alert_storage.record_alert(connection, coin, alert)
-            alerts.append(_describe(coin, alert, idr_rate))
+            names = (coin.coin_id, coin.symbol, coin.name)
+            alerts.append(AlertContext(alert, *names, coin.quantity, idr_rate))
         if is_due and current.actual_rate is not None:
             tracker.adjustment = 0.0  # the new multiplier already meets the target rate
         if prices[coin.coin_key] or is_due:
@@ -125,21 +126,3 @@ def _observe_prices(
         for state in (tracker.panic, tracker.reversal):
             state.reset(tracker.last_at, tracker.last_price_usd)
     return alerts
-
-
-def _describe(coin: WatchedCoin, alert: Alert, idr_rate: float | None) -> AlertContext:
-    return AlertContext(
-        coin_id=coin.coin_id,
-        symbol=coin.symbol,
-        name=coin.name,
-        kind=alert.kind,
-        observed_at=datetime.fromtimestamp(alert.at, UTC),
-        price_usd=alert.price_usd,
-        reference_usd=alert.reference_usd,
-        reference_at=datetime.fromtimestamp(alert.reference_at, UTC),
-        move=alert.move,
-        threshold=alert.threshold,
-        level=alert.level,
-        quantity=coin.quantity,
-        idr_per_usd=idr_rate,
-    )

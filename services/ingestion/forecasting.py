@@ -72,7 +72,9 @@ def forecast_all(
     if not usable:
         return {}
     at = forecast.build_time_grid(stop - WINDOW.total_seconds(), stop, cadence)
-    logs = np.column_stack([forecast.interpolate_log_prices(*hours[key], at) for key in usable])
+    logs = np.column_stack(
+        [np.interp(at, hours[key].times, np.log(hours[key].prices_usd)) for key in usable]
+    )
     slopes = fit_slopes(at, logs)
     return {
         key: forecast.make_forecast(hours[key].prices_usd[-1], float(slope), radii.get(key))

@@ -23,14 +23,7 @@ from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
-from services.ingestion import (
-    alerting,
-    backfill_after_outage,
-    forecasting,
-    polling_interval,
-    stages,
-    watched_coins,
-)
+from services.ingestion import alerting, forecasting, polling_interval, stages, watched_coins
 from services.ingestion.forecasting import FitSlopes
 from services.settings import MonitorSettings
 
@@ -115,7 +108,7 @@ class Loop:
         if previous_run_at and not self.errors:
             pause = self.clocks.now() - previous_run_at
             if service_status.is_late(pause, self.interval()):
-                backfill_after_outage.backfill_watched_coins(settings, self.watched, self.clocks)
+                stages.backfill_watched_coins(settings, self.watched, self.clocks)
         with self._collect_errors():
             self._run_stages(settings, report)
         self.failed_ticks = self.failed_ticks + 1 if self.errors else 0
@@ -192,20 +185,13 @@ class Loop:
             for work in works:
                 with self._collect_errors():
                     session.use(work)
-            session.use(lambda c: self._record_heartbeat(c, settings, report))
-
-    def _record_heartbeat(
-        self, connection: Connection, settings: Settings, report: RunReport
-    ) -> None:
-        stages.record_heartbeat(
-            connection,
-            report,
-            self.errors,
-            interval=self.interval(),
-            failed_ticks=self.failed_ticks + 1 if self.errors else 0,
-            cadence_minutes=settings.cadence_minutes,
-            now=self.clocks.now(),
-        )
+            pace = {
+                "interval_seconds": self.interval().total_seconds(),
+                "cadence_minutes": settings.cadence_minutes,
+                "failures_in_a_row": self.failed_ticks + 1 if self.errors else 0,
+            }
+            end = self.clocks.now()
+            session.use(lambda c: stages.record_heartbeat(c, report, self.errors, pace, end))
 
     # --- between ticks -----------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from safe_zone import RETENTION
 from sentinel.analytics import calibration
 from sentinel.analytics.alerts import AlertRules
-from sentinel.analytics.calibration import Series
+from sentinel.analytics.calibration import Calibration, Series
 from sentinel.arguments import make_parser, number
 from sentinel.backtesting import price_csv
 from sentinel.errors import EXIT_OK, ConfigurationError
@@ -70,13 +70,10 @@ def main() -> int:
 
 def replay(histories: Histories, rules: AlertRules, fit: Histories) -> ReplayResult:
     """Return the alerts of these histories. For a target rate, calibrate on `fit` first."""
-    multipliers, calibration_rate = dict.fromkeys(histories, rules.multiplier), None
+    found = Calibration(dict.fromkeys(histories, rules.multiplier), None)
     if rules.target_rate is not None:
         found = calibration.calibrate(fit, rules.target_rate, rules)
-        multipliers = {
-            coin: found.multipliers.get(coin, found.median_multiplier) for coin in histories
-        }
-        calibration_rate = found.actual_rate
+    multipliers = {coin: found.multipliers.get(coin, found.median_multiplier) for coin in histories}
     alerts = {
         coin: calibration.replay_series(
             series, dataclasses.replace(rules, multiplier=multipliers[coin])
@@ -85,7 +82,8 @@ def replay(histories: Histories, rules: AlertRules, fit: Histories) -> ReplayRes
     }
     weeks = sum(map(calibration.length_weeks, histories.values()))
     rate = sum(map(len, alerts.values())) / weeks if weeks else None
-    return ReplayResult(alerts, multipliers, rate, rules.target_rate, calibration_rate)
+    own = found._replace(multipliers=multipliers)
+    return ReplayResult(alerts, own, rate, rules.target_rate)
 
 
 def _parse_arguments() -> argparse.Namespace:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sentinel import console
-from sentinel.analytics.calibration import Series
+from sentinel.analytics.calibration import Calibration, Series
 from sentinel.analytics.crossings import Alert
 from sentinel.errors import ConfigurationError
 
@@ -21,20 +20,15 @@ SHOWN_ALERTS = 200
 class ReplayResult:
     """The alerts that histories would have raised."""
 
-    # By coin: the alerts, and the threshold multiplier that they were found with.
+    # By coin.
     alerts: Mapping[str, list[Alert]]
-    multipliers: Mapping[str, float]
+    # The multipliers that they were found with, and the rate on the histories that these were
+    # calibrated on.
+    calibration: Calibration
     # Alerts per coin and week. None: the histories have no length.
     actual_rate: float | None
     # The rate that was asked for. None: the multiplier was given.
     target_rate: float | None
-    # The rate on the histories that the multiplier was calibrated on.
-    calibration_rate: float | None
-
-    @property
-    def median_multiplier(self) -> float:
-        """The median over the coins."""
-        return statistics.median(self.multipliers.values())
 
 
 def as_json(result: ReplayResult) -> dict[str, Any]:
@@ -43,23 +37,22 @@ def as_json(result: ReplayResult) -> dict[str, Any]:
         {
             "coin_id": coin_id,
             "kind": alert.kind,
-            "at": _moment(alert.at).isoformat(),
+            "at": alert.observed_at.isoformat(),
             "price": alert.price_usd,
             "reference": alert.reference_usd,
             "move": alert.move,
             "threshold": alert.threshold,
             "step": alert.level,
         }
-        for coin_id, own in result.alerts.items()
-        for alert in own
+        for coin_id, alert in _sorted_alerts(result)
     ]
     return {
-        "alerts": sorted(alerts, key=lambda alert: (alert["at"], alert["coin_id"])),
+        "alerts": alerts,
         "per_coin_week": result.actual_rate,
-        "k": result.median_multiplier,
-        "k_by_coin": dict(result.multipliers),
+        "k": result.calibration.median_multiplier,
+        "k_by_coin": dict(result.calibration.multipliers),
         "wished_per_coin_week": result.target_rate,
-        "fitted_per_coin_week": result.calibration_rate,
+        "fitted_per_coin_week": result.calibration.actual_rate,
     }
 
 
@@ -67,7 +60,7 @@ def show(result: ReplayResult) -> None:
     """Print the alerts as a table."""
     cells = [
         (
-            f"{_moment(alert.at):%Y-%m-%d %H:%M}",
+            f"{alert.observed_at:%Y-%m-%d %H:%M}",
             coin_id,
             alert.kind,
             alert.level,
@@ -92,14 +85,10 @@ def _sorted_alerts(result: ReplayResult) -> list[tuple[str, Alert]]:
 def summarize(result: ReplayResult) -> str:
     """Return the alert rate and the multiplier in one line."""
     rate = "unknown" if result.actual_rate is None else f"{result.actual_rate:.2f}"
-    text = f"{rate} alerts per coin and week over {len(result.multipliers)} coins"
+    text = f"{rate} alerts per coin and week over {len(result.alerts)} coins"
     if result.target_rate is not None:
         text += f" (target {result.target_rate:g})"
-    return f"{text}; median threshold multiplier {result.median_multiplier:.2f}"
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return f"{text}; median threshold multiplier {result.calibration.median_multiplier:.2f}"
 
 
 def write_page(result: ReplayResult, histories: Mapping[str, Series], path: Path) -> None:
@@ -111,7 +100,7 @@ def write_page(result: ReplayResult, histories: Mapping[str, Series], path: Path
     for coin_id, series in histories.items():
         first = series[0][1]
         figure.add_scatter(
-            x=[_moment(at) for at, _ in series],
+            x=[datetime.fromtimestamp(at, UTC) for at, _ in series],
             y=[price / first * 100 for _, price in series],
             name=coin_id,
             line={"width": 1},
@@ -119,7 +108,7 @@ def write_page(result: ReplayResult, histories: Mapping[str, Series], path: Path
         for kind, (symbol, color) in symbols.items():
             own = [alert for alert in result.alerts[coin_id] if alert.kind == kind]
             figure.add_scatter(
-                x=[_moment(alert.at) for alert in own],
+                x=[alert.observed_at for alert in own],
                 y=[alert.price_usd / first * 100 for alert in own],
                 text=[f"{coin_id}: {kind} {alert.move:+.1%}, level {alert.level}" for alert in own],
                 mode="markers",

@@ -1,14 +1,17 @@
-"""Stages of a tick that are only a few lines: step the wallets, record the heartbeat."""
+"""Stages of a tick that are only a few lines: backfill, step the wallets, record the heartbeat."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
-from ingest import RunReport
+from coin_registry import CoinRegistry
+from ingest import RunReport, run_pipeline
 from safe_zone import Settings
 from sentinel.archive.store import open_configured_archive
+from sentinel.clocks import Clocks
 from sentinel.errors import BudgetExhausted, SentinelError
 from sentinel.notifications import outbox
 from sentinel.paper_trading import wallets
@@ -16,6 +19,24 @@ from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
 
 log = logging.getLogger("sentinel.loop")
+
+
+def backfill_watched_coins(settings: Settings, watched: Collection[str], clocks: Clocks) -> None:
+    """Backfill right after an outage, while CoinGecko still has detailed prices.
+
+    A failure is only logged.
+    """
+    try:
+        listed = CoinRegistry.load(settings.registry_path).coins
+    except ValueError:
+        return  # the registry file is damaged; the next run replaces it
+    targets = tuple(coin_id for coin_id in watched if coin_id in listed)
+    if not targets:
+        return
+    backfill_settings = dataclasses.replace(settings, mode="backfill", targets=targets)
+    report = run_pipeline(backfill_settings, clocks=clocks)
+    level = logging.WARNING if report.exit_code else logging.INFO
+    log.log(level, "after an outage: %s", report.message)
 
 
 def step_wallets(connection: Connection, settings: Settings, now: datetime) -> None:
@@ -34,15 +55,12 @@ def record_heartbeat(
     connection: Connection,
     report: RunReport,
     errors: Sequence[SentinelError],
-    *,
-    interval: timedelta,
-    failed_ticks: int,
-    cadence_minutes: int,
+    pace: Mapping[str, float],
     now: datetime,
 ) -> None:
     """Record the tick in `service_status`, for health checks and the dashboard.
 
-    `failed_ticks` includes this one if it has errors.
+    `pace` says how often the loop ticks, and how many ticks failed in a row.
     """
     # A used-up budget fails no tick, but the user should see it.
     exhausted = [report.message] if report.exit_code == BudgetExhausted.exit_code else []
@@ -51,9 +69,7 @@ def record_heartbeat(
         "run_id": report.run_id,
         "message": report.message,
         "errors": [str(error) for error in errors] or exhausted,
-        "interval_seconds": interval.total_seconds(),
-        "failures_in_a_row": failed_ticks,
         "messages_waiting": outbox.count_waiting(connection),
-        "cadence_minutes": cadence_minutes,
+        **pace,
     }
     service_status.record(connection, "ingestion", state, now)

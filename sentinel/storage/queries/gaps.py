@@ -62,28 +62,14 @@ def find_gaps(
     cadence: timedelta,
     coin_ids: Sequence[str] | None = None,
     until: datetime | None = None,
-) -> list[Gap]:
+) -> psycopg.Cursor[Gap]:
     """Return the gaps of the last GAP_WINDOW in order of rank, of `coin_ids` or of all coins.
 
-    A gap is longer than GAP_FACTOR times the coin's usual pause. The usual pause is measured,
-    because schedulers start fewer runs than their cron line says; `cadence` is used for a coin
-    with too few observations. With `until`, the pause from a coin's newest observation until then
-    counts too.
+    The gaps arrive when the caller fetches them. A gap is longer than GAP_FACTOR times the coin's
+    usual pause. The usual pause is measured, because schedulers start fewer runs than their cron
+    line says; `cadence` is used for a coin with too few observations. With `until`, the pause from
+    a coin's newest observation until then counts too.
     """
-    return send_find_gaps(
-        connection, now, cadence=cadence, coin_ids=coin_ids, until=until
-    ).fetchall()
-
-
-def send_find_gaps(
-    connection: Connection,
-    now: datetime,
-    *,
-    cadence: timedelta,
-    coin_ids: Sequence[str] | None,
-    until: datetime | None,
-) -> psycopg.Cursor[Gap]:
-    """Send the statement of `find_gaps`; in pipeline mode its result arrives with later ones."""
     parameters = {
         "now": now,
         "since": now - GAP_WINDOW,

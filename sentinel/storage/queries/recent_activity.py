@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 from sentinel.budget.usage_log import Usage
 from sentinel.models import Gap
 from sentinel.storage.connection import Connection
-from sentinel.storage.queries.gaps import send_find_gaps
+from sentinel.storage.queries.gaps import find_gaps
 
 DATABASE_BYTES = "SELECT pg_database_size(current_database())"
 
@@ -52,6 +52,6 @@ def read_recent_activity(
         size = connection.execute(DATABASE_BYTES)
         usages = connection.cursor(row_factory=class_row(Usage))
         usages.execute(USAGES, {"since": usages_since, "now": now})
-        gaps = send_find_gaps(connection, now, cadence=cadence, coin_ids=coin_ids, until=until)
+        gaps = find_gaps(connection, now, cadence=cadence, coin_ids=coin_ids, until=until)
         [(database_bytes,)] = size.fetchall()
         return RecentActivity(database_bytes, usages.fetchall(), gaps.fetchall())

@@ -72,7 +72,7 @@ def get_gaps(
     def read(connection: Connection) -> list[Any]:
         coin_ids = [coin_id] if coin_id else list_best_ranked_coins(connection, GAPS_AMONG)
         cadence = timedelta(minutes=context.monitor.settings.cadence_minutes)
-        return find_gaps(connection, context.now(), cadence=cadence, coin_ids=coin_ids)
+        return find_gaps(connection, context.now(), cadence=cadence, coin_ids=coin_ids).fetchall()
 
     gaps = context.pool.read(read)
     items = [

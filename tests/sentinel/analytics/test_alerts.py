@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import random
 from datetime import timedelta
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.analytics import calibration
-from sentinel.analytics.alerts import AlertRules, Tracker
+from sentinel.analytics.alerts import TRACKER_JSON, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 
 MINUTE = 60.0
@@ -218,7 +217,7 @@ def test_a_restart_after_every_observation_gives_the_same_alerts(
     for at, price in walk:
         kept += steady.observe(at, price, rules)
         again += restarted.observe(at, price, rules)
-        restarted = Tracker.from_json(json.loads(json.dumps(restarted.as_json())))
+        restarted = TRACKER_JSON.validate_json(TRACKER_JSON.dump_json(restarted))
     assert kept == again
     assert kept
 

@@ -178,7 +178,7 @@ def other_server(
         port = probe.getsockname()[1]
     _set_up(server, port, certificate)
     started = server.run("pg_ctl", "start", "-w", "-D", server.data_dir, "-l", server.log_file)
-    assert started.exit_code == 0, started.output
+    assert started.returncode == 0, started.stdout
     try:
         yield OtherServer(port, certificate)
     finally:
@@ -193,7 +193,7 @@ def _set_up(server: EmbeddedServer, port: int, certificate: Certificate) -> None
         *("initdb", "-D", server.data_dir, "-U", "postgres", "--auth=scram-sha-256", "-N"),
         *(f"--pwfile={password}", "--encoding=UTF8", "--locale=C"),
     )
-    assert made.exit_code == 0, made.output
+    assert made.returncode == 0, made.stdout
     for source, name in zip(certificate, ("server.crt", "server.key"), strict=True):
         copy = server.data_dir / name
         copy.write_bytes(source.read_bytes())

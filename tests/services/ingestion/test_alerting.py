@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from sentinel.analytics.crossings import Alert
 from sentinel.notifications import outbox
 from sentinel.notifications.catalog import CATALOG
 from sentinel.notifications.messages import (
@@ -255,12 +256,10 @@ def test_processes_at_the_same_time_process_each_price_once(day: Day) -> None:
 
 
 def _alert(**changes: Any) -> AlertContext:
-    at = datetime.fromisoformat("2026-11-20T07:05:00+00:00")
-    alert = AlertContext(
-        "bitcoin", "btc", "Bitcoin", "panic", at, 92_140.123, 97_200.0, at - minutes(180),
-        -0.052, 0.05, 2, Decimal("0.25"), 16_250.0,
-    )  # fmt: skip
-    return alert._replace(**changes)
+    at = datetime.fromisoformat("2026-11-20T07:05:00+00:00").timestamp()
+    alert = Alert("panic", at, 92_140.123, 97_200.0, at - 180 * 60, -0.052, 0.05, 2)
+    names = ("bitcoin", "btc", "Bitcoin")
+    return AlertContext(alert._replace(**changes), *names, Decimal("0.25"), 16_250.0)
 
 
 def test_a_message_has_price_move_threshold_time_and_the_users_holding() -> None:
@@ -291,7 +290,8 @@ def test_both_languages_have_the_same_texts_and_values() -> None:
 
 
 def test_a_missing_exchange_rate_is_stated_and_a_tiny_price_keeps_its_digits() -> None:
-    body = compose_coin_message(_alert(price_usd=0.0000047123456, idr_per_usd=None), ENGLISH).body
+    alert = _alert(price_usd=0.0000047123456)._replace(idr_per_usd=None)
+    body = compose_coin_message(alert, ENGLISH).body
     assert "Price: $0.000004712 (no rupiah rate)" in body
     assert "$0.000001178 (no rupiah rate)" in body
 

@@ -30,7 +30,7 @@ def _store(fresh: FreshDatabase, coin_id: str, *minutes: int, source: Source = "
 
 def _find(fresh: FreshDatabase, **options: Any) -> list[Gap]:
     with psycopg.connect(fresh.url) as opened:
-        return find_gaps(opened, NOW, cadence=QUARTER, **options)
+        return find_gaps(opened, NOW, cadence=QUARTER, **options).fetchall()
 
 
 def test_gaps_are_measured_against_each_coins_observed_cadence(fresh: FreshDatabase) -> None:
