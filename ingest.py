@@ -28,7 +28,6 @@ from safe_zone import FLAG_KEYS, MODES, RUN_DEADLINE_SECONDS, Settings, load_set
 from sentinel import console
 from sentinel.arguments import make_parser
 from sentinel.clocks import SYSTEM_CLOCKS, Clocks
-from sentinel.coingecko import CoinGecko
 from sentinel.config import ensure_state_dir
 from sentinel.errors import SentinelError
 from sentinel.models import MarketRow
@@ -61,37 +60,21 @@ def run_pipeline(
     `extra_coins` (ids, symbols or names) are fetched besides the top coins, within the limit.
     `show_rows` gets the rows that a dry run would have written.
     """
-    run = Run.begin(
-        settings.mode,
-        _create_client(settings, clocks),
-        clocks,
-        extra_coins=extra_coins,
-        detect_gaps=detect_gaps,
-    )
+    run = Run.begin(settings, clocks, extra_coins=extra_coins, detect_gaps=detect_gaps)
     if settings.mode == "dry-run":
         with _collect_errors(run):
             registry = load_registry(settings.registry_path, run.inputs.started_at, is_dry_run=True)
-            _fetch(run, settings, registry, progress)
+            _fetch(run, registry, progress)
         show_rows(run.fetched.rows)
         return run.report()
     with _collect_errors(run):
         _check_environment(settings)
         try:
             with _collect_errors(run):
-                _run_stages(run, settings, progress)
+                _run_stages(run, progress)
         finally:
-            save_usage(run, settings)
+            save_usage(run)
     return run.report()
-
-
-def _create_client(settings: Settings, clocks: Clocks) -> CoinGecko:
-    return CoinGecko(
-        api_key=settings.api_key,
-        is_pro=settings.is_pro,
-        base_url=settings.base_url,
-        clock=clocks.monotonic,
-        sleep=clocks.sleep,
-    )
 
 
 def _check_environment(settings: Settings) -> None:
@@ -113,12 +96,12 @@ def _collect_errors(run: Run) -> Iterator[None]:
 # --- the stages --------------------------------------------------------------------------------
 
 
-def _run_stages(run: Run, settings: Settings, progress: console.Progress) -> None:
+def _run_stages(run: Run, progress: console.Progress) -> None:
     """Check the budget, then fetch, store and save the registry.
 
     An error in one of the last three stages does not stop the next one.
     """
-    now = run.inputs.started_at
+    settings, now = run.settings, run.inputs.started_at
     status = check_budget(settings, now)
     run.unrecorded_runs = status.unrecorded_runs
     if status.decision == "skip" and not status.is_due:
@@ -128,12 +111,12 @@ def _run_stages(run: Run, settings: Settings, progress: console.Progress) -> Non
     with contextlib.closing(Spool(settings.state_dir / "spool")) as folder:
         spool = run.spool = RunSpool(folder, run.inputs.run_id)
         with _imported_meanwhile("pipeline.store"), _collect_errors(run):
-            _fetch(run, settings, registry, progress)
+            _fetch(run, registry, progress)
         with _collect_errors(run):
             from pipeline.store import store_run
 
             progress("database", 0, 1)
-            store_run(run, settings, registry, spool, recorded_usages_since(status, now))
+            store_run(run, registry, spool, recorded_usages_since(status, now))
     with _collect_errors(run):
         registry.save(settings.registry_path)
 
@@ -149,9 +132,7 @@ def _imported_meanwhile(module: str) -> Iterator[None]:
         thread.join()
 
 
-def _fetch(
-    run: Run, settings: Settings, registry: CoinRegistry, progress: console.Progress
-) -> None:
+def _fetch(run: Run, registry: CoinRegistry, progress: console.Progress) -> None:
     """Choose the targets and fetch their prices. Backfill mode needs only the targets."""
     progress("registry", 0, 1)
     fetched = run.fetched
@@ -160,7 +141,7 @@ def _fetch(
         registry, run.inputs.extra_coins, should_warn=fetched.is_registry_synced
     )
     fetched.targets = choose_targets(
-        registry, names=settings.targets, limit=settings.limit, extra_ids=extra_ids
+        registry, names=run.settings.targets, limit=run.settings.limit, extra_ids=extra_ids
     )
     if run.inputs.mode != "backfill":
         fetch_prices(run.client, registry, run.inputs, fetched, spool=run.spool, progress=progress)
@@ -210,7 +191,7 @@ def main() -> int:
 
 def _report_without_run(error: SentinelError) -> RunReport:
     """Return the report of a run that its settings did not let begin."""
-    run = Run.begin("ingest", CoinGecko(), SYSTEM_CLOCKS)
+    run = Run.begin(Settings(), SYSTEM_CLOCKS)
     run.inputs = replace(run.inputs, run_id="")
     run.stage_errors.append(error)
     return run.report()

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import budget_monitor
 import database
 from pipeline import backfill_plan
 from pipeline.backfill_plan import BackfillTask
-from pipeline.credit_budget import CreditBudget
 from pipeline.spool import RunSpool
 from pipeline.stage_results import BackfillResult, RunInputs
 from safe_zone import (
@@ -23,7 +23,10 @@ from safe_zone import (
     BACKFILL_MINUTES,
     RETRY_AFTER_FAILURE,
     RETRY_AFTER_REFUSAL,
+    Settings,
 )
+from sentinel.budget.quotas import BackfillAllowance
+from sentinel.budget.usage_log import Usage
 from sentinel.coingecko import CoinGecko
 from sentinel.errors import (
     ApiRefused,
@@ -51,6 +54,38 @@ class CoinBackfill(NamedTuple):
     unfillable: Sequence[Gap] = ()
     # When the run may ask for these gaps again; None: never.
     retry_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreditBudget:
+    """The credits that are left for the backfill today, and a way to reserve them."""
+
+    settings: Settings
+    # What this run has used so far.
+    usage: Usage
+    # Usage of earlier runs that the database recorded; the usage log may have lost them.
+    recorded_usages: Sequence[Usage]
+    # False while another run on this machine backfills: both would spend the same credits.
+    is_exclusive: bool
+
+    def allowance(self) -> BackfillAllowance:
+        """Return the credits of a day, and how many of them are left today."""
+        allowance = budget_monitor.backfill_allowance(
+            self.settings, self.usage.started_at, self.recorded_usages
+        )
+        return allowance if self.is_exclusive else allowance._replace(left=0)
+
+    def reserve(self, credit_count: int) -> None:
+        """Count credits as spent in the usage log before they are spent.
+
+        The log then counts them even if the run is killed halfway.
+        """
+        planned = self.usage._replace(
+            api_credits=self.usage.api_credits + credit_count,
+            backfill_credits=self.usage.backfill_credits + credit_count,
+        )
+        now = self.usage.started_at + timedelta(seconds=self.usage.duration_seconds)
+        budget_monitor.save_run(self.settings, planned, now)
 
 
 @dataclass(frozen=True, slots=True)

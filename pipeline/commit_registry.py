@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coin_registry import CoinRegistry
-from pipeline.commit_message import describe_changes
 from pipeline.git import Clone, GitError, GitRefusal
 from safe_zone import load_settings
 from sentinel.arguments import make_parser
+from sentinel.coin import Coin, to_iso
+from sentinel.console import list_first
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
 from sentinel.process import run_as_script
 
@@ -27,6 +28,7 @@ log = logging.getLogger("sentinel.commit")
 # With tries of a second, 20 runs at once need up to 7; with 5, one of them failed in most trials.
 RETRIES = 7
 MAX_WAIT_SECONDS = 16.0
+MAX_NAMED = 20  # coins named in a line of the commit message; a sync may change thousands
 
 
 def publish_registry(
@@ -95,6 +97,33 @@ def _publish_once(clone: Clone, now: datetime) -> str | None:
     clone.move_to(clone.commit_onto(tip, merged.to_text(), message))
     clone.push()
     return message.partition("\n")[0]
+
+
+def describe_changes(before: CoinRegistry, after: CoinRegistry) -> str:
+    """Return a commit message: a subject with counts, and a line for each kind of change."""
+    changes: dict[str, list[str]] = {}
+    for coin_id in sorted(before.coins.keys() | after.coins.keys()):
+        kind, cause = _classify(before.coins.get(coin_id), after.coins.get(coin_id))
+        if kind:
+            changes.setdefault(kind, []).append(f"{coin_id} ({cause})" if cause else coin_id)
+    counts = [f"{len(coins)} {kind}" for kind, coins in sorted(changes.items())]
+    if after.synced_at and after.synced_at != before.synced_at:
+        counts.append(f"ranking of {to_iso(after.synced_at)[:10]}")
+    lines = [f"{kind}: {list_first(coins, MAX_NAMED)}" for kind, coins in sorted(changes.items())]
+    return "\n".join([f"Registry: {', '.join(counts) or 'rewritten'}", "", *lines]).strip() + "\n"
+
+
+def _classify(old: Coin | None, new: Coin | None) -> tuple[str | None, str | None]:
+    """Return what happened to one coin, and why."""
+    if old is None or new is None:
+        return ("forgotten" if new is None else "new"), None
+    if old.status != new.status:
+        return {"active": "back", "inactive": "retired", "delisted": "delisted"}[new.status], (
+            new.reason if new.status == "inactive" else None
+        )
+    if new.strikes != old.strikes:
+        return ("struck", new.reason) if new.strikes > old.strikes else ("healed", None)
+    return None, None
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from pipeline.stage_results import (
     RunInputs,
     StorageUse,
 )
+from safe_zone import Settings
 from sentinel.budget.usage_log import Usage
 from sentinel.clocks import Clocks
 from sentinel.coingecko import CoinGecko
@@ -28,6 +29,7 @@ from sentinel.storage.connection import Connection
 class Run:
     """A run in progress: one result object for each stage that has something to report."""
 
+    settings: Settings
     inputs: RunInputs
     clocks: Clocks
     client: CoinGecko
@@ -48,8 +50,7 @@ class Run:
     @classmethod
     def begin(
         cls,
-        mode: str,
-        client: CoinGecko,
+        settings: Settings,
         clocks: Clocks,
         *,
         extra_coins: Sequence[str] = (),
@@ -58,14 +59,21 @@ class Run:
         """Return a run that starts now."""
         at = clocks.now()
         inputs = RunInputs(
-            mode=mode,
+            mode=settings.mode,
             run_id=f"{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
             started_at=at,
             started_monotonic=clocks.monotonic(),
             extra_coins=extra_coins,
             detect_gaps=detect_gaps,
         )
-        return cls(inputs=inputs, clocks=clocks, client=client)
+        client = CoinGecko(
+            api_key=settings.api_key,
+            is_pro=settings.is_pro,
+            base_url=settings.base_url,
+            clock=clocks.monotonic,
+            sleep=clocks.sleep,
+        )
+        return cls(settings=settings, inputs=inputs, clocks=clocks, client=client)
 
     @property
     def seconds(self) -> float:

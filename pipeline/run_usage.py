@@ -40,11 +40,12 @@ def recorded_usages_since(status: BudgetStatus, now: datetime) -> datetime:
     return month
 
 
-def save_usage(run: Run, settings: Settings) -> None:
+def save_usage(run: Run) -> None:
     """Write this run into the usage log, with the usage of others that the database recorded.
 
     If the settings say so, the run suspends Neon's compute first.
     """
+    settings = run.settings
     has_connected = run.loaded is not None or run.storage.db_seconds > 0
     is_suspended = has_connected and settings.suspend_after_run and neon_api.suspend(settings)
     tail_seconds = SUSPENDED_TAIL_SECONDS if is_suspended else IDLE_TAIL_SECONDS

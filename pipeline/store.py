@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import budget_monitor
 import database
 from coin_registry import CoinRegistry
-from pipeline.backfill import Backfill, CoinBackfill, load_backfill, log_unfillable
-from pipeline.credit_budget import CreditBudget
-from pipeline.load import load_fetched, newest_observation
+from pipeline.backfill import Backfill, CoinBackfill, CreditBudget, load_backfill, log_unfillable
 from pipeline.run import Run
-from pipeline.spool import RunSpool
-from pipeline.stage_results import LoadResult, StorageUse
-from safe_zone import Settings
+from pipeline.spool import Item, RunSpool
+from pipeline.stage_results import LoadResult
+from safe_zone import RETENTION, Settings
 from sentinel import files
-from sentinel.models import Gap
-from sentinel.storage import partitions
+from sentinel.models import CoinLabel, FxRate, Gap, MarketRow, Rejection
+from sentinel.storage import coin_labels, partitions, run_records
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.queries.recent_activity import read_recent_activity
 from sentinel.storage.retention import ArchiveBeforeDrop
 
 
 def store_run(
-    run: Run,
-    settings: Settings,
-    registry: CoinRegistry,
-    spool: RunSpool,
-    usages_since: datetime,
+    run: Run, registry: CoinRegistry, spool: RunSpool, usages_since: datetime
 ) -> None:
     """Load this run's data and what earlier runs left in the spool, then fill gaps.
 
@@ -46,29 +39,21 @@ def store_run(
         if run.is_interrupted or not (has_items or run.inputs.mode == "backfill"):
             return
         with (
-            resolve_database(settings) as address,
+            resolve_database(run.settings) as address,
             Session(address, clock=run.clocks.monotonic, sleep=run.clocks.sleep) as session,
         ):
             run.storage.database_name = address.display_name
-            with _measure_at_end(run.storage, session):
-                run.loaded = _load(run, settings, registry, spool, left_behind, session)
+            try:
+                run.loaded = _load(run, registry, spool, left_behind, session)
                 spool.discard(left_behind)
-                _backfill(run, settings, spool, session, usages_since)
+                _backfill(run, spool, session, usages_since)
                 spool.discard()
-
-
-@contextlib.contextmanager
-def _measure_at_end(storage: StorageUse, session: Session) -> Iterator[None]:
-    """Note what the session cost, also if an error ends it."""
-    try:
-        yield
-    finally:
-        storage.measure(session)
+            finally:
+                run.storage.measure(session)
 
 
 def _load(
     run: Run,
-    settings: Settings,
     registry: CoinRegistry,
     spool: RunSpool,
     left_behind: Sequence[Path],
@@ -78,9 +63,7 @@ def _load(
 
     def load(connection: Connection, days: partitions.Days) -> LoadResult:
         drained = spool.shared_spool.read(left_behind)
-        loaded = load_fetched(
-            connection, run.fetched, drained, registry, days, run.inputs.started_at
-        )
+        loaded = _load_fetched(connection, run, drained, registry, days)
         run.storage.measure(session)
         run.record(connection, loaded)
         return loaded
@@ -89,9 +72,49 @@ def _load(
         session,
         load,
         run.inputs.started_at,
-        newest_seen=newest_observation(run.fetched.rows),
-        archive_hook=_archive_hook(settings),
+        # By CoinGecko's clock, which the purge trusts more than the machine's own.
+        newest_seen=max(
+            (row.observed_at for row in run.fetched.rows), default=datetime(2000, 1, 1, tzinfo=UTC)
+        ),
+        archive_hook=_archive_hook(run.settings),
     )
+
+
+def _load_fetched(
+    connection: Connection,
+    run: Run,
+    drained: Iterable[Item],
+    registry: CoinRegistry,
+    days: partitions.Days,
+) -> LoadResult:
+    """Write the rows, rejections and rates of this run and of the `drained` items.
+
+    Drained rows that are older than the retention by now are left out. Idempotent: the caller
+    repeats it after a broken connection.
+    """
+    others: list[Item] = []
+
+    def describe(coin_id: str) -> CoinLabel | None:
+        coin = registry.coins.get(coin_id)
+        return coin.label if coin else None
+
+    def drained_rows() -> Iterator[MarketRow]:
+        for item in drained:
+            if not isinstance(item, MarketRow):
+                others.append(item)
+            elif item.observed_at >= run.inputs.started_at - RETENTION:
+                yield item
+
+    fetched = run.fetched
+    if fetched.is_registry_synced:
+        labels = {coin_id: coin.label for coin_id, coin in registry.coins.items()}
+        coin_labels.relabel_coins(connection, labels)
+    rows_drained = database.load_batch(connection, drained_rows(), describe, days).total
+    counts = database.load_batch(connection, fetched.rows, describe, days)
+    items = [*others, *fetched.rejections, *fetched.rates]
+    run_records.record_rejections(connection, [i for i in items if isinstance(i, Rejection)])
+    run_records.record_fx_rates(connection, [i for i in items if isinstance(i, FxRate)])
+    return LoadResult(counts, rows_drained)
 
 
 def _archive_hook(settings: Settings) -> ArchiveBeforeDrop | None:
@@ -102,16 +125,14 @@ def _archive_hook(settings: Settings) -> ArchiveBeforeDrop | None:
     return export.archive_hook(settings)
 
 
-def _backfill(
-    run: Run, settings: Settings, spool: RunSpool, session: Session, usages_since: datetime
-) -> None:
+def _backfill(run: Run, spool: RunSpool, session: Session, usages_since: datetime) -> None:
     """Find gaps and fill them, unless another run on this machine is already doing so."""
-    with files.try_lock(settings.state_dir / "backfill") as is_exclusive:
-        gaps = _find_gaps(run, settings, session, usages_since)
+    with files.try_lock(run.settings.state_dir / "backfill") as is_exclusive:
+        gaps = _find_gaps(run, session, usages_since)
         run.storage.measure(session)
-        usage = run.usage(is_metered=budget_monitor.is_metered(settings))
+        usage = run.usage(is_metered=budget_monitor.is_metered(run.settings))
         recorded = run.storage.recorded_usages or ()
-        budget = CreditBudget(settings, usage, recorded, is_exclusive)
+        budget = CreditBudget(run.settings, usage, recorded, is_exclusive)
         stage = Backfill(run.inputs, run.client, spool, run.backfill)
         found = stage.fetch_gaps(gaps, run.fetched.targets, budget)
         if found:
@@ -119,13 +140,13 @@ def _backfill(
             log_unfillable(found)
 
 
-def _find_gaps(run: Run, settings: Settings, session: Session, usages_since: datetime) -> list[Gap]:
+def _find_gaps(run: Run, session: Session, usages_since: datetime) -> list[Gap]:
     """Read gaps, the database's size and recorded usage in one round trip; return the gaps."""
     activity = session.use(
         lambda connection: read_recent_activity(
             connection,
             run.inputs.started_at,
-            cadence=timedelta(minutes=settings.cadence_minutes),
+            cadence=timedelta(minutes=run.settings.cadence_minutes),
             coin_ids=run.fetched.targets if run.inputs.detect_gaps else [],
             # Backfill mode fetched no prices, so the pause until now counts as a gap too.
             until=run.inputs.started_at if run.inputs.mode == "backfill" else None,

@@ -81,8 +81,8 @@ MUTATIONS = (
     Mutation(
         "rows wait in the spool while the database is unavailable",
         "pipeline/store.py",
-        "                run.loaded = _load(run, settings, registry, spool, left_behind, session)",
-        "                spool.discard(); run.loaded = _load(run, settings, registry, spool, (), session)",
+        "                run.loaded = _load(run, registry, spool, left_behind, session)",
+        "                spool.discard(); run.loaded = _load(run, registry, spool, (), session)",
         "tests/test_ingest.py",
     ),
     Mutation(

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from coin_registry import CoinRegistry
-from pipeline.commit_message import describe_changes
-from pipeline.commit_registry import publish_registry
+from pipeline.commit_registry import describe_changes, publish_registry
 from pipeline.git import Clone
 from sentinel.coin import Coin
 from sentinel.errors import ConfigurationError, SentinelError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from budget_monitor import log_path
-from pipeline.credit_budget import CreditBudget
+from pipeline.backfill import CreditBudget
 from safe_zone import Settings
 from sentinel.budget import usage_log
 from sentinel.budget.usage_log import Usage
