@@ -15,7 +15,7 @@ from enum import Enum, StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from safe_zone import CHUNK_IDS, CHUNK_PROBES, MARKETS_PER_PAGE, MAX_URL_BYTES, MIN_FAILED_COINS
+from safe_zone import CHUNK_IDS, CHUNK_PROBES, MAX_URL_BYTES, MIN_FAILED_COINS
 
 
 class CoinGeckoEndpoints(StrEnum):
@@ -99,45 +99,6 @@ def price_url(base_url: str, ids: Iterable[str]) -> str:
         include_market_cap="true",
         include_24hr_vol="true",
         include_last_updated_at="true",
-        precision="full",
-    )
-
-
-def markets_url(base_url: str, page: int) -> str:
-    """Return the URL of one page (from 1) of `/coins/markets`, the largest market cap first.
-
-    https://docs.coingecko.com/reference/coins-markets
-    """
-    return build_url(
-        base_url,
-        CoinGeckoEndpoints.COINS_MARKETS,
-        vs_currency="usd",
-        order="market_cap_desc",
-        per_page=str(MARKETS_PER_PAGE),
-        page=str(page),
-    )
-
-
-def list_url(base_url: str) -> str:
-    """Return the URL of `/coins/list`: every active coin, without pages.
-
-    https://docs.coingecko.com/reference/coins-list
-    """
-    return build_url(base_url, CoinGeckoEndpoints.COINS_LIST)
-
-
-def chart_url(base_url: str, coin_id: str, days: int) -> str:
-    """Return the URL of `/coins/{id}/market_chart` in USD, from `days` ago until now.
-
-    Without an interval parameter CoinGecko sends 5-minute points for one day and hourly points for
-    2 to 90 days: https://docs.coingecko.com/reference/coins-id-market-chart
-    """
-    return build_url(
-        base_url,
-        CoinGeckoEndpoints.MARKET_CHART,
-        coin_id,
-        vs_currency="usd",
-        days=str(days),
         precision="full",
     )
 

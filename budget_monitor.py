@@ -128,15 +128,10 @@ def _decide(decisive: Sequence[QuotaUsage]) -> tuple[Decision, str]:
     """Return the decision of the worst quota, and one sentence of reason."""
     for usage in decisive:
         if usage.is_used_up:
-            amounts = budget_output.describe_amounts(usage)
-            return "stop", f"{budget_output.display_name(usage)} used up: {amounts}"
+            return "stop", budget_output.describe_problem(usage, "used up")
     for usage in decisive:
         if usage.exceeds_skip_share:
-            amounts = budget_output.describe_amounts(usage)
-            return (
-                "skip",
-                f"{budget_output.display_name(usage)} would not last the month: {amounts}",
-            )
+            return "skip", budget_output.describe_problem(usage, "would not last the month")
     return "run", "every quota lasts the month"
 
 

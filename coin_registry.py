@@ -78,9 +78,19 @@ class CoinRegistry:
         """
         chosen, unknown = self.look_up(terms)
         if unknown:
-            indexes = self._index("symbol"), self._index("name")
-            raise ConfigurationError(_describe_unknown(unknown, self.coins, *indexes))
+            raise ConfigurationError(self._describe_unknown(unknown))
         return chosen
+
+    def _describe_unknown(self, terms: Iterable[str]) -> str:
+        vocabulary = {*self.coins, *self._index("symbol"), *self._index("name")}
+        described = []
+        for term in terms:
+            near = difflib.get_close_matches(_fold(term), vocabulary, n=3, cutoff=0.7)
+            described.append(f"'{term[:80]}'" + (f" (near: {', '.join(near)})" if near else ""))
+        return (
+            f"Unknown coins in targets: {'; '.join(described)}. "
+            "find_all_matches.py SYMBOL lists the known coins."
+        )
 
     def look_up(self, terms: Iterable[str]) -> tuple[list[str], list[str]]:
         """Like `resolve`, but return the ids that were found and the terms that are unknown."""
@@ -338,17 +348,3 @@ def _by_health_and_rank(coin: Coin) -> tuple[bool, int, str]:
 def _fold(text: str) -> str:
     """Return a text for comparison: case folded, without blanks around it (NBSP included)."""
     return text.casefold().strip()
-
-
-def _describe_unknown(
-    unknown: list[str], ids: Iterable[str], by_symbol: Iterable[str], by_name: Iterable[str]
-) -> str:
-    vocabulary = list(dict.fromkeys([*by_symbol, *ids, *by_name]))
-    described = []
-    for term in unknown:
-        near = difflib.get_close_matches(_fold(term), vocabulary, n=3, cutoff=0.7)
-        described.append(f"'{term[:80]}'" + (f" (near: {', '.join(near)})" if near else ""))
-    return (
-        f"Unknown coins in targets: {'; '.join(described)}. "
-        "find_all_matches.py SYMBOL lists the known coins."
-    )

@@ -252,12 +252,9 @@ class _Part(NamedTuple):
     rows: list[MarketRow]
 
 
-class _SentPart(NamedTuple):
-    """A part whose statement is on its way."""
-
-    part: _Part
-    # Receives the result: updated, stored, unknown_ids.
-    cursor: psycopg.Cursor[Any]
+# A part whose statement is on its way, and the cursor that receives its result: updated, stored,
+# unknown_ids.
+_SentPart = tuple[_Part, psycopg.Cursor[Any]]
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -291,7 +288,7 @@ def _send_part(connection: Connection, part: _Part, is_one_per_coin: bool) -> _S
     flags = {"may_repeat": part.may_repeat, "is_one_per_coin": is_one_per_coin}
     cursor = connection.cursor(row_factory=namedtuple_row)
     cursor.execute(UPSERT_OBSERVATIONS, {**columns, **flags, "source": part.source})
-    return _SentPart(part, cursor)
+    return part, cursor
 
 
 def _complete_part(
@@ -299,14 +296,15 @@ def _complete_part(
 ) -> tuple[LoadCounts, set[str]]:
     """Read the result of a part. Add its unknown coins and upsert their rows; return the counts of
     the whole part and the ids of the added coins."""
-    [result] = sent.cursor.fetchall()
+    part, cursor = sent
+    [result] = cursor.fetchall()
     added: set[str] = set(result.unknown_ids or ())
-    skipped = [row for row in sent.part.rows if row.coin_id in added] if added else []
-    known = len(sent.part.rows) - len(skipped)
+    skipped = [row for row in part.rows if row.coin_id in added] if added else []
+    known = len(part.rows) - len(skipped)
     counts = LoadCounts(known - result.stored, result.updated, result.stored - result.updated)
     if skipped:
         add_coins(connection, {coin_id: find_label(coin_id) for coin_id in sorted(added)})
-        rest = _Part(may_repeat=True, source=sent.part.source, rows=skipped)
+        rest = _Part(may_repeat=True, source=part.source, rows=skipped)
         sent_rest = _send_part(connection, rest, is_one_per_coin=False)
         rest_counts, _ = _complete_part(connection, sent_rest, find_label)
         counts += rest_counts

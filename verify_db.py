@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.spool import Spool
-from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
+from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, load_settings
 from sentinel import console
 from sentinel.archive import records
 from sentinel.arguments import make_parser, number
@@ -25,11 +24,7 @@ from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.queries.gaps import find_gaps
 from sentinel.storage.queries.prices import LatestPrice, read_latest_prices
 from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage
-from sentinel.storage.queries.table_health import (
-    TableHealth,
-    count_duplicates,
-    read_table_health,
-)
+from sentinel.storage.queries.table_health import TableHealth, count_duplicates, read_table_health
 from sentinel.storage.retention import overdue_partitions
 from sentinel.storage.schema import is_up_to_date
 
@@ -161,40 +156,29 @@ def show(
     health: Health, database: str, spooled_rows: int, now: datetime, quota_bytes: float | None
 ) -> None:
     """Print the result as tables, and a last line that says whether the database is healthy."""
-    if health.tables:
-        _show_facts(health, health.tables, database, spooled_rows, now, quota_bytes)
+    if tables := health.tables:
+        age = age_minutes(tables, now)
+        per_row = f"{tables.bytes_per_row:.0f} bytes a row" if tables.bytes_per_row else "empty"
+        ago = "" if age is None else f" ({age:.0f} minutes ago)"
+        facts = [
+            ("database", database),
+            ("observations", f"{tables.rows:,} rows of {tables.coins:,} coins"),
+            ("newest", _format_minute(tables.newest) + ago),
+            ("oldest", _format_minute(tables.oldest)),
+            ("duplicates", health.duplicates),
+            ("size", f"{tables.database_bytes / 1e6:,.1f} MB, {per_row}"),
+            ("free storage", _describe_free_storage(tables, now, quota_bytes)),
+            ("runs", _describe_schedule(health.schedule)),
+            ("gaps", _describe_gaps(health.gaps)),
+            ("waiting in the spool", f"{spooled_rows:,} rows"),
+            ("last verified backup", _describe_backup(health.backup, now)),
+        ]
+        console.show_table("Health", ("what", "value"), facts)
     if health.gaps:
         _show_gaps(health.gaps)
     if health.top:
         _show_top(health.top)
     print("healthy" if not health.problems else f"unhealthy: {'; '.join(health.problems)}")
-
-
-def _show_facts(
-    health: Health,
-    tables: TableHealth,
-    database: str,
-    spooled_rows: int,
-    now: datetime,
-    quota_bytes: float | None,
-) -> None:
-    age = age_minutes(tables, now)
-    per_row = f"{tables.bytes_per_row:.0f} bytes a row" if tables.bytes_per_row else "empty"
-    ago = "" if age is None else f" ({age:.0f} minutes ago)"
-    facts = [
-        ("database", database),
-        ("observations", f"{tables.rows:,} rows of {tables.coins:,} coins"),
-        ("newest", _format_minute(tables.newest) + ago),
-        ("oldest", _format_minute(tables.oldest)),
-        ("duplicates", health.duplicates),
-        ("size", f"{tables.database_bytes / 1e6:,.1f} MB, {per_row}"),
-        ("free storage", _describe_free_storage(tables, now, quota_bytes)),
-        ("runs", _describe_schedule(health.schedule)),
-        ("gaps", _describe_gaps(health.gaps)),
-        ("waiting in the spool", f"{spooled_rows:,} rows"),
-        ("last verified backup", _describe_backup(health.backup, now)),
-    ]
-    console.show_table("Health", ("what", "value"), facts)
 
 
 def _show_gaps(gaps: Sequence[Gap]) -> None:
@@ -285,27 +269,17 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     settings, now = load_settings(), datetime.now(UTC)
-    health, database = _examine_configured(settings, now, float(arguments.max_age))
+    with resolve_database(settings) as address, Session(address) as session:
+        cadence = timedelta(minutes=settings.cadence_minutes)
+        health = session.use(lambda c: examine(c, now, cadence, float(arguments.max_age)))
     spooled_rows = Spool(settings.state_dir / "spool").waiting_rows()
     quota_bytes = settings.quotas["neon_storage_bytes"]
     if arguments.json:
-        fields = as_json(health, database, spooled_rows, now, quota_bytes)
+        fields = as_json(health, address.display_name, spooled_rows, now, quota_bytes)
         print(json.dumps(fields, default=datetime.isoformat))
     else:
-        show(health, database, spooled_rows, now, quota_bytes)
+        show(health, address.display_name, spooled_rows, now, quota_bytes)
     return EXIT_UNHEALTHY if health.problems else EXIT_OK
-
-
-def _examine_configured(
-    settings: Settings, now: datetime, max_age_minutes: float
-) -> tuple[Health, str]:
-    """Check the configured database; return the result and the database's display name."""
-    with resolve_database(settings) as address, Session(address) as session:
-        cadence = timedelta(minutes=settings.cadence_minutes)
-        check = functools.partial(
-            examine, now=now, cadence=cadence, max_age_minutes=max_age_minutes
-        )
-        return session.use(check), address.display_name
 
 
 if __name__ == "__main__":

@@ -2,24 +2,55 @@
 
 A run writes each response here as soon as it is validated, and removes it after the commit. A kill,
 a database that is down or a full quota therefore loses nothing: the next run drains the file.
-Each file is one response and is written whole or not at all.
+Each file is one response and is written whole or not at all. A line is a row, a rejection or an
+exchange rate as a JSON list.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pipeline.spool_format import ROW_PREFIX, Item, from_line, to_line
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, FiniteFloat, TypeAdapter
+
 from sentinel import files
-from sentinel.models import MarketRow
+from sentinel.models import FxRate, MarketRow, Rejection, Source
 from sentinel.process import defer_signals
 
-__all__ = ["Item", "RunSpool", "Spool"]
-
 log = logging.getLogger("sentinel.spool")
+
+Item = MarketRow | Rejection | FxRate
+_CLASSES: dict[str, type[Item]] = {"row": MarketRow, "rejection": Rejection, "rate": FxRate}
+_KINDS = {item_class: kind for kind, item_class in _CLASSES.items()}
+_ROW_PREFIX = b'["row"'
+# PostgreSQL cannot store NUL characters. Lone surrogates are no valid JSON for pydantic.
+_Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+_Moment = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
+# Every field of a line is checked: a line may have been damaged on disk, and PostgreSQL would
+# reject the whole transaction.
+_LINE = TypeAdapter[tuple[Any, ...]](
+    tuple[Literal["row"], _Text, _Moment, FiniteFloat, FiniteFloat | None, FiniteFloat | None, Source]
+    | tuple[Literal["rejection"], _Text, _Text, _Text, _Text, _Moment]
+    | tuple[Literal["rate"], _Moment, _Text, FiniteFloat],
+    config=ConfigDict(strict=True),
+)
+
+
+def _to_line(item: Item) -> str:
+    fields = item if isinstance(item, MarketRow) else dataclasses.astuple(item)
+    return json.dumps([_KINDS[type(item)], *fields], default=datetime.isoformat) + "\n"
+
+
+def _from_line(line: bytes) -> Item:
+    """Return the item of a line. Raises ValueError or OverflowError if the line is damaged."""
+    kind, *fields = _LINE.validate_json(line)
+    return _CLASSES[kind](*fields)
 
 
 class Spool:
@@ -37,7 +68,7 @@ class Spool:
         Raises OSError if the disk is full or the folder is read-only.
         """
         path = self._folder / f"{name}.jsonl"
-        content = "".join(f"{to_line(item)}\n" for item in items).encode()
+        content = "".join(map(_to_line, items)).encode()
         with defer_signals(), contextlib.ExitStack() as stack:
             self._folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(self._try_lock(path))
@@ -83,8 +114,8 @@ class Spool:
         for path in paths:
             for number, line in enumerate(path.read_bytes().splitlines(), start=1):
                 try:
-                    yield from_line(line)
-                except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+                    yield _from_line(line)
+                except (ValueError, OverflowError):
                     log.warning("%s: line %d is damaged and is skipped", path, number)
                     self._damaged.add(path)
 
@@ -109,7 +140,7 @@ class Spool:
         count = 0
         for path in self._folder.glob("*.jsonl"):
             with contextlib.suppress(OSError), path.open("rb") as file:
-                count += sum(line.startswith(ROW_PREFIX) for line in file)
+                count += sum(line.startswith(_ROW_PREFIX) for line in file)
         return count
 
 

@@ -65,16 +65,10 @@ class Coin(NamedTuple):
 
     def to_json(self) -> str:
         """Return the coin as JSON on one line, without the fields that have their default."""
-        fields = {"id": self.id, "symbol": self.symbol, "name": self.name}
-        optional = {
-            "rank": self.rank,
-            "status": None if self.status == "active" else self.status,
-            "strikes": self.strikes or None,
-            "reason": self.reason,
-            "since": self.since,
-            "next_probe": self.next_probe,
-        }
-        return json.dumps(fields | {k: v for k, v in optional.items() if v is not None})
+        defaults = self._field_defaults
+        return json.dumps(
+            {k: v for k, v in self._asdict().items() if k not in defaults or v != defaults[k]}
+        )
 
 
 def coin_from_list(entry: Any) -> Coin | None:

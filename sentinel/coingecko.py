@@ -23,13 +23,12 @@ import urllib3
 
 from api_library import (
     OK,
+    CoinGeckoEndpoints,
     Meaning,
     ResponseStatus,
-    chart_url,
+    build_url,
     choose_plan,
     decipher_response,
-    list_url,
-    markets_url,
     price_url,
 )
 from safe_zone import (
@@ -38,6 +37,7 @@ from safe_zone import (
     BREAKER_FAILURES,
     BREAKER_RESET_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
+    MARKETS_PER_PAGE,
     MAX_BODY_BYTES,
     NO_RESPONSE_LIMIT_SECONDS,
     READ_TIMEOUT_SECONDS,
@@ -87,7 +87,6 @@ class RateLimiter:
     def __init__(self, calls_per_minute: int, seconds_between_calls: float) -> None:
         # When the last calls went out, in seconds of any monotonic clock.
         self._sent: deque[float] = deque(maxlen=calls_per_minute)
-        self._calls_per_minute = calls_per_minute
         self._pause_seconds = seconds_between_calls
 
     def wait_seconds(self, now: float) -> float:
@@ -159,19 +158,43 @@ class CoinGecko:
             yield PriceResponse(tuple(ids), body)
 
     def coin_list(self) -> list[Any]:
-        """Return every active coin, as `{"id", "symbol", "name"}` objects."""
-        return _as_list(self._get(list_url(self.base_url)))
+        """Return every active coin, as `{"id", "symbol", "name"}` objects.
+
+        https://docs.coingecko.com/reference/coins-list
+        """
+        return _as_list(self._get(build_url(self.base_url, CoinGeckoEndpoints.COINS_LIST)))
 
     def markets(self, page: int) -> list[Any]:
-        """Return one page (from 1) of coins by market cap, with rank and market cap."""
-        return _as_list(self._get(markets_url(self.base_url, page)))
+        """Return one page (from 1) of coins by market cap, with rank and market cap.
+
+        https://docs.coingecko.com/reference/coins-markets
+        """
+        url = build_url(
+            self.base_url,
+            CoinGeckoEndpoints.COINS_MARKETS,
+            vs_currency="usd",
+            order="market_cap_desc",
+            per_page=str(MARKETS_PER_PAGE),
+            page=str(page),
+        )
+        return _as_list(self._get(url))
 
     def market_chart(self, coin_id: str, days: int, *, should_retry: bool = True) -> bytes:
         """Return a coin's `prices`, `market_caps` and `total_volumes` of the last `days`, in USD.
 
+        Without an interval parameter CoinGecko sends 5-minute points for one day and hourly points
+        for 2 to 90 days: https://docs.coingecko.com/reference/coins-id-market-chart
+
         Without `should_retry` there is only one try. Raises CoinUnknown in addition.
         """
-        url = chart_url(self.base_url, coin_id, days)
+        url = build_url(
+            self.base_url,
+            CoinGeckoEndpoints.MARKET_CHART,
+            coin_id,
+            vs_currency="usd",
+            days=str(days),
+            precision="full",
+        )
         attempts = API_ATTEMPTS if should_retry else 1
         return self._get(url, expected_keys=("prices",), attempts=attempts)
 

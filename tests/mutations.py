@@ -67,8 +67,8 @@ MUTATIONS = (
     Mutation(
         "a used-up quota stops the run with exit code 5",
         "budget_monitor.py",
-        '            return "stop", f"{budget_output.display_name(usage)} used up: {amounts}"',
-        '            return "skip", f"{budget_output.display_name(usage)} used up: {amounts}"',
+        '            return "stop", budget_output.describe_problem(usage, "used up")',
+        '            return "skip", budget_output.describe_problem(usage, "used up")',
         "tests/test_budget_monitor.py",
     ),
     Mutation(

@@ -17,7 +17,6 @@ from api_library import (
     choose_plan,
     chunk_ids,
     decipher_response,
-    markets_url,
     price_url,
     retry_after_seconds,
 )
@@ -134,10 +133,6 @@ def test_ids_are_sorted_and_joined_by_bare_commas() -> None:
 
 def test_unusual_ids_are_encoded_and_nothing_else_changes() -> None:
     assert "ids=-11,_,a%20b,neo%C2%A0&" in price_url(BASE, ["_", "-11", "neo\u00a0", "a b"])
-
-
-def test_a_markets_page_requests_the_largest_market_caps() -> None:
-    assert markets_url(BASE, 2).endswith("order=market_cap_desc&per_page=250&page=2")
 
 
 def test_five_hundred_coins_and_fifteen_probes_fit_in_one_call() -> None:

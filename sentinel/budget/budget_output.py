@@ -57,7 +57,7 @@ def quota_rows(status: BudgetStatus) -> list[tuple[str, str, str, str, str]]:
         quota = "no limit" if usage.quota is None else _format_amount(usage, usage.quota)
         gauge = f"{_format_bar(usage)} {usage.state}".strip()
         rows.append(
-            (display_name(usage), used, _format_amount(usage, usage.projected), quota, gauge)
+            (_display_name(usage), used, _format_amount(usage, usage.projected), quota, gauge)
         )
     return rows
 
@@ -72,17 +72,18 @@ def summary_rows(status: BudgetStatus) -> list[tuple[str, str]]:
     ]
 
 
-def display_name(usage: QuotaUsage) -> str:
+def _display_name(usage: QuotaUsage) -> str:
     """Return the quota's name for the user, such as "Neon compute hours"."""
     return usage.name.replace("_", " ").replace("neon", "Neon").replace("coingecko", "CoinGecko")
 
 
-def describe_amounts(usage: QuotaUsage) -> str:
-    """Return what is used, what will be used, and what is allowed."""
+def describe_problem(usage: QuotaUsage, problem: str) -> str:
+    """Return the quota's name, its problem, and what is used, will be used, and is allowed."""
     spent, projected, quota = (
         _format_amount(usage, value) for value in (usage.spent, usage.projected, usage.quota)
     )
-    return f"{spent} used, {projected} by the month's end, {quota} allowed"
+    amounts = f"{spent} used, {projected} by the month's end, {quota} allowed"
+    return f"{_display_name(usage)} {problem}: {amounts}"
 
 
 def _format_amount(usage: QuotaUsage, value: float | None) -> str:

@@ -196,24 +196,10 @@ def _to_json(usage: Usage) -> dict[str, Any]:
         "duration_sec": round(usage.duration_seconds, 3),
         "api_credits": usage.api_credits,
     }
-    if usage.db_seconds is not None:
-        entry["db_seconds"] = round(usage.db_seconds, 3)
-    if usage.backfill_credits:
-        entry["backfill_credits"] = usage.backfill_credits
-    if usage.tail_seconds != IDLE_TAIL_SECONDS:
-        entry["tail_seconds"] = usage.tail_seconds
-    if usage.db_bytes is not None:
-        entry["db_bytes"] = usage.db_bytes
-    if usage.runs > 1:
-        entry["runs"] = usage.runs
-    if usage.is_skipped:
-        entry["skipped"] = True
-    if not usage.is_stored:
-        entry["stored"] = False
-    if not usage.is_metered:
-        entry["metered"] = False
-    if usage.is_after_loss:
-        entry["after_loss"] = True
+    for name, default in Usage._field_defaults.items():
+        if (value := getattr(usage, name)) != default:
+            rounded = round(value, 3) if isinstance(value, float) else value
+            entry[name.removeprefix("is_")] = rounded
     return entry
 
 
