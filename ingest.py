@@ -15,7 +15,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from coin_registry import CoinRegistry
 from pipeline.fetch import fetch_prices
@@ -60,10 +60,10 @@ def run_pipeline(
     `extra_coins` (ids, symbols or names) are fetched besides the top coins, within the limit.
     `show_rows` gets the rows that a dry run would have written.
     """
-    run = Run.begin(settings, clocks, extra_coins=extra_coins, detect_gaps=detect_gaps)
+    run = Run(settings, clocks, extra_coins=extra_coins, detect_gaps=detect_gaps)
     if settings.mode == "dry-run":
         with _collect_errors(run):
-            registry = load_registry(settings.registry_path, run.inputs.started_at, is_dry_run=True)
+            registry = load_registry(settings.registry_path, run.started_at, is_dry_run=True)
             _fetch(run, registry, progress)
         show_rows(run.fetched.rows)
         return run.report()
@@ -101,7 +101,7 @@ def _run_stages(run: Run, progress: console.Progress) -> None:
 
     An error in one of the last three stages does not stop the next one.
     """
-    settings, now = run.settings, run.inputs.started_at
+    settings, now = run.settings, run.started_at
     status = check_budget(settings, now)
     run.unrecorded_runs = status.unrecorded_runs
     if status.decision == "skip" and not status.is_due:
@@ -109,7 +109,7 @@ def _run_stages(run: Run, progress: console.Progress) -> None:
         return
     registry = load_registry(settings.registry_path, now, is_dry_run=False)
     with contextlib.closing(Spool(settings.state_dir / "spool")) as folder:
-        spool = run.spool = RunSpool(folder, run.inputs.run_id)
+        spool = run.spool = RunSpool(folder, run.run_id)
         with _imported_meanwhile("pipeline.store"), _collect_errors(run):
             _fetch(run, registry, progress)
         with _collect_errors(run):
@@ -136,15 +136,15 @@ def _fetch(run: Run, registry: CoinRegistry, progress: console.Progress) -> None
     """Choose the targets and fetch their prices. Backfill mode needs only the targets."""
     progress("registry", 0, 1)
     fetched = run.fetched
-    fetched.is_registry_synced = sync_registry(registry, run.client, run.inputs.started_at)
+    fetched.is_registry_synced = sync_registry(registry, run.client, run.started_at)
     extra_ids = find_active_ids(
-        registry, run.inputs.extra_coins, should_warn=fetched.is_registry_synced
+        registry, run.extra_coins, should_warn=fetched.is_registry_synced
     )
     fetched.targets = choose_targets(
         registry, names=run.settings.targets, limit=run.settings.limit, extra_ids=extra_ids
     )
-    if run.inputs.mode != "backfill":
-        fetch_prices(run.client, registry, run.inputs, fetched, spool=run.spool, progress=progress)
+    if run.settings.mode != "backfill":
+        fetch_prices(run, registry, progress)
 
 
 # --- the command line ------------------------------------------------------------------------
@@ -191,8 +191,8 @@ def main() -> int:
 
 def _report_without_run(error: SentinelError) -> RunReport:
     """Return the report of a run that its settings did not let begin."""
-    run = Run.begin(Settings(), SYSTEM_CLOCKS)
-    run.inputs = replace(run.inputs, run_id="")
+    run = Run(Settings(), SYSTEM_CLOCKS)
+    run.run_id = ""
     run.stage_errors.append(error)
     return run.report()
 

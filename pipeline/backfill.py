@@ -16,8 +16,8 @@ import budget_monitor
 import database
 from pipeline import backfill_plan
 from pipeline.backfill_plan import BackfillTask
+from pipeline.run import Run
 from pipeline.spool import RunSpool
-from pipeline.stage_results import BackfillResult, RunInputs
 from safe_zone import (
     BACKFILL_CALLS_PER_RUN,
     BACKFILL_MINUTES,
@@ -27,7 +27,6 @@ from safe_zone import (
 )
 from sentinel.budget.quotas import BackfillAllowance
 from sentinel.budget.usage_log import Usage
-from sentinel.coingecko import CoinGecko
 from sentinel.errors import (
     ApiRefused,
     ApiUnavailable,
@@ -92,15 +91,10 @@ class CreditBudget:
 class Backfill:
     """The backfill stage of one run."""
 
-    inputs: RunInputs
-    client: CoinGecko
+    run: Run
     spool: RunSpool
-    # Counters that this stage updates while it works.
-    result: BackfillResult
 
-    def fetch_gaps(
-        self, gaps: Sequence[Gap], targets: Sequence[str], budget: CreditBudget
-    ) -> list[CoinBackfill]:
+    def fetch_gaps(self, gaps: Sequence[Gap], budget: CreditBudget) -> list[CoinBackfill]:
         """Fetch what the budget allows, and return the results; empty if there was nothing to do.
 
         A normal run fetches only what is due, a run in backfill mode all that it can. Each
@@ -109,13 +103,13 @@ class Backfill:
         """
         plan = backfill_plan.plan_backfill(
             gaps,
-            targets,
-            self.inputs.started_at,
+            self.run.fetched.targets,
+            self.run.started_at,
             calls=self._calls_left(),
             allowance=budget.allowance(),
             should_wait=not self._is_backfill_mode,
         )
-        self.result.coins_waiting = plan.coins_waiting
+        self.run.backfill.coins_waiting = plan.coins_waiting
         if not plan.tasks and not plan.unfillable:
             return []
         if plan.tasks:
@@ -124,19 +118,19 @@ class Backfill:
 
     @property
     def _is_backfill_mode(self) -> bool:
-        return self.inputs.mode == "backfill"
+        return self.run.settings.mode == "backfill"
 
     def _calls_left(self) -> int:
         """Return how many calls the plan's minute allows; backfill mode may use several minutes."""
-        minute = self.client.plan.calls_per_minute
+        minute = self.run.client.plan.calls_per_minute
         if self._is_backfill_mode:
-            return max(0, BACKFILL_MINUTES * minute - self.client.calls)
-        return max(0, min(BACKFILL_CALLS_PER_RUN, minute - self.client.calls))
+            return max(0, BACKFILL_MINUTES * minute - self.run.client.calls)
+        return max(0, min(BACKFILL_CALLS_PER_RUN, minute - self.run.client.calls))
 
     def _fetch_tasks(self, tasks: Sequence[BackfillTask]) -> Iterator[CoinBackfill]:
         """Make one call per task, until CoinGecko fails as a whole."""
         for task in tasks:
-            credits_before = self.client.credits
+            credits_before = self.run.client.credits
             try:
                 found = self._fetch_task(task)
             except ConfigurationError as error:
@@ -146,15 +140,15 @@ class Backfill:
                 self._note_error(error)
                 found = self._postpone(task, RETRY_AFTER_FAILURE)
             finally:
-                self.result.credits += self.client.credits - credits_before
-            self.result.rejections += found.rejections
+                self.run.backfill.credits += self.run.client.credits - credits_before
+            self.run.backfill.rejections += found.rejections
             yield found
-            if self.client.is_exhausted:
+            if self.run.client.is_exhausted:
                 return
 
     def _fetch_task(self, task: BackfillTask) -> CoinBackfill:
         try:
-            body = self.client.market_chart(
+            body = self.run.client.market_chart(
                 task.coin_id, task.days, should_retry=self._is_backfill_mode
             )
         except CoinUnknown:
@@ -163,9 +157,9 @@ class Backfill:
             log.warning("the gaps of %s wait for a day: %s", task.coin_id, error)
             return self._postpone(task, RETRY_AFTER_REFUSAL)
         points, rejections = validate_chart(
-            body, task.coin_id, self.inputs.started_at, self.inputs.run_id
+            body, task.coin_id, self.run.started_at, self.run.run_id
         )
-        rows, left = backfill_plan.fill_gaps(task, points, self.inputs.started_at)
+        rows, left = backfill_plan.fill_gaps(task, points, self.run.started_at)
         # A signal must not separate a received response from its file.
         with defer_signals():
             self.spool.write([*rows, *rejections])
@@ -175,14 +169,14 @@ class Backfill:
 
     def _note_error(self, error: SentinelError) -> None:
         if self._is_backfill_mode:
-            self.result.errors.append(error)
+            self.run.backfill.errors.append(error)
         else:
             log.warning("gaps wait for the next run: %s", error)
 
     def _postpone(self, task: BackfillTask, pause: timedelta) -> CoinBackfill:
         """Let other coins go first for a while."""
         gaps = backfill_plan.mark_unfillable(task, "unusable_chart")
-        return CoinBackfill(unfillable=gaps, retry_after=self.inputs.started_at + pause)
+        return CoinBackfill(unfillable=gaps, retry_after=self.run.started_at + pause)
 
 
 def load_backfill(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 from api_library import chunk_ids
 from coin_registry import CoinRegistry
-from pipeline.spool import Item, RunSpool
-from pipeline.stage_results import FetchResult, RunInputs
-from sentinel.coingecko import CoinGecko, PriceResponse
+from pipeline.run import Run
+from pipeline.spool import Item
+from sentinel.coingecko import PriceResponse
 from sentinel.console import Progress
 from sentinel.errors import ApiUnavailable
 from sentinel.models import Batch, FxRate
@@ -19,58 +18,48 @@ from transform import transform_and_validate
 log = logging.getLogger("sentinel.fetch")
 
 
-def fetch_prices(
-    client: CoinGecko,
-    registry: CoinRegistry,
-    inputs: RunInputs,
-    result: FetchResult,
-    *,
-    spool: RunSpool | None,
-    progress: Progress,
-) -> None:
-    """Request the targets chunk by chunk and add each response to `result`.
+def fetch_prices(run: Run, registry: CoinRegistry, progress: Progress) -> None:
+    """Request the run's targets chunk by chunk and add each response to `run.fetched`.
 
-    A chunk that fails is noted in `result.errors`, and the others continue. Without a `spool` (a
-    dry run) nothing is written.
+    A chunk that fails is noted in its `errors`, and the others continue. Without a spool (a dry
+    run) nothing is written.
 
     Raises ApiUnavailable if no response contained a usable price.
     """
-    chunks = _plan_chunks(client.base_url, registry, inputs, result.targets)
+    chunks = _plan_chunks(run, registry)
     for done, chunk in enumerate(chunks):
         progress("prices", done, len(chunks))
         try:
-            for response in client.prices(chunk):
+            for response in run.client.prices(chunk):
                 # A signal must not separate a received response from its file.
                 with defer_signals():
-                    items = _process_response(response, registry, inputs, result)
-                    if spool:
-                        spool.write(items)
+                    items = _process_response(response, registry, run)
+                    if run.spool:
+                        run.spool.write(items)
         except ApiUnavailable as error:
-            result.errors.append(error)
-            if client.is_exhausted:
+            run.fetched.errors.append(error)
+            if run.client.is_exhausted:
                 return
-    if result.is_degraded and not result.rows:
+    if run.fetched.is_degraded and not run.fetched.rows:
         raise ApiUnavailable(
             "CoinGecko responded without one usable price. The next run tries again."
         )
 
 
-def _plan_chunks(
-    base_url: str, registry: CoinRegistry, inputs: RunInputs, targets: Sequence[str]
-) -> list[tuple[str, ...]]:
+def _plan_chunks(run: Run, registry: CoinRegistry) -> list[tuple[str, ...]]:
     """Return the ids of each call. Inactive coins that are due for a probe fill up the calls."""
+    targets = run.fetched.targets
     requested = set(targets)
-    probes = [i for i in registry.due_for_probe(inputs.started_at) if i not in requested]
+    probes = [i for i in registry.due_for_probe(run.started_at) if i not in requested]
     if not targets:  # without active coins, the probes are worth a call of their own
-        return list(chunk_ids(base_url, probes))
-    return list(chunk_ids(base_url, targets, probes))
+        return list(chunk_ids(run.client.base_url, probes))
+    return list(chunk_ids(run.client.base_url, targets, probes))
 
 
-def _process_response(
-    response: PriceResponse, registry: CoinRegistry, inputs: RunInputs, result: FetchResult
-) -> list[Item]:
+def _process_response(response: PriceResponse, registry: CoinRegistry, run: Run) -> list[Item]:
     """Validate one response, update the coins' health, and return the items for the database."""
-    batch = transform_and_validate(response.body, response.ids, inputs.started_at, inputs.run_id)
+    result = run.fetched
+    batch = transform_and_validate(response.body, response.ids, run.started_at, run.run_id)
     failed = {rejection.coin_id: rejection.reason for rejection in batch.rejections}
     failed |= dict.fromkeys(batch.missing, "missing")
     requested = set(result.targets)
@@ -78,7 +67,7 @@ def _process_response(
         (row.coin_id for row in batch.rows),
         failed,
         (coin_id for coin_id in response.ids if coin_id in requested),
-        inputs.started_at,
+        run.started_at,
     )
     if changes.is_degraded:
         log.warning(

@@ -6,16 +6,11 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 
 from pipeline.report import RunReport, RunStatus
 from pipeline.spool import RunSpool
-from pipeline.stage_results import (
-    BackfillResult,
-    FetchResult,
-    LoadResult,
-    RunInputs,
-    StorageUse,
-)
+from pipeline.stage_results import BackfillResult, FetchResult, LoadResult, StorageUse
 from safe_zone import Settings
 from sentinel.budget.usage_log import Usage
 from sentinel.clocks import Clocks
@@ -25,14 +20,24 @@ from sentinel.storage import run_records
 from sentinel.storage.connection import Connection
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Run:
-    """A run in progress: one result object for each stage that has something to report."""
+    """A run that starts now: one result object for each stage that has something to report."""
 
     settings: Settings
-    inputs: RunInputs
     clocks: Clocks
-    client: CoinGecko
+    # Ids, symbols or names that the run fetches besides the top coins, within the same limit.
+    extra_coins: Sequence[str] = ()
+    # Whether the run looks for gaps; the monitor's loop does so once in several runs.
+    detect_gaps: bool = True
+    client: CoinGecko = field(init=False)
+    # By the wall clock, UTC.
+    started_at: datetime = field(init=False)
+    # By the monotonic clock, in seconds.
+    started_monotonic: float = field(init=False)
+    # Start time and four random hex digits, such as 20261120T120030Z-1f2e; empty if the settings
+    # did not let the run begin.
+    run_id: str = field(init=False)
     fetched: FetchResult = field(default_factory=FetchResult)
     storage: StorageUse = field(default_factory=StorageUse)
     backfill: BackfillResult = field(default_factory=BackfillResult)
@@ -47,38 +52,22 @@ class Run:
     # Errors that ended a stage.
     stage_errors: list[SentinelError] = field(default_factory=list)
 
-    @classmethod
-    def begin(
-        cls,
-        settings: Settings,
-        clocks: Clocks,
-        *,
-        extra_coins: Sequence[str] = (),
-        detect_gaps: bool = True,
-    ) -> Run:
-        """Return a run that starts now."""
-        at = clocks.now()
-        inputs = RunInputs(
-            mode=settings.mode,
-            run_id=f"{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
-            started_at=at,
-            started_monotonic=clocks.monotonic(),
-            extra_coins=extra_coins,
-            detect_gaps=detect_gaps,
+    def __post_init__(self) -> None:
+        self.started_at = self.clocks.now()
+        self.started_monotonic = self.clocks.monotonic()
+        self.run_id = f"{self.started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        self.client = CoinGecko(
+            api_key=self.settings.api_key,
+            is_pro=self.settings.is_pro,
+            base_url=self.settings.base_url,
+            clock=self.clocks.monotonic,
+            sleep=self.clocks.sleep,
         )
-        client = CoinGecko(
-            api_key=settings.api_key,
-            is_pro=settings.is_pro,
-            base_url=settings.base_url,
-            clock=clocks.monotonic,
-            sleep=clocks.sleep,
-        )
-        return cls(settings=settings, inputs=inputs, clocks=clocks, client=client)
 
     @property
     def seconds(self) -> float:
         """The run's duration so far, by the monotonic clock: the wall clock may be adjusted."""
-        return max(0.0, round(self.clocks.monotonic() - self.inputs.started_monotonic, 3))
+        return max(0.0, round(self.clocks.monotonic() - self.started_monotonic, 3))
 
     @property
     def errors(self) -> list[SentinelError]:
@@ -99,7 +88,7 @@ class Run:
     def usage(self, *, is_metered: bool) -> Usage:
         """Return what the run has used so far, as an entry of the usage log."""
         return Usage(
-            self.inputs.started_at,
+            self.started_at,
             self.seconds,
             self.client.credits,
             self.storage.db_seconds,
@@ -125,11 +114,11 @@ class Run:
         result = loaded or LoadResult()
         rejections = [*self.fetched.rejections, *self.backfill.rejections]
         return RunReport(
-            mode=self.inputs.mode,
+            mode=self.settings.mode,
             status=self._status(is_stored=loaded is not None),
             exit_code=max((error.exit_code for error in self.errors), default=0),
-            run_id=self.inputs.run_id,
-            started_at=self.inputs.started_at.isoformat(),
+            run_id=self.run_id,
+            started_at=self.started_at.isoformat(),
             finished_at=self.clocks.now().isoformat(),
             duration_seconds=self.seconds,
             targets=len(self.fetched.targets),
@@ -154,7 +143,7 @@ class Run:
 
     def _status(self, *, is_stored: bool) -> RunStatus:
         """`ok` without errors; with errors `partial` if rows arrived anyway, else `failed`."""
-        mode = self.inputs.mode
+        mode = self.settings.mode
         if self.skip_reason:
             return "skipped"
         has_rows = bool(self.fetched.rows) or mode == "backfill"
@@ -175,15 +164,15 @@ class Run:
 
     def _outcome(self, loaded: LoadResult) -> str:
         place = self.storage.database_name
-        if self.inputs.mode == "backfill":
+        if self.settings.mode == "backfill":
             waiting = f"{self.backfill.coins_waiting} coins wait"
             return f"{loaded.rows_backfilled} rows backfilled in {place}, {waiting}"
-        where = "would be written" if self.inputs.mode == "dry-run" else f"in {place}"
+        where = "would be written" if self.settings.mode == "dry-run" else f"in {place}"
         return f"{len(self.fetched.rows)} of {len(self.fetched.targets)} coins {where}"
 
     def _remarks(self, loaded: LoadResult) -> str:
         is_degraded = self.fetched.is_degraded
         degraded = " The response was degraded: no coin got a strike." if is_degraded else ""
-        has_filled = loaded.rows_backfilled and self.inputs.mode != "backfill"
+        has_filled = loaded.rows_backfilled and self.settings.mode != "backfill"
         filled = f" {loaded.rows_backfilled} rows of gaps backfilled." if has_filled else ""
         return degraded + filled

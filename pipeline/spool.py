@@ -32,10 +32,11 @@ _ROW_PREFIX = b'["row"'
 # PostgreSQL cannot store NUL characters. Lone surrogates are no valid JSON for pydantic.
 _Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 _Moment = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
+_OptionalFloat = FiniteFloat | None
 # Every field of a line is checked: a line may have been damaged on disk, and PostgreSQL would
 # reject the whole transaction.
 _LINE = TypeAdapter[tuple[Any, ...]](
-    tuple[Literal["row"], _Text, _Moment, FiniteFloat, FiniteFloat | None, FiniteFloat | None, Source]
+    tuple[Literal["row"], _Text, _Moment, FiniteFloat, _OptionalFloat, _OptionalFloat, Source]
     | tuple[Literal["rejection"], _Text, _Text, _Text, _Text, _Moment]
     | tuple[Literal["rate"], _Moment, _Text, FiniteFloat],
     config=ConfigDict(strict=True),

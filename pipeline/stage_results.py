@@ -1,34 +1,13 @@
-"""What a run was started with, and what each of its stages hands on."""
+"""What each stage of a run hands on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from sentinel.budget.usage_log import Usage
 from sentinel.errors import SentinelError
 from sentinel.models import FxRate, LoadCounts, MarketRow, Rejection
 from sentinel.storage.connection import Session
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunInputs:
-    """What a run was started with. It never changes."""
-
-    # One of safe_zone.MODES.
-    mode: str
-    # Start time and four random hex digits, such as 20261120T120030Z-1f2e; empty if the settings
-    # did not let the run begin.
-    run_id: str
-    # By the wall clock, UTC.
-    started_at: datetime
-    # By the monotonic clock, in seconds.
-    started_monotonic: float
-    # Ids, symbols or names that the run fetches besides the top coins, within the same limit.
-    extra_coins: Sequence[str] = ()
-    # Whether the run looks for gaps; the monitor's loop does so once in several runs.
-    detect_gaps: bool = True
 
 
 @dataclass(slots=True)

@@ -36,7 +36,7 @@ def store_run(
     """
     with spool.shared_spool.claim() as left_behind:
         has_items = bool(run.fetched.rows or run.fetched.rejections or left_behind)
-        if run.is_interrupted or not (has_items or run.inputs.mode == "backfill"):
+        if run.is_interrupted or not (has_items or run.settings.mode == "backfill"):
             return
         with (
             resolve_database(run.settings) as address,
@@ -71,7 +71,7 @@ def _load(
     return database.run_write_transaction(
         session,
         load,
-        run.inputs.started_at,
+        run.started_at,
         # By CoinGecko's clock, which the purge trusts more than the machine's own.
         newest_seen=max(
             (row.observed_at for row in run.fetched.rows), default=datetime(2000, 1, 1, tzinfo=UTC)
@@ -102,7 +102,7 @@ def _load_fetched(
         for item in drained:
             if not isinstance(item, MarketRow):
                 others.append(item)
-            elif item.observed_at >= run.inputs.started_at - RETENTION:
+            elif item.observed_at >= run.started_at - RETENTION:
                 yield item
 
     fetched = run.fetched
@@ -133,8 +133,7 @@ def _backfill(run: Run, spool: RunSpool, session: Session, usages_since: datetim
         usage = run.usage(is_metered=budget_monitor.is_metered(run.settings))
         recorded = run.storage.recorded_usages or ()
         budget = CreditBudget(run.settings, usage, recorded, is_exclusive)
-        stage = Backfill(run.inputs, run.client, spool, run.backfill)
-        found = stage.fetch_gaps(gaps, run.fetched.targets, budget)
+        found = Backfill(run, spool).fetch_gaps(gaps, budget)
         if found:
             run.loaded = _load_backfill(run, session, found)
             log_unfillable(found)
@@ -145,11 +144,11 @@ def _find_gaps(run: Run, session: Session, usages_since: datetime) -> list[Gap]:
     activity = session.use(
         lambda connection: read_recent_activity(
             connection,
-            run.inputs.started_at,
+            run.started_at,
             cadence=timedelta(minutes=run.settings.cadence_minutes),
-            coin_ids=run.fetched.targets if run.inputs.detect_gaps else [],
+            coin_ids=run.fetched.targets if run.detect_gaps else [],
             # Backfill mode fetched no prices, so the pause until now counts as a gap too.
-            until=run.inputs.started_at if run.inputs.mode == "backfill" else None,
+            until=run.started_at if run.settings.mode == "backfill" else None,
             usages_since=usages_since,
         )
     )
@@ -163,7 +162,7 @@ def _load_backfill(run: Run, session: Session, found: Sequence[CoinBackfill]) ->
     before = run.loaded or LoadResult()
 
     def load(connection: Connection, days: partitions.Days) -> LoadResult:
-        inserted = load_backfill(connection, found, days, run.inputs.started_at)
+        inserted = load_backfill(connection, found, days, run.started_at)
         loaded = dataclasses.replace(before, rows_backfilled=inserted)
         run.storage.measure(session)
         run.record(connection, loaded)

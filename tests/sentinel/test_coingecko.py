@@ -266,6 +266,7 @@ def test_lists_are_read_completely(client: CoinGecko, stand_in: StandIn) -> None
     assert len(client.coin_list()) == len(stand_in.market.coins)
     assert client.markets(1)[0]["market_cap_rank"] == 1
     assert client.markets(99) == []
+    assert stand_in.paths()[-1].endswith("order=market_cap_desc&per_page=250&page=99")
 
 
 def test_the_key_is_in_no_message_even_if_the_server_repeats_it(
