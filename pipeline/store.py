@@ -23,9 +23,7 @@ from sentinel.storage.queries.recent_activity import read_recent_activity
 from sentinel.storage.retention import ArchiveBeforeDrop
 
 
-def store_run(
-    run: Run, registry: CoinRegistry, spool: RunSpool, usages_since: datetime
-) -> None:
+def store_run(run: Run, registry: CoinRegistry, spool: RunSpool, usages_since: datetime) -> None:
     """Load this run's data and what earlier runs left in the spool, then fill gaps.
 
     Nothing happens if there is nothing to load, because a connection wakes the database. Rows are
