@@ -8,8 +8,8 @@ from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
 from sentinel.storage import schema
-from sentinel.storage.connection import Connection, Session, resolve_database
-from sentinel.storage.queries.table_health import count_observations, count_transactions
+from sentinel.storage.connection import Session, resolve_database
+from sentinel.storage.queries.table_health import count_stored
 
 CONFIRMATION_WORD = "DELETE"
 
@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--yes", action="store_true", help="do not ask (for scripts)")
     arguments = parser.parse_args()
     with resolve_database(load_settings()) as address, Session(address) as session:
-        counts = session.use(_count_rows)
+        counts = session.use(count_stored)
         if counts is None:
             print(f"{address.display_name} holds no market data: nothing to delete.")
             return EXIT_OK
@@ -30,13 +30,6 @@ def main() -> int:
         session.use(schema.drop_schema)
         print("Deleted. The next run of ingest.py creates new tables.")
     return EXIT_OK
-
-
-def _count_rows(connection: Connection) -> tuple[int, int] | None:
-    """Return the number of observations and of portfolio transactions; None without a schema."""
-    if not schema.has_schema(connection):
-        return None
-    return count_observations(connection), count_transactions(connection)
 
 
 def _describe(observations: int, transactions: int) -> str:

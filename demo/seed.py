@@ -24,7 +24,7 @@ from sentinel.paper_trading import wallets
 from sentinel.storage import run_records, service_status
 from sentinel.storage.connection import Address, Connection, Session
 from sentinel.storage.partitions import Days, writer_transaction
-from sentinel.storage.queries.table_health import count_observations, count_transactions
+from sentinel.storage.queries.table_health import count_stored
 from sentinel.storage.schema import drop_schema, migrate_if_needed
 from services.api.portfolio.models import Transaction
 from services.api.portfolio.quotes import find_nearest_rate
@@ -82,7 +82,8 @@ def seed(address: Address, now: datetime) -> bool:
         if is_unfinished and not session.use(lambda c: c.execute(DATA_OF_OTHERS).fetchone()):
             session.use(drop_schema)
             session.use(migrate_if_needed)
-        if session.use(count_observations) or session.use(count_transactions):
+        stored = session.use(count_stored)
+        if stored and any(stored):
             return False
         session.use(lambda c: service_status.record(c, "seed", {"done": False}, now))
         ticks = list(_list_ticks(now))

@@ -12,8 +12,8 @@ from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
 from sentinel.storage import embedded, schema
-from sentinel.storage.connection import Address, Connection, Session, resolve_database
-from sentinel.storage.queries.table_health import count_observations, count_transactions
+from sentinel.storage.connection import Address, Session, resolve_database
+from sentinel.storage.queries.table_health import count_stored
 from services.backup import manifest
 from services.backup.checksums import DatabaseContents
 from services.backup.create import make_verified_backup
@@ -93,7 +93,7 @@ def _print_stored(address: Address, *, should_back_up: bool) -> bool:
     """
     try:
         with Session(address) as session:
-            rows, transactions = session.use(_count_stored)
+            rows, transactions = session.use(count_stored) or (0, 0)
     except StorageUnavailable as error:
         if should_back_up:
             raise
@@ -108,9 +108,3 @@ def _print_stored(address: Address, *, should_back_up: bool) -> bool:
         "All of it will be replaced."
     )
     return bool(rows or transactions)
-
-
-def _count_stored(connection: Connection) -> tuple[int, int]:
-    if not schema.has_schema(connection):
-        return 0, 0
-    return count_observations(connection), count_transactions(connection)

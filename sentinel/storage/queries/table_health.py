@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row
 
 from safe_zone import RETENTION
 from sentinel.storage.connection import Connection
+from sentinel.storage.schema import has_schema
 
 COUNT_OBSERVATIONS = "SELECT count(*) FROM sentinel.observations"
 
@@ -90,23 +91,21 @@ def read_table_health(connection: Connection, now: datetime) -> TableHealth:
     return health
 
 
-def count_observations(connection: Connection) -> int:
-    """Return the number of observations."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        return int(cursor.execute(COUNT_OBSERVATIONS).fetchone() or 0)
-
-
-def count_transactions(connection: Connection) -> int:
-    """Return the number of portfolio transactions; 0 where the table does not exist yet."""
+def count_stored(connection: Connection) -> tuple[int, int] | None:
+    """Return the number of observations and of portfolio transactions; None without a schema."""
+    if not has_schema(connection):
+        return None
+    [(observations,)] = connection.execute(COUNT_OBSERVATIONS).fetchall()
     try:
-        with connection.cursor(row_factory=scalar_row) as cursor:
-            return int(cursor.execute(COUNT_TRANSACTIONS).fetchone() or 0)
-    except psycopg.errors.UndefinedTable:
-        return 0
+        [(transactions,)] = connection.execute(COUNT_TRANSACTIONS).fetchall()
+    except psycopg.errors.UndefinedTable:  # the schema is older than the portfolio
+        transactions = 0
+    return observations, transactions
 
 
 def count_duplicates(connection: Connection) -> int:
     """Return how many observations are stored more than once, each extra row counted."""
-    with connection.transaction(), connection.cursor(row_factory=scalar_row) as cursor:
-        cursor.execute(GROUP_BY_PARTITION)
-        return int(cursor.execute(COUNT_DUPLICATES).fetchone() or 0)
+    with connection.transaction():
+        connection.execute(GROUP_BY_PARTITION)
+        [(count,)] = connection.execute(COUNT_DUPLICATES).fetchall()
+    return int(count)
