@@ -22,11 +22,11 @@ NEWEST_FORECAST = "SELECT max(made_at) FROM sentinel.forecasts WHERE made_at <= 
 
 # Observed prices only: a backfilled price is interpolated by CoinGecko.
 LAST_HOUR = """
-SELECT coin_key, extract(epoch FROM o.observed_at)::float8 AS at, o.price_usd
-FROM sentinel.observations o
-WHERE o.observed_at > %(start)s AND o.observed_at <= %(stop)s AND o.source = 'observed'
-  AND o.price_usd > 0
-ORDER BY coin_key, at
+SELECT coin_key, array_agg(extract(epoch FROM observed_at)::float8 ORDER BY observed_at),
+       array_agg(price_usd ORDER BY observed_at)
+FROM sentinel.observations
+WHERE observed_at > %(start)s AND observed_at <= %(stop)s AND source = 'observed' AND price_usd > 0
+GROUP BY coin_key
 """
 NEWEST_OBSERVATION = """
 SELECT max(observed_at) FROM sentinel.coins
@@ -114,14 +114,9 @@ def read_newest_forecast(connection: Connection, now: datetime) -> datetime | No
 
 def read_last_hour(connection: Connection, stop: datetime) -> dict[int, CoinHour]:
     """Return the observations of the hour until `stop`, by coin key."""
-    hours: dict[int, CoinHour] = {}
     with connection.cursor(binary=True) as cursor:
         cursor.execute(LAST_HOUR, {"start": stop - WINDOW, "stop": stop})
-        for key, at, price in cursor:
-            hour = hours.setdefault(key, CoinHour([], []))
-            hour.times.append(at)
-            hour.prices_usd.append(price)
-    return hours
+        return {key: CoinHour(times, prices) for key, times, prices in cursor}
 
 
 def read_interval_radii(connection: Connection, made_at: datetime) -> dict[int, float | None]:
