@@ -109,8 +109,8 @@ MUTATIONS = (
     Mutation(
         "first in, first out: a sale takes the oldest coins",
         "services/api/portfolio/cost_basis.py",
-        "        lot = lots.popleft()",
-        "        lot = lots.pop()",
+        "            lot = lots.popleft()",
+        "            lot = lots.pop()",
         "tests/services/api/test_valuation.py",
     ),
     Mutation(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TypeVar
 
 from services.api.portfolio.arithmetic import ZERO
-from services.api.portfolio.models import CostBasis, Transaction
+from services.api.portfolio.models import CoinFlow, CostBasis, Transaction
+
+FlowT = TypeVar("FlowT", bound=CoinFlow | Transaction)
 
 
 def compute_average_cost(transactions: Iterable[Transaction]) -> CostBasis:
@@ -26,38 +29,38 @@ def compute_average_cost(transactions: Iterable[Transaction]) -> CostBasis:
     return CostBasis(cost_usd=cost if held else ZERO, realized_usd=realized)
 
 
-class _CostLot(NamedTuple):
-    """Coins bought together and what they cost, fee included."""
-
-    quantity: Decimal
-    cost_usd: Decimal
-
-
-def compute_fifo_cost(transactions: Iterable[Transaction]) -> CostBasis:
+def compute_fifo_cost(transactions: Sequence[Transaction]) -> CostBasis:
     """Return the cost by first in, first out: a sale takes the oldest coins."""
-    lots: deque[_CostLot] = deque()
-    realized = ZERO
-    for transaction in transactions:
-        if transaction.quantity > 0:
-            lots.append(_CostLot(transaction.quantity, _purchase_cost(transaction)))
+    held_cost = sold_cost = ZERO
+    for lot, sale in match_lots(transactions):
+        if sale:
+            sold_cost += _purchase_cost(lot)
         else:
-            sold_cost = _take_oldest(lots, -transaction.quantity)
-            realized += _sale_proceeds(transaction) - sold_cost
-    return CostBasis(cost_usd=sum((lot.cost_usd for lot in lots), ZERO), realized_usd=realized)
+            held_cost += _purchase_cost(lot)
+    proceeds = sum((_sale_proceeds(sale) for sale in transactions if sale.quantity < 0), ZERO)
+    return CostBasis(cost_usd=held_cost, realized_usd=proceeds - sold_cost)
 
 
-def _take_oldest(lots: deque[_CostLot], quantity: Decimal) -> Decimal:
-    """Remove the oldest coins from the lots and return what they cost."""
-    total = ZERO
-    while quantity > 0 and lots:
-        lot = lots.popleft()
-        taken = min(quantity, lot.quantity)
-        taken_cost = lot.cost_usd * taken / lot.quantity
-        total += taken_cost
-        quantity -= taken
-        if lot.quantity > taken:
-            lots.appendleft(_CostLot(lot.quantity - taken, lot.cost_usd - taken_cost))
-    return total
+def match_lots(flows: Iterable[FlowT]) -> Iterable[tuple[FlowT, FlowT | None]]:
+    """Yield each purchase beside the sale that took it, oldest first; None: still held.
+
+    A purchase that several sales took is yielded in parts, each with its part of the fee.
+    """
+    lots: deque[FlowT] = deque()
+    for flow in flows:
+        to_sell = -flow.quantity
+        if to_sell < 0:
+            lots.append(flow)
+        while to_sell > 0 and lots:
+            lot = lots.popleft()
+            if lot.quantity > to_sell:
+                fee, rest = lot.fee_usd * to_sell / lot.quantity, lot.quantity - to_sell
+                lots.appendleft(replace(lot, quantity=rest, fee_usd=lot.fee_usd - fee))
+                lot = replace(lot, quantity=to_sell, fee_usd=fee)
+            yield lot, flow
+            to_sell -= lot.quantity
+    for lot in lots:
+        yield lot, None
 
 
 def _purchase_cost(transaction: Transaction) -> Decimal:

@@ -11,8 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from services.api.schemas.base import example_config
-from services.api.schemas.fields import Amount, Share
+from services.api.schemas.base import Amount, Share, example_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,16 @@ class Transaction:
     fee_usd: Amount
     idr_per_usd: Amount | None
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoinFlow:
+    """Coins that count as bought at a price and an exchange rate, which may be unknown."""
+
+    quantity: Decimal
+    price_usd: Decimal | None
+    idr_per_usd: Decimal | None
+    fee_usd: Decimal = Decimal(0)
 
 
 class PriceQuote(NamedTuple):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from sentinel.storage.connection import Connection
-from services.api.portfolio.arithmetic import ZERO, exact_arithmetic
+from services.api.portfolio.arithmetic import ZERO, add_known, exact_arithmetic, multiply_known
 from services.api.portfolio.models import NetWorth, Transaction
 from services.api.portfolio.quotes import to_decimal
 
@@ -36,6 +36,7 @@ ORDER BY date_bin('1 day', observed_at, 'epoch'), observed_at DESC
 """
 
 
+@exact_arithmetic()
 def read_net_worth_history(
     connection: Connection, transactions: Sequence[Transaction], now: datetime
 ) -> list[NetWorth]:
@@ -49,17 +50,6 @@ def read_net_worth_history(
         for day, coin_id, price_usd in connection.execute(DAILY_PRICES, parameters)
     }
     rates = {day: to_decimal(rate) for day, rate in connection.execute(DAILY_RATES, parameters)}
-    return _compute_daily_net_worth(transactions, first, now, prices, rates)
-
-
-@exact_arithmetic()
-def _compute_daily_net_worth(
-    transactions: Sequence[Transaction],
-    first: datetime,
-    now: datetime,
-    prices: Mapping[tuple[datetime, str], Decimal],
-    rates: Mapping[datetime, Decimal],
-) -> list[NetWorth]:
     history: list[NetWorth] = []
     for day in (first + number * DAY for number in range(HISTORY_DAYS)):
         day_end = min(day + DAY, now)
@@ -87,8 +77,7 @@ def _compute_net_worth(
     rate: Decimal | None,
 ) -> NetWorth:
     missing = [f"{coin_id}: no price" for coin_id in held if prices[coin_id] is None]
-    values = [quantity * (prices[coin_id] or ZERO) for coin_id, quantity in held.items()]
-    usd = None if missing else sum(values, ZERO)
     if rate is None:
         missing.append("no rupiah rate")
-    return NetWorth(valued_at, usd, None if usd is None or rate is None else usd * rate, missing)
+    usd = add_known(multiply_known(quantity, prices[coin_id]) for coin_id, quantity in held.items())
+    return NetWorth(valued_at, usd, multiply_known(usd, rate), missing)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from services.api.portfolio.arithmetic import ZERO, exact_arithmetic
+from services.api.portfolio.arithmetic import ZERO, exact_arithmetic, multiply_known
 from services.api.portfolio.cost_basis import compute_average_cost, compute_fifo_cost
 from services.api.portfolio.models import (
+    CoinFlow,
     ExchangeRate,
     Holding,
     Oversold,
@@ -23,7 +24,7 @@ from services.api.portfolio.models import (
     Transaction,
     sort_transactions,
 )
-from services.api.portfolio.profit import CoinFlow, add_profits, compute_profit
+from services.api.portfolio.profit import add_profits, compute_profit
 
 Label = tuple[str, str]  # symbol and name
 # Ends the messages about prices and rates of the day before.
@@ -85,7 +86,7 @@ def value_portfolio(
     rate = now.idr_per_usd
     return Portfolio(
         net_worth_usd=net_worth,
-        net_worth_idr=None if rate is None else net_worth * rate,
+        net_worth_idr=multiply_known(net_worth, rate),
         idr_per_usd=rate,
         rate_observed_at=now.rate.observed_at if now.rate else None,
         total_profit=add_profits(holding.total_profit for holding in holdings),
@@ -106,13 +107,13 @@ def _value_holding(
     coin_id = own[0].coin_id
     quantity = sum((transaction.quantity for transaction in own), ZERO)
     opening = sum((t.quantity for t in own if t.made_at < day_start), ZERO)
-    flows = [_as_flow(transaction) for transaction in own]
-    day_flows = [_as_flow(transaction) for transaction in own if transaction.made_at >= day_start]
+    day_flows: list[CoinFlow | Transaction] = [t for t in own if t.made_at >= day_start]
     if opening:
         # For the day's profit, the opening holding counts as bought at the prices of day_start.
         day_flows.insert(0, CoinFlow(opening, day_ago.price_usd(coin_id), day_ago.idr_per_usd))
     price, rate = now.price_usd(coin_id), now.idr_per_usd
-    value_usd = _multiply_held(quantity, price)
+    # No coins are worth 0, even if their price or the rate is unknown.
+    value_usd = multiply_known(quantity, price) if quantity else ZERO
     return Holding(
         coin_id=coin_id,
         symbol=label[0],
@@ -121,19 +122,13 @@ def _value_holding(
         price_usd=price,
         observed_at=now.quotes[coin_id].observed_at if coin_id in now.quotes else None,
         value_usd=value_usd,
-        value_idr=_convert_to_idr(value_usd, quantity, rate),
+        value_idr=multiply_known(value_usd, rate) if quantity else ZERO,
         average_cost=compute_average_cost(own),
         fifo_cost=compute_fifo_cost(own),
-        total_profit=compute_profit(flows, price, rate),
+        total_profit=compute_profit(own, price, rate),
         day_profit=compute_profit(day_flows, price, rate),
         share=None,
         missing=tuple(_list_missing(own, quantity, opening, now, day_ago)),
-    )
-
-
-def _as_flow(transaction: Transaction) -> CoinFlow:
-    return CoinFlow(
-        transaction.quantity, transaction.price_usd, transaction.idr_per_usd, transaction.fee_usd
     )
 
 
@@ -158,21 +153,6 @@ def _list_missing(
     if without_rate:
         plural = "s" if without_rate > 1 else ""
         yield f"no rupiah rate on the date of {without_rate} transaction{plural}"
-
-
-def _multiply_held(quantity: Decimal, price: Decimal | None) -> Decimal | None:
-    """Return a value; a quantity of 0 is worth 0 even if its price is unknown."""
-    if not quantity:
-        return ZERO
-    return None if price is None else quantity * price
-
-
-def _convert_to_idr(
-    value_usd: Decimal | None, quantity: Decimal, rate: Decimal | None
-) -> Decimal | None:
-    if value_usd is None or (quantity and rate is None):
-        return None
-    return value_usd * (rate or ZERO)
 
 
 def _add_share(holding: Holding, net_worth: Decimal) -> Holding:
