@@ -33,17 +33,7 @@ MAX_REQUEST_BYTES = 5_000_000
 # Below this size gzip saves nothing.
 MIN_GZIP_BYTES = 1_000
 
-ROUTERS = (
-    coins.router,
-    history.router,
-    forecasts.router,
-    alerts.router,
-    portfolio.router,
-    transactions.router,
-    wallets.router,
-    pipeline.router,
-    health.router,
-)
+ROUTES = (coins, history, forecasts, alerts, portfolio, transactions, wallets, pipeline, health)
 
 DESCRIPTION = """Prices, alerts, forecasts and a portfolio from Market Sentinel. Prices are in USD,
 shares are fractions, times are UTC (ISO 8601). Lists are limited; `next` is the parameter of the
@@ -71,8 +61,8 @@ def create_app(
         responses=problem_responses(401),
     )
     app.state.context = ApiContext(pool, monitor, now)
-    for router in ROUTERS:
-        app.include_router(router)
+    for module in ROUTES:
+        app.include_router(module.router)
     register_error_handlers(app)
     # A request passes the middleware in reverse order: the last one added sees it first.
     app.add_middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES, compresslevel=5)

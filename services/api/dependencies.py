@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request
 
 from services.api.connection_pool import ConnectionPool
-from services.api.schemas.fields import NO_NUL
+from services.api.schemas.base import NO_NUL
 from services.settings import MonitorSettings
 
 # No coin had a price before 2009; times outside these years are clamped to them.

@@ -20,7 +20,7 @@ from services.api.portfolio.quotes import find_nearest_rate
 from services.api.portfolio.transactions_csv import CsvLine
 from services.api.problems import conflict, unknown_coin
 from services.api.queries.coins import has_coins, is_known_coin
-from services.api.schemas.fields import SMALLEST_AMOUNT
+from services.api.schemas.base import SMALLEST_AMOUNT
 from services.api.schemas.portfolio import TransactionRequest
 
 

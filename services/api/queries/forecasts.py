@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from sentinel.storage.connection import Connection
-from services.api.forecast_scores import ForecastScore
 from services.api.queries.rows import Row, fetch_first_row
+from services.api.schemas.forecasts import ForecastScoreResponse, score_forecasts
 
 # Forecasts are scored over the last day and the last week.
 SCORED_HOURS = (24, 168)
@@ -20,7 +20,7 @@ ORDER BY f.made_at DESC
 LIMIT 1
 """
 
-# One row for each time span, also without forecasts. The columns in the order of ForecastScore.
+# One row for each time span, also without forecasts. The columns in the order of score_forecasts.
 FORECAST_SCORES = """
 SELECT span.hours, sums.*
 FROM unnest(%(hours)s::int[]) AS span (hours)
@@ -59,18 +59,18 @@ def find_current_forecast(connection: Connection, coin_id: str, now: datetime) -
 
 def sum_forecast_scores(
     connection: Connection, now: datetime, coin_id: str | None = None
-) -> list[ForecastScore]:
+) -> list[ForecastScoreResponse]:
     """Return the scores over each of SCORED_HOURS, of one coin or of all."""
     parameters = {"now": now, "hours": list(SCORED_HOURS), "coin_id": coin_id}
-    return [ForecastScore(*sums) for sums in connection.execute(FORECAST_SCORES, parameters)]
+    return [score_forecasts(*sums) for sums in connection.execute(FORECAST_SCORES, parameters)]
 
 
 def sum_forecast_scores_by_coin(
     connection: Connection, now: datetime, limit: int
-) -> dict[str, list[ForecastScore]]:
+) -> dict[str, list[ForecastScoreResponse]]:
     """Return the scores of each of the best-ranked coins by its id."""
     parameters = {"now": now, "hours": list(SCORED_HOURS), "limit": limit}
-    scores: dict[str, list[ForecastScore]] = {}
+    scores: dict[str, list[ForecastScoreResponse]] = {}
     for coin_id, *sums in connection.execute(FORECAST_SCORES_BY_COIN, parameters):
-        scores.setdefault(coin_id, []).append(ForecastScore(*sums))
+        scores.setdefault(coin_id, []).append(score_forecasts(*sums))
     return scores

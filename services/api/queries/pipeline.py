@@ -1,4 +1,4 @@
-"""Runs of the pipeline and rejected entries."""
+"""Runs of the pipeline, rejected entries, and what health check and metrics read."""
 
 from __future__ import annotations
 
@@ -33,6 +33,20 @@ ORDER BY 2 DESC, 1
 """
 
 
+NEWEST_OBSERVATION = "SELECT max(observed_at) AS newest FROM sentinel.coins"
+
+METRICS = """
+SELECT (SELECT count(*) FROM sentinel.outbox
+        WHERE delivered_at IS NULL AND abandoned_at IS NULL) AS messages_waiting,
+       (SELECT count(*) FROM sentinel.alerts) AS alerts,
+       (SELECT count(*) FROM sentinel.coins WHERE observed_at IS NOT NULL) AS coins,
+       (SELECT count(*) FROM sentinel.alert_trackers) AS coins_watched,
+       (SELECT max(observed_at) FROM sentinel.coins) AS newest_observation,
+       (SELECT max(recorded_at) FROM sentinel.pipeline_runs) AS newest_run,
+       pg_database_size(current_database()) AS database_bytes
+"""
+
+
 def list_runs(connection: Connection, before: datetime | None, limit: int) -> list[Row]:
     """Return runs that started before a time, the newest first."""
     return fetch_rows(connection, RUNS, {"before": before, "limit": limit})
@@ -47,3 +61,14 @@ def list_rejections(connection: Connection, limit: int, max_characters: int) -> 
 def count_rejections_by_reason(connection: Connection, since: datetime) -> dict[str, int]:
     """Return the number of rejected entries since then by reason."""
     return dict(connection.execute(REJECTIONS_BY_REASON, {"since": since}).fetchall())
+
+
+def find_newest_observation(connection: Connection) -> datetime | None:
+    """Return the time of the newest observation of any coin."""
+    newest: datetime | None = fetch_rows(connection, NEWEST_OBSERVATION)[0]["newest"]
+    return newest
+
+
+def count_metrics(connection: Connection) -> Row:
+    """Return the figures of the metrics endpoint."""
+    return fetch_rows(connection, METRICS)[0]

@@ -8,10 +8,9 @@ from fastapi import APIRouter, Query
 
 from services.api.dependencies import CoinFilter, Limit, RequestContext
 from services.api.problems import problem_responses
-from services.api.queries.alerts import list_alerts
-from services.api.schemas.alerts import AlertResponse
-from services.api.schemas.base import Page
-from services.api.schemas.fields import AlertKind
+from services.api.queries.coins import list_alerts
+from services.api.schemas.base import AlertKind, Page
+from services.api.schemas.coins import AlertResponse
 
 router = APIRouter(tags=["alerts"])
 

@@ -11,7 +11,7 @@ from services.api.dependencies import CoinId, Limit, Offset, RequestContext
 from services.api.portfolio.quotes import MAX_RATE_AGE, read_rate
 from services.api.problems import problem_responses, unknown_coin
 from services.api.queries.coins import find_coin, list_coins, list_movers, list_sparklines
-from services.api.schemas.base import Page
+from services.api.schemas.base import NO_NUL, Page
 from services.api.schemas.coins import (
     CoinDetailResponse,
     CoinResponse,
@@ -19,7 +19,6 @@ from services.api.schemas.coins import (
     MoversResponse,
     SparklinesResponse,
 )
-from services.api.schemas.fields import NO_NUL
 
 router = APIRouter(tags=["coins"])
 

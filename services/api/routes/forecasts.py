@@ -9,7 +9,6 @@ from fastapi import APIRouter, HTTPException, Query
 from sentinel.analytics.forecast import COVERAGE
 from sentinel.storage.connection import Connection
 from services.api.dependencies import CoinId, RequestContext
-from services.api.forecast_scores import ForecastScore
 from services.api.problems import problem_responses, unknown_coin
 from services.api.queries.coins import is_known_coin
 from services.api.queries.forecasts import (
@@ -18,7 +17,11 @@ from services.api.queries.forecasts import (
     sum_forecast_scores_by_coin,
 )
 from services.api.queries.rows import Row
-from services.api.schemas.forecasts import ForecastResponse, ScoreboardResponse
+from services.api.schemas.forecasts import (
+    ForecastResponse,
+    ForecastScoreResponse,
+    ScoreboardResponse,
+)
 
 router = APIRouter(tags=["forecasts"])
 
@@ -27,7 +30,7 @@ router = APIRouter(tags=["forecasts"])
 def get_forecast(context: RequestContext, coin_id: CoinId) -> ForecastResponse:
     """The forecast of a coin; 404 if its last hour has too few observations for one."""
 
-    def read(connection: Connection) -> tuple[Row | None, list[ForecastScore]]:
+    def read(connection: Connection) -> tuple[Row | None, list[ForecastScoreResponse]]:
         forecast = find_current_forecast(connection, coin_id, context.now())
         if forecast is None and not is_known_coin(connection, coin_id):
             raise unknown_coin(coin_id)

@@ -14,9 +14,9 @@ from sentinel.storage import service_status
 from sentinel.storage.service_status import ServiceStatus
 from services.api.dependencies import ApiContext, RequestContext
 from services.api.problems import problem_responses
-from services.api.queries.health import count_metrics, find_newest_observation
+from services.api.queries.pipeline import count_metrics, find_newest_observation
 from services.api.queries.rows import Row
-from services.api.schemas.health import HealthCheckResponse, HealthResponse
+from services.api.schemas.pipeline import HealthCheckResponse, HealthResponse
 
 router = APIRouter(tags=["health"])
 

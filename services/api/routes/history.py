@@ -15,8 +15,8 @@ from services.api.problems import conflict, problem_responses, unknown_coin
 from services.api.queries.coins import is_known_coin
 from services.api.queries.history import STEPS, read_archived_history, read_history
 from services.api.queries.rows import Row
+from services.api.schemas.base import Timestamp
 from services.api.schemas.coins import HistoryResponse
-from services.api.schemas.fields import Timestamp
 
 router = APIRouter(tags=["coins"])
 Resolution = Literal["auto", "raw", "5m", "15m", "30m", "1h", "4h", "1d"]

@@ -24,8 +24,7 @@ from services.api.dependencies import CoinFilter, Limit, Offset, RequestContext,
 from services.api.problems import problem_responses
 from services.api.queries.coins import list_best_ranked_coins
 from services.api.queries.pipeline import count_rejections_by_reason, list_rejections, list_runs
-from services.api.schemas.base import Page
-from services.api.schemas.fields import Timestamp
+from services.api.schemas.base import Page, Timestamp
 from services.api.schemas.pipeline import (
     BackupResponse,
     GapResponse,

@@ -15,7 +15,7 @@ from sentinel.paper_trading.ledger import CoinAccount
 from sentinel.storage.connection import Connection
 from services.api.dependencies import RequestContext
 from services.api.problems import problem_responses
-from services.api.schemas.fields import NO_NUL
+from services.api.schemas.base import NO_NUL
 from services.api.schemas.wallets import WalletDetailResponse, WalletsResponse
 
 router = APIRouter(tags=["wallets"])

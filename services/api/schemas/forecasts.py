@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from services.api.forecast_scores import ForecastResult
-from services.api.schemas.base import ApiModel, example_config
-from services.api.schemas.fields import ForecastDirection
+from services.api.schemas.base import ApiModel, ForecastDirection, example_config
+
+# With fewer scored forecasts a result would be luck.
+MIN_SCORED = 100
+# A MASE a few percent below 1 is luck too.
+MAX_EDGE_MASE = 0.97
 
 
 class ForecastScoreResponse(ApiModel):
@@ -17,9 +20,6 @@ class ForecastScoreResponse(ApiModel):
 
     Most of the time a straight line has no edge over expecting no change; `result` says so.
     """
-
-    # Filled from a ForecastScore.
-    model_config = ConfigDict(from_attributes=True)
 
     hours: int
     # Forecasts whose time has come and whose price is known.
@@ -29,10 +29,44 @@ class ForecastScoreResponse(ApiModel):
     # Share of the directional (bullish or bearish) forecasts whose direction was right.
     hit_rate: Annotated[float | None, Field(examples=[0.51])]
     directional: int
-    # Share of the forecasts with an interval whose interval held the price.
+    # Share of the forecasts with an interval whose interval held the price: 0.8 is promised.
     coverage: Annotated[float | None, Field(examples=[0.81])]
     with_interval: int
-    result: ForecastResult
+    result: Literal["edge", "no edge", "too early"]
+
+
+def score_forecasts(
+    hours: int,
+    abs_error: float,
+    abs_no_change: float,
+    scored: int,
+    directional: int,
+    hits: int,
+    with_interval: int,
+    within_interval: int,
+) -> ForecastScoreResponse:
+    """Return the score that follows from sums over scored forecasts.
+
+    `abs_error` and `abs_no_change` sum up the absolute errors, of the price's natural logarithm,
+    of the forecasts and of expecting no change.
+    """
+    mase = abs_error / abs_no_change if abs_no_change else None
+    return ForecastScoreResponse(
+        hours=hours,
+        scored=scored,
+        mase=mase,
+        hit_rate=hits / directional if directional else None,
+        directional=directional,
+        coverage=within_interval / with_interval if with_interval else None,
+        with_interval=with_interval,
+        result=(
+            "too early"
+            if mase is None or scored < MIN_SCORED
+            else "edge"
+            if mase < MAX_EDGE_MASE
+            else "no edge"
+        ),
+    )
 
 
 class ForecastResponse(ApiModel):

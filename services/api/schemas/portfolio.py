@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.api.schemas.base import ApiModel
-from services.api.schemas.fields import NO_NUL, SignedAmount, Timestamp, UnsignedAmount
+from services.api.schemas.base import NO_NUL, ApiModel, SignedAmount, Timestamp, UnsignedAmount
 
 
 class TransactionRequest(BaseModel):

@@ -7,8 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from services.api.schemas.base import ApiModel, example_config
-from services.api.schemas.fields import Amount
+from services.api.schemas.base import Amount, ApiModel, example_config
 
 
 class PositionResponse(ApiModel):

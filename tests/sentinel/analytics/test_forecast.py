@@ -11,7 +11,7 @@ import pytest
 
 from sentinel.analytics import forecast
 from sentinel.analytics.forecast import Floats
-from services.api.forecast_scores import ForecastScore
+from services.api.schemas.forecasts import ForecastScoreResponse, score_forecasts
 from services.ingestion.forecast_storage import CoinHour
 from services.ingestion.forecasting import forecast_all
 
@@ -84,7 +84,7 @@ def test_the_band_is_the_conformal_quantile_of_known_errors() -> None:
     assert forecast.compute_interval_radius(errors[: forecast.MIN_RESIDUALS - 1]) is None
 
 
-def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> ForecastScore:
+def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> ForecastScoreResponse:
     """Forecast along a walk of logarithms in 5-minute steps, each scored when its time has come.
 
     One fit covers all windows of the walk, because a fit for each would take most of the time.
@@ -120,7 +120,7 @@ def _simulate(walk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> ForecastSco
 
         one = forecast_all({1: hour}, {1: band}, stop, CADENCE, take_slope)[1]
         made.append((one.price_usd, one.predicted_usd, one.low_usd, one.high_usd, one.direction))
-    return ForecastScore(24, *sums)  # type: ignore[arg-type]
+    return score_forecasts(24, *sums)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -143,6 +143,6 @@ def test_on_a_straight_trend_mase_is_far_below_one() -> None:
 
 
 def test_few_scored_forecasts_are_too_early_to_judge() -> None:
-    assert ForecastScore(24, 0.1, 1.0, 99, 0, 0, 0, 0).result == "too early"
-    assert ForecastScore(24, 0.1, 1.0, 100, 0, 0, 0, 0).result == "edge"
-    assert ForecastScore(24, 0.0, 0.0, 500, 0, 0, 0, 0).result == "too early"
+    assert score_forecasts(24, 0.1, 1.0, 99, 0, 0, 0, 0).result == "too early"
+    assert score_forecasts(24, 0.1, 1.0, 100, 0, 0, 0, 0).result == "edge"
+    assert score_forecasts(24, 0.0, 0.0, 500, 0, 0, 0, 0).result == "too early"
