@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -109,7 +109,9 @@ class ApiClient:
             if entry.lock.acquire(blocking=must_wait):
                 try:
                     if not self._is_fresh(entry):
+                        generation = self._generation
                         self._request(entry, path, query)
+                        entry.requested_at, entry.generation = self._clock(), generation
                 finally:
                     entry.lock.release()
         if rejection := entry.rejection:
@@ -161,9 +163,8 @@ class ApiClient:
 
     def _request(self, entry: _CacheEntry, path: str, query: Query) -> None:
         """Request a path and store the outcome in its entry."""
-        generation = self._generation
         if self._clock() < self._down_until:
-            self._store_problem(entry, self._down_problem, generation)
+            _store_problem(entry, self._down_problem)
             return
         headers = {"If-None-Match": entry.etag} if entry.etag and not entry.rejection else {}
         try:
@@ -172,26 +173,21 @@ class ApiClient:
             )
             content = response.json() if response.status_code != 304 else None
         except requests.exceptions.JSONDecodeError:
-            problem = f"The server at {self._base_url} is not the API."
-            self._store_problem(entry, problem, generation)
+            _store_problem(entry, f"The server at {self._base_url} is not the API.")
         except requests.RequestException as error:
-            self._down_problem = problem = self._describe(error)
+            self._down_problem = self._describe(error)
             self._down_until = self._clock() + RETRY_SECONDS
-            self._store_problem(entry, problem, generation)
+            _store_problem(entry, self._down_problem)
         else:
-            self._store(entry, path, response, content, generation)
+            self._store(entry, path, response, content)
 
     def _store(
-        self,
-        entry: _CacheEntry,
-        path: str,
-        response: requests.Response,
-        content: Any,
-        generation: int,
+        self, entry: _CacheEntry, path: str, response: requests.Response, content: Any
     ) -> None:
         if problem := _find_problem(response, content):
-            first_content = content if path == HEALTH_PATH else None
-            self._store_problem(entry, problem, generation, first_content)
+            if path == HEALTH_PATH and content and not entry.response:
+                entry.response = ApiResponse(content, self._now())
+            _store_problem(entry, problem)
             return
         entry.rejection = entry.problem = None
         if response.status_code == 304 and entry.response:
@@ -202,18 +198,6 @@ class ApiClient:
         else:
             error_class = NotFound if response.status_code == 404 else RequestRejected
             entry.rejection = error_class(_read_detail(response))
-        entry.requested_at, entry.generation = self._clock(), generation
-
-    def _store_problem(
-        self, entry: _CacheEntry, problem: str, generation: int, first_content: Any = None
-    ) -> None:
-        """Keep the earlier response, marked as old; without one, keep `first_content`."""
-        if entry.response:
-            entry.response = ApiResponse(entry.response.content, entry.response.fetched_at, problem)
-        elif first_content:
-            entry.response = ApiResponse(first_content, self._now(), problem)
-        entry.problem = problem
-        entry.requested_at, entry.generation = self._clock(), generation
 
     def _describe(self, error: requests.RequestException) -> str:
         is_timeout = isinstance(error, requests.Timeout)
@@ -224,6 +208,13 @@ class ApiClient:
 def quote_segment(text: str) -> str:
     """Return a coin id or a wallet name as one segment of a path."""
     return quote(text, safe="")
+
+
+def _store_problem(entry: _CacheEntry, problem: str) -> None:
+    """Keep the response, marked as old."""
+    if entry.response:
+        entry.response = replace(entry.response, problem=problem)
+    entry.problem = problem
 
 
 def _find_problem(response: requests.Response, content: Any) -> str | None:

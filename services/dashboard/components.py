@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from sentinel.models import describe_gap_reason
 from services.dashboard.api_client import Json
 from services.dashboard.formatting import Formatter
-from services.dashboard.text import escape_markdown, parse_time
+from services.dashboard.text import escape_markdown
 
 # As for the movers of the API: an older price is not compared with the one of 24 hours ago.
 MAX_PRICE_AGE = timedelta(hours=2)
@@ -27,7 +26,7 @@ def compute_day_change(
     None if that price is unknown or the newest price is too old.
     """
     day_ago = prices_usd[0] if prices_usd else None
-    is_recent = formatter.now - parse_time(coin["observed_at"]) < MAX_PRICE_AGE
+    is_recent = formatter.now - datetime.fromisoformat(coin["observed_at"]) < MAX_PRICE_AGE
     return coin["price_usd"] / day_ago - 1 if day_ago and is_recent else None
 
 
@@ -61,14 +60,16 @@ def show_table(
     title: str,
     items: Sequence[Json] | None,
     build_row: Callable[[Json], Json],
-    empty_message: str,
+    empty_message: str | None = None,
 ) -> None:
-    """Show items as a table below a title; nothing if they are unknown."""
+    """Show items as a table below a title; nothing if they are unknown.
+
+    An empty list is shown as `empty_message`, or as an empty table without one.
+    """
     if items is None:
         return
     st.subheader(title)
-    if not items:
+    if empty_message and not items:
         st.caption(empty_message)
         return
-    rows = [build_row(item) for item in items]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key=title, height="auto")
+    st.dataframe([build_row(item) for item in items], hide_index=True, key=title)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -15,7 +16,7 @@ from services.dashboard.api_client import (
     NotFound,
     RequestRejected,
 )
-from services.dashboard.formatting import Formatter, Preferences
+from services.dashboard.formatting import Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, format_age
 from services.settings import MonitorSettings, load_monitor_settings
 
@@ -43,16 +44,28 @@ def api_client() -> ApiClient:
     return ApiClient(settings.api_url, settings.api_token)
 
 
-def current_formatter(preferences: Preferences) -> Formatter:
-    """Return a formatter with the current time and exchange rate.
+def current_formatter() -> Formatter:
+    """Return a formatter with the viewer's preferences, the current time and exchange rate.
 
     A page refreshes for hours; it must not keep the time and the rate of its first view.
     """
+    rates = get_content("/rates")
+    rate = rates["idr_per_usd"] if rates else None
+    return Formatter(
+        chosen_currency="IDR" if st.session_state["currency"] == "IDR" else "USD",
+        zone=ZoneInfo(st.session_state["zone"] or "UTC"),
+        hide_amounts=bool(st.session_state["hide_amounts"]),
+        idr_per_usd=rate,
+        now=datetime.now(UTC),
+    )
+
+
+def get_content(path: str, **query: str | int) -> Any:
+    """Return the content of a response, None if there is none. Shows nothing."""
     try:
-        rate = api_client().get("/rates").content["idr_per_usd"]
+        return api_client().get(path, **query).content
     except (ApiUnreachable, RequestRejected):
-        rate = None
-    return Formatter(preferences, rate, datetime.now(UTC))
+        return None
 
 
 def fetch(path: str, **query: str | int) -> Any:
@@ -79,11 +92,8 @@ def fetch(path: str, **query: str | int) -> Any:
 
 def list_coins() -> list[dict[str, Any]] | None:
     """Return the best-ranked coins with their newest prices, None if the API never answered."""
-    try:
-        coins: list[dict[str, Any]] = api_client().get("/coins", limit=MAX_COINS).content["items"]
-    except (ApiUnreachable, RequestRejected):
-        return None
-    return coins
+    coins = get_content("/coins", limit=MAX_COINS)
+    return list(coins["items"]) if coins else None
 
 
 @st.fragment(run_every=WAIT_SECONDS)

@@ -6,7 +6,7 @@ import zoneinfo
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from sentinel import amounts
@@ -20,37 +20,23 @@ UNKNOWN = "—"
 NO_ZONES = {"Factory", "localtime", "posixrules"}
 
 
-class Preferences(NamedTuple):
-    """What a viewer chose in the sidebar."""
-
-    currency: Currency
-    zone: ZoneInfo
-    hide_amounts: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Formatter:
-    """Formats for one viewer at one time."""
+    """Formats for one viewer at one time. The viewer chose the first three in the sidebar."""
 
-    preferences: Preferences
+    chosen_currency: Currency
+    # The time zone of all times.
+    zone: ZoneInfo
+    # Whether the viewer's own amounts are hidden.
+    hide_amounts: bool
     # None while no rate is known: amounts are then shown in USD.
     idr_per_usd: float | None
     now: datetime
 
     @property
-    def zone(self) -> ZoneInfo:
-        """The time zone of all times."""
-        return self.preferences.zone
-
-    @property
-    def hide_amounts(self) -> bool:
-        """Whether the viewer's own amounts are hidden."""
-        return self.preferences.hide_amounts
-
-    @property
     def currency(self) -> Currency:
         """The currency that amounts can be shown in."""
-        return self.preferences.currency if self.idr_per_usd else "USD"
+        return self.chosen_currency if self.idr_per_usd else "USD"
 
     @property
     def locale(self) -> str:
@@ -109,7 +95,7 @@ class Formatter:
 
     def axis_time(self, time: str) -> datetime:
         """Return a time for the axis of a chart, which does not convert time zones."""
-        return text.parse_time(time).astimezone(self.zone).replace(tzinfo=None)
+        return datetime.fromisoformat(time).astimezone(self.zone).replace(tzinfo=None)
 
 
 def list_time_zones(configured: str, browser: str | None) -> list[str]:
@@ -124,4 +110,4 @@ def list_time_zones(configured: str, browser: str | None) -> list[str]:
 
 
 def _as_datetime(time: str | datetime) -> datetime:
-    return text.parse_time(time) if isinstance(time, str) else time
+    return datetime.fromisoformat(time) if isinstance(time, str) else time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -25,18 +26,12 @@ def escape_markdown(text: object, max_characters: int = MAX_NAME_CHARACTERS) -> 
 
 def escape_html(text: object) -> str:
     """Return text for a chart, where Plotly renders some HTML tags."""
-    text = _shorten(text, MAX_NAME_CHARACTERS)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return html.escape(_shorten(text, MAX_NAME_CHARACTERS), quote=False)
 
 
 def _shorten(text: object, max_characters: int) -> str:
     line = _LINE_BREAKS.sub(" ", str(text))
     return line if len(line) <= max_characters else f"{line[: max_characters - 1]}…"
-
-
-def parse_time(text: str) -> datetime:
-    """Return a time of an API response."""
-    return datetime.fromisoformat(text)
 
 
 def format_age(age: timedelta) -> str:

@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import streamlit as st
 
 from services.dashboard import data
 from services.dashboard.api_client import ApiUnreachable, Json, RequestRejected
-from services.dashboard.formatting import Currency, Formatter, Preferences
-from services.dashboard.text import (
-    MAX_SENTENCE_CHARACTERS,
-    escape_markdown,
-    parse_time,
-    unique_coin_names,
-)
+from services.dashboard.formatting import Currency, Formatter
+from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 
 # An older price is not used as the price that the viewer paid.
 MAX_PRICE_AGE = timedelta(hours=1)
 TRANSACTIONS_PATH = "/portfolio/transactions"
 
 
-def show_transaction_form(preferences: Preferences) -> None:
+def show_transaction_form() -> None:
     """Show the form, and the outcome of the transaction before."""
     coins = data.list_coins()
     if not coins:
         return
-    currency = data.current_formatter(preferences).currency
+    # The coins of holdings may be ranked too low for the list of coins.
+    portfolio = data.get_content("/portfolio")
+    held = portfolio["holdings"] if portfolio else []
+    currency = data.current_formatter().currency
     with st.form("transaction", border=False):
-        _show_fields(unique_coin_names([*coins, *_list_holdings()]), currency)
+        _show_fields(unique_coin_names([*coins, *held]), currency)
         st.form_submit_button(
-            "Add",
-            type="primary",
-            width="stretch",
-            on_click=_submit,
-            args=(preferences, currency),
+            "Add", type="primary", width="stretch", on_click=_submit, args=(currency,)
         )
     is_added, message = st.session_state.pop("transaction_outcome", (True, ""))
     if message:
@@ -68,22 +62,13 @@ def _show_fields(names: Mapping[str, str], currency: Currency) -> None:
     )
 
 
-def _list_holdings() -> list[Json]:
-    """Return the holdings: their coins may be ranked too low for the list of coins."""
-    try:
-        holdings: list[Json] = data.api_client().get("/portfolio").content["holdings"]
-    except (ApiUnreachable, RequestRejected):
-        return []
-    return holdings
-
-
-def _submit(preferences: Preferences, currency: Currency) -> None:
+def _submit(currency: Currency) -> None:
     """Send the transaction before the page is drawn again; a rejected one stays in the form.
 
     The page may have been open for hours, so the newest price is looked up now. `currency` is the
     one that the form showed.
     """
-    formatter = data.current_formatter(preferences)
+    formatter = data.current_formatter()
     try:
         request = _read_form(formatter, currency, data.list_coins() or [])
         added = data.api_client().send("POST", TRANSACTIONS_PATH, request)
@@ -117,7 +102,9 @@ def _find_newest_price(
     formatter: Formatter, currency: Currency, coin_id: str, coins: Sequence[Json]
 ) -> str:
     coin = next((coin for coin in coins if coin["coin_id"] == coin_id), None)
-    is_recent = coin and formatter.now - parse_time(coin["observed_at"]) <= MAX_PRICE_AGE
+    is_recent = (
+        coin and formatter.now - datetime.fromisoformat(coin["observed_at"]) <= MAX_PRICE_AGE
+    )
     if coin is None or not is_recent or currency != formatter.currency:
         raise ValueError("There is no price from the last hour: enter the price that you paid.")
     # Fixed-point, because the API does not accept a number such as 4.5e-06.

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import get_args
-from zoneinfo import ZoneInfo
 
 import streamlit as st
 from streamlit.navigation.page import Page
 
 from services.dashboard import data
-from services.dashboard.formatting import Currency, Preferences, list_time_zones
+from services.dashboard.formatting import Currency, list_time_zones
 from services.dashboard.pages import coin, overview, paper_trading, pipeline, portfolio
 from services.dashboard.transaction_form import show_transaction_form
 
@@ -25,7 +24,7 @@ def main() -> None:
     with st.sidebar:
         _show_preferences()
         st.divider()
-        show_transaction_form(_read_preferences())
+        show_transaction_form()
     if not data.list_coins():
         data.wait_for_coins()
     if page.url_path != "coin":
@@ -36,45 +35,28 @@ def main() -> None:
 
 
 def _list_pages() -> list[Page]:
-    """Return the pages in the order of the navigation.
-
-    The functions run after the sidebar's widgets, and read the preferences then.
-    """
-    coin_page = st.Page(_show_coin, title="Coin", icon=":material/show_chart:", url_path="coin")
+    """Return the pages in the order of the navigation."""
+    coin_page = st.Page(coin.show, title="Coin", icon=":material/show_chart:", url_path="coin")
     return [
         st.Page(
-            lambda: overview.show(_read_preferences(), coin_page),
+            lambda: overview.show(coin_page),
             title="Overview",
             icon=":material/table_chart:",
             default=True,
             url_path="overview",
         ),
         coin_page,
+        st.Page(portfolio.show, title="Portfolio", icon=":material/savings:", url_path="portfolio"),
         st.Page(
-            lambda: portfolio.show(_read_preferences()),
-            title="Portfolio",
-            icon=":material/savings:",
-            url_path="portfolio",
-        ),
-        st.Page(
-            lambda: paper_trading.show(_read_preferences()),
+            paper_trading.show,
             title="Paper trading",
             icon=":material/experiment:",
             url_path="paper",
         ),
         st.Page(
-            lambda: pipeline.show(_read_preferences()),
-            title="Pipeline",
-            icon=":material/health_metrics:",
-            url_path="pipeline",
+            pipeline.show, title="Pipeline", icon=":material/health_metrics:", url_path="pipeline"
         ),
     ]
-
-
-def _show_coin() -> None:
-    coin_id = coin.choose_coin()
-    if coin_id is not None:
-        coin.show(_read_preferences(), coin_id)
 
 
 def _show_preferences() -> None:
@@ -91,18 +73,10 @@ def _show_preferences() -> None:
     )
     st.selectbox("Time zone", zones, key="zone", persist_state="session")
     st.toggle("Hide my amounts", key="hide_amounts", persist_state="session")
-    preferences = _read_preferences()
-    _write_address("currency", preferences.currency, "USD")
-    _write_address("zone", preferences.zone.key, zones[0])
-    _write_address("hide_amounts", "true" if preferences.hide_amounts else "false", "false")
-
-
-def _read_preferences() -> Preferences:
-    return Preferences(
-        currency="IDR" if st.session_state["currency"] == "IDR" else "USD",
-        zone=ZoneInfo(st.session_state["zone"] or "UTC"),
-        hide_amounts=bool(st.session_state["hide_amounts"]),
-    )
+    formatter = data.current_formatter()
+    _write_address("currency", formatter.chosen_currency, "USD")
+    _write_address("zone", formatter.zone.key, zones[0])
+    _write_address("hide_amounts", "true" if formatter.hide_amounts else "false", "false")
 
 
 def _read_address(name: str, known: Sequence[str], default: str) -> str:

@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 from services.dashboard.api_client import Json
 from services.dashboard.charts.style import FORECAST_COLOR, HOVER_TEXT, INTERVAL_COLOR
 from services.dashboard.formatting import Formatter
-from services.dashboard.text import parse_time
 
 MINUTE = timedelta(minutes=1)
 # The API fits its forecasts to this time before they are made.
@@ -76,11 +75,11 @@ def compute_fit_line(forecast: Json, recent: Sequence[Json]) -> list[tuple[datet
     The API returns the slope only. A least-squares line runs through the mean of its points, which
     gives the level. Empty if there is no observation in the hour.
     """
-    made = parse_time(forecast["made_at"])
+    made = datetime.fromisoformat(forecast["made_at"])
     points = [
         ((time - made) / MINUTE, math.log(point["price_usd"]))
         for point in recent
-        if made - FIT_WINDOW < (time := parse_time(point["observed_at"])) <= made
+        if made - FIT_WINDOW < (time := datetime.fromisoformat(point["observed_at"])) <= made
         if not point["backfilled"] and point["price_usd"] > 0
     ]
     if not points:

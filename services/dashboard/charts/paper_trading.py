@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
+from datetime import datetime
 
 import plotly.graph_objects as go
 
@@ -17,7 +18,7 @@ from services.dashboard.charts.style import (
     set_price_layout,
 )
 from services.dashboard.formatting import Formatter
-from services.dashboard.text import escape_html, parse_time
+from services.dashboard.text import escape_html
 
 
 def draw_equity_curve(
@@ -77,8 +78,8 @@ def _add_trades(
 
 def _find_values(curve: Sequence[Json], times: Sequence[str]) -> list[float]:
     """Return the wallet's value at the last point of the curve before each time."""
-    curve_times = [parse_time(point["valued_at"]) for point in curve]
-    indexes = [bisect.bisect_right(curve_times, parse_time(time)) - 1 for time in times]
+    curve_times = [datetime.fromisoformat(point["valued_at"]) for point in curve]
+    indexes = [bisect.bisect_right(curve_times, datetime.fromisoformat(time)) - 1 for time in times]
     return [float(curve[max(0, index)]["value_usd"]) for index in indexes]
 
 

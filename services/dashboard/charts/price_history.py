@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import plotly.graph_objects as go
@@ -21,39 +20,36 @@ from services.dashboard.charts.style import (
     set_price_layout,
 )
 from services.dashboard.formatting import Formatter
-from services.dashboard.text import parse_time
 
 # Points further apart than this many steps are not joined by a line: a gap stays visible.
 MAX_JOINED_STEPS = 2.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceChartData:
-    """What a price chart shows, as the API returns it."""
+def draw_price_history(
+    formatter: Formatter,
+    *,
+    points: Sequence[Json],
+    step: timedelta,
+    forecast: Json | None = None,
+    recent: Sequence[Json] = (),
+    alerts: Sequence[Json] = (),
+    gaps: Sequence[Json] = (),
+    watch: Json | None = None,
+) -> go.Figure:
+    """Return a coin's price chart, from the lists that the API returns.
 
-    points: Sequence[Json]
-    # The usual time between two points.
-    step: timedelta
-    forecast: Json | None = None
-    # Single observations of the last hours, which the forecast's line is fitted to.
-    recent: Sequence[Json] = ()
-    alerts: Sequence[Json] = ()
-    gaps: Sequence[Json] = ()
-    # The coin's alert tracker.
-    watch: Json | None = None
-
-
-def draw_price_history(formatter: Formatter, chart: PriceChartData) -> go.Figure:
-    """Return a coin's price chart."""
+    `step` is the usual time between two points, `watch` the coin's alert tracker. The forecast's
+    line is fitted to `recent`, the single observations of the last hours.
+    """
     figure = go.Figure()
-    _add_gaps(figure, formatter, chart.gaps)
-    _add_prices(figure, formatter, chart.points, chart.step)
-    _add_backfilled(figure, formatter, chart.points)
-    if chart.watch:
-        _add_marks(figure, formatter, chart.watch)
-    _add_alerts(figure, formatter, chart.alerts, chart.points)
-    if chart.forecast:
-        add_forecast(figure, formatter, chart.forecast, chart.recent)
+    _add_gaps(figure, formatter, gaps)
+    _add_prices(figure, formatter, points, step)
+    _add_backfilled(figure, formatter, points)
+    if watch:
+        _add_marks(figure, formatter, watch)
+    _add_alerts(figure, formatter, alerts, points)
+    if forecast:
+        add_forecast(figure, formatter, forecast, recent)
     return set_price_layout(figure, formatter)
 
 
@@ -126,7 +122,11 @@ def _add_alerts(
     figure: go.Figure, formatter: Formatter, alerts: Sequence[Json], points: Sequence[Json]
 ) -> None:
     """Mark the alerts within the time span of the chart."""
-    since = parse_time(points[0]["observed_at"]) if points else datetime.max.replace(tzinfo=UTC)
+    since = (
+        datetime.fromisoformat(points[0]["observed_at"])
+        if points
+        else datetime.max.replace(tzinfo=UTC)
+    )
     for kind, color, symbol in (
         ("panic", FALL_COLOR, "triangle-down"),
         ("reversal", RISE_COLOR, "triangle-up"),
@@ -134,7 +134,7 @@ def _add_alerts(
         shown = [
             alert
             for alert in alerts
-            if alert["kind"] == kind and parse_time(alert["observed_at"]) >= since
+            if alert["kind"] == kind and datetime.fromisoformat(alert["observed_at"]) >= since
         ]
         if shown:
             figure.add_scatter(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from services.dashboard import data
 from services.dashboard.api_client import Json, quote_segment
-from services.dashboard.charts.price_history import PriceChartData, draw_price_history
+from services.dashboard.charts.price_history import draw_price_history
 from services.dashboard.components import compute_day_change, format_alert, gap_row, show_table
-from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
+from services.dashboard.formatting import UNKNOWN, Formatter
 from services.dashboard.text import escape_markdown, unique_coin_names
 
 RECENT_HOURS = 3
@@ -27,7 +27,14 @@ DIRECTIONS = {
 }
 
 
-def choose_coin() -> str | None:
+def show() -> None:
+    """Show the page: the selection box, and the chosen coin below it."""
+    coin_id = _choose_coin()
+    if coin_id is not None:
+        _show_coin(coin_id)
+
+
+def _choose_coin() -> str | None:
     """Show the selection box and return the chosen coin's id, None while no coin is known."""
     coins = data.list_coins()
     if coins is None:
@@ -61,9 +68,8 @@ def _follow_address(names: Mapping[str, str]) -> None:
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(preferences: Preferences, coin_id: str) -> None:
-    """Show the page of one coin."""
-    formatter = data.current_formatter(preferences)
+def _show_coin(coin_id: str) -> None:
+    formatter = data.current_formatter()
     if not data.show_freshness(formatter):
         return
     path = f"/coins/{quote_segment(coin_id)}"
@@ -81,8 +87,7 @@ def show(preferences: Preferences, coin_id: str) -> None:
     gaps = _fetch_items("/gaps", coin_id=coin_id)
     if history is None or recent is None:
         return
-    _show_week(formatter, coin, forecast, history, recent, alerts or [], gaps or [])
-    _show_last_hours(formatter, forecast, recent, alerts or [], gaps or [])
+    _show_charts(formatter, coin, forecast, history, recent, alerts or [], gaps or [])
     left, right = st.columns(2)
     with left:
         if alerts is not None:
@@ -101,7 +106,7 @@ def _fetch_items(path: str, **query: str | int) -> list[Json] | None:
     return content and list(content["items"])
 
 
-def _show_week(
+def _show_charts(
     formatter: Formatter,
     coin: Json,
     forecast: Json | None,
@@ -110,39 +115,17 @@ def _show_week(
     alerts: Sequence[Json],
     gaps: Sequence[Json],
 ) -> None:
-    chart = PriceChartData(
-        points=history["points"],
-        step=timedelta(seconds=history["step_seconds"]),
-        forecast=forecast,
-        recent=recent["points"],
-        alerts=alerts,
-        gaps=gaps,
-        watch=coin["watch"],
+    """Show the history of the week, and the single observations of the last hours."""
+    draw = partial(
+        draw_price_history, formatter, forecast=forecast, recent=recent["points"], alerts=alerts
     )
-    _show_chart(draw_price_history(formatter, chart), "week")
-
-
-def _show_last_hours(
-    formatter: Formatter,
-    forecast: Json | None,
-    recent: Json,
-    alerts: Sequence[Json],
-    gaps: Sequence[Json],
-) -> None:
+    step = timedelta(seconds=history["step_seconds"])
+    week = draw(points=history["points"], step=step, gaps=gaps, watch=coin["watch"])
+    st.plotly_chart(week, key="week", config={"displaylogo": False})
     st.subheader(f"Last {RECENT_HOURS} hours and next 10 minutes")
-    chart = PriceChartData(
-        points=recent["points"],
-        step=MAX_RAW_STEP,
-        forecast=forecast,
-        recent=recent["points"],
-        alerts=alerts,
-        gaps=[gap for gap in gaps if gap["stop"] >= recent["start"]],
-    )
-    _show_chart(draw_price_history(formatter, chart), "hours")
-
-
-def _show_chart(figure: go.Figure, key: str) -> None:
-    st.plotly_chart(figure, key=key, config={"displaylogo": False})
+    recent_gaps = [gap for gap in gaps if gap["stop"] >= recent["start"]]
+    hours = draw(points=recent["points"], step=MAX_RAW_STEP, gaps=recent_gaps)
+    st.plotly_chart(hours, key="hours", config={"displaylogo": False})
 
 
 def _show_figures(formatter: Formatter, coin: Json, sparklines: Sequence[Json]) -> None:

@@ -11,7 +11,7 @@ from streamlit.navigation.page import Page
 from services.dashboard import data
 from services.dashboard.api_client import Json
 from services.dashboard.components import compute_day_change, format_alert
-from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
+from services.dashboard.formatting import UNKNOWN, Formatter
 from services.dashboard.text import escape_markdown, unique_coin_names
 
 # A table with more rows than this gets a fixed height and scrolls.
@@ -21,9 +21,9 @@ SHOWN_ALERTS = 8
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(preferences: Preferences, coin_page: Page) -> None:
+def show(coin_page: Page) -> None:
     """Show the page; `coin_page` opens when the viewer selects a coin."""
-    formatter = data.current_formatter(preferences)
+    formatter = data.current_formatter()
     if not data.show_freshness(formatter):
         return
     coins = data.fetch("/coins", limit=data.MAX_COINS)

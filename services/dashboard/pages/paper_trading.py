@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from services.dashboard import data
 from services.dashboard.api_client import Json, quote_segment
 from services.dashboard.charts.paper_trading import draw_equity_curve
-from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
+from services.dashboard.components import show_table
+from services.dashboard.formatting import UNKNOWN, Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 OPEN_COMMAND = "python sandbox.py step --wallet mine --strategy sma-cross --coins BTC"
@@ -19,9 +19,9 @@ MIN_TRADES_FOR_RATIOS = 10
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(preferences: Preferences) -> None:
+def show() -> None:
     """Show the page."""
-    formatter = data.current_formatter(preferences)
+    formatter = data.current_formatter()
     if not data.show_freshness(formatter):
         return
     wallets = data.fetch("/wallets")
@@ -38,22 +38,20 @@ def show(preferences: Preferences) -> None:
         _show_wallet(formatter, name)
 
 
-def _build_table(formatter: Formatter, wallets: Sequence[Json]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "wallet": wallet["name"],
-                "strategy": wallet["strategy"],
-                "since": formatter.time(wallet["opened_at"]),
-                "value": formatter.price(wallet["final_usd"]),
-                "return": formatter.percent(wallet["total_return"]),
-                "buy and hold": formatter.percent(wallet["buy_and_hold_return"]),
-                "trades": _format_count(wallet["trades"]),
-                "rejected orders": _format_count(wallet["refused_fills"]),
-            }
-            for wallet in wallets
-        ]
-    )
+def _build_table(formatter: Formatter, wallets: Sequence[Json]) -> list[Json]:
+    return [
+        {
+            "wallet": wallet["name"],
+            "strategy": wallet["strategy"],
+            "since": formatter.time(wallet["opened_at"]),
+            "value": formatter.price(wallet["final_usd"]),
+            "return": formatter.percent(wallet["total_return"]),
+            "buy and hold": formatter.percent(wallet["buy_and_hold_return"]),
+            "trades": _format_count(wallet["trades"]),
+            "rejected orders": _format_count(wallet["refused_fills"]),
+        }
+        for wallet in wallets
+    ]
 
 
 def _format_count(count: int | None) -> str:
@@ -73,13 +71,9 @@ def _show_wallet(formatter: Formatter, name: str) -> None:
     st.plotly_chart(figure, key="equity_curve", config={"displaylogo": False})
     left, right = st.columns([2, 3])
     with left:
-        st.subheader("Positions")
-        positions = _build_positions(formatter, detail["positions"])
-        st.dataframe(positions, hide_index=True, key="positions")
+        _show_positions(formatter, detail["positions"])
     with right:
-        st.subheader("Trades")
-        trades = _build_trades(formatter, detail["trades"])
-        st.dataframe(trades, hide_index=True, key="trades")
+        _show_trades(formatter, detail["trades"])
 
 
 def _show_figures(formatter: Formatter, wallet: Json) -> None:
@@ -120,31 +114,29 @@ def _describe_ratios(formatter: Formatter, wallet: Json) -> str:
     return f"Sharpe ratio {wallet['sharpe']:.2f}; {win_rate} of the sales made a profit."
 
 
-def _build_positions(formatter: Formatter, positions: Sequence[Json]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "coin": position["coin_id"],
-                "quantity": f"{float(position['quantity']):.8g}",
-                "cash": formatter.price(float(position["cash_usd"])),
-                "order": "waits for the next price" if position["has_order"] else "",
-            }
-            for position in positions
-        ]
+def _show_positions(formatter: Formatter, positions: Sequence[Json]) -> None:
+    show_table(
+        "Positions",
+        positions,
+        lambda position: {
+            "coin": position["coin_id"],
+            "quantity": f"{float(position['quantity']):.8g}",
+            "cash": formatter.price(float(position["cash_usd"])),
+            "order": "waits for the next price" if position["has_order"] else "",
+        },
     )
 
 
-def _build_trades(formatter: Formatter, trades: Sequence[Json]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "time": formatter.time(trade["traded_at"]),
-                "side": "if sold now" if trade["side"] == "close" else trade["side"],
-                "coin": trade["coin_id"],
-                "quantity": f"{abs(float(trade['quantity'])):.8g}",
-                "price": formatter.price(float(trade["price_usd"])),
-                "fee": formatter.price(float(trade["fee_usd"])),
-            }
-            for trade in trades
-        ]
+def _show_trades(formatter: Formatter, trades: Sequence[Json]) -> None:
+    show_table(
+        "Trades",
+        trades,
+        lambda trade: {
+            "time": formatter.time(trade["traded_at"]),
+            "side": "if sold now" if trade["side"] == "close" else trade["side"],
+            "coin": trade["coin_id"],
+            "quantity": f"{abs(float(trade['quantity'])):.8g}",
+            "price": formatter.price(float(trade["price_usd"])),
+            "fee": formatter.price(float(trade["fee_usd"])),
+        },
     )

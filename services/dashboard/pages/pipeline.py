@@ -9,7 +9,7 @@ import streamlit as st
 from services.dashboard import data
 from services.dashboard.api_client import Json
 from services.dashboard.components import gap_row, show_table
-from services.dashboard.formatting import UNKNOWN, Formatter, Preferences
+from services.dashboard.formatting import UNKNOWN, Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 SHOWN_ROWS = 50
@@ -24,9 +24,9 @@ QUOTA_UNITS: Mapping[str, tuple[str, float]] = {
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(preferences: Preferences) -> None:
+def show() -> None:
     """Show the page."""
-    formatter = data.current_formatter(preferences)
+    formatter = data.current_formatter()
     data.show_freshness(formatter)
     health = data.fetch("/health")
     if health is None:

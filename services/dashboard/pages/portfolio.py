@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from services.dashboard import data
 from services.dashboard.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard.charts.portfolio import draw_allocation, draw_net_worth
-from services.dashboard.formatting import HIDDEN, Formatter, Preferences
+from services.dashboard.components import show_table
+from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 from services.dashboard.transaction_form import TRANSACTIONS_PATH
 
@@ -18,9 +18,9 @@ SHOWN_TRANSACTIONS = 100
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(preferences: Preferences) -> None:
+def show() -> None:
     """Show the page."""
-    formatter = data.current_formatter(preferences)
+    formatter = data.current_formatter()
     if not data.show_freshness(formatter):
         return
     portfolio = data.fetch("/portfolio")
@@ -90,31 +90,31 @@ def _compute_change(profit: str | None, value: str | None) -> float | None:
 
 
 def _show_profit(formatter: Formatter, portfolio: Json) -> None:
-    st.subheader("Profit")
-    rows = [
-        {
-            "period": period,
+    show_table(
+        "Profit",
+        [
+            {"period": "last 24 hours"} | portfolio["day_profit"],
+            {"period": "total"} | portfolio["total_profit"],
+        ],
+        lambda profit: {
+            "period": profit["period"],
             "USD": formatter.own_amount(profit["usd"], "USD"),
             "IDR": formatter.own_amount(profit["idr"], "IDR"),
             "coin move, IDR": formatter.own_amount(profit["coin_move_idr"], "IDR"),
             "rupiah move, IDR": formatter.own_amount(profit["rupiah_move_idr"], "IDR"),
             "fees, USD": formatter.own_amount(profit["fees_usd"], "USD"),
-        }
-        for period, profit in (
-            ("last 24 hours", portfolio["day_profit"]),
-            ("total", portfolio["total_profit"]),
-        )
-    ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="profit")
+        },
+    )
 
 
 def _show_holdings(formatter: Formatter, holdings: Sequence[Json]) -> None:
-    st.subheader("Holdings")
     currency = formatter.currency
     key = currency.lower()
     names = unique_coin_names(holdings)
-    rows = [
-        {
+    show_table(
+        "Holdings",
+        holdings,
+        lambda holding: {
             "coin": names[holding["coin_id"]],
             "quantity": formatter.quantity(holding["quantity"]),
             "value": formatter.own_amount(holding[f"value_{key}"], currency),
@@ -125,10 +125,8 @@ def _show_holdings(formatter: Formatter, holdings: Sequence[Json]) -> None:
             "cost, FIFO": formatter.own_amount(holding["fifo_cost"]["cost_usd"], "USD"),
             "price age": formatter.age(holding["observed_at"]),
             "missing": ", ".join(holding["missing"]),
-        }
-        for holding in holdings
-    ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="holdings")
+        },
+    )
 
 
 def _show_transactions(formatter: Formatter) -> None:

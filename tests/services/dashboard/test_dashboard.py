@@ -17,14 +17,13 @@ from safe_zone import ROOT
 from services.dashboard import text
 from services.dashboard.charts.forecast import compute_fit_line
 from services.dashboard.charts.portfolio import draw_allocation, draw_net_worth
-from services.dashboard.charts.price_history import PriceChartData, draw_price_history
+from services.dashboard.charts.price_history import draw_price_history
 from services.dashboard.components import compute_day_change
 from services.dashboard.formatting import (
     HIDDEN,
     UNKNOWN,
     Currency,
     Formatter,
-    Preferences,
     list_time_zones,
 )
 from services.dashboard.pages.overview import build_market_table, search_coins
@@ -37,7 +36,7 @@ JAKARTA = ZoneInfo("Asia/Jakarta")
 def formatter(
     currency: Currency = "USD", *, hide_amounts: bool = False, rate: float | None = 16_000.0
 ) -> Formatter:
-    return Formatter(Preferences(currency, JAKARTA, hide_amounts), rate, NOW)
+    return Formatter(currency, JAKARTA, hide_amounts, rate, NOW)
 
 
 @given(st.text(max_size=60))
@@ -178,8 +177,9 @@ def test_the_fit_is_the_least_squares_line_through_the_hour() -> None:
 
 
 def _figure(points: list[dict[str, Any]], **chart_data: Any) -> Any:
-    chart = PriceChartData(points=points, step=timedelta(minutes=5), recent=points, **chart_data)
-    return draw_price_history(formatter(), chart)
+    return draw_price_history(
+        formatter(), points=points, step=timedelta(minutes=5), recent=points, **chart_data
+    )
 
 
 def test_the_interval_is_drawn_ahead_of_the_last_price() -> None:
@@ -280,7 +280,7 @@ def test_an_axis_in_rupiah_has_no_abbreviations() -> None:
             formatter("IDR"),
             [{"valued_at": NOW.isoformat(), "net_worth_usd": "1", "net_worth_idr": "1"}],
         ),
-        draw_price_history(formatter("IDR"), PriceChartData(points=[], step=timedelta())),
+        draw_price_history(formatter("IDR"), points=[], step=timedelta()),
     ):
         assert figure.layout.yaxis.exponentformat == "none"
         assert figure.layout.separators == ",."
