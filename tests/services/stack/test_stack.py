@@ -320,7 +320,8 @@ def test_currency_and_time_zone_are_per_viewer_and_survive_a_reload(visitor: Vis
     assert "currency=IDR" in page.url
     page.get_by_role("link", name="Pipeline").click()
     visitor.wait_for_text("Free quotas")
-    page.get_by_role("link", name="Coin").click()
+    # Below every page is a link to CoinGecko.
+    page.get_by_test_id("stSidebarNavItems").get_by_role("link", name="Coin").click()
     visitor.wait_for_text("Market cap")
     page.reload()
     visitor.wait_for_text("Rp")
