@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 # https://www.postgresql.org/docs/current/protocol-message-formats.html
+JOIN_SECONDS = 10.0  # a client that has left ends its thread at once
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 SASL = struct.pack("!i", 10)
 
@@ -56,11 +57,14 @@ def listening(certificate: Certificate, serve: Serve) -> Iterator[int]:
             with context.wrap_socket(raw, server_side=True) as client:
                 serve(client)
 
+    serving: list[threading.Thread] = []
+
     def accept() -> None:
         with contextlib.suppress(OSError):
             while True:
                 raw, _ = listener.accept()
-                threading.Thread(target=begin_tls, args=(raw,), daemon=True).start()
+                serving.append(threading.Thread(target=begin_tls, args=(raw,), daemon=True))
+                serving[-1].start()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=accept, daemon=True)
@@ -68,6 +72,8 @@ def listening(certificate: Certificate, serve: Serve) -> Iterator[int]:
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
+        for each in serving:
+            each.join(JOIN_SECONDS)
 
 
 def forwarding_to(
