@@ -20,7 +20,7 @@ import ingest
 from demo.server import Fault, StandIn
 from safe_zone import ROOT
 from sentinel.storage import locks
-from tests.conftest import FakeTime, FreshDatabase
+from tests.conftest import FakeTime, FreshDatabase, open_to_other_users
 from tests.support.commands import Script, assert_error
 
 FULL = Path("/dev/full")
@@ -129,8 +129,7 @@ def test_a_full_disk_is_exit_4_with_a_plain_error_and_no_server_left_running(
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")
     try:
-        for path in (tmp_path, *tmp_path.parents):
-            path.chmod(path.stat().st_mode | 0o011)
+        open_to_other_users(tmp_path)
         for _ in range(2):
             state_dir = str(disk / "state")
             done = live_script("ingest.py", DATABASE_URL="", SENTINEL_STATE_DIR=state_dir)
@@ -144,9 +143,7 @@ def test_a_full_disk_is_exit_4_with_a_plain_error_and_no_server_left_running(
 def test_environment_variables_for_postgres_and_proxies_are_ignored(
     live_script: Script, tmp_path: Path
 ) -> None:
-    for path in (tmp_path, *tmp_path.parents):
-        if path.stat().st_uid == os.geteuid():
-            path.chmod(path.stat().st_mode | 0o011)
+    open_to_other_users(tmp_path)
     environment = {"PGPORT": "6543", "PGCHANNELBINDING": "require", "PGSSLMODE": "require"}
     environment |= {"http_proxy": "http://127.0.0.1:9", "DATABASE_URL": ""}
     done = live_script("ingest.py", **environment)

@@ -21,6 +21,7 @@ from sentinel import process
 from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.storage.embedded import _locate_server, ensure_running
 from sentinel.storage.embedded_server import responding_socket_dir
+from tests.conftest import open_to_other_users
 
 pytestmark = [
     pytest.mark.slow,  # each test starts its own server
@@ -76,9 +77,7 @@ def _connected_user(state_dir: Path) -> User:
 
 def _reachable_folder(folder: Path) -> Path:
     """Let all users enter `folder`, so that root keeps its data there too, and return it."""
-    for path in (folder, *folder.parents):
-        if path.stat().st_uid == os.geteuid() and path != Path("/"):
-            path.chmod(path.stat().st_mode | 0o011)
+    open_to_other_users(folder)
     return folder
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +16,7 @@ from safe_zone import Settings
 from services.backup import manifest
 from services.backup.create import make_verified_backup
 from services.settings import MonitorSettings
-from tests.conftest import NOW, FreshDatabase
+from tests.conftest import NOW, FreshDatabase, new_database
 from tests.support.monitor import Target, listening, load
 
 HOURS = 60
@@ -80,12 +79,8 @@ def made_backup(
 @pytest.fixture
 def filled(server: str, filled_template: str) -> Iterator[FreshDatabase]:
     """An own copy of `filled_template`."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        create = f"CREATE DATABASE {name} TEMPLATE {filled_template} STRATEGY file_copy"
-        connection.execute(create.encode())
-        yield FreshDatabase(psycopg.conninfo.make_conninfo(server, dbname=name))
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with new_database(server, filled_template) as database:
+        yield database
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from sentinel.storage.connection import Session
 from sentinel.storage.queries.recent_activity import RecentActivity, read_recent_activity
 from services.ingestion.loop import MAX_FAILED_TICKS, Loop
 from services.settings import MonitorOptions, MonitorSettings
-from tests.conftest import FakeTime, FreshDatabase
+from tests.conftest import FakeTime, FreshDatabase, open_to_other_users
 from tests.support.commands import Module
 from tests.support.monitor import ENGLISH, Reply, Target, listening, load, minutes
 
@@ -509,9 +509,7 @@ def test_after_the_database_was_killed_the_next_tick_succeeds(
 ) -> None:
     own = dataclasses.replace(settings, database_url=None, limit=40, state_dir=tmp_path / "own")
     own.state_dir.mkdir()
-    for path in (own.state_dir, *own.state_dir.parents):
-        if path.stat().st_uid == os.geteuid() and path != Path("/"):
-            path.chmod(path.stat().st_mode | 0o011)
+    open_to_other_users(own.state_dir)
     notifier = Notifier(make_targets([target.url]), time_.clocks)
     loop = Loop(MonitorSettings(settings=own), notifier, ENGLISH, time_.clocks)
     with embedded.ensure_running(own.state_dir):

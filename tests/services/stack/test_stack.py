@@ -19,7 +19,7 @@ from playwright.sync_api import BrowserContext, Page
 from safe_zone import ROOT, Settings
 from services.settings import MonitorSettings
 from services.stack import health, supervisor_client, supervisor_config
-from tests.conftest import INHERITED
+from tests.conftest import INHERITED, open_to_other_users
 from tests.support.browser import PHONE, Visitor, free_port, running_browser
 from tests.support.commands import Module, is_running
 
@@ -102,9 +102,7 @@ def _stack(environment: dict[str, str], *arguments: str) -> subprocess.Completed
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("stack")
-    for path in (folder, *folder.parents):  # root's server runs as another user
-        if path.stat().st_uid == os.geteuid() and path != Path("/"):
-            path.chmod(path.stat().st_mode | 0o011)
+    open_to_other_users(folder)  # root's server runs as another user
     environment = {key: os.environ[key] for key in INHERITED if key in os.environ} | {
         "SENTINEL_STATE_DIR": str(folder),
         "SENTINEL_API_PORT": str(free_port()),
