@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from safe_zone import Settings
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, Interrupted, SentinelError, StorageUnavailable
@@ -23,8 +26,12 @@ from services.backup.manifest import PARTIAL_SUFFIX, BackupFailed, BackupFile, B
 from services.backup.verification import connect_directly, verify_dump
 from services.settings import MonitorSettings
 
+log = logging.getLogger("sentinel.backup")
+
 # Taken before the snapshot: a purge that dropped a day in between would leave it listed and gone.
 LOCK_OBSERVATIONS = "LOCK TABLE sentinel.observations IN ACCESS SHARE MODE"
+HAS_IDENTITY = "SELECT to_regclass('sentinel.database_identity') IS NOT NULL"
+READ_IDENTITY = "SELECT identity FROM sentinel.database_identity"
 
 
 def create_backup(monitor: MonitorSettings, folder: Path, now: datetime) -> int:
@@ -64,6 +71,7 @@ def _create_and_prune(
             problem = f"Older backups are damaged and were set aside: {names}"
             report.report_failure(monitor, notifier, problem, now)
         report.record_success(address, backup, problem)
+        _warn_same_disk(folder, monitor.settings)
     contents = backup.manifest.contents
     print(f"{backup.path}: {contents.observations:,} observations, the newest of {contents.newest}")
     print(
@@ -71,6 +79,15 @@ def _create_and_prune(
         f"{len(pruned.deleted)} older backups deleted"
     )
     return EXIT_OK
+
+
+def _warn_same_disk(folder: Path, settings: Settings) -> None:
+    if settings.database_url is None and folder.stat().st_dev == settings.state_dir.stat().st_dev:
+        log.warning(
+            "%s is on the same disk as the database: a disk that dies takes both. Name a folder on "
+            "another one.",
+            folder,
+        )
 
 
 def make_verified_backup(
@@ -84,11 +101,12 @@ def make_verified_backup(
     partial = path.with_name(path.name + PARTIAL_SUFFIX)
     try:
         _delete_leftovers(folder)
-        contents = _dump_database(address, partial)
+        contents, identity = _dump_database(address, partial)
         verify_dump(partial, contents, state_dir)
         sha256, size_bytes = manifest.compute_sha256(partial), partial.stat().st_size
         partial.replace(path)
-        found = BackupManifest(now, describe_database(address), sha256, size_bytes, contents)
+        database = describe_database(address)
+        found = BackupManifest(now, database, sha256, size_bytes, contents, identity)
         backup = BackupFile(path, found)
         manifest.write_manifest(backup)
     except OSError as error:
@@ -110,19 +128,16 @@ def _delete_leftovers(folder: Path) -> None:
 
 
 def describe_database(address: Address) -> str:
-    """Return which database that is, without user and password.
-
-    Backups of several databases may share a folder; pruning tells them apart by this text.
-    """
+    """Return where the database is, without user and password."""
     parts = conninfo_to_dict(address.conninfo)
     host = parts.get("host") or parts.get("hostaddr") or "localhost"
     return f"{parts.get('dbname') or 'default'} on {host}:{parts.get('port') or 5432}"
 
 
-def _dump_database(address: Address, path: Path) -> DatabaseContents:
-    """Dump a database; return its contents.
+def _dump_database(address: Address, path: Path) -> tuple[DatabaseContents, UUID | None]:
+    """Dump a database; return its contents and its identity, None in an older schema.
 
-    Both read the same snapshot, so that a process that writes meanwhile changes neither.
+    All read the same snapshot, so that a process that writes meanwhile changes none.
     """
     try:
         with connect_directly(address) as connection:
@@ -136,8 +151,9 @@ def _dump_database(address: Address, path: Path) -> DatabaseContents:
             with connection.transaction():
                 connection.execute(LOCK_OBSERVATIONS)
                 contents = _read_contents(connection, address)
+                identity = _read_identity(connection)
                 write_dump(connection, path)
-            return contents
+            return contents, identity
     except psycopg.Error as error:
         raise StorageUnavailable(error_hints.explain(error, address.display_name)) from error
 
@@ -152,3 +168,10 @@ def _read_contents(connection: Connection, address: Address) -> DatabaseContents
             "backup."
         )
     return contents
+
+
+def _read_identity(connection: Connection) -> UUID | None:
+    if connection.execute(HAS_IDENTITY).fetchall() == [(False,)]:
+        return None
+    [(identity,)] = connection.execute(READ_IDENTITY).fetchall()
+    return UUID(str(identity))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -43,6 +44,19 @@ class BackupManifest:
     size_bytes: int
     # Of the database at that time.
     contents: DatabaseContents
+    # The random identity of the database; None if its schema was older than identities.
+    identity: UUID | None = None
+
+    def is_of_same_database(self, other: BackupManifest) -> bool:
+        """Whether both backups are of one database.
+
+        The address alone does not tell: a database may be made anew there, and two machines may
+        use the same one. Nor does the identity alone: a restored copy has that of the original.
+        """
+        return self.identity is not None and (self.identity, self.database) == (
+            other.identity,
+            other.database,
+        )
 
 
 _MANIFEST = TypeAdapter(BackupManifest)

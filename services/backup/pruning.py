@@ -42,7 +42,7 @@ def prune_backups(folder: Path, newest: BackupFile) -> PruneResult:
             damaged.append(manifest.set_aside(dump))
             continue
         moment = rotation.parse_file_name(dump.name)
-        if moment is not None and found.database == newest.manifest.database:
+        if moment is not None and found.is_of_same_database(newest.manifest):
             valid[moment] = dump
     kept = rotation.choose_kept(valid) | {newest.manifest.made_at}
     deleted = [path for moment, path in valid.items() if moment not in kept]

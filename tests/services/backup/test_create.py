@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -23,7 +24,7 @@ from sentinel.storage.connection import Connection, Session, open_connection, pa
 from services.backup import checksums, create, dump, report, rotation, verification
 from services.backup.create import create_backup, make_verified_backup
 from services.backup.locks import lock_backups
-from services.backup.manifest import BackupFailed
+from services.backup.manifest import BackupFailed, BackupFile
 from services.settings import MonitorSettings
 from tests.conftest import NOW, FreshDatabase
 from tests.services.backup.conftest import (
@@ -59,6 +60,14 @@ def test_a_backup_is_a_dump_with_a_manifest_of_its_contents(
     assert (found.verified_at, found.rows, found.problem) == (NOW, 120, None)
 
 
+def write_older_backups(database: FreshDatabase, folder: Path, days: int) -> list[BackupFile]:
+    """Write backups of this database without its rows, one a day, the newest first."""
+    name = create.describe_database(database.address())
+    [(identity,)] = database.query(create.READ_IDENTITY)
+    moments = [NOW - timedelta(days=day) for day in range(1, days + 1)]
+    return [write_backup(folder, at, name, UUID(str(identity))) for at in moments]
+
+
 def _damage_each_dump(monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]) -> None:
     def write_damaged(connection: Connection, path: Path) -> None:
         dump.write_dump(connection, path)
@@ -76,9 +85,7 @@ def test_a_damaged_dump_fails_with_a_message_and_deletes_no_older_backup(
     monkeypatch: pytest.MonkeyPatch,
     damage: Callable[[Path], None],
 ) -> None:
-    database = create.describe_database(filled.address())
-    for day in range(12):  # more daily backups than the rules keep
-        write_backup(folder, NOW - timedelta(days=12 - day), database)
+    write_older_backups(filled, folder, days=12)  # more daily backups than the rules keep
     before = list_backups(folder)
     _damage_each_dump(monkeypatch, damage)
     with pytest.raises(BackupFailed):
@@ -99,14 +106,23 @@ def test_a_damaged_dump_fails_with_a_message_and_deletes_no_older_backup(
 def test_after_a_verified_backup_older_ones_are_pruned_and_damaged_ones_reported(
     monitor: MonitorSettings, filled: FreshDatabase, folder: Path, target: Target
 ) -> None:
-    database = create.describe_database(filled.address())
-    for day in range(1, 40):
-        backup = write_backup(folder, NOW - timedelta(days=day), database)
-    backup.path.write_bytes(b"dumb")
+    oldest = write_older_backups(filled, folder, days=39)[-1]
+    oldest.path.write_bytes(b"dumb")
     assert create_backup(monitor, folder, NOW) == 0
     assert len(list_backups(folder)) == 10
-    assert (folder / f"{backup.path.name}.damaged").exists()
+    assert (folder / f"{oldest.path.name}.damaged").exists()
     assert "damaged" in target.messages[0]
+
+
+def test_a_database_made_anew_at_the_same_address_prunes_no_backup_of_the_lost_one(
+    monitor: MonitorSettings, filled: FreshDatabase, folder: Path
+) -> None:
+    older = write_older_backups(filled, folder, days=39)
+    with open_connection(filled.address()) as connection:
+        schema.drop_schema(connection)
+    load(filled.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    assert create_backup(monitor, folder, NOW) == 0
+    assert all(backup.path.exists() for backup in older)
 
 
 @pytest.mark.parametrize("has_schema", [False, True])

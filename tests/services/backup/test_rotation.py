@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -16,17 +17,21 @@ from services.backup.pruning import prune_backups
 from tests.conftest import NOW
 from tests.services.backup.conftest import list_backups
 
+IDENTITY, OTHER_IDENTITY = UUID(int=1), UUID(int=2)
 FIRST, LAST = (datetime.fromisoformat(text) for text in ("2025-01-01", "2027-01-01"))
 MOMENTS = st.lists(st.datetimes(FIRST, LAST, timezones=st.just(UTC)), max_size=60)
 
 
-def write_backup(folder: Path, at: datetime, database: str = "mine") -> BackupFile:
+def write_backup(
+    folder: Path, at: datetime, database: str = "mine", identity: UUID | None = IDENTITY
+) -> BackupFile:
     """Write a backup of that time with a valid manifest, without a database."""
     folder.mkdir(parents=True, exist_ok=True)
     dump = folder / rotation.make_file_name(at)
     dump.write_bytes(b"dump")
     empty = checksums.DatabaseContents("", {}, {}, None)
-    backup = BackupFile(dump, BackupManifest(at, database, manifest.compute_sha256(dump), 4, empty))
+    sha256 = manifest.compute_sha256(dump)
+    backup = BackupFile(dump, BackupManifest(at, database, sha256, 4, empty, identity))
     manifest.write_manifest(backup)
     return backup
 
@@ -47,9 +52,19 @@ def test_backups_are_pruned_to_seven_days_and_the_newest_of_each_week_and_month(
     assert (len(pruned.deleted), pruned.damaged) == (30, [])
 
 
-def test_backups_of_other_databases_are_kept(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("database", "identity"),
+    [
+        ("another database", IDENTITY),  # a restored copy on another machine
+        ("mine", OTHER_IDENTITY),  # a database made anew, or another machine's at the same address
+        ("mine", None),  # of a schema that had no identity yet
+    ],
+)
+def test_backups_of_other_databases_are_kept(
+    folder: Path, database: str, identity: UUID | None
+) -> None:
     for day in range(1, 40):
-        write_backup(folder, NOW - timedelta(days=day), "another database")
+        write_backup(folder, NOW - timedelta(days=day), database, identity)
     prune_backups(folder, write_backup(folder, NOW))
     assert len(list_backups(folder)) == 40  # the rules count each database on its own
 
