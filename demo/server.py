@@ -169,8 +169,12 @@ class _Handler(BaseHTTPRequestHandler):
         headers: dict[str, str] | None = None,
         cut: int | None = None,
     ) -> None:
-        self.send_response(status)
-        sent = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "max-age=30"}
+        self.send_response_only(status)
+        sent = {
+            "Date": self.date_time_string(self.server.now()),
+            "Content-Type": "application/json; charset=utf-8",
+            "Cache-Control": "max-age=30",
+        }
         for name, value in (sent | (headers or {})).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))

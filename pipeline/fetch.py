@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from api_library import chunk_ids
 from coin_registry import CoinRegistry
 from pipeline.run import Run
 from pipeline.spool import Item
+from sentinel.clocks import describe_clock_error
 from sentinel.coingecko import PriceResponse
 from sentinel.console import Progress
-from sentinel.errors import ApiUnavailable
-from sentinel.models import Batch, FxRate
+from sentinel.errors import ApiUnavailable, ConfigurationError
+from sentinel.models import Batch, FxRate, Rejection
 from sentinel.process import defer_signals
 from transform import transform_and_validate
 
 log = logging.getLogger("sentinel.fetch")
+# Reasons of rejection that a wrong clock of this machine causes.
+CLOCK_REASONS = frozenset({"future_timestamp", "stale_timestamp"})
 
 
 def fetch_prices(run: Run, registry: CoinRegistry, progress: Progress) -> None:
@@ -24,7 +28,8 @@ def fetch_prices(run: Run, registry: CoinRegistry, progress: Progress) -> None:
     A chunk that fails is noted in its `errors`, and the others continue. Without a spool (a dry
     run) nothing is written.
 
-    Raises ApiUnavailable if no response contained a usable price.
+    Raises ApiUnavailable if no response contained a usable price, and ConfigurationError if this
+    machine's clock is the cause.
     """
     chunks = _plan_chunks(run, registry)
     for done, chunk in enumerate(chunks):
@@ -40,10 +45,25 @@ def fetch_prices(run: Run, registry: CoinRegistry, progress: Progress) -> None:
             run.fetched.errors.append(error)
             if run.client.is_exhausted:
                 return
+    _check_clock(run)
     if run.fetched.is_degraded and not run.fetched.rows:
         raise ApiUnavailable(
             "CoinGecko responded without one usable price. The next run tries again."
         )
+
+
+def _check_clock(run: Run) -> None:
+    """Warn if this clock is wrong. Raises ConfigurationError if it cost every price."""
+    problem = describe_clock_error(run.client.clock_offset)
+    if problem and not run.fetched.rows and _have_clock_reasons(run.fetched.rejections):
+        raise ConfigurationError(f"No price is usable. {problem}")
+    if problem:
+        log.warning("%s", problem)
+
+
+def _have_clock_reasons(rejections: Iterable[Rejection]) -> bool:
+    reasons = {rejection.reason for rejection in rejections}
+    return bool(reasons) and reasons <= CLOCK_REASONS
 
 
 def _plan_chunks(run: Run, registry: CoinRegistry) -> list[tuple[str, ...]]:
@@ -62,6 +82,8 @@ def _process_response(response: PriceResponse, registry: CoinRegistry, run: Run)
     batch = transform_and_validate(response.body, response.ids, run.started_at, run.run_id)
     failed = {rejection.coin_id: rejection.reason for rejection in batch.rejections}
     failed |= dict.fromkeys(batch.missing, "missing")
+    if describe_clock_error(run.client.clock_offset):  # it says nothing about the coins
+        failed = {i: reason for i, reason in failed.items() if reason not in CLOCK_REASONS}
     requested = set(result.targets)
     changes = registry.record_results(
         (row.coin_id for row in batch.rows),

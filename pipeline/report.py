@@ -60,6 +60,8 @@ class RunReport:
     db_seconds: float = 0.0
     # Rows older than the retention that the run dropped.
     purged_rows: int = 0
+    # How far this machine's clock is ahead of CoinGecko's (negative: behind); None: unknown.
+    clock_offset_seconds: int | None = None
     # One line for the user.
     message: str = ""
 

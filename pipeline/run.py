@@ -62,6 +62,7 @@ class Run:
             base_url=self.settings.base_url,
             clock=self.clocks.monotonic,
             sleep=self.clocks.sleep,
+            now=self.clocks.now,
         )
 
     @property
@@ -113,6 +114,7 @@ class Run:
         loaded = loaded or self.loaded
         result = loaded or LoadResult()
         rejections = [*self.fetched.rejections, *self.backfill.rejections]
+        offset = self.client.clock_offset
         return RunReport(
             mode=self.settings.mode,
             status=self._status(is_stored=loaded is not None),
@@ -138,6 +140,7 @@ class Run:
             api_credits=self.client.credits,
             db_seconds=round(self.storage.db_seconds, 3),
             purged_rows=self.storage.purged_rows,
+            clock_offset_seconds=None if offset is None else round(offset.total_seconds()),
             message=self._message(result),
         )
 

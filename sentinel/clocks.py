@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+from safe_zone import MAX_CLOCK_SKEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +23,13 @@ class Clocks:
 
 
 SYSTEM_CLOCKS = Clocks(lambda: datetime.now(UTC), time.monotonic, time.sleep)
+
+
+def describe_clock_error(offset: timedelta | None) -> str | None:
+    """Return one sentence if the machine's clock is `offset` ahead of CoinGecko's and that is more
+    than MAX_CLOCK_SKEW, else None. A negative offset means behind; None: it is unknown."""
+    if offset is None or abs(offset) <= MAX_CLOCK_SKEW:
+        return None
+    side = "ahead of" if offset > timedelta() else "behind"
+    minutes = abs(offset) / timedelta(minutes=1)
+    return f"This machine's clock is {minutes:,.0f} minutes {side} CoinGecko's: set it (NTP)."

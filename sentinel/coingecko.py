@@ -12,7 +12,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -118,6 +119,7 @@ class CoinGecko:
         base_url: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         deadline_seconds: float = API_DEADLINE_SECONDS,
     ) -> None:
         self.plan = choose_plan(api_key, is_pro=is_pro)
@@ -126,8 +128,12 @@ class CoinGecko:
         self.calls = 0
         # Responses with status 200; they count toward the plan's month.
         self.credits = 0
+        # How far this machine's clock is ahead of CoinGecko's (negative: behind), to the second;
+        # None: no response had a date.
+        self.clock_offset: timedelta | None = None
         self._clock = clock
         self._sleep = sleep
+        self._now = now
         self._deadline = clock() + deadline_seconds
         self.rate_limiter = RateLimiter(self.plan.calls_per_minute, self.plan.seconds_between_calls)
         self._breaker = pybreaker.CircuitBreaker(
@@ -251,7 +257,7 @@ class CoinGecko:
             headers,
             endpoint=_strip_query(url.removeprefix(self.base_url)),
             expected_keys=expected_keys,
-            now=datetime.now(UTC),
+            now=self._now(),
         )
         return _body_or_raise(self._mask_key(response), body, status)
 
@@ -265,6 +271,7 @@ class CoinGecko:
         """Send one request; return status, body and headers. A slow body ends at the deadline."""
         timeout = (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
         with self._session.get(url, timeout=timeout, stream=True) as response:
+            self._note_date(response.headers.get("Date"))
             if response.status_code == 200:
                 self.credits += 1  # CoinGecko bills it, even if the body turns out to be unusable
             body = bytearray()
@@ -276,6 +283,17 @@ class CoinGecko:
                     raise _Retryable(failure, None)
             headers = {name.lower(): value for name, value in response.headers.items()}
             return response.status_code, bytes(body), headers
+
+    def _note_date(self, date: str | None) -> None:
+        """Update `clock_offset` with a response's Date header.
+
+        A cache may send an old date. So the smallest difference of all responses counts.
+        """
+        try:
+            offset = self._now() - parsedate_to_datetime(date or "").astimezone(UTC)
+        except (ValueError, OverflowError):
+            return
+        self.clock_offset = offset if self.clock_offset is None else min(self.clock_offset, offset)
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Return Retry-After, or an exponential back-off with jitter, longer after status 429."""

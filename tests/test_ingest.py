@@ -24,7 +24,8 @@ DOWN = Fault(500, b'{"status":500,"error":"Internal Server Error"}')
 REPORT_KEYS = """
 mode status exit_code run_id started_at finished_at duration_seconds targets rows_valid
 rows_inserted rows_updated rows_unchanged rows_backfilled rows_spooled rows_drained rejected
-missing strikes deactivated healed api_calls api_credits db_seconds purged_rows message
+missing strikes deactivated healed api_calls api_credits db_seconds purged_rows
+clock_offset_seconds message
 """
 
 
@@ -383,6 +384,32 @@ def test_a_response_without_a_usable_price_is_a_failure(run: Run, stand_in: Stan
     report = run()
     assert (report.status, report.exit_code, report.strikes) == ("failed", 3, [])
     assert report.rejected == {"null_price": 500}
+
+
+@pytest.mark.parametrize(("days", "reason"), [(-1, "future"), (70, "stale")])
+def test_a_wrong_clock_is_named_if_it_costs_every_price(
+    run: Run, stand_in: StandIn, settings: Settings, time_: FakeTime, days: int, reason: str
+) -> None:
+    run(targets=("bitcoin",))
+    true_time = time_.at
+    stand_in.now = true_time.timestamp
+    time_.at += timedelta(days=days)
+    report = run(targets=("bitcoin",))
+    assert (report.status, report.exit_code, report.strikes) == ("failed", 2, [])
+    assert report.rejected == {f"{reason}_timestamp": 1}
+    side = "ahead of" if days > 0 else "behind"
+    minutes = abs(days) * 24 * 60
+    assert f"clock is {minutes:,} minutes {side} CoinGecko's: set it (NTP)" in report.message
+    assert report.clock_offset_seconds == days * 86_400
+    assert _registry(settings).coins["bitcoin"].strikes == 0
+
+
+def test_a_clock_error_that_costs_no_price_is_a_warning(
+    run: Run, stand_in: StandIn, time_: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand_in.now = (time_.at - timedelta(minutes=30)).timestamp
+    assert run(limit=5).status == "ok"
+    assert "30 minutes ahead of CoinGecko's" in caplog.text
 
 
 def test_an_invalid_database_address_is_reported_before_any_call(

@@ -70,6 +70,7 @@ def record_heartbeat(
         "message": report.message,
         "errors": [str(error) for error in errors] or exhausted,
         "messages_waiting": outbox.count_waiting(connection),
+        "clock_offset_seconds": report.clock_offset_seconds,
         **pace,
     }
     service_status.record(connection, "ingestion", state, now)

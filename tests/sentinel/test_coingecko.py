@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from demo.server import Fault, StandIn
+from sentinel.clocks import describe_clock_error
 from sentinel.coingecko import CoinGecko, RateLimiter
 from sentinel.errors import ApiRefused, ApiUnavailable, CoinUnknown, ConfigurationError
 from tests.conftest import FakeTime
@@ -29,6 +31,7 @@ def _client(base_url: str, time_: FakeTime, **options: bool | str) -> CoinGecko:
         base_url=base_url,
         clock=time_.monotonic,
         sleep=time_.sleep,
+        now=time_.now,
     )
 
 
@@ -302,3 +305,42 @@ def test_a_chart_with_an_error_inside_is_retried(
     stand_in.faults.append(Fault(200, LIMITED))
     assert client.market_chart("bitcoin", 1)
     assert (client.calls, len(time_.slept)) == (2, 1)
+
+
+@pytest.mark.parametrize("minutes", [-70, 0, 90])
+def test_the_offset_of_this_clock_is_read_from_the_date_header(
+    client: CoinGecko, stand_in: StandIn, time_: FakeTime, minutes: int
+) -> None:
+    offset = timedelta(minutes=minutes)
+    stand_in.now = (time_.now() - offset).timestamp
+    assert client.clock_offset is None
+    list(client.prices(["bitcoin"]))
+    assert client.clock_offset == offset
+
+
+def test_the_old_date_of_a_cached_response_and_an_unreadable_one_do_not_count(
+    client: CoinGecko, stand_in: StandIn, time_: FakeTime
+) -> None:
+    dates = (format_datetime(time_.now() - timedelta(minutes=4)), "noon", "")
+    stand_in.faults.extend(Fault(500, b"", {"Date": date}) for date in dates)
+    list(client.prices(["bitcoin"]))
+    assert client.clock_offset is not None
+    assert abs(client.clock_offset) <= timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [
+        (None, None),
+        (-10, None),
+        (9, None),
+        (-11, "11 minutes behind CoinGecko's: set it"),
+        (100_800, "100,800 minutes ahead of CoinGecko's"),
+    ],
+)
+def test_a_clock_error_of_more_than_ten_minutes_is_described(
+    minutes: float | None, words: str | None
+) -> None:
+    described = describe_clock_error(None if minutes is None else timedelta(minutes=minutes))
+    assert (described is None) == (words is None)
+    assert words is None or words in (described or "")

@@ -89,6 +89,7 @@ def test_a_tick_stores_prices_updates_trackers_and_records_a_heartbeat(
     assert fresh.query("SELECT count(*) FROM sentinel.alert_trackers") == [(20,)]
     assert _heartbeat(fresh)["errors"] == []
     assert _heartbeat(fresh)["run_id"] == report.run_id
+    assert _heartbeat(fresh)["clock_offset_seconds"] == 0
 
 
 @pytest.mark.slow
