@@ -5,6 +5,9 @@ A scheduled run archives each day before it drops it. These commands are not nee
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 import argparse
 import functools
 import json

@@ -6,6 +6,9 @@ Neon's own figures.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 import json
 import logging
 from collections.abc import Sequence

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 
 if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
     gc.disable()  # searching for cycles takes 0.1 s of a run, which ends before it needs memory
 
 import argparse

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 from safe_zone import load_settings
 from sentinel import console
 from sentinel.arguments import make_parser

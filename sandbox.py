@@ -7,6 +7,9 @@ fills were rejected.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 import argparse
 import functools
 import json

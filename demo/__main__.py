@@ -6,6 +6,9 @@ It needs no key, no network and no database server. `python -m demo serve` only 
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 import os
 import subprocess
 import sys

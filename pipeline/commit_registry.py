@@ -6,6 +6,9 @@ newest commit, and tries again.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 import logging
 import os
 import random

@@ -6,6 +6,9 @@ annotations.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 import html
 import json
 import logging

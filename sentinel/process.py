@@ -13,42 +13,36 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sentinel.errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError
+from sentinel.startup import open_missing_streams
 
 
 def run_as_script(main: Callable[[], int]) -> NoReturn:
     """Run a command's `main` and exit with the code that it returns.
 
     A SentinelError ends in its message on stderr and its exit code. An unexpected error keeps its
-    traceback, because a bug report needs it.
+    traceback, because a bug report needs it. Output that finds no room on a full disk is dropped:
+    on stderr only the message is lost, on stdout a code of 0 becomes 2.
     """
+    open_missing_streams()
+    stdout = _drop_unwritable_output("stdout")
+    _drop_unwritable_output("stderr")
     configure_logging()
     raise_interrupted_on_signals()
     atexit.register(_skip_last_collection)
-    for stream in (sys.stdout, sys.stderr):
-        # A coin's name may contain characters that the terminal's encoding lacks.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    code: str | int | None
     try:
         code = main()
-        print(end="", flush=True)
     except SentinelError as error:
         print(format_annotation("error", error), file=sys.stderr)
         code = error.exit_code
-    except BrokenPipeError:
-        # The reader of the output (`| head`) closed it on purpose, so this is no error.
-        _discard_output()
-        code = EXIT_OK
-    except OSError as error:
-        if _can_write_output():
-            raise
-        _discard_output()
-        text = f"The output cannot be written ({error.strerror}). Completed work is kept."
-        print(format_annotation("error", text), file=sys.stderr)
-        code = ConfigurationError.exit_code
-    sys.exit(code)
+    except SystemExit as done:  # from argparse
+        code = done.code
+    sys.stdout.flush()
+    lost = _check_output(stdout)
+    sys.exit(code or lost)
 
 
 def _skip_last_collection() -> None:
@@ -58,21 +52,60 @@ def _skip_last_collection() -> None:
         gc.freeze()
 
 
-def _can_write_output() -> bool:
-    """Whether stdout accepts another line."""
-    try:
-        os.write(sys.stdout.fileno(), b"\n")
-    except OSError:
-        return False
-    return True
+# --- standard streams ------------------------------------------------------------------------
 
 
-def _discard_output() -> None:
-    """Send the rest of stdout to the null device.
+class _LossyFile(io.FileIO):
+    """A file that drops what the system refuses to write, and remembers the first refusal.
 
-    Otherwise Python's flush at exit would fail a second time.
+    An exception would end a loop, or lose the report and the exit code of a finished run.
     """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.error = self.error or error
+            return memoryview(data).nbytes
+
+
+def _drop_unwritable_output(name: str) -> _LossyFile | None:
+    """Replace sys.stdout or sys.stderr by a stream that drops what cannot be written.
+
+    Returns the file of the new stream; None: the stream is no file of the system and stays.
+    """
+    stream = getattr(sys, name)
+    # A coin's name may contain characters that the terminal's encoding lacks.
+    errors = "backslashreplace"
+    try:
+        file = _LossyFile(stream.fileno(), "w", closefd=False)
+    except OSError:  # io.UnsupportedOperation too, of a stream in memory
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+        return None
+    stream.flush()
+    replacement = io.TextIOWrapper(
+        file if stream.write_through else io.BufferedWriter(file),
+        encoding=stream.encoding,
+        errors=errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+    setattr(sys, name, replacement)
+    return file
+
+
+def _check_output(stdout: _LossyFile | None) -> int:
+    """Return the exit code for the output: 0, or that of a configuration error if some is lost."""
+    error = stdout.error if stdout else None
+    # A reader that has gone (`| head`) closed the pipe on purpose, so that is no error.
+    if error is None or isinstance(error, BrokenPipeError):
+        return EXIT_OK
+    text = f"The output cannot be written ({error.strerror}). Completed work is kept."
+    print(format_annotation("error", text), file=sys.stderr)
+    return ConfigurationError.exit_code
 
 
 # --- signals ---------------------------------------------------------------------------------

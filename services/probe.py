@@ -6,6 +6,9 @@ API by its report about the database, the dashboard by its own server and by its
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple

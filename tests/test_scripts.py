@@ -203,7 +203,7 @@ def test_a_dry_run_shows_what_it_would_write(live_script: Script, tmp_path: Path
 @pytest.mark.skipif(not FULL.exists(), reason="no device that is always full")
 @pytest.mark.parametrize(
     ("words", "is_unbuffered"),
-    [(["verify_db.py", "--json"], ""), (["sandbox.py", "strategies"], "1")],
+    [(["budget_monitor.py", "--json"], ""), (["sandbox.py", "strategies"], "1")],
 )
 def test_output_to_a_full_device_is_exit_2_with_a_plain_error(
     live_script: Script, words: list[str], is_unbuffered: str

@@ -21,6 +21,9 @@ PostgreSQL does not run as root; `embedded_root.py` has what root needs.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 import contextlib
 import importlib
 import importlib.util

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 import argparse
 from pathlib import Path
 

@@ -5,6 +5,9 @@ The process ends when the server ends, so that its supervisor restarts both.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 import logging
 
 import psycopg

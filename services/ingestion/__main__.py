@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
 import argparse
 import contextlib
 import os
@@ -105,7 +108,8 @@ class StopRequest:
             raise Interrupted(number)
         self._was_received = True
         # Not with print: the signal may interrupt a print of the main program.
-        os.write(sys.stderr.fileno(), b"stopping after this tick\n")
+        with contextlib.suppress(OSError):  # no room for it on the disk
+            os.write(sys.stderr.fileno(), b"stopping after this tick\n")
         self._event.set()
 
     def is_set(self) -> bool:

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 from unittest import mock
 
 from safe_zone import ROOT
@@ -51,18 +52,29 @@ class Script:
         process itself matters.
         """
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-        arguments = (self.command(name)[-1], *arguments)
+        code = self.call_with_streams(out, err, name, *arguments, **environment)
+        outputs = (stream.buffer.getvalue().decode() for stream in (out, err))
+        return subprocess.CompletedProcess([name, *arguments], code, *outputs)
+
+    def call_with_streams(
+        self,
+        stdout: TextIO | None,
+        stderr: TextIO | None,
+        name: str,
+        *arguments: str,
+        **environment: str,
+    ) -> int:
+        """Run a command in this process with these streams (None: closed); return its exit code."""
+        argv = [self.command(name)[-1], *arguments]
         with (
             contextlib.chdir(self.folder),
             mock.patch.dict(os.environ, {**self.environment, **environment}, clear=True),
-            mock.patch.multiple(sys, argv=list(arguments), stdout=out, stderr=err),
+            mock.patch.multiple(sys, argv=argv, stdout=stdout, stderr=stderr),
             Path(os.devnull).open() as stdin,
             mock.patch.object(sys, "stdin", stdin),
             _restored_process_state(),
         ):
-            code = _call_main(self.module(name))
-        outputs = (stream.buffer.getvalue().decode() for stream in (out, err))
-        return subprocess.CompletedProcess(arguments, code, *outputs)
+            return _call_main(self.module(name))
 
     def run(
         self, name: str, *arguments: str, **environment: str
