@@ -20,7 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
-from safe_zone import load_settings
+from safe_zone import Settings, load_settings
 from sentinel import console
 from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.backtesting import (
@@ -43,6 +43,7 @@ from sentinel.backtesting.portfolio import (
 )
 from sentinel.backtesting.price_series import PriceSeries
 from sentinel.backtesting.strategies import Strategy
+from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
 from sentinel.paper_trading import ledger, output, wallet_reports, wallets
 from sentinel.paper_trading.ledger import LedgerEvent
@@ -138,12 +139,14 @@ def _step(options: argparse.Namespace) -> int:
     added: dict[str, list[LedgerEvent]] = {}
     with schema.open_session(settings) as session:
         if options.strategy:
-            added = session.use(lambda c: _ensure_wallet(c, archive, options, now))
+            added = session.use(lambda c: _ensure_wallet(c, archive, options, settings, now))
         elif flag := _find_opening_flag(options):
             raise ConfigurationError(f"{flag} is for opening a wallet: add --strategy NAME")
         if not added:
             chosen = session.use(lambda connection: _load_wallets(connection, options.wallet))
-            added, errors = session.use(lambda c: wallets.step_wallets(c, archive, chosen, now))
+            added, errors = session.use(
+                lambda c: wallets.step_wallets(c, archive, chosen, now, settings.state_dir)
+            )
     for error in errors:
         console.print_error(error)
     # The wallets that were stepped are printed even if others failed.
@@ -164,7 +167,11 @@ def _find_opening_flag(options: argparse.Namespace) -> str | None:
 
 
 def _ensure_wallet(
-    connection: Connection, archive: Archive | None, options: argparse.Namespace, now: datetime
+    connection: Connection,
+    archive: Archive | None,
+    options: argparse.Namespace,
+    settings: Settings,
+    now: datetime,
 ) -> dict[str, list[LedgerEvent]]:
     """Open the named wallet and step it, both or neither; returns its events.
 
@@ -178,6 +185,7 @@ def _ensure_wallet(
     name = str(Path(options.strategy).absolute()) if is_file else options.strategy
     strategy = strategies.load(name, _to_dict(options.param))
     initial_usd, costs = _read_money(options)
+    state_dir = ensure_state_dir(settings.state_dir)
     coin_ids = price_loader.resolve_coin_ids(connection, options.coins)
     unpriced = price_loader.find_unpriced(connection, coin_ids)
     if unpriced or not coin_ids:
@@ -187,12 +195,15 @@ def _ensure_wallet(
         )
     if found := wallets.load_wallets(connection, options.wallet):
         _require_same(connection, found[0], strategy, coin_ids, options)
+        wallets.adopt_source(connection, found[0], strategy, state_dir)
         return {}
     # A strategy that fails at its first step must not leave a wallet behind.
     with connection.transaction():
-        wallets.open_wallet(connection, options.wallet, strategy, coin_ids, initial_usd, costs, now)
+        wallets.open_wallet(
+            connection, options.wallet, strategy, coin_ids, initial_usd, costs, now, state_dir
+        )
         [wallet] = wallets.load_wallets(connection, options.wallet)
-        return {wallet.name: wallets.step_wallet(connection, archive, wallet, now)}
+        return {wallet.name: wallets.step_wallet(connection, archive, wallet, now, state_dir)}
 
 
 def _require_same(

@@ -83,8 +83,9 @@ def _seed_database() -> int:
     # The seed imports packages of the monitor, which the other actions do not need.
     from demo.seed import seed
 
-    with resolve_database(load_settings()) as address:
-        if not seed(address, datetime.now(UTC)):
+    settings = load_settings()
+    with resolve_database(settings) as address:
+        if not seed(address, datetime.now(UTC), settings.state_dir):
             print("the database already holds data: nothing was generated", file=sys.stderr)
     return 0
 

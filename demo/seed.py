@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import database
@@ -67,7 +68,7 @@ WALLETS = (
 )
 
 
-def seed(address: Address, now: datetime) -> bool:
+def seed(address: Address, now: datetime, state_dir: Path) -> bool:
     """Fill an empty database; return False if it already holds data.
 
     A seed that was interrupted starts again.
@@ -98,7 +99,7 @@ def seed(address: Address, now: datetime) -> bool:
         for at, source in ticks[len(early) :]:
             session.use(functools.partial(_run_tick, coins, labels, at, source, now))
             if at >= now - FINE_PERIOD and at.minute < FINE / timedelta(minutes=1):
-                session.use(functools.partial(_step_wallets, at))
+                session.use(functools.partial(_step_wallets, at, state_dir))
         session.use(lambda c: _add_transactions(c, market, now))
         session.use(lambda c: service_status.record(c, "seed", {"done": True}, now))
     return True
@@ -149,15 +150,15 @@ def _run_tick(
         forecasting.update_forecasts(connection, FINE, at)
 
 
-def _step_wallets(at: datetime, connection: Connection) -> None:
+def _step_wallets(at: datetime, state_dir: Path, connection: Connection) -> None:
     """Step every wallet; open them first."""
     if not wallets.load_wallets(connection):
         for name, strategy, coin_ids in WALLETS:
             chosen = strategies.load(strategy)
             wallets.open_wallet(
-                connection, name, chosen, coin_ids, DEFAULT_INITIAL_USD, Costs(), at
+                connection, name, chosen, coin_ids, DEFAULT_INITIAL_USD, Costs(), at, state_dir
             )
-    wallets.step_wallets(connection, None, wallets.load_wallets(connection), at)
+    wallets.step_wallets(connection, None, wallets.load_wallets(connection), at, state_dir)
 
 
 def _record_runs(connection: Connection, ticks: Sequence[tuple[datetime, Source]]) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import requests
@@ -137,7 +138,7 @@ def test_older_charts_are_hourly_and_unknown_coins_are_404(stand_in: StandIn) ->
 
 @pytest.mark.slow
 def test_an_interrupted_seed_starts_again_and_other_data_is_kept(
-    fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+    fresh: FreshDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -150,12 +151,12 @@ def test_an_interrupted_seed_starts_again_and_other_data_is_kept(
     with monkeypatch.context() as patch:
         patch.setattr(seed, "_run_tick", interrupt)  # with six of seven days stored
         with pytest.raises(KeyboardInterrupt):
-            seed.seed(fresh.address(), NOW)
+            seed.seed(fresh.address(), NOW, tmp_path)
     assert fresh.query("SELECT count(*) > 0 FROM sentinel.observations") == [(True,)]
-    assert seed.seed(fresh.address(), NOW) is True
+    assert seed.seed(fresh.address(), NOW, tmp_path) is True
     assert fresh.query("SELECT count(*) FROM sentinel.transactions") == [(len(seed.PURCHASES),)]
     for table in ("alerts", "forecasts", "wallet_events"):
         assert fresh.query(f"SELECT count(*) > 0 FROM sentinel.{table}") == [(True,)]
-    assert seed.seed(fresh.address(), NOW) is False
+    assert seed.seed(fresh.address(), NOW, tmp_path) is False
     fresh.query("DELETE FROM sentinel.service_status")  # as in a database that was not seeded
-    assert seed.seed(fresh.address(), NOW) is False
+    assert seed.seed(fresh.address(), NOW, tmp_path) is False

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -29,7 +30,7 @@ from sentinel.errors import (
     ConfigurationError,
     SentinelError,
 )
-from sentinel.paper_trading import ledger
+from sentinel.paper_trading import ledger, strategy_files
 from sentinel.paper_trading.ledger import CoinAccount, LedgerEvent
 from sentinel.storage.connection import Connection
 
@@ -44,16 +45,22 @@ MIN_CASH_STEP = Decimal("0.00000001")  # USD; the cash of a wallet is split in m
 MAX_PRICE_AGE = timedelta(seconds=ACCEPTED_DELAY_SECONDS)
 
 OPEN_WALLET = """
-INSERT INTO sentinel.wallets (name, opened_at, fee_bps, slippage_bps, strategy, parameters)
-VALUES (%(name)s, %(now)s, %(fee_bps)s, %(slippage_bps)s, %(strategy)s, %(parameters)s)
+INSERT INTO sentinel.wallets (name, opened_at, fee_bps, slippage_bps, strategy, parameters,
+                              source_sha256)
+VALUES (%(name)s, %(now)s, %(fee_bps)s, %(slippage_bps)s, %(strategy)s, %(parameters)s,
+        %(source_sha256)s)
 ON CONFLICT (name) DO NOTHING
 RETURNING wallet_id
 """
 WALLETS = """
-SELECT wallet_id, name, opened_at, closed_at, fee_bps, slippage_bps, strategy, parameters
+SELECT wallet_id, name, opened_at, closed_at, fee_bps, slippage_bps, strategy, parameters,
+       source_sha256
 FROM sentinel.wallets
 WHERE %(name)s::text IS NULL OR name = %(name)s::text
 ORDER BY wallet_id
+"""
+SET_SOURCE = """
+UPDATE sentinel.wallets SET source_sha256 = %(source_sha256)s WHERE wallet_id = %(wallet_id)s
 """
 CLOSE_WALLET = "UPDATE sentinel.wallets SET closed_at = %(now)s WHERE wallet_id = %(wallet_id)s"
 # A coin trades from its newest observation on, if that is fresh when the wallet opens.
@@ -76,8 +83,11 @@ class Wallet:
     closed_at: datetime | None
     fee_bps: Decimal
     slippage_bps: Decimal
+    # A built-in strategy, or the path of the file that the wallet was opened with.
     strategy: str
     parameters: Mapping[str, float]
+    # Of that file's text. None: a built-in strategy, or the wallet is older than this field.
+    source_sha256: str | None = None
 
     @property
     def costs(self) -> Costs:
@@ -108,10 +118,12 @@ def open_wallet(
     initial_usd: Decimal,
     costs: Costs,
     now: datetime,
+    state_dir: Path,
 ) -> None:
     """Open a wallet with an equal part of the cash for each coin, in one transaction.
 
-    Raises ConfigurationError if the name is invalid or taken.
+    The text of a user's strategy is kept in the state directory. Raises ConfigurationError if the
+    name is invalid or taken, or if the text cannot be kept.
     """
     check_name(name)
     # The last coin gets what rounding leaves, so that the parts add up exactly.
@@ -126,6 +138,7 @@ def open_wallet(
                 "now": now,
                 "strategy": strategy.name,
                 "parameters": Jsonb(dict(strategy.parameters)),
+                "source_sha256": _keep_source(state_dir, strategy),
             },
         ).fetchone()
         if not opened:
@@ -137,6 +150,42 @@ def open_wallet(
         for coin_id, cash in zip(coin_ids, parts, strict=True):
             event = LedgerEvent("opened", coin_id, newest.get(coin_id, now), now, cash_usd=cash)
             ledger.add_event(connection, opened[0], event)
+
+
+def _keep_source(state_dir: Path, strategy: Strategy) -> str | None:
+    if strategy.source is None:
+        return None
+    return strategy_files.keep_source(state_dir, strategy.source)
+
+
+def adopt_source(
+    connection: Connection, wallet: Wallet, strategy: Strategy, state_dir: Path
+) -> None:
+    """Keep the text of the strategy of a wallet that is older than kept texts.
+
+    Raises ConfigurationError if the wallet was opened with another text.
+    """
+    sha256 = _keep_source(state_dir, strategy)
+    if wallet.source_sha256 not in (None, sha256):
+        raise ConfigurationError(
+            f"The file of the wallet '{wallet.name}' has changed since the wallet was opened: take "
+            "another name for the new strategy, or leave --strategy out to go on with the old one"
+        )
+    parameters = {"source_sha256": sha256, "wallet_id": wallet.wallet_id}
+    connection.execute(SET_SOURCE, parameters)
+
+
+def load_strategy(wallet: Wallet, state_dir: Path) -> Strategy:
+    """Return the strategy that a wallet was opened with. Raises ConfigurationError."""
+    if not wallet.strategy.endswith(".py"):
+        return strategies.load(wallet.strategy, wallet.parameters)
+    if wallet.source_sha256 is None:
+        raise ConfigurationError(
+            f"no text of its strategy is kept. Repeat the command that opened it: sandbox.py step "
+            f"--wallet '{wallet.name}' --strategy {wallet.strategy}"
+        )
+    source = strategy_files.read_source(state_dir, wallet.source_sha256)
+    return strategies.load_source(wallet.strategy, source, wallet.parameters)
 
 
 def load_wallets(connection: Connection, name: str | None = None) -> list[Wallet]:
@@ -168,25 +217,33 @@ def process_each(
 
 
 def step_wallets(
-    connection: Connection, archive: Archive | None, wallets: Sequence[Wallet], now: datetime
+    connection: Connection,
+    archive: Archive | None,
+    wallets: Sequence[Wallet],
+    now: datetime,
+    state_dir: Path,
 ) -> tuple[dict[str, list[LedgerEvent]], list[SentinelError]]:
     """Step the open wallets; returns the new events by wallet name, and the errors."""
     results, errors = process_each(
         (wallet for wallet in wallets if not wallet.closed_at),
-        lambda wallet: step_wallet(connection, archive, wallet, now),
+        lambda wallet: step_wallet(connection, archive, wallet, now, state_dir),
     )
     return {wallet.name: added for wallet, added in results}, errors
 
 
 def step_wallet(
-    connection: Connection, archive: Archive | None, wallet: Wallet, now: datetime
+    connection: Connection,
+    archive: Archive | None,
+    wallet: Wallet,
+    now: datetime,
+    state_dir: Path,
 ) -> list[LedgerEvent]:
     """Fill and place the orders that are due, in one transaction; returns the new events.
 
     Raises ConfigurationError if the user's strategy fails, InvalidTrades, ArchiveUnavailable,
     ArchiveDamaged.
     """
-    strategy = strategies.load(wallet.strategy, wallet.parameters)
+    strategy = load_strategy(wallet, state_dir)
     with connection.transaction():
         connection.execute(LOCK_WALLET, {"wallet_id": wallet.wallet_id})
         accounts = ledger.load_accounts(connection, wallet.wallet_id)

@@ -43,7 +43,7 @@ def step_wallets(connection: Connection, settings: Settings, now: datetime) -> N
     """Step every paper-trading wallet. A user's strategy that fails is only logged."""
     chosen = wallets.load_wallets(connection)
     archive = open_configured_archive(settings) if chosen else None
-    added, errors = wallets.step_wallets(connection, archive, chosen, now)
+    added, errors = wallets.step_wallets(connection, archive, chosen, now, settings.state_dir)
     for name, events in added.items():
         for event in events:
             log.info("wallet '%s': %s %s", name, event.kind, event.coin_id)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import math
 import random
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,6 +55,15 @@ COUNT = (
 )
 
 
+STATE = Path()  # the state directory; each test has its own
+
+
+@pytest.fixture(autouse=True)
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sys.modules[__name__], "STATE", tmp_path)
+    return tmp_path
+
+
 @pytest.fixture
 def connection(fresh: FreshDatabase) -> Iterator[Connection]:
     with Session(fresh.address()) as session:
@@ -83,7 +94,7 @@ def open_one(
     now: datetime = START,
     initial_usd: str = "10000",
 ) -> Wallet:
-    wallets.open_wallet(connection, name, strategy, coins, Decimal(initial_usd), COSTS, now)
+    wallets.open_wallet(connection, name, strategy, coins, Decimal(initial_usd), COSTS, now, STATE)
     [wallet] = wallets.load_wallets(connection, name)
     return wallet
 
@@ -110,7 +121,7 @@ def live(
         observe(connection, at, {"a": price}, "backfilled" if n in backfilled else "observed")
         if wallet is None:
             wallet = open_one(connection, strategy, now=at)
-        wallets.step_wallet(connection, None, wallet, at)
+        wallets.step_wallet(connection, None, wallet, at, STATE)
     assert wallet is not None
     return wallet, at
 
@@ -231,7 +242,10 @@ def test_a_second_step_on_the_same_prices_adds_no_event(
     wallet, now = live(connection, _strategy("own", tmp_path), WAVES[:30])
     before = ledger.load_events(connection, wallet.wallet_id)
     for minutes in (0, 1, 14):
-        assert wallets.step_wallet(connection, None, wallet, now + timedelta(minutes=minutes)) == []
+        assert (
+            wallets.step_wallet(connection, None, wallet, now + timedelta(minutes=minutes), STATE)
+            == []
+        )
     assert ledger.load_events(connection, wallet.wallet_id) == before
 
 
@@ -240,14 +254,15 @@ def test_an_order_waits_for_the_next_price_and_is_filled_there(
 ) -> None:
     observe(connection, START, {"a": 50.0})
     wallet = open_one(connection, strategies.load("hold"))
-    [order] = wallets.step_wallet(connection, None, wallet, START)
+    [order] = wallets.step_wallet(connection, None, wallet, START, STATE)
     assert (order.kind, order.observed_at, order.share) == ("ordered", START, 1)
     for minutes in (1, 5, 10):
         assert (
-            wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=minutes)) == []
+            wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=minutes), STATE)
+            == []
         )
     observe(connection, START + QUARTER, {"a": 80.0})
-    [fill] = wallets.step_wallet(connection, None, wallet, START + QUARTER)
+    [fill] = wallets.step_wallet(connection, None, wallet, START + QUARTER, STATE)
     assert (fill.kind, fill.observed_at, fill.price_usd) == (
         "filled",
         START + QUARTER,
@@ -262,14 +277,14 @@ def test_a_stale_newest_price_places_no_order(
 ) -> None:
     observe(connection, START, {"a": 50.0})
     wallet = open_one(connection, strategies.load("hold"))
-    added = wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=minutes))
+    added = wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=minutes), STATE)
     assert [event.kind for event in added] == (["ordered"] if is_fresh else [])
 
 
 def test_a_backfilled_newest_price_places_no_order(connection: Connection) -> None:
     observe(connection, START, {"a": 50.0}, "backfilled")
     wallet = open_one(connection, strategies.load("hold"))
-    assert wallets.step_wallet(connection, None, wallet, START) == []
+    assert wallets.step_wallet(connection, None, wallet, START, STATE) == []
 
 
 @pytest.mark.parametrize(
@@ -283,16 +298,16 @@ def test_an_order_is_rejected_if_the_next_price_is_late_or_backfilled(
         observe(connection, START + n * QUARTER, {"a": 50.0})
     decided = START + 3 * QUARTER
     wallet = open_one(connection, strategies.load("hold"), now=decided)
-    wallets.step_wallet(connection, None, wallet, decided)
+    wallets.step_wallet(connection, None, wallet, decided, STATE)
     at = decided + pause
     observe(connection, at, {"a": 60.0}, source)
-    rejected, *again = wallets.step_wallet(connection, None, wallet, at)
+    rejected, *again = wallets.step_wallet(connection, None, wallet, at, STATE)
     assert (rejected.kind, rejected.observed_at, rejected.reason) == ("rejected", at, reason)
     # The strategy orders again at a price that was observed.
     assert [event.kind for event in again] == (["ordered"] if source == "observed" else [])
     observe(connection, at + QUARTER, {"a": 70.0})
     kinds_then = [
-        event.kind for event in wallets.step_wallet(connection, None, wallet, at + QUARTER)
+        event.kind for event in wallets.step_wallet(connection, None, wallet, at + QUARTER, STATE)
     ]
     assert kinds_then == (["filled"] if again else ["ordered"])
     [account] = ledger.load_accounts(connection, wallet.wallet_id).values()
@@ -308,7 +323,7 @@ def test_a_wallet_continues_after_two_months_without_a_step(
         later = at + timedelta(days=day)
         for n in range(3):
             observe(connection, later + n * QUARTER, {"a": 90.0 + n})
-            wallets.step_wallet(connection, None, wallet, later + n * QUARTER)
+            wallets.step_wallet(connection, None, wallet, later + n * QUARTER, STATE)
     assert "rejected" in kinds(connection, wallet)
     assert "filled" in kinds(connection, wallet)
 
@@ -350,7 +365,7 @@ def test_a_failing_wallet_does_not_stop_the_others(connection: Connection, tmp_p
     open_one(connection, strategies.load("dca"), name="three", coins=["b"])
     chosen = wallets.load_wallets(connection)
     assert [wallet.name for wallet in chosen] == ["one", "two", "three"]
-    added, [error] = wallets.step_wallets(connection, None, chosen, START)
+    added, [error] = wallets.step_wallets(connection, None, chosen, START, STATE)
     assert {name: [(e.kind, e.coin_id) for e in events] for name, events in added.items()} == {
         "one": [("ordered", "a"), ("ordered", "b")],
         "three": [("ordered", "b")],
@@ -370,7 +385,7 @@ def test_a_failure_on_one_coin_adds_no_event_of_another(
     strategy = strategies.load(str(tmp_path / "picky.py"))
     wallet = open_one(connection, strategy, coins=["a", "b"])
     with pytest.raises(ConfigurationError):
-        wallets.step_wallet(connection, None, wallet, START)
+        wallets.step_wallet(connection, None, wallet, START, STATE)
     assert kinds(connection, wallet) == ["opened", "opened"]
 
 
@@ -390,7 +405,7 @@ def test_concurrent_steps_add_no_event_twice(
         try:
             with psycopg.connect(fresh.url, autocommit=True) as own:
                 barrier.wait()
-                counts.append(len(wallets.step_wallet(own, None, wallet, moment)))
+                counts.append(len(wallets.step_wallet(own, None, wallet, moment, STATE)))
         except Exception as error:  # noqa: BLE001 - for the test's own thread
             errors.append(error)
 
@@ -417,11 +432,11 @@ def test_buy_and_hold_starts_with_the_wallet_whatever_prices_arrive_later(
     """A price that was observed before the opening may be stored after it."""
     observe(connection, START, {"a": 50.0})
     wallet = open_one(connection, strategies.load("hold"), now=START + timedelta(minutes=2))
-    wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=2))
+    wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=2), STATE)
     observe(connection, START + timedelta(minutes=1), {"a": 60.0})
     observe(connection, START + timedelta(minutes=6), {"a": 90.0})
     now = START + timedelta(minutes=6)
-    wallets.step_wallet(connection, None, wallet, now)
+    wallets.step_wallet(connection, None, wallet, now, STATE)
     found = report_wallet(connection, wallet, now)
     assert found.strategy.total_return == found.buy_and_hold.total_return > 0.4
 
@@ -433,11 +448,11 @@ def test_buy_and_hold_in_a_report_has_the_same_rejected_fills_as_the_wallet(
         observe(connection, START - n * QUARTER, {"a": 50.0})
     wallet = open_one(connection, strategies.load("hold"))
     now = START
-    wallets.step_wallet(connection, None, wallet, now)
+    wallets.step_wallet(connection, None, wallet, now, STATE)
     for price in (60.0, 90.0, 95.0):
         now += 4 * QUARTER if price == 60 else QUARTER
         observe(connection, now, {"a": price})
-        wallets.step_wallet(connection, None, wallet, now)
+        wallets.step_wallet(connection, None, wallet, now, STATE)
     found = report_wallet(connection, wallet, now)
     assert found.strategy.rejected_fills == found.buy_and_hold.rejected_fills == 1
     assert found.strategy.total_return == found.buy_and_hold.total_return
@@ -469,7 +484,7 @@ def test_a_damaged_ledger_raises_an_error_and_is_neither_reported_nor_stepped(
             before = ledger.load_events(connection, wallet.wallet_id)
             with pytest.raises(InvalidTrades):
                 report_wallet(connection, wallet, now)
-            added, errors = wallets.step_wallets(connection, None, [wallet], now + QUARTER)
+            added, errors = wallets.step_wallets(connection, None, [wallet], now + QUARTER, STATE)
             assert (added, [type(error) for error in errors]) == ({}, [InvalidTrades]), statement
             assert ledger.load_events(connection, wallet.wallet_id) == before
 
@@ -597,15 +612,64 @@ def test_options_for_opening_a_wallet_are_rejected_without_a_strategy(
 @pytest.mark.slow
 @pytest.mark.usefixtures("market")
 def test_the_step_command_names_a_failing_wallet_and_steps_the_others(
-    live_script: Script, tmp_path: Path
+    live_script: Script, fresh: FreshDatabase, tmp_path: Path
 ) -> None:
-    (tmp_path / "failing.py").write_text(OWN)
-    assert _step(live_script, "--wallet", "bad", "--strategy", "failing.py").returncode == 0
-    (tmp_path / "failing.py").write_text(FAILING)
+    (tmp_path / "own.py").write_text(OWN)
+    assert _step(live_script, "--wallet", "bad", "--strategy", "own.py").returncode == 0
+    fresh.query("UPDATE sentinel.wallets SET source_sha256 = 'lost'")
     assert _step(live_script, "--wallet", "good", "--strategy", "hold").returncode == 0
     done = _step(live_script, "--json")
     _refused(done, 2, "wallet 'bad'")
     assert json.loads(done.stdout) == {"good": []}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("market")
+def test_a_wallet_keeps_the_strategy_that_it_was_opened_with(
+    live_script: Script, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    opening = ("--wallet", "mine", "--strategy", "own.py")
+    (tmp_path / "own.py").write_text(OWN)
+    assert _step(live_script, *opening).returncode == 0
+    (tmp_path / "own.py").write_text(f"{OWN}    raise ValueError\n")
+    assert _step(live_script).returncode == 0  # the changed file is not run …
+    _refused(_step(live_script, *opening), 2, "has changed since the wallet was opened")
+    fresh.query("UPDATE sentinel.wallets SET source_sha256 = NULL")
+    _refused(_step(live_script), 2, "no text of its strategy is kept")
+    (tmp_path / "own.py").write_text(OWN)
+    assert _step(live_script, *opening).returncode == 0  # … until its owner names it
+    assert _step(live_script).returncode == 0
+
+
+def test_a_row_of_the_database_cannot_make_a_wallet_run_another_file(
+    connection: Connection, tmp_path: Path
+) -> None:
+    planted, marker = tmp_path / "planted.py", tmp_path / "ran"
+    planted.write_text(f"open({str(marker)!r}, 'w')\n{OWN}")
+    observe(connection, START, {"a": 50.0})
+    open_one(connection, _strategy("own", tmp_path))
+    sha256 = hashlib.sha256(planted.read_bytes()).hexdigest()
+    for source in (None, sha256, "../planted", wallets.load_wallets(connection)[0].source_sha256):
+        connection.execute(
+            "UPDATE sentinel.wallets SET strategy = %s, source_sha256 = %s", [str(planted), source]
+        )
+        wallets.step_wallets(connection, None, wallets.load_wallets(connection), START, STATE)
+    assert not marker.exists()
+
+
+def test_a_kept_strategy_that_was_changed_is_not_run(
+    connection: Connection, tmp_path: Path
+) -> None:
+    observe(connection, START, {"a": 50.0})
+    wallet = open_one(connection, _strategy("own", tmp_path))
+    [kept] = (STATE / "strategies").iterdir()
+    assert kept.name == f"{wallet.source_sha256}.py"
+    kept.write_text(FAILING)
+    with pytest.raises(ConfigurationError, match="not the strategy that opened the wallet"):
+        wallets.step_wallet(connection, None, wallet, START, STATE)
+    kept.unlink()
+    with pytest.raises(ConfigurationError, match="copy it from the machine"):
+        wallets.step_wallet(connection, None, wallet, START, STATE)
 
 
 @pytest.mark.slow
@@ -751,7 +815,7 @@ def test_the_report_of_an_old_wallet_starts_at_the_first_price_that_is_left(
         at = begin + timedelta(days=day)
         observe(connection, at, {"a": 100.0 + day})
         [wallet] = wallets.load_wallets(connection)
-        wallets.step_wallet(connection, None, wallet, at)
+        wallets.step_wallet(connection, None, wallet, at, STATE)
     whole = report_wallet(connection, wallet, NOW)
     assert not whole.remarks
     for day in range(30):

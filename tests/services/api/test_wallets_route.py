@@ -51,8 +51,8 @@ def _trade(fresh: FreshDatabase, *names: str) -> None:
 def _step(name: str, strategy: Strategy, at: datetime, connection: Connection) -> None:
     if not wallets.load_wallets(connection, name):
         cash = Decimal(1_000)
-        wallets.open_wallet(connection, name, strategy, ["bitcoin"], cash, Costs(), at)
-    wallets.step_wallets(connection, None, wallets.load_wallets(connection, name), at)
+        wallets.open_wallet(connection, name, strategy, ["bitcoin"], cash, Costs(), at, Path())
+    wallets.step_wallets(connection, None, wallets.load_wallets(connection, name), at, Path())
 
 
 def test_a_wallet_has_results_beside_buy_and_hold_an_equity_curve_positions_and_trades(

@@ -542,6 +542,7 @@ def test_every_tick_steps_the_wallets_and_a_failing_strategy_is_no_error_of_the_
                     initial_usd=DEFAULT_INITIAL_USD,
                     costs=Costs(),
                     now=time_.at,
+                    state_dir=loop.monitor.settings.state_dir,
                 )
             )
     _ticks(loop, time_, 3)
