@@ -35,6 +35,7 @@ SENTINEL_IMPORTS = {
     "archive": {"storage"},
     "backtesting": {"analytics", "archive", "storage"},
     "budget": set[str](),
+    "health": {"storage"},
     "notifications": {"analytics", "storage"},
     "paper_trading": {"archive", "backtesting", "storage"},
     "storage": {"budget"},

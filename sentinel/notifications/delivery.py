@@ -32,6 +32,11 @@ class Notifier:
         """The fingerprints under which messages are queued."""
         return [target.name for target in self.targets]
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """What messages call each target, by its fingerprint."""
+        return {target.name: target.label for target in self.targets}
+
     def deliver(self, connection: Connection, *, seconds: float) -> float | None:
         """Send the messages that are due, for about `seconds`.
 

@@ -185,13 +185,14 @@ class Loop:
             for work in works:
                 with self._collect_errors():
                     session.use(work)
-            pace = {
+            own_state = {
                 "interval_seconds": self.interval().total_seconds(),
                 "cadence_minutes": settings.cadence_minutes,
                 "failures_in_a_row": self.failed_ticks + 1 if self.errors else 0,
+                "targets": self.notifier.labels,
             }
             end = self.clocks.now()
-            session.use(lambda c: stages.record_heartbeat(c, report, self.errors, pace, end))
+            session.use(lambda c: stages.record_heartbeat(c, report, self.errors, own_state, end))
 
     # --- between ticks -----------------------------------------------------------------------
 

@@ -55,12 +55,12 @@ def record_heartbeat(
     connection: Connection,
     report: RunReport,
     errors: Sequence[SentinelError],
-    pace: Mapping[str, float],
+    loop_state: Mapping[str, object],
     now: datetime,
 ) -> None:
     """Record the tick in `service_status`, for health checks and the dashboard.
 
-    `pace` says how often the loop ticks, and how many ticks failed in a row.
+    `loop_state` says how often the loop ticks, how many ticks failed in a row, and its targets.
     """
     # A used-up budget fails no tick, but the user should see it.
     exhausted = [report.message] if report.exit_code == BudgetExhausted.exit_code else []
@@ -71,6 +71,6 @@ def record_heartbeat(
         "errors": [str(error) for error in errors] or exhausted,
         "messages_waiting": outbox.count_waiting(connection),
         "clock_offset_seconds": report.clock_offset_seconds,
-        **pace,
+        **loop_state,
     }
     service_status.record(connection, "ingestion", state, now)

@@ -1,0 +1,127 @@
+"""All checks of a deployment, from its database and its state folder.
+
+`/health`, `verify_db.py`, `make status`, the probe and the dashboard show these checks.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from safe_zone import Settings
+from sentinel.clocks import SYSTEM_CLOCKS
+from sentinel.health import checks
+from sentinel.health.facts import DiskSpace, HealthCheck, HealthFacts, NewestRun, TargetDelivery
+from sentinel.storage import schema, service_status
+from sentinel.storage.connection import Connection
+from sentinel.storage.service_status import ServiceStatus
+
+# clock_timestamp() is the server's clock at this moment, not that of the transaction's begin.
+NEWEST = """
+SELECT clock_timestamp(),
+       (SELECT max(observed_at) FROM sentinel.coins)
+"""
+NEWEST_RUN = """
+SELECT started_at, status
+FROM sentinel.pipeline_runs
+ORDER BY started_at DESC
+LIMIT 1
+"""
+# The message that was tried most often has the error that lasts.
+WAITING_MESSAGES = """
+SELECT target, count(*), min(created_at), coalesce(max(failures), 0),
+       (array_agg(last_error ORDER BY attempts DESC) FILTER (WHERE last_error IS NOT NULL))[1]
+FROM sentinel.outbox
+LEFT JOIN sentinel.alert_targets USING (target)
+WHERE delivered_at IS NULL AND abandoned_at IS NULL
+GROUP BY target
+ORDER BY target
+"""
+
+
+class DeploymentHealth(NamedTuple):
+    """The checks of a deployment, and the facts behind them."""
+
+    checks: list[HealthCheck]
+    # None: the schema is missing or older than this code.
+    facts: HealthFacts | None = None
+
+
+def check_deployment(
+    connection: Connection,
+    settings: Settings,
+    now: datetime,
+    *,
+    max_age: timedelta | None = None,
+    clock: Callable[[], datetime] = SYSTEM_CLOCKS.now,
+) -> DeploymentHealth:
+    """Return all checks of the deployment with these settings.
+
+    `max_age` replaces the limit for the age of prices. `clock` is this host's, which is compared
+    with the database's.
+    """
+    if problem := _find_schema_problem(connection):
+        disk = checks.check_disk(read_disk_space(settings.state_dir))
+        return DeploymentHealth([HealthCheck("database", "unhealthy", problem), disk])
+    facts = _read_facts(connection, settings, max_age, clock)
+    return DeploymentHealth(checks.check_facts(facts, now), facts)
+
+
+def _find_schema_problem(connection: Connection) -> str | None:
+    if not schema.has_schema(connection):
+        return "No run has stored anything in this database: run python ingest.py."
+    if not schema.is_up_to_date(connection):
+        return "The schema is older than this code: run python ingest.py to update it."
+    return None
+
+
+def _read_facts(
+    connection: Connection,
+    settings: Settings,
+    max_age: timedelta | None,
+    clock: Callable[[], datetime],
+) -> HealthFacts:
+    asked_at = clock()
+    [(database_time, newest)] = connection.execute(NEWEST).fetchall()
+    # The server read its clock between question and answer: in their middle, as far as we know.
+    host_time = asked_at + (clock() - asked_at) / 2
+    run = connection.execute(NEWEST_RUN).fetchone()
+    loop = service_status.read(connection, "ingestion")
+    return HealthFacts(
+        cadence=timedelta(minutes=settings.cadence_minutes),
+        newest_observation=newest,
+        newest_run=NewestRun(*run) if run else None,
+        loop=loop,
+        backup=service_status.read_backup_status(connection),
+        deliveries=read_deliveries(connection, loop),
+        disk=read_disk_space(settings.state_dir),
+        database_clock_offset=host_time - database_time,
+        max_age=max_age,
+    )
+
+
+def read_deliveries(connection: Connection, loop: ServiceStatus | None) -> list[TargetDelivery]:
+    """Return the targets for which messages wait.
+
+    The loop records the targets of its settings, with their labels. Messages of other targets wait
+    for ever: their address was changed since, so they are left out.
+    """
+    labels = loop.state.get("targets") if loop else None
+    return [
+        TargetDelivery(target, (labels or {}).get(target, "an alert target"), *rest)
+        for target, *rest in connection.execute(WAITING_MESSAGES).fetchall()
+        if labels is None or target in labels
+    ]
+
+
+def read_disk_space(folder: Path) -> DiskSpace | None:
+    """Return the space on a folder's disk; None if it cannot be read. The folder may be missing."""
+    existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    try:
+        usage = shutil.disk_usage(existing)
+    except OSError:
+        return None
+    return DiskSpace(str(folder), usage.free, usage.total)
