@@ -9,7 +9,7 @@ from api_library import chunk_ids
 from coin_registry import CoinRegistry
 from pipeline.run import Run
 from pipeline.spool import Item
-from sentinel.clocks import describe_clock_error
+from sentinel.clocks import describe_clock_error, is_clock_wrong
 from sentinel.coingecko import PriceResponse
 from sentinel.console import Progress
 from sentinel.errors import ApiUnavailable, ConfigurationError
@@ -82,7 +82,7 @@ def _process_response(response: PriceResponse, registry: CoinRegistry, run: Run)
     batch = transform_and_validate(response.body, response.ids, run.started_at, run.run_id)
     failed = {rejection.coin_id: rejection.reason for rejection in batch.rejections}
     failed |= dict.fromkeys(batch.missing, "missing")
-    if describe_clock_error(run.client.clock_offset):  # it says nothing about the coins
+    if is_clock_wrong(run.client.clock_offset):  # it says nothing about the coins
         failed = {i: reason for i, reason in failed.items() if reason not in CLOCK_REASONS}
     requested = set(result.targets)
     changes = registry.record_results(

@@ -13,7 +13,7 @@ from pipeline.spool import RunSpool
 from pipeline.stage_results import BackfillResult, FetchResult, LoadResult, StorageUse
 from safe_zone import Settings
 from sentinel.budget.usage_log import Usage
-from sentinel.clocks import Clocks
+from sentinel.clocks import Clocks, is_clock_wrong
 from sentinel.coingecko import CoinGecko
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
 from sentinel.storage import run_records
@@ -69,6 +69,12 @@ class Run:
     def seconds(self) -> float:
         """The run's duration so far, by the monotonic clock: the wall clock may be adjusted."""
         return max(0.0, round(self.clocks.monotonic() - self.started_monotonic, 3))
+
+    @property
+    def trusted_start(self) -> datetime:
+        """When the run started: by CoinGecko's clock if this machine's differs from it too much."""
+        offset = self.client.clock_offset
+        return self.started_at - offset if offset and is_clock_wrong(offset) else self.started_at
 
     @property
     def errors(self) -> list[SentinelError]:

@@ -12,10 +12,11 @@ import contextlib
 import dataclasses
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, FiniteFloat, TypeAdapter
 
@@ -29,6 +30,7 @@ Item = MarketRow | Rejection | FxRate
 _CLASSES: dict[str, type[Item]] = {"row": MarketRow, "rejection": Rejection, "rate": FxRate}
 _KINDS = {item_class: kind for kind, item_class in _CLASSES.items()}
 _ROW_PREFIX = b'["row"'
+LEFT_OUT = "%s: %d entries beyond the retention or in the future were not loaded; the file %s"
 # PostgreSQL cannot store NUL characters. Lone surrogates are no valid JSON for pydantic.
 _Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 _Moment = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
@@ -41,6 +43,19 @@ _LINE = TypeAdapter[tuple[Any, ...]](
     | tuple[Literal["rate"], _Moment, _Text, FiniteFloat],
     config=ConfigDict(strict=True),
 )
+
+
+class LoadWindow(NamedTuple):
+    """Which rows and exchange rates of the spool are loaded: those observed within the window."""
+
+    oldest: datetime
+    newest: datetime
+    # Whether CoinGecko confirmed the time. If not, a file with other rows waits for a later run.
+    is_confirmed: bool
+
+    def includes(self, item: Item) -> bool:
+        """Whether an item is loaded; rejections always are."""
+        return isinstance(item, Rejection) or self.oldest <= item.observed_at <= self.newest
 
 
 def _to_line(item: Item) -> str:
@@ -62,6 +77,10 @@ class Spool:
         # This run's files, each with its lock.
         self._own: dict[Path, contextlib.ExitStack] = {}
         self._damaged: set[Path] = set()
+        # How many items of a file lie outside the window.
+        self._left_out: Counter[Path] = Counter()
+        # Files that stay for a later run.
+        self._staying: set[Path] = set()
 
     def write(self, name: str, items: Iterable[Item]) -> Path:
         """Write a file and lock it until `close` or the end of the process.
@@ -94,7 +113,7 @@ class Spool:
             yield [
                 path
                 for path in sorted(locked.union(self._folder.glob("*.jsonl")) - self._own.keys())
-                if stack.enter_context(self._try_lock(path)) and path.exists()
+                if not path.is_dir() and stack.enter_context(self._try_lock(path)) and path.exists()
             ]
 
     @contextlib.contextmanager
@@ -110,22 +129,53 @@ class Spool:
                     with contextlib.suppress(OSError):
                         left_over.unlink()
 
-    def read(self, paths: Iterable[Path]) -> Iterator[Item]:
-        """Stream the items of these files. A damaged line is skipped with a warning."""
+    def read(self, paths: Iterable[Path], window: LoadWindow) -> Iterator[Item]:
+        """Stream the items of these files that lie in the window.
+
+        `discard` keeps a file with other items, and one that is damaged or cannot be read.
+        """
         for path in paths:
-            for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-                try:
-                    yield _from_line(line)
-                except (ValueError, OverflowError):
-                    log.warning("%s: line %d is damaged and is skipped", path, number)
-                    self._damaged.add(path)
+            self._left_out[path] = 0
+            for item in self._read_file(path):
+                if window.includes(item):
+                    yield item
+                else:
+                    self._left_out[path] += 1
+            if self._left_out[path] and not window.is_confirmed:
+                self._staying.add(path)
+
+    def _read_file(self, path: Path) -> Iterator[Item]:
+        """Stream the items of a file. Damaged lines are skipped with a warning."""
+        try:
+            lines = path.read_bytes().splitlines()
+        except OSError as error:
+            log.warning("%s cannot be read (%s): it waits in the spool", path, error.strerror)
+            self._staying.add(path)
+            return
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield _from_line(line)
+            except (ValueError, OverflowError):
+                log.warning("%s: line %d is damaged and is skipped", path, number)
+                self._damaged.add(path)
 
     def discard(self, paths: Iterable[Path]) -> None:
-        """Remove files whose content is in the database; damaged ones are renamed to `.damaged`."""
+        """Remove files whose content is in the database.
+
+        Damaged ones are renamed to `.damaged`, and those with items outside the window to
+        `.left-out`.
+        """
         for path in paths:
+            left_out, is_staying = self._left_out[path], path in self._staying
+            if left_out:
+                log.warning(LEFT_OUT, path, left_out, "waits" if is_staying else "is kept")
+            if is_staying:
+                continue
             try:
                 if path in self._damaged:
                     path.rename(path.with_suffix(".damaged"))
+                elif left_out:
+                    path.rename(path.with_suffix(".left-out"))
                 else:
                     path.unlink(missing_ok=True)
             except OSError as error:

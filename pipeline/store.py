@@ -12,15 +12,15 @@ import database
 from coin_registry import CoinRegistry
 from pipeline.backfill import Backfill, CoinBackfill, CreditBudget, load_backfill, log_unfillable
 from pipeline.run import Run
-from pipeline.spool import Item, RunSpool
+from pipeline.spool import Item, LoadWindow, RunSpool
 from pipeline.stage_results import LoadResult
-from safe_zone import RETENTION, Settings
+from safe_zone import MAX_CLOCK_SKEW, RETENTION, Settings
 from sentinel import files
 from sentinel.models import CoinLabel, FxRate, Gap, MarketRow, Rejection
 from sentinel.storage import coin_labels, partitions, run_records
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.queries.recent_activity import read_recent_activity
-from sentinel.storage.retention import ArchiveBeforeDrop
+from sentinel.storage.retention import ArchiveBeforeDrop, trusted_now
 
 
 def store_run(run: Run, registry: CoinRegistry, spool: RunSpool, usages_since: datetime) -> None:
@@ -58,9 +58,16 @@ def _load(
     session: Session,
 ) -> LoadResult:
     """Write everything in one transaction; it is repeated after a broken connection."""
+    # By CoinGecko's clock, which is trusted more than the machine's own.
+    newest_seen = max(
+        (row.observed_at for row in run.fetched.rows), default=datetime(2000, 1, 1, tzinfo=UTC)
+    )
 
     def load(connection: Connection, days: partitions.Days) -> LoadResult:
-        drained = spool.shared_spool.read(left_behind)
+        drained: Iterable[Item] = ()
+        if left_behind:
+            window = _load_window(connection, run, newest_seen)
+            drained = spool.shared_spool.read(left_behind, window)
         loaded = _load_fetched(connection, run, drained, registry, days)
         run.storage.measure(session)
         run.record(connection, loaded)
@@ -69,13 +76,17 @@ def _load(
     return database.run_write_transaction(
         session,
         load,
-        run.started_at,
-        # By CoinGecko's clock, which the purge trusts more than the machine's own.
-        newest_seen=max(
-            (row.observed_at for row in run.fetched.rows), default=datetime(2000, 1, 1, tzinfo=UTC)
-        ),
+        run.trusted_start,
+        newest_seen=newest_seen,
         archive_hook=_archive_hook(run.settings),
     )
+
+
+def _load_window(connection: Connection, run: Run, newest_seen: datetime) -> LoadWindow:
+    """Return which rows of the spool are loaded: no wrong clock of this machine may discard any."""
+    oldest = trusted_now(connection, run.trusted_start, newest_seen) - RETENTION
+    is_confirmed = run.client.clock_offset is not None
+    return LoadWindow(oldest, run.trusted_start + MAX_CLOCK_SKEW, is_confirmed)
 
 
 def _load_fetched(
@@ -87,8 +98,7 @@ def _load_fetched(
 ) -> LoadResult:
     """Write the rows, rejections and rates of this run and of the `drained` items.
 
-    Drained rows that are older than the retention by now are left out. Idempotent: the caller
-    repeats it after a broken connection.
+    Idempotent: the caller repeats it after a broken connection.
     """
     others: list[Item] = []
 
@@ -98,10 +108,10 @@ def _load_fetched(
 
     def drained_rows() -> Iterator[MarketRow]:
         for item in drained:
-            if not isinstance(item, MarketRow):
-                others.append(item)
-            elif item.observed_at >= run.started_at - RETENTION:
+            if isinstance(item, MarketRow):
                 yield item
+            else:
+                others.append(item)
 
     fetched = run.fetched
     if fetched.is_registry_synced:

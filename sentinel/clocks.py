@@ -25,10 +25,15 @@ class Clocks:
 SYSTEM_CLOCKS = Clocks(lambda: datetime.now(UTC), time.monotonic, time.sleep)
 
 
+def is_clock_wrong(offset: timedelta | None) -> bool:
+    """Whether a clock that is `offset` ahead of CoinGecko's (negative: behind; None: unknown)
+    differs by more than MAX_CLOCK_SKEW."""
+    return offset is not None and abs(offset) > MAX_CLOCK_SKEW
+
+
 def describe_clock_error(offset: timedelta | None) -> str | None:
-    """Return one sentence if the machine's clock is `offset` ahead of CoinGecko's and that is more
-    than MAX_CLOCK_SKEW, else None. A negative offset means behind; None: it is unknown."""
-    if offset is None or abs(offset) <= MAX_CLOCK_SKEW:
+    """Return one sentence about a wrong clock of this machine, None if `is_clock_wrong` is not."""
+    if offset is None or not is_clock_wrong(offset):
         return None
     side = "ahead of" if offset > timedelta() else "behind"
     minutes = abs(offset) / timedelta(minutes=1)

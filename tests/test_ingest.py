@@ -457,14 +457,71 @@ def test_the_spool_is_drained_even_while_coingecko_is_down(
     assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
-def test_spooled_rows_older_than_the_retention_are_not_loaded(
-    run: Run, time_: FakeTime, fresh: FreshDatabase
+def test_spooled_rows_older_than_the_retention_are_kept_beside_the_spool(
+    run: Run,
+    time_: FakeTime,
+    fresh: FreshDatabase,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     run(database_url=NOWHERE)
     time_.at += timedelta(days=61)
     report = run()
     assert (report.rows_drained, report.rows_inserted) == (0, 500)
     assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
+    [kept] = _spool_files(settings)
+    assert (kept.suffix, len(kept.read_text().splitlines())) == (".left-out", 501)
+    assert "501 entries beyond the retention" in caplog.text
+
+
+@pytest.mark.parametrize("days", [70, -70])
+@pytest.mark.parametrize("has_stored", [True, False])
+def test_a_clock_that_leaps_loses_no_row_of_the_spool(
+    run: Run,
+    time_: FakeTime,
+    fresh: FreshDatabase,
+    stand_in: StandIn,
+    settings: Settings,
+    days: int,
+    has_stored: bool,
+) -> None:
+    if has_stored:
+        run(limit=5)
+        time_.at += timedelta(minutes=15)
+    run(limit=5, database_url=NOWHERE)
+    stand_in.now = time_.at.timestamp
+    time_.at += timedelta(days=days)
+    report = run(limit=5)
+    assert (report.exit_code, report.rows_drained) == (2, 5)
+    assert _spool_files(settings) == []
+    assert fresh.query("SELECT count(*) FROM stored_rows") == [(10 if has_stored else 5,)]
+
+
+def test_a_clock_that_was_set_back_loses_no_row_while_coingecko_is_down(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn, settings: Settings
+) -> None:
+    run(limit=5, database_url=NOWHERE)
+    stand_in.always = Fault(200, b"", {"Date": "unknown"})
+    time_.at -= timedelta(days=1)
+    assert run(limit=5).rows_drained == 0
+    stand_in.always = None
+    time_.at += timedelta(days=1)
+    assert run(limit=5).rows_drained == 5
+    assert fresh.query("SELECT count(*) FROM stored_rows") == [(5,)]
+    assert _spool_files(settings) == []
+
+
+def test_a_row_of_the_future_is_not_drained(
+    run: Run, fresh: FreshDatabase, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = settings.state_dir / "spool"
+    folder.mkdir(parents=True)
+    row = '["row", "bitcoin", "2030-01-01T00:00:00+00:00", 1.0, null, null, "observed"]\n'
+    (folder / "hand-made.jsonl").write_text(row)
+    assert run(limit=5).rows_drained == 0
+    assert fresh.query("SELECT max(timestamp) < '2030-01-01' FROM stored_rows") == [(True,)]
+    assert [path.name for path in _spool_files(settings)] == ["hand-made.left-out"]
+    assert "in the future were not loaded; the file is kept" in caplog.text
 
 
 def test_health_changes_are_saved_if_the_database_fails(

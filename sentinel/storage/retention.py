@@ -77,7 +77,7 @@ def enforce_retention_policy(
     `newest_seen` is the time of the newest price in CoinGecko's response (None: trust the clock);
     the window ends MAX_CLOCK_LEAD after it, or after the newest stored observation.
     """
-    now = _trusted_now(connection, now, newest_seen)
+    now = trusted_now(connection, now, newest_seen)
     expired = days_to_drop(existing_partitions(connection), now)
     archived = archive_hook(connection, expired, now) if archive_hook and expired else {}
     try:
@@ -148,7 +148,7 @@ def is_upkeep_due(existing: Days, now: datetime) -> bool:
     return is_first_write_of_day(existing, now) or bool(days_to_drop(existing, now))
 
 
-def _trusted_now(connection: Connection, now: datetime, newest_seen: datetime | None) -> datetime:
+def trusted_now(connection: Connection, now: datetime, newest_seen: datetime | None) -> datetime:
     """Return `now`, but at most MAX_CLOCK_LEAD after the newest observation."""
     if newest_seen is None:
         return now

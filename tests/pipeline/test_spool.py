@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.spool import Item, Spool
+from pipeline.spool import Item, LoadWindow, Spool
 from sentinel.models import FxRate, MarketRow, Rejection
 from tests.conftest import NOW
 
@@ -20,6 +20,7 @@ ITEMS: list[Item] = [
 ]
 
 
+WINDOW = LoadWindow(NOW - timedelta(days=60), NOW, is_confirmed=True)
 DAMAGED = (
     '["row", "cut',
     '["row"]',
@@ -50,7 +51,7 @@ def _left_behind(folder: Path, run_id: str) -> Path:
 
 def test_items_are_read_as_they_were_written_to_the_last_digit(folder: Path) -> None:
     path = _left_behind(folder, "run-1")
-    assert list(Spool(folder).read([path])) == ITEMS
+    assert list(Spool(folder).read([path], WINDOW)) == ITEMS
 
 
 def test_files_of_earlier_runs_are_claimed_the_oldest_first(folder: Path) -> None:
@@ -86,10 +87,49 @@ def test_a_damaged_line_is_skipped_and_the_file_is_kept(
     path.write_text(text + "".join(f"{line}\n" for line in DAMAGED))
     spool = Spool(folder)
     with spool.claim() as claimed:
-        assert list(spool.read(claimed)) == ITEMS
+        assert list(spool.read(claimed, WINDOW)) == ITEMS
         spool.discard(claimed)
     assert "line 5 is damaged" in caplog.text
     assert [kept.suffix for kept in folder.iterdir()] == [".damaged"]
+
+
+@pytest.mark.parametrize(
+    ("window", "suffix"),
+    [
+        (WINDOW._replace(newest=NOW - timedelta(minutes=1)), ".left-out"),  # in the future
+        (WINDOW._replace(oldest=NOW + timedelta(minutes=1)), ".left-out"),  # too old
+        (WINDOW._replace(newest=NOW - timedelta(minutes=1), is_confirmed=False), ".jsonl"),
+    ],
+)
+def test_a_file_with_rows_outside_the_window_is_kept(
+    folder: Path, caplog: pytest.LogCaptureFixture, window: LoadWindow, suffix: str
+) -> None:
+    text = _left_behind(folder, "run-1").read_text()
+    spool = Spool(folder)
+    with spool.claim() as claimed:
+        assert list(spool.read(claimed, window)) == [ITEMS[2]]  # the rejection
+        spool.discard(claimed)
+    [kept] = (path for path in folder.iterdir() if path.suffix != ".lock")
+    assert (kept.suffix, kept.read_text()) == (suffix, text)
+    assert "3 entries beyond the retention or in the future were not loaded" in caplog.text
+
+
+def test_a_folder_among_the_files_is_passed_over(folder: Path) -> None:
+    (folder / "x.jsonl").mkdir(parents=True)
+    with Spool(folder).claim() as claimed:
+        assert claimed == []
+    assert Spool(folder).waiting_rows() == 0
+
+
+def test_a_file_that_cannot_be_read_stays(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = _left_behind(folder, "run-1")
+    spool = Spool(folder)
+    path.unlink()
+    path.mkdir()
+    assert list(spool.read([path], WINDOW)) == []
+    spool.discard([path])
+    assert path.exists()
+    assert "cannot be read (Is a directory): it waits in the spool" in caplog.text
 
 
 def test_a_half_written_file_of_a_killed_run_is_removed(folder: Path) -> None:
