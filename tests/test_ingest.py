@@ -457,6 +457,18 @@ def test_the_spool_is_drained_even_while_coingecko_is_down(
     assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
+def test_an_unexpected_error_of_the_database_costs_no_health_changes(
+    run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("pipeline.store.store_run", fail)
+    with pytest.raises(NotImplementedError):
+        run()
+    assert settings.registry_path.exists()
+
+
 def test_spooled_rows_older_than_the_retention_are_kept_beside_the_spool(
     run: Run,
     time_: FakeTime,

@@ -104,12 +104,15 @@ def parse_address(url: str) -> Address:
 def open_connection(address: Address) -> Connection:
     """Return a connection in autocommit mode, after one attempt. Raises psycopg.Error."""
     connection = psycopg.connect(address.conninfo, **connection_options(address))
-    register_utc_loaders(connection)
+    prepare_connection(connection)
     return connection
 
 
 def connection_options(address: Address) -> dict[str, Any]:
     """Return the keyword arguments for `psycopg.connect`; options of the address take precedence.
+
+    The client encoding is always UTF8: a database, a role or PGCLIENTENCODING may set another one,
+    which has no code for most names of coins; and psycopg returns bytes from a SQL_ASCII database.
 
     Statements are never prepared on the server: a transaction pooler (Neon's `-pooler` host) may
     send the next statement to another session, and a plan from before a migration would fail.
@@ -122,15 +125,21 @@ def connection_options(address: Address) -> dict[str, Any]:
     }
     given = conninfo_to_dict(address.conninfo)
     missing = {key: value for key, value in defaults.items() if key not in given}
-    return {"autocommit": True, "prepare_threshold": None, **missing}
+    fixed = {"autocommit": True, "prepare_threshold": None, "client_encoding": "UTF8"}
+    return {**missing, **fixed}
 
 
-def register_utc_loaders(connection: Connection) -> None:
-    """Make the connection return times in UTC, whatever time zone the server is set to.
+def prepare_connection(connection: Connection) -> None:
+    """Make a new connection independent of how database, role and environment show times.
 
-    In a zone with summer time, arithmetic on times is wrong twice a year. The server's setting
-    cannot be changed, because a transaction pooler does not keep it for the session.
+    Times come in UTC: in a zone with summer time, arithmetic on them is wrong twice a year. psycopg
+    reads no times in a DateStyle other than ISO, which a database, a role or PGDATESTYLE may set.
+    `SET` does not need `options` in the address, which poolers refuse, and costs a round trip only
+    where it is necessary. PgBouncer tracks DateStyle, so it keeps the value for all transactions:
+    https://www.pgbouncer.org/config.html#track_extra_parameters
     """
+    if not (connection.info.parameter_status("DateStyle") or "").startswith("ISO"):
+        connection.execute("SET DateStyle TO ISO")
     if connection.info.parameter_status("TimeZone") not in UTC_ZONES:
         connection.adapters.register_loader("timestamptz", _UtcLoader)
         connection.adapters.register_loader("timestamptz", _UtcBinaryLoader)

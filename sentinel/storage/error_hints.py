@@ -59,7 +59,15 @@ _REMEDIES_BY_TEXT = (
     ("invalid sslmode", "Correct sslmode in DATABASE_URL."),
     ("invalid integer value", "Correct the number in DATABASE_URL."),
     ("invalid port", "Correct the port in DATABASE_URL."),
+    (
+        "statement pooling mode",
+        "Set pool_mode of PgBouncer to transaction or session: a run needs transactions.",
+    ),
     ("ssl is required", "Add ?sslmode=require to DATABASE_URL."),
+)
+CREATE_UTF8_DATABASE = (
+    "Create one with UTF8 and name it in DATABASE_URL: CREATE DATABASE market ENCODING 'UTF8' "
+    "TEMPLATE template0."
 )
 _REMEDIES_BY_STATE = {
     "28P01": "Correct user and password in DATABASE_URL.",
@@ -70,6 +78,7 @@ _REMEDIES_BY_STATE = {
     "42P01": "A table was dropped by hand: restore it, or delete everything with reset_db.py.",
     "2BP01": "Drop the other program's objects that depend on these tables first.",
     "42501": "Grant the user of DATABASE_URL the right to create and write tables.",
+    "22P05": f"The database's encoding lacks a character. {CREATE_UTF8_DATABASE}",
     "25006": "Point DATABASE_URL at the primary, not at a read-only replica.",
     "53100": "Free space on the database's disk.",
     "55P03": "Another session holds the writers' lock: look for a hanging run and end it.",

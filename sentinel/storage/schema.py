@@ -17,6 +17,7 @@ import psycopg
 
 from safe_zone import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, Settings
 from sentinel.errors import ConfigurationError, StorageUnavailable
+from sentinel.storage import error_hints
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.locks import take_writer_lock
 
@@ -231,8 +232,16 @@ def _refuse_newer(version: int, found: str = "The database has schema version %s
 
 
 def refuse_unusable_database(connection: Connection) -> None:
-    """Raise ConfigurationError where another program owns the names that we need, or where there is
-    no schema `public`; StorageUnavailable where the user lacks a privilege."""
+    """Raise ConfigurationError where another program owns the names that we need, where there is no
+    schema `public`, or where the encoding lacks characters; StorageUnavailable where the user lacks
+    a privilege."""
+    # SQL_ASCII stores all bytes as they are.
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in ("UTF8", "SQL_ASCII"):
+        raise ConfigurationError(
+            f"This database has the encoding {encoding}, which lacks characters of coin names. "
+            f"{error_hints.CREATE_UTF8_DATABASE}"
+        )
     if connection.execute("SELECT to_regnamespace('public')").fetchall() == [(None,)]:
         raise ConfigurationError(
             "This database has no schema public, where Market Sentinel creates its view "

@@ -16,7 +16,7 @@ from sentinel.storage.connection import (
     Address,
     Connection,
     connection_options,
-    register_utc_loaders,
+    prepare_connection,
 )
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class ConnectionPool:
             address.conninfo,
             connection_class=Connection,
             kwargs=connection_options(address),
-            configure=register_utc_loaders,
+            configure=prepare_connection,
             min_size=1,
             max_size=MAX_CONNECTIONS,
             timeout=TIMEOUT_SECONDS,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import psycopg
@@ -21,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from ingest import RunReport
 from pipeline.spool import Spool
 from safe_zone import Settings
-from sentinel.storage.connection import parse_address
+from sentinel.storage.connection import open_connection, parse_address
 from services.backup.create import make_verified_backup
 from services.backup.verification import restore_dump
 from tests.conftest import NOW, FakeTime, FreshDatabase, open_to_other_users
@@ -39,7 +40,7 @@ listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = 2
 logfile = {folder}/pgbouncer.log
 """
@@ -52,8 +53,11 @@ def _free_port() -> int:
 
 
 @pytest.fixture
-def pooled_url(fresh: FreshDatabase, tmp_path: Path) -> Iterator[str]:
-    """The fresh database behind a PgBouncer in transaction mode."""
+def pooled_url(
+    request: pytest.FixtureRequest, fresh: FreshDatabase, tmp_path: Path
+) -> Iterator[str]:
+    """The fresh database behind a PgBouncer in transaction mode, or in the mode of the test."""
+    mode = getattr(request, "param", "transaction")
     parts = conninfo_to_dict(fresh.url)
     socket_dir, port = Path(str(parts["host"])), _free_port()
     owner = socket_dir.stat()
@@ -61,7 +65,9 @@ def pooled_url(fresh: FreshDatabase, tmp_path: Path) -> Iterator[str]:
     open_to_other_users(tmp_path.parent)
     config = tmp_path / "pgbouncer.ini"
     config.write_text(
-        CONFIG.format(host=socket_dir, dbname=parts["dbname"], port=port, folder=tmp_path)
+        CONFIG.format(
+            host=socket_dir, dbname=parts["dbname"], port=port, folder=tmp_path, mode=mode
+        )
     )
     as_owner = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
     process = subprocess.Popen([str(PGBOUNCER), "-q", config], **as_owner)  # type: ignore[call-overload]
@@ -94,6 +100,32 @@ def test_runs_work_through_a_transaction_pooler(
     time_.at += timedelta(days=62)
     assert in_process(pooled).purged_rows == 1500
     assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
+
+
+def test_a_pooler_keeps_the_settings_that_a_connection_chooses(
+    pooled_url: str, fresh: FreshDatabase
+) -> None:
+    name = conninfo_to_dict(fresh.url)["dbname"]
+    fresh.query(f"ALTER DATABASE {name} SET DateStyle TO 'German'")
+    fresh.query(f"ALTER DATABASE {name} SET client_encoding TO 'latin1'")
+    address = parse_address(pooled_url)
+    with psycopg.connect(pooled_url, prepare_threshold=None) as other:
+        for _ in range(3):  # each connection gets one of the pool's two sessions after the other
+            with open_connection(address) as first, open_connection(address) as second:
+                for connection in (first, second, first):
+                    [row] = connection.execute("SELECT now(), '🟥'").fetchall()
+                    assert (row[0].tzinfo, row[1]) == (UTC, "🟥")
+            [(shown,)] = other.execute("SELECT now()::text").fetchall()
+            assert re.match(r"\d\d\.\d\d\.\d{4} ", shown)  # the pool's other users keep theirs
+
+
+@pytest.mark.parametrize("pooled_url", ["statement"], indirect=True)
+def test_a_pooler_in_statement_mode_is_named_in_the_error(
+    pooled_url: str, settings: Settings, in_process: Callable[[Settings], RunReport]
+) -> None:
+    report = in_process(replace(settings, database_url=pooled_url))
+    assert report.exit_code == 4
+    assert "pool_mode" in report.message
 
 
 @pytest.mark.soak
