@@ -17,7 +17,9 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from coin_registry import CoinRegistry
 from pipeline.fetch import fetch_prices
@@ -35,6 +37,9 @@ from sentinel.errors import SentinelError
 from sentinel.models import MarketRow
 from sentinel.process import configure_logging, run_as_script
 from sentinel.storage.connection import parse_address
+
+if TYPE_CHECKING:
+    from sentinel.heartbeat import Heartbeat
 
 __all__ = ["Clocks", "RunReport", "main", "run_pipeline"]
 
@@ -168,27 +173,57 @@ def main() -> int:
     """Do one run as the command line says, and return its exit code."""
     arguments = parse_arguments()
     configure_logging(verbose=arguments.verbose)
+    settings = _load_settings(arguments)
+    if arguments.targets and arguments.limit:
+        log.warning("--limit is ignored: --targets names the coins")
+    with _watch(settings) as heartbeat:
+        report = _run_before_deadline(settings, is_json=arguments.json)
+        if heartbeat and report.exit_code:
+            heartbeat.send_failure(report.exit_code, report.message)
+    return report.exit_code
+
+
+def _load_settings(arguments: argparse.Namespace) -> Settings:
+    """Return the settings. A SentinelError becomes the report of a failed run."""
     flags = {name: getattr(arguments, name) for name in FLAG_KEYS}
     try:
-        settings = load_settings(flags, config=arguments.config)
+        return load_settings(flags, config=arguments.config)
     except SentinelError as error:
         if arguments.json:
             print(json.dumps(asdict(_report_without_run(error))))
+        if arguments.mode != "dry-run":
+            from sentinel.heartbeat import report_wrong_settings
+
+            with report_wrong_settings("HEARTBEAT_URL"):
+                raise
         raise
-    if arguments.targets and arguments.limit:
-        log.warning("--limit is ignored: --targets names the coins")
+
+
+def _watch(settings: Settings) -> AbstractContextManager[Heartbeat | None]:
+    """Report the block as a run to the dead man's switch, if one is set. A dry run is none."""
+    if not settings.heartbeat_url or settings.mode == "dry-run":
+        return contextlib.nullcontext()
+    from sentinel.heartbeat import watch  # most deployments have none
+
+    return watch(settings.heartbeat_url)
+
+
+def _run_before_deadline(settings: Settings, *, is_json: bool) -> RunReport:
+    """Do one run, print its report and return it."""
+    dry_rows: list[MarketRow] = []
     if hasattr(signal, "alarm"):
         signal.alarm(RUN_DEADLINE_SECONDS)
-    dry_rows: list[MarketRow] = []
     with console.show_progress() as progress:
         report = run_pipeline(settings, progress=progress, show_rows=dry_rows.extend)
+    if hasattr(signal, "alarm"):
+        signal.alarm(0)  # the run is done: a slow heartbeat must not change its exit code
     if report.exit_code:
         console.print_error(report.message)
-    if arguments.json:
+    if is_json:
         print(json.dumps(asdict(report)))
     else:
         show(report, dry_rows)
-    return report.exit_code
+    return report
 
 
 def _report_without_run(error: SentinelError) -> RunReport:

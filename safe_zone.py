@@ -183,6 +183,10 @@ class Settings:
     suspend_after_run: Annotated[Switch, variable("NEON_SUSPEND_AFTER_RUN")] = False
     # A folder or an object store for expired days; None: no archive.
     archive_url: Annotated[str | None, variable("ARCHIVE_URL")] = field(default=None, repr=False)
+    # The dead man's switch that ingest.py reports its runs to; None: no reports.
+    heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL")] = field(
+        default=None, repr=False
+    )
     # Whether GitHub bills the minutes of the workflow.
     is_private_repository: Annotated[Switch, variable("SENTINEL_PRIVATE_REPOSITORY")] = False
     # Minutes between two scheduled runs.

@@ -67,17 +67,18 @@ def read_settings(
     errors: list[str] = []
     path = Path(config) if config else ROOT / "ingest_config.json"
     values = _read_config_file(path, known, errors, is_required=bool(config))
-    variables = _read_environment(environ, errors)
+    variables = read_environment(errors, environ)
     # Variables have capital letters: a variable `limit` is of another program.
     values |= {name: value for name, value in variables.items() if name.isupper()}
     values |= {f"--{name}": text for name, text in (flags or {}).items() if text is not None}
     return values, errors
 
 
-def _read_environment(environ: Mapping[str, str] | None, errors: list[str]) -> dict[str, str]:
+def read_environment(errors: list[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the variables of `environ` (None: this process's own) over those of `.env`.
 
-    Blanks and stray quotes around values are removed. An empty value counts as unset.
+    Blanks and stray quotes around values are removed. An empty value counts as unset. `errors` gets
+    what is wrong with `.env`.
     """
     environ = os.environ if environ is None else environ
     # A service manager may start a process in a folder that it may not enter. There os.path.isfile

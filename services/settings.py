@@ -92,6 +92,13 @@ class MonitorSettings:
     )
     # Apprise addresses that messages are sent to, Telegram first (ALERT_URLS, TELEGRAM_*).
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
+    # The dead man's switches that the loop reports its ticks to, and a backup its result.
+    monitor_heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL_MONITOR")] = field(
+        default=None, repr=False
+    )
+    backup_heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL_BACKUP")] = field(
+        default=None, repr=False
+    )
     # The API's bearer token. None: the API needs no token.
     api_token: Annotated[Key | None, variable("SENTINEL_API_TOKEN")] = field(
         default=None, repr=False

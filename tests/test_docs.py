@@ -56,7 +56,7 @@ def _help(command: str, *arguments: str) -> str:
 
 
 def _variables(text: str) -> set[str]:
-    families = "COINGECKO|SENTINEL|NEON|TELEGRAM"
+    families = "COINGECKO|SENTINEL|NEON|TELEGRAM|HEARTBEAT"
     return set(
         re.findall(rf"\b(?:DATABASE_URL|ALERT_URLS|ARCHIVE_URL|(?:{families})_[A-Z_]+)\b", text)
     )

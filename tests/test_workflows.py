@@ -359,6 +359,12 @@ def test_the_settings_know_every_variable_that_a_step_passes() -> None:
             assert re.search(rf"\b{name}\b", known), name
 
 
+def test_only_the_pipeline_gets_the_address_of_the_dead_mans_switch() -> None:
+    steps = [step["name"] for step in _steps() if "HEARTBEAT_URL" in step.get("env", {})]
+    assert steps == [RUN]
+    assert "HEARTBEAT_URL" not in _workflow("etl.yml")["jobs"]["run"]["env"]
+
+
 def test_scheduled_runs_wait_for_each_other() -> None:
     assert _workflow("etl.yml")["concurrency"]["cancel-in-progress"] is False
 

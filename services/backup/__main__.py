@@ -11,6 +11,7 @@ if __name__ == "__main__":
 import argparse
 from pathlib import Path
 
+from sentinel import heartbeat
 from sentinel.arguments import make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.errors import ConfigurationError
@@ -30,21 +31,28 @@ def main() -> int:
     """Run the command; return 0. Raises BackupFailed (exit code 6)."""
     arguments = _parse_arguments()
     configure_logging(verbose=True)
-    monitor = load_monitor_settings()
     if arguments.action == "create":
-        if arguments.folder == "":
-            raise ConfigurationError(
-                "The name of the folder is empty. Is a variable of your script not set?"
-            )
-        folder = Path(arguments.folder or monitor.settings.state_dir / "backups")
-        now = SYSTEM_CLOCKS.now().replace(microsecond=0)
-        return create_backup(monitor, folder.absolute(), now)
+        return _create(arguments.folder)
     return restore_backup(
-        monitor,
+        load_monitor_settings(),
         arguments.file.absolute(),
         should_confirm=not arguments.yes,
         should_back_up=not arguments.no_backup,
     )
+
+
+def _create(folder: str | None) -> int:
+    """Create a backup and report it to the dead man's switch, if one is set."""
+    with heartbeat.report_wrong_settings("HEARTBEAT_URL_BACKUP"):
+        monitor = load_monitor_settings()
+        if folder == "":
+            raise ConfigurationError(
+                "The name of the folder is empty. Is a variable of your script not set?"
+            )
+    path = Path(folder or monitor.settings.state_dir / "backups").absolute()
+    now = SYSTEM_CLOCKS.now().replace(microsecond=0)
+    with heartbeat.watch(monitor.backup_heartbeat_url):
+        return create_backup(monitor, path, now)
 
 
 def _parse_arguments() -> argparse.Namespace:

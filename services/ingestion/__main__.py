@@ -21,6 +21,7 @@ from sentinel.arguments import interval, make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError
+from sentinel.heartbeat import Heartbeat, report_errors, report_wrong_settings
 from sentinel.notifications import messages
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
@@ -46,7 +47,8 @@ def main() -> int:
     """Run as the command line says; return 0."""
     arguments = _parse_arguments()
     configure_logging(verbose=arguments.verbose)
-    monitor = load_monitor_settings(config=arguments.config)
+    with report_wrong_settings("HEARTBEAT_URL_MONITOR"):
+        monitor = load_monitor_settings(config=arguments.config)
     notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
     formatter = MessageFormatter(monitor.options.language, ZoneInfo(monitor.options.time_zone))
     if arguments.test_notification:
@@ -54,8 +56,10 @@ def main() -> int:
     stop = StopRequest()
     state_dir = ensure_state_dir(monitor.settings.state_dir)
     refusal = ConfigurationError(f"Another monitor runs in {state_dir}: stop it first.")
+    heartbeat = Heartbeat(monitor.monitor_heartbeat_url)
     with (
         files.lock_or_refuse(state_dir / "monitor", refusal),
+        report_errors(heartbeat),
         resolve_database(monitor.settings),
     ):
         loop = Loop(
@@ -68,11 +72,13 @@ def main() -> int:
             deadline=_tick_deadline,
             sleep=stop.sleep,
             fit_slopes=fit_process.fit_slopes,
+            heartbeat=heartbeat,
         )
         if arguments.once:
             _run_once(loop)
         else:
             loop.run()
+        heartbeat.wait()
     return EXIT_OK
 
 

@@ -19,6 +19,7 @@ from sentinel.analytics import forecast
 from sentinel.budget import usage_log
 from sentinel.clocks import Clocks
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
+from sentinel.heartbeat import Heartbeat
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import schema, service_status
@@ -67,6 +68,8 @@ class Loop:
     sleep: Callable[[float], None] | None = None
     # Fits the lines of the forecasts.
     fit_slopes: FitSlopes = forecast.fit_slopes
+    # Reports each tick to a dead man's switch.
+    heartbeat: Heartbeat = field(default_factory=lambda: Heartbeat(None))
     # Failed ticks in a row.
     failed_ticks: int = 0
     # Monotonic seconds of the last gap check.
@@ -112,6 +115,7 @@ class Loop:
         with self._collect_errors():
             self._run_stages(settings, report)
         self.failed_ticks = self.failed_ticks + 1 if self.errors else 0
+        self.heartbeat.send_tick(self.errors, self.clocks.monotonic())
         return report
 
     def interval(self) -> timedelta:

@@ -124,6 +124,7 @@ def _demo_environment(folder: Path, stand_in_port: int) -> dict[str, str]:
         "ALERT_URLS": "",
         "TELEGRAM_BOT_TOKEN": "",
         "TELEGRAM_CHAT_ID": "",
+        "HEARTBEAT_URL_MONITOR": "",
         "SENTINEL_API_URL": "",
         "SENTINEL_STATE_DIR": str(folder),
         "SENTINEL_REGISTRY": str(folder / "coin_registry.json"),
