@@ -50,6 +50,8 @@ ARCHIVE_URL names a folder, s3://bucket/folder or gs://bucket/folder."""
 def main() -> int:
     """Run the command that the user typed; returns 0, or 6 if the archive is unhealthy."""
     options = _build_parser().parse_args()
+    if options.action != "status" and options.first > options.last:
+        raise ConfigurationError(f"--from {options.first} is after --to {options.last}")
     settings, now = load_settings(), datetime.now(UTC)
     archive = store.open_configured_archive(settings)
     if archive is None:
@@ -61,8 +63,6 @@ def main() -> int:
         if options.action == "status":
             return _show_status(session, archive, options, now)
         span = (options.first, options.last)
-        if options.first > options.last:
-            raise ConfigurationError(f"--from {options.first} is after --to {options.last}")
         if options.action == "export":
             return _export(session, archive, span, now)
         if options.action == "forget":

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, ValidationInfo
@@ -17,6 +16,7 @@ from sentinel.fields import (
     DatabaseUrl,
     HttpAddress,
     Key,
+    LocalPath,
     Names,
     Quota,
     Switch,
@@ -200,12 +200,8 @@ class Settings:
         default_factory=lambda: dict(QUOTAS)
     )
     # Where the spool, the usage log and the embedded database are.
-    state_dir: Annotated[Path, AfterValidator(Path.absolute), variable("SENTINEL_STATE_DIR")] = (
-        ROOT / ".sentinel"
-    )
-    registry_path: Annotated[Path, AfterValidator(Path.absolute), variable("SENTINEL_REGISTRY")] = (
-        ROOT / "coin_registry.json"
-    )
+    state_dir: Annotated[LocalPath, variable("SENTINEL_STATE_DIR")] = ROOT / ".sentinel"
+    registry_path: Annotated[LocalPath, variable("SENTINEL_REGISTRY")] = ROOT / "coin_registry.json"
 
 
 def load_settings(

@@ -5,6 +5,7 @@ from __future__ import annotations
 if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
+import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from sentinel.archive import records
 from sentinel.arguments import make_parser, number
 from sentinel.budget import budget_output
 from sentinel.budget.schedule import ScheduleCoverage
-from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY
+from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError
 from sentinel.models import Gap, describe_gap_reason
 from sentinel.process import run_as_script
 from sentinel.storage import schema, service_status
@@ -271,6 +272,16 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
+    try:
+        return _verify(arguments)
+    except SentinelError as error:
+        if arguments.json:
+            print(json.dumps({"healthy": False, "problems": [str(error)]}))
+        raise
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    """Check the configured database, print the result and return the exit code."""
     settings, now = load_settings(), datetime.now(UTC)
     with resolve_database(settings) as address, Session(address) as session:
         cadence = timedelta(minutes=settings.cadence_minutes)

@@ -7,6 +7,7 @@ secret never repeats it.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -99,10 +100,22 @@ def _split_names(value: Any) -> tuple[str, ...]:
     return tuple(name for name in cleaned if name)
 
 
+def complete_path(value: Path) -> Path:
+    """Return the absolute path. A shell replaces a leading ~, but in `.env` no shell does.
+
+    Raises ValueError, which continues the name of the setting.
+    """
+    try:
+        return value.expanduser().absolute()
+    except RuntimeError:  # "~name" of an unknown user, or no home directory
+        raise ValueError("begins with ~ for an unknown home directory: write it out") from None
+
+
 Switch = Annotated[bool, must_be("true or false")]
 Amount = Annotated[float, Field(gt=0, le=_LARGEST), must_be("a number above 0")]
 Quota = Annotated[float, Field(ge=0, le=_LARGEST), must_be("a number above 0, or null")]
 Port = Annotated[int, Field(ge=1, le=65_535), must_be("a port from 1 to 65535")]
+LocalPath = Annotated[Path, AfterValidator(complete_path)]
 HttpAddress = Annotated[str, AfterValidator(_check_http_address)]
 # A key or an id that an HTTP header or a path can carry.
 Key = Annotated[str, AfterValidator(_check_key)]

@@ -57,6 +57,15 @@ def test_the_environment_beats_the_env_file(tmp_path: Path) -> None:
     assert settings.state_dir == Path("/from/file")
 
 
+def test_a_tilde_is_the_home_directory_where_no_shell_replaces_it(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SENTINEL_STATE_DIR=~/state\nSENTINEL_REGISTRY=~/coins.json\n")
+    settings = _load()
+    assert settings.state_dir == Path.home() / "state"
+    assert settings.registry_path == Path.home() / "coins.json"
+    with pytest.raises(ConfigurationError, match="SENTINEL_STATE_DIR begins with ~"):
+        _load({"SENTINEL_STATE_DIR": "~no-such-user/state"})
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -58,6 +58,16 @@ def test_a_database_before_any_run_is_unhealthy(live_script: Script) -> None:
     assert "run python ingest.py" in done.stdout
 
 
+def test_json_is_one_object_even_without_a_database(live_script: Script) -> None:
+    url = f"{live_script.environment['DATABASE_URL']} dbname=no-such-database"
+    done = live_script("verify_db.py", "--json", DATABASE_URL=url)
+    assert_error(done, 4, "no-such-database")
+    found = json.loads(done.stdout)
+    assert (found["healthy"], "no-such-database" in found["problems"][0]) == (False, True)
+    done = live_script("verify_db.py", "--json", DATABASE_URL="mysql://host/market")
+    assert (done.returncode, json.loads(done.stdout)["healthy"]) == (2, False)
+
+
 def test_an_old_schema_is_unhealthy_and_the_command_to_update_it_is_named(
     live_script: Script, fresh: FreshDatabase
 ) -> None:

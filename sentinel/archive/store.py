@@ -23,6 +23,7 @@ from sentinel.errors import (
     ConfigurationError,
     SentinelError,
 )
+from sentinel.fields import complete_path
 from sentinel.files import replace_atomically
 from sentinel.process import describe_error
 
@@ -212,7 +213,11 @@ def open_archive(url: str, cache: Path) -> Archive:
     _require_packages()
     scheme = _SCHEME.match(url)
     if scheme is None or scheme[0] == "file://":
-        return Archive(url, Path(url.removeprefix("file://")).expanduser().absolute(), cache)
+        try:
+            folder = complete_path(Path(url.removeprefix("file://")))
+        except ValueError as error:
+            raise ConfigurationError(f"ARCHIVE_URL {error}") from error
+        return Archive(url, folder, cache)
     if scheme[1] not in _STORE_OPTIONS or not scheme[2]:
         raise ConfigurationError(
             f"ARCHIVE_URL begins with '{scheme[0][:20]}': it must be a folder, s3://bucket/folder "
@@ -225,8 +230,8 @@ def open_archive(url: str, cache: Path) -> Archive:
         )
     _prepare_object_store(scheme[1])
     # A cache for each address: the same day may have other bytes in another archive.
-    folder = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
-    return Archive(url, None, cache / folder)
+    subfolder = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+    return Archive(url, None, cache / subfolder)
 
 
 def _require_packages() -> None:

@@ -22,6 +22,7 @@ from tests.sentinel.archive.helpers import (
     purge,
     today_midnight,
 )
+from tests.support.commands import Script, assert_error
 
 
 @pytest.mark.slow
@@ -155,7 +156,6 @@ def test_without_an_archive_the_error_names_the_setting(command: ArchiveCommand)
     [
         (["export", "--from", "yesterday"], "--from: 'yesterday' is not a day"),
         (["restore", "--to", "2026-02-30"], "--to: '2026-02-30' is not a day"),
-        (["export", "--from", "2026-10-02", "--to", "2026-10-01"], "is after --to"),
         (["restore"], "holds none of these days"),
         (["burn"], "invalid choice"),
         ([], "required"),
@@ -169,10 +169,17 @@ def test_an_invalid_option_exits_with_2(
     assert words in done.stderr
 
 
+def test_an_empty_period_is_refused_before_the_database_is_opened(script: Script) -> None:
+    """No database and no archive are needed to see the mistake."""
+    words = ["export", "--from", "2026-10-02", "--to", "2026-10-01"]
+    assert_error(script("archive.py", *words), 2, "--from 2026-10-02 is after --to 2026-10-01")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "url",
     [
+        "~no-such-user/days",
         "sftp://user:hunter2@host/days",
         "nonsense://user:hunter2@host/days",
         "memory://user:hunter2@days",
