@@ -25,12 +25,20 @@ from safe_zone import (
     SYNC_AFTER,
 )
 from sentinel import coin_health
-from sentinel.coin import UNRANKED, Coin, RegistryFile, coin_from_old_format, from_iso, to_iso
-from sentinel.coin_sync import sync_coins
+from sentinel.coin import (
+    UNRANKED,
+    Coin,
+    RegistryFile,
+    ShortList,
+    coin_from_old_format,
+    from_iso,
+    to_iso,
+)
+from sentinel.coin_sync import ListTooShort, should_wait, sync_coins
 from sentinel.errors import ConfigurationError
-from sentinel.files import replace_atomically
+from sentinel.files import exclusive_lock, replace_atomically
 
-__all__ = ["Coin", "CoinRegistry", "HealthChanges", "find_matches", "move_damaged_file"]
+__all__ = ["Coin", "CoinRegistry", "HealthChanges", "find_matches"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +58,17 @@ class HealthChanges:
 class CoinRegistry:
     """All known coins by id, and when the list was last synced with CoinGecko's."""
 
-    def __init__(self, coins: Iterable[Coin] = (), synced_at: datetime | None = None) -> None:
+    def __init__(
+        self,
+        coins: Iterable[Coin] = (),
+        synced_at: datetime | None = None,
+        short_list: ShortList | None = None,
+    ) -> None:
         self.coins: dict[str, Coin] = {coin.id: coin for coin in coins}
         # By this machine's clock; None: never.
         self.synced_at = synced_at
+        # CoinGecko's list while it is too short to be believed; None: the last one was not.
+        self.short_list = short_list
         # The file as this object read or wrote it last, and what it holds; None: it read none.
         self._loaded_text: str | None = None
         self._loaded: CoinRegistry | None = None
@@ -122,7 +137,12 @@ class CoinRegistry:
         return [coin.id for coin in sorted(due, key=lambda coin: (coin.next_probe or "", coin.id))]
 
     def needs_sync(self, now: datetime) -> bool:
-        """Whether the last sync is older than SYNC_AFTER, or lies in the future."""
+        """Whether the last sync is older than SYNC_AFTER, or lies in the future.
+
+        After a list that was too short, the next try waits for some hours.
+        """
+        if self.coins and should_wait(self.short_list, now):
+            return False
         return self.synced_at is None or not (timedelta() <= now - self.synced_at < SYNC_AFTER)
 
     # --- health ------------------------------------------------------------------------------
@@ -173,8 +193,12 @@ class CoinRegistry:
 
         Raises ValueError if the list is empty or truncated, or if no ranks are known at all.
         """
-        self.coins = sync_coins(self.coins, listed, ranked, now)
-        self.synced_at = now
+        try:
+            self.coins = sync_coins(self.coins, listed, ranked, now, self.short_list)
+        except ListTooShort as error:
+            self.short_list = error.short_list
+            raise
+        self.synced_at, self.short_list = now, None
 
     # --- merging with another run ----------------------------------------------------------------
 
@@ -193,7 +217,9 @@ class CoinRegistry:
             else:
                 self.coins[coin_id] = merged
         if newer:
-            self.synced_at = theirs.synced_at
+            self.synced_at, self.short_list = theirs.synced_at, theirs.short_list
+        elif theirs.synced_at == self.synced_at and self.short_list == base.short_list:
+            self.short_list = theirs.short_list
 
     def discard_future_sync_time(self, now: datetime) -> None:
         """Forget a sync time in the future, as a wrong clock leaves behind.
@@ -230,7 +256,9 @@ class CoinRegistry:
         """Return the whole file: one coin per line, by id, so that a strike is a one-line diff."""
         lines = ",\n".join(coin.to_json() for _, coin in sorted(self.coins.items()))
         synced = json.dumps(to_iso(self.synced_at) if self.synced_at else None)
-        return f'{{"synced_at": {synced}, "coins": [\n{lines}{chr(10) if lines else ""}]}}\n'
+        short_list = json.dumps(self.short_list._asdict()) if self.short_list else ""
+        noted = f'"short_list": {short_list}, ' if short_list else ""
+        return f'{{"synced_at": {synced}, {noted}"coins": [\n{lines}{chr(10) if lines else ""}]}}\n'
 
     @classmethod
     def from_text(cls, text: str) -> CoinRegistry:
@@ -249,7 +277,8 @@ class CoinRegistry:
             first = error.errors(include_url=False, include_context=False)[0]
             place = ".".join(map(str, first["loc"]))
             raise ValueError(f"{place}: {first['msg']}: {str(first['input'])[:80]}") from error
-        return cls(content.coins, from_iso(content.synced_at) if content.synced_at else None)
+        synced_at = from_iso(content.synced_at) if content.synced_at else None
+        return cls(content.coins, synced_at, content.short_list)
 
     @classmethod
     def load(cls, path: Path) -> CoinRegistry:
@@ -260,7 +289,9 @@ class CoinRegistry:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except FileNotFoundError:
-            return cls()
+            registry = cls()
+            registry._loaded = cls()
+            return registry
         except OSError as error:
             raise ConfigurationError(
                 f"The registry {path} cannot be read ({error.strerror}). Make it readable, or set "
@@ -273,18 +304,21 @@ class CoinRegistry:
     def save(self, path: Path) -> bool:
         """Write the file whole or not at all; False if nothing changed.
 
-        Changes that another run wrote since `load` are merged first.
+        Changes that another run wrote since `load` are merged first, under a lock.
 
         Raises ConfigurationError if it cannot be written.
         """
-        self._merge_newer(path)
-        if self._is_unchanged() or (text := self.to_text()) == self._loaded_text:
+        if self._is_unchanged() and _read_text(path) == self._loaded_text:
             return False
         try:
-            # A rename would replace even a read-only file, whose owner wants it unchanged.
-            if path.exists() and not os.access(path, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            replace_atomically(path, text.encode())
+            with exclusive_lock(path.resolve()):
+                self._merge_newer(path)
+                if self._is_unchanged() or (text := self.to_text()) == self._loaded_text:
+                    return False
+                # A rename would replace even a read-only file, whose owner wants it unchanged.
+                if path.exists() and not os.access(path, os.W_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                replace_atomically(path, text.encode())
         except OSError as error:
             raise ConfigurationError(
                 f"The registry {path} cannot be written ({error.strerror}), so this run's health "
@@ -297,26 +331,28 @@ class CoinRegistry:
     def _note_loaded(self, text: str) -> None:
         """Remember that the file holds `text`, which is this registry as it is now."""
         self._loaded_text = text
-        self._loaded = CoinRegistry(self.coins.values(), self.synced_at)
+        self._loaded = CoinRegistry(self.coins.values(), self.synced_at, self.short_list)
 
     def _is_unchanged(self) -> bool:
         """Whether the file holds this registry. The text of 17,000 coins would take 0.05 s."""
         if self._loaded is None or not self._loaded_text or self._loaded_text[0] != "{":
             return False  # no file, an empty one, or the old format
-        return (self.coins, self.synced_at) == (self._loaded.coins, self._loaded.synced_at)
+        ours, loaded = ((r.coins, r.synced_at, r.short_list) for r in (self, self._loaded))
+        return ours == loaded
 
     def _merge_newer(self, path: Path) -> None:
-        if self._loaded is None:
+        text = _read_text(path)
+        if self._loaded is None or text == self._loaded_text:
             return
         try:
-            text = path.read_text(encoding="utf-8-sig")
-            if text != self._loaded_text:
-                theirs = CoinRegistry.from_text(text)
-                self.merge(self._loaded, theirs)
-                self._loaded_text, self._loaded = text, theirs
-        except (OSError, ValueError):
-            # The file was deleted or damaged since: this run's registry replaces it.
+            theirs = None if text is None else CoinRegistry.from_text(text)
+        except ValueError:
+            theirs = None
+        if theirs is None:  # deleted or damaged since: this run's registry replaces it
             self._loaded_text = self._loaded = None
+            return
+        self.merge(self._loaded, theirs)
+        self._loaded_text, self._loaded = text, theirs
 
 
 def find_matches(registry: CoinRegistry, symbol: str) -> list[Coin]:
@@ -325,16 +361,11 @@ def find_matches(registry: CoinRegistry, symbol: str) -> list[Coin]:
     return sorted((c for c in registry.coins.values() if _fold(c.symbol) == key), key=_by_rank)
 
 
-def move_damaged_file(path: Path, now: datetime) -> Path:
-    """Rename a damaged file, so that the next save does not overwrite it; return the new path."""
-    moved = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}")
+def _read_text(path: Path) -> str | None:
     try:
-        return path.rename(moved)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} is damaged and cannot be renamed ({error.strerror}). Delete it; the next "
-            "run rebuilds it."
-        ) from error
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _by_rank(coin: Coin) -> tuple[int, str]:

@@ -51,6 +51,10 @@ RETENTION = timedelta(days=60)  # the client's figure; also the oldest acceptabl
 # --- the registry ------------------------------------------------------------------------------
 RANKED_COINS = 1_000  # ranks kept: four pages of /coins/markets, four credits a day
 SYNC_AFTER = timedelta(hours=24)
+# A list of coins that is shorter by more than MAX_FAILED_SHARE is not believed at first.
+BELIEVE_SHORT_LIST_AFTER = timedelta(days=3)  # all of that time it must have had the same length,
+SAME_LENGTH_SHARE = 0.05  # give or take this share
+RETRY_SHORT_LIST_AFTER = timedelta(hours=6)  # each try costs a credit and changes the registry
 STRIKES_TO_DEACTIVATE = 3
 MAX_PROBE_INTERVAL_DAYS = 30  # probes come after 1, 2, 4, 8, 16, 30, 30, … days
 # A response is degraded if more coins fail than both of these. Then CoinGecko is the cause and not

@@ -112,6 +112,8 @@ def describe_changes(before: CoinRegistry, after: CoinRegistry) -> str:
     counts = [f"{len(coins)} {kind}" for kind, coins in sorted(changes.items())]
     if after.synced_at and after.synced_at != before.synced_at:
         counts.append(f"ranking of {to_iso(after.synced_at)[:10]}")
+    if after.short_list and after.short_list != before.short_list:
+        counts.append(f"a list of only {after.short_list.coins} coins")
     lines = [f"{kind}: {list_first(coins, MAX_NAMED)}" for kind, coins in sorted(changes.items())]
     return "\n".join([f"Registry: {', '.join(counts) or 'rewritten'}", "", *lines]).strip() + "\n"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from coin_registry import CoinRegistry
 from sentinel.errors import ConfigurationError
+from sentinel.files import exclusive_lock
 from sentinel.process import defer_signals
 
 GIT_TIMEOUT_SECONDS = 60
@@ -133,7 +134,7 @@ class Clone:
         Raises ConfigurationError if a file with local changes would be overwritten.
         """
         try:
-            with defer_signals():
+            with exclusive_lock(self._root.resolve() / self.file), defer_signals():
                 self.git("reset", "--quiet", "--keep", commit)
         except GitError as error:
             if f"'{self.file}'" in str(error):  # a run changed it meanwhile: try again

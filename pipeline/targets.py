@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from coin_registry import CoinRegistry, move_damaged_file
+from coin_registry import CoinRegistry
 from safe_zone import MARKETS_PER_PAGE, RANKED_COINS
 from sentinel.coingecko import CoinGecko
-from sentinel.errors import ApiUnavailable
+from sentinel.errors import ApiUnavailable, ConfigurationError
+from sentinel.files import exclusive_lock
 
 log = logging.getLogger("sentinel.targets")
 
@@ -26,10 +27,36 @@ def load_registry(path: Path, now: datetime, *, is_dry_run: bool) -> CoinRegistr
     except ValueError as error:
         if is_dry_run:
             log.warning("%s is damaged (%s): this dry run continues without it", path, error)
-        else:
-            moved = move_damaged_file(path, now)
+            return CoinRegistry()
+        if moved := move_damaged_file(path, now):
             log.warning("%s was damaged (%s): moved to %s, rebuilding", path, error, moved.name)
-        return CoinRegistry()
+    return CoinRegistry.load(path)
+
+
+def move_damaged_file(path: Path, now: datetime) -> Path | None:
+    """Rename a damaged file, so that the next save does not overwrite it; return the new path.
+
+    None: another run has replaced the file meanwhile.
+    """
+    moved = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%S}")
+    try:
+        with exclusive_lock(path.resolve()):
+            if _is_intact(path):
+                return None
+            return path.rename(moved)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} is damaged and cannot be renamed ({error.strerror}). Delete it; the next "
+            "run rebuilds it."
+        ) from error
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        CoinRegistry.load(path)
+    except ValueError:
+        return False
+    return True
 
 
 def sync_registry(registry: CoinRegistry, client: CoinGecko, now: datetime) -> bool:

@@ -82,12 +82,24 @@ def coin_from_list(entry: Any) -> Coin | None:
     return None if unstorable or not coin_id else Coin(coin_id, symbol, name)
 
 
+class ShortList(NamedTuple):
+    """A list of CoinGecko's that is too short to be believed yet."""
+
+    # How many coins it had when it was first seen.
+    coins: Annotated[int, Field(ge=0)]
+    # By this machine's clock. In between, no list of another length was seen.
+    first_seen: _Time
+    last_seen: _Time
+
+
 class RegistryFile(BaseModel):
     """The content of `coin_registry.json`. pydantic reads it twice as fast as `json` and checks."""
 
     model_config = ConfigDict(strict=True)
 
     synced_at: _Time | None = None
+    # Only while CoinGecko sends such a list.
+    short_list: ShortList | None = None
     coins: list[Coin]
 
 

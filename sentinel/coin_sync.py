@@ -7,33 +7,62 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from safe_zone import MAX_FAILED_SHARE, RANKED_COINS, RETENTION
+from safe_zone import (
+    BELIEVE_SHORT_LIST_AFTER,
+    MAX_FAILED_SHARE,
+    RANKED_COINS,
+    RETENTION,
+    RETRY_SHORT_LIST_AFTER,
+    SAME_LENGTH_SHARE,
+)
 from sentinel import coin_health
-from sentinel.coin import UNRANKED, Coin, coin_from_list, to_iso
+from sentinel.coin import UNRANKED, Coin, ShortList, coin_from_list, from_iso, to_iso
 
 log = logging.getLogger("sentinel.registry")
+BELIEVED = (
+    "CoinGecko lists %d coins instead of %d since %s: the list is believed, and the other coins "
+    "are delisted"
+)
 _LARGEST = 1e300  # JSON's integers may be longer than a float can hold
 
 
+class ListTooShort(ValueError):
+    """CoinGecko's list is too short to be believed yet."""
+
+    def __init__(self, short_list: ShortList, known: int) -> None:
+        super().__init__(
+            f"CoinGecko lists {short_list.coins} coins, but {known} were known. If it does so for "
+            f"{BELIEVE_SHORT_LIST_AFTER.days} days, the list is believed"
+        )
+        self.short_list = short_list
+
+
 def sync_coins(
-    coins: Mapping[str, Coin], listed: Iterable[Any], ranked: Iterable[Any], now: datetime
+    coins: Mapping[str, Coin],
+    listed: Iterable[Any],
+    ranked: Iterable[Any],
+    now: datetime,
+    short_list: ShortList | None = None,
 ) -> dict[str, Coin]:
     """Return the coins by id after the sync; their strikes stay.
 
     `listed` are the entries of `/coins/list`, `ranked` those of `/coins/markets`; invalid entries
     are skipped. Coins that are no longer listed become delisted, and delisted coins that are listed
     again become active. Coins that were delisted before the retention are removed. If the ranking
-    is truncated, the old ranks stay.
+    is truncated, the old ranks stay. `short_list` is what was noted at the last sync that failed.
 
-    Raises ValueError if the list is empty or truncated, or if no ranks are known at all.
+    Raises ListTooShort if the list is empty or truncated, and ValueError if no ranks are known.
     """
     fresh = {coin.id: coin for coin in map(coin_from_list, listed) if coin}
     known = sum(1 for coin in coins.values() if coin.status != "delisted")
     if not fresh or len(fresh) < (1 - MAX_FAILED_SHARE) * known:
-        raise ValueError(f"CoinGecko lists {len(fresh)} coins, but {known} were known")
+        noted = _note_short_list(short_list, len(fresh), now)
+        if not fresh or not _is_believed(noted):
+            raise ListTooShort(noted, known)
+        log.warning(BELIEVED, len(fresh), known, noted.first_seen)
     ranks = _check_ranks(coins, rank_coins(ranked), len(fresh))
     merged: dict[str, Coin] = {}
     for coin_id, new in fresh.items():
@@ -49,6 +78,26 @@ def sync_coins(
         if (gone.since or "") > to_iso(now - RETENTION):
             merged[coin_id] = gone
     return merged
+
+
+def _note_short_list(before: ShortList | None, count: int, now: datetime) -> ShortList:
+    """Return the short list as of now; its time begins again if it had another length before."""
+    is_same = before and abs(count - before.coins) <= SAME_LENGTH_SHARE * before.coins
+    if before and is_same and to_iso(now) >= before.last_seen:
+        return before._replace(last_seen=to_iso(now))
+    return ShortList(count, to_iso(now), to_iso(now))
+
+
+def _is_believed(short_list: ShortList) -> bool:
+    lasted = from_iso(short_list.last_seen) - from_iso(short_list.first_seen)
+    return lasted >= BELIEVE_SHORT_LIST_AFTER
+
+
+def should_wait(short_list: ShortList | None, now: datetime) -> bool:
+    """Whether the last list was too short, and it is too early to ask for another one."""
+    if short_list is None:
+        return False
+    return timedelta() <= now - from_iso(short_list.last_seen) < RETRY_SHORT_LIST_AFTER
 
 
 def _check_ranks(coins: Mapping[str, Coin], ranks: dict[str, int], listed: int) -> dict[str, int]:

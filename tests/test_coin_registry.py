@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import multiprocessing
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coin_registry import Coin, CoinRegistry, move_damaged_file
+from coin_registry import Coin, CoinRegistry
+from pipeline.targets import move_damaged_file
 from sentinel.errors import ConfigurationError
 from tests.conftest import NOW
 from tests.support.coins import BITCOIN, COINS, make_listing, make_registry
@@ -124,6 +130,64 @@ def test_a_truncated_list_delists_no_coin() -> None:
     with pytest.raises(ValueError, match="lists 0 coins"):
         CoinRegistry().sync([], [], NOW)
     assert all(coin.status == "active" for coin in registry.coins.values())
+
+
+def _sync(registry: CoinRegistry, count: int, now: datetime) -> CoinRegistry:
+    """Sync with the first coins of a list; return what the next run reads from the file."""
+    with contextlib.suppress(ValueError):
+        registry.sync(make_listing(make_registry(100))[:count], [], now)
+    return CoinRegistry.from_text(registry.to_text())
+
+
+def _count_active(registry: CoinRegistry) -> int:
+    return sum(coin.status == "active" for coin in registry.coins.values())
+
+
+def test_a_list_that_stays_short_for_three_days_is_believed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    registry = make_registry(100)
+    for hours, count in ((0, 70), (6, 71), (66, 68)):
+        registry = _sync(registry, count, NOW + timedelta(hours=hours))
+        assert _count_active(registry) == 100
+    registry = _sync(registry, 70, NOW + timedelta(hours=72))
+    assert (_count_active(registry), registry.short_list) == (70, None)
+    assert "70 coins instead of 100 since 2026-11-20T12:00:30Z: the list is believed" in caplog.text
+
+
+@pytest.mark.parametrize("between", [100, 60, 0])
+def test_a_list_of_another_length_in_between_begins_the_three_days_again(between: int) -> None:
+    registry = _sync(make_registry(100), 70, NOW)
+    registry = _sync(registry, between, NOW + timedelta(days=1))
+    registry = _sync(registry, 70, NOW + timedelta(days=3))
+    assert _count_active(registry) == 100
+
+
+def test_an_empty_list_is_never_believed() -> None:
+    registry = _sync(_sync(make_registry(100), 0, NOW), 0, NOW + timedelta(days=9))
+    assert _count_active(registry) == 100
+
+
+def test_after_a_short_list_the_next_try_waits_six_hours() -> None:
+    registry = _sync(make_registry(100), 70, NOW + timedelta(days=2))
+    assert not registry.needs_sync(NOW + timedelta(days=2, hours=5))
+    assert registry.needs_sync(NOW + timedelta(days=2, hours=6))
+    assert registry.needs_sync(NOW + timedelta(days=1))  # the clock was set back
+
+
+def test_the_short_list_is_an_optional_key_of_the_file() -> None:
+    registry = _sync(make_registry(5), 2, NOW)
+    at = "2026-11-20T12:00:30Z"
+    content = json.loads(registry.to_text())
+    assert content["short_list"] == {"coins": 2, "first_seen": at, "last_seen": at}
+    assert "short_list" not in json.loads(make_registry(5).to_text())
+
+
+def test_a_merge_keeps_the_short_list_that_one_of_the_runs_saw() -> None:
+    base, seen = make_registry(100), _sync(make_registry(100), 70, NOW)
+    for ours, theirs in ((make_registry(100), seen), (seen, make_registry(100))):
+        ours.merge(base, theirs)
+        assert ours.short_list is not None
 
 
 def test_a_symbolic_link_to_the_registry_is_kept(registry: CoinRegistry, tmp_path: Path) -> None:
@@ -278,7 +342,9 @@ def test_a_damaged_file_is_detected_and_renamed(tmp_path: Path, text: str) -> No
     with pytest.raises(ValueError, match=r".+"):
         CoinRegistry.load(path)
     aside = move_damaged_file(path, NOW)
+    assert aside is not None
     assert (path.exists(), aside.read_text()) == (False, text)
+    assert move_damaged_file(path, NOW) is None  # another run was faster
 
 
 def test_a_failed_save_leaves_the_old_file_unchanged(
@@ -296,7 +362,7 @@ def test_a_failed_save_leaves_the_old_file_unchanged(
     with pytest.raises(ConfigurationError, match="No space left"):
         registry.save(path)
     assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+    assert {entry.suffix for entry in tmp_path.iterdir()} == {".json", ".lock"}
 
 
 # --- two runs at once ------------------------------------------------------------------------
@@ -347,6 +413,58 @@ def test_a_save_merges_changes_that_another_run_wrote(
     second.strike("ethereum", "missing", NOW)
     first.save(path)
     second.save(path)
+    struck = {coin.id for coin in CoinRegistry.load(path).coins.values() if coin.strikes}
+    assert struck == {"bitcoin", "ethereum"}
+
+
+def test_two_runs_that_end_at_once_keep_both_health_changes(tmp_path: Path) -> None:
+    path = tmp_path / "coin_registry.json"
+    make_registry(3_000).save(path)
+    runs = [CoinRegistry.load(path) for _ in range(3)]
+    for run, coin_id in zip(runs, ("c00001", "c00002", "c00001"), strict=True):
+        run.strike(coin_id, "missing", NOW)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda run: run.save(path), runs))
+    saved = CoinRegistry.load(path).coins
+    assert (saved["c00001"].strikes, saved["c00002"].strikes) == (2, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0, 0.1])
+def test_two_processes_that_end_within_half_a_second_keep_both_strikes(
+    tmp_path: Path, delay: float
+) -> None:
+    path = tmp_path / "coin_registry.json"
+    make_registry(19_000).save(path)
+    processes = multiprocessing.get_context("spawn")
+    barrier = processes.Barrier(2)
+    runs = [
+        processes.Process(target=_strike_and_save, args=(path, barrier, seconds))
+        for seconds in (0, delay)
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert [run.exitcode for run in runs] == [0, 0]
+    assert CoinRegistry.load(path).coins["c00001"].strikes == 2
+
+
+def _strike_and_save(path: Path, barrier: Barrier, delay: float) -> None:
+    registry = CoinRegistry.load(path)
+    registry.strike("c00001", "missing", NOW)
+    barrier.wait()
+    time.sleep(delay)
+    registry.save(path)
+
+
+def test_two_first_runs_that_found_no_file_keep_both_health_changes(tmp_path: Path) -> None:
+    path = tmp_path / "coin_registry.json"
+    runs = [CoinRegistry.load(path) for _ in range(2)]
+    for run, coin_id in zip(runs, ("bitcoin", "ethereum"), strict=True):
+        run.sync(make_listing(CoinRegistry(COINS)), [], NOW)
+        run.strike(coin_id, "missing", NOW)
+        run.save(path)
     struck = {coin.id for coin in CoinRegistry.load(path).coins.values() if coin.strikes}
     assert struck == {"bitcoin", "ethereum"}
 

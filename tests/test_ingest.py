@@ -340,6 +340,30 @@ def test_a_failed_sync_does_not_stop_a_run_with_known_coins(
     assert "registry was not synced" in caplog.text
 
 
+def test_a_list_that_stays_short_costs_a_credit_every_six_hours_until_it_is_believed(
+    run: Run,
+    stand_in: StandIn,
+    time_: FakeTime,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def shorten(body: bytes) -> bytes:
+        return json.dumps(json.loads(body)[:400]).encode()
+
+    run(limit=5)
+    stand_in.always = Fault(path="/coins/list", rewrite=shorten)
+    lists = []
+    for hours in (24, 0.25, 6, 72):
+        time_.at += timedelta(hours=hours)
+        stand_in.requests.clear()
+        assert run(limit=5).status == "ok"
+        lists.append(len(stand_in.paths("/coins/list")))
+    assert lists == [1, 0, 1, 1]
+    assert "lists 400 coins, but 620 were known. If it does so for 3 days" in caplog.text
+    assert "the list is believed, and the other coins are delisted" in caplog.text
+    assert len(_registry(settings).top_ids(620)) == 400
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"bitcoin":', b'{"error":"x"}', b"[]"])
 def test_an_invalid_body_exits_with_3_and_gives_no_strikes(
     run: Run, stand_in: StandIn, settings: Settings, body: bytes
