@@ -34,6 +34,7 @@ from sentinel.coin import (
     from_iso,
     to_iso,
 )
+from sentinel.coin_names import clean_name
 from sentinel.coin_sync import ListTooShort, should_wait, sync_coins
 from sentinel.errors import ConfigurationError
 from sentinel.files import exclusive_lock, replace_atomically
@@ -113,7 +114,7 @@ class CoinRegistry:
         chosen: list[str] = []
         unknown: list[str] = []
         for term in terms:
-            key = _fold(term)
+            key = _fold(clean_name(term))
             exact, folded = (name if name in self.coins else None for name in (term, key))
             found = exact or by_symbol.get(key) or by_name.get(key) or folded
             (chosen if found else unknown).append(found or term)
@@ -357,7 +358,7 @@ class CoinRegistry:
 
 def find_matches(registry: CoinRegistry, symbol: str) -> list[Coin]:
     """Return every coin with this symbol, the best ranked first."""
-    key = _fold(symbol)
+    key = _fold(clean_name(symbol))
     return sorted((c for c in registry.coins.values() if _fold(c.symbol) == key), key=_by_rank)
 
 

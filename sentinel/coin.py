@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from safe_zone import STRIKES_TO_DEACTIVATE
+from sentinel import coin_names
 from sentinel.models import CoinLabel
 
 # Sorts behind every rank.
 UNRANKED = 1 << 30
-# Characters that PostgreSQL or a terminal cannot take: control characters and lone surrogates.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def to_iso(at: datetime) -> str:
@@ -72,14 +70,22 @@ class Coin(NamedTuple):
 
 
 def coin_from_list(entry: Any) -> Coin | None:
-    """Return a coin of `/coins/list`; None if the entry is invalid or cannot be stored."""
+    """Return a coin of `/coins/list` with clean texts; None if the entry is invalid.
+
+    A symbol or name of which nothing is left is replaced by the id.
+    """
     if not isinstance(entry, dict):
         return None
     coin_id, symbol, name = (entry.get(key) for key in ("id", "symbol", "name"))
     if not (isinstance(coin_id, str) and isinstance(symbol, str) and isinstance(name, str)):
         return None
-    unstorable = _CONTROL.search(coin_id + symbol + name)
-    return None if unstorable or not coin_id else Coin(coin_id, symbol, name)
+    if not coin_names.is_valid_id(coin_id):
+        return None
+    return Coin(
+        coin_id,
+        coin_names.clean_symbol(symbol) or coin_id,
+        coin_names.clean_name(name) or coin_id,
+    )
 
 
 class ShortList(NamedTuple):

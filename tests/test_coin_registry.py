@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coin_registry import Coin, CoinRegistry
+from coin_registry import Coin, CoinRegistry, find_matches
 from pipeline.targets import move_damaged_file
 from sentinel.errors import ConfigurationError
 from tests.conftest import NOW
@@ -216,12 +216,24 @@ def test_a_sync_keeps_strikes_and_takes_new_names(registry: CoinRegistry) -> Non
 @pytest.mark.parametrize(
     "entry",
     [None, [], "x", {}, {"id": "x"}, {"id": 5, "symbol": "s", "name": "n"}]
-    + [{"id": f"x{odd}", "symbol": "s", "name": "n"} for odd in ("\x00", "\ud800", "\n")],
+    + [
+        {"id": f"x{odd}", "symbol": "s", "name": "n"}
+        for odd in ("\x00", "\ud800", "\n", " fixes #1", " @octocat", "y" * 100)
+    ],
 )
 def test_an_entry_that_cannot_be_stored_is_skipped(entry: object) -> None:
     registry = CoinRegistry()
     registry.sync([entry, {"id": "good", "symbol": "g", "name": "Good"}], [entry], NOW)
     assert list(registry.coins) == ["good"]
+
+
+def test_a_coin_is_found_by_the_symbol_as_coingecko_writes_it() -> None:
+    registry = CoinRegistry()
+    registry.sync([{"id": "doge-at", "symbol": "@DOGE", "name": "\u200b"}], [], NOW)
+    assert registry.coins["doge-at"][1:3] == ("'@DOGE", "doge-at")
+    for symbol in ("@doge", "'@DOGE"):
+        assert registry.resolve([symbol]) == ["doge-at"]
+        assert [coin.id for coin in find_matches(registry, symbol)] == ["doge-at"]
 
 
 @pytest.mark.parametrize(

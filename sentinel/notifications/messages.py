@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,9 @@ from sentinel.analytics.crossings import Alert
 from sentinel.notifications.catalog import CATALOG
 
 MAX_SHOWN_COINS = 20  # in a market-wide message
+# Where Telegram and others find a link (yearn.finance) or a mention (@name) in plain text.
+_LINK_POINT = re.compile(r"(?<=\w)\.(?=\w)|@(?=\w)")
+_WORD_JOINER = "\u2060"  # invisible; no link goes across it
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +101,8 @@ def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> 
     alert, price = context.alert, Decimal(repr(context.alert.price_usd))
     title = formatter.translate(
         alert.kind,
-        name=context.name,
-        symbol=context.symbol.upper(),
+        name=_without_links(context.name),
+        symbol=_without_links(context.symbol.upper()),
         move=formatter.format_percent(abs(alert.move)),
     )
     lines = [
@@ -117,6 +121,11 @@ def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> 
     lines.append(formatter.format_time(alert.observed_at))
     key = f"{alert.kind}:{context.coin_id}:{alert.observed_at.isoformat()}"
     return Message(context.coin_id, key, title, "\n".join(lines))
+
+
+def _without_links(name: str) -> str:
+    """Return a coin's name that no messenger turns into a link."""
+    return _LINK_POINT.sub(lambda match: match[0] + _WORD_JOINER, name)
 
 
 def _describe_holding(context: AlertContext, price: Decimal, formatter: MessageFormatter) -> str:
@@ -166,7 +175,7 @@ def compose_market_message(
 def _describe_mover(
     mover: Mover, idr_per_usd: float | None, formatter: MessageFormatter
 ) -> list[str]:
-    symbol = mover.symbol.upper()
+    symbol = _without_links(mover.symbol.upper())
     price = Decimal(repr(mover.price_usd))
     move = formatter.format_percent(mover.move, signed=True)
     lines = [f"{symbol} {move}  {_format_both(price, idr_per_usd, formatter)}"]

@@ -274,6 +274,15 @@ def test_a_message_has_price_move_threshold_time_and_the_users_holding() -> None
     ]
 
 
+def test_a_name_in_a_message_becomes_no_link_and_no_mention() -> None:
+    context = _alert()._replace(name="free.example", symbol="@a_person")
+    title = compose_coin_message(context, ENGLISH).title
+    assert title.startswith("free.\u2060example (@\u2060A_PERSON) fell")
+    mover = Mover("a.io", -0.1, 1.0, Decimal(0))
+    body = compose_market_message("panic", [mover], 30, 30, NOW, None, ENGLISH).body
+    assert "A.\u2060IO -10.0%" in body
+
+
 def test_a_message_in_indonesian() -> None:
     message = compose_coin_message(
         _alert(kind="reversal", move=0.123), MessageFormatter("id", ENGLISH.zone)
