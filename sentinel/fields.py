@@ -23,6 +23,8 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 MAX_WHOLE_NUMBER = 1_000_000
+MIN_TOKEN_CHARACTERS = 16
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _LARGEST = 1e15  # JSON's integers may be longer than a float can hold
 
 
@@ -78,6 +80,32 @@ def _check_key(value: str) -> str:
     return value
 
 
+def _check_token(value: str) -> str:
+    if len(value) < MIN_TOKEN_CHARACTERS:
+        raise ValueError(
+            f"has {len(value)} characters, and so few can be guessed: make one of at least "
+            f"{MIN_TOKEN_CHARACTERS}, such as openssl rand -hex 24 prints"
+        )
+    return value
+
+
+def _split_hosts(value: Any) -> tuple[str, ...]:
+    """Return host names in lower case, each once."""
+    names = [name.strip().lower().rstrip(".") for name in str(value).split(",")]
+    for name in filter(None, names):
+        if "*" in name:
+            raise ValueError(
+                f"'{name:.60}' stands for many names, and one of them may belong to another "
+                "person: list each name"
+            )
+        if not _HOST_NAME.fullmatch(name):
+            raise ValueError(
+                f"'{name:.60}' is not a name such as sentinel.example.org: leave out https://, "
+                "port and path"
+            )
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
 def _check_database_url(value: str) -> str:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", value)
     if (scheme and scheme[1] in ("postgresql", "postgres")) or (not scheme and "=" in value):
@@ -119,6 +147,10 @@ LocalPath = Annotated[Path, AfterValidator(complete_path)]
 HttpAddress = Annotated[str, AfterValidator(_check_http_address)]
 # A key or an id that an HTTP header or a path can carry.
 Key = Annotated[str, AfterValidator(_check_key)]
+# A key that we make ourselves, so its length is ours to choose.
+Token = Annotated[Key, AfterValidator(_check_token)]
+# A comma-separated text.
+HostNames = Annotated[tuple[str, ...], BeforeValidator(_split_hosts)]
 # Any form of address that libpq accepts.
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 # A comma-separated text or a list.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import zoneinfo
 from collections.abc import Mapping
@@ -13,11 +12,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from safe_zone import KNOWN_KEYS, Settings
 from sentinel.config import read_settings, validate
-from sentinel.fields import HttpAddress, Key, Port, variable
+from sentinel.fields import HostNames, HttpAddress, Port, Token, variable
 
 API_PORT = 8000
 DASHBOARD_PORT = 8501
 LOOPBACK = "127.0.0.1"
+# A server that listens on all addresses, and how it is reached on this machine.
+ALL_ADDRESSES = {"0.0.0.0": LOOPBACK, "::": "[::1]"}  # noqa: S104
 
 
 def _check_time_zone(name: str) -> str:
@@ -100,7 +101,7 @@ class MonitorSettings:
         default=None, repr=False
     )
     # The API's bearer token. None: the API needs no token.
-    api_token: Annotated[Key | None, variable("SENTINEL_API_TOKEN")] = field(
+    api_token: Annotated[Token | None, variable("SENTINEL_API_TOKEN")] = field(
         default=None, repr=False
     )
     # Where the API listens.
@@ -111,6 +112,17 @@ class MonitorSettings:
     # Where the dashboard listens.
     dashboard_host: Annotated[str, variable("SENTINEL_DASHBOARD_HOST")] = LOOPBACK
     dashboard_port: Annotated[Port, variable("SENTINEL_DASHBOARD_PORT")] = DASHBOARD_PORT
+
+    # Names under which a proxy or the network knows API and dashboard.
+    public_hosts: Annotated[HostNames, variable("SENTINEL_PUBLIC_HOSTS")] = ()
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The names, besides IP addresses, that a request to API or dashboard may be sent to."""
+        own = {self.api_host.lower(), self.dashboard_host.lower()}
+        # In containers the dashboard knows the API by the name of its service.
+        service = {"api"} if self.api_host in ALL_ADDRESSES else set()
+        return frozenset({"localhost", *self.public_hosts} | own | service)
 
     @property
     def own_api_url(self) -> str:
@@ -137,21 +149,12 @@ def load_monitor_settings(
     monitor = validate(MonitorSettings, values | own, errors)
     if "SENTINEL_API_URL" in values:
         return monitor
-    return replace(monitor, api_url=f"http://{LOOPBACK}:{monitor.api_port}")
+    return replace(monitor, api_url=monitor.own_api_url)
 
 
 def _reachable_host(host: str) -> str:
-    """Return the host of a URL for a server that listens on `host`.
-
-    A server that listens on all addresses (0.0.0.0, ::) is reached on the loopback address.
-    """
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.is_unspecified:
-        return LOOPBACK if address.version == 4 else "[::1]"
-    return f"[{address}]" if address.version == 6 else host
+    """Return the host of a URL, on this machine, for a server that listens on `host`."""
+    return ALL_ADDRESSES.get(host) or (f"[{host}]" if ":" in host else host)
 
 
 def _read_alert_urls(values: Mapping[str, str], errors: list[str]) -> tuple[str, ...]:

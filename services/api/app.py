@@ -14,7 +14,13 @@ from services.api.auth import HeadMiddleware, TokenMiddleware
 from services.api.caching import CacheMiddleware
 from services.api.connection_pool import ConnectionPool
 from services.api.dependencies import ApiContext
-from services.api.problems import Problem, problem_responses, register_error_handlers
+from services.api.docs_page import router as docs_router
+from services.api.problems import (
+    Problem,
+    problem_response,
+    problem_responses,
+    register_error_handlers,
+)
 from services.api.routes import (
     alerts,
     coins,
@@ -27,6 +33,7 @@ from services.api.routes import (
     wallets,
 )
 from services.settings import MonitorSettings
+from services.web_access import WebAccessMiddleware
 
 # Enough for a CSV of ten thousand transactions.
 MAX_REQUEST_BYTES = 5_000_000
@@ -56,6 +63,7 @@ def create_app(
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,  # docs_page.py has ours
         redoc_url=None,
         max_body_size=MAX_REQUEST_BYTES,
         responses=problem_responses(401),
@@ -63,12 +71,20 @@ def create_app(
     app.state.context = ApiContext(pool, monitor, now)
     for module in ROUTES:
         app.include_router(module.router)
+    app.include_router(docs_router)
     register_error_handlers(app)
     # A request passes the middleware in reverse order: the last one added sees it first.
     app.add_middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES, compresslevel=5)
     app.add_middleware(CacheMiddleware, read_version=pool.read_data_version)
     app.add_middleware(TokenMiddleware, token=monitor.api_token)
     app.add_middleware(HeadMiddleware)
+    app.add_middleware(
+        WebAccessMiddleware,
+        hosts=monitor.hosts,
+        public_hosts=monitor.public_hosts,
+        content_policy="default-src 'none'",
+        refuse=problem_response,
+    )
     _extend_openapi(app)
     return app
 

@@ -9,11 +9,12 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.api import docs_page
 from services.api.problems import problem_response
 
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Health checks and the API description need no token: they show the status, never stored data.
-OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
+OPEN_PATHS = docs_page.PATHS | {"/health", "/openapi.json"}
 
 
 class HeadMiddleware:

@@ -5,15 +5,44 @@ from __future__ import annotations
 if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
+import logging
 import os
+from http import HTTPStatus
 
-from streamlit.web import cli as streamlit
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit.web.bootstrap import load_config_options
 
 from safe_zone import ROOT
 from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
 from services.settings import MonitorSettings, load_monitor_settings
+from services.web_access import WebAccessMiddleware
+from services.web_server import make_server, open_listener
+
+log = logging.getLogger("sentinel.dashboard")
+
+# https://docs.streamlit.io/develop/api-reference/configuration/config.toml
+STREAMLIT_OPTIONS = {
+    "server.headless": True,
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": False,
+    "client.showErrorDetails": "none",  # tracebacks go to the log only
+    "client.toolbarMode": "minimal",
+    "theme.light.primaryColor": "#2a78d6",
+    "theme.dark.primaryColor": "#5b9df0",
+}
+# Streamlit's own choice. uvicorn's other implementation is deprecated.
+WEBSOCKETS = "websockets-sansio"
+# From a browser. The state of all widgets has some kB.
+MAX_MESSAGE_BYTES = 1_000_000
+READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Streamlit and its charts need inline styles and scripts. Nothing may come from another host, or
+# go to one, whatever a coin is called.
+CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'"
 
 EPILOG = """example: SENTINEL_API_URL=http://127.0.0.1:8000 python -m services.dashboard
 The dashboard listens on 127.0.0.1:8501; SENTINEL_DASHBOARD_HOST and SENTINEL_DASHBOARD_PORT change
@@ -23,26 +52,48 @@ that. Anyone who can open it can add transactions: docs/monitor.md describes how
 def main() -> int:
     """Serve until a signal stops the process; return 0."""
     make_parser("python -m services.dashboard", __doc__, EPILOG).parse_args()
+    monitor = load_monitor_settings()
     os.chdir(ROOT)
-    streamlit.main(_list_arguments(load_monitor_settings()), "streamlit", standalone_mode=False)
+    load_config_options(dict(STREAMLIT_OPTIONS))
+    with open_listener("dashboard", monitor.dashboard_host, monitor.dashboard_port) as listener:
+        log.warning("The dashboard listens on %s", monitor.own_dashboard_url)
+        server = make_server(create_app(monitor), ws=WEBSOCKETS, ws_max_size=MAX_MESSAGE_BYTES)
+        server.run(sockets=[listener])
     return EXIT_OK
 
 
-def _list_arguments(monitor: MonitorSettings) -> list[str]:
-    # https://docs.streamlit.io/develop/api-reference/configuration/config.toml
-    options = {
-        "server.address": monitor.dashboard_host,
-        "server.port": monitor.dashboard_port,
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-        "client.showErrorDetails": "none",  # tracebacks go to the log only
-        "client.toolbarMode": "minimal",
-        "theme.light.primaryColor": "#2a78d6",
-        "theme.dark.primaryColor": "#5b9df0",
-    }
-    flags = [f"--{name}={value}" for name, value in options.items()]
-    return ["run", "services/dashboard/app/main.py", *flags]
+def create_app(monitor: MonitorSettings) -> st.App:
+    """Return Streamlit's application behind the checks of hosts, origins and methods."""
+    access = Middleware(
+        WebAccessMiddleware,
+        hosts=monitor.hosts,
+        public_hosts=monitor.public_hosts,
+        content_policy=CONTENT_POLICY,
+        refuse=_refuse,
+    )
+    middleware = [access, Middleware(ReadOnlyMiddleware)]
+    return st.App(ROOT / "services/dashboard/app/main.py", middleware=middleware)
+
+
+class ReadOnlyMiddleware:
+    """Refuse every HTTP request that is no read: Streamlit would take uploads, and no page has any.
+
+    Clicks come over the WebSocket.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a read on, or respond with 405."""
+        app = self._app
+        if scope["type"] == "http" and scope["method"] not in READ_METHODS:
+            app = _refuse(HTTPStatus.METHOD_NOT_ALLOWED, "The dashboard takes no uploads.")
+        await app(scope, receive, send)
+
+
+def _refuse(status: int, reason: str) -> Response:
+    return PlainTextResponse(f"{reason}\n", status)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_telegram_is_the_first_target_and_the_repr_shows_no_secret(tmp_path: Pat
         TELEGRAM_BOT_TOKEN="123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
         TELEGRAM_CHAT_ID="-100123",
         ALERT_URLS="json://localhost:9/x, ntfy://topic",
-        SENTINEL_API_TOKEN="geheim",
+        SENTINEL_API_TOKEN="geheim-0123456789",
     )
     assert [url.partition(":")[0] for url in monitor.alert_urls] == ["tgram", "json", "ntfy"]
     assert make_targets(monitor.alert_urls)[0].label == "Telegram"
@@ -68,6 +68,11 @@ def test_telegram_is_the_first_target_and_the_repr_shows_no_secret(tmp_path: Pat
         ({}, {"SENTINEL_API_PORT": "http"}, "SENTINEL_API_PORT 'http' must be a port"),
         ({}, {"SENTINEL_API_PORT": "70000"}, "SENTINEL_API_PORT"),
         ({}, {"SENTINEL_API_TOKEN": "zwei worte"}, "SENTINEL_API_TOKEN"),
+        ({}, {"SENTINEL_API_TOKEN": "fifteen-letters"}, "SENTINEL_API_TOKEN has 15 characters"),
+        ({}, {"SENTINEL_PUBLIC_HOSTS": "*.example.org"}, "'*.example.org' stands for many names"),
+        ({}, {"SENTINEL_PUBLIC_HOSTS": "a.org, *"}, "SENTINEL_PUBLIC_HOSTS '*' stands for"),
+        ({}, {"SENTINEL_PUBLIC_HOSTS": "https://a.org"}, "leave out https://"),
+        ({}, {"SENTINEL_PUBLIC_HOSTS": "a.org:443"}, "leave out https://"),
     ],
 )
 def test_the_error_names_the_wrong_setting_in_one_line(
@@ -100,6 +105,31 @@ def test_the_dashboard_finds_the_api_at_its_port_without_an_address(tmp_path: Pa
     api_url = "http://api:8000/"
     monitor = _load(tmp_path, SENTINEL_API_PORT="8080", SENTINEL_API_URL=api_url)
     assert monitor.api_url == "http://api:8000"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("::1", "http://[::1]:8000"),
+        ("::", "http://[::1]:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("192.168.1.5", "http://192.168.1.5:8000"),
+        ("pi.local", "http://pi.local:8000"),
+    ],
+)
+def test_the_dashboard_finds_the_api_where_it_listens(tmp_path: Path, host: str, url: str) -> None:
+    monitor = _load(tmp_path, SENTINEL_API_HOST=host)
+    assert monitor.api_url == monitor.own_api_url == url
+
+
+def test_the_configured_names_are_accepted_and_the_containers_name_only_in_containers(
+    tmp_path: Path,
+) -> None:
+    names = {"SENTINEL_PUBLIC_HOSTS": "Sentinel.Example.org., nas", "SENTINEL_API_HOST": "pi.local"}
+    hosts = _load(tmp_path, **names).hosts
+    assert {"localhost", "sentinel.example.org", "nas", "pi.local"} <= hosts
+    assert "api" not in hosts
+    assert "api" in _load(tmp_path, SENTINEL_API_HOST="0.0.0.0").hosts
 
 
 def test_an_invalid_target_address_is_refused_without_repeating_it() -> None:

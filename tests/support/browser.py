@@ -14,6 +14,8 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 # Widths and heights in pixels.
 WIDE, PHONE = (1440, 1100), (390, 844)
+# A name whose owner points it at this machine.
+REBOUND_NAME = "evil.example"
 FLAGS = (
     "--headless=new",
     "--no-sandbox",  # Chromium's sandbox does not start as root
@@ -23,6 +25,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    f"--host-resolver-rules=MAP {REBOUND_NAME} 127.0.0.1",
 )
 IDLE_SELECTOR = (
     "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"

@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any
 
 import requests
-import uvicorn
 
 from sentinel.storage.connection import Address
 from services.api.app import create_app
 from services.api.connection_pool import ConnectionPool
 from services.settings import MonitorSettings
+from services.web_server import make_server
 
-TOKEN = "geheim-4711"
+TOKEN = "geheim-4711-0123456789"
 # Every request that changes something.
 WRITES = (
     ("POST", "/portfolio/transactions"),
@@ -56,7 +56,7 @@ def running_api(
 ) -> Iterator[str]:
     """Run an API in a thread for as long as the block lasts; yield its base URL."""
     app = create_app(monitor, ConnectionPool(address), now)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    server = make_server(app, port=0)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -112,7 +113,24 @@ def test_the_openapi_description_has_examples_and_the_token(week_api: ApiSession
     description = week_api.get_json("/openapi.json")
     assert description["components"]["schemas"]["CoinResponse"]["properties"]["coin_id"]["examples"]
     assert description["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
-    assert week_api.get("/docs").status_code == 200
+
+
+def test_the_docs_page_asks_no_other_server_and_needs_no_token(week_api: ApiSession) -> None:
+    open_session = ApiSession(week_api.base)
+    page = open_session.get("/docs")
+    files = re.findall(r'(?:src|href)="(.*?)"', page.text)
+    assert len(files) == 4
+    for path in files:
+        assert path == "data:," or open_session.get(path).status_code == 200, path
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'self';")
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    problem_detail(week_api.get("/docs/favicon.png"), 404)
+
+
+def test_a_foreign_name_or_page_gets_a_problem_even_with_the_token(week_api: ApiSession) -> None:
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+        detail = problem_detail(week_api.get("/portfolio", headers=headers), 403)
+        assert "SENTINEL_PUBLIC_HOSTS" in detail
 
 
 def test_a_port_in_use_is_reported_in_one_line(

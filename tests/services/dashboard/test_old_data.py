@@ -19,7 +19,7 @@ from sentinel.models import CoinLabel, FxRate, MarketRow
 from sentinel.storage import partitions, run_records
 from sentinel.storage.connection import Connection, Session
 from tests.conftest import FreshDatabase, make_script_environment, new_database
-from tests.support.browser import Visitor, free_port, running_browser
+from tests.support.browser import REBOUND_NAME, Visitor, free_port, running_browser
 from tests.support.commands import Module
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
@@ -31,6 +31,11 @@ HOSTILE = (
     ":red[**bold**] $x^2$ `code`",
 )
 MISSED_MINUTES = 47
+OPEN_SOCKET = """url => new Promise(resolve => {
+    const socket = new WebSocket(url);
+    socket.onopen = () => resolve("open");
+    socket.onerror = () => resolve("refused");
+})"""
 
 
 def _store_old_prices(fresh: FreshDatabase, now: datetime) -> None:
@@ -171,9 +176,38 @@ def test_old_prices_are_marked_as_old_and_hostile_names_shown_as_text(
     alert_name = page.locator("[data-testid=stMarkdownContainer]", has_text=HOSTILE[0])
     alert_name.first.wait_for()  # in the list of alerts
     assert page.locator("[data-testid=stMain] a", has_text="click").count() == 0
-    assert not [url for url in fetched if not url.startswith(dashboard) and "evil" in url]
+    assert [url for url in fetched if not url.startswith((dashboard, "data:", "blob:"))] == []
     assert visitor.errors == []
     visitor.close()
+
+
+@pytest.mark.usefixtures("api", "old_prices")
+def test_the_page_of_a_stranger_gets_nothing_from_the_dashboard(
+    dashboard: str, browser: BrowserContext
+) -> None:
+    stranger = "http://localhost:9/"
+    page = browser.new_page()
+    frame = f'<iframe src="{dashboard}/portfolio"></iframe>'
+    page.route(stranger, lambda route: route.fulfill(content_type="text/html", body=frame))
+    page.goto(stranger)
+    sockets = [
+        f"{base}/_stcore/stream".replace("http", "ws")
+        for base in (dashboard, dashboard.replace("127.0.0.1", "localhost"))
+    ]
+    assert [page.evaluate(OPEN_SOCKET, url) for url in sockets] == ["refused", "refused"]
+    assert [frame.url for frame in page.main_frame.child_frames] == [
+        "chrome-error://chromewebdata/"
+    ]
+    page.goto(dashboard.replace("127.0.0.1", REBOUND_NAME))
+    assert "SENTINEL_PUBLIC_HOSTS" in page.inner_text("body")
+    page.goto(dashboard)
+    assert page.evaluate(OPEN_SOCKET, sockets[0]) == "open"
+    page.close()
+
+
+def test_the_dashboard_takes_no_uploads(dashboard: str) -> None:
+    upload = f"{dashboard}/_stcore/upload_file/session/file"
+    assert requests.put(upload, data=b"x", timeout=20).status_code == 405
 
 
 @pytest.mark.usefixtures("old_prices")
