@@ -17,8 +17,8 @@ from sentinel.fields import HostNames, HttpAddress, Port, Token, variable
 API_PORT = 8000
 DASHBOARD_PORT = 8501
 LOOPBACK = "127.0.0.1"
-# A server that listens on all addresses, and how it is reached on this machine.
-ALL_ADDRESSES = {"0.0.0.0": LOOPBACK, "::": "[::1]"}  # noqa: S104
+# A server that listens on all addresses (only recognized here), and how it is reached locally.
+ALL_ADDRESSES = {"0.0.0.0": LOOPBACK, "::": "[::1]"}  # noqa: S104 # nosec B104
 
 
 def _check_time_zone(name: str) -> str:
