@@ -14,23 +14,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.spool import Spool
-from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, load_settings
+from safe_zone import CADENCE_WINDOW, GAP_WINDOW, MAX_AGE_MINUTES, Settings, load_settings
 from sentinel import console
 from sentinel.archive import records
 from sentinel.arguments import make_parser, number
 from sentinel.budget import budget_output
 from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError
+from sentinel.health.deployment import check_deployment
+from sentinel.health.facts import HealthCheck, find_failures
 from sentinel.models import Gap, describe_gap_reason
 from sentinel.process import run_as_script
-from sentinel.storage import schema, service_status
+from sentinel.storage import service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.queries.gaps import find_gaps
 from sentinel.storage.queries.prices import LatestPrice, read_latest_prices
 from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage
 from sentinel.storage.queries.table_health import TableHealth, count_duplicates, read_table_health
 from sentinel.storage.retention import overdue_partitions
-from sentinel.storage.schema import is_up_to_date
 
 TOP_COINS = 5
 SHOWN_GAPS = 10
@@ -42,6 +43,8 @@ class Health:
 
     # What is wrong and what to do, one text each; empty if the database is healthy.
     problems: list[str]
+    # All checks of the deployment, those that are well included.
+    checks: Sequence[HealthCheck] = ()
     tables: TableHealth | None = None
     # The gaps of the last GAP_WINDOW in order of rank, those that stay open included.
     gaps: Sequence[Gap] = ()
@@ -56,60 +59,37 @@ class Health:
 
 
 def examine(
-    connection: Connection,
-    now: datetime,
-    cadence: timedelta,
-    max_age_minutes: float = MAX_AGE_MINUTES,
+    connection: Connection, settings: Settings, now: datetime, max_age: timedelta | None = None
 ) -> Health:
     """Check the database and return what was found.
 
-    `cadence` is the configured interval of the schedule.
+    `max_age` replaces the limit for the age of the newest observation.
     """
-    if not schema.has_schema(connection):
-        return Health(["no run has stored anything in this database: run python ingest.py"])
-    if not is_up_to_date(connection):
-        return Health(["the schema is older than this code: run python ingest.py to update it"])
-    tables = read_table_health(connection, now)
+    found = check_deployment(connection, settings, now, max_age=max_age)
+    failures = [check.message for check in find_failures(found.checks)]
+    if found.facts is None:
+        return Health(failures, found.checks)
+    cadence = timedelta(minutes=settings.cadence_minutes)
     duplicates = count_duplicates(connection)
-    backup = service_status.read_backup_status(connection)
-    problems = _find_problems(tables, duplicates, backup, now, max_age_minutes)
     return Health(
-        problems + _describe_overdue_days(connection, now),
-        tables,
+        _describe_duplicates(duplicates) + _describe_overdue_days(connection, now) + failures,
+        found.checks,
+        read_table_health(connection, now),
         find_gaps(connection, now, cadence=cadence).fetchall(),
         measure_schedule_coverage(connection, now, cadence),
         duplicates,
         read_latest_prices(connection, TOP_COINS),
-        backup,
+        found.facts.backup,
     )
 
 
-def _find_problems(
-    tables: TableHealth,
-    duplicates: int,
-    backup: service_status.BackupStatus | None,
-    now: datetime,
-    max_age_minutes: float,
-) -> list[str]:
-    problems = []
-    age = age_minutes(tables, now)
-    if age is None:
-        problems.append("no observation is stored: run python ingest.py")
-    elif age > max_age_minutes:
-        problems.append(
-            f"the newest observation is {age:.0f} minutes old, more than {max_age_minutes:g}: "
-            "check why no run has stored newer ones"
-        )
-    if duplicates:
-        problems.append(
-            f"{duplicates} observations are stored twice: the index is damaged, run "
-            "REINDEX TABLE sentinel.observations"
-        )
-    if backup and backup.problem:
-        problems.append(
-            f"the last backup failed ({_format_minute(backup.tried_at)}): {backup.problem}"
-        )
-    return problems
+def _describe_duplicates(duplicates: int) -> list[str]:
+    if not duplicates:
+        return []
+    return [
+        f"{duplicates} observations are stored twice: the index is damaged, run REINDEX TABLE "
+        "sentinel.observations."
+    ]
 
 
 def _describe_overdue_days(connection: Connection, now: datetime) -> list[str]:
@@ -119,7 +99,7 @@ def _describe_overdue_days(connection: Connection, now: datetime) -> list[str]:
         return []
     _, archive_error, _ = records.last_attempt(connection)
     why = archive_error or "see the warnings of the last runs"
-    return [f"{len(overdue)} days older than the retention wait to be purged: {why}"]
+    return [f"{len(overdue)} days older than the retention wait to be purged: {why.rstrip('.')}."]
 
 
 def age_minutes(tables: TableHealth, now: datetime) -> float | None:
@@ -134,6 +114,7 @@ def as_json(
     fields: dict[str, Any] = {
         "healthy": not health.problems,
         "problems": health.problems,
+        "checks": {check.name: _check_as_json(check) for check in health.checks},
         "database": database,
         "spooled_rows": spooled_rows,
     }
@@ -149,6 +130,10 @@ def as_json(
             "backup": health.backup and asdict(health.backup),
         }
     return fields
+
+
+def _check_as_json(check: HealthCheck) -> dict[str, Any]:
+    return {"is_ok": check.is_ok, "state": check.state, "message": check.message}
 
 
 def _gap_as_json(gap: Gap) -> dict[str, Any]:
@@ -182,7 +167,10 @@ def show(
         _show_gaps(health.gaps)
     if health.top:
         _show_top(health.top)
-    print("healthy" if not health.problems else f"unhealthy: {'; '.join(health.problems)}")
+    for check in health.checks:
+        if check.state == "warning":
+            print(f"warning: {check.message}")
+    print("healthy" if not health.problems else f"unhealthy: {' '.join(health.problems)}")
 
 
 def _show_gaps(gaps: Sequence[Gap]) -> None:
@@ -267,8 +255,8 @@ def main() -> int:
         "--max-age",
         metavar="MIN",
         type=number(10_000_000),
-        default=MAX_AGE_MINUTES,
-        help=f"maximum age of the newest observation in minutes (default {MAX_AGE_MINUTES})",
+        help="maximum age of the newest observation in minutes (default: three intervals of the "
+        f"loop, at least 15; without a loop {MAX_AGE_MINUTES})",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
@@ -283,9 +271,9 @@ def main() -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     """Check the configured database, print the result and return the exit code."""
     settings, now = load_settings(), datetime.now(UTC)
+    max_age = None if arguments.max_age is None else timedelta(minutes=float(arguments.max_age))
     with resolve_database(settings) as address, Session(address) as session:
-        cadence = timedelta(minutes=settings.cadence_minutes)
-        health = session.use(lambda c: examine(c, now, cadence, float(arguments.max_age)))
+        health = session.use(lambda c: examine(c, settings, now, max_age))
     spooled_rows = Spool(settings.state_dir / "spool").waiting_rows()
     quota_bytes = settings.quotas["neon_storage_bytes"]
     if arguments.json:

@@ -1,7 +1,8 @@
 """`python -m services.probe NAME`: check the health of one process of the monitor.
 
-The check includes what the process needs. The loop is checked by its heartbeat in the database, the
-API by its report about the database, the dashboard by its own server and by its API.
+The check includes what the process needs. The loop is checked by what it left in the database: its
+last run, its prices, its messages; the API by its report about the database, the dashboard by its
+own server and by its API.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ import requests
 from sentinel.arguments import make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError
+from sentinel.health.deployment import check_deployment
+from sentinel.health.facts import HealthCheck, find_failures
 from sentinel.process import run_as_script
-from sentinel.storage import service_status
 from sentinel.storage.connection import Session, resolve_database
 from services.settings import MonitorSettings, load_monitor_settings
 
-TIMEOUT_SECONDS = 6.0  # the API itself waits 5 s for the database
+TIMEOUT_SECONDS = 8.0  # the API waits 5 s for the database, and 2 s more for the cause
 NO_RESPONSE = "does not answer"
+# The checks of a deployment that the loop answers for.
+LOOP_CHECKS = frozenset({"last_run", "freshness", "delivery", "clock"})
 # What is wrong with a process; None for a healthy one.
 ProbeResult = str | None
 
@@ -32,10 +36,17 @@ ProbeResult = str | None
 class ApiHealth(NamedTuple):
     """What the API's health check says. Empty if the API does not answer."""
 
-    # The problem of each check by name; None where all is well.
-    checks: Mapping[str, ProbeResult] = {}
+    # By name.
+    checks: Mapping[str, HealthCheck] = {}
     # The end of the loop's last run.
     last_run_at: datetime | None = None
+
+    def find_problem(self, name: str) -> ProbeResult:
+        """Return the message of a check that fails; NO_RESPONSE for one that the API lacks."""
+        check = self.checks.get(name)
+        if check is None:
+            return NO_RESPONSE
+        return None if check.is_ok else check.message
 
 
 class UnexpectedServer(SentinelError):
@@ -44,40 +55,46 @@ class UnexpectedServer(SentinelError):
     exit_code = EXIT_UNHEALTHY
 
 
-def check_ingestion(monitor: MonitorSettings, now: datetime) -> ProbeResult:
-    """Check the loop by the age of its heartbeat in the database."""
-    with resolve_database(monitor.settings) as address, Session(address) as session:
-        status = session.use(lambda connection: service_status.read(connection, "ingestion"))
-    if status is None:
-        return "it never ticked"
-    age = now - status.recorded_at
-    if not service_status.is_late(age, status.interval):
-        return None
-    return f"it last ticked {age.total_seconds() / 60:.0f} minutes ago"
+def check_ingestion(monitor: MonitorSettings, now: datetime) -> list[HealthCheck]:
+    """Check the loop by what it left in the database."""
+    settings = monitor.settings
+    with resolve_database(settings) as address, Session(address) as session:
+        found = session.use(lambda connection: check_deployment(connection, settings, now))
+    if found.facts is None or found.facts.loop is None:
+        return [HealthCheck("last_run", "unhealthy", "it never ticked")]
+    return [check for check in found.checks if check.name in LOOP_CHECKS]
 
 
-def check_api(monitor: MonitorSettings, _now: datetime) -> ProbeResult:
+def check_api(monitor: MonitorSettings, _now: datetime) -> list[HealthCheck]:
     """Check the API and the database behind it."""
-    return read_api_health(monitor.own_api_url).checks.get("database", NO_RESPONSE)
+    health = read_api_health(monitor.own_api_url, monitor.api_token)
+    return _as_checks("database", health.find_problem("database"))
 
 
-def check_dashboard(monitor: MonitorSettings, _now: datetime) -> ProbeResult:
+def check_dashboard(monitor: MonitorSettings, _now: datetime) -> list[HealthCheck]:
     """Check the dashboard and that its API answers.
 
     Other problems of the API do not matter here: the dashboard then shows old prices as old.
     """
-    if problem := check_streamlit(monitor):
-        return problem
-    return None if read_api_health(monitor.api_url).checks else f"its API {NO_RESPONSE}"
+    problem = check_streamlit(monitor)
+    if not problem and not read_api_health(monitor.api_url).checks:
+        problem = f"its API {NO_RESPONSE}"
+    return _as_checks("dashboard", problem)
 
 
-def read_api_health(url: str) -> ApiHealth:
+def _as_checks(name: str, problem: ProbeResult) -> list[HealthCheck]:
+    return [HealthCheck(name, "unhealthy", problem)] if problem else []
+
+
+def read_api_health(url: str, token: str | None = None) -> ApiHealth:
     """Return what the API's own health check says; nothing if the API does not answer.
 
-    Raises UnexpectedServer if another program answers.
+    With the token the messages have their details. Raises UnexpectedServer if another program
+    answers.
     """
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        response = requests.get(f"{url}/health", timeout=TIMEOUT_SECONDS)
+        response = requests.get(f"{url}/health", headers=headers, timeout=TIMEOUT_SECONDS)
     except requests.RequestException:
         return ApiHealth()
     try:
@@ -85,7 +102,7 @@ def read_api_health(url: str) -> ApiHealth:
         checks = content["checks"].items()
         last_run_at = content["last_run_at"]
         return ApiHealth(
-            {name: None if c["is_ok"] else str(c["message"]) for name, c in checks},
+            {name: HealthCheck(name, c["state"], str(c["message"])) for name, c in checks},
             datetime.fromisoformat(last_run_at) if last_run_at else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -106,7 +123,7 @@ def check_streamlit(monitor: MonitorSettings) -> ProbeResult:
     return None if is_healthy else f"answers {response.status_code}"
 
 
-PROBES: dict[str, Callable[[MonitorSettings, datetime], ProbeResult]] = {
+PROBES: dict[str, Callable[[MonitorSettings, datetime], list[HealthCheck]]] = {
     "ingestion": check_ingestion,
     "api": check_api,
     "dashboard": check_dashboard,
@@ -122,9 +139,13 @@ def main() -> int:
     )
     parser.add_argument("name", choices=sorted(PROBES))
     name = parser.parse_args().name
-    problem = PROBES[name](load_monitor_settings(), SYSTEM_CLOCKS.now())
-    print(f"{name}: {problem or 'healthy'}")
-    return EXIT_UNHEALTHY if problem else EXIT_OK
+    checks = PROBES[name](load_monitor_settings(), SYSTEM_CLOCKS.now())
+    failures = find_failures(checks)
+    print(f"{name}: {' '.join(check.message for check in failures) or 'healthy'}")
+    for check in checks:
+        if check.state == "warning":
+            print(f"warning: {check.message}")
+    return EXIT_UNHEALTHY if failures else EXIT_OK
 
 
 if __name__ == "__main__":

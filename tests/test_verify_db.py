@@ -9,8 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from safe_zone import Settings
 from sentinel.models import MarketRow
-from sentinel.storage import schema
+from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Session
 from tests.conftest import NOW, FreshDatabase
 from tests.support.commands import Script, assert_error
@@ -78,7 +79,7 @@ def test_an_old_schema_is_unhealthy_and_the_command_to_update_it_is_named(
     )
     done = live_script("verify_db.py")
     assert done.returncode == 6
-    assert "the schema is older than this code: run python ingest.py to update it" in done.stdout
+    assert "The schema is older than this code: run python ingest.py to update it" in done.stdout
     assert "reset_db" not in done.stdout + done.stderr
 
 
@@ -88,7 +89,38 @@ def test_old_data_is_unhealthy(live_script: Script, fresh: FreshDatabase) -> Non
     assert live_script("verify_db.py").returncode == 0
     done = live_script("verify_db.py", "--max-age", "60")
     assert done.returncode == 6
-    assert "minutes old, more than 60" in done.stdout
+    assert "2 hours old" in done.stdout or "120 minutes old" in done.stdout
+    assert "the limit is 60 minutes" in done.stdout
+
+
+def test_a_failing_target_and_an_old_backup_are_unhealthy(fresh: FreshDatabase) -> None:
+    with Session(fresh.address()) as session:
+        load_rows(session, make_rows(NOW, coins=range(3)))
+    fresh.query(
+        "INSERT INTO sentinel.outbox (target, queue, message_key, title, body, created_at, due_at,"
+        " last_error) VALUES ('a1b2', 'q', 'k', 't', 'b', %s, %s, 'Telegram answered 401')",
+        NOW - timedelta(minutes=11),
+        NOW,
+    )
+    backup = {"verified_at": (NOW - timedelta(days=90)).isoformat(), "rows": 3}
+    with psycopg.connect(fresh.url, autocommit=True) as connection:
+        service_status.record(connection, "backup", backup, NOW - timedelta(days=90))
+        service_status.record(connection, "ingestion", {"errors": []}, NOW)
+        problems = examine(connection, Settings(), NOW).problems
+    assert len(problems) == 2
+    assert "Telegram answered 401" in problems[0]
+    assert "The last verified backup is 90 days old" in problems[1]
+
+
+def test_a_warning_is_shown_and_fails_nothing(live_script: Script, fresh: FreshDatabase) -> None:
+    live_script("ingest.py")
+    fresh.query("UPDATE sentinel.coins SET observed_at = observed_at - interval '1 hour'")
+    done = live_script("verify_db.py")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "healthy")
+    assert "warning: The newest observation is 6" in done.stdout
+    assert "old, 3 runs are missing." in done.stdout
+    found = json.loads(live_script("verify_db.py", "--json").stdout)
+    assert (found["healthy"], found["checks"]["freshness"]["state"]) == (True, "warning")
 
 
 def test_a_purge_that_waits_for_the_archive_is_unhealthy_with_the_reason(
@@ -132,7 +164,7 @@ def test_duplicate_observations_are_unhealthy(fresh: FreshDatabase) -> None:
         "INSERT INTO sentinel.observations SELECT * FROM sentinel.observations WHERE coin_key = 1"
     )
     with psycopg.connect(fresh.url, autocommit=True) as connection:
-        health = examine(connection, NOW, timedelta(minutes=15))
+        health = examine(connection, Settings(), NOW)
     assert health.duplicates == 72
     assert "72 observations are stored twice" in health.problems[0]
 
@@ -140,10 +172,10 @@ def test_duplicate_observations_are_unhealthy(fresh: FreshDatabase) -> None:
 @pytest.mark.before_first_run
 def test_a_missing_schema_and_an_empty_one_are_different_problems(fresh: FreshDatabase) -> None:
     with psycopg.connect(fresh.url, autocommit=True) as connection:
-        assert examine(connection, NOW, timedelta(minutes=15)).problems == [
-            "no run has stored anything in this database: run python ingest.py"
+        assert examine(connection, Settings(), NOW).problems == [
+            "No run has stored anything in this database: run python ingest.py."
         ]
         schema.apply_migrations(connection)
-        assert examine(connection, NOW, timedelta(minutes=15)).problems == [
-            "no observation is stored: run python ingest.py"
-        ]
+        freshness, last_run = examine(connection, Settings(), NOW).problems
+        assert "No observation is stored" in freshness
+        assert "No run is recorded yet" in last_run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from sentinel.errors import ApiUnavailable, BudgetExhausted, StorageUnavailable
 from sentinel.health.facts import (
     CheckState,
     DiskSpace,
@@ -24,6 +25,12 @@ MAX_DELIVERY_FAILURES = 3  # in a row, within 15 seconds; fewer are a short faul
 MAX_BACKUP_AGE = timedelta(days=2)  # two nights
 # Shares of the disk, and bytes: PostgreSQL stops on a full disk.
 DISK_WARNING_SHARE, DISK_UNHEALTHY_SHARE, DISK_UNHEALTHY_BYTES = 0.10, 0.05, 500_000_000
+# Why a run failed, by its exit code. The run's own message may contain addresses.
+_CAUSES = {
+    ApiUnavailable.exit_code: ": CoinGecko gives no usable answer",
+    StorageUnavailable.exit_code: ": the database is unavailable",
+    BudgetExhausted.exit_code: ": a monthly quota is used up",
+}
 MAX_CLOCK_OFFSET = timedelta(minutes=5)  # transform.py rejects prices of the future after ten
 
 
@@ -80,7 +87,8 @@ def _check_loop(loop: ServiceStatus, now: datetime) -> HealthCheck:
     if state == "unhealthy":
         text += ": see its log, or start it (make up)"
     elif errors:
-        state, text = "unhealthy", f"{text} and failed"
+        cause = _CAUSES.get(loop.state.get("exit_code", 0), "")
+        state, text = "unhealthy", f"{text} and failed{cause}"
     return HealthCheck("last_run", state, f"{text}.", detail)
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from safe_zone import Settings
 from sentinel.clocks import SYSTEM_CLOCKS
+from sentinel.errors import SentinelError
 from sentinel.health import checks
 from sentinel.health.facts import DiskSpace, HealthCheck, HealthFacts, NewestRun, TargetDelivery
 from sentinel.storage import schema, service_status
@@ -64,10 +65,19 @@ def check_deployment(
     with the database's.
     """
     if problem := _find_schema_problem(connection):
-        disk = checks.check_disk(read_disk_space(settings.state_dir))
-        return DeploymentHealth([HealthCheck("database", "unhealthy", problem), disk])
+        return _without_facts(settings, HealthCheck("database", "unhealthy", problem))
     facts = _read_facts(connection, settings, max_age, clock)
     return DeploymentHealth(checks.check_facts(facts, now), facts)
+
+
+def describe_missing_database(settings: Settings, error: SentinelError) -> DeploymentHealth:
+    """Return the checks of a deployment whose database cannot be used."""
+    text = "No data can be read from the database; the API's log has the cause."
+    return _without_facts(settings, HealthCheck("database", "unhealthy", text, str(error)))
+
+
+def _without_facts(settings: Settings, database: HealthCheck) -> DeploymentHealth:
+    return DeploymentHealth([database, checks.check_disk(read_disk_space(settings.state_dir))])
 
 
 def _find_schema_problem(connection: Connection) -> str | None:

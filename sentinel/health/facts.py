@@ -27,6 +27,11 @@ class HealthCheck:
     detail: str = ""
 
     @property
+    def is_ok(self) -> bool:
+        """Whether the check does not fail; a warning does not."""
+        return self.state != "unhealthy"
+
+    @property
     def message(self) -> str:
         """The summary and the detail, for the owner."""
         return f"{self.summary} {self.detail}".rstrip()
@@ -108,7 +113,7 @@ class HealthFacts:
 
 def find_failures(checks: Sequence[HealthCheck]) -> list[HealthCheck]:
     """Return the unhealthy checks."""
-    return [check for check in checks if check.state == "unhealthy"]
+    return [check for check in checks if not check.is_ok]
 
 
 def count_missed_runs(age: timedelta, interval: timedelta) -> int:

@@ -65,10 +65,11 @@ class TokenMiddleware:
         is_read = scope["method"] in READ_METHODS
         if is_read and (self._token is None or scope["path"] in OPEN_PATHS):
             return True
-        return self._token is not None and _has_token(Headers(scope=scope), self._token)
+        return self._token is not None and has_token(Headers(scope=scope), self._token)
 
 
-def _has_token(headers: Mapping[str, str], token: bytes) -> bool:
+def has_token(headers: Mapping[str, str], token: bytes) -> bool:
+    """Return whether a request has the token; the comparison takes constant time."""
     scheme, _, credentials = headers.get("authorization", "").partition(" ")
     # ASGI servers decode header bytes as latin-1; this restores the bytes.
     sent_token = credentials.strip().encode("latin-1", "replace")

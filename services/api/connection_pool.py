@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import psycopg
 import psycopg_pool
+from psycopg.conninfo import make_conninfo
 
 from sentinel.errors import StorageUnavailable
 from sentinel.storage import error_hints, schema
@@ -16,6 +17,7 @@ from sentinel.storage.connection import (
     Address,
     Connection,
     connection_options,
+    open_connection,
     prepare_connection,
 )
 
@@ -25,6 +27,7 @@ MAX_CONNECTIONS = 8
 # For a free connection, and for each statement of a request.
 TIMEOUT_SECONDS = 5.0
 RECONNECT_SECONDS = 5.0
+CAUSE_TIMEOUT_SECONDS = 2  # libpq's shortest; a wrong password is refused at once
 # After a failed connection, requests fail at once for this long instead of queuing up.
 DOWN_SECONDS = 1.0
 
@@ -127,13 +130,24 @@ class ConnectionPool:
             return self._run_once(attempt)
         except psycopg.Error as error:
             self._is_migrated = False
-            message = error_hints.explain(error, self._address.display_name)
-            if isinstance(error, psycopg_pool.PoolTimeout):
+            is_down = isinstance(error, psycopg_pool.PoolTimeout)
+            cause = self._find_cause(error) if is_down else error
+            message = error_hints.explain(cause, self._address.display_name)
+            if is_down:
                 self._down = (time.monotonic() + DOWN_SECONDS, message)
             raise StorageUnavailable(message) from error
         except _ConnectionBroken as error:
             message = error_hints.explain(error.cause, self._address.display_name)
             raise StorageUnavailable(message) from error
+
+    def _find_cause(self, timeout: psycopg.Error) -> psycopg.Error:
+        """Return why no connection can be opened: the pool says only that it waited in vain."""
+        conninfo = make_conninfo(self._address.conninfo, connect_timeout=CAUSE_TIMEOUT_SECONDS)
+        try:
+            open_connection(Address(conninfo, self._address.display_name)).close()
+        except psycopg.Error as error:
+            return error
+        return timeout  # all connections are in use, or the database is back
 
     def _run_once(self, attempt: Callable[[Connection], T]) -> T:
         with self._pool.connection() as connection:

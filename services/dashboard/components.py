@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from sentinel.models import describe_gap_reason
 from services.dashboard.api_client import Json
@@ -46,6 +48,19 @@ def format_alert(formatter: Formatter, alert: Json) -> str:
     return f"{line}; {escape_markdown(outcome)}" if outcome else line
 
 
+def show_metric(
+    container: DeltaGenerator,
+    label: str,
+    value: str,
+    delta: str | None = None,
+    *,
+    is_old: bool = False,
+) -> None:
+    """Show a figure that depends on prices; in gray if they are old."""
+    shown = f":gray[{escape_markdown(value)}]" if is_old else value
+    container.metric(label, shown, delta, delta_color="off" if is_old else "normal")
+
+
 def gap_row(formatter: Formatter, gap: Json) -> dict[str, Any]:
     """Return a gap as the row of a table."""
     return {
@@ -61,10 +76,13 @@ def show_table(
     items: Sequence[Json] | None,
     build_row: Callable[[Json], Json],
     empty_message: str | None = None,
+    *,
+    is_old: bool = False,
 ) -> None:
-    """Show items as a table below a title; nothing if they are unknown.
+    """Show items as a table below a title, in gray if they depend on old prices.
 
-    An empty list is shown as `empty_message`, or as an empty table without one.
+    Shows nothing if they are unknown. An empty list is shown as `empty_message`, or as an empty
+    table without one.
     """
     if items is None:
         return
@@ -72,4 +90,6 @@ def show_table(
     if empty_message and not items:
         st.caption(empty_message)
         return
-    st.dataframe([build_row(item) for item in items], hide_index=True, key=title)
+    table = pd.DataFrame([build_row(item) for item in items])
+    shown = table.style.set_properties(color="gray") if is_old else table
+    st.dataframe(shown, hide_index=True, key=title)

@@ -13,6 +13,7 @@ from services.dashboard.api_client import (
     ApiClient,
     ApiResponse,
     ApiUnreachable,
+    Json,
     NotFound,
     RequestRejected,
 )
@@ -26,8 +27,8 @@ REFRESH_SECONDS = 10.0
 WAIT_SECONDS = 5.0
 # Coins in the table and in the selection boxes.
 MAX_COINS = 500
-# One missed run is the usual age of a price: CoinGecko's are up to two minutes old.
-OLD_MISSED_RUNS = 2
+# The banner about the age of prices has these checks.
+BANNER_CHECKS = frozenset({"database", "freshness", "last_run"})
 OFFLINE_ICON = ":material/cloud_off:"
 
 
@@ -112,7 +113,10 @@ def _is_api_down() -> bool:
 
 
 def show_freshness(formatter: Formatter) -> bool:
-    """Show how old the data on the page is; return False if there is no data to show."""
+    """Show how old the data on the page is, and the checks that are not well.
+
+    Return False if there is no data to show.
+    """
     try:
         response = api_client().get(HEALTH_PATH)
     except (ApiUnreachable, RequestRejected) as error:
@@ -124,26 +128,49 @@ def show_freshness(formatter: Formatter) -> bool:
         _show_outage(formatter, response)
     elif newest is None:
         _show_empty(health)
-    elif (missed := health["missed_runs"] or 0) >= OLD_MISSED_RUNS:
-        st.warning(
-            f"The newest price is {formatter.age(newest)} old "
-            f"(as of {formatter.time(newest)} {formatter.zone.key}); {missed} runs are missing.",
-            icon=":material/schedule:",
-        )
+    elif _has_old_prices(health):
+        _show_old_prices(formatter, health)
     else:
         st.caption(
             f":green-badge[:material/check: live] The newest price is {formatter.age(newest)} old "
             f"(as of {formatter.time(newest)} {formatter.zone.key}). Source: CoinGecko."
         )
+    if not response.problem:
+        _show_failing_checks(health)
     return newest is not None
 
 
 def has_old_prices() -> bool:
     """Return whether the page should show prices as old ones."""
-    if _is_api_down():
-        return True
-    missed: int = api_client().get(HEALTH_PATH).content["missed_runs"] or 0
-    return missed >= OLD_MISSED_RUNS
+    return _is_api_down() or _has_old_prices(api_client().get(HEALTH_PATH).content)
+
+
+def _has_old_prices(health: Json) -> bool:
+    return bool(health["checks"].get("freshness", {}).get("state") != "ok")
+
+
+def _show_old_prices(formatter: Formatter, health: Json) -> None:
+    """Show how old the newest price is, and why no run has stored a newer one."""
+    newest, last_run = health["newest_observation"], health["checks"]["last_run"]
+    reason = "" if last_run["state"] == "ok" else last_run["message"]
+    st.warning(
+        f"The newest price is {formatter.age(newest)} old "
+        f"(as of {formatter.time(newest)} {formatter.zone.key}); {health['missed_runs']} runs are "
+        f"missing. {escape_markdown(reason, MAX_SENTENCE_CHARACTERS)}",
+        icon=":material/schedule:",
+    )
+
+
+def _show_failing_checks(health: Json) -> None:
+    """Show the other checks that are not well, in one line."""
+    failing = [
+        check
+        for name, check in health["checks"].items()
+        if name not in BANNER_CHECKS and check["state"] != "ok"
+    ]
+    if failing:
+        messages = " ".join(check["message"] for check in failing)
+        st.error(escape_markdown(messages, MAX_SENTENCE_CHARACTERS), icon=":material/error:")
 
 
 def _show_outage(formatter: Formatter, response: ApiResponse) -> None:

@@ -66,6 +66,7 @@ def record_heartbeat(
     exhausted = [report.message] if report.exit_code == BudgetExhausted.exit_code else []
     state = {
         "status": report.status,
+        "exit_code": report.exit_code,
         "run_id": report.run_id,
         "message": report.message,
         "errors": [str(error) for error in errors] or exhausted,

@@ -20,6 +20,7 @@ from sentinel.arguments import make_parser
 from sentinel.config import ensure_state_dir
 from sentinel.console import show_table
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, SentinelError
+from sentinel.health.facts import find_failures
 from sentinel.process import run_as_script
 from services.settings import MonitorSettings, load_monitor_settings
 from services.stack import control, health, supervisor_client, supervisor_config
@@ -45,9 +46,9 @@ def main() -> int:
         return _stop(state_dir)
     if arguments.action == "up":
         return _start_locked(monitor, state_dir, is_demo=arguments.demo)
-    processes = _list_processes(state_dir, only_demo=arguments.demo)
+    folder, processes = _find_stack(state_dir, only_demo=arguments.demo)
     if arguments.action == "status":
-        return _show_status(processes, monitor)
+        return _show_status(processes, monitor, health.read_token(folder, monitor))
     return _follow_logs(processes)
 
 
@@ -84,6 +85,8 @@ def _start(monitor: MonitorSettings, state_dir: Path, *, is_demo: bool) -> int:
         control.check_ports(folder, monitor)
         _start_processes(folder, monitor, is_demo=is_demo)
     control.wait_until_healthy(folder, monitor, _print_progress)
+    for check in health.list_other_checks(monitor, health.read_token(folder, monitor)):
+        _print_progress(f"{check.name}, {check.state}: {check.message}")
     print(f"dashboard  {monitor.own_dashboard_url}")
     print(f"API        {monitor.own_api_url}/docs")
     print(f"logs       {folder / supervisor_config.LOG_FOLDER}")
@@ -136,7 +139,7 @@ def _ensure_token(folder: Path) -> str:
 
     Only its owner can read the file.
     """
-    path = folder / "api_token"
+    path = health.token_path(folder)
     token = path.read_text(encoding="ascii").strip() if path.exists() else ""
     if not token:  # a full disk may have left an empty file
         token = secrets.token_urlsafe(24)
@@ -158,19 +161,28 @@ def _stop(state_dir: Path) -> int:
     return EXIT_OK
 
 
-def _list_processes(state_dir: Path, *, only_demo: bool) -> list[StackProcess]:
-    """Return the processes of the live stack, else of the demo. Raises ConfigurationError."""
+def _find_stack(state_dir: Path, *, only_demo: bool) -> tuple[Path, list[StackProcess]]:
+    """Return folder and processes of the live stack, else of the demo's.
+
+    Raises ConfigurationError if none is running.
+    """
     for is_demo in (True,) if only_demo else (False, True):
-        if found := supervisor_client.list_processes(_stack_folder(state_dir, is_demo=is_demo)):
-            return found
+        folder = _stack_folder(state_dir, is_demo=is_demo)
+        if found := supervisor_client.list_processes(folder):
+            return folder, found
     raise ConfigurationError("No stack is running here: start one with make up or make up-demo.")
 
 
-def _show_status(processes: Sequence[StackProcess], monitor: MonitorSettings) -> int:
-    problems = health.check_processes(monitor, processes)
+def _show_status(
+    processes: Sequence[StackProcess], monitor: MonitorSettings, token: str | None
+) -> int:
+    problems = health.check_processes(monitor, processes, token)
     rows = [(p.name, p.state.lower(), problems[p.name] or "healthy") for p in processes]
     show_table("Stack", ("process", "state", "health"), rows)
-    return EXIT_UNHEALTHY if any(problems.values()) else EXIT_OK
+    others = health.list_other_checks(monitor, token)
+    for check in others:
+        print(f"{check.name}, {check.state}: {check.message}")
+    return EXIT_UNHEALTHY if any(problems.values()) or find_failures(others) else EXIT_OK
 
 
 def _follow_logs(processes: Sequence[StackProcess]) -> int:

@@ -100,7 +100,7 @@ def wait_until_healthy(
         processes = supervisor_client.list_processes(folder)
         if not processes:
             raise SentinelError(f"The stack has ended: see {folder / LOG_FOLDER}/supervisor.log.")
-        problems = health.check_processes(monitor, processes)
+        problems = health.check_processes(monitor, processes, health.read_token(folder, monitor))
         healthy = {name for name, problem in problems.items() if problem is None}
         for name in sorted(healthy - reported):
             report(f"{name} is healthy after {time.monotonic() - began:.1f} s")

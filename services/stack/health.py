@@ -5,31 +5,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sentinel.health.facts import HealthCheck
 from services import probe
-from services.probe import NO_RESPONSE, ApiHealth, ProbeResult, UnexpectedServer
+from services.probe import ApiHealth, ProbeResult, UnexpectedServer
 from services.settings import MonitorSettings
 from services.stack.supervisor_client import StackProcess
 
+# The checks that `check_processes` reports for a process.
+PROCESS_CHECKS = frozenset({"database", "freshness", "last_run"})
+
+
+def token_path(folder: Path) -> Path:
+    """Return the file of the API's token, for a stack whose settings have none."""
+    return folder / "api_token"
+
+
+def read_token(folder: Path, monitor: MonitorSettings) -> str | None:
+    """Return the token of the API of the stack in `folder`; None if it is not known."""
+    path = token_path(folder)
+    if monitor.api_token is None and path.exists():
+        return path.read_text(encoding="ascii").strip() or None
+    return monitor.api_token
+
 
 def check_processes(
-    monitor: MonitorSettings, processes: Sequence[StackProcess]
+    monitor: MonitorSettings, processes: Sequence[StackProcess], token: str | None = None
 ) -> dict[str, ProbeResult]:
-    """Return the problem of each process; None for a healthy one."""
+    """Return the problem of each process; None for a healthy one.
+
+    With the API's token the problems have their details.
+    """
     health = ApiHealth()
     server_problem: ProbeResult = None
     try:
-        health = probe.read_api_health(monitor.own_api_url)
+        health = probe.read_api_health(monitor.own_api_url, token)
     except UnexpectedServer as error:
         server_problem = str(error)
     names = [process.name for process in processes]
-    last_run = health.checks.get("last_run", NO_RESPONSE)
-    database = health.checks.get("database", NO_RESPONSE)
+    last_run = health.find_problem("last_run")
+    database = health.find_problem("database")
     # A database of the stack's own is listed as `db`. Another one is reported for the API.
     api = None if health.checks and "db" in names else database
     problems = {
         "stand-in": last_run,  # no run succeeds without it
         "db": database,
-        "ingestion": last_run or health.checks.get("freshness", NO_RESPONSE),
+        "ingestion": last_run or health.find_problem("freshness"),
         "api": server_problem or api,
         "dashboard": probe.check_streamlit(monitor),
     }
@@ -37,6 +57,22 @@ def check_processes(
         process.name: _check_process(process, health) or problems[process.name]
         for process in processes
     }
+
+
+def list_other_checks(monitor: MonitorSettings, token: str | None) -> list[HealthCheck]:
+    """Return the checks that are not well and say nothing about one process.
+
+    A start waits for healthy processes only: neither a new disk nor a backup comes with it.
+    """
+    try:
+        health = probe.read_api_health(monitor.own_api_url, token)
+    except UnexpectedServer:
+        return []  # check_processes reports it
+    return [
+        check
+        for name, check in health.checks.items()
+        if check.state == "warning" or (name not in PROCESS_CHECKS and not check.is_ok)
+    ]
 
 
 def _check_process(process: StackProcess, health: ApiHealth) -> ProbeResult:
@@ -47,7 +83,8 @@ def _check_process(process: StackProcess, health: ApiHealth) -> ProbeResult:
     if not process.is_alive:
         return _read_last_line(process.log_file) or "it has ended"
     last_run_at = health.last_run_at
-    if process.name == "ingestion" and last_run_at and last_run_at < process.started_at:
+    has_run = last_run_at is not None and last_run_at >= process.started_at
+    if process.name == "ingestion" and "last_run" in health.checks and not has_run:
         return "it has completed no run since its start"
     return None
 

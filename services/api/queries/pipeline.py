@@ -33,8 +33,6 @@ ORDER BY 2 DESC, 1
 """
 
 
-NEWEST_OBSERVATION = "SELECT max(observed_at) AS newest FROM sentinel.coins"
-
 METRICS = """
 SELECT (SELECT count(*) FROM sentinel.outbox
         WHERE delivered_at IS NULL AND abandoned_at IS NULL) AS messages_waiting,
@@ -61,12 +59,6 @@ def list_rejections(connection: Connection, limit: int, max_characters: int) -> 
 def count_rejections_by_reason(connection: Connection, since: datetime) -> dict[str, int]:
     """Return the number of rejected entries since then by reason."""
     return dict(connection.execute(REJECTIONS_BY_REASON, {"since": since}).fetchall())
-
-
-def find_newest_observation(connection: Connection) -> datetime | None:
-    """Return the time of the newest observation of any coin."""
-    newest: datetime | None = fetch_rows(connection, NEWEST_OBSERVATION)[0]["newest"]
-    return newest
 
 
 def count_metrics(connection: Connection) -> Row:

@@ -2,104 +2,89 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import get_args
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 import budget_monitor
 from sentinel.budget import usage_log
 from sentinel.errors import SentinelError
-from sentinel.storage import service_status
+from sentinel.health.deployment import (
+    DeploymentHealth,
+    check_deployment,
+    describe_missing_database,
+)
+from sentinel.health.facts import CheckState, HealthCheck, find_failures
 from sentinel.storage.service_status import ServiceStatus
+from services.api.auth import has_token
 from services.api.dependencies import ApiContext, RequestContext
 from services.api.problems import problem_responses
-from services.api.queries.pipeline import count_metrics, find_newest_observation
+from services.api.queries.pipeline import count_metrics
 from services.api.queries.rows import Row
 from services.api.schemas.pipeline import HealthCheckResponse, HealthResponse
+
+log = logging.getLogger("sentinel.api")
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/health", responses={503: {"model": HealthResponse, "description": "a check failed"}})
-def get_health(context: RequestContext, response: Response) -> HealthResponse:
-    """Whether the database answers, prices are fresh and the loop runs; 503 if a check fails."""
-    health = check_health(context)
-    response.status_code = 200 if health.status == "ok" else 503
+def get_health(context: RequestContext, request: Request, response: Response) -> HealthResponse:
+    """Database, freshness, last run, delivery, backup, disk and clock; 503 if a check fails.
+
+    Without the token, the messages name no database, host, folder or user.
+    """
+    found = _check_deployment(context)
+    response.status_code = 503 if find_failures(found.checks) else 200
     response.headers["Cache-Control"] = "no-store"
-    return health
+    token = context.monitor.api_token
+    is_owner = token is not None and has_token(request.headers, token.encode())
+    return _describe_health(found, context.now(), is_owner=is_owner)
 
 
-def check_health(context: ApiContext) -> HealthResponse:
-    """Return the results of all checks."""
+def _check_deployment(context: ApiContext) -> DeploymentHealth:
+    settings, now = context.monitor.settings, context.now()
     try:
-        newest, heartbeat = context.pool.read(
-            lambda connection: (
-                find_newest_observation(connection),
-                service_status.read(connection, "ingestion"),
-            )
-        )
+        return context.pool.read(lambda connection: check_deployment(connection, settings, now))
     except SentinelError as error:  # no connection, or a database that we cannot use
-        return _report_missing_database(error)
-    now = context.now()
-    interval = heartbeat.interval if heartbeat else service_status.DEFAULT_INTERVAL
-    age = None if newest is None else now - newest
-    checks = {
-        "database": HealthCheckResponse(is_ok=True, message="The database answers."),
-        "freshness": _check_freshness(age, interval),
-        "last_run": _check_last_run(heartbeat, now),
-    }
-    is_ok = all(check.is_ok for check in checks.values())
+        log.warning("%s", error)
+        return describe_missing_database(settings, error)
+
+
+def _describe_health(found: DeploymentHealth, now: datetime, *, is_owner: bool) -> HealthResponse:
+    facts = found.facts
+    newest = facts.newest_observation if facts else None
     return HealthResponse(
-        status="ok" if is_ok else "unhealthy",
+        status="unhealthy" if find_failures(found.checks) else "ok",
         newest_observation=newest,
-        last_run_at=heartbeat.recorded_at if heartbeat else None,
-        age_seconds=None if age is None else age.total_seconds(),
-        interval_seconds=interval.total_seconds(),
-        missed_runs=None if age is None else max(0, int(age / interval) - 1),
-        checks=checks,
+        last_run_at=facts.loop.recorded_at if facts and facts.loop else None,
+        age_seconds=None if newest is None else (now - newest).total_seconds(),
+        interval_seconds=facts.interval.total_seconds() if facts else None,
+        missed_runs=facts.missed_runs(now) if facts else None,
+        checks={
+            check.name: HealthCheckResponse(
+                is_ok=check.is_ok,
+                state=check.state,
+                message=check.message if is_owner else check.summary,
+            )
+            for check in found.checks
+        },
     )
-
-
-def _report_missing_database(error: SentinelError) -> HealthResponse:
-    checks = {"database": {"is_ok": False, "message": str(error)}}
-    unknown = dict.fromkeys(HealthResponse.model_fields)
-    return HealthResponse.model_validate(unknown | {"status": "unhealthy", "checks": checks})
-
-
-def _check_freshness(age: timedelta | None, interval: timedelta) -> HealthCheckResponse:
-    if age is None:
-        message = "There is no observation yet: start the ingestion."
-        return HealthCheckResponse(is_ok=False, message=message)
-    minutes = age.total_seconds() / 60
-    return HealthCheckResponse(
-        is_ok=not service_status.is_late(age, interval),
-        message=f"The newest observation is {minutes:.0f} min old.",
-    )
-
-
-def _check_last_run(heartbeat: ServiceStatus | None, now: datetime) -> HealthCheckResponse:
-    if heartbeat is None:
-        message = "The loop has never run: start the ingestion."
-        return HealthCheckResponse(is_ok=False, message=message)
-    state, age = heartbeat.state, now - heartbeat.recorded_at
-    if service_status.is_late(age, heartbeat.interval):
-        message = f"The loop's last run was {age.total_seconds() / 60:.0f} min ago."
-        return HealthCheckResponse(is_ok=False, message=message)
-    errors = state.get("errors") or []
-    message = "; ".join(errors) or state.get("message", "")
-    return HealthCheckResponse(is_ok=not errors, message=message)
 
 
 @router.get("/metrics", response_class=Response, responses=problem_responses(503))
 def get_metrics(context: RequestContext) -> Response:
     """Metrics for Prometheus: https://prometheus.io/docs/instrumenting/exposition_formats"""
-    metrics, heartbeat = context.pool.read(
-        lambda connection: (count_metrics(connection), service_status.read(connection, "ingestion"))
-    )
+    found = _check_deployment(context)
+    metrics = context.pool.read(count_metrics)
     registry = CollectorRegistry()
     _add_counts(registry, metrics)
-    _add_heartbeat(registry, heartbeat)
+    _add_checks(registry, found.checks)
+    _add_heartbeat(registry, found.facts.loop if found.facts else None)
     _add_quotas(registry, context)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -116,6 +101,13 @@ def _add_counts(registry: CollectorRegistry, metrics: Row) -> None:
             help_text = f"Time of the {name.replace('_', ' ')}, UNIX seconds."
             seconds = metrics[name].timestamp()
             _add_gauge(registry, f"{name}_timestamp_seconds", help_text, seconds)
+
+
+def _add_checks(registry: CollectorRegistry, checks: Sequence[HealthCheck]) -> None:
+    help_text = "State of a health check: 0 ok, 1 warning, 2 unhealthy."
+    states = Gauge("sentinel_health", help_text, ["check"], registry=registry)
+    for check in checks:
+        states.labels(check.name).set(get_args(CheckState).index(check.state))
 
 
 def _add_heartbeat(registry: CollectorRegistry, heartbeat: ServiceStatus | None) -> None:

@@ -11,7 +11,13 @@ import streamlit as st
 from services.dashboard import data
 from services.dashboard.api_client import Json, quote_segment
 from services.dashboard.charts.price_history import draw_price_history
-from services.dashboard.components import compute_day_change, format_alert, gap_row, show_table
+from services.dashboard.components import (
+    compute_day_change,
+    format_alert,
+    gap_row,
+    show_metric,
+    show_table,
+)
 from services.dashboard.formatting import UNKNOWN, Formatter
 from services.dashboard.text import escape_markdown, unique_coin_names
 
@@ -143,9 +149,10 @@ def _show_figures(formatter: Formatter, coin: Json, sparklines: Sequence[Json]) 
         ("Volume, 24 h", formatter.compact_amount(coin["volume_24h_usd"]), None),
         ("Price age", formatter.age(coin["observed_at"]), None),
     )
+    is_old = data.has_old_prices()
     columns = st.columns([5, 4, 4, 3])
     for column, (label, value, delta) in zip(columns, metrics, strict=True):
-        column.metric(label, value, delta)
+        show_metric(column, label, value, delta, is_old=is_old)
     st.caption(
         f"{coin['source'].capitalize()} price of {formatter.time(coin['observed_at'])} "
         f"{formatter.zone.key}."

@@ -13,7 +13,12 @@ from services.dashboard.formatting import UNKNOWN, Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 SHOWN_ROWS = 50
-OLD_BACKUP_SECONDS = 2 * 86_400
+# Icon and color of each state of a check.
+CHECK_STYLES: Mapping[str, tuple[str, str]] = {
+    "ok": (":material/check_circle:", "green"),
+    "warning": (":material/warning:", "orange"),
+    "unhealthy": (":material/error:", "red"),
+}
 # Unit and divisor of each quota.
 QUOTA_UNITS: Mapping[str, tuple[str, float]] = {
     "neon_compute_hours": ("Compute hours", 1.0),
@@ -46,8 +51,7 @@ def show() -> None:
 
 def _show_checks(checks: Mapping[str, Json]) -> None:
     for name, check in checks.items():
-        icon = ":material/check_circle:" if check["is_ok"] else ":material/error:"
-        color = "green" if check["is_ok"] else "red"
+        icon, color = CHECK_STYLES[check["state"]]
         label = escape_markdown(name.replace("_", " ").capitalize())
         message = escape_markdown(check["message"], MAX_SENTENCE_CHARACTERS)
         st.markdown(f":{color}[{icon}] **{label}**: {message}")
@@ -77,16 +81,9 @@ def _show_backup(formatter: Formatter, backup: Json | None) -> None:
         delta_color="off",
         delta_arrow="off",
     )
-    if backup["problem"]:
-        st.error(
-            f"The backup of {formatter.time(backup['tried_at'])} failed: "
-            f"{escape_markdown(backup['problem'], MAX_SENTENCE_CHARACTERS)}",
-            icon=":material/error:",
-        )
-    elif age is None:
+    # A failed or old backup is among the checks.
+    if age is None and not backup["problem"]:
         st.info("There is no backup yet. Run `./backup_db.sh` to make and verify one.")
-    elif age > OLD_BACKUP_SECONDS:
-        st.warning("The last backup is old. `docs/monitor.md` shows how to schedule a daily one.")
 
 
 def _show_budget(budget: Json | None) -> None:

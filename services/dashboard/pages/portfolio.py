@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import streamlit as st
@@ -9,7 +10,7 @@ import streamlit as st
 from services.dashboard import data
 from services.dashboard.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard.charts.portfolio import draw_allocation, draw_net_worth
-from services.dashboard.components import show_table
+from services.dashboard.components import show_metric, show_table
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 from services.dashboard.transaction_form import TRANSACTIONS_PATH
@@ -58,12 +59,14 @@ def _show_portfolio(formatter: Formatter, portfolio: Json) -> None:
 
 def _show_net_worth(formatter: Formatter, portfolio: Json) -> None:
     usd, idr, day = st.columns(3)
-    usd.metric("Net worth, USD", formatter.own_amount(portfolio["net_worth_usd"], "USD"))
-    idr.metric("Net worth, IDR", formatter.own_amount(portfolio["net_worth_idr"], "IDR"))
+    show = functools.partial(show_metric, is_old=data.has_old_prices())
+    show(usd, "Net worth, USD", formatter.own_amount(portfolio["net_worth_usd"], "USD"))
+    show(idr, "Net worth, IDR", formatter.own_amount(portfolio["net_worth_idr"], "IDR"))
     currency = formatter.currency
     profit = portfolio["day_profit"]
     change = _compute_change(profit["usd"], portfolio["net_worth_usd"])
-    day.metric(
+    show(
+        day,
         f"Profit in 24 h, {currency}",
         formatter.own_amount(profit[currency.lower()], currency),
         None if change is None else formatter.percent(change),
@@ -104,6 +107,7 @@ def _show_profit(formatter: Formatter, portfolio: Json) -> None:
             "rupiah move, IDR": formatter.own_amount(profit["rupiah_move_idr"], "IDR"),
             "fees, USD": formatter.own_amount(profit["fees_usd"], "USD"),
         },
+        is_old=data.has_old_prices(),
     )
 
 
@@ -126,6 +130,7 @@ def _show_holdings(formatter: Formatter, holdings: Sequence[Json]) -> None:
             "price age": formatter.age(holding["observed_at"]),
             "missing": ", ".join(holding["missing"]),
         },
+        is_old=data.has_old_prices(),
     )
 
 

@@ -105,6 +105,21 @@ def test_an_unreachable_database_is_a_problem_until_it_is_back(
     assert api.get_json("/coins")["items"]
 
 
+def test_the_cause_of_a_failed_login_is_in_the_log_and_in_the_owners_health_check(
+    start_api: StartApi, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(connection_pool, "TIMEOUT_SECONDS", 0.3)
+    unknown = psycopg.conninfo.make_conninfo(fresh.url, user="unknown_user")
+    api = start_api(address=parse_address(unknown))
+    message = api.get("/health").json()["checks"]["database"]["message"]
+    assert 'role "unknown_user" does not exist' in message
+    assert "Correct user and database in DATABASE_URL" in message
+    assert message.partition("cause. ")[2] in caplog.text
+    del api.headers["Authorization"]
+    assert "unknown_user" not in api.get("/health").text
+
+
 def test_an_emptied_database_is_prepared_again(api: ApiSession, fresh: FreshDatabase) -> None:
     from sentinel.storage import schema
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from psycopg.types.json import Jsonb
 
 from tests.conftest import NOW, FakeTime, FreshDatabase
-from tests.services.api.client import (
-    ApiSession,
-)
+from tests.services.api.client import ApiSession, StartApi
 from tests.support.monitor import load, minutes
 
 
@@ -57,7 +56,11 @@ def test_an_error_of_the_loop_is_reported(api: ApiSession, fresh: FreshDatabase)
     )
     response = api.get("/health")
     assert response.status_code == 503
-    assert response.json()["checks"]["last_run"]["message"] == "CoinGecko is away."
+    last_run = response.json()["checks"]["last_run"]
+    assert (
+        last_run["message"]
+        == "The loop's last run was 0 seconds ago and failed. CoinGecko is away."
+    )
 
 
 @pytest.mark.before_first_run
@@ -68,3 +71,78 @@ def test_a_database_that_cannot_be_used_fails_the_check_of_the_database(
     response = api.get("/health")
     assert response.status_code == 503
     assert "of another program" in response.json()["checks"]["database"]["message"]
+
+
+def test_missed_runs_are_a_warning_that_fails_nothing(
+    api: ApiSession, fresh: FreshDatabase, time_: FakeTime
+) -> None:
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    _record(fresh, "ingestion", {"interval_seconds": 60, "errors": []})
+    time_.at += minutes(6)
+    health = api.get_json("/health")
+    freshness = health["checks"]["freshness"]
+    assert (health["status"], health["missed_runs"]) == ("ok", 5)
+    assert (freshness["is_ok"], freshness["state"]) == (True, "warning")
+    assert "5 runs are missing" in freshness["message"]
+
+
+def test_without_a_loop_a_scheduled_run_is_healthy(api: ApiSession, fresh: FreshDatabase) -> None:
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    fresh.query(
+        "INSERT INTO sentinel.pipeline_runs SELECT 'run', %s, %s, 'ingest', 'ok',"
+        " 1, 1, 1, 0, 0, 0, 0, '{}', '{}', 1, 1, 0, 0",
+        NOW,
+        NOW,
+    )
+    health = api.get_json("/health")
+    assert (health["status"], health["last_run_at"]) == ("ok", None)
+    assert health["interval_seconds"] == 15 * 60
+
+
+def test_only_a_caller_with_the_token_reads_names_and_paths(
+    start_api: StartApi, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    api = start_api()
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    _record(fresh, "ingestion", {"errors": ["The database a on db.example cannot be used."]})
+    problem = "The backup cannot be written to /mnt/nas."
+    _record(fresh, "backup", {"verified_at": None, "problem": problem})
+    owner = api.get("/health").text
+    del api.headers["Authorization"]
+    stranger = api.get("/health").text
+    api.headers["Authorization"] = "Bearer wrong"
+    for name in ("db.example", "/mnt/nas", str(tmp_path)):
+        assert name in owner
+        assert name not in stranger
+        assert name not in api.get("/health").text
+    assert "The last backup failed" in stranger
+
+
+def test_a_failing_delivery_is_unhealthy_and_in_the_metrics(
+    api: ApiSession, fresh: FreshDatabase, time_: FakeTime
+) -> None:
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    _record(fresh, "ingestion", {"interval_seconds": 3600, "targets": {"a1": "Telegram"}})
+    fresh.query(
+        "INSERT INTO sentinel.outbox (target, queue, message_key, title, body, created_at, due_at,"
+        " attempts, last_error) VALUES ('a1', 'q', 'k', 't', 'b', %s, %s, 3,"
+        " 'Telegram answered 401')",
+        NOW,
+        NOW,
+    )
+    assert api.get_json("/health")["status"] == "ok"
+    time_.at += minutes(11)
+    response = api.get("/health")
+    assert response.status_code == 503
+    message = response.json()["checks"]["delivery"]["message"]
+    assert "Messages to Telegram have not arrived since" in message
+    assert "Telegram answered 401" in message
+    metrics = api.get("/metrics").text
+    assert 'sentinel_health{check="delivery"} 2.0' in metrics
+    assert 'sentinel_health{check="database"} 0.0' in metrics
+
+
+def _record(fresh: FreshDatabase, service: str, state: dict[str, object]) -> None:
+    fresh.query(
+        "INSERT INTO sentinel.service_status VALUES (%s, %s, %s)", service, NOW, Jsonb(state)
+    )

@@ -96,11 +96,11 @@ def test_a_damaged_dump_fails_with_a_message_and_deletes_no_older_backup(
     assert "No older backup was deleted" in message
     with open_connection(filled.address()) as connection:
         found = service_status.read_backup_status(connection)
-        health = verify_db.examine(connection, NOW, timedelta(minutes=15), 1e9)
+        health = verify_db.examine(connection, monitor.settings, NOW)
     assert found
     assert found.problem
     assert found.verified_at is None
-    assert any("the last backup failed" in problem for problem in health.problems)
+    assert any("The last backup failed" in problem for problem in health.problems)
 
 
 def test_after_a_verified_backup_older_ones_are_pruned_and_damaged_ones_reported(

@@ -16,7 +16,7 @@ from playwright.sync_api import BrowserContext
 import database
 from safe_zone import ROOT
 from sentinel.models import CoinLabel, FxRate, MarketRow
-from sentinel.storage import partitions, run_records
+from sentinel.storage import partitions, run_records, service_status
 from sentinel.storage.connection import Connection, Session
 from tests.conftest import FreshDatabase, make_script_environment, new_database
 from tests.support.browser import REBOUND_NAME, Visitor, free_port, running_browser
@@ -36,6 +36,7 @@ OPEN_SOCKET = """url => new Promise(resolve => {
     socket.onopen = () => resolve("open");
     socket.onerror = () => resolve("refused");
 })"""
+GRAY = ".stMarkdownColoredText"
 
 
 def _store_old_prices(fresh: FreshDatabase, now: datetime) -> None:
@@ -66,6 +67,10 @@ def _store_old_prices(fresh: FreshDatabase, now: datetime) -> None:
             """,
             [HOSTILE[0]],
         )
+        state = {"interval_seconds": 300, "errors": ["CoinGecko is away."], "exit_code": 3}
+        service_status.record(connection, "ingestion", state, now)
+        backup = {"verified_at": (now - timedelta(days=90)).isoformat(), "rows": 3}
+        service_status.record(connection, "backup", backup, now)
 
     with Session(fresh.address()) as session:
         database.run_write_transaction(session, work, now)
@@ -169,6 +174,14 @@ def test_old_prices_are_marked_as_old_and_hostile_names_shown_as_text(
         page = visitor.open(path)
         visitor.wait_for_text("as of")
         visitor.wait_for_text("runs are missing")
+        visitor.wait_for_text("CoinGecko gives no usable answer")
+        visitor.wait_for_text("The last verified backup is 90 days old")
+        if path.startswith(("coin", "portfolio")):
+            page.locator(f"[data-testid=stMetricValue] {GRAY}").first.wait_for()
+            assert (
+                page.locator("[data-testid=stMetricValue]").count()
+                == page.locator(f"[data-testid=stMetricValue] {GRAY}").count()
+            )
         assert not re.search(r"\blive\b", page.locator("[data-testid=stMain]").inner_text())
         assert page.evaluate("window.pwned") is None
         assert page.locator("[data-testid=stException]").count() == 0

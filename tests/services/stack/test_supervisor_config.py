@@ -10,6 +10,7 @@ import pytest
 
 from safe_zone import Settings
 from sentinel.errors import ConfigurationError, Interrupted
+from sentinel.health.facts import HealthCheck
 from services import probe
 from services.probe import ApiHealth
 from services.settings import MonitorSettings
@@ -86,7 +87,7 @@ def test_the_address_of_a_server_is_reachable_from_this_machine(host: str, url: 
 def test_a_signal_interrupts_the_health_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def interrupted(_url: str) -> ApiHealth:
+    def interrupted(_url: str, _token: str | None) -> ApiHealth:
         raise Interrupted(2)
 
     monkeypatch.setattr(probe, "read_api_health", interrupted)
@@ -97,8 +98,9 @@ def test_a_signal_interrupts_the_health_check(
 def test_a_problem_of_an_external_database_is_reported_for_the_api(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = ApiHealth({"database": "the database is away"})
-    monkeypatch.setattr(probe, "read_api_health", lambda _url: found)
+    away = HealthCheck("database", "unhealthy", "the database is away")
+    found = ApiHealth({"database": away})
+    monkeypatch.setattr(probe, "read_api_health", lambda _url, _token: found)
     monitor = MonitorSettings(settings=Settings(), dashboard_port=1)
     api, db = _process("api"), _process("db")
     assert health.check_processes(monitor, [api])["api"] == "the database is away"
@@ -108,12 +110,24 @@ def test_a_problem_of_an_external_database_is_reported_for_the_api(
     }
 
 
+def test_checks_that_concern_no_process_and_all_warnings_are_listed_beside_the_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    delivery = HealthCheck("delivery", "unhealthy", "Messages to Telegram have not arrived")
+    disk = HealthCheck("disk", "warning", "8% of the disk are free")
+    well, last_run = HealthCheck("clock", "ok", ""), HealthCheck("last_run", "unhealthy", "")
+    found = ApiHealth({check.name: check for check in (well, delivery, disk, last_run)})
+    monkeypatch.setattr(probe, "read_api_health", lambda _url, _token: found)
+    monitor = MonitorSettings(settings=Settings())
+    assert health.list_other_checks(monitor, "token") == [delivery, disk]
+
+
 def test_only_a_run_of_the_process_that_is_alive_makes_the_loop_healthy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    checks = {"database": None, "last_run": None, "freshness": None}
+    checks = {name: HealthCheck(name, "ok", "") for name in health.PROCESS_CHECKS}
     found = ApiHealth(checks, last_run_at=NOW)
-    monkeypatch.setattr(probe, "read_api_health", lambda _url: found)
+    monkeypatch.setattr(probe, "read_api_health", lambda _url, _token: found)
     monitor = MonitorSettings(settings=Settings(), dashboard_port=1)
 
     def check(state: str, started_at: datetime) -> str | None:

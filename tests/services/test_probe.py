@@ -1,0 +1,38 @@
+"""The probes of the containers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+
+from safe_zone import Settings
+from sentinel.health.facts import find_failures
+from sentinel.notifications import outbox
+from sentinel.notifications.messages import Message
+from sentinel.storage import service_status
+from services import probe
+from services.settings import MonitorSettings
+from tests.conftest import NOW, FreshDatabase
+from tests.support.monitor import load, minutes
+
+
+def test_the_loop_is_unhealthy_if_it_never_ran_is_late_or_cannot_deliver(
+    fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    settings = Settings(database_url=fresh.url, state_dir=tmp_path)
+    monitor = MonitorSettings(settings=settings)
+
+    def failures(after: timedelta) -> list[str]:
+        return [check.name for check in find_failures(probe.check_ingestion(monitor, NOW + after))]
+
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    assert failures(minutes(1)) == ["last_run"]
+    with psycopg.connect(fresh.url, autocommit=True) as connection:
+        state = {"interval_seconds": 300, "targets": {"a1b2": "Telegram"}}
+        service_status.record(connection, "ingestion", state, NOW)
+        outbox.queue_message(connection, Message("q", "key", "title", "body"), ["a1b2"], NOW)
+    assert failures(minutes(1)) == []
+    assert failures(minutes(11)) == ["delivery"]
+    assert failures(minutes(16)) == ["freshness", "last_run", "delivery"]
