@@ -249,6 +249,11 @@ class CoinGecko:
         try:
             status, body, headers = self._send(url)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            if setting := _find_wrong_setting(error):
+                self.calls -= 1
+                raise ConfigurationError(
+                    f"No request to CoinGecko can be sent: {setting}"
+                ) from error
             failure = ResponseStatus(Meaning.RETRY, _describe_failure(error))
             raise _Retryable(failure, None) from error
         response = decipher_response(
@@ -347,6 +352,22 @@ def _report_retry(state: tenacity.RetryCallState) -> None:
     wait = state.next_action.sleep if state.next_action else 0.0
     cause = state.outcome.exception() if state.outcome else None
     log.info("retry %d of %d in %.1f s: %s", state.attempt_number, API_ATTEMPTS - 1, wait, cause)
+
+
+def _find_wrong_setting(error: Exception) -> str | None:
+    """Return what to correct if the error came before anything was sent, None otherwise.
+
+    Without the value, because a proxy's address may hold a password.
+    """
+    if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
+        return (
+            "HTTPS_PROXY or ALL_PROXY names no proxy that can be used. Set it to http://HOST:PORT "
+            "or unset it; a socks5:// proxy needs the package PySocks."
+        )
+    # How requests reports a missing file. The system's own errors have a number.
+    if type(error) is OSError and error.errno is None:
+        return "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that does not exist. Correct it."
+    return None
 
 
 def _describe_failure(error: Exception) -> str:

@@ -181,6 +181,29 @@ def test_an_unavailable_api_opens_the_circuit_within_seconds(
     assert sum(time_.slept) < 12
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem"),
+        ("CURL_CA_BUNDLE", "/nowhere/ca.pem"),
+        ("HTTPS_PROXY", "socks5://me:hunter2@127.0.0.1:9"),
+        ("HTTPS_PROXY", "http://me:hunter2@127.0.0.1:port"),
+        ("ALL_PROXY", "ftp://me:hunter2@127.0.0.1:9"),
+    ],
+)
+def test_a_setting_that_lets_no_request_out_is_named_and_not_retried(
+    time_: FakeTime, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    client = _client("https://coingecko.invalid", time_)
+    with pytest.raises(ConfigurationError, match=f"No request to CoinGecko.*{variable}") as caught:
+        list(client.prices(["bitcoin"]))
+    assert "hunter2" not in str(caught.value)
+    assert (client.calls, time_.slept) == (0, [])
+
+
 def test_a_server_that_never_responds_is_abandoned_in_time(
     stand_in: StandIn, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
