@@ -46,6 +46,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024  # the largest valid body (/coins/list) has 2 
 # --- what counts as a price --------------------------------------------------------------------
 MAX_PRICE = 1_000_000_000.0  # USD; the most expensive listed coin is three orders below
 MAX_CLOCK_SKEW = timedelta(minutes=10)  # an observation further in the future is wrong
+MAX_RAW_CHARACTERS = 2_000  # of a rejected entry; a valid one has 200
 RETENTION = timedelta(days=60)  # the client's figure; also the oldest acceptable observation
 
 # --- the registry ------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from safe_zone import MAX_CLOCK_SKEW, MAX_PRICE, RETENTION
+from safe_zone import MAX_CLOCK_SKEW, MAX_PRICE, MAX_RAW_CHARACTERS, RETENTION
 from sentinel.models import Batch, MarketRow, Rejection
 
 __all__ = ["Batch", "MarketRow", "Rejection", "transform_and_validate", "validate_chart"]
@@ -68,7 +68,7 @@ def transform_and_validate(
     rejected = {i: reasons[i] for i in requested if i in reasons}
     content = json.loads(body) if rejected else {}
     rejections = tuple(
-        Rejection(i, reason, json.dumps(content[i]), run_id, now) for i, reason in rejected.items()
+        Rejection(i, reason, _as_raw(content[i]), run_id, now) for i, reason in rejected.items()
     )
     missing = (i for i in requested if i not in quotes and i not in reasons)
     accepted = (quotes[row.coin_id] for row in rows)
@@ -94,8 +94,7 @@ def validate_chart(
         entry = {name: series[key].get(at) for key, name in _SERIES.items()}
         reason = _add_point(entry | {"last_updated_at": at}, coin_id, now, rows)
         if reason and not rejections:
-            raw = json.dumps([at, price])
-            rejections.append(Rejection(coin_id, reason, raw, run_id, now))
+            rejections.append(Rejection(coin_id, reason, _as_raw([at, price]), run_id, now))
     return [rows[at] for at in sorted(rows)], rejections
 
 
@@ -177,6 +176,14 @@ def _find_problem(quote: _Quote, now: datetime) -> str | None:
     if not age >= -MAX_CLOCK_SKEW.total_seconds():
         return "future_timestamp"
     return "stale_timestamp" if age > RETENTION.total_seconds() else None
+
+
+def _as_raw(entry: Any) -> str:
+    """Return an entry as JSON. The beginning of a long one is enough to see what was wrong."""
+    text = json.dumps(entry)
+    if len(text) <= MAX_RAW_CHARACTERS:
+        return text
+    return f"{text[:MAX_RAW_CHARACTERS]}… (the first of {len(text):,} characters)"
 
 
 def _to_row(coin_id: str, quote: _Quote) -> MarketRow:

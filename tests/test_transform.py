@@ -219,3 +219,17 @@ def test_a_chart_without_prices_is_malformed(body: bytes) -> None:
 
 def test_chart_entries_that_are_not_pairs_are_skipped() -> None:
     assert validate_chart(_chart(None, [1], "x", [MS, 1.0, 2.0]), "bitcoin", NOW) == ([], [])
+
+
+def test_a_long_rejected_entry_keeps_its_beginning_and_its_length() -> None:
+    body = json.dumps({"bitcoin": {"usd": None, "x": "y" * 30_000}}).encode()
+    [rejection] = transform_and_validate(body, ["bitcoin"], NOW).rejections
+    assert rejection.raw.startswith('{"usd": null, "x": "yyy')
+    assert rejection.raw.endswith("y… (the first of 30,022 characters)")
+    assert len(rejection.raw) < 2_100
+
+
+def test_a_long_invalid_point_of_a_chart_is_cut_too() -> None:
+    body = json.dumps({"prices": [[MS, "x" * 30_000]]}).encode()
+    [rejection] = validate_chart(body, "bitcoin", NOW)[1]
+    assert len(rejection.raw) < 2_100
