@@ -19,7 +19,7 @@ from pathlib import Path
 from api_library import choose_plan
 from safe_zone import CADENCE_WINDOW, MAX_CLOCK_SKEW, RETENTION, Settings, load_settings
 from sentinel import console
-from sentinel.arguments import existing_path, make_parser, moment
+from sentinel.arguments import existing_file, make_parser, moment
 from sentinel.budget import budget_output, neon_api, quotas, schedule, usage_log
 from sentinel.budget.quotas import BackfillAllowance, Month, QuotaUsage
 from sentinel.budget.status import BudgetStatus, Decision
@@ -199,7 +199,7 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
-        "--log", metavar="FILE", type=existing_path, help="a usage log instead of the deployment's"
+        "--log", metavar="FILE", type=existing_file, help="a usage log instead of the deployment's"
     )
     parser.add_argument(
         "--at", metavar="ISO", type=moment, help="the moment of the check (default now)"

@@ -117,15 +117,15 @@ def _run_stages(run: Run, progress: console.Progress) -> None:
     registry = load_registry(settings.registry_path, now, is_dry_run=False)
     with contextlib.closing(Spool(settings.state_dir / "spool")) as folder:
         spool = run.spool = RunSpool(folder, run.run_id)
-        with _imported_meanwhile("pipeline.store"), _collect_errors(run):
-            _fetch(run, registry, progress)
         try:
+            with _imported_meanwhile("pipeline.store"), _collect_errors(run):
+                _fetch(run, registry, progress)
             with _collect_errors(run):
                 from pipeline.store import store_run
 
                 progress("database", 0, 1)
                 store_run(run, registry, spool, recorded_usages_since(status, now))
-        finally:  # an unexpected error of the database costs no health changes
+        finally:  # an unexpected error costs no health changes
             with _collect_errors(run):
                 registry.save(settings.registry_path)
 

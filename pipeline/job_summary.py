@@ -10,16 +10,18 @@ if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
 import html
-import json
 import logging
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 import budget_monitor
 from budget_monitor import BudgetStatus
+from pipeline.report import RunReport
 from safe_zone import load_settings
 from sentinel import console
 from sentinel.arguments import make_parser
@@ -43,10 +45,10 @@ REMEDIES = {
 }
 
 
-def summarize(report: dict[str, Any] | None, status: BudgetStatus | None) -> str:
+def summarize(report: RunReport | None, status: BudgetStatus | None) -> str:
     """Return the page.
 
-    `report` is the object of `ingest.py --json`; None: the run left none. `status` is None if the
+    `report` is what `ingest.py --json` printed; None: the run left none. `status` is None if the
     settings are invalid.
     """
     parts = [
@@ -75,16 +77,17 @@ def find_warnings(status: BudgetStatus) -> list[str]:
     return found
 
 
-def _describe_run(report: dict[str, Any] | None) -> str:
+def _describe_run(report: RunReport | None) -> str:
     if report is None:
         return "## The run ended without a report\n\nIts log has the reason."
-    rows: list[tuple[str, object]] = [(name, report[name]) for name in COUNTED if report[name]]
-    rows += [(name, f"{report[name]:.1f} s") for name in ("duration_seconds", "db_seconds")]
-    rows += [(f"rejected: {reason}", count) for reason, count in report["rejected"].items()]
+    values = asdict(report)
+    rows: list[tuple[str, object]] = [(name, values[name]) for name in COUNTED if values[name]]
+    rows += [(name, f"{values[name]:.1f} s") for name in ("duration_seconds", "db_seconds")]
+    rows += [(f"rejected: {reason}", count) for reason, count in report.rejected.items()]
     for name in ("missing", "strikes", "deactivated", "healed"):
-        if coins := report[name]:
+        if coins := values[name]:
             rows.append((name, f"{len(coins)}: {console.list_first(coins)}"))
-    title = f"## Run {_escape(report['status'])}\n\n{_escape(report['message'])}\n\n"
+    title = f"## Run {report.status}\n\n{_escape(report.message)}\n\n"
     return title + _table(("field", "value"), rows)
 
 
@@ -112,13 +115,12 @@ def _escape(text: object) -> str:
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", escaped)
 
 
-def _read_report(path: str) -> dict[str, Any] | None:
-    """Return the report in a file; None if the run left none."""
+def _read_report(path: str) -> RunReport | None:
+    """Return the report in a file; None if the run left none or only a part of it."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        return TypeAdapter(RunReport).validate_json(Path(path).read_bytes())
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) and "status" in content else None
 
 
 def main() -> int:

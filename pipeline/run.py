@@ -183,7 +183,9 @@ class Run:
             waiting = f"{self.backfill.coins_waiting} coins wait"
             return f"{loaded.rows_backfilled} rows backfilled in {place}, {waiting}"
         where = "would be written" if self.settings.mode == "dry-run" else f"in {place}"
-        return f"{len(self.fetched.rows)} of {len(self.fetched.targets)} coins {where}"
+        targets = set(self.fetched.targets)
+        found = sum(row.coin_id in targets for row in self.fetched.rows)  # and not the probes
+        return f"{found} of {len(targets)} coins {where}"
 
     def _remarks(self, loaded: LoadResult) -> str:
         is_degraded = self.fetched.is_degraded

@@ -7,6 +7,7 @@ the message and ends with exit code 2.
 from __future__ import annotations
 
 import re
+import stat
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -97,12 +98,14 @@ def moment(text: str) -> datetime:
     return at
 
 
-def existing_path(text: str) -> Path:
-    """Return the path of a file that exists."""
+def existing_file(text: str) -> Path:
+    """Return the path of a file that exists. A pipe is a file too, a folder is none."""
     try:
-        Path(text).stat()
+        is_folder = stat.S_ISDIR(Path(text).stat().st_mode)
     except (OSError, ValueError) as error:
         raise ArgumentTypeError(f"'{text[:200]}': no such file") from error
+    if is_folder:
+        raise ArgumentTypeError(f"'{text[:200]}' is a folder, not a file")
     return Path(text)
 
 

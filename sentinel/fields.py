@@ -41,12 +41,13 @@ def flag_or_key(name: str) -> Any:
 def must_be(description: str) -> WrapValidator:
     """Return a check whose only message says what the value must be.
 
-    JSON's true and false are not numbers, although Python would take them for 1 and 0.
+    JSON's true and false are not numbers, although Python would take them for 1 and 0. It would
+    take digits of any script too.
     """
 
     def check(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         try:
-            if not isinstance(value, bool):
+            if not isinstance(value, bool) and not (isinstance(value, str) and not value.isascii()):
                 return validate(value)
         except ValidationError:
             pass

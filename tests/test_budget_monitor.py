@@ -528,6 +528,7 @@ def test_the_table_shows_bars_and_schedule_coverage(script: Script, tmp_path: Pa
     ("arguments", "said"),
     [
         (("--log", "nowhere.json"), "no such file"),
+        (("--log", "/"), "is a folder, not a file"),
         (("--at", "tomorrow"), "--at: 'tomorrow' is not a time"),
         (("--at", "9999-12-31T23:59:59-14:00"), "is not a time"),
         (("--at", "0001-01-03"), "is not a time"),

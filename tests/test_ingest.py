@@ -200,6 +200,7 @@ def test_three_failures_deactivate_a_coin_and_one_valid_price_restores_it(
     report = run(limit=20)
     assert report.healed == ["ethereum"]
     assert (report.targets, report.rows_valid) == (20, 21)
+    assert report.message.startswith("20 of 20 coins in")
     assert len(stand_in.paths("/simple/price")) == 5  # the probe rode along
     assert _registry(settings).coins["ethereum"].status == "active"
 
@@ -565,6 +566,20 @@ def test_health_changes_are_saved_if_the_database_fails(
 ) -> None:
     stand_in.faults.append(_without("ethereum"))
     assert run(database_url=NOWHERE).strikes == ["ethereum"]
+    assert _registry(settings).coins["ethereum"].strikes == 1
+
+
+@pytest.mark.parametrize("place", ["pipeline.fetch._implied_rates", "pipeline.store._load"])
+def test_an_unexpected_error_costs_no_health_changes(
+    run: Run, stand_in: StandIn, settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise TypeError("a defect")
+
+    stand_in.faults.append(_without("ethereum"))
+    monkeypatch.setattr(place, fail)
+    with pytest.raises(TypeError, match="a defect"):
+        run(limit=5)
     assert _registry(settings).coins["ethereum"].strikes == 1
 
 

@@ -98,7 +98,7 @@ def test_variables_and_keys_are_not_taken_from_each_others_place(tmp_path: Path)
         load_settings({}, config=config, environ={})
 
 
-@pytest.mark.parametrize("limit", ["0", "-5", "abc", "1.5", ""])
+@pytest.mark.parametrize("limit", ["0", "-5", "abc", "1.5", "", "٣"])
 def test_an_invalid_limit_is_rejected(limit: str) -> None:
     with pytest.raises(
         ConfigurationError, match=f"--limit '{limit}' must be a whole number of coins"

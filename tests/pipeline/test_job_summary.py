@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from pipeline.report import RunReport
 from safe_zone import Settings
 from sentinel import console
 from sentinel.budget.usage_log import Usage
+from tests.support.commands import Module
 
 MONTH = datetime(2026, 11, 1, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -25,10 +28,10 @@ def _status(*minutes: int, **settings: Any) -> Any:
     return check_budget_status(Settings(**settings), at, usages=usages)
 
 
-def _report(**fields: Any) -> dict[str, Any]:
+def _report(**fields: Any) -> RunReport:
     moment = MONTH.isoformat()
     named = {"mode": "ingest", "status": "ok", "run_id": "r", "message": "fine"} | fields
-    return asdict(RunReport(started_at=moment, finished_at=moment, duration_seconds=1.25, **named))
+    return RunReport(started_at=moment, finished_at=moment, duration_seconds=1.25, **named)
 
 
 def test_two_slots_missed_in_a_row_are_a_warning() -> None:
@@ -61,6 +64,25 @@ def test_the_page_shows_run_budget_and_schedule() -> None:
 
 def test_a_missing_report_and_invalid_settings_still_make_a_page() -> None:
     assert summarize(None, None) == "## The run ended without a report\n\nIts log has the reason.\n"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"status": "ok"}', '{"status": "ok", "rejected": null}', "\ufeff5"]
+)
+def test_a_part_of_a_report_counts_as_none(module: Module, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(content)
+    done = module("pipeline.job_summary", str(path))
+    assert done.returncode == 0
+    assert done.stdout.startswith("## The run ended without a report")
+
+
+def test_a_whole_report_is_read(module: Module, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(asdict(_report(rejected={"null_price": 2}))))
+    page = module("pipeline.job_summary", str(path)).stdout
+    assert page.startswith("## Run ok")
+    assert "| rejected: null\\_price | 2 |" in page
 
 
 def test_names_from_outside_are_escaped() -> None:
