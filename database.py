@@ -31,7 +31,12 @@ from sentinel.storage.partitions import (
     is_first_write_of_day,
     writer_transaction,
 )
-from sentinel.storage.retention import ArchiveBeforeDrop, enforce_retention_policy, is_upkeep_due
+from sentinel.storage.retention import (
+    ArchiveBeforeDrop,
+    enforce_retention_policy,
+    is_upkeep_due,
+    vacuum_small_tables,
+)
 from sentinel.storage.schema import apply_migrations
 
 log = logging.getLogger("sentinel.database")
@@ -131,7 +136,7 @@ def run_write_transaction(
     repeated after transient errors, so it must be idempotent. The schema is applied first where it
     is missing or old. On the first write of a UTC day, expired partitions are dropped and upcoming
     ones created. The purge has its own transaction before `work`, so that it frees space even if
-    the disk is full; `newest_seen` and `archive_hook` are those of
+    the disk is full; the vacuum comes after `work`. `newest_seen` and `archive_hook` are those of
     `retention.enforce_retention_policy`.
 
     Raises StorageUnavailable, and ConfigurationError where the schema is newer than the code.
@@ -142,12 +147,16 @@ def run_write_transaction(
             if not is_upkeep_due(days, now):
                 return work(connection, days)
             is_new_day = is_first_write_of_day(days, now)
-        session.purged_rows += enforce_retention_policy(connection, now, newest_seen, archive_hook)
+        purged = enforce_retention_policy(connection, now, newest_seen, archive_hook)
+        session.purged_rows += purged
         if is_new_day:
             cluster_closed_partition(connection, now)
         with writer_transaction(connection) as days:
             create_upcoming_partitions(connection, days, now)
-            return work(connection, days)
+            result = work(connection, days)
+        if is_new_day or purged:
+            vacuum_small_tables(connection)
+        return result
 
     return session.use(functools.partial(_attempt_with_recovery, attempt))
 

@@ -82,7 +82,10 @@ _REMEDIES_BY_STATE = {
     "25006": "Point DATABASE_URL at the primary, not at a read-only replica.",
     "53100": "Free space on the database's disk.",
     "55P03": "Another session holds the writers' lock: look for a hanging run and end it.",
-    "57014": "The statement took too long: check whether the server is blocked or overloaded.",
+    "57014": (
+        "The statement took too long: check whether the server is blocked or overloaded, or raise "
+        "statement_timeout."
+    ),
 }
 
 

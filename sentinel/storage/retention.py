@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from safe_zone import PURGE_LOCK_TIMEOUT_SECONDS, RETENTION, UPKEEP_TIMEOUT_SECONDS
+from sentinel.process import describe_error
 from sentinel.storage.connection import Connection
 from sentinel.storage.locks import take_writer_lock
 from sentinel.storage.partitions import (
@@ -36,6 +37,7 @@ MAX_CLOCK_LEAD = timedelta(days=7)
 
 NEWEST_OBSERVATION = "SELECT max(observed_at) FROM sentinel.coins"
 DROP_PARTITION: LiteralString = "DROP TABLE {partition}"
+VACUUM: LiteralString = "VACUUM (SKIP_LOCKED, ANALYZE) {}"
 DROPPED_WITHOUT_ARCHIVE = (
     "dropped %d observations of %s, which were older than the retention: set ARCHIVE_URL to keep "
     "such days as files"
@@ -72,30 +74,31 @@ def enforce_retention_policy(
     """Drop the days that lie wholly before the retention window, and expired rows of the other
     tables; return the number of observations that were dropped.
 
-    With `archive_hook` a day is dropped only if the hook says that it is safe and the day has not
+    Expired rows go on the first write of a UTC day, even while days wait for the archive. With
+    `archive_hook` a day is dropped only if the hook says that it is safe and the day has not
     changed since. A query that holds a table for long postpones the purge to the next run.
     `newest_seen` is the time of the newest price in CoinGecko's response (None: trust the clock);
     the window ends MAX_CLOCK_LEAD after it, or after the newest stored observation.
     """
+    days = existing_partitions(connection)
+    is_new_day = is_first_write_of_day(days, now)
     now = trusted_now(connection, now, newest_seen)
-    expired = days_to_drop(existing_partitions(connection), now)
+    expired = days_to_drop(days, now)
     archived = archive_hook(connection, expired, now) if archive_hook and expired else {}
     try:
         with connection.transaction():
             take_writer_lock(connection, PURGE_LOCK_TIMEOUT_SECONDS, UPKEEP_TIMEOUT_SECONDS)
             expired = days_to_drop(existing_partitions(connection), now)
             dropped = _drop_partitions(connection, expired, archived if archive_hook else None)
-            is_waiting = len(dropped) < len(expired)
-            if is_waiting and not dropped:  # still blocked, as in the run before
-                return 0
-            _delete_expired_rows(connection, now - RETENTION, clear_latest=not is_waiting)
+            if dropped or is_new_day:
+                is_complete = len(dropped) == len(expired)
+                _delete_expired_rows(connection, now - RETENTION, clear_latest=is_complete)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
         log.warning("the purge waits for the next run: a query reads what it would drop")
         return 0
     for day, rows in dropped.items():
         if rows and not archive_hook:
             log.warning(DROPPED_WITHOUT_ARCHIVE, rows, day)
-    _vacuum(connection)
     return sum(dropped.values())
 
 
@@ -124,11 +127,18 @@ def _delete_expired_rows(connection: Connection, oldest: datetime, *, clear_late
         connection.execute(statement, parameters)
 
 
-def _vacuum(connection: Connection) -> None:
-    """Neon forgets autovacuum's statistics when it suspends, so the run vacuums itself."""
+def vacuum_small_tables(connection: Connection) -> None:
+    """Vacuum the tables of which a purge deletes rows: Neon forgets autovacuum's statistics when it
+    suspends. A table that another session has locked is left out, and an error is only logged."""
+    errors = {}
     for table in (*DELETE_EXPIRED_ROWS, "coins"):
-        statement = sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier("sentinel", table))
-        connection.execute(statement)
+        try:
+            connection.execute(sql.SQL(VACUUM).format(sql.Identifier("sentinel", table)))
+        except psycopg.Error as error:
+            errors[table] = error
+    if errors:
+        cause = describe_error(next(iter(errors.values())))
+        log.warning("VACUUM of %s failed, the rows are stored: %s", ", ".join(errors), cause)
 
 
 def days_to_drop(existing: Days, now: datetime) -> list[date]:

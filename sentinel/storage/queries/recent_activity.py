@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from psycopg.rows import class_row
 
+from safe_zone import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS
 from sentinel.budget.usage_log import Usage
 from sentinel.models import Gap
 from sentinel.storage.connection import Connection
+from sentinel.storage.locks import set_timeouts
 from sentinel.storage.queries.gaps import find_gaps
 
 DATABASE_BYTES = "SELECT pg_database_size(current_database())"
@@ -49,9 +51,13 @@ def read_recent_activity(
     `cadence`, `coin_ids` and `until` are those of `gaps.find_gaps`.
     """
     with connection.pipeline():
+        # In a transaction: a statement_timeout of the role may be too short for the gaps.
+        connection.execute("BEGIN")
+        set_timeouts(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
         size = connection.execute(DATABASE_BYTES)
         usages = connection.cursor(row_factory=class_row(Usage))
         usages.execute(USAGES, {"since": usages_since, "now": now})
         gaps = find_gaps(connection, now, cadence=cadence, coin_ids=coin_ids, until=until)
+        connection.execute("COMMIT")
         [(database_bytes,)] = size.fetchall()
         return RecentActivity(database_bytes, usages.fetchall(), gaps.fetchall())

@@ -9,8 +9,9 @@ import pytest
 
 import database
 from sentinel.models import FxRate, LoadCounts, MarketRow, Rejection
-from sentinel.storage import run_records
+from sentinel.storage import retention, run_records
 from sentinel.storage.connection import Connection, Session
+from sentinel.storage.queries import recent_activity
 from tests.conftest import NOW, FreshDatabase, Load
 from tests.support.loading import load_rows, make_rows
 
@@ -89,6 +90,64 @@ def _record_small(connection: Connection, at: datetime) -> None:
         connection, [Rejection(f"coin-{n}", "null_price", "{}", "run", at) for n in range(5)]
     )
     run_records.record_fx_rates(connection, [FxRate(at, "idr", 16_000.0)])
+
+
+def test_expired_rows_of_other_tables_go_while_a_day_waits_for_the_archive(
+    load: Load, session: Session, fresh: FreshDatabase
+) -> None:
+    load(make_rows(NOW))
+    later = NOW + timedelta(days=62)
+    database.run_write_transaction(session, lambda c, _days: _record_small(c, NOW), NOW)
+    database.run_write_transaction(session, lambda *_: None, later, archive_hook=lambda *_: {})
+    assert fresh.query("SELECT count(*) FROM sentinel.rejections") == [(0,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.fx_rates") == [(0,)]
+    # The day waits, and the newest price of its coins with it.
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(20,)]
+    assert fresh.query("SELECT count(price_usd) FROM sentinel.coins") == [(20,)]
+
+
+def test_a_table_that_another_session_has_locked_does_not_hold_up_a_run(
+    load: Load, fresh: FreshDatabase, session: Session
+) -> None:
+    session.use(lambda connection: connection.execute("SET lock_timeout = '1s'"))
+    with psycopg.connect(fresh.url) as manual_vacuum:
+        manual_vacuum.execute("LOCK TABLE sentinel.rejections IN SHARE UPDATE EXCLUSIVE MODE")
+        assert load(make_rows(NOW)) == LoadCounts(inserted=20)
+
+
+def test_the_vacuum_comes_after_the_load_and_its_failure_is_a_warning(
+    load: Load,
+    fresh: FreshDatabase,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention, "VACUUM", "SELECT 1 / count(*) FROM sentinel.observations -- {}")
+    load(make_rows(NOW))
+    assert not caplog.records  # it counted the rows of the load
+    monkeypatch.setattr(retention, "VACUUM", "SELECT 1 / 0 -- {}")
+    tomorrow = NOW + timedelta(days=1)
+    assert load(make_rows(tomorrow), tomorrow) == LoadCounts(inserted=20)
+    [record] = caplog.records
+    assert "VACUUM of rejections, fx_rates" in record.getMessage()
+    assert "the rows are stored: DivisionByZero" in record.getMessage()
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(40,)]
+
+
+def test_a_statement_timeout_of_the_role_ends_no_run_that_has_stored_its_rows(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        recent_activity, "DATABASE_BYTES", "SELECT 1 FROM (SELECT pg_sleep(0.1)) AS slow"
+    )
+
+    def read(connection: Connection) -> int:
+        connection.execute("SET statement_timeout = '20ms'")
+        found = recent_activity.read_recent_activity(
+            connection, NOW, cadence=timedelta(), coin_ids=[], until=None, usages_since=NOW
+        )
+        return found.database_bytes
+
+    assert session.use(read) == 1
 
 
 def test_a_long_read_postpones_the_purge_but_not_the_load(
