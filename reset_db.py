@@ -12,6 +12,7 @@ from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
 from sentinel.storage import schema
 from sentinel.storage.connection import Session, resolve_database
+from sentinel.storage.preconditions import refuse_foreign_market_data
 from sentinel.storage.queries.table_health import count_stored
 
 CONFIRMATION_WORD = "DELETE"
@@ -25,6 +26,7 @@ def main() -> int:
     with resolve_database(load_settings()) as address, Session(address) as session:
         counts = session.use(count_stored)
         if counts is None:
+            session.use(refuse_foreign_market_data)
             print(f"{address.display_name} holds no market data: nothing to delete.")
             return EXIT_OK
         print(f"{address.display_name} holds {_describe(*counts)}. All of it will be deleted.")

@@ -1,6 +1,7 @@
 """The Schema Shield: turn the raw body of a response into valid rows and rejections. Pure.
 
-`transform_and_validate` reads prices and `validate_chart` a coin's history, by the same rules.
+`transform_and_validate` reads prices, `validate_chart` a coin's history and `validate_entry` one
+price, by the same rules.
 
 pydantic validates a response directly from its bytes, which is three times as fast as through
 Python objects. Only a response with an invalid entry is validated coin by coin.
@@ -20,7 +21,14 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from safe_zone import MAX_CLOCK_SKEW, MAX_PRICE, MAX_RAW_CHARACTERS, RETENTION
 from sentinel.models import Batch, MarketRow, Rejection
 
-__all__ = ["Batch", "MarketRow", "Rejection", "transform_and_validate", "validate_chart"]
+__all__ = [
+    "Batch",
+    "MarketRow",
+    "Rejection",
+    "transform_and_validate",
+    "validate_chart",
+    "validate_entry",
+]
 
 
 class _Quote(BaseModel):
@@ -92,25 +100,21 @@ def validate_chart(
     rejections: list[Rejection] = []
     for at, price in series["prices"].items():
         entry = {name: series[key].get(at) for key, name in _SERIES.items()}
-        reason = _add_point(entry | {"last_updated_at": at}, coin_id, now, rows)
-        if reason and not rejections:
-            rejections.append(Rejection(coin_id, reason, _as_raw([at, price]), run_id, now))
+        found = validate_entry(entry | {"last_updated_at": at}, coin_id, now)
+        if isinstance(found, MarketRow):
+            rows[found.observed_at] = found._replace(source="backfilled")
+        elif not rejections:
+            rejections.append(Rejection(coin_id, found, _as_raw([at, price]), run_id, now))
     return [rows[at] for at in sorted(rows)], rejections
 
 
-def _add_point(
-    entry: dict[str, Any], coin_id: str, now: datetime, rows: dict[datetime, MarketRow]
-) -> str | None:
-    """Add a chart's point to `rows`, or return the reason of its rejection."""
+def validate_entry(entry: dict[str, Any], coin_id: str, now: datetime) -> MarketRow | str:
+    """Return the row of one entry as `/simple/price` has it, or the reason of its rejection."""
     try:
         quote = _read_quote(entry)
     except ValidationError as error:
         return _shape_reason(entry, error)
-    reason = _find_problem(quote, now)
-    if reason is None:
-        row = _to_row(coin_id, quote)._replace(source="backfilled")
-        rows[row.observed_at] = row
-    return reason
+    return _find_problem(quote, now) or _to_row(coin_id, quote)
 
 
 def _points(series: Any) -> dict[float | None, Any]:

@@ -27,6 +27,7 @@ from sentinel.models import Gap, describe_gap_reason
 from sentinel.process import run_as_script
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
+from sentinel.storage.preconditions import refuse_foreign_market_data
 from sentinel.storage.queries.gaps import find_gaps
 from sentinel.storage.queries.prices import LatestPrice, read_latest_prices
 from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage
@@ -65,6 +66,7 @@ def examine(
 
     `max_age` replaces the limit for the age of the newest observation.
     """
+    refuse_foreign_market_data(connection)
     found = check_deployment(connection, settings, now, max_age=max_age)
     failures = [check.message for check in find_failures(found.checks)]
     if found.facts is None:

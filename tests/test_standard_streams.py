@@ -85,6 +85,7 @@ def test_the_command_line_of_a_server_accepts_any_streams(module: Module, name: 
     assert _codes(module, name, "--surprise") == [2, 2, 2, 2]
 
 
+@pytest.mark.slow  # real processes
 @pytest.mark.parametrize("redirection", ["<&- 2>&-", "2>/dev/full"])
 def test_an_error_that_finds_no_room_costs_neither_the_report_nor_the_exit_code(
     script: Script, redirection: str

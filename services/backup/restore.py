@@ -11,8 +11,9 @@ from sentinel import console
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
-from sentinel.storage import embedded, schema
+from sentinel.storage import embedded
 from sentinel.storage.connection import Address, Session, resolve_database
+from sentinel.storage.preconditions import refuse_unusable_database
 from sentinel.storage.queries.table_health import count_stored
 from services.backup import manifest
 from services.backup.checksums import DatabaseContents
@@ -48,7 +49,7 @@ def restore_backup(
         address = stack.enter_context(resolve_database(monitor.settings))
         contents = _check_dump(dump, state_dir)
         with Session(address) as session:  # before the restore replaces anything
-            session.use(schema.refuse_unusable_database)
+            session.use(refuse_unusable_database)
         has_data = _print_stored(address, should_back_up=should_back_up)
         if should_confirm:
             console.confirm(CONFIRMATION, "Nothing was restored")
