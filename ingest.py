@@ -35,7 +35,7 @@ from sentinel.clocks import SYSTEM_CLOCKS, Clocks
 from sentinel.config import ensure_state_dir
 from sentinel.errors import SentinelError
 from sentinel.models import MarketRow
-from sentinel.process import configure_logging, run_as_script
+from sentinel.process import configure_logging, is_on_github_actions, run_as_script
 from sentinel.storage.connection import parse_address
 
 if TYPE_CHECKING:
@@ -59,15 +59,17 @@ def run_pipeline(
     clocks: Clocks = SYSTEM_CLOCKS,
     extra_coins: Sequence[str] = (),
     detect_gaps: bool = True,
+    is_scheduled: bool = False,
     progress: console.Progress = lambda _stage, _done, _total: None,
     show_rows: Callable[[Sequence[MarketRow]], None] = lambda _rows: None,
 ) -> RunReport:
     """Do one run and return its report. A SentinelError ends in the report, not in an exception.
 
     `extra_coins` (ids, symbols or names) are fetched besides the top coins, within the limit.
+    A run that `is_scheduled` and the monitor on the same database watch each other.
     `show_rows` gets the rows that a dry run would have written.
     """
-    run = Run(settings, clocks, extra_coins=extra_coins, detect_gaps=detect_gaps)
+    run = Run(settings, clocks, extra_coins, detect_gaps, is_scheduled)
     if settings.mode == "dry-run":
         with _collect_errors(run):
             registry = load_registry(settings.registry_path, run.started_at, is_dry_run=True)
@@ -214,7 +216,15 @@ def _run_before_deadline(settings: Settings, *, is_json: bool) -> RunReport:
     if hasattr(signal, "alarm"):
         signal.alarm(RUN_DEADLINE_SECONDS)
     with console.show_progress() as progress:
-        report = run_pipeline(settings, progress=progress, show_rows=dry_rows.extend)
+        report = run_pipeline(
+            settings,
+            # Other runs were started by a person, who starts no next one.
+            is_scheduled=bool(settings.heartbeat_url) or is_on_github_actions(),
+            progress=progress,
+            show_rows=dry_rows.extend,
+        )
+    for text in report.warnings:
+        log.warning("%s", text)
     if hasattr(signal, "alarm"):
         signal.alarm(0)  # the run is done: a slow heartbeat must not change its exit code
     if report.exit_code:

@@ -53,6 +53,7 @@ def summarize(report: RunReport | None, status: BudgetStatus | None) -> str:
     """
     parts = [
         _describe_run(report),
+        *(f"**{_escape(text)}**" for text in (report.warnings if report else ())),
         *((_describe_budget(status), _describe_schedule(status)) if status else ()),
     ]
     return "\n\n".join(parts) + "\n"

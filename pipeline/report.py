@@ -62,6 +62,8 @@ class RunReport:
     purged_rows: int = 0
     # How far this machine's clock is ahead of CoinGecko's (negative: behind); None: unknown.
     clock_offset_seconds: int | None = None
+    # What the user should know although the run did not fail, one text each.
+    warnings: list[str] = field(default_factory=list)
     # One line for the user.
     message: str = ""
 

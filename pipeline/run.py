@@ -30,6 +30,8 @@ class Run:
     extra_coins: Sequence[str] = ()
     # Whether the run looks for gaps; the monitor's loop does so once in several runs.
     detect_gaps: bool = True
+    # Whether a schedule started the run; the monitor watches such runs, and they watch the monitor.
+    is_scheduled: bool = False
     client: CoinGecko = field(init=False)
     # By the wall clock, UTC.
     started_at: datetime = field(init=False)
@@ -49,6 +51,8 @@ class Run:
     unrecorded_runs: int = 0
     # Why the budget check skipped this run; None if it did not.
     skip_reason: str | None = None
+    # What the user should know although no stage failed, one text each.
+    warnings: list[str] = field(default_factory=list)
     # Errors that ended a stage.
     stage_errors: list[SentinelError] = field(default_factory=list)
 
@@ -153,6 +157,7 @@ class Run:
             db_seconds=round(self.storage.db_seconds, 3),
             purged_rows=self.storage.purged_rows,
             clock_offset_seconds=None if offset is None else round(offset.total_seconds()),
+            warnings=self.warnings,
             message=self._message(result),
         )
 

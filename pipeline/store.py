@@ -17,10 +17,11 @@ from pipeline.stage_results import LoadResult
 from safe_zone import MAX_CLOCK_SKEW, RETENTION, Settings
 from sentinel import files
 from sentinel.models import CoinLabel, FxRate, Gap, MarketRow, Rejection
-from sentinel.storage import coin_labels, partitions, run_records
+from sentinel.storage import coin_labels, partitions, run_records, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.queries.recent_activity import read_recent_activity
 from sentinel.storage.retention import ArchiveBeforeDrop, trusted_now
+from sentinel.storage.service_status import ServiceStatus
 
 
 def store_run(run: Run, registry: CoinRegistry, spool: RunSpool, usages_since: datetime) -> None:
@@ -71,6 +72,9 @@ def _load(
         loaded = _load_fetched(connection, run, drained, registry, days)
         run.storage.measure(session)
         run.record(connection, loaded)
+        if run.is_scheduled:
+            own = {"run_id": run.run_id}
+            service_status.record(connection, "schedule", own, run.trusted_start)
         return loaded
 
     return database.run_write_transaction(
@@ -162,7 +166,19 @@ def _find_gaps(run: Run, session: Session, usages_since: datetime) -> list[Gap]:
     )
     run.storage.database_bytes = activity.database_bytes
     run.storage.recorded_usages = activity.usages
+    if run.is_scheduled:
+        run.warnings += _describe_silence(activity.monitor, run.started_at)
     return activity.gaps
+
+
+def _describe_silence(monitor: ServiceStatus | None, now: datetime) -> list[str]:
+    """Return a warning about a monitor on this database that has stopped, else nothing."""
+    if not monitor:
+        return []
+    if not service_status.is_silent(monitor, service_status.late_after(monitor.interval), now):
+        return []
+    minutes = (now - monitor.recorded_at) // timedelta(minutes=1)
+    return [f"The monitor on this database has been silent for {minutes} minutes: make status."]
 
 
 def _load_backfill(run: Run, session: Session, found: Sequence[CoinBackfill]) -> LoadResult:

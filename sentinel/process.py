@@ -178,13 +178,18 @@ class _AnnotationFormatter(logging.Formatter):
         return format_annotation("warning", text) if record.levelno >= logging.WARNING else text
 
 
+def is_on_github_actions() -> bool:
+    """Return whether this process is a part of a workflow on GitHub Actions."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
 def format_annotation(kind: str, message: object) -> str:
     """Return a message of a `kind` (error, warning) as one line for stderr.
 
     GitHub Actions turns lines of this form into annotations of the run:
     https://docs.github.com/actions/reference/workflow-commands-for-github-actions
     """
-    if os.environ.get("GITHUB_ACTIONS") != "true":
+    if not is_on_github_actions():
         return f"error: {message}" if kind == "error" else str(message)
     # The escapes are those of the Actions toolkit; a bare line break would end the annotation.
     escaped = str(message).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -21,6 +21,36 @@ CATALOG = {
         "backup_failed_body": (
             "{problem}\nLast verified backup: {last}. No older backup was deleted."
         ),
+        "no_prices": "Market Sentinel: no prices for {minutes} minutes",
+        "no_prices_body": (
+            "{problem}\nThe last price is of {begin}. There are no alerts without new prices."
+        ),
+        "no_newer_price": "CoinGecko answers, but it sends no newer prices.",
+        "prices_again": "Market Sentinel: prices again, {minutes} minutes missed",
+        "prices_again_body": (
+            "No price was observed from {begin} to {end}. Backfilled prices trigger no alerts."
+        ),
+        "target_fails": "Market Sentinel: {label} accepts no messages",
+        "target_fails_body": (
+            "{error}\nMessages that wait: {waiting}, the oldest since {begin}. Check ALERT_URLS, "
+            "TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID."
+        ),
+        "target_works": "Market Sentinel: {label} accepts messages again",
+        "target_works_body": "It accepted none from {begin} to {end}. They are sent now.",
+        "disk_full": "Market Sentinel: the disk is almost full",
+        "disk_full_body": (
+            "{free} GB ({share}) are free in the state folder. Prices and alerts stop when the "
+            "disk is full: delete files there, or move the folder to a larger disk.\n{end}"
+        ),
+        "disk_free": "Market Sentinel: the disk has space again",
+        "disk_free_body": "{free} GB ({share}) are free. It was almost full from {begin} to {end}.",
+        "schedule_silent": "Market Sentinel: no scheduled run for {hours} hours",
+        "schedule_silent_body": (
+            "The last run is of {begin}. GitHub may have disabled the workflow: look at its "
+            "Actions page."
+        ),
+        "schedule_again": "Market Sentinel: scheduled runs again, {hours} hours missed",
+        "schedule_again_body": "No scheduled run came from {begin} to {end}.",
         "none": "none",
         "test": "Market Sentinel: test message",
         "test_body": "This target works. Alerts will arrive here.",
@@ -44,6 +74,42 @@ CATALOG = {
             "{problem}\nCadangan terverifikasi terakhir: {last}. "
             "Tidak ada cadangan lama yang dihapus."
         ),
+        "no_prices": "Market Sentinel: tidak ada harga selama {minutes} menit",
+        "no_prices_body": (
+            "{problem}\nHarga terakhir: {begin}. Tanpa harga baru tidak ada peringatan."
+        ),
+        "no_newer_price": "CoinGecko menjawab, tetapi tidak mengirim harga yang lebih baru.",
+        "prices_again": "Market Sentinel: harga masuk lagi, {minutes} menit terlewat",
+        "prices_again_body": (
+            "Tidak ada harga dari {begin} sampai {end}. Harga yang diisi kemudian tidak memicu "
+            "peringatan."
+        ),
+        "target_fails": "Market Sentinel: {label} tidak menerima pesan",
+        "target_fails_body": (
+            "{error}\nPesan yang menunggu: {waiting}, yang tertua sejak {begin}. Periksa "
+            "ALERT_URLS, TELEGRAM_BOT_TOKEN dan TELEGRAM_CHAT_ID."
+        ),
+        "target_works": "Market Sentinel: {label} menerima pesan lagi",
+        "target_works_body": (
+            "Tidak ada pesan yang diterima dari {begin} sampai {end}. Pesan itu dikirim sekarang."
+        ),
+        "disk_full": "Market Sentinel: ruang penyimpanan hampir habis",
+        "disk_full_body": (
+            "Sisa ruang di folder data {free} GB ({share}). Harga dan peringatan berhenti jika "
+            "ruang habis: hapus berkas di sana, atau pindahkan folder ke disk yang lebih besar."
+            "\n{end}"
+        ),
+        "disk_free": "Market Sentinel: ruang penyimpanan cukup lagi",
+        "disk_free_body": (
+            "Sisa ruang {free} GB ({share}). Ruang hampir habis dari {begin} sampai {end}."
+        ),
+        "schedule_silent": "Market Sentinel: tidak ada proses terjadwal selama {hours} jam",
+        "schedule_silent_body": (
+            "Proses terakhir: {begin}. GitHub mungkin menonaktifkan workflow: lihat halaman "
+            "Actions."
+        ),
+        "schedule_again": "Market Sentinel: proses terjadwal berjalan lagi, {hours} jam terlewat",
+        "schedule_again_body": "Tidak ada proses terjadwal dari {begin} sampai {end}.",
         "none": "belum ada",
         "test": "Market Sentinel: pesan uji",
         "test_body": "Tujuan ini berfungsi. Peringatan akan tiba di sini.",

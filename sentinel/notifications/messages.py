@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -210,3 +210,22 @@ def compose_backup_failure(
     title = formatter.translate("backup_failed")
     body = formatter.translate("backup_failed_body", problem=problem, last=last)
     return Message("backup", f"backup:{at.isoformat()}", title, body)
+
+
+def compose_incident(
+    formatter: MessageFormatter,
+    incident: str,
+    kind: str,
+    begin: datetime,
+    end: datetime,
+    values: Mapping[str, object],
+) -> Message:
+    """Return the message about the begin or the end of an incident.
+
+    `kind` is its key in the catalog. `begin` and `end` limit the incident, as far as it is known.
+    """
+    texts = {**values, "begin": formatter.format_time(begin), "end": formatter.format_time(end)}
+    title = formatter.translate(kind, **texts)
+    body = formatter.translate(f"{kind}_body", **texts)
+    key = f"{kind}:{incident}:{begin.isoformat()}"
+    return Message(f"incident:{incident}", key, title, body)

@@ -26,6 +26,7 @@ from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
 from services.ingestion import alerting, forecasting, polling_interval, stages, watched_coins
 from services.ingestion.forecasting import FitSlopes
+from services.ingestion.incidents import Incidents, Tick
 from services.settings import MonitorSettings
 
 log = logging.getLogger("sentinel.loop")
@@ -78,6 +79,11 @@ class Loop:
     watched: tuple[str, ...] = ()
     # What went wrong in the current tick.
     errors: list[SentinelError] = field(default_factory=list)
+    # Announces what is wrong with the monitor itself.
+    incidents: Incidents = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.incidents = Incidents(self.monitor.settings, self.notifier, self.formatter)
 
     def run(self) -> None:
         """Tick until `should_stop`.
@@ -99,6 +105,7 @@ class Loop:
     def tick(self) -> RunReport:
         """Run the pipeline and the stages that follow. A failed stage does not stop the others."""
         self.errors = []
+        self.incidents.begin_tick()
         previous_run_at = self._prepare_tick()
         settings = self._tick_settings()
         report = run_pipeline(
@@ -114,8 +121,9 @@ class Loop:
                 stages.backfill_watched_coins(settings, self.watched, self.clocks)
         with self._collect_errors():
             self._run_stages(settings, report)
+        self.incidents.check_without_database(self._describe_tick(report))
         self.failed_ticks = self.failed_ticks + 1 if self.errors else 0
-        self.heartbeat.send_tick(self.errors, self.clocks.monotonic())
+        self.heartbeat.send_tick(self.errors or self.incidents.problems, self.clocks.monotonic())
         return report
 
     def interval(self) -> timedelta:
@@ -158,6 +166,7 @@ class Loop:
         def read(connection: Connection) -> datetime | None:
             schema.migrate_if_needed(connection)
             self.watched = watched_coins.list_watched_ids(connection, self.monitor.options)
+            self.incidents.read_newest_price(connection)
             row = connection.execute(NEWEST_RUN, {"now": self.clocks.now()}).fetchone()
             return row[0] if row else None
 
@@ -183,6 +192,7 @@ class Loop:
             lambda c: alerting.process_new_prices(c, options, formatter, targets, now),
             lambda c: forecasting.update_forecasts(c, cadence, now, self.fit_slopes),
             lambda c: stages.step_wallets(c, self.monitor.settings, now),
+            lambda c: self.incidents.check(c, self._describe_tick(report)),
             lambda c: self.notifier.deliver(c, seconds=DELIVERY_SECONDS),
         )
         with self._session() as session:
@@ -197,6 +207,11 @@ class Loop:
             }
             end = self.clocks.now()
             session.use(lambda c: stages.record_heartbeat(c, report, self.errors, own_state, end))
+
+    def _describe_tick(self, report: RunReport) -> Tick:
+        errors = [str(error) for error in self.errors]
+        problem = "; ".join(errors) or (report.message if report.exit_code else "")
+        return Tick(self.interval(), problem, self.clocks.now())
 
     # --- between ticks -----------------------------------------------------------------------
 
@@ -222,8 +237,15 @@ class Loop:
 
         None: nothing waits, or the database is unavailable until the next tick.
         """
+
+        def deliver(connection: Connection) -> float | None:
+            pause = self.notifier.deliver(connection, seconds=seconds)
+            if self.incidents.check_targets(connection, self.clocks.now()):
+                pause = self.notifier.deliver(connection, seconds=seconds)
+            return pause
+
         try:
-            pause = self._use(lambda c: self.notifier.deliver(c, seconds=seconds))
+            pause = self._use(deliver)
         except Interrupted:
             raise
         except SentinelError as error:

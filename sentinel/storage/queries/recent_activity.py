@@ -11,9 +11,11 @@ from psycopg.rows import class_row
 from safe_zone import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS
 from sentinel.budget.usage_log import Usage
 from sentinel.models import Gap
+from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
 from sentinel.storage.locks import set_timeouts
 from sentinel.storage.queries.gaps import find_gaps
+from sentinel.storage.service_status import ServiceStatus
 
 DATABASE_BYTES = "SELECT pg_database_size(current_database())"
 
@@ -29,12 +31,14 @@ ORDER BY started_at
 
 
 class RecentActivity(NamedTuple):
-    """The size of the database, what earlier runs used, and the gaps."""
+    """The size of the database, what earlier runs used, the gaps, and the monitor's activity."""
 
     # Size of the whole database.
     database_bytes: int
     usages: list[Usage]
     gaps: list[Gap]
+    # The last activity of the monitor's loop; None: it never ran on this database.
+    monitor: ServiceStatus | None
 
 
 def read_recent_activity(
@@ -58,6 +62,13 @@ def read_recent_activity(
         usages = connection.cursor(row_factory=class_row(Usage))
         usages.execute(USAGES, {"since": usages_since, "now": now})
         gaps = find_gaps(connection, now, cadence=cadence, coin_ids=coin_ids, until=until)
+        monitor = connection.execute(service_status.READ, {"service": "ingestion"})
         connection.execute("COMMIT")
         [(database_bytes,)] = size.fetchall()
-        return RecentActivity(database_bytes, usages.fetchall(), gaps.fetchall())
+        status = monitor.fetchone()
+        return RecentActivity(
+            database_bytes,
+            usages.fetchall(),
+            gaps.fetchall(),
+            ServiceStatus._make(status) if status else None,
+        )

@@ -1,0 +1,230 @@
+"""Incidents: what is wrong with the monitor itself. One message reports the begin, one the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+import budget_monitor
+from safe_zone import Settings
+from sentinel.budget import usage_log
+from sentinel.errors import EXIT_UNHEALTHY, SentinelError
+from sentinel.health import checks, deployment
+from sentinel.health.facts import TargetDelivery
+from sentinel.notifications import outbox
+from sentinel.notifications.delivery import Notifier
+from sentinel.notifications.messages import Message, MessageFormatter, compose_incident
+from sentinel.storage import service_status
+from sentinel.storage.connection import Connection
+from sentinel.storage.service_status import ServiceStatus
+from services.ingestion.announced_incidents import AnnouncedIncidents
+
+log = logging.getLogger("sentinel.loop")
+
+MAX_SILENCE = timedelta(minutes=30)  # without a new price
+
+# A target may stop failing because its messages were abandoned: then it does not work again.
+HAS_ACCEPTED = """
+SELECT EXISTS (SELECT FROM sentinel.outbox WHERE target = %(target)s AND delivered_at > %(since)s)
+"""
+
+
+class NoWorkingTarget(SentinelError):
+    """No alert target accepts messages."""
+
+    exit_code = EXIT_UNHEALTHY
+
+
+class Tick(NamedTuple):
+    """What the loop knows at the end of a tick."""
+
+    # The pause between two ticks.
+    interval: timedelta
+    # Why the tick brought no prices; empty: nothing failed.
+    problem: str
+    now: datetime
+
+
+class Change(NamedTuple):
+    """The begin or the end of an incident."""
+
+    incident: str
+    message: Message
+    # When the incident began; None: it has ended.
+    since: datetime | None
+    # The fingerprints of the targets that get the message.
+    targets: Sequence[str]
+
+
+@dataclass(slots=True)
+class Incidents:
+    """Finds the begin and the end of incidents, and sends a message about each."""
+
+    settings: Settings
+    notifier: Notifier
+    formatter: MessageFormatter
+    announced: AnnouncedIncidents = field(init=False)
+    # The newest observation before the current tick; None: unknown.
+    _newest_before: datetime | None = None
+    # Whether this tick's check is done.
+    _is_done: bool = False
+    # The fingerprints of the targets that accept no messages.
+    _failing: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.announced = AnnouncedIncidents(self.settings.state_dir / "incidents.json")
+
+    def begin_tick(self) -> None:
+        """Forget what the tick before knew."""
+        self._newest_before, self._is_done = None, False
+
+    def read_newest_price(self, connection: Connection) -> None:
+        """Read the newest observation before a tick."""
+        self._newest_before = _find_newest_observation(connection)
+
+    def check(self, connection: Connection, tick: Tick) -> None:
+        """Find what has begun or ended, and queue the messages about it."""
+        newest = _find_newest_observation(connection)
+        schedule = service_status.read(connection, "schedule")
+        self._queue(connection, self._check_prices(newest, tick), tick.now)
+        self._queue(connection, self._check_disk(tick.now), tick.now)
+        self._queue(connection, self._check_schedule(schedule, tick.now), tick.now)
+        self.check_targets(connection, tick.now)
+        self._is_done = True
+
+    def check_targets(self, connection: Connection, now: datetime) -> bool:
+        """Report targets that fail to the other targets, and targets that work again to all.
+
+        Return whether a message was queued.
+        """
+        loop = ServiceStatus(now, {"targets": self.notifier.labels})
+        deliveries = deployment.read_deliveries(connection, loop)
+        failing = [each for each in deliveries if checks.is_failing(each, now)]
+        self._failing = {each.target for each in failing}
+        changes = [*self._find_failing(failing, now), *self._find_working(connection, now)]
+        self._queue(connection, changes, now)
+        return bool(changes)
+
+    def check_without_database(self, tick: Tick) -> None:
+        """Find what has begun, as far as that is known without the database; send it directly.
+
+        Nothing happens if `check` found it before.
+        """
+        if self._is_done:
+            return
+        usages = usage_log.read(budget_monitor.log_path(self.settings)).usages
+        stored = [u.started_at for u in usages if u.is_stored and u.started_at <= tick.now]
+        changes = [
+            *self._check_prices(max(stored, default=None), tick),
+            *self._check_disk(tick.now),
+        ]
+        for change in changes:
+            if change.since:
+                for failure in self.notifier.send_directly(change.message):
+                    log.warning("%s", failure)
+                self.announced.note(change.incident, change.since)
+
+    @property
+    def problems(self) -> list[SentinelError]:
+        """What no target can report, because none of them works."""
+        if not self._failing.issuperset(self.notifier.names):
+            return []
+        labels = ", ".join(self.notifier.labels.values())
+        return [NoWorkingTarget(f"No alert target accepts messages: {labels}.")]
+
+    # --- the incidents -----------------------------------------------------------------------
+
+    def _check_prices(self, newest: datetime | None, tick: Tick) -> Iterator[Change]:
+        """`newest` is the newest observation, or as much of it as is known."""
+        if newest is None:
+            return
+        limit = max(MAX_SILENCE, service_status.late_after(tick.interval))
+        since = self.announced.since("prices")
+        if tick.now - newest >= limit:
+            if since is None:
+                problem = tick.problem or self.formatter.translate("no_newer_price")
+                values = {"minutes": _minutes(tick.now - newest), "problem": problem}
+                yield self._begin("prices", "no_prices", newest, tick.now, values)
+        elif since or newest - (self._newest_before or newest) >= limit:
+            begin = since or self._newest_before or newest
+            minutes = _minutes(newest - begin)
+            yield self._end("prices", "prices_again", begin, newest, {"minutes": minutes})
+
+    def _check_disk(self, now: datetime) -> Iterator[Change]:
+        disk = deployment.read_disk_space(self.settings.state_dir)
+        if disk is None:
+            return
+        state, since = checks.check_disk(disk).state, self.announced.since("disk")
+        values = {
+            "free": self.formatter.format_quantity(round(Decimal(disk.free_bytes) / 10**9, 1)),
+            "share": self.formatter.format_percent(disk.free_bytes / max(1, disk.total_bytes)),
+        }
+        if state == "unhealthy" and since is None:
+            yield self._begin("disk", "disk_full", now, now, values)
+        elif state == "ok" and since:
+            yield self._end("disk", "disk_free", since, now, values)
+
+    def _check_schedule(self, schedule: ServiceStatus | None, now: datetime) -> Iterator[Change]:
+        """The scheduled job records its runs, if it uses this database."""
+        if schedule is None:
+            return
+        since = self.announced.since("schedule")
+        if service_status.is_silent(schedule, service_status.MAX_SCHEDULE_PAUSE, now):
+            if since is None:
+                hours = {"hours": (now - schedule.recorded_at) // timedelta(hours=1)}
+                yield self._begin("schedule", "schedule_silent", schedule.recorded_at, now, hours)
+        elif since and schedule.recorded_at > since:
+            hours = {"hours": (schedule.recorded_at - since) // timedelta(hours=1)}
+            yield self._end("schedule", "schedule_again", since, schedule.recorded_at, hours)
+
+    def _find_failing(self, failing: Sequence[TargetDelivery], now: datetime) -> Iterator[Change]:
+        others = [name for name in self.notifier.names if name not in self._failing]
+        for each in failing:
+            incident = f"target:{each.target}"
+            if others and self.announced.since(incident) is None:
+                error = each.error or ""
+                values = {"label": each.label, "waiting": each.waiting, "error": error}
+                change = self._begin(incident, "target_fails", each.waiting_since, now, values)
+                yield change._replace(targets=others)
+
+    def _find_working(self, connection: Connection, now: datetime) -> Iterator[Change]:
+        for name, label in self.notifier.labels.items():
+            since = self.announced.since(f"target:{name}")
+            if since and name not in self._failing:
+                parameters = {"target": name, "since": since}
+                [(has_accepted,)] = connection.execute(HAS_ACCEPTED, parameters).fetchall()
+                if has_accepted:
+                    values = {"label": label}
+                    yield self._end(f"target:{name}", "target_works", since, now, values)
+
+    # --- messages, and what was announced ------------------------------------------------------
+
+    def _begin(
+        self, incident: str, kind: str, since: datetime, now: datetime, values: Mapping[str, object]
+    ) -> Change:
+        message = compose_incident(self.formatter, incident, kind, since, now, values)
+        return Change(incident, message, since, self.notifier.names)
+
+    def _end(
+        self, incident: str, kind: str, since: datetime, end: datetime, values: Mapping[str, object]
+    ) -> Change:
+        return self._begin(incident, kind, since, end, values)._replace(since=None)
+
+    def _queue(self, connection: Connection, changes: Iterable[Change], now: datetime) -> None:
+        for change in changes:
+            outbox.queue_message(connection, change.message, change.targets, now)
+            self.announced.note(change.incident, change.since)
+
+
+def _find_newest_observation(connection: Connection) -> datetime | None:
+    """Return the time of the newest observation of any coin."""
+    row = connection.execute("SELECT max(observed_at) FROM sentinel.coins").fetchone()
+    return row[0] if row else None
+
+
+def _minutes(pause: timedelta) -> int:
+    return pause // timedelta(minutes=1)

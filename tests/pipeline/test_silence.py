@@ -1,0 +1,70 @@
+"""The scheduled run and the monitor on the same database watch each other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ingest import run_pipeline
+from pipeline.job_summary import summarize
+from pipeline.report import RunReport
+from safe_zone import Settings
+from sentinel.storage import service_status
+from sentinel.storage.connection import Session
+from tests.conftest import NOW, FakeTime, FreshDatabase
+from tests.support.commands import Script
+
+WARNING = "The monitor on this database has been silent for {} minutes: make status."
+
+
+def _record_tick(session: Session, at: datetime) -> None:
+    state = {"interval_seconds": 300}
+    session.use(lambda connection: service_status.record(connection, "ingestion", state, at))
+
+
+@pytest.mark.parametrize(
+    ("age", "minutes"),
+    [
+        (timedelta(minutes=14), None),
+        (timedelta(minutes=16), 16),
+        (timedelta(days=6), 8_640),
+        (timedelta(days=8), None),  # it was switched off
+    ],
+)
+def test_a_scheduled_run_warns_of_a_monitor_that_stopped_within_the_last_week(
+    settings: Settings, time_: FakeTime, session: Session, age: timedelta, minutes: int | None
+) -> None:
+    _record_tick(session, NOW - age)
+    few = replace(settings, limit=3)
+    report = run_pipeline(few, clocks=time_.clocks, is_scheduled=True)
+    assert report.status == "ok"
+    assert report.warnings == ([] if minutes is None else [WARNING.format(minutes)])
+
+
+def test_the_runs_of_the_loop_and_of_a_person_are_not_the_schedule(
+    settings: Settings, session: Session, time_: FakeTime
+) -> None:
+    _record_tick(session, NOW - timedelta(hours=1))
+    report = run_pipeline(replace(settings, limit=3), clocks=time_.clocks)
+    assert report.warnings == []
+    assert session.use(lambda connection: service_status.read(connection, "schedule")) is None
+
+
+@pytest.mark.parametrize("variable", ["GITHUB_ACTIONS", "HEARTBEAT_URL"])
+def test_a_run_on_github_or_with_a_dead_mans_switch_is_scheduled(
+    live_script: Script, fresh: FreshDatabase, session: Session, variable: str
+) -> None:
+    _record_tick(session, datetime.now(UTC) - timedelta(minutes=30))
+    value = {"GITHUB_ACTIONS": "true", "HEARTBEAT_URL": "http://127.0.0.1:9"}[variable]
+    done = live_script("ingest.py", "--limit", "3", "--json", **{variable: value})
+    report = json.loads(done.stdout)
+    assert report["warnings"] == [WARNING.format(30)]
+    assert WARNING.format(30) in done.stderr
+    assert ("::warning::The monitor" in done.stderr) is (variable == "GITHUB_ACTIONS")
+    assert f"**{WARNING.format(30)}**" in summarize(RunReport(**report), None)
+    assert fresh.query(
+        "SELECT state->>'run_id' FROM sentinel.service_status WHERE service = 'schedule'"
+    ) == [(report["run_id"],)]
