@@ -21,6 +21,7 @@ from coin_registry import CoinRegistry
 from pipeline.original_table import (
     NAMES,
     READ_ONLY,
+    UNKNOWN_SYMBOL,
     OriginalRow,
     find_table,
     move_aside,
@@ -118,7 +119,8 @@ def _validate(
     rows: list[MarketRow] = []
     labels: dict[str, CoinLabel] = {}
     for row in batch:
-        listed = {"id": row.coin_id, "symbol": row.symbol or "", "name": row.coin_id}
+        symbol = "" if row.symbol in (None, UNKNOWN_SYMBOL) else row.symbol
+        listed = {"id": row.coin_id, "symbol": symbol, "name": row.coin_id}
         coin = registry.coins.get(row.coin_id or "") or coin_from_list(listed)
         found = validate_entry(row.to_entry(), coin.id, now) if coin else "malformed"
         if isinstance(found, MarketRow) and coin:

@@ -32,6 +32,7 @@ WHERE c.oid = to_regclass(%s) AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND N
 PRICES = ("price_usd", "price")
 MARKET_CAPS = ("market_cap", "market_cap_usd")
 VOLUMES = ("volume_24h", "volume_24h_usd")
+UNKNOWN_SYMBOL = "UNK"  # of a coin that the registry did not know
 MISSING = sql.SQL("NULL")
 TIME: LiteralString = '"timestamp"'
 TIME_IN_UTC: LiteralString = "(\"timestamp\" AT TIME ZONE 'UTC')"

@@ -38,6 +38,7 @@ FROM generate_series(1, 30) c, generate_series({}, {}) h
 """
 BAD_ROWS = """
 INSERT INTO public.market_data (coin_id, symbol, price_usd, "timestamp") VALUES
+    ('new-coin', 'UNK', 1, now() - interval '1 hour'),
     ('bitcoin', 'btc', NULL, now() - interval '1 hour'),
     ('ethereum', 'eth', 'NaN', now() - interval '1 hour'),
     ('solana', 'sol', -1, now() - interval '1 hour'),
@@ -56,7 +57,7 @@ COUNT = "SELECT count(*) FROM market_data"
 
 @pytest.fixture
 def original(fresh: FreshDatabase) -> FreshDatabase:
-    """A database of the original with 3,000 good rows, seven bad and two expired ones."""
+    """A database of the original with 3,001 good rows, seven bad and two expired ones."""
     fresh.query(CREATE_TABLE)
     fresh.query(FILL_TABLE.format(1, 100))
     fresh.query(BAD_ROWS)
@@ -73,7 +74,7 @@ def test_the_valid_rows_are_imported_and_the_table_is_renamed_and_unchanged(
     before = _table(original, "market_data")
     done = live_module(IMPORT)
     assert done.returncode == 0, done.stderr
-    assert "public.market_data_original: 3,009 rows. 3,000 were imported, 0 were" in done.stdout
+    assert "public.market_data_original: 3,010 rows. 3,001 were imported, 0 were" in done.stdout
     for reason, count in {
         "future_timestamp": 2,
         "null_price": 1,
@@ -86,12 +87,15 @@ def test_the_valid_rows_are_imported_and_the_table_is_renamed_and_unchanged(
     assert f"older than {RETENTION.days} days, not imported: 2" in done.stdout
     assert _table(original) == before
     summary = "SELECT count(*), min(source::text), max(source::text) FROM market_data"
-    assert original.query(summary) == [(3000, "observed", "observed")]
+    assert original.query(summary) == [(3001, "observed", "observed")]
     columns = "coin_id, symbol, price, market_cap, volume_24h, timestamp"
-    assert original.query(f"SELECT {columns} FROM stored_rows ORDER BY 1, 6") == original.query(
+    *stored, unknown = original.query(f"SELECT {columns} FROM stored_rows ORDER BY 1, 6")
+    assert stored == original.query(
         "SELECT coin_id, symbol, price_usd, market_cap, nullif(volume_24h, 0), timestamp"
         " FROM market_data_original WHERE coin_id LIKE 'coin-%' ORDER BY 1, 6"
     )
+    # The original's placeholder for a symbol that it did not know is not taken over.
+    assert unknown[:5] == ("new-coin", "new-coin", 1.0, None, None)
 
 
 @pytest.mark.slow
@@ -100,10 +104,10 @@ def test_a_repeated_import_changes_nothing_and_runs_go_on(
 ) -> None:
     live_module(IMPORT)
     before = original.query("SELECT ctid, * FROM sentinel.observations ORDER BY 1")
-    assert "0 were imported, 3,000 were stored before" in live_module(IMPORT).stdout
+    assert "0 were imported, 3,001 were stored before" in live_module(IMPORT).stdout
     assert original.query("SELECT ctid, * FROM sentinel.observations ORDER BY 1") == before
     assert live_script("ingest.py", "--limit", "5").returncode == 0
-    assert original.query(COUNT) == [(3005,)]
+    assert original.query(COUNT) == [(3006,)]
     assert live_script("verify_db.py").returncode == 0
 
 
@@ -117,7 +121,7 @@ def test_an_observed_row_stays_and_a_backfilled_one_is_replaced(
         " source = CASE coin_key % 2 WHEN 0 THEN 'observed' ELSE 'backfilled' END"
         "::sentinel.observation_source"
     )
-    assert "1,500 were imported, 1,500 were stored before" in live_module(IMPORT).stdout
+    assert "1,501 were imported, 1,500 were stored before" in live_module(IMPORT).stdout
     kept = "SELECT count(*), count(DISTINCT source) FROM sentinel.observations WHERE price_usd = 7"
     assert original.query(kept) == [(1500, 1)]
 
@@ -133,7 +137,7 @@ def test_the_rename_and_the_schema_are_one_transaction(
     monkeypatch.setattr(schema, "apply_migrations", fail)
     with open_connection(original.address()) as connection, pytest.raises(KeyboardInterrupt):
         original_table.move_aside(connection)
-    assert original.query("SELECT count(*) FROM market_data") == [(3009,)]
+    assert original.query("SELECT count(*) FROM market_data") == [(3010,)]
 
 
 @pytest.mark.slow
@@ -147,10 +151,10 @@ def test_an_import_continues_after_a_kill(live_module: Module, original: FreshDa
     process.kill()
     process.communicate()
     [(stored,)] = original.query(COUNT)
-    assert 0 < stored < 39_000
+    assert 0 < stored < 39_001
     done = live_module(IMPORT)
-    assert f"{39_000 - stored:,} were imported, {stored:,} were stored before" in done.stdout
-    assert original.query(COUNT) == [(39_000,)]
+    assert f"{39_001 - stored:,} were imported, {stored:,} were stored before" in done.stdout
+    assert original.query(COUNT) == [(39_001,)]
 
 
 def test_a_table_of_another_database_and_version_is_imported_and_left_alone(
@@ -198,7 +202,7 @@ def test_all_commands_say_how_to_import_the_table_of_the_original(
 ) -> None:
     done = live_script(*arguments)
     assert_error(done, 2, "public.market_data of the original project", f"Run python -m {IMPORT}: ")
-    assert len(_table(original, "market_data")) == 3009
+    assert len(_table(original, "market_data")) == 3010
 
 
 @pytest.mark.parametrize(

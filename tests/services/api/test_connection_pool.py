@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
+from datetime import UTC
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from sentinel.errors import StorageUnavailable
 from sentinel.storage.connection import Address, parse_address
@@ -57,6 +59,15 @@ def test_a_read_cannot_write(
         (2,)
     ]
     assert week_database.query("SELECT to_regclass('sentinel.of_a_read')") == [(None,)]
+
+
+def test_the_settings_of_the_database_do_not_matter(fresh: FreshDatabase) -> None:
+    for setting, value in {"DateStyle": "German", "client_encoding": "LATIN1"}.items():
+        name = conninfo_to_dict(fresh.url)["dbname"]
+        fresh.query(f"ALTER DATABASE {name} SET {setting} TO '{value}'")
+    with _open_pool(fresh.address()) as opened:
+        [[at, text]] = opened.read(lambda c: c.execute("SELECT now(), '🟥'").fetchall())
+    assert (at.tzinfo, text) == (UTC, "🟥")
 
 
 @pytest.mark.usefixtures("week")
