@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import requests
 from pydantic import AliasPath, BaseModel, Field, ValidationError
@@ -21,12 +21,20 @@ log = logging.getLogger("sentinel.notifier")
 API_URL = "https://api.telegram.org"
 TIMEOUT_SECONDS = 8.0  # for a connection, and for each read
 MAX_CHARACTERS = 4096  # of a message
+MAX_REASON_CHARACTERS = 200  # of Telegram's explanation
+# What a response with status 400 says about the chat or the bot's rights in it: no other message
+# would arrive either. Telegram documents no list; these are of
+# https://github.com/TelegramBotAPI/errors
+CHAT_PROBLEMS = (
+    *("chat not found", "chat was deactivated", "not enough rights", "no rights to send"),
+    *("message thread not found", "CHAT_WRITE_FORBIDDEN", "PEER_ID_INVALID"),
+)
 
 
 class _Failure(BaseModel):
     """Why a message did not arrive: https://core.telegram.org/bots/api#responseparameters"""
 
-    description: Annotated[str, Field(max_length=500)] = ""
+    description: str = ""
     retry_after: float | None = Field(
         default=None,
         validation_alias=AliasPath("parameters", "retry_after"),
@@ -65,8 +73,12 @@ class TelegramChat:
         wait = retry_after_seconds(response.headers.get("Retry-After"), now)
         if wait is None:
             wait = failure.retry_after
-        reason = failure.description.replace(self.bot_token, "…")
-        return interpret_status("Telegram", response.status_code, wait, reason)
+        secret = self.bot_token.rpartition(":")[2]
+        reason = " ".join(failure.description.replace(secret, "…").split())[:MAX_REASON_CHARACTERS]
+        result = interpret_status("Telegram", response.status_code, wait, reason)
+        if any(problem in reason for problem in CHAT_PROBLEMS):
+            return result._replace(is_rejected=False)
+        return result
 
     def _post(self, chat_id: int | str, title: str, body: str) -> requests.Response:
         # Plain text: a coin's name may contain characters of HTML or Markdown.

@@ -328,12 +328,69 @@ def test_a_message_follows_a_group_to_its_new_chat_id(
     assert "-1009: correct the setting" in caplog.text
 
 
-def test_the_error_has_telegrams_reason(time_: FakeTime, target: Target) -> None:
-    reason = b'{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}'
-    target.replies.append(Reply(400, reason))
-    assert _notifier(time_, CHAT).send_directly(Message("x", "x", "title", "body")) == [
-        "Telegram answered 400: Bad Request: chat not found"
-    ]
+@pytest.mark.parametrize(
+    ("status", "description", "error"),
+    [
+        (400, "Bad Request: chat not found", "400: Bad Request: chat not found"),
+        (
+            403,
+            "Forbidden: bot was blocked by the user",
+            "403: Forbidden: bot was blocked by the user",
+        ),
+        (401, "Unauthorized", "401: Unauthorized"),
+        (404, f"Not Found:\n bot{TOKEN}/sendMessage", "404: Not Found: bot123456789:…/sendMessage"),
+        (500, "x" * 5_000, f"500: {'x' * 200}"),
+    ],
+)
+def test_telegrams_own_words_are_in_the_log_the_outbox_and_the_error(
+    connection: Connection,
+    time_: FakeTime,
+    target: Target,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    description: str,
+    error: str,
+) -> None:
+    target.always = Reply(status, json.dumps({"ok": False, "description": description}).encode())
+    notifier = _notifier(time_, CHAT)
+    expected = f"Telegram answered {error}"
+    assert notifier.send_directly(Message("x", "x", "title", "body")) == [expected]
+    _queue(connection, notifier, 1, NOW)
+    notifier.deliver(connection, seconds=60)
+    assert f"message 1 did not arrive ({expected}): attempt 2 in 5 s" in caplog.text
+    assert _rows(connection, "SELECT last_error FROM sentinel.outbox") == [(expected,)]
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "Bad Request: chat not found",
+        "Bad Request: have no rights to send a message",
+    ],
+)
+def test_a_chat_that_accepts_nothing_is_a_failing_target_and_no_rejected_message(
+    connection: Connection, time_: FakeTime, target: Target, description: str
+) -> None:
+    reply = Reply(400, json.dumps({"description": description}).encode())
+    target.replies.extend([reply] * MAX_REJECTIONS)
+    notifier = _notifier(time_, CHAT)
+    _queue(connection, notifier, 2, NOW)
+    for _ in range(3):
+        time_.sleep(notifier.deliver(connection, seconds=60) or 0)
+    assert target.request_count == 3  # the second message waits too
+    assert _rows(connection, "SELECT failures FROM sentinel.alert_targets") == [(3,)]
+    _deliver_all(connection, notifier, time_)
+    assert target.titles == ["coin-0 #0", "coin-1 #1"]  # none is abandoned
+
+
+def test_a_long_reason_hides_no_requested_pause(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    body = {"description": "x" * 5_000, "parameters": {"retry_after": 37}}
+    target.replies.append(Reply(429, json.dumps(body).encode()))
+    notifier = _notifier(time_, CHAT)
+    _queue(connection, notifier, 1, NOW)
+    assert notifier.deliver(connection, seconds=60) == pytest.approx(37)
 
 
 def test_an_invalid_target_address_is_not_logged(log_output: io.StringIO) -> None:
