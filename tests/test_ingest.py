@@ -569,15 +569,14 @@ def test_health_changes_are_saved_if_the_database_fails(
     assert _registry(settings).coins["ethereum"].strikes == 1
 
 
-@pytest.mark.parametrize("place", ["pipeline.fetch._implied_rates", "pipeline.store._load"])
-def test_an_unexpected_error_costs_no_health_changes(
-    run: Run, stand_in: StandIn, settings: Settings, monkeypatch: pytest.MonkeyPatch, place: str
+def test_an_unexpected_error_while_fetching_costs_no_health_changes(
+    run: Run, stand_in: StandIn, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: Any) -> None:
         raise TypeError("a defect")
 
     stand_in.faults.append(_without("ethereum"))
-    monkeypatch.setattr(place, fail)
+    monkeypatch.setattr("pipeline.fetch._implied_rates", fail)
     with pytest.raises(TypeError, match="a defect"):
         run(limit=5)
     assert _registry(settings).coins["ethereum"].strikes == 1
