@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from sentinel.leftovers import remove_leftovers
 
 if sys.platform == "win32":
     from filelock import lock_descriptor
@@ -23,6 +26,9 @@ else:
         return False
 
 
+_DRAFT_SUFFIX = ".draft"
+
+
 def replace_atomically(path: Path, content: bytes) -> None:
     """Write a new file beside `path` and rename it, so that no reader ever sees half a file.
 
@@ -34,7 +40,8 @@ def replace_atomically(path: Path, content: bytes) -> None:
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "not a regular file")
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    remove_leftovers(path.parent, f".{glob.escape(path.name)}.*{_DRAFT_SUFFIX}")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_DRAFT_SUFFIX)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

@@ -7,13 +7,13 @@ The columns are `coin_id` text, `observed_at` timestamptz, `price_usd`, `market_
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sentinel import leftovers
 from sentinel.errors import ArchiveUnavailable
 from sentinel.models import MarketRow
 from sentinel.process import describe_error
@@ -141,8 +141,8 @@ def build_day(rows: CsvExport, existing: Sequence[Path], folder: Path) -> tuple[
 def temporary_folder() -> Iterator[Path]:
     """Yield a folder for unfinished files. Raises ArchiveUnavailable if it cannot be written."""
     try:
-        with tempfile.TemporaryDirectory(prefix="market-sentinel-") as folder:
-            yield Path(folder)
+        with leftovers.temporary_folder() as folder:
+            yield folder
     except OSError as error:
         raise ArchiveUnavailable(
             f"A temporary file cannot be written ({describe_error(error)})."

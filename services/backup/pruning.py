@@ -48,4 +48,16 @@ def prune_backups(folder: Path, newest: BackupFile) -> PruneResult:
     deleted = [path for moment, path in valid.items() if moment not in kept]
     for path in deleted:
         manifest.delete_backup(path)
+    _prune_damaged(folder)
     return PruneResult(deleted, damaged)
+
+
+def _prune_damaged(folder: Path) -> None:
+    """Delete damaged backups by the rules of the others, so that a bad disk does not fill up."""
+    damaged: dict[datetime, Path] = {}
+    for path in folder.glob(f"*{manifest.DAMAGED_SUFFIX}"):
+        dump = path.name.removesuffix(manifest.DAMAGED_SUFFIX)
+        if moment := rotation.parse_file_name(dump):
+            damaged[moment] = path
+    for moment in damaged.keys() - rotation.choose_kept(damaged):
+        manifest.delete_damaged(damaged[moment])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 import psycopg
 import pytest
 
 import database
+from safe_zone import ROOT
 from sentinel.models import FxRate, LoadCounts, MarketRow, Rejection
 from sentinel.storage import retention, run_records
 from sentinel.storage.connection import Connection, Session
@@ -183,3 +185,19 @@ def test_yesterdays_partition_is_rewritten_in_the_order_of_coins(
     load(make_rows(tomorrow), tomorrow)
     assert fresh.query(order) == sorted(rows)
     assert fresh.query(size)[0][0] < before
+
+
+def test_the_documents_say_what_bounds_each_table(fresh: FreshDatabase) -> None:
+    """A new table is partitioned, purged, or documented as small."""
+    tables = fresh.query(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace('sentinel') "
+        "AND relkind IN ('r', 'p') AND NOT relispartition"
+    )
+    document = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (`sentinel\..*?) \| (.*?) \|", document, re.MULTILINE)
+    bounds = {
+        name: bound for names, bound in rows for name in re.findall(r"sentinel\.(\w+)", names)
+    }
+    assert bounds.keys() == {name for (name,) in tables}
+    purged = {name for name, bound in bounds.items() if re.search(r"\d+ days", bound)}
+    assert purged == {"observations", *retention.DELETE_EXPIRED_ROWS}

@@ -52,6 +52,15 @@ def test_backups_are_pruned_to_seven_days_and_the_newest_of_each_week_and_month(
     assert (len(pruned.deleted), pruned.damaged) == (30, [])
 
 
+def test_damaged_backups_that_were_set_aside_are_pruned_by_the_same_rules(folder: Path) -> None:
+    for day in range(1, 40):
+        manifest.set_aside(write_backup(folder, NOW - timedelta(days=day)).path)
+    prune_backups(folder, write_backup(folder, NOW))
+    aside = list(folder.glob("*.damaged"))
+    assert len([path for path in aside if ".json" not in path.name]) == 10
+    assert len(aside) == 20  # each with its manifest
+
+
 @pytest.mark.parametrize(
     ("database", "identity"),
     [
