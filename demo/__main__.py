@@ -68,6 +68,7 @@ def _run_demo(base_url: str) -> int:
         "COINGECKO_API_KEY": "demo-key-of-the-stand-in",
         "COINGECKO_IS_PRO": "",
         "DATABASE_URL": "",
+        "HEARTBEAT_URL": "",
         "SENTINEL_STATE_DIR": str(STATE_DIR),
         "SENTINEL_REGISTRY": str(STATE_DIR / "coin_registry.json"),
     }

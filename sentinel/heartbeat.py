@@ -44,6 +44,8 @@ class Heartbeat:
         self._ticked_at = float("-inf")
         # Whether a failure was reported.
         self.has_failed = False
+        # The error of the last tick that was reported.
+        self.tick_error: SentinelError | None = None
 
     def send_start(self) -> None:
         """Report that a run begins: if its result does not follow, the service sends its alarm."""
@@ -63,7 +65,7 @@ class Heartbeat:
         """Report a tick of a loop, once a minute at most. `now` is the monotonic clock's."""
         if self._is_sending or now - self._ticked_at < MIN_PAUSE_SECONDS:
             return
-        self._ticked_at = now
+        self._ticked_at, self.tick_error = now, errors[-1] if errors else None
         if errors:
             self.send_failure(errors[-1].exit_code, "\n".join(map(str, errors)))
         else:
@@ -128,15 +130,15 @@ def watch(address: str | None) -> Iterator[Heartbeat]:
 
 @contextlib.contextmanager
 def report_errors(heartbeat: Heartbeat) -> Iterator[None]:
-    """Report an exception that leaves the block as a failure."""
+    """Report an exception that leaves the block as a failure, unless it was a tick's error."""
     try:
         yield
     except BaseException as error:
-        if isinstance(error, SentinelError):
-            heartbeat.send_failure(error.exit_code, str(error))
-        else:  # its text may hold a secret
+        if not isinstance(error, SentinelError):  # its text may hold a secret
             text = f"Unexpected {type(error).__name__}: the log has its traceback."
             heartbeat.send_failure(EXIT_UNEXPECTED, text)
+        elif error is not heartbeat.tick_error:
+            heartbeat.send_failure(error.exit_code, str(error))
         heartbeat.wait()
         raise
 

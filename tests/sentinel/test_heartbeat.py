@@ -169,6 +169,15 @@ def test_a_failed_tick_names_its_errors(receiver: HeartbeatReceiver) -> None:
     assert receiver.reports == [(FAILURE, "exit code 4\none\ntwo")]
 
 
+def test_a_loop_that_ends_with_the_error_of_its_tick_reports_it_once(
+    live_module: Module, live_stand_in: StandIn, receiver: HeartbeatReceiver
+) -> None:
+    live_stand_in.always = Fault(403, b'{"error":"no"}')
+    done = live_module("services.ingestion", "--once", HEARTBEAT_URL_MONITOR=receiver.url)
+    assert done.returncode == 2
+    assert _kinds(receiver) == [FAILURE]
+
+
 # --- a backup --------------------------------------------------------------------------------
 
 
