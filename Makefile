@@ -14,7 +14,7 @@ PYTEST := pytest -n auto
 COMPILED := archive bench dev embedded object-stores services uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-soak setup ingest dry-run verify budget psql monitor api dashboard \
+.PHONY: help demo test test-fast test-soak setup ingest dry-run doctor verify budget psql monitor api dashboard \
 	replay up up-demo down status logs sandbox archive lint types bench requirements clean
 
 help: ## list the commands
@@ -42,6 +42,9 @@ ingest: $(VENV)/.runtime ## fetch the top coins from CoinGecko once and store th
 
 dry-run: $(VENV)/.runtime ## fetch and validate prices without storing anything
 	@$(BIN)/python ingest.py --mode dry-run
+
+doctor: $(VENV)/.runtime ## check all that this deployment needs, and say what to do
+	@$(BIN)/python -m pipeline.doctor
 
 verify: $(VENV)/.runtime ## check the stored data
 	@$(BIN)/python verify_db.py

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from safe_zone import KNOWN_KEYS, Settings
 from sentinel.config import read_settings, validate
 from sentinel.fields import HostNames, HttpAddress, Port, Token, variable
+from sentinel.notifications.addresses import read_alert_urls
 
 API_PORT = 8000
 DASHBOARD_PORT = 8501
@@ -145,7 +145,7 @@ def load_monitor_settings(
     values, errors = read_settings(
         KNOWN_KEYS | {"monitor": tuple(MonitorOptions.model_fields)}, config=config, environ=environ
     )
-    own = {"settings": values, "alert_urls": _read_alert_urls(values, errors)}
+    own = {"settings": values, "alert_urls": read_alert_urls(values, errors)}
     monitor = validate(MonitorSettings, values | own, errors)
     if "SENTINEL_API_URL" in values:
         return monitor
@@ -155,17 +155,3 @@ def load_monitor_settings(
 def _reachable_host(host: str) -> str:
     """Return the host of a URL, on this machine, for a server that listens on `host`."""
     return ALL_ADDRESSES.get(host) or (f"[{host}]" if ":" in host else host)
-
-
-def _read_alert_urls(values: Mapping[str, str], errors: list[str]) -> tuple[str, ...]:
-    """Return the addresses of the alert targets. Errors never repeat one: they hold secrets."""
-    token, chat = values.get("TELEGRAM_BOT_TOKEN"), values.get("TELEGRAM_CHAT_ID")
-    if bool(token) != bool(chat):
-        errors.append("TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID go together: set both, or neither")
-    telegram = [f"tgram://{token}/{chat}/"] if token and chat else []
-    # An address may contain commas: only a comma before another address separates two of them.
-    urls = re.split(
-        r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://|$)", values.get("ALERT_URLS", "").strip()
-    )
-    urls = [url for url in urls if url]
-    return tuple(dict.fromkeys([*telegram, *urls]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sentinel.errors import ApiUnavailable, BudgetExhausted, StorageUnavailable
@@ -43,7 +43,7 @@ def check_facts(facts: HealthFacts, now: datetime) -> list[HealthCheck]:
         _check_delivery(facts.deliveries, now),
         _check_backup(facts.backup, now),
         check_disk(facts.disk),
-        _check_clock(facts, now),
+        _measure_clock(facts, now),
     ]
 
 
@@ -152,7 +152,7 @@ def check_disk(disk: DiskSpace | None) -> HealthCheck:
     return HealthCheck("disk", state, f"{text}{remedy}.", f"The folder is {disk.folder}.")
 
 
-def _check_clock(facts: HealthFacts, now: datetime) -> HealthCheck:
+def _measure_clock(facts: HealthFacts, now: datetime) -> HealthCheck:
     """Compare the host's clock with the database's and, as the loop measured it, CoinGecko's."""
     offsets = {"the database's": facts.database_clock_offset}
     loop = facts.loop
@@ -161,6 +161,11 @@ def _check_clock(facts: HealthFacts, now: datetime) -> HealthCheck:
         seconds = loop.state.get("clock_offset_seconds")
         if seconds is not None:
             offsets["CoinGecko's"] = timedelta(seconds=seconds)
+    return check_clock(offsets)
+
+
+def check_clock(offsets: Mapping[str, timedelta]) -> HealthCheck:
+    """Return the check of this host's clock, which is ahead of others by `offsets`."""
     wrong = [
         f"{_format_age(abs(offset))} {'ahead of' if offset > timedelta() else 'behind'} {whose}"
         for whose, offset in offsets.items()

@@ -36,6 +36,8 @@ class Target:
     label: str
     # Sends a title and a body at a time. It may raise any error.
     service: Callable[[str, str, datetime], SendResult]
+    # Returns why messages cannot arrive, without sending one. None: only a message tells.
+    find_problem: Callable[[], str | None] | None = None
 
     def send(self, title: str, body: str, now: datetime) -> SendResult:
         """Try to send a message once, for at most TOTAL_SECONDS."""
@@ -93,7 +95,10 @@ def _parse_address(url: str, position: str) -> list[Target]:
             TelegramChat(plugin.bot_token, chat_id, topic_id, bool(plugin.silent))
             for chat_id, topic_id in plugin.targets
         ]
-        return [Target(_fingerprint(f"{url} {chat}"), label, chat.send) for chat in chats]
+        return [
+            Target(_fingerprint(f"{url} {chat}"), label, chat.send, chat.find_problem)
+            for chat in chats
+        ]
     plugin.request_rate_per_sec = 0  # `pacing` limits the rate
     plugin.socket_connect_timeout = plugin.socket_read_timeout = TIMEOUT_SECONDS
     service = apprise.Apprise(asset=asset)

@@ -80,6 +80,19 @@ class TelegramChat:
             return result._replace(is_rejected=False)
         return result
 
+    def find_problem(self) -> str | None:
+        """Return why the bot cannot see the chat, in Telegram's words; None if it can.
+
+        https://core.telegram.org/bots/api#getchat
+
+        Raises requests.RequestException, whose text holds the token, if Telegram does not respond.
+        """
+        response = self._call("getChat", {"chat_id": self.chat_id})
+        if response.ok:
+            return None
+        reason = _parse(response).description.replace(self.bot_token, "…")
+        return f"Telegram answered {response.status_code}: {reason}"
+
     def _post(self, chat_id: int | str, title: str, body: str) -> requests.Response:
         # Plain text: a coin's name may contain characters of HTML or Markdown.
         title_utf16 = title.encode("utf-16-le", "replace")
@@ -92,8 +105,11 @@ class TelegramChat:
         }
         if self.topic_id is not None:
             message["message_thread_id"] = self.topic_id
-        url = f"{API_URL}/bot{self.bot_token}/sendMessage"
-        return requests.post(url, json=message, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+        return self._call("sendMessage", message)
+
+    def _call(self, method: str, parameters: dict[str, Any]) -> requests.Response:
+        url = f"{API_URL}/bot{self.bot_token}/{method}"
+        return requests.post(url, json=parameters, timeout=TIMEOUT_SECONDS, allow_redirects=False)
 
 
 def _parse(response: requests.Response) -> _Failure:

@@ -1,0 +1,1 @@
+"""`python -m pipeline.doctor`: check everything that a deployment needs, from outside to inside."""
