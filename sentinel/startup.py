@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
+# The C module behind `signal`, which itself imports enum and more. Ctrl-C may come meanwhile.
+import _signal  # type: ignore[import-not-found]
 import os
-import signal
 import sys
 
 
@@ -25,9 +26,9 @@ def open_missing_streams() -> None:
 
 def end_quietly_on_interrupt() -> None:
     """Let Ctrl-C end the process at once. A shell that ignores Ctrl-C for it stays obeyed."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 
-open_missing_streams()
 end_quietly_on_interrupt()
+open_missing_streams()
