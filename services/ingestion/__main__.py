@@ -56,29 +56,29 @@ def main() -> int:
     stop = StopRequest()
     state_dir = ensure_state_dir(monitor.settings.state_dir)
     refusal = ConfigurationError(f"Another monitor runs in {state_dir}: stop it first.")
-    heartbeat = Heartbeat(monitor.monitor_heartbeat_url)
+    loop = Loop(
+        monitor,
+        notifier,
+        formatter,
+        SYSTEM_CLOCKS,
+        requested_interval=arguments.interval,
+        should_stop=stop.is_set,
+        deadline=_tick_deadline,
+        sleep=stop.sleep,
+        fit_slopes=fit_process.fit_slopes,
+        heartbeat=Heartbeat(monitor.monitor_heartbeat_url),
+    )
     with (
         files.lock_or_refuse(state_dir / "monitor", refusal),
-        report_errors(heartbeat),
+        report_errors(loop.heartbeat),
+        loop.announce_errors(),
         resolve_database(monitor.settings),
     ):
-        loop = Loop(
-            monitor,
-            notifier,
-            formatter,
-            SYSTEM_CLOCKS,
-            requested_interval=arguments.interval,
-            should_stop=stop.is_set,
-            deadline=_tick_deadline,
-            sleep=stop.sleep,
-            fit_slopes=fit_process.fit_slopes,
-            heartbeat=heartbeat,
-        )
         if arguments.once:
             _run_once(loop)
         else:
             loop.run()
-        heartbeat.wait()
+        loop.heartbeat.wait()
     return EXIT_OK
 
 

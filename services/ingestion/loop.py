@@ -208,6 +208,17 @@ class Loop:
             end = self.clocks.now()
             session.use(lambda c: stages.record_heartbeat(c, report, self.errors, own_state, end))
 
+    @contextlib.contextmanager
+    def announce_errors(self) -> Iterator[None]:
+        """Announce incidents if an error leaves the block: no tick does if no database starts."""
+        try:
+            yield
+        except SentinelError as error:
+            if not isinstance(error, Interrupted):
+                tick = Tick(self.interval(), str(error), self.clocks.now())
+                self.incidents.check_without_database(tick)
+            raise
+
     def _describe_tick(self, report: RunReport) -> Tick:
         errors = [str(error) for error in self.errors]
         problem = "; ".join(errors) or (report.message if report.exit_code else "")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from demo.server import Fault, StandIn
 from safe_zone import Settings
-from sentinel.errors import ApiUnavailable
+from sentinel.errors import ApiUnavailable, StorageUnavailable
 from sentinel.health import deployment
 from sentinel.health.facts import DiskSpace
 from sentinel.heartbeat import Heartbeat
@@ -20,11 +22,12 @@ from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import Message, MessageFormatter
 from sentinel.notifications.targets import make_targets
 from sentinel.storage import service_status
-from sentinel.storage.connection import Connection, open_connection
+from sentinel.storage.connection import Address, Connection, open_connection
 from services.ingestion.incidents import Incidents, Tick
 from services.ingestion.loop import Loop
 from services.settings import MonitorSettings
 from tests.conftest import NOW, FakeTime, FreshDatabase
+from tests.support.commands import Module
 from tests.support.heartbeats import receiving
 from tests.support.monitor import ENGLISH, Reply, Target, listening, load, minutes
 
@@ -171,6 +174,24 @@ def test_an_outage_of_the_database_is_reported_without_the_outbox_once(
     assert fresh.query("SELECT count(*) FROM sentinel.outbox") == [(0,)]
     start().tick()
     assert target.titles[1:] == ["Market Sentinel: prices again, 65 minutes missed"]
+
+
+def test_a_database_that_does_not_start_is_reported_before_the_first_tick(
+    module: Module, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve_database(_settings: Settings) -> AbstractContextManager[Address]:
+        raise StorageUnavailable("The embedded PostgreSQL does not start.")
+
+    monkeypatch.setattr("services.ingestion.__main__.resolve_database", resolve_database)
+    state = Path(module.environment["SENTINEL_STATE_DIR"])
+    state.mkdir()
+    stored = {"timestamp": (datetime.now(UTC) - minutes(40)).isoformat(), "duration_sec": 1}
+    (state / "usage_log.json").write_text(json.dumps([stored]))
+    done = module("services.ingestion", "--once", ALERT_URLS=target.url)
+    assert done.returncode == 4, done.stderr
+    [(title, body)] = target.accepted
+    assert title == "Market Sentinel: no prices for 40 minutes"
+    assert body.startswith("The embedded PostgreSQL does not start.")
 
 
 # --- targets ---------------------------------------------------------------------------------
