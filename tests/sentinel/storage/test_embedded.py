@@ -19,6 +19,7 @@ import pytest
 from safe_zone import ROOT
 from sentinel import process
 from sentinel.errors import ConfigurationError, StorageUnavailable
+from sentinel.storage import embedded_upgrade
 from sentinel.storage.embedded import _locate_server, ensure_running
 from sentinel.storage.embedded_server import responding_socket_dir
 from tests.conftest import open_to_other_users
@@ -235,12 +236,19 @@ def test_the_error_of_a_failed_start_has_the_cause_and_the_log(state_dir: Path) 
     ("major", "steps"),
     [
         ("17", ["embedded-17.txt", "./backup_db.sh", "mv {}", "embedded.txt", "./restore_db.sh"]),
-        ("99", ["git pull", "embedded.txt"]),
+        ("99", ["git pull", "embedded.txt"]),  # newer than this checkout
     ],
 )
 def test_data_of_another_major_version_lead_to_the_steps_of_the_update(
-    state_dir: Path, major: str, steps: list[str]
+    state_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    major: str,
+    steps: list[str],
 ) -> None:
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "embedded-17.txt").touch()
+    monkeypatch.setattr(embedded_upgrade, "ROOT", tmp_path)
     server = _locate_server(state_dir)
     version = server.data_dir / "PG_VERSION"
     content = version.read_text()
