@@ -134,6 +134,20 @@ MUTATIONS = (
         '    return bool(sent_token or token) and scheme.lower() == "bearer"',
         "tests/services/api/test_auth.py",
     ),
+    Mutation(
+        "no PG… variable leads the embedded database's connection elsewhere",
+        "sentinel/storage/embedded.py",
+        '    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PG")}',
+        "    hidden: dict[str, str] = {}",
+        "tests/sentinel/storage/test_embedded_environment.py",
+    ),
+    Mutation(
+        "small tables are purged while days wait for the archive",
+        "sentinel/storage/retention.py",
+        "            if dropped or is_new_day:",
+        "            if dropped:",
+        "tests/sentinel/storage/test_retention.py",
+    ),
 )
 
 
