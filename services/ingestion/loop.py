@@ -11,12 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-import budget_monitor
-from api_library import choose_plan
 from ingest import RunReport, run_pipeline
 from safe_zone import Settings
 from sentinel.analytics import forecast
-from sentinel.budget import usage_log
 from sentinel.clocks import Clocks
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
 from sentinel.heartbeat import Heartbeat
@@ -24,7 +21,7 @@ from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
-from services.ingestion import alerting, forecasting, polling_interval, stages, watched_coins
+from services.ingestion import alerting, forecasting, stages, watched_coins
 from services.ingestion.forecasting import FitSlopes
 from services.ingestion.incidents import Incidents, Tick
 from services.settings import MonitorSettings
@@ -34,8 +31,6 @@ T = TypeVar("T")
 
 MAX_FAILED_TICKS = 5  # in a row; then the process ends and its supervisor starts a new one
 GAP_CHECK_SECONDS = 1800.0  # with a price per minute, one check takes ten seconds
-# With no credits left, the loop still ticks this often and checks the budget again.
-MAX_INTERVAL = timedelta(hours=1)
 DELIVERY_SECONDS = 20.0  # per tick; later messages are sent in the pause after it
 MIN_PAUSE_SECONDS = 0.001
 MAX_SLEEP_SECONDS = 5.0  # then the loop checks the outbox and whether it should stop
@@ -128,22 +123,9 @@ class Loop:
 
     def interval(self) -> timedelta:
         """Return the pause between ticks: what the credits allow, or the longer requested one."""
-        settings, now = self.monitor.settings, self.clocks.now()
-        usages = usage_log.read(budget_monitor.log_path(settings)).usages
-        status = budget_monitor.check_budget_status(settings, now, usages=usages)
-        usage = next(u for u in status.quota_usages if u.name == "coingecko_credits")
-        plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
-        shortest = polling_interval.affordable_interval(
-            plan, usage.quota, usage.spent or 0.0, self._count_polled_coins(), now
-        )
-        shortest = min(shortest, MAX_INTERVAL)
+        extra_coins = len(self.watched) + len(self.monitor.options.watchlist)
+        shortest = stages.find_interval(self.monitor.settings, extra_coins, self.clocks.now())
         return max(shortest, self.requested_interval) if self.requested_interval else shortest
-
-    def _count_polled_coins(self) -> int:
-        settings = self.monitor.settings
-        extra = len(self.watched) + len(self.monitor.options.watchlist)
-        polled = len(settings.targets) + extra if settings.targets else settings.limit
-        return max(polled, extra)
 
     # --- the stages of a tick ----------------------------------------------------------------
 

@@ -1,24 +1,47 @@
-"""Stages of a tick that are only a few lines: backfill, step the wallets, record the heartbeat."""
+"""Parts of a tick that are only a few lines: its interval, backfill, wallets, heartbeat."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import budget_monitor
+from api_library import choose_plan
 from coin_registry import CoinRegistry
 from ingest import RunReport, run_pipeline
 from safe_zone import Settings
 from sentinel.archive.store import open_configured_archive
+from sentinel.budget import usage_log
 from sentinel.clocks import Clocks
 from sentinel.errors import BudgetExhausted, SentinelError
 from sentinel.notifications import outbox
 from sentinel.paper_trading import wallets
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
+from services.ingestion.polling_interval import affordable_interval
 
 log = logging.getLogger("sentinel.loop")
+
+# With no credits left, the loop still ticks this often and checks the budget again.
+MAX_INTERVAL = timedelta(hours=1)
+
+
+def find_interval(settings: Settings, extra_coins: int, now: datetime) -> timedelta:
+    """Return the shortest pause between ticks that the credits allow, MAX_INTERVAL at most.
+
+    `extra_coins` are fetched besides those of the settings.
+    """
+    usages = usage_log.read(budget_monitor.log_path(settings)).usages
+    status = budget_monitor.check_budget_status(settings, now, usages=usages)
+    usage = next(u for u in status.quota_usages if u.name == "coingecko_credits")
+    plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
+    coins = len(settings.targets) + extra_coins if settings.targets else settings.limit
+    shortest = affordable_interval(
+        plan, usage.quota, usage.spent or 0.0, max(coins, extra_coins), now
+    )
+    return min(shortest, MAX_INTERVAL)
 
 
 def backfill_watched_coins(settings: Settings, watched: Collection[str], clocks: Clocks) -> None:
