@@ -319,7 +319,7 @@ class CoinRegistry:
                 # A rename would replace even a read-only file, whose owner wants it unchanged.
                 if path.exists() and not os.access(path, os.W_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-                replace_atomically(path, text.encode())
+                replace_atomically(path, text.encode(), new_mode=0o644)
         except OSError as error:
             raise ConfigurationError(
                 f"The registry {path} cannot be written ({error.strerror}), so this run's health "

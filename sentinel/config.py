@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import os
 import re
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +20,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from sentinel.errors import ConfigurationError
+from sentinel.files import create_closed_folder
 from sentinel.process import describe_error
+
+log = logging.getLogger("sentinel.config")
 
 ROOT = Path(__file__).resolve().parents[1]
 T = TypeVar("T")
@@ -89,6 +94,8 @@ def read_environment(errors: list[str], environ: Mapping[str, str] | None = None
     except (OSError, UnicodeDecodeError) as error:
         errors.append(f"{path} cannot be read ({type(error).__name__}): save it as UTF-8 text")
         from_file = {}
+    if path and sys.platform != "win32" and Path(path).stat().st_mode & 0o077:
+        log.warning("%s holds secrets and other users can read it: chmod 600 %s", path, path)
     merged = {key: value or "" for key, value in from_file.items()} | dict(environ)
     cleaned = {key: _unquote(value) for key, value in merged.items() if "\0" not in value}
     return {key: value for key, value in cleaned.items() if value}
@@ -147,10 +154,13 @@ def _select_known_keys(
 def ensure_state_dir(path: Path) -> Path:
     """Create the state directory (`SENTINEL_STATE_DIR`) if necessary, and return it.
 
+    Other users cannot enter it: it holds the portfolio, logs with holdings, and the API's token.
+    They may pass through root's, whose PostgreSQL runs as another user (`embedded_root.py`).
     Raises ConfigurationError if it cannot be created or written.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        is_root = sys.platform != "win32" and os.geteuid() == 0
+        create_closed_folder(path, 0o711 if is_root else 0o700)
     except OSError as error:
         raise ConfigurationError(
             f"The state directory {path} cannot be created ({error.strerror}). "

@@ -1,17 +1,21 @@
-"""Files that several processes write: atomic replacement and locks."""
+"""Files that several processes write: atomic replacement, locks, and rights of other users."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import glob
+import logging
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from sentinel.leftovers import remove_leftovers
+
+log = logging.getLogger("sentinel.files")
 
 if sys.platform == "win32":
     from filelock import lock_descriptor
@@ -29,17 +33,18 @@ else:
 _DRAFT_SUFFIX = ".draft"
 
 
-def replace_atomically(path: Path, content: bytes) -> None:
+def replace_atomically(path: Path, content: bytes, *, new_mode: int = 0o600) -> None:
     """Write a new file beside `path` and rename it, so that no reader ever sees half a file.
 
-    After a crash, the file is either the old or the new one. Permissions and symbolic links stay.
+    After a crash, the file is either the old or the new one. Permissions and symbolic links stay. A
+    file that did not exist gets `new_mode`; only its owner can read it by default.
 
     Raises OSError if the disk is full or the folder is not writable.
     """
     path = path.resolve()  # replace the target of a symbolic link, not the link
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "not a regular file")
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+    mode = path.stat().st_mode & 0o777 if path.exists() else new_mode
     remove_leftovers(path.parent, f".{glob.escape(path.name)}.*{_DRAFT_SUFFIX}")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_DRAFT_SUFFIX)
     try:
@@ -47,6 +52,7 @@ def replace_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+            _give_to_owner(file.fileno(), path if path.exists() else path.parent)
         Path(name).chmod(mode)
         Path(name).replace(path)
         _sync_folder(path.parent)
@@ -64,6 +70,40 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def create_closed_folder(folder: Path, mode: int = 0o700) -> None:
+    """Create a folder that other users cannot enter, or close an existing one to them.
+
+    `mode` are the rights that stay. A folder that is not ours, or is shared on purpose as /tmp is,
+    stays as it is, with a warning. Raises OSError.
+    """
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    found = folder.stat()
+    open_rights = found.st_mode & 0o077 & ~mode
+    if sys.platform == "win32" or not open_rights:
+        return
+    if found.st_mode & stat.S_ISVTX or os.geteuid() not in (0, found.st_uid):
+        log.warning("%s is open to other users: move the files to a folder of your own.", folder)
+        return
+    folder.chmod(found.st_mode & 0o777 & ~open_rights)
+    log.warning("%s was open to other users. Now only its owner can read it.", folder)
+
+
+def close_to_others(handle: int, folder: Path) -> None:
+    """Let only those use an open file who may write in its folder, mostly one user."""
+    if sys.platform != "win32":
+        writers = folder.stat().st_mode & 0o022
+        with contextlib.suppress(PermissionError):  # another user's file
+            os.fchmod(handle, 0o600 | writers * 3)  # may write there: may read and write this
+        _give_to_owner(handle, folder)
+
+
+def _give_to_owner(handle: int, place: Path) -> None:
+    """Let a file that root wrote belong to the owner of `place`, who may need it after root."""
+    if sys.platform != "win32" and os.geteuid() == 0:
+        owner = place.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
 @contextlib.contextmanager
@@ -104,16 +144,15 @@ def lock_or_refuse(path: Path, refusal: Exception) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _open_lock_file(path: Path) -> Iterator[int]:
-    """Open the lock file beside `path`, which may belong to another user; closing it unlocks.
+    """Open the lock file beside `path`; closing it unlocks.
 
-    NFS locks only files that are open for writing: flock(2).
+    Who can read a file can lock it, so only those can read it who may write in the folder. NFS
+    locks only files that are open for writing: flock(2).
     """
     lock_file = path.with_name(f".{path.name}.lock")
+    handle = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        handle = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o644)
-    except PermissionError:
-        handle = os.open(lock_file, os.O_RDONLY)
-    try:
+        close_to_others(handle, path.parent)
         yield handle
     finally:
         os.close(handle)

@@ -11,6 +11,8 @@ import hashlib
 import os
 from pathlib import Path
 
+# Leaves room for the longest name: Supervisor adds its pid to `supervisor.sock`.
+MAX_FOLDER_BYTES = 104 - len("/supervisor.sock.4194304") - 1
 PARENT = Path("/tmp")  # noqa: S108 # nosec B108 (each socket has a closed folder of its own there)
 
 
@@ -19,9 +21,24 @@ def path_digest(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
 
 
-def locate_socket_folder(path: Path) -> Path:
-    """Return the folder of the sockets that belong to `path`."""
-    return PARENT / f"market-sentinel-{path_digest(path.resolve())}"
+def locate_socket_folder(path: Path, owner: int | None = None) -> Path:
+    """Return the folder of the sockets that belong to `path`; `owner` (None: we) is its user id.
+
+    Another user may prepare the folder below /tmp, which would keep us from starting. Then it is a
+    folder in `path`, where it is short enough.
+    """
+    path = path.resolve()
+    common, own = PARENT / f"market-sentinel-{path_digest(path)}", path / "sockets"
+    is_short = len(os.fsencode(own)) <= MAX_FOLDER_BYTES
+    if own.exists() or (is_short and _is_of_another_user(common, owner)):
+        return own
+    return common
+
+
+def _is_of_another_user(folder: Path, owner: int | None) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return folder.lstat().st_uid not in (0, os.geteuid() if owner is None else owner)
+    return False
 
 
 def create_socket_folder(folder: Path, owner: tuple[int, int] | None = None) -> None:

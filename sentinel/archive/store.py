@@ -148,7 +148,8 @@ class Archive:
     def _write(self, name: str, content: bytes) -> None:
         if self.folder:
             self.folder.mkdir(parents=True, exist_ok=True)
-            replace_atomically(self.folder / name, content)
+            # Prices are no secret, and workers of a cluster may run as another user.
+            replace_atomically(self.folder / name, content, new_mode=0o644)
             return
         system, root = self._open_file_system()
         system.pipe_file(f"{root}/{name}", content)

@@ -34,6 +34,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from safe_zone import load_settings
+from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
 from sentinel.files import lock_descriptor
 from sentinel.process import defer_signals, run_as_script
@@ -125,7 +126,7 @@ def _find_wheel_package() -> Path:
 def _start_on_windows(state_dir: Path) -> str:
     """Start the server with the wheel's own starter, because Windows has no inherited locks."""
     _find_wheel_package()  # raises if the wheel is not installed
-    state_dir.mkdir(parents=True, exist_ok=True)
+    ensure_state_dir(state_dir)
     wheel = importlib.import_module(WHEEL_PACKAGE)
     uri: str = wheel.get_server(state_dir / "postgres").get_uri()
     return uri
@@ -134,15 +135,15 @@ def _start_on_windows(state_dir: Path) -> str:
 def _locate_server(state_dir: Path) -> EmbeddedServer:
     """Create the server's folder and decide which user runs it. Raises ConfigurationError."""
     bin_dir, base = program("postgres").parent, state_dir / "postgres"
+    ensure_state_dir(state_dir)
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
         owner = None
         if os.geteuid() == 0:
             base = embedded_root.create_base_dir(state_dir)
             owner = embedded_root.choose_owner(base)
             bin_dir = embedded_root.ensure_reachable_programs(bin_dir)
         else:
-            base.mkdir(exist_ok=True)
+            base.mkdir(mode=0o700, exist_ok=True)
             _refuse_other_owner(base)
     except OSError as error:
         raise ConfigurationError(

@@ -1,7 +1,7 @@
 """The lock files of the embedded server, and how processes wait for them.
 
-A lock needs no more than the right to read its file. A process of another program or user may
-therefore hold one, so nothing here waits without an end, or with signals deferred.
+Who can read a file can lock it, so only the server's owner can read these. Another program of the
+owner may still hold one: nothing here waits without an end, or with signals deferred.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from sentinel.files import close_to_others
 from sentinel.process import defer_signals
 
 if sys.platform != "win32":
@@ -26,14 +27,10 @@ LOCK_TABLE = Path("/proc/locks")  # Linux only
 
 
 def open_lock(path: Path, stack: contextlib.ExitStack) -> int:
-    """Open a file to lock and close it when `stack` unwinds.
-
-    Every user may read it, because a process of another user may need the lock after root.
-    """
-    handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Open a file to lock and close it when `stack` unwinds."""
+    handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     stack.callback(os.close, handle)
-    with contextlib.suppress(PermissionError):
-        os.fchmod(handle, 0o644)
+    close_to_others(handle, path.parent)
     return handle
 
 

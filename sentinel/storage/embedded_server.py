@@ -61,7 +61,7 @@ class EmbeddedServer:
     @property
     def socket_dir(self) -> Path:
         """The folder of the socket, one for each server."""
-        return locate_socket_folder(self.base)
+        return locate_socket_folder(self.base, self.owner.uid if self.owner else None)
 
     def run(
         self, program: str, *arguments: str | Path, inherited: Sequence[int] = ()

@@ -40,6 +40,7 @@ def main() -> int:
     arguments = _parse_arguments()
     if sys.platform == "win32":
         raise ConfigurationError("The stack needs Linux or macOS. On Windows use the containers.")
+    os.umask(0o077)  # of all processes of the stack: logs hold the portfolio
     monitor = load_monitor_settings()
     state_dir = ensure_state_dir(monitor.settings.state_dir).resolve()
     if arguments.action == "down":

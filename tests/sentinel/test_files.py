@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -96,18 +94,3 @@ def test_a_lock_file_that_cannot_be_created_counts_as_a_lock_that_is_not_availab
         assert not has_lock
     with pytest.raises(FileNotFoundError), files.exclusive_lock(tmp_path / "missing" / "work"):
         pass
-
-
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root has two users")
-def test_a_lock_file_of_another_user_can_be_locked() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        path = Path(folder) / "work"
-        with files.exclusive_lock(path):
-            pass
-        os.seteuid(65534)
-        try:
-            with files.exclusive_lock(path), files.try_lock(path) as has_second:
-                assert not has_second
-        finally:
-            os.seteuid(0)

@@ -130,8 +130,10 @@ def _call_main(module: str) -> int:
 
 @contextlib.contextmanager
 def _restored_process_state() -> Iterator[None]:
-    """Undo what a command changes in its process: signal handlers, the alarm and logging."""
+    """Undo what a command changes in its process: signal handlers, alarm, umask and logging."""
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    umask = os.umask(0o077)
+    os.umask(umask)
     timer = signal.getitimer(signal.ITIMER_REAL)
     root = logging.getLogger()
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
@@ -142,6 +144,7 @@ def _restored_process_state() -> Iterator[None]:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
             signal.setitimer(signal.ITIMER_REAL, *timer)
+            os.umask(umask)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     root.setLevel(root.level)  # clears the cache of isEnabledFor

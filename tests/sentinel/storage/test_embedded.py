@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -329,15 +330,35 @@ def test_a_signal_during_the_start_stops_the_server(state_dir: Path, moment: flo
     assert not _pid_file(state_dir).exists()
 
 
-def test_a_closed_umask_of_root_leaves_the_lock_files_readable(state_dir: Path) -> None:
-    before = os.umask(0o077)
-    try:
-        with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo):
-            pass
-    finally:
-        os.umask(before)
-    base = _locate_server(state_dir).base
-    assert all(lock.stat().st_mode & 0o044 for lock in base.glob("*.lock"))
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root can be two users"
+)
+def test_a_socket_folder_that_another_user_prepared_does_not_keep_the_server_from_starting(
+    prepared_data: Path,
+) -> None:
+    with tempfile.TemporaryDirectory() as short:  # a socket's path has about a hundred bytes
+        Path(short).chmod(0o711)
+        state_dir = Path(short) / "state"
+        _copy_data(prepared_data, state_dir)
+        prepared = _locate_server(state_dir).socket_dir
+        prepared.mkdir(mode=0o777)
+        os.chown(prepared, 65534, 65534)
+        with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo) as connection:
+            found = Path(connection.info.host)
+        prepared.rmdir()
+        assert found == state_dir / "postgres" / "sockets"
+        assert not found.exists()  # the last process removed it
+
+
+def test_other_users_can_neither_read_nor_lock_anything_of_the_server(state_dir: Path) -> None:
+    state_dir.chmod(0o755)
+    with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo):
+        base = _locate_server(state_dir).base
+        assert state_dir.stat().st_mode & 0o066 == 0
+        assert base.stat().st_mode & 0o077 == 0
+        locks = [lock.stat() for lock in base.glob("*.lock")]
+        assert {lock.st_mode & 0o777 for lock in locks} == {0o600}
+        assert {lock.st_uid for lock in locks} == {base.stat().st_uid}
 
 
 @pytest.mark.skipif(

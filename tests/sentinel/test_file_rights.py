@@ -1,0 +1,120 @@
+"""Which rights other users of the machine have on our files and folders."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sentinel import files
+from sentinel.config import read_environment
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
+ONLY_ROOT = pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root can be two users"
+)
+OTHER_USER = 65534
+
+
+@contextlib.contextmanager
+def folder_and_other_user(owner: int, mode: int) -> Iterator[Path]:
+    """Yield a folder of `owner`; during the block this process has the rights of OTHER_USER."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(mode)
+        os.chown(folder, owner, owner)
+        with files.exclusive_lock(Path(folder) / "work"):
+            pass  # root creates the lock file
+        os.setegid(OTHER_USER)
+        os.seteuid(OTHER_USER)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+
+
+@ONLY_ROOT
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_another_user_cannot_hold_a_lock(mode: int) -> None:
+    with (
+        folder_and_other_user(0, mode) as folder,
+        files.try_lock(folder / "work") as has_lock,
+        pytest.raises(PermissionError),
+    ):
+        assert not has_lock
+        os.open(folder / ".work.lock", os.O_RDONLY)
+
+
+@ONLY_ROOT
+@pytest.mark.parametrize(("owner", "mode"), [(65534, 0o755), (0, 0o777)])
+def test_a_lock_file_that_root_created_is_for_those_who_may_write_in_its_folder(
+    owner: int, mode: int
+) -> None:
+    with (
+        folder_and_other_user(owner, mode) as folder,
+        files.exclusive_lock(folder / "work"),
+        files.try_lock(folder / "work") as has_second,
+    ):
+        assert not has_second
+
+
+@ONLY_ROOT
+def test_a_file_that_root_replaces_stays_its_owners(tmp_path: Path) -> None:
+    os.chown(tmp_path, OTHER_USER, OTHER_USER)
+    for _ in range(2):  # a new file is the folder's owner's
+        files.replace_atomically(tmp_path / "state", b"x")
+        assert (tmp_path / "state").stat().st_uid == OTHER_USER
+
+
+def test_a_new_file_is_for_its_owner_only_and_an_old_one_keeps_its_rights(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    for mode in (0o600, 0o640):
+        files.replace_atomically(path, b"x")
+        assert path.stat().st_mode & 0o777 == mode
+        path.chmod(0o640)
+    files.replace_atomically(tmp_path / "shared", b"x", new_mode=0o644)
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_is_created_closed_and_an_open_one_is_closed_with_a_message(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "a" / "state"
+    files.create_closed_folder(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert not caplog.messages
+    for kept, mode in ((0o700, 0o700), (0o711, 0o711)):
+        folder.chmod(0o755)
+        files.create_closed_folder(folder, kept)
+        assert folder.stat().st_mode & 0o777 == mode
+    assert all("was open to other users" in message for message in caplog.messages)
+
+
+def test_a_shared_folder_stays_open_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tmp_path.chmod(0o1777)
+    files.create_closed_folder(tmp_path)
+    assert tmp_path.stat().st_mode & 0o7777 == 0o1777
+    assert "is open to other users" in caplog.text
+
+
+@pytest.mark.parametrize(("mode", "warns"), [(0o644, True), (0o640, True), (0o600, False)])
+def test_an_env_file_that_others_can_read_is_reported(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mode: int,
+    warns: bool,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("SENTINEL_API_TOKEN=hunter2")
+    (tmp_path / ".env").chmod(mode)
+    assert read_environment([], {}) == {"SENTINEL_API_TOKEN": "hunter2"}
+    assert ("chmod 600 .env" in caplog.text) == warns
+    assert "hunter2" not in caplog.text
