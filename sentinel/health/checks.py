@@ -11,6 +11,7 @@ from sentinel.health.facts import (
     DiskSpace,
     HealthCheck,
     HealthFacts,
+    LostMessages,
     NewestRun,
     TargetDelivery,
     count_missed_runs,
@@ -40,7 +41,7 @@ def check_facts(facts: HealthFacts, now: datetime) -> list[HealthCheck]:
         HealthCheck("database", "ok", "The database answers."),
         _check_freshness(facts, now),
         _check_last_run(facts, now),
-        _check_delivery(facts.deliveries, now),
+        _check_delivery(facts, now),
         _check_backup(facts.backup, now),
         check_disk(facts.disk),
         _measure_clock(facts, now),
@@ -103,18 +104,28 @@ def _check_scheduled_run(facts: HealthFacts, run: NewestRun, now: datetime) -> H
     return HealthCheck("last_run", "ok", f"{text}.")
 
 
-def _check_delivery(deliveries: Sequence[TargetDelivery], now: datetime) -> HealthCheck:
-    failing = [delivery for delivery in deliveries if is_failing(delivery, now)]
+def _check_delivery(facts: HealthFacts, now: datetime) -> HealthCheck:
+    failing = [delivery for delivery in facts.deliveries if is_failing(delivery, now)]
     if not failing:
-        return HealthCheck("delivery", "ok", "No message is overdue.")
+        return _check_lost_messages(facts.lost_messages)
     texts = [
         f"Messages to {delivery.label} have not arrived since "
         f"{_format_minute(delivery.waiting_since)} ({delivery.waiting} waiting): check ALERT_URLS, "
         "TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID."
         for delivery in failing
     ]
-    errors = [f"{delivery.error}." for delivery in failing if delivery.error]
+    errors = [f"{delivery.error.rstrip('.')}." for delivery in failing if delivery.error]
     return HealthCheck("delivery", "unhealthy", " ".join(texts), " ".join(errors))
+
+
+def _check_lost_messages(lost: Sequence[LostMessages]) -> HealthCheck:
+    if not lost:
+        return HealthCheck("delivery", "ok", "No message is overdue.")
+    texts = [
+        f"{each.label} refused {each.refused} messages for good in the last day." for each in lost
+    ]
+    errors = [f"{each.error.rstrip('.')}." for each in lost]
+    return HealthCheck("delivery", "warning", " ".join(texts), " ".join(errors))
 
 
 def is_failing(delivery: TargetDelivery, now: datetime) -> bool:

@@ -6,19 +6,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from safe_zone import Settings
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.errors import SentinelError
 from sentinel.health import checks
-from sentinel.health.facts import DiskSpace, HealthCheck, HealthFacts, NewestRun, TargetDelivery
+from sentinel.health.facts import (
+    DiskSpace,
+    HealthCheck,
+    HealthFacts,
+    LostMessages,
+    NewestRun,
+    TargetDelivery,
+)
 from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection
-from sentinel.storage.service_status import ServiceStatus
+from sentinel.storage.service_status import SILENCE_WINDOW, ServiceStatus
 
 # clock_timestamp() is the server's clock at this moment, not that of the transaction's begin.
 NEWEST = """
@@ -38,6 +45,13 @@ SELECT target, count(*), min(created_at), coalesce(max(failures), 0),
 FROM sentinel.outbox
 LEFT JOIN sentinel.alert_targets USING (target)
 WHERE delivered_at IS NULL AND abandoned_at IS NULL
+GROUP BY target
+ORDER BY target
+"""
+LOST_MESSAGES = """
+SELECT target, count(*), max(last_error)
+FROM sentinel.outbox
+WHERE abandoned_at > %(now)s - interval '1 day'
 GROUP BY target
 ORDER BY target
 """
@@ -66,7 +80,7 @@ def check_deployment(
     """
     if problem := _find_schema_problem(connection):
         return _without_facts(settings, HealthCheck("database", "unhealthy", problem))
-    facts = _read_facts(connection, settings, max_age, clock)
+    facts = _read_facts(connection, settings, now, max_age, clock)
     return DeploymentHealth(checks.check_facts(facts, now), facts)
 
 
@@ -91,6 +105,7 @@ def _find_schema_problem(connection: Connection) -> str | None:
 def _read_facts(
     connection: Connection,
     settings: Settings,
+    now: datetime,
     max_age: timedelta | None,
     clock: Callable[[], datetime],
 ) -> HealthFacts:
@@ -99,18 +114,27 @@ def _read_facts(
     # The server read its clock between question and answer: in their middle, as far as we know.
     host_time = asked_at + (clock() - asked_at) / 2
     run = connection.execute(NEWEST_RUN).fetchone()
+    newest_run = NewestRun(*run) if run else None
     loop = service_status.read(connection, "ingestion")
+    if loop and newest_run and _was_switched_off(loop, newest_run, now):
+        loop = None
     return HealthFacts(
         cadence=timedelta(minutes=settings.cadence_minutes),
         newest_observation=newest,
-        newest_run=NewestRun(*run) if run else None,
+        newest_run=newest_run,
         loop=loop,
         backup=service_status.read_backup_status(connection),
         deliveries=read_deliveries(connection, loop),
+        lost_messages=_read_lost_messages(connection, loop, now),
         disk=read_disk_space(settings.state_dir),
         database_clock_offset=host_time - database_time,
         max_age=max_age,
     )
+
+
+def _was_switched_off(loop: ServiceStatus, newest_run: NewestRun, now: datetime) -> bool:
+    """Return whether scheduled runs go on where a loop has been silent for SILENCE_WINDOW."""
+    return now - loop.recorded_at > SILENCE_WINDOW and newest_run.started_at > loop.recorded_at
 
 
 def read_deliveries(connection: Connection, loop: ServiceStatus | None) -> list[TargetDelivery]:
@@ -119,11 +143,26 @@ def read_deliveries(connection: Connection, loop: ServiceStatus | None) -> list[
     The loop records the targets of its settings, with their labels. Messages of other targets wait
     for ever: their address was changed since, so they are left out.
     """
+    rows = connection.execute(WAITING_MESSAGES).fetchall()
+    return [TargetDelivery(row[0], label, *row[1:]) for label, row in _label_rows(rows, loop)]
+
+
+def _read_lost_messages(
+    connection: Connection, loop: ServiceStatus | None, now: datetime
+) -> list[LostMessages]:
+    rows = connection.execute(LOST_MESSAGES, {"now": now}).fetchall()
+    return [LostMessages(label, *row[1:]) for label, row in _label_rows(rows, loop)]
+
+
+def _label_rows(
+    rows: Iterable[tuple[Any, ...]], loop: ServiceStatus | None
+) -> list[tuple[str, tuple[Any, ...]]]:
+    """Return the rows of targets that the loop has, each with the target's label."""
     labels = loop.state.get("targets") if loop else None
     return [
-        TargetDelivery(target, (labels or {}).get(target, "an alert target"), *rest)
-        for target, *rest in connection.execute(WAITING_MESSAGES).fetchall()
-        if labels is None or target in labels
+        ((labels or {}).get(row[0], "an alert target"), row)
+        for row in rows
+        if labels is None or row[0] in labels
     ]
 
 

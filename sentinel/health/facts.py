@@ -53,6 +53,16 @@ class TargetDelivery(NamedTuple):
     error: str | None
 
 
+class LostMessages(NamedTuple):
+    """The messages that the outbox gave up within the last day, because a target refused them."""
+
+    # What messages call the target.
+    label: str
+    refused: int
+    # Why the target refused the last of them.
+    error: str
+
+
 class NewestRun(NamedTuple):
     """The newest recorded run of the pipeline."""
 
@@ -83,6 +93,7 @@ class HealthFacts:
     backup: BackupStatus | None = None
     # The targets for which messages wait.
     deliveries: Sequence[TargetDelivery] = ()
+    lost_messages: Sequence[LostMessages] = ()
     # None: it cannot be read.
     disk: DiskSpace | None = None
     # How far this host's clock is ahead of the database's.

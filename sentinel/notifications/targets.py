@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import logging
@@ -71,7 +72,18 @@ def make_targets(urls: Sequence[str]) -> list[Target]:
     targets: list[Target] = []
     for number, url in enumerate(urls, start=1):
         targets += _parse_address(url, f"{number} of {len(urls)}")
-    return targets
+    return _number_equal_labels(targets)
+
+
+def _number_equal_labels(targets: Sequence[Target]) -> list[Target]:
+    """Return the targets with labels that tell them apart: Telegram 1, Telegram 2."""
+    labels = [target.label for target in targets]
+    return [
+        dataclasses.replace(target, label=f"{label} {labels[: n + 1].count(label)}")
+        if labels.count(label) > 1
+        else target
+        for n, (target, label) in enumerate(zip(targets, labels, strict=True))
+    ]
 
 
 def _log_message(title: str, body: str, _now: datetime) -> SendResult:

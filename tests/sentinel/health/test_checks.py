@@ -7,7 +7,14 @@ from datetime import timedelta
 import pytest
 
 from sentinel.health.checks import check_disk, check_facts
-from sentinel.health.facts import DiskSpace, HealthCheck, HealthFacts, NewestRun, TargetDelivery
+from sentinel.health.facts import (
+    DiskSpace,
+    HealthCheck,
+    HealthFacts,
+    LostMessages,
+    NewestRun,
+    TargetDelivery,
+)
 from sentinel.storage.service_status import BackupStatus, ServiceStatus
 from tests.conftest import NOW
 
@@ -76,6 +83,17 @@ def test_a_target_that_refuses_or_a_message_that_waits_fails_the_delivery() -> N
     assert "to Telegram have not arrived since 2026-11-20 11:59 UTC (2 waiting)" in check.summary
     assert check.detail == "Telegram answered 401."
     assert _check("delivery", deliveries=[_waiting(11 * MINUTE)]).state == "unhealthy"
+
+
+def test_messages_that_a_target_refused_for_good_are_a_warning() -> None:
+    lost = LostMessages("Telegram", 2, "Telegram answered 400: Bad Request")
+    check = _check("delivery", lost_messages=[lost])
+    assert check.state == "warning"
+    assert check.message == (
+        "Telegram refused 2 messages for good in the last day. Telegram answered 400: Bad Request."
+    )
+    failing = _check("delivery", lost_messages=[lost], deliveries=[_waiting(11 * MINUTE)])
+    assert failing.state == "unhealthy"
 
 
 def test_a_backup_is_unhealthy_after_two_days_or_when_the_last_try_failed() -> None:

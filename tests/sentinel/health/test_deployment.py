@@ -65,6 +65,33 @@ def test_messages_for_a_target_that_was_removed_are_not_overdue(
     assert _find(connection, tmp_path, later, "delivery").state == "ok"
 
 
+def test_a_message_that_was_given_up_is_a_warning_for_a_day(
+    connection: Connection, tmp_path: Path
+) -> None:
+    outbox.queue_message(connection, Message("bitcoin", "key", "t", "b"), ["a1b2"], NOW)
+    connection.execute(
+        "UPDATE sentinel.outbox SET abandoned_at = %s, last_error = 'JSON answered 400'", [NOW]
+    )
+    check = _find(connection, tmp_path, NOW + minutes(60), "delivery")
+    assert (check.state, check.detail) == ("warning", "JSON answered 400.")
+    assert _find(connection, tmp_path, NOW + timedelta(days=2), "delivery").state == "ok"
+
+
+def test_a_loop_that_was_switched_off_no_longer_counts_where_scheduled_runs_go_on(
+    connection: Connection, tmp_path: Path
+) -> None:
+    service_status.record(connection, "ingestion", {}, NOW - timedelta(days=8))
+    assert (
+        "The loop's last run was 8 days ago" in _find(connection, tmp_path, NOW, "last_run").summary
+    )
+    connection.execute(
+        "INSERT INTO sentinel.pipeline_runs SELECT 'run', %(now)s, %(now)s, 'ingest', 'ok',"
+        " 1, 1, 1, 0, 0, 0, 0, '{}', '{}', 1, 1, 0, 0",
+        {"now": NOW},
+    )
+    assert _find(connection, tmp_path, NOW, "last_run").state == "ok"
+
+
 def test_a_host_clock_that_is_wrong_is_noticed_by_the_databases(
     connection: Connection, tmp_path: Path
 ) -> None:

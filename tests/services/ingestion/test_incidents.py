@@ -214,7 +214,7 @@ def test_a_failing_target_is_reported_at_the_others_within_ten_minutes_and_once(
     target.always = Reply(401)
     _queue(loop, connection, "alert")
     loop._pause_until(time_.monotonic() + 600)
-    assert other.titles == ["alert", "Market Sentinel: JSON accepts no messages"]
+    assert other.titles == ["alert", "Market Sentinel: JSON 1 accepts no messages"]
     assert other.accepted[1][1].startswith(
         "JSON answered 401\nMessages that wait: 1, the oldest since 20 Nov 19:00 WIB."
     )
@@ -223,7 +223,7 @@ def test_a_failing_target_is_reported_at_the_others_within_ten_minutes_and_once(
     assert len(other.titles) == 2
     target.always = Reply()
     again._pause_until(time_.monotonic() + 600)
-    works = "Market Sentinel: JSON accepts messages again"
+    works = "Market Sentinel: JSON 1 accepts messages again"
     assert target.titles == ["alert", works]
     assert other.titles[2:] == [works]
 
@@ -242,7 +242,7 @@ def test_a_single_target_that_fails_is_reported_to_the_dead_mans_switch(
         loop.heartbeat.wait()
         assert receiver.reports == [
             ("GET", ""),
-            ("POST /fail", "exit code 6\nNo alert target accepts messages: JSON, JSON."),
+            ("POST /fail", "exit code 6\nNo alert target accepts messages: JSON 1, JSON 2."),
         ]
 
 
@@ -254,7 +254,7 @@ def test_a_target_whose_messages_were_abandoned_does_not_work_again(
     loop = start()
     _queue(loop, connection, "alert")
     loop._pause_until(time_.monotonic() + timedelta(hours=12).total_seconds())
-    assert other.titles == ["alert", "Market Sentinel: JSON accepts no messages"]
+    assert other.titles == ["alert", "Market Sentinel: JSON 1 accepts no messages"]
     assert target.titles == []
 
 
