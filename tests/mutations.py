@@ -148,6 +148,20 @@ MUTATIONS = (
         "            if dropped:",
         "tests/sentinel/storage/test_retention.py",
     ),
+    Mutation(
+        "a killed run leaves a start without a result at the dead man's switch",
+        "sentinel/heartbeat.py",
+        "    heartbeat.send_start()",
+        "    pass",
+        "tests/sentinel/test_heartbeat.py",
+    ),
+    Mutation(
+        "a message about an incident is sent once, also after a restart",
+        "services/ingestion/announced_incidents.py",
+        "        _write(self._path, self._since)",
+        "        pass",
+        "tests/services/ingestion/test_incidents.py",
+    ),
 )
 
 
