@@ -22,7 +22,9 @@ def limit_log(log_file: Path) -> None:
         if log_file.stat().st_size > MAX_LOG_BYTES:
             end = log_file.read_bytes()[-MAX_LOG_BYTES:]
             os.truncate(log_file, 0)  # first: it makes room where the disk is full
-            log_file.with_suffix(".log.1").write_bytes(end)
+            kept = log_file.with_suffix(".log.1")
+            kept.touch(0o600)  # a statement in it may hold a transaction of the portfolio
+            kept.write_bytes(end)
 
 
 def measure_log(log_file: Path) -> int:

@@ -29,9 +29,10 @@ def test_the_log_of_a_running_server_is_emptied_when_it_is_long(
     assert "old line" not in content
     assert content.lstrip("\0") == content  # the server writes on where the file ends now
     assert "ERROR:  division by zero" in content
-    kept = log_file.with_suffix(".log.1").read_text()
-    assert len(kept) == 1_000
-    assert kept.endswith("the last old line\n")
+    kept = log_file.with_suffix(".log.1")
+    assert len(kept.read_bytes()) == 1_000
+    assert kept.read_text().endswith("the last old line\n")
+    assert kept.stat().st_mode & 0o077 == 0
 
 
 def test_looking_for_a_running_server_leaves_no_line_in_its_log(
