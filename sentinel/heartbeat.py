@@ -27,7 +27,7 @@ log = logging.getLogger("sentinel.heartbeat")
 TIMEOUT_SECONDS = 2.5  # for a connection, and for the response
 TOTAL_SECONDS = 3.0  # with the search for the host's address, which has no timeout of its own
 MAX_LINES, MAX_CHARACTERS = 10, 2_000  # of a message
-# Between two reports of a loop: a tick each minute may end a little early.
+# Between the begins of two ticks that are reported: ticks of a minute may begin a little early.
 MIN_PAUSE_SECONDS = 55.0
 
 
@@ -40,8 +40,8 @@ class Heartbeat:
     def __init__(self, address: str | None) -> None:
         self._address = address
         self._thread: threading.Thread | None = None
-        # Monotonic seconds of the last report of a tick.
-        self._ticked_at = float("-inf")
+        # Monotonic seconds of the begin of the last tick that was reported.
+        self._tick_began = float("-inf")
         # Whether a failure was reported.
         self.has_failed = False
         # The error of the last tick that was reported.
@@ -61,11 +61,15 @@ class Heartbeat:
         lines = message.splitlines()[-MAX_LINES:]
         self._send("/fail", "\n".join([f"exit code {exit_code}", *lines])[:MAX_CHARACTERS])
 
-    def send_tick(self, errors: Sequence[SentinelError], now: float) -> None:
-        """Report a tick of a loop, once a minute at most. `now` is the monotonic clock's."""
-        if self._is_sending or now - self._ticked_at < MIN_PAUSE_SECONDS:
+    def send_tick(self, errors: Sequence[SentinelError], began: float) -> None:
+        """Report a tick of a loop, about once a minute at most.
+
+        `began` is its begin by the monotonic clock, in seconds: a slow tick delays its report, and
+        must not swallow that of the next one.
+        """
+        if self._is_sending or began - self._tick_began < MIN_PAUSE_SECONDS:
             return
-        self._ticked_at, self.tick_error = now, errors[-1] if errors else None
+        self._tick_began, self.tick_error = began, errors[-1] if errors else None
         if errors:
             self.send_failure(errors[-1].exit_code, "\n".join(map(str, errors)))
         else:

@@ -99,7 +99,7 @@ class Loop:
 
     def tick(self) -> RunReport:
         """Run the pipeline and the stages that follow. A failed stage does not stop the others."""
-        self.errors = []
+        began, self.errors = self.clocks.monotonic(), []
         self.incidents.begin_tick()
         previous_run_at = self._prepare_tick()
         settings = self._tick_settings()
@@ -118,7 +118,7 @@ class Loop:
             self._run_stages(settings, report)
         self.incidents.check_without_database(self._describe_tick(report))
         self.failed_ticks = self.failed_ticks + 1 if self.errors else 0
-        self.heartbeat.send_tick(self.errors or self.incidents.problems, self.clocks.monotonic())
+        self.heartbeat.send_tick(self.errors or self.incidents.problems, began)
         return report
 
     def interval(self) -> timedelta:
