@@ -534,6 +534,18 @@ def test_a_clock_that_leaps_loses_no_row_of_the_spool(
     assert fresh.query("SELECT count(*) FROM stored_rows") == [(10 if has_stored else 5,)]
 
 
+def test_a_clock_that_leaps_drops_no_day_of_the_retention(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    run(targets=("bitcoin",))
+    time_.at += timedelta(days=57)
+    run(targets=("bitcoin",), backfill_credits_per_day=0)
+    stand_in.now = time_.at.timestamp
+    time_.at += timedelta(days=70)
+    assert run(targets=("bitcoin",)).purged_rows == 0
+    assert fresh.query("SELECT count(*) FROM stored_rows") == [(2,)]
+
+
 def test_a_clock_that_was_set_back_loses_no_row_while_coingecko_is_down(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn, settings: Settings
 ) -> None:

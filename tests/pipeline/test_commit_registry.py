@@ -16,6 +16,7 @@ import pytest
 from coin_registry import CoinRegistry
 from pipeline.commit_registry import describe_changes, publish_registry
 from pipeline.git import Clone
+from sentinel import files
 from sentinel.coin import Coin
 from sentinel.errors import ConfigurationError, SentinelError
 from tests.conftest import NOW
@@ -99,6 +100,36 @@ def _publish(path: Path) -> str | None:
 def test_a_run_with_nothing_to_commit_makes_no_commit(clone: MakeClone, remote: Path) -> None:
     assert _publish(clone("a")) is None
     assert _commits(remote) == ["Begin"]
+
+
+def test_a_list_that_is_too_short_to_be_believed_is_committed(
+    clone: MakeClone, remote: Path
+) -> None:
+    path, later = clone("a"), NOW + timedelta(days=2)
+    registry = CoinRegistry.load(path)
+    with pytest.raises(ValueError, match="lists 1 coins"):
+        registry.sync([{"id": "coin-000", "symbol": "c0", "name": "Coin 0"}], [], later)
+    registry.save(path)
+    assert _publish(path) == "Registry: a list of only 1 coins"
+    assert _pushed(remote).short_list == registry.short_list
+    assert len(_pushed(remote)) == 60
+
+
+def test_no_run_saves_the_registry_while_git_replaces_it(
+    clone: MakeClone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, honest, is_free = clone("a"), Clone.git, []
+
+    def git(self: Clone, *arguments: str, content: str = "") -> str:
+        if arguments[0] == "reset":
+            with files.try_lock(path) as has_lock:
+                is_free.append(has_lock)
+        return honest(self, *arguments, content=content)
+
+    monkeypatch.setattr(Clone, "git", git)
+    _strike(path, "coin-003")
+    _publish(path)
+    assert is_free == [False]
 
 
 def test_three_deactivated_ghost_coins_make_one_commit_of_three_lines(
