@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from safe_zone import KNOWN_KEYS, Settings
 from sentinel.config import read_settings, validate
 from sentinel.fields import HostNames, HttpAddress, Port, Token, variable
 from sentinel.notifications.addresses import read_alert_urls
+
+if sys.platform != "win32":
+    import pwd
 
 API_PORT = 8000
 DASHBOARD_PORT = 8501
@@ -46,6 +50,18 @@ def _check_max_threshold(value: float, info: ValidationInfo) -> float:
             f"{value} is below monitor.min_threshold {least}: raise it, or lower the other"
         )
     return value
+
+
+def _split_users(value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    known = {entry.pw_name for entry in pwd.getpwall()} if sys.platform != "win32" else set()
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"'{unknown[0]:.60}' is not a user of this machine: correct the name")
+    return names
+
+
+# A comma-separated text.
+LocalUsers = Annotated[tuple[str, ...], BeforeValidator(_split_users)]
 
 
 class MonitorOptions(BaseModel):
@@ -115,6 +131,9 @@ class MonitorSettings:
 
     # Names under which a proxy or the network knows API and dashboard.
     public_hosts: Annotated[HostNames, variable("SENTINEL_PUBLIC_HOSTS")] = ()
+
+    # Users of this machine who may open the dashboard, besides its own and root.
+    local_users: Annotated[LocalUsers, variable("SENTINEL_LOCAL_USERS")] = ()
 
     @property
     def hosts(self) -> frozenset[str]:

@@ -29,6 +29,10 @@ MAX_CONNECTIONS = 100
 STOP_SECONDS = 10
 
 
+# The key in a request's `state` of a dictionary that all requests of a connection share.
+CONNECTION = "connection"
+
+
 class LimitedProtocol(H11Protocol):
     """uvicorn's HTTP with a deadline for each request and a limit of connections."""
 
@@ -44,6 +48,7 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the deadline of the first request, and close the oldest connection of too many."""
         super().connection_made(transport)
+        self.app_state = {**self.app_state, CONNECTION: {}}
         self.opened_at = self.loop.time()
         self._update_deadline()
         others = [c for c in self.connections if isinstance(c, LimitedProtocol) and c is not self]

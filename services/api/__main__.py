@@ -15,6 +15,8 @@ from sentinel.process import run_as_script
 from sentinel.storage.connection import resolve_database
 from services.api.app import create_app
 from services.api.connection_pool import ConnectionPool
+from services.api.problems import problem_response
+from services.local_users import LocalUserMiddleware, list_allowed_users
 from services.settings import load_monitor_settings
 from services.web_server import make_server, open_listener
 
@@ -41,7 +43,10 @@ def main() -> int:
         app = create_app(monitor, ConnectionPool(address))
         with open_listener("API", monitor.api_host, monitor.api_port) as listener:
             log.warning("The API listens on %s", monitor.own_api_url)
-            make_server(app).run(sockets=[listener])
+            # The token is enough where there is one.
+            users = None if monitor.api_token else list_allowed_users(listener, monitor.local_users)
+            guarded = LocalUserMiddleware(app, users, problem_response) if users else app
+            make_server(guarded).run(sockets=[listener])
     return EXIT_OK
 
 

@@ -19,6 +19,7 @@ from safe_zone import ROOT
 from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
+from services.local_users import LocalUserMiddleware, list_allowed_users
 from services.settings import MonitorSettings, load_monitor_settings
 from services.web_access import WebAccessMiddleware
 from services.web_server import make_server, open_listener
@@ -57,7 +58,10 @@ def main() -> int:
     load_config_options(dict(STREAMLIT_OPTIONS))
     with open_listener("dashboard", monitor.dashboard_host, monitor.dashboard_port) as listener:
         log.warning("The dashboard listens on %s", monitor.own_dashboard_url)
-        server = make_server(create_app(monitor), ws=WEBSOCKETS, ws_max_size=MAX_MESSAGE_BYTES)
+        users = list_allowed_users(listener, monitor.local_users)
+        app: ASGIApp = create_app(monitor)
+        guarded = LocalUserMiddleware(app, users, _refuse) if users else app
+        server = make_server(guarded, ws=WEBSOCKETS, ws_max_size=MAX_MESSAGE_BYTES)
         server.run(sockets=[listener])
     return EXIT_OK
 

@@ -71,6 +71,7 @@ def test_telegram_is_the_first_target_and_the_repr_shows_no_secret(tmp_path: Pat
         ({}, {"SENTINEL_API_TOKEN": "fifteen-letters"}, "SENTINEL_API_TOKEN has 15 characters"),
         ({}, {"SENTINEL_PUBLIC_HOSTS": "*.example.org"}, "'*.example.org' stands for many names"),
         ({}, {"SENTINEL_PUBLIC_HOSTS": "a.org, *"}, "SENTINEL_PUBLIC_HOSTS '*' stands for"),
+        ({}, {"SENTINEL_LOCAL_USERS": "root, missing"}, "'missing' is not a user of this machine"),
         ({}, {"SENTINEL_PUBLIC_HOSTS": "https://a.org"}, "leave out https://"),
         ({}, {"SENTINEL_PUBLIC_HOSTS": "a.org:443"}, "leave out https://"),
     ],

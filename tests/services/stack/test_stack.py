@@ -234,7 +234,13 @@ def test_a_transaction_added_in_the_sidebar_changes_the_net_worth_and_survives_a
         after
     )
     page.get_by_text("Transactions", exact=True).click()
-    page.get_by_role("button", name="Remove").first.click()
+    remove = page.get_by_role("button", name="Remove", exact=True).first
+    remove.click()
+    keep = page.get_by_role("button", name="Keep it")
+    keep.click()
+    keep.wait_for(state="detached")
+    remove.click()
+    page.get_by_role("button", name="Remove it for good").click()
     page.wait_for_function("text => !document.body.innerText.includes(text)", arg=after)
     assert _amount(visitor.read_metric("Net worth, USD")) < _amount(after) - 20_000
     assert visitor.errors == []
