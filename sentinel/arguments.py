@@ -17,7 +17,7 @@ from pathlib import Path
 MAX_SHOWN = 40  # characters of the user's text in a message
 MAX_VALUES = 1_000  # of one parameter
 MAX_DIGITS = 9  # of a whole number: int() of a huge one takes seconds
-_DURATION = re.compile(r"(\d{1,6})\s*(s|m|h|)")
+_DURATION = re.compile(r"([0-9]{1,6})\s*(s|m|h|)")
 
 
 def make_parser(prog: str, description: str | None, epilog: str) -> ArgumentParser:
@@ -36,8 +36,8 @@ def number(most: Decimal | int, *, least: int | None = None) -> Callable[[str], 
 
     def parse(text: str) -> Decimal:
         try:
-            value = Decimal(text)
-        except InvalidOperation:
+            value = Decimal(_check_digits(text))
+        except (InvalidOperation, ValueError):
             value = Decimal("NaN")
         # Text such as 1e-400 is above 0 as a Decimal, and 0 as a float.
         is_high_enough = value.is_finite() and (
@@ -62,6 +62,13 @@ def whole_number(most: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _check_digits(text: str) -> str:
+    """Return the text. Raises ValueError for digits of other scripts, which Python would take."""
+    if not text.isascii():
+        raise ValueError(text)
+    return text
 
 
 def interval(text: str) -> timedelta:
@@ -131,7 +138,7 @@ def parameter_values(text: str) -> tuple[str, list[float]]:
 def _parse_values(text: str, most: int, example: str) -> tuple[str, list[float]]:
     name, _, values = text.partition("=")
     try:
-        numbers = [float(value) for value in values.split(",")]
+        numbers = [float(_check_digits(value)) for value in values.split(",")]
     except ValueError:
         numbers = []
     if not numbers or not all(abs(number) < float("inf") for number in numbers):

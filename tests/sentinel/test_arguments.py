@@ -1,0 +1,29 @@
+"""Types of arguments, where one rule holds for several of them."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+
+import pytest
+
+from sentinel import arguments
+
+ARABIC_INDIC = {ord("0") + digit: 0x660 + digit for digit in range(10)}
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (arguments.number(10), "3"),
+        (arguments.whole_number(10), "3"),
+        (arguments.interval, "3m"),
+        (arguments.parameter, "fast=3"),
+        (arguments.day, "2026-10-01"),
+        (arguments.moment, "2026-10-01"),
+    ],
+)
+def test_digits_of_other_scripts_are_refused(parse: Callable[[str], object], text: str) -> None:
+    assert parse(text)
+    with pytest.raises(ArgumentTypeError, match=f"'{text.translate(ARABIC_INDIC)}'"):
+        parse(text.translate(ARABIC_INDIC))
