@@ -11,8 +11,9 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from safe_zone import ROOT
 from sentinel import files
@@ -24,6 +25,8 @@ from sentinel.health.facts import find_failures
 from sentinel.process import run_as_script
 from services.settings import MonitorSettings, load_monitor_settings
 from services.stack import control, health, supervisor_client, supervisor_config
+from services.stack.control import Stack
+from services.stack.log_file import LOG_FOLDER
 from services.stack.supervisor_client import StackProcess
 
 EPILOG = """examples:
@@ -32,6 +35,7 @@ EPILOG = """examples:
   python -m services.stack status       exit code 6 if a process is not healthy
   python -m services.stack logs         follow all logs
   python -m services.stack down         stop the live and the demo stack
+  python -m services.stack run          the monitor in the foreground, for systemd
 Supervisor restarts processes that end. A reboot stops the stack: docs/monitor.md has a unit."""
 
 
@@ -45,8 +49,9 @@ def main() -> int:
     state_dir = ensure_state_dir(monitor.settings.state_dir).resolve()
     if arguments.action == "down":
         return _stop(state_dir)
-    if arguments.action == "up":
-        return _start_locked(monitor, state_dir, is_demo=arguments.demo)
+    if arguments.action in ("up", "run"):
+        start = _start if arguments.action == "up" else _run
+        return _start_locked(start, monitor, state_dir, is_demo=arguments.demo)
     folder, processes = _find_stack(state_dir, only_demo=arguments.demo)
     if arguments.action == "status":
         return _show_status(processes, monitor, health.read_token(folder, monitor))
@@ -55,7 +60,7 @@ def main() -> int:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = make_parser("python -m services.stack", __doc__, EPILOG)
-    parser.add_argument("action", choices=("up", "down", "status", "logs"))
+    parser.add_argument("action", choices=("up", "run", "down", "status", "logs"))
     parser.add_argument("--demo", action="store_true", help="the demo stack, with its own data")
     return parser.parse_args()
 
@@ -64,11 +69,17 @@ def _stack_folder(state_dir: Path, *, is_demo: bool) -> Path:
     return (state_dir / supervisor_config.DEMO_FOLDER if is_demo else state_dir) / "stack"
 
 
-def _start_locked(monitor: MonitorSettings, state_dir: Path, *, is_demo: bool) -> int:
+def _start_locked(
+    start: Callable[[Path, MonitorSettings, bool], int],
+    monitor: MonitorSettings,
+    state_dir: Path,
+    *,
+    is_demo: bool,
+) -> int:
     refusal = ConfigurationError(f"Another up is running in {state_dir}: wait until it is done.")
     with files.lock_or_refuse(state_dir / "stack", refusal):
         try:
-            return _start(monitor, state_dir, is_demo=is_demo)
+            return start(_stack_folder(state_dir, is_demo=is_demo), monitor, is_demo)
         except OSError as error:
             raise ConfigurationError(
                 f"The stack cannot be started in {state_dir} ({error}): free disk space there, or "
@@ -76,25 +87,34 @@ def _start_locked(monitor: MonitorSettings, state_dir: Path, *, is_demo: bool) -
             ) from error
 
 
-def _start(monitor: MonitorSettings, state_dir: Path, *, is_demo: bool) -> int:
-    """Start a stack and wait until it is healthy."""
-    folder = _stack_folder(state_dir, is_demo=is_demo)
+def _start(folder: Path, monitor: MonitorSettings, is_demo: bool) -> int:
+    """Start a stack in the background and wait until it is healthy."""
     if supervisor_client.list_processes(folder):
         _print_progress("the stack is already running")
     else:
-        ensure_state_dir(folder)
-        control.check_ports(folder, monitor)
-        _start_processes(folder, monitor, is_demo=is_demo)
+        control.start_in_background(_prepare_stack(folder, monitor, is_demo=is_demo))
     control.wait_until_healthy(folder, monitor, _print_progress)
     for check in health.list_other_checks(monitor, health.read_token(folder, monitor)):
         _print_progress(f"{check.name}, {check.state}: {check.message}")
     print(f"dashboard  {monitor.own_dashboard_url}")
     print(f"API        {monitor.own_api_url}/docs")
-    print(f"logs       {folder / supervisor_config.LOG_FOLDER}")
+    print(f"logs       {folder / LOG_FOLDER}")
     return EXIT_OK
 
 
-def _start_processes(folder: Path, monitor: MonitorSettings, *, is_demo: bool) -> None:
+def _run(folder: Path, monitor: MonitorSettings, is_demo: bool) -> NoReturn:
+    """Become the Supervisor of a stack."""
+    if supervisor_client.list_processes(folder):
+        raise ConfigurationError(f"The stack in {folder} is running already: make down stops it.")
+    stack = _prepare_stack(folder, monitor, is_demo=is_demo)
+    _print_progress(f"the logs are in {folder / LOG_FOLDER}")
+    control.run_in_foreground(stack)
+
+
+def _prepare_stack(folder: Path, monitor: MonitorSettings, *, is_demo: bool) -> Stack:
+    """Return what Supervisor has to run. Raises ConfigurationError if a port is taken."""
+    ensure_state_dir(folder)
+    control.check_ports(folder, monitor)
     environment = dict(os.environ)
     stand_in_port = None
     if is_demo:
@@ -106,7 +126,8 @@ def _start_processes(folder: Path, monitor: MonitorSettings, *, is_demo: bool) -
     commands = supervisor_config.list_commands(
         has_own_database=is_demo or not monitor.settings.database_url, stand_in_port=stand_in_port
     )
-    control.start_stack(folder, commands, environment)
+    servers = {"api": monitor.own_api_url, "dashboard": monitor.own_dashboard_url}
+    return Stack(folder, commands, environment, servers)
 
 
 def _seed_database(environment: Mapping[str, str]) -> None:
@@ -187,7 +208,9 @@ def _show_status(
 
 
 def _follow_logs(processes: Sequence[StackProcess]) -> int:
-    logs = [str(process.log_file) for process in processes if process.log_file.exists()]
+    folder = processes[0].log_file.parent
+    logs = [process.log_file for process in processes] + [folder / "supervisor.log"]
+    logs = [log for log in logs if log.exists()]
     return subprocess.run(["tail", "-n", "20", "-F", *logs], check=False).returncode
 
 

@@ -9,18 +9,23 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 from sentinel.errors import ConfigurationError, SentinelError
 from sentinel.files import replace_atomically
 from sentinel.socket_folder import create_socket_folder
 from services.settings import MonitorSettings
 from services.stack import health, supervisor_client, supervisor_config
-from services.stack.supervisor_config import CONFIG_FILE, LOG_FOLDER, STOP_SECONDS, control_socket
+from services.stack.child import STOP_SECONDS
+from services.stack.log_file import LOG_FOLDER, locate_log, read_last_lines
+from services.stack.supervisor_config import control_socket
+from services.stack.supervisor_process import CONFIG_FILE
 
 START_SECONDS = 240.0  # a first run without a key waits twice for CoinGecko's limit per minute
 # The processes of a killed Supervisor end by themselves, but not at once.
 ORPHAN_SECONDS = STOP_SECONDS + 5.0
 POLL_SECONDS = 0.2
+SUPERVISOR = (sys.executable, "-m", "services.stack.supervisor_process")
 
 
 def check_ports(folder: Path, monitor: MonitorSettings) -> None:
@@ -55,33 +60,51 @@ def _try_port(host: str, port: int) -> OSError | None:
     return None
 
 
-def start_stack(folder: Path, commands: Mapping[str, str], environment: Mapping[str, str]) -> None:
-    """Write Supervisor's configuration and start it. Raises SentinelError if it does not start.
+class Stack(NamedTuple):
+    """What Supervisor runs, and where."""
 
-    Supervisor opens its socket before it goes into the background.
-    """
-    (folder / LOG_FOLDER).mkdir(parents=True, exist_ok=True)
-    create_socket_folder(control_socket(folder).parent)
-    config = supervisor_config.render_config(folder, commands)
-    replace_atomically(folder / CONFIG_FILE, config.encode())
-    done = subprocess.run(
-        [sys.executable, "-m", "supervisor.supervisord", "-c", CONFIG_FILE, _keep_umask()],
-        cwd=folder,
-        env=supervisor_config.make_environment(environment),
+    # The folder of its configuration, its logs and its token.
+    folder: Path
+    # The command of each process by name, in the order in which they are started.
+    commands: Mapping[str, str]
+    environment: Mapping[str, str]
+    # The HTTP address of each process that is a server.
+    servers: Mapping[str, str]
+
+
+def start_in_background(stack: Stack) -> None:
+    """Start Supervisor and return once it runs. Raises SentinelError if it does not start."""
+    _prepare_folder(stack)
+    supervisor = subprocess.Popen(
+        SUPERVISOR,
+        cwd=stack.folder,
+        env=supervisor_config.make_environment(stack.environment),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # it outlives the terminal
     )
-    if done.returncode:
-        raise SentinelError(f"Supervisor does not start: {done.stderr.strip()}")
+    while not supervisor_client.list_processes(stack.folder):
+        if supervisor.poll() is not None:
+            reason = " ".join(read_last_lines(locate_log(stack.folder, "supervisor"), 2))
+            raise SentinelError(f"Supervisor does not start: {reason}")
+        time.sleep(POLL_SECONDS)
+    supervisor.returncode = 0  # it outlives this object and this process
 
 
-def _keep_umask() -> str:
-    """Return the argument that keeps this process's umask, which Supervisor would replace."""
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return f"--umask={umask:03o}"
+def run_in_foreground(stack: Stack) -> NoReturn:
+    """Replace this process by Supervisor. So it gets the signals, and its exit code counts."""
+    _prepare_folder(stack)
+    os.chdir(stack.folder)
+    environment = supervisor_config.make_environment(stack.environment)
+    os.execve(sys.executable, SUPERVISOR, environment)  # noqa: S606
+
+
+def _prepare_folder(stack: Stack) -> None:
+    (stack.folder / LOG_FOLDER).mkdir(parents=True, exist_ok=True)
+    create_socket_folder(control_socket(stack.folder).parent)
+    config = supervisor_config.render_config(stack.folder, stack.commands, stack.servers)
+    replace_atomically(stack.folder / CONFIG_FILE, config.encode())
 
 
 def wait_until_healthy(
@@ -99,7 +122,7 @@ def wait_until_healthy(
     while True:
         processes = supervisor_client.list_processes(folder)
         if not processes:
-            raise SentinelError(f"The stack has ended: see {folder / LOG_FOLDER}/supervisor.log.")
+            raise SentinelError(f"The stack has ended: see {locate_log(folder, 'supervisor')}.")
         problems = health.check_processes(monitor, processes, health.read_token(folder, monitor))
         healthy = {name for name, problem in problems.items() if problem is None}
         for name in sorted(healthy - reported):

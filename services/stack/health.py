@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from sentinel.health.facts import HealthCheck
 from services import probe
 from services.probe import ApiHealth, ProbeResult, UnexpectedServer
 from services.settings import MonitorSettings
+from services.stack.log_file import read_last_lines
 from services.stack.supervisor_client import StackProcess
+from services.stack.supervisor_process import RESTART_SECONDS
+
+MAX_RESTARTS = 2  # within RESTART_SECONDS
 
 # The checks that `check_processes` reports for a process.
 PROCESS_CHECKS = frozenset({"database", "freshness", "last_run"})
@@ -80,17 +83,14 @@ def _check_process(process: StackProcess, health: ApiHealth) -> ProbeResult:
 
     The loop's last run counts only if this process made it: an earlier process left it otherwise.
     """
+    last_line = "".join(read_last_lines(process.log_file, 1))
     if not process.is_alive:
-        return _read_last_line(process.log_file) or "it has ended"
+        return last_line or "it has ended"
+    if process.restarts > MAX_RESTARTS:
+        minutes = RESTART_SECONDS // 60
+        return f"it ended {process.restarts} times in {minutes} minutes; its log ends: {last_line}"
     last_run_at = health.last_run_at
     has_run = last_run_at is not None and last_run_at >= process.started_at
     if process.name == "ingestion" and "last_run" in health.checks and not has_run:
         return "it has completed no run since its start"
     return None
-
-
-def _read_last_line(log_file: Path) -> str:
-    """Return what a process printed last: mostly why it has ended."""
-    if not log_file.exists():
-        return ""
-    return log_file.read_text(errors="replace").rstrip().rpartition("\n")[2]

@@ -16,7 +16,9 @@ from xmlrpc.client import Fault, ServerProxy  # nosec B411 (XML from our own soc
 from supervisor.xmlrpc import SupervisorTransport
 
 from sentinel.errors import ConfigurationError, SentinelError
-from services.stack.supervisor_config import STOP_SECONDS, control_socket
+from services.stack.child import STOP_SECONDS
+from services.stack.log_file import locate_log
+from services.stack.supervisor_config import control_socket
 
 SHUTDOWN_SECONDS = 5 * STOP_SECONDS + 15.0  # Supervisor stops one process after the other
 POLL_SECONDS = 0.1
@@ -30,6 +32,8 @@ class StackProcess(NamedTuple):
     state: str
     # When the process, or the last one of this name, was started.
     started_at: datetime
+    # How often it was restarted in the last RESTART_SECONDS.
+    restarts: int
     log_file: Path
 
     @property
@@ -45,7 +49,8 @@ def list_processes(folder: Path) -> list[StackProcess]:
     """
     try:
         with _connect(folder) as supervisor:
-            infos = supervisor.getAllProcessInfo()
+            infos = supervisor.supervisor.getAllProcessInfo()
+            restarts = supervisor.sentinel.count_restarts()
     except OSError:
         return []
     except Fault as fault:
@@ -55,7 +60,8 @@ def list_processes(folder: Path) -> list[StackProcess]:
             info["name"],
             info["statename"],
             datetime.fromtimestamp(info["start"], UTC),
-            folder / info["stdout_logfile"],
+            restarts.get(info["name"], 0),
+            locate_log(folder, info["name"]),
         )
         for info in infos
     ]
@@ -68,7 +74,7 @@ def stop(folder: Path) -> bool:
     """
     try:
         with _connect(folder) as supervisor, contextlib.suppress(Fault):  # it is stopping already
-            supervisor.shutdown()
+            supervisor.supervisor.shutdown()
     except OSError:
         return False
     deadline = time.monotonic() + SHUTDOWN_SECONDS
@@ -85,7 +91,7 @@ def stop(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _connect(folder: Path) -> Iterator[Any]:
-    """Yield Supervisor's interface. Its calls raise OSError if it does not run."""
+    """Yield Supervisor's interfaces. Their calls raise OSError if it does not run."""
     transport = SupervisorTransport(serverurl=f"unix://{control_socket(folder)}")
     with ServerProxy("http://localhost", transport=transport) as proxy:
-        yield proxy.supervisor
+        yield proxy

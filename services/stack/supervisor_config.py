@@ -12,15 +12,10 @@ from pathlib import Path
 
 from safe_zone import ROOT
 from sentinel.socket_folder import locate_socket_folder
+from services.stack.child import STOP_SECONDS
 
 DEMO_FOLDER = "up-demo"  # in the state directory: everything of the demo stack
-LOG_FOLDER = "logs"
-CONFIG_FILE = "supervisord.conf"
 PYTHON = Path(sys.executable).name  # `make_environment` puts its folder on the PATH
-MAX_LOG_BYTES = 5_000_000
-OLD_LOGS = 2
-# The loop finishes its tick before it ends. A run may take 235 s, but mostly takes one second.
-STOP_SECONDS = 60
 # A process that ends sooner after its start is restarted after a pause, which grows by a second.
 STEADY_SECONDS = 10
 
@@ -42,30 +37,31 @@ def list_commands(*, has_own_database: bool, stand_in_port: int | None = None) -
         "api": "services.api",
         "dashboard": "services.dashboard",
     }
-    start = f"{shlex.quote(PYTHON)} -u -m services.stack.child"
+    start = f"{shlex.quote(PYTHON)} -m services.stack.child"
     return {name: f"{start} {module}" for name, module in modules.items() if module}
 
 
-def render_config(folder: Path, commands: Mapping[str, str]) -> str:
+def render_config(folder: Path, commands: Mapping[str, str], servers: Mapping[str, str]) -> str:
     """Return Supervisor's configuration: http://supervisord.org/configuration.html
 
-    Supervisor restarts every process that ends, without a limit. Paths are relative to the stack's
-    folder, where Supervisor is started: in the path of a user's folder it would expand a `%` and
-    read ` ;` as the start of a comment.
+    Supervisor restarts every process that ends, without a limit, and those of the `servers` (HTTP
+    addresses by name) that hang. Paths are relative to the stack's folder, where Supervisor is
+    started: in the path of a user's folder it would expand a `%` and read ` ;` as the start of a
+    comment. The processes write their logs themselves.
     """
     parser = RawConfigParser()
     parser["supervisord"] = {
-        "logfile": f"{LOG_FOLDER}/supervisor.log",
-        "logfile_maxbytes": str(MAX_LOG_BYTES),
-        "logfile_backups": str(OLD_LOGS),
+        "nodaemon": "true",
         "pidfile": "supervisord.pid",
-        "childlogdir": LOG_FOLDER,
         # Without this line Supervisor warns when root runs it.
     } | ({"user": "root"} if os.geteuid() == 0 else {})
     parser["unix_http_server"] = {"file": str(control_socket(folder)), "chmod": "0700"}
     parser["rpcinterface:supervisor"] = {
         "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
     }
+    parser["rpcinterface:sentinel"] = {
+        "supervisor.rpcinterface_factory": "services.stack.supervisor_process:Watch"
+    } | {name: url.replace("%", "%%") for name, url in servers.items()}
     for priority, (name, command) in enumerate(commands.items()):
         parser[f"program:{name}"] = {
             "command": command,
@@ -75,9 +71,7 @@ def render_config(folder: Path, commands: Mapping[str, str]) -> str:
             "startretries": "1000000",
             "stopwaitsecs": str(STOP_SECONDS),
             "redirect_stderr": "true",
-            "stdout_logfile": f"{LOG_FOLDER}/{name}.log",
-            "stdout_logfile_maxbytes": str(MAX_LOG_BYTES),
-            "stdout_logfile_backups": str(OLD_LOGS),
+            "stdout_logfile": "NONE",
         }
     text = StringIO()
     parser.write(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import time
@@ -12,14 +13,17 @@ from pathlib import Path
 import pytest
 
 from sentinel.errors import SentinelError
-from services.stack import control, health, supervisor_client
+from services.stack import control, supervisor_client
+from services.stack.control import Stack
+from services.stack.log_file import locate_log, read_last_lines
 from services.stack.supervisor_config import PYTHON, control_socket
 from tests.support.commands import is_running
 
 COMMANDS = {
-    "serving": f"{shlex.quote(PYTHON)} -u -m services.stack.child http.server 0",
-    "failing": "sh -c 'echo The setting ALERT_URLS is wrong.; exit 2'",
+    "serving": f"{shlex.quote(PYTHON)} -m services.stack.child http.server 0",
+    "failing": f"{shlex.quote(PYTHON)} -m services.stack.child no_such_module",
 }
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     # Longer than the path of a unix socket may be.
     folder = tmp_path_factory.mktemp("state") / ("100% ;long" * 12) / "stack"
     folder.mkdir(parents=True)
-    control.start_stack(folder, COMMANDS, os.environ)
+    control.start_in_background(Stack(folder, COMMANDS, os.environ, {}))
     yield folder
     supervisor_client.stop(folder)
 
@@ -47,34 +51,49 @@ def test_supervisor_is_asked_over_a_socket_that_only_the_user_can_open(stack: Pa
     assert control_socket(stack).parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_process_that_ends_at_once_is_not_alive_and_its_last_line_says_why(stack: Path) -> None:
-    def failing() -> supervisor_client.StackProcess:
-        return supervisor_client.list_processes(stack)[0]
+def _failing(stack: Path) -> supervisor_client.StackProcess:
+    return supervisor_client.list_processes(stack)[0]
 
-    _wait_for(lambda: failing().state == "BACKOFF")
-    assert not failing().is_alive
-    assert health._read_last_line(failing().log_file) == "The setting ALERT_URLS is wrong."
+
+def test_a_process_that_ends_at_once_is_not_alive_and_its_log_ends_with_the_reason(
+    stack: Path,
+) -> None:
+    _wait_for(lambda: _failing(stack).state == "BACKOFF")
+    assert not _failing(stack).is_alive
+    [reason] = read_last_lines(_failing(stack).log_file, 1)
+    assert re.fullmatch(f"{TIME} ImportError: No module named no_such_module", reason)
+
+
+def test_supervisor_counts_restarts_and_its_log_has_the_time_of_each(stack: Path) -> None:
+    _wait_for(lambda: _failing(stack).restarts > 0)
+    assert {p.name: p.restarts for p in supervisor_client.list_processes(stack)}["serving"] == 0
+    log = locate_log(stack, "supervisor").read_text()
+    assert re.search(f"(?m)^{TIME} WARN exited: failing .exit status 1; not expected.$", log)
 
 
 def test_a_supervisor_that_does_not_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(SentinelError, match=r"does not start: .*nothing"):
-        control.start_stack(tmp_path, {"wrong": "%(nothing)s"}, os.environ)
+        control.start_in_background(Stack(tmp_path, {"wrong": "%(nothing)s"}, os.environ, {}))
 
 
 def test_a_killed_supervisors_processes_end_by_themselves(stack: Path) -> None:
     with supervisor_client._connect(stack) as supervisor:
-        pid = supervisor.getProcessInfo("serving")["pid"]
-        os.kill(supervisor.getPID(), signal.SIGKILL)
+        pid = supervisor.supervisor.getProcessInfo("serving")["pid"]
+        os.kill(supervisor.supervisor.getPID(), signal.SIGKILL)
     _wait_for(lambda: not is_running(pid))
     assert supervisor_client.list_processes(stack) == []
     assert not supervisor_client.stop(stack)
-    control.start_stack(stack, COMMANDS, os.environ)  # the socket that it left does not matter
+    # The socket that it left does not matter.
+    control.start_in_background(Stack(stack, COMMANDS, os.environ, {}))
     assert supervisor_client.list_processes(stack)
 
 
 def test_stop_returns_after_the_last_process_has_ended(stack: Path) -> None:
     with supervisor_client._connect(stack) as supervisor:
-        pids = [supervisor.getPID(), supervisor.getProcessInfo("serving")["pid"]]
+        pids = [
+            supervisor.supervisor.getPID(),
+            supervisor.supervisor.getProcessInfo("serving")["pid"],
+        ]
     assert supervisor_client.stop(stack)
     _wait_for(lambda: not any(is_running(pid) for pid in pids))
     assert not control_socket(stack).parent.exists()

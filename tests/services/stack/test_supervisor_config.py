@@ -27,8 +27,9 @@ def _process(
     state: str = "RUNNING",
     started_at: datetime = NOW,
     log_file: Path = Path("no-such-log"),
+    restarts: int = 0,
 ) -> StackProcess:
-    return StackProcess(name, state, started_at, log_file)
+    return StackProcess(name, state, started_at, restarts, log_file)
 
 
 def test_only_the_demo_has_a_stand_in_and_an_external_database_has_no_process() -> None:
@@ -44,11 +45,9 @@ def test_supervisors_file_contains_no_path_of_the_state_directory(
 ) -> None:
     """Supervisor would expand a `%` in a path and cut the line at a ` ;`."""
     commands = supervisor_config.list_commands(has_own_database=True)
-    text = supervisor_config.render_config(tmp_path / folder, commands)
+    text = supervisor_config.render_config(tmp_path / folder, commands, {})
     assert str(tmp_path) not in text
-    assert "/" not in text.replace(f"{supervisor_config.LOG_FOLDER}/", "").replace(
-        str(supervisor_config.control_socket(tmp_path / folder)), ""
-    )
+    assert "/" not in text.replace(str(supervisor_config.control_socket(tmp_path / folder)), "")
 
 
 def test_a_token_is_created_once_and_again_if_its_file_is_empty(
@@ -142,6 +141,23 @@ def test_only_a_run_of_the_process_that_is_alive_makes_the_loop_healthy(
     assert check("BACKOFF", NOW - timedelta(hours=1)) == "it has ended"
     (tmp_path / "ingestion.log").write_text("a tick\nerror: ALERT_URLS is wrong\n\n")
     assert check("BACKOFF", NOW - timedelta(hours=1)) == "error: ALERT_URLS is wrong"
+
+
+def test_a_process_that_ends_again_and_again_is_unhealthy_also_while_it_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = ApiHealth({"database": None, "last_run": None, "freshness": None}, last_run_at=NOW)
+    monkeypatch.setattr(probe, "read_api_health", lambda _url: found)
+    monitor = MonitorSettings(settings=Settings(), dashboard_port=1)
+    log = tmp_path / "db.log"
+    log.write_text("it starts\nMemoryError\n")
+
+    def check(restarts: int) -> str | None:
+        db = _process("db", log_file=log, restarts=restarts)
+        return health.check_processes(monitor, [db])["db"]
+
+    assert check(2) is None
+    assert check(3) == "it ended 3 times in 5 minutes; its log ends: MemoryError"
 
 
 def test_without_a_stack_status_names_the_start_command_and_down_succeeds(module: Module) -> None:
