@@ -58,7 +58,7 @@ class Loop:
     requested_interval: timedelta | None = None
     # Returns whether to end after the current tick.
     should_stop: Callable[[], bool] = lambda: False
-    # Ends a tick that hangs.
+    # Ends a tick, or a delivery between ticks, that hangs.
     deadline: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     # Sleeps between ticks (seconds). None: the clocks' sleep.
     sleep: Callable[[float], None] | None = None
@@ -217,7 +217,8 @@ class Loop:
             if remaining <= MIN_PAUSE_SECONDS:
                 return
             if due_in is not None and due_in <= 0:
-                due_in = self._deliver(min(remaining, DELIVERY_SECONDS))
+                with self.deadline():
+                    due_in = self._deliver(min(remaining, DELIVERY_SECONDS))
                 continue
             seconds = min(remaining, MAX_SLEEP_SECONDS)
             if due_in is not None:

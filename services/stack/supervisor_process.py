@@ -23,7 +23,7 @@ from supervisor.states import ProcessStates
 from services.stack.log_file import locate_log, redirect_output
 
 CONFIG_FILE = "supervisord.conf"
-RESTART_SECONDS = 300  # restarts are counted for so long
+RESTART_SECONDS = 120  # restarts are counted for so long
 # A server that answers nothing for five minutes is restarted.
 MAX_FAILURES = 5
 TIMEOUT_SECONDS = 5.0

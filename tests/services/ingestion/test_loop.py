@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -15,6 +16,7 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -363,6 +365,27 @@ def test_the_loop_ticks_until_it_should_stop(start: Start, time_: FakeTime) -> N
     loop.run()
     assert time_.slept
     assert time_.at < ends + minutes(1)
+
+
+def test_a_delivery_between_ticks_has_a_deadline_too(start: Start) -> None:
+    loop = start(api_key=None)
+    deadlines: list[str] = []
+    found: list[str] = []
+
+    @contextlib.contextmanager
+    def deadline() -> Iterator[None]:
+        deadlines.append("begins")
+        yield
+        deadlines.append("ends")
+
+    def deliver(_seconds: float) -> None:
+        found.extend(deadlines)
+
+    loop.deadline = deadline
+    loop.should_stop = lambda: bool(found)
+    with mock.patch.object(Loop, "tick"), mock.patch.object(Loop, "_deliver", deliver):
+        loop.run()
+    assert found == ["begins", "ends", "begins"]
 
 
 # --- as a process ----------------------------------------------------------------------------

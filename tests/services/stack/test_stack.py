@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import requests
 from playwright.sync_api import BrowserContext, Page
@@ -19,6 +22,7 @@ from playwright.sync_api import BrowserContext, Page
 from safe_zone import ROOT, Settings
 from services.settings import MonitorSettings
 from services.stack import health, supervisor_client, supervisor_config
+from services.stack.log_file import locate_log
 from tests.conftest import INHERITED, open_to_other_users
 from tests.support.browser import PHONE, Visitor, free_port, running_browser
 from tests.support.commands import Module, is_running
@@ -32,6 +36,7 @@ PAGES = {
     "pipeline": "Pipeline",
 }
 HEALTHY_SECONDS = 60.0
+DISK_BYTES = 400_000_000  # the stack needs half of it
 
 
 @dataclass(frozen=True)
@@ -60,31 +65,48 @@ class Running:
         headers = {"Authorization": f"Bearer {self.token}"}
         return requests.get(url, headers=headers, timeout=20).json()
 
+    @property
+    def supervisor(self) -> int:
+        """The process id of Supervisor."""
+        with supervisor_client._connect(self.folder) as proxy:
+            return int(proxy.supervisor.getPID())
+
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return _stack(self.environment, *arguments)
 
     def pids(self) -> dict[str, int]:
         """Return the id of each process that runs."""
-        with supervisor_client._connect(self.folder) as supervisor:
-            infos = supervisor.getAllProcessInfo()
+        with supervisor_client._connect(self.folder) as proxy:
+            infos = proxy.supervisor.getAllProcessInfo()
         return {info["name"]: info["pid"] for info in infos if info["pid"]}
 
     def problems(self) -> dict[str, str]:
-        """Return what `status` would list as unhealthy."""
+        """Return what `status` would list as unhealthy, if it counted no restarts.
+
+        It has ended if there is no process.
+        """
         monitor = MonitorSettings(
             settings=Settings(),
             api_port=int(self.environment["SENTINEL_API_PORT"]),
             dashboard_port=int(self.environment["SENTINEL_DASHBOARD_PORT"]),
         )
-        found = health.check_processes(monitor, supervisor_client.list_processes(self.folder))
+        listed = [p._replace(restarts=0) for p in supervisor_client.list_processes(self.folder)]
+        found = health.check_processes(monitor, listed) if listed else {"supervisor": "ended"}
         return {name: problem for name, problem in found.items() if problem}
+
+    def restarts(self) -> dict[str, int]:
+        """Return how often Supervisor has restarted each process in the last minutes."""
+        return {p.name: p.restarts for p in supervisor_client.list_processes(self.folder)}
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        began = time.monotonic()
+        while not condition():
+            assert time.monotonic() - began < HEALTHY_SECONDS, self.problems()
+            time.sleep(0.2)
 
     def wait_for_restart(self, name: str, pid: int) -> None:
         """Wait until another process has taken the place of `pid` and all are healthy."""
-        began = time.monotonic()
-        while self.pids().get(name, pid) == pid or self.problems():
-            assert time.monotonic() - began < HEALTHY_SECONDS, self.problems()
-            time.sleep(0.2)
+        self.wait_until(lambda: self.pids().get(name, pid) != pid and not self.problems())
 
 
 def _stack(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -100,9 +122,23 @@ def _stack(environment: dict[str, str], *arguments: str) -> subprocess.Completed
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An own file system that a test can fill; an ordinary folder if root cannot mount one."""
     folder = tmp_path_factory.mktemp("stack")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    try:
+        is_mounted = not subprocess.run(mount, check=False, capture_output=True).returncode
+    except FileNotFoundError:
+        is_mounted = False
     open_to_other_users(folder)  # root's server runs as another user
+    yield folder
+    if is_mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(scope="module")
+def stack(disk: Path) -> Iterator[Running]:
+    folder = disk
     environment = {key: os.environ[key] for key in INHERITED if key in os.environ} | {
         "SENTINEL_STATE_DIR": str(folder),
         "SENTINEL_API_PORT": str(free_port()),
@@ -414,14 +450,76 @@ def test_the_stack_recovers_from_a_killed_database_server(stack: Running, visito
     visitor.page.wait_for_function("document.body.innerText.includes('live')", timeout=60_000)
 
 
-def test_a_killed_supervisors_processes_end_and_up_starts_new_ones(stack: Running) -> None:
-    before = stack.pids()
-    with supervisor_client._connect(stack.folder) as supervisor:
-        os.kill(supervisor.getPID(), signal.SIGKILL)
-    again = stack.run("up", "--demo")
-    assert again.returncode == 0, again.stderr
-    assert not set(before.values()) & set(stack.pids().values())
-    assert not [pid for pid in before.values() if is_running(pid)]
+def test_a_full_disk_that_is_freed_leaves_a_healthy_stack(stack: Running) -> None:
+    if not stack.state_dir.is_mount():
+        pytest.skip("the file system to fill cannot be mounted: that needs root, and Linux")
+    supervisor, before = stack.supervisor, stack.pids()
+    fill = stack.state_dir / "fill"
+    _fill_disk(fill)
+    _write_until_the_server_panics(stack)
+    restarts = stack.restarts()
+    os.kill(before["ingestion"], signal.SIGKILL)
+    stack.wait_until(
+        lambda: all(stack.restarts()[name] > restarts[name] + 1 for name in ("db", "ingestion"))
+    )
+    assert stack.problems().keys() >= {"db", "ingestion"}
+    fill.unlink()
+    stack.wait_until(lambda: not stack.problems())
+    assert stack.supervisor == supervisor
+    assert stack.pids()["api"] == before["api"]
+    assert "No space left on device" in locate_log(stack.folder, "db").read_text()
+
+
+def _fill_disk(path: Path) -> None:
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1_000_000))
+
+
+def _write_until_the_server_panics(stack: Running) -> None:
+    """End the server as a full disk does: it has no room for the next file of its log."""
+    [pid_file] = stack.state_dir.rglob("postmaster.pid")
+    socket_folder = pid_file.read_text().splitlines()[4]
+    with (
+        pytest.raises(psycopg.OperationalError),
+        psycopg.connect(host=socket_folder, user="postgres", dbname="postgres") as connection,
+    ):
+        while True:
+            connection.execute("SELECT pg_logical_emit_message(false, '', ''), pg_switch_wal()")
+
+
+@dataclass
+class Systemd:
+    """What `Restart=always` does: start a command again whenever it has ended."""
+
+    command: Sequence[str]
+    environment: dict[str, str]
+    main: subprocess.Popen[bytes] | None = None
+    is_stopped: bool = False
+
+    def run(self) -> None:
+        while not self.is_stopped:
+            self.main = subprocess.Popen(self.command, cwd=ROOT, env=self.environment)
+            self.main.wait()
+
+
+def test_a_killed_supervisor_is_started_again_by_systemd(stack: Running) -> None:
+    command = [sys.executable, "-m", "services.stack", "run", "--demo"]
+    systemd = Systemd(command, stack.environment)
+    thread = threading.Thread(target=systemd.run)
+    for _ in ("the one of up", "the one of run"):
+        supervisor, before = stack.supervisor, stack.pids()
+        os.kill(supervisor, signal.SIGKILL)
+        if not thread.is_alive():
+            thread.start()
+        stack.wait_until(lambda: not stack.problems())
+        assert not [pid for pid in before.values() if is_running(pid)]
+        assert systemd.main
+        assert stack.supervisor == systemd.main.pid
+    second = stack.run("run", "--demo")
+    assert second.returncode == 2
+    assert "is running already" in second.stderr
+    systemd.is_stopped = True
 
 
 def test_no_secret_is_in_logs_or_command_lines(stack: Running) -> None:

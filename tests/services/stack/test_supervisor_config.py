@@ -157,7 +157,7 @@ def test_a_process_that_ends_again_and_again_is_unhealthy_also_while_it_runs(
         return health.check_processes(monitor, [db])["db"]
 
     assert check(2) is None
-    assert check(3) == "it ended 3 times in 5 minutes; its log ends: MemoryError"
+    assert check(3) == "it ended 3 times in 2 minutes; its log ends: MemoryError"
 
 
 def test_without_a_stack_status_names_the_start_command_and_down_succeeds(module: Module) -> None:
