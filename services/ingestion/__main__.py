@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -115,7 +114,7 @@ class StopRequest:
         self._was_received = True
         # Not with print: the signal may interrupt a print of the main program.
         with contextlib.suppress(OSError):  # no room for it on the disk
-            os.write(sys.stderr.fileno(), b"stopping after this tick\n")
+            os.write(2, b"stopping after this tick\n")
         self._event.set()
 
     def is_set(self) -> bool:

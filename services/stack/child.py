@@ -26,7 +26,7 @@ STOP_SECONDS = 60
 def main() -> None:
     """Run the module that the command line names, as `python -m` would."""
     redirect_output(locate_log(Path(), os.environ["SUPERVISOR_PROCESS_NAME"]))
-    faulthandler.enable()  # a crash of C code prints where it happened
+    faulthandler.enable(2)  # a crash of C code prints where it happened
     threading.Thread(target=_end_with_supervisor, daemon=True).start()
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -73,10 +73,6 @@ class LogFile(io.BufferedIOBase):
         """Return True."""
         return True
 
-    def fileno(self) -> int:
-        """Return the first descriptor. What is written to it directly has no time."""
-        return self._descriptors[0]
-
     def write(self, data: ReadableBuffer, /) -> int:
         """Write lines, each after its time. Raises nothing; returns the length of `data`."""
         content = bytes(data)

@@ -378,7 +378,7 @@ def test_a_delivery_between_ticks_has_a_deadline_too(start: Start) -> None:
         yield
         deadlines.append("ends")
 
-    def deliver(_seconds: float) -> None:
+    def deliver(_loop: Loop, _seconds: float) -> None:
         found.extend(deadlines)
 
     loop.deadline = deadline

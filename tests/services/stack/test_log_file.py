@@ -40,9 +40,11 @@ def test_each_line_has_its_time_also_if_it_is_written_in_parts(log: LogFile, pat
     assert path.read_text() == f"{time} one\n{time} two, and more\n{time} three\n"
 
 
-def test_what_is_printed_below_python_is_in_the_log_too(log: LogFile, path: Path) -> None:
+def test_what_is_printed_below_python_is_in_the_log_too(
+    log: LogFile, path: Path, descriptor: int
+) -> None:
     log.write(b"before\n")
-    os.write(log.fileno(), b"Fatal Python error: Segmentation fault\n")
+    os.write(descriptor, b"Fatal Python error: Segmentation fault\n")
     assert path.read_text().endswith(" before\nFatal Python error: Segmentation fault\n")
 
 

@@ -146,8 +146,8 @@ def test_only_a_run_of_the_process_that_is_alive_makes_the_loop_healthy(
 def test_a_process_that_ends_again_and_again_is_unhealthy_also_while_it_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    found = ApiHealth({"database": None, "last_run": None, "freshness": None}, last_run_at=NOW)
-    monkeypatch.setattr(probe, "read_api_health", lambda _url: found)
+    found = ApiHealth({"database": HealthCheck("database", "ok", "")})
+    monkeypatch.setattr(probe, "read_api_health", lambda _url, _token: found)
     monitor = MonitorSettings(settings=Settings(), dashboard_port=1)
     log = tmp_path / "db.log"
     log.write_text("it starts\nMemoryError\n")
