@@ -36,7 +36,8 @@ PAGES = {
     "pipeline": "Pipeline",
 }
 HEALTHY_SECONDS = 60.0
-DISK_BYTES = 400_000_000  # the stack needs half of it
+# The stack needs 210 MB, and less than 500 free ones are unhealthy.
+DISK_BYTES = 900_000_000
 
 
 @dataclass(frozen=True)

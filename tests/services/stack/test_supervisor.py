@@ -22,6 +22,7 @@ from tests.support.commands import is_running
 COMMANDS = {
     "serving": f"{shlex.quote(PYTHON)} -m services.stack.child http.server 0",
     "failing": f"{shlex.quote(PYTHON)} -m services.stack.child no_such_module",
+    "refusing": f"{shlex.quote(PYTHON)} -m services.stack.child services.db --wrong",
 }
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -51,22 +52,28 @@ def test_supervisor_is_asked_over_a_socket_that_only_the_user_can_open(stack: Pa
     assert control_socket(stack).parent.stat().st_mode & 0o777 == 0o700
 
 
-def _failing(stack: Path) -> supervisor_client.StackProcess:
-    return supervisor_client.list_processes(stack)[0]
+def _find(stack: Path, name: str) -> supervisor_client.StackProcess:
+    return next(p for p in supervisor_client.list_processes(stack) if p.name == name)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("failing", "ImportError: No module named no_such_module"),
+        ("refusing", "python -m services.db: error: unrecognized arguments: --wrong"),
+    ],
+)
 def test_a_process_that_ends_at_once_is_not_alive_and_its_log_ends_with_the_reason(
-    stack: Path,
+    stack: Path, name: str, reason: str
 ) -> None:
-    _wait_for(lambda: _failing(stack).state == "BACKOFF")
-    assert not _failing(stack).is_alive
-    [reason] = read_last_lines(_failing(stack).log_file, 1)
-    assert re.fullmatch(f"{TIME} ImportError: No module named no_such_module", reason)
+    _wait_for(lambda: _find(stack, name).state == "BACKOFF")
+    assert not _find(stack, name).is_alive
+    assert re.fullmatch(f"{TIME} {reason}", read_last_lines(locate_log(stack, name), 1)[0])
 
 
 def test_supervisor_counts_restarts_and_its_log_has_the_time_of_each(stack: Path) -> None:
-    _wait_for(lambda: _failing(stack).restarts > 0)
-    assert {p.name: p.restarts for p in supervisor_client.list_processes(stack)}["serving"] == 0
+    _wait_for(lambda: _find(stack, "failing").restarts > 0)
+    assert _find(stack, "serving").restarts == 0
     log = locate_log(stack, "supervisor").read_text()
     assert re.search(f"(?m)^{TIME} WARN exited: failing .exit status 1; not expected.$", log)
 
