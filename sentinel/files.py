@@ -75,10 +75,13 @@ def _sync_folder(folder: Path) -> None:
 def create_closed_folder(folder: Path, mode: int = 0o700) -> None:
     """Create a folder that other users cannot enter, or close an existing one to them.
 
-    `mode` are the rights that stay. A folder that is not ours, or is shared on purpose as /tmp is,
-    stays as it is, with a warning. Raises OSError.
+    `mode` are the rights that stay, of missing parents too. A folder that is not ours, or is shared
+    on purpose as /tmp is, stays as it is, with a warning. Raises OSError.
     """
-    folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+        path.chmod(mode)  # whatever the umask is
     found = folder.stat()
     open_rights = found.st_mode & 0o077 & ~mode
     if sys.platform == "win32" or not open_rights:

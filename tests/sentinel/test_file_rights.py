@@ -85,8 +85,12 @@ def test_a_folder_is_created_closed_and_an_open_one_is_closed_with_a_message(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "a" / "state"
-    files.create_closed_folder(folder)
-    assert folder.stat().st_mode & 0o777 == 0o700
+    before = os.umask(0o077)
+    files.create_closed_folder(folder, 0o711)
+    os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (folder, folder.parent)] == [0o711, 0o711]
+    files.create_closed_folder(tmp_path / "b")
+    assert (tmp_path / "b").stat().st_mode & 0o777 == 0o700
     assert not caplog.messages
     for kept, mode in ((0o700, 0o700), (0o711, 0o711)):
         folder.chmod(0o755)
