@@ -134,7 +134,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     open_to_other_users(folder)  # root's server runs as another user
     yield folder
     if is_mounted:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(scope="module")
