@@ -162,6 +162,20 @@ MUTATIONS = (
         "        pass",
         "tests/services/ingestion/test_incidents.py",
     ),
+    Mutation(
+        "an alert target that refuses all messages is unhealthy within ten minutes",
+        "sentinel/health/checks.py",
+        "    return has_waited or delivery.failures >= MAX_DELIVERY_FAILURES",
+        "    return False",
+        "tests/sentinel/health",
+    ),
+    Mutation(
+        "/health without the token names no database, host, folder or user",
+        "services/api/routes/health.py",
+        "                message=check.message if is_owner else check.summary,",
+        "                message=check.message,",
+        "tests/services/api/test_health.py",
+    ),
 )
 
 

@@ -153,7 +153,7 @@ def check_disk(disk: DiskSpace | None) -> HealthCheck:
     if disk is None:
         return HealthCheck("disk", "ok", "The free space of the state folder cannot be read.")
     share = disk.free_bytes / disk.total_bytes if disk.total_bytes else 0.0
-    text = f"{disk.free_bytes / 1e9:,.1f} GB ({share:.0%}) of the state folder's disk are free"
+    text = f"{_format_size(disk.free_bytes)} ({share:.0%}) of the state folder's disk are free"
     state: CheckState = "ok"
     if share < DISK_UNHEALTHY_SHARE or disk.free_bytes < DISK_UNHEALTHY_BYTES:
         state = "unhealthy"
@@ -199,6 +199,10 @@ def _format_age(age: timedelta) -> str:
         if seconds < limit:
             return f"{seconds / unit_seconds:.0f} {unit}"
     return f"{seconds / 86_400:.0f} days"
+
+
+def _format_size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:,.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
 
 
 def _format_minute(at: datetime) -> str:
