@@ -176,6 +176,13 @@ MUTATIONS = (
         "                message=check.message,",
         "tests/services/api/test_health.py",
     ),
+    Mutation(
+        "a full disk ends no process of the stack",
+        "services/stack/log_file.py",
+        "            except OSError:",
+        "            except FileNotFoundError:",
+        "tests/services/stack/test_log_file.py",
+    ),
 )
 
 

@@ -52,10 +52,12 @@ def main() -> int:
     if arguments.action in ("up", "run"):
         start = _start if arguments.action == "up" else _run
         return _start_locked(start, monitor, state_dir, is_demo=arguments.demo)
-    folder, processes = _find_stack(state_dir, only_demo=arguments.demo)
-    if arguments.action == "status":
-        return _show_status(processes, monitor, health.read_token(folder, monitor))
-    return _follow_logs(processes)
+    folders = [_stack_folder(state_dir, is_demo=is_demo) for is_demo in (False, True)]
+    folders = folders[1:] if arguments.demo else folders
+    if arguments.action == "logs":
+        return _follow_logs(folders)
+    folder, processes = _find_stack(folders)
+    return _show_status(processes, monitor, health.read_token(folder, monitor))
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -183,13 +185,12 @@ def _stop(state_dir: Path) -> int:
     return EXIT_OK
 
 
-def _find_stack(state_dir: Path, *, only_demo: bool) -> tuple[Path, list[StackProcess]]:
-    """Return folder and processes of the live stack, else of the demo's.
+def _find_stack(folders: Sequence[Path]) -> tuple[Path, list[StackProcess]]:
+    """Return folder and processes of the first stack that is running.
 
-    Raises ConfigurationError if none is running.
+    Raises ConfigurationError if there is none.
     """
-    for is_demo in (True,) if only_demo else (False, True):
-        folder = _stack_folder(state_dir, is_demo=is_demo)
+    for folder in folders:
         if found := supervisor_client.list_processes(folder):
             return folder, found
     raise ConfigurationError("No stack is running here: start one with make up or make up-demo.")
@@ -207,11 +208,14 @@ def _show_status(
     return EXIT_UNHEALTHY if any(problems.values()) or find_failures(others) else EXIT_OK
 
 
-def _follow_logs(processes: Sequence[StackProcess]) -> int:
-    folder = processes[0].log_file.parent
-    logs = [process.log_file for process in processes] + [folder / "supervisor.log"]
-    logs = [log for log in logs if log.exists()]
-    return subprocess.run(["tail", "-n", "20", "-F", *logs], check=False).returncode
+def _follow_logs(folders: Sequence[Path]) -> int:
+    """Follow the logs of the stack that logged last: it may have ended."""
+    logs = [log for folder in folders for log in (folder / LOG_FOLDER).glob("*.log")]
+    if not logs:
+        raise ConfigurationError("No stack has run here: start one with make up or make up-demo.")
+    newest = max(logs, key=lambda log: log.stat().st_mtime)
+    same_stack = sorted(log for log in logs if log.parent == newest.parent)
+    return subprocess.run(["tail", "-n", "20", "-F", *same_stack], check=False).returncode
 
 
 def _print_progress(text: str) -> None:

@@ -44,6 +44,14 @@ class _Options(ServerOptions):  # type: ignore[misc]
         self.logger = loggers.getLogger(self.loglevel)
         loggers.handle_stdout(self.logger, "%(levelname)s %(message)s\n")
 
+    def make_http_servers(self, supervisor: Any) -> Any:
+        """Open the socket, with no warning of a missing password: its folder is closed."""
+        self.logger.level = loggers.LevelsByName.CRIT + 1
+        try:
+            return super().make_http_servers(supervisor)
+        finally:
+            self.logger.level = self.loglevel
+
 
 class _Failures(NamedTuple):
     """How often a process did not answer."""

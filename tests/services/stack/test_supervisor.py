@@ -76,6 +76,7 @@ def test_supervisor_counts_restarts_and_its_log_has_the_time_of_each(stack: Path
     assert _find(stack, "serving").restarts == 0
     log = locate_log(stack, "supervisor").read_text()
     assert re.search(f"(?m)^{TIME} WARN exited: failing .exit status 1; not expected.$", log)
+    assert "CRIT" not in log  # the socket needs no password in its closed folder
 
 
 def test_a_supervisor_that_does_not_start_says_why(tmp_path: Path) -> None:

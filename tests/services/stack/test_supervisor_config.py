@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from services.probe import ApiHealth
 from services.settings import MonitorSettings
 from services.stack import __main__ as command
 from services.stack import control, health, supervisor_config
+from services.stack.log_file import locate_log
 from services.stack.supervisor_client import StackProcess
 from tests.conftest import NOW
 from tests.support.browser import free_port
@@ -166,6 +168,27 @@ def test_without_a_stack_status_names_the_start_command_and_down_succeeds(module
     assert "make up" in status.stderr
     down = module("services.stack", "down")
     assert (down.returncode, down.stderr) == (0, "no stack was running\n")
+
+
+def test_logs_follows_the_stack_that_logged_last_even_if_it_has_ended(
+    module: Module, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    state_dir = Path(module.environment["SENTINEL_STATE_DIR"])
+    nothing = module("services.stack", "logs")
+    assert (nothing.returncode, "No stack has run here" in nothing.stderr) == (2, True)
+    for folder, minute in (("up-demo/stack", 1), ("stack", 2)):
+        for name in ("db", "supervisor"):
+            log = locate_log(state_dir / folder, name)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.touch()
+            os.utime(log, (minute * 60, minute * 60))
+    tail = tmp_path / "bin" / "tail"
+    tail.parent.mkdir()
+    tail.write_text('#!/bin/sh\nprintf "%s\\n" "$*"\n')
+    tail.chmod(0o755)
+    assert module("services.stack", "logs", PATH=str(tail.parent)).returncode == 0
+    logs = [locate_log(state_dir.resolve() / "stack", name) for name in ("db", "supervisor")]
+    assert capfd.readouterr().out == f"-n 20 -F {logs[0]} {logs[1]}\n"
 
 
 def test_the_db_service_refuses_an_external_server(module: Module) -> None:
