@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,7 +47,9 @@ class _Runs:
 
     def __init__(self, coins: int) -> None:
         self.at = datetime.now(UTC) - timedelta(days=1)
-        self.stand_in = StandIn(Market(coins), latency_seconds=LATENCY_SECONDS, now=self._now)
+        self.stand_in = StandIn(
+            Market(coins), latency_seconds=LATENCY_SECONDS, now=self._now, clock=time.time
+        )
 
     def _now(self) -> float:
         return self.at.timestamp()

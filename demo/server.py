@@ -46,7 +46,8 @@ class StandIn(ThreadingHTTPServer):
     """A server on 127.0.0.1 that behaves like CoinGecko's API.
 
     Each fault in `faults` is sent once, in order; then `always`, if set, is sent every time.
-    `requests` records the requests.
+    `requests` records the requests. Prices are those of `now`; `clock` is in the Date header, and
+    None means `now` too.
     """
 
     daemon_threads = True
@@ -58,11 +59,13 @@ class StandIn(ThreadingHTTPServer):
         port: int = 0,
         latency_seconds: float = 0.0,
         now: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.market = market or Market()
         self.latency_seconds = latency_seconds
         self.now = now
+        self.clock = clock or now
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.requests: list[Request] = []
@@ -171,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         self.send_response_only(status)
         sent = {
-            "Date": self.date_time_string(self.server.now()),
+            "Date": self.date_time_string(self.server.clock()),
             "Content-Type": "application/json; charset=utf-8",
             "Cache-Control": "max-age=30",
         }
