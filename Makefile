@@ -11,15 +11,15 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --re
 # One solution for all platforms and for Python 3.11 and newer, with the hash of every release file.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
 PYTEST := pytest -n auto
-COMPILED := archive bench dev embedded object-stores services uv
+COMPILED := archive bench containers dev embedded object-stores services uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-soak setup ingest dry-run doctor verify budget psql monitor api dashboard \
+.PHONY: help demo test test-fast test-soak test-containers setup ingest dry-run doctor verify budget psql monitor api dashboard \
 	replay up up-demo down status logs sandbox archive lint types bench requirements clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | \
-		awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+		awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.runtime ## try the whole pipeline on invented prices, without key, network or server
 	@$(BIN)/python -m demo
@@ -28,7 +28,7 @@ setup: $(VENV)/.runtime ## install the pipeline into .venv
 
 test: $(VENV)/.dev ## run all tests (COVERAGE=1: and compare their coverage with its floor)
 	$(if $(COVERAGE),@$(BIN)/coverage erase)
-	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m $(PYTEST) -m "slow or not slow"
+	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m $(PYTEST) -m "not containers"
 	$(if $(COVERAGE),@$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 test-fast: $(VENV)/.dev ## run the fast tests only
@@ -36,6 +36,9 @@ test-fast: $(VENV)/.dev ## run the fast tests only
 
 test-soak: $(VENV)/.dev ## repeat the tests that depend on chance for about an hour
 	$(BIN)/python -m $(PYTEST) -m "soak or hypothesis" --hypothesis-profile nightly --repeat-soak 20 --timeout 3600
+
+test-containers: $(VENV)/.dev ## build the image and test the monitor in containers (needs Docker)
+	$(BIN)/python -m pytest -x -m containers -rs --durations=10 tests/containers
 
 ingest: $(VENV)/.runtime ## fetch the top coins from CoinGecko once and store their prices
 	@$(BIN)/python ingest.py

@@ -127,6 +127,10 @@ def _write_pages(options: argparse.Namespace, report: BacktestReport) -> None:
             raise ConfigurationError(
                 f"{flag} {path} cannot be written ({error.strerror})"
             ) from error
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"{flag} needs {error.name}: python -m pip install -r requirements/services.txt"
+            ) from error
 
 
 # --- wallets ---------------------------------------------------------------------------------

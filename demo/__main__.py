@@ -35,6 +35,9 @@ def main() -> int:
     )
     parser.add_argument("action", nargs="?", choices=("run", "serve", "seed"), default="run")
     parser.add_argument(
+        "--host", default="127.0.0.1", help="where the stand-in listens (default 127.0.0.1)"
+    )
+    parser.add_argument(
         "--port", type=whole_number(65_535), default=0, help="of the stand-in (default: a free one)"
     )
     parser.add_argument(
@@ -51,6 +54,7 @@ def main() -> int:
         return _seed_database()
     stand_in = StandIn(
         Market(arguments.coins),
+        host=arguments.host,
         port=arguments.port,
         latency_seconds=float(arguments.latency_ms) / 1000,
     )

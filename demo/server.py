@@ -43,7 +43,7 @@ class Request:
 
 
 class StandIn(ThreadingHTTPServer):
-    """A server on 127.0.0.1 that behaves like CoinGecko's API.
+    """A server that behaves like CoinGecko's API.
 
     Each fault in `faults` is sent once, in order; then `always`, if set, is sent every time.
     `requests` records the requests. Prices are those of `now`; `clock` is in the Date header, and
@@ -56,12 +56,13 @@ class StandIn(ThreadingHTTPServer):
         self,
         market: Market | None = None,
         *,
+        host: str = "127.0.0.1",
         port: int = 0,
         latency_seconds: float = 0.0,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__((host, port), _Handler)
         self.market = market or Market()
         self.latency_seconds = latency_seconds
         self.now = now

@@ -23,6 +23,7 @@ from sentinel.health.deployment import check_deployment
 from sentinel.health.facts import HealthCheck, find_failures
 from sentinel.process import run_as_script
 from sentinel.storage.connection import Session, resolve_database
+from services import unresponsive
 from services.settings import MonitorSettings, load_monitor_settings
 
 TIMEOUT_SECONDS = 8.0  # the API waits 5 s for the database, and 2 s more for the cause
@@ -138,8 +139,18 @@ def main() -> int:
         "example: python -m services.probe api; exit code 6 means not healthy",
     )
     parser.add_argument("name", choices=sorted(PROBES))
-    name = parser.parse_args().name
-    checks = PROBES[name](load_monitor_settings(), SYSTEM_CLOCKS.now())
+    parser.add_argument(
+        "--end-hung",
+        action="store_true",
+        help="in a container: end an API or a dashboard that hangs in five checks in a row",
+    )
+    arguments = parser.parse_args()
+    name, monitor = arguments.name, load_monitor_settings()
+    checks = PROBES[name](monitor, SYSTEM_CLOCKS.now())
+    if arguments.end_hung:
+        url = monitor.own_api_url if name == "api" else monitor.own_dashboard_url
+        is_answering = all(check.message != NO_RESPONSE for check in checks)
+        unresponsive.end_after_repeated_hangs(f"services.{name}", url, is_answering=is_answering)
     failures = find_failures(checks)
     print(f"{name}: {' '.join(check.message for check in failures) or 'healthy'}")
     for check in checks:

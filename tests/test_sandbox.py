@@ -6,11 +6,13 @@ import json
 import math
 import re
 import subprocess
+import sys
 from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -249,6 +251,22 @@ def test_an_error_names_the_invalid_option(
     if "--days" in arguments:
         usual = ["--strategy", "sma-cross", "--csv", csv]
     assert_refused(script("sandbox.py", "backtest", *usual, *arguments), words)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "package"),
+    [
+        ("backtest", ("--png", "page.png"), "matplotlib"),
+        ("sweep", ("--scheduler", "tcp://127.0.0.1:9"), "distributed"),
+    ],
+)
+def test_an_option_names_the_package_that_the_image_of_the_containers_lacks(
+    script: Script, csv: str, command: str, option: tuple[str, str], package: str
+) -> None:
+    lacking = dict.fromkeys((package, f"{package}.figure", f"{package}.scheduler"))
+    with mock.patch.dict(sys.modules, lacking):
+        done = script("sandbox.py", command, "--strategy", "sma-cross", "--csv", csv, *option)
+    assert_refused(done, f"{option[0]} needs {package}")
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,12 @@ def run_on_cluster(
 
     Raises ConfigurationError if there is no cluster, WorkersFailed, and whatever a task raises.
     """
-    from distributed.scheduler import KilledWorker
+    try:
+        from distributed.scheduler import KilledWorker
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"--scheduler needs {error.name}: python -m pip install -r requirements/services.txt"
+        ) from error
 
     with _connect(scheduler) as client:
         _wait_for_workers(client, scheduler)
