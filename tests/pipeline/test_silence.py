@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest import run_pipeline
+from pipeline import store
 from pipeline.job_summary import summarize
 from pipeline.report import RunReport
 from safe_zone import Settings
 from sentinel.storage import service_status
 from sentinel.storage.connection import Session
+from sentinel.storage.service_status import ServiceStatus
 from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.support.commands import Script
 
@@ -34,14 +36,16 @@ def _record_tick(session: Session, at: datetime) -> None:
         (timedelta(days=8), None),  # it was switched off
     ],
 )
-def test_a_scheduled_run_warns_of_a_monitor_that_stopped_within_the_last_week(
-    settings: Settings, time_: FakeTime, session: Session, age: timedelta, minutes: int | None
+def test_a_monitor_that_stopped_within_the_last_week_is_a_warning(
+    age: timedelta, minutes: int | None
 ) -> None:
-    _record_tick(session, NOW - age)
-    few = replace(settings, limit=3)
-    report = run_pipeline(few, clocks=time_.clocks, is_scheduled=True)
-    assert report.status == "ok"
-    assert report.warnings == ([] if minutes is None else [WARNING.format(minutes)])
+    monitor = ServiceStatus(NOW - age, {"interval_seconds": 300})
+    expected = [] if minutes is None else [WARNING.format(minutes)]
+    assert store._describe_silence(monitor, NOW) == expected
+
+
+def test_a_database_without_a_monitor_is_no_warning() -> None:
+    assert store._describe_silence(None, NOW) == []
 
 
 def test_the_runs_of_the_loop_and_of_a_person_are_not_the_schedule(
