@@ -142,6 +142,11 @@ def test_every_variable_that_the_code_reads_is_documented_and_in_the_example() -
     assert _variables(code) == _variables(ALL) == _variables(example)
 
 
+def test_every_line_of_the_example_is_a_comment_or_an_empty_variable() -> None:
+    for line in (ROOT / ".env.example").read_text().splitlines():
+        assert re.fullmatch(r"(# .+|[A-Z_]+=)?", line), line
+
+
 def test_every_route_is_documented() -> None:
     app = create_app(
         MonitorSettings(settings=Settings()), ConnectionPool(Address("host=nowhere", "nowhere"))
