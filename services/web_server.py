@@ -27,8 +27,6 @@ REQUEST_SECONDS = 30.0
 MAX_CONNECTIONS = 100
 # A stop waits this long for responses under way and open WebSockets.
 STOP_SECONDS = 10
-
-
 # The key in a request's `state` of a dictionary that all requests of a connection share.
 CONNECTION = "connection"
 
@@ -91,6 +89,8 @@ def make_server(app: ASGIApp, **options: Any) -> uvicorn.Server:
         log_level="warning",
         log_config=None,
         server_header=False,
+        # A client could name any other as the sender of its request, and `local_users.py` looks.
+        proxy_headers=False,
         timeout_graceful_shutdown=STOP_SECONDS,
         **options,
     )

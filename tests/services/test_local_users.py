@@ -67,6 +67,24 @@ def test_another_user_is_refused_and_the_setting_named(url: str) -> None:
 
 
 @ONLY_ROOT
+def test_another_user_is_refused_who_claims_to_send_for_the_own_users_connection(url: str) -> None:
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as own:
+        os.seteuid(OTHER_USER)
+        try:
+            sender = f"127.0.0.1:{own.getsockname()[1]}"
+            response = requests.get(url, headers={"X-Forwarded-For": sender}, timeout=20)
+        finally:
+            os.seteuid(0)
+    assert response.status_code == 403
+
+
+@pytest.mark.parametrize("sender", ["203.0.113.7", "unknown"])
+def test_a_proxy_of_the_own_user_may_name_whom_it_sends_for(url: str, sender: str) -> None:
+    response = requests.get(url, headers={"X-Forwarded-For": sender}, timeout=20)
+    assert response.text == "data"
+
+
+@ONLY_ROOT
 def test_a_connection_that_its_process_closed_has_no_user() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
