@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xmlrpc.client import Fault, ServerProxy  # nosec B411 (XML from our own socket only)
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from sentinel.errors import ConfigurationError, SentinelError
 from services.stack.child import STOP_SECONDS
@@ -45,7 +45,7 @@ class StackProcess(NamedTuple):
 def list_processes(folder: Path) -> list[StackProcess]:
     """Return the processes of a stack, sorted by name; none if no Supervisor runs.
 
-    Raises ConfigurationError if the stack is being stopped.
+    Raises ConfigurationError if the stack is being stopped, or if an older version started it.
     """
     try:
         with _connect(folder) as supervisor:
@@ -54,7 +54,11 @@ def list_processes(folder: Path) -> list[StackProcess]:
     except OSError:
         return []
     except Fault as fault:
-        raise ConfigurationError("The stack is being stopped: wait until it has ended.") from fault
+        if fault.faultCode == Faults.SHUTDOWN_STATE:
+            text = "The stack is being stopped: wait until it has ended."
+        else:  # its Supervisor does not have the method
+            text = "An older version started the stack: make down stops it, then start it again."
+        raise ConfigurationError(text) from fault
     return [
         StackProcess(
             info["name"],

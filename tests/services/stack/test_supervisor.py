@@ -6,17 +6,20 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from sentinel.errors import SentinelError
-from services.stack import control, supervisor_client
+from sentinel.errors import ConfigurationError, SentinelError
+from sentinel.socket_folder import create_socket_folder
+from services.stack import control, supervisor_client, supervisor_config
 from services.stack.control import Stack
 from services.stack.log_file import locate_log, read_last_lines
 from services.stack.supervisor_config import PYTHON, control_socket
+from services.stack.supervisor_process import CONFIG_FILE
 from tests.support.commands import is_running
 
 COMMANDS = {
@@ -50,6 +53,22 @@ def test_supervisor_is_asked_over_a_socket_that_only_the_user_can_open(stack: Pa
     assert processes["serving"].is_alive
     assert control_socket(stack).stat().st_mode & 0o777 == 0o700
     assert control_socket(stack).parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_stack_of_an_older_version_has_to_be_stopped_first(tmp_path: Path) -> None:
+    config = supervisor_config.render_config(tmp_path, {"sleeping": "sleep 60"}, {})
+    old_config = re.sub(r"(?s)\[rpcinterface:sentinel\].*?(?=\[)", "", config)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / CONFIG_FILE).write_text(old_config)
+    create_socket_folder(control_socket(tmp_path).parent)
+    environment = supervisor_config.make_environment(os.environ)
+    with subprocess.Popen(control.SUPERVISOR, cwd=tmp_path, env=environment):
+        _wait_for(control_socket(tmp_path).exists)
+        try:
+            with pytest.raises(ConfigurationError, match="make down"):
+                supervisor_client.list_processes(tmp_path)
+        finally:
+            assert supervisor_client.stop(tmp_path)
 
 
 def _find(stack: Path, name: str) -> supervisor_client.StackProcess:
