@@ -29,7 +29,7 @@ from services.settings import MonitorSettings, load_monitor_settings
 TIMEOUT_SECONDS = 8.0  # the API waits 5 s for the database, and 2 s more for the cause
 NO_RESPONSE = "does not answer"
 # The checks of a deployment that the loop answers for.
-LOOP_CHECKS = frozenset({"last_run", "freshness", "delivery", "clock"})
+LOOP_CHECKS = frozenset({"database", "last_run", "freshness", "delivery", "clock"})
 # What is wrong with a process; None for a healthy one.
 ProbeResult = str | None
 
@@ -61,8 +61,9 @@ def check_ingestion(monitor: MonitorSettings, now: datetime) -> list[HealthCheck
     settings = monitor.settings
     with resolve_database(settings) as address, Session(address) as session:
         found = session.use(lambda connection: check_deployment(connection, settings, now))
-    if found.facts is None or found.facts.loop is None:
-        return [HealthCheck("last_run", "unhealthy", "it never ticked")]
+    if found.facts and found.facts.loop is None:
+        text = "No loop has ticked on this database in the last seven days."
+        return [HealthCheck("last_run", "unhealthy", text)]
     return [check for check in found.checks if check.name in LOOP_CHECKS]
 
 
@@ -95,7 +96,7 @@ def read_api_health(url: str, token: str | None = None) -> ApiHealth:
     """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        response = requests.get(f"{url}/health", headers=headers, timeout=TIMEOUT_SECONDS)
+        response = _get(f"{url}/health", headers)
     except requests.RequestException:
         return ApiHealth()
     try:
@@ -115,13 +116,19 @@ def read_api_health(url: str, token: str | None = None) -> ApiHealth:
 
 def check_streamlit(monitor: MonitorSettings) -> ProbeResult:
     """Check the dashboard's server."""
-    url = f"{monitor.own_dashboard_url}/_stcore/health"
     try:
-        response = requests.get(url, timeout=TIMEOUT_SECONDS)
+        response = _get(f"{monitor.own_dashboard_url}/_stcore/health")
     except requests.RequestException:
         return NO_RESPONSE
     is_healthy = response.status_code == 200 and response.text == "ok"
     return None if is_healthy else f"answers {response.status_code}"
+
+
+def _get(url: str, headers: Mapping[str, str] | None = None) -> requests.Response:
+    with requests.Session() as session:
+        # Ignore proxies and .netrc: the token must reach the API only.
+        session.trust_env = False
+        return session.get(url, headers=headers, timeout=TIMEOUT_SECONDS)
 
 
 PROBES: dict[str, Callable[[MonitorSettings, datetime], list[HealthCheck]]] = {

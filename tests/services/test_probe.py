@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from safe_zone import Settings
 from sentinel.health.facts import find_failures
@@ -15,6 +16,7 @@ from sentinel.storage import service_status
 from services import probe
 from services.settings import MonitorSettings
 from tests.conftest import NOW, FreshDatabase
+from tests.support.heartbeats import receiving
 from tests.support.monitor import load, minutes
 
 
@@ -36,3 +38,23 @@ def test_the_loop_is_unhealthy_if_it_never_ran_is_late_or_cannot_deliver(
     assert failures(minutes(1)) == []
     assert failures(minutes(11)) == ["delivery"]
     assert failures(minutes(16)) == ["freshness", "last_run", "delivery"]
+
+
+def test_a_schema_older_than_the_code_is_named_as_the_cause(
+    fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    fresh.query("DELETE FROM sentinel.schema_version WHERE version > 1")
+    settings = Settings(database_url=fresh.url, state_dir=tmp_path)
+    checks = probe.check_ingestion(MonitorSettings(settings=settings), NOW)
+    assert [check.message for check in find_failures(checks)] == [
+        "The schema is older than this code: run python ingest.py to update it."
+    ]
+
+
+def test_no_proxy_gets_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with receiving() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        assert not probe.read_api_health("http://127.0.0.1:1", "the token").checks
+    assert not proxy.reports
