@@ -74,17 +74,18 @@ class _LossyFile(io.FileIO):
 def _drop_unwritable_output(name: str) -> _LossyFile | None:
     """Replace sys.stdout or sys.stderr by a stream that drops what cannot be written.
 
-    Returns the file of the new stream; None: the stream is no file of the system and stays.
+    Returns the file of the new stream. None: the stream stays, because it is no file. It is in
+    memory, or it is a console of Windows, which is never full and takes characters, not bytes.
     """
     stream = getattr(sys, name)
     # A coin's name may contain characters that the terminal's encoding lacks.
     errors = "backslashreplace"
-    try:
-        file = _LossyFile(stream.fileno(), "w", closefd=False)
-    except OSError:  # io.UnsupportedOperation too, of a stream in memory
+    buffer = getattr(stream, "buffer", None)
+    if not isinstance(getattr(buffer, "raw", buffer), io.FileIO):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
         return None
+    file = _LossyFile(stream.fileno(), "w", closefd=False)
     stream.flush()
     replacement = io.TextIOWrapper(
         file if stream.write_through else io.BufferedWriter(file),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from safe_zone import ROOT
+from sentinel import process
 from sentinel.errors import Interrupted
 from sentinel.process import defer_signals, raise_interrupted_on_signals
 
@@ -38,6 +40,23 @@ def test_a_command_that_reads_the_archive_ends_without_a_word_from_duckdb() -> N
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True
     )
     assert done.stderr == b""
+
+
+class _WindowsConsole(io.RawIOBase):
+    """Takes the place of Python's class, which sends characters and not the bytes of its file."""
+
+    def fileno(self) -> int:
+        return 1
+
+    def writable(self) -> bool:
+        return True
+
+
+def test_a_console_of_windows_keeps_its_own_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = io.TextIOWrapper(io.BufferedWriter(_WindowsConsole()), "utf-8")
+    monkeypatch.setattr(sys, "stdout", console)
+    assert process._drop_unwritable_output("stdout") is None
+    assert sys.stdout is console
 
 
 def test_a_deferred_signal_is_raised_at_the_end_of_the_outermost_block() -> None:
