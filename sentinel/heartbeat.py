@@ -89,8 +89,13 @@ class Heartbeat:
     def _send(self, path: str = "", body: str | None = None) -> None:
         if self._address:
             arguments = (self._thread, self._address + path, body)
-            self._thread = threading.Thread(target=_send_after, args=arguments, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=_send_after, args=arguments, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system's limit of threads
+                log.warning("a heartbeat was not sent: no thread can be started")
+            else:
+                self._thread = thread
 
 
 def _send_after(earlier: threading.Thread | None, url: str, body: str | None) -> None:

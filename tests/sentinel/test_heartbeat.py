@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -239,6 +240,14 @@ def test_an_unreachable_service_is_a_line_without_the_address(
     _report_run(f"http://127.0.0.1:9{PATH}")
     assert caplog.messages == ["a heartbeat was not accepted: ConnectionError"] * 2
     assert PATH not in caplog.text
+
+
+def test_a_run_goes_on_where_no_thread_can_be_started(
+    receiver: HeartbeatReceiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("threading.Thread.start", Mock(side_effect=RuntimeError))
+    _report_run(receiver.url)
+    assert caplog.messages == ["a heartbeat was not sent: no thread can be started"] * 2
 
 
 def test_a_service_that_does_not_respond_delays_a_run_by_three_seconds_at_most(
