@@ -49,7 +49,7 @@ GROUP BY target
 ORDER BY target
 """
 LOST_MESSAGES = """
-SELECT target, count(*), max(last_error)
+SELECT target, count(*), (array_agg(last_error ORDER BY abandoned_at DESC))[1]
 FROM sentinel.outbox
 WHERE abandoned_at > %(now)s - interval '1 day'
 GROUP BY target

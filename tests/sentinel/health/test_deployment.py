@@ -68,10 +68,13 @@ def test_messages_for_a_target_that_was_removed_are_not_overdue(
 def test_a_message_that_was_given_up_is_a_warning_for_a_day(
     connection: Connection, tmp_path: Path
 ) -> None:
-    outbox.queue_message(connection, Message("bitcoin", "key", "t", "b"), ["a1b2"], NOW)
-    connection.execute(
-        "UPDATE sentinel.outbox SET abandoned_at = %s, last_error = 'JSON answered 400'", [NOW]
-    )
+    for minute, error in enumerate(("JSON answered 413", "JSON answered 400")):
+        outbox.queue_message(connection, Message("q", error, "t", "b"), ["a1b2"], NOW)
+        connection.execute(
+            "UPDATE sentinel.outbox SET abandoned_at = %s, last_error = message_key "
+            "WHERE message_key = %s",
+            [NOW + minutes(minute), error],
+        )
     check = _find(connection, tmp_path, NOW + minutes(60), "delivery")
     assert (check.state, check.detail) == ("warning", "JSON answered 400.")
     assert _find(connection, tmp_path, NOW + timedelta(days=2), "delivery").state == "ok"
