@@ -102,7 +102,8 @@ def judge_role(settings: Settings, name: str, role: Role) -> HealthCheck:
 
 
 def _is_on_loopback(database_url: str) -> bool:
-    host = conninfo_to_dict(database_url).get("host") or "localhost"
+    parts = conninfo_to_dict(database_url)
+    host = parts.get("host") or parts.get("hostaddr") or "localhost"
     return host in ("localhost", "127.0.0.1", "::1")
 
 

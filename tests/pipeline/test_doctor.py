@@ -184,6 +184,19 @@ def test_a_role_or_server_that_is_not_suitable_is_named(
     assert word in found.summary
 
 
+@pytest.mark.parametrize(
+    ("address", "state"),
+    [
+        ("postgresql:///x?hostaddr=203.0.113.7", "warning"),
+        ("host=localhost dbname=x", "ok"),
+        ("postgresql://[::1]/x", "ok"),
+    ],
+)
+def test_only_a_network_needs_encryption(address: str, state: str) -> None:
+    role = database.Role("18.1", is_superuser=False, is_read_only=False, is_plain_tcp=True)
+    assert database.judge_role(Settings(database_url=address), "x", role).state == state
+
+
 def test_a_schedule_that_rarely_comes_is_a_warning(
     live_script: Script, doctor: Module, fresh: FreshDatabase
 ) -> None:
