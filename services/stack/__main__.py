@@ -167,7 +167,6 @@ def _ensure_token(folder: Path) -> str:
     token = path.read_text(encoding="ascii").strip() if path.exists() else ""
     if not token:  # a full disk may have left an empty file
         token = secrets.token_urlsafe(24)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
         files.replace_atomically(path, token.encode())
     return token
 

@@ -52,10 +52,12 @@ def test_supervisors_file_contains_no_path_of_the_state_directory(
     assert "/" not in text.replace(str(supervisor_config.control_socket(tmp_path / folder)), "")
 
 
+@pytest.mark.parametrize("has_empty_file", [False, True])
 def test_a_token_is_created_once_and_again_if_its_file_is_empty(
-    tmp_path: Path,
+    tmp_path: Path, has_empty_file: bool
 ) -> None:
-    (tmp_path / "api_token").touch(mode=0o600)
+    if has_empty_file:
+        (tmp_path / "api_token").touch(mode=0o600)
     token = command._ensure_token(tmp_path)
     assert len(token) > 20
     assert command._ensure_token(tmp_path) == token
