@@ -34,7 +34,7 @@ FROM ${BASE}
 # refuses a user without one; the backup starts a scratch PostgreSQL server to test each dump.
 RUN groupadd --gid 10001 sentinel \
     && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin sentinel \
-    && install -d -o 10001 -g 10001 /state /backups /archive
+    && install -d -m 0700 -o 10001 -g 10001 /state /backups /archive
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY *.py ingest_config.json ./

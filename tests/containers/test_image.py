@@ -68,9 +68,10 @@ def test_the_image_holds_no_pip_and_no_settings_of_the_build(image: str, base: s
     assert not [text for text in settings if re.search("pip_|proxy", text, re.IGNORECASE)]
 
 
-def test_the_user_of_the_image_may_write_to_three_folders_only(image: str) -> None:
+def test_the_user_of_the_image_may_write_to_three_closed_folders_only(image: str) -> None:
     find = "find / -xdev -writable ! -type l 2> /dev/null || true"
     paths = docker("run", "--rm", "--network=none", image, "sh", "-c", find).split()
     shared = ("/dev", "/proc", "/run", "/tmp", "/var/tmp")
     found = {path for path in paths if not path.startswith(shared)}
     assert found == {"/state", "/backups", "/archive"}
+    assert _run(image, "stat", "--format=%a", *found).split() == ["700"] * 3

@@ -67,6 +67,7 @@ def test_the_image_does_not_run_as_root() -> None:
     users = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
     assert users == ["10001:10001"]
     assert DOCKERFILE.count("\nFROM ${BASE}") == 2  # the build stage and the image that runs
+    assert re.search(r"^FROM python:\S+ AS python$", DOCKERFILE, re.MULTILINE)  # for Dependabot
     assert SERVICES["db"]["user"] == "postgres"
 
 
@@ -106,6 +107,7 @@ def test_secrets_come_from_the_environment_and_required_ones_are_checked() -> No
     for name in ("POSTGRES_PASSWORD", "SENTINEL_API_TOKEN"):
         assert f"${{{name}:?" in TEXT
         assert f"${{{name}}}" not in TEXT
+    assert "--token" not in TEXT  # every user could read it in `ps`
 
 
 def test_every_variable_is_in_env_example() -> None:
