@@ -18,13 +18,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sentinel.errors import ConfigurationError
 
-# Connections that may wait to be accepted.
-BACKLOG = 1024
+# Connections that may wait to be accepted. asyncio accepts as many at once, and without a free file
+# descriptor fails, with a traceback, as often.
+BACKLOG = 128
 # A request that has not arrived completely after this time is dropped. 5 MB need 170 kB/s.
 REQUEST_SECONDS = 30.0
-# One more connection closes the oldest one, of those that wait for a request first. macOS gives a
-# process 256 file descriptors.
-MAX_CONNECTIONS = 100
+# One more connection closes the oldest one, of those that wait for a request first. WebSockets are
+# not counted. macOS gives a process 256 file descriptors.
+MAX_CONNECTIONS = 64
 # A stop waits this long for responses under way and open WebSockets.
 STOP_SECONDS = 10
 # The key in a request's `state` of a dictionary that all requests of a connection share.
@@ -49,9 +50,12 @@ class LimitedProtocol(H11Protocol):
         self.app_state = {**self.app_state, CONNECTION: {}}
         self.opened_at = self.loop.time()
         self._update_deadline()
-        others = [c for c in self.connections if isinstance(c, LimitedProtocol) and c is not self]
-        if len(others) >= MAX_CONNECTIONS:
+        if len(others := self._list_others()) >= MAX_CONNECTIONS:
             min(others, key=lambda c: (not c.is_waiting, c.opened_at)).transport.abort()
+
+    def _list_others(self) -> list[LimitedProtocol]:
+        others = [c for c in self.connections if isinstance(c, LimitedProtocol) and c is not self]
+        return [c for c in others if not c.transport.is_closing()]
 
     def data_received(self, data: bytes) -> None:
         """Start the deadline of a next request, or end it with the last byte."""
@@ -88,6 +92,7 @@ def make_server(app: ASGIApp, **options: Any) -> uvicorn.Server:
         access_log=False,
         log_level="warning",
         log_config=None,
+        backlog=BACKLOG,
         server_header=False,
         # A client could name any other as the sender of its request, and `local_users.py` looks.
         proxy_headers=False,

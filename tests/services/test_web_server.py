@@ -24,8 +24,14 @@ UNFINISHED = (
 )
 
 
+IS_BLOCKED, MAY_GO_ON = threading.Event(), threading.Event()
+
+
 async def _app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
+        if scope["path"] == "/block":  # the whole server
+            IS_BLOCKED.set()
+            MAY_GO_ON.wait(20)
         body = await Request(scope, receive).body()
         await PlainTextResponse(body or "empty")(scope, receive, send)
 
@@ -74,6 +80,18 @@ def test_twice_as_many_unfinished_requests_as_connections_do_not_stop_others(
         began = time.monotonic()
         assert requests.get(f"http://127.0.0.1:{port}/", timeout=20).text == "empty"
         assert time.monotonic() - began < 5
+
+
+def test_connections_that_are_accepted_at_once_close_as_many_old_ones(port: int) -> None:
+    many = 50  # BACKLOG allows so many to wait
+    with contextlib.ExitStack() as stack:
+        old = [stack.enter_context(_open(port, b"")) for _ in range(web_server.MAX_CONNECTIONS - 1)]
+        stack.enter_context(_open(port, b"GET /block HTTP/1.1\r\nHost: x\r\n\r\n"))
+        assert IS_BLOCKED.wait(20)
+        for _ in range(many):
+            stack.enter_context(_open(port, b""))
+        MAY_GO_ON.set()
+        assert all(_is_closed(connection) for connection in old[:many])
 
 
 @pytest.mark.parametrize("data", [*UNFINISHED, b""])
