@@ -54,10 +54,20 @@ def _check_max_threshold(value: float, info: ValidationInfo) -> float:
 
 def _split_users(value: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split(",") if name.strip())
-    known = {entry.pw_name for entry in pwd.getpwall()} if sys.platform != "win32" else set()
-    if unknown := [name for name in names if name not in known]:
+    if unknown := [name for name in names if not _is_user(name)]:
         raise ValueError(f"'{unknown[0]:.60}' is not a user of this machine: correct the name")
     return names
+
+
+def _is_user(name: str) -> bool:
+    """Ask for the one name: a list of all users lacks those of a directory service."""
+    if sys.platform == "win32":
+        return False
+    try:
+        pwd.getpwnam(name)
+    except (KeyError, ValueError):  # ValueError: with a NUL character
+        return False
+    return True
 
 
 # A comma-separated text.

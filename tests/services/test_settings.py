@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,14 @@ def test_errors_of_the_pipeline_and_of_the_monitor_are_reported_together(tmp_pat
     for name in (*environ, "monitor.top_coins", "monitor.max_threshold", "monitor: unknown key"):
         assert sum(name in error for error in errors) == 1, name
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such list")
+def test_a_user_of_a_directory_service_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pwd.getpwall", list)
+    assert _load(tmp_path, SENTINEL_LOCAL_USERS="root").local_users == ("root",)
 
 
 def test_the_dashboard_finds_the_api_at_its_port_without_an_address(tmp_path: Path) -> None:
