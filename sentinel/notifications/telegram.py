@@ -73,8 +73,7 @@ class TelegramChat:
         wait = retry_after_seconds(response.headers.get("Retry-After"), now)
         if wait is None:
             wait = failure.retry_after
-        secret = self.bot_token.rpartition(":")[2]
-        reason = " ".join(failure.description.replace(secret, "…").split())[:MAX_REASON_CHARACTERS]
+        reason = self._shorten(failure.description)
         result = interpret_status("Telegram", response.status_code, wait, reason)
         if any(problem in reason for problem in CHAT_PROBLEMS):
             return result._replace(is_rejected=False)
@@ -90,8 +89,13 @@ class TelegramChat:
         response = self._call("getChat", {"chat_id": self.chat_id})
         if response.ok:
             return None
-        reason = _parse(response).description.replace(self.bot_token, "…")
+        reason = self._shorten(_parse(response).description)
         return f"Telegram answered {response.status_code}: {reason}"
+
+    def _shorten(self, description: str) -> str:
+        """Return Telegram's explanation on one line, without the token's secret part."""
+        secret = self.bot_token.rpartition(":")[2]
+        return " ".join(description.replace(secret, "…").split())[:MAX_REASON_CHARACTERS]
 
     def _post(self, chat_id: int | str, title: str, body: str) -> requests.Response:
         # Plain text: a coin's name may contain characters of HTML or Markdown.
