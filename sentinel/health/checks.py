@@ -32,6 +32,7 @@ _CAUSES = {
     StorageUnavailable.exit_code: ": the database is unavailable",
     BudgetExhausted.exit_code: ": a monthly quota is used up",
 }
+AGE_UNITS = ("seconds", "minutes", "hours")
 MAX_CLOCK_OFFSET = timedelta(minutes=5)  # transform.py rejects prices of the future after ten
 
 
@@ -61,11 +62,11 @@ def _check_freshness(facts: HealthFacts, now: datetime) -> HealthCheck:
     age = now - facts.newest_observation
     missed = count_missed_runs(age, facts.interval)
     state = _rate_age(age, facts.interval, facts.late_after)
-    text = f"The newest observation is {_format_age(age)} old"
+    text = f"The newest observation is {format_age(age)} old"
     if missed >= OLD_MISSED_RUNS:
         text += f", {missed} runs are missing"
     if state == "unhealthy":
-        limit = _format_age(facts.late_after)
+        limit = format_age(facts.late_after)
         text += f" (the limit is {limit}): check why no run has stored newer ones"
     return HealthCheck("freshness", state, f"{text}.")
 
@@ -84,7 +85,7 @@ def _check_loop(loop: ServiceStatus, now: datetime) -> HealthCheck:
     state = _rate_age(age, loop.interval, service_status.late_after(loop.interval))
     errors = "; ".join(loop.state.get("errors") or [])
     detail = errors or str(loop.state.get("message", ""))
-    text = f"The loop's last run was {_format_age(age)} ago"
+    text = f"The loop's last run was {format_age(age)} ago"
     if state == "unhealthy":
         text += ": see its log, or start it (make up)"
     elif errors:
@@ -95,7 +96,7 @@ def _check_loop(loop: ServiceStatus, now: datetime) -> HealthCheck:
 
 def _check_scheduled_run(facts: HealthFacts, run: NewestRun, now: datetime) -> HealthCheck:
     age = now - run.started_at
-    text = f"The newest run started {_format_age(age)} ago"
+    text = f"The newest run started {format_age(age)} ago"
     if age > facts.late_after:
         return HealthCheck("last_run", "unhealthy", f"{text}: check the schedule, or start a run.")
     if run.status in ("partial", "failed"):
@@ -141,7 +142,7 @@ def _check_backup(backup: BackupStatus | None, now: datetime) -> HealthCheck:
         text = f"The last backup failed ({_format_minute(backup.tried_at)})."
         return HealthCheck("backup", "unhealthy", text, backup.problem or "")
     age = now - backup.verified_at
-    text = f"The last verified backup is {_format_age(age)} old"
+    text = f"The last verified backup is {format_age(age)} old"
     if age > MAX_BACKUP_AGE:
         text += ": run ./backup_db.sh, and schedule it (docs/monitor.md)"
         return HealthCheck("backup", "unhealthy", f"{text}.")
@@ -178,7 +179,7 @@ def _measure_clock(facts: HealthFacts, now: datetime) -> HealthCheck:
 def check_clock(offsets: Mapping[str, timedelta]) -> HealthCheck:
     """Return the check of this host's clock, which is ahead of others by `offsets`."""
     wrong = [
-        f"{_format_age(abs(offset))} {'ahead of' if offset > timedelta() else 'behind'} {whose}"
+        f"{format_age(abs(offset))} {'ahead of' if offset > timedelta() else 'behind'} {whose}"
         for whose, offset in offsets.items()
         if abs(offset) > MAX_CLOCK_OFFSET
     ]
@@ -188,14 +189,13 @@ def check_clock(offsets: Mapping[str, timedelta]) -> HealthCheck:
     return HealthCheck("clock", "unhealthy", text)
 
 
-def _format_age(age: timedelta) -> str:
-    """Return an age in the largest unit that still shows two digits."""
+def format_age(age: timedelta, units: Sequence[str] = AGE_UNITS) -> str:
+    """Return an age in the largest unit that still shows two digits.
+
+    `units` are the names of seconds, minutes and hours.
+    """
     seconds = max(0.0, age.total_seconds())
-    for unit, unit_seconds, limit in (
-        ("seconds", 1, 100),
-        ("minutes", 60, 100 * 60),
-        ("hours", 3600, 48 * 3600),
-    ):
+    for unit, unit_seconds, limit in zip(units, (1, 60, 3600), (100, 6000, 172_800), strict=True):
         if seconds < limit:
             return f"{seconds / unit_seconds:.0f} {unit}"
     return f"{seconds / 86_400:.0f} days"

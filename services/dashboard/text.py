@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sentinel.health import checks
+
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@/=^\"'])")
 _LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 MAX_NAME_CHARACTERS = 80
@@ -36,11 +38,7 @@ def _shorten(text: object, max_characters: int) -> str:
 
 def format_age(age: timedelta) -> str:
     """Return an age in the largest unit that still shows two digits: 90 s, 47 min, 30 h, 3 days."""
-    seconds = max(0.0, age.total_seconds())
-    for unit, unit_seconds, limit in (("s", 1, 100), ("min", 60, 100 * 60), ("h", 3600, 48 * 3600)):
-        if seconds < limit:
-            return f"{seconds / unit_seconds:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} days"
+    return checks.format_age(age, ("s", "min", "h"))
 
 
 def format_time(time: datetime, zone: ZoneInfo, now: datetime) -> str:
