@@ -170,7 +170,11 @@ def _show_failing_checks(health: Json) -> None:
     ]
     if failing:
         messages = " ".join(check["message"] for check in failing)
-        st.error(escape_markdown(messages, MAX_SENTENCE_CHARACTERS), icon=":material/error:")
+        text = escape_markdown(messages, MAX_SENTENCE_CHARACTERS)
+        if all(check["is_ok"] for check in failing):
+            st.warning(text, icon=":material/warning:")
+        else:
+            st.error(text, icon=":material/error:")
 
 
 def _show_outage(formatter: Formatter, response: ApiResponse) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from markdown import markdown
 
 from safe_zone import ROOT
-from services.dashboard import text
+from services.dashboard import data, text
 from services.dashboard.charts.forecast import compute_fit_line
 from services.dashboard.charts.portfolio import draw_allocation, draw_net_worth
 from services.dashboard.charts.price_history import draw_price_history
@@ -305,3 +306,20 @@ def test_the_dashboard_reads_the_api_over_http_only() -> None:
         source = path.read_text()
         for other in ("services.api", "services.ingestion", "psycopg", "sentinel.storage"):
             assert other not in source.replace("services.api`", ""), path
+
+
+@pytest.mark.parametrize(("is_ok", "kind"), [(True, "warning"), (False, "error")])
+def test_a_check_that_only_warns_is_shown_as_a_warning(
+    monkeypatch: pytest.MonkeyPatch, is_ok: bool, kind: str
+) -> None:
+    shown: list[tuple[str, str]] = []
+    for name in ("warning", "error"):
+        show = functools.partial(lambda kind, text, **_icon: shown.append((kind, text)), name)
+        monkeypatch.setattr(f"streamlit.{name}", show)
+    state = "warning" if is_ok else "unhealthy"
+    checks = {
+        "backup": {"is_ok": True, "state": "ok", "message": "The backup is new."},
+        "disk": {"is_ok": is_ok, "state": state, "message": "The disk is small."},
+    }
+    data._show_failing_checks({"checks": checks})
+    assert shown == [(kind, "The disk is small\\.")]
