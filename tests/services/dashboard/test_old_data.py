@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -221,6 +223,19 @@ def test_the_page_of_a_stranger_gets_nothing_from_the_dashboard(
 def test_the_dashboard_takes_no_uploads(dashboard: str) -> None:
     upload = f"{dashboard}/_stcore/upload_file/session/file"
     assert requests.put(upload, data=b"x", timeout=20).status_code == 405
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root can be two users"
+)
+def test_the_dashboard_refuses_another_user_of_the_machine(dashboard: str) -> None:
+    os.seteuid(65534)
+    try:
+        response = requests.get(dashboard, timeout=20)
+    finally:
+        os.seteuid(0)
+    assert response.status_code == 403
+    assert "SENTINEL_LOCAL_USERS" in response.text
 
 
 @pytest.mark.usefixtures("old_prices")
