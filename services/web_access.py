@@ -12,6 +12,7 @@ A browser lets a page of a stranger send requests to 127.0.0.1. Three checks sto
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
@@ -23,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Of a WebSocket that is refused: https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
 POLICY_VIOLATION = 1008
+REMEMBERED_PAIRS = 100
 POLICY_HEADER = "Content-Security-Policy"
 NO_FRAMES = "frame-ancestors 'none'"
 RESPONSE_HEADERS = {
@@ -57,6 +59,8 @@ class WebAccessMiddleware:
         self._hosts = hosts
         self._public_hosts = public_hosts
         self._refuse = refuse
+        # Most requests have the same two headers as the one before.
+        self._find_problem = functools.lru_cache(REMEMBERED_PAIRS)(self._explain_refusal)
         self._headers = encode_headers(RESPONSE_HEADERS)
         self._policy = encode_headers({POLICY_HEADER: f"{content_policy}; {NO_FRAMES}"})
 
@@ -73,7 +77,8 @@ class WebAccessMiddleware:
                 message = {**message, "headers": headers if has_policy else headers + self._policy}
             await send(message)
 
-        problem = self._find_problem(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        problem = self._find_problem(headers.get("host", ""), headers.get("origin"))
         if problem is None:
             await self._app(scope, receive, send_with_headers)
         elif scope["type"] == "websocket":
@@ -82,16 +87,14 @@ class WebAccessMiddleware:
             response = self._refuse(HTTPStatus.FORBIDDEN, problem)
             await response(scope, receive, send_with_headers)
 
-    def _find_problem(self, headers: Headers) -> str | None:
+    def _explain_refusal(self, address: str, origin: str | None) -> str | None:
         """Return why a request is refused; None if it is not."""
-        address = headers.get("host", "")
         host = parse_host(f"//{address}")
         if not (_is_ip_address(host) or host in self._hosts):
             return (
                 f"This server does not go by the name {host!r:.100}. If the name is yours, add it "
                 "to SENTINEL_PUBLIC_HOSTS and start again."
             )
-        origin = headers.get("origin")
         if origin is None or origin.lower().partition("://")[2] == address.lower():
             return None
         if parse_host(origin) in self._public_hosts:
