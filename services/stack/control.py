@@ -17,7 +17,7 @@ from sentinel.socket_folder import create_socket_folder
 from services.settings import MonitorSettings
 from services.stack import health, supervisor_client, supervisor_config
 from services.stack.child import STOP_SECONDS
-from services.stack.log_file import LOG_FOLDER, locate_log, read_last_lines
+from services.stack.log_file import LOG_FOLDER, locate_log, read_tail
 from services.stack.supervisor_config import control_socket
 from services.stack.supervisor_process import CONFIG_FILE
 
@@ -86,7 +86,7 @@ def start_in_background(stack: Stack) -> None:
     )
     while not supervisor_client.list_processes(stack.folder):
         if supervisor.poll() is not None:
-            reason = " ".join(read_last_lines(locate_log(stack.folder, "supervisor"), 2))
+            reason = " ".join(read_tail(locate_log(stack.folder, "supervisor"))[-2:])
             raise SentinelError(f"Supervisor does not start: {reason}")
         time.sleep(POLL_SECONDS)
     supervisor.returncode = 0  # it outlives this object and this process

@@ -9,7 +9,7 @@ from sentinel.health.facts import HealthCheck
 from services import probe
 from services.probe import ApiHealth, ProbeResult, UnexpectedServer
 from services.settings import MonitorSettings
-from services.stack.log_file import read_last_lines
+from services.stack.log_file import find_last_line, read_tail
 from services.stack.supervisor_client import StackProcess
 from services.stack.supervisor_process import RESTART_SECONDS
 
@@ -84,12 +84,14 @@ def _check_process(process: StackProcess, health: ApiHealth) -> ProbeResult:
 
     The loop's last run counts only if this process made it: an earlier process left it otherwise.
     """
-    last_line = "".join(read_last_lines(process.log_file, 1))
+    log = read_tail(process.log_file)
     if not process.is_alive:
-        return last_line or "it has ended"
+        return log[-1] if log else "it has ended"
     if process.restarts > MAX_RESTARTS:
-        minutes = RESTART_SECONDS // 60
-        return f"it ended {process.restarts} times in {minutes} minutes; its log ends: {last_line}"
+        minutes, reason = RESTART_SECONDS // 60, find_last_line(log, process.started_at)
+        return (
+            f"it ended {process.restarts} times in {minutes} minutes, the last time with: {reason}"
+        )
     last_run_at = health.last_run_at
     has_run = last_run_at is not None and last_run_at >= process.started_at
     if process.name == "ingestion" and "last_run" in health.checks and not has_run:

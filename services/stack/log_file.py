@@ -37,14 +37,24 @@ def redirect_output(path: Path) -> None:
     sys.stdout = sys.stderr = text
 
 
-def read_last_lines(path: Path, count: int) -> list[str]:
+def read_tail(path: Path) -> list[str]:
     """Return the last lines of a log; none if it does not exist."""
     try:
         with path.open("rb") as log:
             log.seek(max(0, path.stat().st_size - MAX_TAIL_BYTES))
-            return log.read().decode(errors="replace").rstrip().splitlines()[-count:]
+            return log.read().decode(errors="replace").rstrip().splitlines()
     except FileNotFoundError:
         return []
+
+
+def find_last_line(lines: Sequence[str], before: datetime) -> str:
+    """Return the last line that is older than `before`; empty if there is none."""
+    time = _format_time(before)
+    return next((line for line in reversed(lines) if line[: len(time)] < time), "")
+
+
+def _format_time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _utc_now() -> datetime:
@@ -89,15 +99,13 @@ class LogFile(io.BufferedIOBase):
 
     def _report_lost_lines(self) -> None:
         # The last line that was written may not be whole.
-        text = f"\n{self._time()} {self._lost_lines} lines could not be written here\n"
+        time = _format_time(self._now())
+        text = f"\n{time} {self._lost_lines} lines could not be written here\n"
         self._write_all(text.encode())
         self._lost_lines, self._is_line_start = 0, True
 
-    def _time(self) -> str:
-        return f"{self._now():%Y-%m-%dT%H:%M:%SZ}"
-
     def _add_times(self, content: bytes) -> bytes:
-        time = f"{self._time()} ".encode()
+        time = f"{_format_time(self._now())} ".encode()
         lines = content.splitlines(keepends=True)
         return (time if self._is_line_start else b"") + time.join(lines)
 

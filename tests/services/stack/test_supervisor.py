@@ -17,7 +17,7 @@ from sentinel.errors import ConfigurationError, SentinelError
 from sentinel.socket_folder import create_socket_folder
 from services.stack import control, supervisor_client, supervisor_config
 from services.stack.control import Stack
-from services.stack.log_file import locate_log, read_last_lines
+from services.stack.log_file import locate_log, read_tail
 from services.stack.supervisor_config import PYTHON, control_socket
 from services.stack.supervisor_process import CONFIG_FILE
 from tests.support.commands import is_running
@@ -87,7 +87,7 @@ def test_a_process_that_ends_at_once_is_not_alive_and_its_log_ends_with_the_reas
 ) -> None:
     _wait_for(lambda: _find(stack, name).state == "BACKOFF")
     assert not _find(stack, name).is_alive
-    assert re.fullmatch(f"{TIME} {reason}", read_last_lines(locate_log(stack, name), 1)[0])
+    assert re.fullmatch(f"{TIME} {reason}", read_tail(locate_log(stack, name))[-1])
 
 
 def test_supervisor_counts_restarts_and_its_log_has_the_time_of_each(stack: Path) -> None:

@@ -154,14 +154,16 @@ def test_a_process_that_ends_again_and_again_is_unhealthy_also_while_it_runs(
     monkeypatch.setattr(probe, "read_api_health", lambda _url, _token: found)
     monitor = MonitorSettings(settings=Settings(), dashboard_port=1)
     log = tmp_path / "db.log"
-    log.write_text("it starts\nMemoryError\n")
+    log.write_text("2026-11-20T12:00:28Z MemoryError\n2026-11-20T12:00:30Z it starts\n")
 
     def check(restarts: int) -> str | None:
         db = _process("db", log_file=log, restarts=restarts)
         return health.check_processes(monitor, [db])["db"]
 
     assert check(2) is None
-    assert check(3) == "it ended 3 times in 2 minutes; its log ends: MemoryError"
+    assert check(3) == (
+        "it ended 3 times in 2 minutes, the last time with: 2026-11-20T12:00:28Z MemoryError"
+    )
 
 
 def test_without_a_stack_status_names_the_start_command_and_down_succeeds(module: Module) -> None:
