@@ -126,7 +126,7 @@ def _stack(environment: dict[str, str], *arguments: str) -> subprocess.Completed
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An own file system that a test can fill; an ordinary folder if root cannot mount one."""
     folder = tmp_path_factory.mktemp("stack")
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"mode=711,size={DISK_BYTES}", "tmpfs", str(folder)]
     try:
         is_mounted = not subprocess.run(mount, check=False, capture_output=True).returncode
     except FileNotFoundError:
