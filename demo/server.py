@@ -66,7 +66,7 @@ class StandIn(ThreadingHTTPServer):
         self.market = market or Market()
         self.latency_seconds = latency_seconds
         self.now = now
-        self.clock = clock or now
+        self.clock = clock
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.requests: list[Request] = []
@@ -175,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         self.send_response_only(status)
         sent = {
-            "Date": self.date_time_string(self.server.clock()),
+            "Date": self.date_time_string((self.server.clock or self.server.now)()),
             "Content-Type": "application/json; charset=utf-8",
             "Cache-Control": "max-age=30",
         }
