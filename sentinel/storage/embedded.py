@@ -95,6 +95,14 @@ def _without_libpq_variables() -> Iterator[None]:
         os.environ.update(hidden)
 
 
+def has_database(state_dir: Path) -> bool:
+    """Return whether the embedded server of `state_dir` was ever started."""
+    base = state_dir / "postgres"
+    if sys.platform != "win32" and os.geteuid() == 0:
+        base = embedded_root.locate_base_dir(state_dir)
+    return base.exists()
+
+
 def program(name: str) -> Path:
     """Return the path of one of PostgreSQL's client programs, of the embedded server's version.
 

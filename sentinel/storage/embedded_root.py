@@ -38,14 +38,20 @@ class ServerOwner(NamedTuple):
     gid: int
 
 
-def create_base_dir(state_dir: Path) -> Path:
-    """Create the folder of root's server, and return it. Raises OSError."""
+def locate_base_dir(state_dir: Path) -> Path:
+    """Return the folder of root's server, which may be missing."""
     base = state_dir / "postgres"
     system_base = SYSTEM_DIR / f"postgres-{path_digest(state_dir)}"
     has_own_data = (base / "data").exists() and not (system_base / "data").exists()
-    if not _is_reachable(state_dir, base.stat().st_uid if has_own_data else None):
+    owner = base.stat().st_uid if has_own_data else None
+    return base if _is_reachable(state_dir, owner) else system_base
+
+
+def create_base_dir(state_dir: Path) -> Path:
+    """Create the folder of root's server, and return it. Raises OSError."""
+    base = locate_base_dir(state_dir)
+    if base.parent == SYSTEM_DIR:
         _create_open_folder(SYSTEM_DIR)
-        base = system_base
     base.mkdir(mode=0o700, exist_ok=True)
     base.chmod(0o700)
     return base

@@ -21,7 +21,7 @@ from safe_zone import ROOT
 from sentinel import process
 from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.storage import embedded_upgrade
-from sentinel.storage.embedded import _locate_server, ensure_running
+from sentinel.storage.embedded import _locate_server, ensure_running, has_database
 from sentinel.storage.embedded_server import responding_socket_dir
 from tests.conftest import open_to_other_users
 
@@ -367,7 +367,9 @@ def test_other_users_can_neither_read_nor_lock_anything_of_the_server(state_dir:
 def test_root_keeps_data_in_a_system_folder_if_the_home_is_closed(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
+    assert not has_database(closed / ".sentinel")
     server = _locate_server(closed / ".sentinel")
+    assert has_database(closed / ".sentinel")
     assert server.base.parent == Path("/var/lib/market-sentinel")
     assert closed.stat().st_mode & 0o777 == 0o700
     server.base.rmdir()
