@@ -16,7 +16,7 @@ from sentinel.budget import neon_api
 from sentinel.errors import StorageUnavailable
 from sentinel.health.deployment import check_deployment
 from sentinel.health.facts import HealthCheck
-from sentinel.storage import embedded, error_hints
+from sentinel.storage import embedded_location, error_hints
 from sentinel.storage.connection import (
     Address,
     Connection,
@@ -52,7 +52,7 @@ class Role(NamedTuple):
 
 def check(settings: Settings, now: datetime) -> Iterator[HealthCheck]:
     """Yield the checks of the database. Raises StorageUnavailable if it cannot be used."""
-    if not settings.database_url and not embedded.has_database(settings.state_dir):
+    if not settings.database_url and not embedded_location.has_database(settings.state_dir):
         text = "There is no embedded database yet: run python ingest.py, which creates it."
         yield HealthCheck("database", "unhealthy", text)
         return

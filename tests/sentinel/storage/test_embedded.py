@@ -21,7 +21,8 @@ from safe_zone import ROOT
 from sentinel import process
 from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.storage import embedded_upgrade
-from sentinel.storage.embedded import _locate_server, ensure_running, has_database
+from sentinel.storage.embedded import ensure_running
+from sentinel.storage.embedded_location import has_database, locate_server
 from sentinel.storage.embedded_server import responding_socket_dir
 from tests.conftest import open_to_other_users
 
@@ -99,7 +100,7 @@ def prepared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = _reachable_folder(tmp_path_factory.mktemp("prepared"))
     with ensure_running(folder):
         pass
-    return _locate_server(folder).data_dir
+    return locate_server(folder).data_dir
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def state_dir(empty_state_dir: Path, prepared_data: Path) -> Path:
 
 
 def _copy_data(data: Path, state_dir: Path) -> None:
-    subprocess.run(["cp", "-a", data, _locate_server(state_dir).data_dir], check=True)
+    subprocess.run(["cp", "-a", data, locate_server(state_dir).data_dir], check=True)
 
 
 def _visits(conninfo: str) -> int:
@@ -120,7 +121,7 @@ def _visits(conninfo: str) -> int:
 
 
 def _pid_file(state_dir: Path) -> Path:
-    return _locate_server(state_dir).data_dir / "postmaster.pid"
+    return locate_server(state_dir).data_dir / "postmaster.pid"
 
 
 def _server_pid(state_dir: Path) -> int:
@@ -211,21 +212,21 @@ def test_a_killed_server_recovers_with_every_committed_row(state_dir: Path) -> N
     user = _connected_user(state_dir)
     os.kill(_server_pid(state_dir), signal.SIGKILL)
     user.kill()
-    while responding_socket_dir(_locate_server(state_dir)):  # the kernel is still ending it
+    while responding_socket_dir(locate_server(state_dir)):  # the kernel is still ending it
         time.sleep(0.01)
     with ensure_running(state_dir) as conninfo:
         assert _visits(conninfo) == 1
 
 
 def test_an_interrupted_setup_starts_again(empty_state_dir: Path) -> None:
-    base = _locate_server(empty_state_dir).base
+    base = locate_server(empty_state_dir).base
     (base / "data.draft" / "half").mkdir(parents=True)
     with ensure_running(empty_state_dir) as conninfo, psycopg.connect(conninfo):
         assert not (base / "data.draft").exists()
 
 
 def test_the_error_of_a_failed_start_has_the_cause_and_the_log(state_dir: Path) -> None:
-    settings = _locate_server(state_dir).data_dir / "postgresql.auto.conf"
+    settings = locate_server(state_dir).data_dir / "postgresql.auto.conf"
     content = settings.read_text()
     settings.write_text("no_such_setting = 1\n")
     with pytest.raises(StorageUnavailable, match=r"does not start: FATAL: .*server\.log"):
@@ -250,7 +251,7 @@ def test_data_of_another_major_version_lead_to_the_steps_of_the_update(
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "embedded-17.txt").touch()
     monkeypatch.setattr(embedded_upgrade, "ROOT", tmp_path)
-    server = _locate_server(state_dir)
+    server = locate_server(state_dir)
     version = server.data_dir / "PG_VERSION"
     content = version.read_text()
     version.write_text(f"{major}\n")
@@ -271,7 +272,7 @@ def test_a_folder_that_cannot_be_created_is_a_configuration_error(tmp_path: Path
 
 
 def test_a_socket_folder_that_is_open_to_others_is_refused(state_dir: Path) -> None:
-    socket_dir = _locate_server(state_dir).socket_dir
+    socket_dir = locate_server(state_dir).socket_dir
     socket_dir.mkdir()
     socket_dir.chmod(0o777)
     with pytest.raises(StorageUnavailable, match="open to other users"):
@@ -309,7 +310,7 @@ def test_a_path_outside_ascii_works_in_the_c_locale(tmp_path: Path, prepared_dat
 
 
 def test_a_failed_start_leaves_no_process_running(state_dir: Path) -> None:
-    control = _locate_server(state_dir).data_dir / "global" / "pg_control"
+    control = locate_server(state_dir).data_dir / "global" / "pg_control"
     content = control.read_bytes()
     control.write_bytes(b"damaged" * 100)
     with pytest.raises(StorageUnavailable):
@@ -340,7 +341,7 @@ def test_a_socket_folder_that_another_user_prepared_does_not_keep_the_server_fro
         Path(short).chmod(0o711)
         state_dir = Path(short) / "state"
         _copy_data(prepared_data, state_dir)
-        prepared = _locate_server(state_dir).socket_dir
+        prepared = locate_server(state_dir).socket_dir
         prepared.mkdir(mode=0o777)
         os.chown(prepared, 65534, 65534)
         with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo) as connection:
@@ -353,7 +354,7 @@ def test_a_socket_folder_that_another_user_prepared_does_not_keep_the_server_fro
 def test_other_users_can_neither_read_nor_lock_anything_of_the_server(state_dir: Path) -> None:
     state_dir.chmod(0o755)
     with ensure_running(state_dir) as conninfo, psycopg.connect(conninfo):
-        base = _locate_server(state_dir).base
+        base = locate_server(state_dir).base
         assert state_dir.stat().st_mode & 0o066 == 0
         assert base.stat().st_mode & 0o077 == 0
         locks = [lock.stat() for lock in base.glob("*.lock")]
@@ -368,7 +369,7 @@ def test_root_keeps_data_in_a_system_folder_if_the_home_is_closed(tmp_path: Path
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     assert not has_database(closed / ".sentinel")
-    server = _locate_server(closed / ".sentinel")
+    server = locate_server(closed / ".sentinel")
     assert has_database(closed / ".sentinel")
     assert server.base.parent == Path("/var/lib/market-sentinel")
     assert closed.stat().st_mode & 0o777 == 0o700

@@ -18,7 +18,8 @@ import pytest
 from sentinel import process
 from sentinel.errors import Interrupted, StorageUnavailable
 from sentinel.storage import embedded
-from sentinel.storage.embedded import _locate_server, ensure_running
+from sentinel.storage.embedded import ensure_running
+from sentinel.storage.embedded_location import locate_server
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("server")
 @contextlib.contextmanager
 def _holding(server_dir: Path, name: str, operation: int) -> Iterator[None]:
     """Hold a lock as another process would: by opening its file once more."""
-    with (_locate_server(server_dir).base / name).open("rb") as file:
+    with (locate_server(server_dir).base / name).open("rb") as file:
         fcntl.flock(file, operation)
         yield
 
@@ -61,7 +62,7 @@ def test_the_error_names_the_process_that_holds_a_lock(
 @contextlib.contextmanager
 def _folder_of_another_server(server_dir: Path) -> Iterator[Path]:
     folder = server_dir / "another"
-    (_locate_server(folder).base / "users.lock").touch()
+    (locate_server(folder).base / "users.lock").touch()
     yield folder
 
 

@@ -8,14 +8,15 @@ import psycopg
 import pytest
 
 from sentinel.storage import embedded_log
-from sentinel.storage.embedded import _locate_server, ensure_running
+from sentinel.storage.embedded import ensure_running
+from sentinel.storage.embedded_location import locate_server
 from sentinel.storage.embedded_log import last_fatal_message
 
 
 def test_the_log_of_a_running_server_is_emptied_when_it_is_long(
     server: str, server_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log_file = _locate_server(server_dir).log_file
+    log_file = locate_server(server_dir).log_file
     with log_file.open("a") as log:
         log.write(100 * "an old line\n" + "the last old line\n")
     monkeypatch.setattr(embedded_log, "MAX_LOG_BYTES", 1_000)
@@ -38,7 +39,7 @@ def test_the_log_of_a_running_server_is_emptied_when_it_is_long(
 def test_looking_for_a_running_server_leaves_no_line_in_its_log(
     server: str, server_dir: Path
 ) -> None:
-    log_file = _locate_server(server_dir).log_file
+    log_file = locate_server(server_dir).log_file
     before = log_file.read_text()
     for _ in range(20):
         with ensure_running(server_dir), psycopg.connect(server):

@@ -13,7 +13,7 @@ import pytest
 
 from sentinel import files
 from sentinel.errors import ConfigurationError, SentinelError
-from sentinel.storage import embedded, schema
+from sentinel.storage import embedded_location, schema
 from services.backup import manifest
 from services.backup.create import make_verified_backup
 from services.backup.manifest import BackupFailed
@@ -250,7 +250,7 @@ def test_a_dump_of_pg_dump_is_refused_with_the_command_that_restores_it(
     """Earlier versions made such files."""
     folder.mkdir()
     old = folder / "market-sentinel-20261119T000000Z.dump"
-    programs = embedded.program("pg_dump").parent
+    programs = embedded_location.program("pg_dump").parent
     arguments = ["--format=custom", "--schema=sentinel", "--no-owner", "--no-privileges"]
     subprocess.run([programs / "pg_dump", *arguments, f"--file={old}", filled.url], check=True)
     with pytest.raises(ConfigurationError, match=r"python reset_db\.py") as raised:
@@ -268,7 +268,7 @@ def test_without_a_url_that_command_names_the_embedded_server(
     old.write_bytes(b"PGDMP\1\20\0")
     with pytest.raises(ConfigurationError) as raised:
         _restore(pointing_at(monitor, ""), old)
-    assert f"{embedded.program('pg_restore')} --no-owner" in str(raised.value)
+    assert f"{embedded_location.program('pg_restore')} --no-owner" in str(raised.value)
     assert f"--file=- '{old}' | python -m sentinel.storage.embedded" in str(raised.value)
 
 
