@@ -90,7 +90,7 @@ class Spool:
         path = self._folder / f"{name}.jsonl"
         content = "".join(map(_to_line, items)).encode()
         with defer_signals(), contextlib.ExitStack() as stack:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            files.create_closed_folder(self._folder)
             stack.enter_context(self._try_lock(path))
             files.replace_atomically(path, content)
             self._own[path] = stack.pop_all()

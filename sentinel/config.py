@@ -151,6 +151,16 @@ def _select_known_keys(
     return {key: content[key] for key in known if key in content}
 
 
+def describe_no_folder(path: Path) -> str:
+    """Return what the state directory is instead of a folder, and what to do."""
+    if not path.is_symlink():
+        return f"The state directory {path} is a file: set SENTINEL_STATE_DIR to a folder."
+    return (
+        f"The state directory {path} is a link to {path.readlink()}, which is no folder: mount its "
+        "disk, or set SENTINEL_STATE_DIR to a folder."
+    )
+
+
 def ensure_state_dir(path: Path) -> Path:
     """Create the state directory (`SENTINEL_STATE_DIR`) if necessary, and return it.
 
@@ -161,6 +171,8 @@ def ensure_state_dir(path: Path) -> Path:
     try:
         is_root = sys.platform != "win32" and os.geteuid() == 0
         create_closed_folder(path, 0o711 if is_root else 0o700)
+    except FileExistsError as error:
+        raise ConfigurationError(describe_no_folder(path)) from error
     except OSError as error:
         raise ConfigurationError(
             f"The state directory {path} cannot be created ({error.strerror}). "

@@ -72,16 +72,26 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def create_folder(folder: Path, mode: int = 0o700) -> None:
+    """Create a folder and its missing parents with these rights, whatever the umask is.
+
+    A folder that exists keeps its rights. Raises OSError, FileExistsError if it is a file.
+    """
+    missing = [path for path in folder.parents if not path.exists()]
+    for path in (*reversed(missing), folder):
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+            path.chmod(mode)
+    folder.mkdir(exist_ok=True)
+
+
 def create_closed_folder(folder: Path, mode: int = 0o700) -> None:
     """Create a folder that other users cannot enter, or close an existing one to them.
 
     `mode` are the rights that stay, of missing parents too. A folder that is not ours, or is shared
     on purpose as /tmp is, stays as it is, with a warning. Raises OSError.
     """
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    for path in reversed(missing):
-        path.mkdir(mode=0o700, exist_ok=True)
-        path.chmod(mode)  # whatever the umask is
+    create_folder(folder, mode)
     found = folder.stat()
     open_rights = found.st_mode & 0o077 & ~mode
     if sys.platform == "win32" or not open_rights:

@@ -13,11 +13,15 @@ from pathlib import Path
 
 from coin_registry import CoinRegistry
 from safe_zone import ROOT, Settings
+from sentinel.config import describe_no_folder
+from sentinel.errors import ConfigurationError
 from sentinel.health import checks
 from sentinel.health.deployment import read_disk_space
 from sentinel.health.facts import HealthCheck
 
 PYTHONS = ((3, 11), (3, 16))  # supported: from the first, below the second
+# In the state directory: a run continues without them, and would lose or forget rows.
+OWN_FILES = ("spool", "usage_log.json", ".usage_log.json.lock")
 MAX_NAMED = 5  # packages in one message
 MAX_REGISTRY_AGE = timedelta(days=3)  # the registry is synced once a day
 # https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
@@ -100,11 +104,10 @@ def _check_env_file() -> HealthCheck:
 
 def _check_state_folder(settings: Settings) -> HealthCheck:
     folder = settings.state_dir
-    if not folder.exists():
+    if not folder.is_symlink() and not folder.exists():
         return HealthCheck("state_folder", "ok", f"The first run creates {folder}.")
-    if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        text = f"{folder} is no folder that this user can write: set SENTINEL_STATE_DIR to one."
-        return HealthCheck("state_folder", "unhealthy", text)
+    if problem := _find_unusable(folder):
+        return HealthCheck("state_folder", "unhealthy", problem)
     kind = read_file_system(folder)
     if kind in FOREIGN_FILE_SYSTEMS and not settings.database_url:
         text = (
@@ -116,10 +119,30 @@ def _check_state_folder(settings: Settings) -> HealthCheck:
         why = "its locks may fail" if kind in NETWORK_FILE_SYSTEMS else "a reboot deletes it"
         text = f"{folder} is on {kind}, and {why}: set SENTINEL_STATE_DIR to a local disk."
         return HealthCheck("state_folder", "warning", text)
-    if os.name == "posix" and folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        text = f"Other users can enter {folder}: run chmod 700 {folder}"
+    # Root's PostgreSQL runs as another user, who passes through.
+    mode = 0o711 if os.name == "posix" and os.geteuid() == 0 else 0o700
+    if os.name == "posix" and folder.stat().st_mode & 0o077 & ~mode:
+        text = f"Other users can enter {folder}: run chmod {mode:o} {folder}"
         return HealthCheck("state_folder", "warning", text)
     return HealthCheck("state_folder", "ok", f"{folder}{f' on {kind}' if kind else ''}.")
+
+
+def _find_unusable(folder: Path) -> str | None:
+    """Return why this user cannot use the state folder or what is in it; None if it can."""
+    if not folder.is_dir():
+        return describe_no_folder(folder)
+    if not _is_usable(folder):
+        return f"This user cannot use {folder}: set SENTINEL_STATE_DIR to a folder of its own."
+    if unusable := [path for name in OWN_FILES if not _is_usable(path := folder / name)]:
+        names = ", ".join(map(str, unusable))
+        return f"This user cannot read and write {names}: give it to this user, with chown."
+    return None
+
+
+def _is_usable(path: Path) -> bool:
+    """Return whether this user can read and write a file or folder; also if it is missing."""
+    rights = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+    return os.access(path, rights) or not path.exists()
 
 
 def read_file_system(folder: Path, mounts: Path = MOUNTS) -> str | None:
@@ -146,6 +169,8 @@ def _check_registry(settings: Settings, now: datetime) -> HealthCheck:
     except ValueError as error:
         text = f"{path} is damaged ({error}): the next run sets it aside and builds a new one."
         return HealthCheck("registry", "unhealthy", text)
+    except ConfigurationError as error:
+        return HealthCheck("registry", "unhealthy", str(error))
     if not registry.coins:
         return HealthCheck("registry", "warning", f"{path} is empty: the first run fills it.")
     active = sum(coin.status == "active" for coin in registry.coins.values())

@@ -10,7 +10,7 @@ import hashlib
 from pathlib import Path
 
 from sentinel.errors import ConfigurationError
-from sentinel.files import replace_atomically
+from sentinel.files import create_folder, replace_atomically
 
 FOLDER = "strategies"  # in the state directory
 
@@ -24,7 +24,7 @@ def keep_source(state_dir: Path, source: str) -> str:
     sha256 = hashlib.sha256(content).hexdigest()
     path = _locate(state_dir, sha256)
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        create_folder(path.parent)
         replace_atomically(path, content)
     except OSError as error:
         raise ConfigurationError(

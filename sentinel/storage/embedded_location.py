@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sentinel.config import ensure_state_dir
 from sentinel.errors import ConfigurationError
+from sentinel.files import create_folder
 from sentinel.storage import embedded_root
 from sentinel.storage.embedded_server import EmbeddedServer
 
@@ -28,7 +29,7 @@ def locate_server(state_dir: Path) -> EmbeddedServer:
             owner = embedded_root.choose_owner(base)
             bin_dir = embedded_root.ensure_reachable_programs(bin_dir)
         else:
-            base.mkdir(mode=0o700, exist_ok=True)
+            create_folder(base)
             _refuse_other_owner(base)
     except OSError as error:
         raise ConfigurationError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -39,19 +40,25 @@ class ServerOwner(NamedTuple):
 
 
 def locate_base_dir(state_dir: Path) -> Path:
-    """Return the folder of root's server, which may be missing."""
+    """Return the folder of root's server, which may be missing. Data stay where they are."""
     base = state_dir / "postgres"
     system_base = SYSTEM_DIR / f"postgres-{path_digest(state_dir)}"
-    has_own_data = (base / "data").exists() and not (system_base / "data").exists()
-    owner = base.stat().st_uid if has_own_data else None
-    return base if _is_reachable(state_dir, owner) else system_base
+    has_data, has_system_data = ((folder / "data").exists() for folder in (base, system_base))
+    if has_data != has_system_data:
+        return base if has_data else system_base
+    return base if _is_reachable(state_dir) else system_base
 
 
 def create_base_dir(state_dir: Path) -> Path:
-    """Create the folder of root's server, and return it. Raises OSError."""
+    """Create the folder of root's server, and return it.
+
+    Raises OSError, ConfigurationError if the owner of existing data can no longer reach them.
+    """
     base = locate_base_dir(state_dir)
     if base.parent == SYSTEM_DIR:
         _create_open_folder(SYSTEM_DIR)
+    elif (base / "data").exists():
+        _refuse_closed_parents(state_dir, base.stat().st_uid)
     base.mkdir(mode=0o700, exist_ok=True)
     base.chmod(0o700)
     return base
@@ -126,14 +133,28 @@ def _has_system_user() -> bool:
     return any(entry.pw_name == SYSTEM_USER for entry in pwd.getpwall())
 
 
-def _is_reachable(path: Path, user_id: int | None = None) -> bool:
-    """Return whether a user may enter `path` and its parents, as far as they exist.
+def _refuse_closed_parents(state_dir: Path, owner: int) -> None:
+    """Raises ConfigurationError if the owner of the data cannot reach them.
 
-    Without a `user_id`: every user.
+    A new database elsewhere would hide them.
     """
+    if closed := _list_closed(state_dir, owner):
+        raise ConfigurationError(
+            f"The database in {state_dir} belongs to user {owner}, who may no longer enter "
+            f"{closed[0]}: run chmod o+x {shlex.join(map(str, closed))}"
+        )
+
+
+def _is_reachable(path: Path) -> bool:
+    """Return whether every user may enter `path` and its parents, as far as they exist."""
+    return not _list_closed(path)
+
+
+def _list_closed(path: Path, user_id: int | None = None) -> list[Path]:
+    """Return `path` and its parents that a user may not enter; without a `user_id`: every user."""
     real = path.resolve()
-    found = [p.stat() for p in [real, *real.parents] if p.is_dir()]
-    return all(folder.st_mode & 0o001 or folder.st_uid == user_id for folder in found)
+    found = {folder: folder.stat() for folder in (real, *real.parents) if folder.is_dir()}
+    return [p for p, s in found.items() if not s.st_mode & 0o001 and s.st_uid != user_id]
 
 
 def _create_open_folder(folder: Path) -> None:

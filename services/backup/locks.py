@@ -25,7 +25,7 @@ def lock_backup_folder(folder: Path) -> AbstractContextManager[None]:
     Raises BackupFailed.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.create_folder(folder)
     except FileExistsError as error:
         raise BackupFailed(f"{folder} is not a folder: name another one.") from error
     except OSError as error:

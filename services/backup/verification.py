@@ -88,10 +88,18 @@ def _compare(connection: Connection, expected: DatabaseContents, dump: Path) -> 
 
 @contextlib.contextmanager
 def _scratch_database(conninfo: str) -> Iterator[Address]:
-    """Yield an empty database, which is dropped afterwards."""
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute(DROP_SCRATCH)  # a killed backup may have left one
-        connection.execute(CREATE_SCRATCH)
+    """Yield an empty database, which is dropped afterwards.
+
+    Raises BackupFailed if it cannot be created, for example because the disk is full.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            connection = stack.enter_context(psycopg.connect(conninfo, autocommit=True))
+            connection.execute(DROP_SCRATCH)  # a killed backup may have left one
+            connection.execute(CREATE_SCRATCH)
+        except psycopg.Error as error:
+            cause = error_hints.explain(error, SCRATCH_DATABASE)
+            raise BackupFailed(f"The dump cannot be restored on trial: {cause}") from error
         try:
             conninfo = make_conninfo(conninfo, dbname=SCRATCH_DATABASE)
             yield Address(conninfo, "the scratch database")

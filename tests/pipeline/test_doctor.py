@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -112,6 +113,23 @@ def test_folders_and_files_that_others_can_open_are_named(
         env_file.chmod(mode & 0o666)
         found = _check_machine(settings)
         assert (found["state_folder"].state, found["env_file"].state) == (state, state)
+
+
+def test_files_that_this_user_cannot_use_are_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = settings.state_dir / "spool"
+    spool.mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, _rights: path != spool)
+    found = _check_machine(settings)["state_folder"]
+    assert (found.state, str(spool) in found.summary) == ("unhealthy", True)
+    spool.rmdir()
+    settings.state_dir.rmdir()
+    settings.state_dir.symlink_to("/mnt/not-mounted")
+    found = _check_machine(settings)["state_folder"]
+    assert (found.state, "/mnt/not-mounted" in found.summary) == ("unhealthy", True)
+    settings.registry_path.mkdir()  # a file that cannot be read
+    assert _check_machine(settings)["registry"].state == "unhealthy"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sentinel import files
-from sentinel.config import read_environment
+from sentinel.config import ensure_state_dir, read_environment
+from sentinel.errors import ConfigurationError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
 ONLY_ROOT = pytest.mark.skipif(
@@ -97,6 +98,36 @@ def test_a_folder_is_created_closed_and_an_open_one_is_closed_with_a_message(
         files.create_closed_folder(folder, kept)
         assert folder.stat().st_mode & 0o777 == mode
     assert all("was open to other users" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_a_new_folder_has_its_owners_rights_whatever_the_umask_is(
+    tmp_path: Path, umask: int
+) -> None:
+    folder = tmp_path / "a" / "b"
+    before = os.umask(umask)
+    try:
+        files.create_folder(folder)
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (folder, folder.parent)] == [0o700, 0o700]
+    folder.chmod(0o750)
+    files.create_folder(folder)
+    assert folder.stat().st_mode & 0o777 == 0o750
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        files.create_folder(tmp_path / "file")
+
+
+def test_a_state_directory_that_is_no_folder_is_named(tmp_path: Path) -> None:
+    link = tmp_path / "state"
+    link.symlink_to("/mnt/not-mounted/state")
+    with pytest.raises(ConfigurationError, match=r"is a link to /mnt/not-mounted/state.*mount"):
+        ensure_state_dir(link)
+    link.unlink()
+    link.touch()
+    with pytest.raises(ConfigurationError, match="is a file: set SENTINEL_STATE_DIR"):
+        ensure_state_dir(link)
 
 
 def test_a_shared_folder_stays_open_with_a_warning(

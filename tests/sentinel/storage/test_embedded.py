@@ -362,9 +362,12 @@ def test_other_users_can_neither_read_nor_lock_anything_of_the_server(state_dir:
         assert {lock.st_uid for lock in locks} == {base.stat().st_uid}
 
 
-@pytest.mark.skipif(
+ONLY_ROOT = pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="needs root and its closed home"
 )
+
+
+@ONLY_ROOT
 def test_root_keeps_data_in_a_system_folder_if_the_home_is_closed(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
@@ -373,7 +376,25 @@ def test_root_keeps_data_in_a_system_folder_if_the_home_is_closed(tmp_path: Path
     assert has_database(closed / ".sentinel")
     assert server.base.parent == Path("/var/lib/market-sentinel")
     assert closed.stat().st_mode & 0o777 == 0o700
+    (server.base / "data").mkdir()
+    closed.chmod(0o711)
+    assert locate_server(closed / ".sentinel").base == server.base  # the data stay in use
+    (server.base / "data").rmdir()
     server.base.rmdir()
+
+
+@ONLY_ROOT
+def test_data_that_a_closed_folder_hides_from_roots_server_are_not_replaced(tmp_path: Path) -> None:
+    open_to_other_users(tmp_path)
+    state_dir = tmp_path / "state"
+    base = locate_server(state_dir).base
+    assert base == state_dir / "postgres"
+    (base / "data").mkdir()
+    state_dir.chmod(0o700)
+    with pytest.raises(ConfigurationError, match=f"chmod o.x {state_dir}"):
+        locate_server(state_dir)
+    state_dir.chmod(0o711)
+    assert locate_server(state_dir).base == base
 
 
 @pytest.mark.parametrize("has_data", [pytest.param(False, marks=pytest.mark.soak), True])

@@ -160,6 +160,17 @@ def test_a_backup_to_a_full_disk_fails_with_a_message(
     assert "No space left" in target.messages[0]
 
 
+def test_a_scratch_database_that_cannot_be_created_is_reported(
+    monitor: MonitorSettings, folder: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statement = f"{verification.CREATE_SCRATCH} TABLESPACE on_a_full_disk"
+    monkeypatch.setattr(verification, "CREATE_SCRATCH", statement)
+    with pytest.raises(BackupFailed, match=r"cannot be restored on trial: .*on_a_full_disk"):
+        create_backup(monitor, folder, NOW)
+    assert "on_a_full_disk" in target.messages[0]
+    assert not list(folder.glob("*.partial"))
+
+
 def test_an_unreachable_database_is_reported_without_the_outbox(
     server_dir: Path, folder: Path, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
