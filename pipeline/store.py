@@ -167,7 +167,7 @@ def _find_gaps(run: Run, session: Session, usages_since: datetime) -> list[Gap]:
     run.storage.database_bytes = activity.database_bytes
     run.storage.recorded_usages = activity.usages
     if run.is_scheduled:
-        run.warnings += _describe_silence(activity.monitor, run.started_at)
+        run.warnings += _describe_silence(activity.monitor, run.trusted_start)
     return activity.gaps
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from demo.server import StandIn
 from ingest import run_pipeline
 from pipeline import store
 from pipeline.job_summary import summarize
@@ -55,6 +56,15 @@ def test_the_runs_of_the_loop_and_of_a_person_are_not_the_schedule(
     report = run_pipeline(replace(settings, limit=3), clocks=time_.clocks)
     assert report.warnings == []
     assert session.use(lambda connection: service_status.read(connection, "schedule")) is None
+
+
+def test_a_wrong_clock_of_the_run_makes_no_monitor_silent(
+    settings: Settings, session: Session, time_: FakeTime, stand_in: StandIn
+) -> None:
+    stand_in.now = (NOW - timedelta(minutes=30)).timestamp
+    _record_tick(session, NOW - timedelta(minutes=31))
+    report = run_pipeline(replace(settings, limit=3), clocks=time_.clocks, is_scheduled=True)
+    assert (report.clock_offset_seconds, report.warnings) == (1800, [])
 
 
 @pytest.mark.parametrize("variable", ["GITHUB_ACTIONS", "HEARTBEAT_URL"])
