@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import requests
-from pydantic import TypeAdapter
 
 from safe_zone import Settings
-from sentinel.config import read_environment
+from sentinel.config import read_environment, validate
 from sentinel.errors import ConfigurationError
-from sentinel.fields import HostNames
+from sentinel.fields import HostNames, HttpAddress, Token, variable
 from sentinel.health.facts import HealthCheck
 from sentinel.notifications.addresses import read_alert_urls
 
@@ -23,12 +24,23 @@ TIMEOUT_SECONDS = 8.0
 ACCESS_DOMAIN = "cloudflareaccess.com"
 
 
+@dataclass(frozen=True, slots=True)
+class MonitorVariables:
+    """Variables that only the monitor reads (services/settings.py), which may not be installed."""
+
+    public_hosts: Annotated[HostNames, variable("SENTINEL_PUBLIC_HOSTS")] = ()
+    api_token: Annotated[Token | None, variable("SENTINEL_API_TOKEN")] = None
+    monitor_heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL_MONITOR")] = None
+    backup_heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL_BACKUP")] = None
+
+
 def check(_settings: Settings, _now: datetime) -> Iterator[HealthCheck]:
-    """Yield the checks of what the monitor talks to."""
+    """Yield the checks of what the monitor talks to. Raises ConfigurationError."""
     values = read_environment([])
     yield from _check_targets(values)
     yield _check_heartbeats(values)
-    yield from _check_public_hosts(values)
+    variables = validate(MonitorVariables, values, [])
+    yield from _check_public_hosts(variables.public_hosts, has_tunnel="TUNNEL_TOKEN" in values)
 
 
 def _check_targets(values: Mapping[str, str]) -> Iterator[HealthCheck]:
@@ -86,9 +98,8 @@ def _check_heartbeats(values: Mapping[str, str]) -> HealthCheck:
     return HealthCheck("heartbeat", "warning", text)
 
 
-def _check_public_hosts(values: Mapping[str, str]) -> Iterator[HealthCheck]:
-    hosts = TypeAdapter(HostNames).validate_python(values.get("SENTINEL_PUBLIC_HOSTS", ""))
-    if not hosts and values.get("TUNNEL_TOKEN"):
+def _check_public_hosts(hosts: Sequence[str], *, has_tunnel: bool) -> Iterator[HealthCheck]:
+    if has_tunnel and not hosts:
         text = "TUNNEL_TOKEN is set: name the tunnel's public host in SENTINEL_PUBLIC_HOSTS."
         yield HealthCheck("tunnel", "warning", text)
     for host in hosts:
