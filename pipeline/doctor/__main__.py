@@ -47,7 +47,7 @@ def examine(now: datetime) -> Iterator[HealthCheck]:
     for subject, check in SUBJECTS.items():
         try:
             yield from check(settings, now)
-        except SentinelError as error:
+        except (SentinelError, OSError) as error:  # OSError: a file that this user may not read
             yield HealthCheck(subject, "unhealthy", str(error))
 
 

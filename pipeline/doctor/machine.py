@@ -22,6 +22,7 @@ from sentinel.health.facts import HealthCheck
 PYTHONS = ((3, 11), (3, 16))  # supported: from the first, below the second
 # In the state directory: a run continues without them, and would lose or forget rows.
 OWN_FILES = ("spool", "usage_log.json", ".usage_log.json.lock")
+CLOSED_TO_US = "This user cannot use {}: set SENTINEL_STATE_DIR to a folder of its own."
 MAX_NAMED = 5  # packages in one message
 MAX_REGISTRY_AGE = timedelta(days=3)  # the registry is synced once a day
 # https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
@@ -104,9 +105,13 @@ def _check_env_file() -> HealthCheck:
 
 def _check_state_folder(settings: Settings) -> HealthCheck:
     folder = settings.state_dir
-    if not folder.is_symlink() and not folder.exists():
-        return HealthCheck("state_folder", "ok", f"The first run creates {folder}.")
-    if problem := _find_unusable(folder):
+    try:
+        if not folder.is_symlink() and not folder.exists():
+            return HealthCheck("state_folder", "ok", f"The first run creates {folder}.")
+        problem = _find_unusable(folder)
+    except PermissionError:  # the folder around it is closed
+        problem = CLOSED_TO_US.format(folder)
+    if problem:
         return HealthCheck("state_folder", "unhealthy", problem)
     kind = read_file_system(folder)
     if kind in FOREIGN_FILE_SYSTEMS and not settings.database_url:
@@ -132,7 +137,7 @@ def _find_unusable(folder: Path) -> str | None:
     if not folder.is_dir():
         return describe_no_folder(folder)
     if not _is_usable(folder):
-        return f"This user cannot use {folder}: set SENTINEL_STATE_DIR to a folder of its own."
+        return CLOSED_TO_US.format(folder)
     if unusable := [path for name in OWN_FILES if not _is_usable(path := folder / name)]:
         names = ", ".join(map(str, unusable))
         return f"This user cannot read and write {names}: give it to this user, with chown."

@@ -168,8 +168,8 @@ def _label_rows(
 
 def read_disk_space(folder: Path) -> DiskSpace | None:
     """Return the space on a folder's disk; None if it cannot be read. The folder may be missing."""
-    existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     try:
+        existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
         usage = shutil.disk_usage(existing)
     except OSError:
         return None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -168,6 +170,21 @@ def test_the_file_system_is_that_of_the_deepest_and_newest_mount(tmp_path: Path)
     assert machine.read_file_system(tmp_path, tmp_path / "none") is None  # not on Linux
 
 
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root can be two users"
+)
+def test_a_state_folder_in_another_users_home_is_named(settings: Settings) -> None:
+    settings.state_dir.mkdir(mode=0o700)
+    os.seteuid(65534)
+    try:
+        found = _check_machine(replace(settings, state_dir=settings.state_dir / "state"))
+    finally:
+        os.seteuid(0)
+    assert found["state_folder"].state == "unhealthy"
+    assert "set SENTINEL_STATE_DIR" in found["state_folder"].summary
+    assert found["registry"].state == "unhealthy"  # it is in a closed folder too
+
+
 def test_a_registry_that_is_no_longer_synced_is_named(
     live_script: Script, settings: Settings
 ) -> None:
@@ -268,6 +285,21 @@ def test_what_the_monitor_talks_to_is_checked(
 ) -> None:
     monkeypatch.setenv(name, value)
     assert _check_monitor()[check].state == state
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SENTINEL_PUBLIC_HOSTS", "https://a.org"),
+        ("SENTINEL_API_TOKEN", "a-short-one"),
+        ("HEARTBEAT_URL_MONITOR", "hc.example/x"),
+        ("HEARTBEAT_URL_BACKUP", "hc.example/x"),
+    ],
+)
+def test_a_wrong_setting_of_the_monitor_is_named(doctor: Module, name: str, value: str) -> None:
+    done = doctor(DOCTOR, **{name: value})
+    assert done.returncode == 6
+    assert done.stdout.splitlines()[-1].startswith(f"FAILED   monitor       {name} ")
 
 
 @pytest.mark.parametrize(
