@@ -38,7 +38,7 @@ test-soak: $(VENV)/.dev ## repeat the tests that depend on chance for about an h
 	$(BIN)/python -m $(PYTEST) -m "soak or hypothesis" --hypothesis-profile nightly --repeat-soak 20 --timeout 3600
 
 test-containers: $(VENV)/.dev ## build the image and test the monitor in containers (needs Docker)
-	$(BIN)/python -m pytest -x -m containers -rs --durations=10 tests/containers
+	$(BIN)/python -m pytest -x -m containers -rsP --durations=10 tests/containers
 
 ingest: $(VENV)/.runtime ## fetch the top coins from CoinGecko once and store their prices
 	@$(BIN)/python ingest.py
