@@ -12,10 +12,11 @@ if __name__ == "__main__":
 
 import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import budget_monitor
 import database
 from coin_registry import CoinRegistry
 from pipeline.original_table import (
@@ -30,7 +31,7 @@ from pipeline.targets import load_registry
 from safe_zone import RETENTION, load_settings
 from sentinel import console
 from sentinel.arguments import make_parser
-from sentinel.coin import coin_from_list
+from sentinel.coin import Coin, coin_from_list
 from sentinel.errors import EXIT_OK, ConfigurationError
 from sentinel.models import CoinLabel, LoadCounts, MarketRow
 from sentinel.process import run_as_script
@@ -53,6 +54,11 @@ JOIN sentinel.coins c USING (coin_id)
 JOIN sentinel.observations o ON o.coin_key = c.coin_key AND o.observed_at = i.observed_at
 WHERE o.source = 'observed'
 """
+
+STORAGE = """
+SELECT pg_database_size(current_database()), (SELECT count(*) FROM sentinel.observations)
+"""
+ROW_BYTES = 110  # of an imported row with its index: measured with 500,000 rows
 
 EPILOG = """examples:
   python -m pipeline.import_original
@@ -90,20 +96,30 @@ def import_rows(
     registry: CoinRegistry,
     now: datetime,
     names: Sequence[str] = NAMES,
+    quota_bytes: float | None = None,
     progress: console.Progress = lambda _stage, _done, _total: None,
 ) -> ImportResult:
     """Load the valid rows of the retention window into the database of `target`.
 
-    Each batch is one transaction there. `names` are the tables to look for. Raises as `find_table`,
-    and StorageUnavailable or psycopg.Error.
+    Each batch is one transaction there. `names` are the tables to look for, `quota_bytes` is the
+    size that the database may reach. Raises as `find_table`, ConfigurationError if the quota does
+    not suffice, and StorageUnavailable or psycopg.Error.
     """
+
+    @functools.cache
+    def find_coin(coin_id: str | None, symbol: str | None) -> Coin | None:
+        symbol = "" if symbol in (None, UNKNOWN_SYMBOL) else symbol
+        listed = {"id": coin_id, "symbol": symbol, "name": coin_id}
+        return registry.coins.get(coin_id or "") or coin_from_list(listed)
+
     with source.transaction():
         source.execute(READ_ONLY)
         table, oldest = find_table(source, names), now - RETENTION
         result = ImportResult(table.name, *table.count_rows(source, oldest))
+        _refuse_without_room(target, result.rows - result.expired, quota_bytes)
         done = 0
         for batch in table.read(source, oldest):
-            rows, labels = _validate(batch, registry, now, result)
+            rows, labels = _validate(batch, find_coin, now, result)
             load = functools.partial(_load, rows, labels)
             counts = database.run_write_without_purge(target, load)
             result.imported += counts.inserted + counts.updated
@@ -112,16 +128,29 @@ def import_rows(
     return result
 
 
+def _refuse_without_room(target: Session, rows: int, quota_bytes: float | None) -> None:
+    """Raise ConfigurationError if the rows would fill the storage, which would stop all runs."""
+    [(used, stored)] = target.use(lambda connection: connection.execute(STORAGE).fetchall())
+    needed = max(0, rows - stored) * ROW_BYTES
+    if quota_bytes is not None and used + needed > quota_bytes:
+        raise ConfigurationError(
+            f"The import needs about {needed / 1e6:,.0f} MB, and {used / 1e6:,.0f} of "
+            f"{quota_bytes / 1e6:,.0f} MB (neon_storage_bytes) are used. Set DATABASE_URL to "
+            "another database and name this one with --from, or delete rows of the old table."
+        )
+
+
 def _validate(
-    batch: Sequence[OriginalRow], registry: CoinRegistry, now: datetime, result: ImportResult
+    batch: Sequence[OriginalRow],
+    find_coin: Callable[[str | None, str | None], Coin | None],
+    now: datetime,
+    result: ImportResult,
 ) -> tuple[list[MarketRow], dict[str, CoinLabel]]:
     """Return the valid rows and the labels of their coins; count the others in `result`."""
     rows: list[MarketRow] = []
     labels: dict[str, CoinLabel] = {}
     for row in batch:
-        symbol = "" if row.symbol in (None, UNKNOWN_SYMBOL) else row.symbol
-        listed = {"id": row.coin_id, "symbol": symbol, "name": row.coin_id}
-        coin = registry.coins.get(row.coin_id or "") or coin_from_list(listed)
+        coin = find_coin(row.coin_id, row.symbol)
         found = validate_entry(row.to_entry(), coin.id, now) if coin else "malformed"
         if isinstance(found, MarketRow) and coin:
             rows.append(found)
@@ -157,11 +186,16 @@ def main() -> int:
     settings, now = load_settings(), datetime.now(UTC)
     names = (arguments.table,) if arguments.table else NAMES
     source = _parse_source(arguments.source) if arguments.source else None
+    # Only Neon's storage has a quota.
+    is_metered = budget_monitor.is_metered(settings)
+    quota_bytes = settings.quotas["neon_storage_bytes"] if is_metered else None
     registry = load_registry(settings.registry_path, now, is_dry_run=True)
     with resolve_database(settings) as address, Session(address) as target:
         target.use(schema.migrate_if_needed if source else move_aside)
         with Session(source or address) as session, console.show_progress() as progress:
-            result = session.use(lambda c: import_rows(c, target, registry, now, names, progress))
+            result = session.use(
+                lambda c: import_rows(c, target, registry, now, names, quota_bytes, progress)
+            )
     _print(result)
     return EXIT_OK
 

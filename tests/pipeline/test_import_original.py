@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pipeline import original_table
+import budget_monitor
+from pipeline import import_original, original_table
 from safe_zone import RETENTION, ROOT
 from sentinel.backtesting import price_csv
 from sentinel.storage import schema
@@ -138,6 +139,16 @@ def test_the_rename_and_the_schema_are_one_transaction(
     with open_connection(original.address()) as connection, pytest.raises(KeyboardInterrupt):
         original_table.move_aside(connection)
     assert original.query("SELECT count(*) FROM market_data") == [(3010,)]
+
+
+def test_an_import_that_would_fill_the_free_storage_is_refused(
+    live_module: Module, original: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget_monitor, "is_metered", lambda _settings: True)
+    monkeypatch.setattr(import_original, "ROW_BYTES", 1_000_000)
+    done = live_module(IMPORT)
+    assert_error(done, 2, "needs about 3,008 MB", "of 500 MB (neon_storage_bytes)", "--from")
+    assert original.query(COUNT) == [(0,)]
 
 
 @pytest.mark.slow

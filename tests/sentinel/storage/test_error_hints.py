@@ -38,6 +38,13 @@ from sentinel.storage import error_hints
         ("endpoint is disabled", "XX000", False, "Neon's console"),
         ('password authentication failed for user "me"', "28P01", False, "user and password"),
         ("fe_sendauth: no password supplied", None, False, "password into DATABASE_URL"),
+        (
+            'character with byte sequence 0xf0 in encoding "UTF8" has no equivalent in "LATIN1"',
+            "22P05",
+            False,
+            "CREATE DATABASE market ENCODING 'UTF8'",
+        ),
+        ("transaction blocks not allowed in statement pooling mode", "08P01", False, "pool_mode"),
         ("cannot execute INSERT in a read-only transaction", "25006", False, "primary"),
     ],
 )
