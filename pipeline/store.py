@@ -16,6 +16,7 @@ from pipeline.spool import Item, LoadWindow, RunSpool
 from pipeline.stage_results import LoadResult
 from safe_zone import MAX_CLOCK_SKEW, RETENTION, Settings
 from sentinel import files
+from sentinel.health import checks
 from sentinel.models import CoinLabel, FxRate, Gap, MarketRow, Rejection
 from sentinel.storage import coin_labels, partitions, run_records, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
@@ -177,8 +178,8 @@ def _describe_silence(monitor: ServiceStatus | None, now: datetime) -> list[str]
         return []
     if not service_status.is_silent(monitor, service_status.late_after(monitor.interval), now):
         return []
-    minutes = (now - monitor.recorded_at) // timedelta(minutes=1)
-    return [f"The monitor on this database has been silent for {minutes} minutes: make status."]
+    age = checks.format_age(now - monitor.recorded_at)
+    return [f"The monitor on this database has been silent for {age}: make status."]
 
 
 def _load_backfill(run: Run, session: Session, found: Sequence[CoinBackfill]) -> LoadResult:

@@ -20,7 +20,7 @@ from sentinel.storage.service_status import ServiceStatus
 from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.support.commands import Script
 
-WARNING = "The monitor on this database has been silent for {} minutes: make status."
+WARNING = "The monitor on this database has been silent for {}: make status."
 
 
 def _record_tick(session: Session, at: datetime) -> None:
@@ -29,19 +29,19 @@ def _record_tick(session: Session, at: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "minutes"),
+    ("age", "text"),
     [
         (timedelta(minutes=14), None),
-        (timedelta(minutes=16), 16),
-        (timedelta(days=6), 8_640),
+        (timedelta(minutes=16), "16 minutes"),
+        (timedelta(days=6), "6 days"),
         (timedelta(days=8), None),  # it was switched off
     ],
 )
 def test_a_monitor_that_stopped_within_the_last_week_is_a_warning(
-    age: timedelta, minutes: int | None
+    age: timedelta, text: str | None
 ) -> None:
     monitor = ServiceStatus(NOW - age, {"interval_seconds": 300})
-    expected = [] if minutes is None else [WARNING.format(minutes)]
+    expected = [] if text is None else [WARNING.format(text)]
     assert store._describe_silence(monitor, NOW) == expected
 
 
@@ -75,10 +75,11 @@ def test_a_run_on_github_or_with_a_dead_mans_switch_is_scheduled(
     value = {"GITHUB_ACTIONS": "true", "HEARTBEAT_URL": "http://127.0.0.1:9"}[variable]
     done = live_script("ingest.py", "--limit", "3", "--json", **{variable: value})
     report = json.loads(done.stdout)
-    assert report["warnings"] == [WARNING.format(30)]
-    assert WARNING.format(30) in done.stderr
+    warning = WARNING.format("30 minutes")
+    assert report["warnings"] == [warning]
+    assert warning in done.stderr
     assert ("::warning::The monitor" in done.stderr) is (variable == "GITHUB_ACTIONS")
-    assert f"**{WARNING.format(30)}**" in summarize(RunReport(**report), None)
+    assert f"**{warning}**" in summarize(RunReport(**report), None)
     assert fresh.query(
         "SELECT state->>'run_id' FROM sentinel.service_status WHERE service = 'schedule'"
     ) == [(report["run_id"],)]
