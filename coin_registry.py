@@ -277,7 +277,8 @@ class CoinRegistry:
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             place = ".".join(map(str, first["loc"]))
-            raise ValueError(f"{place}: {first['msg']}: {str(first['input'])[:80]}") from error
+            texts = (place, first["msg"], str(first["input"])[:80])
+            raise ValueError(": ".join(filter(None, texts))) from error
         synced_at = from_iso(content.synced_at) if content.synced_at else None
         return cls(content.coins, synced_at, content.short_list)
 

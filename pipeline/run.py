@@ -177,8 +177,8 @@ class Run:
             return f"Skipped to keep within the monthly budget: {self.skip_reason}."
         if self.errors:
             waiting = self.spool.rows if self.spool else 0
-            spooled = f" {waiting} rows wait in the spool." if waiting else ""
-            return " ".join(str(error) for error in self.errors) + spooled
+            text = " ".join(map(str, self.errors))  # it may end with a command, without a period
+            return f"{text.rstrip('.')}. {waiting} rows wait in the spool." if waiting else text
         calls = f"{self.client.calls} API call{'' if self.client.calls == 1 else 's'}"
         return f"{self._outcome(loaded)}, {calls}.{self._remarks(loaded)}"
 

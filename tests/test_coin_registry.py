@@ -359,6 +359,11 @@ def test_a_damaged_file_is_detected_and_renamed(tmp_path: Path, text: str) -> No
     assert move_damaged_file(path, NOW) is None  # another run was faster
 
 
+def test_a_file_that_is_no_json_is_described() -> None:
+    with pytest.raises(ValueError, match=r"^Invalid JSON: EOF while parsing"):
+        CoinRegistry.from_text("{")
+
+
 def test_a_failed_save_leaves_the_old_file_unchanged(
     registry: CoinRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

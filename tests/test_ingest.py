@@ -450,6 +450,14 @@ def test_an_invalid_database_address_is_reported_before_any_call(
 NOWHERE = "postgresql://me:hunter2@127.0.0.1:9/market"
 
 
+def test_rows_wait_in_the_spool_for_newer_code(run: Run, fresh: FreshDatabase) -> None:
+    run(limit=1)
+    fresh.query("INSERT INTO sentinel.schema_version (version) VALUES (99)")
+    failed = run(limit=1)
+    assert failed.exit_code == 2
+    assert failed.message.endswith("git pull. 1 rows wait in the spool.")
+
+
 def test_rows_that_cannot_be_stored_wait_in_the_spool_for_the_next_run(
     run: Run, fresh: FreshDatabase, settings: Settings, time_: FakeTime, stand_in: StandIn
 ) -> None:

@@ -14,7 +14,7 @@ import requests
 from safe_zone import Settings
 from sentinel.config import read_environment, validate
 from sentinel.errors import ConfigurationError
-from sentinel.fields import HostNames, HttpAddress, Token, variable
+from sentinel.fields import HostNames, HttpAddress, Port, Token, variable
 from sentinel.health.facts import HealthCheck
 from sentinel.notifications.addresses import read_alert_urls
 
@@ -32,6 +32,9 @@ class MonitorVariables:
     api_token: Annotated[Token | None, variable("SENTINEL_API_TOKEN")] = None
     monitor_heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL_MONITOR")] = None
     backup_heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL_BACKUP")] = None
+    api_port: Annotated[Port | None, variable("SENTINEL_API_PORT")] = None
+    api_url: Annotated[HttpAddress | None, variable("SENTINEL_API_URL")] = None
+    dashboard_port: Annotated[Port | None, variable("SENTINEL_DASHBOARD_PORT")] = None
 
 
 def check(_settings: Settings, _now: datetime) -> Iterator[HealthCheck]:
@@ -89,7 +92,7 @@ def _check_target(label: str, find_problem: Callable[[], str | None]) -> HealthC
 
 def _check_heartbeats(values: Mapping[str, str]) -> HealthCheck:
     configured = [name for name in HEARTBEATS if values.get(name)]
-    if configured:
+    if set(configured) - {"HEARTBEAT_URL_BACKUP"}:
         return HealthCheck("heartbeat", "ok", f"{', '.join(configured)}: set.")
     text = (
         "No alarm follows if this machine or the schedule stops: set HEARTBEAT_URL "

@@ -276,6 +276,7 @@ def test_a_telegram_that_does_not_respond_is_named_without_the_token(
         ("TELEGRAM_CHAT_ID", "5", "alerts", "unhealthy"),  # without a token
         ("HEARTBEAT_URL", "https://hc.example/x", "heartbeat", "ok"),
         ("SENTINEL_STATE_DIR", "x", "heartbeat", "warning"),  # none is set
+        ("HEARTBEAT_URL_BACKUP", "https://hc.example/x", "heartbeat", "warning"),
         ("TUNNEL_TOKEN", "x", "tunnel", "warning"),  # without its public name
         ("SENTINEL_PUBLIC_HOSTS", "nowhere.invalid", "tunnel", "warning"),
     ],
@@ -294,6 +295,7 @@ def test_what_the_monitor_talks_to_is_checked(
         ("SENTINEL_API_TOKEN", "a-short-one"),
         ("HEARTBEAT_URL_MONITOR", "hc.example/x"),
         ("HEARTBEAT_URL_BACKUP", "hc.example/x"),
+        ("SENTINEL_DASHBOARD_PORT", "99999"),
     ],
 )
 def test_a_wrong_setting_of_the_monitor_is_named(doctor: Module, name: str, value: str) -> None:
