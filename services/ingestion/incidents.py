@@ -20,6 +20,7 @@ from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import Message, MessageFormatter, compose_incident
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
+from sentinel.storage.retention import NEWEST_OBSERVATION
 from sentinel.storage.service_status import ServiceStatus
 from services.ingestion.announced_incidents import AnnouncedIncidents
 
@@ -222,7 +223,7 @@ class Incidents:
 
 def _find_newest_observation(connection: Connection) -> datetime | None:
     """Return the time of the newest observation of any coin."""
-    row = connection.execute("SELECT max(observed_at) FROM sentinel.coins").fetchone()
+    row = connection.execute(NEWEST_OBSERVATION).fetchone()
     return row[0] if row else None
 
 
