@@ -75,13 +75,15 @@ def _sync_folder(folder: Path) -> None:
 def create_folder(folder: Path, mode: int = 0o700) -> None:
     """Create a folder and its missing parents with these rights, whatever the umask is.
 
-    A folder that exists keeps its rights. Raises OSError, FileExistsError if it is a file.
+    What root creates belongs to the owner of the folder around it. A folder that exists keeps its
+    rights. Raises OSError, FileExistsError if it is a file.
     """
     missing = [path for path in folder.parents if not path.exists()]
     for path in (*reversed(missing), folder):
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
             path.chmod(mode)
+            give_to_folders_owner(path)
     folder.mkdir(exist_ok=True)
 
 
@@ -110,6 +112,14 @@ def close_to_others(handle: int, folder: Path) -> None:
         with contextlib.suppress(PermissionError):  # another user's file
             os.fchmod(handle, 0o600 | writers * 3)  # may write there: may read and write this
         _give_to_owner(handle, folder)
+
+
+def give_to_folders_owner(path: Path) -> None:
+    """Let what root made belong to the owner of its folder, who may need it after root."""
+    if sys.platform != "win32" and os.geteuid() == 0:
+        owner = path.parent.stat()
+        with contextlib.suppress(PermissionError):  # a network disk that does not trust root
+            os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _give_to_owner(handle: int, place: Path) -> None:

@@ -11,6 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from safe_zone import Settings
+from sentinel import files
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, Interrupted, SentinelError, StorageUnavailable
@@ -104,6 +105,7 @@ def make_verified_backup(
         contents, identity = _dump_database(address, partial)
         verify_dump(partial, contents, state_dir)
         sha256, size_bytes = manifest.compute_sha256(partial), partial.stat().st_size
+        files.give_to_folders_owner(partial)
         partial.replace(path)
         database = describe_database(address)
         found = BackupManifest(now, database, sha256, size_bytes, contents, identity)

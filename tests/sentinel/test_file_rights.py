@@ -65,6 +65,14 @@ def test_a_lock_file_that_root_created_is_for_those_who_may_write_in_its_folder(
 
 
 @ONLY_ROOT
+def test_a_folder_that_root_creates_is_for_the_owner_of_the_one_around_it(tmp_path: Path) -> None:
+    os.chown(tmp_path, OTHER_USER, OTHER_USER)
+    folder = tmp_path / "a" / "b"
+    files.create_folder(folder)
+    assert [path.stat().st_uid for path in (folder, folder.parent)] == [OTHER_USER, OTHER_USER]
+
+
+@ONLY_ROOT
 def test_a_file_that_root_replaces_stays_its_owners(tmp_path: Path) -> None:
     os.chown(tmp_path, OTHER_USER, OTHER_USER)
     for _ in range(2):  # a new file is the folder's owner's

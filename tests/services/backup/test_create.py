@@ -60,6 +60,16 @@ def test_a_backup_is_a_dump_with_a_manifest_of_its_contents(
     assert (found.verified_at, found.rows, found.problem) == (NOW, 120, None)
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can be two users")
+def test_a_backup_that_root_makes_belongs_to_the_owner_of_its_folder(
+    monitor: MonitorSettings, folder: Path
+) -> None:
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    create_backup(monitor, folder, NOW)
+    assert {path.stat().st_uid for path in folder.iterdir()} == {65534}
+
+
 def write_older_backups(database: FreshDatabase, folder: Path, days: int) -> list[BackupFile]:
     """Write backups of this database without its rows, one a day, the newest first."""
     name = create.describe_database(database.address())
