@@ -143,6 +143,8 @@ class Clone:
                 "The remote changed a file that has local changes: commit or stash them, then "
                 f"commit the registry again. Git's message: {error}"
             ) from error
+        except OSError as error:
+            raise GitError(f"{self.file} cannot be locked ({error.strerror})") from error
 
     def push(self) -> None:
         """Push the branch; GitError if another push was faster."""

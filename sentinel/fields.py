@@ -7,6 +7,7 @@ secret never repeats it.
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -21,6 +22,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
+
+if sys.platform != "win32":
+    import pwd
 
 MAX_WHOLE_NUMBER = 1_000_000
 MIN_TOKEN_CHARACTERS = 16
@@ -140,6 +144,24 @@ def complete_path(value: Path) -> Path:
         raise ValueError("begins with ~ for an unknown home directory: write it out") from None
 
 
+def _split_users(value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if unknown := [name for name in names if not _is_user(name)]:
+        raise ValueError(f"'{unknown[0]:.60}' is not a user of this machine: correct the name")
+    return names
+
+
+def _is_user(name: str) -> bool:
+    """Ask for the one name: a list of all users lacks those of a directory service."""
+    if sys.platform == "win32":
+        return False
+    try:
+        pwd.getpwnam(name)
+    except (KeyError, ValueError):  # ValueError: with a NUL character
+        return False
+    return True
+
+
 Switch = Annotated[bool, must_be("true or false")]
 Amount = Annotated[float, Field(gt=0, le=_LARGEST), must_be("a number above 0")]
 Quota = Annotated[float, Field(ge=0, le=_LARGEST), must_be("a number above 0, or null")]
@@ -152,6 +174,8 @@ Key = Annotated[str, AfterValidator(_check_key)]
 Token = Annotated[Key, AfterValidator(_check_token)]
 # A comma-separated text.
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_split_hosts)]
+# A comma-separated text.
+LocalUsers = Annotated[tuple[str, ...], BeforeValidator(_split_users)]
 # Any form of address that libpq accepts.
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 # A comma-separated text or a list.

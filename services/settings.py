@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from safe_zone import KNOWN_KEYS, Settings
 from sentinel.config import read_settings, validate
-from sentinel.fields import HostNames, HttpAddress, Port, Token, variable
+from sentinel.fields import HostNames, HttpAddress, LocalUsers, Port, Token, variable
 from sentinel.notifications.addresses import read_alert_urls
-
-if sys.platform != "win32":
-    import pwd
 
 API_PORT = 8000
 DASHBOARD_PORT = 8501
@@ -50,28 +46,6 @@ def _check_max_threshold(value: float, info: ValidationInfo) -> float:
             f"{value} is below monitor.min_threshold {least}: raise it, or lower the other"
         )
     return value
-
-
-def _split_users(value: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in value.split(",") if name.strip())
-    if unknown := [name for name in names if not _is_user(name)]:
-        raise ValueError(f"'{unknown[0]:.60}' is not a user of this machine: correct the name")
-    return names
-
-
-def _is_user(name: str) -> bool:
-    """Ask for the one name: a list of all users lacks those of a directory service."""
-    if sys.platform == "win32":
-        return False
-    try:
-        pwd.getpwnam(name)
-    except (KeyError, ValueError):  # ValueError: with a NUL character
-        return False
-    return True
-
-
-# A comma-separated text.
-LocalUsers = Annotated[tuple[str, ...], BeforeValidator(_split_users)]
 
 
 class MonitorOptions(BaseModel):

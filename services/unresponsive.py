@@ -34,12 +34,18 @@ def end_after_repeated_hangs(
     if main_process is None or is_answering or not _is_listening(url):
         count_file.unlink(missing_ok=True)
         return False
-    count = int(count_file.read_text()) + 1 if count_file.exists() else 1
-    count_file.write_text(str(count))
+    count = _read_count(count_file) + 1
+    with contextlib.suppress(OSError):  # a full disk: then no hang is counted
+        count_file.write_text(str(count))
     if count < CHECKS_IN_A_ROW:
         return False
     os.kill(main_process, signal.SIGKILL)  # a process that hangs may not handle SIGTERM
     return True
+
+
+def _read_count(count_file: Path) -> int:
+    text = count_file.read_text() if count_file.exists() else ""
+    return int(text) if text.isdecimal() else 0  # a full disk leaves an empty file
 
 
 def _is_listening(url: str) -> bool:

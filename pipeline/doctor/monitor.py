@@ -14,7 +14,7 @@ import requests
 from safe_zone import Settings
 from sentinel.config import read_environment, validate
 from sentinel.errors import ConfigurationError
-from sentinel.fields import HostNames, HttpAddress, Port, Token, variable
+from sentinel.fields import HostNames, HttpAddress, LocalUsers, Port, Token, variable
 from sentinel.health.facts import HealthCheck
 from sentinel.notifications.addresses import read_alert_urls
 
@@ -35,6 +35,7 @@ class MonitorVariables:
     api_port: Annotated[Port | None, variable("SENTINEL_API_PORT")] = None
     api_url: Annotated[HttpAddress | None, variable("SENTINEL_API_URL")] = None
     dashboard_port: Annotated[Port | None, variable("SENTINEL_DASHBOARD_PORT")] = None
+    local_users: Annotated[LocalUsers, variable("SENTINEL_LOCAL_USERS")] = ()
 
 
 def check(_settings: Settings, _now: datetime) -> Iterator[HealthCheck]:

@@ -46,8 +46,8 @@ CATALOG = {
         "disk_free_body": "{free} GB ({share}) are free. It was almost full from {begin} to {end}.",
         "schedule_silent": "Market Sentinel: no scheduled run for {hours} hours",
         "schedule_silent_body": (
-            "The last run is of {begin}. GitHub may have disabled the workflow: look at its "
-            "Actions page."
+            "The last run is of {begin}. Look at the schedule: GitHub may have disabled the "
+            "workflow (Actions page)."
         ),
         "schedule_again": "Market Sentinel: scheduled runs again, {hours} hours missed",
         "schedule_again_body": "No scheduled run came from {begin} to {end}.",
@@ -105,8 +105,8 @@ CATALOG = {
         ),
         "schedule_silent": "Market Sentinel: tidak ada proses terjadwal selama {hours} jam",
         "schedule_silent_body": (
-            "Proses terakhir: {begin}. GitHub mungkin menonaktifkan workflow: lihat halaman "
-            "Actions."
+            "Proses terakhir: {begin}. Periksa jadwalnya: GitHub mungkin menonaktifkan workflow "
+            "(halaman Actions)."
         ),
         "schedule_again": "Market Sentinel: proses terjadwal berjalan lagi, {hours} jam terlewat",
         "schedule_again_body": "Tidak ada proses terjadwal dari {begin} sampai {end}.",

@@ -9,18 +9,23 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from sentinel.backtesting import strategies
+from sentinel.backtesting.builtin_strategies import Parameters
+from sentinel.backtesting.strategies import Strategy
 from sentinel.errors import ConfigurationError
 from sentinel.files import create_folder, replace_atomically
 
 FOLDER = "strategies"  # in the state directory
 
 
-def keep_source(state_dir: Path, source: str) -> str:
+def keep_source(state_dir: Path, strategy: Strategy) -> str | None:
     """Write a strategy's text into the state directory; return its SHA-256.
 
-    Raises ConfigurationError if it cannot be written.
+    None: the strategy is a built-in one. Raises ConfigurationError if it cannot be written.
     """
-    content = source.encode()
+    if strategy.source is None:
+        return None
+    content = strategy.source.encode()
     sha256 = hashlib.sha256(content).hexdigest()
     path = _locate(state_dir, sha256)
     try:
@@ -34,8 +39,24 @@ def keep_source(state_dir: Path, source: str) -> str:
     return sha256
 
 
-def read_source(state_dir: Path, sha256: str) -> str:
-    """Return the text of a strategy. Raises ConfigurationError if it is missing or has changed."""
+def load_strategy(
+    state_dir: Path, name: str, parameters: Parameters, sha256: str | None
+) -> Strategy:
+    """Return a built-in strategy, or the user's own from the text with this SHA-256.
+
+    Raises ConfigurationError if no such text is kept, or if it has changed.
+    """
+    if not name.endswith(".py"):
+        return strategies.load(name, parameters)
+    if sha256 is None:
+        raise ConfigurationError(
+            f"no text of its strategy {name} is kept. Repeat the command that opened the wallet: "
+            "sandbox.py step --wallet NAME --strategy FILE"
+        )
+    return strategies.load_source(name, _read_source(state_dir, sha256), parameters)
+
+
+def _read_source(state_dir: Path, sha256: str) -> str:
     path = _locate(state_dir, sha256)
     try:
         content = path.read_bytes()

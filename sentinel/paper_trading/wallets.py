@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from safe_zone import MAX_CLOCK_SKEW, RETENTION
 from sentinel.archive.store import Archive
-from sentinel.backtesting import engine, price_loader, strategies
+from sentinel.backtesting import engine, price_loader
 from sentinel.backtesting.engine import ACCEPTED_DELAY_SECONDS
 from sentinel.backtesting.portfolio import Costs, InvalidTrades, Portfolio
 from sentinel.backtesting.price_series import PriceSeries
@@ -138,7 +138,7 @@ def open_wallet(
                 "now": now,
                 "strategy": strategy.name,
                 "parameters": Jsonb(dict(strategy.parameters)),
-                "source_sha256": _keep_source(state_dir, strategy),
+                "source_sha256": strategy_files.keep_source(state_dir, strategy),
             },
         ).fetchone()
         if not opened:
@@ -152,12 +152,6 @@ def open_wallet(
             ledger.add_event(connection, opened[0], event)
 
 
-def _keep_source(state_dir: Path, strategy: Strategy) -> str | None:
-    if strategy.source is None:
-        return None
-    return strategy_files.keep_source(state_dir, strategy.source)
-
-
 def adopt_source(
     connection: Connection, wallet: Wallet, strategy: Strategy, state_dir: Path
 ) -> None:
@@ -165,7 +159,7 @@ def adopt_source(
 
     Raises ConfigurationError if the wallet was opened with another text.
     """
-    sha256 = _keep_source(state_dir, strategy)
+    sha256 = strategy_files.keep_source(state_dir, strategy)
     if wallet.source_sha256 not in (None, sha256):
         raise ConfigurationError(
             f"The file of the wallet '{wallet.name}' has changed since the wallet was opened: take "
@@ -173,19 +167,6 @@ def adopt_source(
         )
     parameters = {"source_sha256": sha256, "wallet_id": wallet.wallet_id}
     connection.execute(SET_SOURCE, parameters)
-
-
-def load_strategy(wallet: Wallet, state_dir: Path) -> Strategy:
-    """Return the strategy that a wallet was opened with. Raises ConfigurationError."""
-    if not wallet.strategy.endswith(".py"):
-        return strategies.load(wallet.strategy, wallet.parameters)
-    if wallet.source_sha256 is None:
-        raise ConfigurationError(
-            f"no text of its strategy is kept. Repeat the command that opened it: sandbox.py step "
-            f"--wallet '{wallet.name}' --strategy {wallet.strategy}"
-        )
-    source = strategy_files.read_source(state_dir, wallet.source_sha256)
-    return strategies.load_source(wallet.strategy, source, wallet.parameters)
 
 
 def load_wallets(connection: Connection, name: str | None = None) -> list[Wallet]:
@@ -243,7 +224,9 @@ def step_wallet(
     Raises ConfigurationError if the user's strategy fails, InvalidTrades, ArchiveUnavailable,
     ArchiveDamaged.
     """
-    strategy = load_strategy(wallet, state_dir)
+    strategy = strategy_files.load_strategy(
+        state_dir, wallet.strategy, wallet.parameters, wallet.source_sha256
+    )
     with connection.transaction():
         connection.execute(LOCK_WALLET, {"wallet_id": wallet.wallet_id})
         accounts = ledger.load_accounts(connection, wallet.wallet_id)

@@ -163,11 +163,10 @@ def _ensure_token(folder: Path) -> str:
 
     Only its owner can read the file.
     """
-    path = health.token_path(folder)
-    token = path.read_text(encoding="ascii").strip() if path.exists() else ""
-    if not token:  # a full disk may have left an empty file
+    token = health.load_token(folder)
+    if token is None:
         token = secrets.token_urlsafe(24)
-        files.replace_atomically(path, token.encode())
+        files.replace_atomically(health.token_path(folder), token.encode())
     return token
 
 

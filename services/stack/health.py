@@ -26,10 +26,14 @@ def token_path(folder: Path) -> Path:
 
 def read_token(folder: Path, monitor: MonitorSettings) -> str | None:
     """Return the token of the API of the stack in `folder`; None if it is not known."""
+    return monitor.api_token or load_token(folder)
+
+
+def load_token(folder: Path) -> str | None:
+    """Return the token in its file; None if there is none, or if a full disk damaged the file."""
     path = token_path(folder)
-    if monitor.api_token is None and path.exists():
-        return path.read_text(encoding="ascii").strip() or None
-    return monitor.api_token
+    text = path.read_bytes().strip() if path.exists() else b""
+    return text.decode() if text and text.isascii() else None
 
 
 def check_processes(

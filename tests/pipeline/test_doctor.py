@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from demo.server import Fault, StandIn
 from pipeline.doctor import database, machine, monitor
 from safe_zone import Settings
 from sentinel.health.facts import HealthCheck
 from sentinel.notifications import telegram
+from services.settings import MonitorSettings
 from tests.conftest import NOW, FreshDatabase
 from tests.support.commands import Module, Script
 from tests.support.monitor import Reply, Target, listening
@@ -318,3 +321,17 @@ def test_a_dashboard_that_is_open_to_strangers_fails(
     status: int, location: str, state: str
 ) -> None:
     assert monitor.judge_public_host("home.example.org", status, location).state == state
+
+
+def test_the_doctor_validates_the_monitors_variables_as_the_monitor_does() -> None:
+    """pipeline/ imports no service, so it has types of its own for them."""
+
+    def list_variables(settings: type) -> set[object]:
+        hints = get_type_hints(settings, include_extras=True).values()
+        options = [option for hint in hints for option in get_args(hint)]
+        aliases = {o.validation_alias for o in options if isinstance(o, FieldInfo)}
+        return {alias for alias in aliases if alias not in (None, "monitor")}
+
+    any_text = {"SENTINEL_API_HOST", "SENTINEL_DASHBOARD_HOST"}
+    of_the_monitor = list_variables(MonitorSettings) - any_text
+    assert list_variables(monitor.MonitorVariables) == of_the_monitor

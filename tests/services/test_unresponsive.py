@@ -55,6 +55,14 @@ def test_the_fifth_hang_in_a_row_ends_the_process(
     assert process.wait(10) == -9
 
 
+def test_a_count_that_a_full_disk_left_empty_begins_again(
+    container: Path, url: str, process: subprocess.Popen[bytes]
+) -> None:
+    (container / f"{MODULE}.hangs").write_text("")
+    assert [_check(container, url) for _ in range(CHECKS_IN_A_ROW)] == [False] * 4 + [True]
+    assert process.wait(10) == -9
+
+
 def test_an_answer_starts_the_count_again(
     container: Path, url: str, process: subprocess.Popen[bytes]
 ) -> None:

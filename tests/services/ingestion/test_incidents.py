@@ -328,7 +328,7 @@ def test_a_schedule_that_stops_is_reported_once_and_its_return_too(
     time_.at = NOW + timedelta(hours=25)
     assert check() == [
         "Market Sentinel: no scheduled run for 25 hours\nThe last run is of 20 Nov 19:00 WIB. "
-        "GitHub may have disabled the workflow: look at its Actions page."
+        "Look at the schedule: GitHub may have disabled the workflow (Actions page)."
     ]
     time_.at = NOW + timedelta(hours=50)
     assert check() == []
