@@ -142,6 +142,10 @@ def _check_backup(backup: BackupStatus | None, now: datetime) -> HealthCheck:
         text = f"The last backup failed ({_format_minute(backup.tried_at)})."
         return HealthCheck("backup", "unhealthy", text, backup.problem or "")
     age = now - backup.verified_at
+    if -age > MAX_CLOCK_OFFSET:  # its age would not tell for a long time that backups stopped
+        made_at = _format_minute(backup.verified_at)
+        text = f"The last verified backup is of {made_at}: a clock was wrong, run ./backup_db.sh"
+        return HealthCheck("backup", "unhealthy", f"{text}.")
     text = f"The last verified backup is {format_age(age)} old"
     if age > MAX_BACKUP_AGE:
         text += ": run ./backup_db.sh, and schedule it (docs/monitor.md)"

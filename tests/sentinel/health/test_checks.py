@@ -105,6 +105,8 @@ def test_a_backup_is_unhealthy_after_two_days_or_when_the_last_try_failed() -> N
     assert check(DAY).state == "ok"
     assert check(90 * DAY).state == "unhealthy"
     assert "90 days old" in check(90 * DAY).summary
+    assert check(-timedelta(minutes=4)).state == "ok"
+    assert check(-timedelta(minutes=6)).state == "unhealthy"  # a clock was wrong
     failed = check(DAY, "The disk /mnt/nas is full.")
     assert (failed.state, failed.detail) == ("unhealthy", "The disk /mnt/nas is full.")
     assert "/mnt" not in failed.summary
