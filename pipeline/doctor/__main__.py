@@ -9,10 +9,11 @@ if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from pipeline.doctor import coingecko, database, machine, monitor
+from pipeline.doctor import archive, coingecko, database, machine, monitor
 from safe_zone import Settings, load_settings
 from sentinel.arguments import make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
@@ -31,6 +32,7 @@ SUBJECTS: dict[str, Callable[[Settings, datetime], Iterator[HealthCheck]]] = {
     "machine": machine.check,
     "coingecko": coingecko.check,
     "database": database.check,
+    "archive": archive.check,
     "monitor": monitor.check,
 }
 
@@ -56,6 +58,8 @@ def main() -> int:
     parser = make_parser("python -m pipeline.doctor", __doc__, EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
+    # Each reading of the settings would warn about .env, which has a line of its own.
+    logging.getLogger("sentinel.config").setLevel(logging.ERROR)
     checks = []
     for check in examine(SYSTEM_CLOCKS.now()):
         checks.append(check)

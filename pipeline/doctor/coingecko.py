@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import budget_monitor
@@ -32,7 +33,8 @@ def check(settings: Settings, now: datetime) -> Iterator[HealthCheck]:
     )
     yield _check_key(client)
     if client.clock_offset is not None:
-        yield checks.check_clock({"CoinGecko's": client.clock_offset})
+        clock = checks.check_clock({"CoinGecko's": client.clock_offset})
+        yield replace(clock, name="coingecko_clock")
     yield from _check_quotas(settings, now)
 
 
@@ -52,6 +54,9 @@ def _check_key(client: CoinGecko) -> HealthCheck:
 
 
 def _check_quotas(settings: Settings, now: datetime) -> Iterator[HealthCheck]:
+    if settings.neon_api_key and not settings.neon_project_id:
+        text = "NEON_API_KEY is set: set NEON_PROJECT_ID too, or Neon's own figures are left out."
+        yield HealthCheck("neon_api", "warning", text)
     status = budget_monitor.check_budget_status(settings, now)
     state: CheckState = "unhealthy" if status.decision == "stop" else "warning"
     for usage in status.quota_usages:

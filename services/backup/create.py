@@ -92,7 +92,11 @@ def _warn_same_disk(folder: Path, settings: Settings) -> None:
 
 
 def make_verified_backup(
-    address: Address, folder: Path, state_dir: Path, now: datetime
+    address: Address,
+    folder: Path,
+    state_dir: Path,
+    now: datetime,
+    kept_until: datetime | None = None,
 ) -> BackupFile:
     """Dump a database into `folder`, verify the dump and write its manifest.
 
@@ -108,7 +112,7 @@ def make_verified_backup(
         files.give_to_folders_owner(partial)
         partial.replace(path)
         database = describe_database(address)
-        found = BackupManifest(now, database, sha256, size_bytes, contents, identity)
+        found = BackupManifest(now, database, sha256, size_bytes, contents, identity, kept_until)
         backup = BackupFile(path, found)
         manifest.write_manifest(backup)
     except OSError as error:

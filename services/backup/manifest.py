@@ -46,6 +46,8 @@ class BackupManifest:
     contents: DatabaseContents
     # The random identity of the database; None if its schema was older than identities.
     identity: UUID | None = None
+    # Pruning keeps the backup until then, whatever its rules say; None: only its rules count.
+    kept_until: datetime | None = None
 
     def is_of_same_database(self, other: BackupManifest) -> bool:
         """Whether both backups are of one database.

@@ -24,7 +24,8 @@ class PruneResult(NamedTuple):
 def prune_backups(folder: Path, newest: BackupFile) -> PruneResult:
     """Delete the older backups of the same database that no rule keeps, but never `newest`.
 
-    Damaged backups are set aside first: the rules do not count them. Raises OSError.
+    Backups that are kept until a later time do not count, and damaged ones are set
+    aside first. Raises OSError.
     """
     valid: dict[datetime, Path] = {}
     damaged: list[Path] = []
@@ -42,7 +43,9 @@ def prune_backups(folder: Path, newest: BackupFile) -> PruneResult:
             damaged.append(manifest.set_aside(dump))
             continue
         moment = rotation.parse_file_name(dump.name)
-        if moment is not None and found.is_of_same_database(newest.manifest):
+        if moment is None or not found.is_of_same_database(newest.manifest):
+            continue
+        if found.kept_until is None or found.kept_until <= newest.manifest.made_at:
             valid[moment] = dump
     kept = rotation.choose_kept(valid) | {newest.manifest.made_at}
     deleted = [path for moment, path in valid.items() if moment not in kept]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shlex
+from datetime import timedelta
 from pathlib import Path
 
 from sentinel import console
@@ -24,6 +25,8 @@ from services.settings import MonitorSettings
 
 log = logging.getLogger("sentinel.backup")
 CONFIRMATION = "RESTORE"
+# A wrong restore may be noticed after the next nightly backup of the same day.
+KEEP_REPLACED_DATA = timedelta(days=7)
 PG_DUMP_MAGIC = b"PGDMP"
 PIPE_TO_EMBEDDED = "--file=- {} | python -m sentinel.storage.embedded"
 
@@ -55,7 +58,8 @@ def restore_backup(
             console.confirm(CONFIRMATION, "Nothing was restored")
         if should_back_up and has_data:
             now = SYSTEM_CLOCKS.now().replace(microsecond=0)
-            saved = make_verified_backup(address, dump.parent, state_dir, now)
+            kept_until = now + KEEP_REPLACED_DATA
+            saved = make_verified_backup(address, dump.parent, state_dir, now, kept_until)
             print(f"backed up the stored data first: {saved.path}")
         restore_dump(dump, contents, address)
     print("Restored and compared: the same observations on every day.")

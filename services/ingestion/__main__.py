@@ -19,7 +19,7 @@ from sentinel import files
 from sentinel.arguments import interval, make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
-from sentinel.errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError
+from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, Interrupted, SentinelError
 from sentinel.heartbeat import Heartbeat, report_errors, report_wrong_settings
 from sentinel.notifications import messages
 from sentinel.notifications.delivery import Notifier
@@ -148,12 +148,18 @@ def _tick_deadline() -> Iterator[None]:
         signal.alarm(0)
 
 
+class MessageNotDelivered(SentinelError):
+    """An alert target did not accept the test message."""
+
+    exit_code = EXIT_UNHEALTHY
+
+
 def _send_test_message(notifier: Notifier, formatter: MessageFormatter) -> int:
-    """Send a message to every target. Raises SentinelError if one of them fails."""
+    """Send a message to every target. Raises MessageNotDelivered if one of them fails."""
     message = messages.compose_test_message(formatter, SYSTEM_CLOCKS.now())
     failures = notifier.send_directly(message)
     if failures:
-        raise SentinelError(f"The test message did not arrive: {'; '.join(failures)}.")
+        raise MessageNotDelivered(f"The test message did not arrive: {'; '.join(failures)}.")
     print(f"The test message arrived at {', '.join(t.label for t in notifier.targets)}.")
     return EXIT_OK
 

@@ -55,8 +55,17 @@ def test_after_a_run_nothing_fails(live_script: Script, doctor: Module) -> None:
     names = {check["name"] for check in found["checks"]}
     assert names >= {
         *("python", "packages", "settings", "env_file", "state_folder", "disk", "registry"),
-        *("coingecko", "clock", "quotas", "database", "freshness", "last_run", "delivery"),
-        *("backup", "schedule", "alerts", "heartbeat"),
+        *(
+            "coingecko",
+            "coingecko_clock",
+            "clock",
+            "quotas",
+            "database",
+            "freshness",
+            "last_run",
+            "delivery",
+        ),
+        *("backup", "schedule", "archive", "alerts", "heartbeat"),
     }
 
 
@@ -87,6 +96,25 @@ def test_wrong_settings_are_named_and_nothing_else_is_tried(doctor: Module) -> N
     done = Module(doctor.folder, wrong)(DOCTOR)
     assert done.returncode == 6
     assert done.stdout.splitlines()[-1].startswith("FAILED   settings      SENTINEL_PRIVATE_REPO")
+
+
+@pytest.mark.parametrize(
+    ("url", "state", "word"),
+    [("archive", "ok", "0 days at"), ("s4://bucket/folder", "unhealthy", "s4")],
+)
+def test_the_archive_is_listed(
+    doctor: Module, tmp_path: Path, url: str, state: str, word: str
+) -> None:
+    (tmp_path / "archive").mkdir()
+    address = url if "://" in url else str(tmp_path / url)
+    done = Module(doctor.folder, {**doctor.environment, "ARCHIVE_URL": address})(DOCTOR, "--json")
+    [check] = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "archive"]
+    assert (check["state"], word in check["message"]) == (state, True)
+
+
+def test_a_neon_key_without_a_project_is_a_warning(doctor: Module) -> None:
+    done = Module(doctor.folder, {**doctor.environment, "NEON_API_KEY": "x"})(DOCTOR, "--json")
+    assert _states(done.stdout)["neon_api"] == "warning"
 
 
 # --- the machine -----------------------------------------------------------------------------

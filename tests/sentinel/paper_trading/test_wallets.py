@@ -635,7 +635,7 @@ def test_a_wallet_keeps_the_strategy_that_it_was_opened_with(
     assert _step(live_script).returncode == 0  # the changed file is not run …
     _refused(_step(live_script, *opening), 2, "has changed since the wallet was opened")
     fresh.query("UPDATE sentinel.wallets SET source_sha256 = NULL")
-    _refused(_step(live_script), 2, "no text of its strategy is kept")
+    _refused(_step(live_script), 2, "no text of its strategy", "is kept")
     (tmp_path / "own.py").write_text(OWN)
     assert _step(live_script, *opening).returncode == 0  # … until its owner names it
     assert _step(live_script).returncode == 0

@@ -23,7 +23,11 @@ MOMENTS = st.lists(st.datetimes(FIRST, LAST, timezones=st.just(UTC)), max_size=6
 
 
 def write_backup(
-    folder: Path, at: datetime, database: str = "mine", identity: UUID | None = IDENTITY
+    folder: Path,
+    at: datetime,
+    database: str = "mine",
+    identity: UUID | None = IDENTITY,
+    kept_until: datetime | None = None,
 ) -> BackupFile:
     """Write a backup of that time with a valid manifest, without a database."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -31,7 +35,8 @@ def write_backup(
     dump.write_bytes(b"dump")
     empty = checksums.DatabaseContents("", {}, {}, None)
     sha256 = manifest.compute_sha256(dump)
-    backup = BackupFile(dump, BackupManifest(at, database, sha256, 4, empty, identity))
+    found = BackupManifest(at, database, sha256, 4, empty, identity, kept_until)
+    backup = BackupFile(dump, found)
     manifest.write_manifest(backup)
     return backup
 
@@ -76,6 +81,14 @@ def test_backups_of_other_databases_are_kept(
         write_backup(folder, NOW - timedelta(days=day), database, identity)
     prune_backups(folder, write_backup(folder, NOW))
     assert len(list_backups(folder)) == 40  # the rules count each database on its own
+
+
+def test_data_that_a_restore_replaced_are_kept_for_a_week(folder: Path) -> None:
+    replaced = write_backup(folder, NOW - timedelta(hours=3), kept_until=NOW + timedelta(days=6))
+    prune_backups(folder, write_backup(folder, NOW))  # of the same day, so the rules keep this one
+    assert replaced.path.exists()
+    prune_backups(folder, write_backup(folder, NOW + timedelta(days=6)))
+    assert not replaced.path.exists()
 
 
 def test_dumps_of_pg_dump_and_other_files_are_kept(folder: Path) -> None:

@@ -426,7 +426,7 @@ def test_the_test_notification_arrives_or_the_command_reports_why_not(
     assert target.titles == ["Market Sentinel: test message"]
     target.always = Reply(401)
     done = module("services.ingestion", "--test-notification", ALERT_URLS=target.url)
-    assert done.returncode == 1
+    assert done.returncode == 6
     assert "answered 401" in done.stderr
     assert "secret-path" not in done.stderr + done.stdout
 
