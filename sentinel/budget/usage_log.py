@@ -21,6 +21,8 @@ from safe_zone import IDLE_TAIL_SECONDS
 from sentinel.files import exclusive_lock, replace_atomically
 
 log = logging.getLogger("sentinel.usage")
+# The problem of each log that was not read well the last time.
+_last_warnings: dict[Path, str] = {}
 # Larger values are damage or a clock error; such an entry is unreadable.
 _LONGEST_SECONDS = 32 * 86_400.0
 _MOST_CREDITS = 1e7
@@ -86,23 +88,33 @@ def read(path: Path) -> UsageLog:
     except FileNotFoundError:
         return UsageLog([], is_complete=False)
     except OSError as error:
-        log.warning(
-            "the usage log %s cannot be read (%s): continuing without it", path, error.strerror
+        _warn_once(
+            path, "the usage log %s cannot be read (%s): continuing without it", error.strerror
         )
         return UsageLog([], is_complete=False)
     except (ValueError, TypeError, RecursionError) as error:
-        log.warning(
-            "the usage log %s is damaged (%s): the next run rebuilds it from the database",
+        _warn_once(
             path,
+            "the usage log %s is damaged (%s): the next run rebuilds it from the database",
             error,
         )
         return UsageLog([], is_complete=False)
     runs = list(map(_from_json, content))
     usages = {usage.started_at: usage for usage in runs if usage}
     if lost := runs.count(None):
-        log.warning("the usage log %s: %d of %d runs are unreadable", path, lost, len(content))
+        _warn_once(path, "the usage log %s: %d of %d runs are unreadable", lost, len(content))
+    else:
+        _last_warnings.pop(path, None)
     is_complete = not lost and not any(usage.is_after_loss for usage in usages.values())
     return UsageLog([usages[at] for at in sorted(usages)], is_complete)
+
+
+def _warn_once(path: Path, text: str, *details: object) -> None:
+    """Log a problem of a log, unless it was the last one: a run reads its log several times."""
+    problem = text % (path, *details)
+    if _last_warnings.get(path) != problem:
+        log.warning(problem)
+    _last_warnings[path] = problem
 
 
 def _parse_list(text: str) -> list[Any]:
