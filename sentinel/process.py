@@ -158,6 +158,15 @@ def defer_signals() -> Iterator[None]:
             raise Interrupted(number)
 
 
+def write_in_signal_handler(line: bytes) -> None:
+    """Write a line to stderr, below its buffers: the signal may interrupt a print."""
+    buffer = getattr(sys.stderr, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # the log of a stack's process has no buffer
+    if raw is not None:
+        with contextlib.suppress(OSError):  # no room for it on the disk
+            raw.write(line)
+
+
 # --- messages --------------------------------------------------------------------------------
 
 

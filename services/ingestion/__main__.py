@@ -7,7 +7,6 @@ if __name__ == "__main__":
 
 import argparse
 import contextlib
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from sentinel.notifications import messages
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.notifications.targets import make_targets
-from sentinel.process import configure_logging, run_as_script
+from sentinel.process import configure_logging, run_as_script, write_in_signal_handler
 from sentinel.storage.connection import resolve_database
 from services.ingestion import fit_process
 from services.ingestion.loop import Loop
@@ -112,9 +111,7 @@ class StopRequest:
         if self._was_received:
             raise Interrupted(number)
         self._was_received = True
-        # Not with print: the signal may interrupt a print of the main program.
-        with contextlib.suppress(OSError):  # no room for it on the disk
-            os.write(2, b"stopping after this tick\n")
+        write_in_signal_handler(b"stopping after this tick\n")
         self._event.set()
 
     def is_set(self) -> bool:

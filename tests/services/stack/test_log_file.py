@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sentinel.process import write_in_signal_handler
 from services.stack import log_file
 from services.stack.log_file import LogFile
 from tests.conftest import NOW
@@ -95,3 +98,13 @@ def test_a_log_that_cannot_be_opened_raises_nothing(tmp_path: Path, descriptor: 
     folder.mkdir()
     log.write(b"found\n")
     assert "1 lines could not be written here" in (folder / "api.log").read_text()
+
+
+def test_a_line_of_a_signal_handler_has_its_time_too(
+    log: LogFile, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stderr = io.TextIOWrapper(log, "utf-8", line_buffering=True)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    write_in_signal_handler(b"stopping after this tick\n")
+    assert path.read_text() == "2026-11-20T12:00:30Z stopping after this tick\n"
+    stderr.detach()
