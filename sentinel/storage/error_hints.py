@@ -111,10 +111,13 @@ def explain(error: psycopg.Error, display_name: str) -> str:
     remedy = by_text if error.sqlstate == "53100" and by_text else by_state or by_text
     if remedy is None:
         remedy = "Check that the server runs and that DATABASE_URL is its address."
-    return f"The database {display_name} cannot be used: {_one_line(error)}. {remedy}"
+    is_embedded = display_name.startswith("the ")  # embedded PostgreSQL of a state directory
+    subject = f"T{display_name[1:]}" if is_embedded else f"The database {display_name}"
+    return f"{subject} cannot be used: {_as_sentence(error)} {remedy}"
 
 
-def _one_line(error: psycopg.Error) -> str:
+def _as_sentence(error: psycopg.Error) -> str:
     """Return the server's message on one line, without libpq's list of all addresses it tried."""
     text = " ".join(str(error).partition("Multiple connection attempts")[0].split()).rstrip(".")
-    return text if len(text) <= 300 else text[:299] + "…"
+    text = text if len(text) <= 300 else text[:299] + "…"
+    return text if text.endswith("?") else f"{text}."

@@ -63,3 +63,10 @@ def test_the_message_omits_the_list_of_tried_addresses() -> None:
         "connection failed: refused\nMultiple connection attempts failed. All failures were:\n- x"
     )
     assert "Multiple" not in error_hints.explain(error, "x")
+
+
+def test_the_embedded_server_and_a_question_make_whole_sentences() -> None:
+    error = psycopg.OperationalError("failed: No such file\n\tIs the server accepting connections?")
+    message = error_hints.explain(error, "the embedded PostgreSQL of /srv")
+    start = "The embedded PostgreSQL of /srv cannot be used: failed: No such file Is the server "
+    assert message.startswith(f"{start}accepting connections? Check")
