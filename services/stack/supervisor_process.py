@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 import time
 from collections import defaultdict, deque
 from pathlib import Path
@@ -20,6 +21,7 @@ from supervisor import events, loggers, supervisord
 from supervisor.options import ServerOptions
 from supervisor.states import ProcessStates
 
+from sentinel.socket_folder import create_socket_folder
 from services.stack.log_file import locate_log, redirect_output
 
 CONFIG_FILE = "supervisord.conf"
@@ -51,6 +53,36 @@ class _Options(ServerOptions):  # type: ignore[misc]
             return super().make_http_servers(supervisor)
         finally:
             self.logger.level = self.loglevel
+            events.subscribe(events.Tick5Event, self._restore_control_socket)
+            events.subscribe(events.Tick3600Event, self._touch_control_socket)
+
+    def _touch_control_socket(self, _event: object) -> None:
+        """Keep the socket's file new, because systemd-tmpfiles deletes what is old in /tmp.
+
+        It spares sockets in use, but does not recognize this one: Supervisor binds its socket to
+        another name, and links that to this one.
+        """
+        for config, _server in self.httpservers:
+            with contextlib.suppress(OSError):
+                os.utime(config["file"])
+
+    def _restore_control_socket(self, _event: object) -> None:
+        """Create the socket again if it was deleted, for the server that runs."""
+        for config, server in self.httpservers:
+            path = Path(config["file"])
+            if os.path.exists(path):  # noqa: PTH110 - another user's folder: False, no error
+                continue
+            try:
+                create_socket_folder(path.parent)
+                with socket.socket(socket.AF_UNIX) as listener:
+                    listener.bind(str(path))
+                    listener.listen()
+                    listener.setblocking(False)
+                    os.dup2(listener.fileno(), server.socket.fileno(), inheritable=False)
+                text = f"{path} was deleted: it is created again"
+            except OSError as error:
+                text = f"{path} was deleted and cannot be created: {error}"
+            self.logger.critical(text)
 
 
 class _Failures(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +20,9 @@ import pytest
 from supervisor import events
 from supervisor.states import ProcessStates
 
+from sentinel.socket_folder import create_socket_folder, locate_socket_folder
 from services.stack import supervisor_process
-from services.stack.supervisor_process import MAX_FAILURES, Watch
+from services.stack.supervisor_process import MAX_FAILURES, Watch, _Options
 
 HANGING = "import faulthandler, time; faulthandler.enable(); print(flush=True); time.sleep(100)"
 
@@ -120,3 +124,25 @@ def test_an_error_response_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None
         thread.start()
         assert supervisor_process._answers(f"http://127.0.0.1:{server.server_address[1]}")
         thread.join()
+
+
+def test_a_control_socket_that_was_deleted_is_created_again(tmp_path: Path) -> None:
+    path = locate_socket_folder(tmp_path) / "supervisor.sock"
+    create_socket_folder(path.parent)
+    options = _Options()
+    options.logger = SimpleNamespace(critical=lambda _text: None)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        options.httpservers = [({"file": str(path)}, SimpleNamespace(socket=listener))]
+        os.utime(path, (0, 0))
+        options._restore_control_socket(None)
+        assert path.stat().st_mtime == 0
+        options._touch_control_socket(None)
+        assert path.stat().st_mtime > 0  # new, so that no cleaner of /tmp deletes it
+        shutil.rmtree(path.parent)
+        options._restore_control_socket(None)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            listener.accept()[0].close()
+    shutil.rmtree(path.parent)
