@@ -61,6 +61,20 @@ def replace_atomically(path: Path, content: bytes, *, new_mode: int = 0o600) -> 
         raise
 
 
+def describe_os_error(error: OSError) -> str:
+    """Return what the system refused, for which file, and what to do, without a period."""
+    place = error.filename or "the file"
+    if error.strerror is None:  # an error of our own, which says what to do
+        return str(error).rstrip(".")
+    if isinstance(error, PermissionError):
+        remedy = "run the command as the owner of that file, or give it to your user (chown)"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "free disk space there"
+    else:
+        remedy = "check that file and its disk"
+    return f"{error.strerror}: {place}. {remedy[0].upper()}{remedy[1:]}"
+
+
 def _sync_folder(folder: Path) -> None:
     """Make a new file name survive a power failure. Windows cannot open folders for this."""
     if sys.platform == "win32":
@@ -145,13 +159,15 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 def try_lock(path: Path) -> Iterator[bool]:
     """Try to lock `path` during the block without waiting; yield whether that succeeded.
 
-    False also if the lock file cannot be created, for example because the disk is full.
+    False also if the lock file cannot be opened, for example because the disk is full: then with a
+    warning, because no other process holds the lock.
     """
     with contextlib.ExitStack() as stack:
         try:
             handle = stack.enter_context(_open_lock_file(path))
             has_lock = lock_descriptor(handle, blocking=False)
-        except OSError:
+        except OSError as error:
+            log.warning("%s cannot be locked: %s.", path, describe_os_error(error))
             has_lock = False
         yield has_lock
 

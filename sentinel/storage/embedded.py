@@ -26,6 +26,7 @@ if __name__ == "__main__":
 
 import contextlib
 import importlib
+import logging
 import os
 import subprocess
 import sys
@@ -35,7 +36,7 @@ from pathlib import Path
 from safe_zone import load_settings
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, StorageUnavailable
-from sentinel.files import lock_descriptor
+from sentinel.files import describe_os_error, lock_descriptor
 from sentinel.process import defer_signals, run_as_script
 from sentinel.storage.embedded_location import (
     WHEEL_PACKAGE,
@@ -54,11 +55,13 @@ from sentinel.storage.embedded_log import limit_log
 from sentinel.storage.embedded_server import (
     START_TIMEOUT_SECONDS,
     EmbeddedServer,
+    has_lost_socket,
     responding_socket_dir,
     start_server,
     stop_server,
 )
 
+log = logging.getLogger("sentinel.embedded")
 # Only a process that joins or leaves holds the lock at this moment, for milliseconds.
 LEAVE_TIMEOUT_SECONDS = 1
 
@@ -129,17 +132,16 @@ def _join(server: EmbeddedServer, stack: contextlib.ExitStack) -> Path:
         raise StorageUnavailable(_explain_wait(server, start_lock, users_lock))
     except OSError as error:
         raise StorageUnavailable(
-            f"The embedded PostgreSQL in {server.base} cannot be used: {error.strerror} "
-            f"({error.filename or 'lock'}). Free disk space, or set SENTINEL_STATE_DIR to another "
-            "folder."
+            f"The embedded PostgreSQL in {server.base} cannot be used: {describe_os_error(error)}, "
+            "or set SENTINEL_STATE_DIR to another folder."
         ) from error
 
 
 def _try_to_join(server: EmbeddedServer, start_lock: int, users_lock: int) -> Path | None:
     """Use a running server or start one, and return the folder of its socket.
 
-    None: another process holds a lock, or the server is starting or stopping. Raises
-    StorageUnavailable.
+    None: another process holds a lock, or the server is starting or stopping. A server that no
+    process can reach is stopped, so that the next attempt starts it. Raises StorageUnavailable.
     """
     if not lock_descriptor(start_lock, blocking=False):
         return None
@@ -151,8 +153,15 @@ def _try_to_join(server: EmbeddedServer, start_lock: int, users_lock: int) -> Pa
             return socket_dir
         with contextlib.ExitStack() as stack:
             alive_lock = open_lock(server.base / "alive.lock", stack)
-            is_stopped = lock_descriptor(alive_lock, blocking=False)
-            return start_server(server, alive_lock) if is_stopped else None
+            if lock_descriptor(alive_lock, blocking=False):
+                return start_server(server, alive_lock)
+        if has_lost_socket(server):
+            log.warning(
+                "the socket of the embedded PostgreSQL in %s was deleted: restarting the server",
+                server.base,
+            )
+            stop_server(server, lambda: _has_processes(server))
+        return None
     finally:
         unlock(start_lock)
 
@@ -168,7 +177,7 @@ def _explain_wait(server: EmbeddedServer, start_lock: int, users_lock: int) -> s
         )
     return (
         f"The embedded PostgreSQL in {server.base} neither accepts connections nor stops. End its "
-        f"processes and start again; its log is {server.log_file}."
+        f"processes (those of a stack: make down) and start again; its log is {server.log_file}."
     )
 
 

@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+from sentinel.files import give_to_folders_owner
+
 MAX_LOG_BYTES = 1_000_000
 # "the database system is starting up" is a reply to a client, and not a cause.
 _FATAL = re.compile(r"(?:FATAL|PANIC):  (?!the database system is).*")
@@ -25,6 +27,7 @@ def limit_log(log_file: Path) -> None:
             kept = log_file.with_suffix(".log.1")
             kept.touch(0o600)  # a statement in it may hold a transaction of the portfolio
             kept.write_bytes(end)
+            give_to_folders_owner(kept)
 
 
 def measure_log(log_file: Path) -> int:
@@ -34,10 +37,12 @@ def measure_log(log_file: Path) -> int:
 
 def last_fatal_message(log_file: Path, start: int) -> str:
     """Return the last FATAL or PANIC message that was written after byte `start`, else the last
-    line. What is before `start` belongs to earlier starts."""
+    line. What is before `start` belongs to earlier starts, and a full disk cuts off the last line.
+    """
     try:
-        lines = log_file.read_bytes()[start:].decode(errors="replace").splitlines()
+        text = log_file.read_bytes()[start:].decode(errors="replace")
     except OSError:
         return ""
+    lines = text[: text.rfind("\n") + 1].splitlines()
     fatal = [found[0] for line in lines if (found := _FATAL.search(line))]
     return f"{fatal[-1]}." if fatal else "".join(lines[-1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -24,6 +25,8 @@ from sentinel.storage.embedded_root import ServerOwner
 from sentinel.storage.embedded_upgrade import explain_other_major
 
 START_TIMEOUT_SECONDS = STOP_TIMEOUT_SECONDS = 60
+MIN_FREE_BYTES = 16 * 2**20  # a segment of the write-ahead log
+_NO_SPACE = os.strerror(errno.ENOSPC)
 SERVER_OPTIONS = (
     "listen_addresses=",  # no network: only the socket
     "timezone=UTC",
@@ -135,6 +138,17 @@ def responding_socket_dir(server: EmbeddedServer) -> Path | None:
     return None
 
 
+def has_lost_socket(server: EmbeddedServer) -> bool:
+    """Whether the server runs and the file of its socket was deleted.
+
+    No process can connect to it then, and PostgreSQL never creates the file again. `rm` or a
+    program that empties /tmp does that; PostgreSQL touches its files for systemd-tmpfiles.
+    """
+    found = _PidFile.read(server)
+    # Path.exists would raise an error where another user has a closed folder of that name.
+    return bool(found and found.status == "ready" and not os.path.exists(found.socket_path))  # noqa: PTH110
+
+
 def start_server(server: EmbeddedServer, alive_lock: int) -> Path:
     """Start the server and return the folder of its socket; set up the data if there is none.
 
@@ -162,9 +176,12 @@ def start_server(server: EmbeddedServer, alive_lock: int) -> Path:
 
 def _explain_failed_start(server: EmbeddedServer, log_start: int) -> str:
     version = server.run("postgres", "--version").stdout
+    cause = last_fatal_message(server.log_file, log_start)
+    is_full = shutil.disk_usage(server.base).free < MIN_FREE_BYTES or _NO_SPACE in cause
+    remedy = "Free disk space there, then start again. " if is_full else ""
     return explain_other_major(server.base, version) or (
         f"The embedded PostgreSQL in {server.base} does not start: "
-        f"{last_fatal_message(server.log_file, log_start)} Its log is {server.log_file}."
+        f"{cause or 'it ended without a message.'} {remedy}Its log is {server.log_file}."
     )
 
 
@@ -196,7 +213,8 @@ def stop_server(server: EmbeddedServer, has_processes: Callable[[], bool]) -> No
     """Stop the server, wait until `has_processes` is False, and remove the folder of its socket."""
     found = _PidFile.read(server)
     if found and has_processes():  # or the pid may be that of another program by now
-        os.kill(found.pid, signal.SIGINT)  # PostgreSQL's "fast" shutdown: ends its sessions
+        with contextlib.suppress(ProcessLookupError):  # it was killed, and its processes follow
+            os.kill(found.pid, signal.SIGINT)  # PostgreSQL's "fast" shutdown: ends its sessions
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while has_processes() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)

@@ -1,6 +1,7 @@
 """`python -m services.db`: keep the embedded PostgreSQL running.
 
-The process ends when the server ends, so that its supervisor restarts both.
+The process ends when the server ends, so that its supervisor restarts both. It also ends when a
+user or a program that empties /tmp deletes the server's socket: the next start restarts the server.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
 import logging
+from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 
 from safe_zone import load_settings
 from sentinel.arguments import make_parser
-from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
+from sentinel.errors import ConfigurationError, StorageUnavailable
 from sentinel.process import configure_logging, run_as_script
 from sentinel.storage.embedded import ensure_running
 
 log = logging.getLogger("sentinel.db")
+CHECK_SECONDS = 10.0
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Run the server until this process is stopped. Raises StorageUnavailable if it ends."""
     make_parser(
         "python -m services.db",
@@ -39,20 +43,24 @@ def main() -> int:
         log.info("the embedded PostgreSQL of %s is running", settings.state_dir)
         try:
             _wait_for_end(conninfo)
+            problem = "has lost its socket, which was deleted"
         except psycopg.OperationalError as error:
-            cause = str(error).strip().partition("\n")[0]
-            raise StorageUnavailable(
-                f"The embedded PostgreSQL of {settings.state_dir} has ended ({cause}): start "
-                "services.db again."
-            ) from error
-    return EXIT_OK
+            problem = f"has ended ({str(error).strip().partition(chr(10))[0]})"
+    raise StorageUnavailable(
+        f"The embedded PostgreSQL of {settings.state_dir} {problem}: start services.db again."
+    )
 
 
 def _wait_for_end(conninfo: str) -> None:
-    """Wait until the server closes a connection. No process ever sends a notification to it."""
+    """Wait until the server closes a connection, or the file of its socket is deleted.
+
+    No process ever sends a notification to the connection.
+    """
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        for _ in connection.notifies():
-            pass
+        folder = Path(connection.info.host)  # of the socket; on Windows the host of a port
+        while not folder.is_absolute() or (folder / f".s.PGSQL.{connection.info.port}").exists():
+            for _ in connection.notifies(timeout=CHECK_SECONDS):
+                pass
 
 
 if __name__ == "__main__":

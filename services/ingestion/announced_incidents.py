@@ -11,6 +11,8 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+from sentinel.files import give_to_folders_owner
+
 FILE_BYTES = 4096  # a file of one block is overwritten in place, which works on a full disk
 
 
@@ -54,5 +56,6 @@ def _write(path: Path, incidents: dict[str, datetime]) -> None:
         try:
             os.write(handle, content)
             os.ftruncate(handle, len(content))
+            give_to_folders_owner(path)
         finally:
             os.close(handle)

@@ -20,7 +20,13 @@ from sentinel import files
 from sentinel.arguments import make_parser
 from sentinel.config import ensure_state_dir
 from sentinel.console import show_table
-from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, SentinelError
+from sentinel.errors import (
+    EXIT_OK,
+    EXIT_UNHEALTHY,
+    ConfigurationError,
+    Interrupted,
+    SentinelError,
+)
 from sentinel.health.facts import find_failures
 from sentinel.process import run_as_script
 from services.settings import MonitorSettings, load_monitor_settings
@@ -84,8 +90,8 @@ def _start_locked(
             return start(_stack_folder(state_dir, is_demo=is_demo), monitor, is_demo)
         except OSError as error:
             raise ConfigurationError(
-                f"The stack cannot be started in {state_dir} ({error}): free disk space there, or "
-                "set SENTINEL_STATE_DIR."
+                f"The stack cannot be started in {state_dir}: {files.describe_os_error(error)}, or "
+                "set SENTINEL_STATE_DIR to another folder."
             ) from error
 
 
@@ -213,7 +219,10 @@ def _follow_logs(folders: Sequence[Path]) -> int:
         raise ConfigurationError("No stack has run here: start one with make up or make up-demo.")
     newest = max(logs, key=lambda log: log.stat().st_mtime)
     same_stack = sorted(log for log in logs if log.parent == newest.parent)
-    return subprocess.run(["tail", "-n", "20", "-F", *same_stack], check=False).returncode
+    try:
+        return subprocess.run(["tail", "-n", "20", "-F", *same_stack], check=False).returncode
+    except Interrupted as stop:  # the usual end of this command, so without an error
+        return stop.exit_code
 
 
 def _print_progress(text: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from sentinel.errors import ConfigurationError, SentinelError
-from sentinel.files import replace_atomically
+from sentinel.files import create_folder, replace_atomically
 from sentinel.socket_folder import create_socket_folder
 from services.settings import MonitorSettings
 from services.stack import health, supervisor_client, supervisor_config
@@ -101,7 +101,7 @@ def run_in_foreground(stack: Stack) -> NoReturn:
 
 
 def _prepare_folder(stack: Stack) -> None:
-    (stack.folder / LOG_FOLDER).mkdir(parents=True, exist_ok=True)
+    create_folder(stack.folder / LOG_FOLDER)
     create_socket_folder(control_socket(stack.folder).parent)
     config = supervisor_config.render_config(stack.folder, stack.commands, stack.servers)
     replace_atomically(stack.folder / CONFIG_FILE, config.encode())

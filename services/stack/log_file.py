@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sentinel.files import give_to_folders_owner
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -136,3 +138,4 @@ class LogFile(io.BufferedIOBase):
         for descriptor in self._descriptors:
             os.dup2(handle, descriptor)
         os.close(handle)
+        give_to_folders_owner(self._path)

@@ -14,6 +14,11 @@ import pytest
 from sentinel import files
 from sentinel.config import ensure_state_dir, read_environment
 from sentinel.errors import ConfigurationError
+from services.ingestion.announced_incidents import AnnouncedIncidents
+from services.stack import control
+from services.stack.control import Stack
+from services.stack.log_file import LogFile, locate_log
+from services.stack.supervisor_config import control_socket
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
 ONLY_ROOT = pytest.mark.skipif(
@@ -70,6 +75,40 @@ def test_a_folder_that_root_creates_is_for_the_owner_of_the_one_around_it(tmp_pa
     folder = tmp_path / "a" / "b"
     files.create_folder(folder)
     assert [path.stat().st_uid for path in (folder, folder.parent)] == [OTHER_USER, OTHER_USER]
+
+
+@ONLY_ROOT
+def test_logs_and_incidents_that_root_creates_are_for_the_folders_owner(tmp_path: Path) -> None:
+    os.chown(tmp_path, OTHER_USER, OTHER_USER)
+    control._prepare_folder(Stack(tmp_path / "stack", {}, {}, {}))
+    api_log = locate_log(tmp_path / "stack", "api")
+    LogFile(api_log, [])
+    AnnouncedIncidents(tmp_path / "incidents.json").since("disk")
+    control_socket(tmp_path / "stack").parent.rmdir()
+    made = [path for path in tmp_path.rglob("*") if path.stat().st_uid != OTHER_USER]
+    assert (api_log.exists(), made) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (PermissionError(13, "Permission denied", "/a"), "/a. Run the command as the owner"),
+        (OSError(28, "No space left on device", "/a"), "/a. Free disk space there"),
+        (IsADirectoryError(21, "Is a directory", "/a"), "/a. Check that file and its disk"),
+        (PermissionError("The folder is open. Delete it."), "The folder is open. Delete it"),
+    ],
+)
+def test_an_error_of_the_system_comes_with_its_own_remedy(error: OSError, text: str) -> None:
+    assert text in files.describe_os_error(error)
+
+
+def test_a_lock_that_cannot_be_opened_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".backfill.lock").mkdir()
+    with files.try_lock(tmp_path / "backfill") as has_lock:
+        assert not has_lock
+    assert "backfill cannot be locked: Is a directory" in caplog.text
 
 
 @ONLY_ROOT

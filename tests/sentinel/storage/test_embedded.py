@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -25,6 +27,7 @@ from sentinel.storage.embedded import ensure_running
 from sentinel.storage.embedded_location import has_database, locate_server
 from sentinel.storage.embedded_server import responding_socket_dir
 from tests.conftest import open_to_other_users
+from tests.support.commands import Module
 
 pytestmark = [
     pytest.mark.slow,  # each test starts its own server
@@ -216,6 +219,59 @@ def test_a_killed_server_recovers_with_every_committed_row(state_dir: Path) -> N
         time.sleep(0.01)
     with ensure_running(state_dir) as conninfo:
         assert _visits(conninfo) == 1
+
+
+def test_a_server_whose_socket_was_deleted_is_restarted_by_the_next_process(
+    state_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ensure_running(state_dir) as conninfo:
+        with psycopg.connect(conninfo) as connection:
+            connection.execute("CREATE TABLE visits (pid int)")
+        shutil.rmtree(locate_server(state_dir).socket_dir)
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(conninfo)
+        with ensure_running(state_dir) as again:
+            assert again == conninfo
+        assert _visits(conninfo) == 0  # the first user reaches it too
+    assert [message.partition(" was ")[2] for message in caplog.messages] == [
+        "deleted: restarting the server"
+    ]
+
+
+def test_the_db_service_ends_when_the_socket_is_deleted(
+    state_dir: Path, module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Connection(psycopg.Connection[tuple[Any, ...]]):
+        def notifies(self, **_arguments: object) -> Any:
+            shutil.rmtree(locate_server(state_dir).socket_dir)
+            return iter(())
+
+    monkeypatch.setattr(psycopg, "connect", Connection.connect)
+    done = module("services.db", DATABASE_URL="", SENTINEL_STATE_DIR=str(state_dir))
+    assert done.returncode == StorageUnavailable.exit_code
+    assert "has lost its socket" in done.stderr
+    assert not _pid_file(state_dir).exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root can mount")
+def test_a_start_that_a_full_disk_prevents_says_so(tmp_path: Path, prepared_data: Path) -> None:
+    disk = _reachable_folder(tmp_path)
+    mount = ["mount", "-t", "tmpfs", "-o", "mode=711,size=80m", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed")
+    try:
+        _copy_data(prepared_data, disk)
+        with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+            while filler.write(b"\0" * 65536):
+                pass
+        with pytest.raises(StorageUnavailable) as caught:
+            ensure_running(disk).__enter__()
+        assert "Free disk space there, then start again." in str(caught.value)
+        (disk / "filler").unlink()
+        with ensure_running(disk) as conninfo, psycopg.connect(conninfo):
+            pass
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def test_an_interrupted_setup_starts_again(empty_state_dir: Path) -> None:

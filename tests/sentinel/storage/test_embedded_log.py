@@ -53,6 +53,7 @@ def test_the_cause_is_a_fatal_message_of_this_start(tmp_path: Path) -> None:
     log_file.write_text(
         f"{earlier}2026-11-26 [8] FATAL:  could not create shared memory segment\n"
         "2026-11-26 [9] FATAL:  the database system is starting up\n"
+        "2026-11-26 [8] FATAL:  cut off by a full di"
     )
     cause = last_fatal_message(log_file, len(earlier))
     assert cause == "FATAL:  could not create shared memory segment."

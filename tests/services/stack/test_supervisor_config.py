@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -193,6 +194,22 @@ def test_logs_follows_the_stack_that_logged_last_even_if_it_has_ended(
     assert module("services.stack", "logs", PATH=str(tail.parent)).returncode == 0
     logs = [locate_log(state_dir.resolve() / "stack", name) for name in ("db", "supervisor")]
     assert capfd.readouterr().out == f"-n 20 -F {logs[0]} {logs[1]}\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_following_of_logs_without_an_error(
+    module: Module, tmp_path: Path, number: signal.Signals
+) -> None:
+    state_dir = Path(module.environment["SENTINEL_STATE_DIR"])
+    log = locate_log(state_dir / "stack", "db")
+    log.parent.mkdir(parents=True)
+    log.touch()
+    tail = tmp_path / "bin" / "tail"
+    tail.parent.mkdir()
+    tail.write_text(f"#!/bin/sh\nkill -{number.value} $PPID; exec /bin/sleep 60\n")
+    tail.chmod(0o755)
+    done = module("services.stack", "logs", PATH=str(tail.parent))
+    assert (done.returncode, "Stopped by" in done.stderr) == (128 + number, False)
 
 
 def test_the_db_service_refuses_an_external_server(module: Module) -> None:
