@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from sentinel.errors import ConfigurationError
 from sentinel.leftovers import remove_leftovers
 
 log = logging.getLogger("sentinel.files")
@@ -174,8 +175,18 @@ def try_lock(path: Path) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def lock_or_refuse(path: Path, refusal: Exception) -> Iterator[None]:
-    """Lock `path` during the block. Raises `refusal` if the lock is not available."""
-    with try_lock(path) as has_lock:
+    """Lock `path` during the block.
+
+    Raises `refusal` if another process holds the lock, ConfigurationError if it cannot be opened.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            handle = stack.enter_context(_open_lock_file(path))
+            has_lock = lock_descriptor(handle, blocking=False)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path} cannot be locked: {describe_os_error(error)}."
+            ) from error
         if not has_lock:
             raise refusal
         yield

@@ -13,8 +13,7 @@ from services.backup.manifest import BackupFailed
 def lock_backups(state_dir: Path) -> AbstractContextManager[None]:
     """Raises ConfigurationError if another backup or restore uses the same state directory."""
     refusal = ConfigurationError(
-        f"Another backup or restore is running in {state_dir}, or its lock file cannot be created: "
-        "wait until it is done, or free disk space."
+        f"Another backup or restore is running in {state_dir}: wait until it is done."
     )
     return files.lock_or_refuse(state_dir / "backup", refusal)
 
@@ -22,7 +21,7 @@ def lock_backups(state_dir: Path) -> AbstractContextManager[None]:
 def lock_backup_folder(folder: Path) -> AbstractContextManager[None]:
     """Create the folder and lock it: several machines may back up into it.
 
-    Raises BackupFailed.
+    Raises BackupFailed, ConfigurationError if its lock file cannot be opened.
     """
     try:
         files.create_folder(folder)
@@ -33,8 +32,8 @@ def lock_backup_folder(folder: Path) -> AbstractContextManager[None]:
             f"The folder {folder} cannot be created ({error.strerror}): name another one."
         ) from error
     refusal = BackupFailed(
-        f"{folder} cannot be used: another backup is running there, or the folder is not writable. "
-        "Wait until it is done, free disk space, or name another folder."
+        f"{folder} cannot be used: another backup is running there. Wait until it is done, or name "
+        "another folder."
     )
     return files.lock_or_refuse(folder / "backup", refusal)
 

@@ -102,13 +102,18 @@ def test_an_error_of_the_system_comes_with_its_own_remedy(error: OSError, text: 
     assert text in files.describe_os_error(error)
 
 
-def test_a_lock_that_cannot_be_opened_is_a_warning(
+def test_a_lock_that_cannot_be_opened_is_not_held_by_another_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / ".backfill.lock").mkdir()
     with files.try_lock(tmp_path / "backfill") as has_lock:
         assert not has_lock
     assert "backfill cannot be locked: Is a directory" in caplog.text
+    with (
+        pytest.raises(ConfigurationError, match="backfill cannot be locked: Is a directory"),
+        files.lock_or_refuse(tmp_path / "backfill", ValueError("another process holds it")),
+    ):
+        pass
 
 
 @ONLY_ROOT
