@@ -8,6 +8,7 @@ from __future__ import annotations
 if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -53,18 +54,29 @@ def examine(now: datetime) -> Iterator[HealthCheck]:
             yield HealthCheck(subject, "unhealthy", str(error))
 
 
+@contextlib.contextmanager
+def _without_warnings_about_settings() -> Iterator[None]:
+    """Silence the warnings about .env, which has a check: each reading of it would repeat them."""
+    log = logging.getLogger("sentinel.config")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
 def main() -> int:
     """Print the checks; return 0, or 6 if one failed."""
     parser = make_parser("python -m pipeline.doctor", __doc__, EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    # Each reading of the settings would warn about .env, which has a line of its own.
-    logging.getLogger("sentinel.config").setLevel(logging.ERROR)
     checks = []
-    for check in examine(SYSTEM_CLOCKS.now()):
-        checks.append(check)
-        if not arguments.json:
-            print(f"{MARKS[check.state]:8} {check.name:13} {check.message}", flush=True)
+    with _without_warnings_about_settings():
+        for check in examine(SYSTEM_CLOCKS.now()):
+            checks.append(check)
+            if not arguments.json:
+                print(f"{MARKS[check.state]:8} {check.name:13} {check.message}", flush=True)
     failures = find_failures(checks)
     if arguments.json:
         listed = [{"name": c.name, "state": c.state, "message": c.message} for c in checks]
