@@ -13,6 +13,9 @@ from zoneinfo import ZoneInfo
 from sentinel.health import checks
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@/=^\"'])")
+# Streamlit makes links of bare addresses, whether their characters are escaped or not.
+_ADDRESS_STARTS = re.compile(r"(?i)(?<=://)|(?<=www)(?=\.)|(?<=@)")
+_INVISIBLE = "\u200b"  # a zero-width space: an address with it is none
 _LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 MAX_NAME_CHARACTERS = 80
 MAX_SENTENCE_CHARACTERS = 400
@@ -23,7 +26,8 @@ def escape_markdown(text: object, max_characters: int = MAX_NAME_CHARACTERS) -> 
 
     CoinGecko's coin names come from strangers: one must not add a link, an image or a script.
     """
-    return _MARKDOWN.sub(r"\\\1", _shorten(text, max_characters))
+    plain = _ADDRESS_STARTS.sub(_INVISIBLE, _shorten(text, max_characters))
+    return _MARKDOWN.sub(r"\\\1", plain)
 
 
 def escape_html(text: object) -> str:

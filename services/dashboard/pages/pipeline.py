@@ -71,6 +71,7 @@ def _show_schedule(formatter: Formatter, schedule: Json | None) -> None:
 
 
 def _show_backup(formatter: Formatter, backup: Json | None) -> None:
+    """Show the last verified backup. That there is none, or that one failed, is a check's line."""
     if backup is None:
         return
     age = backup["age_seconds"]
@@ -81,9 +82,6 @@ def _show_backup(formatter: Formatter, backup: Json | None) -> None:
         delta_color="off",
         delta_arrow="off",
     )
-    # A failed or old backup is among the checks.
-    if age is None and not backup["problem"]:
-        st.info("There is no backup yet. Run `./backup_db.sh` to make and verify one.")
 
 
 def _show_budget(budget: Json | None) -> None:
