@@ -27,8 +27,9 @@ REFRESH_SECONDS = 10.0
 WAIT_SECONDS = 5.0
 # Coins in the table and in the selection boxes.
 MAX_COINS = 500
-# The banner about the age of prices has these checks.
-BANNER_CHECKS = frozenset({"database", "freshness", "last_run"})
+# The first line of a page has these checks. The one about old prices has the last run as well.
+BANNER_CHECKS = frozenset({"database", "freshness"})
+PARAGRAPH_BREAK = "\n\n"
 OFFLINE_ICON = ":material/cloud_off:"
 
 
@@ -162,15 +163,16 @@ def _show_old_prices(formatter: Formatter, health: Json) -> None:
 
 
 def _show_failing_checks(health: Json) -> None:
-    """Show the other checks that are not well, in one line."""
+    """Show the other checks that are not well, a paragraph each."""
+    shown = BANNER_CHECKS | ({"last_run"} if _has_old_prices(health) else set())
     failing = [
         check
         for name, check in health["checks"].items()
-        if name not in BANNER_CHECKS and check["state"] != "ok"
+        if name not in shown and check["state"] != "ok"
     ]
     if failing:
-        messages = " ".join(check["message"] for check in failing)
-        text = escape_markdown(messages, MAX_SENTENCE_CHARACTERS)
+        messages = [escape_markdown(c["message"], MAX_SENTENCE_CHARACTERS) for c in failing]
+        text = PARAGRAPH_BREAK.join(messages)
         if all(check["is_ok"] for check in failing):
             st.warning(text, icon=":material/warning:")
         else:
