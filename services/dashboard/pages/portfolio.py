@@ -141,7 +141,6 @@ def _show_transactions(formatter: Formatter) -> None:
     with st.expander("Transactions"):
         if page["next"]:
             st.caption(f"The newest {len(page['items'])} transactions.")
-        question = st.container()
         for transaction in page["items"]:
             text, button = st.columns([6, 1], vertical_alignment="center")
             text.markdown(_format_transaction(formatter, transaction))
@@ -149,12 +148,11 @@ def _show_transactions(formatter: Formatter) -> None:
             if button.button("Remove", key=f"remove-{transaction_id}", type="tertiary"):
                 st.session_state["removal"] = transaction_id
             if st.session_state.get("removal") == transaction_id:
-                with question:
-                    _ask_before_removal(formatter, transaction)
+                _ask_before_removal(formatter, transaction)
 
 
 def _ask_before_removal(formatter: Formatter, transaction: Json) -> None:
-    """Ask above the list, so that the second click is at another place than the first."""
+    """Ask below the row: in view, and the second click is at another place than the first."""
     st.warning(f"Remove {_format_transaction(formatter, transaction)}?")
     remove, keep = st.columns([1, 1])
     transaction_id = transaction["transaction_id"]

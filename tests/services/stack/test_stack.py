@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 import requests
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Locator, Page
 
 from safe_zone import ROOT, Settings
 from services.settings import MonitorSettings
@@ -274,6 +274,8 @@ def test_a_transaction_added_in_the_sidebar_changes_the_net_worth_and_survives_a
     remove = page.get_by_role("button", name="Remove", exact=True).first
     remove.click()
     keep = page.get_by_role("button", name="Keep it")
+    # The question is beside its row, and a second click at the same place removes nothing.
+    assert 0 < _top(keep) - _top(remove) < 300
     keep.click()
     keep.wait_for(state="detached")
     remove.click()
@@ -281,6 +283,12 @@ def test_a_transaction_added_in_the_sidebar_changes_the_net_worth_and_survives_a
     page.wait_for_function("text => !document.body.innerText.includes(text)", arg=after)
     assert _amount(visitor.read_metric("Net worth, USD")) < _amount(after) - 20_000
     assert visitor.errors == []
+
+
+def _top(locator: Locator) -> float:
+    box = locator.bounding_box()
+    assert box
+    return box["y"]
 
 
 def _choose_coin(page: Page, name: str) -> None:
