@@ -131,7 +131,8 @@ def _sum_up(log: list[Usage]) -> list[Usage]:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "compute_units", "longest_pause"), [(5, 0.5, 20), (15, 1.0, 45)]
+    ("minutes", "compute_units", "longest_pause"),
+    [pytest.param(5, 0.5, 20, marks=pytest.mark.slow), (15, 1.0, 45)],
 )
 def test_a_cadence_that_costs_too_much_is_reduced_until_it_fits(
     minutes: int, compute_units: float, longest_pause: int

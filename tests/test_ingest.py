@@ -205,6 +205,7 @@ def test_three_failures_deactivate_a_coin_and_one_valid_price_restores_it(
     assert _registry(settings).coins["ethereum"].status == "active"
 
 
+@pytest.mark.slow
 def test_a_coin_that_stays_missing_is_probed_less_and_less(
     run: Run, time_: FakeTime, settings: Settings
 ) -> None:

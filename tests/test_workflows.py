@@ -184,6 +184,7 @@ def test_inputs_are_never_run_by_the_shell(runner: Runner) -> None:
     assert not (runner.clone / "pwned").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.before_first_run
 def test_inputs_reach_ingest_and_a_dry_run_commits_and_stores_nothing(
     runner: Runner, fresh: FreshDatabase
@@ -215,6 +216,7 @@ def test_the_summary_names_a_wrong_setting(runner: Runner) -> None:
     assert "COINGECKO\\_BASE\\_URL must be an address" in runner.summary
 
 
+@pytest.mark.slow
 def test_a_protected_branch_adds_an_annotation_and_the_run_succeeds(
     runner: Runner, fresh: FreshDatabase
 ) -> None:
@@ -255,6 +257,7 @@ def test_an_outage_fails_the_job_once_a_day_and_adds_annotations_in_between(
     assert "::warning::the run failed like the one before it (exit code 4)" in second.stderr
 
 
+@pytest.mark.slow
 def test_an_exhausted_budget_adds_an_annotation_and_the_job_succeeds(runner: Runner) -> None:
     state = runner.clone / ".sentinel"
     state.mkdir()

@@ -242,6 +242,7 @@ def test_a_remote_that_rejects_the_push_is_a_clear_error_at_once(
     assert CoinRegistry.load(path).coins["coin-001"].strikes == 1
 
 
+@pytest.mark.slow
 def test_a_race_that_is_always_lost_ends_after_seven_more_tries(
     clone: MakeClone, remote: Path, tmp_path: Path
 ) -> None:

@@ -214,6 +214,7 @@ def test_stepping_at_every_price_makes_the_trades_of_the_backtest(
     assert (shown.fees_usd, shown.trades) == (tested.fees_usd, len(tested.trades))
 
 
+@pytest.mark.slow
 def test_the_balances_are_the_sums_of_the_events(connection: Connection, tmp_path: Path) -> None:
     wallet, _ = live(connection, _strategy("own", tmp_path), WAVES[:36])
     events = ledger.load_events(connection, wallet.wallet_id)

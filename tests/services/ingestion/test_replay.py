@@ -51,6 +51,7 @@ def test_the_json_has_the_documented_keys(tmp_path: Path, module: Module) -> Non
     assert found["per_coin_week"] == pytest.approx(len(found["alerts"]) / weeks)
 
 
+@pytest.mark.slow
 def test_a_budget_is_met_on_days_after_the_calibration(tmp_path: Path, module: Module) -> None:
     early = _write(tmp_path / "early.csv", days=30, seed=1)
     later = _write(tmp_path / "later.csv", days=30, seed=2, begin=START + timedelta(days=30))
