@@ -76,7 +76,7 @@ def main() -> int:
         for check in examine(SYSTEM_CLOCKS.now()):
             checks.append(check)
             if not arguments.json:
-                print(f"{MARKS[check.state]:8} {check.name:13} {check.message}", flush=True)
+                print(f"{MARKS[check.state]:8} {check.name:15} {check.message}", flush=True)
     failures = find_failures(checks)
     if arguments.json:
         listed = [{"name": c.name, "state": c.state, "message": c.message} for c in checks]

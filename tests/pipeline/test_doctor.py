@@ -49,7 +49,7 @@ def test_after_a_run_nothing_fails(live_script: Script, doctor: Module) -> None:
     assert live_script("ingest.py").returncode == 0
     done = doctor(DOCTOR)
     assert (done.returncode, "FAILED" in done.stdout) == (0, False), done.stdout
-    assert "ok       coingecko     CoinGecko takes the key (Demo plan)." in done.stdout
+    assert "ok       coingecko       CoinGecko takes the key (Demo plan)." in done.stdout
     found = json.loads(doctor(DOCTOR, "--json").stdout)
     assert found["healthy"] is True
     names = {check["name"] for check in found["checks"]}
@@ -95,7 +95,7 @@ def test_wrong_settings_are_named_and_nothing_else_is_tried(doctor: Module) -> N
     wrong = {**doctor.environment, "SENTINEL_PRIVATE_REPOSITORY": "perhaps"}
     done = Module(doctor.folder, wrong)(DOCTOR)
     assert done.returncode == 6
-    assert done.stdout.splitlines()[-1].startswith("FAILED   settings      SENTINEL_PRIVATE_REPO")
+    assert done.stdout.splitlines()[-1].startswith("FAILED   settings        SENTINEL_PRIVATE_REPO")
 
 
 @pytest.mark.parametrize(
