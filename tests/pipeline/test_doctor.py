@@ -332,7 +332,7 @@ def test_what_the_monitor_talks_to_is_checked(
 def test_a_wrong_setting_of_the_monitor_is_named(doctor: Module, name: str, value: str) -> None:
     done = doctor(DOCTOR, **{name: value})
     assert done.returncode == 6
-    assert done.stdout.splitlines()[-1].startswith(f"FAILED   monitor       {name} ")
+    assert done.stdout.splitlines()[-1].startswith(f"FAILED   monitor         {name} ")
 
 
 @pytest.mark.parametrize(
