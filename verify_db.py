@@ -21,6 +21,7 @@ from sentinel.arguments import make_parser, number
 from sentinel.budget import budget_output
 from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError
+from sentinel.health.checks import format_minute
 from sentinel.health.deployment import check_deployment
 from sentinel.health.facts import HealthCheck, find_failures
 from sentinel.models import Gap, describe_gap_reason
@@ -243,7 +244,7 @@ def _describe_free_storage(tables: TableHealth, now: datetime, quota_bytes: floa
 
 
 def _format_minute(at: datetime | None) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else "none"
+    return format_minute(at) if at else "none"
 
 
 def main() -> int:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import hypothesis
@@ -29,6 +28,7 @@ from sentinel.models import LoadCounts
 from sentinel.storage import embedded, schema
 from sentinel.storage.connection import Address, Session, parse_address
 from tests.support.commands import Module, Script
+from tests.support.serving import serving
 
 # How many examples a property gets. `make test-soak` takes the profile nightly.
 hypothesis.settings.register_profile("ci", max_examples=30, deadline=None)
@@ -354,9 +354,5 @@ class _NeonHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def neon() -> Iterator[NeonConsole]:
-    with NeonConsole() as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(NeonConsole()) as server:
         yield server
-        server.shutdown()
-        thread.join()

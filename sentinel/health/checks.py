@@ -111,7 +111,7 @@ def _check_delivery(facts: HealthFacts, now: datetime) -> HealthCheck:
         return _check_lost_messages(facts.lost_messages)
     texts = [
         f"Messages to {delivery.label} have not arrived since "
-        f"{_format_minute(delivery.waiting_since)} ({delivery.waiting} waiting): check ALERT_URLS, "
+        f"{format_minute(delivery.waiting_since)} ({delivery.waiting} waiting): check ALERT_URLS, "
         "TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID."
         for delivery in failing
     ]
@@ -139,11 +139,11 @@ def _check_backup(backup: BackupStatus | None, now: datetime) -> HealthCheck:
     if backup is None:
         return HealthCheck("backup", "ok", "No backup was made yet: run ./backup_db.sh.")
     if backup.problem or backup.verified_at is None:
-        text = f"The last backup failed ({_format_minute(backup.tried_at)})."
+        text = f"The last backup failed ({format_minute(backup.tried_at)})."
         return HealthCheck("backup", "unhealthy", text, backup.problem or "")
     age = now - backup.verified_at
     if -age > MAX_CLOCK_OFFSET:  # its age would not tell for a long time that backups stopped
-        made_at = _format_minute(backup.verified_at)
+        made_at = format_minute(backup.verified_at)
         text = f"The last verified backup is of {made_at}: a clock was wrong, run ./backup_db.sh"
         return HealthCheck("backup", "unhealthy", f"{text}.")
     text = f"The last verified backup is {format_age(age)} old"
@@ -209,5 +209,6 @@ def _format_size(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:,.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
 
 
-def _format_minute(at: datetime) -> str:
+def format_minute(at: datetime) -> str:
+    """Return a time in UTC, to the minute."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

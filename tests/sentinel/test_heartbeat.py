@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -23,7 +22,7 @@ from sentinel.notifications.targets import make_targets
 from services.ingestion.loop import Loop
 from services.settings import MonitorSettings
 from tests.conftest import FakeTime, FreshDatabase
-from tests.support.commands import SECRETS, Module, Script
+from tests.support.commands import SECRETS, Module, Script, wait_until
 from tests.support.heartbeats import PATH, HeartbeatReceiver, receiving
 from tests.support.monitor import ENGLISH, minutes
 
@@ -108,7 +107,7 @@ def test_a_killed_run_reports_its_signal_and_kill_9_leaves_only_the_start(
     for number in (signal.SIGTERM, signal.SIGKILL):
         live_stand_in.requests.clear()
         process = live_script.start("ingest.py", HEARTBEAT_URL=receiver.url)
-        _wait_until(
+        wait_until(
             process,
             lambda: bool(live_stand_in.requests) and receiver.reports[-1:] == [(START, "")],
         )
@@ -116,14 +115,6 @@ def test_a_killed_run_reports_its_signal_and_kill_9_leaves_only_the_start(
         process.communicate(timeout=30)
     stopped = (FAILURE, "exit code 143\nStopped by SIGTERM.")
     assert receiver.reports == [(START, ""), stopped, (START, "")]
-
-
-def _wait_until(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 # --- the loop --------------------------------------------------------------------------------

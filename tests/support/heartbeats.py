@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.support.serving import serving
+
 PATH = "/ping/secret-4711"
 
 
@@ -51,10 +53,6 @@ class _Handler(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def receiving() -> Iterator[HeartbeatReceiver]:
     """Yield a receiver that listens until the end of the block."""
-    with HeartbeatReceiver() as receiver:
-        thread = threading.Thread(target=receiver.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
+    with serving(HeartbeatReceiver()) as receiver:
         yield receiver
         receiver.closing.set()
-        receiver.shutdown()
-        thread.join()

@@ -18,6 +18,7 @@ from sentinel.models import CoinLabel, FxRate, MarketRow, Source
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import partitions, run_records
 from sentinel.storage.connection import Address, Connection, Session
+from tests.support.serving import serving
 
 ENGLISH = MessageFormatter("en", ZoneInfo("Asia/Jakarta"))
 
@@ -126,13 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def listening() -> Iterator[Target]:
     """Yield a target that listens until the end of the block."""
-    with Target() as target:
-        thread = threading.Thread(target=target.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
+    with serving(Target()) as target:
         yield target
         target.closing.set()
-        target.shutdown()
-        thread.join()
 
 
 def minutes(n: float) -> timedelta:

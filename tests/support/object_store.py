@@ -10,12 +10,13 @@ import contextlib
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from tests.support.serving import serving
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -62,12 +63,8 @@ class ObjectStore(ThreadingHTTPServer):
 @contextlib.contextmanager
 def run_object_store(scheme: str) -> Iterator[ObjectStore]:
     """Serve in a thread during the block."""
-    with ObjectStore(scheme) as store:
-        thread = threading.Thread(target=store.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
+    with serving(ObjectStore(scheme)) as store:
         yield store
-        store.shutdown()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -9,7 +9,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -35,7 +34,7 @@ from sentinel.storage.queries.recent_activity import RecentActivity, read_recent
 from services.ingestion.loop import MAX_FAILED_TICKS, Loop
 from services.settings import MonitorOptions, MonitorSettings
 from tests.conftest import FakeTime, FreshDatabase, open_to_other_users
-from tests.support.commands import Module
+from tests.support.commands import Module, wait_until
 from tests.support.monitor import ENGLISH, Reply, Target, listening, load, minutes
 
 # A threshold so low that there are alerts in every hour.
@@ -431,19 +430,11 @@ def test_the_test_notification_arrives_or_the_command_reports_why_not(
     assert "secret-path" not in done.stderr + done.stdout
 
 
-def _wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 @pytest.mark.slow
 def test_sigterm_finishes_the_tick(live_module: Module, fresh: FreshDatabase) -> None:
     process = live_module.start("services.ingestion", COINGECKO_API_KEY="")
     state = Path(live_module.environment["SENTINEL_STATE_DIR"])
-    _wait_for(process, (state / "spool").exists)
+    wait_until(process, (state / "spool").exists)
     process.send_signal(signal.SIGTERM)
     _, complaints = process.communicate(timeout=60)
     assert process.returncode == 0, complaints
@@ -456,7 +447,7 @@ def test_sigterm_finishes_the_tick(live_module: Module, fresh: FreshDatabase) ->
 def test_a_second_signal_ends_the_loop_at_once(live_module: Module, live_stand_in: StandIn) -> None:
     live_stand_in.always = Fault(hang=60)
     process = live_module.start("services.ingestion")
-    _wait_for(process, lambda: bool(live_stand_in.requests))
+    wait_until(process, lambda: bool(live_stand_in.requests))
     process.send_signal(signal.SIGTERM)
     assert process.stderr
     assert "stopping after this tick" in process.stderr.readline()
@@ -474,7 +465,7 @@ def test_a_second_monitor_in_the_same_state_directory_is_refused(
 ) -> None:
     process = live_module.start("services.ingestion")
     try:
-        _wait_for(
+        wait_until(
             process,
             lambda: bool(fresh.query("SELECT to_regclass('sentinel.service_status')")[0][0]),
         )
