@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from psycopg.conninfo import conninfo_to_dict
 from demo.server import Fault, StandIn
 from safe_zone import ROOT
 from tests.conftest import FreshDatabase, NeonConsole
+from tests.support.serving import serving
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 # Names of steps in etl.yml.
@@ -155,7 +157,6 @@ def _log(runner: Runner) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.before_first_run
 @pytest.mark.before_first_run
 def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshDatabase) -> None:
     done = runner.run()
@@ -300,10 +301,130 @@ def test_no_step_prints_a_secret(runner: Runner, neon: NeonConsole, fresh: Fresh
         assert secret not in output
 
 
+# --- the workflow that keeps the schedules enabled -------------------------------------------
+
+
+class GitHub(ThreadingHTTPServer):
+    """A stand-in for GitHub's API: it knows the states of workflows and enables them."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _GitHubHandler)
+        self.states = {"etl.yml": "active", "keep-alive.yml": "active"}
+        # By method.
+        self.statuses = {"GET": 200, "PUT": 204}
+        # The method, and the path below the repository's workflows.
+        self.requests: list[str] = []
+        self.tokens: set[str | None] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _GitHubHandler(BaseHTTPRequestHandler):
+    server: GitHub
+
+    def do_GET(self) -> None:
+        path = self.path.removeprefix("/repos/me/sentinel/actions/workflows/")
+        self.server.requests.append(f"{self.command} {path}")
+        self.server.tokens.add(self.headers["Authorization"])
+        body = b""
+        if self.command == "GET":
+            body = json.dumps({"path": path, "state": self.server.states[path]}, indent=2).encode()
+        self.send_response(self.server.statuses[self.command])
+        if self.command == "GET":
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_PUT(self) -> None:
+        self.do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Log nothing."""
+
+
+def _keep_alive(github: GitHub) -> subprocess.CompletedProcess[str]:
+    """Run the workflow's step as a runner would; the token must not show in its output."""
+    [step] = _workflow("keep-alive.yml")["jobs"]["enable"]["steps"]
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
+        env={
+            "PATH": os.environ["PATH"],
+            "GITHUB_API_URL": github.url,
+            "GITHUB_REPOSITORY": "me/sentinel",
+            "GITHUB_TOKEN": "ghs-secret",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "ghs-secret" not in done.stdout + done.stderr
+    assert (done.returncode, github.tokens) == (0, {"Bearer ghs-secret"})
+    return done
+
+
+def test_the_keep_alive_job_enables_both_schedules_before_and_after_github_disabled_them() -> None:
+    with serving(GitHub()) as github:
+        github.states["keep-alive.yml"] = "disabled_inactivity"
+        done = _keep_alive(github)
+    assert github.requests == [
+        *("GET etl.yml", "PUT etl.yml/enable"),
+        *("GET keep-alive.yml", "PUT keep-alive.yml/enable"),
+    ]
+    assert "::" not in done.stdout
+    assert "etl.yml is enabled for 60 more days." in done.stdout
+
+
+@pytest.mark.parametrize("state", ["disabled_manually", "disabled_fork"])
+def test_a_schedule_that_a_person_disabled_stays_disabled(state: str) -> None:
+    with serving(GitHub()) as github:
+        github.states["etl.yml"] = state
+        done = _keep_alive(github)
+    assert github.requests[:2] == ["GET etl.yml", "GET keep-alive.yml"]
+    assert "etl.yml stays disabled: a person disabled it" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "text"),
+    [
+        ("PUT", 403, "GitHub does not let this job enable etl.yml: curl: (22) The requested"),
+        ("GET", 403, "GitHub does not tell the state of etl.yml: curl: (22) The requested"),
+        ("GET", 502, "URL returned error: 502. If GitHub disables the schedule, enable it"),
+    ],
+)
+def test_a_keep_alive_job_without_the_right_adds_a_warning_and_succeeds(
+    method: str, status: int, text: str
+) -> None:
+    with serving(GitHub()) as github:
+        github.statuses[method] = status
+        done = _keep_alive(github)
+    warnings = done.stdout.splitlines()
+    assert len(warnings) == 2
+    assert all(warning.startswith("::warning::") for warning in warnings)
+    assert text in warnings[0]
+
+
+def test_the_keep_alive_job_names_each_scheduled_workflow_and_runs_in_public_repositories() -> None:
+    workflow = _workflow("keep-alive.yml")
+    [job] = workflow["jobs"].values()
+    triggers = {path.name: _workflow(path.name)[True] for path in WORKFLOWS.glob("*.yml")}
+    scheduled = {name for name, on in triggers.items() if "schedule" in on}
+    assert set(re.findall(r"[\w-]+\.yml", job["steps"][0]["run"])) == scheduled
+    assert job["if"] == "github.event.repository.private != true"
+    assert job["permissions"] == {"actions": "write"}
+
+
+def test_only_the_keep_alive_job_may_change_workflows() -> None:
+    for path in WORKFLOWS.glob("*.yml"):
+        for name, job in _workflow(path.name)["jobs"].items():
+            assert ("actions" in job["permissions"]) is (name == "enable"), f"{path.name}: {name}"
+
+
 # --- the workflow files ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["etl.yml", "ci.yml"])
+@pytest.mark.parametrize("name", ["etl.yml", "ci.yml", "keep-alive.yml"])
 def test_actions_are_pinned_and_jobs_have_only_the_rights_they_need(name: str) -> None:
     workflow = _workflow(name)
     assert workflow["permissions"] == {}
@@ -316,7 +437,7 @@ def test_actions_are_pinned_and_jobs_have_only_the_rights_they_need(name: str) -
                 assert step["with"]["persist-credentials"] is False
 
 
-@pytest.mark.parametrize("name", ["etl.yml", "ci.yml"])
+@pytest.mark.parametrize("name", ["etl.yml", "ci.yml", "keep-alive.yml"])
 def test_no_run_step_contains_an_expression(name: str) -> None:
     for job in _workflow(name)["jobs"].values():
         for step in job["steps"]:
