@@ -9,13 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from safe_zone import CHUNK_IDS, CHUNK_PROBES, MAX_URL_BYTES, MIN_FAILED_COINS
+from safe_zone import (
+    CHUNK_IDS,
+    CHUNK_PROBES,
+    MAX_URL_BYTES,
+    MIN_FAILED_COINS,
+    MonthlyQuota,
+)
 
 
 class CoinGeckoEndpoints(StrEnum):
@@ -38,8 +44,8 @@ class Plan:
     calls_per_minute: int
     # Minimum pause between two calls.
     seconds_between_calls: float
-    # None: CoinGecko promises no number.
-    credits_per_month: int | None
+    # Credits in a month; None: CoinGecko promises no number.
+    credits_per_month: MonthlyQuota | None
 
 
 # CoinGecko promises no number for the public plan. Older documents say 5 to 15 calls a minute, and
@@ -47,11 +53,16 @@ class Plan:
 # CoinGecko advises against the public plan for regular polling.
 # https://docs.coingecko.com/docs/errors-and-rate-limits
 KEYLESS = Plan("keyless", "https://api.coingecko.com/api/v3", None, 10, 1.5, None)
+_PRICING = "https://www.coingecko.com/en/api/pricing"
+_DEMO_CREDITS = MonthlyQuota(10_000, _PRICING, date(2026, 9, 6))
 # The errors page says 100 calls a minute, the pricing page and all older documents say 30. The
-# lower number is safe: https://www.coingecko.com/en/api/pricing
-DEMO = Plan("Demo", KEYLESS.base_url, "x-cg-demo-api-key", 30, 0.0, 10_000)
-# Basic, the smallest paid plan: https://www.coingecko.com/en/api/pricing
-PRO = Plan("Pro", "https://pro-api.coingecko.com/api/v3", "x-cg-pro-api-key", 250, 0.0, 100_000)
+# lower number is safe.
+DEMO = Plan("Demo", KEYLESS.base_url, "x-cg-demo-api-key", 30, 0.0, _DEMO_CREDITS)
+# Basic, the smallest paid plan.
+_BASIC_CREDITS = MonthlyQuota(100_000, _PRICING, date(2026, 9, 6))
+PRO = Plan(
+    "Pro", "https://pro-api.coingecko.com/api/v3", "x-cg-pro-api-key", 250, 0.0, _BASIC_CREDITS
+)
 
 
 def choose_plan(api_key: str | None, *, is_pro: bool) -> Plan:

@@ -17,7 +17,15 @@ from itertools import takewhile
 from pathlib import Path
 
 from api_library import choose_plan
-from safe_zone import CADENCE_WINDOW, MAX_CLOCK_SKEW, RETENTION, Settings, load_settings
+from safe_zone import (
+    CADENCE_WINDOW,
+    MAX_CLOCK_SKEW,
+    QUOTAS,
+    RETENTION,
+    MonthlyQuota,
+    Settings,
+    load_settings,
+)
 from sentinel import console
 from sentinel.arguments import existing_file, make_parser, moment
 from sentinel.budget import budget_output, neon_api, quotas, schedule, usage_log
@@ -32,7 +40,10 @@ __all__ = ["BudgetStatus", "check_budget_status"]
 log = logging.getLogger("sentinel.budget")
 # Only these quotas decide. Full storage stops no run, because only a run can drop old days. A run
 # that has started has already cost its minute of GitHub Actions.
-DECISIVE_QUOTAS = ("neon_compute_hours", "coingecko_credits")
+NEON_QUOTAS = ("neon_compute_hours", "neon_egress_bytes")
+DECISIVE_QUOTAS = ("neon_compute_hours", "coingecko_credits", "neon_egress_bytes")
+# Runs are skipped to make these last. Runs cause little egress: fewer of them would save nothing.
+PACED_QUOTAS = ("neon_compute_hours", "coingecko_credits")
 
 
 def check_budget_status(
@@ -55,15 +66,17 @@ def check_budget_status(
         figures=neon_api.read_project(settings) if usages is None else None,
     )
     uses_neon = usages is not None or is_metered(settings) or bool(runs and runs[-1].is_metered)
-    names = DECISIVE_QUOTAS if uses_neon else DECISIVE_QUOTAS[1:]
+    names = set(DECISIVE_QUOTAS) - set(() if uses_neon else NEON_QUOTAS)
     decisive = [usage for usage in found if usage.name in names]
-    decision, reason = _decide(decisive)
+    paced = [usage for usage in decisive if usage.name in PACED_QUOTAS]
+    decision, reason = _decide(decisive, paced)
     storage = next(usage for usage in found if usage.name == "neon_storage_bytes")
     return BudgetStatus(
         decision=decision,
         reason=reason,
-        is_due=_is_due(decisive, runs, at, settings.compute_units),
+        is_due=_is_due(paced, runs, at, settings.compute_units),
         quota_usages=found,
+        sources=_find_sources(settings),
         allowance=_compute_allowance(settings, runs, at),
         schedule_coverage=_measure_coverage(settings, runs, at),
         days_until_storage_full=_days_until_full(storage, quotas.daily_growth(runs, at)),
@@ -124,28 +137,38 @@ def _without_future(usages: Sequence[Usage], at: datetime) -> list[Usage]:
 def _monthly_quotas(settings: Settings) -> dict[str, float | None]:
     """Return the deployment's quotas; without a setting, CoinGecko's is that of the plan."""
     plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
-    return {"coingecko_credits": plan.credits_per_month, **settings.quotas}
+    published = plan.credits_per_month
+    granted = published.limit if published else None
+    return {"coingecko_credits": granted, **settings.quotas}
 
 
-def _decide(decisive: Sequence[QuotaUsage]) -> tuple[Decision, str]:
+def _find_sources(settings: Settings) -> dict[str, MonthlyQuota]:
+    """Return the published quotas that count here; those that the settings change are left out."""
+    plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
+    published = {"coingecko_credits": plan.credits_per_month, **QUOTAS}
+    own = _monthly_quotas(settings)
+    return {name: quota for name, quota in published.items() if quota and quota.limit == own[name]}
+
+
+def _decide(decisive: Sequence[QuotaUsage], paced: Sequence[QuotaUsage]) -> tuple[Decision, str]:
     """Return the decision of the worst quota, and one sentence of reason."""
     for usage in decisive:
         if usage.is_used_up:
             return "stop", budget_output.describe_problem(usage, "used up")
-    for usage in decisive:
+    for usage in paced:
         if usage.exceeds_skip_share:
             return "skip", budget_output.describe_problem(usage, "would not last the month")
     return "run", "every quota lasts the month"
 
 
 def _is_due(
-    decisive: Sequence[QuotaUsage], runs: Sequence[Usage], at: datetime, compute_units: float
+    paced: Sequence[QuotaUsage], runs: Sequence[Usage], at: datetime, compute_units: float
 ) -> bool:
     """Whether enough time has passed for the rest of every exceeded quota to last the month."""
     done = [run.started_at for run in runs if not run.is_skipped]
     pauses = [
         quotas.minimum_pause(usage, runs, at, compute_units)
-        for usage in decisive
+        for usage in paced
         if usage.exceeds_skip_share
     ]
     return not (done and pauses) or at - done[-1] >= max(pauses)
@@ -217,6 +240,9 @@ def main() -> int:
 def _show(status: BudgetStatus) -> None:
     console.show_table(
         "Budget of this month (UTC)", budget_output.COLUMNS, budget_output.quota_rows(status)
+    )
+    console.show_table(
+        "Where the quotas are from", budget_output.SOURCE_COLUMNS, budget_output.source_rows(status)
     )
     console.show_table(
         "Schedule and backfill", ("item", "value"), budget_output.summary_rows(status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, ValidationInfo
@@ -88,18 +88,39 @@ GAP_FACTOR_ROUGH = 1.6
 GAP_WINDOW = timedelta(days=7)  # how far back runs look for gaps
 RUN_DEADLINE_SECONDS = 235  # an alarm ends a run that hangs before its fourth minute ends
 
+
 # --- the free quotas ---------------------------------------------------------------------------
-# What a month allows.
-# - Neon: https://neon.com/docs/introduction/plans (Free, one project; its GB is decimal). Since
-#   October 2026 Neon's pages name 1 GB of storage. 0.5 GB is the cautious default; with
-#   NEON_API_KEY the run reads the project's own limit.
-# - CoinGecko: the plan's, see api_library.
-# - Actions: 2,000 minutes a month for private repositories,
-#   https://docs.github.com/en/billing/concepts/product-billing/github-actions.
-QUOTAS: Mapping[str, float | None] = {
-    "neon_compute_hours": 100.0,
-    "neon_storage_bytes": 500_000_000.0,
-    "actions_minutes": 2_000.0,
+@dataclass(frozen=True, slots=True)
+class MonthlyQuota:
+    """What a plan allows in a month, and where that is written."""
+
+    # In the unit of the quota's name; a GB is decimal.
+    limit: float
+    # The page with the number.
+    source: str
+    # The date of the page's copy that was compared with `limit`.
+    checked_on: date
+
+
+_NEON_PLANS = "https://neon.com/docs/introduction/plans"  # the figures are those of the Free plan
+# CoinGecko's quota depends on the plan, see api_library.
+QUOTAS: Mapping[str, MonthlyQuota] = {
+    "neon_compute_hours": MonthlyQuota(100.0, _NEON_PLANS, date(2026, 11, 12)),
+    # Since October 2026 Neon's pages name 1 GB. This is the cautious default; with NEON_API_KEY the
+    # run reads the project's own limit.
+    "neon_storage_bytes": MonthlyQuota(500_000_000.0, _NEON_PLANS, date(2026, 11, 12)),
+    # Of one project. Neon suspends the compute of a project that exceeds it until its month ends.
+    "neon_egress_bytes": MonthlyQuota(
+        5_000_000_000.0,
+        "https://neon.com/docs/introduction/network-transfer",
+        date(2026, 9, 20),
+    ),
+    # For private repositories; public ones have no limit.
+    "actions_minutes": MonthlyQuota(
+        2_000.0,
+        "https://docs.github.com/en/billing/concepts/product-billing/github-actions",
+        date(2026, 10, 21),
+    ),
 }
 QUOTA_NAMES = (*QUOTAS, "coingecko_credits")
 COMPUTE_UNITS = 0.25  # Neon's smallest size; set the project's maximum to it as well
@@ -108,6 +129,10 @@ SUSPENDED_TAIL_SECONDS = 5  # how long the compute stays awake if the run suspen
 WARN_SHARE = 0.80  # projected share of a quota from which its state is "warn"
 SKIP_SHARE = 0.95  # projected share from which runs are skipped until the quota lasts
 MIN_PROJECTION_PERIOD = timedelta(days=1)  # the first runs of a month say little about its pace
+MIN_EGRESS_PERIOD = timedelta(days=7)  # one backup on the first day is no pace
+# Kept back of the egress quota: bytes that are counted late, as by an API that runs, or never, as
+# by a process that was killed. A run costs some 100 kB.
+EGRESS_RESERVE_SHARE = 0.02
 QUOTA_API_TIMEOUT_SECONDS = 5.0  # Neon's own figures are optional, so a run does not wait longer
 
 # --- the schedule ------------------------------------------------------------------------------
@@ -150,11 +175,15 @@ def _check_is_pro(is_pro: bool, info: ValidationInfo) -> bool:
     return is_pro
 
 
+def _default_quotas() -> dict[str, float | None]:
+    return {name: quota.limit for name, quota in QUOTAS.items()}
+
+
 def _complete_quotas(given: dict[str, float | None]) -> dict[str, float | None]:
     """Return the quotas with defaults. No run could keep a quota of 0: it means no limit."""
     for name in (name for name, quota in given.items() if quota == 0):
         log.warning("the quota %s is 0, which no run can keep: it is not watched", name)
-    return {**QUOTAS, **{name: quota or None for name, quota in given.items()}}
+    return {**_default_quotas(), **{name: quota or None for name, quota in given.items()}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +231,7 @@ class Settings:
     backfill_credits_per_day: Annotated[int, *whole_number("credits", 0)] = BACKFILL_CREDITS_PER_DAY
     # Monthly quotas by name, in the unit of the name; None: no limit.
     quotas: Annotated[dict[str, Quota | None], AfterValidator(_complete_quotas)] = field(
-        default_factory=lambda: dict(QUOTAS)
+        default_factory=_default_quotas
     )
     # Where the spool, the usage log and the embedded database are.
     state_dir: Annotated[LocalPath, variable("SENTINEL_STATE_DIR")] = ROOT / ".sentinel"

@@ -40,6 +40,7 @@ COUNTED = (
 REMEDIES = {
     "neon_compute_hours": "runs are stretched; NEON_SUSPEND_AFTER_RUN or a paid plan helps",
     "neon_storage_bytes": "lower the limit of coins, or move to a paid plan",
+    "neon_egress_bytes": "back up less often, or keep the monitor on its own database",
     "coingecko_credits": "runs are stretched; lower backfill_credits_per_day, or take a paid plan",
     "actions_minutes": "run every 30 minutes, or make the repository public",
 }

@@ -16,8 +16,8 @@ from hypothesis import given
 import budget_monitor
 from budget_monitor import BudgetStatus, check_budget_status
 from demo.schedule import delivered_runs
-from safe_zone import QUOTAS, Settings
-from sentinel.budget import neon_api, quotas, usage_log
+from safe_zone import Settings
+from sentinel.budget import budget_output, neon_api, quotas, usage_log
 from sentinel.budget.quotas import QuotaUsage
 from sentinel.budget.usage_log import Usage
 from tests.conftest import NeonConsole
@@ -183,7 +183,7 @@ def test_the_rest_of_a_quota_is_spread_over_neons_own_month(neon: NeonConsole) -
     runs = [Usage(at - timedelta(minutes=m), 12.0, 1, 1.0) for m in (60, 45)]
     meter = quotas.measure_quota_usage(
         runs,
-        dict(QUOTAS) | {"coingecko_credits": None},
+        Settings().quotas | {"coingecko_credits": None},
         at,
         compute_units=0.25,
         backfill_per_day=0,
@@ -296,13 +296,13 @@ def test_runs_from_the_future_do_not_count_and_cause_a_warning(
 @pytest.mark.parametrize("api_key", [None, "k"])
 def test_a_quota_set_to_null_is_no_limit_for_any_plan(api_key: str | None) -> None:
     used_up = [Usage(MONTH, 1.0, 10_000, 0.0)]
-    unlimited = dict(QUOTAS) | {"coingecko_credits": None}
+    unlimited = Settings().quotas | {"coingecko_credits": None}
     status = _check(used_up, MONTH + timedelta(days=1), api_key=api_key, quotas=unlimited)
     assert (status.decision, _usage_of(status, "coingecko_credits").quota) == ("run", None)
 
 
 def test_usage_without_a_quota_limits_nothing() -> None:
-    unlimited = dict(QUOTAS) | {"neon_compute_hours": None}
+    unlimited = Settings().quotas | {"neon_compute_hours": None}
     status = _check(_every(5, 10), MONTH + timedelta(days=10), quotas=unlimited)
     assert (status.decision, _usage_of(status, "neon_compute_hours").state) == ("run", "ok")
 
@@ -504,11 +504,22 @@ def test_the_json_matches_the_contract(script: Script, tmp_path: Path) -> None:
     assert list(found["meters"]) == [
         "neon_compute_hours",
         "neon_storage_bytes",
+        "neon_egress_bytes",
         "coingecko_credits",
         "actions_minutes",
     ]
     for meter in found["meters"].values():
-        assert meter.keys() >= {"used", "projected", "quota", "state"}
+        assert meter.keys() >= {"used", "projected", "quota", "state", "source", "checked_on"}
+
+
+def test_every_quota_names_its_source_unless_the_settings_change_it(tmp_path: Path) -> None:
+    changed = Settings().quotas | {"actions_minutes": 3_000.0}
+    settings = Settings(state_dir=tmp_path, api_key="k", quotas=changed)
+    meters = budget_output.as_json(check_budget_status(settings, MONTH))["meters"]
+    assert meters.pop("actions_minutes")["source"] is None
+    for meter in meters.values():
+        assert meter["source"].startswith("https://")
+        assert meter["checked_on"] > "2026-01-01"
 
 
 def test_a_used_up_quota_exits_with_5(script: Script, tmp_path: Path) -> None:

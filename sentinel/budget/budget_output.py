@@ -10,6 +10,7 @@ from sentinel.budget.status import BudgetStatus
 
 BAR_CELLS = 20
 COLUMNS = ("quota", "used", "by the month's end", "of", "state")
+SOURCE_COLUMNS = ("quota", "source", "checked on")
 
 
 def as_json(status: BudgetStatus) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def as_json(status: BudgetStatus) -> dict[str, Any]:
                 "quota": usage.quota,
                 "state": usage.state,
                 "reported": usage.reported,
+                **_source_as_json(status, usage),
             }
             for usage in status.quota_usages
         },
@@ -34,6 +36,14 @@ def as_json(status: BudgetStatus) -> dict[str, Any]:
         "backfill_credits_left_today": status.allowance.left,
         "delivery": coverage_as_json(status.schedule_coverage),
     }
+
+
+def _source_as_json(status: BudgetStatus, usage: QuotaUsage) -> dict[str, str | None]:
+    """Return the page with the quota and when it was checked; null: the settings decide."""
+    published = status.sources.get(usage.name)
+    if published is None:
+        return {"source": None, "checked_on": None}
+    return {"source": published.source, "checked_on": published.checked_on.isoformat()}
 
 
 def coverage_as_json(coverage: ScheduleCoverage) -> dict[str, Any]:
@@ -59,6 +69,17 @@ def quota_rows(status: BudgetStatus) -> list[tuple[str, str, str, str, str]]:
         rows.append(
             (_display_name(usage), used, _format_amount(usage, usage.projected), quota, gauge)
         )
+    return rows
+
+
+def source_rows(status: BudgetStatus) -> list[tuple[str, str, str]]:
+    """Return a row of SOURCE_COLUMNS for each quota that has a limit."""
+    rows = []
+    for usage in status.quota_usages:
+        if usage.quota is not None:
+            published = _source_as_json(status, usage)
+            source = published["source"] or "the settings"
+            rows.append((_display_name(usage), source, published["checked_on"] or ""))
     return rows
 
 

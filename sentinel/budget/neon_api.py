@@ -37,6 +37,7 @@ class ProjectFigures:
     compute_hours: float | None
     storage_bytes: float | None
     storage_limit_bytes: float | None
+    egress_bytes: float | None
     period_start: datetime | None
     period_stop: datetime | None
 
@@ -78,6 +79,7 @@ def read_project(settings: Settings) -> ProjectFigures | None:
         None if seconds is None else seconds / 3600,
         sum(size for size in known if size is not None) if known else None,
         _number(project.get("branch_logical_size_limit_bytes")),
+        _number(project.get("data_transfer_bytes")),
         _moment(project.get("consumption_period_start")),
         _moment(project.get("consumption_period_end")),
     )

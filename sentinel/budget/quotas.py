@@ -9,7 +9,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from typing import Literal, NamedTuple
 
-from safe_zone import MIN_PROJECTION_PERIOD, SKIP_SHARE, WARN_SHARE
+from safe_zone import (
+    EGRESS_RESERVE_SHARE,
+    MIN_EGRESS_PERIOD,
+    MIN_PROJECTION_PERIOD,
+    SKIP_SHARE,
+    WARN_SHARE,
+)
 from sentinel.budget.neon_api import ProjectFigures
 from sentinel.budget.usage_log import Usage
 
@@ -37,6 +43,8 @@ class QuotaUsage(NamedTuple):
     resets_at: datetime
     # By the provider's own figures; None: the run did not ask, or it did not respond.
     reported: float | None = None
+    # How much of the quota is never used, because some of its use is counted late.
+    reserve: float = 0.0
 
     @property
     def spent(self) -> float | None:
@@ -54,7 +62,9 @@ class QuotaUsage(NamedTuple):
     @property
     def is_used_up(self) -> bool:
         """Whether nothing of the quota is left."""
-        return self.quota is not None and self.spent is not None and self.spent >= self.quota
+        if self.quota is None or self.spent is None:
+            return False
+        return self.spent >= self.quota - self.reserve
 
     @property
     def state(self) -> State:
@@ -112,6 +122,7 @@ def measure_quota_usage(
     return [
         _measure_compute(known, at, quotas["neon_compute_hours"], compute_units, figures),
         _measure_storage(known, at, quotas["neon_storage_bytes"], figures),
+        measure_egress(known, at, quotas["neon_egress_bytes"], figures),
         _measure_credits(inside, at, quotas["coingecko_credits"], backfill_per_day),
         _measure_minutes(inside, at, quotas["actions_minutes"] if is_private else None),
     ]
@@ -136,6 +147,43 @@ def _measure_compute(
         elapsed = max(at - month.start, MIN_PROJECTION_PERIOD)
         projected = max(projected, reported + reported * ((month.stop - at) / elapsed))
     return QuotaUsage("neon_compute_hours", used, projected, quota, month.stop, reported)
+
+
+def measure_egress(
+    usages: Sequence[Usage], at: datetime, quota: float | None, figures: ProjectFigures | None
+) -> QuotaUsage:
+    """Return what all readers received from the database, projected at the pace of the month."""
+    month = _neon_month(figures, at)
+    used = _sum_egress(usages, month.start)
+    reported = figures.egress_bytes if figures and _is_current(figures, at) else None
+    known = [
+        bytes_ * (1 + (month.stop - at) / max(elapsed, MIN_EGRESS_PERIOD))
+        for bytes_, elapsed in (
+            (used, _elapsed(_since(usages, month.start), at)),
+            (reported, at - month.start),
+        )
+        if bytes_ is not None
+    ]
+    projected, reserve = max(known, default=None), EGRESS_RESERVE_SHARE * (quota or 0.0)
+    name = "neon_egress_bytes"
+    return QuotaUsage(name, used, projected, quota, month.stop, reported, reserve)
+
+
+def _sum_egress(usages: Iterable[Usage], start: datetime) -> float | None:
+    """Return what was received since `start`, from the totals that the runs have read.
+
+    A total counts from the first of its calendar month. None: no run since `start` has read one.
+    """
+    total, before, known_month = None, 0, None
+    for usage in usages:
+        if usage.egress_bytes is None:
+            continue
+        month = Month.of(usage.started_at)
+        received = usage.egress_bytes - (before if month == known_month else 0)
+        before, known_month = usage.egress_bytes, month
+        if usage.started_at >= start:
+            total = (total or 0.0) + max(0, received)
+    return total
 
 
 def _is_current(figures: ProjectFigures, at: datetime) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from safe_zone import MonthlyQuota
 from sentinel.budget.quotas import BackfillAllowance, QuotaUsage
 from sentinel.budget.schedule import ScheduleCoverage
 
@@ -25,6 +26,8 @@ class BudgetStatus:
     # for the rest of the quotas to last the month.
     is_due: bool
     quota_usages: Sequence[QuotaUsage]
+    # The published quotas by name, without those that the settings change.
+    sources: Mapping[str, MonthlyQuota]
     # CoinGecko credits that the backfill may use now.
     allowance: BackfillAllowance
     # Of the last seven days.

@@ -2,7 +2,8 @@
 
 Two keys are required: `timestamp` (start of the run; UTC if it has no offset) and `duration_sec`.
 The others are written only if they differ from their default: `api_credits`, `db_seconds`,
-`backfill_credits`, `db_bytes`, `tail_seconds` (how long the compute stayed awake afterwards),
+`backfill_credits`, `db_bytes`, `egress_bytes` (what all readers together had received from the
+database since the month began), `tail_seconds` (how long the compute stayed awake afterwards),
 `runs` (number of runs that the entry sums up), `skipped`, `stored` (false: the run did not reach
 the database), `metered` (false: no Neon database) and `after_loss` (earlier runs are missing from
 the log and were not read from the database yet).
@@ -50,6 +51,9 @@ class Usage(NamedTuple):
     tail_seconds: float = IDLE_TAIL_SECONDS
     # Size of the database after the run; None: not measured.
     db_bytes: int | None = None
+    # What all readers had received from the database between the first of the month (UTC) and the
+    # end of the run; None: the run did not ask.
+    egress_bytes: int | None = None
     # Whether the budget check ended the run.
     is_skipped: bool = False
     # Whether the run reached the database.
@@ -223,6 +227,7 @@ def _from_json(entry: Any) -> Usage | None:
     try:
         at = _moment(entry["timestamp"])
         held, size = entry.get("db_seconds"), entry.get("db_bytes")
+        received = entry.get("egress_bytes")
         return Usage(
             at,
             _seconds(entry["duration_sec"]),
@@ -231,6 +236,7 @@ def _from_json(entry: Any) -> Usage | None:
             int(_number(entry.get("backfill_credits", 0), _MOST_CREDITS)),
             _seconds(entry.get("tail_seconds", IDLE_TAIL_SECONDS)),
             None if size is None else int(_number(size, _MOST_BYTES)),
+            None if received is None else int(_number(received, _MOST_BYTES)),
             is_skipped=entry.get("skipped") is True,
             is_stored=entry.get("stored") is not False,
             is_metered=entry.get("metered") is not False,

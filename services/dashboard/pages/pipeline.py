@@ -23,6 +23,7 @@ CHECK_STYLES: Mapping[str, tuple[str, str]] = {
 QUOTA_UNITS: Mapping[str, tuple[str, float]] = {
     "neon_compute_hours": ("Compute hours", 1.0),
     "neon_storage_bytes": ("MB stored", 1e6),
+    "neon_egress_bytes": ("MB sent by Neon", 1e6),
     "coingecko_credits": ("CoinGecko credits", 1.0),
     "actions_minutes": ("Actions minutes", 1.0),
 }

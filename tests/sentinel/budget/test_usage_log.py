@@ -37,7 +37,7 @@ def test_two_keys_are_enough_and_a_time_without_offset_is_utc(path: Path) -> Non
 
 
 def test_the_file_matches_the_contract_and_is_read_again(path: Path) -> None:
-    full = Usage(NOW, 12.5, 3, 0.5, 2, 5.0, 12_345_678, is_skipped=False, is_metered=False)
+    full = Usage(NOW, 12.5, 3, 0.5, 2, 5.0, 12_345_678, 345_678, is_skipped=False, is_metered=False)
     _add(path, full, Usage(NOW + timedelta(hours=1), 1.0, 0, 0.0))
     assert json.loads(path.read_text())[0] == {
         "timestamp": "2026-11-20T12:00:30+00:00",
@@ -47,6 +47,7 @@ def test_the_file_matches_the_contract_and_is_read_again(path: Path) -> None:
         "backfill_credits": 2,
         "tail_seconds": 5.0,
         "db_bytes": 12_345_678,
+        "egress_bytes": 345_678,
         "metered": False,
     }
     assert list(json.loads(path.read_text())[1]) == [
@@ -92,13 +93,14 @@ def test_a_damaged_entry_does_not_affect_the_others(
         {**good, "timestamp": "0001-01-01T00:00:00+14:00"},
         {**good, "api_credits": 1.7e308},
         {**good, "db_bytes": 10**400},
+        {**good, "egress_bytes": "many"},
         None,
         [],
     ]
     path.write_text(json.dumps([good, *bad]))
     reading = usage_log.read(path)
     assert (len(reading.usages), reading.is_complete) == (1, False)
-    assert "13 of 14 runs are unreadable" in caplog.text
+    assert "14 of 15 runs are unreadable" in caplog.text
 
 
 def test_a_clock_that_was_set_back_causes_no_negative_time(path: Path) -> None:

@@ -237,7 +237,8 @@ def test_with_an_exhausted_budget_the_loop_ticks_hourly_and_reports_it(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     loop = start(quotas={"coingecko_credits": 5.0, "neon_compute_hours": None,
-                         "neon_storage_bytes": None, "actions_minutes": None})  # fmt: skip
+                         "neon_storage_bytes": None, "neon_egress_bytes": None,
+                         "actions_minutes": None})  # fmt: skip
     for _ in range(4):
         loop.tick()
         time_.at += minutes(61)
