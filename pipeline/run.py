@@ -110,6 +110,7 @@ class Run:
             self.storage.db_seconds,
             self.backfill.credits,
             db_bytes=self.storage.database_bytes,
+            egress_bytes=self.storage.egress_bytes,
             is_skipped=self.is_skipped,
             is_stored=self.loaded is not None,
             is_metered=is_metered,

@@ -60,12 +60,15 @@ class StorageUse:
     purged_rows: int = 0
     # Size of the whole database in bytes; None if the run did not ask.
     database_bytes: int | None = None
+    # What all readers received from the database in this month; None if it is not Neon's.
+    egress_bytes: int | None = None
     # Usage of earlier runs as the database recorded it; None if the run did not ask.
     recorded_usages: list[Usage] | None = None
 
     def measure(self, session: Session) -> None:
         """Take over the session's counters as of now."""
         self.purged_rows, self.db_seconds = session.purged_rows, session.held_seconds
+        self.egress_bytes = session.month_egress_bytes
 
 
 @dataclass(slots=True)

@@ -49,6 +49,7 @@ def store_run(run: Run, registry: CoinRegistry, spool: RunSpool, usages_since: d
                 _backfill(run, spool, session, usages_since)
                 spool.discard()
             finally:
+                session.close()  # which counts what the run received
                 run.storage.measure(session)
 
 

@@ -48,6 +48,11 @@ def endpoint_of(database_url: str | None) -> str | None:
         host = str(conninfo_to_dict(database_url or "").get("host") or "")
     except Error:
         return None
+    return endpoint_of_host(host)
+
+
+def endpoint_of_host(host: str) -> str | None:
+    """Return the id (`ep-…`) of the compute behind a host; None if it is not Neon's."""
     found = _ENDPOINT.fullmatch(host)
     return found[1] if found else None
 

@@ -26,7 +26,7 @@ from safe_zone import (
     Settings,
 )
 from sentinel.errors import ConfigurationError, StorageUnavailable
-from sentinel.storage import embedded, error_hints
+from sentinel.storage import egress, embedded, error_hints
 
 log = logging.getLogger("sentinel.postgres")
 T = TypeVar("T")
@@ -178,6 +178,9 @@ class Session:
         self.address = address
         # Observations that the purge dropped in this session; the database module counts them.
         self.purged_rows = 0
+        # What all readers had received from the database in this month when the session closed, in
+        # bytes; None: unknown, or the database is not Neon's.
+        self.month_egress_bytes: int | None = None
         self._connection: Connection | None = None
         self._clock = clock
         self._sleep = sleep
@@ -192,10 +195,16 @@ class Session:
         return 0.0 if self._opened_at is None else self._clock() - self._opened_at
 
     def close(self) -> None:
-        """Close the connection if it is open; the next `use` opens another one."""
+        """Close the connection if it is open; the next `use` opens another one.
+
+        What it received from Neon is added to the month's count.
+        """
         if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            try:
+                self.month_egress_bytes = egress.record(self._connection)
+            finally:
+                self._connection.close()
+                self._connection = None
 
     def __enter__(self) -> Self:
         return self

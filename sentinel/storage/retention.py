@@ -59,6 +59,7 @@ DELETE_EXPIRED_ROWS: dict[LiteralString, LiteralString] = {
     "unfillable_gaps": "DELETE FROM sentinel.unfillable_gaps WHERE stop < %(oldest)s",
     "alerts": "DELETE FROM sentinel.alerts WHERE observed_at < %(oldest)s",
     "outbox": "DELETE FROM sentinel.outbox WHERE created_at < %(oldest)s",
+    "egress": "DELETE FROM sentinel.egress WHERE day < %(oldest)s::date",
     # The scores of forecasts stay as long as the prices, the forecasts themselves do not.
     "forecasts": "DELETE FROM sentinel.forecasts WHERE made_at < %(oldest_forecast)s",
     "forecast_scores": "DELETE FROM sentinel.forecast_scores WHERE hour < %(oldest)s",

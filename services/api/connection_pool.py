@@ -11,8 +11,9 @@ import psycopg
 import psycopg_pool
 from psycopg.conninfo import make_conninfo
 
+from sentinel.budget import neon_api
 from sentinel.errors import StorageUnavailable
-from sentinel.storage import error_hints, schema
+from sentinel.storage import egress, error_hints, schema
 from sentinel.storage.connection import (
     Address,
     Connection,
@@ -68,7 +69,10 @@ class ConnectionPool:
         self._pool.open(wait=False)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, after what they received from Neon is recorded."""
+        if neon_api.endpoint_of(self._address.conninfo):
+            with contextlib.suppress(psycopg.Error), self._pool.connection() as connection:
+                egress.record(connection)
         self._pool.close()
 
     def read(self, work: Callable[[Connection], T], *, uses_copy: bool = False) -> T:
@@ -157,7 +161,9 @@ class ConnectionPool:
                     self._is_migrated = True
             except psycopg.OperationalError as error:
                 raise _ConnectionBroken(error) from error
-            return attempt(connection)
+            result = attempt(connection)
+            egress.record_if_due(connection)
+            return result
 
 
 class _ConnectionBroken(Exception):

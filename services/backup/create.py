@@ -17,7 +17,7 @@ from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, Interrupted, SentinelError, StorageUnavailable
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.targets import make_targets
-from sentinel.storage import error_hints, schema
+from sentinel.storage import egress, error_hints, schema
 from sentinel.storage.connection import Address, Connection, resolve_database
 from services.backup import checksums, manifest, pruning, report, rotation
 from services.backup.checksums import DatabaseContents
@@ -159,6 +159,7 @@ def _dump_database(address: Address, path: Path) -> tuple[DatabaseContents, UUID
                 contents = _read_contents(connection, address)
                 identity = _read_identity(connection)
                 write_dump(connection, path)
+            egress.record(connection)
             return contents, identity
     except psycopg.Error as error:
         raise StorageUnavailable(error_hints.explain(error, address.display_name)) from error

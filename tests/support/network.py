@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
 CUT_WITHIN_BYTES = 12_000  # about what a run of some dozen coins sends and receives
 
 
@@ -112,6 +114,21 @@ def between(
         yield wire
     finally:
         listener.close()
+
+
+@contextlib.contextmanager
+def as_neon(url: str) -> Iterator[str]:
+    """Yield an address at which a local database has the host name of a Neon compute."""
+    parts = conninfo_to_dict(url)
+    with between(f"{parts['host']}/.s.PGSQL.5432", 0.0) as wire:
+        yield make_conninfo(
+            host="ep-cool-darkness-123456.aws.neon.tech",
+            hostaddr="127.0.0.1",
+            port=wire.port,
+            user="postgres",
+            dbname=str(parts["dbname"]),
+            sslmode="disable",
+        )
 
 
 def _carry(
