@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from budget_monitor import log_path
 from demo.market import Market
@@ -29,7 +29,7 @@ from sentinel.budget.usage_log import Usage
 from sentinel.storage.queries.gaps import find_gaps
 from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage
 from tests.conftest import FakeTime, FreshDatabase, NeonConsole, new_database
-from tests.support.network import between
+from tests.support.network import as_neon
 
 Run = Callable[..., RunReport]
 QUARTER = timedelta(minutes=15)
@@ -680,9 +680,8 @@ def test_a_log_that_cannot_be_read_or_written_does_not_stop_the_run(
 def test_a_run_suspends_neons_compute_on_request_and_counts_a_short_tail(
     settings: Settings, fresh: FreshDatabase, neon: NeonConsole, time_: FakeTime
 ) -> None:
-    parts = conninfo_to_dict(fresh.url)
     clocks = Clocks(time_.now, time.monotonic, time_.sleep)
-    with between(f"{parts['host']}/.s.PGSQL.5432", 0.0) as line:
+    with as_neon(fresh.url) as url:
         tired = replace(
             settings,
             limit=5,
@@ -690,17 +689,14 @@ def test_a_run_suspends_neons_compute_on_request_and_counts_a_short_tail(
             neon_api_key="napi-secret",
             neon_project_id="p-1",
             neon_base_url=neon.url,
-            database_url=make_conninfo(
-                host="ep-cool-darkness-123456.aws.neon.tech",
-                hostaddr="127.0.0.1",
-                port=line.port,
-                user="postgres",
-                dbname=str(parts["dbname"]),
-                sslmode="disable",
-            ),
+            database_url=url,
         )
         for neon.status in (200, 500):
             time_.at += QUARTER
             assert run_pipeline(tired, clocks=clocks).exit_code == 0
     assert [path[-8:] for method, path, _ in neon.requests if method == "POST"] == ["/suspend"] * 2
-    assert [(u.tail_seconds, u.is_metered) for u in _usages(settings)] == [(5, True), (300, True)]
+    usages = _usages(settings)
+    assert [(u.tail_seconds, u.is_metered) for u in usages] == [(5, True), (300, True)]
+    # Both noted what the database had counted so far, their own session included.
+    first, second = (usage.egress_bytes or 0 for usage in usages)
+    assert 1_000 < first < second < 200_000

@@ -129,7 +129,7 @@ def test_the_api_adds_its_share_at_its_end_and_after_a_large_answer(
 def test_where_the_system_does_not_measure_the_estimate_counts(
     neon: Address, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(egress.sys, "platform", "darwin")
+    monkeypatch.setattr("sentinel.storage.egress.sys.platform", "darwin")
     with Session(neon) as session:
         session.use(lambda connection: egress.add_estimate(connection, 5_000_000))
     assert (_total(fresh), session.month_egress_bytes) == (5_000_000, 5_000_000)

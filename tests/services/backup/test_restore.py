@@ -13,7 +13,7 @@ import pytest
 
 from sentinel import files
 from sentinel.errors import ConfigurationError, SentinelError
-from sentinel.storage import embedded_location, schema
+from sentinel.storage import embedded_location, retention, schema
 from services.backup import manifest
 from services.backup.create import make_verified_backup
 from services.backup.manifest import BackupFailed
