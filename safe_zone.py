@@ -46,7 +46,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024  # the largest valid body (/coins/list) has 2 
 # --- what counts as a price --------------------------------------------------------------------
 MAX_PRICE = 1_000_000_000.0  # USD; the most expensive listed coin is three orders below
 MAX_CLOCK_SKEW = timedelta(minutes=10)  # an observation further in the future is wrong
-MAX_RAW_CHARACTERS = 2_000  # of a rejected entry; a valid one has 200
+MAX_RAW_CHARACTERS = 500  # of a rejected entry, all of them ASCII; a valid one has 200
 RETENTION = timedelta(days=60)  # the client's figure; also the oldest acceptable observation
 
 # --- the registry ------------------------------------------------------------------------------
@@ -73,6 +73,10 @@ PURGE_LOCK_TIMEOUT_SECONDS = 2  # a busy reader postpones the purge, not the loa
 UPKEEP_TIMEOUT_SECONDS = 20  # for one statement of the daily upkeep, which may be postponed
 LOAD_CHUNK_ROWS = 5_000  # rows in one statement: its arrays stay under 400 kB
 PARTITIONS_AHEAD_DAYS = 2
+# Rejected entries are stored until there are so many: a day on which all of 500 coins are rejected
+# in each of 96 runs. Above that, only the first STRIKES_TO_DEACTIVATE of a coin, reason and UTC day
+# are; the runs go on counting all of them.
+MAX_REJECTIONS = 50_000
 
 # --- health ------------------------------------------------------------------------------------
 # verify_db's limit for the age of the newest observation. It is meant for the scheduled pipeline,

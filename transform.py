@@ -1,7 +1,7 @@
 """The Schema Shield: turn the raw body of a response into valid rows and rejections. Pure.
 
-`transform_and_validate` reads prices, `validate_chart` a coin's history and `validate_entry` one
-price, by the same rules.
+`transform_and_validate` reads prices, `validate_chart` a coin's history, `validate_entry` one price
+and `revalidate` a stored rejection, by the same rules.
 
 pydantic validates a response directly from its bytes, which is three times as fast as through
 Python objects. Only a response with an invalid entry is validated coin by coin.
@@ -25,6 +25,7 @@ __all__ = [
     "Batch",
     "MarketRow",
     "Rejection",
+    "revalidate",
     "transform_and_validate",
     "validate_chart",
     "validate_entry",
@@ -47,7 +48,8 @@ class _Quote(BaseModel):
 _QUOTES = TypeAdapter(dict[str, _Quote])
 # Fields that count as unknown if they are invalid.
 _OPTIONAL = frozenset({"usd_market_cap", "usd_24h_vol", "idr"})
-# The series of a chart, and the quote's field with the same meaning.
+# The series of a chart, and the quote's field with the same meaning. The raw entry of a rejected
+# point is a list: its time in UNIX seconds, then the values of these series.
 _SERIES = {"prices": "usd", "market_caps": "usd_market_cap", "total_volumes": "usd_24h_vol"}
 
 
@@ -93,28 +95,46 @@ def validate_chart(
     """
     content = json.loads(body)
     if not isinstance(content, dict) or not isinstance(content.get("prices"), list):
-        raw = body[:400].decode(errors="replace")
-        return [], [Rejection(coin_id, "malformed", raw, run_id, now)]
+        return [], [Rejection(coin_id, "malformed", _as_raw(content), run_id, now)]
     series = {name: _points(content.get(name)) for name in _SERIES}
     rows: dict[datetime, MarketRow] = {}
     rejections: list[Rejection] = []
-    for at, price in series["prices"].items():
+    for at in series["prices"]:
         entry = {name: series[key].get(at) for key, name in _SERIES.items()}
         found = validate_entry(entry | {"last_updated_at": at}, coin_id, now)
         if isinstance(found, MarketRow):
             rows[found.observed_at] = found._replace(source="backfilled")
         elif not rejections:
-            rejections.append(Rejection(coin_id, found, _as_raw([at, price]), run_id, now))
+            raw = _as_raw([at, *entry.values()])
+            rejections.append(Rejection(coin_id, found, raw, run_id, now))
     return [rows[at] for at in sorted(rows)], rejections
 
 
-def validate_entry(entry: dict[str, Any], coin_id: str, now: datetime) -> MarketRow | str:
+def validate_entry(entry: Any, coin_id: str, now: datetime) -> MarketRow | str:
     """Return the row of one entry as `/simple/price` has it, or the reason of its rejection."""
     try:
         quote = _read_quote(entry)
     except ValidationError as error:
         return _shape_reason(entry, error)
     return _find_problem(quote, now) or _to_row(coin_id, quote)
+
+
+def revalidate(rejection: Rejection) -> MarketRow | str:
+    """Return the row of a stored rejection by today's rules, or the reason why it has none.
+
+    Its age counts at the time of the rejection. A point of a chart becomes a backfilled row. The
+    reason is `cut` where the raw entry was too long to be stored whole.
+    """
+    try:
+        entry = json.loads(rejection.raw)
+    except ValueError:
+        return "cut"
+    # A list that arrived as the entry of a price was rejected as malformed; a chart's point never.
+    if not isinstance(entry, list) or rejection.reason == "malformed":
+        return validate_entry(entry, rejection.coin_id, rejection.rejected_at)
+    point = dict(zip(("last_updated_at", *_SERIES.values()), entry, strict=False))
+    found = validate_entry(point, rejection.coin_id, rejection.rejected_at)
+    return found._replace(source="backfilled") if isinstance(found, MarketRow) else found
 
 
 def _points(series: Any) -> dict[float | None, Any]:

@@ -44,16 +44,8 @@ from sentinel.storage.connection import (
     resolve_database,
 )
 from sentinel.storage.partitions import Days
+from sentinel.storage.queries.stored_points import find_lacking_rows
 from transform import validate_entry
-
-# Which of these points the database has observed itself; the import leaves such rows alone.
-OBSERVED_POINTS = """
-SELECT i.coin_id, i.observed_at
-FROM unnest(%(coin_id)b::text[], %(observed_at)b::timestamptz[]) AS i (coin_id, observed_at)
-JOIN sentinel.coins c USING (coin_id)
-JOIN sentinel.observations o ON o.coin_key = c.coin_key AND o.observed_at = i.observed_at
-WHERE o.source = 'observed'
-"""
 
 STORAGE = """
 SELECT pg_database_size(current_database()), (SELECT count(*) FROM sentinel.observations)
@@ -163,12 +155,7 @@ def _validate(
 def _load(
     rows: Sequence[MarketRow], labels: Mapping[str, CoinLabel], connection: Connection, days: Days
 ) -> LoadCounts:
-    points = {
-        "coin_id": [row.coin_id for row in rows],
-        "observed_at": [row.observed_at for row in rows],
-    }
-    observed = set(connection.execute(OBSERVED_POINTS, points).fetchall())
-    lacking = [row for row in rows if (row.coin_id, row.observed_at) not in observed]
+    lacking = find_lacking_rows(connection, rows)
     return database.load_batch(connection, lacking, labels.get, days)
 
 

@@ -116,6 +116,15 @@ def existing_file(text: str) -> Path:
     return Path(text)
 
 
+def text(given: str) -> str:
+    """Return a text that PostgreSQL can store: its bytes are valid UTF-8."""
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        raise ArgumentTypeError(f"{given[:MAX_SHOWN]!a} is not valid UTF-8") from error
+    return given
+
+
 def names(text: str) -> list[str]:
     """Return the names of a comma-separated list, each once."""
     found = list(dict.fromkeys(term.strip() for term in text.split(",") if term.strip()))

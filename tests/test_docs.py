@@ -79,12 +79,14 @@ def test_every_flag_of_a_script_is_documented_and_help_ends_with_an_example(scri
     [
         *(("archive.py", action) for action in ("status", "export", "restore", "forget")),
         *(("sandbox.py", action) for action in ("backtest", "step", "report", "close", "sweep")),
+        *(("pipeline.quarantine", action) for action in ("list", "show", "replay", "discard")),
     ],
 )
 def test_every_flag_of_an_action_is_documented(script: str, action: str) -> None:
     assert f"`{action}`" in ALL
-    assert re.search(rf"`python {script}", ALL)
-    assert re.search(rf"python {script} {action}", _help(script))
+    command = f"python {script}" if script.endswith(".py") else f"python -m {script}"
+    assert f"`{command}" in ALL
+    assert f"{command} {action}" in _help(script)
     for flag in set(re.findall(r"--[a-z-]+", _help(script, action))) - {"--help"}:
         assert flag in ALL, flag
 

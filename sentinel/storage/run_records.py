@@ -9,14 +9,32 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from safe_zone import MAX_REJECTIONS, STRIKES_TO_DEACTIVATE
 from sentinel.models import FxRate, Gap, Rejection
 from sentinel.storage.connection import Connection
 
+# Where `most` entries are stored, only the first `kept` of a coin, reason and UTC day are added.
 RECORD_REJECTIONS = """
+WITH incoming AS (
+    SELECT i.*, date_trunc('day', rejected_at, 'UTC') AS day,
+           row_number() OVER (ORDER BY rejected_at) AS position,
+           row_number() OVER (PARTITION BY coin_id, reason, date_trunc('day', rejected_at, 'UTC')
+                              ORDER BY rejected_at) AS position_in_day
+    FROM unnest(%(rejected_at)b::timestamptz[], %(run_id)b::text[], %(coin_id)b::text[],
+                %(reason)b::text[], %(raw)b::text[])
+         AS i (rejected_at, run_id, coin_id, reason, raw)
+),
+stored AS (
+    SELECT day, coin_id, reason, count(*) AS entries
+    FROM (SELECT DISTINCT day FROM incoming) AS days
+    JOIN sentinel.rejections ON rejected_at >= day AND rejected_at < day + interval '1 day'
+    GROUP BY day, coin_id, reason
+)
 INSERT INTO sentinel.rejections (rejected_at, run_id, coin_id, reason, raw)
-SELECT *
-FROM unnest(%(rejected_at)b::timestamptz[], %(run_id)b::text[], %(coin_id)b::text[],
-            %(reason)b::text[], %(raw)b::text[])
+SELECT rejected_at, run_id, coin_id, reason, raw
+FROM incoming LEFT JOIN stored USING (day, coin_id, reason)
+WHERE position + (SELECT count(*) FROM sentinel.rejections) <= %(most)s
+   OR position_in_day + coalesce(entries, 0) <= %(kept)s
 ON CONFLICT (run_id, coin_id) DO NOTHING
 """
 
@@ -60,11 +78,15 @@ SET stop = greatest(unfillable_gaps.stop, excluded.stop), reason = excluded.reas
 
 
 def record_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
-    """Store entries that failed validation; those of a run that are already stored stay."""
+    """Store entries that failed validation; those of a run that are already stored stay.
+
+    Beyond MAX_REJECTIONS only the first few of each coin, reason and day are stored.
+    """
     if rejections:
         names = ("rejected_at", "run_id", "coin_id", "reason", "raw")
         columns = {name: [getattr(entry, name) for entry in rejections] for name in names}
-        connection.execute(RECORD_REJECTIONS, columns)
+        bounds = {"most": MAX_REJECTIONS, "kept": STRIKES_TO_DEACTIVATE}
+        connection.execute(RECORD_REJECTIONS, {**columns, **bounds})
 
 
 def record_fx_rates(connection: Connection, rates: Iterable[FxRate]) -> None:
