@@ -46,11 +46,14 @@ usual AS (
 )
 SELECT c.coin_id, p.start, p.stop, u.slot,
        round(extract(epoch FROM p.stop - p.start) / extract(epoch FROM u.slot))::int - 1 AS missed,
-       (SELECT g.reason FROM sentinel.unfillable_gaps g
-        WHERE g.coin_key = p.coin_key AND g.start <= p.start AND g.stop >= p.stop
-          AND (g.retry_after IS NULL OR g.retry_after > %(now)s) LIMIT 1) AS reason
+       known.reason
 FROM points p JOIN usual u USING (coin_key) JOIN sentinel.coins c USING (coin_key)
-WHERE p.stop - p.start > u.factor * u.slot
+LEFT JOIN LATERAL (
+    SELECT g.reason FROM sentinel.unfillable_gaps g
+    WHERE g.coin_key = p.coin_key AND g.start <= p.start AND g.stop >= p.stop
+      AND (g.retry_after IS NULL OR g.retry_after > %(now)s) LIMIT 1
+) AS known ON true
+WHERE p.stop - p.start > u.factor * u.slot AND (known.reason IS NULL OR NOT %(is_open)s)
 ORDER BY c.rank NULLS LAST, c.coin_id, p.start
 """
 
@@ -62,8 +65,12 @@ def find_gaps(
     cadence: timedelta,
     coin_ids: Sequence[str] | None = None,
     until: datetime | None = None,
+    is_open: bool = False,
 ) -> psycopg.Cursor[Gap]:
     """Return the gaps of the last GAP_WINDOW in order of rank, of `coin_ids` or of all coins.
+
+    With `is_open`, the unfillable ones are left out: a week has thousands of them, and each run
+    would send them out of the database.
 
     The gaps arrive when the caller fetches them. A gap is longer than GAP_FACTOR times the coin's
     usual pause. The usual pause is measured, because schedulers start fewer runs than their cron
@@ -79,6 +86,7 @@ def find_gaps(
         "factor": GAP_FACTOR,
         "few": MIN_PAUSES_FOR_CADENCE,
         "factor_of_few": GAP_FACTOR_ROUGH,
+        "is_open": is_open,
         "coin_ids": None if coin_ids is None else list(coin_ids),
     }
     return connection.cursor(row_factory=class_row(Gap)).execute(GAPS, parameters)

@@ -31,11 +31,12 @@ ORDER BY started_at
 
 
 class RecentActivity(NamedTuple):
-    """The size of the database, what earlier runs used, the gaps, and the monitor's activity."""
+    """The size of the database, what earlier runs used, open gaps, and the monitor's activity."""
 
     # Size of the whole database.
     database_bytes: int
     usages: list[Usage]
+    # Without the unfillable ones.
     gaps: list[Gap]
     # The last activity of the monitor's loop; None: it never ran on this database.
     monitor: ServiceStatus | None
@@ -61,7 +62,9 @@ def read_recent_activity(
         size = connection.execute(DATABASE_BYTES)
         usages = connection.cursor(row_factory=class_row(Usage))
         usages.execute(USAGES, {"since": usages_since, "now": now})
-        gaps = find_gaps(connection, now, cadence=cadence, coin_ids=coin_ids, until=until)
+        gaps = find_gaps(
+            connection, now, cadence=cadence, coin_ids=coin_ids, until=until, is_open=True
+        )
         monitor = connection.execute(service_status.READ, {"service": "ingestion"})
         connection.execute("COMMIT")
         [(database_bytes,)] = size.fetchall()

@@ -11,6 +11,7 @@ from sentinel.models import Gap, MarketRow, Source
 from sentinel.storage import run_records
 from sentinel.storage.connection import Session
 from sentinel.storage.queries.gaps import find_gaps
+from sentinel.storage.queries.recent_activity import read_recent_activity
 from tests.conftest import NOW, FreshDatabase
 from tests.sentinel.storage.queries.conftest import LABELS
 from tests.support.loading import load_rows
@@ -82,3 +83,18 @@ def test_an_unfillable_gap_has_its_reason_even_after_a_part_was_filled(
     assert [found.reason for found in _find(fresh)] == ["no_prices"]
     _store(fresh, "bitcoin", 300, source="backfilled")
     assert [found.reason for found in _find(fresh)] == ["no_prices"]
+
+
+def test_a_run_reads_only_the_gaps_that_a_call_may_fill(fresh: FreshDatabase) -> None:
+    """The unfillable gaps of a week would cost a Neon database a gigabyte of egress a month."""
+    _store(fresh, "bitcoin", *REGULAR, *range(180, 60, -15), 0)
+    unfillable, _ = _find(fresh)
+    with psycopg.connect(fresh.url, autocommit=True) as opened:
+        run_records.record_unfillable_gaps(
+            opened, [unfillable._replace(reason="only_hourly_left")], NOW
+        )
+        activity = read_recent_activity(
+            opened, NOW, cadence=QUARTER, coin_ids=["bitcoin"], until=None, usages_since=NOW
+        )
+    assert [gap.stop for gap in activity.gaps] == [NOW]
+    assert activity.gaps == _find(fresh, is_open=True)
