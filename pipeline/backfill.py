@@ -104,7 +104,7 @@ class Backfill:
         plan = backfill_plan.plan_backfill(
             gaps,
             self.run.fetched.targets,
-            self.run.started_at,
+            self.run.trusted_start,
             calls=self._calls_left(),
             allowance=budget.allowance(),
             should_wait=not self._is_backfill_mode,
@@ -157,9 +157,9 @@ class Backfill:
             log.warning("the gaps of %s wait for a day: %s", task.coin_id, error)
             return self._postpone(task, RETRY_AFTER_REFUSAL)
         points, rejections = validate_chart(
-            body, task.coin_id, self.run.started_at, self.run.run_id
+            body, task.coin_id, self.run.trusted_start, self.run.run_id
         )
-        rows, left = backfill_plan.fill_gaps(task, points, self.run.started_at)
+        rows, left = backfill_plan.fill_gaps(task, points, self.run.trusted_start)
         # A signal must not separate a received response from its file.
         with defer_signals():
             self.spool.write([*rows, *rejections])
@@ -176,7 +176,7 @@ class Backfill:
     def _postpone(self, task: BackfillTask, pause: timedelta) -> CoinBackfill:
         """Let other coins go first for a while."""
         gaps = backfill_plan.mark_unfillable(task, "unusable_chart")
-        return CoinBackfill(unfillable=gaps, retry_after=self.run.started_at + pause)
+        return CoinBackfill(unfillable=gaps, retry_after=self.run.trusted_start + pause)
 
 
 def load_backfill(

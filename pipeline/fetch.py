@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 
 from api_library import chunk_ids
 from coin_registry import CoinRegistry
 from pipeline.run import Run
 from pipeline.spool import Item
-from sentinel.clocks import describe_clock_error, is_clock_wrong
+from sentinel.clocks import describe_clock_error
 from sentinel.coingecko import PriceResponse
 from sentinel.console import Progress
-from sentinel.errors import ApiUnavailable, ConfigurationError
-from sentinel.models import Batch, FxRate, Rejection
+from sentinel.errors import ApiUnavailable
+from sentinel.models import Batch, FxRate
 from sentinel.process import defer_signals
 from transform import transform_and_validate
 
 log = logging.getLogger("sentinel.fetch")
-# Reasons of rejection that a wrong clock of this machine causes.
-CLOCK_REASONS = frozenset({"future_timestamp", "stale_timestamp"})
 
 
 def fetch_prices(run: Run, registry: CoinRegistry, progress: Progress) -> None:
@@ -28,8 +25,7 @@ def fetch_prices(run: Run, registry: CoinRegistry, progress: Progress) -> None:
     A chunk that fails is noted in its `errors`, and the others continue. Without a spool (a dry
     run) nothing is written.
 
-    Raises ApiUnavailable if no response contained a usable price, and ConfigurationError if this
-    machine's clock is the cause.
+    Raises ApiUnavailable if no response contained a usable price.
     """
     chunks = _plan_chunks(run, registry)
     for done, chunk in enumerate(chunks):
@@ -45,32 +41,19 @@ def fetch_prices(run: Run, registry: CoinRegistry, progress: Progress) -> None:
             run.fetched.errors.append(error)
             if run.client.is_exhausted:
                 return
-    _check_clock(run)
+    if problem := describe_clock_error(run.client.clock_offset):
+        log.warning("%s", problem)
     if run.fetched.is_degraded and not run.fetched.rows:
         raise ApiUnavailable(
             "CoinGecko responded without one usable price. The next run tries again."
         )
 
 
-def _check_clock(run: Run) -> None:
-    """Warn if this clock is wrong. Raises ConfigurationError if it cost every price."""
-    problem = describe_clock_error(run.client.clock_offset)
-    if problem and not run.fetched.rows and _have_clock_reasons(run.fetched.rejections):
-        raise ConfigurationError(f"No price is usable. {problem}")
-    if problem:
-        log.warning("%s", problem)
-
-
-def _have_clock_reasons(rejections: Iterable[Rejection]) -> bool:
-    reasons = {rejection.reason for rejection in rejections}
-    return bool(reasons) and reasons <= CLOCK_REASONS
-
-
 def _plan_chunks(run: Run, registry: CoinRegistry) -> list[tuple[str, ...]]:
     """Return the ids of each call. Inactive coins that are due for a probe fill up the calls."""
     targets = run.fetched.targets
     requested = set(targets)
-    probes = [i for i in registry.due_for_probe(run.started_at) if i not in requested]
+    probes = [i for i in registry.due_for_probe(run.trusted_start) if i not in requested]
     if not targets:  # without active coins, the probes are worth a call of their own
         return list(chunk_ids(run.client.base_url, probes))
     return list(chunk_ids(run.client.base_url, targets, probes))
@@ -79,17 +62,16 @@ def _plan_chunks(run: Run, registry: CoinRegistry) -> list[tuple[str, ...]]:
 def _process_response(response: PriceResponse, registry: CoinRegistry, run: Run) -> list[Item]:
     """Validate one response, update the coins' health, and return the items for the database."""
     result = run.fetched
-    batch = transform_and_validate(response.body, response.ids, run.started_at, run.run_id)
+    now = run.trusted_start  # a wrong clock of this machine makes no price stale
+    batch = transform_and_validate(response.body, response.ids, now, run.run_id)
     failed = {rejection.coin_id: rejection.reason for rejection in batch.rejections}
     failed |= dict.fromkeys(batch.missing, "missing")
-    if is_clock_wrong(run.client.clock_offset):  # it says nothing about the coins
-        failed = {i: reason for i, reason in failed.items() if reason not in CLOCK_REASONS}
     requested = set(result.targets)
     changes = registry.record_results(
         (row.coin_id for row in batch.rows),
         failed,
         (coin_id for coin_id in response.ids if coin_id in requested),
-        run.started_at,
+        now,
     )
     if changes.is_degraded:
         log.warning(

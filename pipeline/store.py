@@ -158,11 +158,11 @@ def _find_gaps(run: Run, session: Session, usages_since: datetime) -> list[Gap]:
     activity = session.use(
         lambda connection: read_recent_activity(
             connection,
-            run.started_at,
+            run.trusted_start,
             cadence=timedelta(minutes=run.settings.cadence_minutes),
             coin_ids=run.fetched.targets if run.detect_gaps else [],
             # Backfill mode fetched no prices, so the pause until now counts as a gap too.
-            until=run.started_at if run.settings.mode == "backfill" else None,
+            until=run.trusted_start if run.settings.mode == "backfill" else None,
             usages_since=usages_since,
         )
     )
@@ -188,7 +188,7 @@ def _load_backfill(run: Run, session: Session, found: Sequence[CoinBackfill]) ->
     before = run.loaded or LoadResult()
 
     def load(connection: Connection, days: partitions.Days) -> LoadResult:
-        inserted = load_backfill(connection, found, days, run.started_at)
+        inserted = load_backfill(connection, found, days, run.trusted_start)
         loaded = dataclasses.replace(before, rows_backfilled=inserted)
         run.storage.measure(session)
         run.record(connection, loaded)
