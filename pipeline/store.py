@@ -17,6 +17,7 @@ from pipeline.stage_results import LoadResult
 from safe_zone import MAX_CLOCK_SKEW, RETENTION, Settings
 from sentinel import files
 from sentinel.health import checks
+from sentinel.health.failure_rates import check_failure_rates
 from sentinel.models import CoinLabel, FxRate, Gap, MarketRow, Rejection
 from sentinel.storage import coin_labels, partitions, run_records, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
@@ -170,6 +171,8 @@ def _find_gaps(run: Run, session: Session, usages_since: datetime) -> list[Gap]:
     run.storage.recorded_usages = activity.usages
     if run.is_scheduled:
         run.warnings += _describe_silence(activity.monitor, run.trusted_start)
+        failures = check_failure_rates(activity.failing_coins)
+        run.warnings += [failures.summary] if failures.state == "warning" else []
     return activity.gaps
 
 

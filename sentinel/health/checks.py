@@ -16,6 +16,7 @@ from sentinel.health.facts import (
     TargetDelivery,
     count_missed_runs,
 )
+from sentinel.health.failure_rates import check_failure_rates
 from sentinel.storage import service_status
 from sentinel.storage.service_status import BackupStatus, ServiceStatus
 
@@ -42,6 +43,7 @@ def check_facts(facts: HealthFacts, now: datetime) -> list[HealthCheck]:
         HealthCheck("database", "ok", "The database answers."),
         _check_freshness(facts, now),
         _check_last_run(facts, now),
+        check_failure_rates(facts.failing_coins),
         _check_delivery(facts, now),
         _check_backup(facts.backup, now),
         check_disk(facts.disk),

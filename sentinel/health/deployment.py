@@ -25,6 +25,7 @@ from sentinel.health.facts import (
 )
 from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection
+from sentinel.storage.queries.failing_coins import find_failing_coins
 from sentinel.storage.service_status import SILENCE_WINDOW, ServiceStatus
 
 # clock_timestamp() is the server's clock at this moment, not that of the transaction's begin.
@@ -126,6 +127,7 @@ def _read_facts(
         backup=service_status.read_backup_status(connection),
         deliveries=read_deliveries(connection, loop),
         lost_messages=_read_lost_messages(connection, loop, now),
+        failing_coins=find_failing_coins(connection, now).fetchall(),
         disk=read_disk_space(settings.state_dir),
         database_clock_offset=host_time - database_time,
         max_age=max_age,

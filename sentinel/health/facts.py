@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from safe_zone import MAX_AGE_MINUTES
 from sentinel.storage import service_status
+from sentinel.storage.queries.failing_coins import DayFailures
 from sentinel.storage.service_status import BackupStatus, ServiceStatus
 
 CheckState = Literal["ok", "warning", "unhealthy"]
@@ -94,6 +95,8 @@ class HealthFacts:
     # The targets for which messages wait.
     deliveries: Sequence[TargetDelivery] = ()
     lost_messages: Sequence[LostMessages] = ()
+    # The coins that failed on each of the last days.
+    failing_coins: Sequence[DayFailures] = ()
     # None: it cannot be read.
     disk: DiskSpace | None = None
     # How far this host's clock is ahead of the database's.

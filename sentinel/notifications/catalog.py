@@ -51,6 +51,14 @@ CATALOG = {
         ),
         "schedule_again": "Market Sentinel: scheduled runs again, {hours} hours missed",
         "schedule_again_body": "No scheduled run came from {begin} to {end}.",
+        "rejections": "Market Sentinel: more coins than usual are rejected or missing",
+        "rejections_body": (
+            "In the last 24 hours:\n{reasons}\nWhat CoinGecko sent: "
+            "python -m pipeline.quarantine list"
+        ),
+        "failing_coins": "- {reason}: {coins} of {requested} coins, usually {usual}",
+        "rejections_end": "Market Sentinel: no more coins than usual are rejected or missing",
+        "rejections_end_body": "There were more from {begin} to {end}.",
         "none": "none",
         "test": "Market Sentinel: test message",
         "test_body": "This target works. Alerts will arrive here.",
@@ -110,6 +118,14 @@ CATALOG = {
         ),
         "schedule_again": "Market Sentinel: proses terjadwal berjalan lagi, {hours} jam terlewat",
         "schedule_again_body": "Tidak ada proses terjadwal dari {begin} sampai {end}.",
+        "rejections": "Market Sentinel: koin yang ditolak atau hilang lebih banyak dari biasanya",
+        "rejections_body": (
+            "Dalam 24 jam terakhir:\n{reasons}\nData dari CoinGecko: "
+            "python -m pipeline.quarantine list"
+        ),
+        "failing_coins": "- {reason}: {coins} dari {requested} koin, biasanya {usual}",
+        "rejections_end": "Market Sentinel: jumlah koin yang ditolak atau hilang kembali normal",
+        "rejections_end_body": "Jumlahnya lebih banyak dari {begin} sampai {end}.",
         "none": "belum ada",
         "test": "Market Sentinel: pesan uji",
         "test_body": "Tujuan ini berfungsi. Peringatan akan tiba di sini.",

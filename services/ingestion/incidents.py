@@ -13,13 +13,15 @@ import budget_monitor
 from safe_zone import Settings
 from sentinel.budget import usage_log
 from sentinel.errors import EXIT_UNHEALTHY, SentinelError
-from sentinel.health import checks, deployment
+from sentinel.health import checks, deployment, failure_rates
 from sentinel.health.facts import TargetDelivery
+from sentinel.health.failure_rates import RaisedFailure
 from sentinel.notifications import outbox
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import Message, MessageFormatter, compose_incident
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
+from sentinel.storage.queries.failing_coins import DayFailures, find_failing_coins
 from sentinel.storage.retention import NEWEST_OBSERVATION
 from sentinel.storage.service_status import ServiceStatus
 from services.ingestion.announced_incidents import AnnouncedIncidents
@@ -94,6 +96,8 @@ class Incidents:
         self._queue(connection, self._check_prices(newest, tick), tick.now)
         self._queue(connection, self._check_disk(tick.now), tick.now)
         self._queue(connection, self._check_schedule(schedule, tick.now), tick.now)
+        days = find_failing_coins(connection, tick.now).fetchall()
+        self._queue(connection, self._check_failures(days, tick.now), tick.now)
         self.check_targets(connection, tick.now)
         self._is_done = True
 
@@ -182,6 +186,16 @@ class Incidents:
             hours = {"hours": (schedule.recorded_at - since) // timedelta(hours=1)}
             yield self._end("schedule", "schedule_again", since, schedule.recorded_at, hours)
 
+    def _check_failures(self, days: Sequence[DayFailures], now: datetime) -> Iterator[Change]:
+        """Rejected and missing coins. The incident goes on until all are near their usual share."""
+        since = self.announced.since("rejections")
+        if since is None and (raised := failure_rates.find_raised_failures(days)):
+            lines = (self.formatter.translate("failing_coins", **_describe(r)) for r in raised)
+            values = {"reasons": "\n".join(lines)}
+            yield self._begin("rejections", "rejections", now, now, values)
+        elif since and not failure_rates.find_raised_failures(days, failure_rates.ENDED_SPREADS):
+            yield self._end("rejections", "rejections_end", since, now, {})
+
     def _find_failing(self, failing: Sequence[TargetDelivery], now: datetime) -> Iterator[Change]:
         others = [name for name in self.notifier.names if name not in self._failing]
         for each in failing:
@@ -225,6 +239,10 @@ def _find_newest_observation(connection: Connection) -> datetime | None:
     """Return the time of the newest observation of any coin."""
     row = connection.execute(NEWEST_OBSERVATION).fetchone()
     return row[0] if row else None
+
+
+def _describe(failure: RaisedFailure) -> dict[str, object]:
+    return {**failure._asdict(), "usual": round(failure.usual)}
 
 
 def _minutes(pause: timedelta) -> int:

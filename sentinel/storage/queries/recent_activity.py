@@ -14,6 +14,7 @@ from sentinel.models import Gap
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
 from sentinel.storage.locks import set_timeouts
+from sentinel.storage.queries.failing_coins import DayFailures, find_failing_coins
 from sentinel.storage.queries.gaps import find_gaps
 from sentinel.storage.service_status import ServiceStatus
 
@@ -31,7 +32,7 @@ ORDER BY started_at
 
 
 class RecentActivity(NamedTuple):
-    """The size of the database, what earlier runs used, open gaps, and the monitor's activity."""
+    """What a run reads about earlier runs and about the database."""
 
     # Size of the whole database.
     database_bytes: int
@@ -40,6 +41,8 @@ class RecentActivity(NamedTuple):
     gaps: list[Gap]
     # The last activity of the monitor's loop; None: it never ran on this database.
     monitor: ServiceStatus | None
+    # The coins that failed on each of the last days.
+    failing_coins: list[DayFailures]
 
 
 def read_recent_activity(
@@ -66,6 +69,7 @@ def read_recent_activity(
             connection, now, cadence=cadence, coin_ids=coin_ids, until=until, is_open=True
         )
         monitor = connection.execute(service_status.READ, {"service": "ingestion"})
+        failing = find_failing_coins(connection, now)
         connection.execute("COMMIT")
         [(database_bytes,)] = size.fetchall()
         status = monitor.fetchone()
@@ -74,4 +78,5 @@ def read_recent_activity(
             usages.fetchall(),
             gaps.fetchall(),
             ServiceStatus._make(status) if status else None,
+            failing.fetchall(),
         )

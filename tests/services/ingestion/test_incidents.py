@@ -108,6 +108,33 @@ def test_a_database_without_a_price_is_no_incident(check: Callable[..., list[str
     assert check("CoinGecko does not respond.") == []
 
 
+def test_more_failing_coins_than_usual_are_reported_once_and_their_end_too(
+    check: Callable[..., list[str]], time_: FakeTime, connection: Connection
+) -> None:
+    def record(at: datetime, *ids: str) -> None:
+        for run in range(3):
+            connection.execute(
+                "INSERT INTO sentinel.pipeline_runs SELECT %(id)s, %(at)s, %(at)s, 'ingest', 'ok',"
+                " 500, 1, 1, 0, 0, 0, 0, '{}', %(ids)s, 1, 1, 0, 0",
+                {"id": f"{at}-{run}", "at": at, "ids": list(ids)},
+            )
+
+    for day in range(1, 15):
+        record(NOW - timedelta(days=day), "coin-1")
+    assert check() == []
+    record(NOW, *(f"coin-{n}" for n in range(40)))
+    assert check() == [
+        "Market Sentinel: more coins than usual are rejected or missing\nIn the last 24 hours:\n"
+        "- missing: 40 of 500 coins, usually 1\n"
+        "What CoinGecko sent: python -m pipeline.quarantine list"
+    ]
+    assert check(formatter=INDONESIAN) == []
+    time_.at = NOW + timedelta(hours=25)
+    record(time_.at, "coin-1")
+    [message] = check(formatter=INDONESIAN)
+    assert message.startswith("Market Sentinel: jumlah koin yang ditolak atau hilang kembali norm")
+
+
 Start = Callable[..., Loop]
 
 
