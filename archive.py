@@ -17,18 +17,19 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 
 import database
-from safe_zone import RETENTION, load_settings
+from safe_zone import RETENTION, Settings, load_settings
 from sentinel import console
 from sentinel.archive import export, parquet, records, status, store
 from sentinel.archive.day_file import DayFile
 from sentinel.archive.status import ArchiveStatus
 from sentinel.archive.store import Archive
-from sentinel.arguments import day, make_parser
+from sentinel.arguments import IGNORE_BUDGET, add_ignore_budget, day, make_parser
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
 from sentinel.models import LoadCounts, MarketRow
 from sentinel.process import run_as_script
-from sentinel.storage import partitions, schema
+from sentinel.storage import egress_budget, partitions, schema
 from sentinel.storage.connection import Connection, Session
+from sentinel.storage.egress_budget import LargeRead
 
 log = logging.getLogger("sentinel.archive")
 # What the database has observed itself; a restore leaves these rows alone.
@@ -38,6 +39,10 @@ FROM sentinel.observations o JOIN sentinel.coins c USING (coin_key)
 WHERE o.observed_at >= %(day)s::timestamp AT TIME ZONE 'UTC'
   AND o.observed_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC' AND o.source = 'observed'
 """
+EXPORT_REMEDY = (
+    f"Name fewer days with --from and --to, or add {IGNORE_BUDGET}. Runs archive each day "
+    "before they drop it."
+)
 EPILOG = """examples:
   python archive.py status                 days in the archive, missing, lost and overdue days
   python archive.py status --check         the same, with a check of every file's bytes
@@ -64,7 +69,7 @@ def main() -> int:
             return _show_status(session, archive, options, now)
         span = (options.first, options.last)
         if options.action == "export":
-            return _export(session, archive, span, now)
+            return _export(session, archive, span, now, settings, options)
         if options.action == "forget":
             return _forget(session, archive, span)
         return _restore(session, archive, span, now)
@@ -85,6 +90,8 @@ def _build_parser() -> argparse.ArgumentParser:
         add_day = functools.partial(action.add_argument, metavar="DAY", type=day)
         add_day("--from", dest="first", default=date.min, help="such as 2026-10-01")
         add_day("--to", dest="last", default=date.max, help="the last day, inclusive")
+        if name == "export":
+            add_ignore_budget(action)
     return parser
 
 
@@ -123,11 +130,22 @@ def _print_status(found: ArchiveStatus) -> None:
 # --- export, forget, restore -----------------------------------------------------------------
 
 
-def _export(session: Session, archive: Archive, span: tuple[date, date], now: datetime) -> int:
+def _export(
+    session: Session,
+    archive: Archive,
+    span: tuple[date, date],
+    now: datetime,
+    settings: Settings,
+    options: argparse.Namespace,
+) -> int:
     def run(connection: Connection) -> tuple[int, int]:
         days = sorted(partitions.existing_partitions(connection))
         closed = [day for day in days if day < now.date() and _is_within(day, span)]
         rows = 0
+        size = export.estimate_export(connection, archive, closed)
+        read = LargeRead("This export", size, EXPORT_REMEDY)
+        is_forced = options.ignore_budget
+        egress_budget.request_read(connection, settings, read, now, is_forced=is_forced)
         with console.show_progress() as progress:
             exported = export.export_days(connection, archive, closed, now)
             for done, (_, fingerprint) in enumerate(exported, start=1):

@@ -314,7 +314,9 @@ def _load_prices(options: argparse.Namespace) -> Mapping[str, PriceSeries]:
     if options.csv:
         return price_loader.load_from_csv(options.csv, options.coins)
     days, now = float(options.days), datetime.now(UTC)
-    return price_loader.load_from_database(load_settings(), options.coins, days, now)
+    return price_loader.load_from_database(
+        load_settings(), options.coins, days, now, ignore_budget=options.ignore_budget
+    )
 
 
 def _read_money(options: argparse.Namespace) -> tuple[Decimal, Costs]:

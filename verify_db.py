@@ -26,7 +26,7 @@ from sentinel.health.deployment import check_deployment
 from sentinel.health.facts import HealthCheck, find_failures
 from sentinel.models import Gap, describe_gap_reason
 from sentinel.process import run_as_script
-from sentinel.storage import service_status
+from sentinel.storage import egress, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.preconditions import refuse_foreign_market_data
 from sentinel.storage.queries.gaps import find_gaps
@@ -58,6 +58,8 @@ class Health:
     top: Sequence[LatestPrice] = ()
     # None: no backup was ever tried.
     backup: service_status.BackupStatus | None = None
+    # What all readers received in this month, in bytes; None: the database is not Neon's.
+    egress_bytes: int | None = None
 
 
 def examine(
@@ -83,6 +85,7 @@ def examine(
         duplicates,
         read_latest_prices(connection, TOP_COINS),
         found.facts.backup,
+        egress.read_month(connection).total if egress.find_compute(connection) else None,
     )
 
 
@@ -131,6 +134,7 @@ def as_json(
             "schedule": health.schedule and budget_output.coverage_as_json(health.schedule),
             "top": [asdict(price) for price in health.top],
             "backup": health.backup and asdict(health.backup),
+            "egress_bytes": health.egress_bytes,
         }
     return fields
 
@@ -165,6 +169,8 @@ def show(
             ("waiting in the spool", f"{spooled_rows:,} rows"),
             ("last verified backup", _describe_backup(health.backup, now)),
         ]
+        if health.egress_bytes is not None:
+            facts.append(("egress this month", f"{health.egress_bytes / 1e6:,.1f} MB"))
         console.show_table("Health", ("what", "value"), facts)
     if health.gaps:
         _show_gaps(health.gaps)

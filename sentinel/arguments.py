@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+IGNORE_BUDGET = "--ignore-budget"
 MAX_SHOWN = 40  # characters of the user's text in a message
 MAX_VALUES = 1_000  # of one parameter
 MAX_DIGITS = 9  # of a whole number: int() of a huge one takes seconds
@@ -27,6 +28,15 @@ def make_parser(prog: str, description: str | None, epilog: str) -> ArgumentPars
         description=description,
         epilog=epilog,
         formatter_class=RawDescriptionHelpFormatter,
+    )
+
+
+def add_ignore_budget(parser: ArgumentParser) -> None:
+    """Add the flag for a large read of Neon that its egress quota does not allow."""
+    parser.add_argument(
+        IGNORE_BUDGET,
+        action="store_true",
+        help="read from Neon even if the month's egress quota does not allow it",
     )
 
 

@@ -22,6 +22,11 @@ def print_error(message: object) -> None:
     print(format_annotation("error", message), file=sys.stderr)
 
 
+def print_notice(message: object) -> None:
+    """Print a sentence to stderr that is neither a warning nor an error."""
+    print(message, file=sys.stderr)
+
+
 def confirm(word: str, undone: str) -> None:
     """Ask the user at a terminal to type `word`, and return if the answer is right.
 

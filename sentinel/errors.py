@@ -8,7 +8,7 @@ SentinelError                 stop, exit 1: an unexpected problem
 ├── StorageUnavailable        exit 4: the rows wait in the spool for the next run
 ├── ArchiveUnavailable        exit 4: the day stays in the database, the next run tries again
 ├── ArchiveDamaged            exit 6: the user has to restore the file, or accept the loss
-├── BudgetExhausted           exit 5, before any call or connection: quotas reset next month
+├── BudgetExhausted           exit 5, before any call or large read: quotas reset next month
 └── Interrupted               exit 128 + signal: a signal asked the process to end
 
 The docstring of a class is its default message, so it is written for the user.

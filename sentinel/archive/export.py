@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import LiteralString
@@ -19,9 +19,15 @@ from sentinel.archive.day_file import DayFile
 from sentinel.archive.parquet import CsvExport
 from sentinel.archive.records import ArchivedDay
 from sentinel.archive.store import Archive
-from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
-from sentinel.storage import partitions
+from sentinel.errors import (
+    ArchiveDamaged,
+    ArchiveUnavailable,
+    BudgetExhausted,
+    ConfigurationError,
+)
+from sentinel.storage import egress_budget, partitions
 from sentinel.storage.connection import Connection
+from sentinel.storage.egress_budget import LargeRead
 from sentinel.storage.locks import set_timeouts
 from sentinel.storage.partitions import Fingerprint
 from sentinel.storage.retention import ArchiveBeforeDrop
@@ -45,6 +51,10 @@ COPY (SELECT coin_key, (extract(epoch FROM observed_at) * 1000000)::bigint, pric
 TO STDOUT (FORMAT csv)
 """
 COIN_IDS = "SELECT coin_key, coin_id FROM sentinel.coins"
+
+
+# Called with the number of a day's rows before they are read; it may raise BudgetExhausted.
+CheckRead = Callable[[Connection, int], object]
 
 
 def archive_hook(settings: Settings) -> ArchiveBeforeDrop | None:
@@ -77,6 +87,12 @@ def _archive_days(
 
     A damaged file stops only its own day. An archive that does not respond stops all days.
     """
+
+    def check_read(connection: Connection, rows: int) -> None:
+        size = rows * egress_budget.BYTES_PER_OBSERVATION
+        read = LargeRead("Archiving a day", size, "The day stays in the database.")
+        egress_budget.check_read(connection, settings, read, now)
+
     archived: dict[date, Fingerprint] = {}
     message = None
     started = time.monotonic()
@@ -89,33 +105,46 @@ def _archive_days(
                 log.info("%d days wait for the next run", len(days) - len(archived))
                 break
             try:
-                archived |= dict(export_days(connection, archive, [day], now))
+                archived |= dict(export_days(connection, archive, [day], now, check_read))
             except ArchiveDamaged as error:
                 message = message or str(error)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
         reason = "another process is exporting, or has locked a day"
         log.warning(POSTPONED, len(days) - len(archived), reason)
-    except (ArchiveUnavailable, ConfigurationError) as error:
+    except (ArchiveUnavailable, BudgetExhausted, ConfigurationError) as error:
         message = str(error)
     return archived, message
 
 
+def estimate_export(connection: Connection, archive: Archive, days: Sequence[date]) -> int:
+    """Return about how many bytes an export of days will receive: of those without a record."""
+    recorded = {record.day for record in records.load_records(connection, archive)}
+    return egress_budget.estimate_copy(connection, set(days) - recorded)
+
+
 def export_days(
-    connection: Connection, archive: Archive, days: Sequence[date], now: datetime
+    connection: Connection,
+    archive: Archive,
+    days: Sequence[date],
+    now: datetime,
+    check_read: CheckRead = lambda _connection, _rows: None,
 ) -> Iterator[tuple[date, Fingerprint]]:
     """Archive the days whose rows are not archived yet; yields each day once it is archived.
 
-    Raises ArchiveUnavailable, ArchiveDamaged if an existing file is damaged, and psycopg.Error.
+    `check_read` is called before the rows of a day are read. Raises ArchiveUnavailable,
+    ArchiveDamaged if an existing file is damaged, psycopg.Error, and what `check_read` raises.
     """
     for day in days:
         with connection.transaction():
             set_timeouts(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
             connection.execute(LOCK)
-            fingerprint = _export_day(connection, archive, day, now)
+            fingerprint = _export_day(connection, archive, day, now, check_read)
         yield day, fingerprint
 
 
-def _export_day(connection: Connection, archive: Archive, day: date, now: datetime) -> Fingerprint:
+def _export_day(
+    connection: Connection, archive: Archive, day: date, now: datetime, check_read: CheckRead
+) -> Fingerprint:
     """Archive a day unless its rows are archived; returns the fingerprint of its rows."""
     try:
         with connection.transaction():
@@ -128,6 +157,7 @@ def _export_day(connection: Connection, archive: Archive, day: date, now: dateti
     is_archived = record and (digests, source) == ([record.sha256], record.source)
     if is_archived or not source.rows:
         return source
+    check_read(connection, source.rows)
     with parquet.temporary_folder() as folder:
         # A row that arrives after the fingerprint was taken changes the next one, and the day is
         # exported again.

@@ -21,7 +21,22 @@ POINTS: LiteralString = """
 sentinel.observations
 WHERE coin_key = ANY ({coin_keys}) AND observed_at >= {start} AND observed_at < {stop}
 """
+COUNT_POINTS: LiteralString = """
+SELECT count(*)
+FROM sentinel.observations JOIN sentinel.coins c USING (coin_key)
+WHERE c.coin_id = ANY (%(coin_ids)s)
+  AND observations.observed_at >= %(start)s AND observations.observed_at < %(stop)s
+"""
 COIN_KEYS = "SELECT coin_key, coin_id FROM sentinel.coins WHERE coin_id = ANY (%(coin_ids)s)"
+
+
+def count_points(
+    connection: Connection, coin_ids: Sequence[str], start: datetime, stop: datetime
+) -> int:
+    """Return how many points of these coins the database holds in a span."""
+    span = {"coin_ids": list(coin_ids), "start": start, "stop": stop}
+    [(count,)] = connection.execute(COUNT_POINTS, span).fetchall()
+    return int(count)
 
 
 def read_points(

@@ -13,16 +13,19 @@ from safe_zone import RETENTION, Settings
 from sentinel.archive import reader
 from sentinel.archive.parquet import Points
 from sentinel.archive.store import Archive, open_configured_archive
+from sentinel.arguments import IGNORE_BUDGET
 from sentinel.backtesting import price_csv, price_series
 from sentinel.backtesting.engine import MIN_POINTS
 from sentinel.backtesting.price_series import PriceSeries
 from sentinel.errors import ConfigurationError
-from sentinel.storage import schema
+from sentinel.storage import egress, egress_budget, schema
 from sentinel.storage.connection import Connection
+from sentinel.storage.egress_budget import LargeRead
 
 log = logging.getLogger("sentinel.prices")
 DEFAULT_COINS = 10  # the best ranked coins, unless the user names some
 MAX_DAYS = 3_650
+REMEDY = f"Name fewer --coins or --days, or a file with --csv, or add {IGNORE_BUDGET}."
 
 # Coins by id, symbol or name, in the order of the terms; of several matches the best ranked one.
 FIND_COINS = """
@@ -64,18 +67,27 @@ def load_from_csv(path: Path, terms: Sequence[str]) -> Mapping[str, PriceSeries]
 
 
 def load_from_database(
-    settings: Settings, terms: Sequence[str], days: float, now: datetime
+    settings: Settings,
+    terms: Sequence[str],
+    days: float,
+    now: datetime,
+    *,
+    ignore_budget: bool = False,
 ) -> Mapping[str, PriceSeries]:
     """Return the series of the last days from database and archive.
 
     `terms` are coin ids, symbols or names; without any, the best ranked coins. Raises
-    ConfigurationError, StorageUnavailable, ArchiveUnavailable, ArchiveDamaged.
+    ConfigurationError, StorageUnavailable, ArchiveUnavailable, ArchiveDamaged, and BudgetExhausted
+    unless `ignore_budget` is set.
     """
     with schema.open_session(settings) as session:
         database = session.address.display_name
         coin_ids = session.use(lambda connection: resolve_coin_ids(connection, terms))
         start = now - timedelta(days=days)
         archive = open_configured_archive(settings)
+        session.use(
+            lambda c: _ask_budget(c, settings, coin_ids, start, now, is_forced=ignore_budget)
+        )
         found = session.use(lambda c: read_series(c, archive, coin_ids, start, now))
     missing = [coin_id for coin_id in coin_ids if coin_id not in found]
     if missing or not coin_ids:
@@ -86,6 +98,22 @@ def load_from_database(
         )
     _warn_of_short_history(found, days, start)
     return _require_points(found, database)
+
+
+def _ask_budget(
+    connection: Connection,
+    settings: Settings,
+    coin_ids: Sequence[str],
+    start: datetime,
+    now: datetime,
+    *,
+    is_forced: bool,
+) -> None:
+    if egress.find_compute(connection):  # otherwise counting would be in vain
+        points = reader.count_points(connection, coin_ids, start, now)
+        size = points * egress_budget.BYTES_PER_OBSERVATION
+        read = LargeRead("This backtest", size, REMEDY, 30, "one a day")
+        egress_budget.request_read(connection, settings, read, now, is_forced=is_forced)
 
 
 def _warn_of_short_history(found: Mapping[str, PriceSeries], days: float, start: datetime) -> None:

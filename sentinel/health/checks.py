@@ -25,6 +25,7 @@ OLD_MISSED_RUNS = 2
 MAX_WAIT = timedelta(minutes=10)  # of a message; a target that asks for a pause asks for less
 MAX_DELIVERY_FAILURES = 3  # in a row, within 15 seconds; fewer are a short fault of the network
 MAX_BACKUP_AGE = timedelta(days=2)  # two nights
+MAX_NEON_BACKUP_AGE = timedelta(days=8)  # a week: nightly dumps exceed Neon's egress quota
 # Shares of the disk, and bytes: PostgreSQL stops on a full disk.
 DISK_WARNING_SHARE, DISK_UNHEALTHY_SHARE, DISK_UNHEALTHY_BYTES = 0.10, 0.05, 500_000_000
 # Why a run failed, by its exit code. The run's own message may contain addresses.
@@ -45,7 +46,7 @@ def check_facts(facts: HealthFacts, now: datetime) -> list[HealthCheck]:
         _check_last_run(facts, now),
         check_failure_rates(facts.failing_coins),
         _check_delivery(facts, now),
-        _check_backup(facts.backup, now),
+        _check_backup(facts.backup, facts.max_backup_age or MAX_BACKUP_AGE, now),
         check_disk(facts.disk),
         _measure_clock(facts, now),
     ]
@@ -137,7 +138,7 @@ def is_failing(delivery: TargetDelivery, now: datetime) -> bool:
     return has_waited or delivery.failures >= MAX_DELIVERY_FAILURES
 
 
-def _check_backup(backup: BackupStatus | None, now: datetime) -> HealthCheck:
+def _check_backup(backup: BackupStatus | None, limit: timedelta, now: datetime) -> HealthCheck:
     if backup is None:
         return HealthCheck("backup", "ok", "No backup was made yet: run ./backup_db.sh.")
     if backup.problem or backup.verified_at is None:
@@ -149,7 +150,7 @@ def _check_backup(backup: BackupStatus | None, now: datetime) -> HealthCheck:
         text = f"The last verified backup is of {made_at}: a clock was wrong, run ./backup_db.sh"
         return HealthCheck("backup", "unhealthy", f"{text}.")
     text = f"The last verified backup is {format_age(age)} old"
-    if age > MAX_BACKUP_AGE:
+    if age > limit:
         text += ": run ./backup_db.sh, and schedule it (docs/monitor.md)"
         return HealthCheck("backup", "unhealthy", f"{text}.")
     return HealthCheck("backup", "ok", f"{text}.")

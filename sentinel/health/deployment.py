@@ -23,7 +23,7 @@ from sentinel.health.facts import (
     NewestRun,
     TargetDelivery,
 )
-from sentinel.storage import schema, service_status
+from sentinel.storage import egress, schema, service_status
 from sentinel.storage.connection import Connection
 from sentinel.storage.queries.failing_coins import find_failing_coins
 from sentinel.storage.service_status import SILENCE_WINDOW, ServiceStatus
@@ -125,6 +125,7 @@ def _read_facts(
         newest_run=newest_run,
         loop=loop,
         backup=service_status.read_backup_status(connection),
+        max_backup_age=checks.MAX_NEON_BACKUP_AGE if egress.find_compute(connection) else None,
         deliveries=read_deliveries(connection, loop),
         lost_messages=_read_lost_messages(connection, loop, now),
         failing_coins=find_failing_coins(connection, now).fetchall(),

@@ -92,6 +92,8 @@ class HealthFacts:
     loop: ServiceStatus | None = None
     # None: no backup was ever tried.
     backup: BackupStatus | None = None
+    # The age from which the last backup is too old; None: two nights.
+    max_backup_age: timedelta | None = None
     # The targets for which messages wait.
     deliveries: Sequence[TargetDelivery] = ()
     lost_messages: Sequence[LostMessages] = ()

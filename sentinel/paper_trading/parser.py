@@ -7,7 +7,15 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
-from sentinel.arguments import make_parser, names, number, parameter, parameter_values, whole_number
+from sentinel.arguments import (
+    add_ignore_budget,
+    make_parser,
+    names,
+    number,
+    parameter,
+    parameter_values,
+    whole_number,
+)
 from sentinel.backtesting import price_loader, walk_forward
 from sentinel.backtesting.portfolio import (
     DEFAULT_FEE_BPS,
@@ -120,6 +128,7 @@ def _add_prices(parser: argparse.ArgumentParser) -> None:
         help="days from the database and the archive (default %(default)s)",
     )
     source.add_argument("--csv", type=Path, metavar="FILE", help="timestamp,coin_id,price")
+    add_ignore_budget(parser)
 
 
 def _add_coins(parser: argparse.ArgumentParser) -> None:

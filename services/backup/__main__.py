@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from sentinel import heartbeat
-from sentinel.arguments import make_parser
+from sentinel.arguments import add_ignore_budget, make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.errors import ConfigurationError
 from sentinel.process import configure_logging, run_as_script
@@ -32,16 +32,17 @@ def main() -> int:
     arguments = _parse_arguments()
     configure_logging(verbose=True)
     if arguments.action == "create":
-        return _create(arguments.folder)
+        return _create(arguments.folder, ignore_budget=arguments.ignore_budget)
     return restore_backup(
         load_monitor_settings(),
         arguments.file.absolute(),
         should_confirm=not arguments.yes,
         should_back_up=not arguments.no_backup,
+        ignore_budget=arguments.ignore_budget,
     )
 
 
-def _create(folder: str | None) -> int:
+def _create(folder: str | None, *, ignore_budget: bool) -> int:
     """Create a backup and report it to the dead man's switch, if one is set."""
     with heartbeat.report_wrong_settings("HEARTBEAT_URL_BACKUP"):
         monitor = load_monitor_settings()
@@ -52,7 +53,7 @@ def _create(folder: str | None) -> int:
     path = Path(folder or monitor.settings.state_dir / "backups").absolute()
     now = SYSTEM_CLOCKS.now().replace(microsecond=0)
     with heartbeat.watch(monitor.backup_heartbeat_url):
-        return create_backup(monitor, path, now)
+        return create_backup(monitor, path, now, ignore_budget=ignore_budget)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -66,6 +67,8 @@ def _parse_arguments() -> argparse.Namespace:
     restore.add_argument(
         "--no-backup", action="store_true", help="do not back up the stored data first"
     )
+    for action in (create, restore):
+        add_ignore_budget(action)
     return parser.parse_args()
 
 

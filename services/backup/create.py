@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -12,13 +14,15 @@ from psycopg.conninfo import conninfo_to_dict
 
 from safe_zone import Settings
 from sentinel import files
+from sentinel.arguments import IGNORE_BUDGET
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, Interrupted, SentinelError, StorageUnavailable
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.targets import make_targets
-from sentinel.storage import egress, error_hints, schema
+from sentinel.storage import egress, egress_budget, error_hints, schema
 from sentinel.storage.connection import Address, Connection, resolve_database
+from sentinel.storage.egress_budget import LargeRead
 from services.backup import checksums, manifest, pruning, report, rotation
 from services.backup.checksums import DatabaseContents
 from services.backup.dump import write_dump
@@ -31,19 +35,25 @@ log = logging.getLogger("sentinel.backup")
 
 # Taken before the snapshot: a purge that dropped a day in between would leave it listed and gone.
 LOCK_OBSERVATIONS = "LOCK TABLE sentinel.observations IN ACCESS SHARE MODE"
+REMEDY = (
+    "Back up weekly, or give the monitor its own database (docs/deploy-github-actions.md, The "
+    f"budget), or add {IGNORE_BUDGET}."
+)
 HAS_IDENTITY = "SELECT to_regclass('sentinel.database_identity') IS NOT NULL"
 READ_IDENTITY = "SELECT identity FROM sentinel.database_identity"
 
 
-def create_backup(monitor: MonitorSettings, folder: Path, now: datetime) -> int:
+def create_backup(
+    monitor: MonitorSettings, folder: Path, now: datetime, *, ignore_budget: bool = False
+) -> int:
     """Create and verify a backup, prune older ones and report the result; return 0.
 
-    Raises BackupFailed or StorageUnavailable after a message was sent about it, and
-    ConfigurationError if another backup is running.
+    Raises BackupFailed, StorageUnavailable, or BudgetExhausted unless `ignore_budget` is set, each
+    after a message was sent about it, and ConfigurationError if another backup is running.
     """
     notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
     try:
-        return _create_and_prune(monitor, notifier, folder, now)
+        return _create_and_prune(monitor, notifier, folder, now, ignore_budget=ignore_budget)
     except Interrupted:
         raise
     except OSError as error:
@@ -56,7 +66,12 @@ def create_backup(monitor: MonitorSettings, folder: Path, now: datetime) -> int:
 
 
 def _create_and_prune(
-    monitor: MonitorSettings, notifier: Notifier, folder: Path, now: datetime
+    monitor: MonitorSettings,
+    notifier: Notifier,
+    folder: Path,
+    now: datetime,
+    *,
+    ignore_budget: bool,
 ) -> int:
     state_dir = ensure_state_dir(monitor.settings.state_dir)
     with (
@@ -64,7 +79,10 @@ def _create_and_prune(
         lock_backup_folder(folder),
         resolve_database(monitor.settings) as address,
     ):
-        backup = make_verified_backup(address, folder, state_dir, now)
+        ask = functools.partial(
+            request_egress, monitor.settings, now, REMEDY, is_forced=ignore_budget
+        )
+        backup = make_verified_backup(address, folder, state_dir, now, ask=ask)
         pruned = pruning.prune_backups(folder, backup)
         problem = None
         if pruned.damaged:
@@ -91,22 +109,33 @@ def _warn_same_disk(folder: Path, settings: Settings) -> None:
         )
 
 
+def request_egress(
+    settings: Settings, now: datetime, remedy: str, connection: Connection, *, is_forced: bool
+) -> None:
+    """Print what a backup reads from Neon. Raises BudgetExhausted if that does not fit."""
+    size = egress_budget.estimate_copy(connection)
+    read = LargeRead("This backup", size, remedy, 30, "a nightly one")
+    egress_budget.request_read(connection, settings, read, now, is_forced=is_forced)
+
+
 def make_verified_backup(
     address: Address,
     folder: Path,
     state_dir: Path,
     now: datetime,
     kept_until: datetime | None = None,
+    ask: Callable[[Connection], None] = lambda _connection: None,
 ) -> BackupFile:
     """Dump a database into `folder`, verify the dump and write its manifest.
 
-    Raises BackupFailed, or StorageUnavailable if the database cannot be reached.
+    `ask` is called before anything is read, and may raise BudgetExhausted. Raises BackupFailed, or
+    StorageUnavailable if the database cannot be reached.
     """
     path = folder / rotation.make_file_name(now)
     partial = path.with_name(path.name + PARTIAL_SUFFIX)
     try:
         _delete_leftovers(folder)
-        contents, identity = _dump_database(address, partial)
+        contents, identity = _dump_database(address, partial, ask)
         verify_dump(partial, contents, state_dir)
         sha256, size_bytes = manifest.compute_sha256(partial), partial.stat().st_size
         files.give_to_folders_owner(partial)
@@ -140,7 +169,9 @@ def describe_database(address: Address) -> str:
     return f"{parts.get('dbname') or 'default'} on {host}:{parts.get('port') or 5432}"
 
 
-def _dump_database(address: Address, path: Path) -> tuple[DatabaseContents, UUID | None]:
+def _dump_database(
+    address: Address, path: Path, ask: Callable[[Connection], None]
+) -> tuple[DatabaseContents, UUID | None]:
     """Dump a database; return its contents and its identity, None in an older schema.
 
     All read the same snapshot, so that a process that writes meanwhile changes none.
@@ -152,6 +183,7 @@ def _dump_database(address: Address, path: Path) -> tuple[DatabaseContents, UUID
                     f"{address.display_name} has no tables of Market Sentinel: "
                     "an empty dump is no backup."
                 )
+            ask(connection)
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             with connection.transaction():

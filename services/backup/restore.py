@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import shlex
 from datetime import timedelta
 from pathlib import Path
 
 from sentinel import console
+from sentinel.arguments import IGNORE_BUDGET
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, StorageUnavailable
@@ -18,7 +20,7 @@ from sentinel.storage.preconditions import refuse_unusable_database
 from sentinel.storage.queries.table_health import count_stored
 from services.backup import manifest
 from services.backup.checksums import DatabaseContents
-from services.backup.create import make_verified_backup
+from services.backup.create import make_verified_backup, request_egress
 from services.backup.locks import lock_backup_folder, lock_backups, lock_monitor
 from services.backup.verification import restore_dump, verify_dump
 from services.settings import MonitorSettings
@@ -27,18 +29,25 @@ log = logging.getLogger("sentinel.backup")
 CONFIRMATION = "RESTORE"
 # A wrong restore may be noticed after the next nightly backup of the same day.
 KEEP_REPLACED_DATA = timedelta(days=7)
+REMEDY = f"Add {IGNORE_BUDGET}, or --no-backup to lose what is stored now."
 PG_DUMP_MAGIC = b"PGDMP"
 PIPE_TO_EMBEDDED = "--file=- {} | python -m sentinel.storage.embedded"
 
 
 def restore_backup(
-    monitor: MonitorSettings, dump: Path, *, should_confirm: bool, should_back_up: bool
+    monitor: MonitorSettings,
+    dump: Path,
+    *,
+    should_confirm: bool,
+    should_back_up: bool,
+    ignore_budget: bool = False,
 ) -> int:
     """Replace the stored data with a verified backup; return 0.
 
     With `should_confirm` the user has to agree first. With `should_back_up` the stored data is
-    backed up first. Raises BackupFailed if the backup is damaged or cannot be restored: nothing has
-    changed then.
+    backed up first. Raises BackupFailed if the backup is damaged or cannot be restored, and
+    BudgetExhausted if Neon's egress does not suffice for that backup, unless `ignore_budget` is
+    set: nothing has changed then.
     """
     state_dir = ensure_state_dir(monitor.settings.state_dir)
     if not dump.is_file():
@@ -59,7 +68,10 @@ def restore_backup(
         if should_back_up and has_data:
             now = SYSTEM_CLOCKS.now().replace(microsecond=0)
             kept_until = now + KEEP_REPLACED_DATA
-            saved = make_verified_backup(address, dump.parent, state_dir, now, kept_until)
+            ask = functools.partial(
+                request_egress, monitor.settings, now, REMEDY, is_forced=ignore_budget
+            )
+            saved = make_verified_backup(address, dump.parent, state_dir, now, kept_until, ask)
             print(f"backed up the stored data first: {saved.path}")
         restore_dump(dump, contents, address)
     print("Restored and compared: the same observations on every day.")

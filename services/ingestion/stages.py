@@ -24,7 +24,7 @@ from services.ingestion.polling_interval import affordable_interval
 
 log = logging.getLogger("sentinel.loop")
 
-# With no credits left, the loop still ticks this often and checks the budget again.
+# With a quota used up, the loop still ticks this often and checks the budget again.
 MAX_INTERVAL = timedelta(hours=1)
 
 
@@ -35,6 +35,8 @@ def find_interval(settings: Settings, extra_coins: int, now: datetime) -> timede
     """
     usages = usage_log.read(budget_monitor.log_path(settings)).usages
     status = budget_monitor.check_budget_status(settings, now, usages=usages)
+    if status.decision == "stop":
+        return MAX_INTERVAL  # a tick without new prices still reads from the database
     usage = next(u for u in status.quota_usages if u.name == "coingecko_credits")
     plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
     coins = len(settings.targets) + extra_coins if settings.targets else settings.limit

@@ -107,6 +107,9 @@ def test_a_backup_is_unhealthy_after_two_days_or_when_the_last_try_failed() -> N
     assert "90 days old" in check(90 * DAY).summary
     assert check(-timedelta(minutes=4)).state == "ok"
     assert check(-timedelta(minutes=6)).state == "unhealthy"  # a clock was wrong
+    weekly = BackupStatus(NOW, NOW - 7 * DAY)
+    assert _check("backup", backup=weekly).state == "unhealthy"
+    assert _check("backup", backup=weekly, max_backup_age=8 * DAY).state == "ok"  # on Neon
     failed = check(DAY, "The disk /mnt/nas is full.")
     assert (failed.state, failed.detail) == ("unhealthy", "The disk /mnt/nas is full.")
     assert "/mnt" not in failed.summary

@@ -23,6 +23,8 @@ from demo.server import Fault, StandIn
 from safe_zone import Settings
 from sentinel.backtesting import strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
+from sentinel.budget import usage_log
+from sentinel.budget.usage_log import Usage
 from sentinel.clocks import Clocks
 from sentinel.errors import SentinelError
 from sentinel.notifications.delivery import Notifier
@@ -245,6 +247,15 @@ def test_with_an_exhausted_budget_the_loop_ticks_hourly_and_reports_it(
     assert loop.failed_ticks == 0
     assert loop.interval() == minutes(60)
     assert "The run made no API call" in _heartbeat(fresh)["errors"][0]
+
+
+def test_with_egress_used_up_the_loop_ticks_hourly(
+    start: Start, time_: FakeTime, settings: Settings
+) -> None:
+    used = Usage(time_.at - minutes(5), 1.0, egress_bytes=4_900_000_000)
+    settings.state_dir.mkdir(exist_ok=True)
+    (settings.state_dir / "usage_log.json").write_text(usage_log.to_text([used]))
+    assert start().interval() == minutes(60)
 
 
 def test_watched_coins_are_fetched_in_addition_to_named_targets(
