@@ -25,6 +25,7 @@ NAMES = (
     "days",
     "registry",
     "fortnight",
+    "quotas",
     "alerts",
     "forecasts",
     "api",
