@@ -51,6 +51,27 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "a discarded entry is never replayed",
+        "sentinel/storage/quarantine.py",
+        "WHERE {selected} AND (NOT %(is_open)s OR resolution IS NULL)",
+        "WHERE {selected} AND (NOT %(is_open)s OR resolution IS DISTINCT FROM 'replayed')",
+        "tests/pipeline/test_quarantine.py",
+    ),
+    Mutation(
+        "a replay judges an entry at the time of its rejection",
+        "transform.py",
+        "        return validate_entry(entry, rejection.coin_id, rejection.rejected_at)",
+        "        return validate_entry(entry, rejection.coin_id, datetime.now(UTC))",
+        "tests/pipeline/test_quarantine.py",
+    ),
+    Mutation(
+        "coins that are inactive by now count in the rate of failures",
+        "sentinel/storage/queries/failing_coins.py",
+        "          GROUP BY days_ago, reason, coin_id HAVING count(*) >= %(failures)s) AS coins",
+        "          GROUP BY days_ago, reason, coin_id HAVING count(*) > 9 * %(failures)s) AS coins",
+        "tests/sentinel/health/test_failure_rates.py",
+    ),
+    Mutation(
         "a backfilled price never replaces an observed one",
         "database.py",
         "      AND excluded.source <= o.source",
