@@ -93,6 +93,27 @@ MUTATIONS = (
         "tests/test_budget_monitor.py",
     ),
     Mutation(
+        "runs stop before Neon's egress is used up",
+        "sentinel/budget/quotas.py",
+        "        return self.spent >= self.quota - self.reserve",
+        "        return self.spent >= self.quota",
+        "tests/sentinel/budget/test_egress.py",
+    ),
+    Mutation(
+        "all readers of a Neon project share one count of its egress",
+        "sentinel/storage/egress.py",
+        "    SET received_bytes = e.received_bytes + excluded.received_bytes",
+        "    SET received_bytes = excluded.received_bytes",
+        "tests/sentinel/storage/test_egress.py",
+    ),
+    Mutation(
+        "a large read leaves what runs and monitor need of the egress",
+        "sentinel/storage/egress_budget.py",
+        "    free = max(0.0, SKIP_SHARE * usage.quota - spent - to_come)",
+        "    free = max(0.0, SKIP_SHARE * usage.quota - spent)",
+        "tests/sentinel/storage/test_egress_budget.py",
+    ),
+    Mutation(
         "the circuit breaker limits a dead API to seconds",
         "sentinel/coingecko.py",
         "            fail_max=BREAKER_FAILURES,",

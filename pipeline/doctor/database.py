@@ -16,7 +16,7 @@ from sentinel.budget import neon_api
 from sentinel.errors import StorageUnavailable
 from sentinel.health.deployment import check_deployment
 from sentinel.health.facts import HealthCheck
-from sentinel.storage import embedded_location, error_hints
+from sentinel.storage import egress, embedded_location, error_hints
 from sentinel.storage.connection import (
     Address,
     Connection,
@@ -74,6 +74,7 @@ def _connect(address: Address) -> Iterator[Connection]:
     try:
         with contextlib.closing(open_connection(address)) as connection:
             yield connection
+            egress.record(connection)
     except psycopg.Error as error:
         raise StorageUnavailable(error_hints.explain(error, address.display_name)) from error
 

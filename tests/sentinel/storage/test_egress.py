@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import cast
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from sentinel.storage import egress
-from sentinel.storage.connection import Address, Connection, Session
+import verify_db
+from safe_zone import Settings
+from sentinel.storage import egress, retention
+from sentinel.storage.connection import Address, Connection, Session, open_connection
 from services.api.connection_pool import ConnectionPool
-from tests.conftest import FakeTime, FreshDatabase
+from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.support.network import as_neon
 
 LARGE = "SELECT repeat('x', %s)"
@@ -133,3 +137,22 @@ def test_where_the_system_does_not_measure_the_estimate_counts(
     with Session(neon) as session:
         session.use(lambda connection: egress.add_estimate(connection, 5_000_000))
     assert (_total(fresh), session.month_egress_bytes) == (5_000_000, 5_000_000)
+
+
+def test_the_count_expires_with_the_observations(fresh: FreshDatabase) -> None:
+    for days in (59, 61):
+        day = (NOW - timedelta(days=days)).date()
+        fresh.query("INSERT INTO sentinel.egress VALUES (1, %s, 'ingest.py')", day)
+    with open_connection(fresh.address()) as connection:
+        retention.enforce_retention_policy(connection, NOW)
+    assert _total(fresh) == 1
+
+
+def test_verify_db_shows_the_months_egress(
+    neon: Address, fresh: FreshDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fresh.query("INSERT INTO sentinel.egress VALUES (5000000, current_date, 'ingest.py')")
+    with open_connection(neon) as connection:
+        health = verify_db.examine(connection, Settings(state_dir=tmp_path), NOW)
+    verify_db.show(health, "neon", 0, NOW, None)
+    assert "egress this month     5.0 MB" in capsys.readouterr().out
