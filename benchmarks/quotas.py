@@ -74,7 +74,13 @@ def _report(year: Year) -> Iterator[Result]:
         f"{year.case.name}: longest pause between runs",
         pause.total_seconds() / 60,
         "min",
-        note=f"{year.skipped} of {year.skipped + len(year.runs)} runs skipped",
+        note=f"{year.decisions['skip']} of {year.decisions.total()} runs skipped",
+    )
+    yield Result(
+        f"{year.case.name}: runs that found a quota used up",
+        year.decisions["stop"],
+        "runs",
+        at_most=0,
     )
 
 

@@ -62,9 +62,10 @@ class Year:
     )
     # Observations that were stored on each day.
     rows: Counter[date] = field(default_factory=Counter)
-    # When runs began; the skipped ones are only counted.
+    # When runs began that were not skipped.
     runs: list[datetime] = field(default_factory=list)
-    skipped: int = 0
+    # What the checks decided.
+    decisions: Counter[str] = field(default_factory=Counter)
     # What each check in the middle of a month said.
     checks: dict[Month, BudgetStatus] = field(default_factory=dict)
     _log: ShortLog = field(default_factory=ShortLog)
@@ -84,7 +85,7 @@ class Year:
             is_going = status.decision == "run" or (status.decision == "skip" and status.is_due)
             usage = self._run(at, status) if is_going else _skip(at)
             self.used[MINUTES][at.date()] += -(-usage.duration_seconds // 60)
-            self.skipped += not is_going
+            self.decisions["run" if is_going else status.decision] += 1
             self._log.add(usage)
             whole.append(usage)
 
@@ -131,9 +132,10 @@ class Year:
 
     def months(self, name: str) -> Iterator[tuple[Month, float]]:
         """Yield each whole month, and what it used; of the storage the largest size."""
-        for month in sorted({Month.of(run) for run in self.runs}):
+        last = self.runs[0].date() + self.case.days * DAY
+        for month in self.checks:
             first, stop = month.start.date(), month.stop.date()
-            if self.runs[0].date() > first or stop > self.runs[-1].date() + DAY:
+            if stop > last:
                 continue
             if name == STORAGE:
                 days = (first + n * DAY for n in range((stop - first).days))
@@ -145,7 +147,7 @@ class Year:
         """Return the most that a month used which begins on any day from the 1st to the 28th."""
         days = [day for day in sorted(self.rows) if day.day <= 28]
         spans = ((day, day + monthrange(day.year, day.month)[1] * DAY) for day in days)
-        last = self.runs[-1].date() + DAY
+        last = self.runs[0].date() + self.case.days * DAY
         return max(self._sum(COMPUTE, day, stop) for day, stop in spans if stop <= last)
 
 
