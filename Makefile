@@ -11,11 +11,14 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --re
 # One solution for all platforms and for Python 3.11 and newer, with the hash of every release file.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
 PYTEST := pytest -n auto
+SEED := 7
+SEEDS := 1
+DAYS := 30
 COMPILED := archive bench containers dev embedded object-stores services uv
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-soak test-containers setup ingest dry-run doctor verify budget psql monitor api dashboard \
-	replay up up-demo down status logs sandbox archive lint types bench requirements clean
+	replay up up-demo down status logs sandbox archive lint types simulate bench requirements clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | \
@@ -94,13 +97,16 @@ archive: $(VENV)/.services ## show the contents of the archive (ARCHIVE_URL)
 lint: $(VENV)/.dev ## check style, security, workflows and the Compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/bandit --quiet --severity-level medium --recursive *.py sentinel pipeline services demo benchmarks
+	$(BIN)/bandit --quiet --severity-level medium --recursive *.py sentinel pipeline services demo benchmarks simulation
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/python -m pip check
 
 types: $(VENV)/.dev ## check type hints
 	$(BIN)/mypy
+
+simulate: $(VENV)/.dev ## simulate DAYS=30 days of runs and faults from SEED=7 (SEEDS=10: and the next nine seeds)
+	$(BIN)/python -m simulation --seed $(SEED) --seeds $(SEEDS) --days $(DAYS)
 
 bench: $(VENV)/.bench ## run the benchmarks and compare them with their limits (takes minutes)
 	$(BIN)/python -m benchmarks

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from demo.market import Market
@@ -84,6 +86,11 @@ class StandIn(ThreadingHTTPServer):
                 self.faults.remove(fault)
                 return fault
         return self.always if self.always and self.always.path in path else None
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print the error of a request, unless the client is gone: it may have been killed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def paths(self, part: str = "") -> list[str]:
         """Return the requested paths that contain this text."""

@@ -248,7 +248,7 @@ def _run_tests(root: Path, tests: Iterable[str], marker: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _copy_of_checkout() -> Iterator[Path]:
+def copy_of_checkout() -> Iterator[Path]:
     """Yield a copy of this checkout, as a repository of its own: some tests ask git."""
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         root = Path(folder) / "copy"
@@ -261,7 +261,7 @@ def _copy_of_checkout() -> Iterator[Path]:
 
 def find_noticing_test(mutation: Mutation) -> tuple[str, str] | None:
     """Apply a mutation in a copy; return ("fast" or "slow", test), None if no test notices it."""
-    with _copy_of_checkout() as root:
+    with copy_of_checkout() as root:
         mutation.apply(root)
         for name, marker in (("fast", FAST), ("slow", SLOW)):
             if test := _run_tests(root, [mutation.tests], marker):
@@ -273,7 +273,7 @@ def main() -> int:
     """Try the mutations and print a table."""
     wanted = sys.argv[1] if sys.argv[1:] else ""
     chosen = [m for m in MUTATIONS if wanted in m.promise + m.path]
-    with _copy_of_checkout() as root:
+    with copy_of_checkout() as root:
         if broken := _run_tests(root, sorted({m.tests for m in chosen}), FAST):
             raise SystemExit(f"without a mutation, {broken} fails already")
     print("| promise | broken in | noticed by | test | seconds |\n|---|---|---|---|---|")

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-NOT_PRODUCT = {"tests", "benchmarks"}
+NOT_PRODUCT = {"tests", "benchmarks", "simulation"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

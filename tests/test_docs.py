@@ -332,7 +332,16 @@ def test_the_documents_use_the_terms_of_the_glossary() -> None:
 
 
 def test_the_code_uses_the_terms_of_the_glossary() -> None:
-    folders = ("sentinel", "pipeline", "services", "demo", "benchmarks", "tests", ".github")
+    folders = (
+        "sentinel",
+        "pipeline",
+        "services",
+        "demo",
+        "benchmarks",
+        "simulation",
+        "tests",
+        ".github",
+    )
     paths = [path for name in folders for path in (ROOT / name).rglob("*.*")]
     paths += [*ROOT.glob("*.py"), ROOT / "Makefile", ROOT / "docker-compose.yml"]
     texts = {

@@ -410,7 +410,10 @@ def test_the_keep_alive_job_names_each_scheduled_workflow_and_runs_in_public_rep
     [job] = workflow["jobs"].values()
     triggers = {path.name: _workflow(path.name)[True] for path in WORKFLOWS.glob("*.yml")}
     scheduled = {name for name, on in triggers.items() if "schedule" in on}
-    assert set(re.findall(r"[\w-]+\.yml", job["steps"][0]["run"])) == scheduled
+    # A repository in which the code is developed has the activity that GitHub asks for.
+    of_developers = {"nightly.yml"}
+    named = set(re.findall(r"[\w-]+\.yml", job["steps"][0]["run"]))
+    assert named == scheduled - of_developers
     assert job["if"] == "github.event.repository.private != true"
     assert job["permissions"] == {"actions": "write"}
 

@@ -1,0 +1,1 @@
+"""A deterministic simulation of weeks of runs and faults, with checks of the promises."""
