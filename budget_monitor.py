@@ -69,7 +69,7 @@ def check_budget_status(
     names = set(DECISIVE_QUOTAS) - set(() if uses_neon else NEON_QUOTAS)
     decisive = [usage for usage in found if usage.name in names]
     paced = [usage for usage in decisive if usage.name in PACED_QUOTAS]
-    decision, reason = _decide(decisive, paced)
+    decision, reason = _decide(decisive)
     storage = next(usage for usage in found if usage.name == "neon_storage_bytes")
     return BudgetStatus(
         decision=decision,
@@ -150,15 +150,17 @@ def _find_sources(settings: Settings) -> dict[str, MonthlyQuota]:
     return {name: quota for name, quota in published.items() if quota and quota.limit == own[name]}
 
 
-def _decide(decisive: Sequence[QuotaUsage], paced: Sequence[QuotaUsage]) -> tuple[Decision, str]:
+def _decide(decisive: Sequence[QuotaUsage]) -> tuple[Decision, str]:
     """Return the decision of the worst quota, and one sentence of reason."""
     for usage in decisive:
         if usage.is_used_up:
             return "stop", budget_output.describe_problem(usage, "used up")
-    for usage in paced:
-        if usage.exceeds_skip_share:
-            return "skip", budget_output.describe_problem(usage, "would not last the month")
-    return "run", "every quota lasts the month"
+    exceeded = [usage for usage in decisive if usage.exceeds_skip_share]
+    if not exceeded:
+        return "run", "every quota lasts the month"
+    worst = next((usage for usage in exceeded if usage.name in PACED_QUOTAS), exceeded[0])
+    decision: Decision = "skip" if worst.name in PACED_QUOTAS else "run"
+    return decision, budget_output.describe_problem(worst, "would not last the month")
 
 
 def _is_due(

@@ -45,6 +45,7 @@ def test_one_backup_on_the_first_day_is_no_pace_but_nightly_ones_are() -> None:
     assert single.state == "ok"
     status, nightly = _check(_days(*(n * GB // 4 for n in range(1, 8))), 7)
     assert (nightly.state, status.decision) == ("warn", "run")
+    assert status.reason.startswith("Neon egress bytes would not last the month: 1,750.0 MB used")
 
 
 def test_egress_never_stretches_runs_and_stops_them_before_it_is_used_up() -> None:
