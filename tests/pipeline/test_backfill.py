@@ -29,7 +29,7 @@ from sentinel.budget.usage_log import Usage
 from sentinel.storage.queries.gaps import find_gaps
 from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage
 from tests.conftest import FakeTime, FreshDatabase, NeonConsole, new_database
-from tests.support.network import as_neon
+from tests.support.network import NEEDS_TCP_INFO, as_neon
 
 Run = Callable[..., RunReport]
 QUARTER = timedelta(minutes=15)
@@ -697,6 +697,18 @@ def test_a_run_suspends_neons_compute_on_request_and_counts_a_short_tail(
     assert [path[-8:] for method, path, _ in neon.requests if method == "POST"] == ["/suspend"] * 2
     usages = _usages(settings)
     assert [(u.tail_seconds, u.is_metered) for u in usages] == [(5, True), (300, True)]
-    # Both noted what the database had counted so far, their own session included.
-    first, second = (usage.egress_bytes or 0 for usage in usages)
+
+
+@NEEDS_TCP_INFO
+def test_a_run_notes_what_all_readers_received_this_month(
+    settings: Settings, fresh: FreshDatabase, time_: FakeTime
+) -> None:
+    clocks = Clocks(time_.now, time.monotonic, time_.sleep)
+    with as_neon(fresh.url) as url:
+        for _ in range(2):
+            time_.at += QUARTER
+            run_pipeline(replace(settings, limit=5, database_url=url), clocks=clocks)
+    first, second = (usage.egress_bytes or 0 for usage in _usages(settings))
     assert 1_000 < first < second < 200_000
+    found = fresh.query("SELECT sum(received_bytes) FROM sentinel.egress")
+    assert found == [(second,)]  # its own session included

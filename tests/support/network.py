@@ -6,14 +6,19 @@ import contextlib
 import random
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+NEEDS_TCP_INFO = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux counts the bytes of a connection"
+)
 CUT_WITHIN_BYTES = 12_000  # about what a run of some dozen coins sends and receives
 
 

@@ -19,8 +19,9 @@ from sentinel.storage import egress, retention
 from sentinel.storage.connection import Address, Connection, Session, open_connection
 from services.api.connection_pool import ConnectionPool
 from tests.conftest import NOW, FakeTime, FreshDatabase
-from tests.support.network import as_neon
+from tests.support.network import NEEDS_TCP_INFO, as_neon
 
+pytestmark = NEEDS_TCP_INFO
 LARGE = "SELECT repeat('x', %s)"
 
 

@@ -28,7 +28,7 @@ from tests.sentinel.archive.helpers import (
 )
 from tests.support.commands import Script
 from tests.support.monitor import listening, load
-from tests.support.network import as_neon
+from tests.support.network import NEEDS_TCP_INFO, as_neon
 
 MB = 1_000_000
 NOW = datetime(2026, 11, 20, tzinfo=UTC)  # 19 of 30 days are over
@@ -126,6 +126,7 @@ def test_a_refused_backup_is_announced_and_makes_the_monitor_unhealthy(
     assert "Back up weekly" in str(found.problem)
 
 
+@NEEDS_TCP_INFO
 @pytest.mark.slow
 def test_a_backup_says_what_it_reads_and_its_bytes_are_counted(
     server_dir: Path,
