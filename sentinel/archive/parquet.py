@@ -7,6 +7,7 @@ The columns are `coin_id` text, `observed_at` timestamptz, `price_usd`, `market_
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The rows of the database's CSV: coins by their keys, times in microseconds since 1970.
 READ_CSV = """
-CREATE TABLE loaded AS
+CREATE TEMP TABLE loaded AS
 SELECT coin_id, make_timestamptz(micros) AS observed_at, price_usd, market_cap_usd,
        volume_24h_usd, source
 FROM read_csv($csv, header = false, delim = ',', new_line = '\\n', auto_detect = false,
@@ -49,7 +50,7 @@ WHERE coin_id IN (SELECT unnest($coin_ids::varchar[]))
 # Each point once: an observed value wins over a backfilled one, then the database (loaded first,
 # so with the lower rowid) over the archive.
 MERGE = """
-CREATE TABLE merged AS
+CREATE TEMP TABLE merged AS
 SELECT *
 FROM loaded
 QUALIFY row_number() OVER (PARTITION BY coin_id, observed_at
@@ -64,7 +65,7 @@ TO '{path}' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZ
 
 # Counts the rows that only one of the two has, and all written rows.
 VIEW_WRITTEN = """
-CREATE VIEW written AS SELECT * FROM read_parquet('{path}', hive_partitioning = false)
+CREATE TEMP VIEW written AS SELECT * FROM read_parquet('{path}', hive_partitioning = false)
 """
 COMPARE = """
 SELECT (SELECT count(*) FROM (SELECT * FROM merged EXCEPT ALL SELECT * FROM written))
@@ -85,15 +86,24 @@ ORDER BY coin_id, observed_at
 """
 
 
+@functools.cache
+def _start_engine() -> duckdb.DuckDBPyConnection:
+    """Return this process's DuckDB in memory. Its start takes longer than most reads."""
+    import duckdb
+
+    return duckdb.connect()
+
+
 @contextlib.contextmanager
 def _open_engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield DuckDB in memory; its errors become ArchiveUnavailable."""
+    """Yield a connection with temporary tables of its own; errors become ArchiveUnavailable."""
     import duckdb
 
     try:
-        with duckdb.connect() as engine:
-            yield engine
+        with _start_engine().cursor() as connection:
+            yield connection
     except duckdb.Error as error:
+        _start_engine.cache_clear()  # an engine is unusable after a fatal error
         raise ArchiveUnavailable(
             f"DuckDB cannot process the archived rows ({describe_error(error)})."
         ) from error
