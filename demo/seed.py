@@ -46,8 +46,8 @@ SPAN = timedelta(days=7)
 COARSE, FINE = timedelta(minutes=15), timedelta(minutes=5)
 FINE_PERIOD = timedelta(hours=24)
 # Alerts and forecasts start this long before now; they take most of the time of a seed.
-ALERT_PERIOD = timedelta(days=3)
-FORECAST_PERIOD = timedelta(hours=5)
+ALERT_PERIOD = timedelta(days=2)
+FORECAST_PERIOD = timedelta(hours=3)
 # Start and end before now, and whether the gap was backfilled.
 OUTAGES = (
     (timedelta(days=5, hours=2), timedelta(days=4, hours=22), True),

@@ -49,7 +49,9 @@ MIN_FREE_MEMORY_BYTES = 4_000_000_000  # several times what the folders of all t
 ONE_WORKER = {
     "tests/services/stack/test_stack.py": "browser",
     "tests/services/dashboard/test_old_data.py": "browser",
+    "tests/services/stack/test_supervisor.py": "supervisor",
     "tests/sentinel/backtesting/test_walk_forward.py": "cluster",
+    "tests/sentinel/storage/test_embedded.py": "embedded",
 }
 
 

@@ -211,10 +211,17 @@ def _texts(path: Path) -> Iterator[str]:
 def _warnings(path: Path) -> Iterator[str]:
     """The first argument of each call that logs a warning or an error."""
     for node in _nodes(path):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("log.warning", "log.error"):
+        if isinstance(node, ast.Call) and _is_logged(node.func):
             text = node.args[0]
             if isinstance(text, ast.Constant):
                 yield re.sub(r"%(?:\.\d)?[sdf]", "…", str(text.value))
+
+
+def _is_logged(function: ast.expr) -> bool:
+    match function:
+        case ast.Attribute(value=ast.Name(id="log"), attr="warning" | "error"):
+            return True
+    return False
 
 
 SYMPTOMS = re.findall(r"^\| (?:<a [^>]*></a>)?`([^`]+)`", DOCS["troubleshooting.md"], re.MULTILINE)

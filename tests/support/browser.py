@@ -95,6 +95,16 @@ class Visitor:
         self.wait_for_content()
         return self.page
 
+    def follow(self, title: str) -> Page:
+        """Open a page from the navigation and wait until it has content.
+
+        The browser keeps Streamlit's scripts, which it loads again for an address.
+        """
+        self.page.get_by_role("link", name=title, exact=True).click()
+        self.page.get_by_role("heading", name=title, exact=True).wait_for()
+        self.wait_for_content()
+        return self.page
+
     def wait_for_content(self) -> None:
         """Wait until the page has content and Streamlit has finished its run."""
         self.page.wait_for_selector(CONTENT_SELECTOR)

@@ -70,6 +70,7 @@ def run_object_store(scheme: str) -> Iterator[ObjectStore]:
 class _Handler(BaseHTTPRequestHandler):
     server: ObjectStore
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each body waits until the client acknowledges the headers
 
     @property
     def _key(self) -> str:

@@ -102,7 +102,7 @@ def list_files(folder: Path) -> list[Path]:
 
 def read_content(path: Path) -> set[tuple[object, ...]]:
     """Return the rows of a file, read with DuckDB and none of the product's code."""
-    with duckdb.connect() as engine:
+    with duckdb.default_connection().cursor() as engine:
         found = engine.execute(
             "SELECT coin_id, epoch_us(observed_at), price_usd, market_cap_usd, volume_24h_usd, "
             "source FROM read_parquet(?)",

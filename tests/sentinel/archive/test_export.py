@@ -84,7 +84,7 @@ def test_a_file_keeps_coin_ids_with_special_characters(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "times"),
-    [("coin-{}", 900), ('a "{}",', 90), ("two\nlines {}", 90), ("a\r\nb {}", 90)],
+    [("coin-{}", 300), ('a "{}",', 90), ("two\nlines {}", 90), ("a\r\nb {}", 90)],
 )
 def test_a_file_holds_every_row_of_a_large_day(
     session: Session,
@@ -123,7 +123,7 @@ def test_a_file_is_sorted_compressed_and_named_after_its_bytes(
     assert file
     assert (file.day, file.rows) == (DAY, 60 * 80)
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    with duckdb.connect() as engine:
+    with duckdb.default_connection().cursor() as engine:
         order = engine.execute(
             "SELECT coin_id, epoch_us(observed_at) FROM read_parquet(?)", [str(path)]
         ).fetchall()

@@ -334,7 +334,7 @@ from distributed import LocalCluster
 
 if __name__ == "__main__":
     with LocalCluster(
-        n_workers=3, processes=True, threads_per_worker=1, dashboard_address=None
+        n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None
     ) as cluster:
         print(cluster.scheduler_address, flush=True)
         sys.stdin.read()

@@ -761,7 +761,7 @@ def test_a_step_killed_at_any_moment_leaves_a_consistent_ledger(
     assert _step(live_script).returncode == 0
     usual = time.monotonic() - begun
     killed = 0
-    for n in range(30):
+    for n in range(20):
         _tick(fresh, market + timedelta(seconds=2 * n + 2), WAVES[n])
         process = live_script.start("sandbox.py", "step")
         try:
@@ -810,21 +810,21 @@ def test_a_fill_has_a_trade_and_other_events_have_none() -> None:
 def test_the_report_of_an_old_wallet_starts_at_the_first_price_that_is_left(
     connection: Connection,
 ) -> None:
-    begin = NOW - timedelta(days=90)
+    begin = NOW - timedelta(days=30)
     open_one(connection, strategies.load("hold"), now=begin)
-    for day in range(91):
+    for day in range(31):
         at = begin + timedelta(days=day)
         observe(connection, at, {"a": 100.0 + day})
         [wallet] = wallets.load_wallets(connection)
         wallets.step_wallet(connection, None, wallet, at, STATE)
     whole = report_wallet(connection, wallet, NOW)
     assert not whole.remarks
-    for day in range(30):
+    for day in range(10):
         gone = (begin + timedelta(days=day)).date()
         connection.execute(f"DROP TABLE sentinel.observations_{gone:%Y%m%d}".encode())
     rest = report_wallet(connection, wallet, NOW)
     assert rest.strategy.final_usd == whole.strategy.final_usd
-    assert float(rest.strategy.initial_usd) == pytest.approx(float(whole.curve.equity[30]))
+    assert float(rest.strategy.initial_usd) == pytest.approx(float(whole.curve.equity[10]))
     # Buy-and-hold starts again a day later, and pays a fee.
     assert rest.buy_and_hold.total_return == pytest.approx(rest.strategy.total_return, abs=0.02)
     assert "the report starts there" in rest.remarks[0]

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
 from psycopg.types.json import Jsonb
 
@@ -154,10 +155,11 @@ def test_schemathesis_finds_no_server_error_and_no_breach_of_the_openapi_descrip
     add_transaction(api, quantity="1", price="1")
     fresh.query("INSERT INTO sentinel.service_status VALUES ('ingestion', %s, %s)", NOW,
                 Jsonb({"interval_seconds": 60}))  # fmt: skip
+    examples = min(20, hypothesis.settings().max_examples // 3)  # `make test-soak` tries more
     done = subprocess.run(
         [
             *(Path(sys.executable).parent / "schemathesis", "run", f"{api.base}/openapi.json"),
-            *("-H", f"Authorization: Bearer {TOKEN}", "--max-examples", "20"),
+            *("-H", f"Authorization: Bearer {TOKEN}", "--max-examples", str(examples)),
             *("--seed", str(dice.randrange(1_000_000))),
             *("--suppress-health-check", "all", "--no-color"),
         ],

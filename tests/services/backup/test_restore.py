@@ -285,15 +285,15 @@ def test_every_flipped_bit_is_detected(backup: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_million_rows_are_backed_up_and_restored_on_trial(
+def test_several_hundred_thousand_rows_are_backed_up_and_restored_on_trial(
     filled: FreshDatabase, server_dir: Path, folder: Path
 ) -> None:
     folder.mkdir()
     filled.query(
         "INSERT INTO sentinel.observations (observed_at, price_usd, coin_key) "
         "SELECT %s::timestamptz - interval '1 second' * (1 + n), random(), coin_key "
-        "FROM generate_series(1, 40000) AS n, generate_series(101, 125) AS coin_key",
+        "FROM generate_series(1, 12000) AS n, generate_series(101, 125) AS coin_key",
         NOW,
     )
     backup = make_verified_backup(filled.address(), folder, server_dir, NOW)
-    assert backup.manifest.contents.observations == 1_000_120
+    assert backup.manifest.contents.observations == 300_120

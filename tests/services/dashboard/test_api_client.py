@@ -43,6 +43,7 @@ def api() -> Iterator[FakeApi]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each body waits for the headers' acknowledgement
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)

@@ -142,8 +142,9 @@ def test_without_an_api_a_page_shows_how_to_start_it(
     dashboard: str, browser: BrowserContext
 ) -> None:
     visitor = Visitor(browser, dashboard)
-    for path in ("", "coin", "portfolio", "pipeline"):
-        visitor.open(path)
+    visitor.open()
+    for title in ("Overview", "Coin", "Portfolio", "Pipeline"):
+        visitor.follow(title)
         visitor.wait_for_text("Start the API with")
     visitor.close()
 
@@ -153,12 +154,12 @@ def test_with_an_empty_database_a_page_shows_how_to_fill_it(
     dashboard: str, browser: BrowserContext, request: pytest.FixtureRequest
 ) -> None:
     visitor = Visitor(browser, dashboard)
-    for path, text in (("", "Nothing to show yet"), ("coin", "No price is stored yet")):
-        visitor.open(path)
-        visitor.wait_for_text(text)
-    visitor.open("pipeline")
+    page = visitor.open()
+    visitor.wait_for_text("Nothing to show yet")
+    visitor.follow("Pipeline")
     visitor.wait_for_text("No backup was made yet: run ./backup_db.sh.")
-    page = visitor.open("coin")
+    visitor.follow("Coin")
+    visitor.wait_for_text("No price is stored yet")
     request.getfixturevalue("old_prices")
     visitor.wait_for_text("Add a transaction")  # the page finds the first coins by itself
     visitor.wait_for_text("runs are missing")
@@ -173,13 +174,13 @@ def test_old_prices_are_marked_as_old_and_hostile_names_shown_as_text(
     visitor = Visitor(browser, dashboard)
     fetched: list[str] = []
     visitor.page.on("request", lambda request: fetched.append(request.url))
-    for path in ("", "coin?coin=coin-0", "coin?coin=coin-2", "portfolio", "pipeline"):
-        page = visitor.open(path)
+    for path in ("coin?coin=coin-0", "coin?coin=coin-2", "Portfolio", "Pipeline", "Overview"):
+        page = visitor.open(path) if "?" in path else visitor.follow(path)
         visitor.wait_for_text("as of")
         visitor.wait_for_text("runs are missing")
         visitor.wait_for_text("CoinGecko gives no usable answer")
         visitor.wait_for_text("The last verified backup is 90 days old")
-        if path.startswith(("coin", "portfolio")):
+        if path.startswith(("coin", "Portfolio")):
             page.locator(f"[data-testid=stMetricValue] {GRAY}").first.wait_for()
             assert (
                 page.locator("[data-testid=stMetricValue]").count()
@@ -188,7 +189,6 @@ def test_old_prices_are_marked_as_old_and_hostile_names_shown_as_text(
         assert not re.search(r"\blive\b", page.locator("[data-testid=stMain]").inner_text())
         assert page.evaluate("window.pwned") is None
         assert page.locator("[data-testid=stException]").count() == 0
-    page = visitor.open()
     alert_name = page.locator("[data-testid=stMarkdownContainer]", has_text=HOSTILE[0])
     alert_name.first.wait_for()  # in the list of alerts
     page.locator("[data-testid=stMarkdownContainer]", has_text="evil.example").first.wait_for()
@@ -244,18 +244,16 @@ def test_the_dashboard_refuses_another_user_of_the_machine(dashboard: str) -> No
 def test_a_page_without_its_api_reports_it_and_keeps_its_data(
     dashboard: str, api: subprocess.Popen[str], browser: BrowserContext
 ) -> None:
-    visitors = [Visitor(browser, dashboard) for _ in range(2)]
-    labels = ("Net worth, USD", "Price")
-    before = []
-    for visitor, path, label in zip(
-        visitors, ("portfolio", "coin?coin=coin-1"), labels, strict=True
-    ):
+    figures = {"portfolio": "Net worth, USD", "coin?coin=coin-1": "Price"}
+    visitors = {path: Visitor(browser, dashboard) for path in (*figures, "")}
+    for path, visitor in visitors.items():
         visitor.open(path)
-        before.append(visitor.read_metric(label))
+    before = {path: visitors[path].read_metric(label) for path, label in figures.items()}
     api.kill()
     api.wait()
-    for visitor, label, figure in zip(visitors, labels, before, strict=True):
+    for visitor in visitors.values():  # each page refreshes by itself
         visitor.wait_for_text("does not answer")
         visitor.wait_for_text("This page shows the data of")
-        assert visitor.read_metric(label) == figure
+    assert before == {path: visitors[path].read_metric(label) for path, label in figures.items()}
+    for visitor in visitors.values():
         visitor.close()
