@@ -11,6 +11,8 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --re
 # One solution for all platforms and for Python 3.11 and newer, with the hash of every release file.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $(UPGRADE)
 PYTEST := pytest -n auto
+# Some systems set it. Then each process of the tests compiles all modules.
+unexport PYTHONDONTWRITEBYTECODE
 SEED := 7
 SEEDS := 1
 DAYS := 30

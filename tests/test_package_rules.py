@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pytest
@@ -51,8 +52,17 @@ PURE = (
 
 
 MODULES = find_modules(ROOT)
-ALL_IMPORTS = {name: find_imports(path, MODULES) for name, path in MODULES.items()}
-IMPORTS = {name: imported & MODULES.keys() for name, imported in ALL_IMPORTS.items()}
+
+
+@functools.cache
+def _all_imports() -> dict[str, set[str]]:
+    """The imports of each module, also of foreign ones. Every worker collects this file."""
+    return {name: find_imports(path, MODULES) for name, path in MODULES.items()}
+
+
+@functools.cache
+def _imports() -> dict[str, set[str]]:
+    return {name: imported & MODULES.keys() for name, imported in _all_imports().items()}
 
 
 def _modules_of(package: str) -> list[str]:
@@ -68,13 +78,13 @@ def _subject(module: str) -> str:
 
 def test_sentinel_imports_no_stage_pipeline_or_service() -> None:
     for module in _modules_of("sentinel"):
-        assert {top_level(name) for name in IMPORTS[module]} <= {"sentinel", *CONSTANTS}, module
+        assert {top_level(name) for name in _imports()[module]} <= {"sentinel", *CONSTANTS}, module
 
 
 def test_packages_inside_sentinel_import_only_what_is_allowed() -> None:
     for module in _modules_of("sentinel"):
         subject = _subject(module)
-        imported = {_subject(name) for name in IMPORTS[module]} - {"", subject}
+        imported = {_subject(name) for name in _imports()[module]} - {"", subject}
         assert imported <= SENTINEL_IMPORTS.get(subject, set()), module
 
 
@@ -85,7 +95,7 @@ def test_every_package_inside_sentinel_has_a_rule() -> None:
 
 def test_pipeline_does_not_import_services() -> None:
     for module in _modules_of("pipeline"):
-        assert not [name for name in IMPORTS[module] if top_level(name) == "services"], module
+        assert not [name for name in _imports()[module] if top_level(name) == "services"], module
 
 
 @pytest.mark.parametrize("process", sorted(PROCESSES - {"stack"}))
@@ -93,18 +103,18 @@ def test_a_process_does_not_import_another_process(process: str) -> None:
     others = tuple(f"services.{other}" for other in PROCESSES - {process})
     for module in MODULES:
         if module.startswith(f"services.{process}"):
-            assert not [name for name in IMPORTS[module] if name.startswith(others)], module
+            assert not [name for name in _imports()[module] if name.startswith(others)], module
 
 
 def test_the_product_imports_nothing_that_is_beside_it() -> None:
-    for module, names in ALL_IMPORTS.items():
+    for module, names in _all_imports().items():
         imported = {top_level(name) for name in names}
         allowed = {"demo"} if top_level(module) == "demo" else set()
         assert not imported & {"demo", "tests", "benchmarks", "simulation"} - allowed, module
 
 
 def test_there_is_no_import_cycle() -> None:
-    assert find_cycles(IMPORTS) == set()
+    assert find_cycles(_imports()) == set()
 
 
 def test_the_search_for_cycles_finds_them() -> None:

@@ -247,6 +247,9 @@ def test_an_outage_fails_the_job_once_a_day_and_adds_annotations_in_between(
     runner: Runner,
 ) -> None:
     """GitHub sends an email for each failed job."""
+    constants = runner.clone / "safe_zone.py"
+    once = constants.read_text().replace("CONNECT_ATTEMPTS = 4", "CONNECT_ATTEMPTS = 1")
+    constants.write_text(once)  # or each run waits for 8 s
     runner.secrets["DATABASE_URL"] = "postgresql://127.0.0.1:9/gone"
     runner.environment["GITHUB_EVENT_NAME"] = "schedule"
     first = runner.run(last=RUN)[RUN]
