@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +48,12 @@ def _wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def _listens(path: Path) -> bool:
+    """Whether a server accepts connections: Supervisor creates its socket before it listens."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 def test_supervisor_is_asked_over_a_socket_that_only_the_user_can_open(stack: Path) -> None:
     processes = {process.name: process for process in supervisor_client.list_processes(stack)}
     assert set(processes) == set(COMMANDS)
@@ -63,7 +70,7 @@ def test_a_stack_of_an_older_version_has_to_be_stopped_first(tmp_path: Path) -> 
     create_socket_folder(control_socket(tmp_path).parent)
     environment = supervisor_config.make_environment(os.environ)
     with subprocess.Popen(control.SUPERVISOR, cwd=tmp_path, env=environment):
-        _wait_for(control_socket(tmp_path).exists)
+        _wait_for(lambda: _listens(control_socket(tmp_path)))
         try:
             with pytest.raises(ConfigurationError, match="make down"):
                 supervisor_client.list_processes(tmp_path)
