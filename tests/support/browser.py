@@ -70,11 +70,10 @@ class Visitor:
     errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        width, height = self.size
         idle = [page for page in self.browser.pages if page.url == IDLE_URL]
         self.page: Page = idle[0] if idle else self.browser.new_page()
         self.page.goto("about:blank")
-        self.page.set_viewport_size({"width": width, "height": height})
+        self.resize(self.size)
         self.page.emulate_media(color_scheme=self.scheme)
         self.page.set_default_timeout(30_000)
         self.page.on("pageerror", self._record_page_error)
@@ -88,6 +87,11 @@ class Visitor:
         is_probe = any(path in url for path in STREAMLIT_PROBES)
         if message.type == "error" and not is_probe:
             self.errors.append(f"{message.text} {message.location}")
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Give the window another size."""
+        self.size = size
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
 
     def open(self, path: str = "") -> Page:
         """Open a page and wait until it has content."""
