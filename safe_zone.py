@@ -83,12 +83,10 @@ MAX_REJECTIONS = 50_000
 # which records no heartbeat: GitHub's */15 schedule paused for up to 119 minutes in January 2026.
 # The limit for the monitor's processes is service_status.late_after.
 MAX_AGE_MINUTES = 180
-# A pause is a gap if it is longer than this many times the coin's usual cadence. The cadence is an
-# estimate, so the factor is a little below 2: no pause of twice the cadence stays unnoticed.
-GAP_FACTOR = 1.9
-# With fewer pauses than this the estimate is rough, and a lower factor gives a wider margin.
-MIN_PAUSES_FOR_CADENCE = 50
-GAP_FACTOR_ROUGH = 1.6
+# A pause is a gap if it is longer than this many times the configured cadence.
+GAP_FACTOR = 2.0
+# A call brings a coin's whole day, so it fills smaller pauses too: those that miss a run.
+FILL_FACTOR = 1.5
 GAP_WINDOW = timedelta(days=7)  # how far back runs look for gaps
 RUN_DEADLINE_SECONDS = 235  # an alarm ends a run that hangs before its fourth minute ends
 
@@ -144,11 +142,18 @@ CADENCE_MINUTES = 15  # etl.yml's cron line
 CADENCE_WINDOW = timedelta(days=7)  # period of the schedule's coverage
 
 # --- the backfill ------------------------------------------------------------------------------
-# The top 100 coins every day: 3,100 of the 10,000 monthly credits of a Demo key.
-BACKFILL_CREDITS_PER_DAY = 100
+# With runs at full cadence a month then uses 78 % of a Demo key's 10,000 credits.
+BACKFILL_CREDITS_PER_DAY = 150
+# A call covers 24 hours, but it comes early by the schedule's longest silence, so a coin needs more
+# than one a day: 1.04 with the pauses of January 2026, 1.2 with those of autumn 2026, 1.4 with a
+# silence of 11 hours a day (replayed).
+BACKFILL_CREDITS_PER_COIN = 1.5
 BACKFILL_CALLS_PER_RUN = 25  # calls of one normal run; they take some seconds
 BACKFILL_MINUTES = 2  # minutes of calls in backfill mode, which has 150 seconds
-MAX_SCHEDULE_SILENCE = timedelta(hours=2)  # GitHub's longest pause in January 2026: 119 minutes
+# How long before its 5-minute points expire a coin's chart is fetched: the longest silence of the
+# schedule in the last CADENCE_WINDOW, within these limits.
+MIN_BACKFILL_LEAD = timedelta(hours=2)  # GitHub's longest pause in January 2026: 119 minutes
+MAX_BACKFILL_LEAD = timedelta(hours=14)  # room for a silence of 11 hours and four runs after it
 RETRY_AFTER_FAILURE = timedelta(hours=1)  # after a chart request that failed
 RETRY_AFTER_REFUSAL = timedelta(hours=24)  # after a chart that was rejected or unusable
 DETAIL_WINDOW = timedelta(hours=24)  # how far back /market_chart?days=1 has 5-minute points

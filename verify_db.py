@@ -19,7 +19,8 @@ from sentinel import console
 from sentinel.archive import records
 from sentinel.arguments import make_parser, number
 from sentinel.budget import budget_output
-from sentinel.budget.schedule import ScheduleCoverage
+from sentinel.budget.quotas import covered_coins
+from sentinel.budget.schedule import ScheduleCoverage, SlotCoverage
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError
 from sentinel.health.checks import format_minute
 from sentinel.health.deployment import check_deployment
@@ -31,7 +32,8 @@ from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.preconditions import refuse_foreign_market_data
 from sentinel.storage.queries.gaps import find_gaps
 from sentinel.storage.queries.prices import LatestPrice, read_latest_prices
-from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage
+from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage, read_cadence
+from sentinel.storage.queries.slot_coverage import list_best_coins, measure_slot_coverage
 from sentinel.storage.queries.table_health import TableHealth, count_duplicates, read_table_health
 from sentinel.storage.retention import overdue_partitions
 
@@ -48,10 +50,13 @@ class Health:
     # All checks of the deployment, those that are well included.
     checks: Sequence[HealthCheck] = ()
     tables: TableHealth | None = None
-    # The gaps of the last GAP_WINDOW in order of rank, those that stay open included.
+    # The gaps of the last GAP_WINDOW of the coins that the backfill covers, in order of rank, those
+    # that stay open included.
     gaps: Sequence[Gap] = ()
     # How many of the runs of the last CADENCE_WINDOW happened.
     schedule: ScheduleCoverage | None = None
+    # How much of the history of these coins was observed and backfilled; None: it is too short.
+    slots: SlotCoverage | None = None
     # Observations that are stored more than once.
     duplicates: int = 0
     # The newest prices of the TOP_COINS best-ranked coins.
@@ -74,14 +79,18 @@ def examine(
     failures = [check.message for check in find_failures(found.checks)]
     if found.facts is None:
         return Health(failures, found.checks)
-    cadence = timedelta(minutes=settings.cadence_minutes)
+    configured = timedelta(minutes=settings.cadence_minutes)
+    cadence = read_cadence(connection, now, configured)
+    coins = covered_coins(settings.backfill_credits_per_day)
+    coin_ids = list_best_coins(connection, now, coins)
     duplicates = count_duplicates(connection)
     return Health(
         _describe_duplicates(duplicates) + _describe_overdue_days(connection, now) + failures,
         found.checks,
         read_table_health(connection, now),
-        find_gaps(connection, now, cadence=cadence).fetchall(),
-        measure_schedule_coverage(connection, now, cadence),
+        find_gaps(connection, now, cadence=cadence, coin_ids=coin_ids).fetchall(),
+        measure_schedule_coverage(connection, now, configured),
+        measure_slot_coverage(connection, now, cadence=cadence, coins=coins).fetchone(),
         duplicates,
         read_latest_prices(connection, TOP_COINS),
         found.facts.backup,
@@ -132,6 +141,7 @@ def as_json(
             "duplicates": health.duplicates,
             "gaps": [_gap_as_json(gap) for gap in health.gaps],
             "schedule": health.schedule and budget_output.coverage_as_json(health.schedule),
+            "slots": health.slots and asdict(health.slots),
             "top": [asdict(price) for price in health.top],
             "backup": health.backup and asdict(health.backup),
             "egress_bytes": health.egress_bytes,
@@ -165,6 +175,7 @@ def show(
             ("size", f"{tables.database_bytes / 1e6:,.1f} MB, {per_row}"),
             ("free storage", _describe_free_storage(tables, now, quota_bytes)),
             ("runs", _describe_schedule(health.schedule)),
+            ("history", str(health.slots or "known after a day, unless the backfill is off")),
             ("gaps", _describe_gaps(health.gaps)),
             ("waiting in the spool", f"{spooled_rows:,} rows"),
             ("last verified backup", _describe_backup(health.backup, now)),

@@ -24,8 +24,9 @@ from benchmarks.scale import (
 from safe_zone import RETENTION
 from sentinel.storage import partitions
 from sentinel.storage.connection import Address, Connection, Session
-from sentinel.storage.queries.gaps import find_gaps
+from sentinel.storage.queries.gaps import find_fillable_coins
 from sentinel.storage.queries.prices import read_latest_prices
+from sentinel.storage.queries.slot_coverage import measure_slot_coverage
 from sentinel.storage.queries.table_health import read_table_health
 from services.api.queries.history import read_history
 
@@ -89,7 +90,7 @@ def measure(is_smoke: bool) -> Iterator[Result]:
         name = f"size of {history.rows:,} rows, indexes included"
         yield Result(name, size, "bytes a row", at_most=110)
         yield from _measure_reads(connection, history)
-        yield _measure_gap_search(connection, history)
+        yield from _measure_gap_search(connection, history)
         yield from _measure_purge(conninfo, connection)
 
 
@@ -110,17 +111,22 @@ def _measure_reads(connection: Connection, history: History) -> Iterator[Result]
         yield Result(name, taken * 1e3, "ms", at_most=5, floor=floor * 1e3, note="SELECT 1")
 
 
-def _measure_gap_search(connection: Connection, history: History) -> Result:
-    """A run looks for gaps of its coins over seven days."""
-    ids = [f"coin-{n}" for n in range(history.coins)]
+def _measure_gap_search(connection: Connection, history: History) -> Iterator[Result]:
+    """A run looks for gaps of its coins over seven days, and measures the covered coins' slots."""
+    ids, cadence = [f"coin-{n}" for n in range(history.coins)], timedelta(minutes=15)
 
     def look() -> object:
-        return find_gaps(connection, NOW, cadence=timedelta(minutes=15), coin_ids=ids).fetchall()
+        return find_fillable_coins(connection, NOW, cadence=cadence, coin_ids=ids).fetchall()
+
+    def measure_slots() -> object:
+        return measure_slot_coverage(connection, NOW, cadence=cadence, coins=100).fetchall()
 
     [(rows,)] = connection.execute(COUNT_WEEK, [NOW - timedelta(days=7), NOW]).fetchall()
     floor = measure_median_seconds(lambda: connection.execute(SORT_WEEK, [NOW]), 5)
     taken = measure_median_seconds(look, 5)
-    return Result(f"gap search in {rows:,} rows", taken, "s", floor=floor, note="to sort them")
+    yield Result(f"gap search in {rows:,} rows", taken, "s", floor=floor, note="to sort them")
+    taken = measure_median_seconds(measure_slots, 5)
+    yield Result("slot coverage of 100 coins", taken, "s", at_most=1)
 
 
 def _measure_purge(conninfo: str, connection: Connection) -> Iterator[Result]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import budget_monitor
 import database
 from pipeline import backfill_plan
-from pipeline.backfill_plan import BackfillTask
+from pipeline.backfill_plan import BackfillCall, BackfillTask
 from pipeline.run import Run
 from pipeline.spool import RunSpool
 from safe_zone import (
@@ -38,6 +38,7 @@ from sentinel.models import Gap, MarketRow, Rejection
 from sentinel.process import defer_signals
 from sentinel.storage import partitions, run_records
 from sentinel.storage.connection import Connection
+from sentinel.storage.queries.gaps import FillableCoin
 from transform import validate_chart
 
 log = logging.getLogger("sentinel.backfill")
@@ -94,15 +95,13 @@ class Backfill:
     run: Run
     spool: RunSpool
 
-    def fetch_gaps(self, gaps: Sequence[Gap], budget: CreditBudget) -> list[CoinBackfill]:
-        """Fetch what the budget allows, and return the results; empty if there was nothing to do.
+    def plan(self, coins: Sequence[FillableCoin], budget: CreditBudget) -> list[BackfillCall]:
+        """Return the calls that the budget allows, and reserve their credits.
 
-        A normal run fetches only what is due, a run in backfill mode all that it can. Each
-        response is spooled at once. If CoinGecko fails, the stage ends; that is an error only in
-        backfill mode, because a normal run has done its main work by then.
+        A normal run makes only the calls that are due, a run in backfill mode all that it can.
         """
         plan = backfill_plan.plan_backfill(
-            gaps,
+            coins,
             self.run.fetched.targets,
             self.run.trusted_start,
             calls=self._calls_left(),
@@ -110,11 +109,18 @@ class Backfill:
             should_wait=not self._is_backfill_mode,
         )
         self.run.backfill.coins_waiting = plan.coins_waiting
-        if not plan.tasks and not plan.unfillable:
-            return []
-        if plan.tasks:
-            budget.reserve(len(plan.tasks))
-        return [*self._fetch_tasks(plan.tasks), CoinBackfill(unfillable=plan.unfillable)]
+        if plan.calls:
+            budget.reserve(len(plan.calls))
+        return plan.calls
+
+    def fetch(self, calls: Sequence[BackfillCall], gaps: Sequence[Gap]) -> list[CoinBackfill]:
+        """Make the calls for these gaps, and return the results.
+
+        Each response is spooled at once. If CoinGecko fails, the stage ends; that is an error only
+        in backfill mode, because a normal run has done its main work by then.
+        """
+        now = self.run.trusted_start
+        return list(self._fetch_tasks([backfill_plan.make_task(c, gaps, now) for c in calls]))
 
     @property
     def _is_backfill_mode(self) -> bool:

@@ -1,7 +1,8 @@
-"""Planning a backfill: which gaps are worth a credit, and which chart points fill them. Pure.
+"""Planning a backfill: which coins are worth a credit, and which chart points fill gaps. Pure.
 
-One `/market_chart` call covers all of a coin's last 24 hours with 5-minute points. For older
-periods CoinGecko has only hourly points. So the coin whose 5-minute points expire first goes first.
+One `/market_chart` call covers all of a coin's last 24 hours with 5-minute points, whatever the
+size of its gaps. For older periods CoinGecko has only hourly points. So a call comes late, and the
+coin whose 5-minute points expire first goes first.
 """
 
 from __future__ import annotations
@@ -13,17 +14,32 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
-from safe_zone import DETAIL_WINDOW, GAP_FACTOR, GAP_WINDOW, HOURLY_DETAIL, MAX_SCHEDULE_SILENCE
+from safe_zone import (
+    DETAIL_WINDOW,
+    GAP_FACTOR,
+    GAP_WINDOW,
+    HOURLY_DETAIL,
+    MAX_BACKFILL_LEAD,
+)
 from sentinel.budget.quotas import BackfillAllowance
 from sentinel.models import Gap, GapReason, MarketRow
+from sentinel.storage.queries.gaps import FillableCoin
 
 # Gaps of one outage begin within seconds of each other. They count as equally urgent, so that the
 # rank decides their order.
 _SAME_URGENCY = timedelta(minutes=15)
 
 
+class BackfillCall(NamedTuple):
+    """One call: the last `days` of a coin's chart."""
+
+    coin_id: str
+    # 1: 5-minute points; more: hourly ones.
+    days: int
+
+
 class BackfillTask(NamedTuple):
-    """One call: the last `days` of a coin, for these gaps."""
+    """A call and the gaps that it is to fill."""
 
     coin_id: str
     days: int
@@ -34,9 +50,7 @@ class BackfillPlan(NamedTuple):
     """The calls of one run."""
 
     # In this order.
-    tasks: list[BackfillTask]
-    # Gaps that no call can fill.
-    unfillable: list[Gap]
+    calls: list[BackfillCall]
     # Coins with gaps that wait for a later run.
     coins_waiting: int
 
@@ -44,7 +58,7 @@ class BackfillPlan(NamedTuple):
 class _Candidate(NamedTuple):
     """A call that may be made. The order of the fields is the order of the candidates."""
 
-    # Whether the coin's rank is beyond the number of credits of a day.
+    # Whether the coin's rank is beyond the coins that a day's credits suffice for.
     is_beyond: bool
     # Whether only hourly points are left.
     is_hourly: bool
@@ -52,11 +66,16 @@ class _Candidate(NamedTuple):
     expires: datetime
     # The coin's place in the list of targets, from 0.
     place: int
-    task: BackfillTask
+    call: BackfillCall
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether the call gets only credits that no other call needs."""
+        return self.is_beyond or self.is_hourly
 
 
 def plan_backfill(
-    gaps: Iterable[Gap],
+    coins: Iterable[FillableCoin],
     coin_ids: Sequence[str],
     now: datetime,
     *,
@@ -66,41 +85,88 @@ def plan_backfill(
 ) -> BackfillPlan:
     """Choose at most `calls` calls within the allowance.
 
-    `coin_ids` are the targets by rank. A day's credits suffice for the first `allowance.daily`
-    coins. These go first, ordered by what expires first and then by rank. Then come their periods
-    older than a day, and then the other coins.
+    `coin_ids` are the targets by rank. A day's credits suffice for the first `allowance.coins`.
+    These go first, ordered by what expires first and then by rank. Then come their periods older
+    than a day, and then the other coins.
 
     With `should_wait`, a call waits until its 5-minute points are about to expire, because one late
-    call fills all gaps since the last one. In the evening (UTC) the plan spends the rest of the
-    allowance, because unused credits are lost at midnight.
+    call fills all gaps since the last one. At the end of the day (UTC) the credits that are left go
+    to the calls that otherwise get none, because they are lost at midnight.
     """
-    by_coin: dict[str, list[Gap]] = {}
-    for gap in gaps:
-        if gap.reason is None:
-            by_coin.setdefault(gap.coin_id, []).append(gap)
-    unfillable: list[Gap] = []
-    candidates: list[_Candidate] = []
-    for place, coin_id in enumerate(coin_ids):
-        too_old = [gap for gap in by_coin.get(coin_id, ()) if _is_too_old(gap, now)]
-        unfillable += [gap._replace(reason="only_hourly_left") for gap in too_old]
-        if fillable := [gap for gap in by_coin.get(coin_id, ()) if gap not in too_old]:
-            task, expires = _make_task(coin_id, fillable, now)
-            is_beyond = place >= allowance.daily
-            candidates.append(_Candidate(is_beyond, task.days > 1, expires, place, task))
-    candidates.sort()
-    lead = _lead_time(min(len(candidates), allowance.daily), calls, allowance.cadence)
-    is_evening = now.astimezone(UTC).date() != (now + lead).astimezone(UTC).date()
-    due = [c for c in candidates if not (c.is_beyond or c.is_hourly) and c.expires <= now + lead]
-    chosen = (due if should_wait and not is_evening else candidates)[: min(calls, allowance.left)]
-    return BackfillPlan([c.task for c in chosen], unfillable, len(candidates) - len(chosen))
+    by_id = {coin.coin_id: coin for coin in coins}
+    candidates = sorted(
+        _make_candidate(by_id[coin_id], place, allowance, now)
+        for place, coin_id in enumerate(coin_ids)
+        if coin_id in by_id
+    )
+    chosen = _choose_due(candidates, now, calls, allowance) if should_wait else candidates
+    chosen = chosen[: min(calls, allowance.left)]
+    return BackfillPlan([c.call for c in chosen], len(candidates) - len(chosen))
 
 
-def _lead_time(count: int, calls: int, cadence: timedelta) -> timedelta:
-    """Return how long runs of `calls` calls may need for `count` coins.
+def _choose_due(
+    candidates: Sequence[_Candidate], now: datetime, calls: int, allowance: BackfillAllowance
+) -> list[_Candidate]:
+    """Return the calls that have to be made now, and those that the day's last credits pay.
 
-    The scheduler may be silent for MAX_SCHEDULE_SILENCE in between.
+    The run may be the day's last if the schedule is silent until midnight. Its spare credits go
+    first to coins that would else be due twice on the next day, which spreads the calls.
     """
-    return MAX_SCHEDULE_SILENCE + math.ceil(count / max(calls, 1)) * cadence
+    urgent = [candidate for candidate in candidates if not candidate.is_spare]
+    due = urgent[: _count_due(urgent, calls, allowance, now)]
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0) + timedelta(days=1)
+    if now + allowance.silence < midnight:
+        return due
+    waiting = urgent[len(due) :]
+    owed = sum(c.expires <= midnight + allowance.silence for c in waiting)
+    early = [c for c in waiting[owed:] if c.expires <= midnight + 2 * allowance.silence]
+    spare = [c for c in candidates if c.is_spare and (c.is_hourly or _has_aged(c, now))]
+    return [*due, *[*early, *spare][: max(0, allowance.left - len(due) - owed)]]
+
+
+def _make_candidate(
+    coin: FillableCoin, place: int, allowance: BackfillAllowance, now: datetime
+) -> _Candidate:
+    """Return the call that fills most, and when CoinGecko drops points that it needs."""
+    is_beyond = place >= allowance.coins
+    if coin.detailed_since is not None:
+        expires = _round_urgency(max(now, coin.detailed_since + DETAIL_WINDOW))
+        return _Candidate(is_beyond, False, expires, place, BackfillCall(coin.coin_id, 1))
+    oldest = coin.hourly_since or now
+    days = max(2, math.ceil((now - oldest) / timedelta(days=1)))
+    expires = _round_urgency(oldest + GAP_WINDOW)
+    return _Candidate(is_beyond, True, expires, place, BackfillCall(coin.coin_id, days))
+
+
+def _round_urgency(at: datetime) -> datetime:
+    return at - (at - datetime(2026, 1, 1, tzinfo=UTC)) % _SAME_URGENCY
+
+
+def _count_due(
+    urgent: Sequence[_Candidate], calls: int, allowance: BackfillAllowance, now: datetime
+) -> int:
+    """Return how many of the candidates have to be called now, in order of their expiry.
+
+    The schedule may be silent after this run. What one run cannot call then waits for the run
+    after it, and so on: the later batches need the more time.
+    """
+    for index in reversed(range(len(urgent))):
+        lead = allowance.silence + index // max(calls, 1) * allowance.pause
+        if urgent[index].expires <= now + min(lead, MAX_BACKFILL_LEAD):
+            return index + 1
+    return 0
+
+
+def _has_aged(candidate: _Candidate, now: datetime) -> bool:
+    """Whether a call is worth a credit: it fills more than what came up in the last hours."""
+    return candidate.expires <= now + MAX_BACKFILL_LEAD
+
+
+def make_task(call: BackfillCall, gaps: Iterable[Gap], now: datetime) -> BackfillTask:
+    """Return the call with those of its coin's gaps that its kind of points fills."""
+    own = (gap for gap in gaps if gap.coin_id == call.coin_id and gap.reason is None)
+    is_detailed = call.days == 1
+    return BackfillTask(*call, tuple(gap for gap in own if _has_detail(gap, now) is is_detailed))
 
 
 def _has_detail(gap: Gap, now: datetime) -> bool:
@@ -108,32 +174,12 @@ def _has_detail(gap: Gap, now: datetime) -> bool:
     return gap.stop - max(gap.start, now - DETAIL_WINDOW) > gap.slot
 
 
-def _is_too_old(gap: Gap, now: datetime) -> bool:
-    """Whether the gap is too old for 5-minute points and too short for hourly ones."""
-    return not _has_detail(gap, now) and gap.stop - gap.start <= HOURLY_DETAIL
-
-
-def _make_task(coin_id: str, gaps: Sequence[Gap], now: datetime) -> tuple[BackfillTask, datetime]:
-    """Return the call that fills most, and when CoinGecko drops points that it needs."""
-    fresh = [gap for gap in gaps if _has_detail(gap, now)]
-    if fresh:
-        expires = max(now, min(gap.start for gap in fresh) + DETAIL_WINDOW)
-        return BackfillTask(coin_id, 1, tuple(fresh)), _round_urgency(expires)
-    oldest = min(gap.start for gap in gaps)
-    days = math.ceil((now - oldest) / timedelta(days=1))
-    return BackfillTask(coin_id, max(2, days), tuple(gaps)), _round_urgency(oldest + GAP_WINDOW)
-
-
-def _round_urgency(at: datetime) -> datetime:
-    return at - (at - datetime(2026, 1, 1, tzinfo=UTC)) % _SAME_URGENCY
-
-
 def fill_gaps(
     task: BackfillTask, points: Sequence[MarketRow], now: datetime
 ) -> tuple[list[MarketRow], list[Gap]]:
     """Choose one of the chart's `points` (in order of time) for each slot of the task's gaps.
 
-    Returns the chosen points, and the gaps that stay open although every source was tried.
+    Returns the chosen points, and the gaps that stay open although every source was tried, merged.
     """
     times = [point.observed_at for point in points]
     chosen: list[MarketRow] = []
@@ -143,7 +189,7 @@ def fill_gaps(
         chosen += picked
         edges = [gap.start, *(row.observed_at for row in picked), gap.stop]
         left += _open_gaps(gap, edges, task, now)
-    return chosen, left
+    return chosen, merge_gaps(left)
 
 
 def _nearest_points(gap: Gap, times: Sequence[datetime]) -> Iterator[int]:
@@ -183,5 +229,20 @@ def _open_gaps(
 
 
 def mark_unfillable(task: BackfillTask, reason: GapReason) -> list[Gap]:
-    """Return all of a task's gaps with this reason."""
-    return [gap._replace(reason=reason) for gap in task.gaps]
+    """Return all of a task's gaps with this reason, as one gap."""
+    return merge_gaps(gap._replace(reason=reason) for gap in task.gaps)
+
+
+def merge_gaps(gaps: Iterable[Gap]) -> list[Gap]:
+    """Merge the unfillable gaps of one call: one from the first to the last for each reason.
+
+    What is still a gap in that period was asked for. So a call leaves a row or two and not a
+    hundred, also where a chart is as coarse as the history.
+    """
+    merged: dict[GapReason | None, Gap] = {}
+    for gap in gaps:
+        known = merged.setdefault(gap.reason, gap)
+        merged[gap.reason] = known._replace(
+            start=min(known.start, gap.start), stop=max(known.stop, gap.stop)
+        )
+    return list(merged.values())

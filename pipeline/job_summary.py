@@ -55,7 +55,7 @@ def summarize(report: RunReport | None, status: BudgetStatus | None) -> str:
     parts = [
         _describe_run(report),
         *(f"**{_escape(text)}**" for text in (report.warnings if report else ())),
-        *((_describe_budget(status), _describe_schedule(status)) if status else ()),
+        *((_describe_budget(status), _describe_schedule(report, status)) if status else ()),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -98,8 +98,11 @@ def _describe_budget(status: BudgetStatus) -> str:
     return f"## Budget: {status.decision}\n\n{_escape(status.reason)}\n\n{table}"
 
 
-def _describe_schedule(status: BudgetStatus) -> str:
-    lines = [f"- {name}: {_escape(value)}" for name, value in budget_output.summary_rows(status)]
+def _describe_schedule(report: RunReport | None, status: BudgetStatus) -> str:
+    rows = budget_output.summary_rows(status)
+    if report and report.slot_coverage:
+        rows.insert(1, ("history, last 7 days", str(report.slot_coverage)))
+    lines = [f"- {name}: {_escape(value)}" for name, value in rows]
     lines += [f"- **{_escape(text)}**" for text in find_warnings(status)]
     return "## Schedule and backfill\n\n" + "\n".join(lines)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from sentinel import console
+from sentinel.budget.schedule import SlotCoverage
 from sentinel.models import MarketRow
 
 RunStatus = Literal["ok", "partial", "failed", "skipped"]
@@ -62,6 +63,9 @@ class RunReport:
     purged_rows: int = 0
     # How far this machine's clock is ahead of CoinGecko's (negative: behind); None: unknown.
     clock_offset_seconds: int | None = None
+    # How much of the history was observed and backfilled; null: not measured, or nothing is stored
+    # that is older than a day.
+    slot_coverage: SlotCoverage | None = None
     # What the user should know although the run did not fail, one text each.
     warnings: list[str] = field(default_factory=list)
     # One line for the user.
@@ -84,7 +88,7 @@ def show(report: RunReport, rows: Sequence[MarketRow] = ()) -> None:
         console.show_table(title, ("coin", "USD", "market cap", "observed at"), cells)
     shown = {
         name: value if not isinstance(value, list) else console.list_first(value)
-        for name, value in asdict(report).items()
+        for name, value in ((field.name, getattr(report, field.name)) for field in fields(report))
         if value or name in ("exit_code", "rows_valid")
     }
     console.show_table("Run", ("field", "value"), list(shown.items()))

@@ -158,6 +158,7 @@ class Run:
             db_seconds=round(self.storage.db_seconds, 3),
             purged_rows=self.storage.purged_rows,
             clock_offset_seconds=None if offset is None else round(offset.total_seconds()),
+            slot_coverage=self.storage.slot_coverage,
             warnings=self.warnings,
             message=self._message(result),
         )

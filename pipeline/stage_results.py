@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sentinel.budget.schedule import SlotCoverage
 from sentinel.budget.usage_log import Usage
 from sentinel.errors import SentinelError
 from sentinel.models import FxRate, LoadCounts, MarketRow, Rejection
@@ -64,6 +65,8 @@ class StorageUse:
     egress_bytes: int | None = None
     # Usage of earlier runs as the database recorded it; None if the run did not ask.
     recorded_usages: list[Usage] | None = None
+    # How much of the history was observed and backfilled; None: unknown.
+    slot_coverage: SlotCoverage | None = None
 
     def measure(self, session: Session) -> None:
         """Take over the session's counters as of now."""

@@ -11,17 +11,20 @@ import budget_monitor
 import database
 from coin_registry import CoinRegistry
 from pipeline.backfill import Backfill, CoinBackfill, CreditBudget, load_backfill, log_unfillable
+from pipeline.backfill_plan import BackfillCall
 from pipeline.run import Run
 from pipeline.spool import Item, LoadWindow, RunSpool
 from pipeline.stage_results import LoadResult
 from safe_zone import MAX_CLOCK_SKEW, RETENTION, Settings
 from sentinel import files
+from sentinel.budget.quotas import covered_coins
 from sentinel.health import checks
 from sentinel.health.failure_rates import check_failure_rates
 from sentinel.models import CoinLabel, FxRate, Gap, MarketRow, Rejection
 from sentinel.storage import coin_labels, partitions, run_records, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
-from sentinel.storage.queries.recent_activity import read_recent_activity
+from sentinel.storage.queries.gaps import FillableCoin
+from sentinel.storage.queries.recent_activity import read_gaps, read_recent_activity
 from sentinel.storage.retention import ArchiveBeforeDrop, trusted_now
 from sentinel.storage.service_status import ServiceStatus
 
@@ -143,37 +146,65 @@ def _archive_hook(settings: Settings) -> ArchiveBeforeDrop | None:
 def _backfill(run: Run, spool: RunSpool, session: Session, usages_since: datetime) -> None:
     """Find gaps and fill them, unless another run on this machine is already doing so."""
     with files.try_lock(run.settings.state_dir / "backfill") as is_exclusive:
-        gaps = _find_gaps(run, session, usages_since)
+        coins = _read_activity(run, session, usages_since)
         run.storage.measure(session)
         usage = run.usage(is_metered=budget_monitor.is_metered(run.settings))
         recorded = run.storage.recorded_usages or ()
         budget = CreditBudget(run.settings, usage, recorded, is_exclusive)
-        found = Backfill(run, spool).fetch_gaps(gaps, budget)
-        if found:
+        backfill = Backfill(run, spool)
+        if calls := backfill.plan(coins, budget):
+            found = backfill.fetch(calls, _find_gaps(run, session, calls))
             run.loaded = _load_backfill(run, session, found)
             log_unfillable(found)
 
 
-def _find_gaps(run: Run, session: Session, usages_since: datetime) -> list[Gap]:
-    """Read gaps, the database's size and recorded usage in one round trip; return the gaps."""
+def _read_activity(run: Run, session: Session, usages_since: datetime) -> list[FillableCoin]:
+    """Read what the run needs to know about earlier runs; return the coins with gaps."""
+    credits_per_day = run.settings.backfill_credits_per_day if run.is_scheduled else 0
     activity = session.use(
         lambda connection: read_recent_activity(
             connection,
             run.trusted_start,
-            cadence=timedelta(minutes=run.settings.cadence_minutes),
+            cadence=_cadence(run),
             coin_ids=run.fetched.targets if run.detect_gaps else [],
-            # Backfill mode fetched no prices, so the pause until now counts as a gap too.
-            until=run.trusted_start if run.settings.mode == "backfill" else None,
+            until=_gaps_until(run),
             usages_since=usages_since,
+            covered_coins=covered_coins(credits_per_day),
         )
     )
     run.storage.database_bytes = activity.database_bytes
     run.storage.recorded_usages = activity.usages
+    run.storage.slot_coverage = activity.slot_coverage
     if run.is_scheduled:
         run.warnings += _describe_silence(activity.monitor, run.trusted_start)
         failures = check_failure_rates(activity.failing_coins)
         run.warnings += [failures.summary] if failures.state == "warning" else []
-    return activity.gaps
+    return activity.fillable_coins
+
+
+def _find_gaps(run: Run, session: Session, calls: Sequence[BackfillCall]) -> list[Gap]:
+    """Return all pauses that the calls can fill."""
+    return session.use(
+        lambda connection: read_gaps(
+            connection,
+            run.trusted_start,
+            cadence=_cadence(run),
+            coin_ids=[call.coin_id for call in calls],
+            until=_gaps_until(run),
+        )
+    )
+
+
+def _cadence(run: Run) -> timedelta:
+    return timedelta(minutes=run.settings.cadence_minutes)
+
+
+def _gaps_until(run: Run) -> datetime | None:
+    """Return until when the newest pause counts as a gap; None: it does not count.
+
+    Backfill mode fetched no prices, so the pause until now counts too.
+    """
+    return run.trusted_start if run.settings.mode == "backfill" else None
 
 
 def _describe_silence(monitor: ServiceStatus | None, now: datetime) -> list[str]:

@@ -18,7 +18,7 @@ GAP_REASONS: Mapping[str, str] = {
     "unusable_chart": "CoinGecko's chart is unusable; the run asks again later",
 }
 # What pages and commands show for a gap that a backfill may still fill.
-GAP_WAITS = "waits for a credit, if the coin is still collected"
+GAP_WAITS = "waits for the backfill, if the coin is still collected"
 
 
 class MarketRow(NamedTuple):
@@ -74,13 +74,13 @@ class CoinLabel(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A pause between two observations of a coin that is longer than its usual cadence."""
+    """A pause between two observations of a coin that is too long for the cadence."""
 
     coin_id: str
     # The observations before and after the pause.
     start: datetime
     stop: datetime
-    # The coin's usual cadence.
+    # The cadence, at least that of 5-minute points.
     slot: timedelta
     # About how many observations are missing.
     missed: int

@@ -72,6 +72,20 @@ MUTATIONS = (
         "tests/sentinel/health/test_failure_rates.py",
     ),
     Mutation(
+        "gaps are judged by the configured cadence",
+        "sentinel/storage/queries/gaps.py",
+        '        "limit": factor * slot,',
+        '        "limit": 10 * factor * slot,',
+        "tests/sentinel/storage/queries/test_gaps.py",
+    ),
+    Mutation(
+        "the lead of the backfill follows the longest silence",
+        "sentinel/budget/quotas.py",
+        "    silence = min(max(pauses[-1], MIN_BACKFILL_LEAD), MAX_BACKFILL_LEAD)",
+        "    silence = MIN_BACKFILL_LEAD",
+        "tests/pipeline/test_backfill_plan.py",
+    ),
+    Mutation(
         "a backfilled price never replaces an observed one",
         "database.py",
         "      AND excluded.source <= o.source",

@@ -240,7 +240,7 @@ def test_todays_backfill_counts_against_todays_allowance() -> None:
         Usage(at - timedelta(hours=13), 1.0, 50, 1.0, backfill_credits=50),
         Usage(at - timedelta(hours=2), 1.0, 30, 1.0, backfill_credits=30),
     ]
-    assert _check(usages, at).allowance.left == 70
+    assert _check(usages, at).allowance.left == 120
 
 
 def test_storage_and_actions_minutes_warn_but_stop_no_run() -> None:
@@ -320,7 +320,28 @@ def test_the_log_alone_shows_a_schedule_that_delivers_half() -> None:
     status = _check(usages, MONTH + timedelta(days=10))
     assert status.schedule_coverage.share is not None
     assert 0.4 < status.schedule_coverage.share < 0.56
-    assert timedelta(minutes=24) < status.allowance.cadence < timedelta(minutes=31)
+    assert timedelta(minutes=40) < status.allowance.pause < timedelta(minutes=60)
+
+
+def test_the_lead_of_the_backfill_follows_the_longest_silence_of_the_last_week() -> None:
+    def silence(*hours: float) -> timedelta:
+        """Return the lead after runs that many hours before the check."""
+        at = MONTH + timedelta(days=20)
+        usages = [Usage(at - timedelta(hours=ago), 12.0) for ago in hours]
+        return _check(usages, at).allowance.silence
+
+    assert silence() == silence(1, 0.5) == timedelta(hours=2)
+    assert silence(20, 9, 1, 0) == timedelta(hours=11)
+    assert silence(400, 200, 1, 0) == timedelta(hours=2)  # older than a week
+    assert silence(100, 1, 0) == timedelta(hours=14)  # longer than any lead may be
+    assert silence(9) == timedelta(hours=9)  # the silence that this run ends
+
+
+def test_a_run_that_reached_no_database_does_not_shorten_the_silence() -> None:
+    at = MONTH + timedelta(days=20)
+    failed = Usage(at - timedelta(hours=3), 1.0, is_stored=False)
+    usages = [Usage(at - timedelta(hours=6), 12.0), failed]
+    assert _check(usages, at).allowance.silence == timedelta(hours=6)
 
 
 # --- Neon's own figures ----------------------------------------------------------------------

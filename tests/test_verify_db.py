@@ -45,7 +45,7 @@ def test_verify_shows_schedule_coverage_and_why_gaps_are_open(
         load_rows(session, rows, now, lambda _coin_id: None)
     done = live_script("verify_db.py")
     assert "1 of 1 slots (100%), longest silence 0 minutes in the last 7 days" in done.stdout
-    assert "1 of 1 coins in the last 7 days: 1 waits for a credit" in done.stdout
+    assert "1 of 1 coins in the last 7 days: 1 waits for the backfill" in done.stdout
     found = json.loads(live_script("verify_db.py", "--json").stdout)
     [gap] = found["gaps"]
     assert (gap["coin_id"], gap["slot"], gap["missed"], gap["reason"]) == ("bitcoin", 15, 11, None)

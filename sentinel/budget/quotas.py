@@ -10,7 +10,11 @@ from itertools import islice, pairwise
 from typing import Literal, NamedTuple
 
 from safe_zone import (
+    BACKFILL_CREDITS_PER_COIN,
+    CADENCE_WINDOW,
     EGRESS_RESERVE_SHARE,
+    MAX_BACKFILL_LEAD,
+    MIN_BACKFILL_LEAD,
     MIN_EGRESS_PERIOD,
     MIN_PROJECTION_PERIOD,
     SKIP_SHARE,
@@ -21,8 +25,7 @@ from sentinel.budget.usage_log import Usage
 
 State = Literal["ok", "warn", "stop"]
 DAY = timedelta(days=1)
-_RUNS_FOR_A_CADENCE = 5  # fewer runs say too little about the usual pause
-_RECENT_RUNS = 100
+_LONG_PAUSE = 90  # the percentile of the pauses between runs that counts as a long one
 _RUNS_FOR_A_COST = 5
 # The backfill may use what is left up to the share itself, and sums of floats are rounded.
 _EPSILON = 1e-9
@@ -99,8 +102,20 @@ class BackfillAllowance(NamedTuple):
     daily: int
     # Of today's.
     left: int
-    # The usual pause between two runs.
-    cadence: timedelta
+    # The longest pause between two runs that is to be expected.
+    silence: timedelta
+    # A long one among the usual pauses.
+    pause: timedelta
+
+    @property
+    def coins(self) -> int:
+        """How many coins a day's credits suffice for."""
+        return covered_coins(self.daily)
+
+
+def covered_coins(credits_per_day: int) -> int:
+    """Return for how many coins the backfill has enough credits whatever the schedule does."""
+    return math.floor(credits_per_day / BACKFILL_CREDITS_PER_COIN)
 
 
 def measure_quota_usage(
@@ -336,19 +351,23 @@ def compute_backfill_allowance(
 ) -> BackfillAllowance:
     """Return the credits for the backfill: up to `per_day`, as far as the month's `quota` allows.
 
-    Days are UTC. `cadence` is used if too few runs are known to measure one.
+    Days are UTC. `cadence` is the pause between runs as long as no longer one is known.
     """
     inside = _since([usage for usage in usages if usage.started_at <= at], Month.of(at).start)
     today = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     spent = sum(usage.backfill_credits for usage in inside if usage.started_at >= today)
     granted = math.floor(_credit_pace(inside, at).affordable_backfill(quota, per_day, spent))
-    return BackfillAllowance(granted, max(0, granted - spent), observed_cadence(usages) or cadence)
+    pauses = _recent_pauses(usages, at) or [cadence]
+    silence = min(max(pauses[-1], MIN_BACKFILL_LEAD), MAX_BACKFILL_LEAD)
+    pause = max(pauses[_LONG_PAUSE * len(pauses) // 100], cadence)
+    return BackfillAllowance(granted, max(0, granted - spent), silence, pause)
 
 
-def observed_cadence(usages: Sequence[Usage]) -> timedelta | None:
-    """Return the median pause between the last runs; None if there are too few."""
-    starts = [usage.started_at for usage in usages[-_RECENT_RUNS:]]
-    if len(starts) < _RUNS_FOR_A_CADENCE:
-        return None
-    pauses = ((later - earlier).total_seconds() for earlier, later in pairwise(starts))
-    return timedelta(seconds=statistics.median(pauses)) or None
+def _recent_pauses(usages: Sequence[Usage], at: datetime) -> list[timedelta]:
+    """Return the pauses between the runs of the last CADENCE_WINDOW that filled gaps, sorted."""
+    starts = [
+        usage.started_at
+        for usage in usages
+        if usage.is_stored and at - CADENCE_WINDOW <= usage.started_at <= at
+    ]
+    return sorted(later - earlier for earlier, later in pairwise([*starts, at]))

@@ -1,4 +1,4 @@
-"""How many slots of the schedule had a run."""
+"""How many slots of the schedule had a run, and how many slots of the history have a row."""
 
 from __future__ import annotations
 
@@ -34,6 +34,34 @@ class ScheduleCoverage:
         return (
             f"{self.delivered} of {self.expected} slots{share}, "
             f"longest silence {self.longest_silence.total_seconds() / 60:.0f} minutes"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SlotCoverage:
+    """The history of the best-ranked coins from 7 days ago to 24 hours ago, in slots.
+
+    A slot is one cadence of one coin. It is observed if a run stored its row, backfilled if a
+    backfill did, and open if it has no row. Runs come at any minute, so slots have no fixed edges:
+    a row covers the pause before it up to FILL_FACTOR cadences, and one cadence of a longer pause.
+    The last 24 hours do not count, because their gaps still wait: the backfill comes late.
+    """
+
+    coins: int
+    # All slots between the first and the last row of each coin.
+    slots: float
+    # Shares of the slots, from 0 to 1.
+    observed_share: float
+    backfilled_share: float
+    open_share: float
+    # The longest pause between two rows of a coin.
+    longest_pause_minutes: float
+
+    def __str__(self) -> str:
+        return (
+            f"first {self.coins} coins: {self.observed_share:.0%} of the slots observed, "
+            f"{self.backfilled_share:.0%} backfilled, {self.open_share:.0%} open, "
+            f"longest pause {self.longest_pause_minutes:.0f} minutes"
         )
 
 

@@ -19,16 +19,20 @@ from psycopg.conninfo import conninfo_to_dict
 
 from budget_monitor import log_path
 from demo.market import Market
-from demo.schedule import delivered_runs
+from demo.schedule import autumn_runs, delivered_runs
 from demo.server import Fault, StandIn, running
 from ingest import Clocks, RunReport, run_pipeline
 from safe_zone import Settings
 from sentinel import files
 from sentinel.budget import usage_log
 from sentinel.budget.usage_log import Usage
+from sentinel.models import MarketRow
+from sentinel.storage.connection import Session
 from sentinel.storage.queries.gaps import find_gaps
 from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage
+from sentinel.storage.queries.slot_coverage import measure_slot_coverage
 from tests.conftest import FakeTime, FreshDatabase, NeonConsole, new_database
+from tests.support.loading import load_rows
 from tests.support.network import NEEDS_TCP_INFO, as_neon
 
 Run = Callable[..., RunReport]
@@ -393,35 +397,63 @@ def test_gaps_are_found_and_filled_in_any_time_zone_of_the_server(
     assert _gaps(fresh, time_) == []
 
 
-def test_a_coin_that_is_rarely_quoted_has_its_own_cadence(
+def test_a_coin_whose_chart_is_as_coarse_as_its_quotes_costs_one_call_and_one_row(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
-    """CoinGecko updates its price once an hour, which is not a gap."""
-
-    def hourly(body: bytes) -> bytes:
-        content = json.loads(body)
-        at = int(time_.at.timestamp()) // 3600 * 3600
-        content["bitcoin"]["last_updated_at"] = at
-        return json.dumps(content).encode()
-
-    for _ in range(20):
-        stand_in.always = Fault(path="/simple/price", rewrite=hourly)
-        run()
+    """CoinGecko updates its price once an hour, and its chart has no other points."""
+    now = time_.at
+    hourly = [now - timedelta(hours=ago) for ago in range(23)]
+    quotes = [MarketRow("bitcoin", at, 1.0, None, None) for at in hourly]
+    with Session(fresh.address()) as session:
+        load_rows(session, quotes)
+    points = [[int(at.timestamp() * 1000), 1.0] for at in reversed(hourly)]
+    stand_in.always = Fault(200, json.dumps({"prices": points}).encode(), path="market_chart")
+    for _ in range(3):
+        run(targets=("bitcoin",))
         time_.at += QUARTER
-    assert _gaps(fresh, time_) == []
+    assert len(stand_in.paths("market_chart")) == 1
+    assert fresh.query("SELECT reason FROM sentinel.unfillable_gaps") == [("no_prices",)]
+    assert {gap.reason for gap in _gaps(fresh, time_)} == {"no_prices"}
+
+
+def test_a_week_of_a_slow_schedule_before_the_update_costs_one_call_a_coin(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+) -> None:
+    """Its hourly rows were no gaps for older versions; nothing finer is left of them."""
+    now = time_.at
+    hours = [now - timedelta(hours=ago) for ago in range(7 * 24 + 1)]
+    coins = [coin.id for coin in stand_in.market.ranked[:3]]
+    rows = [MarketRow(coin_id, at, 1.0, None, None) for coin_id in coins for at in hours]
+    with Session(fresh.address()) as session:
+        load_rows(session, rows)
+    for _ in range(4):
+        time_.at += QUARTER
+        assert run(targets=tuple(coins)).exit_code == 0
+    assert len(stand_in.paths("market_chart")) == 3
+    assert fresh.query("SELECT count(*) FROM sentinel.unfillable_gaps") == [(0,)]
+    recent = "SELECT count(*) FROM sentinel.observations WHERE source = 'backfilled'"
+    assert fresh.query(recent)[0][0] >= 3 * 23 * 3
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_three_days_of_an_unreliable_schedule_leave_no_gap_older_than_a_day(
-    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
+@pytest.mark.parametrize(
+    ("schedule", "days"), [(delivered_runs, 2.3), (autumn_runs, 4)], ids=["January", "autumn"]
+)
+def test_an_unreliable_schedule_leaves_no_gap_older_than_a_day(
+    run: Run,
+    time_: FakeTime,
+    fresh: FreshDatabase,
+    stand_in: StandIn,
+    schedule: Callable[[datetime, datetime], Iterator[datetime]],
+    days: float,
 ) -> None:
     begin = time_.at
     spent: dict[object, int] = {}
-    for moment in delivered_runs(begin, begin + timedelta(days=3)):
+    for moment in schedule(begin, begin + timedelta(days=days)):
         time_.at = max(moment, time_.at)
         before = len(stand_in.paths("market_chart"))
-        report = run(limit=40, backfill_credits_per_day=40)
+        report = run(limit=20, backfill_credits_per_day=30)
         assert report.exit_code == 0, report.message
         day = moment.date()
         spent[day] = spent.get(day, 0) + len(stand_in.paths("market_chart")) - before
@@ -431,8 +463,13 @@ def test_three_days_of_an_unreliable_schedule_leave_no_gap_older_than_a_day(
         'WHERE "timestamp" < %s',
         time_.at - timedelta(days=1),
     )
-    assert rows[0][0] <= timedelta(minutes=2 * 27.2)
-    assert max(spent.values()) <= 40
+    assert rows[0][0] <= 2 * QUARTER
+    assert max(spent.values()) <= 30
+    with psycopg.connect(fresh.url) as connection:
+        found = measure_slot_coverage(connection, time_.at, cadence=QUARTER, coins=20).fetchone()
+    assert found is not None
+    assert (found.coins, found.open_share) == (20, 0.0)
+    assert found.backfilled_share > 0.4
 
 
 # --- the budget in a run -------------------------------------------------------------------------

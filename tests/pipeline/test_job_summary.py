@@ -15,6 +15,7 @@ from pipeline.job_summary import find_warnings, summarize
 from pipeline.report import RunReport
 from safe_zone import Settings
 from sentinel import console
+from sentinel.budget.schedule import SlotCoverage
 from sentinel.budget.usage_log import Usage
 from tests.support.commands import Module
 
@@ -48,7 +49,10 @@ def test_a_quota_that_runs_out_is_shown_with_its_remedy() -> None:
 
 
 def test_the_page_shows_run_budget_and_schedule() -> None:
-    report = _report(rows_inserted=500, rejected={"null_price": 2}, missing=["a"] * 12)
+    slots = SlotCoverage(100, 57_600.0, 0.481, 0.509, 0.01, 30.0)
+    report = _report(
+        rows_inserted=500, rejected={"null_price": 2}, missing=["a"] * 12, slot_coverage=slots
+    )
     page = summarize(report, _status(0, 15, 30))
     for words in (
         "## Run ok",
@@ -57,7 +61,9 @@ def test_the_page_shows_run_budget_and_schedule() -> None:
         "12: a, a, a, a, a, a, a, a, a, a and 2 more",
         "## Budget: run",
         "- schedule coverage, last 7 days: 3 of 3 slots (100%), longest silence 15 minutes",
-        "- backfill today: 100 credits left",
+        "- history, last 7 days: first 100 coins: 48% of the slots observed, 51% backfilled, "
+        "1% open, longest pause 30 minutes",
+        "- backfill today: 150 credits left",
     ):
         assert words in page
 

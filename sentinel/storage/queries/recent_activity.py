@@ -8,14 +8,16 @@ from typing import NamedTuple
 
 from psycopg.rows import class_row
 
-from safe_zone import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS
+from safe_zone import FILL_FACTOR, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS
+from sentinel.budget.schedule import SlotCoverage
 from sentinel.budget.usage_log import Usage
 from sentinel.models import Gap
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
 from sentinel.storage.locks import set_timeouts
 from sentinel.storage.queries.failing_coins import DayFailures, find_failing_coins
-from sentinel.storage.queries.gaps import find_gaps
+from sentinel.storage.queries.gaps import FillableCoin, find_fillable_coins, find_gaps
+from sentinel.storage.queries.slot_coverage import measure_slot_coverage
 from sentinel.storage.service_status import ServiceStatus
 
 DATABASE_BYTES = "SELECT pg_database_size(current_database())"
@@ -37,8 +39,9 @@ class RecentActivity(NamedTuple):
     # Size of the whole database.
     database_bytes: int
     usages: list[Usage]
-    # Without the unfillable ones.
-    gaps: list[Gap]
+    fillable_coins: list[FillableCoin]
+    # None: no coins were asked for, or there is less than a day of history.
+    slot_coverage: SlotCoverage | None
     # The last activity of the monitor's loop; None: it never ran on this database.
     monitor: ServiceStatus | None
     # The coins that failed on each of the last days.
@@ -53,10 +56,12 @@ def read_recent_activity(
     coin_ids: Sequence[str],
     until: datetime | None,
     usages_since: datetime,
+    covered_coins: int = 0,
 ) -> RecentActivity:
     """Return what a run needs to know about earlier runs, in one round trip.
 
-    `cadence`, `coin_ids` and `until` are those of `gaps.find_gaps`.
+    `cadence`, `coin_ids` and `until` are those of `gaps.find_fillable_coins`. The coverage is that
+    of the `covered_coins` best-ranked ones.
     """
     with connection.pipeline():
         # In a transaction: a statement_timeout of the role may be too short for the gaps.
@@ -65,9 +70,10 @@ def read_recent_activity(
         size = connection.execute(DATABASE_BYTES)
         usages = connection.cursor(row_factory=class_row(Usage))
         usages.execute(USAGES, {"since": usages_since, "now": now})
-        gaps = find_gaps(
-            connection, now, cadence=cadence, coin_ids=coin_ids, until=until, is_open=True
+        coins = find_fillable_coins(
+            connection, now, cadence=cadence, coin_ids=coin_ids, until=until
         )
+        coverage = measure_slot_coverage(connection, now, cadence=cadence, coins=covered_coins)
         monitor = connection.execute(service_status.READ, {"service": "ingestion"})
         failing = find_failing_coins(connection, now)
         connection.execute("COMMIT")
@@ -76,7 +82,30 @@ def read_recent_activity(
         return RecentActivity(
             database_bytes,
             usages.fetchall(),
-            gaps.fetchall(),
+            coins.fetchall(),
+            coverage.fetchone(),
             ServiceStatus._make(status) if status else None,
             failing.fetchall(),
         )
+
+
+def read_gaps(
+    connection: Connection,
+    now: datetime,
+    *,
+    cadence: timedelta,
+    coin_ids: Sequence[str],
+    until: datetime | None,
+) -> list[Gap]:
+    """Return all pauses that a chart of these coins is to fill, in one round trip.
+
+    The parameters are those of `gaps.find_gaps`.
+    """
+    with connection.pipeline():
+        connection.execute("BEGIN")
+        set_timeouts(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
+        gaps = find_gaps(
+            connection, now, cadence=cadence, coin_ids=coin_ids, until=until, factor=FILL_FACTOR
+        )
+        connection.execute("COMMIT")
+        return gaps.fetchall()

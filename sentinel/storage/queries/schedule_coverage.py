@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from safe_zone import CADENCE_WINDOW
 from sentinel.budget import schedule
 from sentinel.budget.schedule import ScheduleCoverage
+from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
 
 # When runs started, and how many runs before each did not reach the database.
@@ -36,6 +37,18 @@ def measure_schedule_coverage(
     unrecorded_runs = sum(unrecorded for _, unrecorded, _ in runs)
     scheduled = [started_at for started_at, _, mode in runs if mode == "ingest"]
     return schedule.measure_coverage(scheduled, cadence, now, unrecorded_runs=unrecorded_runs)
+
+
+def read_cadence(connection: Connection, now: datetime, configured: timedelta) -> timedelta:
+    """Return the cadence that the history is judged by.
+
+    It is the `configured` one: a schedule is measured against the schedule. The monitor's loop
+    adapts its interval to its credits, so where it is active the median of its intervals counts.
+    """
+    loop = service_status.read(connection, "ingestion")
+    if loop is None or now - loop.recorded_at > service_status.SILENCE_WINDOW:
+        return configured
+    return read_median_run_interval(connection, now) or configured
 
 
 def read_median_run_interval(connection: Connection, now: datetime) -> timedelta | None:

@@ -12,14 +12,16 @@ import budget_monitor
 from coin_registry import CoinRegistry
 from safe_zone import CADENCE_WINDOW
 from sentinel.budget import budget_output
-from sentinel.budget.schedule import ScheduleCoverage
+from sentinel.budget.quotas import covered_coins
+from sentinel.budget.schedule import ScheduleCoverage, SlotCoverage
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
 from sentinel.storage.queries.gaps import find_gaps
 from sentinel.storage.queries.schedule_coverage import (
     measure_schedule_coverage,
-    read_median_run_interval,
+    read_cadence,
 )
+from sentinel.storage.queries.slot_coverage import measure_slot_coverage
 from services.api.dependencies import CoinFilter, Limit, Offset, RequestContext, clamp_to_utc
 from services.api.problems import problem_responses
 from services.api.queries.coins import list_best_ranked_coins
@@ -32,6 +34,7 @@ from services.api.schemas.pipeline import (
     RejectionsResponse,
     RunResponse,
     ScheduleResponse,
+    SlotCoverageResponse,
 )
 
 router = APIRouter(tags=["pipeline"])
@@ -63,15 +66,16 @@ def get_runs(
 def get_gaps(
     context: RequestContext, coin_id: CoinFilter = None, limit: Limit = 100, offset: Offset = 0
 ) -> Page[GapResponse]:
-    """Gaps of the last seven days, measured against each coin's usual cadence.
+    """Gaps of the last seven days: pauses of more than twice the cadence.
 
     Returns the gaps of one coin, or of the 50 best-ranked coins by rank.
     """
 
     def read(connection: Connection) -> list[Any]:
         coin_ids = [coin_id] if coin_id else list_best_ranked_coins(connection, GAPS_AMONG)
-        cadence = timedelta(minutes=context.monitor.settings.cadence_minutes)
-        return find_gaps(connection, context.now(), cadence=cadence, coin_ids=coin_ids).fetchall()
+        now = context.now()
+        cadence = read_cadence(connection, now, _configured_cadence(context))
+        return find_gaps(connection, now, cadence=cadence, coin_ids=coin_ids).fetchall()
 
     gaps = context.pool.read(read)
     items = [
@@ -84,27 +88,32 @@ def get_gaps(
 
 @router.get("/schedule", responses=problem_responses(503))
 def get_schedule_coverage(context: RequestContext) -> ScheduleResponse:
-    """How many of the runs that were due in the last seven days happened.
+    """How many of the runs that were due in the last seven days happened, and what was backfilled.
 
     A scheduled run is due as often as the settings say. The monitor's loop adapts its interval to
     its credits, so for the loop the median interval between its runs counts.
     """
+    coins = covered_coins(context.monitor.settings.backfill_credits_per_day)
 
-    def read(connection: Connection) -> tuple[timedelta, ScheduleCoverage]:
+    def read(connection: Connection) -> tuple[timedelta, ScheduleCoverage, SlotCoverage | None]:
         now = context.now()
-        cadence = timedelta(minutes=context.monitor.settings.cadence_minutes)
-        if service_status.read(connection, "ingestion"):
-            cadence = read_median_run_interval(connection, now) or cadence
-        return cadence, measure_schedule_coverage(connection, now, cadence)
+        cadence = read_cadence(connection, now, _configured_cadence(context))
+        slots = measure_slot_coverage(connection, now, cadence=cadence, coins=coins).fetchone()
+        return cadence, measure_schedule_coverage(connection, now, cadence), slots
 
-    cadence, coverage = context.pool.read(read)
+    cadence, coverage, slots = context.pool.read(read)
     return ScheduleResponse(
         cadence_minutes=cadence.total_seconds() / 60,
         expected=coverage.expected,
         delivered=coverage.delivered,
         share=coverage.share,
         longest_silence_minutes=coverage.longest_silence.total_seconds() / 60,
+        slots=SlotCoverageResponse(**asdict(slots)) if slots else None,
     )
+
+
+def _configured_cadence(context: RequestContext) -> timedelta:
+    return timedelta(minutes=context.monitor.settings.cadence_minutes)
 
 
 @router.get("/registry", responses=problem_responses(422, 503))

@@ -72,7 +72,7 @@ class RunResponse(ApiModel):
 
 
 class GapResponse(ApiModel):
-    """A pause between two observations that is too long for the coin's usual cadence."""
+    """A pause between two observations of more than twice the cadence."""
 
     model_config = example_config("""{"coin_id": "bitcoin", "start": "2026-11-20T08:00:00Z",
         "stop": "2026-11-20T10:00:00Z", "slot_minutes": 15.0, "missed": 7, "reason": null}""")
@@ -80,24 +80,42 @@ class GapResponse(ApiModel):
     coin_id: str
     start: datetime
     stop: datetime
-    # The coin's usual cadence, and about how many observations are missing.
+    # The cadence, and about how many observations are missing.
     slot_minutes: float
     missed: int
     # Why the gap cannot be filled; null while the backfill may still fill it.
     reason: str | None
 
 
+class SlotCoverageResponse(ApiModel):
+    """The history of the best-ranked coins from 7 days ago to 24 hours ago, in slots.
+
+    A slot is one cadence of one coin: observed by a run, backfilled, or open.
+    """
+
+    coins: int
+    slots: float
+    observed_share: float
+    backfilled_share: float
+    open_share: float
+    longest_pause_minutes: float
+
+
 class ScheduleResponse(ApiModel):
     """Schedule coverage of the last seven days: slots that were due, and slots with a run."""
 
     model_config = example_config("""{"cadence_minutes": 5.0, "expected": 2016, "delivered": 1990,
-        "share": 0.987, "longest_silence_minutes": 42.0}""")
+        "share": 0.987, "longest_silence_minutes": 42.0, "slots": {"coins": 100,
+        "slots": 172800.0, "observed_share": 0.985, "backfilled_share": 0.015, "open_share": 0.0,
+        "longest_pause_minutes": 9.5}}""")
 
     cadence_minutes: float
     expected: int
     delivered: int
     share: float | None
     longest_silence_minutes: float
+    # Null: the backfill is off, or nothing is stored that is older than a day.
+    slots: SlotCoverageResponse | None
 
 
 class RegistryCoinResponse(ApiModel):

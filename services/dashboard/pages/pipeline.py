@@ -69,6 +69,16 @@ def _show_schedule(formatter: Formatter, schedule: Json | None) -> None:
         delta_color="off",
         delta_arrow="off",
     )
+    if slots := schedule["slots"]:
+        st.metric(
+            f"History of the first {slots['coins']} coins, backfilled share",
+            formatter.percent(slots["backfilled_share"], signed=False),
+            f"{formatter.percent(slots['observed_share'], signed=False)} observed, "
+            f"{formatter.percent(slots['open_share'], signed=False)} open, longest pause "
+            f"{slots['longest_pause_minutes']:.0f} min",
+            delta_color="off",
+            delta_arrow="off",
+        )
 
 
 def _show_backup(formatter: Formatter, backup: Json | None) -> None:
