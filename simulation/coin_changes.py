@@ -16,7 +16,7 @@ class CoinChanges:
 
     def __init__(self, world: World) -> None:
         self._path = world.settings.registry_path
-        self._health: dict[str, tuple[str, int]] = {}
+        self._health: contents.Health = {}
 
     def check(self, outcomes: Sequence[Outcome], *, is_new_day: bool) -> None:
         """Compare strikes with what the runs report. Raises BrokenPromise, or ValueError."""
@@ -39,3 +39,7 @@ class CoinChanges:
                 is_inactive == (status == "inactive"), f"{coin_id}: {status}, {strikes} strikes"
             )
         self._health = health
+
+    def take_over(self) -> None:
+        """Expect from now on what the registry holds."""
+        self._health = contents.read_health(self._path)

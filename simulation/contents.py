@@ -13,6 +13,8 @@ import psycopg
 from simulation.market import Key
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Status and strikes of coins by id.
+Health = dict[str, tuple[str, int]]
 MILLISECOND = timedelta(milliseconds=1)
 
 ROWS = """
@@ -87,7 +89,7 @@ def read_usage_log(state_dir: Path) -> list[dict[str, float | str]]:
     return entries
 
 
-def read_health(registry_path: Path) -> dict[str, tuple[str, int]]:
+def read_health(registry_path: Path) -> Health:
     """Return each coin's status and strikes. Raises ValueError if the registry is damaged."""
     if not registry_path.exists():
         return {}

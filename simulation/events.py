@@ -29,6 +29,7 @@ LASTING = {
 API_FAULT = 0.08
 COIN_FAULT = 0.05
 KILL_OF_SECOND = 0.3
+REGISTRY_RACE = 0.015  # after a run
 COIN_FAULT_HOURS = (0.2, 90.0)
 COIN_FAULTS: tuple[CoinFault, ...] = ("missing", "null", "negative", "empty")
 LARGEST_CLOCK_ERROR = timedelta(days=400)

@@ -34,6 +34,7 @@ def measure_footprint(world: World, connection: psycopg.Connection) -> dict[str,
         "files of the spool": _size(state / "spool"),
         "files of the archive": _size(world.archive_folder),
         "number of files": sum(1 for _ in state.rglob("*")),
+        "file coin_registry.json": world.settings.registry_path.stat().st_size,
     }
 
 

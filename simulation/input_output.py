@@ -1,7 +1,7 @@
 """Watches the input and output of a run, and interrupts it at a chosen operation.
 
-An operation is one on a file below the watched folder, an HTTP request, or a message to the
-database. Files are watched by an audit hook, which sees the operations of every library:
+An operation is one on a file below the watched folder, a process that starts, an HTTP request, or a
+message to the database. An audit hook watches files and processes, those of every library too:
 https://docs.python.org/3/library/audit_events.html
 """
 
@@ -22,7 +22,10 @@ import requests
 from simulation.clock import SimulatedClock
 
 LOCK_EVENT = "fcntl.flock"
-AUDITED = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", LOCK_EVENT})
+PROCESS_EVENT = "subprocess.Popen"
+AUDITED = frozenset(
+    {PROCESS_EVENT, "open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", LOCK_EVENT}
+)
 FILE_SECONDS, REQUEST_SECONDS, MESSAGE_SECONDS = 0.001, 0.2, 0.02
 
 
@@ -105,7 +108,9 @@ def _current() -> Watch | None:
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if not _watches or event not in AUDITED or (watch := _current()) is None:
         return
-    if event != LOCK_EVENT:
+    if event == PROCESS_EVENT:
+        watch.note(FILE_SECONDS)
+    elif event != LOCK_EVENT:
         watch.note_file(arguments[0])
     elif len(_watches) > 1 and not arguments[1] & (fcntl.LOCK_NB | fcntl.LOCK_UN):
         _end_if_locked(watch, *arguments)
@@ -123,7 +128,7 @@ def _end_if_locked(watch: Watch, fd: int, operation: int) -> None:
 def install() -> None:
     """Let this process's requests, messages and operations on files be noted."""
     sys.addaudithook(_audit)
-    send, wait = requests.Session.send, psycopg.Connection.wait
+    send, wait, connect = requests.Session.send, psycopg.Connection.wait, psycopg.connect
 
     def watched_send(self: requests.Session, *args: Any, **kwargs: Any) -> requests.Response:
         watch = _current()
@@ -147,5 +152,14 @@ def install() -> None:
         watch.connection = None
         return result
 
+    def watched_connect(*args: Any, **kwargs: Any) -> psycopg.Connection[Any]:
+        watch = _current()
+        if watch is None:
+            return connect(*args, **kwargs)
+        watch.note(MESSAGE_SECONDS)
+        watch.last_connection = connect(*args, **kwargs)
+        return watch.last_connection
+
+    psycopg.connect = watched_connect
     requests.Session.send = watched_send  # type: ignore[method-assign]
     psycopg.Connection.wait = watched_wait  # type: ignore[method-assign]

@@ -10,13 +10,14 @@ import psycopg
 
 from simulation.budget import Budget
 from simulation.coin_changes import CoinChanges
-from simulation.outcome import Outcome
+from simulation.outcome import BrokenPromise, Outcome
 from simulation.stored_prices import StoredPrices
 from simulation.world import World
 
 SESSIONS = """
 SELECT count(*) FROM pg_stat_activity WHERE application_name = 'market-sentinel'
 """
+SESSION_CHECKS = 5_000  # of a millisecond each
 
 
 class Promises:
@@ -43,10 +44,21 @@ class Promises:
         self._budget.check(outcomes, is_clock_wrong=is_clock_wrong, is_new_day=is_new_day)
         self.checks += 1
 
+    def expect_registry(self) -> None:
+        """Take over the registry after it was merged with another clone's."""
+        self._coins.take_over()
+
     def wait_for_sessions(self, count: int) -> None:
-        """Wait until the server has noticed that a killed run is gone, and rolled back."""
-        while self._connection.execute(SESSIONS).fetchall() != [(count,)]:
+        """Wait until the server has noticed that a killed run is gone, and rolled back.
+
+        `count` is the number of other runs' connections. Raises BrokenPromise.
+        """
+        for _ in range(SESSION_CHECKS):
+            [(found,)] = self._connection.execute(SESSIONS).fetchall()
+            if found <= count:
+                return
             time.sleep(0.001)
+        raise BrokenPromise(f"{found} connections are open, and not {count}")
 
     def digest(self) -> str:
         """Return a digest of all that is stored: the same seed always gives the same."""

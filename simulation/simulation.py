@@ -21,7 +21,7 @@ from ingest import run_pipeline
 from sentinel.archive import export
 from sentinel.storage import partitions, retention
 from sentinel.storage.queries import recent_activity
-from simulation import events, faults, input_output
+from simulation import events, faults, input_output, registry_race
 from simulation.events import Event
 from simulation.footprint import measure_footprint
 from simulation.input_output import Killed, Watch
@@ -81,6 +81,8 @@ class Simulation:
         if not self._lasts("schedule silent"):
             self._draw_faults()
             self._run_and_check(events.draw_events(self._rng))
+        if self._rng.random() < events.REGISTRY_RACE:
+            self._race()
 
     def recover(self) -> None:
         """End all faults and do three runs, which must repair everything. Raises BrokenPromise."""
@@ -128,6 +130,14 @@ class Simulation:
     def _note(self, name: str, detail: str) -> None:
         self.events[name] += 1
         self.trace.append(f"{self.world.clock.at:%Y-%m-%d %H:%M:%S} {name} ({detail})")
+
+    def _race(self) -> None:
+        """Let two clones change and push the registry at once."""
+        world, rng = self.world, self._rng
+        self._note("registry race", "another clone has pushed")
+        paths = world.settings.registry_path, world.other_registry
+        registry_race.race(*paths, set(world.coin_ids), world.clock, rng)
+        self._promises.expect_registry()
 
     # --- one run -------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from sentinel.storage import embedded, partitions
 from sentinel.storage.connection import Address, Connection, Session
 from simulation.clock import SimulatedClock
 from simulation.market import FaultyMarket
+from simulation.registry_race import make_clones
 
 START = datetime(2026, 11, 10, 0, 7, tzinfo=UTC)
 COINS = 12
@@ -44,6 +45,8 @@ class World:
     # The folder with the server's Unix socket.
     socket_folder: Path
     archive_folder: Path
+    # The registry in another clone of its repository; the runs use that of the settings.
+    other_registry: Path
     # What the database held in the beginning.
     history: list[MarketRow] = field(repr=False)
 
@@ -68,6 +71,7 @@ def make_world(seed: int, quotas: dict[str, float | None]) -> Iterator[World]:
         folder = Path(name)
         (folder / "state").mkdir()
         (folder / "archive").mkdir()
+        registry, other_registry = make_clones(folder)
         history = list(_make_history(market.ranked[:COINS]))
         _store(address, history)
         settings = Settings(
@@ -76,14 +80,14 @@ def make_world(seed: int, quotas: dict[str, float | None]) -> Iterator[World]:
             base_url=stand_in.base_url,
             archive_url=str(folder / "archive"),
             state_dir=folder / "state",
-            registry_path=folder / "state" / "coin_registry.json",
+            registry_path=registry,
             limit=COINS,
             backfill_credits_per_day=BACKFILL_CREDITS,
             quotas={**dict.fromkeys(QUOTA_NAMES), **quotas},
         )
         socket_folder = Path(str(conninfo.conninfo_to_dict(address)["host"]))
-        parts = (stand_in, settings, address, folder, socket_folder, folder / "archive", history)
-        yield World(clock, market, *parts)
+        parts = (stand_in, settings, address, folder, socket_folder, folder / "archive")
+        yield World(clock, market, *parts, other_registry, history)
 
 
 @contextlib.contextmanager

@@ -46,13 +46,6 @@ FAULTS = (
         SIMULATION,
     ),
     Mutation(
-        "of two runs at once, one spends the day's credits for backfills",
-        "pipeline/store.py",
-        '    with files.try_lock(run.settings.state_dir / "backfill") as is_exclusive:',
-        "    with files.try_lock(run.settings.state_dir / run.run_id) as is_exclusive:",
-        SIMULATION,
-    ),
-    Mutation(
         "a run keeps the health changes that another run wrote meanwhile",
         "coin_registry.py",
         "                self._merge_newer(path)",
