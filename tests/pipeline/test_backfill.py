@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from budget_monitor import log_path
 from demo.market import Market
-from demo.schedule import autumn_runs, delivered_runs
+from demo.schedule import autumn_runs
 from demo.server import Fault, StandIn, running
 from ingest import Clocks, RunReport, run_pipeline
 from safe_zone import Settings
@@ -341,13 +341,9 @@ def test_a_coin_whose_chart_fails_does_not_delay_the_others(
 def test_a_gap_of_days_without_prices_costs_only_two_credits(
     run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
-    for pause in (0, 15, 15, 15, 30 * 60, 15, 15):
-        time_.at += timedelta(minutes=pause)
-        run(targets=("bitcoin",))
-    stand_in.requests.clear()
     stand_in.always = Fault(200, b'{"prices": []}', path="market_chart")
-    for _ in range(30):
-        time_.at += QUARTER
+    for pause in (0, 15, 15, 15, 30 * 60, *[15] * 28):
+        time_.at += timedelta(minutes=pause)
         run(targets=("bitcoin",))
     assert len(stand_in.paths("market_chart")) <= 2
     assert [gap.reason for gap in _gaps(fresh, time_)] == ["no_prices"]
@@ -436,21 +432,13 @@ def test_a_week_of_a_slow_schedule_before_the_update_costs_one_call_a_coin(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("schedule", "days"), [(delivered_runs, 2.3), (autumn_runs, 4)], ids=["January", "autumn"]
-)
-def test_an_unreliable_schedule_leaves_no_gap_older_than_a_day(
-    run: Run,
-    time_: FakeTime,
-    fresh: FreshDatabase,
-    stand_in: StandIn,
-    schedule: Callable[[datetime, datetime], Iterator[datetime]],
-    days: float,
+def test_pauses_of_two_to_six_hours_leave_no_gap_older_than_a_day(
+    run: Run, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
+    """The pauses of autumn 2026. Judged by the coins' own median, none of them was a gap."""
     begin = time_.at
     spent: dict[object, int] = {}
-    for moment in schedule(begin, begin + timedelta(days=days)):
+    for moment in autumn_runs(begin, begin + timedelta(days=3.5)):
         time_.at = max(moment, time_.at)
         before = len(stand_in.paths("market_chart"))
         report = run(limit=20, backfill_credits_per_day=30)
@@ -468,8 +456,8 @@ def test_an_unreliable_schedule_leaves_no_gap_older_than_a_day(
     with psycopg.connect(fresh.url) as connection:
         found = measure_slot_coverage(connection, time_.at, cadence=QUARTER, coins=20).fetchone()
     assert found is not None
-    assert (found.coins, found.open_share) == (20, 0.0)
-    assert found.backfilled_share > 0.4
+    assert (found.coins, round(found.open_share, 6)) == (20, 0.0)
+    assert found.backfilled_share > 0.9
 
 
 # --- the budget in a run -------------------------------------------------------------------------
