@@ -14,6 +14,7 @@ from safe_zone import (
     CADENCE_WINDOW,
     EGRESS_RESERVE_SHARE,
     MAX_BACKFILL_LEAD,
+    MAX_CLOCK_SKEW,
     MIN_BACKFILL_LEAD,
     MIN_EGRESS_PERIOD,
     MIN_PROJECTION_PERIOD,
@@ -353,7 +354,9 @@ def compute_backfill_allowance(
 
     Days are UTC. `cadence` is the pause between runs as long as no longer one is known.
     """
-    inside = _since([usage for usage in usages if usage.started_at <= at], Month.of(at).start)
+    # A second run that began after this one may have spent credits meanwhile.
+    known = [usage for usage in usages if usage.started_at <= at + MAX_CLOCK_SKEW]
+    inside = _since(known, Month.of(at).start)
     today = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     spent = sum(usage.backfill_credits for usage in inside if usage.started_at >= today)
     granted = math.floor(_credit_pace(inside, at).affordable_backfill(quota, per_day, spent))

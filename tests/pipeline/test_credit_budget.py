@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ def test_reserved_credits_reduce_the_allowance_before_they_are_spent(settings: S
 def test_credits_that_only_the_database_recorded_count_too(settings: Settings) -> None:
     earlier = Usage(NOW.replace(hour=3), 2.0, 41, backfill_credits=40)
     budget = CreditBudget(settings, Usage(NOW, 2.0), (earlier,), is_exclusive=True)
+    assert budget.allowance().left == 60
+
+
+def test_credits_of_a_second_run_that_began_later_and_ended_earlier_count_too(
+    settings: Settings,
+) -> None:
+    second = Usage(NOW + timedelta(seconds=1), 2.0, 41, backfill_credits=40)
+    usage_log.add_run(log_path(settings), second, NOW, NOW + timedelta(minutes=1))
+    budget = CreditBudget(settings, Usage(NOW, 5.0), (), is_exclusive=True)
     assert budget.allowance().left == 60
 
 

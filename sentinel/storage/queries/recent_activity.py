@@ -8,7 +8,12 @@ from typing import NamedTuple
 
 from psycopg.rows import class_row
 
-from safe_zone import FILL_FACTOR, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS
+from safe_zone import (
+    FILL_FACTOR,
+    LOCK_TIMEOUT_SECONDS,
+    MAX_CLOCK_SKEW,
+    STATEMENT_TIMEOUT_SECONDS,
+)
 from sentinel.budget.schedule import SlotCoverage
 from sentinel.budget.usage_log import Usage
 from sentinel.models import Gap
@@ -22,13 +27,14 @@ from sentinel.storage.service_status import ServiceStatus
 
 DATABASE_BYTES = "SELECT pg_database_size(current_database())"
 
-# What runs used, as far as they recorded it in the database. The names are those of Usage.
+# What runs used, as far as they recorded it in the database: also a run that began after this one
+# and has ended. The names are those of Usage.
 USAGES = """
 SELECT started_at,
        greatest(extract(epoch FROM recorded_at - started_at), 0)::float8 AS duration_seconds,
        api_credits, db_seconds, backfill_credits
 FROM sentinel.pipeline_runs
-WHERE started_at >= %(since)s AND started_at < %(now)s
+WHERE started_at >= %(since)s AND started_at <= %(newest)s
 ORDER BY started_at
 """
 
@@ -69,7 +75,7 @@ def read_recent_activity(
         set_timeouts(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
         size = connection.execute(DATABASE_BYTES)
         usages = connection.cursor(row_factory=class_row(Usage))
-        usages.execute(USAGES, {"since": usages_since, "now": now})
+        usages.execute(USAGES, {"since": usages_since, "newest": now + MAX_CLOCK_SKEW})
         coins = find_fillable_coins(
             connection, now, cadence=cadence, coin_ids=coin_ids, until=until
         )
