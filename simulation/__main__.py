@@ -17,12 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from sentinel import console
-from sentinel.arguments import make_parser
+from sentinel.arguments import make_parser, number, whole_number
 from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
 from simulation.simulation import Result, simulate
 
 EXIT_BROKEN = 1
+MOST_SEEDS = 999_999_999
+MOST_DAYS = 1_000
 
 
 def main() -> int:
@@ -30,12 +32,12 @@ def main() -> int:
     arguments = _parse_arguments()
     if arguments.one:
         logging.disable()  # what the faults make the product say is no news here
-        print(json.dumps(asdict(simulate(arguments.seed, arguments.days))))
+        print(json.dumps(asdict(simulate(arguments.seed, float(arguments.days)))))
         return EXIT_OK
     started = time.monotonic()
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        found = list(pool.map(lambda seed: _simulate_apart(seed, arguments.days), seeds))
+        found = list(pool.map(lambda seed: _simulate_apart(seed, float(arguments.days)), seeds))
     _show(found, time.monotonic() - started)
     return EXIT_BROKEN if any(result.problem for result in found) else EXIT_OK
 
@@ -44,11 +46,15 @@ def _parse_arguments() -> argparse.Namespace:
     parser = make_parser(
         "python -m simulation", __doc__, "example: python -m simulation --seed 7 --days 30"
     )
-    parser.add_argument("--seed", type=int, default=7, help="the first seed (default 7)")
-    parser.add_argument("--seeds", type=int, default=1, help="how many seeds (default 1)")
-    parser.add_argument("--days", type=float, default=30.0, help="days of each (default 30)")
+    number_of = whole_number(MOST_SEEDS)
+    cores = os.cpu_count() or 1
+    parser.add_argument("--seed", type=number_of, default=7, help="the first seed (default 7)")
+    parser.add_argument("--seeds", type=number_of, default=1, help="how many seeds (default 1)")
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="seeds at once (default: all cores)"
+        "--days", type=number(MOST_DAYS), default=30, help="days of each seed (default 30)"
+    )
+    parser.add_argument(
+        "--jobs", type=number_of, default=cores, help="seeds at once (default: all cores)"
     )
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()

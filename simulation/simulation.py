@@ -8,7 +8,7 @@ import random
 import secrets
 import traceback
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from unittest import mock
@@ -71,11 +71,23 @@ class Simulation:
         # Of the last run that was not killed.
         self._operations = 60
 
-    def step(self, at: datetime) -> None:
-        """Let the run of this time happen, with what happens to it, and check the promises.
+    def find_problem(
+        self, schedule: Iterable[datetime], *, should_recover: bool = False
+    ) -> str | None:
+        """Let these runs happen; return when and how a promise was broken, None if none was."""
+        try:
+            for at in schedule:
+                self._step(at)
+            if should_recover:
+                self._recover()
+        except BrokenPromise as error:
+            return f"{self.world.clock.at:%Y-%m-%d %H:%M:%S}: {error}"
+        except Exception:  # noqa: BLE001 (whatever the product raises is a finding)
+            return f"{self.world.clock.at:%Y-%m-%d %H:%M:%S}: {traceback.format_exc()}"
+        return None
 
-        Raises BrokenPromise.
-        """
+    def _step(self, at: datetime) -> None:
+        """Let the run of this time happen, with what happens to it, and check the promises."""
         self.world.clock.at = max(self.world.clock.at + timedelta(seconds=1), at)
         self._begin_states()
         if not self._lasts("schedule silent"):
@@ -84,8 +96,8 @@ class Simulation:
         if self._rng.random() < events.REGISTRY_RACE:
             self._race()
 
-    def recover(self) -> None:
-        """End all faults and do three runs, which must repair everything. Raises BrokenPromise."""
+    def _recover(self) -> None:
+        """End all faults and do three runs, which must repair everything."""
         self._until.clear()
         for _ in range(3):
             self.world.clock.advance(900)
@@ -226,8 +238,6 @@ def simulate(seed: int, days: float) -> Result:
     rng = random.Random(seed)
     random.seed(seed)  # the jitter of the product's pauses
     input_output.install()
-    footprints: list[dict[str, int]] = []
-    problem = None
     with (
         make_world(seed, {"coingecko_credits": rng.choice(CREDIT_QUOTAS)}) as world,
         psycopg.connect(world.conninfo, autocommit=True) as connection,
@@ -235,17 +245,12 @@ def simulate(seed: int, days: float) -> Result:
     ):
         promises = Promises(world, connection)
         simulation = Simulation(world, rng, promises)
-        middle, end = START + timedelta(days=days / 2), START + timedelta(days=days)
-        try:
-            for at in delivered_runs(START, end, seed):
-                if at >= middle and not footprints:
-                    footprints.append(measure_footprint(world, connection))
-                simulation.step(at)
-            simulation.recover()
-        except BrokenPromise as error:
-            problem = f"{world.clock.at:%Y-%m-%d %H:%M:%S}: {error}"
-        except Exception:  # noqa: BLE001 (whatever the product raises is a finding)
-            problem = f"{world.clock.at:%Y-%m-%d %H:%M:%S}: {traceback.format_exc()}"
+        schedule = list(delivered_runs(START, START + timedelta(days=days), seed))
+        first, second = schedule[: len(schedule) // 2], schedule[len(schedule) // 2 :]
+        problem = simulation.find_problem(first)
+        footprints = [measure_footprint(world, connection)]
+        problem = problem or simulation.find_problem(second, should_recover=True)
+        footprints.append(measure_footprint(world, connection))
         return Result(
             seed,
             days,
@@ -255,7 +260,7 @@ def simulate(seed: int, days: float) -> Result:
             problem,
             simulation.trace[-TRACE:],
             promises.digest(),
-            [*footprints, measure_footprint(world, connection)],
+            footprints,
         )
 
 

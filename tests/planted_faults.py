@@ -76,7 +76,7 @@ FAULTS = (
     Mutation(
         "credits count as spent before they are spent",
         "pipeline/backfill.py",
-        "            budget.reserve(len(plan.tasks))",
+        "            budget.reserve(len(plan.calls))",
         "            pass",
         SIMULATION,
     ),

@@ -11,6 +11,7 @@ the log and were not read from the database yet).
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from collections.abc import Iterable, Sequence
@@ -88,7 +89,7 @@ class UsageLog(NamedTuple):
 def read(path: Path) -> UsageLog:
     """Read a log. Damaged entries are skipped with a warning."""
     try:
-        content = _parse_list(path.read_text(encoding="utf-8-sig"))
+        runs = _parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return UsageLog([], is_complete=False)
     except OSError as error:
@@ -103,10 +104,9 @@ def read(path: Path) -> UsageLog:
             error,
         )
         return UsageLog([], is_complete=False)
-    runs = list(map(_from_json, content))
     usages = {usage.started_at: usage for usage in runs if usage}
     if lost := runs.count(None):
-        _warn_once(path, "the usage log %s: %d of %d runs are unreadable", lost, len(content))
+        _warn_once(path, "the usage log %s: %d of %d runs are unreadable", lost, len(runs))
     else:
         _last_warnings.pop(path, None)
     is_complete = not lost and not any(usage.is_after_loss for usage in usages.values())
@@ -121,11 +121,13 @@ def _warn_once(path: Path, text: str, *details: object) -> None:
     _last_warnings[path] = problem
 
 
-def _parse_list(text: str) -> list[Any]:
+@functools.lru_cache(maxsize=1)  # a run reads its log of up to 3,000 entries several times
+def _parse(text: str) -> tuple[Usage | None, ...]:
+    """Return the entries of a log's text, None for an unreadable one. Raises as json.loads."""
     content = json.loads(text)
     if not isinstance(content, list):
         raise TypeError("it holds no list of runs")
-    return content
+    return tuple(map(_from_json, content))
 
 
 def add_run(
