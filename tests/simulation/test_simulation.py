@@ -20,6 +20,7 @@ def test_a_day_of_faults_breaks_no_promise(seed: int) -> None:
     assert result["problem"] is None, json.dumps(result, indent=1)
     assert result["checks"] > 3
     assert result["events"]
+    assert result["footprints"][-1]["open descriptors"] < 20
 
 
 @pytest.mark.slow
