@@ -29,7 +29,8 @@ from safe_zone import (
 from sentinel import console
 from sentinel.arguments import existing_file, make_parser, moment
 from sentinel.budget import budget_output, neon_api, quotas, schedule, usage_log
-from sentinel.budget.quotas import BackfillAllowance, Month, QuotaUsage
+from sentinel.budget.coingecko_credits import BackfillAllowance, compute_backfill_allowance
+from sentinel.budget.quota_usage import Month, QuotaUsage
 from sentinel.budget.status import BudgetStatus, Decision
 from sentinel.budget.usage_log import Usage, UsageLog
 from sentinel.errors import EXIT_OK, BudgetExhausted
@@ -179,7 +180,7 @@ def _is_due(
 def _compute_allowance(
     settings: Settings, runs: Sequence[Usage], at: datetime
 ) -> BackfillAllowance:
-    return quotas.compute_backfill_allowance(
+    return compute_backfill_allowance(
         runs,
         at,
         quota=_monthly_quotas(settings)["coingecko_credits"],

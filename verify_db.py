@@ -19,7 +19,7 @@ from sentinel import console
 from sentinel.archive import records
 from sentinel.arguments import make_parser, number
 from sentinel.budget import budget_output
-from sentinel.budget.quotas import covered_coins
+from sentinel.budget.coingecko_credits import covered_coins
 from sentinel.budget.schedule import ScheduleCoverage, SlotCoverage
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError
 from sentinel.health.checks import format_minute

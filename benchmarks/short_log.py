@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sentinel.budget.quotas import Month
+from sentinel.budget.quota_usage import Month
 from sentinel.budget.usage_log import Usage
 
 SINGLE_RUNS = 8  # with a cost: more than a check reads one by one

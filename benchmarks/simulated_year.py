@@ -16,7 +16,7 @@ from typing import NamedTuple
 from benchmarks.short_log import ShortLog
 from budget_monitor import BudgetStatus, check_budget_status
 from safe_zone import BACKFILL_CALLS_PER_RUN, RETENTION, SYNC_AFTER, Settings
-from sentinel.budget.quotas import Month, QuotaUsage
+from sentinel.budget.quota_usage import Month, QuotaUsage
 from sentinel.budget.usage_log import Usage
 
 DAY = timedelta(days=1)

@@ -25,7 +25,7 @@ from safe_zone import (
     RETRY_AFTER_REFUSAL,
     Settings,
 )
-from sentinel.budget.quotas import BackfillAllowance
+from sentinel.budget.coingecko_credits import BackfillAllowance
 from sentinel.budget.usage_log import Usage
 from sentinel.errors import (
     ApiRefused,

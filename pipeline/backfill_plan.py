@@ -21,7 +21,7 @@ from safe_zone import (
     HOURLY_DETAIL,
     MAX_BACKFILL_LEAD,
 )
-from sentinel.budget.quotas import BackfillAllowance
+from sentinel.budget.coingecko_credits import BackfillAllowance
 from sentinel.models import Gap, GapReason, MarketRow
 from sentinel.storage.queries.gaps import FillableCoin
 

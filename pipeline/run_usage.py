@@ -9,7 +9,7 @@ from budget_monitor import BudgetStatus
 from pipeline.run import Run
 from safe_zone import IDLE_TAIL_SECONDS, SUSPENDED_TAIL_SECONDS, Settings
 from sentinel.budget import neon_api
-from sentinel.budget.quotas import Month
+from sentinel.budget.quota_usage import Month
 from sentinel.errors import BudgetExhausted
 
 

@@ -17,7 +17,7 @@ from pipeline.spool import Item, LoadWindow, RunSpool
 from pipeline.stage_results import LoadResult
 from safe_zone import MAX_CLOCK_SKEW, RETENTION, Settings
 from sentinel import files
-from sentinel.budget.quotas import covered_coins
+from sentinel.budget.coingecko_credits import covered_coins
 from sentinel.health import checks
 from sentinel.health.failure_rates import check_failure_rates
 from sentinel.models import CoinLabel, FxRate, Gap, MarketRow, Rejection

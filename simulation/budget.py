@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 import budget_monitor
 from safe_zone import COMPUTE_UNITS, IDLE_TAIL_SECONDS
-from sentinel.budget.quotas import Month
+from sentinel.budget.quota_usage import Month
 from simulation import contents
 from simulation.outcome import Outcome, require
 from simulation.world import BACKFILL_CREDITS, World

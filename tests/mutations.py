@@ -80,7 +80,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the lead of the backfill follows the longest silence",
-        "sentinel/budget/quotas.py",
+        "sentinel/budget/coingecko_credits.py",
         "    silence = min(max(pauses[-1], MIN_BACKFILL_LEAD), MAX_BACKFILL_LEAD)",
         "    silence = MIN_BACKFILL_LEAD",
         "tests/pipeline/test_backfill_plan.py",
@@ -108,7 +108,7 @@ MUTATIONS = (
     ),
     Mutation(
         "runs stop before Neon's egress is used up",
-        "sentinel/budget/quotas.py",
+        "sentinel/budget/quota_usage.py",
         "        return self.spent >= self.quota - self.reserve",
         "        return self.spent >= self.quota",
         "tests/sentinel/budget/test_egress.py",

@@ -68,7 +68,7 @@ FAULTS = (
     ),
     Mutation(
         "the backfill keeps to its credits of a day",
-        "sentinel/budget/quotas.py",
+        "sentinel/budget/coingecko_credits.py",
         "    granted = math.floor(_credit_pace(inside, at).affordable_backfill(quota, per_day, spent))",
         "    granted = 1 + math.floor(_credit_pace(inside, at).affordable_backfill(quota, per_day, spent))",
         SIMULATION,

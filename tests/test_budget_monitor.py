@@ -18,7 +18,7 @@ from budget_monitor import BudgetStatus, check_budget_status
 from demo.schedule import delivered_runs
 from safe_zone import Settings
 from sentinel.budget import budget_output, neon_api, quotas, usage_log
-from sentinel.budget.quotas import QuotaUsage
+from sentinel.budget.quota_usage import QuotaUsage
 from sentinel.budget.usage_log import Usage
 from tests.conftest import NeonConsole
 from tests.support.commands import Script

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sentinel.budget.quotas import QuotaUsage
+from sentinel.budget.quota_usage import QuotaUsage
 from sentinel.budget.schedule import ScheduleCoverage
 from sentinel.budget.status import BudgetStatus
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 from safe_zone import MonthlyQuota
-from sentinel.budget.quotas import BackfillAllowance, QuotaUsage
+from sentinel.budget.coingecko_credits import BackfillAllowance
+from sentinel.budget.quota_usage import QuotaUsage
 from sentinel.budget.schedule import ScheduleCoverage
 
 Decision = Literal["run", "skip", "stop"]

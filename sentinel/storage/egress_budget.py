@@ -12,7 +12,8 @@ import psycopg
 from safe_zone import MIN_EGRESS_PERIOD, SKIP_SHARE, Settings
 from sentinel import console
 from sentinel.budget import neon_api
-from sentinel.budget.quotas import Month, measure_egress
+from sentinel.budget.quota_usage import Month
+from sentinel.budget.quotas import measure_egress
 from sentinel.budget.usage_log import Usage
 from sentinel.errors import BudgetExhausted
 from sentinel.storage import egress, partitions

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from api_library import Plan
 from safe_zone import CHUNK_IDS, MARKETS_PER_PAGE, RANKED_COINS
-from sentinel.budget.quotas import Month
+from sentinel.budget.quota_usage import Month
 
 MIN_INTERVAL = timedelta(seconds=60)  # CoinGecko refreshes a public price once a minute
 POLLING_SHARE = 0.9  # of the month's credits; the rest is for backfills and retries

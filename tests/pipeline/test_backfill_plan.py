@@ -23,7 +23,7 @@ from pipeline.backfill_plan import (
     plan_backfill,
 )
 from safe_zone import BACKFILL_CREDITS_PER_DAY
-from sentinel.budget.quotas import BackfillAllowance, compute_backfill_allowance
+from sentinel.budget.coingecko_credits import BackfillAllowance, compute_backfill_allowance
 from sentinel.budget.usage_log import Usage
 from sentinel.models import Gap, MarketRow
 from sentinel.storage.queries.gaps import FillableCoin

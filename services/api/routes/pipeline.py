@@ -12,7 +12,7 @@ import budget_monitor
 from coin_registry import CoinRegistry
 from safe_zone import CADENCE_WINDOW
 from sentinel.budget import budget_output
-from sentinel.budget.quotas import covered_coins
+from sentinel.budget.coingecko_credits import covered_coins
 from sentinel.budget.schedule import ScheduleCoverage, SlotCoverage
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection

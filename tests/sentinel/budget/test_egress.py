@@ -11,7 +11,7 @@ import pytest
 
 from budget_monitor import BudgetStatus, check_budget_status
 from safe_zone import Settings
-from sentinel.budget.quotas import QuotaUsage
+from sentinel.budget.quota_usage import QuotaUsage
 from sentinel.budget.usage_log import Usage
 from tests.conftest import NeonConsole
 
