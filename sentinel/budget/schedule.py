@@ -41,9 +41,10 @@ class ScheduleCoverage:
 class SlotCoverage:
     """The history of the best-ranked coins from 7 days ago to 24 hours ago, in slots.
 
-    A slot is one cadence of one coin. It is observed if a run stored its row, backfilled if a
-    backfill did, and open if it has no row. Runs come at any minute, so slots have no fixed edges:
-    a row covers the pause before it up to FILL_FACTOR cadences, and one cadence of a longer pause.
+    A slot is one cadence of one coin, but at least DETAIL_MINUTES. It is observed if a run stored
+    its row, backfilled if a backfill did, and open if it has no row. Runs come at any minute, so
+    slots have no fixed edges: a row covers the pause before it up to FILL_FACTOR slots, and one
+    slot of a longer pause.
     The last 24 hours do not count, because their gaps still wait: the backfill comes late.
     """
 

@@ -85,9 +85,9 @@ def find_gaps(
 ) -> psycopg.Cursor[Gap]:
     """Return the gaps of the last GAP_WINDOW in order of rank, of `coin_ids` or of all coins.
 
-    The gaps arrive when the caller fetches them. A gap is longer than `factor` times the cadence,
-    which counts as DETAIL_MINUTES if it is shorter: no backfill is finer. With `until`, the pause
-    from a coin's newest observation until then counts too.
+    The gaps arrive when the caller fetches them. A gap is longer than `factor` times the cadence as
+    `limit_slot` has it. With `until`, the pause from a coin's newest observation until then counts
+    too.
     """
     parameters = _parameters(now, cadence, coin_ids, until, factor)
     return connection.cursor(row_factory=class_row(Gap)).execute(_select(LIST_GAPS), parameters)
@@ -110,6 +110,11 @@ def find_fillable_coins(
     return cursor.execute(_select(FILLABLE_COINS), parameters)
 
 
+def limit_slot(cadence: timedelta) -> timedelta:
+    """Return the cadence, but at least DETAIL_MINUTES: no backfill is finer."""
+    return max(cadence, timedelta(minutes=DETAIL_MINUTES))
+
+
 def _select(statement: LiteralString) -> sql.Composed:
     return sql.SQL(FOUND_GAPS).format(selected=sql.SQL(statement))
 
@@ -121,7 +126,7 @@ def _parameters(
     until: datetime | None,
     factor: float,
 ) -> dict[str, Any]:
-    slot = max(cadence, timedelta(minutes=DETAIL_MINUTES))
+    slot = limit_slot(cadence)
     return {
         "now": now,
         "since": now - GAP_WINDOW,

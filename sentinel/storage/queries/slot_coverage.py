@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import LiteralString
 
-from psycopg import Cursor
+from psycopg import Cursor, sql
 from psycopg.rows import class_row
 
 from safe_zone import CADENCE_WINDOW, DETAIL_WINDOW, FILL_FACTOR
 from sentinel.budget.schedule import SlotCoverage
 from sentinel.storage.connection import Connection
+from sentinel.storage.queries.gaps import limit_slot
 
-BEST_COINS = """
-SELECT coin_id FROM sentinel.coins WHERE observed_at >= %(since)s
+BEST_COINS: LiteralString = """
+SELECT coin_id, coin_key FROM sentinel.coins WHERE observed_at >= %(since)s
 ORDER BY rank NULLS LAST, coin_id LIMIT %(coins)s
 """
 
 # The definition is SlotCoverage's.
-SLOT_COVERAGE = """
-WITH best AS (
-    SELECT coin_key FROM sentinel.coins WHERE observed_at >= %(since)s
-    ORDER BY rank NULLS LAST, coin_id LIMIT %(coins)s
-),
+SLOT_COVERAGE: LiteralString = """
+WITH best AS ({best_coins}),
 pauses AS (
     SELECT coin_key, source, extract(epoch FROM observed_at - lag(observed_at) OVER (
                PARTITION BY coin_key ORDER BY observed_at))::float8 AS seconds
@@ -59,15 +58,16 @@ def measure_slot_coverage(
     parameters = {
         "since": now - CADENCE_WINDOW,
         "until": now - DETAIL_WINDOW,
-        "slot": cadence.total_seconds(),
+        "slot": limit_slot(cadence).total_seconds(),
         "factor": FILL_FACTOR,
         "coins": coins,
     }
     cursor = connection.cursor(row_factory=class_row(SlotCoverage))
-    return cursor.execute(SLOT_COVERAGE, parameters)
+    statement = sql.SQL(SLOT_COVERAGE).format(best_coins=sql.SQL(BEST_COINS))
+    return cursor.execute(statement, parameters)
 
 
 def list_best_coins(connection: Connection, now: datetime, coins: int) -> list[str]:
     """Return the ids of the best-ranked `coins` of the last CADENCE_WINDOW by rank."""
     parameters = {"since": now - CADENCE_WINDOW, "coins": coins}
-    return [coin_id for (coin_id,) in connection.execute(BEST_COINS, parameters)]
+    return [coin_id for coin_id, _ in connection.execute(BEST_COINS, parameters)]

@@ -27,9 +27,11 @@ def _store(fresh: FreshDatabase, coin_id: str, *minutes: int, source: Source = "
         load_rows(session, rows, find_label=LABELS.get)
 
 
-def _measure(fresh: FreshDatabase, coins: int = 10) -> SlotCoverage | None:
+def _measure(
+    fresh: FreshDatabase, coins: int = 10, cadence: timedelta = QUARTER
+) -> SlotCoverage | None:
     with psycopg.connect(fresh.url) as opened:
-        return measure_slot_coverage(opened, NOW, cadence=QUARTER, coins=coins).fetchone()
+        return measure_slot_coverage(opened, NOW, cadence=cadence, coins=coins).fetchone()
 
 
 def test_shares_of_the_slots_that_runs_and_backfills_filled(fresh: FreshDatabase) -> None:
@@ -54,6 +56,15 @@ def test_runs_that_come_a_little_early_or_late_leave_no_slot_open(fresh: FreshDa
     found = _measure(fresh)
     assert found is not None
     assert (found.observed_share, found.open_share) == (1.0, 0.0)
+
+
+def test_five_minute_points_fill_the_gaps_of_a_faster_loop(fresh: FreshDatabase) -> None:
+    _store(fresh, "bitcoin", DAY + 21, DAY, 0)
+    _store(fresh, "bitcoin", DAY + 5, DAY + 10, DAY + 15, source="backfilled")
+    found = _measure(fresh, cadence=timedelta(minutes=1))
+    assert found is not None
+    assert found.backfilled_share == pytest.approx(16 / 21)
+    assert found.open_share == 0.0
 
 
 def test_the_last_day_and_coins_beyond_the_covered_ones_do_not_count(fresh: FreshDatabase) -> None:
