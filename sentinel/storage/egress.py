@@ -16,6 +16,7 @@ import threading
 import time
 import weakref
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,6 +55,13 @@ SELECT coalesce(sum(received_bytes), 0)::bigint,
 FROM sentinel.egress
 WHERE day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date
 """
+HAS_COUNT = "SELECT to_regclass('sentinel.egress') IS NOT NULL"
+SET_ASIDE = "CREATE TEMP TABLE kept_egress ON COMMIT DROP AS TABLE sentinel.egress"
+PUT_BACK = (
+    "DELETE FROM sentinel.egress",
+    "INSERT INTO sentinel.egress (received_bytes, day, reader) "
+    "SELECT received_bytes, day, reader FROM kept_egress",
+)
 STEADY_READERS = ("ingest.py", "services.ingestion", "services.api")
 
 _lock = threading.Lock()
@@ -157,6 +165,22 @@ def read_month(connection: Connection) -> MonthEgress:
     """
     [row] = connection.execute(READ_EGRESS, {"steady": list(STEADY_READERS)}).fetchall()
     return MonthEgress(*row)
+
+
+@contextlib.contextmanager
+def keep_count(connection: Connection) -> Iterator[None]:
+    """Keep the count while a backup replaces all tables, in the caller's transaction.
+
+    Neon counts for the project, whatever its database holds. A database without a count takes over
+    that of the backup.
+    """
+    [(has_count,)] = connection.execute(HAS_COUNT).fetchall()
+    if has_count:
+        connection.execute(SET_ASIDE)
+    yield
+    if has_count:
+        for statement in PUT_BACK:
+            connection.execute(statement)
 
 
 def _add(connection: Connection, received: int) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from sentinel.storage import embedded, error_hints, schema
+from sentinel.storage import egress, embedded, error_hints, schema
 from sentinel.storage.connection import Address, Connection, open_connection
 from services.backup import checksums
 from services.backup.checksums import DatabaseContents
@@ -38,12 +38,14 @@ def restore_dump(
     """Replace the schema sentinel with that of a dump, compare, and apply newer migrations.
 
     It is one transaction: after an error the database holds what it held before. A trial is rolled
-    back in any case. Raises BackupFailed, and as `schema.recreate`.
+    back in any case. The count of Neon's egress stays the database's own. Raises BackupFailed, and
+    as `schema.recreate`.
     """
     try:
         with (
             connect_directly(address) as connection,
             connection.transaction(force_rollback=is_trial),
+            egress.keep_count(connection),
         ):
             load_dump(connection, dump)
             _compare(connection, expected, dump)

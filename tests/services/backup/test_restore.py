@@ -91,6 +91,16 @@ def test_a_restore_is_refused_while_a_view_of_another_application_reads_our_tabl
     assert read_days(filled) == before
 
 
+def test_a_restore_keeps_the_count_of_the_egress(
+    monitor: MonitorSettings, filled: FreshDatabase, backup: Path
+) -> None:
+    """What the month's backups received is not undone by restoring one of them."""
+    counted = "INSERT INTO sentinel.egress VALUES (3000, '2026-11-20', 'services.backup')"
+    filled.query(counted)
+    _restore(monitor, backup)
+    assert filled.query("SELECT received_bytes FROM sentinel.egress") == [(3000,)]
+
+
 def test_a_restore_keeps_tables_of_other_applications(
     monitor: MonitorSettings, filled: FreshDatabase, backup: Path
 ) -> None:
