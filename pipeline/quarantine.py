@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import database
 from pipeline.quarantine_replay import REFUSALS, replay
@@ -55,7 +56,7 @@ def main() -> int:
                 f"No entry has the id {console.list_first(unknown, 3)}: "
                 "python -m pipeline.quarantine show lists ids."
             )
-        ACTIONS[options.action](session, selection, options, settings, now)
+        ACTIONS[options.action](Command(session, selection, options, settings, now))
     return EXIT_OK
 
 
@@ -84,18 +85,20 @@ def _build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-Action = Callable[[Session, Selection, argparse.Namespace, Settings, datetime], None]
+class Command(NamedTuple):
+    """What the user typed, and what it works with."""
+
+    session: Session
+    # The entries that it is about.
+    selection: Selection
+    options: argparse.Namespace
+    settings: Settings
+    now: datetime
 
 
-def _list(
-    session: Session,
-    selection: Selection,
-    options: argparse.Namespace,
-    _settings: Settings,
-    _now: datetime,
-) -> None:
-    groups = session.use(lambda c: quarantine.group_entries(c, selection))
-    if options.json:
+def _list(command: Command) -> None:
+    groups = command.session.use(lambda c: quarantine.group_entries(c, command.selection))
+    if command.options.json:
         _print_json([group._asdict() for group in groups])
         return
     columns = ("reason", "coin", "open", "replayed", "discarded", "first", "last")
@@ -104,15 +107,11 @@ def _list(
     print(f"{sum(group.open for group in groups):,} entries are open.")
 
 
-def _show(
-    session: Session,
-    selection: Selection,
-    options: argparse.Namespace,
-    _settings: Settings,
-    _now: datetime,
-) -> None:
-    entries = session.use(lambda c: quarantine.read_entries(c, selection, SHOWN_ENTRIES))
-    if options.json:
+def _show(command: Command) -> None:
+    entries = command.session.use(
+        lambda c: quarantine.read_entries(c, command.selection, SHOWN_ENTRIES)
+    )
+    if command.options.json:
         _print_json([asdict(entry) | {"id": entry.id} for entry in entries])
         return
     for entry in entries:
@@ -124,48 +123,43 @@ def _show(
         print("No entry matches.")
 
 
-def _replay(
-    session: Session,
-    selection: Selection,
-    options: argparse.Namespace,
-    settings: Settings,
-    now: datetime,
-) -> None:
-    registry = load_registry(settings.registry_path, now, is_dry_run=True)
+def _replay(command: Command) -> None:
+    registry = load_registry(command.settings.registry_path, command.now, is_dry_run=True)
     labels = {coin_id: coin.label for coin_id, coin in registry.coins.items()}
     with console.show_progress() as progress:
         result = replay(
-            session, selection, labels, now, is_dry_run=options.dry_run, progress=progress
+            command.session,
+            command.selection,
+            labels,
+            command.now,
+            is_dry_run=command.options.dry_run,
+            progress=progress,
         )
-    if options.json:
+    if command.options.json:
         counts = {"loaded": result.loaded, "stored_before": result.stored_before}
-        _print_json({**counts, "refused": dict(result.refused), "dry_run": options.dry_run})
+        _print_json({**counts, "refused": dict(result.refused), "dry_run": command.options.dry_run})
         return
-    verb = "would be" if options.dry_run else "were"
+    verb = "would be" if command.options.dry_run else "were"
     print(f"{result.total:,} open entries: {result.loaded:,} {verb} loaded, ", end="")
     print(f"{result.stored_before:,} were stored before, {result.refused.total():,} stay open.")
     for reason, count in result.refused.most_common():
         print(f"  {count:,}: {REFUSALS.get(reason, f'rejected as {reason}')}")
 
 
-def _discard(
-    session: Session,
-    selection: Selection,
-    options: argparse.Namespace,
-    _settings: Settings,
-    now: datetime,
-) -> None:
+def _discard(command: Command) -> None:
     count = database.run_write_without_purge(
-        session,
-        lambda c, _days: quarantine.resolve_entries(c, selection, "discarded", now, options.note),
+        command.session,
+        lambda c, _days: quarantine.resolve_entries(
+            c, command.selection, "discarded", command.now, command.options.note
+        ),
     )
-    if options.json:
+    if command.options.json:
         _print_json({"discarded": count})
     else:
         print(f"{count:,} open entries were discarded.")
 
 
-ACTIONS: Mapping[str, Action] = {
+ACTIONS: Mapping[str, Callable[[Command], None]] = {
     "list": _list,
     "show": _show,
     "replay": _replay,
