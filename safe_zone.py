@@ -145,8 +145,8 @@ CADENCE_WINDOW = timedelta(days=7)  # period of the schedule's coverage
 # With runs at full cadence a month then uses 78 % of a Demo key's 10,000 credits.
 BACKFILL_CREDITS_PER_DAY = 150
 # A call covers 24 hours, but it comes early by the schedule's longest silence, so a coin needs more
-# than one a day: 1.04 with the pauses of January 2026, 1.2 with those of autumn 2026, 1.4 with a
-# silence of 11 hours a day (replayed).
+# than one a day: 1.05 with the pauses of January 2026, 1.2 with those of autumn 2026, 1.3 to 1.5
+# with a silence of 11 hours a day (replayed).
 BACKFILL_CREDITS_PER_COIN = 1.5
 BACKFILL_CALLS_PER_RUN = 25  # calls of one normal run; they take some seconds
 BACKFILL_MINUTES = 2  # minutes of calls in backfill mode, which has 150 seconds
