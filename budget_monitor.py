@@ -16,19 +16,16 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 
-from api_library import choose_plan
 from safe_zone import (
     CADENCE_WINDOW,
     MAX_CLOCK_SKEW,
-    QUOTAS,
     RETENTION,
-    MonthlyQuota,
     Settings,
     load_settings,
 )
 from sentinel import console
 from sentinel.arguments import existing_file, make_parser, moment
-from sentinel.budget import budget_output, neon_api, quotas, schedule, usage_log
+from sentinel.budget import budget_output, deployment_quotas, neon_api, quotas, schedule, usage_log
 from sentinel.budget.coingecko_credits import BackfillAllowance, compute_backfill_allowance
 from sentinel.budget.quota_usage import Month, QuotaUsage
 from sentinel.budget.status import BudgetStatus, Decision
@@ -59,7 +56,7 @@ def check_budget_status(
     runs = _without_future(recorded.usages, at)
     found = quotas.measure_quota_usage(
         runs,
-        _monthly_quotas(settings),
+        deployment_quotas.find_quotas(settings),
         at,
         compute_units=settings.compute_units,
         backfill_per_day=settings.backfill_credits_per_day,
@@ -77,7 +74,7 @@ def check_budget_status(
         reason=reason,
         is_due=_is_due(paced, runs, at, settings.compute_units),
         quota_usages=found,
-        sources=_find_sources(settings),
+        sources=deployment_quotas.find_sources(settings),
         allowance=_compute_allowance(settings, runs, at),
         schedule_coverage=_measure_coverage(settings, runs, at),
         days_until_storage_full=_days_until_full(storage, quotas.daily_growth(runs, at)),
@@ -135,22 +132,6 @@ def _without_future(usages: Sequence[Usage], at: datetime) -> list[Usage]:
     return runs
 
 
-def _monthly_quotas(settings: Settings) -> dict[str, float | None]:
-    """Return the deployment's quotas; without a setting, CoinGecko's is that of the plan."""
-    plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
-    published = plan.credits_per_month
-    granted = published.limit if published else None
-    return {"coingecko_credits": granted, **settings.quotas}
-
-
-def _find_sources(settings: Settings) -> dict[str, MonthlyQuota]:
-    """Return the published quotas that count here; those that the settings change are left out."""
-    plan = choose_plan(settings.api_key, is_pro=settings.is_pro)
-    published = {"coingecko_credits": plan.credits_per_month, **QUOTAS}
-    own = _monthly_quotas(settings)
-    return {name: quota for name, quota in published.items() if quota and quota.limit == own[name]}
-
-
 def _decide(decisive: Sequence[QuotaUsage]) -> tuple[Decision, str]:
     """Return the decision of the worst quota, and one sentence of reason."""
     for usage in decisive:
@@ -183,7 +164,7 @@ def _compute_allowance(
     return compute_backfill_allowance(
         runs,
         at,
-        quota=_monthly_quotas(settings)["coingecko_credits"],
+        quota=deployment_quotas.find_quotas(settings)["coingecko_credits"],
         per_day=settings.backfill_credits_per_day,
         cadence=timedelta(minutes=settings.cadence_minutes),
     )

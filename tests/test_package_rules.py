@@ -44,7 +44,13 @@ SENTINEL_IMPORTS = {
 PURE = (
     *("analytics/alerts", "analytics/calibration", "analytics/crossings"),
     "analytics/forecast",
-    *("budget/coingecko_credits", "budget/quota_usage", "budget/quotas", "budget/schedule"),
+    *(
+        "budget/coingecko_credits",
+        "budget/deployment_quotas",
+        "budget/quota_usage",
+        "budget/quotas",
+        "budget/schedule",
+    ),
     "backtesting/builtin_strategies",
     *("backtesting/engine", "backtesting/metrics", "backtesting/portfolio"),
     *("backtesting/strategies", "backtesting/walk_forward", "notifications/messages"),
