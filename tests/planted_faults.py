@@ -74,13 +74,6 @@ FAULTS = (
         SIMULATION,
     ),
     Mutation(
-        "credits count as spent before they are spent",
-        "pipeline/backfill.py",
-        "            budget.reserve(len(plan.calls))",
-        "            pass",
-        SIMULATION,
-    ),
-    Mutation(
         "a day is dropped only if the archive holds it",
         "sentinel/storage/retention.py",
         "        if archived is not None and day not in archived:",
@@ -88,7 +81,7 @@ FAULTS = (
         SIMULATION,
     ),
     Mutation(
-        "an unexpected error costs no health changes",
+        "strikes of two runs for one coin add up",
         "sentinel/coin_health.py",
         "    strikes = max(ours.strikes + theirs.strikes - base.strikes, ours.strikes, theirs.strikes)",
         "    strikes = max(ours.strikes, theirs.strikes)",

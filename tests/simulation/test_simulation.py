@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from safe_zone import ROOT
+from tests.mutations import Mutation
 from tests.planted_faults import FAULTS, find_seed, simulate
 
 SEEDS = range(101, 111)
@@ -35,6 +37,16 @@ def test_the_simulation_finds_a_day_that_was_dropped_too_early() -> None:
     found = find_seed(fault, days=0.2)
     assert found
     assert "was dropped within the retention" in found["problem"]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.path)
+def test_each_fault_to_be_planted_fits_the_product(fault: Mutation, tmp_path: Path) -> None:
+    path = tmp_path / fault.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source = (ROOT / fault.path).read_text(encoding="utf-8")
+    path.write_text(source, encoding="utf-8")
+    fault.apply(tmp_path)
+    compile(path.read_text(encoding="utf-8"), fault.path, "exec")
 
 
 def _without_sizes(result: dict[str, Any]) -> dict[str, Any]:
