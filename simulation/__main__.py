@@ -36,8 +36,7 @@ def main() -> int:
         return EXIT_OK
     started = time.monotonic()
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        found = list(pool.map(lambda seed: _simulate_apart(seed, float(arguments.days)), seeds))
+    found = _simulate_all(seeds, float(arguments.days), arguments.jobs)
     _show(found, time.monotonic() - started)
     return EXIT_BROKEN if any(result.problem for result in found) else EXIT_OK
 
@@ -60,14 +59,32 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _simulate_apart(seed: int, days: float) -> Result:
+def _simulate_all(seeds: range, days: float, jobs: int) -> list[Result]:
+    """Simulate the seeds, `jobs` at once. What ends this process early ends theirs too."""
+    running: list[subprocess.Popen[str]] = []
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            return list(pool.map(lambda seed: _simulate_apart(seed, days, running), seeds))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in running:
+                process.terminate()
+            raise
+
+
+def _simulate_apart(seed: int, days: float, running: list[subprocess.Popen[str]]) -> Result:
     """Simulate a seed in a process of its own, whose sets of texts always have the same order."""
     command = [sys.executable, "-m", "simulation", "--one", f"--seed={seed}", f"--days={days}"]
     environment = os.environ | {"PYTHONHASHSEED": "0"}
-    ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-    if ended.returncode:
-        raise SystemExit(f"seed {seed} ended with exit code {ended.returncode}")
-    result = Result(**json.loads(ended.stdout))
+    # A group of its own, so that Ctrl-C does not interrupt the clean-up after `terminate`.
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, process_group=0
+    ) as process:
+        running.append(process)
+        output, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    result = Result(**json.loads(output))
     state = result.problem or f"{result.runs} runs, all promises kept"
     print(f"seed {seed}: {state}", file=sys.stderr)
     return result

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import subprocess
 from pathlib import Path
 
 from coin_registry import CoinRegistry
 from pipeline.commit_registry import publish_registry
+from sentinel.errors import ConfigurationError
 from simulation import contents, input_output
 from simulation.clock import SimulatedClock
 from simulation.contents import Health
@@ -19,7 +21,7 @@ FILE = "coin_registry.json"
 KILL = 0.5
 MOST_OPERATIONS = 30  # git commands and operations on files of a commit
 ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PATH": os.environ.get("PATH", os.defpath),
     "HOME": "/nonexistent",
     **{f"GIT_{role}_NAME": "Simulation" for role in ("AUTHOR", "COMMITTER")},
     **{f"GIT_{role}_EMAIL": "simulation@example.org" for role in ("AUTHOR", "COMMITTER")},
@@ -96,6 +98,8 @@ def _kill_at(operation: int, folder: Path, clock: SimulatedClock) -> Watch:
 
 
 def _git(folder: Path, *arguments: str) -> None:
-    subprocess.run(
-        ["git", *arguments], cwd=folder, env=ENVIRONMENT, check=True, capture_output=True
-    )
+    command = ["git", *arguments]
+    try:
+        subprocess.run(command, cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)
+    except FileNotFoundError as error:
+        raise ConfigurationError("git was not found: install it, or add it to PATH.") from error

@@ -19,6 +19,8 @@ import budget_monitor
 from demo.schedule import delivered_runs
 from ingest import run_pipeline
 from sentinel.archive import export
+from sentinel.errors import Interrupted
+from sentinel.process import defer_signals
 from sentinel.storage import partitions, retention
 from sentinel.storage.queries import recent_activity
 from simulation import events, faults, input_output, registry_race
@@ -77,9 +79,13 @@ class Simulation:
         """Let these runs happen; return when and how a promise was broken, None if none was."""
         try:
             for at in schedule:
-                self._step(at)
+                with defer_signals():  # what the product makes of a Ctrl-C is no finding
+                    self._step(at)
             if should_recover:
-                self._recover()
+                with defer_signals():
+                    self._recover()
+        except Interrupted:
+            raise
         except BrokenPromise as error:
             return f"{self.world.clock.at:%Y-%m-%d %H:%M:%S}: {error}"
         except Exception:  # noqa: BLE001 (whatever the product raises is a finding)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +52,44 @@ def test_each_fault_to_be_planted_fits_the_product(fault: Mutation, tmp_path: Pa
     path.write_text(source, encoding="utf-8")
     fault.apply(tmp_path)
     compile(path.read_text(encoding="utf-8"), fault.path, "exec")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_interrupted_simulation_ends_its_processes_and_says_so_in_one_line_each() -> None:
+    command = [sys.executable, "-m", "simulation", "--seeds=3", "--days=300", "--jobs=1"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        [seed] = _wait_for_children(process.pid)
+        _wait_for_children(seed)  # git, then the server
+        process.send_signal(signal.SIGINT)
+        _, messages = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGINT
+    assert set(messages.splitlines()) == {
+        "error: Stopped by SIGTERM.",
+        "error: Stopped by SIGINT.",
+    }
+    assert not Path(f"/proc/{seed}").exists()
+
+
+@pytest.mark.slow
+def test_a_simulation_without_git_ends_in_one_line() -> None:
+    command = [sys.executable, "-m", "simulation", "--days=1"]
+    environment = os.environ | {"PATH": "/nonexistent"}
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == "error: git was not found: install it, or add it to PATH.\n"
+
+
+def _wait_for_children(pid: int) -> list[int]:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        lists = Path(f"/proc/{pid}/task").glob("*/children")
+        if found := [int(child) for path in lists for child in path.read_text().split()]:
+            return found
+        time.sleep(0.01)
+    raise TimeoutError(f"process {pid} has started no other within 30 seconds")
 
 
 def _without_sizes(result: dict[str, Any]) -> dict[str, Any]:
