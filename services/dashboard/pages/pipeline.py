@@ -38,10 +38,11 @@ def show() -> None:
     if health is None:
         return
     _show_checks(health["checks"])
-    left, right = st.columns(2)
-    with left:
-        _show_schedule(formatter, data.fetch("/schedule"))
-    with right:
+    schedule = data.fetch("/schedule")
+    # Side by side where there is room: a column would cut off what its tile says.
+    with st.container(horizontal=True, gap="medium"):
+        _show_schedule(formatter, schedule)
+        _show_history(formatter, schedule)
         _show_backup(formatter, data.fetch("/backups"))
     _show_budget(data.fetch("/budget"))
     _show_runs(formatter)
@@ -68,17 +69,28 @@ def _show_schedule(formatter: Formatter, schedule: Json | None) -> None:
         f"{schedule['longest_silence_minutes']:.0f} min",
         delta_color="off",
         delta_arrow="off",
+        width="content",
     )
-    if slots := schedule["slots"]:
-        st.metric(
-            f"History of the first {slots['coins']} coins, backfilled share",
-            formatter.percent(slots["backfilled_share"], signed=False),
-            f"{formatter.percent(slots['observed_share'], signed=False)} observed, "
-            f"{formatter.percent(slots['open_share'], signed=False)} open, longest pause "
-            f"{slots['longest_pause_minutes']:.0f} min",
-            delta_color="off",
-            delta_arrow="off",
-        )
+
+
+def _show_history(formatter: Formatter, schedule: Json | None) -> None:
+    """Show the shares of the history, which are known after a day."""
+    if schedule is None:
+        return
+    slots = schedule["slots"]
+    if slots is None:
+        st.metric("History, backfilled share", UNKNOWN, width="content")
+        return
+    st.metric(
+        f"History of the first {slots['coins']} coins, backfilled share",
+        formatter.percent(slots["backfilled_share"], signed=False),
+        f"{formatter.percent(slots['observed_share'], signed=False)} observed, "
+        f"{formatter.percent(slots['open_share'], signed=False)} open, longest pause "
+        f"{slots['longest_pause_minutes']:.0f} min",
+        delta_color="off",
+        delta_arrow="off",
+        width="content",
+    )
 
 
 def _show_backup(formatter: Formatter, backup: Json | None) -> None:
@@ -92,6 +104,7 @@ def _show_backup(formatter: Formatter, backup: Json | None) -> None:
         None if age is None else f"restored and compared: {backup['rows']:,} rows",
         delta_color="off",
         delta_arrow="off",
+        width="content",
     )
 
 

@@ -27,6 +27,7 @@ from services.dashboard.formatting import (
     Formatter,
     list_time_zones,
 )
+from services.dashboard.pages import pipeline
 from services.dashboard.pages.overview import build_market_table, search_coins
 from services.dashboard.transaction_form import parse_number
 from tests.conftest import NOW
@@ -357,3 +358,23 @@ def test_the_messages_of_several_failing_checks_are_whole_and_apart(
     checks = {name: _check("unhealthy", f"{long}{name}") for name in "abc"}
     data._show_failing_checks({"checks": {"freshness": FRESH, **checks}})
     assert shown == [("error", f"{long}a\n\n{long}b\n\n{long}c")]
+
+
+def test_the_backfilled_share_is_shown_with_the_observed_one_and_as_unknown_on_the_first_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[tuple[str, ...]] = []
+    monkeypatch.setattr("streamlit.metric", lambda *texts, **_style: shown.append(texts))
+    shares = {"observed_share": 0.49, "backfilled_share": 0.5, "open_share": 0.01}
+    slots = {"coins": 100, "longest_pause_minutes": 29.2} | shares
+    pipeline._show_history(formatter(), {"slots": slots})
+    pipeline._show_history(formatter(), {"slots": None})
+    pipeline._show_history(formatter(), None)  # the API did not answer
+    assert shown == [
+        (
+            "History of the first 100 coins, backfilled share",
+            "50.0%",
+            "49.0% observed, 1.0% open, longest pause 29 min",
+        ),
+        ("History, backfilled share", "—"),
+    ]
