@@ -25,7 +25,12 @@ from coin_registry import CoinRegistry
 from pipeline.fetch import fetch_prices
 from pipeline.report import RunReport, show
 from pipeline.run import Run
-from pipeline.run_usage import check_budget, recorded_usages_since, save_usage
+from pipeline.run_usage import (
+    check_budget,
+    recorded_usages_since,
+    reserve_credits,
+    save_usage,
+)
 from pipeline.spool import RunSpool, Spool
 from pipeline.targets import choose_targets, find_active_ids, load_registry, sync_registry
 from safe_zone import FLAG_KEYS, MODES, RUN_DEADLINE_SECONDS, Settings, load_settings
@@ -117,6 +122,7 @@ def _run_stages(run: Run, progress: console.Progress) -> None:
         run.skip_reason = status.reason
         return
     registry = load_registry(settings.registry_path, now, is_dry_run=False)
+    reserve_credits(run, registry)
     with contextlib.closing(Spool(settings.state_dir / "spool")) as folder:
         spool = run.spool = RunSpool(folder, run.run_id)
         try:

@@ -51,7 +51,7 @@ def race(
     Our process may be killed once on the way. Raises BrokenPromise if a change is lost.
     """
     before = contents.read_health(ours)
-    struck = _strike_in_the_other_clone(theirs, coin_ids, clock, rng)
+    struck = _strike_in_the_other_clone(theirs, coin_ids, before, clock, rng)
     if rng.random() < KILL:
         watch = _kill_at(rng.randint(1, MOST_OPERATIONS), ours.parent, clock)
         with contextlib.suppress(Killed), input_output.watched_by(watch):
@@ -70,11 +70,14 @@ def _check(before: Health, merged: Health, struck: str | None) -> None:
 
 
 def _strike_in_the_other_clone(
-    path: Path, coin_ids: set[str], clock: SimulatedClock, rng: random.Random
+    path: Path, coin_ids: set[str], ours: Health, clock: SimulatedClock, rng: random.Random
 ) -> str | None:
+    """Strike one coin and push; return its id. Of two changes of one coin, success beats failure,
+    so the coin is one that our clone has not changed since."""
     _git(path.parent, "pull", "--quiet", "--rebase", "origin", "main")
     registry = CoinRegistry.load(path)
-    others = sorted(registry.coins.keys() - coin_ids)
+    there = contents.read_health(path)
+    others = sorted(i for i in there.keys() - coin_ids if there[i] == ours.get(i))
     if not others:
         return None
     struck = rng.choice(others)

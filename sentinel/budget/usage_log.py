@@ -154,7 +154,9 @@ def add_run(
             recorded = {usage.started_at: usage for usage in others or ()}
             hours = {_hour(at) for at in recorded.keys() - known.keys()}
             merged = recorded | {
-                at: u for at, u in known.items() if u.runs == 1 or _hour(at) not in hours
+                at: u._replace(is_stored=u.is_stored or at in recorded)
+                for at, u in known.items()
+                if u.runs == 1 or _hour(at) not in hours
             }
             is_after_loss = others is None and not log_file.is_complete
             merged[own.started_at] = own._replace(is_after_loss=is_after_loss)

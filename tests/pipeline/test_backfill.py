@@ -664,6 +664,19 @@ def test_a_run_killed_before_it_wrote_the_log_is_counted_by_the_next(
     assert len(_usages(settings)) == 3
 
 
+def test_credits_of_a_run_that_is_killed_while_it_fetches_are_counted(
+    run: Run, settings: Settings, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run()
+    time_.at += QUARTER
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("pipeline.fetch.transform_and_validate", _killed)
+        patch.setattr("ingest.save_usage", lambda *_arguments: None)
+        run()
+    killed = _usages(settings)[-1]
+    assert (killed.api_credits, killed.is_stored, killed.started_at) == (1, False, time_.at)
+
+
 def test_a_month_that_ends_during_a_run_loses_no_usage(
     run: Run, settings: Settings, time_: FakeTime, stand_in: StandIn
 ) -> None:
