@@ -101,8 +101,7 @@ def backfill_allowance(
 
     The log may be lost, so it does not suffice.
     """
-    known = {usage.started_at: usage for usage in recorded}
-    known |= {usage.started_at: usage for usage in usage_log.read(log_path(settings)).usages}
+    known = usage_log.merge_recorded(usage_log.read(log_path(settings)).usages, recorded)
     return _compute_allowance(settings, [known[moment] for moment in sorted(known)], at)
 
 

@@ -26,14 +26,12 @@ class Budget:
     def check(self, outcomes: Sequence[Outcome], *, is_clock_wrong: bool, is_new_day: bool) -> None:
         """Check the credits, and the entries of the usage log. Raises BrokenPromise.
 
-        A run with a wrong clock takes a day's credits for those of another day, and no run of a
-        wrong month stays in the log.
+        A run with a wrong clock counts its credits in another day or month, so it is left out.
         """
         at = self._world.clock.at
-        for outcome in outcomes:
-            self._credits[at.date().replace(day=1)] += outcome.credits
-            if not is_clock_wrong:
-                self._backfill_credits[outcome.started_at.date()] += outcome.backfill_credits
+        for outcome in outcomes if not is_clock_wrong else ():
+            self._credits[outcome.started_at.date().replace(day=1)] += outcome.credits
+            self._backfill_credits[outcome.started_at.date()] += outcome.backfill_credits
         quota = self._world.settings.quotas["coingecko_credits"] or 0.0
         for month, used in self._credits.items():
             require(used <= quota, f"{used} credits since {month}, and the quota is {quota:.0f}")

@@ -150,14 +150,10 @@ def add_run(
             known = {usage.started_at: usage for usage in log_file.usages}
             if others is not None:
                 known = {at: usage._replace(is_after_loss=False) for at, usage in known.items()}
-            # A run's own entry has more details than the database's record of it.
             recorded = {usage.started_at: usage for usage in others or ()}
             hours = {_hour(at) for at in recorded.keys() - known.keys()}
-            merged = recorded | {
-                at: u._replace(is_stored=u.is_stored or at in recorded)
-                for at, u in known.items()
-                if u.runs == 1 or _hour(at) not in hours
-            }
+            single = (u for at, u in known.items() if u.runs == 1 or _hour(at) not in hours)
+            merged = merge_recorded(single, recorded.values())
             is_after_loss = others is None and not log_file.is_complete
             merged[own.started_at] = own._replace(is_after_loss=is_after_loss)
             kept = [merged[at] for at in sorted(merged) if at <= until]
@@ -166,6 +162,23 @@ def add_run(
             replace_atomically(path, text.encode())
     except OSError as error:
         log.warning("the usage log %s cannot be written (%s): this run is not in it", path, error)
+
+
+def merge_recorded(known: Iterable[Usage], recorded: Iterable[Usage]) -> dict[datetime, Usage]:
+    """Merge a log's entries with what the database recorded of runs; by start.
+
+    A run's own entry has more details. That of a killed run may be from before it spent credits.
+    """
+    merged = {usage.started_at: usage for usage in recorded}
+    for own in known:
+        if other := merged.get(own.started_at):
+            own = own._replace(  # noqa: PLW2901
+                api_credits=max(own.api_credits, other.api_credits),
+                backfill_credits=max(own.backfill_credits, other.backfill_credits),
+                is_stored=True,
+            )
+        merged[own.started_at] = own
+    return merged
 
 
 def _hour(at: datetime) -> datetime:

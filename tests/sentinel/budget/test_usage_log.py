@@ -127,6 +127,15 @@ def test_a_runs_own_entry_replaces_the_databases_record(path: Path) -> None:
     assert usage_log.read(path).usages == [own, later]
 
 
+def test_a_killed_runs_entry_takes_over_the_credits_that_the_database_recorded(path: Path) -> None:
+    _add(path, Usage(NOW, 0.0, 1, is_stored=False))
+    recorded = Usage(NOW, 9.0, 7, 4.0, backfill_credits=6)
+    later = Usage(NOW + timedelta(minutes=15), 3.0)
+    usage_log.add_run(path, later, MONTH, NOW + timedelta(days=1), [recorded])
+    killed, _ = usage_log.read(path).usages
+    assert (killed.api_credits, killed.backfill_credits, killed.is_stored) == (7, 6, True)
+
+
 def test_the_log_stays_incomplete_until_the_database_was_read(path: Path) -> None:
     until = NOW + timedelta(days=1)
     usage_log.add_run(path, Usage(NOW, 1.0), MONTH, until)  # the database was away
