@@ -27,7 +27,7 @@ COINS = 12
 # Credits for backfills in a day. There are more coins, so that the limit counts.
 BACKFILL_CREDITS = 6
 HISTORY_STEP = timedelta(hours=6)
-MEMORY = Path("/dev/shm")  # noqa: S108 (the folder gets a random name below it)
+MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108 (the folder gets a random name below it)
 
 
 @dataclass(frozen=True, slots=True)
