@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from sentinel.storage import egress
+
 NEEDS_TCP_INFO = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux counts the bytes of a connection"
 )
@@ -125,6 +127,7 @@ def between(
 def as_neon(url: str) -> Iterator[str]:
     """Yield an address at which a local database has the host name of a Neon compute."""
     parts = conninfo_to_dict(url)
+    egress._unrecorded.clear()  # of a test before, at the same host
     with between(f"{parts['host']}/.s.PGSQL.5432", 0.0) as wire:
         yield make_conninfo(
             host="ep-cool-darkness-123456.aws.neon.tech",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -34,9 +33,7 @@ class _Socket:
 
 
 @pytest.fixture
-def neon(fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Address]:
-    # A test before may have left bytes to record, and the host is the same.
-    monkeypatch.setattr(egress, "_unrecorded", Counter())
+def neon(fresh: FreshDatabase) -> Iterator[Address]:
     with as_neon(fresh.url) as url:
         yield Address(url, "neon")
 
