@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,8 +47,6 @@ class World:
     archive_folder: Path
     # The registry in another clone of its repository; the runs use that of the settings.
     other_registry: Path
-    # What the database held in the beginning.
-    history: list[MarketRow] = field(repr=False)
 
     @property
     def coin_ids(self) -> list[str]:
@@ -72,8 +70,7 @@ def make_world(seed: int, quotas: dict[str, float | None]) -> Iterator[World]:
         (folder / "state").mkdir()
         (folder / "archive").mkdir()
         registry, other_registry = make_clones(folder)
-        history = list(_make_history(market.ranked[:COINS]))
-        _store(address, history)
+        _store(address, list(_make_history(market.ranked[:COINS])))
         settings = Settings(
             database_url=address,
             api_key="a-demo-key",
@@ -87,7 +84,7 @@ def make_world(seed: int, quotas: dict[str, float | None]) -> Iterator[World]:
         )
         socket_folder = Path(str(conninfo.conninfo_to_dict(address)["host"]))
         parts = (stand_in, settings, address, folder, socket_folder, folder / "archive")
-        yield World(clock, market, *parts, other_registry, history)
+        yield World(clock, market, *parts, other_registry)
 
 
 @contextlib.contextmanager
