@@ -16,6 +16,7 @@ from typing import NamedTuple
 from benchmarks.short_log import ShortLog
 from budget_monitor import BudgetStatus, check_budget_status
 from safe_zone import BACKFILL_CALLS_PER_RUN, RETENTION, SYNC_AFTER, Settings
+from sentinel.budget.coingecko_credits import SYNC_CREDITS
 from sentinel.budget.quota_usage import Month, QuotaUsage
 from sentinel.budget.usage_log import Usage
 
@@ -25,11 +26,9 @@ SETTINGS = Settings(api_key="a-demo-key", is_private_repository=True)
 COMPUTE, STORAGE, EGRESS = "neon_compute_hours", "neon_storage_bytes", "neon_egress_bytes"
 CREDITS, MINUTES = "coingecko_credits", "actions_minutes"
 QUOTAS = (COMPUTE, STORAGE, EGRESS, CREDITS, MINUTES)
-
 RUN_SECONDS = 12.3  # the median of the 573 runs that demo.schedule describes
 DATABASE_SECONDS = 6.0  # Neon wakes within 3 s, and a run needs less than 3 more
 CHART_SECONDS = 1.0  # for each call of the backfill
-SYNC_CREDITS = 5  # the list of coins, and four pages of ranks
 RUN_EGRESS_BYTES, CHART_EGRESS_BYTES = 50_000, 5_000  # measured: up to 40 kB and 3 kB
 ROW_BYTES = 110  # the limit of the benchmark `days`
 OTHER_BYTES = 30_000_000  # of the database: all but the observations

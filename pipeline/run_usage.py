@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime, timedelta
 
 import budget_monitor
 from budget_monitor import BudgetStatus
 from coin_registry import CoinRegistry
 from pipeline.run import Run
-from safe_zone import (
-    CHUNK_IDS,
-    IDLE_TAIL_SECONDS,
-    MARKETS_PER_PAGE,
-    RANKED_COINS,
-    SUSPENDED_TAIL_SECONDS,
-    Settings,
-)
+from safe_zone import IDLE_TAIL_SECONDS, SUSPENDED_TAIL_SECONDS, Settings
 from sentinel.budget import neon_api
+from sentinel.budget.coingecko_credits import SYNC_CREDITS, count_price_calls
 from sentinel.budget.quota_usage import Month
 from sentinel.errors import BudgetExhausted
 
@@ -55,10 +48,9 @@ def reserve_credits(run: Run, registry: CoinRegistry) -> None:
     Without this, the month's quota would be passed by the credits of killed runs. At its end the
     run replaces the entry.
     """
-    pages = math.ceil(RANKED_COINS / MARKETS_PER_PAGE)
-    planned = 1 + pages if registry.needs_sync(run.started_at) else 0
+    planned = SYNC_CREDITS if registry.needs_sync(run.started_at) else 0
     if run.settings.mode == "ingest":
-        planned += math.ceil((len(run.settings.targets) or run.settings.limit) / CHUNK_IDS)
+        planned += count_price_calls(len(run.settings.targets) or run.settings.limit)
     usage = run.usage(is_metered=budget_monitor.is_metered(run.settings))
     # How long a killed run holds the database is not known.
     entry = usage._replace(api_credits=planned, db_seconds=None)

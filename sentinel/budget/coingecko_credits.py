@@ -11,9 +11,12 @@ from typing import NamedTuple
 from safe_zone import (
     BACKFILL_CREDITS_PER_COIN,
     CADENCE_WINDOW,
+    CHUNK_IDS,
+    MARKETS_PER_PAGE,
     MAX_BACKFILL_LEAD,
     MAX_CLOCK_SKEW,
     MIN_BACKFILL_LEAD,
+    RANKED_COINS,
     SKIP_SHARE,
 )
 from sentinel.budget.quota_usage import Month, QuotaUsage, pace_period, runs_since
@@ -21,6 +24,12 @@ from sentinel.budget.usage_log import Usage
 
 DAY = timedelta(days=1)
 _LONG_PAUSE = 90  # the percentile of the pauses between runs that counts as a long one
+SYNC_CREDITS = 1 + RANKED_COINS // MARKETS_PER_PAGE  # a day, for the coin list and the ranking
+
+
+def count_price_calls(coins: int) -> int:
+    """Return how many calls fetch the prices of so many coins once; each costs a credit."""
+    return max(1, math.ceil(coins / CHUNK_IDS))
 
 
 class BackfillAllowance(NamedTuple):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime, timedelta
 
 from api_library import Plan
-from safe_zone import CHUNK_IDS, MARKETS_PER_PAGE, RANKED_COINS
+from sentinel.budget.coingecko_credits import SYNC_CREDITS, count_price_calls
 from sentinel.budget.quota_usage import Month
 
 MIN_INTERVAL = timedelta(seconds=60)  # CoinGecko refreshes a public price once a minute
 POLLING_SHARE = 0.9  # of the month's credits; the rest is for backfills and retries
-SYNC_CREDITS = 1 + RANKED_COINS // MARKETS_PER_PAGE  # a day, for the coin list and the ranking
 
 
 def affordable_interval(
@@ -21,7 +19,7 @@ def affordable_interval(
 
     `used` is the month's credits so far, `quota` the month's limit (None: no limit).
     """
-    calls = max(1, math.ceil(coins / CHUNK_IDS))
+    calls = count_price_calls(coins)
     shortest = max(MIN_INTERVAL, timedelta(seconds=calls * 60 / plan.calls_per_minute))
     if quota is None:
         return shortest
