@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from benchmarks.results import Result
 from benchmarks.scale import measure_seconds
+from sentinel.alerting.options import MonitorOptions
+from sentinel.alerting.stage import make_rules
 from sentinel.analytics import calibration
 from sentinel.analytics.calibration import Series
 from sentinel.backtesting import price_csv
-from services.ingestion.alerting import make_rules
-from services.settings import MonitorOptions
 
 STEP_SECONDS = 3600.0
 TARGET_RATES = (1.0, 2.0, 4.0)

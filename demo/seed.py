@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 import database
 from demo.market import IDR_PER_USD, DemoCoin, Market
 from pipeline.report import RunReport
+from sentinel.alerting import stage
+from sentinel.alerting.options import MonitorOptions
 from sentinel.backtesting import strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.models import CoinLabel, FxRate, MarketRow, Source
@@ -30,8 +32,7 @@ from sentinel.storage.schema import drop_schema, migrate_if_needed
 from services.api.portfolio.models import Transaction
 from services.api.portfolio.quotes import find_nearest_rate
 from services.api.portfolio.transactions import add_transaction
-from services.ingestion import alerting, forecasting
-from services.settings import MonitorOptions
+from services.ingestion import forecasting
 
 # Data that no seed wrote. A database with such data is never dropped.
 DATA_OF_OTHERS = """
@@ -143,9 +144,7 @@ def _run_tick(
     with writer_transaction(connection) as days:
         database.load_batch(connection, rows, labels.get, days)
         _record_runs(connection, [(at, source)])
-    alerting.process_new_prices(
-        connection, options, MessageFormatter("en", ZoneInfo("UTC")), [], at
-    )
+    stage.process_new_prices(connection, options, MessageFormatter("en", ZoneInfo("UTC")), [], at)
     if at > now - FORECAST_PERIOD:
         forecasting.update_forecasts(connection, FINE, at)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import Field
 
 from safe_zone import KNOWN_KEYS, Settings
+from sentinel.alerting.options import MonitorOptions
 from sentinel.config import read_settings, validate
 from sentinel.fields import HostNames, HttpAddress, LocalUsers, Port, Token, variable
 from sentinel.notifications.addresses import read_alert_urls
@@ -19,66 +19,6 @@ DASHBOARD_PORT = 8501
 LOOPBACK = "127.0.0.1"
 # A server that listens on all addresses (only recognized here), and how it is reached locally.
 ALL_ADDRESSES = {"0.0.0.0": LOOPBACK, "::": "[::1]"}  # noqa: S104 # nosec B104
-
-
-def _check_time_zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(
-            f"{name!r:.60} is not a time zone: write one such as Asia/Jakarta"
-        ) from error
-    return name
-
-
-def _check_term(term: str) -> str:
-    """PostgreSQL stores neither NUL nor lone surrogates."""
-    if "\0" in term or term != term.encode("utf-8", "replace").decode():
-        raise ValueError(
-            f"{term!r:.60} has characters that no coin id, symbol or name has: remove them"
-        )
-    return term
-
-
-def _check_max_threshold(value: float, info: ValidationInfo) -> float:
-    if value < (least := info.data.get("min_threshold", value)):
-        raise ValueError(
-            f"{value} is below monitor.min_threshold {least}: raise it, or lower the other"
-        )
-    return value
-
-
-class MonitorOptions(BaseModel):
-    """The object `monitor` of ingest_config.json: watched coins, alert rules, language."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    # Coins to watch, by id, symbol or name. Held coins and `top_coins` are watched too.
-    watchlist: Annotated[
-        list[Annotated[str, AfterValidator(_check_term)]], Field(max_length=500)
-    ] = []
-    # This many of the best-ranked coins are watched.
-    top_coins: Annotated[int, Field(ge=0, le=500)] = 20
-    # Target rate: the threshold multiplier of each coin is calibrated for so many alerts.
-    # Null: every coin keeps `threshold_multiplier`.
-    alerts_per_coin_week: Annotated[float, Field(gt=0, le=200)] | None = 2.0
-    # The threshold in standard deviations of the price change, until a coin is calibrated.
-    threshold_multiplier: Annotated[float, Field(gt=0, le=100)] = 1.5
-    # High-water and low-water marks are taken from this many hours.
-    window_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
-    # The volatility is that of a price change over this many hours.
-    horizon_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
-    # Older price changes lose half of their weight in the volatility after this many hours.
-    volatility_half_life_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 72.0
-    # Limits of the threshold, as fractions of the price.
-    min_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    max_threshold: Annotated[
-        float, Field(gt=0, lt=1, validate_default=True), AfterValidator(_check_max_threshold)
-    ] = 0.25
-    # Of the messages: English or Indonesian.
-    language: Literal["en", "id"] = "en"
-    # Of the times in messages, by its IANA name.
-    time_zone: Annotated[str, AfterValidator(_check_time_zone)] = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,7 +157,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a backfilled price never raises an alert",
-        "services/ingestion/alert_storage.py",
+        "sentinel/alerting/alert_storage.py",
         "WHERE o.source = 'observed' AND o.observed_at > %(oldest)s AND o.observed_at <= %(newest)s",
         "WHERE o.observed_at > %(oldest)s AND o.observed_at <= %(newest)s",
         "tests/services/ingestion/test_alerting.py",

@@ -15,6 +15,7 @@ import pytest
 from ingest import parse_arguments
 from pipeline import job_summary
 from safe_zone import CONFIG_KEYS, QUOTA_NAMES, ROOT, Settings
+from sentinel.alerting.options import MonitorOptions
 from sentinel.backtesting import builtin_strategies, engine, strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.backtesting.price_series import PriceSeries
@@ -22,7 +23,7 @@ from sentinel.models import GAP_REASONS, GAP_WAITS
 from sentinel.storage.connection import Address
 from services.api.app import create_app
 from services.api.connection_pool import ConnectionPool
-from services.settings import MonitorOptions, MonitorSettings
+from services.settings import MonitorSettings
 from tests.support.commands import Module, Script
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

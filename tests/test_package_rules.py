@@ -32,6 +32,7 @@ from tests.structure import (
 CONSTANTS = {"safe_zone", "api_library"}
 PROCESSES = {"api", "backup", "dashboard", "db", "ingestion", "stack"}
 SENTINEL_IMPORTS = {
+    "alerting": {"analytics", "notifications", "storage"},
     "analytics": set[str](),
     "archive": {"storage"},
     "backtesting": {"analytics", "archive", "storage"},

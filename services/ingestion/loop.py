@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from ingest import RunReport, run_pipeline
 from safe_zone import Settings
+from sentinel.alerting import stage, watched_coins
 from sentinel.analytics import forecast
 from sentinel.clocks import Clocks
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
@@ -21,7 +22,7 @@ from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
-from services.ingestion import alerting, forecasting, stages, watched_coins
+from services.ingestion import forecasting, stages
 from services.ingestion.forecasting import FitSlopes
 from services.ingestion.incidents import Incidents, Tick
 from services.settings import MonitorSettings
@@ -171,7 +172,7 @@ class Loop:
         cadence = timedelta(minutes=settings.cadence_minutes)
         options, formatter, targets = self.monitor.options, self.formatter, self.notifier.names
         works: tuple[Callable[[Connection], object], ...] = (
-            lambda c: alerting.process_new_prices(c, options, formatter, targets, now),
+            lambda c: stage.process_new_prices(c, options, formatter, targets, now),
             lambda c: forecasting.update_forecasts(c, cadence, now, self.fit_slopes),
             lambda c: stages.step_wallets(c, self.monitor.settings, now),
             lambda c: self.incidents.check(c, self._describe_tick(report)),

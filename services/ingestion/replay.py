@@ -14,6 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from safe_zone import RETENTION
+from sentinel.alerting.stage import make_rules
+from sentinel.alerting.watched_coins import list_watched_ids
 from sentinel.analytics import calibration
 from sentinel.analytics.alerts import AlertRules
 from sentinel.analytics.calibration import Calibration, Series
@@ -24,9 +26,7 @@ from sentinel.process import run_as_script
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session, resolve_database
 from services.ingestion import replay_output
-from services.ingestion.alerting import make_rules
 from services.ingestion.replay_output import ReplayResult
-from services.ingestion.watched_coins import list_watched_ids
 from services.settings import MonitorSettings, load_monitor_settings
 
 Histories = Mapping[str, Series]

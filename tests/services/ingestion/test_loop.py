@@ -21,6 +21,7 @@ import pytest
 
 from demo.server import Fault, StandIn
 from safe_zone import Settings
+from sentinel.alerting.options import MonitorOptions
 from sentinel.backtesting import strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.budget import usage_log
@@ -34,7 +35,7 @@ from sentinel.storage import embedded
 from sentinel.storage.connection import Session
 from sentinel.storage.queries.recent_activity import RecentActivity, read_recent_activity
 from services.ingestion.loop import MAX_FAILED_TICKS, Loop
-from services.settings import MonitorOptions, MonitorSettings
+from services.settings import MonitorSettings
 from tests.conftest import FakeTime, FreshDatabase, open_to_other_users
 from tests.support.commands import Module, wait_until
 from tests.support.monitor import ENGLISH, Reply, Target, listening, load, minutes

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sentinel.alerting.alert_storage import MAX_AHEAD
 from sentinel.notifications import messages
 from sentinel.notifications.messages import AlertContext, Message, MessageFormatter, Mover
 from sentinel.storage.connection import Connection
-from services.ingestion.alert_storage import MAX_AHEAD
 
 # Coins that move in the same direction within this time are one market-wide move, …
 GROUP_WINDOW = timedelta(minutes=30)

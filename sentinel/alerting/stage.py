@@ -10,15 +10,15 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from sentinel.alerting import alert_storage, recalibration
+from sentinel.alerting.composition import compose_messages
+from sentinel.alerting.options import MonitorOptions
+from sentinel.alerting.watched_coins import WatchedCoin, read_watched_coins
 from sentinel.analytics.alerts import NEVER, TRACKER_JSON, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 from sentinel.notifications import outbox
 from sentinel.notifications.messages import AlertContext, MessageFormatter
 from sentinel.storage.connection import Connection
-from services.ingestion import alert_storage, recalibration
-from services.ingestion.alert_messages import compose_messages
-from services.ingestion.watched_coins import WatchedCoin, read_watched_coins
-from services.settings import MonitorOptions
 
 STALE_AFTER = timedelta(minutes=15)  # an older observation updates the marks and raises no alert
 WARM_UP = timedelta(days=7)  # of stored prices, from which a new coin's volatility is learned

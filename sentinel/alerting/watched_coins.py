@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from sentinel.alerting.options import MonitorOptions
 from sentinel.storage.connection import Connection
-from services.settings import MonitorOptions
 
 HELD_COINS = """
 SELECT coin_id FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0 ORDER BY coin_id

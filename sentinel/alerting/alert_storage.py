@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from psycopg.types.json import Jsonb
 
+from sentinel.alerting.watched_coins import WatchedCoin
 from sentinel.analytics.alerts import TRACKER_JSON, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 from sentinel.storage.connection import Connection
-from services.ingestion.watched_coins import WatchedCoin
 
 # CoinGecko's clock may run ahead of ours. An observation further ahead is not read yet.
 MAX_AHEAD = timedelta(minutes=15)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from sentinel.alerting.alert_storage import read_new_prices
+from sentinel.alerting.watched_coins import WatchedCoin
 from sentinel.analytics import calibration
 from sentinel.analytics.alerts import AlertRules
 from sentinel.storage.connection import Connection
-from services.ingestion.alert_storage import read_new_prices
-from services.ingestion.watched_coins import WatchedCoin
 
 HISTORY = timedelta(days=28)  # eight alerts per coin at a target rate of two a week
 RECALIBRATE_AFTER = timedelta(days=7)

@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from sentinel.alerting import stage
+from sentinel.alerting.options import MonitorOptions
 from sentinel.analytics.crossings import Alert
 from sentinel.notifications import outbox
 from sentinel.notifications.catalog import CATALOG
@@ -23,8 +25,6 @@ from sentinel.notifications.messages import (
     compose_market_message,
 )
 from sentinel.storage.connection import open_connection
-from services.ingestion import alerting
-from services.settings import MonitorOptions
 from tests.conftest import NOW, FreshDatabase
 from tests.support.monitor import ENGLISH, load, minutes
 
@@ -51,7 +51,7 @@ class Day:
 
     def process(self) -> int:
         with psycopg.connect(self.fresh.url, autocommit=True) as connection:
-            return alerting.process_new_prices(connection, self.options, ENGLISH, ["log"], self.now)
+            return stage.process_new_prices(connection, self.options, ENGLISH, ["log"], self.now)
 
     def titles(self) -> list[str]:
         return [
@@ -242,7 +242,7 @@ def test_processes_at_the_same_time_process_each_price_once(day: Day) -> None:
     def process() -> None:
         with open_connection(day.fresh.address()) as own:
             ready.wait()
-            found.append(alerting.process_new_prices(own, FIVE, ENGLISH, ["log"], day.now))
+            found.append(stage.process_new_prices(own, FIVE, ENGLISH, ["log"], day.now))
 
     threads = [threading.Thread(target=process) for _ in range(4)]
     for thread in threads:
