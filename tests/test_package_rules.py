@@ -108,10 +108,11 @@ def test_pipeline_does_not_import_services() -> None:
 
 @pytest.mark.parametrize("process", sorted(PROCESSES - {"stack"}))
 def test_a_process_does_not_import_another_process(process: str) -> None:
-    others = tuple(f"services.{other}" for other in PROCESSES - {process})
+    others = tuple(f"services.{other}." for other in PROCESSES - {process})
     for module in MODULES:
-        if module.startswith(f"services.{process}"):
-            assert not [name for name in _imports()[module] if name.startswith(others)], module
+        if f"{module}.".startswith(f"services.{process}."):
+            imported = _imports()[module]
+            assert not [name for name in imported if f"{name}.".startswith(others)], module
 
 
 def test_the_product_imports_nothing_that_is_beside_it() -> None:

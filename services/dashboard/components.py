@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from sentinel.models import describe_gap_reason
-from services.dashboard.api_client import Json
+from services.api_client import Json
 from services.dashboard.formatting import Formatter
 from services.dashboard.text import escape_markdown
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from services.dashboard.api_client import (
+from services.api_client import (
     HEALTH_PATH,
     ApiClient,
     ApiResponse,

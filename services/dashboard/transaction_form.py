@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
+from services.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard import data
-from services.dashboard.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard.formatting import Currency, Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import plotly.graph_objects as go
 
-from services.dashboard.api_client import Json
+from services.api_client import Json
 from services.dashboard.charts.style import FORECAST_COLOR, HOVER_TEXT, INTERVAL_COLOR
 from services.dashboard.formatting import Formatter
 

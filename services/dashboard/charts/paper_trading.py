@@ -8,7 +8,7 @@ from datetime import datetime
 
 import plotly.graph_objects as go
 
-from services.dashboard.api_client import Json
+from services.api_client import Json
 from services.dashboard.charts.style import (
     FALL_COLOR,
     HOVER_TEXT,

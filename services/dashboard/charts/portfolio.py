@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from services.dashboard.api_client import Json
+from services.api_client import Json
 from services.dashboard.charts.style import (
     HOVER_TEXT,
     PRICE_COLOR,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import plotly.graph_objects as go
 
-from services.dashboard.api_client import Json
+from services.api_client import Json
 from services.dashboard.charts.forecast import add_forecast
 from services.dashboard.charts.style import (
     BACKFILLED_COLOR,

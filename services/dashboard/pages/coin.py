@@ -8,8 +8,8 @@ from functools import partial
 
 import streamlit as st
 
+from services.api_client import Json, quote_segment
 from services.dashboard import data
-from services.dashboard.api_client import Json, quote_segment
 from services.dashboard.charts.price_history import draw_price_history
 from services.dashboard.components import (
     compute_day_change,

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from services.api_client import Json
 from services.dashboard import data
-from services.dashboard.api_client import Json
 from services.dashboard.components import compute_day_change, format_alert
 from services.dashboard.formatting import UNKNOWN, Formatter
 from services.dashboard.text import escape_markdown, unique_coin_names

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from services.api_client import Json, quote_segment
 from services.dashboard import data
-from services.dashboard.api_client import Json, quote_segment
 from services.dashboard.charts.paper_trading import draw_equity_curve
 from services.dashboard.components import show_table
 from services.dashboard.formatting import UNKNOWN, Formatter

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from services.api_client import Json
 from services.dashboard import data
-from services.dashboard.api_client import Json
 from services.dashboard.components import gap_row, show_table
 from services.dashboard.formatting import UNKNOWN, Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown

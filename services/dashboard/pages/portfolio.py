@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from services.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard import data
-from services.dashboard.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard.charts.portfolio import draw_allocation, draw_net_worth
 from services.dashboard.components import show_metric, show_table
 from services.dashboard.formatting import HIDDEN, Formatter

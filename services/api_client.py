@@ -1,4 +1,4 @@
-"""The dashboard's API client: one request for all viewers, and old data while the API is down."""
+"""A client of the API: one request for all viewers, and old data while the API is down."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from services.dashboard.api_client import (
+from services.api_client import (
     FRESH_SECONDS,
     RETRY_SECONDS,
     ApiClient,
@@ -145,7 +145,7 @@ def test_a_rejection_has_the_message_of_the_api(api: FakeApi, client: ApiClient)
 def test_a_change_without_a_response_is_reported_as_possibly_saved(
     api: FakeApi, client: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.dashboard.api_client.TIMEOUT_SECONDS", (1.0, 0.05))
+    monkeypatch.setattr("services.api_client.TIMEOUT_SECONDS", (1.0, 0.05))
     client.get("/portfolio")
     api.pause.clear()
     with pytest.raises(ApiUnreachable, match="may have been saved"):
@@ -265,7 +265,7 @@ def test_a_response_requested_before_a_change_is_not_used_after_it(
 def test_the_number_of_cached_responses_is_limited(
     client: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.dashboard.api_client.MAX_RESPONSES", 5)
+    monkeypatch.setattr("services.api_client.MAX_RESPONSES", 5)
     for n in range(8):
         client.get("/coins", offset=n)
     assert len(client._entries) == 5
