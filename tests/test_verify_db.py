@@ -97,8 +97,9 @@ def test_a_failing_target_and_an_old_backup_are_unhealthy(fresh: FreshDatabase) 
     with Session(fresh.address()) as session:
         load_rows(session, make_rows(NOW, coins=range(3)))
     fresh.query(
-        "INSERT INTO sentinel.outbox (target, queue, message_key, title, body, created_at, due_at,"
-        " last_error) VALUES ('a1b2', 'q', 'k', 't', 'b', %s, %s, 'Telegram answered 401')",
+        "INSERT INTO sentinel.outbox (target, queue, message_key, title, body, kind, created_at,"
+        " due_at, last_error) VALUES ('a1b2', 'q', 'k', 't', 'b', 'panic', %s, %s,"
+        " 'Telegram answered 401')",
         NOW - timedelta(minutes=11),
         NOW,
     )

@@ -7,6 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
+from sentinel.notifications.kinds import (
+    DEFAULT_LOUDNESS,
+    AdjustableKind,
+    Loudness,
+    MessageKind,
+)
+
 
 def _check_time_zone(name: str) -> str:
     try:
@@ -33,6 +40,12 @@ def _check_max_threshold(value: float, info: ValidationInfo) -> float:
             f"{value} is below monitor.min_threshold {least}: raise it, or lower the other"
         )
     return value
+
+
+def _add_default_loudness(
+    loudness: dict[AdjustableKind, Loudness],
+) -> dict[AdjustableKind, Loudness]:
+    return DEFAULT_LOUDNESS | loudness
 
 
 class MonitorOptions(BaseModel):
@@ -62,7 +75,15 @@ class MonitorOptions(BaseModel):
     max_threshold: Annotated[
         float, Field(gt=0, lt=1, validate_default=True), AfterValidator(_check_max_threshold)
     ] = 0.25
+    # Of each kind of message: loud, silent (no sound) or off. Missing kinds keep their defaults.
+    loudness: Annotated[dict[AdjustableKind, Loudness], AfterValidator(_add_default_loudness)] = (
+        DEFAULT_LOUDNESS
+    )
     # Of the messages: English or Indonesian.
     language: Literal["en", "id"] = "en"
     # Of the times in messages, by its IANA name.
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = "UTC"
+
+    def is_off(self, kind: MessageKind) -> bool:
+        """Return whether the user wants no messages of a kind."""
+        return kind != "test" and self.loudness[kind] == "off"

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from sentinel.alerting import alert_storage, recalibration
+from sentinel.alerting.announcements import announce
 from sentinel.alerting.composition import compose_messages
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.watched_coins import WatchedCoin, read_watched_coins
 from sentinel.analytics.alerts import NEVER, TRACKER_JSON, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
-from sentinel.notifications import outbox
 from sentinel.notifications.messages import AlertContext, MessageFormatter
 from sentinel.storage.connection import Connection
 
@@ -55,8 +55,8 @@ def process_new_prices(
         watched = read_watched_coins(connection, options)
         to_calibrate = recalibration.choose_coin(watched, rules, now)
         alerts = _update_trackers(connection, watched, rules, to_calibrate, now)
-        for message in compose_messages(connection, alerts, len(watched), formatter, now):
-            outbox.queue_message(connection, message, targets, now)
+        messages = compose_messages(connection, alerts, len(watched), formatter, now)
+        announce(connection, messages, options, targets, now)
         alert_storage.record_outcomes(connection, now)
     return len(alerts)
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sentinel.clocks import Clocks
 from sentinel.notifications import outbox, pacing
-from sentinel.notifications.messages import Message
+from sentinel.notifications.messages import Message, OutgoingMessage
 from sentinel.notifications.outbox import QueuedMessage, TargetState
 from sentinel.notifications.responses import SendResult
 from sentinel.notifications.targets import Target
@@ -70,7 +70,8 @@ class Notifier:
         self, connection: Connection, target: Target, message: QueuedMessage, state: TargetState
     ) -> None:
         """Send one message and record the result."""
-        result = target.send(message.title, message.body, self.clocks.now())
+        outgoing = OutgoingMessage(message.title, message.body, message.kind, message.coin_id)
+        result = target.send(outgoing, self.clocks.now())
         now = self.clocks.now()
         failures = pacing.count_failures(result, state.failures)
         target_pause = pacing.target_pause(result, state.failures)
@@ -87,9 +88,8 @@ class Notifier:
 
     def send_directly(self, message: Message) -> list[str]:
         """Send a message to every target now, without the outbox; return the errors."""
-        results = [
-            target.send(message.title, message.body, self.clocks.now()) for target in self.targets
-        ]
+        outgoing = OutgoingMessage(message.title, message.body, message.kind, message.coin_id)
+        results = [target.send(outgoing, self.clocks.now()) for target in self.targets]
         return [result.error for result in results if not result.has_arrived]
 
 

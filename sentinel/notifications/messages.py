@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -16,8 +17,10 @@ from sentinel import amounts
 from sentinel.amounts import LOCALES
 from sentinel.analytics.crossings import Alert
 from sentinel.notifications.catalog import CATALOG
+from sentinel.notifications.kinds import MessageKind
 
 MAX_SHOWN_COINS = 20  # in a market-wide message
+COINGECKO_PAGE = "https://www.coingecko.com/en/coins/"
 # Where Telegram and others find a link (yearn.finance) or a mention (@name) in plain text.
 _LINK_POINT = re.compile(r"(?<=\w)\.(?=\w)|@(?=\w)")
 _WORD_JOINER = "\u2060"  # invisible; no link goes across it
@@ -29,6 +32,8 @@ class MessageFormatter:
 
     language: str  # en or id
     zone: ZoneInfo
+    # Where the user's browser finds the dashboard. None: messages link to CoinGecko only.
+    dashboard_url: str | None = None
 
     def translate(self, key: str, **values: object) -> str:
         """Return a text of the catalog with its values filled in."""
@@ -56,6 +61,12 @@ class MessageFormatter:
         """Return day and time in the user's time zone, with the zone's name."""
         text = format_datetime(at, "d MMM HH:mm", tzinfo=self.zone, locale=self._locale)
         return f"{text} {at.astimezone(self.zone):%Z}"
+
+    def list_links(self, coin_id: str) -> list[str]:
+        """Return the addresses of a coin's pages: in the dashboard (if known), and at CoinGecko."""
+        coin = quote(coin_id, safe="")
+        own = [f"{self.dashboard_url}/coin?coin={coin}"] if self.dashboard_url else []
+        return [*own, f"{COINGECKO_PAGE}{coin}"]
 
     @property
     def _locale(self) -> str:
@@ -94,6 +105,20 @@ class Message(NamedTuple):
     key: str
     title: str
     body: str
+    kind: MessageKind
+    # None: the message is not about one coin.
+    coin_id: str | None = None
+
+
+class OutgoingMessage(NamedTuple):
+    """A message as a target gets it."""
+
+    title: str
+    body: str
+    kind: MessageKind
+    coin_id: str | None = None
+    # Without a sound, if the target knows such messages.
+    is_silent: bool = False
 
 
 def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> Message:
@@ -120,7 +145,9 @@ def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> 
         lines.append(_describe_holding(context, price, formatter))
     lines.append(formatter.format_time(alert.observed_at))
     key = f"{alert.kind}:{context.coin_id}:{alert.observed_at.isoformat()}"
-    return Message(context.coin_id, key, title, "\n".join(lines))
+    return Message(
+        context.coin_id, key, title, "\n".join(lines), kind=alert.kind, coin_id=context.coin_id
+    )
 
 
 def _without_links(name: str) -> str:
@@ -169,7 +196,7 @@ def compose_market_message(
         lines.append(formatter.translate("more", count=len(ordered) - MAX_SHOWN_COINS))
     lines.append(formatter.format_time(at))
     key = f"market:{kind}:{len(movers)}:{at.isoformat()}"
-    return Message("market", key, title, "\n".join(lines))
+    return Message("market", key, title, "\n".join(lines), "market")
 
 
 def _describe_mover(
@@ -199,7 +226,7 @@ def _format_both(amount: Decimal, idr_per_usd: float | None, formatter: MessageF
 def compose_test_message(formatter: MessageFormatter, at: datetime) -> Message:
     """Return a message that shows that a target works."""
     body = f"{formatter.translate('test_body')}\n{formatter.format_time(at)}"
-    return Message("test", f"test:{at.isoformat()}", formatter.translate("test"), body)
+    return Message("test", f"test:{at.isoformat()}", formatter.translate("test"), body, "test")
 
 
 def compose_backup_failure(
@@ -209,7 +236,7 @@ def compose_backup_failure(
     last = formatter.format_time(last_verified) if last_verified else formatter.translate("none")
     title = formatter.translate("backup_failed")
     body = formatter.translate("backup_failed_body", problem=problem, last=last)
-    return Message("backup", f"backup:{at.isoformat()}", title, body)
+    return Message("backup", f"backup:{at.isoformat()}", title, body, "incident")
 
 
 def compose_incident(
@@ -228,4 +255,4 @@ def compose_incident(
     title = formatter.translate(kind, **texts)
     body = formatter.translate(f"{kind}_body", **texts)
     key = f"{kind}:{incident}:{begin.isoformat()}"
-    return Message(f"incident:{incident}", key, title, body)
+    return Message(f"incident:{incident}", key, title, body, "incident")

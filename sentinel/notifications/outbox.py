@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from sentinel.notifications.kinds import MessageKind
 from sentinel.notifications.messages import Message
 from sentinel.storage.connection import Connection
 
@@ -20,8 +21,9 @@ STORED_ATTEMPTS = 20  # per target: as many as the pacing looks at
 _LOCK_CLASS = 0x4F555442  # "OUTB": the class of the advisory locks of targets
 
 QUEUE_MESSAGE = """
-INSERT INTO sentinel.outbox (target, queue, message_key, title, body, created_at, due_at)
-SELECT target, %(queue)s, %(key)s, %(title)s, %(body)s, %(now)s, %(now)s
+INSERT INTO sentinel.outbox (target, queue, message_key, title, body, kind, coin_id, created_at,
+    due_at)
+SELECT target, %(queue)s, %(key)s, %(title)s, %(body)s, %(kind)s, %(coin_id)s, %(now)s, %(now)s
 FROM unnest(%(targets)s::text[]) AS target
 ON CONFLICT (target, message_key) DO NOTHING
 """
@@ -31,8 +33,8 @@ TRY_LOCK_TARGET = "SELECT pg_try_advisory_xact_lock(%(class)s, hashtext(%(target
 # The oldest message of each queue, the earliest due first. A due time further ahead than any pause
 # was set by a clock that has been set back since: such a message is due now.
 NEXT_MESSAGE = """
-SELECT message_id, title, body, attempts, due_at
-FROM (SELECT DISTINCT ON (queue) message_id, title, body, attempts,
+SELECT message_id, title, body, kind, coin_id, attempts, due_at
+FROM (SELECT DISTINCT ON (queue) message_id, title, body, kind, coin_id, attempts,
              CASE WHEN due_at > %(now)s + %(longest)s THEN %(now)s ELSE due_at END AS due_at
       FROM sentinel.outbox
       WHERE target = %(target)s AND delivered_at IS NULL AND abandoned_at IS NULL
@@ -78,6 +80,8 @@ class QueuedMessage(NamedTuple):
     message_id: int
     title: str
     body: str
+    kind: MessageKind
+    coin_id: str | None
     # Failed deliveries so far.
     attempts: int
     due_at: datetime

@@ -16,6 +16,7 @@ import apprise
 from apprise.plugins.telegram import NotifyTelegram
 
 from sentinel.errors import ConfigurationError
+from sentinel.notifications.messages import OutgoingMessage
 from sentinel.notifications.responses import SendResult, interpret_status
 from sentinel.notifications.telegram import TIMEOUT_SECONDS, TelegramChat
 
@@ -35,16 +36,16 @@ class Target:
     name: str
     # What messages and logs call the target, such as Telegram.
     label: str
-    # Sends a title and a body at a time. It may raise any error.
-    service: Callable[[str, str, datetime], SendResult]
+    # Sends a message at a time. It may raise any error.
+    service: Callable[[OutgoingMessage, datetime], SendResult]
     # Returns why messages cannot arrive, without sending one. None: only a message tells.
     find_problem: Callable[[], str | None] | None = None
 
-    def send(self, title: str, body: str, now: datetime) -> SendResult:
+    def send(self, message: OutgoingMessage, now: datetime) -> SendResult:
         """Try to send a message once, for at most TOTAL_SECONDS."""
         results: list[SendResult] = []
         thread = threading.Thread(
-            target=lambda: results.append(self._try_service(title, body, now)), daemon=True
+            target=lambda: results.append(self._try_service(message, now)), daemon=True
         )
         thread.start()
         thread.join(TOTAL_SECONDS)
@@ -52,9 +53,9 @@ class Target:
             return results[0]
         return SendResult(False, f"{self.label} was not done after {TOTAL_SECONDS:.0f} s")
 
-    def _try_service(self, title: str, body: str, now: datetime) -> SendResult:
+    def _try_service(self, message: OutgoingMessage, now: datetime) -> SendResult:
         try:
-            return self.service(title, body, now)
+            return self.service(message, now)
         except Exception as error:  # noqa: BLE001 - there are more than 100 plugins by others
             # The error's text may hold the address.
             return SendResult(False, f"{self.label}: {type(error).__name__}")
@@ -86,8 +87,8 @@ def _number_equal_labels(targets: Sequence[Target]) -> list[Target]:
     ]
 
 
-def _log_message(title: str, body: str, _now: datetime) -> SendResult:
-    log.warning("%s | %s", title, body.replace("\n", " | "))
+def _log_message(message: OutgoingMessage, _now: datetime) -> SendResult:
+    log.warning("%s | %s", message.title, message.body.replace("\n", " | "))
     return SendResult(True)
 
 
@@ -123,10 +124,12 @@ def _fingerprint(address: str) -> str:
 
 
 def _notify(
-    service: apprise.Apprise, label: str, title: str, body: str, _now: datetime
+    service: apprise.Apprise, label: str, message: OutgoingMessage, _now: datetime
 ) -> SendResult:
     # As plain text: a coin's name may contain characters of HTML or Markdown.
-    result = service.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
+    result = service.notify(
+        title=message.title, body=message.body, body_format=apprise.NotifyFormat.TEXT
+    )
     if result:
         return SendResult(True)
     # Apprise returns no HTTP status, but its log of this message has it.

@@ -14,6 +14,7 @@ import requests
 from pydantic import AliasPath, BaseModel, Field, ValidationError
 
 from api_library import retry_after_seconds
+from sentinel.notifications.messages import OutgoingMessage
 from sentinel.notifications.responses import SendResult, interpret_status
 
 log = logging.getLogger("sentinel.notifier")
@@ -59,16 +60,16 @@ class TelegramChat:
     topic_id: int | None
     is_silent: bool
 
-    def send(self, title: str, body: str, now: datetime) -> SendResult:
+    def send(self, message: OutgoingMessage, now: datetime) -> SendResult:
         """Try to send a message once. `now` resolves a Retry-After header that is a date.
 
         Raises requests.RequestException, whose text holds the token, if Telegram does not respond.
         """
-        response = self._post(self.chat_id, title, body)
+        response = self._post(self.chat_id, message)
         failure = _parse(response)
         if failure.new_chat_id:
             log.warning("Telegram gave a chat the id %d: correct the setting", failure.new_chat_id)
-            response = self._post(failure.new_chat_id, title, body)
+            response = self._post(failure.new_chat_id, message)
             failure = _parse(response)
         wait = retry_after_seconds(response.headers.get("Retry-After"), now)
         if wait is None:
@@ -97,19 +98,19 @@ class TelegramChat:
         secret = self.bot_token.rpartition(":")[2]
         return " ".join(description.replace(secret, "…").split())[:MAX_REASON_CHARACTERS]
 
-    def _post(self, chat_id: int | str, title: str, body: str) -> requests.Response:
+    def _post(self, chat_id: int | str, message: OutgoingMessage) -> requests.Response:
         # Plain text: a coin's name may contain characters of HTML or Markdown.
-        title_utf16 = title.encode("utf-16-le", "replace")
-        message: dict[str, Any] = {
+        title_utf16 = message.title.encode("utf-16-le", "replace")
+        parameters: dict[str, Any] = {
             "chat_id": chat_id,
-            "text": f"{title}\n{body}"[:MAX_CHARACTERS],
+            "text": f"{message.title}\n{message.body}"[:MAX_CHARACTERS],
             "entities": [{"type": "bold", "offset": 0, "length": len(title_utf16) // 2}],
             "link_preview_options": {"is_disabled": True},
-            "disable_notification": self.is_silent,
+            "disable_notification": self.is_silent or message.is_silent,
         }
         if self.topic_id is not None:
-            message["message_thread_id"] = self.topic_id
-        return self._call("sendMessage", message)
+            parameters["message_thread_id"] = self.topic_id
+        return self._call("sendMessage", parameters)
 
     def _call(self, method: str, parameters: dict[str, Any]) -> requests.Response:
         url = f"{API_URL}/bot{self.bot_token}/{method}"

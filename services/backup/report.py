@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
+from sentinel.alerting.announcements import announce, make_formatter
 from sentinel.errors import Interrupted, SentinelError
-from sentinel.notifications import messages, outbox
+from sentinel.notifications import messages
 from sentinel.notifications.delivery import Notifier
-from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Address, Connection, Session, resolve_database
 from services.backup.manifest import BackupFile
@@ -41,14 +40,14 @@ def report_failure(
     The message goes through the outbox, which repeats it until it arrives; without the outbox if
     the database cannot be reached.
     """
-    formatter = MessageFormatter(monitor.options.language, ZoneInfo(monitor.options.time_zone))
+    formatter = make_formatter(monitor.options, monitor.dashboard_url)
 
     def record_and_send(connection: Connection) -> None:
         _update_status(connection, now, {"problem": problem})
         status = service_status.read_backup_status(connection)
         last_verified = status.verified_at if status else None
         message = messages.compose_backup_failure(formatter, now, problem, last_verified)
-        outbox.queue_message(connection, message, notifier.names, now)
+        announce(connection, [message], monitor.options, notifier.names, now)
         notifier.deliver(connection, seconds=DELIVERY_SECONDS)
 
     try:

@@ -11,10 +11,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from zoneinfo import ZoneInfo
 
 from safe_zone import RUN_DEADLINE_SECONDS
 from sentinel import files
+from sentinel.alerting.announcements import make_formatter
 from sentinel.arguments import interval, make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
@@ -48,7 +48,7 @@ def main() -> int:
     with report_wrong_settings("HEARTBEAT_URL_MONITOR"):
         monitor = load_monitor_settings(config=arguments.config)
     notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
-    formatter = MessageFormatter(monitor.options.language, ZoneInfo(monitor.options.time_zone))
+    formatter = make_formatter(monitor.options, monitor.dashboard_url)
     if arguments.test_notification:
         return _send_test_message(notifier, formatter)
     stop = StopRequest()

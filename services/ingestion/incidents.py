@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import budget_monitor
 from safe_zone import Settings
+from sentinel.alerting.announcements import announce
+from sentinel.alerting.options import MonitorOptions
 from sentinel.budget import usage_log
 from sentinel.errors import EXIT_UNHEALTHY, SentinelError
 from sentinel.health import checks, deployment, failure_rates
 from sentinel.health.facts import TargetDelivery
 from sentinel.health.failure_rates import RaisedFailure
-from sentinel.notifications import outbox
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import Message, MessageFormatter, compose_incident
 from sentinel.storage import service_status
@@ -70,6 +71,7 @@ class Incidents:
     settings: Settings
     notifier: Notifier
     formatter: MessageFormatter
+    options: MonitorOptions
     announced: AnnouncedIncidents = field(init=False)
     # The newest observation before the current tick; None: unknown.
     _newest_before: datetime | None = None
@@ -129,8 +131,9 @@ class Incidents:
         ]
         for change in changes:
             if change.since:
-                for failure in self.notifier.send_directly(change.message):
-                    log.warning("%s", failure)
+                if not self.options.is_off(change.message.kind):
+                    for failure in self.notifier.send_directly(change.message):
+                        log.warning("%s", failure)
                 self.announced.note(change.incident, change.since)
 
     @property
@@ -231,7 +234,7 @@ class Incidents:
 
     def _queue(self, connection: Connection, changes: Iterable[Change], now: datetime) -> None:
         for change in changes:
-            outbox.queue_message(connection, change.message, change.targets, now)
+            announce(connection, [change.message], self.options, change.targets, now)
             self.announced.note(change.incident, change.since)
 
 

@@ -79,7 +79,9 @@ class Loop:
     incidents: Incidents = field(init=False)
 
     def __post_init__(self) -> None:
-        self.incidents = Incidents(self.monitor.settings, self.notifier, self.formatter)
+        self.incidents = Incidents(
+            self.monitor.settings, self.notifier, self.formatter, self.monitor.options
+        )
 
     def run(self) -> None:
         """Tick until `should_stop`.

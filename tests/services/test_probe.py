@@ -34,7 +34,9 @@ def test_the_loop_is_unhealthy_if_it_never_ran_is_late_or_cannot_deliver(
     with psycopg.connect(fresh.url, autocommit=True) as connection:
         state = {"interval_seconds": 300, "targets": {"a1b2": "Telegram"}}
         service_status.record(connection, "ingestion", state, NOW)
-        outbox.queue_message(connection, Message("q", "key", "title", "body"), ["a1b2"], NOW)
+        outbox.queue_message(
+            connection, Message("q", "key", "title", "body", "panic"), ["a1b2"], NOW
+        )
     assert failures(minutes(1)) == []
     assert failures(minutes(11)) == ["delivery"]
     assert failures(minutes(16)) == ["freshness", "last_run", "delivery"]

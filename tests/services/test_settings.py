@@ -13,6 +13,7 @@ import pytest
 
 from api_library import DEMO, KEYLESS, PRO
 from sentinel.errors import ConfigurationError
+from sentinel.notifications.kinds import DEFAULT_LOUDNESS
 from sentinel.notifications.targets import make_targets
 from services.ingestion.polling_interval import affordable_interval
 from services.settings import load_monitor_settings
@@ -32,6 +33,11 @@ def test_every_setting_has_a_default(tmp_path: Path) -> None:
     assert monitor.alert_urls == ()
     assert (monitor.api_host, monitor.api_port) == ("127.0.0.1", 8000)
     assert (monitor.options.top_coins, monitor.options.alerts_per_coin_week) == (20, 2.0)
+
+
+def test_a_kind_without_a_loudness_keeps_its_default(tmp_path: Path) -> None:
+    options = _load(tmp_path, {"loudness": {"reversal": "silent"}}).options
+    assert options.loudness == DEFAULT_LOUDNESS | {"reversal": "silent"}
 
 
 def test_telegram_is_the_first_target_and_the_repr_shows_no_secret(tmp_path: Path) -> None:
@@ -62,6 +68,8 @@ def test_telegram_is_the_first_target_and_the_repr_shows_no_secret(tmp_path: Pat
         ),
         ({"time_zone": "Mars/Base"}, {}, "monitor.time_zone 'Mars/Base' is not a time zone"),
         ({"time_zone": "../etc"}, {}, "not a time zone"),
+        ({"loudness": {"panic": "quiet"}}, {}, "monitor.loudness"),
+        ({"loudness": {"panics": "off"}}, {}, "monitor.loudness"),
         ({"language": "de"}, {}, "monitor.language 'de' must be 'en' or 'id'"),
         ({"alerts_per_coin_week": 0}, {}, "monitor.alerts_per_coin_week"),
         ({"watchlist": "bitcoin"}, {}, "monitor.watchlist"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import threading
 from collections.abc import Sequence
@@ -99,6 +100,16 @@ def test_a_failure_between_alert_and_message_stores_neither(
     assert day.alerts() == []
     assert day.process() == 1
     assert len(day.titles()) == 1
+
+
+def test_an_alert_of_a_kind_that_is_off_is_recorded_and_not_queued(day: Day) -> None:
+    day.options = FIVE.model_copy(
+        update=MonitorOptions(loudness={"panic": "off"}).model_dump(include={"loudness"})
+    )
+    _add_all(day, [100, 100, 94, 93.9, 99, 99.5])
+    assert [kind for _, kind, *_ in day.alerts()] == ["panic", "reversal"]
+    assert day.titles() == ["Bitcoin (BITC) rose 6.0% above its low"]
+    assert day.fresh.query("SELECT kind, coin_id FROM sentinel.outbox") == [("reversal", "bitcoin")]
 
 
 def test_a_high_before_the_coin_was_watched_raises_no_alert(day: Day) -> None:
@@ -289,6 +300,13 @@ def test_a_message_in_indonesian() -> None:
     )
     assert message.title == "Bitcoin (BTC) naik 12,3% dari titik terendahnya"
     assert message.body.splitlines()[0] == "Harga: US$92.140,12 (Rp1.497.276.999)"
+
+
+def test_links_lead_to_the_coin_in_the_dashboard_and_at_coingecko() -> None:
+    coingecko = "https://www.coingecko.com/en/coins/a%26b"
+    assert ENGLISH.list_links("a&b") == [coingecko]
+    home = dataclasses.replace(ENGLISH, dashboard_url="https://home.example")
+    assert home.list_links("a&b") == ["https://home.example/coin?coin=a%26b", coingecko]
 
 
 def test_both_languages_have_the_same_texts_and_values() -> None:

@@ -41,7 +41,7 @@ def test_a_target_that_answers_401_is_unhealthy_within_ten_minutes(
         notifier = Notifier(make_targets([target.url]), time_.clocks)
         state = {"interval_seconds": 300, "targets": notifier.labels}
         service_status.record(connection, "ingestion", state, NOW)
-        message = Message("bitcoin", "key", "Bitcoin fell", "body")
+        message = Message("bitcoin", "key", "Bitcoin fell", "body", "panic")
         outbox.queue_message(connection, message, notifier.names, NOW)
         while (check := _find(connection, tmp_path, time_.at, "delivery")).state == "ok":
             assert time_.at - NOW < minutes(10)
@@ -58,7 +58,9 @@ def test_a_target_that_answers_401_is_unhealthy_within_ten_minutes(
 def test_messages_for_a_target_that_was_removed_are_not_overdue(
     connection: Connection, tmp_path: Path
 ) -> None:
-    outbox.queue_message(connection, Message("bitcoin", "key", "t", "b"), ["0123456789ab"], NOW)
+    outbox.queue_message(
+        connection, Message("bitcoin", "key", "t", "b", "panic"), ["0123456789ab"], NOW
+    )
     later = NOW + minutes(11)
     assert _find(connection, tmp_path, later, "delivery").state == "unhealthy"
     service_status.record(connection, "ingestion", {"targets": {"ba9876543210": "Telegram"}}, NOW)
@@ -69,7 +71,7 @@ def test_a_message_that_was_given_up_is_a_warning_for_a_day(
     connection: Connection, tmp_path: Path
 ) -> None:
     for minute, error in enumerate(("JSON answered 413", "JSON answered 400")):
-        outbox.queue_message(connection, Message("q", error, "t", "b"), ["a1b2"], NOW)
+        outbox.queue_message(connection, Message("q", error, "t", "b", "panic"), ["a1b2"], NOW)
         connection.execute(
             "UPDATE sentinel.outbox SET abandoned_at = %s, last_error = message_key "
             "WHERE message_key = %s",

@@ -72,7 +72,7 @@ def _queue(
 ) -> None:
     for n in range(count):
         queue = f"coin-{n % queues}"
-        message = Message(queue, f"key-{n}", f"{queue} #{n}", "body")
+        message = Message(queue, f"key-{n}", f"{queue} #{n}", "body", "test")
         outbox.queue_message(connection, message, notifier.names, now)
 
 
@@ -289,7 +289,7 @@ def test_a_malformed_response_is_an_ordinary_failure(
 
 def test_telegram_gets_plain_text_with_a_bold_title(time_: FakeTime, target: Target) -> None:
     notifier = _notifier(time_, CHAT)
-    message = Message("x", "x", "<3 🟥 Love & Co (A_B*) fell 5%", "body <script>")
+    message = Message("x", "x", "<3 🟥 Love & Co (A_B*) fell 5%", "body <script>", "test")
     assert notifier.send_directly(message) == []
     [(path, content)] = target.requests
     assert path == f"/bot{TOKEN}/sendMessage"
@@ -300,7 +300,9 @@ def test_telegram_gets_plain_text_with_a_bold_title(time_: FakeTime, target: Tar
 
 
 def test_a_message_that_is_too_long_for_telegram_is_cut(time_: FakeTime, target: Target) -> None:
-    assert _notifier(time_, CHAT).send_directly(Message("x", "x", "title", "y" * 5000)) == []
+    assert (
+        _notifier(time_, CHAT).send_directly(Message("x", "x", "title", "y" * 5000, "test")) == []
+    )
     assert len(target.requests[0][1]["text"]) == 4096
 
 
@@ -323,7 +325,7 @@ def test_a_message_follows_a_group_to_its_new_chat_id(
 ) -> None:
     moved = b'{"ok":false,"error_code":400,"parameters":{"migrate_to_chat_id":-1009}}'
     target.replies.append(Reply(400, moved))
-    assert _notifier(time_, CHAT).send_directly(Message("x", "x", "title", "body")) == []
+    assert _notifier(time_, CHAT).send_directly(Message("x", "x", "title", "body", "test")) == []
     assert [content["chat_id"] for _, content in target.requests] == [-100123, -1009]
     assert "-1009: correct the setting" in caplog.text
 
@@ -354,7 +356,7 @@ def test_telegrams_own_words_are_in_the_log_the_outbox_and_the_error(
     target.always = Reply(status, json.dumps({"ok": False, "description": description}).encode())
     notifier = _notifier(time_, CHAT)
     expected = f"Telegram answered {error}"
-    assert notifier.send_directly(Message("x", "x", "title", "body")) == [expected]
+    assert notifier.send_directly(Message("x", "x", "title", "body", "test")) == [expected]
     _queue(connection, notifier, 1, NOW)
     notifier.deliver(connection, seconds=60)
     assert f"message 1 did not arrive ({expected}): attempt 2 in 5 s" in caplog.text
@@ -524,6 +526,6 @@ def test_sending_directly_returns_the_error_of_each_failed_target(
 ) -> None:
     target.replies.extend([Reply(), Reply(403)])
     notifier = _notifier(time_, CHAT)
-    message = Message("test", "test", "hello", "world")
+    message = Message("test", "test", "hello", "world", "test")
     assert notifier.send_directly(message) == []
     assert notifier.send_directly(message) == ["Telegram answered 403"]

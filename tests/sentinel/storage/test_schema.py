@@ -60,6 +60,27 @@ def test_a_database_of_an_older_version_gets_the_missing_migrations(
     assert fresh.query("SELECT coin_id FROM sentinel.coins") == [("a",)]
 
 
+def test_messages_of_an_earlier_version_wait_with_their_kind(
+    connection: Connection, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = {n: text for n, text in schema.migrations().items() if n < 13}
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "migrations", lambda: older)
+        schema.apply_migrations(connection)
+    for queue, key in (("bitcoin", "panic:bitcoin:1"), ("market", "market:panic:9"), ("b", "b:1")):
+        fresh.query(
+            "INSERT INTO sentinel.outbox (target, queue, message_key, title, body, created_at,"
+            " due_at) VALUES ('a1', %s, %s, 't', 'b', now(), now())",
+            *(queue, key),
+        )
+    schema.migrate_if_needed(connection)
+    assert fresh.query("SELECT kind, coin_id FROM sentinel.outbox ORDER BY message_id") == [
+        ("panic", "bitcoin"),
+        ("market", None),
+        ("incident", None),
+    ]
+
+
 def test_the_view_ends_at_the_retention() -> None:
     interval = f"interval '{RETENTION.days} days'"
     assert interval in schema.MARKET_DATA_VIEW.read_text()

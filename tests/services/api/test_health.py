@@ -124,8 +124,8 @@ def test_a_failing_delivery_is_unhealthy_and_in_the_metrics(
     load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
     _record(fresh, "ingestion", {"interval_seconds": 3600, "targets": {"a1": "Telegram"}})
     fresh.query(
-        "INSERT INTO sentinel.outbox (target, queue, message_key, title, body, created_at, due_at,"
-        " attempts, last_error) VALUES ('a1', 'q', 'k', 't', 'b', %s, %s, 3,"
+        "INSERT INTO sentinel.outbox (target, queue, message_key, title, body, kind, created_at,"
+        " due_at, attempts, last_error) VALUES ('a1', 'q', 'k', 't', 'b', 'panic', %s, %s, 3,"
         " 'Telegram answered 401')",
         NOW,
         NOW,

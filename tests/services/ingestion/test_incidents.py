@@ -13,6 +13,7 @@ import pytest
 
 from demo.server import Fault, StandIn
 from safe_zone import Settings
+from sentinel.alerting.options import MonitorOptions
 from sentinel.errors import ApiUnavailable, StorageUnavailable
 from sentinel.health import deployment
 from sentinel.health.facts import DiskSpace
@@ -63,7 +64,7 @@ def check(
     def check(problem: str = "", formatter: MessageFormatter = ENGLISH) -> list[str]:
         target.accepted.clear()
         notifier = Notifier(make_targets([target.url]), time_.clocks)
-        incidents = Incidents(settings, notifier, formatter)
+        incidents = Incidents(settings, notifier, formatter, MonitorOptions())
         incidents.check(connection, Tick(FIVE_MINUTES, problem, time_.at))
         notifier.deliver(connection, seconds=60)
         return target.messages
@@ -225,7 +226,7 @@ def test_a_database_that_does_not_start_is_reported_before_the_first_tick(
 
 
 def _queue(loop: Loop, connection: Connection, key: str) -> None:
-    message = Message(key, key, key, "body")
+    message = Message(key, key, key, "body", "panic")
     outbox.queue_message(connection, message, loop.notifier.names, loop.clocks.now())
 
 
@@ -322,7 +323,7 @@ def test_a_full_disk_that_stops_the_database_is_reported_directly_once(
     monkeypatch.setattr(deployment, "read_disk_space", lambda _: DiskSpace("state", 0, 10**11))
     notifier = Notifier(make_targets([target.url]), time_.clocks)
     for _ in range(3):
-        incidents = Incidents(settings, notifier, ENGLISH)
+        incidents = Incidents(settings, notifier, ENGLISH, MonitorOptions())
         incidents.check_without_database(Tick(FIVE_MINUTES, "", time_.at))
     assert target.titles == ["Market Sentinel: the disk is almost full"]
 
