@@ -1,0 +1,125 @@
+"""The fixed percentage: the simplest alert rule, which every other rule has to beat. Pure.
+
+A panic is a price that stands the percentage below the maximum of the last 24 hours, a reversal one
+that stands it above the minimum. A kind that was raised stays silent until half of its move is
+regained, or until the other kind is raised; its marks then start anew. Each coin has a percentage
+of its own, solved once on a history for a rate of alerts.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sentinel.analytics.calibration import Series, is_long_enough, length_weeks
+from sentinel.analytics.crossings import Alert, Kind, update_marks
+
+WINDOW_SECONDS = timedelta(hours=24).total_seconds()
+# The percentages that are tried, as fractions: 0.2 % to 60 %, each 3 % larger than the last.
+PERCENTAGES = tuple(0.002 * 1.03**n for n in range(194))
+# The budgets that `match_rate` tries, in alerts per coin and week: 0.1 to 50, each 5 % larger.
+BUDGETS = tuple(0.1 * 1.05**n for n in range(128))
+
+Histories = Mapping[str, Series]
+
+
+@dataclass(slots=True)
+class _Side:
+    """One kind of alert: falls (sign -1) or rises."""
+
+    kind: Kind
+    sign: int
+    # (UNIX seconds, USD); the first one is the maximum or minimum.
+    marks: deque[tuple[float, float]] = field(default_factory=deque)
+    # The most extreme price since the alert. None: none is raised.
+    extreme_usd: float | None = None
+
+    def restart(self, at: float, price: float) -> None:
+        self.marks, self.extreme_usd = deque([(at, price)]), None
+
+    def observe(self, at: float, price: float, percentage: float) -> Alert | None:
+        update_marks(self.marks, at, price, self.sign, at - WINDOW_SECONDS)
+        reference_at, reference = self.marks[0]
+        if self.extreme_usd is not None:
+            self.extreme_usd = (max if self.sign > 0 else min)(self.extreme_usd, price)
+            if self.sign * (price - (reference + self.extreme_usd) / 2) <= 0:
+                self.restart(at, price)
+        elif self.sign * (move := price / reference - 1) >= percentage:
+            self.extreme_usd = price
+            return Alert(self.kind, at, price, reference, reference_at, move, percentage, 1)
+        return None
+
+
+def replay_percentage(series: Series, percentage: float) -> list[Alert]:
+    """Return the alerts that a percentage (as a fraction) would have raised."""
+    panic, reversal = _Side("panic", -1), _Side("reversal", 1)
+    found: list[Alert] = []
+    for at, price in series:
+        for own, other in ((panic, reversal), (reversal, panic)):
+            if alert := own.observe(at, price, percentage):
+                found.append(alert)
+                other.restart(at, price)
+    return found
+
+
+def solve_percentages(fit: Histories, coins: Iterable[str], target_rate: float) -> dict[str, float]:
+    """Return for each coin the smallest percentage with at most `target_rate` alerts a week.
+
+    A coin with less than MIN_HISTORY in `fit` gets the one that fits all of `fit` together.
+    """
+    steps = _solve(_Replays(fit), coins, target_rate)
+    return {coin: PERCENTAGES[step] for coin, step in steps.items()}
+
+
+def match_percentages(fit: Histories, judged: Histories, rate: float) -> dict[str, float]:
+    """Return the percentages, solved on `fit`, whose rate on `judged` is nearest to `rate`.
+
+    Solved for the same budget, two rules may differ in their rates on another history. Their falls
+    could then not be compared. So the budget of the percentages is chosen for the rate.
+    """
+    known, tried = _Replays(fit), _Replays(judged)
+
+    @functools.cache
+    def reach(budget: float) -> float:
+        return tried.rate(_solve(known, judged, budget))
+
+    upper = bisect.bisect_left(BUDGETS, rate, key=reach)
+    near = BUDGETS[max(0, upper - 1) : upper + 1]
+    budget = min(near, key=lambda budget: abs(reach(budget) - rate))
+    return solve_percentages(fit, judged, budget)
+
+
+class _Replays:
+    """Replays histories with one of PERCENTAGES each, and no history twice with the same."""
+
+    def __init__(self, histories: Histories) -> None:
+        self.histories = histories
+        self.count = functools.cache(self._count)
+
+    def rate(self, steps: Mapping[str, int]) -> float:
+        """Return the alerts per coin and week with these steps of PERCENTAGES."""
+        weeks = sum(length_weeks(self.histories[coin]) for coin in steps)
+        return sum(self.count(coin, step) for coin, step in steps.items()) / (weeks or math.inf)
+
+    def _count(self, coin: str, step: int) -> int:
+        return len(replay_percentage(self.histories[coin], PERCENTAGES[step]))
+
+
+def _solve(fit: _Replays, coins: Iterable[str], target_rate: float) -> dict[str, int]:
+    """Return for each coin the first step of PERCENTAGES that keeps the target rate."""
+
+    def solve(own: Iterable[str]) -> int:
+        def negative_rate(step: int) -> float:
+            return -fit.rate(dict.fromkeys(own, step))
+
+        return bisect.bisect_left(range(len(PERCENTAGES) - 1), -target_rate, key=negative_rate)
+
+    coins = tuple(coins)
+    alone = {coin for coin in coins if is_long_enough(fit.histories.get(coin, ()))}
+    common = solve(fit.histories) if len(alone) < len(coins) else 0
+    return {coin: solve([coin]) if coin in alone else common for coin in coins}

@@ -1,0 +1,69 @@
+"""The fixed percentage, the reference of every alert rule."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from sentinel.analytics.calibration import Series, length_weeks
+from sentinel.analytics.fixed_percentage import (
+    match_percentages,
+    replay_percentage,
+    solve_percentages,
+)
+
+
+def hourly(*prices: float) -> list[tuple[float, float]]:
+    return [(n * 3600.0, price) for n, price in enumerate(prices)]
+
+
+def kinds(series: Series, percentage: float) -> list[tuple[str, int]]:
+    return [(alert.kind, int(alert.at / 3600)) for alert in replay_percentage(series, percentage)]
+
+
+def random_walk(seed: int, days: int, sigma: float = 0.01) -> list[tuple[float, float]]:
+    dice, price, walk = random.Random(seed), 100.0, []
+    for n in range(days * 24):
+        price *= math.exp(dice.gauss(0, sigma))
+        walk.append((n * 3600.0, price))
+    return walk
+
+
+def test_a_kind_stays_silent_until_half_of_its_move_is_regained() -> None:
+    assert kinds(hourly(100, 94.9, 90, 93, 89), 0.05) == [("panic", 1)]
+    regained = hourly(100, 94, 90, 95, 94, 89)
+    assert kinds(regained, 0.06) == [("panic", 1), ("panic", 5)]
+
+
+def test_the_other_kind_ends_the_silence_and_starts_the_marks_anew() -> None:
+    series = hourly(100, 95, 99.75, 95.5, 94.7)
+    assert kinds(series, 0.05) == [("panic", 1), ("reversal", 2), ("panic", 4)]
+
+
+def test_a_maximum_expires_after_a_day() -> None:
+    assert kinds(hourly(100, *[97] * 24, 94.9), 0.05) == []
+    assert kinds(hourly(100, *[97] * 23, 94.9), 0.05) == [("panic", 24)]
+
+
+def test_the_percentage_of_each_coin_is_the_smallest_that_keeps_the_target_rate() -> None:
+    fit = {"calm": random_walk(1, 40, 0.003), "wild": random_walk(2, 40, 0.02)}
+    found = solve_percentages(fit, [*fit, "new"], 2.0)
+    for coin, series in fit.items():
+        weeks = length_weeks(series)
+        assert len(replay_percentage(series, found[coin])) / weeks <= 2
+        assert len(replay_percentage(series, found[coin] / 1.03)) / weeks > 2
+    assert found["calm"] < found["new"] < found["wild"], "a new coin gets the common percentage"
+
+
+def test_the_budget_is_chosen_so_that_the_rates_on_the_judged_history_match() -> None:
+    fit = {"coin": random_walk(1, 40, 0.007)}
+    judged = {"coin": random_walk(2, 40, 0.01)}
+    weeks = length_weeks(judged["coin"])
+
+    def rate(percentage: float) -> float:
+        return len(replay_percentage(judged["coin"], percentage)) / weeks
+
+    assert rate(solve_percentages(fit, fit, 2.0)["coin"]) > 3
+    assert rate(match_percentages(fit, judged, 2.0)["coin"]) == pytest.approx(2, rel=0.2)
