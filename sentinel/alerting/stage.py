@@ -1,7 +1,7 @@
 """The alerts of a tick: update the trackers with new prices and queue the messages.
 
-Trackers, alerts and messages change in one transaction. A restart therefore repeats no alert and
-loses none.
+Trackers, price targets, alerts and messages change in one transaction. A restart therefore repeats
+no alert and loses none.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sentinel.alerting import alert_storage, recalibration
+from sentinel.alerting import alert_storage, recalibration, target_checks
 from sentinel.alerting.announcements import announce
 from sentinel.alerting.composition import compose_messages
 from sentinel.alerting.options import MonitorOptions
@@ -47,7 +47,8 @@ def process_new_prices(
 ) -> int:
     """Update the trackers with the new prices, in one transaction; return the number of alerts.
 
-    The alerts are recorded and their messages queued for `targets` (fingerprints of the addresses).
+    The price targets are checked too. The alerts are recorded and the messages queued for `targets`
+    (fingerprints of the addresses).
     """
     rules = make_rules(options)
     with connection.transaction():
@@ -56,6 +57,7 @@ def process_new_prices(
         to_calibrate = recalibration.choose_coin(watched, rules, now)
         alerts = _update_trackers(connection, watched, rules, to_calibrate, now)
         messages = compose_messages(connection, alerts, len(watched), formatter, now)
+        messages += target_checks.check_targets(connection, formatter, now)
         announce(connection, messages, options, targets, now)
         alert_storage.record_outcomes(connection, now)
     return len(alerts)

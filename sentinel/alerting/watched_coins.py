@@ -9,8 +9,12 @@ from typing import NamedTuple
 from sentinel.alerting.options import MonitorOptions
 from sentinel.storage.connection import Connection
 
-HELD_COINS = """
-SELECT coin_id FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0 ORDER BY coin_id
+# Held coins, and coins with a price target.
+COINS_TO_FETCH = """
+SELECT coin_id FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0
+UNION
+SELECT coin_id FROM sentinel.price_targets WHERE state = 'open'
+ORDER BY coin_id
 """
 
 # A term of the watchlist is an id, a symbol or a name. Several coins may share a symbol: the id
@@ -67,7 +71,10 @@ def read_watched_coins(connection: Connection, options: MonitorOptions) -> list[
 
 
 def list_watched_ids(connection: Connection, options: MonitorOptions) -> tuple[str, ...]:
-    """Return the ids of the watched coins; held coins are included even without a price."""
-    held = [coin_id for (coin_id,) in connection.execute(HELD_COINS)]
+    """Return the ids of the coins to fetch: the watched ones, and those with a price target.
+
+    Held coins and those with a target are included even without a price.
+    """
+    wanted = [coin_id for (coin_id,) in connection.execute(COINS_TO_FETCH)]
     watched = [coin.coin_id for coin in read_watched_coins(connection, options)]
-    return tuple(dict.fromkeys([*held, *watched]))
+    return tuple(dict.fromkeys([*wanted, *watched]))

@@ -126,8 +126,8 @@ def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> 
     alert, price = context.alert, Decimal(repr(context.alert.price_usd))
     title = formatter.translate(
         alert.kind,
-        name=_without_links(context.name),
-        symbol=_without_links(context.symbol.upper()),
+        name=without_links(context.name),
+        symbol=without_links(context.symbol.upper()),
         move=formatter.format_percent(abs(alert.move)),
     )
     lines = [
@@ -150,7 +150,7 @@ def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> 
     )
 
 
-def _without_links(name: str) -> str:
+def without_links(name: str) -> str:
     """Return a coin's name that no messenger turns into a link."""
     return _LINK_POINT.sub(lambda match: match[0] + _WORD_JOINER, name)
 
@@ -202,7 +202,7 @@ def compose_market_message(
 def _describe_mover(
     mover: Mover, idr_per_usd: float | None, formatter: MessageFormatter
 ) -> list[str]:
-    symbol = _without_links(mover.symbol.upper())
+    symbol = without_links(mover.symbol.upper())
     price = Decimal(repr(mover.price_usd))
     move = formatter.format_percent(mover.move, signed=True)
     lines = [f"{symbol} {move}  {_format_both(price, idr_per_usd, formatter)}"]

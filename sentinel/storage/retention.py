@@ -59,6 +59,10 @@ DELETE_EXPIRED_ROWS: dict[LiteralString, LiteralString] = {
     "unfillable_gaps": "DELETE FROM sentinel.unfillable_gaps WHERE stop < %(oldest)s",
     "alerts": "DELETE FROM sentinel.alerts WHERE observed_at < %(oldest)s",
     "outbox": "DELETE FROM sentinel.outbox WHERE created_at < %(oldest)s",
+    # A target of ingest_config.json must not come back while it is in the file.
+    "price_targets": (
+        "DELETE FROM sentinel.price_targets WHERE closed_at < %(oldest)s AND source <> 'settings'"
+    ),
     "egress": "DELETE FROM sentinel.egress WHERE day < %(oldest)s::date",
     # The scores of forecasts stay as long as the prices, the forecasts themselves do not.
     "forecasts": "DELETE FROM sentinel.forecasts WHERE made_at < %(oldest_forecast)s",
