@@ -26,7 +26,7 @@ WHERE c.coin_id = %(coin_id)s AND c.observed_at > %(oldest)s AND c.price_usd > 1
 
 # The prices of each target's coin after a time, each with the rate of its run: a run's rate has the
 # time of its newest price. Without one, the last rate before it counts for a day. Backfilled
-# prices count: they tell what happened while no run looked.
+# prices count: they show what happened while no run looked.
 PRICES = """
 SELECT t.target_id, o.observed_at, o.price_usd, CASE WHEN t.currency = 'usd' THEN 1 ELSE coalesce(
     (SELECT r.per_usd FROM sentinel.fx_rates r
