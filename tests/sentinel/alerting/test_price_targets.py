@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sentinel.alerting import stage, target_checks, watched_coins
+from sentinel.alerting import alert_storage, stage, target_checks, watched_coins
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.price_targets import (
     MAX_OPEN_TARGETS,
@@ -57,7 +57,7 @@ class Monitor:
     def add(self, price: str, **fields: Any) -> PriceTarget:
         return add_target(self.connection, NewTarget("bitcoin", Decimal(price), **fields), self.now)
 
-    def list(self) -> Sequence[PriceTarget]:
+    def listed(self) -> Sequence[PriceTarget]:
         return list_targets(self.connection)
 
     def titles(self) -> list[str]:
@@ -80,7 +80,7 @@ def test_a_target_fires_once_and_remains_listed(monitor: Monitor) -> None:
     monitor.add("100")
     monitor.see(99, 101, 102, 98, 98, 98, 98, 103, 103)
     assert monitor.titles() == [REACHED]
-    [target] = monitor.list()
+    [target] = monitor.listed()
     assert (target.state, target.fired_count, target.is_armed) == ("fired", 1, False)
     assert target.last_fired_at == NOW + minutes(60)
 
@@ -89,7 +89,7 @@ def test_a_repeated_target_fires_after_each_return(monitor: Monitor) -> None:
     monitor.add("100", repeats=True)
     monitor.see(101, 102, 101, 99.8, 100.1, 100.2, 98, 98, 101, 101)
     assert monitor.titles() == [REACHED] * 2
-    [target] = monitor.list()
+    [target] = monitor.listed()
     assert (target.state, target.fired_count) == ("open", 2)
 
 
@@ -153,7 +153,7 @@ def test_several_crossings_during_an_outage_are_one_message(monitor: Monitor) ->
         monitor.store(price, source="backfilled")
     monitor.check()
     assert len(monitor.titles()) == 1
-    assert monitor.list()[0].fired_count == 3
+    assert monitor.listed()[0].fired_count == 3
 
 
 def test_a_target_expires_but_not_before_its_last_prices_are_checked(monitor: Monitor) -> None:
@@ -161,7 +161,7 @@ def test_a_target_expires_but_not_before_its_last_prices_are_checked(monitor: Mo
     early, late = monitor.add("100", expires_at=expires_at), monitor.add("90", direction="below")
     monitor.see(99, 99, 101, 101)
     assert monitor.titles() == []
-    assert [(t.target_id, t.state) for t in monitor.list()] == [
+    assert [(t.target_id, t.state) for t in monitor.listed()] == [
         (late.target_id, "open"),
         (early.target_id, "expired"),
     ]
@@ -187,7 +187,7 @@ def test_targets_and_messages_change_in_one_transaction(
     monitor.add("100")
     monitor.see(101)
     with monkeypatch.context() as patch:
-        patch.setattr(stage.alert_storage, "record_outcomes", lambda *_: 1 / 0)
+        patch.setattr(alert_storage, "record_outcomes", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             monitor.see(101)
     assert monitor.titles() == []
@@ -222,7 +222,7 @@ def test_the_preview_has_the_crossings_that_the_checks_find(monitor: Monitor) ->
     fired = list[datetime]()
     for price in prices:
         monitor.see(price)
-        last = monitor.list()[0].last_fired_at
+        last = monitor.listed()[0].last_fired_at
         if last and last not in fired:
             fired.append(last)
     assert len(fired) > 2
@@ -259,7 +259,8 @@ def test_a_coin_with_an_open_target_is_fetched(monitor: Monitor) -> None:
 def test_a_target_that_makes_no_sense_is_rejected(
     monitor: Monitor, fields: dict[str, Any], reason: str
 ) -> None:
-    new = NewTarget(**({"coin_id": "bitcoin", "price": Decimal(1)} | fields))
+    values: dict[str, Any] = {"coin_id": "bitcoin", "price": Decimal(1)}
+    new = NewTarget(**values | fields)
     for work in (add_target, preview_target):
         with pytest.raises(TargetRejected) as rejection:
             work(monitor.connection, new, monitor.now)
@@ -283,4 +284,4 @@ def test_closed_targets_are_deleted_with_the_prices_of_their_day(monitor: Monito
     for days, left in ((60, 1), (61, 0)):
         oldest = {"oldest": monitor.now + timedelta(days=days) - timedelta(days=60)}
         monitor.connection.execute(retention.DELETE_EXPIRED_ROWS["price_targets"], oldest)
-        assert len(monitor.list()) == left
+        assert len(monitor.listed()) == left
