@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from sentinel.clocks import Clocks
 from sentinel.notifications import outbox, pacing
+from sentinel.notifications.alert_buttons import find_alert_buttons
 from sentinel.notifications.messages import Message, OutgoingMessage
 from sentinel.notifications.outbox import QueuedMessage, TargetState
 from sentinel.notifications.responses import SendResult
@@ -70,8 +71,10 @@ class Notifier:
         self, connection: Connection, target: Target, message: QueuedMessage, state: TargetState
     ) -> None:
         """Send one message and record the result."""
+        now = self.clocks.now()
         outgoing = OutgoingMessage(message.title, message.body, message.kind, message.coin_id)
-        result = target.send(outgoing, self.clocks.now())
+        buttons = find_alert_buttons(connection, target.chat, message.kind, message.coin_id, now)
+        result = target.send(outgoing._replace(buttons=buttons), now)
         now = self.clocks.now()
         failures = pacing.count_failures(result, state.failures)
         target_pause = pacing.target_pause(result, state.failures)

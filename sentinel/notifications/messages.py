@@ -110,6 +110,10 @@ class Message(NamedTuple):
     coin_id: str | None = None
 
 
+# Rows of buttons: each has a label, and what Telegram returns when a person presses it.
+Buttons = Sequence[Sequence[tuple[str, str]]]
+
+
 class OutgoingMessage(NamedTuple):
     """A message as a target gets it."""
 
@@ -119,6 +123,8 @@ class OutgoingMessage(NamedTuple):
     coin_id: str | None = None
     # Without a sound, if the target knows such messages.
     is_silent: bool = False
+    # Below the message, in Telegram only.
+    buttons: Buttons = ()
 
 
 def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> Message:

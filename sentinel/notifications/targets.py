@@ -40,6 +40,8 @@ class Target:
     service: Callable[[OutgoingMessage, datetime], SendResult]
     # Returns why messages cannot arrive, without sending one. None: only a message tells.
     find_problem: Callable[[], str | None] | None = None
+    # The fingerprint of a Telegram chat, where messages may have buttons.
+    chat: str | None = None
 
     def send(self, message: OutgoingMessage, now: datetime) -> SendResult:
         """Try to send a message once, for at most TOTAL_SECONDS."""
@@ -109,7 +111,13 @@ def _parse_address(url: str, position: str) -> list[Target]:
             for chat_id, topic_id in plugin.targets
         ]
         return [
-            Target(_fingerprint(f"{url} {chat}"), label, chat.send, chat.find_problem)
+            Target(
+                _fingerprint(f"{url} {chat}"),
+                label,
+                chat.send,
+                chat.find_problem,
+                chat.fingerprint,
+            )
             for chat in chats
         ]
     plugin.request_rate_per_sec = 0  # `pacing` limits the rate

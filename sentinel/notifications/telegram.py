@@ -5,6 +5,7 @@ Apprise could send them too, but it does not return the pause that Telegram asks
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +15,7 @@ import requests
 from pydantic import AliasPath, BaseModel, Field, ValidationError
 
 from api_library import retry_after_seconds
-from sentinel.notifications.messages import OutgoingMessage
+from sentinel.notifications.messages import Buttons, OutgoingMessage
 from sentinel.notifications.responses import SendResult, interpret_status
 
 log = logging.getLogger("sentinel.notifier")
@@ -32,8 +33,8 @@ CHAT_PROBLEMS = (
 )
 
 
-class _Failure(BaseModel):
-    """Why a message did not arrive: https://core.telegram.org/bots/api#responseparameters"""
+class Failure(BaseModel):
+    """Why a request failed: https://core.telegram.org/bots/api#responseparameters"""
 
     description: str = ""
     retry_after: float | None = Field(
@@ -66,19 +67,24 @@ class TelegramChat:
         Raises requests.RequestException, whose text holds the token, if Telegram does not respond.
         """
         response = self._post(self.chat_id, message)
-        failure = _parse(response)
+        failure = parse_failure(response.content)
         if failure.new_chat_id:
             log.warning("Telegram gave a chat the id %d: correct the setting", failure.new_chat_id)
             response = self._post(failure.new_chat_id, message)
-            failure = _parse(response)
+            failure = parse_failure(response.content)
         wait = retry_after_seconds(response.headers.get("Retry-After"), now)
         if wait is None:
             wait = failure.retry_after
-        reason = self._shorten(failure.description)
+        reason = shorten_reason(failure.description, self.bot_token)
         result = interpret_status("Telegram", response.status_code, wait, reason)
         if any(problem in reason for problem in CHAT_PROBLEMS):
             return result._replace(is_rejected=False)
         return result
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies the bot and the chat, without their secrets."""
+        return hashlib.sha256(f"{self.bot_token} {self.chat_id}".encode()).hexdigest()[:12]
 
     def find_problem(self) -> str | None:
         """Return why the bot cannot see the chat, in Telegram's words; None if it can.
@@ -90,13 +96,8 @@ class TelegramChat:
         response = self._call("getChat", {"chat_id": self.chat_id})
         if response.ok:
             return None
-        reason = self._shorten(_parse(response).description)
+        reason = shorten_reason(parse_failure(response.content).description, self.bot_token)
         return f"Telegram answered {response.status_code}: {reason}"
-
-    def _shorten(self, description: str) -> str:
-        """Return Telegram's explanation on one line, without the token's secret part."""
-        secret = self.bot_token.rpartition(":")[2]
-        return " ".join(description.replace(secret, "…").split())[:MAX_REASON_CHARACTERS]
 
     def _post(self, chat_id: int | str, message: OutgoingMessage) -> requests.Response:
         # Plain text: a coin's name may contain characters of HTML or Markdown.
@@ -108,17 +109,37 @@ class TelegramChat:
             "link_preview_options": {"is_disabled": True},
             "disable_notification": self.is_silent or message.is_silent,
         }
+        if message.buttons:
+            parameters["reply_markup"] = make_keyboard(message.buttons)
         if self.topic_id is not None:
             parameters["message_thread_id"] = self.topic_id
         return self._call("sendMessage", parameters)
 
     def _call(self, method: str, parameters: dict[str, Any]) -> requests.Response:
-        url = f"{API_URL}/bot{self.bot_token}/{method}"
+        url = locate_method(self.bot_token, method)
         return requests.post(url, json=parameters, timeout=TIMEOUT_SECONDS, allow_redirects=False)
 
 
-def _parse(response: requests.Response) -> _Failure:
+def make_keyboard(buttons: Buttons) -> dict[str, Any]:
+    """Return buttons below a message: https://core.telegram.org/bots/api#inlinekeyboardmarkup"""
+    rows = [[{"text": label, "callback_data": data} for label, data in row] for row in buttons]
+    return {"inline_keyboard": rows}
+
+
+def locate_method(bot_token: str, method: str) -> str:
+    """Return the address of a method of the Bot API; it holds the token."""
+    return f"{API_URL}/bot{bot_token}/{method}"
+
+
+def shorten_reason(description: str, bot_token: str) -> str:
+    """Return Telegram's explanation on one line, without the token's secret part."""
+    secret = bot_token.rpartition(":")[2]
+    return " ".join(description.replace(secret, "…").split())[:MAX_REASON_CHARACTERS]
+
+
+def parse_failure(content: bytes) -> Failure:
+    """Return why a request failed; an empty reason if the response does not say it."""
     try:
-        return _Failure.model_validate_json(response.content)
+        return Failure.model_validate_json(content)
     except ValidationError:
-        return _Failure()
+        return Failure()

@@ -1,8 +1,8 @@
 """The last activity of each process, and the one definition of "late".
 
 Each process records one row in `sentinel.service_status`: the loop after each tick, a backup after
-each try, a purge after each archiving, a scheduled run with its rows. Health checks, the API and
-the dashboard read them.
+each try, a purge after each archiving, a scheduled run with its rows, the process that answers
+Telegram commands once a minute. Health checks, the API and the dashboard read them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from sentinel.storage.connection import Connection
 
-Service = Literal["ingestion", "schedule", "backup", "archive", "seed"]
+Service = Literal["ingestion", "schedule", "backup", "archive", "seed", "telegram"]
 
 LATE_INTERVALS = 3  # intervals without activity after which a process is late …
 MIN_LATE = timedelta(minutes=15)  # … but prices are not newer just because the loop is fast
@@ -26,6 +26,8 @@ MAX_INTERVAL = timedelta(hours=1)  # a loop that pauses longer is late
 DEFAULT_INTERVAL = timedelta(minutes=5)
 # A schedule that pauses longer has stopped: GitHub started runs up to 12 hours late in 2026.
 MAX_SCHEDULE_PAUSE = timedelta(hours=24)
+# The process that answers Telegram commands records its status more often.
+MAX_POLL_PAUSE = timedelta(minutes=5)
 SILENCE_WINDOW = timedelta(days=7)  # a process that is silent for longer was switched off
 
 # The new keys replace the old ones; the others stay.
