@@ -15,9 +15,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from sentinel.analytics.calibration import Series, is_long_enough, length_weeks
 from sentinel.analytics.crossings import Alert, Kind, update_marks
+from sentinel.analytics.falls import Score, score
 
 WINDOW_SECONDS = timedelta(hours=24).total_seconds()
 # The percentages that are tried, as fractions: 0.2 % to 60 %, each 3 % larger than the last.
@@ -26,6 +28,13 @@ PERCENTAGES = tuple(0.002 * 1.03**n for n in range(194))
 BUDGETS = tuple(0.1 * 1.05**n for n in range(128))
 
 Histories = Mapping[str, Series]
+
+
+class Reference(NamedTuple):
+    """A coin's percentage, as a fraction, and what it announced."""
+
+    percentage: float
+    score: Score
 
 
 @dataclass(slots=True)
@@ -89,9 +98,19 @@ def match_percentages(fit: Histories, judged: Histories, rate: float) -> dict[st
         return tried.rate(_solve(known, judged, budget))
 
     upper = bisect.bisect_left(BUDGETS, rate, key=reach)
-    near = BUDGETS[max(0, upper - 1) : upper + 1]
+    # The rate rises with the budget in jumps, now and then also backward: look at the neighbors.
+    near = BUDGETS[max(0, upper - 3) : upper + 3]
     budget = min(near, key=lambda budget: abs(reach(budget) - rate))
-    return solve_percentages(fit, judged, budget)
+    return {coin: PERCENTAGES[step] for coin, step in _solve(known, judged, budget).items()}
+
+
+def judge_percentages(fit: Histories, judged: Histories, rate: float) -> dict[str, Reference]:
+    """Return what the percentages of `match_percentages` announce of the falls in `judged`."""
+    found = {}
+    for coin, percentage in match_percentages(fit, judged, rate).items():
+        alerts = replay_percentage(judged[coin], percentage)
+        found[coin] = Reference(percentage, score(judged[coin], alerts))
+    return found
 
 
 class _Replays:

@@ -16,9 +16,10 @@ from pathlib import Path
 from safe_zone import RETENTION
 from sentinel.alerting.stage import make_rules
 from sentinel.alerting.watched_coins import list_watched_ids
-from sentinel.analytics import calibration
+from sentinel.analytics import calibration, falls
 from sentinel.analytics.alerts import AlertRules
 from sentinel.analytics.calibration import Calibration, Series
+from sentinel.analytics.fixed_percentage import judge_percentages
 from sentinel.arguments import make_parser, number
 from sentinel.backtesting import price_csv
 from sentinel.errors import EXIT_OK, ConfigurationError
@@ -27,6 +28,7 @@ from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session, resolve_database
 from services.ingestion import replay_output
 from services.ingestion.replay_output import ReplayResult
+from services.ingestion.replay_scores import Comparison
 from services.settings import MonitorSettings, load_monitor_settings
 
 Histories = Mapping[str, Series]
@@ -85,8 +87,10 @@ def replay(histories: Histories, rules: AlertRules, fit: Histories) -> ReplayRes
     }
     weeks = sum(map(calibration.length_weeks, histories.values()))
     rate = sum(map(len, alerts.values())) / weeks if weeks else None
+    scores = {coin: falls.score(series, alerts[coin]) for coin, series in histories.items()}
+    references = judge_percentages(fit, histories, rate or 0.0)
     own = found._replace(multipliers=multipliers)
-    return ReplayResult(alerts, own, rate, rules.target_rate)
+    return ReplayResult(alerts, own, rate, rules.target_rate, Comparison(scores, references))
 
 
 def _parse_arguments() -> argparse.Namespace:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sentinel import console
 from sentinel.analytics.calibration import Calibration, Series
 from sentinel.analytics.crossings import Alert
 from sentinel.errors import ConfigurationError
+from services.ingestion import replay_scores
+from services.ingestion.replay_scores import Comparison
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 SHOWN_ALERTS = 200
+SYMBOLS = {"panic": ("triangle-down", "#c0392b"), "reversal": ("triangle-up", "#1e8449")}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class ReplayResult:
     actual_rate: float | None
     # The rate that was asked for. None: the multiplier was given.
     target_rate: float | None
+    comparison: Comparison
 
 
 def as_json(result: ReplayResult) -> dict[str, Any]:
@@ -53,11 +60,12 @@ def as_json(result: ReplayResult) -> dict[str, Any]:
         "k_by_coin": dict(result.calibration.multipliers),
         "wished_per_coin_week": result.target_rate,
         "fitted_per_coin_week": result.calibration.actual_rate,
+        **replay_scores.as_json(result.comparison),
     }
 
 
 def show(result: ReplayResult) -> None:
-    """Print the alerts as a table."""
+    """Print the alerts, and what they announced, as tables."""
     cells = [
         (
             f"{alert.observed_at:%Y-%m-%d %H:%M}",
@@ -75,6 +83,8 @@ def show(result: ReplayResult) -> None:
     if len(cells) > SHOWN_ALERTS:
         title += f", the last {SHOWN_ALERTS} of them"
     console.show_table(title, columns, cells[-SHOWN_ALERTS:])
+    rows = replay_scores.list_rows(result.comparison)
+    console.show_table(replay_scores.TITLE, replay_scores.COLUMNS, rows)
 
 
 def _sorted_alerts(result: ReplayResult) -> list[tuple[str, Alert]]:
@@ -83,43 +93,54 @@ def _sorted_alerts(result: ReplayResult) -> list[tuple[str, Alert]]:
 
 
 def summarize(result: ReplayResult) -> str:
-    """Return the alert rate and the multiplier in one line."""
+    """Return the alert rate, the multiplier and the falls caught in two lines."""
     rate = "unknown" if result.actual_rate is None else f"{result.actual_rate:.2f}"
     text = f"{rate} alerts per coin and week over {len(result.alerts)} coins"
     if result.target_rate is not None:
         text += f" (target {result.target_rate:g})"
-    return f"{text}; median threshold multiplier {result.calibration.median_multiplier:.2f}"
+    text += f"; median threshold multiplier {result.calibration.median_multiplier:.2f}"
+    return f"{text}\n{replay_scores.describe(result.comparison)}"
 
 
 def write_page(result: ReplayResult, histories: Mapping[str, Series], path: Path) -> None:
-    """Write the prices with their alerts as one HTML page. Raises ConfigurationError."""
-    import plotly.graph_objects as go
+    """Write prices, alerts and their score as one HTML page. Raises ConfigurationError."""
+    from plotly.subplots import make_subplots
 
-    symbols = {"panic": ("triangle-down", "#c0392b"), "reversal": ("triangle-up", "#1e8449")}
-    figure = go.Figure()
+    kinds = [[{"type": "xy"}], [{"type": "table"}]]
+    figure = make_subplots(rows=2, specs=kinds, row_heights=[0.7, 0.3])
     for coin_id, series in histories.items():
-        first = series[0][1]
-        figure.add_scatter(
-            x=[datetime.fromtimestamp(at, UTC) for at, _ in series],
-            y=[price / first * 100 for _, price in series],
-            name=coin_id,
-            line={"width": 1},
-        )
-        for kind, (symbol, color) in symbols.items():
-            own = [alert for alert in result.alerts[coin_id] if alert.kind == kind]
-            figure.add_scatter(
-                x=[alert.observed_at for alert in own],
-                y=[alert.price_usd / first * 100 for alert in own],
-                text=[f"{coin_id}: {kind} {alert.move:+.1%}, level {alert.level}" for alert in own],
-                mode="markers",
-                marker={"symbol": symbol, "color": color, "size": 9},
-                name=f"{coin_id} {kind}",
-                showlegend=False,
-            )
-    figure.update_layout(title=summarize(result), yaxis_title="price, first = 100")
+        _draw_coin(figure, coin_id, series, result.alerts[coin_id])
+    cells = list(zip(*replay_scores.list_rows(result.comparison), strict=True))
+    figure.add_table(
+        header={"values": replay_scores.COLUMNS}, cells={"values": cells}, row=2, col=1
+    )
+    title = summarize(result).replace("\n", "<br>")
+    figure.update_layout(title=title, yaxis_title="price, first = 100", height=900)
     try:
         figure.write_html(path, include_plotlyjs=True)
     except OSError as error:
         raise ConfigurationError(
             f"--plot {path} cannot be written ({error.strerror}): name another file"
         ) from error
+
+
+def _draw_coin(figure: go.Figure, coin_id: str, series: Series, alerts: Sequence[Alert]) -> None:
+    """Draw a coin's price and its alerts."""
+    first = series[0][1]
+    figure.add_scatter(
+        x=[datetime.fromtimestamp(at, UTC) for at, _ in series],
+        y=[price / first * 100 for _, price in series],
+        name=coin_id,
+        line={"width": 1},
+    )
+    for kind, (symbol, color) in SYMBOLS.items():
+        own = [alert for alert in alerts if alert.kind == kind]
+        figure.add_scatter(
+            x=[alert.observed_at for alert in own],
+            y=[alert.price_usd / first * 100 for alert in own],
+            text=[f"{coin_id}: {kind} {alert.move:+.1%}, level {alert.level}" for alert in own],
+            mode="markers",
+            marker={"symbol": symbol, "color": color, "size": 9},
+            name=f"{coin_id} {kind}",
+            showlegend=False,
+        )

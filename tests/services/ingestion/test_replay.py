@@ -6,13 +6,18 @@ import csv
 import json
 import math
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from sentinel.alerting.options import MonitorOptions
+from sentinel.alerting.stage import make_rules
 from sentinel.backtesting import price_csv
 from sentinel.errors import ConfigurationError
+from services.ingestion import replay_scores
+from services.ingestion.replay import replay
 from tests.conftest import FreshDatabase
 from tests.support.commands import Module
 from tests.support.monitor import load
@@ -37,18 +42,31 @@ def _write(
 
 
 def test_the_json_has_the_documented_keys(tmp_path: Path, module: Module) -> None:
-    path = _write(tmp_path / "prices.csv", days=20)
-    done = module("services.ingestion.replay", "--csv", str(path), "--k", "2", "--json")
+    path = _write(tmp_path / "prices.csv", days=20, coins=3)
+    done = module("services.ingestion.replay", "--csv", str(path), "--k", "1", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["k"] == 2.0
+    assert found["k"] == 1.0
     [first, *_] = found["alerts"]
     assert {"coin_id", "kind", "at", "price", "reference", "move", "threshold"} <= set(first)
     assert first["kind"] in ("panic", "reversal")
     assert datetime.fromisoformat(first["at"]).tzinfo is not None
     assert first["move"] == pytest.approx(first["price"] / first["reference"] - 1)
-    weeks = 8 * (20 * 48 - 1) / 48 / 7
+    weeks = 3 * (20 * 48 - 1) / 48 / 7
     assert found["per_coin_week"] == pytest.approx(len(found["alerts"]) / weeks)
+    falls, fixed = found["falls"], found["fixed_percentage"]
+    for total in (falls, fixed):
+        assert total["caught"] + total["missed"] == total["falls"] > 0
+        coins = total["by_coin"].values()
+        assert len(coins) == 3
+        for key in ("falls", "caught", "missed", "stray"):
+            assert total[key] == sum(coin[key] for coin in coins)
+    assert falls["depth"] == 0.05
+    assert falls["falls"] == fixed["falls"]
+    assert falls["per_coin_week"] == pytest.approx(found["per_coin_week"])
+    assert fixed["per_coin_week"] == pytest.approx(found["per_coin_week"], rel=0.2)
+    percentages = [coin["percentage"] for coin in fixed["by_coin"].values()]
+    assert percentages == sorted(percentages), "a wilder coin needs a larger percentage"
 
 
 @pytest.mark.slow
@@ -63,11 +81,36 @@ def test_a_budget_is_met_on_days_after_the_calibration(tmp_path: Path, module: M
 
 
 def test_without_json_a_table_and_a_page_are_written(tmp_path: Path, module: Module) -> None:
-    path, page = _write(tmp_path / "prices.csv", days=20), tmp_path / "alerts.html"
+    path = _write(tmp_path / "prices.csv", days=20, coins=3)
+    page = tmp_path / "alerts.html"
     done = module("services.ingestion.replay", "--csv", str(path), "--plot", str(page))
-    assert "alerts per coin and week over 8 coins (target 2)" in done.stdout
+    assert "alerts per coin and week over 3 coins (target 2)" in done.stdout
     assert "panic" in done.stdout
+    assert "\nFalls of 5% or more below the maximum of 24 hours" in done.stdout
+    assert re.search(r"\n  all +\d+\.\d+ +\d+ +\d+ +\d+ +\d+ +-?[\d.]+ (min|h) ", done.stdout)
+    assert re.search(r"\n\d+ of \d+ falls caught, \d+ stray panics; a fixed", done.stdout)
     assert "plotly" in page.read_text()
+    assert "falls caught" in page.read_text()
+
+
+def test_the_fixed_percentage_is_solved_on_the_fit_and_judged_on_the_rest() -> None:
+    rules = make_rules(MonitorOptions())
+    calm = [(n * 3600.0, 100.0 + n % 2) for n in range(24 * 20)]
+    wild = [(at, 100.0 if n % 48 < 24 else 80.0) for n, (at, _) in enumerate(calm)]
+    own = replay({"coin": wild}, rules, {"coin": wild}).comparison
+    other = replay({"coin": wild}, rules, {"coin": calm}).comparison
+    assert own.total.falls == own.total_reference.falls == 10
+    assert own.references["coin"].percentage > 0.1 > other.references["coin"].percentage
+    assert replay_scores.list_rows(own)[0][2:4] == ("10", str(own.total.caught))
+    no_weeks = replay({"coin": wild[:1]}, rules, {"coin": wild[:1]}).comparison
+    assert replay_scores.list_rows(no_weeks)[-1][:4] == ("all", "", "0", "0")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, ""), (-3600.0, "-60 min"), (0.0, "0 min"), (9000.0, "2.5 h")]
+)
+def test_a_delay_is_shown_in_minutes_or_hours(seconds: float | None, text: str) -> None:
+    assert replay_scores.format_delay(seconds) == text
 
 
 def test_without_a_file_the_stored_prices_are_replayed(
