@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED := 7
 SEEDS := 1
 DAYS := 30
-COMPILED := archive bench containers dev embedded object-stores services uv
+COMPILED := alerts archive bench containers dev embedded object-stores services uv
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-soak test-containers setup ingest dry-run doctor verify budget psql monitor api dashboard \

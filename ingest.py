@@ -44,6 +44,7 @@ from sentinel.process import configure_logging, is_on_github_actions, run_as_scr
 from sentinel.storage.connection import parse_address
 
 if TYPE_CHECKING:
+    from sentinel.alerting.settings import AlertSettings
     from sentinel.heartbeat import Heartbeat
 
 __all__ = ["Clocks", "RunReport", "main", "run_pipeline"]
@@ -65,6 +66,7 @@ def run_pipeline(
     extra_coins: Sequence[str] = (),
     detect_gaps: bool = True,
     is_scheduled: bool = False,
+    alert_settings: AlertSettings | None = None,
     progress: console.Progress = lambda _stage, _done, _total: None,
     show_rows: Callable[[Sequence[MarketRow]], None] = lambda _rows: None,
 ) -> RunReport:
@@ -72,9 +74,10 @@ def run_pipeline(
 
     `extra_coins` (ids, symbols or names) are fetched besides the top coins, within the limit.
     A run that `is_scheduled` and the monitor on the same database watch each other.
+    `alert_settings`: send alerts, in ingest mode. The monitor's loop sends its own.
     `show_rows` gets the rows that a dry run would have written.
     """
-    run = Run(settings, clocks, extra_coins, detect_gaps, is_scheduled)
+    run = Run(settings, clocks, extra_coins, detect_gaps, is_scheduled, alert_settings)
     if settings.mode == "dry-run":
         with _collect_errors(run):
             registry = load_registry(settings.registry_path, run.started_at, is_dry_run=True)
@@ -126,7 +129,8 @@ def _run_stages(run: Run, progress: console.Progress) -> None:
     with contextlib.closing(Spool(settings.state_dir / "spool")) as folder:
         spool = run.spool = RunSpool(folder, run.run_id)
         try:
-            with _imported_meanwhile("pipeline.store"), _collect_errors(run):
+            needed = ["pipeline.store", *(["pipeline.alert_stage"] if run.alert_settings else [])]
+            with _imported_meanwhile(needed), _collect_errors(run):
                 _fetch(run, registry, progress)
             with _collect_errors(run):
                 from pipeline.store import store_run
@@ -139,9 +143,15 @@ def _run_stages(run: Run, progress: console.Progress) -> None:
 
 
 @contextlib.contextmanager
-def _imported_meanwhile(module: str) -> Iterator[None]:
-    """Import a module in a thread, while the block waits for CoinGecko."""
-    thread = threading.Thread(target=importlib.import_module, args=(module,))
+def _imported_meanwhile(modules: Sequence[str]) -> Iterator[None]:
+    """Import modules in a thread, while the block waits for CoinGecko."""
+
+    def import_all() -> None:
+        with contextlib.suppress(ImportError):  # their users report what is not installed
+            for module in modules:
+                importlib.import_module(module)
+
+    thread = threading.Thread(target=import_all)
     thread.start()
     try:
         yield
@@ -181,21 +191,29 @@ def main() -> int:
     """Do one run as the command line says, and return its exit code."""
     arguments = parse_arguments()
     configure_logging(verbose=arguments.verbose)
-    settings = _load_settings(arguments)
+    settings, alert_settings = _load_settings(arguments)
     if arguments.targets and arguments.limit:
         log.warning("--limit is ignored: --targets names the coins")
     with _watch(settings) as heartbeat:
-        report = _run_before_deadline(settings, is_json=arguments.json)
+        report = _run_before_deadline(settings, alert_settings, is_json=arguments.json)
         if heartbeat and report.exit_code:
             heartbeat.send_failure(report.exit_code, report.message)
     return report.exit_code
 
 
-def _load_settings(arguments: argparse.Namespace) -> Settings:
-    """Return the settings. A SentinelError becomes the report of a failed run."""
+def _load_settings(arguments: argparse.Namespace) -> tuple[Settings, AlertSettings | None]:
+    """Return the settings, and those of alerts if this run sends any.
+
+    A SentinelError becomes the report of a failed run.
+    """
     flags = {name: getattr(arguments, name) for name in FLAG_KEYS}
     try:
-        return load_settings(flags, config=arguments.config)
+        settings = load_settings(flags, config=arguments.config)
+        if not settings.has_alert_targets or settings.mode != "ingest":
+            return settings, None
+        from sentinel.alerting.settings import load_alert_settings  # most deployments have none
+
+        return settings, load_alert_settings(config=arguments.config)
     except SentinelError as error:
         if arguments.json:
             print(json.dumps(asdict(_report_without_run(error))))
@@ -216,7 +234,9 @@ def _watch(settings: Settings) -> AbstractContextManager[Heartbeat | None]:
     return watch(settings.heartbeat_url)
 
 
-def _run_before_deadline(settings: Settings, *, is_json: bool) -> RunReport:
+def _run_before_deadline(
+    settings: Settings, alert_settings: AlertSettings | None, *, is_json: bool
+) -> RunReport:
     """Do one run, print its report and return it."""
     dry_rows: list[MarketRow] = []
     if hasattr(signal, "alarm"):
@@ -224,6 +244,8 @@ def _run_before_deadline(settings: Settings, *, is_json: bool) -> RunReport:
     with console.show_progress() as progress:
         report = run_pipeline(
             settings,
+            extra_coins=alert_settings.options.watchlist if alert_settings else (),
+            alert_settings=alert_settings,
             # Other runs were started by a person, who starts no next one.
             is_scheduled=bool(settings.heartbeat_url) or is_on_github_actions(),
             progress=progress,

@@ -24,6 +24,7 @@ from sentinel.fields import (
     variable,
     whole_number,
 )
+from sentinel.notifications.addresses import ALERT_VARIABLES
 
 __all__ = ["ROOT", "Settings", "load_settings"]
 
@@ -230,6 +231,8 @@ class Settings:
     heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL")] = field(
         default=None, repr=False
     )
+    # Whether an alert target is set; sentinel/alerting/settings.py reads it.
+    has_alert_targets: bool = False
     # Whether GitHub bills the minutes of the workflow.
     is_private_repository: Annotated[Switch, variable("SENTINEL_PRIVATE_REPOSITORY")] = False
     # Minutes between two scheduled runs.
@@ -263,4 +266,5 @@ def load_settings(
     values, errors = read_settings(KNOWN_KEYS, flags=flags, config=config, environ=environ)
     if "--limit" in values:  # it asks for the top coins, so it replaces the file's targets too
         values.pop("targets", None)
+    values["has_alert_targets"] = not ALERT_VARIABLES.isdisjoint(values)
     return validate(Settings, values, errors)

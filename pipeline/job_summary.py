@@ -85,12 +85,20 @@ def _describe_run(report: RunReport | None) -> str:
     values = asdict(report)
     rows: list[tuple[str, object]] = [(name, values[name]) for name in COUNTED if values[name]]
     rows += [(name, f"{values[name]:.1f} s") for name in ("duration_seconds", "db_seconds")]
+    if alerts := _describe_alerts(report):
+        rows.append(("alerts", alerts))
     rows += [(f"rejected: {reason}", count) for reason, count in report.rejected.items()]
     for name in ("missing", "strikes", "deactivated", "healed"):
         if coins := values[name]:
             rows.append((name, f"{len(coins)}: {console.list_first(coins)}"))
     title = f"## Run {report.status}\n\n{_escape(report.message)}\n\n"
     return title + _table(("field", "value"), rows)
+
+
+def _describe_alerts(report: RunReport) -> str | None:
+    """Return what became of alerts and messages; None if there were none."""
+    counts = report.alerts_raised, report.messages_sent, report.messages_waiting
+    return "{} raised; messages: {} sent, {} wait".format(*counts) if any(counts) else None
 
 
 def _describe_budget(status: BudgetStatus) -> str:

@@ -66,6 +66,11 @@ class RunReport:
     # How much of the history was observed and backfilled; null: not measured, or nothing is stored
     # that is older than a day.
     slot_coverage: SlotCoverage | None = None
+    # New alerts, and the messages that the alert targets accepted or that wait for a later run; 0
+    # without a target.
+    alerts_raised: int = 0
+    messages_sent: int = 0
+    messages_waiting: int = 0
     # What the user should know although the run did not fail, one text each.
     warnings: list[str] = field(default_factory=list)
     # One line for the user.

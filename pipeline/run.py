@@ -5,12 +5,19 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pipeline.report import RunReport, RunStatus
 from pipeline.spool import RunSpool
-from pipeline.stage_results import BackfillResult, FetchResult, LoadResult, StorageUse
+from pipeline.stage_results import (
+    AlertResult,
+    BackfillResult,
+    FetchResult,
+    LoadResult,
+    StorageUse,
+)
 from safe_zone import Settings
 from sentinel.budget.usage_log import Usage
 from sentinel.clocks import Clocks, is_clock_wrong
@@ -18,6 +25,9 @@ from sentinel.coingecko import CoinGecko
 from sentinel.errors import EXIT_OK, BudgetExhausted, Interrupted, SentinelError
 from sentinel.storage import run_records
 from sentinel.storage.connection import Connection
+
+if TYPE_CHECKING:
+    from sentinel.alerting.settings import AlertSettings  # most runs have none
 
 
 @dataclass(slots=True)
@@ -32,6 +42,8 @@ class Run:
     detect_gaps: bool = True
     # Whether a schedule started the run; the monitor watches such runs, and they watch the monitor.
     is_scheduled: bool = False
+    # None: the run sends no alerts. The monitor's loop sends its own.
+    alert_settings: AlertSettings | None = None
     client: CoinGecko = field(init=False)
     # By the wall clock, UTC.
     started_at: datetime = field(init=False)
@@ -43,6 +55,7 @@ class Run:
     fetched: FetchResult = field(default_factory=FetchResult)
     storage: StorageUse = field(default_factory=StorageUse)
     backfill: BackfillResult = field(default_factory=BackfillResult)
+    alerts: AlertResult = field(default_factory=AlertResult)
     # This run's files in the spool; None in a dry run.
     spool: RunSpool | None = None
     # None until a transaction with this run's rows is committed.
@@ -79,6 +92,12 @@ class Run:
         """When the run started: by CoinGecko's clock if this machine's differs from it too much."""
         offset = self.client.clock_offset
         return self.started_at - offset if offset and is_clock_wrong(offset) else self.started_at
+
+    @property
+    def trusted_clocks(self) -> Clocks:
+        """The run's clocks, with a wall clock that agrees with `trusted_start`."""
+        offset = self.started_at - self.trusted_start
+        return replace(self.clocks, now=lambda: self.clocks.now() - offset)
 
     @property
     def errors(self) -> list[SentinelError]:
@@ -159,6 +178,9 @@ class Run:
             purged_rows=self.storage.purged_rows,
             clock_offset_seconds=None if offset is None else round(offset.total_seconds()),
             slot_coverage=self.storage.slot_coverage,
+            alerts_raised=self.alerts.raised,
+            messages_sent=self.alerts.sent,
+            messages_waiting=self.alerts.waiting,
             warnings=self.warnings,
             message=self._message(result),
         )

@@ -74,6 +74,20 @@ class StorageUse:
         self.egress_bytes = session.month_egress_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class AlertResult:
+    """What the alert stage has done."""
+
+    # New alerts.
+    raised: int = 0
+    # Messages that targets accepted.
+    sent: int = 0
+    # Messages that wait for a later run.
+    waiting: int = 0
+    # Targets that accept no messages, one text each.
+    problems: list[str] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class BackfillResult:
     """What the backfill stage has done."""

@@ -1,4 +1,4 @@
-"""The store stage: one database session that loads what was fetched and then fills gaps."""
+"""The store stage: one database session that loads what was fetched, sends alerts, fills gaps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import budget_monitor
 import database
 from coin_registry import CoinRegistry
+from pipeline.alerts import send_alerts_of_run
 from pipeline.backfill import Backfill, CoinBackfill, CreditBudget, load_backfill, log_unfillable
 from pipeline.backfill_plan import BackfillCall
 from pipeline.run import Run
@@ -50,7 +51,10 @@ def store_run(run: Run, registry: CoinRegistry, spool: RunSpool, usages_since: d
             try:
                 run.loaded = _load(run, registry, spool, left_behind, session)
                 spool.discard(left_behind)
-                _backfill(run, spool, session, usages_since)
+                with files.try_lock(run.settings.state_dir / "backfill") as is_exclusive:
+                    coins = _read_activity(run, session, usages_since)
+                    send_alerts_of_run(run, session)  # before the backfill, which takes longer
+                    _backfill(run, spool, session, coins, is_exclusive=is_exclusive)
                 spool.discard()
             finally:
                 session.close()  # which counts what the run received
@@ -143,19 +147,24 @@ def _archive_hook(settings: Settings) -> ArchiveBeforeDrop | None:
     return export.archive_hook(settings)
 
 
-def _backfill(run: Run, spool: RunSpool, session: Session, usages_since: datetime) -> None:
-    """Find gaps and fill them, unless another run on this machine is already doing so."""
-    with files.try_lock(run.settings.state_dir / "backfill") as is_exclusive:
-        coins = _read_activity(run, session, usages_since)
-        run.storage.measure(session)
-        usage = run.usage(is_metered=budget_monitor.is_metered(run.settings))
-        recorded = run.storage.recorded_usages or ()
-        budget = CreditBudget(run.settings, usage, recorded, is_exclusive)
-        backfill = Backfill(run, spool)
-        if calls := backfill.plan(coins, budget):
-            found = backfill.fetch(calls, _find_gaps(run, session, calls))
-            run.loaded = _load_backfill(run, session, found)
-            log_unfillable(found)
+def _backfill(
+    run: Run,
+    spool: RunSpool,
+    session: Session,
+    coins: Sequence[FillableCoin],
+    *,
+    is_exclusive: bool,
+) -> None:
+    """Fill the gaps of coins, unless another run on this machine is already doing so."""
+    run.storage.measure(session)
+    usage = run.usage(is_metered=budget_monitor.is_metered(run.settings))
+    recorded = run.storage.recorded_usages or ()
+    budget = CreditBudget(run.settings, usage, recorded, is_exclusive)
+    backfill = Backfill(run, spool)
+    if calls := backfill.plan(coins, budget):
+        found = backfill.fetch(calls, _find_gaps(run, session, calls))
+        run.loaded = _load_backfill(run, session, found)
+        log_unfillable(found)
 
 
 def _read_activity(run: Run, session: Session, usages_since: datetime) -> list[FillableCoin]:

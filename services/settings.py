@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
-from pydantic import Field
-
-from safe_zone import KNOWN_KEYS, Settings
-from sentinel.alerting.options import MonitorOptions
+from safe_zone import Settings
+from sentinel.alerting.settings import KEYS_WITH_OPTIONS, AlertSettings
 from sentinel.config import read_settings, validate
 from sentinel.fields import HostNames, HttpAddress, LocalUsers, Port, Token, variable
 from sentinel.notifications.addresses import read_alert_urls
@@ -22,17 +20,11 @@ ALL_ADDRESSES = {"0.0.0.0": LOOPBACK, "::": "[::1]"}  # noqa: S104 # nosec B104
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MonitorSettings:
+class MonitorSettings(AlertSettings):
     """The settings of a monitor. Secrets are left out of the repr."""
 
     # The pipeline's settings.
     settings: Settings
-    # The object `monitor` of ingest_config.json.
-    options: Annotated[MonitorOptions, Field(validation_alias="monitor")] = field(
-        default_factory=MonitorOptions
-    )
-    # Apprise addresses that messages are sent to, Telegram first (ALERT_URLS, TELEGRAM_*).
-    alert_urls: tuple[str, ...] = field(default=(), repr=False)
     # The dead man's switches that the loop reports its ticks to, and a backup its result.
     monitor_heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL_MONITOR")] = field(
         default=None, repr=False
@@ -88,9 +80,7 @@ def load_monitor_settings(
 
     Raises ConfigurationError with all errors at once.
     """
-    values, errors = read_settings(
-        KNOWN_KEYS | {"monitor": tuple(MonitorOptions.model_fields)}, config=config, environ=environ
-    )
+    values, errors = read_settings(KEYS_WITH_OPTIONS, config=config, environ=environ)
     own = {"settings": values, "alert_urls": read_alert_urls(values, errors)}
     monitor = validate(MonitorSettings, values | own, errors)
     if "SENTINEL_API_URL" in values:

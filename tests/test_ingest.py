@@ -25,7 +25,7 @@ REPORT_KEYS = """
 mode status exit_code run_id started_at finished_at duration_seconds targets rows_valid
 rows_inserted rows_updated rows_unchanged rows_backfilled rows_spooled rows_drained rejected
 missing strikes deactivated healed api_calls api_credits db_seconds purged_rows
-clock_offset_seconds slot_coverage warnings message
+clock_offset_seconds slot_coverage alerts_raised messages_sent messages_waiting warnings message
 """
 
 

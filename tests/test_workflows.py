@@ -24,6 +24,7 @@ from psycopg.conninfo import conninfo_to_dict
 from demo.server import Fault, StandIn
 from safe_zone import ROOT
 from tests.conftest import FreshDatabase, NeonConsole
+from tests.support.monitor import listening
 from tests.support.serving import serving
 
 WORKFLOWS = ROOT / ".github" / "workflows"
@@ -482,33 +483,60 @@ def test_the_coverage_floor_only_rises() -> None:
     assert report["precision"] == 1
 
 
-@pytest.mark.parametrize("archive_url", ["", "s3://bucket/folder"])
-def test_the_install_step_requires_hashes(archive_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("archive_url", "has_alerts", "names"),
+    [
+        ("", "false", []),
+        ("s3://bucket/folder", "false", ["object-stores"]),
+        ("", "true", ["alerts"]),
+        ("s3://bucket/folder", "true", ["object-stores", "alerts"]),
+    ],
+)
+def test_the_install_step_requires_hashes_and_installs_what_the_settings_need(
+    archive_url: str, has_alerts: str, names: list[str], tmp_path: Path
+) -> None:
     [install] = [step for step in _steps() if step.get("name") == "Install dependencies"]
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\necho "$@"\n')
     python.chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "ARCHIVE_URL": archive_url}
+    environment["HAS_ALERTS"] = has_alerts
     command = ["bash", "-e", "-c", install["run"]]
     arguments = subprocess.check_output(command, env=environment, text=True).split()
     assert "--require-hashes" in arguments
-    assert (ROOT / arguments[arguments.index("-r") + 1]).exists()
+    files = [name for name in arguments if name.endswith(".txt")]
+    assert files == ["requirements.txt", *(f"requirements/{name}.txt" for name in names)]
 
 
 def test_the_settings_know_every_variable_that_a_step_passes() -> None:
     known = (ROOT / "safe_zone.py").read_text() + "GITHUB_TOKEN MODE LIMIT TARGETS SCHEDULED"
     # The drivers of the object stores read these.
     known += " AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY ARCHIVE_ENDPOINT ARCHIVE_REGION"
-    known += " GOOGLE_CREDENTIALS"
+    known += " GOOGLE_CREDENTIALS HAS_ALERTS"
+    known += (ROOT / "sentinel" / "notifications" / "addresses.py").read_text()
     for step in [*_steps(), _workflow("etl.yml")["jobs"]["run"]]:
         for name in step.get("env", {}):
             assert re.search(rf"\b{name}\b", known), name
 
 
-def test_only_the_pipeline_gets_the_address_of_the_dead_mans_switch() -> None:
-    steps = [step["name"] for step in _steps() if "HEARTBEAT_URL" in step.get("env", {})]
+@pytest.mark.parametrize(
+    "name", ["HEARTBEAT_URL", "ALERT_URLS", "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"]
+)
+def test_only_the_pipeline_gets_the_addresses_that_it_reports_to(name: str) -> None:
+    steps = [step["name"] for step in _steps() if name in step.get("env", {})]
     assert steps == [RUN]
-    assert "HEARTBEAT_URL" not in _workflow("etl.yml")["jobs"]["run"]["env"]
+    assert name not in _workflow("etl.yml")["jobs"]["run"]["env"]
+
+
+@pytest.mark.slow
+def test_a_run_on_a_runner_sends_its_first_message_and_prints_no_address(runner: Runner) -> None:
+    with listening() as target:
+        runner.secrets["ALERT_URLS"] = target.url
+        done = runner.run(last=SUMMARY)
+    assert target.titles == ["Market Sentinel: test message"]
+    assert "| alerts | 0 raised; messages: 1 sent, 0 wait |" in runner.summary
+    output = "".join(step.stdout + step.stderr for step in done.values()) + runner.summary
+    assert "secret-path-4711" not in output
 
 
 def test_scheduled_runs_wait_for_each_other() -> None:

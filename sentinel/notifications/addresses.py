@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+ALERT_VARIABLES = frozenset({"ALERT_URLS", "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"})
 # An address may contain commas: only a comma before another address separates two of them.
 _SEPARATOR = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://|$)")
 

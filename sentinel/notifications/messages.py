@@ -235,6 +235,15 @@ def compose_test_message(formatter: MessageFormatter, at: datetime) -> Message:
     return Message("test", f"test:{at.isoformat()}", formatter.translate("test"), body, "test")
 
 
+def compose_run_warnings(
+    formatter: MessageFormatter, at: datetime, warnings: Sequence[str]
+) -> Message:
+    """Return the message about a scheduled run's warnings, of which each day (UTC) has one."""
+    body = "\n".join([*warnings, formatter.format_time(at)])
+    key, title = f"run_warnings:{at.date()}", formatter.translate("run_warnings")
+    return Message("incident:run", key, title, body, "incident")
+
+
 def compose_backup_failure(
     formatter: MessageFormatter, at: datetime, problem: str, last_verified: datetime | None
 ) -> Message:

@@ -74,6 +74,21 @@ COUNT_WAITING = (
 )
 
 
+# By target: whether it was ever used, the messages that wait, those that it has accepted since a
+# time, and the error of the waiting message that was tried most often.
+READ_TARGETS = """
+SELECT target, t.target IS NULL, count(m.message_id) - count(m.delivered_at),
+       count(m.delivered_at),
+       (array_agg(m.last_error ORDER BY m.attempts DESC) FILTER (WHERE m.last_error IS NOT NULL))[1]
+FROM unnest(%(targets)s::text[]) AS target
+LEFT JOIN sentinel.alert_targets t USING (target)
+LEFT JOIN (SELECT * FROM sentinel.outbox
+           WHERE delivered_at >= %(since)s
+              OR (delivered_at IS NULL AND abandoned_at IS NULL)) AS m USING (target)
+GROUP BY 1, 2
+"""
+
+
 class QueuedMessage(NamedTuple):
     """A message that waits for delivery to one target."""
 
@@ -96,6 +111,28 @@ class TargetState(NamedTuple):
     failures: int
     # The times of the last deliveries, the newest first.
     attempted_at: Sequence[datetime]
+
+
+class TargetMessages(NamedTuple):
+    """The messages of a target."""
+
+    target: str
+    # Whether nothing was ever sent to it.
+    is_new: bool
+    # Messages that wait for delivery.
+    waiting: int
+    # Messages that it accepted since the given time.
+    sent: int
+    # Why a waiting message was not accepted; None: no attempt failed.
+    error: str | None
+
+
+def read_targets(
+    connection: Connection, targets: Sequence[str], since: datetime
+) -> list[TargetMessages]:
+    """Return the messages of each target: those that wait, and those delivered since a time."""
+    rows = connection.execute(READ_TARGETS, {"targets": list(targets), "since": since})
+    return list(map(TargetMessages._make, rows))
 
 
 def queue_message(

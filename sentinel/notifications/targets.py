@@ -42,18 +42,20 @@ class Target:
     find_problem: Callable[[], str | None] | None = None
     # The fingerprint of a Telegram chat, where messages may have buttons.
     chat: str | None = None
+    # For a whole attempt to send a message.
+    timeout_seconds: float = TOTAL_SECONDS
 
     def send(self, message: OutgoingMessage, now: datetime) -> SendResult:
-        """Try to send a message once, for at most TOTAL_SECONDS."""
+        """Try to send a message once, for at most `timeout_seconds`."""
         results: list[SendResult] = []
         thread = threading.Thread(
             target=lambda: results.append(self._try_service(message, now)), daemon=True
         )
         thread.start()
-        thread.join(TOTAL_SECONDS)
+        thread.join(self.timeout_seconds)
         if results:
             return results[0]
-        return SendResult(False, f"{self.label} was not done after {TOTAL_SECONDS:.0f} s")
+        return SendResult(False, f"{self.label} was not done after {self.timeout_seconds:.0f} s")
 
     def _try_service(self, message: OutgoingMessage, now: datetime) -> SendResult:
         try:

@@ -1,0 +1,236 @@
+"""The alert stage of a run: alerts once, in the run's own session, and no failure of the run."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from demo.server import Fault, StandIn
+from ingest import RunReport, run_pipeline
+from pipeline import alert_stage, store
+from pipeline.job_summary import summarize
+from safe_zone import Settings
+from sentinel.alerting import stage
+from sentinel.alerting.options import MonitorOptions
+from sentinel.alerting.settings import AlertSettings
+from sentinel.notifications.delivery import Notifier
+from sentinel.notifications.targets import make_targets
+from sentinel.storage import service_status
+from sentinel.storage.connection import Session
+from tests.conftest import FakeTime, FreshDatabase
+from tests.support.commands import Script, assert_error
+from tests.support.monitor import ENGLISH, Reply, Target, listening
+
+# The threshold is five per cent, whatever the volatility, and one coin is watched.
+OPTIONS = MonitorOptions(
+    top_coins=1, min_threshold=0.05, max_threshold=0.05, alerts_per_coin_week=None
+)
+FELL = "Bitcoin (BTC) fell 15.0% below its high"
+TEST = "Market Sentinel: test message"
+
+
+class Killed(BaseException):
+    """The process of a run ends."""
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with listening() as target:
+        yield target
+
+
+class Runs:
+    """Makes runs 15 minutes apart, each with a price of bitcoin."""
+
+    def __init__(self, settings: Settings, stand_in: StandIn, time_: FakeTime, url: str) -> None:
+        self.settings, self.stand_in, self.time_ = replace(settings, limit=5), stand_in, time_
+        self.alerts = AlertSettings(options=OPTIONS, alert_urls=(url,))
+
+    def __call__(self, price_usd: float, *, pause_minutes: float = 15) -> RunReport:
+        def rewrite(body: bytes) -> bytes:
+            content = json.loads(body)
+            content["bitcoin"]["usd"] = price_usd
+            return json.dumps(content).encode()
+
+        self.time_.at += timedelta(minutes=pause_minutes)
+        self.stand_in.faults.append(Fault(path="/simple/price", rewrite=rewrite))
+        return run_pipeline(
+            self.settings, clocks=self.time_.clocks, is_scheduled=True, alert_settings=self.alerts
+        )
+
+
+@pytest.fixture
+def run(settings: Settings, stand_in: StandIn, time_: FakeTime, target: Target) -> Runs:
+    return Runs(settings, stand_in, time_, target.url)
+
+
+@pytest.mark.parametrize("pause_minutes", [15, 10 * 60])
+def test_a_fall_between_two_runs_arrives_once(
+    run: Runs, target: Target, pause_minutes: float
+) -> None:
+    run(100_000)
+    reports = [run(85_000, pause_minutes=pause_minutes), run(85_000), run(85_000)]
+    assert target.titles == [TEST, FELL]
+    [report] = [report for report in reports if report.alerts_raised]
+    assert (report.exit_code, report.warnings) == (0, [])
+    assert (report.alerts_raised, report.messages_sent, report.messages_waiting) == (1, 1, 0)
+    assert "| alerts | 1 raised; messages: 1 sent, 0 wait |" in summarize(report, None)
+
+
+def test_a_target_that_fails_is_a_warning_and_gets_the_message_from_the_next_run(
+    run: Runs, target: Target
+) -> None:
+    run(100_000)
+    target.always = Reply(500)
+    reports = [run(85_000), run(85_000)]
+    assert {report.exit_code for report in reports} == {0}
+    [warning] = reports[-1].warnings
+    assert warning == "JSON accepts no messages, 1 wait for the next run: JSON answered 500"
+    assert (reports[-1].messages_sent, reports[-1].messages_waiting) == (0, 1)
+    target.always = Reply()
+    assert (run(85_000).messages_sent, target.titles) == (1, [TEST, FELL])
+
+
+def test_a_target_that_hangs_holds_the_database_for_a_limited_time(
+    run: Runs, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alert_stage, "ATTEMPT_SECONDS", 0.05)
+    target.always = Reply(stall=60)
+    report = run(100_000)
+    assert (report.exit_code, report.rows_inserted, report.messages_waiting) == (0, 5, 1)
+    assert "was not done after" in report.warnings[0]
+
+
+@pytest.mark.parametrize("victim", ["load and alerts", "alerts and delivery"])
+def test_a_run_that_is_killed_between_two_stages_repeats_and_loses_nothing(
+    run: Runs, target: Target, monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    run(100_000)
+    run(85_000)
+    with monkeypatch.context() as patch:
+        place: tuple[object, str] = (Notifier, "deliver")
+        if victim == "load and alerts":
+            place = (store, "send_alerts_of_run")
+        patch.setattr(place[0], place[1], mock.Mock(side_effect=Killed))
+        try:
+            run(85_000)
+        except Killed:
+            target.accepted.append(("killed", ""))
+    run(85_000)
+    run(85_000)
+    assert sorted(title for title in target.titles if title != "killed") == sorted([TEST, FELL])
+
+
+def test_runs_and_the_loop_at_the_same_time_announce_once(
+    run: Runs, target: Target, monkeypatch: pytest.MonkeyPatch, fresh: FreshDatabase
+) -> None:
+    run(100_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "send_alerts_of_run", lambda *_: None)
+        run(85_000)
+        run(85_000)
+    clocks = run.time_.clocks
+    barrier = threading.Barrier(4)
+
+    def send(is_loop: bool) -> None:
+        with Session(fresh.address()) as session:
+            barrier.wait()
+            if not is_loop:
+                alert_stage.send_alerts(session, run.alerts, clocks, [])
+                return
+            notifier = Notifier(make_targets(run.alerts.alert_urls), clocks)
+            session.use(
+                lambda connection: stage.process_new_prices(
+                    connection, OPTIONS, ENGLISH, notifier.names, clocks.now()
+                )
+            )
+            session.use(lambda connection: notifier.deliver(connection, seconds=5))
+
+    threads = [threading.Thread(target=send, args=(n % 2 == 0,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    run(85_000)  # sends what a locked target made wait
+    assert target.titles == [TEST, FELL]
+
+
+def test_an_unexpected_error_in_the_alert_stage_fails_neither_load_nor_backfill(
+    run: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "process_new_prices", mock.Mock(side_effect=KeyError("state")))
+    report = run(100_000)
+    assert (report.status, report.exit_code, report.rows_inserted) == ("ok", 0, 5)
+    assert report.warnings == ["Alerts wait for the next run: KeyError: 'state'"]
+
+
+def test_the_warnings_of_a_run_are_one_message_a_day(
+    run: Runs, target: Target, session: Session, time_: FakeTime
+) -> None:
+    def record(connection: object) -> None:
+        state = {"interval_seconds": 300}
+        service_status.record(connection, "ingestion", state, time_.now())  # type: ignore[arg-type]
+
+    session.use(record)
+    for _ in range(4):
+        run(100_000, pause_minutes=6 * 60)
+    title = "Market Sentinel: the scheduled run has warnings"
+    assert target.titles == [TEST, title, title]
+    assert "The monitor on this database has been silent for 6 hours" in target.messages[1]
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+OFF = dict.fromkeys(["apprise", "babel", "sentinel.alerting.settings", "pipeline.alert_stage"])
+
+
+@pytest.mark.parametrize("mode", ["ingest", "backfill"])
+def test_a_run_without_targets_or_in_another_mode_imports_no_alerts_and_writes_none(
+    live_script: Script, fresh: FreshDatabase, target: Target, mode: str
+) -> None:
+    urls = target.url if mode == "backfill" else ""
+    with mock.patch.dict(sys.modules, OFF):
+        done = live_script("ingest.py", "--json", "--limit=3", f"--mode={mode}", ALERT_URLS=urls)
+    report = json.loads(done.stdout)
+    assert (report["exit_code"], report["warnings"]) == (0, [])
+    assert target.requests == []
+    for table in ("alert_trackers", "alert_targets", "outbox"):
+        assert fresh.query(f"SELECT count(*) FROM sentinel.{table}") == [(0,)]
+
+
+def test_a_run_of_the_command_announces_and_reports(live_script: Script, target: Target) -> None:
+    done = live_script("ingest.py", "--json", "--limit=3", ALERT_URLS=target.url)
+    assert (json.loads(done.stdout)["messages_sent"], target.titles) == (1, [TEST])
+
+
+def test_without_the_packages_of_alerts_the_run_stores_prices_and_says_what_to_install(
+    live_script: Script, target: Target
+) -> None:
+    lacking = {"apprise": None}
+    with mock.patch.dict(sys.modules, lacking):
+        for name in ("pipeline.alert_stage", "sentinel.notifications.targets"):
+            sys.modules.pop(name, None)
+        done = live_script("ingest.py", "--json", "--limit=3", ALERT_URLS=target.url)
+    report = json.loads(done.stdout)
+    assert (report["exit_code"], report["rows_inserted"]) == (0, 3)
+    assert "the package apprise is not installed" in report["warnings"][0]
+    assert "requirements/alerts.txt" in done.stderr
+
+
+def test_a_wrong_option_of_alerts_is_an_error_of_a_run_with_targets(
+    live_script: Script, target: Target, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"monitor": {"time_zone": "Mars", "top_coin": 3}}')
+    done = live_script("ingest.py", "--config", str(config), ALERT_URLS=target.url)
+    assert_error(done, 2, "monitor.time_zone", "did you mean 'top_coins'?")
+    half = live_script("ingest.py", TELEGRAM_BOT_TOKEN="1:secret")
+    assert_error(half, 2, "TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID go together")
