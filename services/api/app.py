@@ -29,6 +29,7 @@ from services.api.routes import (
     history,
     pipeline,
     portfolio,
+    price_targets,
     transactions,
     wallets,
 )
@@ -40,7 +41,10 @@ MAX_REQUEST_BYTES = 5_000_000
 # Below this size gzip saves nothing.
 MIN_GZIP_BYTES = 1_000
 
-ROUTES = (coins, history, forecasts, alerts, portfolio, transactions, wallets, pipeline, health)
+ROUTES = (
+    *(coins, history, forecasts, alerts, price_targets),
+    *(portfolio, transactions, wallets, pipeline, health),
+)
 
 DESCRIPTION = """Prices, alerts, forecasts and a portfolio from Market Sentinel. Prices are in USD,
 shares are fractions, times are UTC (ISO 8601). Lists are limited; `next` is the parameter of the

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
 
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from coin_registry import CoinRegistry
 from safe_zone import MAX_CLOCK_SKEW
 from sentinel.storage.connection import Connection
 from services.api.dependencies import YEARS, ApiContext, clamp_to_utc
+from services.api.known_coins import KnownCoins
 from services.api.portfolio.arithmetic import exact_arithmetic
 from services.api.portfolio.models import Transaction
 from services.api.portfolio.quotes import find_nearest_rate
 from services.api.portfolio.transactions_csv import CsvLine
-from services.api.problems import conflict, unknown_coin
-from services.api.queries.coins import has_coins, is_known_coin
+from services.api.problems import conflict
 from services.api.schemas.base import SMALLEST_AMOUNT
 from services.api.schemas.portfolio import TransactionRequest
 
@@ -30,6 +27,7 @@ class TransactionReader:
     def __init__(self, context: ApiContext, connection: Connection) -> None:
         self._context = context
         self._connection = connection
+        self._coins = KnownCoins(context, connection)
 
     def read_line(self, line: CsvLine) -> Transaction:
         """Return the transaction of a CSV line.
@@ -55,8 +53,7 @@ class TransactionReader:
             raise conflict("quantity: the quantity must not be 0.")
         if request.idr_per_usd is not None and not request.idr_per_usd:
             raise conflict("idr_per_usd: the rate must not be 0; leave it out if it is unknown.")
-        if not self._is_coin(request.coin_id):
-            raise unknown_coin(request.coin_id)
+        self._coins.require(request.coin_id)
         rate = request.idr_per_usd or find_nearest_rate(self._connection, made_at)
         price_usd, fee_usd = request.price, request.fee
         if request.currency == "idr":
@@ -83,22 +80,6 @@ class TransactionReader:
                 f"made_at: {made_at.isoformat()} is before {YEARS[0]}, when no coin had a price."
             )
         return time
-
-    def _is_coin(self, coin_id: str) -> bool:
-        """Return whether a coin was ever stored or is listed in the registry.
-
-        If neither knows any coin, as on a freshly restored machine, every id is accepted.
-        """
-        if is_known_coin(self._connection, coin_id) or coin_id in self._listed_coins:
-            return True
-        return not self._listed_coins and not has_coins(self._connection)
-
-    @cached_property
-    def _listed_coins(self) -> Collection[str]:
-        try:
-            return CoinRegistry.load(self._context.monitor.settings.registry_path).coins
-        except ValueError:
-            return ()  # a damaged registry must not block the portfolio; the next run replaces it
 
 
 def _rename_usd_columns(fields: dict[str, str]) -> dict[str, str]:

@@ -23,6 +23,9 @@ WRITES = (
     ("POST", "/portfolio/transactions"),
     ("DELETE", "/portfolio/transactions/1"),
     ("POST", "/portfolio/transactions.csv"),
+    ("POST", "/price-targets"),
+    ("POST", "/price-targets/preview"),
+    ("DELETE", "/price-targets/1"),
 )
 
 
