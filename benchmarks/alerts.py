@@ -1,6 +1,7 @@
-"""The target rate of alerts: calibrate on one half of a history, count alerts on the other.
+"""What alerts announce: calibrate on one half of a history, judge on the other.
 
-ALERTS_CSV=FILE replays these prices (timestamp,coin_id,price) instead of random ones.
+ALERTS_CSV names price files (timestamp,coin_id,price), separated by a colon, or folders of them. It
+replaces the random prices, which resemble a market: fat tails, calm and wild weeks, a common move.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import dataclasses
 import math
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +19,19 @@ from benchmarks.scale import measure_seconds
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.stage import make_rules
 from sentinel.analytics import calibration
+from sentinel.analytics.alerts import AlertRules
 from sentinel.analytics.calibration import Series
+from sentinel.analytics.falls import Score, combine, score
+from sentinel.analytics.fixed_percentage import judge_percentages
 from sentinel.backtesting import price_csv
+from sentinel.console import show_table
+from services.ingestion.replay import replay
+from services.ingestion.replay_scores import Comparison, format_delay
 
 STEP_SECONDS = 3600.0
 TARGET_RATES = (1.0, 2.0, 4.0)
-
+DEGREES_OF_FREEDOM = 3.5  # of the random returns: tails as fat as those of daily crypto returns
+COLUMNS = ("series", "rule", "alerts a coin-week", "falls", "caught", "stray", "delay")
 
 Histories = dict[str, Series]
 
@@ -41,54 +49,100 @@ FULL, SMOKE = Size(30, 60, 20_000), Size(2, 10, 500)
 
 
 def _random_histories(size: Size) -> Histories:
-    """Return random walks with jumps and a changing volatility: the two halves differ."""
+    """Return GARCH(1,1) walks with Student's t, 4 % a day; a third of each move is common."""
     dice = random.Random(3)
+    steps = int(size.days * 86_400 / STEP_SECONDS)
+    common = list(_random_returns(dice, steps))
     found: Histories = {}
     for coin in range(size.coins):
-        price, wild, walk = 100.0, 0.004, []
-        for n in range(int(size.days * 86_400 / STEP_SECONDS)):
-            wild = min(0.03, max(0.001, wild * math.exp(dice.gauss(0, 0.05))))
-            price *= math.exp(dice.gauss(0, wild) + (dice.random() < 0.003) * dice.gauss(0, 0.06))
+        price, walk = 100.0, []
+        for n, own in enumerate(_random_returns(dice, steps)):
+            price *= math.exp(common[n] * math.sqrt(1 / 3) + own * math.sqrt(2 / 3))
             walk.append((n * STEP_SECONDS, price))
         found[f"coin-{coin}"] = walk
     return found
 
 
+def _random_returns(dice: random.Random, steps: int) -> Iterator[float]:
+    usual = 0.04**2 * STEP_SECONDS / 86_400
+    variance = usual
+    for _ in range(steps):
+        chi_squared = dice.gammavariate(DEGREES_OF_FREEDOM / 2, 2.0)
+        shock = dice.gauss(0, 1) * math.sqrt((DEGREES_OF_FREEDOM - 2) / chi_squared)
+        change = math.sqrt(variance) * shock
+        variance = 0.02 * usual + 0.08 * change**2 + 0.9 * variance
+        yield change
+
+
+def _read_series(size: Size) -> Iterator[tuple[str, Histories]]:
+    """Yield the names and prices of the series to judge on."""
+    names = os.environ.get("ALERTS_CSV")
+    if not names:
+        yield "random", _random_histories(size)
+        return
+    for path in map(Path, names.split(os.pathsep)):
+        for file in sorted(path.glob("*.csv")) if path.is_dir() else [path]:
+            yield file.stem, dict(price_csv.read(file))
+
+
 def measure(is_smoke: bool) -> Iterator[Result]:
     size = SMOKE if is_smoke else FULL
-    path = os.environ.get("ALERTS_CSV")
-    histories: Histories = dict(price_csv.read(Path(path))) if path else _random_histories(size)
-    times = sorted(at for series in histories.values() for at, _ in series)
-    for name, middle in (
-        ("prices", times[len(times) // 2]),
-        ("time", (times[0] + times[-1]) / 2),
-    ):
-        yield from _measure_halves(histories, middle, f"half of the {name}")
+    rows: list[tuple[str, ...]] = []
+    for name, histories in _read_series(size):
+        early, later = _split(histories)
+        for target in TARGET_RATES if later else ():
+            yield from _judge(name, early, later, target, rows)
+    show_table("Calibrated on the earlier half, judged on the later one", COLUMNS, rows)
     yield _measure_speed(size)
 
 
-def _measure_halves(histories: Histories, middle: float, name: str) -> Iterator[Result]:
+def _split(histories: Histories) -> tuple[Histories, Histories]:
+    """Return the earlier and the later half of the prices, of the coins that have both."""
+    times = sorted(at for series in histories.values() for at, _ in series)
+    middle = times[len(times) // 2]
     early = {coin: [p for p in series if p[0] < middle] for coin, series in histories.items()}
     later = {coin: [p for p in series if p[0] >= middle] for coin, series in histories.items()}
     coins = [coin for coin in histories if len(early[coin]) > 1 and len(later[coin]) > 1]
-    rules = make_rules(MonitorOptions())
-    span = sum(calibration.length_weeks(later[coin]) for coin in coins)
-    for target in TARGET_RATES:
-        own = dataclasses.replace(rules, target_rate=target)
-        calibrated = calibration.calibrate({coin: early[coin] for coin in coins}, target, own)
+    return {coin: early[coin] for coin in coins}, {coin: later[coin] for coin in coins}
 
-        def rate(target_rate: float | None, found: calibration.Calibration = calibrated) -> float:
-            fixed = dataclasses.replace(rules, target_rate=target_rate)
-            alerts = 0
-            for coin in coins:
-                own_rules = dataclasses.replace(fixed, multiplier=found.multipliers[coin])
-                alerts += len(calibration.replay_series(later[coin], own_rules))
-            return alerts / span
 
-        title = f"target of {target:g} alerts, on the later {name}"
-        unit, low, high = "a week", 0.75 * target, 1.25 * target
-        yield Result(title, rate(target), unit, at_least=low, at_most=high)
-        yield Result(f"{title}, with a fixed multiplier", rate(None), unit)
+def _judge(
+    name: str, early: Histories, later: Histories, target: float, rows: list[tuple[str, ...]]
+) -> Iterator[Result]:
+    """Judge the rule with a budget and with the multiplier of its calibration held fixed."""
+    rules = dataclasses.replace(make_rules(MonitorOptions()), target_rate=target)
+    with_budget = replay(later, rules, early)
+    found = with_budget.comparison
+    rows.append(_row(name, f"budget {target:g}", found.total))
+    rows.append(_row(name, "  fixed percentage", found.total_reference))
+    held = _replay_held(later, rules, with_budget.calibration.multipliers, early)
+    rows.append(_row(name, f"k for {target:g}, fixed", held.total))
+    rows.append(_row(name, "  fixed percentage", held.total_reference))
+    title = f"{name}, target of {target:g} alerts"
+    rate = found.total.alerts_per_coin_week or 0.0
+    yield Result(f"{title}: rate", rate, "a week", at_most=1.25 * target)
+    for what, unit in (("caught", f"of {found.total.falls} falls"), ("stray", "panics")):
+        value, floor = getattr(found.total, what), getattr(found.total_reference, what)
+        note = "a fixed percentage at this rate"
+        yield Result(f"{title}: {what}", value, unit, floor=floor, note=note)
+
+
+def _replay_held(
+    later: Histories, rules: AlertRules, multipliers: Mapping[str, float], early: Histories
+) -> Comparison:
+    """Replay with these multipliers, which the rate no longer changes."""
+    scores = {}
+    for coin, series in later.items():
+        own = dataclasses.replace(rules, multiplier=multipliers[coin], target_rate=None)
+        scores[coin] = score(series, calibration.replay_series(series, own))
+    rate = combine(scores.values()).alerts_per_coin_week or 0.0
+    return Comparison(scores, judge_percentages(early, later, rate))
+
+
+def _row(series: str, rule: str, found: Score) -> tuple[str, ...]:
+    rate = found.alerts_per_coin_week or 0.0
+    counts = (found.falls, found.caught, found.stray)
+    return (series, rule, f"{rate:.2f}", *map(str, counts), format_delay(found.delay_seconds))
 
 
 def _measure_speed(size: Size) -> Result:

@@ -76,20 +76,12 @@ def replay_percentage(series: Series, percentage: float) -> list[Alert]:
     return found
 
 
-def solve_percentages(fit: Histories, coins: Iterable[str], target_rate: float) -> dict[str, float]:
-    """Return for each coin the smallest percentage with at most `target_rate` alerts a week.
-
-    A coin with less than MIN_HISTORY in `fit` gets the one that fits all of `fit` together.
-    """
-    steps = _solve(_Replays(fit), coins, target_rate)
-    return {coin: PERCENTAGES[step] for coin, step in steps.items()}
-
-
 def match_percentages(fit: Histories, judged: Histories, rate: float) -> dict[str, float]:
     """Return the percentages, solved on `fit`, whose rate on `judged` is nearest to `rate`.
 
-    Solved for the same budget, two rules may differ in their rates on another history. Their falls
-    could then not be compared. So the budget of the percentages is chosen for the rate.
+    A coin with less than MIN_HISTORY in `fit` gets the percentage that fits all of `fit` together.
+    Solved for the same budget, two rules may differ in their rates on another history, and could
+    not be compared. So the budget of the percentages is chosen for the rate.
     """
     known, tried = _Replays(fit), _Replays(judged)
 
@@ -130,7 +122,7 @@ class _Replays:
 
 
 def _solve(fit: _Replays, coins: Iterable[str], target_rate: float) -> dict[str, int]:
-    """Return for each coin the first step of PERCENTAGES that keeps the target rate."""
+    """Return for each coin the smallest step of PERCENTAGES that keeps the target rate."""
 
     def solve(own: Iterable[str]) -> int:
         def negative_rate(step: int) -> float:

@@ -8,10 +8,11 @@ import random
 import pytest
 
 from sentinel.analytics.calibration import Series, length_weeks
+from sentinel.analytics.falls import score
 from sentinel.analytics.fixed_percentage import (
+    judge_percentages,
     match_percentages,
     replay_percentage,
-    solve_percentages,
 )
 
 
@@ -47,23 +48,22 @@ def test_a_maximum_expires_after_a_day() -> None:
     assert kinds(hourly(100, *[97] * 23, 94.9), 0.05) == [("panic", 24)]
 
 
-def test_the_percentage_of_each_coin_is_the_smallest_that_keeps_the_target_rate() -> None:
+def rate(series: Series, percentage: float) -> float:
+    return len(replay_percentage(series, percentage)) / length_weeks(series)
+
+
+def test_each_coin_gets_a_percentage_of_its_own_for_the_rate() -> None:
     fit = {"calm": random_walk(1, 40, 0.003), "wild": random_walk(2, 40, 0.02)}
-    found = solve_percentages(fit, [*fit, "new"], 2.0)
+    found = match_percentages(fit, {**fit, "new": hourly(100, 101)}, 2.0)
     for coin, series in fit.items():
-        weeks = length_weeks(series)
-        assert len(replay_percentage(series, found[coin])) / weeks <= 2
-        assert len(replay_percentage(series, found[coin] / 1.03)) / weeks > 2
+        assert rate(series, found[coin]) == pytest.approx(2, rel=0.2)
     assert found["calm"] < found["new"] < found["wild"], "a new coin gets the common percentage"
 
 
 def test_the_budget_is_chosen_so_that_the_rates_on_the_judged_history_match() -> None:
-    fit = {"coin": random_walk(1, 40, 0.007)}
-    judged = {"coin": random_walk(2, 40, 0.01)}
-    weeks = length_weeks(judged["coin"])
-
-    def rate(percentage: float) -> float:
-        return len(replay_percentage(judged["coin"], percentage)) / weeks
-
-    assert rate(solve_percentages(fit, fit, 2.0)["coin"]) > 3
-    assert rate(match_percentages(fit, judged, 2.0)["coin"]) == pytest.approx(2, rel=0.2)
+    calm = {"coin": random_walk(1, 40, 0.007)}
+    wild = {"coin": random_walk(2, 40, 0.01)}
+    assert rate(wild["coin"], match_percentages(calm, calm, 2.0)["coin"]) > 3
+    found = judge_percentages(calm, wild, 2.0)["coin"]
+    assert found.score.alerts_per_coin_week == pytest.approx(2, rel=0.2)
+    assert found.score == score(wild["coin"], replay_percentage(wild["coin"], found.percentage))
