@@ -37,6 +37,7 @@ SENTINEL_IMPORTS = {
     "archive": {"storage"},
     "backtesting": {"analytics", "archive", "storage"},
     "budget": set[str](),
+    "daily_summary": {"alerting", "budget", "health", "notifications", "storage"},
     "health": {"storage"},
     "notifications": {"analytics", "storage"},
     "paper_trading": {"archive", "backtesting", "storage"},
@@ -54,6 +55,7 @@ PURE = (
     ),
     "backtesting/builtin_strategies",
     *("backtesting/engine", "backtesting/metrics", "backtesting/portfolio"),
+    *("daily_summary/composition", "daily_summary/due"),
     *("backtesting/strategies", "backtesting/walk_forward", "notifications/messages"),
     "notifications/pacing",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from typing import Annotated, Literal
 
@@ -23,6 +24,12 @@ def _check_time_zone(name: str) -> str:
             f"{name!r:.60} is not a time zone: write one such as Asia/Jakarta"
         ) from error
     return name
+
+
+def _check_time_of_day(text: str) -> str:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError(f"{text!r:.60} is not a time of day: write one such as 08:00, or null")
+    return text
 
 
 def _check_term(term: str) -> str:
@@ -83,6 +90,8 @@ class MonitorOptions(BaseModel):
     language: Literal["en", "id"] = "en"
     # Of the times in messages, by its IANA name.
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = "UTC"
+    # When the daily summary is sent, in that zone. Null: never.
+    daily_summary: Annotated[str, AfterValidator(_check_time_of_day)] | None = "08:00"
 
     def is_off(self, kind: MessageKind) -> bool:
         """Return whether the user wants no messages of a kind."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
+
+from psycopg import sql
 
 from sentinel.alerting.options import MonitorOptions
 from sentinel.storage.connection import Connection
@@ -19,10 +21,9 @@ ORDER BY coin_id
 
 # A term of the watchlist is an id, a symbol or a name. Several coins may share a symbol: the id
 # wins over the symbol, the symbol over the name, then the better rank.
-WATCHED_COINS = """
+WATCHED_KEYS: LiteralString = """
 WITH held AS (
-    SELECT coin_id, sum(quantity) AS quantity
-    FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0
+    SELECT coin_id FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0
 ),
 named AS (
     SELECT DISTINCT ON (lower(term)) c.coin_key
@@ -35,12 +36,22 @@ top AS (
     SELECT coin_key FROM sentinel.coins WHERE rank IS NOT NULL ORDER BY rank,
         coin_id LIMIT %(top_coins)s
 )
+SELECT c.coin_key
+FROM sentinel.coins c
+WHERE c.coin_id IN (TABLE held) OR c.coin_key IN (TABLE named) OR c.coin_key IN (TABLE top)
+"""
+
+WATCHED_COINS: LiteralString = """
+WITH held AS (
+    SELECT coin_id, sum(quantity) AS quantity
+    FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0
+)
 SELECT c.coin_key, c.coin_id, c.symbol, c.name, coalesce(h.quantity, 0) AS quantity,
        t.state, t.threshold_multiplier, t.target_rate, t.actual_rate, t.calibrated_at
 FROM sentinel.coins c
 LEFT JOIN held h USING (coin_id)
 LEFT JOIN sentinel.alert_trackers t USING (coin_key)
-WHERE h.coin_id IS NOT NULL OR c.coin_key IN (TABLE named) OR c.coin_key IN (TABLE top)
+WHERE c.coin_key IN ({watched_keys})
 ORDER BY c.rank NULLS LAST, c.coin_id
 """
 
@@ -67,7 +78,8 @@ class WatchedCoin(NamedTuple):
 def read_watched_coins(connection: Connection, options: MonitorOptions) -> list[WatchedCoin]:
     """Return the watched coins that have a row in `coins`, by rank."""
     parameters = {"watchlist": options.watchlist, "top_coins": options.top_coins}
-    return list(map(WatchedCoin._make, connection.execute(WATCHED_COINS, parameters)))
+    statement = sql.SQL(WATCHED_COINS).format(watched_keys=sql.SQL(WATCHED_KEYS))
+    return list(map(WatchedCoin._make, connection.execute(statement, parameters)))
 
 
 def list_watched_ids(connection: Connection, options: MonitorOptions) -> tuple[str, ...]:

@@ -67,22 +67,31 @@ class SlotCoverage:
 
 
 def measure_coverage(
-    runs: Sequence[datetime], cadence: timedelta, now: datetime, *, unrecorded_runs: int = 0
+    runs: Sequence[datetime],
+    cadence: timedelta,
+    now: datetime,
+    *,
+    unrecorded_runs: int = 0,
+    since: datetime | None = None,
 ) -> ScheduleCoverage:
-    """Count slots of one `cadence` each from the first of `runs` (in order of time) until `now`.
+    """Count slots of one `cadence` each until `now`: from the first of `runs` (in order of time).
 
-    The current slot counts only if a run has come in it. `unrecorded_runs` is the number of runs
-    that are not among `runs`; each counts as one more delivered slot.
+    With `since` they are counted from then on, also before the first run. The current slot counts
+    only if a run has come in it. `unrecorded_runs` is the number of runs that are not among `runs`;
+    each counts as one more delivered slot.
     """
     seen = [run for run in runs if run <= now]
-    if not seen:
+    if not seen and since is None:
         return ScheduleCoverage(0, 0, timedelta(), 0)
     slots = [_slot(run, cadence) for run in seen]
-    expected = max(_slot(now, cadence), slots[-1] + 1) - slots[0]
-    pauses = [later - earlier for earlier, later in pairwise([*seen, now])]
+    first = slots[0] if since is None else _slot(since, cadence) + 1
+    last = max([_slot(now, cadence), *(slot + 1 for slot in slots[-1:])])
+    expected = max(0, last - first)
+    begin = seen if since is None else [since, *seen]
+    pauses = [later - earlier for earlier, later in pairwise([*begin, now])]
     return ScheduleCoverage(
         expected,
-        min(expected, len(set(slots)) + unrecorded_runs),
+        min(expected, len({slot for slot in slots if slot >= first}) + unrecorded_runs),
         max(pauses),
         max(0, slots[-1] - slots[-2] - 1) if len(slots) > 1 else 0,
     )

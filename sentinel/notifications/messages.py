@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
+from babel.dates import format_datetime, format_timedelta
 
 from sentinel import amounts
 from sentinel.amounts import LOCALES
@@ -61,6 +61,14 @@ class MessageFormatter:
         """Return day and time in the user's time zone, with the zone's name."""
         text = format_datetime(at, "d MMM HH:mm", tzinfo=self.zone, locale=self._locale)
         return f"{text} {at.astimezone(self.zone):%Z}"
+
+    def format_clock(self, at: datetime) -> str:
+        """Return the time of day in the user's time zone, such as 13:05."""
+        return f"{at.astimezone(self.zone):%H:%M}"
+
+    def format_duration(self, duration: timedelta) -> str:
+        """Return a duration in its largest unit of which it has two or more: 25 minutes, 2 days."""
+        return str(format_timedelta(duration, threshold=2, locale=self._locale))
 
     def list_links(self, coin_id: str) -> list[str]:
         """Return the addresses of a coin's pages: in the dashboard (if known), and at CoinGecko."""

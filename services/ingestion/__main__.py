@@ -18,17 +18,18 @@ from sentinel.alerting.announcements import make_formatter
 from sentinel.arguments import interval, make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
+from sentinel.daily_summary.queueing import write_summary
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, Interrupted, SentinelError
 from sentinel.heartbeat import Heartbeat, report_errors, report_wrong_settings
 from sentinel.notifications import messages
 from sentinel.notifications.delivery import Notifier
-from sentinel.notifications.messages import MessageFormatter
+from sentinel.notifications.messages import Message, MessageFormatter
 from sentinel.notifications.targets import make_targets
 from sentinel.process import configure_logging, run_as_script, write_in_signal_handler
-from sentinel.storage.connection import resolve_database
-from services.ingestion import fit_process
+from sentinel.storage.connection import Connection, Session, resolve_database
+from services.ingestion import fit_process, stages
 from services.ingestion.loop import Loop
-from services.settings import load_monitor_settings
+from services.settings import MonitorSettings, load_monitor_settings
 
 # A run, a backfill after an outage, and the stages that follow.
 TICK_DEADLINE_SECONDS = 2 * RUN_DEADLINE_SECONDS + 60
@@ -37,6 +38,7 @@ EPILOG = """examples:
   python -m services.ingestion --once                one tick, for a cron
   python -m services.ingestion --interval 10m
   python -m services.ingestion --test-notification
+  python -m services.ingestion --summary             the daily summary as of now
 The exit code is 0 after SIGTERM or Ctrl-C (the current tick is finished first). After five failed
 ticks in a row it is the code of the last error."""
 
@@ -51,6 +53,8 @@ def main() -> int:
     formatter = make_formatter(monitor.options, monitor.dashboard_url)
     if arguments.test_notification:
         return _send_test_message(notifier, formatter)
+    if arguments.summary:
+        return _print_summary(monitor, formatter)
     stop = StopRequest()
     state_dir = ensure_state_dir(monitor.settings.state_dir)
     refusal = ConfigurationError(f"Another monitor runs in {state_dir}: stop it first.")
@@ -92,6 +96,11 @@ def _parse_arguments() -> argparse.Namespace:
         "--test-notification",
         action="store_true",
         help="send a test message to every target, then exit",
+    )
+    parser.add_argument(
+        "--summary",
+        action="store_true",
+        help="print the daily summary as of now, send nothing, then exit",
     )
     parser.add_argument("--config", help="read this file instead of ingest_config.json")
     parser.add_argument("--verbose", action="store_true", help="log every tick")
@@ -158,6 +167,20 @@ def _send_test_message(notifier: Notifier, formatter: MessageFormatter) -> int:
     if failures:
         raise MessageNotDelivered(f"The test message did not arrive: {'; '.join(failures)}.")
     print(f"The test message arrived at {', '.join(t.label for t in notifier.targets)}.")
+    return EXIT_OK
+
+
+def _print_summary(monitor: MonitorSettings, formatter: MessageFormatter) -> int:
+    """Print the summary of the last 24 hours. Raises StorageUnavailable."""
+    now, settings, options = SYSTEM_CLOCKS.now(), monitor.settings, monitor.options
+
+    def write(connection: Connection) -> Message:
+        quotas = stages.read_quotas(settings, now)
+        return write_summary(connection, settings, options, formatter, now, lambda: quotas)
+
+    with resolve_database(settings) as address, Session(address) as session:
+        message = session.use(write)
+    print(f"{message.title}\n{message.body}")
     return EXIT_OK
 
 

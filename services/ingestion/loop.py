@@ -178,6 +178,7 @@ class Loop:
             lambda c: forecasting.update_forecasts(c, cadence, now, self.fit_slopes),
             lambda c: stages.step_wallets(c, self.monitor.settings, now),
             lambda c: self.incidents.check(c, self._describe_tick(report)),
+            lambda c: stages.queue_summary(c, self.monitor, formatter, targets, now),
             lambda c: self.notifier.deliver(c, seconds=DELIVERY_SECONDS),
         )
         with self._session() as session:

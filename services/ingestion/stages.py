@@ -14,13 +14,17 @@ from ingest import RunReport, run_pipeline
 from safe_zone import Settings
 from sentinel.archive.store import open_configured_archive
 from sentinel.budget import usage_log
+from sentinel.budget.quota_usage import QuotaUsage
 from sentinel.clocks import Clocks
+from sentinel.daily_summary import queueing as daily_summary
 from sentinel.errors import BudgetExhausted, SentinelError
 from sentinel.notifications import outbox
+from sentinel.notifications.messages import MessageFormatter
 from sentinel.paper_trading import wallets
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
 from services.ingestion.polling_interval import affordable_interval
+from services.settings import MonitorSettings
 
 log = logging.getLogger("sentinel.loop")
 
@@ -74,6 +78,25 @@ def step_wallets(connection: Connection, settings: Settings, now: datetime) -> N
             log.info("wallet '%s': %s %s", name, event.kind, event.coin_id)
     for error in errors:
         log.warning("%s", error)
+
+
+def queue_summary(
+    connection: Connection,
+    monitor: MonitorSettings,
+    formatter: MessageFormatter,
+    targets: Sequence[str],
+    now: datetime,
+) -> None:
+    """Queue the daily summary if it is due."""
+    settings, options = monitor.settings, monitor.options
+    daily_summary.queue_if_due(
+        connection, settings, options, formatter, targets, now, lambda: read_quotas(settings, now)
+    )
+
+
+def read_quotas(settings: Settings, now: datetime) -> Sequence[QuotaUsage]:
+    """Return the usage of the quotas, for the daily summary; also by Neon's own figures."""
+    return budget_monitor.check_budget_status(settings, now).quota_usages
 
 
 def record_heartbeat(
