@@ -40,10 +40,9 @@ SET state = excluded.state, threshold_multiplier = excluded.threshold_multiplier
 
 RECORD_ALERT = """
 INSERT INTO sentinel.alerts (coin_key, kind, observed_at, price_usd, reference_usd, reference_at,
-    move, threshold,
-                    level)
+    move, threshold, level, is_announced)
 VALUES (%(coin_key)s, %(kind)s, %(observed_at)s, %(price_usd)s, %(reference_usd)s, %(marked_at)s,
-        %(move)s, %(threshold)s, %(level)s)
+        %(move)s, %(threshold)s, %(level)s, %(is_announced)s)
 ON CONFLICT (coin_key, kind, observed_at) DO NOTHING
 """
 
@@ -111,10 +110,13 @@ def save_trackers(
         cursor.executemany(SAVE_TRACKER, values)
 
 
-def record_alert(connection: Connection, coin: WatchedCoin, alert: Alert) -> None:
-    """Store an alert. A repeated one is ignored."""
+def record_alert(
+    connection: Connection, coin: WatchedCoin, alert: Alert, *, is_announced: bool = True
+) -> None:
+    """Store an alert, and whether a message is queued about it. A repeated one is ignored."""
     times = {"observed_at": alert.observed_at, "marked_at": alert.marked_at}
-    connection.execute(RECORD_ALERT, alert._asdict() | times | {"coin_key": coin.coin_key})
+    own = {"coin_key": coin.coin_key, "is_announced": is_announced}
+    connection.execute(RECORD_ALERT, alert._asdict() | times | own)
 
 
 def read_idr_rate(connection: Connection, now: datetime) -> float | None:

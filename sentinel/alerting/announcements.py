@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sentinel.alerting.options import MonitorOptions
 from sentinel.notifications import outbox
+from sentinel.notifications.delivery_rules import DeliveryRules
 from sentinel.notifications.messages import Message, MessageFormatter
 from sentinel.storage.connection import Connection
 
@@ -15,6 +16,12 @@ from sentinel.storage.connection import Connection
 def make_formatter(options: MonitorOptions, dashboard_url: str | None) -> MessageFormatter:
     """Return the formatter of the messages that the settings describe."""
     return MessageFormatter(options.language, ZoneInfo(options.time_zone), dashboard_url)
+
+
+def make_delivery_rules(options: MonitorOptions, dashboard_url: str | None) -> DeliveryRules:
+    """Return what the settings say about delivery."""
+    formatter = make_formatter(options, dashboard_url)
+    return DeliveryRules(formatter, options.loudness, options.quiet_hours)
 
 
 def announce(

@@ -9,11 +9,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from sentinel.notifications.kinds import (
+    ADJUSTABLE_KINDS,
     DEFAULT_LOUDNESS,
     AdjustableKind,
     Loudness,
     MessageKind,
+    find_loudness,
 )
+from sentinel.notifications.quiet_hours import QuietHours
 
 
 def _check_time_zone(name: str) -> str:
@@ -52,7 +55,7 @@ def _check_max_threshold(value: float, info: ValidationInfo) -> float:
 def _add_default_loudness(
     loudness: dict[AdjustableKind, Loudness],
 ) -> dict[AdjustableKind, Loudness]:
-    return DEFAULT_LOUDNESS | loudness
+    return {kind: loudness.get(kind, DEFAULT_LOUDNESS[kind]) for kind in ADJUSTABLE_KINDS}
 
 
 class MonitorOptions(BaseModel):
@@ -84,8 +87,10 @@ class MonitorOptions(BaseModel):
     ] = 0.25
     # Of each kind of message: loud, silent (no sound) or off. Missing kinds keep their defaults.
     loudness: Annotated[dict[AdjustableKind, Loudness], AfterValidator(_add_default_loudness)] = (
-        DEFAULT_LOUDNESS
+        Field(default={}, validate_default=True)
     )
+    # Two times of the day between which messages wait: {"from": "23:00", "to": "07:00"}.
+    quiet_hours: QuietHours | None = None
     # Of the messages: English or Indonesian.
     language: Literal["en", "id"] = "en"
     # Of the times in messages, by its IANA name.
@@ -95,4 +100,4 @@ class MonitorOptions(BaseModel):
 
     def is_off(self, kind: MessageKind) -> bool:
         """Return whether the user wants no messages of a kind."""
-        return kind != "test" and self.loudness[kind] == "off"
+        return find_loudness(self.loudness, kind) == "off"

@@ -39,13 +39,15 @@ FROM sentinel.pipeline_runs
 ORDER BY started_at DESC
 LIMIT 1
 """
-# The message that was tried most often has the error that lasts.
+# The message that was tried most often has the error that lasts. Messages that quiet hours hold are
+# left out; after them they wait since their end.
 WAITING_MESSAGES = """
-SELECT target, count(*), min(created_at), coalesce(max(failures), 0),
+SELECT target, count(*), min(greatest(created_at, held_until)), coalesce(max(failures), 0),
        (array_agg(last_error ORDER BY attempts DESC) FILTER (WHERE last_error IS NOT NULL))[1]
 FROM sentinel.outbox
 LEFT JOIN sentinel.alert_targets USING (target)
 WHERE delivered_at IS NULL AND abandoned_at IS NULL
+  AND (held_until IS NULL OR held_until <= %(now)s)
 GROUP BY target
 ORDER BY target
 """
@@ -126,7 +128,7 @@ def _read_facts(
         loop=loop,
         backup=service_status.read_backup_status(connection),
         max_backup_age=checks.MAX_NEON_BACKUP_AGE if egress.find_compute(connection) else None,
-        deliveries=read_deliveries(connection, loop),
+        deliveries=read_deliveries(connection, loop, now),
         lost_messages=_read_lost_messages(connection, loop, now),
         failing_coins=find_failing_coins(connection, now).fetchall(),
         disk=read_disk_space(settings.state_dir),
@@ -140,13 +142,15 @@ def _was_switched_off(loop: ServiceStatus, newest_run: NewestRun, now: datetime)
     return now - loop.recorded_at > SILENCE_WINDOW and newest_run.started_at > loop.recorded_at
 
 
-def read_deliveries(connection: Connection, loop: ServiceStatus | None) -> list[TargetDelivery]:
+def read_deliveries(
+    connection: Connection, loop: ServiceStatus | None, now: datetime
+) -> list[TargetDelivery]:
     """Return the targets for which messages wait.
 
     The loop records the targets of its settings, with their labels. Messages of other targets wait
     for ever: their address was changed since, so they are left out.
     """
-    rows = connection.execute(WAITING_MESSAGES).fetchall()
+    rows = connection.execute(WAITING_MESSAGES, {"now": now}).fetchall()
     return [TargetDelivery(row[0], label, *row[1:]) for label, row in _label_rows(rows, loop)]
 
 

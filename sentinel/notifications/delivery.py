@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from sentinel.clocks import Clocks
-from sentinel.notifications import outbox, pacing
+from sentinel.notifications import digest, outbox, pacing
 from sentinel.notifications.alert_buttons import find_alert_buttons
+from sentinel.notifications.delivery_rules import DeliveryRules
 from sentinel.notifications.messages import Message, OutgoingMessage
 from sentinel.notifications.outbox import QueuedMessage, TargetState
 from sentinel.notifications.responses import SendResult
@@ -27,6 +28,7 @@ class Notifier:
 
     targets: Sequence[Target]
     clocks: Clocks
+    rules: DeliveryRules = field(default_factory=DeliveryRules)
 
     @property
     def names(self) -> list[str]:
@@ -56,7 +58,7 @@ class Notifier:
                 if not outbox.try_lock_target(connection, target.name):
                     return LOCKED_TARGET_SECONDS
                 now = self.clocks.now()
-                message = outbox.read_next(connection, target.name, now)
+                message = self._find_next(connection, target.name, now)
                 if message is None:
                     return None
                 state = outbox.read_target_state(connection, target.name, now)
@@ -67,13 +69,24 @@ class Notifier:
                     return pause
                 self._send(connection, target, message, state)
 
+    def _find_next(
+        self, connection: Connection, target: str, now: datetime
+    ) -> QueuedMessage | None:
+        """Return the message to send next: a digest if many are late, None if none waits."""
+        if quiet_end := self.rules.find_quiet_end(now):
+            outbox.hold(connection, target, self.rules.list_held_kinds(), quiet_end)
+        waiting = digest.read_waiting_together(connection, target, now)
+        if waiting:
+            return digest.compose_digest(waiting, self.rules.formatter, now)
+        return outbox.read_next(connection, target, now)
+
     def _send(
         self, connection: Connection, target: Target, message: QueuedMessage, state: TargetState
     ) -> None:
         """Send one message and record the result."""
         now = self.clocks.now()
-        outgoing = OutgoingMessage(message.title, message.body, message.kind, message.coin_id)
-        buttons = find_alert_buttons(connection, target.chat, message.kind, message.coin_id, now)
+        outgoing = self.rules.make_outgoing(message, now)
+        buttons = find_alert_buttons(connection, target.chat, outgoing.kind, outgoing.coin_id, now)
         result = target.send(outgoing._replace(buttons=buttons), now)
         now = self.clocks.now()
         failures = pacing.count_failures(result, state.failures)
@@ -83,23 +96,38 @@ class Notifier:
             outbox.mark_delivered(connection, message, now)
             return
         pause = target_pause or pacing.backoff(message.attempts)
-        is_abandoned = pacing.is_abandoned(result, message.attempts)
+        is_abandoned = pacing.is_abandoned(result, message.rejections)
         outbox.mark_failed(
-            connection, message, now, now + pause, result.error, is_abandoned=is_abandoned
+            connection,
+            message,
+            now,
+            now + pause,
+            result.error,
+            is_rejected=result.is_rejected,
+            is_abandoned=is_abandoned,
         )
         _log_failure(message, result, pause, is_abandoned=is_abandoned)
 
     def send_directly(self, message: Message) -> list[str]:
         """Send a message to every target now, without the outbox; return the errors."""
-        outgoing = OutgoingMessage(message.title, message.body, message.kind, message.coin_id)
-        results = [target.send(outgoing, self.clocks.now()) for target in self.targets]
+        if self.rules.is_off(message.kind):
+            return []
+        now = self.clocks.now()
+        outgoing = OutgoingMessage(
+            message.title,
+            message.body,
+            message.kind,
+            message.coin_id,
+            is_silent=self.rules.is_silent([message.kind]) or self.rules.is_held(message.kind, now),
+        )
+        results = [target.send(outgoing, now) for target in self.targets]
         return [result.error for result in results if not result.has_arrived]
 
 
 def _log_failure(
     message: QueuedMessage, result: SendResult, pause: timedelta, *, is_abandoned: bool
 ) -> None:
-    number, attempts = message.message_id, message.attempts + 1
+    number, attempts = message.message_ids[0], message.attempts + 1
     if is_abandoned:
         text = "message %d is abandoned after %d rejections (%s): %s"
         log.error(text, number, attempts, result.error, message.title)

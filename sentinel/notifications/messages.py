@@ -57,10 +57,10 @@ class MessageFormatter:
         """Return a number of coins."""
         return amounts.format_quantity(amount, self._locale)
 
-    def format_time(self, at: datetime) -> str:
+    def format_time(self, at: datetime, *, with_zone: bool = True) -> str:
         """Return day and time in the user's time zone, with the zone's name."""
         text = format_datetime(at, "d MMM HH:mm", tzinfo=self.zone, locale=self._locale)
-        return f"{text} {at.astimezone(self.zone):%Z}"
+        return f"{text} {at.astimezone(self.zone):%Z}" if with_zone else str(text)
 
     def format_clock(self, at: datetime) -> str:
         """Return the time of day in the user's time zone, such as 13:05."""

@@ -17,6 +17,7 @@ from sentinel.storage.connection import Connection
 
 # A target may ask for a longer pause; no more than this is granted.
 MAX_REQUESTED_PAUSE = timedelta(days=1)
+MAX_HOLD = timedelta(days=1)  # quiet hours are shorter
 STORED_ATTEMPTS = 20  # per target: as many as the pacing looks at
 _LOCK_CLASS = 0x4F555442  # "OUTB": the class of the advisory locks of targets
 
@@ -30,30 +31,40 @@ ON CONFLICT (target, message_key) DO NOTHING
 
 TRY_LOCK_TARGET = "SELECT pg_try_advisory_xact_lock(%(class)s, hashtext(%(target)s))"
 
-# The oldest message of each queue, the earliest due first. A due time further ahead than any pause
-# was set by a clock that has been set back since: such a message is due now.
+# A due time further ahead than any pause, and an end of quiet hours further ahead than a day, come
+# from a clock that was set back since.
+HOLD = """
+UPDATE sentinel.outbox SET held_until = %(until)s
+WHERE target = %(target)s AND delivered_at IS NULL AND abandoned_at IS NULL
+  AND kind = ANY(%(kinds)s::text[]) AND held_until IS DISTINCT FROM %(until)s
+"""
+
+# The oldest message of each queue, the earliest due first.
 NEXT_MESSAGE = """
-SELECT message_id, title, body, kind, coin_id, attempts, due_at
-FROM (SELECT DISTINCT ON (queue) message_id, title, body, kind, coin_id, attempts,
-             CASE WHEN due_at > %(now)s + %(longest)s THEN %(now)s ELSE due_at END AS due_at
+SELECT ARRAY[message_id], ARRAY[kind], title, body, coin_id, created_at, attempts, rejections,
+       next_at
+FROM (SELECT DISTINCT ON (queue) *,
+             CASE WHEN due_at > %(now)s + %(longest)s THEN %(now)s ELSE due_at END AS next_at
       FROM sentinel.outbox
       WHERE target = %(target)s AND delivered_at IS NULL AND abandoned_at IS NULL
+        AND (held_until IS NULL OR held_until <= %(now)s OR held_until > %(latest_hold)s)
       ORDER BY queue, message_id) AS head
-ORDER BY greatest(due_at, %(now)s), message_id
+ORDER BY greatest(next_at, %(now)s), message_id
 LIMIT 1
 """
 
 MARK_DELIVERED = """
 UPDATE sentinel.outbox
 SET delivered_at = %(now)s, attempts = attempts + 1, last_error = NULL
-WHERE message_id = %(message_id)s
+WHERE message_id = ANY(%(message_ids)s)
 """
 
 MARK_FAILED = """
 UPDATE sentinel.outbox
 SET attempts = attempts + 1, due_at = %(due_at)s, last_error = %(error)s,
+    rejections = rejections + %(is_rejected)s::int,
     abandoned_at = CASE WHEN %(is_abandoned)s THEN %(now)s END
-WHERE message_id = %(message_id)s
+WHERE message_id = ANY(%(message_ids)s)
 """
 
 # Keeps the times of the last STORED_ATTEMPTS attempts, the newest first.
@@ -90,15 +101,18 @@ GROUP BY 1, 2
 
 
 class QueuedMessage(NamedTuple):
-    """A message that waits for delivery to one target."""
+    """A message, or a digest of several, that waits for delivery to one target."""
 
-    message_id: int
+    message_ids: Sequence[int]
+    # Of each of these messages.
+    kinds: Sequence[MessageKind]
     title: str
     body: str
-    kind: MessageKind
     coin_id: str | None
-    # Failed deliveries so far.
+    created_at: datetime
+    # Failed deliveries so far, and those that were the message's own fault.
     attempts: int
+    rejections: int
     due_at: datetime
 
 
@@ -149,16 +163,29 @@ def try_lock_target(connection: Connection, target: str) -> bool:
     return bool(row and row[0])
 
 
+def hold(
+    connection: Connection, target: str, kinds: Sequence[MessageKind], until: datetime
+) -> None:
+    """Let the waiting messages of these kinds wait until a time, the end of quiet hours."""
+    parameters = {"target": target, "kinds": list(kinds), "until": until}
+    connection.execute(HOLD, parameters)
+
+
 def read_next(connection: Connection, target: str, now: datetime) -> QueuedMessage | None:
     """Return the message to send next to a target; None if none waits."""
-    parameters = {"target": target, "now": now, "longest": MAX_REQUESTED_PAUSE}
+    parameters = {
+        "target": target,
+        "now": now,
+        "longest": MAX_REQUESTED_PAUSE,
+        "latest_hold": now + MAX_HOLD,
+    }
     row = connection.execute(NEXT_MESSAGE, parameters).fetchone()
     return QueuedMessage._make(row) if row else None
 
 
 def mark_delivered(connection: Connection, message: QueuedMessage, now: datetime) -> None:
     """Record that the target accepted a message. It is never sent again."""
-    connection.execute(MARK_DELIVERED, {"message_id": message.message_id, "now": now})
+    connection.execute(MARK_DELIVERED, {"message_ids": message.message_ids, "now": now})
 
 
 def mark_failed(
@@ -168,14 +195,16 @@ def mark_failed(
     due_at: datetime,
     error: str,
     *,
-    is_abandoned: bool = False,
+    is_rejected: bool,
+    is_abandoned: bool,
 ) -> None:
     """Record a failed delivery. The message is sent again at `due_at`, or never if abandoned."""
     parameters = {
-        "message_id": message.message_id,
+        "message_ids": message.message_ids,
         "now": now,
         "due_at": due_at,
         "error": error,
+        "is_rejected": is_rejected,
         "is_abandoned": is_abandoned,
     }
     connection.execute(MARK_FAILED, parameters)

@@ -52,6 +52,6 @@ def backoff(failures: int) -> timedelta:
     return min(MAX_BACKOFF, FIRST_BACKOFF * (1 << min(failures, 20)))
 
 
-def is_abandoned(result: SendResult, attempts: int) -> bool:
-    """Return whether a message is never sent again, after `attempts` before this result."""
-    return result.is_rejected and attempts + 1 >= MAX_REJECTIONS
+def is_abandoned(result: SendResult, rejections: int) -> bool:
+    """Return whether a message is never sent again, after `rejections` before this result."""
+    return result.is_rejected and rejections + 1 >= MAX_REJECTIONS

@@ -122,11 +122,28 @@ def _parse_address(url: str, position: str) -> list[Target]:
             )
             for chat in chats
         ]
+    loud = _make_service(plugin, asset)
+    silent = _make_low_priority(url, plugin, asset) or loud
+    return [Target(_fingerprint(url), label, functools.partial(_notify, loud, silent, label))]
+
+
+def _make_service(plugin: apprise.NotifyBase, asset: apprise.AppriseAsset) -> apprise.Apprise:
     plugin.request_rate_per_sec = 0  # `pacing` limits the rate
     plugin.socket_connect_timeout = plugin.socket_read_timeout = TIMEOUT_SECONDS
     service = apprise.Apprise(asset=asset)
     service.add(plugin)
-    return [Target(_fingerprint(url), label, functools.partial(_notify, service, label))]
+    return service
+
+
+def _make_low_priority(
+    url: str, plugin: apprise.NotifyBase, asset: apprise.AppriseAsset
+) -> apprise.Apprise | None:
+    """Return the service for messages without a sound; None if it knows no low priority."""
+    if "priority" not in plugin.template_args:
+        return None
+    address = f"{url}{'&' if '?' in url else '?'}priority=low"
+    low = apprise.Apprise.instantiate(address, asset=asset)
+    return _make_service(low, asset) if low else None
 
 
 def _fingerprint(address: str) -> str:
@@ -134,9 +151,14 @@ def _fingerprint(address: str) -> str:
 
 
 def _notify(
-    service: apprise.Apprise, label: str, message: OutgoingMessage, _now: datetime
+    loud: apprise.Apprise,
+    silent: apprise.Apprise,
+    label: str,
+    message: OutgoingMessage,
+    _now: datetime,
 ) -> SendResult:
     # As plain text: a coin's name may contain characters of HTML or Markdown.
+    service = silent if message.is_silent else loud
     result = service.notify(
         title=message.title, body=message.body, body_format=apprise.NotifyFormat.TEXT
     )

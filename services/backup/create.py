@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from safe_zone import Settings
 from sentinel import files
+from sentinel.alerting.announcements import make_delivery_rules
 from sentinel.arguments import IGNORE_BUDGET
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
@@ -51,7 +52,8 @@ def create_backup(
     Raises BackupFailed, StorageUnavailable, or BudgetExhausted unless `ignore_budget` is set, each
     after a message was sent about it, and ConfigurationError if another backup is running.
     """
-    notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
+    rules = make_delivery_rules(monitor.options, monitor.dashboard_url)
+    notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS, rules)
     try:
         return _create_and_prune(monitor, notifier, folder, now, ignore_budget=ignore_budget)
     except Interrupted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from sentinel.alerting.announcements import announce, make_formatter
+from sentinel.alerting.announcements import announce
 from sentinel.errors import Interrupted, SentinelError
 from sentinel.notifications import messages
 from sentinel.notifications.delivery import Notifier
@@ -40,7 +40,7 @@ def report_failure(
     The message goes through the outbox, which repeats it until it arrives; without the outbox if
     the database cannot be reached.
     """
-    formatter = make_formatter(monitor.options, monitor.dashboard_url)
+    formatter = notifier.rules.formatter
 
     def record_and_send(connection: Connection) -> None:
         _update_status(connection, now, {"problem": problem})

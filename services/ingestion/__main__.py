@@ -14,7 +14,7 @@ from types import FrameType
 
 from safe_zone import RUN_DEADLINE_SECONDS
 from sentinel import files
-from sentinel.alerting.announcements import make_formatter
+from sentinel.alerting.announcements import make_delivery_rules
 from sentinel.arguments import interval, make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
@@ -49,19 +49,19 @@ def main() -> int:
     configure_logging(verbose=arguments.verbose)
     with report_wrong_settings("HEARTBEAT_URL_MONITOR"):
         monitor = load_monitor_settings(config=arguments.config)
-    notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS)
-    formatter = make_formatter(monitor.options, monitor.dashboard_url)
+    rules = make_delivery_rules(monitor.options, monitor.dashboard_url)
+    notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS, rules)
     if arguments.test_notification:
-        return _send_test_message(notifier, formatter)
+        return _send_test_message(notifier, rules.formatter)
     if arguments.summary:
-        return _print_summary(monitor, formatter)
+        return _print_summary(monitor, rules.formatter)
     stop = StopRequest()
     state_dir = ensure_state_dir(monitor.settings.state_dir)
     refusal = ConfigurationError(f"Another monitor runs in {state_dir}: stop it first.")
     loop = Loop(
         monitor,
         notifier,
-        formatter,
+        rules.formatter,
         SYSTEM_CLOCKS,
         requested_interval=arguments.interval,
         should_stop=stop.is_set,

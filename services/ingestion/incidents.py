@@ -109,7 +109,7 @@ class Incidents:
         Return whether a message was queued.
         """
         loop = ServiceStatus(now, {"targets": self.notifier.labels})
-        deliveries = deployment.read_deliveries(connection, loop)
+        deliveries = deployment.read_deliveries(connection, loop, now)
         failing = [each for each in deliveries if checks.is_failing(each, now)]
         self._failing = {each.target for each in failing}
         changes = [*self._find_failing(failing, now), *self._find_working(connection, now)]
@@ -130,10 +130,10 @@ class Incidents:
             *self._check_disk(tick.now),
         ]
         for change in changes:
-            if change.since:
-                if not self.options.is_off(change.message.kind):
-                    for failure in self.notifier.send_directly(change.message):
-                        log.warning("%s", failure)
+            # No message can wait for the end of quiet hours here: the incident is found again then.
+            if change.since and not self.notifier.rules.is_held(change.message.kind, tick.now):
+                for failure in self.notifier.send_directly(change.message):
+                    log.warning("%s", failure)
                 self.announced.note(change.incident, change.since)
 
     @property

@@ -37,7 +37,7 @@ def test_every_setting_has_a_default(tmp_path: Path) -> None:
 
 def test_a_kind_without_a_loudness_keeps_its_default(tmp_path: Path) -> None:
     options = _load(tmp_path, {"loudness": {"reversal": "silent"}}).options
-    assert options.loudness == DEFAULT_LOUDNESS | {"reversal": "silent"}
+    assert options.loudness == {**DEFAULT_LOUDNESS, "reversal": "silent"}
 
 
 def test_telegram_is_the_first_target_and_the_repr_shows_no_secret(tmp_path: Path) -> None:

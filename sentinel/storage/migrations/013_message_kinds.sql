@@ -24,5 +24,5 @@ CREATE TABLE sentinel.muted_coins (
 ALTER TABLE sentinel.alerts
     -- When the message about the outcome was queued.
     ADD COLUMN followed_up_at timestamptz,
-    -- False: the coin was muted, or this kind of message was off.
+    -- False: the coin was muted.
     ADD COLUMN is_announced boolean NOT NULL DEFAULT true;

@@ -14,34 +14,15 @@ import psycopg
 import pytest
 
 from sentinel.errors import ConfigurationError
-from sentinel.notifications import outbox, targets, telegram
+from sentinel.notifications import delivery_rules, digest, outbox, targets, telegram
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import Message
 from sentinel.notifications.pacing import MAX_REJECTIONS
 from sentinel.notifications.targets import make_targets
-from sentinel.storage import schema
 from sentinel.storage.connection import Connection, open_connection
 from tests.conftest import NOW, FakeTime, FreshDatabase
+from tests.sentinel.notifications.helpers import CHAT, TOKEN, deliver_all, make_notifier, read_rows
 from tests.support.monitor import Reply, Target, listening
-
-
-@pytest.fixture
-def connection(fresh: FreshDatabase) -> Iterator[Connection]:
-    with open_connection(fresh.address()) as connection:
-        schema.apply_migrations(connection)
-        yield connection
-
-
-TOKEN = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
-CHAT = f"tgram://{TOKEN}/-100123/"
-
-
-@pytest.fixture
-def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    """A target for Apprise that stands in for Telegram's API too."""
-    with listening() as target:
-        monkeypatch.setattr(telegram, "API_URL", target.base_url)
-        yield target
 
 
 @pytest.fixture(params=["telegram", "apprise"])
@@ -63,10 +44,6 @@ def log_output() -> Iterator[io.StringIO]:
     root.setLevel(level)
 
 
-def _notifier(time_: FakeTime, *urls: str) -> Notifier:
-    return Notifier(make_targets(urls), time_.clocks)
-
-
 def _queue(
     connection: Connection, notifier: Notifier, count: int, now: datetime, queues: int = 50
 ) -> None:
@@ -76,27 +53,14 @@ def _queue(
         outbox.queue_message(connection, message, notifier.names, now)
 
 
-def _deliver_all(connection: Connection, notifier: Notifier, time_: FakeTime) -> None:
-    for _ in range(20_000):
-        pause = notifier.deliver(connection, seconds=60)
-        if pause is None:
-            return
-        time_.sleep(max(pause, 0.1))
-    raise AssertionError("some messages were not delivered")
-
-
-def _rows(connection: Connection, statement: str) -> list[tuple[object, ...]]:
-    return connection.execute(statement.encode()).fetchall()
-
-
 def test_a_message_arrives_once_at_every_target(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     with listening() as other:
-        notifier = _notifier(time_, CHAT, other.url)
+        notifier = make_notifier(time_, CHAT, other.url)
         _queue(connection, notifier, 3, NOW)
         _queue(connection, notifier, 3, NOW)  # the same messages again
-        _deliver_all(connection, notifier, time_)
+        deliver_all(connection, notifier, time_)
         assert target.titles == other.titles == ["coin-0 #0", "coin-1 #1", "coin-2 #2"]
 
 
@@ -105,9 +69,9 @@ def test_a_failing_target_causes_no_duplicates_at_the_others(
 ) -> None:
     with listening() as other:
         other.replies.extend([Reply(500), Reply(500)])
-        notifier = _notifier(time_, CHAT, other.url)
+        notifier = make_notifier(time_, CHAT, other.url)
         _queue(connection, notifier, 1, NOW)
-        _deliver_all(connection, notifier, time_)
+        deliver_all(connection, notifier, time_)
         assert (target.titles, other.titles) == (["coin-0 #0"], ["coin-0 #0"])
         assert other.request_count == 3
 
@@ -124,7 +88,7 @@ def test_nothing_is_sent_during_the_pause_that_telegram_asks_for(
     connection: Connection, time_: FakeTime, target: Target, reply: Reply
 ) -> None:
     target.replies.append(reply)
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     _queue(connection, notifier, 3, NOW)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(37)
     time_.sleep(36)
@@ -139,7 +103,7 @@ def test_other_targets_get_growing_pauses_whatever_they_ask_for(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.replies.extend([Reply(429, headers={"Retry-After": "1"})] * 3)
-    notifier = _notifier(time_, target.url)
+    notifier = make_notifier(time_, target.url)
     _queue(connection, notifier, 3, NOW)
     for seconds in (5, 10, 20):
         assert notifier.deliver(connection, seconds=60) == pytest.approx(seconds)
@@ -151,12 +115,12 @@ def test_other_targets_get_growing_pauses_whatever_they_ask_for(
 def test_at_most_twenty_messages_a_minute(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     _queue(connection, notifier, 50, NOW)
     pause = notifier.deliver(connection, seconds=60)
     assert len(target.titles) == 20
     assert pause == pytest.approx(60)
-    again = _notifier(time_, CHAT)  # the rate limit survives a restart
+    again = make_notifier(time_, CHAT)  # the rate limit survives a restart
     assert again.deliver(connection, seconds=60) == pytest.approx(60)
     assert len(target.titles) == 20
 
@@ -165,11 +129,11 @@ def test_a_rejected_message_delays_only_its_own_queue(
     connection: Connection, time_: FakeTime, target: Target, url: str
 ) -> None:
     target.replies.append(Reply(400, b'{"description":"Bad Request: message text is empty"}'))
-    notifier = _notifier(time_, url)
+    notifier = make_notifier(time_, url)
     _queue(connection, notifier, 6, NOW, queues=2)
     notifier.deliver(connection, seconds=60)
     assert target.titles == ["coin-1 #1", "coin-1 #3", "coin-1 #5"]
-    _deliver_all(connection, notifier, time_)
+    deliver_all(connection, notifier, time_)
     assert target.titles[3:] == ["coin-0 #0", "coin-0 #2", "coin-0 #4"]
 
 
@@ -177,7 +141,7 @@ def test_the_rate_limit_counts_rejected_messages(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.always = Reply(400)
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     _queue(connection, notifier, 60, NOW, queues=60)
     while time_.at < NOW + timedelta(seconds=59):
         time_.sleep(max(0.5, notifier.deliver(connection, seconds=5) or 0))
@@ -194,12 +158,12 @@ def test_a_target_that_does_not_respond_gets_a_pause(
     for module in (telegram, targets):
         monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.2)
     target.always = Reply(stall=30)
-    notifier = _notifier(time_, url)
+    notifier = make_notifier(time_, url)
     _queue(connection, notifier, 30, NOW)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
     assert target.request_count == 1
     target.always = Reply()
-    _deliver_all(connection, notifier, time_)
+    deliver_all(connection, notifier, time_)
     assert len(target.titles) == 30
 
 
@@ -207,7 +171,7 @@ def test_a_retry_after_of_zero_seconds_still_backs_off(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.always = Reply(429, headers={"Retry-After": "0"})
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     _queue(connection, notifier, 3, NOW)
     for _ in range(60):
         time_.sleep(notifier.deliver(connection, seconds=60) or 0)
@@ -219,13 +183,13 @@ def test_a_long_requested_pause_survives_a_restart(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.replies.append(Reply(429, headers={"Retry-After": "20000"}))
-    _queue(connection, _notifier(time_, CHAT), 5, NOW)
+    _queue(connection, make_notifier(time_, CHAT), 5, NOW)
     for _ in range(100):
-        _notifier(time_, CHAT).deliver(connection, seconds=60)
+        make_notifier(time_, CHAT).deliver(connection, seconds=60)
         time_.sleep(199)
     assert target.request_count == 1
     time_.sleep(200)
-    assert _notifier(time_, CHAT).deliver(connection, seconds=60) is None
+    assert make_notifier(time_, CHAT).deliver(connection, seconds=60) is None
 
 
 def test_a_message_is_abandoned_and_logged_after_twelve_rejections(
@@ -236,10 +200,10 @@ def test_a_message_is_abandoned_and_logged_after_twelve_rejections(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     target.replies.extend([Reply(400)] * MAX_REJECTIONS)
-    notifier = _notifier(time_, url)
+    notifier = make_notifier(time_, url)
     _queue(connection, notifier, 2, NOW, queues=1)
-    _deliver_all(connection, notifier, time_)
-    assert target.titles == ["coin-0 #1"]
+    deliver_all(connection, notifier, time_)
+    assert target.titles == ["Late (20 Nov 12:00 UTC): coin-0 #1"]
     assert "message 1 is abandoned after 12 rejections (" in caplog.text
     assert " answered 400)" in caplog.text
 
@@ -247,12 +211,12 @@ def test_a_message_is_abandoned_and_logged_after_twelve_rejections(
 def test_processes_that_deliver_at_once_never_send_a_message_twice(
     connection: Connection, fresh: FreshDatabase, time_: FakeTime, target: Target
 ) -> None:
-    _queue(connection, _notifier(time_, CHAT), 15, NOW)
+    _queue(connection, make_notifier(time_, CHAT), 15, NOW)
 
     def deliver() -> None:
         with open_connection(fresh.address()) as own:
             for _ in range(40):
-                _notifier(time_, CHAT).deliver(own, seconds=60)
+                make_notifier(time_, CHAT).deliver(own, seconds=60)
 
     threads = [threading.Thread(target=deliver) for _ in range(3)]
     for thread in threads:
@@ -271,7 +235,7 @@ def test_a_target_that_responds_too_slowly_times_out(
 ) -> None:
     monkeypatch.setattr(targets, "TOTAL_SECONDS", 0.1)
     target.replies.append(Reply(stall=5))
-    notifier = _notifier(time_, url)
+    notifier = make_notifier(time_, url)
     _queue(connection, notifier, 1, NOW)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
 
@@ -281,14 +245,14 @@ def test_a_malformed_response_is_an_ordinary_failure(
 ) -> None:
     bodies = (b"[" * 100_000, b"\xff\xfe", b'{"parameters": 7, "retry_after": true}', b"NaN")
     target.replies.extend(Reply(429, body) for body in bodies)
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     _queue(connection, notifier, 1, NOW)
-    _deliver_all(connection, notifier, time_)
+    deliver_all(connection, notifier, time_)
     assert target.titles == ["coin-0 #0"]
 
 
 def test_telegram_gets_plain_text_with_a_bold_title(time_: FakeTime, target: Target) -> None:
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     message = Message("x", "x", "<3 🟥 Love & Co (A_B*) fell 5%", "body <script>", "test")
     assert notifier.send_directly(message) == []
     [(path, content)] = target.requests
@@ -301,7 +265,8 @@ def test_telegram_gets_plain_text_with_a_bold_title(time_: FakeTime, target: Tar
 
 def test_a_message_that_is_too_long_for_telegram_is_cut(time_: FakeTime, target: Target) -> None:
     assert (
-        _notifier(time_, CHAT).send_directly(Message("x", "x", "title", "y" * 5000, "test")) == []
+        make_notifier(time_, CHAT).send_directly(Message("x", "x", "title", "y" * 5000, "test"))
+        == []
     )
     assert len(target.requests[0][1]["text"]) == 4096
 
@@ -310,9 +275,9 @@ def test_each_chat_of_a_telegram_address_is_a_target(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.replies.append(Reply(403))
-    notifier = _notifier(time_, f"tgram://{TOKEN}/5/@channel:7/?silent=yes")
+    notifier = make_notifier(time_, f"tgram://{TOKEN}/5/@channel:7/?silent=yes")
     _queue(connection, notifier, 1, NOW)
-    _deliver_all(connection, notifier, time_)
+    deliver_all(connection, notifier, time_)
     chats = [
         (content["chat_id"], content.get("message_thread_id"), content["disable_notification"])
         for _, content in target.requests
@@ -325,7 +290,9 @@ def test_a_message_follows_a_group_to_its_new_chat_id(
 ) -> None:
     moved = b'{"ok":false,"error_code":400,"parameters":{"migrate_to_chat_id":-1009}}'
     target.replies.append(Reply(400, moved))
-    assert _notifier(time_, CHAT).send_directly(Message("x", "x", "title", "body", "test")) == []
+    assert (
+        make_notifier(time_, CHAT).send_directly(Message("x", "x", "title", "body", "test")) == []
+    )
     assert [content["chat_id"] for _, content in target.requests] == [-100123, -1009]
     assert "-1009: correct the setting" in caplog.text
 
@@ -354,13 +321,13 @@ def test_telegrams_own_words_are_in_the_log_the_outbox_and_the_error(
     error: str,
 ) -> None:
     target.always = Reply(status, json.dumps({"ok": False, "description": description}).encode())
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     expected = f"Telegram answered {error}"
     assert notifier.send_directly(Message("x", "x", "title", "body", "test")) == [expected]
     _queue(connection, notifier, 1, NOW)
     notifier.deliver(connection, seconds=60)
     assert f"message 1 did not arrive ({expected}): attempt 2 in 5 s" in caplog.text
-    assert _rows(connection, "SELECT last_error FROM sentinel.outbox") == [(expected,)]
+    assert read_rows(connection, "SELECT last_error FROM sentinel.outbox") == [(expected,)]
 
 
 @pytest.mark.parametrize(
@@ -375,13 +342,13 @@ def test_a_chat_that_accepts_nothing_is_a_failing_target_and_no_rejected_message
 ) -> None:
     reply = Reply(400, json.dumps({"description": description}).encode())
     target.replies.extend([reply] * MAX_REJECTIONS)
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     _queue(connection, notifier, 2, NOW)
     for _ in range(3):
         time_.sleep(notifier.deliver(connection, seconds=60) or 0)
     assert target.request_count == 3  # the second message waits too
-    assert _rows(connection, "SELECT failures FROM sentinel.alert_targets") == [(3,)]
-    _deliver_all(connection, notifier, time_)
+    assert read_rows(connection, "SELECT failures FROM sentinel.alert_targets") == [(3,)]
+    deliver_all(connection, notifier, time_)
     assert target.titles == ["coin-0 #0", "coin-1 #1"]  # none is abandoned
 
 
@@ -390,7 +357,7 @@ def test_a_long_reason_hides_no_requested_pause(
 ) -> None:
     body = {"description": "x" * 5_000, "parameters": {"retry_after": 37}}
     target.replies.append(Reply(429, json.dumps(body).encode()))
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     _queue(connection, notifier, 1, NOW)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(37)
 
@@ -405,7 +372,7 @@ def test_an_invalid_target_address_is_not_logged(log_output: io.StringIO) -> Non
 def test_without_targets_messages_go_to_the_log(
     connection: Connection, time_: FakeTime, caplog: pytest.LogCaptureFixture
 ) -> None:
-    notifier = _notifier(time_)
+    notifier = make_notifier(time_)
     _queue(connection, notifier, 1, NOW)
     with caplog.at_level(logging.WARNING):
         assert notifier.deliver(connection, seconds=60) is None
@@ -422,13 +389,13 @@ def test_no_secret_reaches_the_log_or_the_outbox(
 ) -> None:
     echo = json.dumps({"description": f"no bot {TOKEN}"}).encode()
     target.replies.extend([Reply(500), Reply(404, echo), Reply(429)])
-    notifier = _notifier(time_, url)
+    notifier = make_notifier(time_, url)
     _queue(connection, notifier, 1, NOW)
     with monkeypatch.context() as patch:
         patch.setattr(telegram, "API_URL", "http://127.0.0.1:9")  # a closed port
         notifier.deliver(connection, seconds=60)
-    errors = str(_rows(connection, "SELECT last_error FROM sentinel.outbox"))
-    _deliver_all(connection, notifier, time_)
+    errors = str(read_rows(connection, "SELECT last_error FROM sentinel.outbox"))
+    deliver_all(connection, notifier, time_)
     text = log_output.getvalue() + errors + repr(notifier)
     assert "did not arrive" in text
     assert "secret-path-4711" not in text
@@ -439,12 +406,12 @@ def test_a_clock_set_back_does_not_delay_a_message(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
     target.replies.append(Reply(400))
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     time_.at += timedelta(days=400)
     _queue(connection, notifier, 1, time_.at)
     notifier.deliver(connection, seconds=60)
     time_.at = NOW
-    assert _notifier(time_, CHAT).deliver(connection, seconds=60) is None
+    assert make_notifier(time_, CHAT).deliver(connection, seconds=60) is None
     assert target.titles == ["coin-0 #0"]
 
 
@@ -459,6 +426,8 @@ def test_all_messages_reach_a_target_that_fails_stalls_and_rejects(
 ) -> None:
     count = 300
     monkeypatch.setattr(telegram, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(digest, "MIN_LATE_MESSAGES", count)  # a digest would hide the order
+    monkeypatch.setattr(delivery_rules, "LATE_AFTER", timedelta(days=9))
     failures = [
         Reply(500),
         Reply(502, b"<html>"),
@@ -470,12 +439,12 @@ def test_all_messages_reach_a_target_that_fails_stalls_and_rejects(
     target.replies.extend(
         dice.choice(failures) if dice.random() < 0.3 else Reply() for _ in range(count * 6 // 5)
     )
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     _queue(connection, notifier, count, NOW, queues=40)
     # A new notifier, as after a kill -9, knows only what the database knows.
     for _ in range(100_000):
         if dice.random() < 0.05:
-            notifier = _notifier(time_, CHAT)
+            notifier = make_notifier(time_, CHAT)
         pause = notifier.deliver(connection, seconds=5)
         if pause is None:
             break
@@ -486,10 +455,10 @@ def test_all_messages_reach_a_target_that_fails_stalls_and_rejects(
     for queue in range(40):
         own = [int(t.partition("#")[2]) for t in target.titles if t.startswith(f"coin-{queue} ")]
         assert own == sorted(own)
-    assert _rows(connection, "SELECT count(*), count(delivered_at) FROM sentinel.outbox") == [
+    assert read_rows(connection, "SELECT count(*), count(delivered_at) FROM sentinel.outbox") == [
         (count, count)
     ]
-    [(busiest,)] = _rows(
+    [(busiest,)] = read_rows(
         connection,
         "SELECT max(n) FROM (SELECT count(*) OVER (ORDER BY delivered_at RANGE BETWEEN"
         " interval '59.9 seconds' PRECEDING AND CURRENT ROW) AS n FROM sentinel.outbox) AS w",
@@ -500,20 +469,20 @@ def test_all_messages_reach_a_target_that_fails_stalls_and_rejects(
 def test_a_crash_between_sending_and_marking_sends_the_message_again(
     connection: Connection, time_: FakeTime, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     _queue(connection, notifier, 1, NOW)
     with monkeypatch.context() as patch:
         patch.setattr(outbox, "mark_delivered", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             notifier.deliver(connection, seconds=60)
-    _deliver_all(connection, notifier, time_)
+    deliver_all(connection, notifier, time_)
     assert target.titles == ["coin-0 #0", "coin-0 #0"]
 
 
 def test_a_message_of_a_failed_transaction_is_not_sent(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     with pytest.raises(psycopg.errors.DivisionByZero), connection.transaction():
         _queue(connection, notifier, 1, NOW)
         connection.execute("SELECT 1 / 0")
@@ -525,7 +494,7 @@ def test_sending_directly_returns_the_error_of_each_failed_target(
     time_: FakeTime, target: Target
 ) -> None:
     target.replies.extend([Reply(), Reply(403)])
-    notifier = _notifier(time_, CHAT)
+    notifier = make_notifier(time_, CHAT)
     message = Message("test", "test", "hello", "world", "test")
     assert notifier.send_directly(message) == []
     assert notifier.send_directly(message) == ["Telegram answered 403"]
