@@ -111,7 +111,7 @@ def save_trackers(
 
 
 def record_alert(
-    connection: Connection, coin: WatchedCoin, alert: Alert, *, is_announced: bool = True
+    connection: Connection, coin: WatchedCoin, alert: Alert, *, is_announced: bool
 ) -> None:
     """Store an alert, and whether a message is queued about it. A repeated one is ignored."""
     times = {"observed_at": alert.observed_at, "marked_at": alert.marked_at}

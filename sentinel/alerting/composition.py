@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sentinel.alerting.alert_storage import MAX_AHEAD
+from sentinel.alerting.watched_coins import WatchedCoin
 from sentinel.notifications import messages
 from sentinel.notifications.messages import AlertContext, Message, MessageFormatter, Mover
 from sentinel.storage.connection import Connection
@@ -24,6 +25,7 @@ SELECT DISTINCT ON (coin_key) c.symbol, a.move, a.price_usd,
            0) FROM sentinel.transactions t WHERE t.coin_id = c.coin_id)
 FROM sentinel.alerts a JOIN sentinel.coins c USING (coin_key)
 WHERE a.kind = %(kind)s AND a.observed_at > %(since)s AND a.observed_at <= %(newest)s
+  AND c.coin_id <> ALL (%(muted)s::text[])
 ORDER BY coin_key, a.observed_at DESC
 """
 
@@ -39,24 +41,31 @@ WHERE queue = 'market' AND created_at > %(since)s
 def compose_messages(
     connection: Connection,
     alerts: Sequence[AlertContext],
-    watched: int,
+    watched: Sequence[WatchedCoin],
+    muted: Collection[str],
     formatter: MessageFormatter,
     now: datetime,
 ) -> list[Message]:
-    """Return the messages for a tick's alerts; `watched` is the number of watched coins.
+    """Return the messages for a tick's alerts. Muted coins do not count.
 
     For each kind it is one market-wide message, or one message per coin. The move is market-wide if
     enough coins have an alert in this tick, or if enough more coins have one within the window than
     the last market-wide message named.
     """
-    enough = max(MIN_GROUP_COINS, math.ceil(watched * MIN_GROUP_SHARE))
+    audible = sum(coin.coin_id not in muted for coin in watched)
+    enough = max(MIN_GROUP_COINS, math.ceil(audible * MIN_GROUP_SHARE))
     minutes = GROUP_WINDOW // timedelta(minutes=1)
     composed: list[Message] = []
     for kind in ("panic", "reversal"):
-        new = [context for context in alerts if context.alert.kind == kind]
+        new = [c for c in alerts if c.alert.kind == kind and c.coin_id not in muted]
         if not new:
             continue
-        parameters = {"kind": kind, "since": now - GROUP_WINDOW, "newest": now + MAX_AHEAD}
+        parameters = {
+            "kind": kind,
+            "since": now - GROUP_WINDOW,
+            "newest": now + MAX_AHEAD,
+            "muted": list(muted),
+        }
         movers = list(map(Mover._make, connection.execute(COINS_MOVING_TOGETHER, parameters)))
         [(announced,)] = connection.execute(COINS_ANNOUNCED_TOGETHER, parameters).fetchall()
         if len(new) < enough and len(movers) < announced + enough:
@@ -65,7 +74,7 @@ def compose_messages(
         at = max(context.alert.observed_at for context in new)
         composed.append(
             messages.compose_market_message(
-                kind, movers, watched, minutes, at, new[0].idr_per_usd, formatter
+                kind, movers, audible, minutes, at, new[0].idr_per_usd, formatter
             )
         )
     return composed

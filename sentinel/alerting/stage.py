@@ -7,12 +7,13 @@ no alert and loses none.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sentinel.alerting import alert_storage, recalibration, target_checks
 from sentinel.alerting.announcements import announce
 from sentinel.alerting.composition import compose_messages
+from sentinel.alerting.mutes import read_muted
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.watched_coins import WatchedCoin, read_watched_coins
 from sentinel.analytics.alerts import NEVER, TRACKER_JSON, AlertRules, Tracker
@@ -55,8 +56,9 @@ def process_new_prices(
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
         watched = read_watched_coins(connection, options)
         to_calibrate = recalibration.choose_coin(watched, rules, now)
-        alerts = _update_trackers(connection, watched, rules, to_calibrate, now)
-        messages = compose_messages(connection, alerts, len(watched), formatter, now)
+        muted = read_muted(connection, now)
+        alerts = _update_trackers(connection, watched, rules, to_calibrate, muted, now)
+        messages = compose_messages(connection, alerts, watched, muted, formatter, now)
         messages += target_checks.check_targets(connection, formatter, now)
         announce(connection, messages, options, targets, now)
         alert_storage.record_outcomes(connection, now)
@@ -68,9 +70,10 @@ def _update_trackers(
     watched: Sequence[WatchedCoin],
     rules: AlertRules,
     to_calibrate: str | None,
+    muted: Container[str],
     now: datetime,
 ) -> list[AlertContext]:
-    """Update and store every tracker; return the new alerts."""
+    """Update and store every tracker; return the new alerts. Those of muted coins are marked."""
     trackers = {
         coin.coin_key: TRACKER_JSON.validate_python(coin.state) if coin.state else Tracker()
         for coin in watched
@@ -91,7 +94,8 @@ def _update_trackers(
         current = recalibration.calibrate_coin(connection, coin, rules, now) if is_due else coin
         own_rules = _apply_calibration(rules, current)
         for alert in _observe_prices(tracker, prices[coin.coin_key], own_rules, now):
-            alert_storage.record_alert(connection, coin, alert)
+            is_announced = coin.coin_id not in muted
+            alert_storage.record_alert(connection, coin, alert, is_announced=is_announced)
             names = (coin.coin_id, coin.symbol, coin.name)
             alerts.append(AlertContext(alert, *names, coin.quantity, idr_rate))
         if is_due and current.actual_rate is not None:

@@ -74,9 +74,9 @@ def compose_digest(
     waiting: Sequence[WaitingMessage], formatter: MessageFormatter, now: datetime
 ) -> QueuedMessage:
     """Return a digest: the last message of each queue (a coin, the market, an incident)."""
-    alerts = sum(message.kind in ALERT_KINDS for message in waiting)
-    key = "digest_alerts" if alerts else "digest_messages"
-    title = formatter.translate(key, count=alerts or len(waiting))
+    are_alerts = all(message.kind in ALERT_KINDS for message in waiting)
+    key = "digest_alerts" if are_alerts else "digest_messages"
+    title = formatter.translate(key, count=len(waiting))
     begin, end = (formatter.format_time(waiting[n].created_at) for n in (0, -1))
     queues: dict[tuple[str, str], list[WaitingMessage]] = {}
     for message in waiting:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sentinel.alerting import stage
+from sentinel.alerting import mutes, stage
 from sentinel.alerting.options import MonitorOptions
 from sentinel.analytics.crossings import Alert
 from sentinel.notifications import outbox
@@ -110,6 +110,33 @@ def test_an_alert_of_a_kind_that_is_off_is_recorded_and_not_queued(day: Day) -> 
     assert [kind for _, kind, *_ in day.alerts()] == ["panic", "reversal"]
     assert day.titles() == ["Bitcoin (BITC) rose 6.0% above its low"]
     assert day.fresh.query("SELECT kind, coin_id FROM sentinel.outbox") == [("reversal", "bitcoin")]
+
+
+def _mute(day: Day, coin_id: str, hours: float) -> None:
+    with open_connection(day.fresh.address()) as connection:
+        mutes.mute(connection, coin_id, day.now + timedelta(hours=hours), day.now)
+
+
+def test_an_alert_of_a_muted_coin_is_recorded_and_never_announced(day: Day) -> None:
+    _add_all(day, [100, 100])
+    _mute(day, "bitcoin", 1)
+    _add_all(day, [94, 93.9])
+    assert day.alerts() == [("bitcoin", "panic", 93.9, 1)]
+    assert day.fresh.query("SELECT is_announced FROM sentinel.alerts") == [(False,)]
+    day.now += timedelta(hours=1)  # the mute has ended
+    _add_all(day, [93.9, 93.8])
+    assert day.titles() == []
+    _add_all(day, [99, 99.5])
+    assert day.titles() == ["Bitcoin (BITC) rose 6.1% above its low"]
+
+
+def test_a_market_wide_message_leaves_muted_coins_out(day: Day) -> None:
+    for price in (100.0, 100.0, 85.0):
+        day.add_prices({coin: price if n < 8 else 100.0 for n, coin in enumerate(COINS)})
+        _mute(day, COINS[0], 1)
+    [(title, body)] = day.fresh.query("SELECT title, body FROM sentinel.outbox")
+    assert title == "Market-wide move: 7 of 19 watched coins fell"
+    assert body.count("-15.0%") == 7
 
 
 def test_a_high_before_the_coin_was_watched_raises_no_alert(day: Day) -> None:

@@ -106,7 +106,7 @@ def test_a_digest_has_one_line_for_an_incident_and_leaves_the_newest_summary_who
     _queue(connection, notifier, "Summary 2", time_.at, "summary", "summary")
     deliver_all(connection, notifier, time_)
     [(title, body), (summary, _)] = target.accepted
-    assert title == "While you were away: 3 alerts"
+    assert title == "While you were away: 6 messages"
     assert body.splitlines()[1:] == [
         "• Aaa is above 10 (20 Nov 12:00)",
         "• Aaa is above 9 (20 Nov 12:00)",
@@ -175,7 +175,7 @@ def test_alerts_of_the_night_arrive_as_one_digest_in_the_morning(
     time_.at += minutes(1)
     deliver_all(connection, notifier, time_)
     [(title, body)] = target.accepted
-    assert title == "While you were away: 4 alerts"
+    assert title == "While you were away: 8 messages"
     assert body.splitlines() == [
         "From 20 Nov 23:30 WIB to 21 Nov 02:30 WIB, the last of each coin:",
         "• Bitcoin fell #3 (21 Nov 02:30, 4 messages)",
