@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pipeline.stage_results import AlertResult
 from sentinel.alerting import stage
-from sentinel.alerting.announcements import announce, make_formatter
+from sentinel.alerting.announcements import announce, make_delivery_rules
 from sentinel.alerting.settings import AlertSettings
 from sentinel.clocks import Clocks
 from sentinel.notifications import messages, outbox
@@ -36,9 +36,9 @@ def send_alerts(
 
     Raises ConfigurationError if an address cannot be read, and StorageUnavailable.
     """
-    notifier = _make_notifier(settings.alert_urls, clocks)
+    notifier = _make_notifier(settings, clocks)
     options, began = settings.options, clocks.now()
-    formatter = make_formatter(options, dashboard_url=None)
+    formatter = notifier.rules.formatter
 
     def queue(connection: Connection) -> int:
         # Neon bills the time of round trips; in a pipeline only results that are read cost one.
@@ -64,11 +64,12 @@ def send_alerts(
     return _summarize(raised, session.use(deliver), notifier)
 
 
-def _make_notifier(alert_urls: Sequence[str], clocks: Clocks) -> Notifier:
-    targets = make_targets(alert_urls)
-    return Notifier(
-        [dataclasses.replace(each, timeout_seconds=ATTEMPT_SECONDS) for each in targets], clocks
-    )
+def _make_notifier(settings: AlertSettings, clocks: Clocks) -> Notifier:
+    targets = [
+        dataclasses.replace(each, timeout_seconds=ATTEMPT_SECONDS)
+        for each in make_targets(settings.alert_urls)
+    ]
+    return Notifier(targets, clocks, make_delivery_rules(settings.options, dashboard_url=None))
 
 
 def _summarize(raised: int, found: Sequence[TargetMessages], notifier: Notifier) -> AlertResult:
