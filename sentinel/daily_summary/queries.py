@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import LiteralString, NamedTuple
@@ -13,7 +14,7 @@ from psycopg.rows import class_row
 from safe_zone import Settings
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.watched_coins import WATCHED_KEYS
-from sentinel.budget import schedule
+from sentinel.budget import neon_api, schedule
 from sentinel.budget.coingecko_credits import covered_coins
 from sentinel.budget.quota_usage import QuotaUsage
 from sentinel.budget.schedule import ScheduleCoverage
@@ -28,8 +29,6 @@ from sentinel.daily_summary.figures import (
 )
 from sentinel.daily_summary.net_worth import DAY, TOLERANCE
 from sentinel.health import deployment
-from sentinel.health.deployment import DeploymentHealth
-from sentinel.health.facts import HealthCheck
 from sentinel.storage.connection import Connection
 from sentinel.storage.queries.schedule_coverage import RUNS, read_cadence
 from sentinel.storage.queries.slot_coverage import measure_slot_coverage
@@ -123,11 +122,32 @@ def read_figures(
 
     `read_quotas` returns the usage of the quotas: by the usage log, which is in no database.
     """
-    configured = timedelta(minutes=settings.cadence_minutes)
-    cadence = read_cadence(connection, now, configured)
-    coins = covered_coins(settings.backfill_credits_per_day)
-    quotas = read_quotas()
+    uses_neon = neon_api.endpoint_of(settings.database_url) is not None
+    quotas = [each for each in read_quotas() if uses_neon or not each.name.startswith("neon_")]
     health = deployment.check_deployment(connection, settings, now)
+    problems = [
+        check
+        for check in health.checks
+        if check.state != "ok" and check.name not in LEFT_OUT_CHECKS
+    ]
+    if health.facts is None:  # the schema is missing, or older than this code
+        return Figures(quotas=quotas, problems=problems)
+    backup = health.facts.backup
+    return dataclasses.replace(
+        _read_parts(connection, settings, options, now),
+        priced_at=health.facts.newest_observation,
+        backup_verified_at=backup.verified_at if backup else None,
+        quotas=quotas,
+        problems=problems,
+    )
+
+
+def _read_parts(
+    connection: Connection, settings: Settings, options: MonitorOptions, now: datetime
+) -> Figures:
+    """Return the figures of the database, in few round trips."""
+    cadence = read_cadence(connection, now, timedelta(minutes=settings.cadence_minutes))
+    coins = covered_coins(settings.backfill_credits_per_day)
     with connection.pipeline():
         holdings = net_worth.find_holdings(connection, now)
         moves = _find_moves(connection, options, now)
@@ -138,10 +158,9 @@ def read_figures(
         watched = connection.execute(IS_ANY_COIN_WATCHED)
         first_run = connection.execute(FIRST_RUN)
         runs = connection.execute(RUNS, {"since": now - DAY, "now": now})
-        history = measure_slot_coverage(connection, now, cadence=configured, coins=coins)
+        history = measure_slot_coverage(connection, now, cadence=cadence, coins=coins)
         rows = alerts.fetchall()
         return Figures(
-            priced_at=health.facts.newest_observation if health.facts else None,
             net_worth=net_worth.add_up(holdings.fetchall()),
             moves=moves.fetchall(),
             alerts=_collect_alerts(rows, 0) or (NO_ALERTS if watched.fetchall()[0][0] else None),
@@ -149,9 +168,6 @@ def read_figures(
             fired_targets=targets.fetchall(),
             runs=_measure_runs(first_run.fetchall()[0][0], runs.fetchall(), cadence, now),
             history=history.fetchone(),
-            quotas=quotas,
-            backup_verified_at=_find_verified_at(health),
-            problems=_find_problems(health),
         )
 
 
@@ -195,16 +211,3 @@ def _measure_runs(
         unrecorded_runs=sum(unrecorded for _, unrecorded, _ in runs),
         since=now - DAY if first_run < now - DAY else None,
     )
-
-
-def _find_verified_at(health: DeploymentHealth) -> datetime | None:
-    backup = health.facts.backup if health.facts else None
-    return backup.verified_at if backup else None
-
-
-def _find_problems(health: DeploymentHealth) -> list[HealthCheck]:
-    return [
-        check
-        for check in health.checks
-        if check.state != "ok" and check.name not in LEFT_OUT_CHECKS
-    ]

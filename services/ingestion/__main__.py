@@ -54,7 +54,7 @@ def main() -> int:
     if arguments.test_notification:
         return _send_test_message(notifier, rules.formatter)
     if arguments.summary:
-        return _print_summary(monitor, rules.formatter)
+        return print_summary(monitor, rules.formatter)
     stop = StopRequest()
     state_dir = ensure_state_dir(monitor.settings.state_dir)
     refusal = ConfigurationError(f"Another monitor runs in {state_dir}: stop it first.")
@@ -170,7 +170,7 @@ def _send_test_message(notifier: Notifier, formatter: MessageFormatter) -> int:
     return EXIT_OK
 
 
-def _print_summary(monitor: MonitorSettings, formatter: MessageFormatter) -> int:
+def print_summary(monitor: MonitorSettings, formatter: MessageFormatter) -> int:
     """Print the summary of the last 24 hours. Raises StorageUnavailable."""
     now, settings, options = SYSTEM_CLOCKS.now(), monitor.settings, monitor.options
 

@@ -400,3 +400,13 @@ def draw_trades(dice: random.Random, coin: str) -> Iterator[Transaction]:
         price, fee = Decimal(dice.randint(1, 10**7)) / 100, Decimal(dice.randint(0, 3))
         rate = Decimal(dice.randint(15_000, 17_000)) if dice.random() < 0.9 else None
         yield Transaction(0, NOW - days * DAY, coin, quantity, price, fee, rate, "")
+
+
+@pytest.mark.before_first_run
+def test_a_summary_of_an_empty_database_says_what_to_do(deployment: Deployment) -> None:
+    with deployment.connect() as connection:
+        message = write_summary(connection, deployment.settings, OPTIONS, ENGLISH, NOW, list)
+    assert message.body == (
+        "Health: needs attention\n"
+        "- No run has stored anything in this database: run python ingest.py."
+    )

@@ -34,9 +34,10 @@ from sentinel.paper_trading import wallets
 from sentinel.storage import embedded
 from sentinel.storage.connection import Session
 from sentinel.storage.queries.recent_activity import RecentActivity, read_recent_activity
+from services.ingestion.__main__ import print_summary
 from services.ingestion.loop import MAX_FAILED_TICKS, Loop
 from services.settings import MonitorSettings
-from tests.conftest import FakeTime, FreshDatabase, open_to_other_users
+from tests.conftest import NOW, FakeTime, FreshDatabase, open_to_other_users
 from tests.support.commands import Module, wait_until
 from tests.support.monitor import ENGLISH, Reply, Target, listening, load, minutes
 
@@ -427,6 +428,18 @@ def test_wrong_usage_is_explained(module: Module, arguments: list[str], message:
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_loop_sends_the_daily_summary_which_a_command_prints_too(
+    start: Start, time_: FakeTime, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop = start()
+    time_.at = NOW.replace(hour=0, minute=55)  # 07:55 in Jakarta
+    _ticks(loop, time_, 2)
+    assert target.titles == ["Daily summary, 20 Nov 08:00 WIB"]
+    assert "Alerts in 24 hours: none\nRuns in 24 hours: " in target.messages[0]
+    assert print_summary(loop.monitor, ENGLISH) == 0
+    assert "\nQuotas: all last the month, highest: CoinGecko credits" in capsys.readouterr().out
 
 
 @pytest.mark.slow
