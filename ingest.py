@@ -244,7 +244,7 @@ def _run_before_deadline(
     with console.show_progress() as progress:
         report = run_pipeline(
             settings,
-            extra_coins=alert_settings.options.watchlist if alert_settings else (),
+            extra_coins=alert_settings.options.named_coins if alert_settings else (),
             alert_settings=alert_settings,
             # Other runs were started by a person, who starts no next one.
             is_scheduled=bool(settings.heartbeat_url) or is_on_github_actions(),

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
+from sentinel.alerting.target_options import CoinTerm, ConfiguredTarget
+from sentinel.analytics.price_targets import MAX_OPEN_TARGETS
 from sentinel.notifications.kinds import (
     ADJUSTABLE_KINDS,
     DEFAULT_LOUDNESS,
@@ -35,15 +37,6 @@ def _check_time_of_day(text: str) -> str:
     return text
 
 
-def _check_term(term: str) -> str:
-    """PostgreSQL stores neither NUL nor lone surrogates."""
-    if "\0" in term or term != term.encode("utf-8", "replace").decode():
-        raise ValueError(
-            f"{term!r:.60} has characters that no coin id, symbol or name has: remove them"
-        )
-    return term
-
-
 def _check_max_threshold(value: float, info: ValidationInfo) -> float:
     if value < (least := info.data.get("min_threshold", value)):
         raise ValueError(
@@ -64,9 +57,7 @@ class MonitorOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     # Coins to watch, by id, symbol or name. Held coins and `top_coins` are watched too.
-    watchlist: Annotated[
-        list[Annotated[str, AfterValidator(_check_term)]], Field(max_length=500)
-    ] = []
+    watchlist: Annotated[list[CoinTerm], Field(max_length=500)] = []
     # This many of the best-ranked coins are watched.
     top_coins: Annotated[int, Field(ge=0, le=500)] = 20
     # Target rate: the threshold multiplier of each coin is calibrated for so many alerts.
@@ -89,6 +80,8 @@ class MonitorOptions(BaseModel):
     loudness: Annotated[dict[AdjustableKind, Loudness], AfterValidator(_add_default_loudness)] = (
         Field(default={}, validate_default=True)
     )
+    # Prices that the user wants to hear of. The API and the dashboard add others.
+    price_targets: Annotated[list[ConfiguredTarget], Field(max_length=MAX_OPEN_TARGETS)] = []
     # Two times of the day between which messages wait: {"from": "23:00", "to": "07:00"}.
     quiet_hours: QuietHours | None = None
     # Of the messages: English or Indonesian.
@@ -97,6 +90,13 @@ class MonitorOptions(BaseModel):
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = "UTC"
     # When the daily summary is sent, in that zone. Null: never.
     daily_summary: Annotated[str, AfterValidator(_check_time_of_day)] | None = "08:00"
+
+    @property
+    def named_coins(self) -> tuple[str, ...]:
+        """The coins to fetch that the settings name, by id, symbol or name."""
+        return tuple(
+            dict.fromkeys([*self.watchlist, *(target.coin for target in self.price_targets)])
+        )
 
     def is_off(self, kind: MessageKind) -> bool:
         """Return whether the user wants no messages of a kind."""

@@ -15,18 +15,24 @@ from typing import Literal, NamedTuple
 from psycopg.rows import class_row
 
 from safe_zone import RETENTION
-from sentinel.alerting.target_prices import Currency, Observation, read_prices, read_quote
-from sentinel.analytics.price_targets import Crossing, Direction, Line, choose_direction
+from sentinel.alerting.target_prices import Observation, read_prices, read_quote
+from sentinel.analytics.price_targets import (
+    MAX_NOTE_CHARACTERS,
+    MAX_OPEN_TARGETS,
+    MAX_PRICE,
+    Crossing,
+    Currency,
+    Direction,
+    Line,
+    choose_direction,
+)
 from sentinel.storage.connection import Connection
 
 Source = Literal["api", "dashboard", "telegram", "settings"]
-State = Literal["open", "fired", "expired", "withdrawn", "deleted"]
+State = Literal["open", "fired", "expired", "deleted"]
 Reason = Literal["bad_price", "past_expiry", "long_note", "no_price", "too_many"]
 
-MAX_OPEN_TARGETS = 200
-MAX_NOTE_CHARACTERS = 200
-MAX_PRICE = Decimal(10**20)
-# Those that users see. The others are entries of ingest_config.json that must not come back.
+# Those that users see. A deleted one is an entry of ingest_config.json that must not come back.
 LISTED: tuple[State, ...] = ("open", "fired", "expired")
 
 TARGETS = """
@@ -43,9 +49,9 @@ ORDER BY t.closed_at DESC NULLS FIRST, t.target_id DESC LIMIT %(limit)s OFFSET %
 
 INSERT_TARGET = """
 INSERT INTO sentinel.price_targets (created_at, checked_at, coin_id, direction, price, currency,
-                                    repeats, expires_at, note, source, is_armed)
+                                    repeats, expires_at, note, source, identity, is_armed)
 SELECT %(now)s, %(now)s, %(coin_id)s, %(direction)s, %(price)s, %(currency)s, %(repeats)s,
-       %(expires_at)s, %(note)s, %(source)s, %(is_armed)s
+       %(expires_at)s, %(note)s, %(source)s, %(identity)s, %(is_armed)s
 WHERE (SELECT count(*) FROM sentinel.price_targets WHERE state = 'open') < %(max_open)s
 RETURNING target_id
 """
@@ -87,6 +93,8 @@ class NewTarget:
     expires_at: datetime | None = None
     note: str = ""
     source: Source = "api"
+    # Of an entry of ingest_config.json; None for other sources.
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

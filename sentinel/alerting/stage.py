@@ -59,7 +59,7 @@ def process_new_prices(
         muted = read_muted(connection, now)
         alerts = _update_trackers(connection, watched, rules, to_calibrate, muted, now)
         messages = compose_messages(connection, alerts, watched, muted, formatter, now)
-        messages += target_checks.check_targets(connection, formatter, now)
+        messages += target_checks.check_targets(connection, options, formatter, now)
         announce(connection, messages, options, targets, now)
         alert_storage.record_outcomes(connection, now)
     return len(alerts)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sentinel.alerting import configured_targets
+from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.price_targets import PriceTarget, State, list_targets
 from sentinel.alerting.target_prices import Observation, read_prices
 from sentinel.analytics.price_targets import Crossing, Line
@@ -19,9 +21,10 @@ Row = dict[str, Any]
 LATE_AFTER = timedelta(minutes=15)  # then the message says that the crossing is not new
 
 # Locked, so that no target fires that is deleted meanwhile.
-LOCK_OPEN_TARGETS = (
-    "SELECT target_id FROM sentinel.price_targets WHERE state = 'open' ORDER BY 1 FOR UPDATE"
-)
+LOCK_TARGETS = """
+SELECT target_id, identity FROM sentinel.price_targets
+WHERE state = 'open' OR source = 'settings' ORDER BY target_id FOR UPDATE
+"""
 
 SAVE_PROGRESS = """
 UPDATE sentinel.price_targets
@@ -33,15 +36,21 @@ WHERE target_id = %(target_id)s
 
 
 def check_targets(
-    connection: Connection, formatter: MessageFormatter, now: datetime
+    connection: Connection, options: MonitorOptions, formatter: MessageFormatter, now: datetime
 ) -> list[Message]:
     """Compare the open targets with the new prices, in the caller's transaction.
 
-    Return the messages of those that fire: the caller queues them in the same transaction.
+    The targets of the settings are added first. Return the messages of those that fire: the caller
+    queues them in the same transaction.
     """
-    if not connection.execute(LOCK_OPEN_TARGETS).fetchall():
+    locked = connection.execute(LOCK_TARGETS).fetchall()
+    if not (locked or options.price_targets):
         return []
+    stored = {identity for _, identity in locked if identity}
+    configured_targets.apply_configured_targets(connection, options.price_targets, stored, now)
     opened = list_targets(connection, states=["open"])
+    if not opened:
+        return []
     observations: dict[int, list[Observation]] = {target.target_id: [] for target in opened}
     wanted = [(t.target_id, t.coin_id, t.currency, t.checked_at) for t in opened]
     for target_id, observation in read_prices(connection, wanted, now):

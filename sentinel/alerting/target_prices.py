@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sentinel.alerting.alert_storage import MAX_AHEAD
+from sentinel.analytics.price_targets import Currency
 from sentinel.storage.connection import Connection
-
-Currency = Literal["usd", "idr"]
 
 MAX_QUOTE_AGE = timedelta(days=1)  # an older price does not show on which side of the line it is
 

@@ -13,6 +13,12 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 Direction = Literal["above", "below"]
+Currency = Literal["usd", "idr"]
+
+# Limits of what users may ask for.
+MAX_OPEN_TARGETS = 200
+MAX_NOTE_CHARACTERS = 200
+MAX_PRICE = Decimal(10**20)
 
 # A price has returned when it is this share of the line away from it, …
 RETURN_SHARE = Decimal("0.01")

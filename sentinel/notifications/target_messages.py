@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from sentinel.analytics.price_targets import Line
+from sentinel.analytics.price_targets import Currency, Line
 from sentinel.notifications.messages import Message, MessageFormatter, without_links
 
 
@@ -19,7 +19,7 @@ class FiredTarget(NamedTuple):
     name: str
     # In `currency`, as all prices here.
     line: Line
-    currency: Literal["usd", "idr"]
+    currency: Currency
     repeats: bool
     note: str
     # The observation that confirmed the crossing.

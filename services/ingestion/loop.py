@@ -109,7 +109,7 @@ class Loop:
         report = run_pipeline(
             settings,
             clocks=self.clocks,
-            extra_coins=tuple(dict.fromkeys([*self.monitor.options.watchlist, *self.watched])),
+            extra_coins=tuple(dict.fromkeys([*self.monitor.options.named_coins, *self.watched])),
             detect_gaps=self._should_check_gaps(),
         )
         self._check_report(report)
@@ -126,7 +126,7 @@ class Loop:
 
     def interval(self) -> timedelta:
         """Return the pause between ticks: what the credits allow, or the longer requested one."""
-        extra_coins = len(self.watched) + len(self.monitor.options.watchlist)
+        extra_coins = len(self.watched) + len(self.monitor.options.named_coins)
         shortest = stages.find_interval(self.monitor.settings, extra_coins, self.clocks.now())
         return max(shortest, self.requested_interval) if self.requested_interval else shortest
 

@@ -9,7 +9,7 @@ CREATE TABLE sentinel.price_targets (
     -- While the target waits for the price to return: since when it is on the other side.
     returned_at   timestamptz,
     last_fired_at timestamptz,
-    -- When it fired once, expired, or was withdrawn.
+    -- When it fired once, expired, or was deleted.
     closed_at     timestamptz,
     -- The line, in `currency`.
     price         numeric NOT NULL CHECK (price > 0),
@@ -23,7 +23,7 @@ CREATE TABLE sentinel.price_targets (
     direction     text NOT NULL CHECK (direction IN ('above', 'below')),
     currency      text NOT NULL CHECK (currency IN ('usd', 'idr')),
     state         text NOT NULL DEFAULT 'open'
-                  CHECK (state IN ('open', 'fired', 'expired', 'withdrawn', 'deleted')),
+                  CHECK (state IN ('open', 'fired', 'expired', 'deleted')),
     source        text NOT NULL CHECK (source IN ('api', 'dashboard', 'telegram', 'settings')),
     note          text NOT NULL CHECK (length(note) <= 200),
     -- A digest of an entry of ingest_config.json: it becomes a target once. NULL for other sources.

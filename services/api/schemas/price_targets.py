@@ -7,11 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sentinel.alerting.price_targets import MAX_NOTE_CHARACTERS
+from sentinel.analytics.price_targets import MAX_NOTE_CHARACTERS, Currency, Direction
 from services.api.schemas.base import NO_NUL, Amount, ApiModel, Timestamp, UnsignedAmount
-
-Direction = Literal["above", "below"]
-Currency = Literal["usd", "idr"]
 
 
 class PriceTargetRequest(BaseModel):

@@ -13,7 +13,6 @@ import pytest
 from sentinel.alerting import alert_storage, stage, target_checks, watched_coins
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.price_targets import (
-    MAX_OPEN_TARGETS,
     NewTarget,
     PriceTarget,
     TargetRejected,
@@ -22,6 +21,7 @@ from sentinel.alerting.price_targets import (
     list_targets,
     preview_target,
 )
+from sentinel.analytics.price_targets import MAX_OPEN_TARGETS
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import retention
 from sentinel.storage.connection import Connection, open_connection
@@ -206,7 +206,7 @@ def test_two_processes_at_once_fire_a_target_once(monitor: Monitor) -> None:
         with open_connection(monitor.fresh.address()) as own:
             ready.wait()
             with own.transaction():
-                fired.append(len(target_checks.check_targets(own, ENGLISH, monitor.now)))
+                fired.append(len(target_checks.check_targets(own, OPTIONS, ENGLISH, monitor.now)))
 
     threads = [threading.Thread(target=check) for _ in range(3)]
     for thread in threads:
