@@ -27,6 +27,7 @@ from services.api.routes import (
     forecasts,
     health,
     history,
+    mutes,
     pipeline,
     portfolio,
     price_targets,
@@ -42,7 +43,7 @@ MAX_REQUEST_BYTES = 5_000_000
 MIN_GZIP_BYTES = 1_000
 
 ROUTES = (
-    *(coins, history, forecasts, alerts, price_targets),
+    *(coins, history, forecasts, alerts, mutes, price_targets),
     *(portfolio, transactions, wallets, pipeline, health),
 )
 

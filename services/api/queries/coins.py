@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from sentinel.alerting.mutes import read_muted
 from sentinel.storage.connection import Connection
 from services.api.queries.rows import Row, fetch_first_row, fetch_rows
 
@@ -98,13 +99,16 @@ def list_coins(connection: Connection, *, search: str | None, limit: int, offset
     return fetch_rows(connection, COINS, parameters)
 
 
-def find_coin(connection: Connection, coin_id: str) -> Row | None:
+def find_coin(connection: Connection, coin_id: str, now: datetime) -> Row | None:
     """Return one coin with its alert tracker as `watch`, None if the coin was never stored."""
     parameters = {"coin_id": coin_id, "search": None, "limit": 1, "offset": 0}
     coin = fetch_first_row(connection, COINS, parameters)
     if coin is None:
         return None
-    return coin | {"watch": fetch_first_row(connection, ALERT_TRACKER, {"coin_id": coin_id})}
+    return coin | {
+        "watch": fetch_first_row(connection, ALERT_TRACKER, {"coin_id": coin_id}),
+        "muted_until": read_muted(connection, now).get(coin_id),
+    }
 
 
 def list_alerts(

@@ -48,7 +48,7 @@ def get_coins(
 @router.get("/coins/{coin_id}", responses=problem_responses(404, 422, 503))
 def get_coin(context: RequestContext, coin_id: CoinId) -> CoinDetailResponse:
     """One coin with its newest observation and its alert tracker."""
-    row = context.pool.read(lambda connection: find_coin(connection, coin_id))
+    row = context.pool.read(lambda connection: find_coin(connection, coin_id, context.now()))
     if row is None:
         raise unknown_coin(coin_id)
     return CoinDetailResponse.model_validate(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.api.schemas.base import AlertKind, ApiModel, PriceSource, example_config
 
@@ -49,6 +49,23 @@ class CoinDetailResponse(CoinResponse):
     """A coin and its alert tracker; `watch` is null if the monitor does not watch the coin."""
 
     watch: AlertTrackerResponse | None
+    # Until then its alerts are recorded and not sent; null: the coin is not muted.
+    muted_until: datetime | None
+
+
+class MuteRequest(BaseModel):
+    """For how long a coin is muted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    hours: Annotated[float, Field(gt=0, le=24 * 366, examples=[24])]
+
+
+class MuteResponse(ApiModel):
+    """A muted coin."""
+
+    coin_id: Annotated[str, Field(examples=["bitcoin"])]
+    muted_until: datetime
 
 
 class AlertResponse(ApiModel):

@@ -19,6 +19,7 @@ from services.dashboard.components import (
     show_table,
 )
 from services.dashboard.formatting import UNKNOWN, Formatter
+from services.dashboard.mute_control import show_mute_control
 from services.dashboard.text import escape_markdown, unique_coin_names
 
 RECENT_HOURS = 3
@@ -97,7 +98,7 @@ def _show_coin(coin_id: str) -> None:
     left, right = st.columns(2)
     with left:
         if alerts is not None:
-            _show_alerts(formatter, alerts, coin["watch"])
+            _show_alerts(formatter, alerts, coin)
     with right:
         show_table(
             "Gaps, last 7 days",
@@ -200,15 +201,16 @@ def format_score(formatter: Formatter, score: Json) -> str:
     )
 
 
-def _show_alerts(formatter: Formatter, alerts: Sequence[Json], watch: Json | None) -> None:
+def _show_alerts(formatter: Formatter, alerts: Sequence[Json], coin: Json) -> None:
     st.subheader("Alerts")
-    if watch is None:
+    if coin["watch"] is None:
         st.info(
             "The monitor does not watch this coin. It watches the coins you hold, the best-ranked "
             "coins, and the coins named in `ingest_config.json`."
         )
     else:
-        st.caption(_describe_watch(formatter, watch))
+        st.caption(_describe_watch(formatter, coin["watch"]))
+    show_mute_control(formatter, coin)
     for alert in alerts[:SHOWN_ALERTS]:
         st.markdown(format_alert(formatter, alert))
     if not alerts:
