@@ -28,6 +28,7 @@ NAMES = (
     "quotas",
     "alerts",
     "forecasts",
+    "forecast_bands",
     "api",
     "dashboard",
     "archive",

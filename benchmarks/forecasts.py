@@ -10,6 +10,7 @@ from sklearn.linear_model import LinearRegression
 
 from benchmarks.results import Result
 from benchmarks.scale import measure_median_seconds
+from sentinel.analytics.forecast_band import PastChanges
 from services.ingestion.forecast_storage import CoinHour
 from services.ingestion.forecasting import forecast_all
 
@@ -27,11 +28,12 @@ def _measure_interval(coins: int, minutes: int) -> Iterator[Result]:
     times = [-60.0 * minutes * n for n in reversed(range(60 // minutes + 1))]
     walks = 100 * np.exp(dice.normal(0, 0.001, (coins, len(times))).cumsum(axis=1))
     hours = {n: CoinHour(times, walk.tolist()) for n, walk in enumerate(walks)}
-    radii: dict[int, float | None] = dict.fromkeys(hours, 0.002)
+    day = np.abs(dice.normal(0, 0.002, 288))
+    past = dict.fromkeys(hours, PastChanges(day, day + 0.001, 288, 57))
     cadence = timedelta(minutes=minutes)
     at, logs = np.array(times).reshape(-1, 1), np.log(walks).T
     floor = measure_median_seconds(lambda: LinearRegression().fit(at, logs), 50)
-    taken = measure_median_seconds(lambda: forecast_all(hours, radii, 0.0, cadence), 50)
+    taken = measure_median_seconds(lambda: forecast_all(hours, past, 0.0, cadence), 50)
     each = measure_median_seconds(
         lambda: [LinearRegression().fit(at, logs[:, n]) for n in range(coins)], 3
     )

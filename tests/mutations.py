@@ -164,9 +164,16 @@ MUTATIONS = (
     ),
     Mutation(
         "80 % of the later prices are inside the forecast's interval",
-        "sentinel/analytics/forecast.py",
-        "    rank = min(known, math.ceil((known + 1) * COVERAGE))",
-        "    rank = min(known, math.ceil((known + 1) * COVERAGE / 2))",
+        "sentinel/analytics/forecast_band.py",
+        "    rank = min(len(changes), math.ceil((len(changes) + 1) * level))",
+        "    rank = min(len(changes), math.ceil((len(changes) + 1) * level / 2))",
+        "tests/sentinel/analytics/test_forecast.py",
+    ),
+    Mutation(
+        "the forecast's interval is wider after a wild hour",
+        "sentinel/analytics/forecast_band.py",
+        "    scales, scale = (past.volatilities + average) / 2, (volatility + average) / 2",
+        "    scales, scale = past.volatilities * 0 + average, average",
         "tests/sentinel/analytics/test_forecast.py",
     ),
     Mutation(

@@ -7,6 +7,7 @@ points before it. Above 0 it wants to buy, below 0 to sell.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 
 from sentinel.analytics import forecast
 from sentinel.analytics.alerts import AlertRules, Tracker
+from sentinel.analytics.forecast_band import HORIZON, compute_volatilities, replay_bands
 from sentinel.backtesting.portfolio import Portfolio
 from sentinel.backtesting.price_series import Floats, PriceSeries
 
@@ -24,7 +26,6 @@ ComputeSignal = Callable[[PriceSeries, float, Parameters], Floats]
 
 HOUR_SECONDS = 3600.0
 MINUTE_SECONDS = 60.0
-DAY_SECONDS = 24 * HOUR_SECONDS
 EPSILON = 1e-12  # two means closer than this share of them are equal
 POINTS_OF_WINDOW = 13  # at which the forecast reads a window of prices
 # An observation scores a forecast if it lies within this share of the horizon around its end.
@@ -162,7 +163,7 @@ def _compute_forecast(series: PriceSeries, _start: float, parameters: Parameters
     the window needs nine points and no gap longer than a fifth of it.
     """
     window = parameters["minutes"] * MINUTE_SECONDS
-    horizon = window * (forecast.HORIZON / forecast.WINDOW)
+    horizon = window * (HORIZON / forecast.WINDOW)
     max_gap = window * (forecast.MAX_GAP / forecast.WINDOW)
     times, prices = series.times[series.is_observed], series.prices[series.is_observed]
     signal = np.zeros(len(series))
@@ -174,8 +175,10 @@ def _compute_forecast(series: PriceSeries, _start: float, parameters: Parameters
     grid = np.interp(times[dense] + offsets[:, None], times, logs)
     slopes = forecast.fit_slopes(offsets, grid)
     moves = slopes * (horizon / MINUTE_SECONDS)
+    firsts = np.searchsorted(times, times[dense] - window)
+    volatilities = compute_volatilities(times, logs, firsts, dense, horizon)
     signal[np.flatnonzero(series.is_observed)[dense]] = _find_directions(
-        times, logs, dense, moves, horizon
+        times, logs, dense, moves, volatilities, horizon
     )
     return signal
 
@@ -193,30 +196,23 @@ def _find_dense(times: Floats, window: float, max_gap: float) -> Any:
 
 
 def _find_directions(
-    times: Floats, logs: Floats, dense: Any, moves: Floats, horizon: float
+    times: Floats, logs: Floats, dense: Any, moves: Floats, volatilities: Floats, horizon: float
 ) -> Floats:
     """Return 1 (bullish), -1 (bearish) or 0 (neutral) at each dense index.
 
-    A forecast is neutral while "no change" lies within the error interval. The interval comes from
-    the errors of the last day that were known by then.
+    A forecast is neutral while the line's move is small against the band. The band comes from the
+    changes of the last day that were known by then.
     """
     made = times[dense]
     tolerance = horizon * SCORING_TOLERANCE
     # The observation nearest to the horizon; the earlier one of two equals.
     nearest = np.searchsorted((times[1:] + times[:-1]) / 2, made + horizon)
     is_scored = np.abs(times[nearest] - (made + horizon)) <= tolerance
-    errors = logs[nearest] - logs[dense] - moves
-    # An error is known once no observation nearer to the horizon can follow.
-    known_at = made + horizon + tolerance
-    directions = np.zeros(len(dense))
-    starts = np.searchsorted(made, made - DAY_SECONDS, side="right")
-    stops = np.searchsorted(known_at, made, side="right")
-    for n, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
-        residuals = errors[start:stop][is_scored[start:stop]]
-        radius = forecast.compute_interval_radius(residuals)
-        if radius is not None and abs(moves[n]) > radius:
-            directions[n] = np.sign(moves[n])
-    return directions
+    changes = np.where(is_scored, np.abs(logs[nearest] - logs[dense]), np.nan)
+    # A change is known once no observation nearer to the horizon can follow.
+    bands = replay_bands(made, made + horizon + tolerance, changes, volatilities)
+    radii = np.array([math.inf if band is None else band.radius for band in bands])
+    return np.where(np.abs(moves) > forecast.DIRECTION_SHARE * radii, np.sign(moves), 0.0)
 
 
 TRACKER_PARAMETERS = {

@@ -13,7 +13,7 @@ import numpy as np
 
 from safe_zone import ROOT
 from sentinel.analytics import forecast
-from sentinel.analytics.forecast import Floats
+from sentinel.analytics.forecast_band import Floats
 from sentinel.errors import SentinelError
 
 TIMEOUT_SECONDS = 60.0  # most of it is the import of scikit-learn: one to two seconds on a laptop

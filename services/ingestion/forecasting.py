@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from sentinel.analytics import forecast
-from sentinel.analytics.forecast import WINDOW, Floats, Forecast
+from sentinel.analytics.forecast import WINDOW, Forecast
+from sentinel.analytics.forecast_band import (
+    HORIZON,
+    Floats,
+    PastChanges,
+    compute_band,
+    compute_volatilities,
+)
 from sentinel.storage.connection import Connection
 from services.ingestion import forecast_storage
 from services.ingestion.fit_process import FitFailed
@@ -46,9 +53,9 @@ def update_forecasts(
         if last is not None and newest - last < FORECAST_EVERY - JITTER:
             return 0
         hours = forecast_storage.read_last_hour(connection, newest)
-        radii = forecast_storage.read_interval_radii(connection, newest)
+        past = forecast_storage.read_past_changes(connection, newest)
         try:
-            forecasts = forecast_all(hours, radii, newest.timestamp(), cadence, fit_slopes)
+            forecasts = forecast_all(hours, past, newest.timestamp(), cadence, fit_slopes)
         except FitFailed as error:
             log.warning("this tick makes no forecasts: %s", error)
             return 0
@@ -59,7 +66,7 @@ def update_forecasts(
 
 def forecast_all(
     hours: Mapping[int, CoinHour],
-    radii: Mapping[int, float | None],
+    past: Mapping[int, PastChanges],
     stop: float,
     cadence: timedelta,
     fit_slopes: FitSlopes = forecast.fit_slopes,
@@ -77,6 +84,13 @@ def forecast_all(
     )
     slopes = fit_slopes(at, logs)
     return {
-        key: forecast.make_forecast(hours[key].prices_usd[-1], float(slope), radii.get(key))
+        key: _forecast_coin(hours[key], float(slope), past.get(key))
         for key, slope in zip(usable, slopes, strict=True)
     }
+
+
+def _forecast_coin(hour: CoinHour, slope: float, past: PastChanges | None) -> Forecast:
+    times, logs = np.asarray(hour.times), np.log(hour.prices_usd)
+    [volatility] = compute_volatilities(times, logs, [0], [-1], HORIZON.total_seconds()).tolist()
+    band = compute_band(past, volatility) if past else None
+    return forecast.make_forecast(hour.prices_usd[-1], slope, volatility, band)

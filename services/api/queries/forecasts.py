@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sentinel.storage.connection import Connection
 from services.api.queries.rows import Row, fetch_first_row
-from services.api.schemas.forecasts import ForecastScoreResponse, score_forecasts
+from services.api.schemas.forecasts import ForecastScoreResponse, ScoreSums, score_forecasts
 
 # Forecasts are scored over the last day and the last week.
 SCORED_HOURS = (24, 168)
 
 CURRENT_FORECAST = """
 SELECT c.coin_id, f.made_at, f.due_at, f.price_usd, f.slope_per_minute, f.predicted_usd, f.low_usd,
-       f.high_usd, f.direction::text
+       f.high_usd, f.direction::text, f.volatility, f.volatility_class::text
 FROM sentinel.forecasts f JOIN sentinel.coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s AND f.due_at > %(now)s
 ORDER BY f.made_at DESC
 LIMIT 1
 """
 
-# One row for each time span, also without forecasts. The columns in the order of score_forecasts.
+# One row for each time span, also without forecasts. The columns in the order of ScoreSums.
 FORECAST_SCORES = """
 SELECT span.hours, sums.*
 FROM unnest(%(hours)s::int[]) AS span (hours)
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(abs_error), 0), coalesce(sum(abs_no_change), 0),
-           coalesce(sum(scored), 0)::int, coalesce(sum(directional), 0)::int,
-           coalesce(sum(hits), 0)::int, coalesce(sum(with_interval), 0)::int,
-           coalesce(sum(within_interval), 0)::int
+    SELECT sum(abs_error), sum(abs_no_change), sum(scored), sum(directional), sum(hits),
+           sum(with_interval), sum(within_interval), sum(interval_score), sum(constant_score),
+           sum(calm), sum(within_calm), sum(middle), sum(within_middle), sum(wild), sum(within_wild)
     FROM sentinel.forecast_scores
     WHERE hour > %(now)s - span.hours * interval '1 hour'
       AND (%(coin_id)s::text IS NULL
@@ -43,8 +44,9 @@ SELECT c.coin_id, span.hours, sums.*
 FROM (SELECT * FROM sentinel.coins ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s) AS c
 CROSS JOIN unnest(%(hours)s::int[]) AS span (hours)
 CROSS JOIN LATERAL (
-    SELECT sum(abs_error), sum(abs_no_change), sum(scored)::int, sum(directional)::int,
-           sum(hits)::int, sum(with_interval)::int, sum(within_interval)::int
+    SELECT sum(abs_error), sum(abs_no_change), sum(scored), sum(directional), sum(hits),
+           sum(with_interval), sum(within_interval), sum(interval_score), sum(constant_score),
+           sum(calm), sum(within_calm), sum(middle), sum(within_middle), sum(wild), sum(within_wild)
     FROM sentinel.forecast_scores s
     WHERE s.coin_key = c.coin_key AND s.hour > %(now)s - span.hours * interval '1 hour'
     HAVING count(*) > 0) AS sums
@@ -62,7 +64,8 @@ def sum_forecast_scores(
 ) -> list[ForecastScoreResponse]:
     """Return the scores over each of SCORED_HOURS, of one coin or of all."""
     parameters = {"now": now, "hours": list(SCORED_HOURS), "coin_id": coin_id}
-    return [score_forecasts(*sums) for sums in connection.execute(FORECAST_SCORES, parameters)]
+    rows = connection.execute(FORECAST_SCORES, parameters)
+    return [_score_row(hours, sums) for hours, *sums in rows]
 
 
 def sum_forecast_scores_by_coin(
@@ -71,6 +74,11 @@ def sum_forecast_scores_by_coin(
     """Return the scores of each of the best-ranked coins by its id."""
     parameters = {"now": now, "hours": list(SCORED_HOURS), "limit": limit}
     scores: dict[str, list[ForecastScoreResponse]] = {}
-    for coin_id, *sums in connection.execute(FORECAST_SCORES_BY_COIN, parameters):
-        scores.setdefault(coin_id, []).append(score_forecasts(*sums))
+    for coin_id, hours, *sums in connection.execute(FORECAST_SCORES_BY_COIN, parameters):
+        scores.setdefault(coin_id, []).append(_score_row(hours, sums))
     return scores
+
+
+def _score_row(hours: int, sums: Sequence[Any]) -> ForecastScoreResponse:
+    """Return the score of a row of sums, which are NULL without forecasts."""
+    return score_forecasts(hours, ScoreSums(*(value or 0 for value in sums)))

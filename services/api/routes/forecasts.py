@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
 
-from sentinel.analytics.forecast import COVERAGE
+from sentinel.analytics.forecast_band import COVERAGE
 from sentinel.storage.connection import Connection
 from services.api.dependencies import CoinId, RequestContext
 from services.api.problems import problem_responses, unknown_coin

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -13,6 +14,22 @@ from services.api.schemas.base import ApiModel, ForecastDirection, example_confi
 MIN_SCORED = 100
 # A MASE a few percent below 1 is luck too.
 MAX_EDGE_MASE = 0.97
+# Directions have an edge if their hits exceed half by more than this number of standard deviations
+# of as many coin tosses. Forecasts overlap, so two would be too few.
+MIN_EDGE_DEVIATIONS = 3.0
+
+Result = Literal["edge", "no edge", "too early"]
+
+
+class VolatilityScoreResponse(ApiModel):
+    """How often the band held the price in calm, middle or wild hours.
+
+    Each is a third of the last day, by the volatility of the hour before the forecast.
+    """
+
+    # Null without any such forecast.
+    coverage: Annotated[float | None, Field(examples=[0.79])]
+    forecasts: int
 
 
 class ForecastScoreResponse(ApiModel):
@@ -29,56 +46,98 @@ class ForecastScoreResponse(ApiModel):
     # Share of the directional (bullish or bearish) forecasts whose direction was right.
     hit_rate: Annotated[float | None, Field(examples=[0.51])]
     directional: int
+    # Whether the directions were right clearly more often than half the time.
+    direction_result: Result
     # Share of the forecasts with an interval whose interval held the price: 0.8 is promised.
     coverage: Annotated[float | None, Field(examples=[0.81])]
     with_interval: int
-    result: Literal["edge", "no edge", "too early"]
+    calm: VolatilityScoreResponse
+    middle: VolatilityScoreResponse
+    wild: VolatilityScoreResponse
+    # Mean interval score: width of the interval plus a penalty for each miss, in logarithms of the
+    # price; lower is better. Over the forecasts of `calm`, `middle` and `wild`.
+    interval_score: Annotated[float | None, Field(examples=[0.0042])]
+    # The same of a "no change" interval of constant width: a quantile of the last day's changes.
+    no_change_interval_score: Annotated[float | None, Field(examples=[0.0044])]
+    result: Result
 
 
-def score_forecasts(
-    hours: int,
-    abs_error: float,
-    abs_no_change: float,
-    scored: int,
-    directional: int,
-    hits: int,
-    with_interval: int,
-    within_interval: int,
-) -> ForecastScoreResponse:
-    """Return the score that follows from sums over scored forecasts.
+class ScoreSums(NamedTuple):
+    """Sums over scored forecasts, as the columns of `sentinel.forecast_scores`."""
 
-    `abs_error` and `abs_no_change` sum up the absolute errors, of the price's natural logarithm,
-    of the forecasts and of expecting no change.
-    """
-    mase = abs_error / abs_no_change if abs_no_change else None
+    abs_error: float
+    abs_no_change: float
+    scored: int
+    directional: int
+    hits: int
+    with_interval: int
+    within_interval: int
+    interval_score: float = 0.0
+    constant_score: float = 0.0
+    calm: int = 0
+    within_calm: int = 0
+    middle: int = 0
+    within_middle: int = 0
+    wild: int = 0
+    within_wild: int = 0
+
+
+def score_forecasts(hours: int, sums: ScoreSums) -> ForecastScoreResponse:
+    """Return the score that follows from the sums over the forecasts of the last `hours`."""
+    classified = sums.calm + sums.middle + sums.wild
     return ForecastScoreResponse(
         hours=hours,
-        scored=scored,
-        mase=mase,
-        hit_rate=hits / directional if directional else None,
-        directional=directional,
-        coverage=within_interval / with_interval if with_interval else None,
-        with_interval=with_interval,
-        result=(
-            "too early"
-            if mase is None or scored < MIN_SCORED
-            else "edge"
-            if mase < MAX_EDGE_MASE
-            else "no edge"
-        ),
+        scored=sums.scored,
+        mase=_divide(sums.abs_error, sums.abs_no_change),
+        hit_rate=_divide(sums.hits, sums.directional),
+        directional=sums.directional,
+        direction_result=_judge_directions(sums),
+        coverage=_divide(sums.within_interval, sums.with_interval),
+        with_interval=sums.with_interval,
+        calm=_score_class(sums.calm, sums.within_calm),
+        middle=_score_class(sums.middle, sums.within_middle),
+        wild=_score_class(sums.wild, sums.within_wild),
+        interval_score=_divide(sums.interval_score, classified),
+        no_change_interval_score=_divide(sums.constant_score, classified),
+        result=_judge_line(sums),
     )
+
+
+def _divide(total: float, count: float) -> float | None:
+    return total / count if count else None
+
+
+def _score_class(forecasts: int, within: int) -> VolatilityScoreResponse:
+    return VolatilityScoreResponse(coverage=_divide(within, forecasts), forecasts=forecasts)
+
+
+def _judge_line(sums: ScoreSums) -> Result:
+    mase = _divide(sums.abs_error, sums.abs_no_change)
+    if mase is None or sums.scored < MIN_SCORED:
+        return "too early"
+    return "edge" if mase < MAX_EDGE_MASE else "no edge"
+
+
+def _judge_directions(sums: ScoreSums) -> Result:
+    if sums.directional < MIN_SCORED:
+        return "too early"
+    surplus = sums.hits - sums.directional / 2
+    is_edge = surplus > MIN_EDGE_DEVIATIONS * math.sqrt(sums.directional) / 2
+    return "edge" if is_edge else "no edge"
 
 
 class ForecastResponse(ApiModel):
     """A straight line through the last hour, continued for ten minutes, with its track record.
 
-    `low_usd` and `high_usd` are null while too few errors are known to compute an interval.
+    The interval surrounds the current price. `low_usd` and `high_usd` are null while too few
+    changes are known to compute it.
     """
 
     model_config = example_config("""{"coin_id": "bitcoin", "made_at": "2026-11-20T12:00:00Z",
         "due_at": "2026-11-20T12:10:00Z", "price_usd": 92140.12, "slope_per_minute": 1e-05,
-        "predicted_usd": 92149.33, "low_usd": 91950.1, "high_usd": 92349.0, "coverage": 0.8,
-        "direction": "neutral", "scores": []}""")
+        "predicted_usd": 92149.33, "low_usd": 91941.2, "high_usd": 92339.5, "coverage": 0.8,
+        "volatility": 0.0017, "volatility_class": "middle", "direction": "neutral",
+        "scores": []}""")
 
     coin_id: str
     made_at: datetime
@@ -92,6 +151,12 @@ class ForecastResponse(ApiModel):
     high_usd: float | None
     # The share of prices that the interval is meant to hold.
     coverage: float
+    # Root mean square change of the logarithm in ten minutes, during the last hour. Null in
+    # forecasts of an older version.
+    volatility: float | None
+    # The third of the coin's last day that the volatility lies in; null without an interval.
+    volatility_class: Literal["calm", "middle", "wild"] | None
+    # Neutral if the line moves less than half the distance from the price to the interval's end.
     direction: ForecastDirection
     scores: list[ForecastScoreResponse]
 

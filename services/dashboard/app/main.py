@@ -13,7 +13,7 @@ from streamlit.navigation.page import Page
 
 from services.dashboard import data
 from services.dashboard.formatting import Currency, list_time_zones
-from services.dashboard.pages import coin, overview, paper_trading, pipeline, portfolio
+from services.dashboard.pages import coin, forecasts, overview, paper_trading, pipeline, portfolio
 from services.dashboard.transaction_form import show_transaction_form
 
 
@@ -46,6 +46,9 @@ def _list_pages() -> list[Page]:
             url_path="overview",
         ),
         coin_page,
+        st.Page(
+            forecasts.show, title="Forecasts", icon=":material/trending_up:", url_path="forecasts"
+        ),
         st.Page(portfolio.show, title="Portfolio", icon=":material/savings:", url_path="portfolio"),
         st.Page(
             paper_trading.show,

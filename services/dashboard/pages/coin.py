@@ -18,7 +18,8 @@ from services.dashboard.components import (
     show_metric,
     show_table,
 )
-from services.dashboard.formatting import UNKNOWN, Formatter
+from services.dashboard.forecast_scores import format_score
+from services.dashboard.formatting import Formatter
 from services.dashboard.mute_control import show_mute_control
 from services.dashboard.text import escape_markdown, unique_coin_names
 
@@ -28,9 +29,9 @@ MAX_RAW_STEP = timedelta(minutes=6)
 FETCHED_ALERTS = 50
 SHOWN_ALERTS = 10
 DIRECTIONS = {
-    "bullish": (":green-badge[▲ Bullish]", "The interval lies above the price."),
-    "bearish": (":red-badge[▼ Bearish]", "The interval lies below the price."),
-    "neutral": (":gray-badge[● Neutral]", "The interval includes the price."),
+    "bullish": (":green-badge[▲ Bullish]", "The last hour points up."),
+    "bearish": (":red-badge[▼ Bearish]", "The last hour points down."),
+    "neutral": (":gray-badge[● Neutral]", "The last hour points nowhere clearly."),
 }
 
 
@@ -168,37 +169,20 @@ def _show_forecast(formatter: Formatter, forecast: Json | None) -> None:
         )
         return
     badge, reason = DIRECTIONS[forecast["direction"]]
-    interval = "not known yet"
+    band = "not known yet"
     if forecast["low_usd"] is not None:
         low, high = (formatter.price(forecast[key]) for key in ("low_usd", "high_usd"))
-        interval = f"{low} to {high}"
+        band = f"{low} to {high}"
     st.markdown(
-        f"{badge} {reason} Forecast for {formatter.time(forecast['due_at'])}: "
-        f"{escape_markdown(formatter.price(forecast['predicted_usd']))}, "
-        f"{forecast['coverage']:.0%} interval {escape_markdown(interval)}, "
-        f"made {formatter.age(forecast['made_at'])} ago."
+        f"{badge} {reason} {forecast['coverage']:.0%} band for "
+        f"{formatter.time(forecast['due_at'])}: {escape_markdown(band)}. The line ends at "
+        f"{escape_markdown(formatter.price(forecast['predicted_usd']))}. "
+        f"Made {formatter.age(forecast['made_at'])} ago."
     )
     # Before there is a result, one line about the longest time span is enough.
     decided = [score for score in forecast["scores"] if score["result"] != "too early"]
     for score in decided or forecast["scores"][-1:]:
         st.caption(format_score(formatter, score))
-
-
-def format_score(formatter: Formatter, score: Json) -> str:
-    """Return the track record of a coin's forecasts as a line of Markdown."""
-    span = "last day" if score["hours"] == 24 else f"last {score['hours'] // 24} days"
-    scored = f"{score['scored']} forecasts scored"
-    if score["result"] == "too early":
-        return f"Track record, {span}: too early to tell ({scored})."
-    result = "a real edge" if score["result"] == "edge" else "no edge"
-    mase = UNKNOWN if score["mase"] is None else f"{score['mase']:.2f}"
-    hit_rate = escape_markdown(formatter.percent(score["hit_rate"], signed=False))
-    coverage = escape_markdown(formatter.percent(score["coverage"], signed=False))
-    return (
-        f"Track record, {span}: {result} over expecting no change (MASE {mase}; below 1 is better "
-        f"than no change). {hit_rate} of {score['directional']} directions were right. {coverage} "
-        f"of the prices were within the interval ({scored})."
-    )
 
 
 def _show_alerts(formatter: Formatter, alerts: Sequence[Json], coin: Json) -> None:

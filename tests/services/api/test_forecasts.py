@@ -30,9 +30,10 @@ def test_a_forecast_is_returned_with_its_track_record(
     )
     fresh.query(
         "INSERT INTO sentinel.forecast_scores (coin_key, hour, abs_error, abs_no_change, "
-        "scored, directional,"
-        " hits, with_interval, within_interval)"
-        " SELECT coin_key, %s - hours * interval '1 hour', 1.2, 1.0, 60, 10, 5, 50, 40"
+        "scored, directional, hits, with_interval, within_interval, interval_score, "
+        "constant_score, calm, within_calm, middle, within_middle, wild, within_wild)"
+        " SELECT coin_key, %s - hours * interval '1 hour', 1.2, 1.0, 60, 10, 5, 50, 40,"
+        " 0.25, 0.5, 20, 18, 20, 16, 10, 6"
         " FROM sentinel.coins, unnest(ARRAY[1, 2, 30]) AS hours WHERE coin_id = 'bitcoin'",
         NOW,
     )
@@ -42,8 +43,12 @@ def test_a_forecast_is_returned_with_its_track_record(
     day, past_week = found["scores"]
     assert day == {
         "hours": 24, "scored": 120, "mase": pytest.approx(1.2), "hit_rate": 0.5, "directional": 20,
-        "coverage": 0.8, "with_interval": 100, "result": "no edge",
+        "direction_result": "too early", "coverage": 0.8, "with_interval": 100,
+        "calm": {"coverage": 0.9, "forecasts": 40}, "middle": {"coverage": 0.8, "forecasts": 40},
+        "wild": {"coverage": 0.6, "forecasts": 20}, "interval_score": 0.005,
+        "no_change_interval_score": 0.01, "result": "no edge",
     }  # fmt: skip
+    assert (found["volatility"], found["volatility_class"]) == (None, None)  # of an old forecast
     assert past_week["scored"] == 180
     board = api.get_json("/forecasts/scoreboard")
     assert board["scores"][0]["result"] == "no edge"

@@ -12,7 +12,7 @@ import pytest
 
 from safe_zone import ROOT
 from sentinel.analytics import forecast
-from sentinel.analytics.forecast import Floats
+from sentinel.analytics.forecast_band import Floats
 from sentinel.storage.connection import Session
 from services.ingestion import fit_process, forecasting
 from services.ingestion.fit_process import FitFailed

@@ -136,10 +136,11 @@ def test_a_forecast_is_scored_once_and_has_an_interval_once_errors_are_known(
     )
     assert scored == counted > 80
     rows = fresh.query(
-        "SELECT low_usd, predicted_usd, high_usd FROM sentinel.forecasts ORDER BY made_at DESC "
-        "LIMIT 2"
+        "SELECT low_usd, price_usd, high_usd, volatility, constant_radius, volatility_class "
+        "FROM sentinel.forecasts ORDER BY made_at DESC LIMIT 2"
     )
-    assert all(low < predicted < high for low, predicted, high in rows)
+    assert all(low < price < high for low, price, high, *_ in rows)
+    assert all(None not in row for row in rows)
 
 
 @pytest.mark.slow

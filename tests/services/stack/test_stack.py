@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PAGES = {
     "": "Overview",
     "coin": "Coin",
+    "forecasts": "Forecasts",
     "portfolio": "Portfolio",
     "paper": "Paper trading",
     "pipeline": "Pipeline",

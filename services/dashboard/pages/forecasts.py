@@ -1,0 +1,42 @@
+"""The scoreboard: how the forecasts of all coins, and of the best-ranked ones, turned out."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from services.dashboard import data
+from services.dashboard.components import show_table
+from services.dashboard.forecast_scores import build_score_row, format_score
+from services.dashboard.text import unique_coin_names
+
+SHOWN_COINS = 20
+EXPLANATION = (
+    "Every five minutes each coin gets a band that should hold its price ten minutes later, four "
+    "times out of five. A coin's calm and wild hours are the thirds of its last day in which its "
+    "price moved least and most. The score is the band's width plus a penalty for each miss, as a "
+    "share of the price: less is better. The constant band has the width of the last day's "
+    "changes, in calm and wild hours alike. An error of the line above 1 is larger than that of "
+    "expecting no change."
+)
+
+
+@st.fragment(run_every=data.REFRESH_SECONDS)
+def show() -> None:
+    """Show the page."""
+    formatter = data.current_formatter()
+    data.show_freshness(formatter)
+    board = data.fetch("/forecasts/scoreboard", limit=SHOWN_COINS)
+    if board is None:
+        return
+    for score in board["scores"]:
+        st.markdown(format_score(formatter, score))
+    names = unique_coin_names(data.list_coins() or [])
+    show_table(
+        "Best-ranked coins, last 7 days",
+        board["coins"],
+        lambda coin: build_score_row(
+            formatter, names.get(coin["coin_id"]) or coin["coin_id"], coin["scores"][-1]
+        ),
+        "No forecast was scored yet. The first ones come after an hour of prices.",
+    )
+    st.caption(EXPLANATION)
