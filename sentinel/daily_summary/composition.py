@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from sentinel.budget.quota_usage import QuotaUsage
 from sentinel.budget.schedule import ScheduleCoverage, SlotCoverage
-from sentinel.daily_summary.due import LATE_AFTER
 from sentinel.daily_summary.figures import (
     AlertDay,
     AlertOutcome,
@@ -17,6 +16,7 @@ from sentinel.daily_summary.figures import (
     NetWorth,
     PriceMove,
 )
+from sentinel.notifications.delivery_rules import LATE_AFTER
 from sentinel.notifications.messages import Message, MessageFormatter, without_links
 
 # A price that is so much older than the newest one is shown with its time.

@@ -8,8 +8,6 @@ from zoneinfo import ZoneInfo
 # A machine that was off, or a schedule that is late, sends the summary until so long after its
 # time. For a summary at 08:00 that is midnight: hours late, it still is a sign of life.
 MAX_LATE = timedelta(hours=16)
-# From then on the message says that it is late.
-LATE_AFTER = timedelta(hours=1)
 # Between the times of two summaries. A day with a change of the clocks has 23 hours; a new hour or
 # zone must not bring the next summary much earlier.
 MIN_PAUSE = timedelta(hours=20)

@@ -21,7 +21,11 @@ from sentinel.daily_summary.queueing import queue_if_due, write_summary
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import service_status
 from services.api.portfolio.models import Transaction
-from services.api.portfolio.transactions import add_transaction, list_transactions
+from services.api.portfolio.transactions import (
+    add_transaction,
+    import_transactions,
+    list_transactions,
+)
 from services.api.routes.portfolio import _value_now
 from tests.conftest import NOW, FreshDatabase
 from tests.support.monitor import ENGLISH, load
@@ -371,12 +375,12 @@ def test_value_and_change_are_those_of_the_portfolio(
     deployment.add_rate(timedelta(), 16_250.5)
     deployment.add_rate(DAY, 16_200.0)
     coins = ("bitcoin", "ethereum", "solana", "unpriced")
-    with deployment.connect() as connection:
-        for _ in range(40):
+    with deployment.connect() as connection, connection.transaction():
+        for _ in range(20):
             connection.execute("DELETE FROM sentinel.transactions")
-            for coin in dice.sample(coins, dice.randint(1, 4)):
-                for trade in draw_trades(dice, coin):
-                    add_transaction(connection, trade)
+            traded = dice.sample(coins, dice.randint(1, 4))
+            trades = [trade for coin in traded for trade in draw_trades(dice, coin)]
+            import_transactions(connection, trades)
             worth = net_worth.add_up(net_worth.find_holdings(connection, NOW).fetchall())
             portfolio = _value_now(connection, list_transactions(connection), NOW)
             if worth is None or worth.value_usd is None:

@@ -434,7 +434,7 @@ def test_wrong_usage_is_explained(module: Module, arguments: list[str], message:
 def test_the_loop_sends_the_daily_summary_which_a_command_prints_too(
     start: Start, time_: FakeTime, target: Target, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    loop = start()
+    loop = start(limit=5)
     time_.at = NOW.replace(hour=0, minute=55)  # 07:55 in Jakarta
     _ticks(loop, time_, 2)
     assert target.titles == ["Daily summary, 20 Nov 08:00 WIB"]
