@@ -51,6 +51,27 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "a new hour or zone sends no second summary on a day",
+        "sentinel/daily_summary/due.py",
+        "    return is_same_day or planned - previous < MIN_PAUSE",
+        "    return planned <= previous",
+        "tests/sentinel/daily_summary/test_due.py",
+    ),
+    Mutation(
+        "two processes never send two summaries",
+        "sentinel/daily_summary/queueing.py",
+        "        if _is_done(connection, planned, formatter, now):  # by another process meanwhile",
+        "        if False:",
+        "tests/sentinel/daily_summary/test_summary.py",
+    ),
+    Mutation(
+        "purchases of the day are not part of the summary's change",
+        "sentinel/daily_summary/net_worth.py",
+        "           coalesce(sum(paid_usd) FILTER (WHERE NOT is_before), 0) AS paid_usd,",
+        "           0 AS paid_usd,",
+        "tests/sentinel/daily_summary/test_summary.py",
+    ),
+    Mutation(
         "a discarded entry is never replayed",
         "sentinel/storage/quarantine.py",
         "WHERE {selected} AND (NOT %(is_open)s OR resolution IS NULL)",

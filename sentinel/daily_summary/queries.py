@@ -59,12 +59,12 @@ UNION ALL
 """
 
 # The newest alert of each coin in the last 24 hours (`days_ago` 0) and in the 24 hours before, the
-# largest moves of each day first.
+# largest moves of each day first. Those of muted coins are left out.
 ALERTS = """
 WITH recent AS (
     SELECT floor(extract(epoch FROM %(now)s - observed_at) / 86400)::int AS days_ago, *
     FROM sentinel.alerts
-    WHERE observed_at > %(now)s - interval '2 days' AND observed_at <= %(now)s
+    WHERE observed_at > %(now)s - interval '2 days' AND observed_at <= %(now)s AND is_announced
 ),
 newest AS (
     SELECT DISTINCT ON (days_ago, coin_key) days_ago, coin_key, observed_at, move, price_usd,

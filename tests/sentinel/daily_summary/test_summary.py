@@ -145,6 +145,8 @@ def fill(deployment: Deployment) -> None:
     deployment.add_alert("ethereum", 0.081, 3_176.0, 3 * HOUR)
     deployment.add_alert("dogecoin", -0.052, 0.19, 30 * MINUTE)
     deployment.add_alert("bitcoin", -0.06, 89_000.0, 30 * HOUR, 0.031)
+    deployment.add_alert("solana", -0.3, 100.0, HOUR)
+    deployment.fresh.query("UPDATE sentinel.alerts SET is_announced = false WHERE move = -0.3")
     add_history(deployment, "zcash")
     with deployment.connect() as connection:
         connection.execute(ADD_FIRED_TARGET, [NOW - 100 * MINUTE])
