@@ -151,6 +151,16 @@ def _split_users(value: str) -> tuple[str, ...]:
     return names
 
 
+def _split_user_ids(value: str) -> tuple[int, ...]:
+    texts = [text.strip() for text in value.split(",") if text.strip()]
+    if wrong := [text for text in texts if not re.fullmatch(r"[0-9]{1,18}", text)]:
+        raise ValueError(
+            f"'{wrong[0]:.40}' is not the id of a Telegram user, such as 123456789: "
+            "docs/monitor.md says how to find it"
+        )
+    return tuple(int(text) for text in texts)
+
+
 def _is_user(name: str) -> bool:
     """Ask for the one name: a list of all users lacks those of a directory service."""
     if sys.platform == "win32":
@@ -176,6 +186,8 @@ Token = Annotated[Key, AfterValidator(_check_token)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_split_hosts)]
 # A comma-separated text.
 LocalUsers = Annotated[tuple[str, ...], BeforeValidator(_split_users)]
+# A comma-separated text.
+UserIds = Annotated[tuple[int, ...], BeforeValidator(_split_user_ids)]
 # Any form of address that libpq accepts.
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 # A comma-separated text or a list.

@@ -1,8 +1,8 @@
 """`python -m services.probe NAME`: check the health of one process of the monitor.
 
 The check includes what the process needs. The loop is checked by what it left in the database: its
-last run, its prices, its messages; the API by its report about the database, the dashboard by its
-own server and by its API.
+last run, its prices, its messages; so is the process that answers Telegram commands. The API is
+checked by its report about the database, the dashboard by its own server and by its API.
 """
 
 from __future__ import annotations
@@ -65,6 +65,16 @@ def check_ingestion(monitor: MonitorSettings, now: datetime) -> list[HealthCheck
         text = "No loop has ticked on this database in the last seven days."
         return [HealthCheck("last_run", "unhealthy", text)]
     return [check for check in found.checks if check.name in LOOP_CHECKS]
+
+
+def check_telegram(monitor: MonitorSettings, now: datetime) -> list[HealthCheck]:
+    """Check the process that answers Telegram commands by what it left in the database."""
+    settings = monitor.settings
+    with resolve_database(settings) as address, Session(address) as session:
+        found = session.use(lambda connection: check_deployment(connection, settings, now))
+    text = "No process that answers Telegram commands runs on this database."
+    missing = HealthCheck("telegram", "unhealthy", text)
+    return [check for check in found.checks if check.name == "telegram"] or [missing]
 
 
 def check_api(monitor: MonitorSettings, _now: datetime) -> list[HealthCheck]:
@@ -135,6 +145,7 @@ PROBES: dict[str, Callable[[MonitorSettings, datetime], list[HealthCheck]]] = {
     "ingestion": check_ingestion,
     "api": check_api,
     "dashboard": check_dashboard,
+    "telegram": check_telegram,
 }
 
 

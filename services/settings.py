@@ -9,7 +9,16 @@ from typing import Annotated
 from safe_zone import Settings
 from sentinel.alerting.settings import KEYS_WITH_OPTIONS, AlertSettings
 from sentinel.config import read_settings, validate
-from sentinel.fields import HostNames, HttpAddress, LocalUsers, Port, Token, variable
+from sentinel.fields import (
+    HostNames,
+    HttpAddress,
+    Key,
+    LocalUsers,
+    Port,
+    Token,
+    UserIds,
+    variable,
+)
 from sentinel.notifications.addresses import read_alert_urls
 
 API_PORT = 8000
@@ -25,6 +34,13 @@ class MonitorSettings(AlertSettings):
 
     # The pipeline's settings.
     settings: Settings
+    # The bot and the chat of TELEGRAM_*, for the process that answers commands.
+    telegram_bot_token: Annotated[Key | None, variable("TELEGRAM_BOT_TOKEN")] = field(
+        default=None, repr=False
+    )
+    telegram_chat_id: Annotated[Key | None, variable("TELEGRAM_CHAT_ID")] = None
+    # Who may command in the chat. Empty: the person of a private chat, no person in a group.
+    telegram_user_ids: Annotated[UserIds, variable("TELEGRAM_USER_IDS")] = ()
     # The dead man's switches that the loop reports its ticks to, and a backup its result.
     monitor_heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL_MONITOR")] = field(
         default=None, repr=False

@@ -50,6 +50,8 @@ ONE_WORKER = {
     "tests/services/stack/test_stack.py": "browser",
     "tests/services/dashboard/test_old_data.py": "browser",
     "tests/services/stack/test_supervisor.py": "supervisor",
+    "tests/services/telegram/test_commands.py": "telegram",
+    "tests/services/telegram/test_poller.py": "telegram",
     "tests/sentinel/backtesting/test_walk_forward.py": "cluster",
     "tests/sentinel/storage/test_embedded.py": "embedded",
 }

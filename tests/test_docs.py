@@ -37,6 +37,7 @@ MODULES = (
     *("pipeline.commit_registry", "pipeline.job_summary"),
     *("services.ingestion", "services.ingestion.replay", "services.api", "services.dashboard"),
     *("services.db", "services.stack", "services.probe", "services.backup", "demo"),
+    "services.telegram",
 )
 TOOL_FOLDERS = {".venv", ".pytest_cache"}
 MARKDOWN = [path for path in ROOT.rglob("*.md") if not TOOL_FOLDERS & set(path.parts)]

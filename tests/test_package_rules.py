@@ -30,7 +30,7 @@ from tests.structure import (
 )
 
 CONSTANTS = {"safe_zone", "api_library"}
-PROCESSES = {"api", "backup", "dashboard", "db", "ingestion", "stack"}
+PROCESSES = {"api", "backup", "dashboard", "db", "ingestion", "stack", "telegram"}
 SENTINEL_IMPORTS = {
     "alerting": {"analytics", "notifications", "storage"},
     "analytics": set[str](),

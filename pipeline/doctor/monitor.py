@@ -14,7 +14,16 @@ import requests
 from safe_zone import Settings
 from sentinel.config import read_environment, validate
 from sentinel.errors import ConfigurationError
-from sentinel.fields import HostNames, HttpAddress, LocalUsers, Port, Token, variable
+from sentinel.fields import (
+    HostNames,
+    HttpAddress,
+    Key,
+    LocalUsers,
+    Port,
+    Token,
+    UserIds,
+    variable,
+)
 from sentinel.health.facts import HealthCheck
 from sentinel.notifications.addresses import read_alert_urls
 
@@ -35,6 +44,10 @@ class MonitorVariables:
     api_port: Annotated[Port | None, variable("SENTINEL_API_PORT")] = None
     api_url: Annotated[HttpAddress | None, variable("SENTINEL_API_URL")] = None
     dashboard_port: Annotated[Port | None, variable("SENTINEL_DASHBOARD_PORT")] = None
+    dashboard_url: Annotated[HttpAddress | None, variable("SENTINEL_DASHBOARD_URL")] = None
+    telegram_bot_token: Annotated[Key | None, variable("TELEGRAM_BOT_TOKEN")] = None
+    telegram_chat_id: Annotated[Key | None, variable("TELEGRAM_CHAT_ID")] = None
+    telegram_user_ids: Annotated[UserIds, variable("TELEGRAM_USER_IDS")] = ()
     local_users: Annotated[LocalUsers, variable("SENTINEL_LOCAL_USERS")] = ()
 
 

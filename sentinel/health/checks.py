@@ -46,6 +46,7 @@ def check_facts(facts: HealthFacts, now: datetime) -> list[HealthCheck]:
         _check_last_run(facts, now),
         check_failure_rates(facts.failing_coins),
         _check_delivery(facts, now),
+        *([_check_telegram(facts.telegram, now)] if facts.telegram else []),
         _check_backup(facts.backup, facts.max_backup_age or MAX_BACKUP_AGE, now),
         check_disk(facts.disk),
         _measure_clock(facts, now),
@@ -136,6 +137,22 @@ def is_failing(delivery: TargetDelivery, now: datetime) -> bool:
     """Return whether a target gets no messages: it refuses them, or one waits for MAX_WAIT."""
     has_waited = now - delivery.waiting_since > MAX_WAIT
     return has_waited or delivery.failures >= MAX_DELIVERY_FAILURES
+
+
+def _check_telegram(status: ServiceStatus, now: datetime) -> HealthCheck:
+    """Return the check of the process that answers Telegram commands."""
+    age, state = now - status.recorded_at, status.state
+    if age > service_status.MAX_POLL_PAUSE:
+        text = f"The process that answers Telegram commands has been silent for {format_age(age)}"
+        return HealthCheck("telegram", "unhealthy", f"{text}: see its log, or start it (make up).")
+    if problem := state.get("problem"):
+        level: CheckState = "unhealthy" if state.get("is_token_wrong") else "warning"
+        return HealthCheck("telegram", level, "No Telegram commands arrive.", f"{problem}.")
+    counts = (
+        f"{state.get('answered', 0)} answered, {state.get('strangers', 0)} of strangers ignored, "
+        f"{state.get('dropped', 0)} dropped since its start."
+    )
+    return HealthCheck("telegram", "ok", "Telegram commands are answered.", counts)
 
 
 def _check_backup(backup: BackupStatus | None, limit: timedelta, now: datetime) -> HealthCheck:

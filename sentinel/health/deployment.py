@@ -126,6 +126,7 @@ def _read_facts(
         newest_observation=newest,
         newest_run=newest_run,
         loop=loop,
+        telegram=_read_telegram_status(connection, now),
         backup=service_status.read_backup_status(connection),
         max_backup_age=checks.MAX_NEON_BACKUP_AGE if egress.find_compute(connection) else None,
         deliveries=read_deliveries(connection, loop, now),
@@ -135,6 +136,14 @@ def _read_facts(
         database_clock_offset=host_time - database_time,
         max_age=max_age,
     )
+
+
+def _read_telegram_status(connection: Connection, now: datetime) -> ServiceStatus | None:
+    """Return the status of the process that answers Telegram commands, if it is meant to run."""
+    status = service_status.read(connection, "telegram")
+    if status is None or status.state.get("is_stopped"):
+        return None
+    return status if now - status.recorded_at <= SILENCE_WINDOW else None
 
 
 def _was_switched_off(loop: ServiceStatus, newest_run: NewestRun, now: datetime) -> bool:

@@ -90,6 +90,8 @@ class HealthFacts:
     newest_run: NewestRun | None = None
     # The last activity of the loop; None: it never ran on this database.
     loop: ServiceStatus | None = None
+    # The process that answers Telegram commands; None: it never ran, or was switched off.
+    telegram: ServiceStatus | None = None
     # None: no backup was ever tried.
     backup: BackupStatus | None = None
     # The age from which the last backup is too old; None: two nights.

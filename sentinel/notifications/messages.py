@@ -164,6 +164,11 @@ def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> 
     )
 
 
+def format_coin(name: str, symbol: str) -> str:
+    """Return a coin's name and symbol, in which no messenger finds a link."""
+    return f"{without_links(name)} ({without_links(symbol.upper())})"
+
+
 def without_links(name: str) -> str:
     """Return a coin's name that no messenger turns into a link."""
     return _LINK_POINT.sub(lambda match: match[0] + _WORD_JOINER, name)

@@ -132,7 +132,9 @@ def _prepare_stack(folder: Path, monitor: MonitorSettings, *, is_demo: bool) -> 
     if monitor.api_token is None:
         environment["SENTINEL_API_TOKEN"] = _ensure_token(folder)
     commands = supervisor_config.list_commands(
-        has_own_database=is_demo or not monitor.settings.database_url, stand_in_port=stand_in_port
+        has_own_database=is_demo or not monitor.settings.database_url,
+        has_telegram=not is_demo and monitor.telegram_bot_token is not None,
+        stand_in_port=stand_in_port,
     )
     servers = {"api": monitor.own_api_url, "dashboard": monitor.own_dashboard_url}
     return Stack(folder, commands, environment, servers)
@@ -157,6 +159,7 @@ def _demo_environment(folder: Path, stand_in_port: int) -> dict[str, str]:
         "ALERT_URLS": "",
         "TELEGRAM_BOT_TOKEN": "",
         "TELEGRAM_CHAT_ID": "",
+        "TELEGRAM_USER_IDS": "",
         "HEARTBEAT_URL_MONITOR": "",
         "SENTINEL_API_URL": "",
         "SENTINEL_STATE_DIR": str(folder),

@@ -16,7 +16,7 @@ from services.stack.supervisor_process import RESTART_SECONDS
 MAX_RESTARTS = 2  # within RESTART_SECONDS
 
 # The checks that `check_processes` reports for a process.
-PROCESS_CHECKS = frozenset({"database", "freshness", "last_run"})
+PROCESS_CHECKS = frozenset({"database", "freshness", "last_run", "telegram"})
 
 
 def token_path(folder: Path) -> Path:
@@ -60,6 +60,7 @@ def check_processes(
         "ingestion": last_run or health.find_problem("freshness"),
         "api": server_problem or api,
         "dashboard": probe.check_streamlit(monitor),
+        "telegram": health.find_problem("telegram"),
     }
     return {
         process.name: _check_process(process, health) or problems[process.name]

@@ -25,7 +25,9 @@ def control_socket(folder: Path) -> Path:
     return locate_socket_folder(folder) / "supervisor.sock"
 
 
-def list_commands(*, has_own_database: bool, stand_in_port: int | None = None) -> dict[str, str]:
+def list_commands(
+    *, has_own_database: bool, has_telegram: bool = False, stand_in_port: int | None = None
+) -> dict[str, str]:
     """Return the command of each process by name, in the order in which they are started.
 
     With a `stand_in_port` it is a demo stack, whose CoinGecko is the stand-in on that port.
@@ -36,6 +38,7 @@ def list_commands(*, has_own_database: bool, stand_in_port: int | None = None) -
         "ingestion": "services.ingestion --verbose",
         "api": "services.api",
         "dashboard": "services.dashboard",
+        "telegram": "services.telegram" if has_telegram else None,
     }
     start = f"{shlex.quote(PYTHON)} -m services.stack.child"
     return {name: f"{start} {module}" for name, module in modules.items() if module}

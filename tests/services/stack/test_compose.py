@@ -32,8 +32,9 @@ def test_the_compose_file_matches_the_schema(tmp_path: Path) -> None:
     assert done.returncode == 1  # the check finds a wrong file
 
 
-def test_there_are_five_services_and_the_backup() -> None:
-    assert list(SERVICES) == ["db", "ingestion", "api", "dashboard", "tunnel", "backup"]
+def test_there_are_six_services_and_the_backup() -> None:
+    names = ["db", "ingestion", "api", "dashboard", "telegram", "tunnel", "backup"]
+    assert list(SERVICES) == names
     assert [name for name, service in SERVICES.items() if "profiles" in service] == [
         "tunnel",
         "backup",
@@ -72,7 +73,13 @@ def test_the_image_does_not_run_as_root() -> None:
 
 
 def test_a_service_waits_until_its_dependency_is_healthy() -> None:
-    dependencies = {"ingestion": "db", "api": "db", "dashboard": "api", "tunnel": "dashboard"}
+    dependencies = {
+        "ingestion": "db",
+        "api": "db",
+        "dashboard": "api",
+        "telegram": "api",
+        "tunnel": "dashboard",
+    }
     for name, other in dependencies.items():
         assert SERVICES[name]["depends_on"] == {other: {"condition": "service_healthy"}}
 
@@ -86,10 +93,15 @@ def test_every_command_and_health_check_exists(name: str) -> None:
     assert (path / "__main__.py").exists()
     if "healthcheck" in service:
         command = ["CMD", "python", "-m", "services.probe", name]
-        # The loop ends itself if a tick hangs.
-        flags = [] if name == "ingestion" else ["--end-hung"]
+        # The loop ends itself if a tick hangs; the requests to Telegram have limits.
+        flags = [] if name in ("ingestion", "telegram") else ["--end-hung"]
         assert service["healthcheck"]["test"] == [*command, *flags]
         assert name in probe.PROBES
+
+
+def test_telegram_runs_only_with_a_bot() -> None:
+    """Compose reads the text as a decimal number: 0 without a token, 01 with one."""
+    assert SERVICES["telegram"]["deploy"]["replicas"] == "0${TELEGRAM_BOT_TOKEN:+1}"
 
 
 def _values(node: Any) -> Iterator[tuple[str, str]]:

@@ -42,6 +42,11 @@ def test_only_the_demo_has_a_stand_in_and_an_external_database_has_no_process() 
     assert list(external) == ["ingestion", "api", "dashboard"]
 
 
+def test_telegram_commands_have_a_process_only_with_a_bot() -> None:
+    commands = supervisor_config.list_commands(has_own_database=False, has_telegram=True)
+    assert list(commands) == ["ingestion", "api", "dashboard", "telegram"]
+
+
 @pytest.mark.parametrize("folder", ["100% sure", "a ;b", "#c", "%(x)s ü"])
 def test_supervisors_file_contains_no_path_of_the_state_directory(
     tmp_path: Path, folder: str

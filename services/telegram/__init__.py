@@ -1,0 +1,1 @@
+"""Commands from Telegram: the monitor answers its owner's messages and buttons."""

@@ -1,0 +1,72 @@
+"""Find the coin that a person means: by id, symbol or name, the best-ranked one first."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sentinel.notifications.messages import format_coin
+from services.api_client import Json, NotFound, quote_segment
+from services.telegram.conversation import Context, RequestRefused
+
+MAX_TERM_CHARACTERS = 100  # the API's limit
+MAX_FOUND = 500
+MAX_OTHERS = 4
+
+
+class FoundCoin(NamedTuple):
+    """The coin that a person means."""
+
+    # As the API lists it, with its newest price.
+    coin: Json
+    # What else the term may mean; empty if nothing.
+    note: str
+
+    @property
+    def coin_id(self) -> str:
+        """CoinGecko's id."""
+        return str(self.coin["coin_id"])
+
+    @property
+    def label(self) -> str:
+        """Name and symbol."""
+        return format_coin(self.coin["name"], self.coin["symbol"])
+
+
+def find_coin(context: Context, term: str) -> FoundCoin:
+    """Return the coin for an id, a symbol or a name. Raises RequestRefused if there is none."""
+    term = term.strip()[:MAX_TERM_CHARACTERS]
+    if not term or "\0" in term:
+        raise RequestRefused(context.text("unknown_coin", term=""))
+    listed = context.read("/coins", search=term, limit=MAX_FOUND)["items"]
+    same_id = [coin for coin in listed if coin["coin_id"] == term.lower()]
+    if same_id:
+        return FoundCoin(same_id[0], "")
+    same = [coin for coin in listed if term.casefold() in _names(coin)]
+    if same:
+        others = _list_ids(same[1:])
+        note = context.text("other_coins", term=term, coins=others) if others else ""
+        return FoundCoin(same[0], note)
+    if listed:
+        raise RequestRefused(context.text("similar_coins", term=term, coins=_list_ids(listed)))
+    raise RequestRefused(context.text("unknown_coin", term=term))
+
+
+def label_coin(context: Context, coin_id: str) -> str:
+    """Return name and symbol of a coin by its id, or the id if the coin is not stored any more."""
+    try:
+        coin = context.read(f"/coins/{quote_segment(coin_id)}")
+    except NotFound:
+        return coin_id
+    return format_coin(coin["name"], coin["symbol"])
+
+
+def _names(coin: Json) -> set[str]:
+    return {coin["symbol"].casefold(), coin["name"].casefold()}
+
+
+def _list_ids(coins: list[Json]) -> str:
+    listed = [
+        f"{format_coin(coin['name'], coin['symbol'])}: {coin['coin_id']}"
+        for coin in coins[:MAX_OTHERS]
+    ]
+    return "; ".join(listed)

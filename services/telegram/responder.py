@@ -1,0 +1,116 @@
+"""Answers one request: a transaction in the database, then a message to the chat."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sentinel.clocks import Clocks
+from sentinel.errors import StorageUnavailable
+from sentinel.notifications.messages import MessageFormatter
+from sentinel.storage import schema, service_status
+from sentinel.storage.connection import Address, Connection, Session
+from services.api_client import ApiClient
+from services.telegram import commands, status
+from services.telegram.bot import Bot, BotError
+from services.telegram.conversation import Context, Reply, RequestRefused, translate
+from services.telegram.updates import Request, Update
+
+log = logging.getLogger("sentinel.telegram")
+
+
+@dataclass(frozen=True, slots=True)
+class Responder:
+    """Answers requests, and keeps the status of the process in the database."""
+
+    bot: Bot
+    address: Address
+    formatter: MessageFormatter
+    clocks: Clocks
+    api_url: str
+    api_token: str | None
+    # The fingerprint of the chat, for buttons under alerts.
+    chat: str
+
+    def register(self) -> str:
+        """Set the menu of commands; return the bot's @name. Raises BotError."""
+        self.bot.set_commands(commands.list_menu(self.formatter))
+        return self.bot.get_username()
+
+    def answer(self, update: Update, request: Request) -> None:
+        """Answer a request that may be answered. Raises BotError."""
+        if request.query_id is not None and not self._accept_button(request.query_id):
+            return
+        reply = self._make_reply(update, request)
+        if reply is not None:
+            self._send(request, reply)
+
+    def _accept_button(self, query_id: str) -> bool:
+        """Tell the person's app that the button works; False if it was pressed long ago."""
+        try:
+            self.bot.answer_button(query_id)
+        except BotError as error:
+            if error.status != 400:
+                raise
+            log.info("a button that was pressed long ago is ignored: %s", error)
+            return False
+        return True
+
+    def _make_reply(self, update: Update, request: Request) -> Reply | None:
+        """Return the answer; None if the update was handled before the process was killed."""
+        try:
+            with Session(self.address) as session:
+                return session.use(lambda c: self._answer_in_transaction(c, update, request))
+        except RequestRefused as refusal:
+            return Reply(str(refusal))
+        except StorageUnavailable as error:
+            log.warning("the database did not answer a command: %s", error)
+            return Reply(translate(self.formatter, "database_down"))
+        except Exception:
+            # Without this, Telegram would send the update again after each restart.
+            log.exception("a command failed")
+            return Reply(translate(self.formatter, "error"))
+
+    def _answer_in_transaction(
+        self, connection: Connection, update: Update, request: Request
+    ) -> Reply | None:
+        schema.migrate_if_needed(connection)
+        now = self.clocks.now()
+        api = ApiClient(self.api_url, self.api_token)
+        with connection.transaction():
+            if not status.begin_update(connection, self.bot.bot_id, update.update_id, now):
+                return None
+            return commands.answer(Context(api, connection, self.formatter, now), request)
+
+    def _send(self, request: Request, reply: Reply) -> None:
+        chat_id, topic_id = request.chat_id, request.topic_id
+        if reply.picture:
+            self.bot.send_picture(chat_id, reply.picture, reply.text, topic_id=topic_id)
+        elif reply.is_edit and request.query_id is not None:
+            self.bot.edit_text(chat_id, request.message_id, reply.text, reply.buttons)
+        else:
+            self.bot.send_text(
+                chat_id, reply.text, title=reply.title, buttons=reply.buttons, topic_id=topic_id
+            )
+
+    def warn(self, request: Request) -> None:
+        """Say that commands come too often. Raises BotError."""
+        text = translate(self.formatter, "too_many")
+        self.bot.send_text(request.chat_id, text, topic_id=request.topic_id)
+
+    def record(self, state: Mapping[str, Any], *, is_stopped: bool = False) -> None:
+        """Record the status of the process. Raises SentinelError."""
+        own = {
+            "chat": self.chat,
+            "language": self.formatter.language,
+            "is_stopped": is_stopped,
+        }
+
+        def write(connection: Connection) -> None:
+            schema.migrate_if_needed(connection)
+            service_status.record(connection, "telegram", own | dict(state), self.clocks.now())
+
+        with Session(self.address) as session:
+            session.use(write)

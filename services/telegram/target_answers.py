@@ -1,0 +1,183 @@
+"""Price targets: preview, save, list, delete."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from decimal import Decimal, InvalidOperation
+from typing import get_args
+
+from babel.numbers import NumberFormatError, parse_decimal
+
+from sentinel.alerting import price_targets
+from sentinel.alerting.price_targets import NewTarget, PriceTarget, TargetPreview, TargetRejected
+from sentinel.amounts import LOCALES
+from sentinel.analytics.price_targets import Currency, Direction
+from sentinel.notifications.alert_buttons import MAX_DATA_BYTES
+from sentinel.notifications.messages import format_coin
+from services.telegram.conversation import Context, Reply, RequestRefused
+from services.telegram.find_coin import find_coin, label_coin
+
+SHOWN_TARGETS = 20
+# A coin, a price, and perhaps a currency.
+_FORM = re.compile(r"(.+?)\s+(\$|usd|rp|idr)?\s*([\d.,]+)\s*(\$|usd|rp|idr)?", re.IGNORECASE)
+_RUPIAH = ("rp", "idr")
+
+
+def answer_target(context: Context, argument: str) -> Reply:
+    """Preview a price target and ask whether to save it: /target BTC 100000."""
+    match = _FORM.fullmatch(argument)
+    if match is None:
+        raise RequestRefused(context.text("usage", example="/target BTC 100000"))
+    term, before, digits, after = match.groups()
+    price = _parse_price(context, digits)
+    found = find_coin(context, term)
+    currency: Currency = "idr" if (before or after or "").lower() in _RUPIAH else "usd"
+    new = NewTarget(found.coin_id, price, currency, source="telegram")
+    try:
+        preview = price_targets.preview_target(context.connection, new, context.now)
+    except TargetRejected as error:
+        raise RequestRefused(context.text(f"rejected_{error.reason}")) from error
+    data = f"save:{preview.direction}:{currency}:{price:f}:{found.coin_id}"
+    if len(data.encode()) > MAX_DATA_BYTES:
+        raise RequestRefused(context.text("long_id"))
+    buttons = [(context.text("save_button"), data), (context.text("cancel_button"), "cancel")]
+    lines = [*_describe_preview(context, preview, currency), *([found.note] if found.note else [])]
+    question = context.text(
+        f"preview_{preview.direction}",
+        coin=found.label,
+        price=format_amount(context, price, currency),
+    )
+    return Reply("\n".join(lines), title=question, buttons=[buttons])
+
+
+def _parse_price(context: Context, digits: str) -> Decimal:
+    """Return a price in the form of the user's language, or else of the other: 100,000.5."""
+    own = LOCALES[context.formatter.language]
+    for locale in (own, *LOCALES.values()):
+        with contextlib.suppress(NumberFormatError):
+            return parse_decimal(digits, locale, strict=True)
+    raise RequestRefused(context.text("bad_price", text=digits))
+
+
+def _describe_preview(context: Context, preview: TargetPreview, currency: Currency) -> list[str]:
+    lines = []
+    if preview.current_price is not None:
+        now = format_amount(context, preview.current_price, currency)
+        lines.append(context.text("price_now", price=now))
+    if preview.since is not None:
+        since, count = context.formatter.format_time(preview.since), len(preview.crossings)
+        key = "would_have_fired" if count else "would_not_have_fired"
+        lines.append(context.text(key, count=count, since=since))
+    return lines
+
+
+def format_amount(context: Context, price: Decimal, currency: Currency) -> str:
+    """Return a price in its currency."""
+    formatter = context.formatter
+    return formatter.format_usd(price) if currency == "usd" else formatter.format_idr(price)
+
+
+def save_target(context: Context, data: str) -> Reply:
+    """Save the target of a preview; a second press of its button adds no second target."""
+    try:
+        direction, currency, price, coin_id = data.split(":", 3)
+        new = NewTarget(
+            coin_id,
+            Decimal(price),
+            _currency(currency),
+            _direction(direction),
+            source="telegram",
+        )
+    except (ValueError, InvalidOperation):
+        return Reply(context.text("old_button"))
+    known = price_targets.list_targets(context.connection, coin_id=coin_id, states=("open",))
+    line = (new.direction, new.price, new.currency)
+    if any((t.direction, t.price, t.currency) == line for t in known):
+        return Reply(context.text("target_exists"), is_edit=True)
+    try:
+        price_targets.add_target(context.connection, new, context.now)
+    except TargetRejected as error:
+        return Reply(context.text(f"rejected_{error.reason}"), is_edit=True)
+    amount = format_amount(context, new.price, new.currency)
+    text = context.text(f"saved_{direction}", coin=label_coin(context, coin_id), price=amount)
+    return Reply(text, is_edit=True)
+
+
+def _currency(text: str) -> Currency:
+    if text not in get_args(Currency):
+        raise ValueError(text)
+    return "idr" if text == "idr" else "usd"
+
+
+def _direction(text: str) -> Direction:
+    if text not in get_args(Direction):
+        raise ValueError(text)
+    return "above" if text == "above" else "below"
+
+
+def answer_targets(context: Context, _argument: str) -> Reply:
+    """List the price targets, each with a button that deletes it."""
+    targets = price_targets.list_targets(context.connection, limit=SHOWN_TARGETS)
+    title = context.text("targets")
+    if not targets:
+        return Reply(context.text("no_targets"), title=title)
+    lines = [f"{n}. {_describe_target(context, t)}" for n, t in enumerate(targets, start=1)]
+    buttons = [
+        [
+            (
+                context.text("delete_button", target=_describe_line(context, t)),
+                f"delete:{t.target_id}",
+            )
+        ]
+        for t in targets
+    ]
+    return Reply("\n".join(lines), title=title, buttons=buttons)
+
+
+def _describe_line(context: Context, target: PriceTarget) -> str:
+    return context.text(
+        f"target_{target.direction}",
+        coin=format_coin(target.name, target.symbol),
+        price=format_amount(context, target.price, target.currency),
+    )
+
+
+def _describe_target(context: Context, target: PriceTarget) -> str:
+    formatter, parts = context.formatter, [_describe_line(context, target)]
+    if target.repeats:
+        parts.append(context.text("target_repeats"))
+    if target.state == "expired":
+        parts.append(context.text("target_expired"))
+    elif target.expires_at:
+        parts.append(context.text("target_expires", time=formatter.format_time(target.expires_at)))
+    if target.last_fired_at:
+        parts.append(context.text("target_fired", time=formatter.format_time(target.last_fired_at)))
+    return ", ".join([*parts, *([target.note] if target.note else [])])
+
+
+def ask_to_delete(context: Context, data: str) -> Reply:
+    """Ask whether to delete a target: nothing brings it back."""
+    target = _find_target(context, data)
+    if target is None:
+        return Reply(context.text("target_gone"))
+    yes = (context.text("delete_yes"), f"delete-yes:{target.target_id}")
+    no = (context.text("delete_no"), "cancel")
+    text = context.text("delete_question", target=_describe_line(context, target))
+    return Reply(text, buttons=[[yes, no]])
+
+
+def delete_target(context: Context, data: str) -> Reply:
+    """Delete a target after the question."""
+    target = _find_target(context, data)
+    if target is None:
+        return Reply(context.text("target_gone"), is_edit=True)
+    price_targets.delete_target(context.connection, target.target_id, context.now)
+    return Reply(context.text("deleted", target=_describe_line(context, target)), is_edit=True)
+
+
+def _find_target(context: Context, data: str) -> PriceTarget | None:
+    if not (data.isascii() and data.isdecimal() and len(data) < 19):
+        return None
+    found = price_targets.list_targets(context.connection, target_id=int(data))
+    return found[0] if found else None
