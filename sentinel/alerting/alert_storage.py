@@ -28,9 +28,9 @@ ORDER BY o.observed_at
 
 SAVE_TRACKER = """
 INSERT INTO sentinel.alert_trackers (coin_key, state, threshold_multiplier, target_rate,
-    actual_rate, calibrated_at, threshold, effective_multiplier)
+    actual_rate, calibrated_at, threshold, effective_multiplier, watched_since)
 VALUES (%(coin_key)s, %(state)s, %(threshold_multiplier)s, %(target_rate)s, %(actual_rate)s,
-        %(calibrated_at)s, %(threshold)s, %(effective_multiplier)s)
+        %(calibrated_at)s, %(threshold)s, %(effective_multiplier)s, %(now)s)
 ON CONFLICT (coin_key) DO UPDATE
 SET state = excluded.state, threshold_multiplier = excluded.threshold_multiplier,
     target_rate = excluded.target_rate, actual_rate = excluded.actual_rate,
@@ -94,15 +94,21 @@ def read_new_prices(
 
 
 def save_trackers(
-    connection: Connection, changed: Sequence[tuple[WatchedCoin, Tracker, AlertRules]]
+    connection: Connection,
+    changed: Sequence[tuple[WatchedCoin, Tracker, AlertRules]],
+    now: datetime,
 ) -> None:
-    """Store trackers, each with the threshold and the multiplier that it applies now."""
+    """Store trackers, each with the threshold and the multiplier that it applies now.
+
+    A new tracker's coin has been watched since `now`.
+    """
     values = [
         coin._asdict()
         | {
             "state": Jsonb(TRACKER_JSON.dump_python(tracker, mode="json")),
             "threshold": tracker.compute_threshold(rules),
             "effective_multiplier": tracker.effective_multiplier(rules),
+            "now": now,
         }
         for coin, tracker, rules in changed
     ]

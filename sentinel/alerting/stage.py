@@ -102,7 +102,7 @@ def _update_trackers(
             tracker.adjustment = 0.0  # the new multiplier already meets the target rate
         if prices[coin.coin_key] or is_due:
             changed.append((current, tracker, own_rules))
-    alert_storage.save_trackers(connection, changed)
+    alert_storage.save_trackers(connection, changed, now)
     return alerts
 
 

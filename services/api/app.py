@@ -22,6 +22,7 @@ from services.api.problems import (
     register_error_handlers,
 )
 from services.api.routes import (
+    alert_scores,
     alerts,
     coins,
     forecasts,
@@ -43,7 +44,7 @@ MAX_REQUEST_BYTES = 5_000_000
 MIN_GZIP_BYTES = 1_000
 
 ROUTES = (
-    *(coins, history, forecasts, alerts, mutes, price_targets),
+    *(coins, history, forecasts, alerts, alert_scores, mutes, price_targets),
     *(portfolio, transactions, wallets, pipeline, health),
 )
 

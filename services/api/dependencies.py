@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 
 from services.api.connection_pool import ConnectionPool
+from services.api.schemas.alert_scores import AlertScoreResponse
 from services.api.schemas.base import NO_NUL
 from services.settings import MonitorSettings
 
@@ -33,6 +34,8 @@ class ApiContext:
     pool: ConnectionPool
     monitor: MonitorSettings
     now: Callable[[], datetime]
+    # By coin: the newest response of the route that costs most. At most one per watched coin.
+    alert_scores: dict[str, AlertScoreResponse] = field(default_factory=dict)
 
 
 def _get_context(request: Request) -> ApiContext:

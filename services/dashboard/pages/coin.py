@@ -10,6 +10,7 @@ import streamlit as st
 
 from services.api_client import Json, quote_segment
 from services.dashboard import data
+from services.dashboard.alert_score import describe_alert_score
 from services.dashboard.charts.price_history import draw_price_history
 from services.dashboard.components import (
     compute_day_change,
@@ -92,6 +93,7 @@ def _show_coin(coin_id: str) -> None:
     history = data.fetch(f"{path}/history")
     recent = data.fetch(f"{path}/history", resolution="raw", hours=RECENT_HOURS)
     alerts = _fetch_items("/alerts", coin_id=coin_id, limit=FETCHED_ALERTS)
+    alert_score = data.fetch(f"{path}/alert-score")
     gaps = _fetch_items("/gaps", coin_id=coin_id)
     if history is None or recent is None:
         return
@@ -99,7 +101,7 @@ def _show_coin(coin_id: str) -> None:
     left, right = st.columns(2)
     with left:
         if alerts is not None:
-            _show_alerts(formatter, alerts, coin)
+            _show_alerts(formatter, alerts, coin, alert_score)
     with right:
         show_table(
             "Gaps, last 7 days",
@@ -185,7 +187,9 @@ def _show_forecast(formatter: Formatter, forecast: Json | None) -> None:
         st.caption(format_score(formatter, score))
 
 
-def _show_alerts(formatter: Formatter, alerts: Sequence[Json], coin: Json) -> None:
+def _show_alerts(
+    formatter: Formatter, alerts: Sequence[Json], coin: Json, alert_score: Json | None
+) -> None:
     st.subheader("Alerts")
     if coin["watch"] is None:
         st.info(
@@ -194,6 +198,8 @@ def _show_alerts(formatter: Formatter, alerts: Sequence[Json], coin: Json) -> No
         )
     else:
         st.caption(_describe_watch(formatter, coin["watch"]))
+    for line in describe_alert_score(formatter, alert_score) if alert_score else []:
+        st.caption(line)
     show_mute_control(formatter, coin)
     for alert in alerts[:SHOWN_ALERTS]:
         st.markdown(format_alert(formatter, alert))

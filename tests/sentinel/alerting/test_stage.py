@@ -180,6 +180,14 @@ def test_held_ranked_and_named_coins_are_watched(day: Day) -> None:
     assert {coin_id for (coin_id,) in watched} == {"aaaa", "bbbb", "dddd", "eeee", "ffff"}
 
 
+def test_a_coin_keeps_the_time_since_which_it_is_watched(day: Day) -> None:
+    start = day.now
+    for _ in range(2):
+        day.add_prices({"aaaa": 1.0})
+    [(watched_since,)] = day.fresh.query("SELECT watched_since FROM sentinel.alert_trackers")
+    assert start <= watched_since < day.now
+
+
 COINS = [f"coin-{n:02}" for n in range(20)]
 
 

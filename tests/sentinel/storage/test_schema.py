@@ -81,6 +81,30 @@ def test_messages_of_an_earlier_version_wait_with_their_kind(
     ]
 
 
+def test_trackers_of_an_earlier_version_have_watched_since_the_first_alert(
+    connection: Connection, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = {n: text for n, text in schema.migrations().items() if n < 17}
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "migrations", lambda: older)
+        schema.apply_migrations(connection)
+    fresh.query(
+        "INSERT INTO sentinel.alert_trackers (threshold, effective_multiplier, coin_key, state)"
+        " VALUES (0.05, 1.5, 1, '{}')"
+    )
+    for day in ("2026-11-03", "2026-11-02"):
+        fresh.query(
+            "INSERT INTO sentinel.alerts (observed_at, reference_at, price_usd, reference_usd,"
+            " move, threshold, coin_key, level, kind)"
+            " VALUES (%s, now(), 1, 1, 0, 0, 2, 1, 'panic')",
+            f"{day} 00:00Z",
+        )
+    schema.migrate_if_needed(connection)
+    assert fresh.query("SELECT watched_since::text FROM sentinel.alert_trackers") == [
+        ("2026-11-02 00:00:00+00",)
+    ]
+
+
 def test_the_view_ends_at_the_retention() -> None:
     interval = f"interval '{RETENTION.days} days'"
     assert interval in schema.MARKET_DATA_VIEW.read_text()
