@@ -11,7 +11,6 @@ if __name__ == "__main__":
 
 import argparse
 import contextlib
-import importlib
 import json
 import logging
 import signal
@@ -129,8 +128,7 @@ def _run_stages(run: Run, progress: console.Progress) -> None:
     with contextlib.closing(Spool(settings.state_dir / "spool")) as folder:
         spool = run.spool = RunSpool(folder, run.run_id)
         try:
-            needed = ["pipeline.store", *(["pipeline.alert_stage"] if run.alert_settings else [])]
-            with _imported_meanwhile(needed), _collect_errors(run):
+            with _prepared_meanwhile(run), _collect_errors(run):
                 _fetch(run, registry, progress)
             with _collect_errors(run):
                 from pipeline.store import store_run
@@ -143,15 +141,15 @@ def _run_stages(run: Run, progress: console.Progress) -> None:
 
 
 @contextlib.contextmanager
-def _imported_meanwhile(modules: Sequence[str]) -> Iterator[None]:
-    """Import modules in a thread, while the block waits for CoinGecko."""
+def _prepared_meanwhile(run: Run) -> Iterator[None]:
+    """Import what the store stage needs in a thread, while the block waits for CoinGecko."""
 
-    def import_all() -> None:
-        with contextlib.suppress(ImportError):  # their users report what is not installed
-            for module in modules:
-                importlib.import_module(module)
+    def prepare() -> None:
+        from pipeline import alerts, store  # noqa: F401
 
-    thread = threading.Thread(target=import_all)
+        alerts.prepare_alerts(run)
+
+    thread = threading.Thread(target=prepare)
     thread.start()
     try:
         yield

@@ -21,6 +21,7 @@ from safe_zone import ROOT
 
 NAMES = (
     "warm_run",
+    "run_alerts",
     "load",
     "days",
     "registry",

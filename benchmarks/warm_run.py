@@ -42,7 +42,7 @@ class Size(NamedTuple):
 FULL, SMOKE = Size(15, 17_000), Size(1, 30)
 
 
-class _Runs:
+class Runs:
     """Runs at times 15 minutes apart, from yesterday on, so that each run finds new prices."""
 
     def __init__(self, coins: int) -> None:
@@ -65,7 +65,7 @@ class _Runs:
 
 def measure(is_smoke: bool) -> Iterator[Result]:
     size = SMOKE if is_smoke else FULL
-    runs = _Runs(size.coins)
+    runs = Runs(size.coins)
     with scratch_folder() as folder, running(runs.stand_in):
         environment = {
             "COINGECKO_BASE_URL": runs.stand_in.base_url,
@@ -84,7 +84,7 @@ def measure(is_smoke: bool) -> Iterator[Result]:
 
 
 def _measure_pairs(
-    server: str, most: float, runs: _Runs, environment: dict[str, str], pairs: int
+    server: str, most: float, runs: Runs, environment: dict[str, str], pairs: int
 ) -> Iterator[Result]:
     """Compare runs with their floor, after one run that creates and compiles everything."""
     runs.run(environment)
@@ -104,9 +104,7 @@ def _measure_pairs(
     yield Result(f"{server}: peak memory", peak, "MB", at_most=120)
 
 
-def _measure_far_server(
-    conninfo: str, runs: _Runs, environment: dict[str, str]
-) -> Iterator[Result]:
+def _measure_far_server(conninfo: str, runs: Runs, environment: dict[str, str]) -> Iterator[Result]:
     host = dict(part.split("=", 1) for part in conninfo.split())["host"]
     with network.between(str(Path(host) / ".s.PGSQL.5432"), ONE_WAY_SECONDS) as line:
         url = f"postgresql://postgres@127.0.0.1:{line.port}/postgres?sslmode=disable"

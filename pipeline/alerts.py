@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 
 from pipeline.run import Run
 from sentinel.errors import Interrupted, SentinelError
@@ -17,18 +19,38 @@ NOT_INSTALLED = (
 )
 
 
-def send_alerts_of_run(run: Run, session: Session) -> None:
-    """Run the alert stage if the run has alert targets, after its rows are committed.
+def prepare_alerts(run: Run) -> None:
+    """Import what alerts need and read the addresses of the targets, if the run has any.
+
+    It takes half a second, so it comes before the database is opened.
+    """
+    if run.alert_settings:
+        with _errors_as_warnings(run):
+            from pipeline.alert_stage import prepare_targets  # needs packages that others lack
+
+            run.alert_targets = prepare_targets(run.alert_settings)
+
+
+def send_alerts(run: Run, session: Session) -> None:
+    """Run the alert stage if the run has alert targets. Its rows must be committed.
 
     Raises Interrupted only.
     """
-    if run.alert_settings is None:
-        return
-    try:
-        from pipeline.alert_stage import send_alerts  # which needs packages that others lack
+    if run.alert_settings and run.alert_targets:
+        from pipeline import alert_stage
 
-        run.alerts = send_alerts(session, run.alert_settings, run.trusted_clocks, run.warnings)
-        run.warnings += run.alerts.problems
+        options, targets = run.alert_settings.options, run.alert_targets
+        with _errors_as_warnings(run):
+            run.alerts = alert_stage.send_alerts(
+                session, options, targets, run.trusted_clocks, run.warnings
+            )
+            run.warnings += run.alerts.problems
+
+
+@contextlib.contextmanager
+def _errors_as_warnings(run: Run) -> Iterator[None]:
+    try:
+        yield
     except Interrupted:
         raise
     except ModuleNotFoundError as error:

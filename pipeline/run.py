@@ -27,7 +27,9 @@ from sentinel.storage import run_records
 from sentinel.storage.connection import Connection
 
 if TYPE_CHECKING:
-    from sentinel.alerting.settings import AlertSettings  # most runs have none
+    # Most runs have none.
+    from sentinel.alerting.settings import AlertSettings
+    from sentinel.notifications.targets import Target
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ class Run:
     is_scheduled: bool = False
     # None: the run sends no alerts. The monitor's loop sends its own.
     alert_settings: AlertSettings | None = None
+    # Where the run sends alerts; empty until they are prepared.
+    alert_targets: Sequence[Target] = ()
     client: CoinGecko = field(init=False)
     # By the wall clock, UTC.
     started_at: datetime = field(init=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 import budget_monitor
 import database
 from coin_registry import CoinRegistry
-from pipeline.alerts import send_alerts_of_run
+from pipeline import alerts
 from pipeline.backfill import Backfill, CoinBackfill, CreditBudget, load_backfill, log_unfillable
 from pipeline.backfill_plan import BackfillCall
 from pipeline.run import Run
@@ -53,7 +53,7 @@ def store_run(run: Run, registry: CoinRegistry, spool: RunSpool, usages_since: d
                 spool.discard(left_behind)
                 with files.try_lock(run.settings.state_dir / "backfill") as is_exclusive:
                     coins = _read_activity(run, session, usages_since)
-                    send_alerts_of_run(run, session)  # before the backfill, which takes longer
+                    alerts.send_alerts(run, session)  # before the backfill, which takes longer
                     _backfill(run, spool, session, coins, is_exclusive=is_exclusive)
                 spool.discard()
             finally:

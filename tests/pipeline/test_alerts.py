@@ -15,7 +15,7 @@ import pytest
 
 from demo.server import Fault, StandIn
 from ingest import RunReport, run_pipeline
-from pipeline import alert_stage, store
+from pipeline import alert_stage, alerts
 from pipeline.job_summary import summarize
 from safe_zone import Settings
 from sentinel.alerting import stage
@@ -118,7 +118,7 @@ def test_a_run_that_is_killed_between_two_stages_repeats_and_loses_nothing(
     with monkeypatch.context() as patch:
         place: tuple[object, str] = (Notifier, "deliver")
         if victim == "load and alerts":
-            place = (store, "send_alerts_of_run")
+            place = (alerts, "send_alerts")
         patch.setattr(place[0], place[1], mock.Mock(side_effect=Killed))
         try:
             run(85_000)
@@ -134,7 +134,7 @@ def test_runs_and_the_loop_at_the_same_time_announce_once(
 ) -> None:
     run(100_000)
     with monkeypatch.context() as patch:
-        patch.setattr(store, "send_alerts_of_run", lambda *_: None)
+        patch.setattr(alerts, "send_alerts", lambda *_: None)
         run(85_000)
         run(85_000)
     clocks = run.time_.clocks
@@ -144,7 +144,8 @@ def test_runs_and_the_loop_at_the_same_time_announce_once(
         with Session(fresh.address()) as session:
             barrier.wait()
             if not is_loop:
-                alert_stage.send_alerts(session, run.alerts, clocks, [])
+                targets = alert_stage.prepare_targets(run.alerts)
+                alert_stage.send_alerts(session, OPTIONS, targets, clocks, [])
                 return
             notifier = Notifier(make_targets(run.alerts.alert_urls), clocks)
             session.use(

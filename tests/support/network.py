@@ -34,14 +34,17 @@ class Wire:
     dice: random.Random
     # How often the client sent after the server had sent, plus one per connect.
     round_trips: int = 0
+    # What the server sent.
+    received_bytes: int = 0
     # Connections that were interrupted.
     cuts: int = 0
     server_spoke: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, *, from_client: bool) -> None:
-        """Count a round trip if the client sends after the server."""
+    def note(self, size_bytes: int, *, from_client: bool) -> None:
+        """Count what the server sends, and a round trip if the client sends after the server."""
         with self.lock:
+            self.received_bytes += 0 if from_client else size_bytes
             if from_client and self.server_spoke:
                 self.round_trips += 1
             self.server_spoke = not from_client
@@ -159,7 +162,7 @@ def _carry(
             except OSError:
                 data = b""
             if data:
-                connection.wire.note(from_client=from_client)
+                connection.wire.note(len(data), from_client=from_client)
             with arrived:
                 queue.append((time.monotonic() + delay, data))
                 arrived.notify()
