@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import datetime
 
+import budget_monitor
+from pipeline.run import Run
 from pipeline.stage_results import AlertResult
 from sentinel.alerting import stage
 from sentinel.alerting.announcements import announce, make_delivery_rules
-from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.settings import AlertSettings
-from sentinel.clocks import Clocks
+from sentinel.budget.quota_usage import QuotaUsage
+from sentinel.daily_summary import queueing as daily_summary
 from sentinel.notifications import messages, outbox
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.outbox import TargetMessages
@@ -36,44 +39,46 @@ def prepare_targets(settings: AlertSettings) -> list[Target]:
     return [dataclasses.replace(each, timeout_seconds=ATTEMPT_SECONDS) for each in targets]
 
 
-def send_alerts(
-    session: Session,
-    options: MonitorOptions,
-    targets: Sequence[Target],
-    clocks: Clocks,
-    warnings: Sequence[str],
-) -> AlertResult:
+def send_alerts(run: Run, session: Session, settings: AlertSettings) -> AlertResult:
     """Update the trackers with the stored prices, queue the messages and send what is due.
 
-    `warnings` of the run are a message once a day (UTC). A target that has never been used gets a
-    test message, which shows the user that it works.
+    The run's warnings are a message once a day (UTC). A target that has never been used gets a test
+    message, which shows the user that it works.
 
     Raises StorageUnavailable.
     """
-    notifier = Notifier(targets, clocks, make_delivery_rules(options, dashboard_url=None))
-    began, formatter = clocks.now(), notifier.rules.formatter
+    options, clocks = settings.options, run.trusted_clocks
+    notifier = Notifier(run.alert_targets, clocks, make_delivery_rules(options, dashboard_url=None))
+    names, formatter, now = notifier.names, notifier.rules.formatter, clocks.now()
 
-    def queue(connection: Connection) -> tuple[int, list[TargetMessages]]:
-        # Neon bills the time of round trips; in a pipeline only results that are read cost one.
-        with connection.pipeline():
-            raised = stage.process_new_prices(connection, options, formatter, notifier.names, began)
-            found = outbox.read_targets(connection, notifier.names, began)
-            if new := [each.target for each in found if each.is_new]:
-                message = messages.compose_test_message(formatter, began)
-                outbox.queue_message(connection, message._replace(key="first"), new, began)
-            if warnings:
-                message = messages.compose_run_warnings(formatter, began, warnings)
-                announce(connection, [message], options, notifier.names, began)
-            return raised, found
+    def process(connection: Connection) -> int:
+        return stage.process_new_prices(connection, options, formatter, names, now)
+
+    def queue(connection: Connection) -> list[TargetMessages]:
+        daily_summary.queue_if_due(
+            connection, run.settings, options, formatter, names, now, lambda: _read_quotas(run, now)
+        )
+        found = outbox.read_targets(connection, names, now)
+        if new := [each.target for each in found if each.is_new]:
+            message = messages.compose_test_message(formatter, now)
+            outbox.queue_message(connection, message._replace(key="first"), new, now)
+        if run.warnings:
+            message = messages.compose_run_warnings(formatter, now, run.warnings)
+            announce(connection, [message], options, names, now)
+        return found
 
     def deliver(connection: Connection) -> list[TargetMessages]:
         notifier.deliver(connection, seconds=DELIVERY_SECONDS)
-        return outbox.read_targets(connection, notifier.names, began)
+        return outbox.read_targets(connection, names, now)
 
-    raised, found = session.use(queue)
-    if warnings or any(each.is_new or each.waiting for each in found):
+    raised, found = session.use(process), session.use(queue)
+    if run.warnings or any(each.is_new or each.waiting for each in found):
         found = session.use(deliver)
     return _summarize(raised, found, notifier)
+
+
+def _read_quotas(run: Run, now: datetime) -> Sequence[QuotaUsage]:
+    return budget_monitor.check_budget_status(run.settings, now).quota_usages
 
 
 def _summarize(raised: int, found: Sequence[TargetMessages], notifier: Notifier) -> AlertResult:

@@ -39,11 +39,8 @@ def send_alerts(run: Run, session: Session) -> None:
     if run.alert_settings and run.alert_targets:
         from pipeline import alert_stage
 
-        options, targets = run.alert_settings.options, run.alert_targets
         with _errors_as_warnings(run):
-            run.alerts = alert_stage.send_alerts(
-                session, options, targets, run.trusted_clocks, run.warnings
-            )
+            run.alerts = alert_stage.send_alerts(run, session, run.alert_settings)
             run.warnings += run.alerts.problems
 
 

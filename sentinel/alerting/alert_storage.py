@@ -112,8 +112,8 @@ def save_trackers(
         }
         for coin, tracker, rules in changed
     ]
-    with connection.cursor() as cursor:
-        cursor.executemany(SAVE_TRACKER, values)
+    for value in values:  # executemany would wait for its results, also in a pipeline
+        connection.execute(SAVE_TRACKER, value)
 
 
 def record_alert(

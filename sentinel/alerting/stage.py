@@ -20,6 +20,7 @@ from sentinel.analytics.alerts import NEVER, TRACKER_JSON, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 from sentinel.notifications.messages import AlertContext, MessageFormatter
 from sentinel.storage.connection import Connection
+from sentinel.storage.transactions import pipelined_transaction
 
 STALE_AFTER = timedelta(minutes=15)  # an older observation updates the marks and raises no alert
 WARM_UP = timedelta(days=7)  # of stored prices, from which a new coin's volatility is learned
@@ -52,7 +53,7 @@ def process_new_prices(
     (fingerprints of the addresses).
     """
     rules = make_rules(options)
-    with connection.transaction():
+    with pipelined_transaction(connection):
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
         watched = read_watched_coins(connection, options)
         to_calibrate = recalibration.choose_coin(watched, rules, now)

@@ -18,10 +18,10 @@ from safe_zone import (
     STATEMENT_TIMEOUT_SECONDS,
     UPKEEP_TIMEOUT_SECONDS,
 )
-from sentinel.errors import Interrupted
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection
 from sentinel.storage.locks import take_writer_lock
+from sentinel.storage.transactions import pipelined_transaction
 
 Days = set[date]
 _NAME = re.compile(r"observations_(\d{4})(\d{2})(\d{2})")
@@ -56,31 +56,11 @@ class Fingerprint(NamedTuple):
 def writer_transaction(connection: Connection) -> Iterator[Days]:
     """Run one transaction under the writers' lock, in pipeline mode; yield the existing days.
 
-    BEGIN and COMMIT travel with their neighbors: psycopg's own transaction() would wait for each.
-
     Raises psycopg.errors.UndefinedTable where the schema is missing or older than this code.
     """
-    try:
-        with connection.pipeline(), _close_when_interrupted(connection):
-            connection.execute("BEGIN")
-            take_writer_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
-            yield existing_partitions(connection)
-            connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(psycopg.Error):
-            connection.rollback()
-        raise
-
-
-@contextlib.contextmanager
-def _close_when_interrupted(connection: Connection) -> Iterator[None]:
-    """Close the connection on a signal: leaving a pipeline waits for the statement under way, which
-    may wait for a lock. The server rolls back."""
-    try:
-        yield
-    except Interrupted:
-        connection.close()
-        raise
+    with pipelined_transaction(connection):
+        take_writer_lock(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
+        yield existing_partitions(connection)
 
 
 def existing_partitions(connection: Connection) -> Days:

@@ -17,6 +17,7 @@ from demo.server import Fault, StandIn
 from ingest import RunReport, run_pipeline
 from pipeline import alert_stage, alerts
 from pipeline.job_summary import summarize
+from pipeline.run import Run
 from safe_zone import Settings
 from sentinel.alerting import stage
 from sentinel.alerting.options import MonitorOptions
@@ -31,7 +32,11 @@ from tests.support.monitor import ENGLISH, Reply, Target, listening
 
 # The threshold is five per cent, whatever the volatility, and one coin is watched.
 OPTIONS = MonitorOptions(
-    top_coins=1, min_threshold=0.05, max_threshold=0.05, alerts_per_coin_week=None
+    top_coins=1,
+    min_threshold=0.05,
+    max_threshold=0.05,
+    alerts_per_coin_week=None,
+    daily_summary=None,
 )
 FELL = "Bitcoin (BTC) fell 15.0% below its high"
 TEST = "Market Sentinel: test message"
@@ -144,8 +149,9 @@ def test_runs_and_the_loop_at_the_same_time_announce_once(
         with Session(fresh.address()) as session:
             barrier.wait()
             if not is_loop:
-                targets = alert_stage.prepare_targets(run.alerts)
-                alert_stage.send_alerts(session, OPTIONS, targets, clocks, [])
+                made = Run(run.settings, clocks, alert_settings=run.alerts)
+                made.alert_targets = alert_stage.prepare_targets(run.alerts)
+                alert_stage.send_alerts(made, session, run.alerts)
                 return
             notifier = Notifier(make_targets(run.alerts.alert_urls), clocks)
             session.use(
@@ -186,6 +192,16 @@ def test_the_warnings_of_a_run_are_one_message_a_day(
     title = "Market Sentinel: the scheduled run has warnings"
     assert target.titles == [TEST, title, title]
     assert "The monitor on this database has been silent for 6 hours" in target.messages[1]
+
+
+def test_a_run_sends_the_daily_summary_once(run: Runs, target: Target) -> None:
+    options = OPTIONS.model_copy(update={"daily_summary": "13:00"})
+    run.alerts = replace(run.alerts, options=options)
+    run(100_000)  # at 12:15
+    run(100_000, pause_minutes=50)
+    run(100_000)
+    [title] = [title for title in target.titles if title != TEST]
+    assert "summary" in title.lower()
 
 
 # --- the command ---------------------------------------------------------------------------------
