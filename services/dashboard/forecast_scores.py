@@ -41,7 +41,7 @@ def build_score_row(formatter: Formatter, name: str, score: Json) -> dict[str, A
         "held, calm hours": _format_class(formatter, score["calm"]),
         "held, wild hours": _format_class(formatter, score["wild"]),
         "score of the band": _format_score(score["interval_score"]),
-        "score of a constant band": _format_score(score["no_change_interval_score"]),
+        "score of no change": _format_score(score["no_change_interval_score"]),
         "error of the line": UNKNOWN if score["mase"] is None else f"{score['mase']:.2f}",
         "direction right": _format_share(formatter, score["hit_rate"], score["directional"]),
     }
@@ -60,8 +60,8 @@ def _describe_band(formatter: Formatter, score: Json) -> str:
         return text
     return (
         f"{text} Its width plus a penalty for each miss is {_format_score(score['interval_score'])}"
-        f" of the price on average, {_format_score(score['no_change_interval_score'])} for a band "
-        "of constant width; less is better."
+        f" of the price on average, {_format_score(score['no_change_interval_score'])} for "
+        "no change with a constant width; less is better."
     )
 
 

@@ -14,9 +14,9 @@ EXPLANATION = (
     "Every five minutes each coin gets a band that should hold its price ten minutes later, four "
     "times out of five. A coin's calm and wild hours are the thirds of its last day in which its "
     "price moved least and most. The score is the band's width plus a penalty for each miss, as a "
-    "share of the price: less is better. The constant band has the width of the last day's "
-    "changes, in calm and wild hours alike. An error of the line above 1 is larger than that of "
-    "expecting no change."
+    "share of the price: less is better. The score of no change is that of a band with the width "
+    "of the last day's changes, the same in calm and in wild hours. An error of "
+    "the line above 1 is larger than that of expecting no change."
 )
 
 

@@ -202,7 +202,7 @@ def test_a_track_record_names_what_band_and_directions_are_worth_with_their_numb
     text = format_score(formatter(), _score()).replace("\\", "")
     assert "held 80.3% of 1,900 prices; 80.0% is promised" in text
     assert f"calm hours 79.0% of 640, in wild hours {UNKNOWN} of 20" in text  # 20 are too few
-    assert "0.42% of the price on average, 0.44% for a band of constant width" in text
+    assert "0.42% of the price on average, 0.44% for no change with a constant width" in text
     assert "right in 47.0% of 140: no better than tossing a coin" in text
     empty = _score(result="too early", scored=12, mase=None)
     assert format_score(formatter(), empty).endswith("too early to tell (12 forecasts scored).")

@@ -143,7 +143,7 @@ def test_without_an_api_a_page_shows_how_to_start_it(
 ) -> None:
     visitor = Visitor(browser, dashboard)
     visitor.open()
-    for title in ("Overview", "Coin", "Portfolio", "Pipeline"):
+    for title in ("Overview", "Coin", "Forecasts", "Portfolio", "Pipeline"):
         visitor.follow(title)
         visitor.wait_for_text("Start the API with")
     visitor.close()
@@ -158,6 +158,9 @@ def test_with_an_empty_database_a_page_shows_how_to_fill_it(
     visitor.wait_for_text("Nothing to show yet")
     visitor.follow("Pipeline")
     visitor.wait_for_text("No backup was made yet: run ./backup_db.sh.")
+    visitor.follow("Forecasts")
+    visitor.wait_for_text("too early to tell (0 forecasts scored)")
+    visitor.wait_for_text("No forecast was scored yet")
     visitor.follow("Coin")
     visitor.wait_for_text("No price is stored yet")
     request.getfixturevalue("old_prices")
