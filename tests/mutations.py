@@ -181,7 +181,7 @@ MUTATIONS = (
         "sentinel/alerting/alert_storage.py",
         "WHERE o.source = 'observed' AND o.observed_at > %(oldest)s AND o.observed_at <= %(newest)s",
         "WHERE o.observed_at > %(oldest)s AND o.observed_at <= %(newest)s",
-        "tests/services/ingestion/test_alerting.py",
+        "tests/sentinel/alerting/test_stage.py",
     ),
     Mutation(
         "80 % of the later prices are inside the forecast's interval",
