@@ -1,6 +1,7 @@
 """Generate a week of history for the demo stack, as the loop would have stored it.
 
-It has a backfilled and an unfilled outage, alerts, forecasts, a small portfolio and two wallets.
+It has a backfilled and an unfilled outage, alerts, price targets, forecasts, a small portfolio and
+two wallets.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from demo.market import IDR_PER_USD, DemoCoin, Market
 from pipeline.report import RunReport
 from sentinel.alerting import stage
 from sentinel.alerting.options import MonitorOptions
+from sentinel.alerting.price_targets import NewTarget, add_target
 from sentinel.backtesting import strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.models import CoinLabel, FxRate, MarketRow, Source
@@ -38,6 +40,8 @@ from services.ingestion import forecasting
 DATA_OF_OTHERS = """
 SELECT FROM sentinel.transactions WHERE note <> 'invented for the demo'
 UNION ALL
+SELECT FROM sentinel.price_targets WHERE note <> 'invented for the demo'
+UNION ALL
 SELECT FROM sentinel.pipeline_runs WHERE run_id NOT LIKE '%-seed'
 """
 
@@ -54,6 +58,13 @@ OUTAGES = (
     (timedelta(days=5, hours=2), timedelta(days=4, hours=22), True),
     (timedelta(days=2, hours=9), timedelta(days=2, hours=6), False),
     (timedelta(hours=15), timedelta(hours=14, minutes=10), True),
+)
+NOTE = "invented for the demo"
+# Coin, its line as a multiple of the price at a time before now, and whether it repeats.
+PRICE_TARGETS = (
+    ("bitcoin", 1.0, timedelta(hours=12), True),
+    ("solana", 1.0, timedelta(hours=30), False),
+    ("ethereum", 1.5, timedelta(), False),
 )
 # Coin, quantity and time before now.
 PURCHASES = (
@@ -97,6 +108,7 @@ def seed(address: Address, now: datetime, state_dir: Path) -> bool:
             _record_runs(connection, early)
 
         database.run_write_transaction(session, load_early, now)
+        session.use(lambda c: _add_price_targets(c, market, now))
         for at, source in ticks[len(early) :]:
             session.use(functools.partial(_run_tick, coins, labels, at, source, now))
             if at >= now - FINE_PERIOD and at.minute < FINE / timedelta(minutes=1):
@@ -189,13 +201,19 @@ def _make_report(at: datetime) -> dict[str, object]:
     )
 
 
+def _add_price_targets(connection: Connection, market: Market, now: datetime) -> None:
+    for coin_id, factor, ago, repeats in PRICE_TARGETS:
+        price = market.by_id[coin_id].price_at((now - ago).timestamp())
+        new = NewTarget(coin_id, Decimal(f"{price * factor:.2f}"), repeats=repeats, note=NOTE)
+        with connection.transaction():
+            add_target(connection, new, now - ALERT_PERIOD)
+
+
 def _add_transactions(connection: Connection, market: Market, now: datetime) -> None:
     for coin_id, quantity, ago in PURCHASES:
         at = (now - ago).astimezone(UTC).replace(microsecond=0)
         price = Decimal(f"{market.by_id[coin_id].price_at(at.timestamp()):.2f}")
         rate = find_nearest_rate(connection, at)
-        new = Transaction(
-            0, at, coin_id, Decimal(quantity), price, Decimal(0), rate, "invented for the demo"
-        )
+        new = Transaction(0, at, coin_id, Decimal(quantity), price, Decimal(0), rate, NOTE)
         with connection.transaction():
             add_transaction(connection, new)

@@ -155,6 +155,9 @@ def test_an_interrupted_seed_starts_again_and_other_data_is_kept(
     assert fresh.query("SELECT count(*) > 0 FROM sentinel.observations") == [(True,)]
     assert seed.seed(fresh.address(), NOW, tmp_path) is True
     assert fresh.query("SELECT count(*) FROM sentinel.transactions") == [(len(seed.PURCHASES),)]
+    assert fresh.query("SELECT count(*) FROM sentinel.price_targets") == [
+        (len(seed.PRICE_TARGETS),)
+    ]
     for table in ("alerts", "forecasts", "wallet_events"):
         assert fresh.query(f"SELECT count(*) > 0 FROM sentinel.{table}") == [(True,)]
     assert seed.seed(fresh.address(), NOW, tmp_path) is False
