@@ -62,8 +62,8 @@ def check_targets(
         changed.append(row)
         if crossings:
             fired.append(_describe(target, crossings[-1], new[-1], now))
-    with connection.cursor() as cursor:
-        cursor.executemany(SAVE_PROGRESS, changed)
+    for row in changed:  # executemany would wait for its results, also in a pipeline
+        connection.execute(SAVE_PROGRESS, row)
     return [compose_target_message(each, formatter) for each in fired]
 
 

@@ -1,4 +1,4 @@
-"""One coin: price charts, forecast with its track record, alerts, gaps."""
+"""One coin: price charts, forecast with its track record, alerts, gaps, price targets."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from services.dashboard.components import (
 from services.dashboard.forecast_scores import format_score
 from services.dashboard.formatting import Formatter
 from services.dashboard.mute_control import show_mute_control
+from services.dashboard.price_targets import show_price_targets
 from services.dashboard.text import escape_markdown, unique_coin_names
 
 RECENT_HOURS = 3
@@ -41,6 +42,7 @@ def show() -> None:
     coin_id = _choose_coin()
     if coin_id is not None:
         _show_coin(coin_id)
+        show_price_targets(coin_id)
 
 
 def _choose_coin() -> str | None:
