@@ -72,9 +72,10 @@ def check_telegram(monitor: MonitorSettings, now: datetime) -> list[HealthCheck]
     settings = monitor.settings
     with resolve_database(settings) as address, Session(address) as session:
         found = session.use(lambda connection: check_deployment(connection, settings, now))
-    text = "No process that answers Telegram commands runs on this database."
-    missing = HealthCheck("telegram", "unhealthy", text)
-    return [check for check in found.checks if check.name == "telegram"] or [missing]
+    if found.facts and found.facts.telegram is None:
+        text = "No process that answers Telegram commands runs on this database."
+        return [HealthCheck("telegram", "unhealthy", text)]
+    return [check for check in found.checks if check.name in ("database", "telegram")]
 
 
 def check_api(monitor: MonitorSettings, _now: datetime) -> list[HealthCheck]:

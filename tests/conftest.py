@@ -52,6 +52,7 @@ ONE_WORKER = {
     "tests/services/stack/test_supervisor.py": "supervisor",
     "tests/services/telegram/test_commands.py": "telegram",
     "tests/services/telegram/test_poller.py": "telegram",
+    "tests/services/telegram/test_process.py": "telegram",
     "tests/sentinel/backtesting/test_walk_forward.py": "cluster",
     "tests/sentinel/storage/test_embedded.py": "embedded",
 }

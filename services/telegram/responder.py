@@ -61,7 +61,7 @@ class Responder:
     def _make_reply(self, update: Update, request: Request) -> Reply | None:
         """Return the answer; None if the update was handled before the process was killed."""
         try:
-            with Session(self.address) as session:
+            with self._session() as session:
                 return session.use(lambda c: self._answer_in_transaction(c, update, request))
         except RequestRefused as refusal:
             return Reply(str(refusal))
@@ -112,5 +112,9 @@ class Responder:
             schema.migrate_if_needed(connection)
             service_status.record(connection, "telegram", own | dict(state), self.clocks.now())
 
-        with Session(self.address) as session:
+        with self._session() as session:
             session.use(write)
+
+    def _session(self) -> Session:
+        clocks = self.clocks
+        return Session(self.address, clock=clocks.monotonic, sleep=clocks.sleep)

@@ -42,6 +42,25 @@ def test_the_loop_is_unhealthy_if_it_never_ran_is_late_or_cannot_deliver(
     assert failures(minutes(16)) == ["freshness", "last_run", "delivery"]
 
 
+def test_the_telegram_commands_are_healthy_while_a_process_answers_them(
+    fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    monitor = MonitorSettings(settings=Settings(database_url=fresh.url, state_dir=tmp_path))
+
+    def failures(after: timedelta) -> list[str]:
+        checks = probe.check_telegram(monitor, NOW + after)
+        return [check.message for check in find_failures(checks)]
+
+    stopped = "No process that answers Telegram commands runs on this database."
+    assert failures(minutes(1)) == [stopped]
+    with psycopg.connect(fresh.url, autocommit=True) as connection:
+        service_status.record(connection, "telegram", {"is_stopped": False}, NOW)
+        assert failures(minutes(1)) == []
+        assert "silent for 6 minutes" in failures(minutes(6))[0]
+        service_status.record(connection, "telegram", {"is_stopped": True}, NOW)
+        assert failures(minutes(1)) == [stopped]
+
+
 def test_a_schema_older_than_the_code_is_named_as_the_cause(
     fresh: FreshDatabase, tmp_path: Path
 ) -> None:

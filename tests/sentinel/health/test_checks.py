@@ -144,3 +144,22 @@ def test_a_clock_is_compared_with_the_database_and_with_coingecko() -> None:
     assert "60 minutes behind CoinGecko's" in behind.summary
     old = _loop(DAY, clock_offset_seconds=-3600.0)
     assert _check("clock", loop=old).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("age", "state", "expected", "text"),
+    [
+        (MINUTE, {"answered": 3, "strangers": 2}, "ok", "3 answered, 2 of strangers ignored"),
+        (MINUTE, {"problem": "409: Conflict"}, "warning", "409: Conflict."),
+        (MINUTE, {"problem": "401", "is_token_wrong": True}, "unhealthy", "401."),
+        (6 * MINUTE, {}, "unhealthy", "silent for 6 minutes"),
+    ],
+)
+def test_the_telegram_commands_are_checked_where_a_process_answers_them(
+    age: timedelta, state: dict[str, object], expected: str, text: str
+) -> None:
+    check = _check("telegram", telegram=ServiceStatus(NOW - age, state))
+    assert check.state == expected
+    assert text in check.message
+    names = [check.name for check in check_facts(HealthFacts(cadence=15 * MINUTE), NOW)]
+    assert "telegram" not in names

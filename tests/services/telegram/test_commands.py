@@ -84,6 +84,7 @@ def test_both_languages_have_the_same_texts_with_the_same_values() -> None:
 
 
 @LANGUAGES
+@pytest.mark.slow
 def test_each_command_answers(speaker: Chat, language: str) -> None:
     for command, parts in ANSWERS:
         speaker.time.sleep(4)  # below the limit of commands a minute
@@ -114,6 +115,7 @@ def test_the_portfolio_shows_value_profit_and_the_age_of_its_prices(
         assert "Harga terlama: 20 Nov 19:00 WIB" in text
 
 
+@pytest.mark.slow
 def test_a_chart_is_a_picture_with_the_age_of_its_price_below(chat: Chat) -> None:
     day, week = chat.ask("/chart bitcoin"), chat.ask("/chart bitcoin 7d")
     images = [Image.open(io.BytesIO(message.photo)) for message in (day, week)]
@@ -218,6 +220,7 @@ def test_a_second_press_adds_no_second_target_and_cancel_adds_none(
     assert len(price_targets.list_targets(connection)) == 1
 
 
+@pytest.mark.slow
 def test_a_button_that_no_longer_fits_answers_and_changes_nothing(
     chat: Chat, connection: Connection
 ) -> None:
