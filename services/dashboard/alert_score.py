@@ -8,7 +8,7 @@ from services.api_client import Json
 from services.dashboard.formatting import Formatter
 from services.dashboard.text import format_age
 
-DAY = timedelta(days=1)
+DAY, WEEK = timedelta(days=1), timedelta(weeks=1)
 
 
 def describe_alert_score(formatter: Formatter, score: Json) -> list[str]:
@@ -20,13 +20,14 @@ def describe_alert_score(formatter: Formatter, score: Json) -> list[str]:
     if end - start < DAY:
         return ["The coin has been watched for less than a day: it is too early to judge alerts."]
     depth = f"{score['fall_depth']:.0%}"
-    lines = [f"{_describe_falls(own, depth, (end - start) // DAY)} {_describe_noise(own)}"]
+    period = end - start
+    lines = [f"{_describe_falls(own, depth, period)} {_describe_noise(own, period)}"]
     fixed = score["fixed_percentage"]
     if fixed and own["falls"]:
         lines.append(
             f"For comparison: a fixed threshold of {fixed['threshold']:.1%} for this coin, chosen "
             f"in hindsight, would have announced {fixed['caught']} of them. "
-            f"{_describe_noise(fixed)}"
+            f"{_describe_noise(fixed, period)}"
         )
     lines.append(
         f"From {formatter.time(start)} to {formatter.time(end)} {formatter.zone.key}, counted "
@@ -35,11 +36,11 @@ def describe_alert_score(formatter: Formatter, score: Json) -> list[str]:
     return lines
 
 
-def _describe_falls(own: Json, depth: str, days: int) -> str:
-    period = f"in the last {_count(days, 'day')}"
+def _describe_falls(own: Json, depth: str, period: timedelta) -> str:
+    span = f"in the last {format_age(period)}"
     if not own["falls"]:
-        return f"The price did not fall by {depth} within 24 hours {period}."
-    text = f"Of {_count(own['falls'], 'fall')} of {depth} or more within 24 hours {period}, these "
+        return f"The price did not fall by {depth} within 24 hours {span}."
+    text = f"Of {_count(own['falls'], 'fall')} of {depth} or more within 24 hours {span}, these "
     return f"{text}alerts announced {own['caught']}{_describe_delay(own, depth)}."
 
 
@@ -55,12 +56,14 @@ def _describe_delay(own: Json, depth: str) -> str:
     )
 
 
-def _describe_noise(found: Json) -> str:
+def _describe_noise(found: Json, period: timedelta) -> str:
     verb = "was" if found["stray"] == 1 else "were"
     stray = f"{_count(found['stray'], 'panic alert')} {verb} raised outside of such a fall"
-    rate = found["alerts_per_week"] or 0.0
+    rate = found["alerts_per_week"]
+    if period < WEEK or rate is None:
+        return f"{stray}."
     return f"{stray}; {rate:.1f} alerts a week in all, with reversals."
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number or 'No'} {noun}{'' if number == 1 else 's'}"

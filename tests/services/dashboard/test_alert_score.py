@@ -68,6 +68,12 @@ def test_without_a_fall_nothing_is_compared() -> None:
     assert period.startswith("From 13 Nov 12:00")
 
 
+def test_less_than_a_week_has_no_rate_per_week() -> None:
+    first, *_ = _describe(OWN | {"falls": 1, "stray": 0}, start="2026-11-18T13:00:00Z")
+    assert first.startswith("Of 1 fall of 5% or more within 24 hours in the last 47 h, these ")
+    assert first.endswith(" No panic alerts were raised outside of such a fall.")
+
+
 def test_a_coin_that_is_new_or_not_watched_is_not_judged() -> None:
     assert _describe(None) == []
     [line] = _describe(OWN, start="2026-11-19T13:00:00Z")
