@@ -83,7 +83,8 @@ def _load(
         run.storage.measure(session)
         run.record(connection, loaded)
         if run.is_scheduled:
-            own = {"run_id": run.run_id}
+            labels = {target.name: target.label for target in run.alert_targets}
+            own = {"run_id": run.run_id, "targets": labels}
             service_status.record(connection, "schedule", own, run.trusted_start)
         return loaded
 

@@ -51,6 +51,20 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "only a run in mode ingest sends alerts",
+        "ingest.py",
+        '        if not settings.has_alert_targets or settings.mode != "ingest":',
+        "        if not settings.has_alert_targets:",
+        "tests/pipeline/test_alerts.py",
+    ),
+    Mutation(
+        "the warnings of a scheduled run are one message a day",
+        "sentinel/notifications/messages.py",
+        '    key, title = f"run_warnings:{at.date()}", formatter.translate("run_warnings")',
+        '    key, title = f"run_warnings:{at}", formatter.translate("run_warnings")',
+        "tests/pipeline/test_alerts.py",
+    ),
+    Mutation(
         "a new hour or zone sends no second summary on a day",
         "sentinel/daily_summary/due.py",
         "    return is_same_day or planned - previous < MIN_PAUSE",

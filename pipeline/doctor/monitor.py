@@ -69,7 +69,8 @@ def _check_targets(values: Mapping[str, str]) -> Iterator[HealthCheck]:
         text = "No alert target is set: alerts only go to the log (docs/monitor.md#messages)."
         yield HealthCheck("alerts", "ok", text)
     elif importlib.util.find_spec("apprise") is None:
-        yield HealthCheck("alerts", "ok", "Not checked: the monitor is not installed (make up).")
+        text = "Not checked: install requirements/alerts.txt, or the monitor (make up)."
+        yield HealthCheck("alerts", "ok", text)
     else:
         yield from _check_addresses(urls)
 

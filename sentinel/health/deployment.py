@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,6 +121,7 @@ def _read_facts(
     loop = service_status.read(connection, "ingestion")
     if loop and newest_run and _was_switched_off(loop, newest_run, now):
         loop = None
+    labels = _find_labels(loop, service_status.read(connection, "schedule"))
     return HealthFacts(
         cadence=timedelta(minutes=settings.cadence_minutes),
         newest_observation=newest,
@@ -129,8 +130,8 @@ def _read_facts(
         telegram=_read_telegram_status(connection, now),
         backup=service_status.read_backup_status(connection),
         max_backup_age=checks.MAX_NEON_BACKUP_AGE if egress.find_compute(connection) else None,
-        deliveries=read_deliveries(connection, loop, now),
-        lost_messages=_read_lost_messages(connection, loop, now),
+        deliveries=read_deliveries(connection, labels, now),
+        lost_messages=_read_lost_messages(connection, labels, now),
         failing_coins=find_failing_coins(connection, now).fetchall(),
         disk=read_disk_space(settings.state_dir),
         database_clock_offset=host_time - database_time,
@@ -151,30 +152,35 @@ def _was_switched_off(loop: ServiceStatus, newest_run: NewestRun, now: datetime)
     return now - loop.recorded_at > SILENCE_WINDOW and newest_run.started_at > loop.recorded_at
 
 
+def _find_labels(*senders: ServiceStatus | None) -> dict[str, str] | None:
+    """Return the labels of the targets that loop and scheduled runs have; None: not recorded."""
+    found = [sender.state["targets"] for sender in senders if sender and "targets" in sender.state]
+    return {name: label for labels in found for name, label in labels.items()} if found else None
+
+
 def read_deliveries(
-    connection: Connection, loop: ServiceStatus | None, now: datetime
+    connection: Connection, labels: Mapping[str, str] | None, now: datetime
 ) -> list[TargetDelivery]:
     """Return the targets for which messages wait.
 
-    The loop records the targets of its settings, with their labels. Messages of other targets wait
-    for ever: their address was changed since, so they are left out.
+    Loop and scheduled runs record the targets of their settings, with their `labels`. Messages of
+    other targets wait for ever: their address was changed since, so they are left out.
     """
     rows = connection.execute(WAITING_MESSAGES, {"now": now}).fetchall()
-    return [TargetDelivery(row[0], label, *row[1:]) for label, row in _label_rows(rows, loop)]
+    return [TargetDelivery(row[0], label, *row[1:]) for label, row in _label_rows(rows, labels)]
 
 
 def _read_lost_messages(
-    connection: Connection, loop: ServiceStatus | None, now: datetime
+    connection: Connection, labels: Mapping[str, str] | None, now: datetime
 ) -> list[LostMessages]:
     rows = connection.execute(LOST_MESSAGES, {"now": now}).fetchall()
-    return [LostMessages(label, *row[1:]) for label, row in _label_rows(rows, loop)]
+    return [LostMessages(label, *row[1:]) for label, row in _label_rows(rows, labels)]
 
 
 def _label_rows(
-    rows: Iterable[tuple[Any, ...]], loop: ServiceStatus | None
+    rows: Iterable[tuple[Any, ...]], labels: Mapping[str, str] | None
 ) -> list[tuple[str, tuple[Any, ...]]]:
-    """Return the rows of targets that the loop has, each with the target's label."""
-    labels = loop.state.get("targets") if loop else None
+    """Return the rows of these targets, each with the target's label; without `labels` all."""
     return [
         ((labels or {}).get(row[0], "an alert target"), row)
         for row in rows

@@ -108,8 +108,7 @@ class Incidents:
 
         Return whether a message was queued.
         """
-        loop = ServiceStatus(now, {"targets": self.notifier.labels})
-        deliveries = deployment.read_deliveries(connection, loop, now)
+        deliveries = deployment.read_deliveries(connection, self.notifier.labels, now)
         failing = [each for each in deliveries if checks.is_failing(each, now)]
         self._failing = {each.target for each in failing}
         changes = [*self._find_failing(failing, now), *self._find_working(connection, now)]

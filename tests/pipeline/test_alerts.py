@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from ingest import RunReport, run_pipeline
 from pipeline import alert_stage, alerts
 from pipeline.job_summary import summarize
 from pipeline.run import Run
-from safe_zone import Settings
+from safe_zone import ROOT, Settings
 from sentinel.alerting import stage
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.settings import AlertSettings
@@ -111,7 +113,7 @@ def test_a_target_that_hangs_holds_the_database_for_a_limited_time(
     target.always = Reply(stall=60)
     report = run(100_000)
     assert (report.exit_code, report.rows_inserted, report.messages_waiting) == (0, 5, 1)
-    assert "was not done after" in report.warnings[0]
+    assert "was not done after 0 s" in report.warnings[0]
 
 
 @pytest.mark.parametrize("victim", ["load and alerts", "alerts and delivery"])
@@ -223,9 +225,17 @@ def test_a_run_without_targets_or_in_another_mode_imports_no_alerts_and_writes_n
         assert fresh.query(f"SELECT count(*) FROM sentinel.{table}") == [(0,)]
 
 
-def test_a_run_of_the_command_announces_and_reports(live_script: Script, target: Target) -> None:
-    done = live_script("ingest.py", "--json", "--limit=3", ALERT_URLS=target.url)
+def test_a_run_of_the_command_fetches_the_watchlist_and_sends_its_first_message(
+    live_script: Script, fresh: FreshDatabase, target: Target, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"monitor": {"watchlist": ["neo-token"], "top_coins": 0}}')
+    done = live_script(
+        "ingest.py", "--json", "--limit=3", "--config", str(config), ALERT_URLS=target.url
+    )
     assert (json.loads(done.stdout)["messages_sent"], target.titles) == (1, [TEST])
+    watched = "SELECT coin_id FROM sentinel.alert_trackers JOIN sentinel.coins USING (coin_key)"
+    assert fresh.query(watched) == [("neo-token",)]
 
 
 def test_without_the_packages_of_alerts_the_run_stores_prices_and_says_what_to_install(
@@ -240,6 +250,22 @@ def test_without_the_packages_of_alerts_the_run_stores_prices_and_says_what_to_i
     assert (report["exit_code"], report["rows_inserted"]) == (0, 3)
     assert "the package apprise is not installed" in report["warnings"][0]
     assert "requirements/alerts.txt" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_alert_stage_needs_only_the_packages_of_its_requirement_file() -> None:
+    program = (
+        "import sys, pipeline.alert_stage, importlib.metadata as m;"
+        "found = m.packages_distributions();"
+        "print(*{p for name in sys.modules for p in found.get(name.partition('.')[0], [])})"
+    )
+    output = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True)
+    needed = {name.lower().replace("_", "-") for name in output.split()}
+    pinned = re.findall(
+        r"^([\w-]+)", (ROOT / "requirements" / "alerts.txt").read_text(), re.MULTILINE
+    )
+    assert "apprise" in needed
+    assert needed <= set(pinned)
 
 
 def test_a_wrong_option_of_alerts_is_an_error_of_a_run_with_targets(

@@ -18,6 +18,7 @@ from sentinel.notifications.messages import Message
 from sentinel.notifications.targets import make_targets
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection, open_connection
+from sentinel.storage.service_status import Service
 from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.support.monitor import Reply, listening, minutes
 
@@ -55,15 +56,16 @@ def test_a_target_that_answers_401_is_unhealthy_within_ten_minutes(
     assert _find(connection, tmp_path, time_.at, "delivery").state == "ok"
 
 
+@pytest.mark.parametrize("sender", ["ingestion", "schedule"])
 def test_messages_for_a_target_that_was_removed_are_not_overdue(
-    connection: Connection, tmp_path: Path
+    connection: Connection, tmp_path: Path, sender: Service
 ) -> None:
     outbox.queue_message(
         connection, Message("bitcoin", "key", "t", "b", "panic"), ["0123456789ab"], NOW
     )
     later = NOW + minutes(11)
     assert _find(connection, tmp_path, later, "delivery").state == "unhealthy"
-    service_status.record(connection, "ingestion", {"targets": {"ba9876543210": "Telegram"}}, NOW)
+    service_status.record(connection, sender, {"targets": {"ba9876543210": "Telegram"}}, NOW)
     assert _find(connection, tmp_path, later, "delivery").state == "ok"
 
 
