@@ -57,7 +57,7 @@ PURE = (
     *("backtesting/engine", "backtesting/metrics", "backtesting/portfolio"),
     *("daily_summary/composition", "daily_summary/due"),
     *("backtesting/strategies", "backtesting/walk_forward", "notifications/messages"),
-    "notifications/pacing",
+    *("notifications/alert_messages", "notifications/pacing", "notifications/quiet_hours"),
 )
 
 

@@ -46,6 +46,19 @@ VALUES (%(coin_key)s, %(kind)s, %(observed_at)s, %(price_usd)s, %(reference_usd)
 ON CONFLICT (coin_key, kind, observed_at) DO NOTHING
 """
 
+# The last observation before a time that is 24 hours ago. A price two hours older is none of them.
+DAY_AGO_PRICES = """
+SELECT w.coin_id, o.price_usd
+FROM unnest(%(coin_id)s::text[], %(at)s::timestamptz[]) AS w (coin_id, at)
+JOIN sentinel.coins c USING (coin_id)
+CROSS JOIN LATERAL (
+    SELECT price_usd FROM sentinel.observations
+    WHERE coin_key = c.coin_key AND observed_at <= w.at - interval '24 hours'
+      AND observed_at > w.at - interval '26 hours'
+    ORDER BY observed_at DESC LIMIT 1) AS o
+WHERE o.price_usd > 0
+"""
+
 NEWEST_IDR_RATE = """
 SELECT per_usd FROM sentinel.fx_rates
 WHERE currency = 'idr' AND observed_at > %(now)s - interval '1 day'
@@ -123,6 +136,12 @@ def record_alert(
     times = {"observed_at": alert.observed_at, "marked_at": alert.marked_at}
     own = {"coin_key": coin.coin_key, "is_announced": is_announced}
     connection.execute(RECORD_ALERT, alert._asdict() | times | own)
+
+
+def read_day_ago_prices(connection: Connection, times: Mapping[str, datetime]) -> dict[str, float]:
+    """Return the price (USD) 24 hours before each coin's time, by coin id, where it is known."""
+    parameters = {"coin_id": list(times), "at": list(times.values())}
+    return dict(connection.execute(DAY_AGO_PRICES, parameters).fetchall())
 
 
 def read_idr_rate(connection: Connection, now: datetime) -> float | None:

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from sentinel.alerting.alert_storage import MAX_AHEAD
 from sentinel.alerting.watched_coins import WatchedCoin
-from sentinel.notifications import messages
-from sentinel.notifications.messages import AlertContext, Message, MessageFormatter, Mover
+from sentinel.notifications import alert_messages
+from sentinel.notifications.alert_messages import AlertContext, Mover
+from sentinel.notifications.messages import Message, MessageFormatter
 from sentinel.storage.connection import Connection
 
 # Coins that move in the same direction within this time are one market-wide move, …
@@ -69,11 +70,11 @@ def compose_messages(
         movers = list(map(Mover._make, connection.execute(COINS_MOVING_TOGETHER, parameters)))
         [(announced,)] = connection.execute(COINS_ANNOUNCED_TOGETHER, parameters).fetchall()
         if len(new) < enough and len(movers) < announced + enough:
-            composed += [messages.compose_coin_message(context, formatter) for context in new]
+            composed += [alert_messages.compose_coin_message(context, formatter) for context in new]
             continue
         at = max(context.alert.observed_at for context in new)
         composed.append(
-            messages.compose_market_message(
+            alert_messages.compose_market_message(
                 kind, movers, audible, minutes, at, new[0].idr_per_usd, formatter
             )
         )

@@ -13,12 +13,14 @@ from datetime import UTC, datetime, timedelta
 from sentinel.alerting import alert_storage, recalibration, target_checks
 from sentinel.alerting.announcements import announce
 from sentinel.alerting.composition import compose_messages
+from sentinel.alerting.follow_ups import queue_follow_up
 from sentinel.alerting.mutes import read_muted
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.watched_coins import WatchedCoin, read_watched_coins
 from sentinel.analytics.alerts import NEVER, TRACKER_JSON, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
-from sentinel.notifications.messages import AlertContext, MessageFormatter
+from sentinel.notifications.alert_messages import AlertContext
+from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage.connection import Connection
 from sentinel.storage.transactions import pipelined_transaction
 
@@ -59,10 +61,12 @@ def process_new_prices(
         to_calibrate = recalibration.choose_coin(watched, rules, now)
         muted = read_muted(connection, now)
         alerts = _update_trackers(connection, watched, rules, to_calibrate, muted, now)
+        alerts = _add_day_ago_prices(connection, alerts)
         messages = compose_messages(connection, alerts, watched, muted, formatter, now)
         messages += target_checks.check_targets(connection, options, formatter, now)
         announce(connection, messages, options, targets, now)
         alert_storage.record_outcomes(connection, now)
+        queue_follow_up(connection, options, formatter, targets, now)
     return len(alerts)
 
 
@@ -105,6 +109,16 @@ def _update_trackers(
             changed.append((current, tracker, own_rules))
     alert_storage.save_trackers(connection, changed, now)
     return alerts
+
+
+def _add_day_ago_prices(
+    connection: Connection, alerts: Sequence[AlertContext]
+) -> list[AlertContext]:
+    if not alerts:
+        return []
+    times = {context.coin_id: context.alert.observed_at for context in alerts}
+    prices = alert_storage.read_day_ago_prices(connection, times)
+    return [context._replace(day_ago_usd=prices.get(context.coin_id)) for context in alerts]
 
 
 def _apply_calibration(rules: AlertRules, coin: WatchedCoin) -> AlertRules:

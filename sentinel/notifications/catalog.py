@@ -9,10 +9,22 @@ CATALOG = {
         "panic_mark": "High: {price} on {time}",
         "reversal_mark": "Low: {price} on {time}",
         "price": "Price: {value}",
-        "threshold": "Threshold: {threshold}, alert level {level}",
+        "in_rupiah": "In rupiah: {value}",
+        "day_change": "In 24 hours: {change}",
+        "unusual": "That is unusual for this coin: its alerts begin at {threshold}.",
+        "panic_level": "It is alert {level} of this fall.",
+        "reversal_level": "It is alert {level} of this rise.",
         "holding": "You hold {quantity} {symbol}: {value}, {change} since then",
-        "holding_value": "  You hold {quantity} {symbol}: {value}",
-        "no_rate": "no rupiah rate",
+        "holding_value": "You hold {quantity} {symbol}: {value}",
+        "no_rate": "no exchange rate",
+        "follow_up_one": "{name} ({symbol}), a day after the alert: {change}",
+        "follow_up_many": "A day after {count} alerts",
+        "follow_up_panic": (
+            "{symbol} fell {move} to {price} on {time}. A day later: {later} ({change})"
+        ),
+        "follow_up_reversal": (
+            "{symbol} rose {move} to {price} on {time}. A day later: {later} ({change})"
+        ),
         "market_panic": "Market-wide move: {count} of {watched} watched coins fell",
         "market_reversal": "Market-wide move: {count} of {watched} watched coins rose",
         "target_above": "{name} ({symbol}) reached your target: {line} or more",
@@ -22,7 +34,7 @@ CATALOG = {
         "target_late": "It crossed on {time}, at {price}. This was noticed late.",
         "target_repeats": "This target repeats. It waits until the price has returned.",
         "price_now": "Price now: {value}",
-        "within": "These coins reached their thresholds within {minutes} minutes:",
+        "within": "Within {minutes} minutes these coins moved unusually far:",
         "more": "and {count} more coins",
         "backup_failed": "Market Sentinel: the backup failed",
         "backup_failed_body": (
@@ -35,7 +47,8 @@ CATALOG = {
         "no_newer_price": "CoinGecko answers, but it sends no newer prices.",
         "prices_again": "Market Sentinel: prices again, {minutes} minutes missed",
         "prices_again_body": (
-            "No price was observed from {begin} to {end}. Backfilled prices trigger no alerts."
+            "No price was observed from {begin} to {end}. Prices that are filled in later trigger "
+            "no alerts."
         ),
         "target_fails": "Market Sentinel: {label} accepts no messages",
         "target_fails_body": (
@@ -119,7 +132,7 @@ CATALOG = {
         "button_why": "Why?",
         "button_chart": "Chart",
         "test": "Market Sentinel: test message",
-        "test_body": "This target works. Alerts will arrive here.",
+        "test_body": "This channel works. Alerts will arrive here.",
     },
     "id": {
         "panic": "{name} ({symbol}) turun {move} dari puncaknya",
@@ -127,10 +140,22 @@ CATALOG = {
         "panic_mark": "Puncak: {price} pada {time}",
         "reversal_mark": "Titik terendah: {price} pada {time}",
         "price": "Harga: {value}",
-        "threshold": "Ambang: {threshold}, tingkat peringatan {level}",
-        "holding": "Anda memiliki {quantity} {symbol}: {value}, {change} sejak saat itu",
-        "holding_value": "  Anda memiliki {quantity} {symbol}: {value}",
-        "no_rate": "kurs rupiah tidak ada",
+        "in_rupiah": "Dalam rupiah: {value}",
+        "day_change": "Dalam 24 jam: {change}",
+        "unusual": "Ini tidak biasa untuk koin ini: peringatannya mulai dari {threshold}.",
+        "panic_level": "Ini peringatan ke-{level} dalam penurunan ini.",
+        "reversal_level": "Ini peringatan ke-{level} dalam kenaikan ini.",
+        "holding": "Anda memiliki {quantity} {symbol}: {value}, {change} sejak titik itu",
+        "holding_value": "Anda memiliki {quantity} {symbol}: {value}",
+        "no_rate": "kurs belum tersedia",
+        "follow_up_one": "{name} ({symbol}), sehari setelah peringatan: {change}",
+        "follow_up_many": "Sehari setelah {count} peringatan",
+        "follow_up_panic": (
+            "{symbol} turun {move} ke {price} pada {time}. Sehari kemudian: {later} ({change})"
+        ),
+        "follow_up_reversal": (
+            "{symbol} naik {move} ke {price} pada {time}. Sehari kemudian: {later} ({change})"
+        ),
         "market_panic": "Seluruh pasar: {count} dari {watched} koin yang dipantau turun",
         "market_reversal": "Seluruh pasar: {count} dari {watched} koin yang dipantau naik",
         "target_above": "{name} ({symbol}) mencapai target Anda: {line} atau lebih",
@@ -140,8 +165,8 @@ CATALOG = {
         "target_late": "Terlewati pada {time}, di harga {price}. Ini terlambat diketahui.",
         "target_repeats": "Target ini berulang. Target menunggu sampai harga kembali.",
         "price_now": "Harga sekarang: {value}",
-        "within": "Koin-koin ini mencapai ambangnya dalam {minutes} menit:",
-        "more": "dan {count} koin lagi",
+        "within": "Dalam {minutes} menit koin-koin ini bergerak di luar kebiasaan:",
+        "more": "dan {count} koin lainnya",
         "backup_failed": "Market Sentinel: pencadangan gagal",
         "backup_failed_body": (
             "{problem}\nCadangan terverifikasi terakhir: {last}. "
@@ -244,6 +269,6 @@ CATALOG = {
         "button_why": "Mengapa?",
         "button_chart": "Grafik",
         "test": "Market Sentinel: pesan uji",
-        "test_body": "Tujuan ini berfungsi. Peringatan akan tiba di sini.",
+        "test_body": "Kanal ini berfungsi. Peringatan akan tiba di sini.",
     },
 }

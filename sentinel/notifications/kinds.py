@@ -16,7 +16,8 @@ MessageKind = Literal[AdjustableKind, "digest", "test"]
 Loudness = Literal["loud", "silent", "off"]
 ADJUSTABLE_KINDS: tuple[AdjustableKind, ...] = get_args(AdjustableKind)
 DEFAULT_LOUDNESS: dict[AdjustableKind, Loudness] = {
-    kind: "silent" if kind in ("follow_up", "summary") else "loud" for kind in ADJUSTABLE_KINDS
+    kind: "off" if kind == "follow_up" else "silent" if kind == "summary" else "loud"
+    for kind in ADJUSTABLE_KINDS
 }
 # The kinds of alerts, which a digest counts as such.
 ALERT_KINDS = ("panic", "reversal", "market", "target")

@@ -15,11 +15,9 @@ from babel.dates import format_datetime, format_timedelta
 
 from sentinel import amounts
 from sentinel.amounts import LOCALES
-from sentinel.analytics.crossings import Alert
 from sentinel.notifications.catalog import CATALOG
 from sentinel.notifications.kinds import MessageKind
 
-MAX_SHOWN_COINS = 20  # in a market-wide message
 COINGECKO_PAGE = "https://www.coingecko.com/en/coins/"
 # Where Telegram and others find a link (yearn.finance) or a mention (@name) in plain text.
 _LINK_POINT = re.compile(r"(?<=\w)\.(?=\w)|@(?=\w)")
@@ -81,29 +79,6 @@ class MessageFormatter:
         return LOCALES[self.language]
 
 
-class AlertContext(NamedTuple):
-    """An alert with what its message says about the coin."""
-
-    alert: Alert
-    coin_id: str
-    symbol: str
-    name: str
-    # What the user holds.
-    quantity: Decimal
-    # None: unknown.
-    idr_per_usd: float | None
-
-
-class Mover(NamedTuple):
-    """A coin in a market-wide message."""
-
-    symbol: str
-    move: float
-    price_usd: float
-    # What the user holds.
-    quantity: Decimal
-
-
 class Message(NamedTuple):
     """A message to every target."""
 
@@ -135,35 +110,6 @@ class OutgoingMessage(NamedTuple):
     buttons: Buttons = ()
 
 
-def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> Message:
-    """Return the message about one coin."""
-    alert, price = context.alert, Decimal(repr(context.alert.price_usd))
-    title = formatter.translate(
-        alert.kind,
-        name=without_links(context.name),
-        symbol=without_links(context.symbol.upper()),
-        move=formatter.format_percent(abs(alert.move)),
-    )
-    lines = [
-        formatter.translate("price", value=_format_both(price, context.idr_per_usd, formatter)),
-        formatter.translate(
-            f"{alert.kind}_mark",
-            price=formatter.format_usd(alert.reference_usd),
-            time=formatter.format_time(alert.marked_at),
-        ),
-        formatter.translate(
-            "threshold", threshold=formatter.format_percent(alert.threshold), level=alert.level
-        ),
-    ]
-    if context.quantity:
-        lines.append(_describe_holding(context, price, formatter))
-    lines.append(formatter.format_time(alert.observed_at))
-    key = f"{alert.kind}:{context.coin_id}:{alert.observed_at.isoformat()}"
-    return Message(
-        context.coin_id, key, title, "\n".join(lines), kind=alert.kind, coin_id=context.coin_id
-    )
-
-
 def format_coin(name: str, symbol: str) -> str:
     """Return a coin's name and symbol, in which no messenger finds a link."""
     return f"{without_links(name)} ({without_links(symbol.upper())})"
@@ -172,74 +118,6 @@ def format_coin(name: str, symbol: str) -> str:
 def without_links(name: str) -> str:
     """Return a coin's name that no messenger turns into a link."""
     return _LINK_POINT.sub(lambda match: match[0] + _WORD_JOINER, name)
-
-
-def _describe_holding(context: AlertContext, price: Decimal, formatter: MessageFormatter) -> str:
-    """Return the value of the user's holding, and its change since the mark.
-
-    The change is in rupiah if the rate is known.
-    """
-    rate = context.idr_per_usd
-    change = context.quantity * (price - Decimal(repr(context.alert.reference_usd)))
-    return formatter.translate(
-        "holding",
-        quantity=formatter.format_quantity(context.quantity),
-        symbol=context.symbol.upper(),
-        value=_format_both(context.quantity * price, rate, formatter),
-        change=formatter.format_usd(change)
-        if rate is None
-        else formatter.format_idr(change * Decimal(repr(rate))),
-    )
-
-
-def compose_market_message(
-    kind: str,
-    movers: Sequence[Mover],
-    watched: int,
-    minutes: int,
-    at: datetime,
-    idr_per_usd: float | None,
-    formatter: MessageFormatter,
-) -> Message:
-    """Return one message about a market-wide move within so many minutes.
-
-    It lists held coins first, with the value of the holding, then the largest moves. `watched` is
-    the number of watched coins.
-    """
-    title = formatter.translate(f"market_{kind}", count=len(movers), watched=watched)
-    ordered = sorted(movers, key=lambda mover: (not mover.quantity, -abs(mover.move)))
-    lines = [formatter.translate("within", minutes=minutes)]
-    for mover in ordered[:MAX_SHOWN_COINS]:
-        lines += _describe_mover(mover, idr_per_usd, formatter)
-    if len(ordered) > MAX_SHOWN_COINS:
-        lines.append(formatter.translate("more", count=len(ordered) - MAX_SHOWN_COINS))
-    lines.append(formatter.format_time(at))
-    key = f"market:{kind}:{len(movers)}:{at.isoformat()}"
-    return Message("market", key, title, "\n".join(lines), "market")
-
-
-def _describe_mover(
-    mover: Mover, idr_per_usd: float | None, formatter: MessageFormatter
-) -> list[str]:
-    symbol = without_links(mover.symbol.upper())
-    price = Decimal(repr(mover.price_usd))
-    move = formatter.format_percent(mover.move, signed=True)
-    lines = [f"{symbol} {move}  {_format_both(price, idr_per_usd, formatter)}"]
-    if mover.quantity:
-        line = formatter.translate(
-            "holding_value",
-            quantity=formatter.format_quantity(mover.quantity),
-            symbol=symbol,
-            value=_format_both(mover.quantity * price, idr_per_usd, formatter),
-        )
-        lines.append(line)
-    return lines
-
-
-def _format_both(amount: Decimal, idr_per_usd: float | None, formatter: MessageFormatter) -> str:
-    """Return an amount of US dollars in dollars and rupiah."""
-    idr = None if idr_per_usd is None else amount * Decimal(repr(idr_per_usd))
-    return f"{formatter.format_usd(amount)} ({formatter.format_idr(idr)})"
 
 
 def compose_test_message(formatter: MessageFormatter, at: datetime) -> Message:

@@ -17,14 +17,14 @@ from sentinel.alerting import mutes, stage
 from sentinel.alerting.options import MonitorOptions
 from sentinel.analytics.crossings import Alert
 from sentinel.notifications import outbox
-from sentinel.notifications.catalog import CATALOG
-from sentinel.notifications.messages import (
+from sentinel.notifications.alert_messages import (
     AlertContext,
-    MessageFormatter,
     Mover,
     compose_coin_message,
     compose_market_message,
 )
+from sentinel.notifications.catalog import CATALOG
+from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage.connection import open_connection
 from tests.conftest import NOW, FreshDatabase
 from tests.support.monitor import ENGLISH, load, minutes
@@ -248,6 +248,47 @@ def test_the_outcome_of_an_alert_is_recorded_after_an_hour_and_a_day(day: Day) -
     assert day_ == pytest.approx(80 / 88 - 1)
 
 
+def _follow_up(day: Day, coins: Sequence[str]) -> list[tuple[str, str]]:
+    """Let coins fall, and return the messages of the 25th hour after it."""
+    day.options = FIVE.model_copy(update={"loudness": {**FIVE.loudness, "follow_up": "silent"}})
+    for price in (100.0, 100.0, 94.0, 93.9):
+        day.add_prices(dict.fromkeys(coins, price))
+    sent = len(day.titles())
+    day.now += timedelta(hours=24)
+    for price in (98.0, 98.1):
+        day.add_prices(dict.fromkeys(coins, price))
+    messages = day.fresh.query("SELECT title, body, kind FROM sentinel.outbox ORDER BY message_id")
+    return [(title, body) for title, body, kind in messages[sent:] if kind == "follow_up"]
+
+
+def test_what_came_of_an_alert_is_one_message_a_day_later(day: Day) -> None:
+    [(title, body)] = _follow_up(day, ["bitcoin"])
+    assert title == "Bitcoin (BITC), a day after the alert: +4.4%"
+    assert body.splitlines() == [
+        "BITC fell 6.1% to $93.90 on 20 Nov 19:20 WIB. A day later: $98.00 (+4.4%)",
+        "https://www.coingecko.com/en/coins/bitcoin",
+    ]
+
+
+def test_the_outcomes_of_one_hour_are_one_message(day: Day) -> None:
+    [(title, body)] = _follow_up(day, COINS)
+    assert title == "A day after 20 alerts"
+    assert body.count("A day later: $98.00") == 20
+
+
+def test_a_muted_alert_gets_no_message_about_its_outcome(day: Day) -> None:
+    _mute(day, "bitcoin", 1)
+    assert _follow_up(day, ["bitcoin"]) == []
+
+
+def test_a_message_has_the_change_of_24_hours(day: Day) -> None:
+    day.add_prices({"bitcoin": 120.0})
+    day.now += timedelta(hours=23, minutes=50)
+    _add_all(day, [100, 94])
+    *_, (body,) = day.fresh.query("SELECT body FROM sentinel.outbox ORDER BY message_id")
+    assert "In 24 hours: -21.7%" in body
+
+
 def test_an_outcome_without_an_observation_stays_unknown(day: Day) -> None:
     _add_all(day, [100, 100, 88])
     day.now += timedelta(hours=30)
@@ -308,15 +349,22 @@ def _alert(**changes: Any) -> AlertContext:
     return AlertContext(alert._replace(**changes), *names, Decimal("0.25"), 16_250.0)
 
 
-def test_a_message_has_price_move_threshold_time_and_the_users_holding() -> None:
-    message = compose_coin_message(_alert(), ENGLISH)
+def test_a_message_has_price_move_reason_time_links_and_the_users_holding() -> None:
+    home = dataclasses.replace(ENGLISH, dashboard_url="https://home.example")
+    message = compose_coin_message(_alert()._replace(day_ago_usd=100_000.0), home)
     assert message.title == "Bitcoin (BTC) fell 5.2% below its high"
     assert message.body.splitlines() == [
-        "Price: $92,140.12 (Rp1,497,276,999)",
+        "Price: $92,140.12",
+        "In rupiah: Rp1,497,276,999",
+        "In 24 hours: -7.9%",
         "High: $97,200.00 on 20 Nov 11:05 WIB",
-        "Threshold: 5.0%, alert level 2",
-        "You hold 0.25 BTC: $23,035.03 (Rp374,319,250), -Rp20,555,750 since then",
+        "That is unusual for this coin: its alerts begin at 5.0%.",
+        "It is alert 2 of this fall.",
+        "You hold 0.25 BTC: $23,035.03, -$1,264.97 since then",
+        "In rupiah: Rp374,319,250, -Rp20,555,750",
         "20 Nov 14:05 WIB",
+        "https://home.example/coin?coin=bitcoin",
+        "https://www.coingecko.com/en/coins/bitcoin",
     ]
 
 
@@ -334,7 +382,17 @@ def test_a_message_in_indonesian() -> None:
         _alert(kind="reversal", move=0.123), MessageFormatter("id", ENGLISH.zone)
     )
     assert message.title == "Bitcoin (BTC) naik 12,3% dari titik terendahnya"
-    assert message.body.splitlines()[0] == "Harga: US$92.140,12 (Rp1.497.276.999)"
+    assert message.body.splitlines() == [
+        "Harga: US$92.140,12",
+        "Dalam rupiah: Rp1.497.276.999",
+        "Titik terendah: US$97.200,00 pada 20 Nov 11:05 WIB",
+        "Ini tidak biasa untuk koin ini: peringatannya mulai dari 5,0%.",
+        "Ini peringatan ke-2 dalam kenaikan ini.",
+        "Anda memiliki 0,25 BTC: US$23.035,03, -US$1.264,97 sejak titik itu",
+        "Dalam rupiah: Rp374.319.250, -Rp20.555.750",
+        "20 Nov 14:05 WIB",
+        "https://www.coingecko.com/en/coins/bitcoin",
+    ]
 
 
 def test_links_lead_to_the_coin_in_the_dashboard_and_at_coingecko() -> None:
@@ -354,8 +412,8 @@ def test_both_languages_have_the_same_texts_and_values() -> None:
 def test_a_missing_exchange_rate_is_stated_and_a_tiny_price_keeps_its_digits() -> None:
     alert = _alert(price_usd=0.0000047123456)._replace(idr_per_usd=None)
     body = compose_coin_message(alert, ENGLISH).body
-    assert "Price: $0.000004712 (no rupiah rate)" in body
-    assert "$0.000001178 (no rupiah rate)" in body
+    assert "Price: $0.000004712\nIn rupiah: no exchange rate" in body
+    assert "$0.000001178" in body
 
 
 def test_a_market_message_lists_held_coins_then_the_largest_moves_up_to_twenty() -> None:
@@ -363,8 +421,9 @@ def test_a_market_message_lists_held_coins_then_the_largest_moves_up_to_twenty()
     message = compose_market_message("panic", movers, 30, 30, NOW, 16_000.0, ENGLISH)
     lines = message.body.splitlines()
     assert lines[1:4] == [
-        "C3 -5.3%  $10.00 (Rp160,000)",
-        "  You hold 1 C3: $10.00 (Rp160,000)",
-        "C24 -7.4%  $10.00 (Rp160,000)",
+        "C3 -5.3%, $10.00",
+        "  You hold 1 C3: $10.00",
+        "  In rupiah: Rp160,000",
     ]
+    assert lines[4] == "C24 -7.4%, $10.00"
     assert lines[-2] == "and 5 more coins"

@@ -91,7 +91,7 @@ def test_thirty_minutes_without_prices_are_reported_once_and_their_end_too(
     load(fresh.address(), [(time_.at, "bitcoin", 90_000.0)], time_.at)
     assert check() == [
         "Market Sentinel: prices again, 90 minutes missed\nNo price was observed from "
-        "20 Nov 19:00 WIB to 20 Nov 20:30 WIB. Backfilled prices trigger no alerts."
+        "20 Nov 19:00 WIB to 20 Nov 20:30 WIB. Prices that are filled in later trigger no alerts."
     ]
     assert check() == []
 
