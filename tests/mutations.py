@@ -51,6 +51,34 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "in a group only the configured users command the bot",
+        "services/telegram/access.py",
+        "        if request.chat_id != self.chat_id or request.user_id not in self.user_ids:",
+        "        if request.chat_id != self.chat_id:",
+        "tests/services/telegram/test_poller.py",
+    ),
+    Mutation(
+        "no command is carried out twice after a kill",
+        "services/telegram/status.py",
+        "        return False",
+        "        pass",
+        "tests/services/telegram/test_poller.py",
+    ),
+    Mutation(
+        "a refused command changes nothing",
+        "services/telegram/commands.py",
+        '        raise RequestRefused(context.text("api_down")) from error',
+        '        return Reply(context.text("api_down"))',
+        "tests/services/telegram/test_poller.py",
+    ),
+    Mutation(
+        "an alert has no buttons that no process answers",
+        "sentinel/notifications/alert_buttons.py",
+        "    if now - status.recorded_at > service_status.MAX_POLL_PAUSE:",
+        "    if False:",
+        "tests/sentinel/notifications/test_alert_buttons.py",
+    ),
+    Mutation(
         "only a run in mode ingest sends alerts",
         "ingest.py",
         '        if not settings.has_alert_targets or settings.mode != "ingest":',

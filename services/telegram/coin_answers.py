@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from sentinel.amounts import LOCALES, format_compact_money
 from services.api_client import Json, quote_segment
 from services.telegram import chart
 from services.telegram.conversation import Context, Reply, RequestRefused
@@ -23,7 +24,8 @@ def answer_price(context: Context, argument: str) -> Reply:
     coin, rate = found.coin, context.read("/rates")["idr_per_usd"]
     lines = [context.format_both(coin["price_usd"], rate), _describe_change(context, coin)]
     if coin["market_cap_usd"]:
-        amount = context.formatter.format_usd(round(coin["market_cap_usd"]))
+        locale = LOCALES[context.formatter.language]
+        amount = format_compact_money(coin["market_cap_usd"], "USD", locale)
         lines.append(context.text("market_cap", amount=amount))
     lines.append(context.text("observed", age=context.describe_time(coin["observed_at"])))
     return Reply("\n".join([*lines, *_note(found)]), title=found.label)

@@ -88,12 +88,21 @@ class Responder:
         chat_id, topic_id = request.chat_id, request.topic_id
         if reply.picture:
             self.bot.send_picture(chat_id, reply.picture, reply.text, topic_id=topic_id)
-        elif reply.is_edit and request.query_id is not None:
-            self.bot.edit_text(chat_id, request.message_id, reply.text, reply.buttons)
-        else:
+        elif not (reply.is_edit and self._edit(request, reply)):
             self.bot.send_text(
                 chat_id, reply.text, title=reply.title, buttons=reply.buttons, topic_id=topic_id
             )
+
+    def _edit(self, request: Request, reply: Reply) -> bool:
+        """Replace the message with the button; False if Telegram refuses it: it was deleted."""
+        try:
+            self.bot.edit_text(request.chat_id, request.message_id, reply.text, reply.buttons)
+        except BotError as error:
+            # A second press of the same button changes nothing.
+            if error.status != 400 or "not modified" in str(error):
+                raise
+            return False
+        return True
 
     def warn(self, request: Request) -> None:
         """Say that commands come too often. Raises BotError."""

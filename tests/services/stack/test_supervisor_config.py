@@ -104,6 +104,22 @@ def test_a_signal_interrupts_the_health_check(
         health.check_processes(MonitorSettings(settings=Settings()), [_process("api")])
 
 
+def test_the_telegram_commands_are_healthy_once_their_process_has_recorded_its_status(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checks: dict[str, HealthCheck] = {}
+    monkeypatch.setattr(probe, "read_api_health", lambda _url, _token: ApiHealth(checks))
+    monitor = MonitorSettings(settings=Settings())
+
+    def problem() -> str | None:
+        return health.check_processes(monitor, [_process("telegram")])["telegram"]
+
+    assert problem() == probe.NO_RESPONSE
+    for state, expected in (("warning", None), ("ok", None), ("unhealthy", "the token is wrong")):
+        checks["telegram"] = HealthCheck("telegram", state, "the token is wrong")  # type: ignore[arg-type]
+        assert problem() == expected
+
+
 def test_a_problem_of_an_external_database_is_reported_for_the_api(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -220,6 +220,14 @@ def test_a_second_press_adds_no_second_target_and_cancel_adds_none(
     assert len(price_targets.list_targets(connection)) == 1
 
 
+def test_a_button_of_a_deleted_message_is_answered_with_a_new_message(chat: Chat) -> None:
+    preview = chat.ask("/target bitcoin 85000")
+    chat.server.state.sent.remove(preview)
+    chat.server.press(preview, "Cancel")
+    chat.poll()
+    assert chat.server.texts == ["Nothing was changed."]
+
+
 @pytest.mark.slow
 def test_a_button_that_no_longer_fits_answers_and_changes_nothing(
     chat: Chat, connection: Connection
