@@ -60,16 +60,16 @@ class MonitorOptions(BaseModel):
     watchlist: Annotated[list[CoinTerm], Field(max_length=500)] = []
     # This many of the best-ranked coins are watched.
     top_coins: Annotated[int, Field(ge=0, le=500)] = 20
-    # Target rate: the threshold multiplier of each coin is calibrated for so many alerts.
+    # Target rate, an upper bound: a coin with more alerts gets a larger threshold multiplier.
     # Null: every coin keeps `threshold_multiplier`.
     alerts_per_coin_week: Annotated[float, Field(gt=0, le=200)] | None = 2.0
-    # The threshold in standard deviations of the price change, until a coin is calibrated.
+    # The threshold in standard deviations of the price change; the target rate only raises it.
     threshold_multiplier: Annotated[float, Field(gt=0, le=100)] = 1.5
     # High-water and low-water marks are taken from this many hours.
     window_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
     # The volatility is that of a price change over this many hours.
     horizon_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
-    # Older price changes lose half of their weight in the volatility after this many hours.
+    # Older price changes lose half of their weight in the short volatility after this many hours.
     volatility_half_life_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 72.0
     # Limits of the threshold, as fractions of the price.
     min_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.01

@@ -1,14 +1,15 @@
-"""Recalibrate one watched coin per tick: find the multiplier that meets the target rate."""
+"""Recalibrate one watched coin per tick: find the multiplier that keeps the target rate."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from sentinel.alerting.alert_storage import read_new_prices
 from sentinel.alerting.watched_coins import WatchedCoin
 from sentinel.analytics import calibration
-from sentinel.analytics.alerts import AlertRules
+from sentinel.analytics.alerts import VERSION, AlertRules
 from sentinel.storage.connection import Connection
 
 HISTORY = timedelta(days=28)  # eight alerts per coin at a target rate of two a week
@@ -31,14 +32,20 @@ def choose_coin(watched: Sequence[WatchedCoin], rules: AlertRules, now: datetime
 def _is_due(coin: WatchedCoin, rules: AlertRules, now: datetime) -> bool:
     if coin.calibrated_at is None or coin.target_rate != rules.target_rate:
         return True
+    if coin.state is None or coin.state.get("version") != VERSION:
+        return True  # calibrated for another version of the rule
     # A negative age comes from a clock that was set back.
     return not timedelta() <= now - coin.calibrated_at < RECALIBRATE_AFTER
 
 
 def calibrate_coin(
-    connection: Connection, coin: WatchedCoin, rules: AlertRules, now: datetime
+    connection: Connection,
+    coin: WatchedCoin,
+    watched: Sequence[WatchedCoin],
+    rules: AlertRules,
+    now: datetime,
 ) -> WatchedCoin:
-    """Return the coin with a multiplier for its own history.
+    """Return the coin with a multiplier for its own history and those of the other watched coins.
 
     If that history is too short, the coin keeps the multiplier of `rules` and has no actual rate.
     """
@@ -52,7 +59,13 @@ def calibrate_coin(
     )
     if not calibration.is_long_enough(series):
         return result
-    found = calibration.calibrate({coin.coin_id: series}, rules.target_rate or 0.0, rules)
+    others = [
+        other.threshold_multiplier
+        for other in watched
+        if other.threshold_multiplier and not _is_due(other, rules, now)
+    ]
+    common = statistics.median(others) if others else None
+    found = calibration.calibrate({coin.coin_id: series}, rules.target_rate or 0.0, rules, common)
     return result._replace(
         threshold_multiplier=found.median_multiplier, actual_rate=found.actual_rate
     )

@@ -17,7 +17,7 @@ from sentinel.alerting.follow_ups import queue_follow_up
 from sentinel.alerting.mutes import read_muted
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.watched_coins import WatchedCoin, read_watched_coins
-from sentinel.analytics.alerts import NEVER, TRACKER_JSON, AlertRules, Tracker
+from sentinel.analytics.alerts import NEVER, AlertRules, Tracker, load_tracker
 from sentinel.analytics.crossings import Alert
 from sentinel.notifications.alert_messages import AlertContext
 from sentinel.notifications.messages import MessageFormatter
@@ -25,7 +25,7 @@ from sentinel.storage.connection import Connection
 from sentinel.storage.transactions import pipelined_transaction
 
 STALE_AFTER = timedelta(minutes=15)  # an older observation updates the marks and raises no alert
-WARM_UP = timedelta(days=7)  # of stored prices, from which a new coin's volatility is learned
+WARM_UP = timedelta(days=14)  # of stored prices: they teach a new coin's volatility and peg
 LOCK_KEY = 0x414C5254  # "ALRT": the advisory lock of the process that updates the trackers
 
 
@@ -79,10 +79,7 @@ def _update_trackers(
     now: datetime,
 ) -> list[AlertContext]:
     """Update and store every tracker; return the new alerts. Those of muted coins are marked."""
-    trackers = {
-        coin.coin_key: TRACKER_JSON.validate_python(coin.state) if coin.state else Tracker()
-        for coin in watched
-    }
+    trackers = {coin.coin_key: load_tracker(coin.state) for coin in watched}
     since = {
         key: now - WARM_UP
         if tracker.last_at == NEVER
@@ -96,15 +93,15 @@ def _update_trackers(
     for coin in watched:
         tracker = trackers[coin.coin_key]
         is_due = coin.coin_id == to_calibrate
-        current = recalibration.calibrate_coin(connection, coin, rules, now) if is_due else coin
+        current = (
+            recalibration.calibrate_coin(connection, coin, watched, rules, now) if is_due else coin
+        )
         own_rules = _apply_calibration(rules, current)
         for alert in _observe_prices(tracker, prices[coin.coin_key], own_rules, now):
             is_announced = coin.coin_id not in muted
             alert_storage.record_alert(connection, coin, alert, is_announced=is_announced)
             names = (coin.coin_id, coin.symbol, coin.name)
             alerts.append(AlertContext(alert, *names, coin.quantity, idr_rate))
-        if is_due and current.actual_rate is not None:
-            tracker.adjustment = 0.0  # the new multiplier already meets the target rate
         if prices[coin.coin_key] or is_due:
             changed.append((current, tracker, own_rules))
     alert_storage.save_trackers(connection, changed, now)
@@ -123,7 +120,8 @@ def _add_day_ago_prices(
 
 def _apply_calibration(rules: AlertRules, coin: WatchedCoin) -> AlertRules:
     if rules.target_rate and coin.threshold_multiplier:
-        return dataclasses.replace(rules, multiplier=coin.threshold_multiplier)
+        multiplier = max(rules.multiplier, coin.threshold_multiplier)
+        return dataclasses.replace(rules, multiplier=multiplier)
     return rules
 
 
@@ -145,5 +143,5 @@ def _observe_prices(
         alerts += tracker.observe(at.timestamp(), price, rules, may_alert=may_alert)
     if is_new and prices:
         for state in (tracker.panic, tracker.reversal):
-            state.reset(tracker.last_at, tracker.last_price_usd)
+            state.reset(tracker.last_at, tracker.confirmation.price_usd)
     return alerts

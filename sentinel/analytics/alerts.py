@@ -2,41 +2,46 @@
 
 *Panic* (a trailing stop): the price has fallen by the threshold below the high-water mark.
 *Reversal* (buy the dip): the price has risen by the threshold above the low-water mark. Both marks
-are taken from a rolling window: older prices expire. An alert of one kind also resets the other
-kind, whose mark then starts at the current price.
-
-The threshold is a multiple of the coin's realized volatility, between a minimum and a maximum. The
-volatility excludes the observation that is being checked. Otherwise a crash would raise its own
-threshold. With a target rate, each alert raises the multiplier by BUDGET_GAIN and time lowers it.
-Over weeks the alert rate therefore meets the target, whatever the market and the polling interval.
+are taken from a rolling window and, with twice the threshold, from a week. An alert of one kind
+resets the other kind, whose marks then start at the current price. docs/monitor.md has the rule.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from pydantic import TypeAdapter
 
+from sentinel.analytics.confirmation import Confirmation
 from sentinel.analytics.crossings import (
     Alert,
+    Basis,
     Kind,
     KindState,
+    Reference,
     detect_crossing,
-    reset_after_turn,
+    end_silence,
     update_marks,
 )
+from sentinel.analytics.peg import PEG_THRESHOLD, PEG_USD, Peg
+from sentinel.analytics.volatility import DAY_SECONDS, Volatility
 
-# A new coin starts with the volatility of a large coin, 4 % a day. The prior weighs as much as six
-# hours of observations.
-PRIOR_MINUTES = 360.0
-PRIOR_VARIANCE = 0.04**2 / 1440  # per minute
-RATE_GAIN = 0.3  # added to the logarithm of the multiplier; measured in benchmarks/alerts.py
-MAX_ADJUSTMENT = 1.5  # of that logarithm: a factor of 4.5 either way
-# A long outage raises no alerts. Only this much of it may lower the multiplier.
-MAX_QUIET_TIME = timedelta(days=1)
+# Of the stored state. A tracker of another version starts again from the stored prices.
+VERSION = 2
+# A coin's own volatility is uncertain, and people think in falls of 5 %. So it is drawn to that of
+# a common coin (a day, 1.5 of which are 5 %), with this weight; both measured in decisions.md.
+COMMON_VOLATILITY, COMMON_WEIGHT = 0.0333, 0.75
+# A step of more than this many thresholds waits for the next observation.
+MAX_STEP = 0.75
 WEEK_SECONDS = timedelta(weeks=1).total_seconds()
+# The threshold for the marks of a week, in thresholds.
+WEEK_FACTOR = 2.0
+# So many alerts more than the target rate are free; each further one raises the multiplier.
+FREE_ALERTS, RATE_GAIN = 4.0, 0.2
+MAX_EXCESS_ALERTS = 12.0  # the multiplier is raised by a factor of 5 at most
 NEVER = -1.0  # UNIX seconds before any observation; JSON has no infinity
 
 
@@ -50,12 +55,12 @@ class AlertRules:
     window: timedelta
     # The period that the volatility is scaled to.
     horizon: timedelta
-    # Older returns lose half of their weight in the volatility after this time.
+    # Older returns lose half of their weight in the short volatility after this time.
     volatility_half_life: timedelta
     # Limits of the threshold, as fractions of the price.
     min_threshold: float
     max_threshold: float
-    # Alerts per coin and week. None: the multiplier is never adjusted.
+    # At most so many alerts per coin and week. None: no limit.
     target_rate: float | None = None
 
 
@@ -66,13 +71,16 @@ class Tracker:
     # UNIX seconds and price of the newest observation.
     last_at: float = NEVER
     last_price_usd: float = 0.0
-    # Decaying sums of the squared log returns and of the minutes that they cover.
-    squared_returns: float = PRIOR_VARIANCE * PRIOR_MINUTES
-    covered_minutes: float = PRIOR_MINUTES
-    # What the target rate has added to the logarithm of the multiplier.
-    adjustment: float = 0.0
+    confirmation: Confirmation = field(default_factory=Confirmation)
+    volatility: Volatility = field(default_factory=Volatility)
+    peg: Peg = field(default_factory=Peg)
+    # UNIX seconds before and after the last outage of the observations.
+    outage: tuple[float, float] = (NEVER, NEVER)
+    # Alerts beyond the target rate.
+    excess_alerts: float = 0.0
     panic: KindState = field(default_factory=KindState)
     reversal: KindState = field(default_factory=KindState)
+    version: int = VERSION
 
     def observe(
         self, at: float, price: float, rules: AlertRules, *, may_alert: bool = True
@@ -85,51 +93,87 @@ class Tracker:
         if at <= self.last_at or price <= 0:
             return []
         threshold = self.compute_threshold(rules)
-        self._update_volatility(at, price, rules)
-        if rules.target_rate is not None and may_alert:
-            self._lower_for_quiet_time(at, rules.target_rate)
+        self._advance_time(at, rules)
         self.last_at, self.last_price_usd = at, price
-        alerts: list[Alert] = []
-        for own, other, kind, sign in self._kinds():
-            update_marks(own.marks, at, price, sign, at - rules.window.total_seconds())
-            alert = detect_crossing(own, at, price, threshold, kind, sign, may_alert=may_alert)
-            if alert:
-                if alert.level == 1:
-                    other.reset(at, price)
-                alerts.append(alert)
-        for own, _, _, sign in self._kinds():
-            reset_after_turn(own, at, price, sign, threshold)
+        confirmed = self.confirmation.confirm(price, MAX_STEP * threshold)
+        if confirmed is None:
+            return []
+        self.peg.observe(at, confirmed)
+        self.volatility.learn(at, confirmed, rules.volatility_half_life.total_seconds())
+        alerts = list(self._detect(at, confirmed, threshold, rules, may_alert=may_alert))
         if rules.target_rate is not None:
-            self._adjust(RATE_GAIN * len(alerts))
+            self.excess_alerts = min(MAX_EXCESS_ALERTS, self.excess_alerts + len(alerts))
         return alerts
 
     def compute_threshold(self, rules: AlertRules) -> float:
         """Return the move that raises an alert now, as a fraction of the price."""
-        horizon = rules.horizon.total_seconds() / 60
-        sigma = math.sqrt(self.squared_returns / self.covered_minutes * horizon)
+        if self.peg.is_held:
+            return PEG_THRESHOLD
+        seconds = rules.horizon.total_seconds()
+        common = COMMON_VOLATILITY * math.sqrt(seconds / DAY_SECONDS)
+        own = self.volatility.sigma(seconds)
+        sigma = math.pow(own, 1 - COMMON_WEIGHT) * math.pow(common, COMMON_WEIGHT)
         threshold = self.effective_multiplier(rules) * sigma
         return min(rules.max_threshold, max(rules.min_threshold, threshold))
 
     def effective_multiplier(self, rules: AlertRules) -> float:
-        """Return the multiplier with the adjustment for the target rate."""
-        return rules.multiplier * (1.0 if rules.target_rate is None else math.exp(self.adjustment))
+        """Return the multiplier, raised if there were more alerts than the target rate."""
+        excess = 0.0 if rules.target_rate is None else self.excess_alerts - FREE_ALERTS
+        return rules.multiplier * math.exp(RATE_GAIN * max(0.0, excess))
 
-    def _update_volatility(self, at: float, price: float, rules: AlertRules) -> None:
-        if self.last_price_usd > 0:
-            minutes = (at - self.last_at) / 60
-            decay = 0.5 ** (minutes * 60 / rules.volatility_half_life.total_seconds())
-            log_return = math.log(price) - math.log(self.last_price_usd)
-            self.squared_returns = self.squared_returns * decay + log_return**2
-            self.covered_minutes = self.covered_minutes * decay + minutes
+    def _advance_time(self, at: float, rules: AlertRules) -> None:
+        if self.last_at == NEVER:
+            return
+        pause = at - self.last_at
+        if pause > rules.window.total_seconds() / 2:
+            self.outage = (self.last_at, at)
+        earned = (rules.target_rate or 0.0) * pause / WEEK_SECONDS
+        self.excess_alerts = max(0.0, self.excess_alerts - earned)
 
-    def _lower_for_quiet_time(self, at: float, target_rate: float) -> None:
-        """Lower the multiplier for the time that passed without an alert."""
-        if self.last_at != NEVER:
-            weeks = min(at - self.last_at, MAX_QUIET_TIME.total_seconds()) / WEEK_SECONDS
-            self._adjust(-RATE_GAIN * target_rate * weeks)
+    def _detect(
+        self, at: float, price: float, threshold: float, rules: AlertRules, *, may_alert: bool
+    ) -> Iterator[Alert]:
+        week_ago = self._find_oldest(at, WEEK_SECONDS)
+        window_ago = self._find_oldest(at, rules.window.total_seconds())
+        for own, other, kind, sign in self._kinds():
+            update_marks(own.marks, at, price, sign, window_ago)
+            update_marks(own.week_marks, at, price, sign, week_ago)
+            if self.peg.is_held:
+                found = [self._find_peg_reference(at, threshold, own, other, sign)]
+            else:
+                end_silence(own, at, price, sign)
+                found = self._find_references(own, threshold)
+            alert = detect_crossing(own, at, price, kind, sign, found) if may_alert else None
+            if alert:
+                own.last_alert, own.extreme_usd = alert, price
+                if alert.level == 1:
+                    other.reset(at, price)
+                if alert.basis == "peg" and alert.reference_usd != PEG_USD:
+                    own.reset(at, price)  # back at the peg: both kinds start anew
+                yield alert
 
-    def _adjust(self, change: float) -> None:
-        self.adjustment = min(MAX_ADJUSTMENT, max(-MAX_ADJUSTMENT, self.adjustment + change))
+    def _find_references(self, own: KindState, threshold: float) -> list[Reference]:
+        mark, week_mark = own.marks[0], own.week_marks[0]
+        basis: Basis = "outage" if mark[0] <= self.outage[0] else "window"
+        return [
+            Reference(*mark, threshold, basis),
+            Reference(*week_mark, WEEK_FACTOR * threshold, "week"),
+        ]
+
+    def _find_oldest(self, at: float, window: float) -> float:
+        """Return the UNIX seconds where a window begins. A recent outage does not count."""
+        before, after = self.outage
+        return at - window - (after - before if at - after < window else 0.0)
+
+    def _find_peg_reference(
+        self, at: float, threshold: float, own: KindState, other: KindState, sign: int
+    ) -> Reference:
+        """Return the peg; after an alert of the other kind, its extreme and the way to the peg."""
+        if other.last_alert is None:
+            return Reference(at, PEG_USD, threshold, "peg")
+        extreme_at, extreme = own.week_marks[0]
+        back = PEG_USD * (1 - sign * threshold / 2) / extreme - 1
+        return Reference(extreme_at, extreme, max(sign * back, threshold / 2), "peg")
 
     def _kinds(self) -> tuple[tuple[KindState, KindState, Kind, int], ...]:
         """Return for each kind its state, the other kind's state, its name, its moves' sign."""
@@ -141,3 +185,10 @@ class Tracker:
 
 # Converts a tracker to plain values and back. Floats survive JSON exactly.
 TRACKER_JSON = TypeAdapter(Tracker)
+
+
+def load_tracker(state: Mapping[str, object] | None) -> Tracker:
+    """Return a stored tracker; a new one without a state, or for that of another version."""
+    if state is None or state.get("version") != VERSION:
+        return Tracker()
+    return TRACKER_JSON.validate_python(state)

@@ -1,12 +1,16 @@
-"""Calibrate the threshold multiplier for a target rate by replaying price histories. Pure."""
+"""Calibrate the threshold multiplier for a target rate by replaying price histories. Pure.
+
+The target rate is an upper bound: calibration only raises the multiplier of the rules.
+"""
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import functools
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -14,9 +18,11 @@ from sentinel.analytics.alerts import WEEK_SECONDS, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 
 Series = Sequence[tuple[float, float]]  # (UNIX seconds, USD), in order of time
-MIN_MULTIPLIER, MAX_MULTIPLIER = 0.05, 20.0
-BISECTIONS = 14  # between the logarithms of these limits: precise to a thousandth
-# A coin with a shorter history gets the common multiplier: its own would be noise.
+# A coin's own history is short: its multiplier has this weight beside that of all coins.
+OWN_WEIGHT = 0.25
+# The factors that are tried for the multiplier of the rules: up to 14, each 5 % larger.
+FACTORS = tuple(1.05**n for n in range(55))
+# A coin with a shorter history gets the common multiplier alone: its own would be noise.
 MIN_HISTORY = timedelta(days=14)
 
 
@@ -51,45 +57,41 @@ def is_long_enough(series: Series) -> bool:
 
 
 def calibrate(
-    histories: Mapping[str, Series], target_rate: float, rules: AlertRules
+    histories: Mapping[str, Series],
+    target_rate: float,
+    rules: AlertRules,
+    common: float | None = None,
 ) -> Calibration:
     """Return the multiplier with which each coin would have raised `target_rate` alerts a week.
 
-    A coin with less than MIN_HISTORY gets the multiplier that fits all histories together.
+    It is that of `rules` or larger: a weighted geometric mean of the one that fits the coin's own
+    history and the `common` one of other coins (None: the one that fits all histories together).
+    A coin with less than MIN_HISTORY gets the common one.
     """
-
-    def count(series: Series, multiplier: float) -> int:
-        own = dataclasses.replace(rules, multiplier=multiplier, target_rate=None)
-        return len(replay_series(series, own))
-
-    def rate(histories: Sequence[Series], multiplier: float) -> float:
-        alerts = sum(count(series, multiplier) for series in histories)
-        return alerts / (sum(map(length_weeks, histories)) or math.inf)
-
-    usable = [series for series in histories.values() if length_weeks(series) > 0]
+    usable = [coin for coin, series in histories.items() if length_weeks(series) > 0]
     if not usable:
         return Calibration(dict.fromkeys(histories, rules.multiplier), None)
-    long_enough = {coin for coin, series in histories.items() if is_long_enough(series)}
-    common = rules.multiplier
-    if len(long_enough) < len(histories):
-        common = _bisect(functools.partial(rate, usable), target_rate)
+
+    @functools.cache
+    def count(coin: str, factor: float) -> int:
+        own = dataclasses.replace(rules, multiplier=rules.multiplier * factor, target_rate=None)
+        return len(replay_series(histories[coin], own))
+
+    def fit(coins: Sequence[str]) -> float:
+        weeks = sum(length_weeks(histories[coin]) for coin in coins)
+        step = bisect.bisect_left(
+            FACTORS[:-1],
+            -target_rate,
+            key=lambda factor: -sum(count(coin, factor) for coin in coins) / weeks,
+        )
+        return rules.multiplier * FACTORS[step]
+
+    shared = max(rules.multiplier, common or fit(usable))
     multipliers = {
-        coin: _bisect(functools.partial(rate, [series]), target_rate)
-        if coin in long_enough
-        else common
+        coin: shared * math.pow(fit([coin]) / shared, OWN_WEIGHT)
+        if is_long_enough(series)
+        else shared
         for coin, series in histories.items()
     }
-    alerts = sum(count(series, multipliers[coin]) for coin, series in histories.items())
-    return Calibration(multipliers, alerts / sum(map(length_weeks, usable)))
-
-
-def _bisect(rate: Callable[[float], float], target: float) -> float:
-    """Return where a falling rate crosses the target; a limit of the range if it never does."""
-    low, high = math.log(MIN_MULTIPLIER), math.log(MAX_MULTIPLIER)
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        if rate(math.exp(middle)) > target:
-            low = middle
-        else:
-            high = middle
-    return math.exp((low + high) / 2)
+    alerts = sum(count(coin, multipliers[coin] / rules.multiplier) for coin in usable)
+    return Calibration(multipliers, alerts / sum(length_weeks(histories[c]) for c in usable))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 Kind = Literal["panic", "reversal"]
+# What the mark of an alert is: the extreme of the window, or of the week, the extreme before an
+# outage, or the peg.
+Basis = Literal["window", "week", "outage", "peg"]
+Mark = tuple[float, float]  # UNIX seconds, USD
 
-# A move of this many thresholds needs no second observation to confirm it.
-IMMEDIATE_THRESHOLDS = 2.0
+# Each alert level is a move from the mark that is this many times the one announced before.
+LEVEL_RATIO = 2.0
 
 
 class Alert(NamedTuple):
@@ -19,15 +24,17 @@ class Alert(NamedTuple):
     kind: Kind
     # UNIX seconds of the observation.
     at: float
+    # If the last two observations are both large steps: the smaller one.
     price_usd: float
-    # The high-water or low-water mark, and its UNIX seconds.
+    # The high-water or low-water mark, and its UNIX seconds. The peg has the observation's.
     reference_usd: float
     reference_at: float
     # The price change since the mark and the threshold, as fractions of the mark.
     move: float
     threshold: float
-    # 1 for the first alert; one more for each further threshold in the same direction.
+    # 1 for the first alert; one more each time that the move has doubled.
     level: int
+    basis: Basis = "window"
 
     @property
     def observed_at(self) -> datetime:
@@ -40,33 +47,34 @@ class Alert(NamedTuple):
         return datetime.fromtimestamp(self.reference_at, UTC)
 
 
+class Reference(NamedTuple):
+    """A price that an alert compares with."""
+
+    at: float
+    price_usd: float
+    # The move from it that raises an alert, as a fraction of it.
+    threshold: float
+    basis: Basis
+
+
 @dataclass(slots=True)
 class KindState:
     """What a tracker remembers for one kind of alert."""
 
-    # (UNIX seconds, price), each more extreme than those after it. The first one is the mark.
-    marks: deque[tuple[float, float]] = field(default_factory=deque)
-    # Price and threshold of the last alert. None: no alert since the last reset.
-    last_alert_usd: float | None = None
-    last_alert_threshold: float = 0.0
-    # The most extreme price since the last alert.
+    # Each more extreme than those after it: the first one is the mark, of the window or the week.
+    marks: deque[Mark] = field(default_factory=deque)
+    week_marks: deque[Mark] = field(default_factory=deque)
+    # The alert that silences the kind, and the most extreme price since. None: it is not silent.
+    last_alert: Alert | None = None
     extreme_usd: float = 0.0
-    level: int = 0
-    # The price has turned by a threshold; the next observation has to confirm it.
-    is_turning: bool = False
-    # The threshold of a crossing that waits for its second observation.
-    pending_threshold: float | None = None
 
     def reset(self, at: float, price: float) -> None:
         """Forget the last alert and start the marks at this price."""
-        self.marks = deque([(at, price)])
-        self.last_alert_usd, self.level = None, 0
-        self.is_turning, self.pending_threshold = False, None
+        self.marks, self.week_marks = deque([(at, price)]), deque([(at, price)])
+        self.last_alert = None
 
 
-def update_marks(
-    marks: deque[tuple[float, float]], at: float, price: float, sign: int, oldest: float
-) -> None:
+def update_marks(marks: deque[Mark], at: float, price: float, sign: int, oldest: float) -> None:
     """Keep each price that may still become the mark: highs for panic (sign -1), lows for reversal.
 
     The first one is the mark: prices before `oldest` expire.
@@ -78,60 +86,29 @@ def update_marks(
         marks.popleft()
 
 
-def reset_after_turn(
-    state: KindState, at: float, price: float, sign: int, threshold: float
-) -> None:
-    """Reset a kind after a turn that took longer than the window; no alert is raised for it.
-
-    Call this after both kinds were checked: a turn within the window is an alert of the other kind.
-    """
-    if state.last_alert_usd is None:
-        return
-    state.extreme_usd = (max if sign > 0 else min)(state.extreme_usd, price)
-    has_turned = sign * (price / state.extreme_usd - 1) <= -threshold
-    if has_turned and state.is_turning:
-        state.reset(at, price)
-    else:
-        state.is_turning = has_turned
+def end_silence(state: KindState, at: float, price: float, sign: int) -> None:
+    """Start a kind anew when the price has regained half of the way back to the mark."""
+    if state.last_alert:
+        state.extreme_usd = (max if sign > 0 else min)(state.extreme_usd, price)
+        if sign * (price - (state.marks[0][1] + state.extreme_usd) / 2) <= 0:
+            state.reset(at, price)
 
 
 def detect_crossing(
-    state: KindState,
-    at: float,
-    price: float,
-    threshold: float,
-    kind: Kind,
-    sign: int,
-    *,
-    may_alert: bool,
+    state: KindState, at: float, price: float, kind: Kind, sign: int, found: Sequence[Reference]
 ) -> Alert | None:
-    """Return an alert if this observation completes a crossing that has not raised one yet.
-
-    A crossing is complete at its second observation, or at once if it is very large.
-    """
-    reference_at, reference = state.marks[0]
-    required = state.pending_threshold or threshold
-    move = price / reference - 1
-    if sign * move < required or not _is_beyond_last_alert(state, price, reference, required, sign):
-        state.pending_threshold = None
-        return None
-    if not may_alert:
-        return None
-    if state.pending_threshold is None and sign * move < IMMEDIATE_THRESHOLDS * required:
-        state.pending_threshold = required
-        return None
-    state.last_alert_usd, state.last_alert_threshold, state.extreme_usd = price, required, price
-    state.pending_threshold, state.is_turning = None, False
-    state.level += 1
-    return Alert(kind, at, price, reference, reference_at, move, required, state.level)
-
-
-def _is_beyond_last_alert(
-    state: KindState, price: float, reference: float, required: float, sign: int
-) -> bool:
-    """Return whether the price is a full threshold beyond the last alert; True without one."""
-    if state.last_alert_usd is None:
-        return True
-    base = max(reference, state.last_alert_usd)
-    distance = max(required, state.last_alert_threshold) * base
-    return sign * (price - state.last_alert_usd) >= distance
+    """Return an alert if the price crossed a threshold that has not raised one yet."""
+    last = state.last_alert
+    if last:
+        move = price / last.reference_usd - 1
+        if sign * move < LEVEL_RATIO * sign * last.move:
+            return None
+        return last._replace(at=at, price_usd=price, move=move, level=last.level + 1)
+    for reference in found:
+        move = price / reference.price_usd - 1
+        if sign * move >= reference.threshold:
+            return Alert(
+                kind, at, price, reference.price_usd, reference.at, move, reference.threshold, 1,
+                reference.basis,
+            )  # fmt: skip
+    return None

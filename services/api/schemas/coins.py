@@ -35,10 +35,10 @@ class AlertTrackerResponse(ApiModel):
     low_observed_at: datetime | None
     # The move from a mark that sends an alert, as a fraction.
     threshold: Annotated[float, Field(examples=[0.05])]
-    # The threshold multiplier in force, in standard deviations. It drifts from the calibrated one
-    # as alerts come, to keep the rate near the target.
+    # The threshold multiplier in force, in standard deviations. It is above the calibrated one for
+    # a time after more alerts than the target rate allows.
     effective_multiplier: float
-    # Alerts per week: the configured target, and the rate that the calibration reached on the
+    # Alerts per week: the configured upper bound, and the rate that the calibration reached on the
     # coin's own history.
     target_rate: float | None
     actual_rate: float | None
