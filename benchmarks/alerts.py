@@ -10,7 +10,7 @@ import dataclasses
 import math
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +19,8 @@ from benchmarks.scale import measure_seconds
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.stage import make_rules
 from sentinel.analytics import calibration
-from sentinel.analytics.alerts import AlertRules
 from sentinel.analytics.calibration import Series
-from sentinel.analytics.falls import Score, combine, score
-from sentinel.analytics.fixed_percentage import judge_percentages
+from sentinel.analytics.falls import Score
 from sentinel.backtesting import price_csv
 from sentinel.console import show_table
 from services.ingestion.replay import replay
@@ -87,11 +85,19 @@ def _read_series(size: Size) -> Iterator[tuple[str, Histories]]:
 
 def measure(is_smoke: bool) -> Iterator[Result]:
     size = SMOKE if is_smoke else FULL
+    rules = make_rules(MonitorOptions())
     rows: list[tuple[str, ...]] = []
     for name, histories in _read_series(size):
         early, later = _split(histories)
-        for target in TARGET_RATES if later else ():
-            yield from _judge(name, early, later, target, rows)
+        if not later:
+            continue
+        for target in TARGET_RATES:
+            own = dataclasses.replace(rules, target_rate=target)
+            found = replay(later, own, early).comparison
+            rows += _make_rows(name, f"budget {target:g}", found)
+            yield from _make_results(f"{name}, target of {target:g} alerts", target, found)
+        held = replay(later, dataclasses.replace(rules, target_rate=None), early).comparison
+        rows += _make_rows(name, f"k = {rules.multiplier:g}", held)
     show_table("Calibrated on the earlier half, judged on the later one", COLUMNS, rows)
     yield _measure_speed(size)
 
@@ -106,19 +112,7 @@ def _split(histories: Histories) -> tuple[Histories, Histories]:
     return {coin: early[coin] for coin in coins}, {coin: later[coin] for coin in coins}
 
 
-def _judge(
-    name: str, early: Histories, later: Histories, target: float, rows: list[tuple[str, ...]]
-) -> Iterator[Result]:
-    """Judge the rule with a budget and with the multiplier of its calibration held fixed."""
-    rules = dataclasses.replace(make_rules(MonitorOptions()), target_rate=target)
-    with_budget = replay(later, rules, early)
-    found = with_budget.comparison
-    rows.append(_row(name, f"budget {target:g}", found.total))
-    rows.append(_row(name, "  fixed percentage", found.total_reference))
-    held = _replay_held(later, rules, with_budget.calibration.multipliers, early)
-    rows.append(_row(name, f"k for {target:g}, fixed", held.total))
-    rows.append(_row(name, "  fixed percentage", held.total_reference))
-    title = f"{name}, target of {target:g} alerts"
+def _make_results(title: str, target: float, found: Comparison) -> Iterator[Result]:
     rate = found.total.alerts_per_coin_week or 0.0
     yield Result(f"{title}: rate", rate, "a week", at_most=1.25 * target)
     for what, unit in (("caught", f"of {found.total.falls} falls"), ("stray", "panics")):
@@ -127,22 +121,18 @@ def _judge(
         yield Result(f"{title}: {what}", value, unit, floor=floor, note=note)
 
 
-def _replay_held(
-    later: Histories, rules: AlertRules, multipliers: Mapping[str, float], early: Histories
-) -> Comparison:
-    """Replay with these multipliers, which the rate no longer changes."""
-    scores = {}
-    for coin, series in later.items():
-        own = dataclasses.replace(rules, multiplier=multipliers[coin], target_rate=None)
-        scores[coin] = score(series, calibration.replay_series(series, own))
-    rate = combine(scores.values()).alerts_per_coin_week or 0.0
-    return Comparison(scores, judge_percentages(early, later, rate))
+def _make_rows(series: str, rule: str, found: Comparison) -> list[tuple[str, ...]]:
+    """Return the row of the rule, and that of the fixed percentage at its rate."""
+    return [
+        (series, rule, *_format(found.total)),
+        (series, "  fixed percentage", *_format(found.total_reference)),
+    ]
 
 
-def _row(series: str, rule: str, found: Score) -> tuple[str, ...]:
+def _format(found: Score) -> tuple[str, ...]:
     rate = found.alerts_per_coin_week or 0.0
     counts = (found.falls, found.caught, found.stray)
-    return (series, rule, f"{rate:.2f}", *map(str, counts), format_delay(found.delay_seconds))
+    return (f"{rate:.2f}", *map(str, counts), format_delay(found.delay_seconds))
 
 
 def _measure_speed(size: Size) -> Result:

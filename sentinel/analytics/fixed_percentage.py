@@ -24,8 +24,6 @@ from sentinel.analytics.falls import Score, score
 WINDOW_SECONDS = timedelta(hours=24).total_seconds()
 # The percentages that are tried, as fractions: 0.2 % to 60 %, each 3 % larger than the last.
 PERCENTAGES = tuple(0.002 * 1.03**n for n in range(194))
-# The budgets that `match_rate` tries, in alerts per coin and week: 0.1 to 50, each 5 % larger.
-BUDGETS = tuple(0.1 * 1.05**n for n in range(128))
 
 Histories = Mapping[str, Series]
 
@@ -77,23 +75,26 @@ def replay_percentage(series: Series, percentage: float) -> list[Alert]:
 
 
 def match_percentages(fit: Histories, judged: Histories, rate: float) -> dict[str, float]:
-    """Return the percentages, solved on `fit`, whose rate on `judged` is nearest to `rate`.
+    """Return the percentages, solved on `fit`, with this rate on `judged`.
 
     A coin with less than MIN_HISTORY in `fit` gets the percentage that fits all of `fit` together.
-    Solved for the same budget, two rules may differ in their rates on another history, and could
-    not be compared. So the budget of the percentages is chosen for the rate.
+    Solved on another history, two rules differ in their rates, and could not be compared. So one
+    common factor makes all percentages larger or smaller until the rate on `judged` is the given
+    one, as nearly as it can be.
     """
-    known, tried = _Replays(fit), _Replays(judged)
+    solved, replays = _solve(_Replays(fit), judged, rate), _Replays(judged)
+    last = len(PERCENTAGES) - 1
 
-    @functools.cache
-    def reach(budget: float) -> float:
-        return tried.rate(_solve(known, judged, budget))
+    def scale(factor: int) -> dict[str, int]:
+        return {coin: min(last, max(0, step + factor)) for coin, step in solved.items()}
 
-    upper = bisect.bisect_left(BUDGETS, rate, key=reach)
-    # The rate rises with the budget in jumps, now and then also backward: look at the neighbors.
-    near = BUDGETS[max(0, upper - 3) : upper + 3]
-    budget = min(near, key=lambda budget: abs(reach(budget) - rate))
-    return {coin: PERCENTAGES[step] for coin, step in _solve(known, judged, budget).items()}
+    def excess(factor: int) -> float:
+        return replays.rate(scale(factor)) - rate
+
+    # The rate falls in jumps while the percentages grow, now and then it also rises.
+    first = bisect.bisect_left(range(-last, last), 0.0, key=lambda factor: -excess(factor)) - last
+    factor = min(range(first - 2, first + 3), key=lambda factor: (abs(excess(factor)), factor))
+    return {coin: PERCENTAGES[step] for coin, step in scale(factor).items()}
 
 
 def judge_percentages(fit: Histories, judged: Histories, rate: float) -> dict[str, Reference]:

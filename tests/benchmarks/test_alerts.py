@@ -29,4 +29,4 @@ def test_coins_without_prices_in_both_halves_are_left_out() -> None:
     hours = [(float(n), 1.0) for n in range(6)]
     early, later = alerts._split({"both": hours, "old": hours[:3]})
     assert (list(early), list(later)) == (["both"], ["both"])
-    assert early["both"] + later["both"] == hours
+    assert [*early["both"], *later["both"]] == hours
