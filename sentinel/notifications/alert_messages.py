@@ -195,7 +195,8 @@ def compose_follow_up(outcomes: Sequence[Outcome], formatter: MessageFormatter) 
     if coin_id:
         lines += formatter.list_links(coin_id)
     key = f"follow_up:{first.alert_id}"
-    return Message("follow_up", key, title, "\n".join(lines), "follow_up", coin_id)
+    # A queue of its own: a digest then shows each of them.
+    return Message(key, key, title, "\n".join(lines), "follow_up", coin_id)
 
 
 def _describe_outcome(outcome: Outcome, formatter: MessageFormatter) -> str:

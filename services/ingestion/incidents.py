@@ -77,8 +77,8 @@ class Incidents:
     _newest_before: datetime | None = None
     # Whether this tick's check is done.
     _is_done: bool = False
-    # The fingerprints of the targets that accept no messages.
-    _failing: set[str] = field(default_factory=set)
+    # Why each target that accepts no messages does not, by its fingerprint.
+    _failing: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.announced = AnnouncedIncidents(self.settings.state_dir / "incidents.json")
@@ -110,7 +110,7 @@ class Incidents:
         """
         deliveries = deployment.read_deliveries(connection, self.notifier.labels, now)
         failing = [each for each in deliveries if checks.is_failing(each, now)]
-        self._failing = {each.target for each in failing}
+        self._failing = {each.target: each.error or "no attempt yet" for each in failing}
         changes = [*self._find_failing(failing, now), *self._find_working(connection, now)]
         self._queue(connection, changes, now)
         return bool(changes)
@@ -138,10 +138,12 @@ class Incidents:
     @property
     def problems(self) -> list[SentinelError]:
         """What no target can report, because none of them works."""
-        if not self._failing.issuperset(self.notifier.names):
+        if not self._failing.keys() >= set(self.notifier.names):
             return []
-        labels = ", ".join(self.notifier.labels.values())
-        return [NoWorkingTarget(f"No alert target accepts messages: {labels}.")]
+        reasons = (
+            f"{label} ({self._failing[name]})" for name, label in self.notifier.labels.items()
+        )
+        return [NoWorkingTarget(f"No alert target accepts messages: {', '.join(reasons)}.")]
 
     # --- the incidents -----------------------------------------------------------------------
 

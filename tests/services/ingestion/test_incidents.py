@@ -18,7 +18,7 @@ from sentinel.errors import ApiUnavailable, StorageUnavailable
 from sentinel.health import deployment
 from sentinel.health.facts import DiskSpace
 from sentinel.heartbeat import Heartbeat
-from sentinel.notifications import outbox
+from sentinel.notifications import outbox, telegram
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import Message, MessageFormatter
 from sentinel.notifications.targets import make_targets
@@ -28,9 +28,11 @@ from services.ingestion.incidents import Incidents, Tick
 from services.ingestion.loop import Loop
 from services.settings import MonitorSettings
 from tests.conftest import NOW, FakeTime, FreshDatabase
+from tests.sentinel.notifications.helpers import CHAT
 from tests.support.commands import Module
 from tests.support.heartbeats import receiving
 from tests.support.monitor import ENGLISH, Reply, Target, listening, load, minutes
+from tests.support.telegram import BLOCKED
 
 INDONESIAN = MessageFormatter("id", ENGLISH.zone)
 FIVE_MINUTES = minutes(5)
@@ -256,6 +258,33 @@ def test_a_failing_target_is_reported_at_the_others_within_ten_minutes_and_once(
     assert other.titles[2:] == [works]
 
 
+def test_telegrams_own_words_are_in_the_incident_and_in_the_health_check(
+    settings: Settings,
+    time_: FakeTime,
+    target: Target,
+    other: Target,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(telegram, "API_URL", target.base_url)
+    target.always = BLOCKED
+    settings.state_dir.mkdir()
+    notifier = Notifier(make_targets([CHAT, other.url]), time_.clocks)
+    incidents = Incidents(settings, notifier, ENGLISH, MonitorOptions())
+    outbox.queue_message(connection, Message("q", "k", "t", "b", "panic"), notifier.names, NOW)
+    for _ in range(3):
+        notifier.deliver(connection, seconds=60)
+        time_.at += minutes(5)
+    incidents.check_targets(connection, time_.at)
+    notifier.deliver(connection, seconds=60)
+    reason = "Telegram answered 403: Forbidden: bot was blocked by the user"
+    assert other.accepted[1][1].startswith(f"{reason}\n")
+    service_status.record(connection, "ingestion", {"targets": notifier.labels}, time_.at)
+    health = deployment.check_deployment(connection, settings, time_.at)
+    [delivery] = [check for check in health.checks if check.name == "delivery"]
+    assert delivery.detail == f"{reason}."
+
+
 @pytest.mark.slow
 def test_a_single_target_that_fails_is_reported_to_the_dead_mans_switch(
     start: Start, time_: FakeTime, target: Target, other: Target, connection: Connection
@@ -270,7 +299,11 @@ def test_a_single_target_that_fails_is_reported_to_the_dead_mans_switch(
         loop.heartbeat.wait()
         assert receiver.reports == [
             ("GET", ""),
-            ("POST /fail", "exit code 6\nNo alert target accepts messages: JSON 1, JSON 2."),
+            (
+                "POST /fail",
+                "exit code 6\nNo alert target accepts messages: JSON 1 (JSON answered 401), "
+                "JSON 2 (JSON answered 401).",
+            ),
         ]
 
 

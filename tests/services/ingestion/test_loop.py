@@ -28,6 +28,7 @@ from sentinel.budget import usage_log
 from sentinel.budget.usage_log import Usage
 from sentinel.clocks import Clocks
 from sentinel.errors import SentinelError
+from sentinel.notifications import telegram
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.targets import make_targets
 from sentinel.paper_trading import wallets
@@ -38,8 +39,10 @@ from services.ingestion.__main__ import print_summary
 from services.ingestion.loop import MAX_FAILED_TICKS, Loop
 from services.settings import MonitorSettings
 from tests.conftest import NOW, FakeTime, FreshDatabase, open_to_other_users
+from tests.sentinel.notifications.helpers import TOKEN
 from tests.support.commands import Module, wait_until
 from tests.support.monitor import ENGLISH, Reply, Target, listening, load, minutes
+from tests.support.telegram import BLOCKED
 
 # A threshold so low that there are alerts in every hour.
 LOW_THRESHOLD = MonitorOptions(min_threshold=0.001, max_threshold=0.001, alerts_per_coin_week=None)
@@ -445,7 +448,7 @@ def test_the_loop_sends_the_daily_summary_which_a_command_prints_too(
 
 @pytest.mark.slow
 def test_the_test_notification_arrives_or_the_command_reports_why_not(
-    module: Module, target: Target
+    module: Module, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = module("services.ingestion", "--test-notification", ALERT_URLS=target.url)
     assert done.returncode == 0, done.stderr
@@ -455,6 +458,12 @@ def test_the_test_notification_arrives_or_the_command_reports_why_not(
     assert done.returncode == 6
     assert "answered 401" in done.stderr
     assert "secret-path" not in done.stderr + done.stdout
+    monkeypatch.setattr(telegram, "API_URL", target.base_url)
+    target.always = BLOCKED
+    bot = {"TELEGRAM_BOT_TOKEN": TOKEN, "TELEGRAM_CHAT_ID": "-100123"}
+    done = module("services.ingestion", "--test-notification", **bot)
+    reason = "Telegram answered 403: Forbidden: bot was blocked by the user."
+    assert f"The test message did not arrive: {reason}" in done.stderr
 
 
 @pytest.mark.slow
