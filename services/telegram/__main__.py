@@ -24,9 +24,9 @@ from sentinel.notifications.telegram import TelegramChat
 from sentinel.process import configure_logging, run_as_script
 from sentinel.socket_folder import PARENT, create_socket_folder
 from sentinel.storage import service_status
-from sentinel.storage.connection import open_connection, resolve_database
+from sentinel.storage.connection import Address, open_connection, resolve_database
 from services.settings import MonitorSettings, load_monitor_settings
-from services.telegram.access import make_access
+from services.telegram.access import Access, make_access
 from services.telegram.bot import Bot
 from services.telegram.poller import Poller
 from services.telegram.responder import Responder
@@ -52,35 +52,38 @@ def main() -> int:
     if not access.user_ids:
         log.warning("no user may command the bot in this chat: set TELEGRAM_USER_IDS")
     with _lock(token, monitor), resolve_database(monitor.settings) as address:
-        responder = Responder(
-            Bot(token),
-            address,
-            MessageFormatter(
-                monitor.options.language,
-                ZoneInfo(monitor.options.time_zone),
-                monitor.dashboard_url,
-            ),
-            SYSTEM_CLOCKS,
-            monitor.api_url,
-            monitor.api_token,
-            TelegramChat(token, access.chat_id or chat_id, None, False).fingerprint,
-        )
-        poller = Poller(
-            responder.bot,
-            access,
-            SYSTEM_CLOCKS,
-            responder.answer,
-            responder.warn,
-            responder.register,
-            responder.record,
-        )
         try:
-            poller.run()
+            make_poller(monitor, Bot(token), access, address).run()
         except Interrupted:
             with contextlib.suppress(psycopg.Error), open_connection(address) as connection:
                 stopped = {"is_stopped": True}
                 service_status.record(connection, "telegram", stopped, SYSTEM_CLOCKS.now())
     return EXIT_OK
+
+
+def make_poller(monitor: MonitorSettings, bot: Bot, access: Access, address: Address) -> Poller:
+    """Return the poller of a bot, which answers with the settings of the monitor."""
+    options = monitor.options
+    chat = TelegramChat(bot.token, access.chat_id or 0, None, False)
+    responder = Responder(
+        bot,
+        address,
+        MessageFormatter(options.language, ZoneInfo(options.time_zone), monitor.dashboard_url),
+        SYSTEM_CLOCKS,
+        monitor.api_url,
+        monitor.api_token,
+        # Where no person may command, alerts have no buttons.
+        chat.fingerprint if access.user_ids else "",
+    )
+    return Poller(
+        bot,
+        access,
+        SYSTEM_CLOCKS,
+        responder.answer,
+        responder.warn,
+        responder.register,
+        responder.record,
+    )
 
 
 @contextlib.contextmanager

@@ -16,8 +16,13 @@ import pytest
 
 from safe_zone import ROOT, Settings
 from sentinel.errors import ConfigurationError
+from sentinel.notifications.alert_buttons import find_alert_buttons
+from sentinel.notifications.targets import make_targets
+from sentinel.storage.connection import open_connection
 from services.settings import MonitorSettings
 from services.telegram import __main__ as command
+from services.telegram.access import make_access
+from services.telegram.bot import Bot
 from tests.conftest import FreshDatabase
 from tests.services.telegram.conftest import API_TOKEN
 from tests.support.commands import Module
@@ -88,6 +93,33 @@ def test_a_process_that_is_killed_before_its_answer_carries_the_command_out_once
     assert market.query("SELECT count(*) FROM sentinel.muted_coins") == [(0,)]
     status = market.query("DELETE FROM sentinel.service_status RETURNING state -> 'is_stopped'")
     assert status == [(True,)]
+
+
+@pytest.mark.usefixtures("bot_api")
+@pytest.mark.parametrize(
+    ("chat_id", "user_ids", "has_buttons"),
+    [
+        ("4711", (), True),
+        ("-100123", (), False),
+        ("-100123:5", (4711,), True),
+        ("@channel", (), False),
+    ],
+)
+def test_alerts_get_buttons_where_a_person_may_press_them(
+    market: FreshDatabase,
+    chat_id: str,
+    user_ids: tuple[int, ...],
+    has_buttons: bool,
+) -> None:
+    monitor = MonitorSettings(settings=Settings(database_url=market.url))
+    access = make_access(chat_id, user_ids)
+    command.make_poller(monitor, Bot(TOKEN), access, market.address()).poll()
+    [target] = make_targets([f"tgram://{TOKEN}/{chat_id}/"])
+    with open_connection(market.address()) as connection:
+        now = datetime.now(UTC)
+        buttons = find_alert_buttons(connection, target.chat, "panic", "bitcoin", now)
+    assert bool(buttons) == has_buttons
+    market.query("TRUNCATE sentinel.service_status")
 
 
 def test_without_a_bot_the_process_says_which_settings_are_missing(module: Module) -> None:
