@@ -19,6 +19,7 @@ from sentinel.alerting.watched_coins import list_watched_ids
 from sentinel.analytics import calibration, falls
 from sentinel.analytics.alerts import AlertRules
 from sentinel.analytics.calibration import Calibration, Series
+from sentinel.analytics.crossings import Alert
 from sentinel.analytics.fixed_percentage import judge_percentages
 from sentinel.arguments import make_parser, number
 from sentinel.backtesting import price_csv
@@ -74,14 +75,17 @@ def main() -> int:
 
 
 def replay(histories: Histories, rules: AlertRules, fit: Histories) -> ReplayResult:
-    """Return the alerts of these histories. For a target rate, calibrate on `fit` first."""
+    """Return the alerts of these histories. For a target rate, calibrate on `fit` first.
+
+    The trackers continue from what `fit` has before a coin's history.
+    """
     found = Calibration(dict.fromkeys(histories, rules.multiplier), None)
     if rules.target_rate is not None:
         found = calibration.calibrate(fit, rules.target_rate, rules)
     multipliers = {coin: found.multipliers.get(coin, found.median_multiplier) for coin in histories}
     alerts = {
-        coin: calibration.replay_series(
-            series, dataclasses.replace(rules, multiplier=multipliers[coin])
+        coin: _replay_after(
+            fit.get(coin, ()), series, dataclasses.replace(rules, multiplier=multipliers[coin])
         )
         for coin, series in histories.items()
     }
@@ -91,6 +95,14 @@ def replay(histories: Histories, rules: AlertRules, fit: Histories) -> ReplayRes
     references = judge_percentages(fit, histories, rate or 0.0)
     own = found._replace(multipliers=multipliers)
     return ReplayResult(alerts, own, rate, rules.target_rate, Comparison(scores, references))
+
+
+def _replay_after(earlier: Series, series: Series, rules: AlertRules) -> list[Alert]:
+    """Return the alerts of a history. Like the monitor's, the tracker knows the earlier prices."""
+    start = series[0][0]
+    before = [(at, price) for at, price in earlier if at < start]
+    alerts = calibration.replay_series([*before, *series], rules)
+    return [alert for alert in alerts if alert.at >= start]
 
 
 def _parse_arguments() -> argparse.Namespace:

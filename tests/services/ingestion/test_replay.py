@@ -95,15 +95,30 @@ def test_without_json_a_table_and_a_page_are_written(tmp_path: Path, module: Mod
 
 def test_the_fixed_percentage_is_solved_on_the_fit_and_judged_on_the_rest() -> None:
     rules = make_rules(MonitorOptions())
-    calm = [(n * 3600.0, 100.0 + n % 2) for n in range(24 * 20)]
-    wild = [(at, 100.0 if n % 48 < 24 else 80.0) for n, (at, _) in enumerate(calm)]
-    own = replay({"coin": wild}, rules, {"coin": wild}).comparison
-    other = replay({"coin": wild}, rules, {"coin": calm}).comparison
-    assert own.total.falls == own.total_reference.falls == 10
-    assert own.references["coin"].percentage > 0.1 > other.references["coin"].percentage
-    assert replay_scores.list_rows(own)[0][2:4] == ("10", str(own.total.caught))
-    no_weeks = replay({"coin": wild[:1]}, rules, {"coin": wild[:1]}).comparison
+
+    def waves(depth: float) -> list[tuple[float, float]]:
+        return [(n * 3600.0, 100.0 if n % 48 < 24 else 100.0 - depth) for n in range(24 * 20)]
+
+    judged = {"calm": waves(20), "wild": waves(20)}
+    own = replay(judged, rules, judged).comparison
+    assert own.total.falls == own.total_reference.falls == 20
+    assert own.references["calm"] == own.references["wild"]
+    other = replay(judged, rules, {"calm": waves(10), "wild": waves(20)}).comparison
+    assert other.references["calm"].percentage < 0.6 * other.references["wild"].percentage
+    assert replay_scores.list_rows(own)[0][2:4] == ("10", str(own.scores["calm"].caught))
+    start = {"coin": waves(20)[:1]}
+    no_weeks = replay(start, rules, start).comparison
     assert replay_scores.list_rows(no_weeks)[-1][:4] == ("all", "", "0", "0")
+
+
+def test_a_replay_continues_from_the_earlier_prices_of_the_fit() -> None:
+    rules = make_rules(MonitorOptions(alerts_per_coin_week=None))
+    prices = [(n * 3600.0, 100.0) for n in range(24 * 10)] + [(864_000.0, 80.0), (867_600.0, 80.0)]
+    fall = {"coin": prices[-2:]}
+    assert replay(fall, rules, fall).alerts == {"coin": []}, "no price to fall from"
+    [alert] = replay(fall, rules, {"coin": prices[:-2]}).alerts["coin"]
+    assert (alert.kind, alert.price_usd, alert.reference_usd) == ("panic", 80.0, 100.0)
+    assert replay(fall, rules, {"coin": prices}).alerts["coin"] == [alert]
 
 
 @pytest.mark.parametrize(
