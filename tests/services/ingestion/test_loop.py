@@ -22,6 +22,7 @@ import pytest
 from demo.server import Fault, StandIn
 from safe_zone import Settings
 from sentinel.alerting.options import MonitorOptions
+from sentinel.analytics.forecast_band import MIN_CHANGES
 from sentinel.backtesting import strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.budget import usage_log
@@ -104,10 +105,12 @@ def test_a_tick_stores_prices_updates_trackers_and_records_a_heartbeat(
 def test_forecasts_are_made_after_an_hour_and_scored_later(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
-    loop = start()
-    _ticks(loop, time_, 9)
+    prices = [(time_.now() - minutes(5 * n), "bitcoin", 90_000.0 + n) for n in range(1, 9)]
+    load(fresh.address(), prices, time_.now())
+    loop = start(targets=("bitcoin",))
+    _ticks(loop, time_, 1)
     assert fresh.query("SELECT count(*) FROM sentinel.forecasts") == [(0,)]
-    _ticks(loop, time_, 8)
+    _ticks(loop, time_, 7)
     [(made, scored)] = fresh.query("SELECT count(*), count(actual_usd) FROM sentinel.forecasts")
     assert made > scored > 0
     [(counted, error, naive)] = fresh.query(
@@ -122,7 +125,7 @@ def test_forecasts_are_made_after_an_hour_and_scored_later(
 
 
 @pytest.mark.slow
-def test_a_forecast_is_scored_once_and_has_an_interval_once_errors_are_known(
+def test_a_forecast_is_scored_once_and_has_a_band_once_changes_are_known(
     start: Start, time_: FakeTime, fresh: FreshDatabase
 ) -> None:
     hour = [
@@ -131,19 +134,27 @@ def test_a_forecast_is_scored_once_and_has_an_interval_once_errors_are_known(
         for n in range(1, 13)
     ]
     load(fresh.address(), hour, time_.now())
-    loop = start(targets=("bitcoin", "ethereum"))
-    _ticks(loop, time_, 47)
-    [(scored, counted)] = fresh.query(
-        "SELECT (SELECT count(actual_usd) FROM sentinel.forecasts), (SELECT sum(scored) FROM "
-        "sentinel.forecast_scores)"
+    fresh.query(
+        "INSERT INTO sentinel.forecasts (coin_key, made_at, due_at, price_usd, slope_per_minute, "
+        "predicted_usd, volatility, direction, actual_usd)"
+        " SELECT coin_key, %s - n * interval '5 min', %s, 100, 0, 100, 0.001, 'neutral', 100 + n"
+        " FROM sentinel.coins, generate_series(3, %s) AS n",
+        time_.now(),
+        time_.now(),
+        MIN_CHANGES + 1,  # one fewer than a band needs
     )
-    assert scored == counted > 80
+    _ticks(start(targets=("bitcoin", "ethereum")), time_, 5)
     rows = fresh.query(
-        "SELECT low_usd, price_usd, high_usd, volatility, constant_radius, volatility_class "
-        "FROM sentinel.forecasts ORDER BY made_at DESC LIMIT 2"
+        "SELECT low_usd < price_usd AND price_usd < high_usd, constant_radius, volatility_class "
+        "FROM sentinel.forecasts WHERE volatility <> 0.001::real ORDER BY made_at"
     )
-    assert all(low < price < high for low, price, high, *_ in rows)
-    assert all(None not in row for row in rows)
+    assert [None in row for row in rows] == [True] * 6 + [False] * 4
+    assert all(is_around for is_around, *_ in rows[6:])
+    [(scored, counted)] = fresh.query(
+        "SELECT (SELECT count(actual_usd) FROM sentinel.forecasts WHERE volatility <> 0.001::real),"
+        " (SELECT sum(scored) FROM sentinel.forecast_scores)"
+    )
+    assert scored == counted == 4
 
 
 @pytest.mark.slow
