@@ -16,6 +16,7 @@ from sentinel.notifications.outbox import QueuedMessage, TargetState
 from sentinel.notifications.responses import SendResult
 from sentinel.notifications.targets import Target
 from sentinel.storage.connection import Connection
+from sentinel.storage.transactions import pipelined_transaction
 
 log = logging.getLogger("sentinel.notifier")
 
@@ -54,7 +55,7 @@ class Notifier:
         while True:
             # Sending and marking a message is one transaction under the target's lock. Two
             # processes that deliver therefore never send the same message.
-            with connection.transaction():
+            with pipelined_transaction(connection):
                 if not outbox.try_lock_target(connection, target.name):
                     return LOCKED_TARGET_SECONDS
                 now = self.clocks.now()
