@@ -81,22 +81,15 @@ def answer_why(context: Context, kind: str, coin_id: str, sent_at: datetime | No
     coin = context.read(f"/coins/{quote_segment(coin_id)}")
     formatter, label = context.formatter, label_coin(context, coin_id)
     lines = [
-        context.text(
-            f"{kind}_mark",
-            price=formatter.format_usd(alert["reference_usd"]),
-            time=formatter.format_time(datetime.fromisoformat(alert["reference_at"])),
-        ),
+        _describe_mark(context, alert),
         context.text(
             f"{kind}_move",
             move=formatter.format_percent(abs(alert["move"])),
             price=formatter.format_usd(alert["price_usd"]),
             time=context.describe_time(alert["observed_at"]),
         ),
-        context.text(
-            "why_threshold",
-            threshold=formatter.format_percent(alert["threshold"]),
-            level=alert["level"],
-        ),
+        context.text("why_threshold", threshold=formatter.format_percent(alert["threshold"])),
+        *([context.text("why_level", level=alert["level"])] if alert["level"] > 1 else []),
         *_describe_outcome(context, alert),
         context.text(
             "now_price",
@@ -105,6 +98,15 @@ def answer_why(context: Context, kind: str, coin_id: str, sent_at: datetime | No
         ),
     ]
     return Reply("\n".join(lines), title=context.text(f"why_{kind}", coin=label))
+
+
+def _describe_mark(context: Context, alert: Json) -> str:
+    """Return the price that the move is measured from. A peg has the time of the alert."""
+    price = context.formatter.format_usd(alert["reference_usd"])
+    if alert["reference_at"] == alert["observed_at"]:
+        return context.text("peg_mark", price=price)
+    time = context.formatter.format_time(datetime.fromisoformat(alert["reference_at"]))
+    return context.text(f"{alert['kind']}_mark", price=price, time=time)
 
 
 def _describe_outcome(context: Context, alert: Json) -> list[str]:

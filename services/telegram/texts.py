@@ -53,10 +53,12 @@ TEXTS = {
         "reversal_mark": "Its lowest price was {price} on {time}.",
         "panic_move": "It fell {move} below that, to {price}, on {time}.",
         "reversal_move": "It rose {move} above that, to {price}, on {time}.",
+        "peg_mark": "Its price usually stays at {price}.",
         "why_threshold": (
-            "An alert is sent from {threshold} on. This limit follows how far the price of the "
-            "coin usually moves. It was alert number {level} in this direction."
+            "Alerts of this coin begin at {threshold}: this follows how far its price usually "
+            "moves."
         ),
+        "why_level": "It was alert number {level} of this move: each needs twice the one before.",
         "outcome": "After the alert: {changes}.",
         "after_1h": "{change} in one hour",
         "after_24h": "{change} in 24 hours",
@@ -168,9 +170,12 @@ TEXTS = {
         "reversal_mark": "Harga terendahnya {price} pada {time}.",
         "panic_move": "Harga turun {move} dari situ, ke {price}, pada {time}.",
         "reversal_move": "Harga naik {move} dari situ, ke {price}, pada {time}.",
+        "peg_mark": "Harganya biasanya tetap di {price}.",
         "why_threshold": (
-            "Peringatan dikirim mulai {threshold}. Batas ini mengikuti besar gerak harga koin yang "
-            "biasa. Ini peringatan ke-{level} ke arah ini."
+            "Peringatan koin ini mulai dari {threshold}, menurut besar gerak harganya yang biasa."
+        ),
+        "why_level": (
+            "Ini peringatan ke-{level} dalam gerakan ini: tiap kali dua kali lipat yang sebelumnya."
         ),
         "outcome": "Setelah peringatan: {changes}.",
         "after_1h": "{change} dalam satu jam",

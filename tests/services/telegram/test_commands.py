@@ -254,14 +254,29 @@ def test_why_explains_an_alert_of_a_message_that_is_shown_or_too_old_to_be_shown
     speaker: Chat, language: str
 ) -> None:
     move, threshold = {
-        "en": ("It fell 5.3% below that, to $90,000.00, on 20 Nov 17:30 WIB", "from 5.0% on"),
-        "id": ("Harga turun 5,3% dari situ, ke US$90.000,00, pada 20 Nov 17:30", "mulai 5,0%"),
+        "en": ("It fell 5.3% below that, to $90,000.00, on 20 Nov 17:30 WIB", "begin at 5.0%"),
+        "id": ("Harga turun 5,3% dari situ, ke US$90.000,00, pada 20 Nov 17:30", "mulai dari 5,0%"),
     }[language]
     for message in (speaker.ask("/help"), None):
         speaker.server.press_data("why:panic:bitcoin", message=message)
         [answer] = speaker.poll()
         assert move in answer.text
         assert threshold in answer.text
+
+
+def test_why_names_the_peg_of_a_coin_that_has_one(chat: Chat) -> None:
+    chat.database.query(
+        "INSERT INTO sentinel.alerts (observed_at, reference_at, price_usd, reference_usd,"
+        " move, threshold, coin_key, level, kind)"
+        " SELECT %s, %s, 0.99, 1, -0.01, 0.005, coin_key, 1, 'panic'"
+        " FROM sentinel.coins WHERE coin_id = 'bitcoin-cash'",
+        *[NOW - timedelta(minutes=5)] * 2,
+    )
+    chat.server.press_data("why:panic:bitcoin-cash")
+    [answer] = chat.poll()
+    assert "Its price usually stays at $1.00.\nIt fell 1.0% below that" in answer.text
+    assert "alert number" not in answer.text
+    chat.database.query("DELETE FROM sentinel.alerts WHERE reference_usd = 1")
 
 
 def test_why_explains_the_alert_before_its_message_and_not_a_later_one(chat: Chat) -> None:
