@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import NamedTuple
 
 from sentinel.alerting.alert_storage import MAX_AHEAD
@@ -12,6 +12,9 @@ from sentinel.analytics.price_targets import Currency
 from sentinel.storage.connection import Connection
 
 MAX_QUOTE_AGE = timedelta(days=1)  # an older price does not show on which side of the line it is
+
+# The product of two floats has no more digits than a float.
+_FLOAT_DIGITS = Context(prec=17)
 
 # The newest price of a coin, in the currency.
 QUOTE = """
@@ -89,4 +92,4 @@ def _convert(price_usd: float, per_usd: float | None) -> Decimal | None:
     if per_usd is None:
         return None
     price = Decimal(repr(price_usd))
-    return price if per_usd == 1 else price * Decimal(repr(per_usd))
+    return price if per_usd == 1 else _FLOAT_DIGITS.multiply(price, Decimal(repr(per_usd)))
