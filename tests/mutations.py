@@ -79,6 +79,20 @@ MUTATIONS = (
         "tests/sentinel/notifications/test_alert_buttons.py",
     ),
     Mutation(
+        "a single wrong price fires no price target",
+        "sentinel/analytics/price_targets.py",
+        "        if not (should_change and self.is_pending):",
+        "        if not should_change:",
+        "tests/sentinel/analytics/test_price_targets.py",
+    ),
+    Mutation(
+        "an entry of the settings that has fired does not come back",
+        "sentinel/alerting/target_checks.py",
+        "WHERE state = 'open' OR source = 'settings' ORDER BY target_id FOR UPDATE",
+        "WHERE state = 'open' ORDER BY target_id FOR UPDATE",
+        "tests/sentinel/alerting/test_configured_targets.py",
+    ),
+    Mutation(
         "only a run in mode ingest sends alerts",
         "ingest.py",
         '        if not settings.has_alert_targets or settings.mode != "ingest":',

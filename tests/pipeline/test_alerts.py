@@ -92,6 +92,17 @@ def test_a_fall_between_two_runs_arrives_once(
     assert "| alerts | 1 raised; messages: 1 sent, 0 wait |" in summarize(report, None)
 
 
+def test_a_price_target_of_the_settings_arrives_once(run: Runs, target: Target) -> None:
+    entries = [{"coin": "BTC", "price": 100_000}]
+    options = MonitorOptions.model_validate(
+        {"top_coins": 0, "daily_summary": None, "price_targets": entries}
+    )
+    run.alerts = replace(run.alerts, options=options)
+    for price in (99_000, 100_500, 101_000, 101_000):
+        run(price)
+    assert target.titles == [TEST, "Bitcoin (BTC) reached your target: $100,000.00 or more"]
+
+
 def test_a_target_that_fails_is_a_warning_and_gets_the_message_from_the_next_run(
     run: Runs, target: Target
 ) -> None:
@@ -225,17 +236,20 @@ def test_a_run_without_targets_or_in_another_mode_imports_no_alerts_and_writes_n
         assert fresh.query(f"SELECT count(*) FROM sentinel.{table}") == [(0,)]
 
 
-def test_a_run_of_the_command_fetches_the_watchlist_and_sends_its_first_message(
+def test_a_run_of_the_command_fetches_the_coins_of_its_settings_and_sends_its_first_message(
     live_script: Script, fresh: FreshDatabase, target: Target, tmp_path: Path
 ) -> None:
     config = tmp_path / "config.json"
-    config.write_text('{"monitor": {"watchlist": ["neo-token"], "top_coins": 0}}')
+    price_targets = [{"coin": "pepe", "price": 1}]
+    monitor = {"watchlist": ["neo-token"], "top_coins": 0, "price_targets": price_targets}
+    config.write_text(json.dumps({"monitor": monitor}))
     done = live_script(
         "ingest.py", "--json", "--limit=3", "--config", str(config), ALERT_URLS=target.url
     )
     assert (json.loads(done.stdout)["messages_sent"], target.titles) == (1, [TEST])
     watched = "SELECT coin_id FROM sentinel.alert_trackers JOIN sentinel.coins USING (coin_key)"
     assert fresh.query(watched) == [("neo-token",)]
+    assert fresh.query("SELECT coin_id FROM sentinel.price_targets") == [("pepe",)]
 
 
 def test_without_the_packages_of_alerts_the_run_stores_prices_and_says_what_to_install(

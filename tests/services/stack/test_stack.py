@@ -369,21 +369,21 @@ def test_the_coin_page_draws_fit_interval_marks_alerts_and_gaps(visitor: Visitor
 def test_a_price_target_is_previewed_saved_and_deleted_on_the_coin_page(
     stack: Running, visitor: Visitor
 ) -> None:
-    page = visitor.open("coin?coin=bitcoin")
+    page = visitor.open("coin?coin=ripple")
     page.get_by_label("Price", exact=True).fill("1,000,000")
     page.get_by_label("Note").fill("sell a tenth")
     page.get_by_role("button", name="Preview").click()
     visitor.wait_for_text("At or above $1,000,000.00, once")
     visitor.wait_for_text("It would not have fired in the last")
-    assert stack.get("/price-targets")["items"] == []
+    assert stack.get("/price-targets?coin_id=ripple")["items"] == []
     page.get_by_role("button", name="Save", exact=True).click()
     visitor.wait_for_text("Saved: At or above")
-    [target] = stack.get("/price-targets")["items"]
+    [target] = stack.get("/price-targets?coin_id=ripple")["items"]
     assert (target["note"], target["source"]) == ("sell a tenth", "dashboard")
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete this target").click()
     visitor.wait_for_text("No price targets.")
-    assert stack.get("/price-targets")["items"] == []
+    assert stack.get("/price-targets?coin_id=ripple")["items"] == []
     assert visitor.errors == []
 
 
