@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from sentinel.analytics.crossings import Alert
-from sentinel.notifications.messages import Message, MessageFormatter, without_links
+from sentinel.analytics.peg import PEG_USD
+from sentinel.notifications.messages import Message, MessageFormatter, format_coin, without_links
 
 MAX_SHOWN_COINS = 20  # in one message
 
@@ -57,18 +58,13 @@ def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> 
     """Return the message about one coin."""
     alert = context.alert
     title = formatter.translate(
-        alert.kind,
-        name=without_links(context.name),
-        symbol=without_links(context.symbol.upper()),
+        _find_title(alert),
+        coin=format_coin(context.name, context.symbol),
         move=formatter.format_percent(abs(alert.move)),
     )
     lines = [
         *_describe_price(context, formatter),
-        formatter.translate(
-            f"{alert.kind}_mark",
-            price=formatter.format_usd(alert.reference_usd),
-            time=formatter.format_time(alert.marked_at),
-        ),
+        *_describe_mark(alert, formatter),
         *_explain(alert, formatter),
         *_describe_holding(context, formatter),
         formatter.format_time(alert.observed_at),
@@ -80,8 +76,33 @@ def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> 
     )
 
 
+def _find_title(alert: Alert) -> str:
+    """Return the key of the title in the catalog."""
+    if alert.basis == "peg" and not _is_at_peg(alert):
+        return "peg_again"
+    return f"{alert.kind}_{alert.basis}" if alert.basis in ("week", "peg") else alert.kind
+
+
+def _describe_mark(alert: Alert, formatter: MessageFormatter) -> list[str]:
+    """Return the mark that the move is measured from; nothing for the peg."""
+    if _is_at_peg(alert):
+        return []
+    price, time = formatter.format_usd(alert.reference_usd), formatter.format_time(alert.marked_at)
+    lines = [formatter.translate(f"{alert.kind}_mark", price=price, time=time)]
+    if alert.basis == "outage":
+        lines.append(formatter.translate(f"{alert.kind}_outage"))
+    return lines
+
+
+def _is_at_peg(alert: Alert) -> bool:
+    """Return whether the move is measured from the peg, which has no time."""
+    return alert.basis == "peg" and alert.reference_usd == PEG_USD
+
+
 def _explain(alert: Alert, formatter: MessageFormatter) -> list[str]:
     """Return why the user gets the message."""
+    if alert.basis == "peg" and not _is_at_peg(alert):
+        return []
     lines = [formatter.translate("unusual", threshold=formatter.format_percent(alert.threshold))]
     if alert.level > 1:
         lines.append(formatter.translate(f"{alert.kind}_level", level=alert.level))
@@ -107,12 +128,12 @@ def _describe_holding(context: AlertContext, formatter: MessageFormatter) -> lis
     """Return the value of what the user holds, and its change since the mark."""
     if not context.quantity:
         return []
-    price = Decimal(repr(context.alert.price_usd))
+    alert, price = context.alert, Decimal(repr(context.alert.price_usd))
     value = context.quantity * price
-    change = context.quantity * (price - Decimal(repr(context.alert.reference_usd)))
+    change = context.quantity * (price - Decimal(repr(alert.reference_usd)))
     lines = [
         formatter.translate(
-            "holding",
+            "holding_at_peg" if _is_at_peg(alert) else "holding",
             quantity=formatter.format_quantity(context.quantity),
             symbol=without_links(context.symbol.upper()),
             value=formatter.format_usd(value),
@@ -183,8 +204,7 @@ def compose_follow_up(outcomes: Sequence[Outcome], formatter: MessageFormatter) 
         coin_id: str | None = first.coin_id
         title = formatter.translate(
             "follow_up_one",
-            name=without_links(first.name),
-            symbol=without_links(first.symbol.upper()),
+            coin=format_coin(first.name, first.symbol),
             change=formatter.format_percent(first.after_24h, signed=True),
         )
     else:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 CATALOG = {
     "en": {
-        "panic": "{name} ({symbol}) fell {move} below its high",
-        "reversal": "{name} ({symbol}) rose {move} above its low",
+        "panic": "{coin} fell {move} below its high",
+        "reversal": "{coin} rose {move} above its low",
+        "panic_week": "{coin} fell {move} below its high of the week",
+        "reversal_week": "{coin} rose {move} above its low of the week",
+        "panic_peg": "{coin} is {move} below $1",
+        "reversal_peg": "{coin} is {move} above $1",
+        "peg_again": "{coin} is near $1 again",
+        "panic_outage": "The high is from before a time without prices: the fall may be hours old.",
+        "reversal_outage": (
+            "The low is from before a time without prices: the rise may be hours old."
+        ),
         "panic_mark": "High: {price} on {time}",
         "reversal_mark": "Low: {price} on {time}",
         "price": "Price: {value}",
@@ -15,9 +24,10 @@ CATALOG = {
         "panic_level": "It is alert {level} of this fall.",
         "reversal_level": "It is alert {level} of this rise.",
         "holding": "You hold {quantity} {symbol}: {value}, {change} since then",
+        "holding_at_peg": "You hold {quantity} {symbol}: {value}, {change} against $1 each",
         "holding_value": "You hold {quantity} {symbol}: {value}",
         "no_rate": "no exchange rate",
-        "follow_up_one": "{name} ({symbol}), a day after the alert: {change}",
+        "follow_up_one": "{coin}, a day after the alert: {change}",
         "follow_up_many": "A day after {count} alerts",
         "follow_up_panic": (
             "{symbol} fell {move} to {price} on {time}. A day later: {later} ({change})"
@@ -135,8 +145,19 @@ CATALOG = {
         "test_body": "This channel works. Alerts will arrive here.",
     },
     "id": {
-        "panic": "{name} ({symbol}) turun {move} dari puncaknya",
-        "reversal": "{name} ({symbol}) naik {move} dari titik terendahnya",
+        "panic": "{coin} turun {move} dari puncaknya",
+        "reversal": "{coin} naik {move} dari titik terendahnya",
+        "panic_week": "{coin} turun {move} dari puncak minggu ini",
+        "reversal_week": "{coin} naik {move} dari titik terendah minggu ini",
+        "panic_peg": "{coin} {move} di bawah US$1",
+        "reversal_peg": "{coin} {move} di atas US$1",
+        "peg_again": "{coin} kembali mendekati US$1",
+        "panic_outage": (
+            "Puncak itu dari sebelum jeda tanpa harga: penurunan ini mungkin sudah berjam-jam lalu."
+        ),
+        "reversal_outage": (
+            "Titik itu dari sebelum jeda tanpa harga: kenaikan ini mungkin sudah berjam-jam lalu."
+        ),
         "panic_mark": "Puncak: {price} pada {time}",
         "reversal_mark": "Titik terendah: {price} pada {time}",
         "price": "Harga: {value}",
@@ -146,9 +167,12 @@ CATALOG = {
         "panic_level": "Ini peringatan ke-{level} dalam penurunan ini.",
         "reversal_level": "Ini peringatan ke-{level} dalam kenaikan ini.",
         "holding": "Anda memiliki {quantity} {symbol}: {value}, {change} sejak titik itu",
+        "holding_at_peg": (
+            "Anda memiliki {quantity} {symbol}: {value}, {change} dibanding US$1 per koin"
+        ),
         "holding_value": "Anda memiliki {quantity} {symbol}: {value}",
         "no_rate": "kurs belum tersedia",
-        "follow_up_one": "{name} ({symbol}), sehari setelah peringatan: {change}",
+        "follow_up_one": "{coin}, sehari setelah peringatan: {change}",
         "follow_up_many": "Sehari setelah {count} peringatan",
         "follow_up_panic": (
             "{symbol} turun {move} ke {price} pada {time}. Sehari kemudian: {later} ({change})"

@@ -77,7 +77,8 @@ def compose_digest(
     are_alerts = all(message.kind in ALERT_KINDS for message in waiting)
     key = "digest_alerts" if are_alerts else "digest_messages"
     title = formatter.translate(key, count=len(waiting))
-    begin, end = (formatter.format_time(waiting[n].created_at) for n in (0, -1))
+    begin = formatter.format_time(waiting[0].created_at, with_zone=False)
+    end = formatter.format_time(waiting[-1].created_at)
     queues: dict[tuple[str, str], list[WaitingMessage]] = {}
     for message in waiting:
         # A price target has a line of its own: an alert about its coin must not hide it.

@@ -286,7 +286,7 @@ def test_a_message_has_the_change_of_24_hours(day: Day) -> None:
     day.now += timedelta(hours=23, minutes=50)
     _add_all(day, [100, 94])
     *_, (body,) = day.fresh.query("SELECT body FROM sentinel.outbox ORDER BY message_id")
-    assert "In 24 hours: -21.7%" in body
+    assert "In 24 hours: -16.7%" in body
 
 
 def test_an_outcome_without_an_observation_stays_unknown(day: Day) -> None:
@@ -366,6 +366,25 @@ def test_a_message_has_price_move_reason_time_links_and_the_users_holding() -> N
         "https://home.example/coin?coin=bitcoin",
         "https://www.coingecko.com/en/coins/bitcoin",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "title", "line"),
+    [
+        ({"basis": "week"}, "fell 5.2% below its high of the week", "High: $97,200.00 on 20 Nov"),
+        ({"basis": "outage"}, "fell 5.2% below its high", "from before a time without prices"),
+        ({"basis": "peg", "reference_usd": 1.0}, "is 5.2% below $1", "against $1 each"),
+        ({"basis": "peg", "kind": "reversal"}, "is near $1 again", "Low: $97,200.00 on 20 Nov"),
+    ],
+)
+def test_a_message_says_what_the_move_is_measured_from(
+    changes: dict[str, Any], title: str, line: str
+) -> None:
+    for language in ("en", "id"):
+        message = compose_coin_message(_alert(**changes), MessageFormatter(language, ENGLISH.zone))
+        if language == "en":
+            assert message.title == f"Bitcoin (BTC) {title}"
+            assert line in message.body
 
 
 def test_a_name_in_a_message_becomes_no_link_and_no_mention() -> None:

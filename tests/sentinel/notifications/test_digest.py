@@ -63,7 +63,7 @@ def test_ten_hours_of_outage_end_in_one_digest(
     [(title, body)] = target.accepted
     assert title == "While you were away: 30 alerts"
     head, *lines = body.splitlines()
-    assert head == "From 20 Nov 12:00 UTC to 20 Nov 21:40 UTC, the last of each coin:"
+    assert head == "From 20 Nov 12:00 to 20 Nov 21:40 UTC, the last of each coin:"
     assert lines[0] == "• Coin-5 fell #29 (20 Nov 21:40, 5 messages, now $94.00)"
     assert lines[1:] == [
         f"• Coin-{n - 24} fell #{n} (20 Nov {NOW + n * minutes(20):%H:%M}, 5 messages)"
@@ -177,7 +177,7 @@ def test_alerts_of_the_night_arrive_as_one_digest_in_the_morning(
     [(title, body)] = target.accepted
     assert title == "While you were away: 8 messages"
     assert body.splitlines() == [
-        "From 20 Nov 23:30 WIB to 21 Nov 02:30 WIB, the last of each coin:",
+        "From 20 Nov 23:30 to 21 Nov 02:30 WIB, the last of each coin:",
         "• Bitcoin fell #3 (21 Nov 02:30, 4 messages)",
         "• no prices (21 Nov 02:30, 4 messages)",
     ]
