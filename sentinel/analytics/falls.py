@@ -3,10 +3,11 @@
 This is the offline definition that all alert rules are judged by. It sees the whole history, so it
 is no rule itself.
 
-A *fall* begins when a price stands `depth` below the maximum of the last `window`. It ends when the
-price has recovered `recovery` of the way from the lowest price since then to that maximum; the
-maximum moves along with the window. The maximum of the next fall starts where the last one ended.
-A single price that both neighbors contradict is ignored: no rule could confirm it.
+A *fall* begins when a price stands `depth` below the maximum of the last `window`, or below the
+last price if a gap is longer. It ends when the price has recovered `recovery` of the way from the
+lowest price since then to that maximum; the maximum moves along with the window. The maximum of the
+next fall starts where the last one ended. A single price that both neighbors contradict is ignored:
+no rule could confirm it.
 
 A fall is *caught* if a panic alert is raised after its maximum and before its end. Other panic
 alerts are *stray*. Reversals count in the rate only: a reversal is never stray.
@@ -14,6 +15,7 @@ alerts are *stray*. Reversals count in the rate only: a reversal is never stray.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -128,9 +130,10 @@ def find_falls(series: Series, rules: FallRules = DEFAULT_FALLS) -> list[Fall]:
     found: list[Fall] = []
     current: Fall | None = None
     marks: deque[tuple[float, float]] = deque()
+    last_at = math.inf
     for at, price in _drop_contradicted(series, rules):
-        update_marks(marks, at, price, -1, at - rules.window.total_seconds())
-        maximum = marks[0][1]
+        update_marks(marks, at, price, -1, min(last_at, at - rules.window.total_seconds()))
+        maximum, last_at = marks[0][1], at
         if current:
             current.ended_at, current.low_usd = at, min(price, current.low_usd)
             low = current.low_usd

@@ -1,9 +1,10 @@
 """The fixed percentage: the simplest alert rule, which every other rule has to beat. Pure.
 
-A panic is a price that stands the percentage below the maximum of the last 24 hours, a reversal one
-that stands it above the minimum. A kind that was raised stays silent until half of its move is
-regained, or until the other kind is raised; its marks then start anew. Each coin has a percentage
-of its own, solved once on a history for a rate of alerts.
+A panic is a price that stands the percentage below the maximum of the last 24 hours, or below the
+last price if a gap is longer. A reversal is one that stands it above the minimum. A kind that was
+raised stays silent until half of its move is regained, or until the other kind is raised; its marks
+then start anew. Each coin has a percentage of its own, solved once on a history for a rate of
+alerts.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class _Side:
     def restart(self, at: float, price: float) -> None:
         self.marks, self.extreme_usd = deque([(at, price)]), None
 
-    def observe(self, at: float, price: float, percentage: float) -> Alert | None:
-        update_marks(self.marks, at, price, self.sign, at - WINDOW_SECONDS)
+    def observe(self, at: float, price: float, oldest: float, percentage: float) -> Alert | None:
+        update_marks(self.marks, at, price, self.sign, oldest)
         reference_at, reference = self.marks[0]
         if self.extreme_usd is not None:
             self.extreme_usd = (max if self.sign > 0 else min)(self.extreme_usd, price)
@@ -66,11 +67,14 @@ def replay_percentage(series: Series, percentage: float) -> list[Alert]:
     """Return the alerts that a percentage (as a fraction) would have raised."""
     panic, reversal = _Side("panic", -1), _Side("reversal", 1)
     found: list[Alert] = []
+    last_at = math.inf
     for at, price in series:
+        oldest = min(last_at, at - WINDOW_SECONDS)
         for own, other in ((panic, reversal), (reversal, panic)):
-            if alert := own.observe(at, price, percentage):
+            if alert := own.observe(at, price, oldest, percentage):
                 found.append(alert)
                 other.restart(at, price)
+        last_at = at
     return found
 
 

@@ -43,6 +43,11 @@ def test_a_maximum_of_more_than_a_day_ago_begins_no_fall() -> None:
     assert find_falls(hourly(*(100 - n * 0.15 for n in range(200)))) == []
 
 
+def test_a_fall_during_a_gap_of_more_than_a_day_is_measured_from_the_last_price() -> None:
+    series = [(0.0, 100.0), (26 * HOUR, 60.0), (27 * HOUR, 59.0)]
+    assert find_falls(series) == [Fall(0.0, 100, 26 * HOUR, 59, 27 * HOUR)]
+
+
 @pytest.mark.parametrize("factor", [1000, 1.1, 0.9, 0.001])
 def test_a_price_that_both_near_neighbors_contradict_is_no_fall(factor: float) -> None:
     prices = [(n * 600.0, 100.0 * (factor if n == 5 else 1)) for n in range(20)]

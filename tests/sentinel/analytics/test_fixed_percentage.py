@@ -48,6 +48,11 @@ def test_a_maximum_expires_after_a_day() -> None:
     assert kinds(hourly(100, *[97] * 23, 94.9), 0.05) == [("panic", 24)]
 
 
+def test_after_a_gap_the_last_price_is_the_reference() -> None:
+    [alert] = replay_percentage([(0.0, 100.0), (27 * 3600.0, 94.0)], 0.05)
+    assert (alert.kind, alert.reference_usd) == ("panic", 100.0)
+
+
 def rate(series: Series, percentage: float) -> float:
     return len(replay_percentage(series, percentage)) / length_weeks(series)
 
