@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
+from sentinel.coin_names import is_valid_id
 from sentinel.notifications.messages import MessageFormatter
 from services.api_client import ApiUnreachable, RequestRejected
 from services.telegram import coin_answers, mute_answers, portfolio_answers, target_answers
@@ -48,6 +49,10 @@ BUTTONS: dict[str, Answer] = {
 }
 
 
+# Their data ends in a coin's id.
+COIN_BUTTONS = ("mute", "unmute", "chart", "why")
+
+
 def list_menu(formatter: MessageFormatter) -> dict[str, str]:
     """Return what each command does."""
     return {name: translate(formatter, f"menu_{name}") for name in COMMANDS}
@@ -87,10 +92,11 @@ def parse_command(text: str) -> tuple[str, str]:
 
 def _answer_button(context: Context, request: Request) -> Reply:
     name, _, data = request.text.partition(":")
-    if name == "why":
-        kind, _, coin_id = data.partition(":")
-        if kind in ("panic", "reversal"):
-            return coin_answers.answer_why(context, kind, coin_id, request.sent_at)
+    kind, _, coin_id = data.partition(":") if name == "why" else ("", "", data)
+    if name in COIN_BUTTONS and not is_valid_id(coin_id):
+        return Reply(context.text("old_button"))
+    if name == "why" and kind in ("panic", "reversal"):
+        return coin_answers.answer_why(context, kind, coin_id, request.sent_at)
     if name not in BUTTONS:
         return Reply(context.text("old_button"))
     return BUTTONS[name](context, data)

@@ -13,6 +13,7 @@ from sentinel.alerting import price_targets
 from sentinel.alerting.price_targets import NewTarget, PriceTarget, TargetPreview, TargetRejected
 from sentinel.amounts import LOCALES
 from sentinel.analytics.price_targets import Currency, Direction
+from sentinel.coin_names import is_valid_id
 from sentinel.notifications.alert_buttons import MAX_DATA_BYTES
 from sentinel.notifications.messages import format_coin
 from services.telegram.conversation import Context, Reply, RequestRefused
@@ -90,6 +91,8 @@ def save_target(context: Context, data: str) -> Reply:
             source="telegram",
         )
     except (ValueError, InvalidOperation):
+        return Reply(context.text("old_button"))
+    if not is_valid_id(coin_id):
         return Reply(context.text("old_button"))
     known = price_targets.list_targets(context.connection, coin_id=coin_id, states=("open",))
     line = (new.direction, new.price, new.currency)

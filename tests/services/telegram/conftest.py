@@ -140,10 +140,8 @@ def chat(
         "fingerprint",
     )
     yield start_chat(bot_api, time_, market, responder)
-    market.query(
-        "TRUNCATE sentinel.service_status, sentinel.muted_coins, sentinel.price_targets,"
-        " sentinel.transactions"
-    )
+    for table in ("service_status", "muted_coins", "price_targets", "transactions"):
+        market.query(f"DELETE FROM sentinel.{table}")
 
 
 @pytest.fixture

@@ -236,6 +236,7 @@ def test_a_button_that_no_longer_fits_answers_and_changes_nothing(
     for data in (
         *("save:up:usd:1:bitcoin", "save:above:eur:1:bitcoin", "save:above:usd:x:bitcoin"),
         *("save", "save:above:usd:nan:bitcoin", "delete:x", "delete-yes:99", "unknown:1"),
+        *("unmute:", "mute:../coins", "chart:", "why:panic:", "save:above:usd:1:"),
         *("why:x:y", "why:panic:ethereum", "", "chart:gone", f"delete:{'9' * 40}"),
     ):
         requests_before = len(chat.server.state.requests)
@@ -286,6 +287,7 @@ def test_why_explains_the_alert_before_its_message_and_not_a_later_one(chat: Cha
     assert answer.text == "This alert is no longer stored: alerts are kept for 60 days."
 
 
+@pytest.mark.slow
 def test_the_buttons_of_an_alert_mute_the_coin_and_draw_its_chart(
     chat: Chat, connection: Connection
 ) -> None:

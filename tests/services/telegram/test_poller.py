@@ -113,6 +113,7 @@ def test_no_person_commands_in_a_channel(chat: Chat) -> None:
 # --- how often, and how late -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_flood_is_answered_up_to_the_limit_of_a_minute(chat: Chat) -> None:
     group = _in_group(chat, OWNER)
     for _ in range(40):
