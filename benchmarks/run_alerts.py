@@ -89,7 +89,7 @@ def _measure_far_runs(
     alerting = environment | {"ALERT_URLS": target.url}
     yield from _run_far(conninfo, runs, environment).results("without alerts", 12, 1.2)
     first = _run_far(conninfo, runs, alerting)
-    yield from first.results("first with alerts, 7 days of prices, test message", None, 4)
+    yield from first.results("first with alerts, 7 days of prices, test message", None, 6)
     calibrating = _run_far(conninfo, runs, alerting)
     yield from calibrating.results("with alerts, one coin is recalibrated", None, 4)
     for _ in range(size.runs_between):

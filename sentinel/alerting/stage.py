@@ -61,7 +61,7 @@ def process_new_prices(
         to_calibrate = recalibration.choose_coin(watched, rules, now)
         muted = read_muted(connection, now)
         alerts = _update_trackers(connection, watched, rules, to_calibrate, muted, now)
-        alerts = _add_day_ago_prices(connection, alerts)
+        alerts = _add_what_messages_show(connection, alerts, now)
         messages = compose_messages(connection, alerts, watched, muted, formatter, now)
         messages += target_checks.check_targets(connection, options, formatter, now)
         announce(connection, messages, options, targets, now)
@@ -87,7 +87,6 @@ def _update_trackers(
         for key, tracker in trackers.items()
     }
     prices = alert_storage.read_new_prices(connection, since, now)
-    idr_rate = alert_storage.read_idr_rate(connection, now)
     alerts: list[AlertContext] = []
     changed: list[tuple[WatchedCoin, Tracker, AlertRules]] = []
     for coin in watched:
@@ -101,21 +100,26 @@ def _update_trackers(
             is_announced = coin.coin_id not in muted
             alert_storage.record_alert(connection, coin, alert, is_announced=is_announced)
             names = (coin.coin_id, coin.symbol, coin.name)
-            alerts.append(AlertContext(alert, *names, coin.quantity, idr_rate))
+            alerts.append(AlertContext(alert, *names, coin.quantity, None))
         if prices[coin.coin_key] or is_due:
             changed.append((current, tracker, own_rules))
     alert_storage.save_trackers(connection, changed, now)
     return alerts
 
 
-def _add_day_ago_prices(
-    connection: Connection, alerts: Sequence[AlertContext]
+def _add_what_messages_show(
+    connection: Connection, alerts: Sequence[AlertContext], now: datetime
 ) -> list[AlertContext]:
+    """Return the alerts with the rupiah's rate and the prices of a day ago."""
     if not alerts:
         return []
     times = {context.coin_id: context.alert.observed_at for context in alerts}
     prices = alert_storage.read_day_ago_prices(connection, times)
-    return [context._replace(day_ago_usd=prices.get(context.coin_id)) for context in alerts]
+    rate = alert_storage.read_idr_rate(connection, now)
+    return [
+        context._replace(idr_per_usd=rate, day_ago_usd=prices.get(context.coin_id))
+        for context in alerts
+    ]
 
 
 def _apply_calibration(rules: AlertRules, coin: WatchedCoin) -> AlertRules:
