@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sentinel.clocks import Clocks
-from sentinel.errors import SentinelError
+from sentinel.errors import Interrupted, SentinelError
 from services.telegram.access import Access
 from services.telegram.bot import POLL_SECONDS, Bot, BotError
 from services.telegram.updates import Request, Update
@@ -122,6 +122,8 @@ class Poller:
         }
         try:
             self.record(state)
+        except Interrupted:
+            raise
         except SentinelError as error:
             log.warning("the status cannot be recorded: %s", error)
             return

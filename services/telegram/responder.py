@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentinel.clocks import Clocks
-from sentinel.errors import StorageUnavailable
+from sentinel.errors import Interrupted, StorageUnavailable
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Address, Connection, Session
@@ -68,6 +68,8 @@ class Responder:
         except StorageUnavailable as error:
             log.warning("the database did not answer a command: %s", error)
             return Reply(translate(self.formatter, "database_down"))
+        except Interrupted:
+            raise
         except Exception:
             # Without this, Telegram would send the update again after each restart.
             log.exception("a command failed")

@@ -140,7 +140,10 @@ def chat(
         "fingerprint",
     )
     yield start_chat(bot_api, time_, market, responder)
-    for table in ("service_status", "muted_coins", "price_targets", "transactions"):
+    for table in (
+        *("service_status", "muted_coins", "price_targets", "transactions", "outbox"),
+        "alert_targets",
+    ):
         market.query(f"DELETE FROM sentinel.{table}")
 
 

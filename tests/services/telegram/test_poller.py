@@ -10,7 +10,11 @@ from datetime import timedelta
 import pytest
 
 from sentinel.alerting import mutes, price_targets
-from sentinel.notifications import telegram
+from sentinel.errors import Interrupted
+from sentinel.notifications import outbox, telegram
+from sentinel.notifications.delivery import Notifier
+from sentinel.notifications.messages import Message
+from sentinel.notifications.targets import make_targets
 from sentinel.storage import service_status
 from sentinel.storage.connection import Address, open_connection
 from services.telegram import bot, commands
@@ -297,6 +301,19 @@ def test_a_bug_in_a_command_is_answered_once(
     assert "ValueError: bug" in caplog.text
 
 
+@pytest.mark.parametrize("place", ["answer", "record"])
+def test_a_signal_ends_the_process_also_in_the_middle_of_a_command(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise Interrupted(15)
+
+    monkeypatch.setattr(commands if place == "answer" else service_status, place, interrupt)
+    chat.server.say("/help")
+    with pytest.raises(Interrupted):
+        chat.poller.poll()
+
+
 # --- an update is carried out once -----------------------------------------------------------
 
 
@@ -366,6 +383,20 @@ def test_the_offset_is_forgotten_once_it_is_confirmed(chat: Chat) -> None:
     chat.poll()
     offsets = [p.get("offset") for name, p in chat.server.state.requests if name == "getUpdates"]
     assert offsets == [None, 901, None]
+
+
+def test_the_buttons_of_a_delivered_alert_reach_the_process_that_answers_them(chat: Chat) -> None:
+    notifier = Notifier(make_targets([f"tgram://{TOKEN}/{OWNER}/"]), chat.time.clocks)
+    working = chat.restart(chat=telegram.TelegramChat(TOKEN, OWNER, None, False).fingerprint)
+    working.poll()
+    message = Message("bitcoin", "key", "title", "body", "panic", "bitcoin")
+    with open_connection(chat.database.address()) as connection:
+        outbox.queue_message(connection, message, notifier.names, NOW)
+        notifier.deliver(connection, seconds=60)
+        [alert] = chat.server.state.sent
+        [answer] = working.press(alert, "Mute 1 day")
+        assert answer.text.startswith("No alerts of Bitcoin (BITC) until 21 Nov 19:00")
+        assert list(mutes.read_muted(connection, NOW)) == ["bitcoin"]
 
 
 def test_the_status_is_recorded_once_a_minute_with_what_senders_need(chat: Chat) -> None:
