@@ -415,9 +415,10 @@ def test_a_coins_address_opens_that_coin_even_if_another_has_its_name(
 
 def test_the_back_button_undoes_a_choice_and_an_unknown_coin_is_reported(visitor: Visitor) -> None:
     page = visitor.open("coin?coin=solana")
-    box = page.locator("[data-testid=stMain] [data-testid=stSelectbox]")
-    box.locator("input").fill("Ethereum (ETH)")
-    box.locator("input").press("Enter")
+    main = page.get_by_test_id("stMain")
+    box = main.get_by_role("combobox", name="Coin", exact=True)
+    box.fill("Ethereum (ETH)")
+    box.press("Enter")
     page.wait_for_url("**/coin?coin=ethereum*")
     page.go_back()
     page.wait_for_url("**/coin?coin=solana*")
