@@ -70,12 +70,14 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def _allowed_methods(app: FastAPI, request: Request) -> set[str]:
     """Return every method of a path; FastAPI itself names only those of the path's first route."""
-    return {
-        method.upper()
-        for path, methods in app.openapi()["paths"].items()
-        if re.fullmatch(re.sub(r"\\{.*?\\}", "[^/]+", re.escape(path)), request.url.path)
-        for method in methods
-    }
+    paths, path = app.openapi()["paths"], request.url.path
+    # A path without parameters is not one of those that look like it: /price-targets/preview.
+    matching = [path] if path in paths else [known for known in paths if _matches(known, path)]
+    return {method.upper() for known in matching for method in paths[known]}
+
+
+def _matches(known: str, path: str) -> bool:
+    return bool(re.fullmatch(re.sub(r"\\{.*?\\}", "[^/]+", re.escape(known)), path))
 
 
 def register_error_handlers(app: FastAPI) -> None:

@@ -35,6 +35,7 @@ from services.api.schemas.price_targets import (
 )
 
 router = APIRouter(tags=["price targets"])
+# `:int` in the paths: GET /price-targets/preview is no id, so that the answer is 405.
 TargetId = Annotated[int, Path(ge=1, lt=2**63)]
 
 
@@ -52,7 +53,7 @@ def get_price_targets(
     return Page[PriceTargetResponse](items=items, next=next_offset)
 
 
-@router.get("/price-targets/{target_id}", responses=problem_responses(404, 422, 503))
+@router.get("/price-targets/{target_id:int}", responses=problem_responses(404, 422, 503))
 def get_price_target(context: RequestContext, target_id: TargetId) -> PriceTargetResponse:
     """One target."""
     found = context.pool.read(lambda connection: list_targets(connection, target_id=target_id))
@@ -102,7 +103,9 @@ def post_price_target(
 
 
 @router.delete(
-    "/price-targets/{target_id}", status_code=204, responses=problem_responses(403, 404, 422, 503)
+    "/price-targets/{target_id:int}",
+    status_code=204,
+    responses=problem_responses(403, 404, 422, 503),
 )
 def remove_price_target(context: RequestContext, target_id: TargetId) -> None:
     """Delete a target."""

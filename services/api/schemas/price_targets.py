@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from sentinel.analytics.price_targets import MAX_NOTE_CHARACTERS, Currency, Direction
 from services.api.schemas.base import NO_NUL, Amount, ApiModel, Timestamp, UnsignedAmount
@@ -26,7 +26,7 @@ class PriceTargetRequest(BaseModel):
     currency: Currency = "usd"
     direction: Direction | None = None
     # Whether it fires again after the price has returned.
-    repeats: bool = False
+    repeats: StrictBool = False
     expires_at: Annotated[Timestamp | None, Field(examples=["2027-01-31T17:00:00Z"])] = None
     note: Annotated[str, Field(max_length=MAX_NOTE_CHARACTERS, pattern=NO_NUL)] = ""
     # Which program sends it.

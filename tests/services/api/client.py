@@ -26,6 +26,8 @@ WRITES = (
     ("POST", "/price-targets"),
     ("POST", "/price-targets/preview"),
     ("DELETE", "/price-targets/1"),
+    ("POST", "/coins/1/mute"),
+    ("DELETE", "/coins/1/mute"),
 )
 
 

@@ -87,6 +87,7 @@ def test_a_preview_in_rupiah_uses_the_stored_rates(api: ApiSession) -> None:
         ({"note": "x" * 201}, 422, "body.note"),
         ({"currency": "eur"}, 422, "body.currency"),
         ({"sourc": "api"}, 422, "body.sourc"),
+        ({"repeats": 0}, 422, "body.repeats"),
     ],
 )
 def test_a_wrong_target_is_rejected_with_its_reason(
@@ -94,3 +95,9 @@ def test_a_wrong_target_is_rejected_with_its_reason(
 ) -> None:
     response = api.post(path, json={"coin_id": "bitcoin", "price": "100000"} | fields)
     assert detail in problem_detail(response, status)
+
+
+def test_a_preview_is_no_target(api: ApiSession) -> None:
+    response = api.get("/price-targets/preview")
+    problem_detail(response, 405)
+    assert response.headers["Allow"] == "POST"
