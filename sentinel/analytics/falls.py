@@ -10,7 +10,8 @@ next fall starts where the last one ended. A single price that both neighbors co
 no rule could confirm it.
 
 A fall is *caught* if a panic alert is raised after its maximum and before its end. Other panic
-alerts are *stray*. Reversals count in the rate only: a reversal is never stray.
+alerts are *stray*. Reversals, and panics that are measured from a peg, count in the rate only:
+they announce something else.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Score(NamedTuple):
 
     falls: int = 0
     caught: int = 0
-    # Panic alerts outside of all falls.
+    # Panic alerts outside of all falls, without those of a peg.
     stray: int = 0
     # Seconds from the first price of each caught fall to its first panic alert, in no order.
     # Negative: the alert was raised on the way from the maximum.
@@ -106,7 +107,9 @@ def score(series: Series, alerts: Sequence[Alert], rules: FallRules = DEFAULT_FA
     ]
     delays = tuple(at - fall.began_at for at, fall in zip(first, falls, strict=True) if at)
     stray = sum(
-        alert.kind == "panic" and not any(fall.is_announced_by(alert) for fall in falls)
+        alert.kind == "panic"
+        and alert.basis != "peg"
+        and not any(fall.is_announced_by(alert) for fall in falls)
         for alert in alerts
     )
     return Score(len(falls), len(delays), stray, delays, len(alerts), length_weeks(series))

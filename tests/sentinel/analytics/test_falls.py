@@ -76,9 +76,12 @@ def test_a_panic_from_the_maximum_to_the_end_catches_the_fall(
     assert found.missed == 1 - found.caught
 
 
-def test_a_reversal_counts_in_the_rate_and_is_never_stray() -> None:
-    found = score(hourly(100, 90, 100), [alert(1, "reversal"), alert(2, "reversal")])
-    assert (found.caught, found.stray, found.alerts) == (0, 0, 2)
+def test_reversals_and_distances_from_a_peg_count_in_the_rate_and_are_never_stray() -> None:
+    from_peg = alert(2)._replace(basis="peg")
+    found = score(hourly(100, 90, 100), [alert(1, "reversal"), alert(2, "reversal"), from_peg])
+    assert (found.caught, found.stray, found.alerts) == (1, 0, 3)
+    calm = score(hourly(1, 0.995, 0.99), [alert(1), from_peg])
+    assert (calm.falls, calm.stray, calm.alerts) == (0, 1, 2)
 
 
 def test_scores_of_coins_add_up() -> None:

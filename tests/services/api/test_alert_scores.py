@@ -32,19 +32,18 @@ def prices(fresh: FreshDatabase) -> None:
     rows = [(_hours_before_end(hour), "bitcoin", _price(hour)) for hour in hours]
     load(fresh.address(), [*rows, (_hours_before_end(1), "ethereum", 1.0)], NOW)
     _watch(fresh, DAYS * 24)
-    for kind, hour in (
-        *(("panic", fall) for fall in (400, 300, 199)),
-        *(("panic", hour) for hour in (250, 150)),
-        ("reversal", 91),
+    for kind, hour, reference in (
+        *(("panic", hour, 100.0) for hour in (400, 300, 199, 250, 150)),
+        *(("reversal", 91, 100.0), ("panic", 50, 1.0)),  # the last one is measured from a peg
     ):
         fresh.query(
             "INSERT INTO sentinel.alerts (observed_at, reference_at, price_usd, reference_usd,"
             " move, threshold, coin_key, level, kind)"
-            " SELECT %s, %s, 90, 100, -0.1, 0.05, coin_key, 1, %s::sentinel.alert_kind"
+            " SELECT %s, %s, 90, %s, -0.1, 0.05, coin_key, 1, %s::sentinel.alert_kind"
             " FROM sentinel.coins WHERE coin_id = 'bitcoin' RETURNING alert_id",
             _hours_before_end(hour),
             _hours_before_end(hour + 1),
-            kind,
+            *(reference, kind),
         )
 
 
@@ -71,13 +70,13 @@ def test_the_score_counts_caught_missed_and_stray_alerts(api: ApiSession) -> Non
         "missed": 1,
         "stray": 2,
         "median_delay_seconds": 0.0,
-        "alerts_per_week": pytest.approx(6 / DAYS * 7, rel=0.01),
+        "alerts_per_week": pytest.approx(7 / DAYS * 7, rel=0.01),
     }
     fixed = found["fixed_percentage"]
     assert (fixed["falls"], fixed["stray"]) == (4, 0)
     assert fixed["caught"] + fixed["missed"] == 4
     assert 0.05 < fixed["threshold"] < 0.2
-    assert fixed["alerts_per_week"] == pytest.approx(6 / DAYS * 7, rel=0.5)
+    assert fixed["alerts_per_week"] == pytest.approx(7 / DAYS * 7, rel=0.5)
 
 
 @pytest.mark.usefixtures("prices")
