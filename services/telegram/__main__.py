@@ -86,14 +86,18 @@ def make_poller(monitor: MonitorSettings, bot: Bot, access: Access, address: Add
     )
 
 
+def locate_lock_folder(token: str) -> Path:
+    """Return the folder of the lock that all processes of this machine take for a bot."""
+    return PARENT / f"market-sentinel-bot-{hashlib.sha256(token.encode()).hexdigest()[:12]}"
+
+
 @contextlib.contextmanager
 def _lock(token: str, monitor: MonitorSettings) -> Iterator[None]:
     """Keep other processes of this machine from reading the bot's updates.
 
     Telegram refuses those of other machines (409). Raises ConfigurationError.
     """
-    name = f"market-sentinel-bot-{hashlib.sha256(token.encode()).hexdigest()[:12]}"
-    folder: Path = PARENT / name
+    folder = locate_lock_folder(token)
     try:
         create_socket_folder(folder)
     except OSError:  # another user has prepared the folder, or there is no /tmp

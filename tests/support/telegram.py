@@ -103,6 +103,7 @@ class TelegramServer(ThreadingHTTPServer):
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.token = TOKEN
         self.state = TelegramState(now)
         self.changed = threading.Condition()
         self.polls = 0  # the number of the newest getUpdates
@@ -304,7 +305,7 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.server.state
         scripted = state.replies.get(method)
         reply = scripted.popleft() if scripted else state.always.get(method)
-        if bot != f"bot{TOKEN}":
+        if bot != f"bot{self.server.token}":
             reply = UNAUTHORIZED
         if reply is not None:
             state.requests.append((method, parameters))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,21 +67,23 @@ def _wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -
 def test_a_process_that_is_killed_before_its_answer_carries_the_command_out_once(
     market: FreshDatabase, api_url: str, script_environment: dict[str, str], tmp_path: Path
 ) -> None:
+    token = f"{os.getpid()}:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # other test runs have other locks
     environment = script_environment | {
         "DATABASE_URL": market.url,
         "SENTINEL_API_URL": api_url,
         "SENTINEL_API_TOKEN": API_TOKEN,
-        "TELEGRAM_BOT_TOKEN": TOKEN,
+        "TELEGRAM_BOT_TOKEN": token,
         "TELEGRAM_CHAT_ID": str(OWNER),
     }
     with running_telegram(lambda: datetime.now(UTC)) as server:
+        server.token = token
         server.fail("sendMessage", Reply(stall=60))
         server.say("/mute bitcoin")
         with _running(server.url, environment) as process:
             _wait_for(lambda: server.count("sendMessage"), process)
             settings = MonitorSettings(settings=Settings(state_dir=tmp_path / "other"))
             refusal = "Another process on this machine answers the commands of this bot"
-            with pytest.raises(ConfigurationError, match=refusal), command._lock(TOKEN, settings):
+            with pytest.raises(ConfigurationError, match=refusal), command._lock(token, settings):
                 pass
         assert market.query("DELETE FROM sentinel.muted_coins RETURNING coin_id") == [("bitcoin",)]
         with _running(server.url, environment) as process:
@@ -88,11 +91,12 @@ def test_a_process_that_is_killed_before_its_answer_carries_the_command_out_once
             process.send_signal(signal.SIGTERM)
             _, log = process.communicate(timeout=30)
         assert process.returncode == 0, log
-        assert TOKEN not in log
+        assert token not in log
         assert server.texts == []
     assert market.query("SELECT count(*) FROM sentinel.muted_coins") == [(0,)]
     status = market.query("DELETE FROM sentinel.service_status RETURNING state -> 'is_stopped'")
     assert status == [(True,)]
+    shutil.rmtree(command.locate_lock_folder(token))
 
 
 @pytest.mark.usefixtures("bot_api")
