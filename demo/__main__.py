@@ -18,6 +18,7 @@ from demo.market import Market
 from demo.server import StandIn, running
 from safe_zone import ROOT, load_settings
 from sentinel.arguments import make_parser, number, whole_number
+from sentinel.notifications.addresses import ALERT_VARIABLES
 from sentinel.process import run_as_script
 from sentinel.storage.connection import resolve_database
 
@@ -73,6 +74,7 @@ def _run_demo(base_url: str) -> int:
         "COINGECKO_IS_PRO": "",
         "DATABASE_URL": "",
         "HEARTBEAT_URL": "",
+        **dict.fromkeys(ALERT_VARIABLES, ""),  # invented prices are no news
         "SENTINEL_STATE_DIR": str(STATE_DIR),
         "SENTINEL_REGISTRY": str(STATE_DIR / "coin_registry.json"),
     }

@@ -25,6 +25,7 @@ from demo.server import StandIn, running
 from ingest import Clocks
 from safe_zone import ROOT, Settings
 from sentinel.models import LoadCounts
+from sentinel.notifications.addresses import ALERT_VARIABLES
 from sentinel.storage import embedded, schema
 from sentinel.storage.connection import Address, Session, parse_address
 from tests.support.commands import Module, Script
@@ -272,6 +273,7 @@ def make_script_environment(folder: Path) -> dict[str, str]:
         "SENTINEL_REGISTRY": str(folder / "coin_registry.json"),
         "COINGECKO_BASE_URL": "http://127.0.0.1:9/closed-port",
         "DATABASE_URL": "postgresql://user:hunter2@127.0.0.1:9/nothing",
+        **dict.fromkeys(ALERT_VARIABLES, ""),  # not those of the developer's .env
     }
 
 

@@ -99,7 +99,10 @@ def test_the_demo_runs_and_changes_no_tracked_file() -> None:
 
     before = changes()
     # The developer's own settings must not reach the demo.
-    environment = os.environ | {"DATABASE_URL": "postgresql://user@127.0.0.1:9/x"}
+    environment = os.environ | {
+        "DATABASE_URL": "postgresql://user@127.0.0.1:9/x",
+        "ALERT_URLS": "json://127.0.0.1:9/x",
+    }
     done = subprocess.run(
         [sys.executable, "-m", "demo"],
         cwd=ROOT,
@@ -111,6 +114,7 @@ def test_the_demo_runs_and_changes_no_tracked_file() -> None:
     assert done.returncode == 0, done.stderr
     assert "500 of 500 coins" in done.stdout
     assert done.stdout.splitlines()[-1] == "healthy"
+    assert "accepts no messages" not in done.stderr
     assert changes() == before
 
 
