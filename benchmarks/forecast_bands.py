@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.results import Result
+from benchmarks.results import Result, Unavailable
 from benchmarks.scale import measure_seconds
 from sentinel.analytics import forecast_band
 from sentinel.analytics.forecast import WINDOW
@@ -100,6 +100,8 @@ def replay(series: Series) -> Forecasts:
 
 def _measure_series(series: Series) -> Iterator[Result]:
     found = replay(series)
+    if not found.bands:
+        raise Unavailable(f"{series.name}: fewer than four hours of prices about 5 minutes apart")
     radii = np.array([band.radius for band in found.bands])
     classes = np.array([band.volatility_class for band in found.bands])
     is_within = found.changes <= radii
