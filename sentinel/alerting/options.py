@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zoneinfo
 from typing import Annotated, Literal
 
@@ -18,7 +17,7 @@ from sentinel.notifications.kinds import (
     MessageKind,
     find_loudness,
 )
-from sentinel.notifications.quiet_hours import QuietHours
+from sentinel.notifications.quiet_hours import QuietHours, TimeOfDay
 
 
 def _check_time_zone(name: str) -> str:
@@ -29,12 +28,6 @@ def _check_time_zone(name: str) -> str:
             f"{name!r:.60} is not a time zone: write one such as Asia/Jakarta"
         ) from error
     return name
-
-
-def _check_time_of_day(text: str) -> str:
-    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
-        raise ValueError(f"{text!r:.60} is not a time of day: write one such as 08:00, or null")
-    return text
 
 
 def _check_max_threshold(value: float, info: ValidationInfo) -> float:
@@ -89,7 +82,7 @@ class MonitorOptions(BaseModel):
     # Of the times in messages, by its IANA name.
     time_zone: Annotated[str, AfterValidator(_check_time_zone)] = "UTC"
     # When the daily summary is sent, in that zone. Null: never.
-    daily_summary: Annotated[str, AfterValidator(_check_time_of_day)] | None = "08:00"
+    daily_summary: TimeOfDay | None = "08:00"
 
     @property
     def named_coins(self) -> tuple[str, ...]:

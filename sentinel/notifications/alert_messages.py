@@ -78,7 +78,7 @@ def compose_coin_message(context: AlertContext, formatter: MessageFormatter) -> 
 
 def _find_title(alert: Alert) -> str:
     """Return the key of the title in the catalog."""
-    if alert.basis == "peg" and not _is_at_peg(alert):
+    if _has_peg_again(alert):
         return "peg_again"
     return f"{alert.kind}_{alert.basis}" if alert.basis in ("week", "peg") else alert.kind
 
@@ -99,9 +99,14 @@ def _is_at_peg(alert: Alert) -> bool:
     return alert.basis == "peg" and alert.reference_usd == PEG_USD
 
 
+def _has_peg_again(alert: Alert) -> bool:
+    """Return whether the coin came back to its peg: the move is measured from its extreme."""
+    return alert.basis == "peg" and not _is_at_peg(alert)
+
+
 def _explain(alert: Alert, formatter: MessageFormatter) -> list[str]:
     """Return why the user gets the message."""
-    if alert.basis == "peg" and not _is_at_peg(alert):
+    if _has_peg_again(alert):
         return []
     lines = [formatter.translate("unusual", threshold=formatter.format_percent(alert.threshold))]
     if alert.level > 1:
