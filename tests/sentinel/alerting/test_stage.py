@@ -33,6 +33,9 @@ from tests.support.monitor import ENGLISH, load, minutes
 FIVE = MonitorOptions(min_threshold=0.05, max_threshold=0.05, alerts_per_coin_week=None)
 
 
+FOLLOWED_UP = FIVE.model_copy(update={"loudness": {**FIVE.loudness, "follow_up": "silent"}})
+
+
 class Day:
     """A day of the monitor: stores prices, processes them, and moves the time."""
 
@@ -250,7 +253,7 @@ def test_the_outcome_of_an_alert_is_recorded_after_an_hour_and_a_day(day: Day) -
 
 def _follow_up(day: Day, coins: Sequence[str]) -> list[tuple[str, str]]:
     """Let coins fall, and return the messages of the 25th hour after it."""
-    day.options = FIVE.model_copy(update={"loudness": {**FIVE.loudness, "follow_up": "silent"}})
+    day.options = FOLLOWED_UP
     for price in (100.0, 100.0, 94.0, 93.9):
         day.add_prices(dict.fromkeys(coins, price))
     sent = len(day.titles())
@@ -274,6 +277,22 @@ def test_the_outcomes_of_one_hour_are_one_message(day: Day) -> None:
     [(title, body)] = _follow_up(day, COINS)
     assert title == "A day after 20 alerts"
     assert body.count("A day later: $98.00") == 20
+
+
+def test_each_outcome_is_in_one_message_only(day: Day) -> None:
+    day.options = FOLLOWED_UP
+    for price in (100.0, 100.0, 94.0, 93.9):
+        day.add_prices({"bitcoin": price, "ether": 100.0})
+    for price in (94.0, 93.9):
+        day.now += timedelta(hours=1)
+        day.add_prices({"bitcoin": 93.9, "ether": price})
+    for pause in (22, 2, 1):
+        day.now += timedelta(hours=pause)
+        day.add_prices({"bitcoin": 95.0, "ether": 95.0})
+    assert [title for title in day.titles() if "day after" in title] == [
+        "Bitcoin (BITC), a day after the alert: +1.2%",
+        "Ether (ETHE), a day after the alert: +1.2%",
+    ]
 
 
 def test_a_muted_alert_gets_no_message_about_its_outcome(day: Day) -> None:
