@@ -90,6 +90,8 @@ def _measure_far_runs(
     yield from _run_far(conninfo, runs, environment).results("without alerts", 12, 1.2)
     first = _run_far(conninfo, runs, alerting)
     yield from first.results("first with alerts, 7 days of prices, test message", None, 6)
+    if size is SMOKE:
+        return
     calibrating = _run_far(conninfo, runs, alerting)
     yield from calibrating.results("with alerts, one coin is recalibrated", None, 4)
     for _ in range(size.runs_between):
@@ -99,11 +101,10 @@ def _measure_far_runs(
     sending = _run_far(conninfo, runs, alerting)
     assert sending.report["messages_sent"] == 1
     yield from sending.results("with alerts, one message", 32, 3)
-    if size is FULL:
-        target.always = Reply(stall=120)
-        _queue_message(conninfo, target)
-        hanging = _run_far(conninfo, runs, alerting)
-        yield from hanging.results("the target hangs", 32, 3 + ATTEMPT_SECONDS)
+    target.always = Reply(stall=120)
+    _queue_message(conninfo, target)
+    hanging = _run_far(conninfo, runs, alerting)
+    yield from hanging.results("the target hangs", 32, 3 + ATTEMPT_SECONDS)
 
 
 def _run_far(conninfo: str, runs: Runs, environment: dict[str, str]) -> Cost:
