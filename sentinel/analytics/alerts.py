@@ -2,7 +2,7 @@
 
 *Panic* (a trailing stop): the price has fallen by the threshold below the high-water mark.
 *Reversal* (buy the dip): the price has risen by the threshold above the low-water mark. Both marks
-are taken from a rolling window and, with twice the threshold, from a week. An alert of one kind
+are taken from a rolling window and, with a larger threshold, from a week. An alert of one kind
 resets the other kind, whose marks then start at the current price. docs/monitor.md has the rule.
 """
 
@@ -34,11 +34,15 @@ VERSION = 2
 # A coin's own volatility is uncertain, and people think in falls of 5 %. So it is drawn to that of
 # a common coin (a day, 1.5 of which are 5 %), with this weight; both measured in decisions.md.
 COMMON_VOLATILITY, COMMON_WEIGHT = 0.0333, 0.75
-# A step of more than this many thresholds waits for the next observation.
-MAX_STEP = 0.75
+# A larger step waits for the next observation: in thresholds; over hours, when larger steps are
+# common, in standard deviations of that time; and in thresholds at most.
+MAX_STEP, MAX_STEP_DEVIATIONS, MAX_LONG_STEP = 0.75, 3.0, 1.5
 WEEK_SECONDS = timedelta(weeks=1).total_seconds()
 # The threshold for the marks of a week, in thresholds.
-WEEK_FACTOR = 2.0
+WEEK_FACTOR = 2.5
+# A longer pause of the observations, in windows, is an outage. Almost one: a fall that is found
+# after it needs time for its confirmation.
+OUTAGE_WINDOWS = 0.9
 # So many alerts more than the target rate are free; each further one raises the multiplier.
 FREE_ALERTS, RATE_GAIN = 4.0, 0.2
 MAX_EXCESS_ALERTS = 12.0  # the multiplier is raised by a factor of 5 at most
@@ -93,9 +97,11 @@ class Tracker:
         if at <= self.last_at or price <= 0:
             return []
         threshold = self.compute_threshold(rules)
+        usual = MAX_STEP_DEVIATIONS * self.volatility.sigma(at - self.last_at)
+        max_step = max(MAX_STEP * threshold, min(MAX_LONG_STEP * threshold, usual))
         self._advance_time(at, rules)
         self.last_at, self.last_price_usd = at, price
-        confirmed = self.confirmation.confirm(price, MAX_STEP * threshold)
+        confirmed = self.confirmation.confirm(price, max_step)
         if confirmed is None:
             return []
         self.peg.observe(at, confirmed)
@@ -125,7 +131,7 @@ class Tracker:
         if self.last_at == NEVER:
             return
         pause = at - self.last_at
-        if pause > rules.window.total_seconds() / 2:
+        if pause > OUTAGE_WINDOWS * rules.window.total_seconds():
             self.outage = (self.last_at, at)
         earned = (rules.target_rate or 0.0) * pause / WEEK_SECONDS
         self.excess_alerts = max(0.0, self.excess_alerts - earned)

@@ -15,7 +15,7 @@ Basis = Literal["window", "week", "outage", "peg"]
 Mark = tuple[float, float]  # UNIX seconds, USD
 
 # Each alert level is a move from the mark that is this many times the one announced before.
-LEVEL_RATIO = 2.0
+LEVEL_RATIO = 2.5
 
 
 class Alert(NamedTuple):
@@ -32,7 +32,7 @@ class Alert(NamedTuple):
     # The price change since the mark and the threshold, as fractions of the mark.
     move: float
     threshold: float
-    # 1 for the first alert; one more each time that the move has doubled.
+    # 1 for the first alert; one more at each 2.5 times the move.
     level: int
     basis: Basis = "window"
 

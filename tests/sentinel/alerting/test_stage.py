@@ -202,7 +202,7 @@ def test_a_market_wide_move_is_one_message(day: Day) -> None:
 
 
 def test_the_next_alert_level_of_a_market_wide_move_is_one_message_too(day: Day) -> None:
-    for price in (100.0, 94.0, 94.0, 87.0, 87.0):
+    for price in (100.0, 94.0, 94.0, 84.0, 84.0):
         day.add_prices(dict.fromkeys(COINS, price))
     assert day.titles() == ["Market-wide move: 20 of 20 watched coins fell"] * 2
 

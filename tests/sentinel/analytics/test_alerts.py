@@ -144,7 +144,7 @@ def test_a_restart_after_every_observation_gives_the_same_alerts(
         st.tuples(st.sampled_from([60.0, 3600.0, 30_000.0]), st.floats(0.8, 1.25)), max_size=80
     )
 )
-def test_a_kind_repeats_only_after_a_turn_or_a_doubled_move(
+def test_a_kind_repeats_only_after_a_turn_or_a_move_2_5_times_as_large(
     moves: list[tuple[float, float]],
 ) -> None:
     at, price = 0.0, 100.0
@@ -157,12 +157,22 @@ def test_a_kind_repeats_only_after_a_turn_or_a_doubled_move(
             if alert.level > 1:
                 assert last
                 assert (alert.level, alert.reference_at) == (last.level + 1, last.reference_at)
-                assert abs(alert.move) >= 2 * abs(last.move) - 1e-12
+                assert abs(alert.move) >= 2.5 * abs(last.move) - 1e-12
 
 
-def test_the_next_level_is_a_move_twice_as_large() -> None:
+def test_the_next_level_is_a_move_2_5_times_as_large() -> None:
     slide = [100.0 - n for n in range(50)]
-    assert said(slide) == [("panic", 95, 1), ("panic", 89, 2), ("panic", 78, 3), ("panic", 56, 4)]
+    assert said(slide) == [("panic", 95, 1), ("panic", 87, 2), ("panic", 67, 3)]
+
+
+@pytest.mark.parametrize(("hours", "raised"), [(0.25, []), (6.0, [("panic", 94.5)])])
+def test_a_step_that_its_time_explains_needs_no_confirmation(
+    hours: float, raised: list[tuple[str, float]]
+) -> None:
+    tracker = Tracker()
+    tracker.observe(0, 100, FIVE)
+    alerts = tracker.observe(hours * 3600, 94.5, FIVE)
+    assert [(alert.kind, alert.price_usd) for alert in alerts] == raised
 
 
 def test_a_kind_starts_anew_when_half_of_the_move_is_regained() -> None:
@@ -186,10 +196,10 @@ def test_a_mark_older_than_the_window_has_expired() -> None:
 
 
 def test_a_slow_slide_is_announced_by_the_mark_of_the_week() -> None:
-    slide = [100 * (1 - 0.0012) ** n for n in range(120)]  # 3 % a day
+    slide = [100 * (1 - 0.0012) ** n for n in range(140)]  # 3 % a day
     [alert] = fed(slide, every=3600.0)
     assert (alert.kind, alert.basis, alert.reference_usd) == ("panic", "week", 100)
-    assert alert.move == pytest.approx(-0.10, abs=0.002)
+    assert alert.move == pytest.approx(-0.125, abs=0.002)
 
 
 def test_a_stale_observation_moves_the_marks_and_sends_no_alert() -> None:
