@@ -20,7 +20,9 @@ from sentinel.health.facts import DiskSpace
 from sentinel.heartbeat import Heartbeat
 from sentinel.notifications import outbox, telegram
 from sentinel.notifications.delivery import Notifier
+from sentinel.notifications.delivery_rules import DeliveryRules
 from sentinel.notifications.messages import Message, MessageFormatter
+from sentinel.notifications.quiet_hours import QuietHours
 from sentinel.notifications.targets import make_targets
 from sentinel.storage import service_status
 from sentinel.storage.connection import Address, Connection, open_connection
@@ -359,6 +361,21 @@ def test_a_full_disk_that_stops_the_database_is_reported_directly_once(
         incidents = Incidents(settings, notifier, ENGLISH, MonitorOptions())
         incidents.check_without_database(Tick(FIVE_MINUTES, "", time_.at))
     assert target.titles == ["Market Sentinel: the disk is almost full"]
+
+
+def test_an_incident_of_quiet_hours_is_reported_directly_after_them(
+    settings: Settings, time_: FakeTime, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.state_dir.mkdir()
+    monkeypatch.setattr(deployment, "read_disk_space", lambda _: DiskSpace("state", 0, 10**11))
+    quiet_hours = QuietHours.model_validate({"from": "19:00", "to": "20:00"})
+    rules = DeliveryRules(ENGLISH, quiet_hours=quiet_hours)
+    notifier = Notifier(make_targets([target.url]), time_.clocks, rules)
+    incidents = Incidents(settings, notifier, ENGLISH, MonitorOptions())
+    for messages in ([], ["Market Sentinel: the disk is almost full"]):
+        incidents.check_without_database(Tick(FIVE_MINUTES, "", time_.at))
+        assert target.titles == messages
+        time_.at += timedelta(hours=1)
 
 
 def test_what_was_announced_is_overwritten_in_place(
