@@ -89,7 +89,7 @@ def _measure_far_runs(
     alerting = environment | {"ALERT_URLS": target.url}
     yield from _run_far(conninfo, runs, environment).results("without alerts", 12, 1.2)
     first = _run_far(conninfo, runs, alerting)
-    yield from first.results("first with alerts, 7 days of prices, test message", None, 6)
+    yield from first.results("first with alerts, two weeks of prices, test message", None, 6)
     if size is SMOKE:
         return
     calibrating = _run_far(conninfo, runs, alerting)
