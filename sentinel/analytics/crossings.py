@@ -14,8 +14,9 @@ Kind = Literal["panic", "reversal"]
 Basis = Literal["window", "week", "outage", "peg"]
 Mark = tuple[float, float]  # UNIX seconds, USD
 
-# Each alert level is a move from the mark that is this many times the one announced before.
-LEVEL_RATIO = 2.5
+# The next alert level is a move from the mark that is this many times the one announced before, or
+# so many thresholds larger if that is less; the distances from a peg only multiply.
+LEVEL_RATIO, LEVEL_THRESHOLDS = 2.5, 2.0
 
 
 class Alert(NamedTuple):
@@ -32,7 +33,7 @@ class Alert(NamedTuple):
     # The price change since the mark and the threshold, as fractions of the mark.
     move: float
     threshold: float
-    # 1 for the first alert; one more at each 2.5 times the move.
+    # 1 for the first alert; one more for each further level.
     level: int
     basis: Basis = "window"
 
@@ -101,7 +102,7 @@ def detect_crossing(
     last = state.last_alert
     if last:
         move = price / last.reference_usd - 1
-        if sign * move < LEVEL_RATIO * sign * last.move:
+        if sign * move < _find_next_level(last):
             return None
         return last._replace(at=at, price_usd=price, move=move, level=last.level + 1)
     for reference in found:
@@ -112,3 +113,11 @@ def detect_crossing(
                 reference.basis,
             )  # fmt: skip
     return None
+
+
+def _find_next_level(last: Alert) -> float:
+    """Return the move that raises the next alert level, as a fraction of the mark."""
+    level = LEVEL_RATIO * abs(last.move)
+    if last.basis == "peg":
+        return level
+    return min(level, abs(last.move) + LEVEL_THRESHOLDS * last.threshold)

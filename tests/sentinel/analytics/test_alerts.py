@@ -144,7 +144,7 @@ def test_a_restart_after_every_observation_gives_the_same_alerts(
         st.tuples(st.sampled_from([60.0, 3600.0, 30_000.0]), st.floats(0.8, 1.25)), max_size=80
     )
 )
-def test_a_kind_repeats_only_after_a_turn_or_a_move_2_5_times_as_large(
+def test_a_kind_repeats_only_after_a_turn_or_at_the_next_level(
     moves: list[tuple[float, float]],
 ) -> None:
     at, price = 0.0, 100.0
@@ -157,12 +157,13 @@ def test_a_kind_repeats_only_after_a_turn_or_a_move_2_5_times_as_large(
             if alert.level > 1:
                 assert last
                 assert (alert.level, alert.reference_at) == (last.level + 1, last.reference_at)
-                assert abs(alert.move) >= 2.5 * abs(last.move) - 1e-12
+                assert abs(alert.move) >= min(2.5 * abs(last.move), abs(last.move) + 0.1) - 1e-12
 
 
-def test_the_next_level_is_a_move_2_5_times_as_large() -> None:
-    slide = [100.0 - n for n in range(50)]
-    assert said(slide) == [("panic", 95, 1), ("panic", 87, 2), ("panic", 67, 3)]
+def test_the_next_level_is_2_5_times_the_move_or_two_thresholds_more() -> None:
+    slide = [100.0 - n for n in range(40)]
+    assert [price for _, price, _ in said(slide)] == [95, 87, 76, 66]
+    assert said([100, 90, 90, 79, 79]) == [("panic", 90, 1), ("panic", 79, 2)]
 
 
 @pytest.mark.parametrize(("hours", "raised"), [(0.25, []), (6.0, [("panic", 94.5)])])
