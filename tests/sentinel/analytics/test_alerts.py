@@ -62,18 +62,16 @@ def test_the_opposite_turn_ends_the_silence_of_a_kind() -> None:
 
 
 @given(st.lists(st.floats(0.9, 1.1), max_size=80))
-def test_no_panic_is_called_while_the_price_is_up_since_the_last(factors: list[float]) -> None:
-    tracker, price, low = Tracker(), 100.0, math.inf
+def test_no_panic_is_called_above_the_last_one_without_a_reversal_between(
+    factors: list[float],
+) -> None:
+    tracker, price, last = Tracker(), 100.0, math.inf
     for n, factor in enumerate(factors):
         price *= factor
-        # Only lows behind a panic count: a dip that did not hold was none.
-        low = min(low, price) if math.isfinite(low) else low
-        kinds = [alert.kind for alert in tracker.observe(n * 300.0, price, FIVE)]
-        if "reversal" in kinds:
-            low = math.inf
-        elif "panic" in kinds:
-            assert price < low * 1.05
-            low = price
+        for alert in tracker.observe(n * 300.0, price, FIVE):
+            if alert.kind == "panic":
+                assert alert.price_usd < last
+            last = alert.price_usd if alert.kind == "panic" else math.inf
 
 
 def test_a_stale_recovery_ends_what_was_waiting_for_its_second_observation() -> None:
