@@ -170,6 +170,27 @@ MUTATIONS = (
         "tests/sentinel/daily_summary/test_summary.py",
     ),
     Mutation(
+        "a single wrong price is not announced",
+        "sentinel/analytics/confirmation.py",
+        "        if abs(step) > max_step:",
+        "        if False:",
+        "tests/sentinel/analytics/test_alert_scenarios.py",
+    ),
+    Mutation(
+        "a fall during an outage is announced",
+        "sentinel/analytics/alerts.py",
+        "        return at - window - (after - before if at - after < window else 0.0)",
+        "        return at - window",
+        "tests/sentinel/analytics/test_alert_scenarios.py",
+    ),
+    Mutation(
+        "the target rate never lowers a threshold",
+        "sentinel/analytics/calibration.py",
+        "FACTORS = tuple(1.05**n for n in range(55))",
+        "FACTORS = tuple(1.05**n for n in range(-20, 55))",
+        "tests/sentinel/analytics/test_alerts.py",
+    ),
+    Mutation(
         "a discarded entry is never replayed",
         "sentinel/storage/quarantine.py",
         "WHERE {selected} AND (NOT %(is_open)s OR resolution IS NULL)",
