@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sentinel.alerting.alert_storage import read_new_prices
 from sentinel.alerting.watched_coins import WatchedCoin
 from sentinel.analytics import calibration
-from sentinel.analytics.alerts import VERSION, AlertRules
+from sentinel.analytics.alerts import AlertRules
 from sentinel.storage.connection import Connection
 
 HISTORY = timedelta(days=28)  # eight alerts per coin at a target rate of two a week
@@ -32,8 +32,6 @@ def choose_coin(watched: Sequence[WatchedCoin], rules: AlertRules, now: datetime
 def _is_due(coin: WatchedCoin, rules: AlertRules, now: datetime) -> bool:
     if coin.calibrated_at is None or coin.target_rate != rules.target_rate:
         return True
-    if coin.state is None or coin.state.get("version") != VERSION:
-        return True  # calibrated for another version of the rule
     # A negative age comes from a clock that was set back.
     return not timedelta() <= now - coin.calibrated_at < RECALIBRATE_AFTER
 

@@ -17,7 +17,7 @@ from sentinel.alerting.follow_ups import queue_follow_up
 from sentinel.alerting.mutes import read_muted
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.watched_coins import WatchedCoin, read_watched_coins
-from sentinel.analytics.alerts import NEVER, AlertRules, Tracker, load_tracker
+from sentinel.analytics.alerts import NEVER, TRACKER_JSON, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 from sentinel.notifications.alert_messages import AlertContext
 from sentinel.notifications.messages import MessageFormatter
@@ -79,7 +79,10 @@ def _update_trackers(
     now: datetime,
 ) -> list[AlertContext]:
     """Update and store every tracker; return the new alerts. Those of muted coins are marked."""
-    trackers = {coin.coin_key: load_tracker(coin.state) for coin in watched}
+    trackers = {
+        coin.coin_key: TRACKER_JSON.validate_python(coin.state) if coin.state else Tracker()
+        for coin in watched
+    }
     since = {
         key: now - WARM_UP
         if tracker.last_at == NEVER

@@ -9,6 +9,7 @@ from typing import LiteralString, NamedTuple
 from psycopg import sql
 
 from sentinel.alerting.options import MonitorOptions
+from sentinel.analytics.alerts import VERSION
 from sentinel.storage.connection import Connection
 
 # Held coins, and coins with a price target.
@@ -41,6 +42,7 @@ FROM sentinel.coins c
 WHERE c.coin_id IN (TABLE held) OR c.coin_key IN (TABLE named) OR c.coin_key IN (TABLE top)
 """
 
+# A tracker of another version, and its calibration, do not count: they were made for another rule.
 WATCHED_COINS: LiteralString = """
 WITH held AS (
     SELECT coin_id, sum(quantity) AS quantity
@@ -50,7 +52,8 @@ SELECT c.coin_key, c.coin_id, c.symbol, c.name, coalesce(h.quantity, 0) AS quant
        t.state, t.threshold_multiplier, t.target_rate, t.actual_rate, t.calibrated_at
 FROM sentinel.coins c
 LEFT JOIN held h USING (coin_id)
-LEFT JOIN sentinel.alert_trackers t USING (coin_key)
+LEFT JOIN sentinel.alert_trackers t
+    ON t.coin_key = c.coin_key AND t.state -> 'version' = to_jsonb(%(version)s::int)
 WHERE c.coin_key IN ({watched_keys})
 ORDER BY c.rank NULLS LAST, c.coin_id
 """
@@ -77,7 +80,11 @@ class WatchedCoin(NamedTuple):
 
 def read_watched_coins(connection: Connection, options: MonitorOptions) -> list[WatchedCoin]:
     """Return the watched coins that have a row in `coins`, by rank."""
-    parameters = {"watchlist": options.watchlist, "top_coins": options.top_coins}
+    parameters = {
+        "watchlist": options.watchlist,
+        "top_coins": options.top_coins,
+        "version": VERSION,
+    }
     statement = sql.SQL(WATCHED_COINS).format(watched_keys=sql.SQL(WATCHED_KEYS))
     return list(map(WatchedCoin._make, connection.execute(statement, parameters)))
 

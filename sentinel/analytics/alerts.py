@@ -9,7 +9,7 @@ resets the other kind, whose marks then start at the current price. docs/monitor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -191,10 +191,3 @@ class Tracker:
 
 # Converts a tracker to plain values and back. Floats survive JSON exactly.
 TRACKER_JSON = TypeAdapter(Tracker)
-
-
-def load_tracker(state: Mapping[str, object] | None) -> Tracker:
-    """Return a stored tracker; a new one without a state, or for that of another version."""
-    if state is None or state.get("version") != VERSION:
-        return Tracker()
-    return TRACKER_JSON.validate_python(state)

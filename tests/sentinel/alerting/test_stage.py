@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from sentinel.alerting import mutes, stage
 from sentinel.alerting.options import MonitorOptions
@@ -337,6 +338,21 @@ def test_one_coin_is_calibrated_per_tick_and_its_rates_are_stored(day: Day) -> N
         assert target == 1.0
         assert actual == pytest.approx(1.0, abs=0.7)
         assert multiplier > 1.5
+
+
+def test_a_tracker_of_another_version_starts_again_with_its_calibration(day: Day) -> None:
+    day.options = MonitorOptions(min_threshold=0.05)
+    day.add_prices({"aaaa": 100.0, "bbbb": 100.0})
+    old = {"last_at": 1.7e9, "panic": {"marks": [[1.7e9, 101.0]], "last_alert_usd": 95.0}}
+    day.fresh.query(
+        "UPDATE sentinel.alert_trackers SET state = %s, threshold_multiplier = 20,"
+        " calibrated_at = %s, target_rate = 2",
+        Jsonb(old),
+        day.now,
+    )
+    for price in (100.0, 90.0, 90.0):
+        day.add_prices({"aaaa": price, "bbbb": price})
+    assert [coin_id for coin_id, *_ in day.alerts()] == ["aaaa", "bbbb"]
 
 
 def test_processes_at_the_same_time_process_each_price_once(day: Day) -> None:

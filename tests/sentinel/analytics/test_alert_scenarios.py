@@ -12,7 +12,7 @@ import pytest
 
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.stage import make_rules
-from sentinel.analytics.alerts import AlertRules, Tracker, load_tracker
+from sentinel.analytics.alerts import AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -175,16 +175,3 @@ def test_two_large_steps_confirm_the_smaller_one() -> None:
     steps = iter([0.9, 0.001, 0.9])
     [alert] = path.walk(3 * 900 / DAY, 900.0, lambda _: next(steps))
     assert alert.price_usd == pytest.approx(path.price * 0.9)
-
-
-def test_a_stored_tracker_of_another_version_starts_again() -> None:
-    old = {
-        "last_at": 1.7e9,
-        "last_price_usd": 100.0,
-        "squared_returns": 0.1,
-        "covered_minutes": 9000.0,
-        "adjustment": 0.4,
-        "panic": {"marks": [[1.7e9, 101.0]], "last_alert_usd": 95.0, "level": 1},
-        "reversal": {"marks": [[1.7e9, 99.0]], "pending_threshold": 0.05},
-    }
-    assert load_tracker(old) == load_tracker(None) == Tracker()
