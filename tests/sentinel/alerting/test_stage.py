@@ -160,6 +160,22 @@ def test_backfilled_and_stale_prices_raise_no_alert(day: Day) -> None:
     assert day.add_prices({"bitcoin": 70}) == 1
 
 
+def test_a_fall_during_an_outage_is_announced(day: Day) -> None:
+    _add_all(day, [100, 100])
+    day.now += timedelta(hours=26)
+    _add_all(day, [60, 60])
+    assert day.alerts() == [("bitcoin", "panic", 60, 1)]
+
+
+def test_a_tracker_of_another_version_starts_again_from_the_stored_prices(day: Day) -> None:
+    _add_all(day, [100, 100, 97])
+    day.fresh.query("UPDATE sentinel.alert_trackers SET state = state - 'version' RETURNING 1")
+    _add_all(day, [96, 95, 94])
+    assert day.alerts() == []
+    [(mark,)] = day.fresh.query("SELECT state #>> '{panic,marks,0,1}' FROM sentinel.alert_trackers")
+    assert float(mark) == 96
+
+
 def test_prices_stored_between_two_ticks_are_processed_later(day: Day) -> None:
     _add_all(day, [100, 100])
     for price in (94.0, 93.9):
