@@ -59,9 +59,9 @@ MUTATIONS = (
     ),
     Mutation(
         "no command is carried out twice after a kill",
-        "services/telegram/status.py",
-        "        return False",
-        "        pass",
+        "services/telegram/responder.py",
+        '    if is_known and now - datetime.fromisoformat(handled["at"]) < MAX_ID_AGE:',
+        "    if False:",
         "tests/services/telegram/test_poller.py",
     ),
     Mutation(

@@ -20,7 +20,8 @@ def find_planned(at: time, zone: ZoneInfo, now: datetime) -> datetime | None:
     time that exists twice, the first one counts.
     """
     today = now.astimezone(zone).date()
-    days = (today, today - timedelta(days=1))
+    # Three days: clocks that jump at midnight move yesterday's time into today (America/Nuuk).
+    days = (today - timedelta(days=ago) for ago in range(3))
     moments = (datetime.combine(day, at, zone).astimezone(UTC) for day in days)
     planned = next(moment for moment in moments if moment <= now)
     return planned if now - planned <= MAX_LATE else None

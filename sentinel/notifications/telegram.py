@@ -100,24 +100,40 @@ class TelegramChat:
         return f"Telegram answered {response.status_code}: {reason}"
 
     def _post(self, chat_id: int | str, message: OutgoingMessage) -> requests.Response:
-        # Plain text: a coin's name may contain characters of HTML or Markdown.
-        title_utf16 = message.title.encode("utf-16-le", "replace")
-        parameters: dict[str, Any] = {
-            "chat_id": chat_id,
-            "text": f"{message.title}\n{message.body}"[:MAX_CHARACTERS],
-            "entities": [{"type": "bold", "offset": 0, "length": len(title_utf16) // 2}],
-            "link_preview_options": {"is_disabled": True},
-            "disable_notification": self.is_silent or message.is_silent,
-        }
-        if message.buttons:
-            parameters["reply_markup"] = make_keyboard(message.buttons)
-        if self.topic_id is not None:
-            parameters["message_thread_id"] = self.topic_id
+        parameters = describe_message(
+            chat_id, message.title, message.body, message.buttons, self.topic_id
+        )
+        parameters["disable_notification"] = self.is_silent or message.is_silent
         return self._call("sendMessage", parameters)
 
     def _call(self, method: str, parameters: dict[str, Any]) -> requests.Response:
         url = locate_method(self.bot_token, method)
         return requests.post(url, json=parameters, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+
+
+def describe_message(
+    chat_id: int | str, title: str, text: str, buttons: Buttons, topic_id: int | None
+) -> dict[str, Any]:
+    """Return the parameters of sendMessage, with the title in bold; it may be empty."""
+    # Plain text: a coin's name may contain characters of HTML or Markdown.
+    parameters: dict[str, Any] = {
+        "chat_id": chat_id,
+        "text": cut(f"{title}\n{text}" if title else text, MAX_CHARACTERS),
+        "link_preview_options": {"is_disabled": True},
+    }
+    if title:
+        length = len(title.encode("utf-16-le", "replace")) // 2
+        parameters["entities"] = [{"type": "bold", "offset": 0, "length": length}]
+    if buttons:
+        parameters["reply_markup"] = make_keyboard(buttons)
+    if topic_id is not None:
+        parameters["message_thread_id"] = topic_id
+    return parameters
+
+
+def cut(text: str, max_characters: int) -> str:
+    """Return a text that is not too long; the last character of a longer one is `…`."""
+    return text if len(text) <= max_characters else f"{text[: max_characters - 1]}…"
 
 
 def make_keyboard(buttons: Buttons) -> dict[str, Any]:

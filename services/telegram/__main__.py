@@ -75,15 +75,7 @@ def make_poller(monitor: MonitorSettings, bot: Bot, access: Access, address: Add
         # Where no person may command, alerts have no buttons.
         chat.fingerprint if access.user_ids else "",
     )
-    return Poller(
-        bot,
-        access,
-        SYSTEM_CLOCKS,
-        responder.answer,
-        responder.warn,
-        responder.register,
-        responder.record,
-    )
+    return Poller(responder, access)
 
 
 def locate_lock_folder(token: str) -> Path:

@@ -17,6 +17,8 @@ from sentinel.notifications.messages import Buttons
 from sentinel.notifications.telegram import (
     MAX_CHARACTERS,
     TIMEOUT_SECONDS,
+    cut,
+    describe_message,
     locate_method,
     make_keyboard,
     parse_failure,
@@ -101,33 +103,24 @@ class Bot:
         topic_id: int | None = None,
     ) -> None:
         """Send a message with a bold title. Raises BotError."""
-        whole = f"{title}\n{text}" if title else text
-        parameters: dict[str, Any] = {
-            "chat_id": chat_id,
-            "text": _cut(whole, MAX_CHARACTERS),
-            "link_preview_options": {"is_disabled": True},
-        }
-        if title:
-            length = len(title.encode("utf-16-le", "replace")) // 2
-            parameters["entities"] = [{"type": "bold", "offset": 0, "length": length}]
-        if buttons:
-            parameters["reply_markup"] = make_keyboard(buttons)
-        self._call("sendMessage", parameters | _topic(topic_id))
+        self._call("sendMessage", describe_message(chat_id, title, text, buttons, topic_id))
 
     def send_picture(
         self, chat_id: int, png: bytes, caption: str, *, topic_id: int | None = None
     ) -> None:
         """Send a PNG image. Raises BotError."""
-        parameters = {"chat_id": chat_id, "caption": _cut(caption, MAX_CAPTION_CHARACTERS)}
+        parameters = {"chat_id": chat_id, "caption": cut(caption, MAX_CAPTION_CHARACTERS)}
+        if topic_id is not None:
+            parameters["message_thread_id"] = topic_id
         files = {"photo": ("chart.png", png, "image/png")}
-        self._call("sendPhoto", parameters | _topic(topic_id), files=files)
+        self._call("sendPhoto", parameters, files=files)
 
     def edit_text(self, chat_id: int, message_id: int, text: str, buttons: Buttons = ()) -> None:
         """Replace the text and the buttons of a message. Raises BotError."""
         parameters: dict[str, Any] = {
             "chat_id": chat_id,
             "message_id": message_id,
-            "text": _cut(text, MAX_CHARACTERS),
+            "text": cut(text, MAX_CHARACTERS),
             "reply_markup": make_keyboard(buttons),
         }
         self._call("editMessageText", parameters)
@@ -201,11 +194,3 @@ def _parse_update(entry: object) -> Update | None:
         return Update.model_validate(entry)
     except ValidationError:
         return None
-
-
-def _topic(topic_id: int | None) -> dict[str, int]:
-    return {} if topic_id is None else {"message_thread_id": topic_id}
-
-
-def _cut(text: str, max_characters: int) -> str:
-    return text if len(text) <= max_characters else f"{text[: max_characters - 1]}…"

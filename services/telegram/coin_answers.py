@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sentinel.amounts import LOCALES, format_compact_money
+from sentinel.analytics.peg import PEG_USD
+from sentinel.notifications.messages import without_links
 from services.api_client import Json, quote_segment
 from services.telegram import chart
 from services.telegram.conversation import Context, Reply, RequestRefused
@@ -28,7 +30,7 @@ def answer_price(context: Context, argument: str) -> Reply:
         amount = format_compact_money(coin["market_cap_usd"], "USD", locale)
         lines.append(context.text("market_cap", amount=amount))
     lines.append(context.text("observed", age=context.describe_time(coin["observed_at"])))
-    return Reply("\n".join([*lines, *_note(found)]), title=found.label)
+    return Reply("\n".join([*lines, *found.notes]), title=found.label)
 
 
 def _describe_change(context: Context, coin: Json) -> str:
@@ -37,7 +39,7 @@ def _describe_change(context: Context, coin: Json) -> str:
     start, end = newest - DAY - DAY_TOLERANCE, newest - DAY + DAY_TOLERANCE
     path = f"/coins/{quote_segment(coin['coin_id'])}/history"
     span = {"start": start.isoformat(), "end": end.isoformat()}
-    points = context.read(path, resolution="5m", **span)["points"] if end > start else []
+    points = context.read(path, resolution="5m", **span)["points"]
     times = {datetime.fromisoformat(point["observed_at"]): point["price_usd"] for point in points}
     if not times:
         return context.text("no_change")
@@ -57,14 +59,14 @@ def answer_alerts(context: Context, argument: str) -> Reply:
     if not alerts:
         return Reply(context.text("no_alerts"), title=title)
     lines = [f"• {_describe_alert(context, alert)}" for alert in alerts]
-    return Reply("\n".join([*lines, *(_note(found) if found else [])]), title=title)
+    return Reply("\n".join([*lines, *(found.notes if found else ())]), title=title)
 
 
 def _describe_alert(context: Context, alert: Json) -> str:
     formatter = context.formatter
     return context.text(
         f"{alert['kind']}_line",
-        symbol=alert["symbol"].upper(),
+        symbol=without_links(alert["symbol"].upper()),
         move=formatter.format_percent(abs(alert["move"])),
         price=formatter.format_usd(alert["price_usd"]),
         age=context.describe_time(alert["observed_at"]),
@@ -101,9 +103,9 @@ def answer_why(context: Context, kind: str, coin_id: str, sent_at: datetime | No
 
 
 def _describe_mark(context: Context, alert: Json) -> str:
-    """Return the price that the move is measured from. A peg has the time of the alert."""
+    """Return the price that the move is measured from; a peg has no time."""
     price = context.formatter.format_usd(alert["reference_usd"])
-    if alert["reference_at"] == alert["observed_at"]:
+    if alert["reference_usd"] == PEG_USD:
         return context.text("peg_mark", price=price)
     time = context.formatter.format_time(datetime.fromisoformat(alert["reference_at"]))
     return context.text(f"{alert['kind']}_mark", price=price, time=time)
@@ -151,13 +153,9 @@ def draw_chart(context: Context, found: FoundCoin, span: timedelta, span_text: s
         formatter,
     )
     price = formatter.format_usd(found.coin["price_usd"])
-    lines = [f"{found.label}: {price}", age, context.text("chart_marks"), *_note(found)]
+    lines = [f"{found.label}: {price}", age, context.text("chart_marks"), *found.notes]
     return Reply("\n".join(lines), picture=picture)
 
 
 def _time(item: Json) -> datetime:
     return datetime.fromisoformat(item["observed_at"])
-
-
-def _note(found: FoundCoin) -> list[str]:
-    return [found.note] if found.note else []

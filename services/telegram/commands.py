@@ -9,7 +9,13 @@ from datetime import timedelta
 from sentinel.coin_names import is_valid_id
 from sentinel.notifications.messages import MessageFormatter
 from services.api_client import ApiUnreachable, RequestRejected
-from services.telegram import coin_answers, mute_answers, portfolio_answers, target_answers
+from services.telegram import (
+    coin_answers,
+    mute_answers,
+    portfolio_answers,
+    status_answers,
+    target_answers,
+)
 from services.telegram.conversation import Context, Reply, RequestRefused, translate
 from services.telegram.find_coin import find_coin
 from services.telegram.updates import Request
@@ -29,7 +35,7 @@ COMMANDS: dict[str, tuple[Answer, str]] = {
     "targets": (target_answers.answer_targets, ""),
     "mute": (mute_answers.answer_mute, "/mute BTC 1d"),
     "unmute": (mute_answers.answer_unmute, "/unmute BTC"),
-    "status": (portfolio_answers.answer_status, ""),
+    "status": (status_answers.answer_status, ""),
     "help": (lambda context, _: _answer_help(context), ""),
 }
 
@@ -47,7 +53,6 @@ BUTTONS: dict[str, Answer] = {
     "delete-yes": target_answers.delete_target,
     "cancel": lambda context, _: Reply(context.text("nothing_changed"), is_edit=True),
 }
-
 
 # Their data ends in a coin's id.
 COIN_BUTTONS = ("mute", "unmute", "chart", "why")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sentinel.health import checks
 from sentinel.notifications.messages import Buttons, MessageFormatter
 from sentinel.storage.connection import Connection
 from services.api_client import ApiClient
@@ -52,8 +51,7 @@ class Context:
     def describe_time(self, at: datetime | str) -> str:
         """Return a time with its age: 20 Nov 19:00 WIB (2 minutes ago)."""
         time = datetime.fromisoformat(at) if isinstance(at, str) else at
-        *units, days = TEXTS[self.formatter.language]["ages"]
-        age = checks.format_age(self.now - time, units).replace("days", days)
+        age = self.formatter.format_duration(self.now - time)
         return self.text("age", time=self.formatter.format_time(time), age=age)
 
     def format_both(self, amount_usd: float, idr_per_usd: float | None) -> str:
@@ -66,4 +64,4 @@ class Context:
 
 def translate(formatter: MessageFormatter, key: str, **values: object) -> str:
     """Return a text of an answer in the formatter's language."""
-    return str(TEXTS[formatter.language][key]).format(**values)
+    return TEXTS[formatter.language][key].format(**values)

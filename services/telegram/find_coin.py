@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sentinel.notifications.messages import format_coin
@@ -18,8 +19,8 @@ class FoundCoin(NamedTuple):
 
     # As the API lists it, with its newest price.
     coin: Json
-    # What else the term may mean; empty if nothing.
-    note: str
+    # A line that names other coins that the term may mean; none if there are none.
+    notes: Sequence[str] = ()
 
     @property
     def coin_id(self) -> str:
@@ -40,12 +41,12 @@ def find_coin(context: Context, term: str) -> FoundCoin:
     listed = context.read("/coins", search=term, limit=MAX_FOUND)["items"]
     same_id = [coin for coin in listed if coin["coin_id"] == term.lower()]
     if same_id:
-        return FoundCoin(same_id[0], "")
+        return FoundCoin(same_id[0])
     same = [coin for coin in listed if term.casefold() in _names(coin)]
     if same:
         others = _list_ids(same[1:])
-        note = context.text("other_coins", term=term, coins=others) if others else ""
-        return FoundCoin(same[0], note)
+        note = context.text("other_coins", term=term, coins=others)
+        return FoundCoin(same[0], [note] if others else ())
     if listed:
         raise RequestRefused(context.text("similar_coins", term=term, coins=_list_ids(listed)))
     raise RequestRefused(context.text("unknown_coin", term=term))

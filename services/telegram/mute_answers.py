@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sentinel.alerting import mutes
@@ -21,18 +22,18 @@ def answer_mute(context: Context, argument: str) -> Reply:
     if duration is None and term and last[:1].isdigit():
         raise RequestRefused(context.text("bad_duration", text=last, days=MAX_MUTE.days))
     found = find_coin(context, term if duration else argument)
-    return mute(context, found.coin_id, duration or DAY, found.note)
+    return mute(context, found.coin_id, duration or DAY, found.notes)
 
 
-def mute(context: Context, coin_id: str, duration: timedelta, note: str = "") -> Reply:
-    """Mute a coin by its id."""
+def mute(context: Context, coin_id: str, duration: timedelta, notes: Sequence[str] = ()) -> Reply:
+    """Mute a coin by its id; the answer ends with the notes."""
     until = context.now + duration
     mutes.mute(context.connection, coin_id, until, context.now)
     label, time = label_coin(context, coin_id), context.formatter.format_time(until)
     data = f"unmute:{coin_id}"
     is_short = len(data.encode()) <= MAX_DATA_BYTES
     return Reply(
-        "\n".join([context.text("muted", coin=label, time=time), *([note] if note else [])]),
+        "\n".join([context.text("muted", coin=label, time=time), *notes]),
         buttons=[[(context.text("unmute_button"), data)]] if is_short else (),
     )
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sentinel.clocks import Clocks
 from sentinel.errors import Interrupted, SentinelError
 from services.telegram.access import Access
-from services.telegram.bot import POLL_SECONDS, Bot, BotError
-from services.telegram.updates import Request, Update
+from services.telegram.bot import POLL_SECONDS, BotError
+from services.telegram.responder import Responder
+from services.telegram.updates import Update
 
 log = logging.getLogger("sentinel.telegram")
 
@@ -28,17 +26,8 @@ TOKEN_STATUSES = (401, 404)
 class Poller:
     """Reads the updates of one bot."""
 
-    bot: Bot
+    responder: Responder
     access: Access
-    clocks: Clocks
-    # Answers the request of an update.
-    answer: Callable[[Update, Request], None]
-    # Says that requests come too often.
-    warn: Callable[[Request], None]
-    # Introduces the bot's commands to Telegram; returns the bot's @name.
-    register: Callable[[], str]
-    # Records the status: keys of `service_status`.
-    record: Callable[[Mapping[str, Any]], None]
     # Confirms the updates below it; None: Telegram knows them already.
     offset: int | None = None
     # Why no updates come; None: they do.
@@ -55,7 +44,7 @@ class Poller:
         while True:
             pause = self.poll()
             if pause > 0:
-                self.clocks.sleep(pause)
+                self.responder.clocks.sleep(pause)
 
     def poll(self) -> float:
         """Wait for updates and answer them; return the seconds to pause before the next poll."""
@@ -64,14 +53,14 @@ class Poller:
         pause = 0.0
         try:
             if self._username is None:
-                self._username = self.register()
-            found = self.bot.get_updates(self.offset, seconds)
+                self._username = self.responder.register()
+            found = self.responder.bot.get_updates(self.offset, seconds)
         except BotError as error:
             pause = self._note_failure(error)
         else:
             self._note_success()
             self.offset = found.next_offset
-            now = found.server_time or self.clocks.now()
+            now = found.server_time or self.responder.clocks.now()
             pause = max((self._handle(update, now) for update in found.updates), default=0.0)
         self._record_status()
         return pause
@@ -84,9 +73,9 @@ class Poller:
         decision = self.access.decide(request, now)
         try:
             if decision == "answer":
-                self.answer(update, request)
+                self.responder.answer(request)
             elif decision == "too_many":
-                self.warn(request)
+                self.responder.warn(request)
         except BotError as error:
             log.warning("an answer did not arrive: %s", error)
             return min(error.retry_after_seconds or 0.0, MAX_PAUSE_SECONDS)
@@ -109,7 +98,7 @@ class Poller:
 
     def _record_status(self) -> None:
         """Record the status once a minute, or if the problem changed."""
-        now = self.clocks.now()
+        now = self.responder.clocks.now()
         is_new = self._recorded_at is None or now - self._recorded_at >= STATUS_INTERVAL
         if not is_new and self.problem == self._recorded_problem:
             return
@@ -121,7 +110,7 @@ class Poller:
             "dropped": self.access.dropped,
         }
         try:
-            self.record(state)
+            self.responder.record(state)
         except Interrupted:
             raise
         except SentinelError as error:

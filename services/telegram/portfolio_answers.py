@@ -1,14 +1,12 @@
-"""Answers about the portfolio and the monitor itself."""
+"""The portfolio: net worth, profit, holdings."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from sentinel.alerting import mutes
-from sentinel.storage import service_status
-from services.api_client import HEALTH_PATH, Json
+from sentinel.notifications.messages import without_links
+from services.api_client import Json
 from services.telegram.conversation import Context, Reply
-from services.telegram.find_coin import label_coin
 
 SHOWN_HOLDINGS = 12
 
@@ -40,7 +38,7 @@ def _describe_holding(context: Context, holding: Json) -> str:
     quantity = formatter.format_quantity(Decimal(holding["quantity"]))
     value = _format_usd(context, holding["value_usd"])
     share = f" ({formatter.format_percent(float(holding['share']))})" if holding["share"] else ""
-    return f"• {holding['symbol'].upper()} {quantity}: {value}{share}"
+    return f"• {without_links(holding['symbol'].upper())} {quantity}: {value}{share}"
 
 
 def _format_both(context: Context, usd: str | None, idr: str | None) -> str:
@@ -57,42 +55,3 @@ def _format_usd(context: Context, amount: str | None) -> str:
 
 def _format_profit(context: Context, profit: Json) -> str:
     return _format_both(context, profit["usd"], profit["idr"])
-
-
-def answer_status(context: Context, _argument: str) -> Reply:
-    """Return whether the monitor works: the failing checks, the newest price, the mutes."""
-    health = context.read(HEALTH_PATH)
-    never = context.text("never")
-    ages = {
-        key: context.describe_time(health[name]) if health[name] else never
-        for key, name in (("newest_price", "newest_observation"), ("last_run", "last_run_at"))
-    }
-    lines = [
-        *(
-            f"• {name}: {check['message']}"
-            for name, check in health["checks"].items()
-            if check["state"] != "ok"
-        ),
-        *(context.text(key, age=age) for key, age in ages.items()),
-        *_describe_mutes(context),
-        *_count_strangers(context),
-    ]
-    return Reply("\n".join(lines), title=context.text(f"status_{health['status']}"))
-
-
-def _describe_mutes(context: Context) -> list[str]:
-    texts = [
-        context.text(
-            "muted_until",
-            coin=label_coin(context, coin_id),
-            time=context.formatter.format_time(until),
-        )
-        for coin_id, until in mutes.read_muted(context.connection, context.now).items()
-    ]
-    return [context.text("muted_coins", coins=", ".join(texts))] if texts else []
-
-
-def _count_strangers(context: Context) -> list[str]:
-    status = service_status.read(context.connection, "telegram")
-    count = status.state.get("strangers") if status else None
-    return [context.text("strangers", count=count)] if count else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sentinel.clocks import Clocks
@@ -13,12 +14,21 @@ from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Address, Connection, Session
 from services.api_client import ApiClient
-from services.telegram import commands, status
+from services.telegram import commands
 from services.telegram.bot import Bot, BotError
 from services.telegram.conversation import Context, Reply, RequestRefused, translate
-from services.telegram.updates import Request, Update
+from services.telegram.updates import Request
 
 log = logging.getLogger("sentinel.telegram")
+
+# After a week without updates Telegram starts again with a random id:
+# https://core.telegram.org/bots/api#update
+MAX_ID_AGE = timedelta(days=7)
+
+# Locks the row, so that two processes do not handle one update.
+HANDLED_UPDATE = """
+SELECT state -> 'handled' FROM sentinel.service_status WHERE service = 'telegram' FOR UPDATE
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +49,11 @@ class Responder:
         self.bot.set_commands(commands.list_menu(self.formatter))
         return self.bot.get_username()
 
-    def answer(self, update: Update, request: Request) -> None:
+    def answer(self, request: Request) -> None:
         """Answer a request that may be answered. Raises BotError."""
         if request.query_id is not None and not self._accept_button(request.query_id):
             return
-        reply = self._make_reply(update, request)
+        reply = self._make_reply(request)
         if reply is not None:
             self._send(request, reply)
 
@@ -58,11 +68,11 @@ class Responder:
             return False
         return True
 
-    def _make_reply(self, update: Update, request: Request) -> Reply | None:
+    def _make_reply(self, request: Request) -> Reply | None:
         """Return the answer; None if the update was handled before the process was killed."""
         try:
             with self._session() as session:
-                return session.use(lambda c: self._answer_in_transaction(c, update, request))
+                return session.use(lambda c: self._answer_in_transaction(c, request))
         except RequestRefused as refusal:
             return Reply(str(refusal))
         except StorageUnavailable as error:
@@ -75,14 +85,12 @@ class Responder:
             log.exception("a command failed")
             return Reply(translate(self.formatter, "error"))
 
-    def _answer_in_transaction(
-        self, connection: Connection, update: Update, request: Request
-    ) -> Reply | None:
+    def _answer_in_transaction(self, connection: Connection, request: Request) -> Reply | None:
         schema.migrate_if_needed(connection)
         now = self.clocks.now()
         api = ApiClient(self.api_url, self.api_token)
         with connection.transaction():
-            if not status.begin_update(connection, self.bot.bot_id, update.update_id, now):
+            if not begin_update(connection, self.bot.bot_id, request.update_id, now):
                 return None
             return commands.answer(Context(api, connection, self.formatter, now), request)
 
@@ -100,10 +108,10 @@ class Responder:
         try:
             self.bot.edit_text(request.chat_id, request.message_id, reply.text, reply.buttons)
         except BotError as error:
-            # A second press of the same button changes nothing.
-            if error.status != 400 or "not modified" in str(error):
+            if error.status != 400:
                 raise
-            return False
+            # After a second press of the same button the message has this text already.
+            return "not modified" in str(error)
         return True
 
     def warn(self, request: Request) -> None:
@@ -111,12 +119,12 @@ class Responder:
         text = translate(self.formatter, "too_many")
         self.bot.send_text(request.chat_id, text, topic_id=request.topic_id)
 
-    def record(self, state: Mapping[str, Any], *, is_stopped: bool = False) -> None:
+    def record(self, state: Mapping[str, Any]) -> None:
         """Record the status of the process. Raises SentinelError."""
         own = {
             "chat": self.chat,
             "language": self.formatter.language,
-            "is_stopped": is_stopped,
+            "is_stopped": False,
         }
 
         def write(connection: Connection) -> None:
@@ -129,3 +137,18 @@ class Responder:
     def _session(self) -> Session:
         clocks = self.clocks
         return Session(self.address, clock=clocks.monotonic, sleep=clocks.sleep)
+
+
+def begin_update(connection: Connection, bot_id: str, update_id: int, now: datetime) -> bool:
+    """Note an update as handled in the caller's transaction; False if it was handled before.
+
+    Telegram sends an update again if the process was killed before it confirmed the update.
+    """
+    row = connection.execute(HANDLED_UPDATE).fetchone()
+    handled: dict[str, Any] = (row[0] if row else None) or {}
+    is_known = handled.get("bot_id") == bot_id and update_id <= handled["update_id"]
+    if is_known and now - datetime.fromisoformat(handled["at"]) < MAX_ID_AGE:
+        return False
+    new = {"bot_id": bot_id, "update_id": update_id, "at": now.isoformat()}
+    service_status.record(connection, "telegram", {"handled": new}, now)
+    return True

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-from decimal import Decimal, InvalidOperation
-from typing import get_args
+from decimal import Decimal
 
 from babel.numbers import NumberFormatError, parse_decimal
+from pydantic import TypeAdapter
 
 from sentinel.alerting import price_targets
 from sentinel.alerting.price_targets import NewTarget, PriceTarget, TargetPreview, TargetRejected
 from sentinel.amounts import LOCALES
-from sentinel.analytics.price_targets import Currency, Direction
+from sentinel.analytics.price_targets import Currency
 from sentinel.coin_names import is_valid_id
 from sentinel.notifications.alert_buttons import MAX_DATA_BYTES
 from sentinel.notifications.messages import format_coin
@@ -23,6 +23,7 @@ SHOWN_TARGETS = 20
 # A coin, a price, and perhaps a currency.
 _FORM = re.compile(r"(.+?)\s+(\$|usd|rp|idr)?\s*([\d.,]+)\s*(\$|usd|rp|idr)?", re.IGNORECASE)
 _RUPIAH = ("rp", "idr")
+_NEW_TARGET = TypeAdapter(NewTarget)
 
 
 def answer_target(context: Context, argument: str) -> Reply:
@@ -43,7 +44,7 @@ def answer_target(context: Context, argument: str) -> Reply:
     if len(data.encode()) > MAX_DATA_BYTES:
         raise RequestRefused(context.text("long_id"))
     buttons = [(context.text("save_button"), data), (context.text("cancel_button"), "cancel")]
-    lines = [*_describe_preview(context, preview, currency), *([found.note] if found.note else [])]
+    lines = [*_describe_preview(context, preview, currency), *found.notes]
     question = context.text(
         f"preview_{preview.direction}",
         coin=found.label,
@@ -81,20 +82,15 @@ def format_amount(context: Context, price: Decimal, currency: Currency) -> str:
 
 def save_target(context: Context, data: str) -> Reply:
     """Save the target of a preview; a second press of its button adds no second target."""
+    names = ("direction", "currency", "price", "coin_id")
     try:
-        direction, currency, price, coin_id = data.split(":", 3)
-        new = NewTarget(
-            coin_id,
-            Decimal(price),
-            _currency(currency),
-            _direction(direction),
-            source="telegram",
-        )
-    except (ValueError, InvalidOperation):
+        fields = dict(zip(names, data.split(":", 3), strict=True))
+        new = _NEW_TARGET.validate_python(fields | {"source": "telegram"})
+    except ValueError:
         return Reply(context.text("old_button"))
-    if not is_valid_id(coin_id):
+    if not is_valid_id(new.coin_id):
         return Reply(context.text("old_button"))
-    known = price_targets.list_targets(context.connection, coin_id=coin_id, states=("open",))
+    known = price_targets.list_targets(context.connection, coin_id=new.coin_id, states=("open",))
     line = (new.direction, new.price, new.currency)
     if any((t.direction, t.price, t.currency) == line for t in known):
         return Reply(context.text("target_exists"), is_edit=True)
@@ -103,38 +99,22 @@ def save_target(context: Context, data: str) -> Reply:
     except TargetRejected as error:
         return Reply(context.text(f"rejected_{error.reason}"), is_edit=True)
     amount = format_amount(context, new.price, new.currency)
-    text = context.text(f"saved_{direction}", coin=label_coin(context, coin_id), price=amount)
-    return Reply(text, is_edit=True)
-
-
-def _currency(text: str) -> Currency:
-    if text not in get_args(Currency):
-        raise ValueError(text)
-    return "idr" if text == "idr" else "usd"
-
-
-def _direction(text: str) -> Direction:
-    if text not in get_args(Direction):
-        raise ValueError(text)
-    return "above" if text == "above" else "below"
+    coin = label_coin(context, new.coin_id)
+    return Reply(context.text(f"saved_{new.direction}", coin=coin, price=amount), is_edit=True)
 
 
 def answer_targets(context: Context, _argument: str) -> Reply:
     """List the price targets, each with a button that deletes it."""
-    targets = price_targets.list_targets(context.connection, limit=SHOWN_TARGETS)
+    targets = price_targets.list_targets(context.connection)
     title = context.text("targets")
     if not targets:
         return Reply(context.text("no_targets"), title=title)
-    lines = [f"{n}. {_describe_target(context, t)}" for n, t in enumerate(targets, start=1)]
-    buttons = [
-        [
-            (
-                context.text("delete_button", target=_describe_line(context, t)),
-                f"delete:{t.target_id}",
-            )
-        ]
-        for t in targets
-    ]
+    shown = targets[:SHOWN_TARGETS]
+    lines = [f"{n}. {_describe_target(context, t)}" for n, t in enumerate(shown, start=1)]
+    if len(targets) > len(shown):
+        lines.append(context.text("more", count=len(targets) - len(shown)))
+    labels = [context.text("delete_button", target=_describe_line(context, t)) for t in shown]
+    buttons = [[(label, f"delete:{t.target_id}")] for label, t in zip(labels, shown, strict=True)]
     return Reply("\n".join(lines), title=title, buttons=buttons)
 
 

@@ -28,7 +28,6 @@ TEXTS = {
         "other_coins": "“{term}” also means {coins}. Use the id for them.",
         # Figures.
         "age": "{time} ({age} ago)",
-        "ages": ("seconds", "minutes", "hours", "days"),
         "observed": "As of {age}",
         "change": "{hours} hours: {change}",
         "no_change": "The price of 24 hours ago is not known.",
@@ -45,8 +44,8 @@ TEXTS = {
         "alerts": "The last alerts",
         "alerts_of": "The last alerts of {coin}",
         "no_alerts": "There are no alerts.",
-        "panic_line": "{symbol} fell {move} below its high, to {price}: {age}",
-        "reversal_line": "{symbol} rose {move} above its low, to {price}: {age}",
+        "panic_line": "{symbol} fell {move}, to {price}: {age}",
+        "reversal_line": "{symbol} rose {move}, to {price}: {age}",
         "why_panic": "Why the alert: {coin} fell",
         "why_reversal": "Why the alert: {coin} rose",
         "panic_mark": "Its highest price was {price} on {time}.",
@@ -55,8 +54,7 @@ TEXTS = {
         "reversal_move": "It rose {move} above that, to {price}, on {time}.",
         "peg_mark": "Its price usually stays at {price}.",
         "why_threshold": (
-            "Alerts of this coin begin at {threshold}: this follows how far its price usually "
-            "moves."
+            "Alerts of this coin begin at {threshold}: a move of this size is unusual for it."
         ),
         "why_level": "It was alert number {level} of this move: each needs twice the one before.",
         "outcome": "After the alert: {changes}.",
@@ -146,7 +144,6 @@ TEXTS = {
         "similar_coins": "Koin “{term}” tidak dikenal. Yang mirip: {coins}.",
         "other_coins": "“{term}” juga berarti {coins}. Gunakan id untuk koin itu.",
         "age": "{time} ({age} lalu)",
-        "ages": ("detik", "menit", "jam", "hari"),
         "observed": "Per {age}",
         "change": "{hours} jam: {change}",
         "no_change": "Harga 24 jam lalu tidak diketahui.",
@@ -162,8 +159,8 @@ TEXTS = {
         "alerts": "Peringatan terakhir",
         "alerts_of": "Peringatan terakhir {coin}",
         "no_alerts": "Tidak ada peringatan.",
-        "panic_line": "{symbol} turun {move} dari puncaknya, ke {price}: {age}",
-        "reversal_line": "{symbol} naik {move} dari titik terendahnya, ke {price}: {age}",
+        "panic_line": "{symbol} turun {move}, ke {price}: {age}",
+        "reversal_line": "{symbol} naik {move}, ke {price}: {age}",
         "why_panic": "Alasan peringatan: {coin} turun",
         "why_reversal": "Alasan peringatan: {coin} naik",
         "panic_mark": "Harga tertingginya {price} pada {time}.",
@@ -172,7 +169,7 @@ TEXTS = {
         "reversal_move": "Harga naik {move} dari situ, ke {price}, pada {time}.",
         "peg_mark": "Harganya biasanya tetap di {price}.",
         "why_threshold": (
-            "Peringatan koin ini mulai dari {threshold}, menurut besar gerak harganya yang biasa."
+            "Peringatan koin ini mulai dari {threshold}: gerak sebesar ini tidak biasa untuknya."
         ),
         "why_level": (
             "Ini peringatan ke-{level} dalam gerakan ini: tiap kali dua kali lipat yang sebelumnya."

@@ -22,7 +22,7 @@ class _Identified(_Object):
 class _Message(_Object):
     message_id: int
     # UNIX seconds; 0 if Telegram no longer shows the message.
-    date: int
+    date: int = Field(ge=0, lt=1 << 36)
     chat: _Identified
     sender: _Identified | None = Field(default=None, alias="from")
     text: str = ""
@@ -41,6 +41,7 @@ class _PressedButton(_Object):
 class Request(NamedTuple):
     """What a person wants: a command, or a button that was pressed."""
 
+    update_id: int
     chat_id: int
     user_id: int
     # When the message was sent; of a button: when the message with the button was sent. None:
@@ -77,21 +78,21 @@ class Update(_Object):
         if query := self.callback_query:
             if query.message is None:
                 return None
-            return _make_request(query.message, query.sender.id, query.data, query.id)
+            return self._make_request(query.message, query.sender, query.data, query.id)
         if self.message and self.message.sender and self.message.text.strip():
-            return _make_request(self.message, self.message.sender.id, self.message.text)
+            return self._make_request(self.message, self.message.sender, self.message.text)
         return None
 
-
-def _make_request(
-    message: _Message, user_id: int, text: str, query_id: str | None = None
-) -> Request:
-    return Request(
-        chat_id=message.chat.id,
-        user_id=user_id,
-        sent_at=datetime.fromtimestamp(message.date, UTC) if message.date else None,
-        text=text,
-        message_id=message.message_id,
-        topic_id=message.message_thread_id if message.is_topic_message else None,
-        query_id=query_id,
-    )
+    def _make_request(
+        self, message: _Message, sender: _Identified, text: str, query_id: str | None = None
+    ) -> Request:
+        return Request(
+            update_id=self.update_id,
+            chat_id=message.chat.id,
+            user_id=sender.id,
+            sent_at=datetime.fromtimestamp(message.date, UTC) if message.date else None,
+            text=text,
+            message_id=message.message_id,
+            topic_id=message.message_thread_id if message.is_topic_message else None,
+            query_id=query_id,
+        )

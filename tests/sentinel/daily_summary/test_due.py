@@ -92,6 +92,14 @@ def test_a_new_hour_or_zone_never_sends_two_summaries_a_day(
     assert max(pauses) < timedelta(hours=48)
 
 
+def test_a_time_that_the_clock_jumps_over_at_midnight_is_planned_after_the_jump() -> None:
+    """In Nuuk it is 23:00 to 24:00 on 2027-03-27 that does not exist."""
+    nuuk, jump = ZoneInfo("America/Nuuk"), datetime(2027, 3, 28, 1, 0, tzinfo=UTC)
+    assert due.find_planned(time(23, 30), nuuk, jump + timedelta(minutes=10)) is None
+    half_past = jump + timedelta(minutes=30)
+    assert due.find_planned(time(23, 30), nuuk, half_past) == half_past
+
+
 def test_a_clock_that_was_set_back_since_the_last_summary_delays_none() -> None:
     planned = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
     wrong = planned + timedelta(days=400)

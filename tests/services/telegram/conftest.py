@@ -24,6 +24,10 @@ from tests.support.monitor import load, minutes
 from tests.support.telegram import OWNER, TOKEN, SentMessage, TelegramServer, running_telegram
 
 API_TOKEN = "geheim-4711-0123456789"
+WRITTEN_TABLES = (
+    *("service_status", "muted_coins", "price_targets", "transactions", "outbox"),
+    "alert_targets",
+)
 COINS = (("bitcoin", 90_000.0), ("bitcoin-cash", 450.0), ("ethereum", 3_000.0))
 
 
@@ -113,15 +117,7 @@ def start_chat(
     user_ids: tuple[int, ...] = (),
 ) -> Chat:
     """Return a chat with a process that has just started."""
-    poller = Poller(
-        responder.bot,
-        make_access(chat_id, user_ids),
-        time.clocks,
-        responder.answer,
-        responder.warn,
-        responder.register,
-        responder.record,
-    )
+    poller = Poller(responder, make_access(chat_id, user_ids))
     return Chat(server, time, database, responder, poller)
 
 
@@ -140,11 +136,7 @@ def chat(
         "fingerprint",
     )
     yield start_chat(bot_api, time_, market, responder)
-    for table in (
-        *("service_status", "muted_coins", "price_targets", "transactions", "outbox"),
-        "alert_targets",
-    ):
-        market.query(f"DELETE FROM sentinel.{table}")
+    market.query("; ".join(f"DELETE FROM sentinel.{table}" for table in WRITTEN_TABLES))
 
 
 @pytest.fixture

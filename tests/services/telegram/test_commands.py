@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 import requests
@@ -35,7 +36,7 @@ ANSWERS = [
     ("/price nothing", {"en": "I know no coin “nothing”", "id": "“nothing” tidak dikenal"}),
     ("/price", {"en": "like this: /price BTC", "id": "seperti ini: /price BTC"}),
     ("/portfolio", {"en": "The portfolio is empty", "id": "Portofolio kosong"}),
-    ("/alerts", {"en": "BITC fell 5.3% below its high", "id": "BITC turun 5,3% dari puncak"}),
+    ("/alerts", {"en": "BITC fell 5.3%, to $90,000.00", "id": "BITC turun 5,3%, ke US$90.000,00"}),
     ("/alerts ethereum", {"en": "There are no alerts", "id": "Tidak ada peringatan"}),
     ("/targets", {"en": "There are no price targets", "id": "Tidak ada target harga"}),
     ("/target bitcoin cheap", {"en": "/target BTC 100000", "id": "/target BTC 100000"}),
@@ -133,6 +134,16 @@ def test_a_gap_of_the_prices_is_not_joined_by_a_line() -> None:
     assert list(split_at_gaps(points[:1], timedelta(minutes=5))) == [points[:1]]
 
 
+def test_a_symbol_becomes_no_link(chat: Chat) -> None:
+    _buy(chat)
+    set_symbol = "UPDATE sentinel.coins SET symbol = %s WHERE coin_id = 'bitcoin'"
+    [(symbol,)] = chat.database.query("SELECT symbol FROM sentinel.coins WHERE coin_id = 'bitcoin'")
+    chat.database.query(set_symbol, "pump.fun")
+    texts = [chat.ask(command).text for command in ("/alerts", "/portfolio")]
+    chat.database.query(set_symbol, symbol)
+    assert [text.count("PUMP.\u2060FUN") for text in texts] == [1, 1]
+
+
 # --- muting ----------------------------------------------------------------------------------
 
 
@@ -207,7 +218,7 @@ def test_the_direction_and_the_currency_of_a_target_are_found(chat: Chat) -> Non
 
 
 def test_a_second_press_adds_no_second_target_and_cancel_adds_none(
-    chat: Chat, connection: Connection
+    chat: Chat, connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     preview, other = chat.ask("/target bitcoin 85000"), chat.ask("/target bitcoin 80000")
     data = preview.find_button("Save")
@@ -215,9 +226,24 @@ def test_a_second_press_adds_no_second_target_and_cancel_adds_none(
     chat.server.press_data(data, message=preview)
     chat.poll()
     assert preview.text == "This price target exists already."
+    cancel = other.find_button("Cancel")
     chat.press(other, "Cancel")
     assert other.text == "Nothing was changed."
+    chat.server.press_data(cancel, message=other)
+    assert chat.poll() == []
+    assert "did not arrive" not in caplog.text  # the message has this text already
     assert len(price_targets.list_targets(connection)) == 1
+
+
+def test_twenty_targets_are_listed_and_the_others_counted(
+    chat: Chat, connection: Connection
+) -> None:
+    for price in range(1, 23):
+        new = price_targets.NewTarget("bitcoin", Decimal(price), direction="below")
+        price_targets.add_target(connection, new, NOW)
+    listed = chat.ask("/targets")
+    assert listed.text.endswith("\n20. Bitcoin (BITC) falls to $3.00\nand 2 more")
+    assert len(listed.buttons) == 20
 
 
 def test_a_button_of_a_deleted_message_is_answered_with_a_new_message(chat: Chat) -> None:
@@ -269,14 +295,15 @@ def test_why_names_the_peg_of_a_coin_that_has_one(chat: Chat) -> None:
     chat.database.query(
         "INSERT INTO sentinel.alerts (observed_at, reference_at, price_usd, reference_usd,"
         " move, threshold, coin_key, level, kind)"
-        " SELECT %s, %s, 0.99, 1, -0.01, 0.005, coin_key, 1, 'panic'"
+        " SELECT %s, %s, 0.98, 1, -0.02, 0.005, coin_key, 2, 'panic'"
         " FROM sentinel.coins WHERE coin_id = 'bitcoin-cash'",
-        *[NOW - timedelta(minutes=5)] * 2,
+        NOW - timedelta(minutes=5),
+        NOW - timedelta(minutes=50),  # of the first alert
     )
     chat.server.press_data("why:panic:bitcoin-cash")
     [answer] = chat.poll()
-    assert "Its price usually stays at $1.00.\nIt fell 1.0% below that" in answer.text
-    assert "alert number" not in answer.text
+    assert "Its price usually stays at $1.00.\nIt fell 2.0% below that" in answer.text
+    assert "alert number 2 of this move" in answer.text
     chat.database.query("DELETE FROM sentinel.alerts WHERE reference_usd = 1")
 
 

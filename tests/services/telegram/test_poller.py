@@ -39,6 +39,17 @@ from tests.support.telegram import (
 
 STRANGER = 99
 MINUTE = timedelta(minutes=1)
+# An update whose message has a date that no clock can show.
+FAR_FUTURE = {
+    "update_id": 6,
+    "message": {
+        "message_id": 1,
+        "date": 10**20,
+        "chat": {"id": OWNER},
+        "from": {"id": OWNER},
+        "text": "/help",
+    },
+}
 
 
 def _in_group(chat: Chat, *user_ids: int) -> Chat:
@@ -131,7 +142,7 @@ def test_a_flood_is_answered_up_to_the_limit_of_a_minute(chat: Chat) -> None:
 
 def test_a_private_chat_has_twenty_commands_in_each_minute() -> None:
     access = make_access(str(OWNER), ())
-    request = Request(OWNER, OWNER, NOW, "/help", 1, None)
+    request = Request(1, OWNER, OWNER, NOW, "/help", 1, None)
     decisions = [access.decide(request, NOW + timedelta(seconds=n)) for n in range(70)]
     assert [n for n, decision in enumerate(decisions) if decision == "answer"] == [
         *range(20),
@@ -219,11 +230,14 @@ def test_stalls_and_broken_responses_are_ordinary_failures(
         *(Reply(200, body) for body in (b"", b"<html>", b"[" * 100_000, b"{}", b'{"result": 7}')),
         Reply(502, b"\xff" * 100),
         Reply(200, b'{"result": [7, {"update_id": "x"}, {"update_id": 5, "message": 7}]}'),
+        Reply(200, json.dumps({"result": [FAR_FUTURE]}).encode()),
     )
     pauses = [chat.poller.poll() for _ in range(8)]
     assert all(pause > 0 for pause in pauses[:7])
     assert pauses[7] == 0
     assert chat.poller.offset == 6  # an update that cannot be read is confirmed all the same
+    assert chat.poller.poll() == 0
+    assert chat.poller.offset == 7
     assert chat.ask("/unknown").text.startswith("I do not know")
     assert TOKEN.partition(":")[2] not in caplog.text
 
