@@ -26,7 +26,14 @@ from sentinel.analytics.crossings import (
     end_silence,
     update_marks,
 )
-from sentinel.analytics.peg import PEG_THRESHOLD, PEG_USD, Peg
+from sentinel.analytics.peg import (
+    NOISE_SECONDS,
+    PEG_DEVIATIONS,
+    PEG_THRESHOLD,
+    PEG_USD,
+    RETURN_SHARE,
+    Peg,
+)
 from sentinel.analytics.volatility import DAY_SECONDS, Volatility
 
 # Of the stored state. A tracker of another version starts again from the stored prices.
@@ -114,7 +121,9 @@ class Tracker:
     def compute_threshold(self, rules: AlertRules) -> float:
         """Return the move that raises an alert now, as a fraction of the price."""
         if self.peg.is_held:
-            return PEG_THRESHOLD
+            noise = PEG_DEVIATIONS * self.volatility.sigma(NOISE_SECONDS)
+            threshold = max(PEG_THRESHOLD, noise) * self._excess_factor(rules)
+            return min(rules.max_threshold, threshold)
         seconds = rules.horizon.total_seconds()
         common = COMMON_VOLATILITY * math.sqrt(seconds / DAY_SECONDS)
         own = self.volatility.sigma(seconds)
@@ -124,8 +133,11 @@ class Tracker:
 
     def effective_multiplier(self, rules: AlertRules) -> float:
         """Return the multiplier, raised if there were more alerts than the target rate."""
+        return rules.multiplier * self._excess_factor(rules)
+
+    def _excess_factor(self, rules: AlertRules) -> float:
         excess = 0.0 if rules.target_rate is None else self.excess_alerts - FREE_ALERTS
-        return rules.multiplier * math.exp(RATE_GAIN * max(0.0, excess))
+        return math.exp(RATE_GAIN * max(0.0, excess))
 
     def _advance_time(self, at: float, rules: AlertRules) -> None:
         if self.last_at == NEVER:
@@ -178,7 +190,7 @@ class Tracker:
         if other.last_alert is None:
             return Reference(at, PEG_USD, threshold, "peg")
         extreme_at, extreme = own.week_marks[0]
-        back = PEG_USD * (1 - sign * threshold / 2) / extreme - 1
+        back = PEG_USD * (1 - sign * threshold * RETURN_SHARE) / extreme - 1
         return Reference(extreme_at, extreme, max(sign * back, threshold / 2), "peg")
 
     def _kinds(self) -> tuple[tuple[KindState, KindState, Kind, int], ...]:

@@ -116,6 +116,23 @@ def test_a_stablecoin_that_leaves_its_peg_is_announced(
     assert len(alerts) <= 6
 
 
+@BUDGETS
+@pytest.mark.parametrize("every", [300.0, 900.0])
+def test_a_noisy_stablecoin_is_announced_when_it_leaves_its_peg_and_not_before(
+    budget: float | None, every: float
+) -> None:
+    path = Path(rules_of(budget), 0.0, price=1.0)
+
+    def noise() -> float:
+        return math.exp(path.dice.gauss(0, 0.002))
+
+    assert path.walk(14, every, lambda _: noise()) == []
+    alerts = path.walk(10, every, lambda at: noise() * (1 - 0.003 * at))
+    assert alerts[0].kind == "panic"
+    assert alerts[0].price_usd > 0.985
+    assert len(alerts) < 15
+
+
 def test_a_return_to_the_peg_is_a_reversal_and_the_next_departure_a_panic() -> None:
     path = Path(rules_of(2.0), 0.0, price=1.0)
     path.walk(8, 900.0)

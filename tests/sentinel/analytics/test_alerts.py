@@ -269,7 +269,7 @@ def test_a_calibration_never_lowers_the_multiplier() -> None:
 
 
 def test_each_coin_gets_a_multiplier_between_its_own_and_the_common_one() -> None:
-    histories = {name: _walk(n, 350, wild=0.004 + 0.004 * n) for n, name in enumerate("abc")}
+    histories = {name: _walk(n, 450, wild=0.004 + 0.004 * n) for n, name in enumerate("abc")}
     histories["young"] = histories["a"][:60]
     found = calibration.calibrate(histories, 1.0, OWN)
     assert found.multipliers["a"] < found.multipliers["young"] < found.multipliers["c"]
