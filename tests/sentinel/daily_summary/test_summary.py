@@ -203,7 +203,11 @@ Kondisi: semuanya baik"""
 
 
 @pytest.mark.parametrize(
-    ("formatter", "expected"), [(ENGLISH, ENGLISH_TEXT), (INDONESIAN, INDONESIAN_TEXT)]
+    ("formatter", "expected"),
+    [
+        (ENGLISH, ENGLISH_TEXT),
+        pytest.param(INDONESIAN, INDONESIAN_TEXT, marks=pytest.mark.slow),
+    ],
 )
 def test_a_summary_has_a_line_for_each_fact(
     deployment: Deployment, formatter: MessageFormatter, expected: str
@@ -343,6 +347,7 @@ def test_quotas_to_watch_and_failing_checks_are_named(deployment: Deployment) ->
     )
 
 
+@pytest.mark.slow
 def test_a_summary_of_500_watched_coins_fits_a_telegram_message(deployment: Deployment) -> None:
     deployment.add_runs()
     coins = {f"{n:03d}-a-coin-with-a-long-name": (1.0, 1.0 + (n - 250) / 1000) for n in range(500)}
@@ -369,6 +374,7 @@ def test_a_summary_of_500_watched_coins_fits_a_telegram_message(deployment: Depl
     assert len(text.splitlines()) <= 25
 
 
+@pytest.mark.slow
 def test_value_and_change_are_those_of_the_portfolio(
     deployment: Deployment, dice: random.Random
 ) -> None:

@@ -21,7 +21,14 @@ from services.telegram.responder import Responder
 from tests.conftest import NOW, FakeTime, FreshDatabase, new_database
 from tests.services.api.client import running_api
 from tests.support.monitor import load, minutes
-from tests.support.telegram import OWNER, TOKEN, SentMessage, TelegramServer, running_telegram
+from tests.support.telegram import (
+    OWNER,
+    TOKEN,
+    SentMessage,
+    TelegramServer,
+    TelegramState,
+    running_telegram,
+)
 
 API_TOKEN = "geheim-4711-0123456789"
 WRITTEN_TABLES = (
@@ -67,12 +74,21 @@ def api_url(market: FreshDatabase, tmp_path_factory: pytest.TempPathFactory) -> 
         yield url
 
 
-@pytest.fixture
-def bot_api(time_: FakeTime, monkeypatch: pytest.MonkeyPatch) -> Iterator[TelegramServer]:
-    with running_telegram(time_.now) as running:
-        monkeypatch.setattr(telegram, "API_URL", running.url)
-        monkeypatch.setattr(poller_module, "POLL_SECONDS", 0)
+@pytest.fixture(scope="session")
+def running_bot_api() -> Iterator[TelegramServer]:
+    with running_telegram(lambda: NOW) as running:
         yield running
+
+
+@pytest.fixture
+def bot_api(
+    running_bot_api: TelegramServer, time_: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> TelegramServer:
+    """Telegram's stand-in, which has forgotten the tests before."""
+    running_bot_api.state = TelegramState(time_.now)
+    monkeypatch.setattr(telegram, "API_URL", running_bot_api.url)
+    monkeypatch.setattr(poller_module, "POLL_SECONDS", 0)
+    return running_bot_api
 
 
 @dataclass
@@ -116,8 +132,8 @@ def start_chat(
     chat_id: str = str(OWNER),
     user_ids: tuple[int, ...] = (),
 ) -> Chat:
-    """Return a chat with a process that has just started."""
-    poller = Poller(responder, make_access(chat_id, user_ids))
+    """Return a chat with a process that has just started, and has registered its commands."""
+    poller = Poller(responder, make_access(chat_id, user_ids), _username="Sentinel_bot")
     return Chat(server, time, database, responder, poller)
 
 

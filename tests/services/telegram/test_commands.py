@@ -22,7 +22,7 @@ from tests.conftest import NOW
 from tests.services.telegram.conftest import Chat
 from tests.support.telegram import SentMessage
 
-LANGUAGES = pytest.mark.parametrize("language", ["en", "id"])
+LANGUAGES = pytest.mark.parametrize("language", ["en", pytest.param("id", marks=pytest.mark.slow)])
 
 
 # A command, and a part of its answer in both languages.
@@ -94,7 +94,9 @@ def test_each_command_answers(speaker: Chat, language: str) -> None:
 
 @LANGUAGES
 def test_the_menu_of_commands_is_set_in_the_users_language(speaker: Chat, language: str) -> None:
+    speaker.poller._username = None
     speaker.poll()
+    assert speaker.server.count("getMe") == 1
     [menu] = speaker.server.state.commands.values()
     assert [entry["command"] for entry in menu] == list(commands.COMMANDS)
     assert menu[0]["description"] == TEXTS[language]["menu_price"]
@@ -134,6 +136,7 @@ def test_a_gap_of_the_prices_is_not_joined_by_a_line() -> None:
     assert list(split_at_gaps(points[:1], timedelta(minutes=5))) == [points[:1]]
 
 
+@pytest.mark.slow
 def test_a_symbol_becomes_no_link(chat: Chat) -> None:
     _buy(chat)
     set_symbol = "UPDATE sentinel.coins SET symbol = %s WHERE coin_id = 'bitcoin'"
@@ -205,6 +208,7 @@ def test_a_preview_says_how_often_the_target_would_have_fired(chat: Chat) -> Non
     assert "It would not have come since 18 Nov" in text
 
 
+@pytest.mark.slow
 def test_the_direction_and_the_currency_of_a_target_are_found(chat: Chat) -> None:
     for words, data in (
         ("bitcoin 100000", "save:above:usd:100000:bitcoin"),
@@ -217,6 +221,7 @@ def test_the_direction_and_the_currency_of_a_target_are_found(chat: Chat) -> Non
         assert chat.ask(f"/target {words}").find_button("Save") == data
 
 
+@pytest.mark.slow
 def test_a_second_press_adds_no_second_target_and_cancel_adds_none(
     chat: Chat, connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -235,6 +240,7 @@ def test_a_second_press_adds_no_second_target_and_cancel_adds_none(
     assert len(price_targets.list_targets(connection)) == 1
 
 
+@pytest.mark.slow
 def test_twenty_targets_are_listed_and_the_others_counted(
     chat: Chat, connection: Connection
 ) -> None:

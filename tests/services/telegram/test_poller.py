@@ -212,6 +212,7 @@ def test_of_two_pollers_the_older_one_pauses_and_says_why(
     assert "Stop the other program" in (chat.poller.problem or "")
 
 
+@pytest.mark.slow
 def test_the_pauses_after_failures_grow_and_a_requested_pause_is_kept(chat: Chat) -> None:
     chat.server.fail("getUpdates", CONFLICT, CONFLICT, CONFLICT, CONFLICT, CONFLICT)
     assert [chat.poller.poll() for _ in range(5)] == [30, 30, 30, 40, 80]
@@ -220,6 +221,7 @@ def test_the_pauses_after_failures_grow_and_a_requested_pause_is_kept(chat: Chat
     assert [chat.poller.poll() for _ in range(3)] == [37, 10, 20]
 
 
+@pytest.mark.slow
 def test_stalls_and_broken_responses_are_ordinary_failures(
     chat: Chat, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -257,6 +259,7 @@ def test_an_answer_that_telegram_refuses_is_logged_and_the_next_one_is_sent(
 
 
 def test_the_commands_are_registered_again_after_a_failure(chat: Chat) -> None:
+    chat.poller._username = None
     chat.server.fail("setMyCommands", Reply(500))
     assert chat.poller.poll() == 5
     assert chat.poller.poll() == 0
@@ -335,6 +338,7 @@ class _Killed(BaseException):
     """The end of the process at this point."""
 
 
+@pytest.mark.slow
 def test_an_update_is_not_carried_out_again_after_a_kill_before_its_answer(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,6 +365,7 @@ def test_an_update_is_not_carried_out_again_after_a_kill_before_its_answer(
     assert target.coin_id == "bitcoin"
 
 
+@pytest.mark.slow
 def test_an_update_that_was_not_carried_out_before_a_kill_is_carried_out_then(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +383,7 @@ def test_an_update_that_was_not_carried_out_before_a_kill_is_carried_out_then(
     assert len(_list_targets(chat)) == 1
 
 
+@pytest.mark.slow
 def test_after_a_week_of_silence_or_with_another_bot_a_smaller_id_is_new(chat: Chat) -> None:
     chat.ask("/unknown")
     chat.poll()
@@ -399,6 +405,7 @@ def test_the_offset_is_forgotten_once_it_is_confirmed(chat: Chat) -> None:
     assert offsets == [None, 901, None]
 
 
+@pytest.mark.slow
 def test_the_buttons_of_a_delivered_alert_reach_the_process_that_answers_them(chat: Chat) -> None:
     notifier = Notifier(make_targets([f"tgram://{TOKEN}/{OWNER}/"]), chat.time.clocks)
     working = chat.restart(chat=telegram.TelegramChat(TOKEN, OWNER, None, False).fingerprint)

@@ -99,6 +99,7 @@ def test_a_process_that_is_killed_before_its_answer_carries_the_command_out_once
     shutil.rmtree(command.locate_lock_folder(token))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bot_api")
 @pytest.mark.parametrize(
     ("chat_id", "user_ids", "has_buttons"),
