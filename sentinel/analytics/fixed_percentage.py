@@ -12,14 +12,12 @@ from __future__ import annotations
 import bisect
 import functools
 import math
-from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
 from sentinel.analytics.calibration import Series, is_long_enough, length_weeks
-from sentinel.analytics.crossings import Alert, Kind, update_marks
+from sentinel.analytics.crossings import Alert, Kind, KindState, end_silence, update_marks
 from sentinel.analytics.falls import Score, score
 
 WINDOW_SECONDS = timedelta(hours=24).total_seconds()
@@ -36,44 +34,27 @@ class Reference(NamedTuple):
     score: Score
 
 
-@dataclass(slots=True)
-class _Side:
-    """One kind of alert: falls (sign -1) or rises."""
-
-    kind: Kind
-    sign: int
-    # (UNIX seconds, USD); the first one is the maximum or minimum.
-    marks: deque[tuple[float, float]] = field(default_factory=deque)
-    # The most extreme price since the alert. None: none is raised.
-    extreme_usd: float | None = None
-
-    def restart(self, at: float, price: float) -> None:
-        self.marks, self.extreme_usd = deque([(at, price)]), None
-
-    def observe(self, at: float, price: float, oldest: float, percentage: float) -> Alert | None:
-        update_marks(self.marks, at, price, self.sign, oldest)
-        reference_at, reference = self.marks[0]
-        if self.extreme_usd is not None:
-            self.extreme_usd = (max if self.sign > 0 else min)(self.extreme_usd, price)
-            if self.sign * (price - (reference + self.extreme_usd) / 2) <= 0:
-                self.restart(at, price)
-        elif self.sign * (move := price / reference - 1) >= percentage:
-            self.extreme_usd = price
-            return Alert(self.kind, at, price, reference, reference_at, move, percentage, 1)
-        return None
-
-
 def replay_percentage(series: Series, percentage: float) -> list[Alert]:
     """Return the alerts that a percentage (as a fraction) would have raised."""
-    panic, reversal = _Side("panic", -1), _Side("reversal", 1)
+    panic, reversal = KindState(), KindState()
+    kinds: tuple[tuple[KindState, KindState, Kind, int], ...] = (
+        (panic, reversal, "panic", -1),
+        (reversal, panic, "reversal", 1),
+    )
     found: list[Alert] = []
     last_at = math.inf
     for at, price in series:
         oldest = min(last_at, at - WINDOW_SECONDS)
-        for own, other in ((panic, reversal), (reversal, panic)):
-            if alert := own.observe(at, price, oldest, percentage):
+        for own, other, kind, sign in kinds:
+            update_marks(own.marks, at, price, sign, oldest)
+            end_silence(own, at, price, sign)
+            reference_at, reference = own.marks[0]
+            move = price / reference - 1
+            if own.last_alert is None and sign * move >= percentage:
+                alert = Alert(kind, at, price, reference, reference_at, move, percentage, 1)
+                own.last_alert, own.extreme_usd = alert, price
+                other.reset(at, price)
                 found.append(alert)
-                other.restart(at, price)
         last_at = at
     return found
 

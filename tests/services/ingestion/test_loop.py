@@ -248,8 +248,8 @@ def test_gaps_are_not_checked_in_every_tick(
         return read_recent_activity(*arguments, **options)
 
     monkeypatch.setattr("pipeline.store.read_recent_activity", counting)
-    _ticks(start(), time_, 12)
-    assert sorted(checks) == [0] * 10 + [40, 40]
+    _ticks(start(), time_, 7)
+    assert sorted(checks) == [0] * 5 + [40, 40]
 
 
 def test_with_an_exhausted_budget_the_loop_ticks_hourly_and_reports_it(
@@ -337,7 +337,7 @@ def test_an_outage_of_a_target_delays_only_messages(
 ) -> None:
     target.always = Reply(500)
     loop = start(LOW_THRESHOLD)
-    _ticks(loop, time_, 10)
+    _ticks(loop, time_, 5)
     waiting = _heartbeat(fresh)["messages_waiting"]
     assert waiting > 0
     assert target.titles == []
