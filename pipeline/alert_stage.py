@@ -24,8 +24,9 @@ from sentinel.notifications.outbox import TargetMessages
 from sentinel.notifications.targets import Target, make_targets
 from sentinel.storage.connection import Connection, Session
 
-# Sending keeps Neon's compute awake. After DELIVERY_SECONDS no attempt begins, and an attempt ends
-# after ATTEMPT_SECONDS: a target that hangs in every run costs 2 of the 100 compute hours a month.
+# Sending keeps Neon's compute awake. After DELIVERY_SECONDS no attempt begins at a target, and an
+# attempt ends after ATTEMPT_SECONDS: a target that hangs in every run costs 2 of the 100 compute
+# hours a month.
 DELIVERY_SECONDS = 10.0
 ATTEMPT_SECONDS = 10.0
 

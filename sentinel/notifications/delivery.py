@@ -42,16 +42,17 @@ class Notifier:
         return {target.name: target.label for target in self.targets}
 
     def deliver(self, connection: Connection, *, seconds: float) -> float | None:
-        """Send the messages that are due, for about `seconds`.
+        """Send the messages that are due, for about `seconds` to each target: one that hangs takes
+        no time from the others.
 
         Return the seconds until the next message is due; None if no message waits.
         """
-        until = self.clocks.monotonic() + seconds
-        pauses = [self._deliver_to(connection, target, until) for target in self.targets]
+        pauses = [self._deliver_to(connection, target, seconds) for target in self.targets]
         return min((pause for pause in pauses if pause is not None), default=None)
 
-    def _deliver_to(self, connection: Connection, target: Target, until: float) -> float | None:
+    def _deliver_to(self, connection: Connection, target: Target, seconds: float) -> float | None:
         """Send to one target until nothing is due, the target needs a pause, or time is up."""
+        until = self.clocks.monotonic() + seconds
         while True:
             # Sending and marking a message is one transaction under the target's lock. Two
             # processes that deliver therefore never send the same message.

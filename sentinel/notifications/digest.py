@@ -14,6 +14,7 @@ from sentinel.notifications.delivery_rules import LATE_AFTER
 from sentinel.notifications.kinds import ALERT_KINDS, MessageKind
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.notifications.outbox import MAX_HOLD, QueuedMessage
+from sentinel.notifications.telegram import count_units
 from sentinel.storage.connection import Connection
 
 MIN_LATE_MESSAGES = 2  # fewer are sent as they are
@@ -125,7 +126,7 @@ def _cut(lines: Sequence[str], units: int, formatter: MessageFormatter) -> list[
     """Return as many lines as fit, and how many more there are."""
     shown: list[str] = []
     for line in lines:
-        units -= len(line.encode("utf-16-le", "replace")) // 2 + 1
+        units -= count_units(line) + 1
         if units < 0:
             break
         shown.append(line)

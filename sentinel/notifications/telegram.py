@@ -22,7 +22,7 @@ log = logging.getLogger("sentinel.notifier")
 
 API_URL = "https://api.telegram.org"
 TIMEOUT_SECONDS = 8.0  # for a connection, and for each read
-MAX_CHARACTERS = 4096  # of a message
+MAX_UNITS = 4096  # of UTF-16, of a message
 MAX_REASON_CHARACTERS = 200  # of Telegram's explanation
 # What a response with status 400 says about the chat or the bot's rights in it: no other message
 # would arrive either. Telegram documents no list; these are of
@@ -118,12 +118,11 @@ def describe_message(
     # Plain text: a coin's name may contain characters of HTML or Markdown.
     parameters: dict[str, Any] = {
         "chat_id": chat_id,
-        "text": cut(f"{title}\n{text}" if title else text, MAX_CHARACTERS),
+        "text": cut(f"{title}\n{text}" if title else text, MAX_UNITS),
         "link_preview_options": {"is_disabled": True},
     }
     if title:
-        length = len(title.encode("utf-16-le", "replace")) // 2
-        parameters["entities"] = [{"type": "bold", "offset": 0, "length": length}]
+        parameters["entities"] = [{"type": "bold", "offset": 0, "length": count_units(title)}]
     if buttons:
         parameters["reply_markup"] = make_keyboard(buttons)
     if topic_id is not None:
@@ -131,9 +130,17 @@ def describe_message(
     return parameters
 
 
-def cut(text: str, max_characters: int) -> str:
+def count_units(text: str) -> int:
+    """Return the length of a text in units of UTF-16, as Telegram counts."""
+    return len(text.encode("utf-16-le", "replace")) // 2
+
+
+def cut(text: str, max_units: int) -> str:
     """Return a text that is not too long; the last character of a longer one is `…`."""
-    return text if len(text) <= max_characters else f"{text[: max_characters - 1]}…"
+    if count_units(text) <= max_units:
+        return text
+    begin = text.encode("utf-16-le", "replace")[: 2 * (max_units - 1)]
+    return f"{begin.decode('utf-16-le', 'ignore')}…"
 
 
 def make_keyboard(buttons: Buttons) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from sentinel.notifications.messages import Buttons
 from sentinel.notifications.telegram import (
-    MAX_CHARACTERS,
+    MAX_UNITS,
     TIMEOUT_SECONDS,
     cut,
     describe_message,
@@ -28,7 +28,7 @@ from services.telegram.updates import Update
 
 POLL_SECONDS = 25  # a poll without news ends after this
 MAX_RESPONSE_BYTES = 5_000_000
-MAX_CAPTION_CHARACTERS = 1024
+MAX_CAPTION_UNITS = 1024  # of UTF-16
 UPDATE_KINDS = ("message", "callback_query")
 
 
@@ -109,7 +109,7 @@ class Bot:
         self, chat_id: int, png: bytes, caption: str, *, topic_id: int | None = None
     ) -> None:
         """Send a PNG image. Raises BotError."""
-        parameters = {"chat_id": chat_id, "caption": cut(caption, MAX_CAPTION_CHARACTERS)}
+        parameters = {"chat_id": chat_id, "caption": cut(caption, MAX_CAPTION_UNITS)}
         if topic_id is not None:
             parameters["message_thread_id"] = topic_id
         files = {"photo": ("chart.png", png, "image/png")}
@@ -120,7 +120,7 @@ class Bot:
         parameters: dict[str, Any] = {
             "chat_id": chat_id,
             "message_id": message_id,
-            "text": cut(text, MAX_CHARACTERS),
+            "text": cut(text, MAX_UNITS),
             "reply_markup": make_keyboard(buttons),
         }
         self._call("editMessageText", parameters)

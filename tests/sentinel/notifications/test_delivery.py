@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -16,8 +17,9 @@ import pytest
 from sentinel.errors import ConfigurationError
 from sentinel.notifications import delivery_rules, digest, outbox, targets, telegram
 from sentinel.notifications.delivery import Notifier
-from sentinel.notifications.messages import Message
+from sentinel.notifications.messages import Message, OutgoingMessage
 from sentinel.notifications.pacing import MAX_REJECTIONS
+from sentinel.notifications.responses import SendResult
 from sentinel.notifications.targets import make_targets
 from sentinel.storage.connection import Connection, open_connection
 from tests.conftest import NOW, FakeTime, FreshDatabase
@@ -231,13 +233,28 @@ def test_a_target_that_responds_too_slowly_times_out(
     time_: FakeTime,
     target: Target,
     url: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(targets, "TOTAL_SECONDS", 0.1)
     target.replies.append(Reply(stall=5))
-    notifier = make_notifier(time_, url)
+    hurried = [dataclasses.replace(each, timeout_seconds=0.1) for each in make_targets([url])]
+    notifier = Notifier(hurried, time_.clocks)
     _queue(connection, notifier, 1, NOW)
     assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
+    [(error,)] = read_rows(connection, "SELECT last_error FROM sentinel.outbox")
+    assert "was not done after 0 s" in str(error)
+
+
+def test_a_target_that_hangs_takes_no_time_from_the_others(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    def hang(_message: OutgoingMessage, _now: datetime) -> SendResult:
+        time_.sleep(10)
+        return SendResult(False, "no response")
+
+    hanging = targets.Target("hanging", "hanging", hang)
+    notifier = Notifier([hanging, *make_targets([target.url])], time_.clocks)
+    _queue(connection, notifier, 3, NOW)
+    notifier.deliver(connection, seconds=10)
+    assert len(target.titles) == 3
 
 
 def test_a_malformed_response_is_an_ordinary_failure(
@@ -264,11 +281,11 @@ def test_telegram_gets_plain_text_with_a_bold_title(time_: FakeTime, target: Tar
 
 
 def test_a_message_that_is_too_long_for_telegram_is_cut(time_: FakeTime, target: Target) -> None:
-    assert (
-        make_notifier(time_, CHAT).send_directly(Message("x", "x", "title", "y" * 5000, "test"))
-        == []
-    )
-    assert len(target.requests[0][1]["text"]) == 4096
+    message = Message("x", "x", "titles", "🟥" * 5000, "test")
+    assert make_notifier(time_, CHAT).send_directly(message) == []
+    text = target.requests[0][1]["text"]
+    assert len(text.encode("utf-16-le")) // 2 == 4096
+    assert text == f"titles\n{'🟥' * 2044}…"
 
 
 def test_each_chat_of_a_telegram_address_is_a_target(

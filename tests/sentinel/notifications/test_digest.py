@@ -14,7 +14,7 @@ from sentinel.notifications.delivery_rules import DeliveryRules
 from sentinel.notifications.kinds import DEFAULT_LOUDNESS, MessageKind
 from sentinel.notifications.messages import Message, MessageFormatter
 from sentinel.notifications.quiet_hours import QuietHours
-from sentinel.notifications.telegram import MAX_CHARACTERS
+from sentinel.notifications.telegram import MAX_UNITS
 from sentinel.storage.connection import Connection
 from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.sentinel.notifications.helpers import CHAT, deliver_all, make_notifier, read_rows
@@ -150,7 +150,7 @@ def test_a_digest_of_very_many_coins_fits_into_a_telegram_message(
     time_.at += 2 * HOUR
     deliver_all(connection, notifier, time_)
     [(_, content)] = target.requests
-    assert len(content["text"].encode("utf-16-le")) // 2 <= MAX_CHARACTERS
+    assert len(content["text"].encode("utf-16-le")) // 2 <= MAX_UNITS
     shown = content["text"].count("• ")
     assert content["text"].endswith(f"\nand {300 - shown} more")
 
