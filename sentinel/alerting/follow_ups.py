@@ -21,13 +21,16 @@ SELECT EXISTS (SELECT FROM sentinel.alerts
                WHERE followed_up_at > %(now)s - %(pause)s AND followed_up_at <= %(now)s)
 """
 
-# The announced alerts whose outcome is known and has not been sent.
+# The announced alerts whose outcome is known and has not been sent. The user may have muted a coin
+# after its alert.
 NEW_OUTCOMES = """
 SELECT a.alert_id, c.coin_id, c.symbol, c.name, a.kind::text, a.observed_at, a.price_usd, a.move,
        a.after_24h
 FROM sentinel.alerts a JOIN sentinel.coins c USING (coin_key)
 WHERE a.observed_at > %(now)s - %(max_age)s AND a.after_24h IS NOT NULL
   AND a.is_announced AND a.followed_up_at IS NULL AND a.kind::text = ANY (%(kinds)s)
+  AND NOT EXISTS (SELECT FROM sentinel.muted_coins m
+                  WHERE m.coin_id = c.coin_id AND m.muted_until > %(now)s)
 ORDER BY a.alert_id
 """
 

@@ -317,6 +317,16 @@ def test_a_muted_alert_gets_no_message_about_its_outcome(day: Day) -> None:
     assert _follow_up(day, ["bitcoin"]) == []
 
 
+def test_a_coin_that_is_muted_after_its_alert_gets_no_message_about_the_outcome(day: Day) -> None:
+    for price in (100.0, 100.0, 94.0, 93.9):
+        day.add_prices({"bitcoin": price})
+    _mute(day, "bitcoin", 48)
+    day.options = FOLLOWED_UP
+    day.now += timedelta(hours=24)
+    day.add_prices({"bitcoin": 98.0})
+    assert [title for title in day.titles() if "day after" in title] == []
+
+
 def test_a_message_has_the_change_of_24_hours(day: Day) -> None:
     day.add_prices({"bitcoin": 120.0})
     day.now += timedelta(hours=23, minutes=50)
