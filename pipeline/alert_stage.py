@@ -49,7 +49,7 @@ def send_alerts(run: Run, session: Session, settings: AlertSettings) -> AlertRes
     Raises StorageUnavailable.
     """
     options, clocks = settings.options, run.trusted_clocks
-    notifier = Notifier(run.alert_targets, clocks, make_delivery_rules(options, dashboard_url=None))
+    notifier = Notifier(run.alert_targets, clocks, make_delivery_rules(settings))
     names, formatter, now = notifier.names, notifier.rules.formatter, clocks.now()
 
     def process(connection: Connection) -> int:
@@ -73,7 +73,7 @@ def send_alerts(run: Run, session: Session, settings: AlertSettings) -> AlertRes
         return outbox.read_targets(connection, names, now)
 
     raised, found = session.use(process), session.use(queue)
-    if run.warnings or any(each.is_new or each.waiting for each in found):
+    if run.warnings or any(each.is_new or each.not_held for each in found):
         found = session.use(deliver)
     return _summarize(raised, found, notifier)
 

@@ -61,9 +61,6 @@ class MonitorSettings(AlertSettings):
     dashboard_host: Annotated[str, variable("SENTINEL_DASHBOARD_HOST")] = LOOPBACK
     dashboard_port: Annotated[Port, variable("SENTINEL_DASHBOARD_PORT")] = DASHBOARD_PORT
 
-    # Where your browsers find the dashboard, for the links in messages. None: no such links.
-    dashboard_url: Annotated[HttpAddress | None, variable("SENTINEL_DASHBOARD_URL")] = None
-
     # Names under which a proxy or the network knows API and dashboard.
     public_hosts: Annotated[HostNames, variable("SENTINEL_PUBLIC_HOSTS")] = ()
 

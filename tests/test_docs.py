@@ -139,7 +139,7 @@ def test_every_setting_of_the_monitor_is_documented_with_its_default() -> None:
 def test_every_variable_that_the_code_reads_is_documented_and_in_the_example() -> None:
     sources = (
         *("safe_zone.py", "demo/__main__.py", "services/settings.py", "sentinel/config.py"),
-        "sentinel/notifications/addresses.py",
+        *("sentinel/notifications/addresses.py", "sentinel/alerting/settings.py"),
     )
     code = "".join((ROOT / name).read_text() for name in sources)
     example = (ROOT / ".env.example").read_text()

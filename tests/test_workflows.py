@@ -513,14 +513,19 @@ def test_the_settings_know_every_variable_that_a_step_passes() -> None:
     # The drivers of the object stores read these.
     known += " AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY ARCHIVE_ENDPOINT ARCHIVE_REGION"
     known += " GOOGLE_CREDENTIALS HAS_ALERTS"
-    known += (ROOT / "sentinel" / "notifications" / "addresses.py").read_text()
+    for module in ("sentinel/notifications/addresses.py", "sentinel/alerting/settings.py"):
+        known += (ROOT / module).read_text()
     for step in [*_steps(), _workflow("etl.yml")["jobs"]["run"]]:
         for name in step.get("env", {}):
             assert re.search(rf"\b{name}\b", known), name
 
 
 @pytest.mark.parametrize(
-    "name", ["HEARTBEAT_URL", "ALERT_URLS", "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"]
+    "name",
+    [
+        *("HEARTBEAT_URL", "ALERT_URLS", "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"),
+        "SENTINEL_DASHBOARD_URL",
+    ],
 )
 def test_only_the_pipeline_gets_the_addresses_that_it_reports_to(name: str) -> None:
     steps = [step["name"] for step in _steps() if name in step.get("env", {})]

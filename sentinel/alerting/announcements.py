@@ -7,21 +7,23 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sentinel.alerting.options import MonitorOptions
+from sentinel.alerting.settings import AlertSettings
 from sentinel.notifications import outbox
 from sentinel.notifications.delivery_rules import DeliveryRules
 from sentinel.notifications.messages import Message, MessageFormatter
 from sentinel.storage.connection import Connection
 
 
-def make_formatter(options: MonitorOptions, dashboard_url: str | None) -> MessageFormatter:
+def make_formatter(settings: AlertSettings) -> MessageFormatter:
     """Return the formatter of the messages that the settings describe."""
-    return MessageFormatter(options.language, ZoneInfo(options.time_zone), dashboard_url)
+    options = settings.options
+    return MessageFormatter(options.language, ZoneInfo(options.time_zone), settings.dashboard_url)
 
 
-def make_delivery_rules(options: MonitorOptions, dashboard_url: str | None) -> DeliveryRules:
+def make_delivery_rules(settings: AlertSettings) -> DeliveryRules:
     """Return what the settings say about delivery."""
-    formatter = make_formatter(options, dashboard_url)
-    return DeliveryRules(formatter, options.loudness, options.quiet_hours)
+    options = settings.options
+    return DeliveryRules(make_formatter(settings), options.loudness, options.quiet_hours)
 
 
 def announce(

@@ -11,6 +11,7 @@ from pydantic import Field
 from safe_zone import KNOWN_KEYS
 from sentinel.alerting.options import MonitorOptions
 from sentinel.config import read_settings, validate
+from sentinel.fields import HttpAddress, variable
 from sentinel.notifications.addresses import read_alert_urls
 
 # The keys of ingest_config.json, with those of its object `monitor`.
@@ -27,6 +28,8 @@ class AlertSettings:
     )
     # Apprise addresses that messages are sent to, Telegram first (ALERT_URLS, TELEGRAM_*).
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
+    # Where your browsers find the dashboard, for the links in messages. None: no such links.
+    dashboard_url: Annotated[HttpAddress | None, variable("SENTINEL_DASHBOARD_URL")] = None
 
 
 def load_alert_settings(

@@ -85,16 +85,20 @@ COUNT_WAITING = (
 )
 
 
-# By target: whether it was ever used, the messages that wait, those that it has accepted since a
-# time, and the error of the waiting message that was tried most often.
+# By target: whether it was ever used, the messages that wait, those of them that quiet hours do not
+# hold, those that it has accepted since `now`, and the error of the waiting message that was tried
+# most often.
 READ_TARGETS = """
 SELECT target, t.target IS NULL, count(m.message_id) - count(m.delivered_at),
+       count(m.message_id) FILTER (
+           WHERE m.delivered_at IS NULL
+             AND (held_until IS NULL OR held_until <= %(now)s OR held_until > %(latest_hold)s)),
        count(m.delivered_at),
        (array_agg(m.last_error ORDER BY m.attempts DESC) FILTER (WHERE m.last_error IS NOT NULL))[1]
 FROM unnest(%(targets)s::text[]) AS target
 LEFT JOIN sentinel.alert_targets t USING (target)
 LEFT JOIN (SELECT * FROM sentinel.outbox
-           WHERE delivered_at >= %(since)s
+           WHERE delivered_at >= %(now)s
               OR (delivered_at IS NULL AND abandoned_at IS NULL)) AS m USING (target)
 GROUP BY 1, 2
 """
@@ -135,6 +139,8 @@ class TargetMessages(NamedTuple):
     is_new: bool
     # Messages that wait for delivery.
     waiting: int
+    # Those of them that quiet hours do not hold.
+    not_held: int
     # Messages that it accepted since the given time.
     sent: int
     # Why a waiting message was not accepted; None: no attempt failed.
@@ -142,10 +148,11 @@ class TargetMessages(NamedTuple):
 
 
 def read_targets(
-    connection: Connection, targets: Sequence[str], since: datetime
+    connection: Connection, targets: Sequence[str], now: datetime
 ) -> list[TargetMessages]:
-    """Return the messages of each target: those that wait, and those delivered since a time."""
-    rows = connection.execute(READ_TARGETS, {"targets": list(targets), "since": since})
+    """Return the messages of each target: those that wait, and those delivered since `now`."""
+    parameters = {"targets": list(targets), "now": now, "latest_hold": now + MAX_HOLD}
+    rows = connection.execute(READ_TARGETS, parameters)
     return list(map(TargetMessages._make, rows))
 
 

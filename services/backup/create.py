@@ -52,7 +52,7 @@ def create_backup(
     Raises BackupFailed, StorageUnavailable, or BudgetExhausted unless `ignore_budget` is set, each
     after a message was sent about it, and ConfigurationError if another backup is running.
     """
-    rules = make_delivery_rules(monitor.options, monitor.dashboard_url)
+    rules = make_delivery_rules(monitor)
     notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS, rules)
     try:
         return _create_and_prune(monitor, notifier, folder, now, ignore_budget=ignore_budget)

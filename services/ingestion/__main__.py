@@ -49,7 +49,7 @@ def main() -> int:
     configure_logging(verbose=arguments.verbose)
     with report_wrong_settings("HEARTBEAT_URL_MONITOR"):
         monitor = load_monitor_settings(config=arguments.config)
-    rules = make_delivery_rules(monitor.options, monitor.dashboard_url)
+    rules = make_delivery_rules(monitor)
     notifier = Notifier(make_targets(monitor.alert_urls), SYSTEM_CLOCKS, rules)
     if arguments.test_notification:
         return _send_test_message(notifier, rules.formatter)

@@ -10,16 +10,15 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import psycopg
 
 from sentinel import files
+from sentinel.alerting.announcements import make_formatter
 from sentinel.arguments import make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, Interrupted
-from sentinel.notifications.messages import MessageFormatter
 from sentinel.notifications.telegram import TelegramChat
 from sentinel.process import configure_logging, run_as_script
 from sentinel.socket_folder import PARENT, create_socket_folder
@@ -63,12 +62,11 @@ def main() -> int:
 
 def make_poller(monitor: MonitorSettings, bot: Bot, access: Access, address: Address) -> Poller:
     """Return the poller of a bot, which answers with the settings of the monitor."""
-    options = monitor.options
     chat = TelegramChat(bot.token, access.chat_id or 0, None, False)
     responder = Responder(
         bot,
         address,
-        MessageFormatter(options.language, ZoneInfo(options.time_zone), monitor.dashboard_url),
+        make_formatter(monitor),
         SYSTEM_CLOCKS,
         monitor.api_url,
         monitor.api_token,

@@ -25,6 +25,7 @@ from sentinel.alerting import stage
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.settings import AlertSettings
 from sentinel.notifications.delivery import Notifier
+from sentinel.notifications.quiet_hours import QuietHours
 from sentinel.notifications.targets import make_targets
 from sentinel.storage import service_status
 from sentinel.storage.connection import Session
@@ -59,7 +60,9 @@ class Runs:
 
     def __init__(self, settings: Settings, stand_in: StandIn, time_: FakeTime, url: str) -> None:
         self.settings, self.stand_in, self.time_ = replace(settings, limit=5), stand_in, time_
-        self.alerts = AlertSettings(options=OPTIONS, alert_urls=(url,))
+        self.alerts = AlertSettings(
+            options=OPTIONS, alert_urls=(url,), dashboard_url="https://home.example"
+        )
 
     def __call__(self, price_usd: float, *, pause_minutes: float = 15) -> RunReport:
         def rewrite(body: bytes) -> bytes:
@@ -86,6 +89,7 @@ def test_a_fall_between_two_runs_arrives_once(
     run(100_000)
     reports = [run(85_000, pause_minutes=pause_minutes), run(85_000), run(85_000)]
     assert target.titles == [TEST, FELL]
+    assert "https://home.example/coin?coin=bitcoin" in target.messages[1]
     [report] = [report for report in reports if report.alerts_raised]
     assert (report.exit_code, report.warnings) == (0, [])
     assert (report.alerts_raised, report.messages_sent, report.messages_waiting) == (1, 1, 0)
@@ -205,6 +209,22 @@ def test_the_warnings_of_a_run_are_one_message_a_day(
     title = "Market Sentinel: the scheduled run has warnings"
     assert target.titles == [TEST, title, title]
     assert "The monitor on this database has been silent for 6 hours" in target.messages[1]
+
+
+def test_a_run_delivers_nothing_while_quiet_hours_hold_all_that_waits(
+    run: Runs, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(100_000)
+    quiet = QuietHours.model_validate({"from": "11:00", "to": "20:00"})
+    run.alerts = replace(run.alerts, options=OPTIONS.model_copy(update={"quiet_hours": quiet}))
+    for _ in range(2):
+        run(85_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(Notifier, "deliver", mock.Mock(side_effect=KeyError))
+        report = run(85_000)
+    assert (report.messages_waiting, report.warnings, target.titles) == (1, [], [TEST])
+    run(85_000, pause_minutes=8 * 60)
+    assert target.titles[1:] == [f"Late (20 Nov 12:45 UTC): {FELL}"]
 
 
 def test_a_run_sends_the_daily_summary_once(run: Runs, target: Target) -> None:
