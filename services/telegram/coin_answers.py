@@ -128,10 +128,10 @@ def answer_chart(context: Context, argument: str) -> Reply:
         term, span, last = argument, DAY, "24h"
     if span > MAX_CHART_SPAN:
         raise RequestRefused(context.text("bad_span", text=last, days=MAX_CHART_SPAN.days))
-    return draw_chart(context, find_coin(context, term), span, last)
+    return _draw_chart(context, find_coin(context, term), span, last)
 
 
-def draw_chart(context: Context, found: FoundCoin, span: timedelta, span_text: str) -> Reply:
+def _draw_chart(context: Context, found: FoundCoin, span: timedelta, span_text: str) -> Reply:
     """Return a chart of a coin, with its alerts and its newest price below."""
     path = f"/coins/{quote_segment(found.coin_id)}/history"
     history = context.read(path, start=(context.now - span).isoformat())

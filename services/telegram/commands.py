@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
 
 from sentinel.coin_names import is_valid_id
 from sentinel.notifications.messages import MessageFormatter
@@ -17,13 +16,11 @@ from services.telegram import (
     target_answers,
 )
 from services.telegram.conversation import Context, Reply, RequestRefused, translate
-from services.telegram.find_coin import find_coin
 from services.telegram.updates import Request
 
 log = logging.getLogger("sentinel.telegram")
 
 Answer = Callable[[Context, str], Reply]
-DAY = timedelta(days=1)
 
 # In the order of the menu: the function, and an example if the command needs more words.
 COMMANDS: dict[str, tuple[Answer, str]] = {
@@ -43,11 +40,9 @@ COMMANDS: dict[str, tuple[Answer, str]] = {
 ALIASES = {"start": "help"}
 
 BUTTONS: dict[str, Answer] = {
-    "mute": lambda context, coin_id: mute_answers.mute(context, coin_id, DAY),
+    "mute": mute_answers.mute,
     "unmute": mute_answers.unmute,
-    "chart": lambda context, coin_id: coin_answers.draw_chart(
-        context, find_coin(context, coin_id), DAY, "24h"
-    ),
+    "chart": coin_answers.answer_chart,
     "save": target_answers.save_target,
     "delete": target_answers.ask_to_delete,
     "delete-yes": target_answers.delete_target,

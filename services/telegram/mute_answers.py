@@ -25,7 +25,9 @@ def answer_mute(context: Context, argument: str) -> Reply:
     return mute(context, found.coin_id, duration or DAY, found.notes)
 
 
-def mute(context: Context, coin_id: str, duration: timedelta, notes: Sequence[str] = ()) -> Reply:
+def mute(
+    context: Context, coin_id: str, duration: timedelta = DAY, notes: Sequence[str] = ()
+) -> Reply:
     """Mute a coin by its id; the answer ends with the notes."""
     until = context.now + duration
     mutes.mute(context.connection, coin_id, until, context.now)

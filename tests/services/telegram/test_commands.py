@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from string import Formatter
 
 import pytest
 import requests
@@ -79,9 +80,11 @@ def _buy(chat: Chat) -> None:
 def test_both_languages_have_the_same_texts_with_the_same_values() -> None:
     assert TEXTS["en"].keys() == TEXTS["id"].keys()
     for key, english in TEXTS["en"].items():
-        fields = {part.partition("}")[0] for part in str(english).split("{")[1:]}
-        for field in fields:
-            assert f"{{{field}}}" in str(TEXTS["id"][key]), key
+        assert _list_fields(english) == _list_fields(TEXTS["id"][key]), key
+
+
+def _list_fields(text: str) -> set[str | None]:
+    return {field for _, field, _, _ in Formatter().parse(text)} - {None}
 
 
 @LANGUAGES
