@@ -61,15 +61,16 @@ class Poller:
             self._note_success()
             self.offset = found.next_offset
             now = found.server_time or self.responder.clocks.now()
-            pause = max((self._handle(update, now) for update in found.updates), default=0.0)
+            for update in found.updates:
+                self._handle(update, now)
         self._record_status()
         return pause
 
-    def _handle(self, update: Update, now: datetime) -> float:
-        """Answer an update's request; return the seconds of the pause that Telegram asks for."""
+    def _handle(self, update: Update, now: datetime) -> None:
+        """Answer an update's request, if it may be answered."""
         request = update.request
         if request is None or not request.is_addressed_to(self._username or ""):
-            return 0.0
+            return
         decision = self.access.decide(request, now)
         try:
             if decision == "answer":
@@ -78,8 +79,6 @@ class Poller:
                 self.responder.warn(request)
         except BotError as error:
             log.warning("an answer did not arrive: %s", error)
-            return min(error.retry_after_seconds or 0.0, MAX_PAUSE_SECONDS)
-        return 0.0
 
     def _note_success(self) -> None:
         if self.problem:

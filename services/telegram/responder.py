@@ -21,6 +21,7 @@ from services.telegram.updates import Request
 
 log = logging.getLogger("sentinel.telegram")
 
+MAX_ANSWER_PAUSE_SECONDS = 60.0  # if Telegram asks for a longer one, the answer is lost
 # After a week without updates Telegram starts again with a random id:
 # https://core.telegram.org/bots/api#update
 MAX_ID_AGE = timedelta(days=7)
@@ -54,7 +55,16 @@ class Responder:
         if request.query_id is not None and not self._accept_button(request.query_id):
             return
         reply = self._make_reply(request)
-        if reply is not None:
+        if reply is None:
+            return
+        try:
+            self._send(request, reply)
+        except BotError as error:
+            # Alerts use up the same messages a minute. The command is carried out: say so.
+            pause = error.retry_after_seconds
+            if pause is None or pause > MAX_ANSWER_PAUSE_SECONDS:
+                raise
+            self.clocks.sleep(pause)
             self._send(request, reply)
 
     def _accept_button(self, query_id: str) -> bool:

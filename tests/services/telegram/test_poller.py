@@ -247,15 +247,18 @@ def test_stalls_and_broken_responses_are_ordinary_failures(
 def test_an_answer_that_telegram_refuses_is_logged_and_the_next_one_is_sent(
     chat: Chat, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chat.poll()
-    chat.server.fail("sendMessage", BLOCKED, too_many_requests(12))
-    chat.server.say("/unknown")
-    assert chat.poller.poll() == 0
-    assert "403: Forbidden: bot was blocked by the user" in caplog.text
-    chat.server.say("/unknown")
-    assert chat.poller.poll() == 12
-    assert len(chat.poll()) == 0
+    chat.server.fail("sendMessage", BLOCKED, too_many_requests(61))
+    for problem in ("403: Forbidden: bot was blocked by the user", "retry after 61"):
+        chat.server.say("/unknown")
+        assert chat.poll() == []
+        assert problem in caplog.text
     assert chat.ask("/unknown")
+
+
+def test_an_answer_is_sent_after_the_pause_that_telegram_asks_for(chat: Chat) -> None:
+    chat.server.fail("sendMessage", too_many_requests(12))
+    assert chat.ask("/mute bitcoin").text.startswith("No alerts of Bitcoin")
+    assert chat.time.slept == [12]
 
 
 def test_the_commands_are_registered_again_after_a_failure(chat: Chat) -> None:
