@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ Basis = Literal["window", "week", "outage", "peg"]
 Mark = tuple[float, float]  # UNIX seconds, USD
 
 # The next alert level is a move from the mark that is this many times the one announced before, or
-# so many thresholds larger if that is less; the distances from a peg only multiply.
-LEVEL_RATIO, LEVEL_THRESHOLDS = 2.5, 2.0
+# at a price so many thresholds further if that is less; the distances from a peg only multiply.
+LEVEL_RATIO = 2.5
 
 
 class Alert(NamedTuple):
@@ -120,4 +121,5 @@ def _find_next_level(last: Alert) -> float:
     level = LEVEL_RATIO * abs(last.move)
     if last.basis == "peg":
         return level
-    return min(level, abs(last.move) + LEVEL_THRESHOLDS * last.threshold)
+    further = math.copysign(LEVEL_RATIO * last.threshold, last.move)
+    return min(level, abs((1 + last.move) * (1 + further) - 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -182,6 +183,15 @@ def test_a_slide_of_30_percent_in_a_week_is_announced_in_time(
     first = next(a for a in path.walk(7, every, lambda at: 0.7 ** (at / 7)) if a.kind == "panic")
     assert (first.at - 8 * DAY) / HOUR < 48
     assert first.move > -0.1
+
+
+def test_alert_levels_of_a_price_that_multiplies_do_not_come_ever_closer() -> None:
+    path = Path(rules_of(None), 0.0)
+    path.walk(1, 900.0)
+    alerts = path.walk(5, 900.0, lambda at: 9 ** (at / 5))
+    steps = [after.price_usd / before.price_usd for before, after in itertools.pairwise(alerts)]
+    assert len(steps) > 10
+    assert min(steps) > 1.06
 
 
 @BUDGETS

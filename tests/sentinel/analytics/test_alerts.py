@@ -155,13 +155,14 @@ def test_a_kind_repeats_only_after_a_turn_or_at_the_next_level(
             if alert.level > 1:
                 assert last
                 assert (alert.level, alert.reference_at) == (last.level + 1, last.reference_at)
-                assert abs(alert.move) >= min(2.5 * abs(last.move), abs(last.move) + 0.1) - 1e-12
+                further = max(alert.price_usd / last.price_usd, last.price_usd / alert.price_usd)
+                assert abs(alert.move) >= 2.5 * abs(last.move) or further >= 1.125 - 1e-12
 
 
-def test_the_next_level_is_2_5_times_the_move_or_two_thresholds_more() -> None:
+def test_the_next_level_is_2_5_times_the_move_or_a_price_2_5_thresholds_further() -> None:
     slide = [100.0 - n for n in range(40)]
     assert [price for _, price, _ in said(slide)] == [95, 87, 76, 66]
-    assert said([100, 90, 90, 79, 79]) == [("panic", 90, 1), ("panic", 79, 2)]
+    assert said([100, 90, 90, 79, 78]) == [("panic", 90, 1), ("panic", 78, 2)]
 
 
 @pytest.mark.parametrize(("hours", "raised"), [(0.25, []), (6.0, [("panic", 94.5)])])
