@@ -36,6 +36,7 @@ class Poller:
     is_token_wrong: bool = False
     # None: the commands are not registered yet.
     _username: str | None = None
+    # The last try to record the status, and the problem then.
     _recorded_at: datetime | None = None
     _recorded_problem: str | None = None
 
@@ -49,7 +50,7 @@ class Poller:
     def poll(self) -> float:
         """Wait for updates and answer them; return the seconds to pause before the next poll."""
         # The first poll returns at once, so that the status is known soon.
-        seconds = 0 if self.problem or self._recorded_at is None else POLL_SECONDS
+        seconds = 0 if self.problem or self._username is None else POLL_SECONDS
         pause = 0.0
         try:
             if self._username is None:
@@ -101,6 +102,7 @@ class Poller:
         is_new = self._recorded_at is None or now - self._recorded_at >= STATUS_INTERVAL
         if not is_new and self.problem == self._recorded_problem:
             return
+        self._recorded_at, self._recorded_problem = now, self.problem
         state = {
             "problem": self.problem,
             "is_token_wrong": self.is_token_wrong,
@@ -114,8 +116,6 @@ class Poller:
             raise
         except SentinelError as error:
             log.warning("the status cannot be recorded: %s", error)
-            return
-        self._recorded_at, self._recorded_problem = now, self.problem
 
 
 def describe_failure(error: BotError, failures: int) -> tuple[str, float]:

@@ -72,7 +72,7 @@ TEXTS = {
         "preview_above": "{coin}: message when the price rises to {price}?",
         "preview_below": "{coin}: message when the price falls to {price}?",
         "price_now": "Price now: {price}",
-        "would_have_fired": "It would have come {count} times since {since}.",
+        "would_have_fired": "Times that it would have come since {since}: {count}",
         "would_not_have_fired": "It would not have come since {since}.",
         "save_button": "Save",
         "cancel_button": "Cancel",

@@ -205,6 +205,7 @@ def test_of_two_pollers_the_older_one_pauses_and_says_why(
     while chat.server.polls == polls:
         assert thread.is_alive()
     other = chat.restart()
+    other.poller._username = None  # the first poll returns at once
     assert other.poller.poll() == 0
     thread.join()
     assert pauses == [30]
@@ -307,6 +308,20 @@ def test_without_the_database_the_answer_says_so(
     broken = chat.restart(address=Address("host=/nowhere dbname=x", "x on nowhere"))
     assert broken.ask("/targets").text == "The database does not answer. Nothing was changed."
     assert "the status cannot be recorded" in caplog.text
+
+
+def test_a_status_that_cannot_be_recorded_is_tried_once_a_minute_and_polls_stay_long(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = chat.restart(address=Address("host=/nowhere dbname=x", "x on nowhere"))
+    monkeypatch.setattr(poller_module, "POLL_SECONDS", 20)
+    chat.server.fail("getUpdates", *[Reply(200, b'{"result": []}')] * 3)
+    broken.poller._username = None
+    for _ in range(3):
+        broken.poller.poll()
+    polls = [p["timeout"] for name, p in chat.server.state.requests if name == "getUpdates"]
+    assert polls == [0, 20, 20]
+    assert caplog.text.count("the status cannot be recorded") == 1
 
 
 def test_a_bug_in_a_command_is_answered_once(
