@@ -175,9 +175,9 @@ def test_a_retry_after_of_zero_seconds_still_backs_off(
     target.always = Reply(429, headers={"Retry-After": "0"})
     notifier = make_notifier(time_, CHAT)
     _queue(connection, notifier, 3, NOW)
-    for _ in range(60):
+    for _ in range(20):
         time_.sleep(notifier.deliver(connection, seconds=60) or 0)
-    assert target.request_count == 60
+    assert target.request_count == 20
     assert time_.at - NOW > timedelta(hours=10)
 
 
@@ -186,11 +186,11 @@ def test_a_long_requested_pause_survives_a_restart(
 ) -> None:
     target.replies.append(Reply(429, headers={"Retry-After": "20000"}))
     _queue(connection, make_notifier(time_, CHAT), 5, NOW)
-    for _ in range(100):
+    for _ in range(20):
         make_notifier(time_, CHAT).deliver(connection, seconds=60)
-        time_.sleep(199)
+        time_.sleep(999)
     assert target.request_count == 1
-    time_.sleep(200)
+    time_.sleep(100)
     assert make_notifier(time_, CHAT).deliver(connection, seconds=60) is None
 
 
