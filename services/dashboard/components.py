@@ -34,18 +34,20 @@ def compute_day_change(
 
 def format_alert(formatter: Formatter, alert: Json) -> str:
     """Return an alert and its outcome as a line of Markdown."""
-    outcome = ", ".join(
+    outcome = [
         f"{formatter.percent(alert[key])} {label}"
         for key, label in (("after_1h", "an hour later"), ("after_24h", "a day later"))
         if alert[key] is not None
-    )
+    ]
+    muted = [] if alert["is_announced"] else ["the coin was muted"]
     line = (
         f"{ARROWS[alert['kind']]} **{escape_markdown(alert['name'])}** "
         f"{escape_markdown(formatter.percent(alert['move']))} to "
         f"{escape_markdown(formatter.price(alert['price_usd']))}, "
         f"{formatter.time(alert['observed_at'])} ({formatter.age(alert['observed_at'])} ago)"
     )
-    return f"{line}; {escape_markdown(outcome)}" if outcome else line
+    remarks = escape_markdown(", ".join([*muted, *outcome]))
+    return f"{line}; {remarks}" if remarks else line
 
 
 def show_metric(

@@ -64,13 +64,14 @@ def answer_alerts(context: Context, argument: str) -> Reply:
 
 def _describe_alert(context: Context, alert: Json) -> str:
     formatter = context.formatter
-    return context.text(
+    line = context.text(
         f"{alert['kind']}_line",
         symbol=without_links(alert["symbol"].upper()),
         move=formatter.format_percent(abs(alert["move"])),
         price=formatter.format_usd(alert["price_usd"]),
         age=context.describe_time(alert["observed_at"]),
     )
+    return line if alert["is_announced"] else f"{line} ({context.text('was_muted')})"
 
 
 def answer_why(context: Context, kind: str, coin_id: str, sent_at: datetime | None) -> Reply:

@@ -44,6 +44,7 @@ TEXTS = {
         "alerts": "The last alerts",
         "alerts_of": "The last alerts of {coin}",
         "no_alerts": "There are no alerts.",
+        "was_muted": "muted",
         "panic_line": "{symbol} fell {move}, to {price}: {age}",
         "reversal_line": "{symbol} rose {move}, to {price}: {age}",
         "why_panic": "Why the alert: {coin} fell",
@@ -56,7 +57,10 @@ TEXTS = {
         "why_threshold": (
             "Alerts of this coin begin at {threshold}: a move of this size is unusual for it."
         ),
-        "why_level": "It was alert number {level} of this move: each needs twice the one before.",
+        "why_level": (
+            "It was alert number {level} of this move: each needs a clearly larger move than the "
+            "one before."
+        ),
         "outcome": "After the alert: {changes}.",
         "after_1h": "{change} in one hour",
         "after_24h": "{change} in 24 hours",
@@ -159,6 +163,7 @@ TEXTS = {
         "alerts": "Peringatan terakhir",
         "alerts_of": "Peringatan terakhir {coin}",
         "no_alerts": "Tidak ada peringatan.",
+        "was_muted": "disenyapkan",
         "panic_line": "{symbol} turun {move}, ke {price}: {age}",
         "reversal_line": "{symbol} naik {move}, ke {price}: {age}",
         "why_panic": "Alasan peringatan: {coin} turun",
@@ -172,7 +177,8 @@ TEXTS = {
             "Peringatan koin ini mulai dari {threshold}: gerak sebesar ini tidak biasa untuknya."
         ),
         "why_level": (
-            "Ini peringatan ke-{level} dalam gerakan ini: tiap kali dua kali lipat yang sebelumnya."
+            "Ini peringatan ke-{level} dalam gerakan ini: tiap peringatan memerlukan gerakan yang "
+            "jelas lebih besar daripada sebelumnya."
         ),
         "outcome": "Setelah peringatan: {changes}.",
         "after_1h": "{change} dalam satu jam",

@@ -72,6 +72,7 @@ def test_alerts_are_listed_newest_first_with_outcome_and_next_page(
     assert [alert["alert_id"] for alert in page["items"]] == [3, 2]
     assert page["items"][0]["after_1h"] == -0.01
     assert page["items"][0]["after_24h"] is None
+    assert page["items"][0]["is_announced"] is True
     rest = api.get_json("/alerts", limit=2, before=page["next"])
     assert ([alert["alert_id"] for alert in rest["items"]], rest["next"]) == ([1], None)
     assert api.get_json("/alerts", kind="reversal")["items"] == []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from services.api_client import RequestRejected
 from services.dashboard import data
+from services.dashboard.components import format_alert
+from services.dashboard.formatting import Formatter
 from tests.conftest import NOW
 
 
@@ -61,3 +65,18 @@ def test_a_rejected_mute_is_explained(api: Api) -> None:
     app = _show(None)
     app.selectbox[0].select("1 hour").run()
     assert "writes need a token" in app.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("is_announced", "end"),
+    [(True, "ago); 1.0% an hour later"), (False, "ago); the coin was muted, 1.0% an hour later")],
+)
+def test_a_line_says_that_an_alert_was_not_sent_because_of_a_mute(
+    is_announced: bool, end: str
+) -> None:
+    alert = {"kind": "panic", "name": "Bitcoin", "move": -0.05, "price_usd": 90_000.0}
+    times = {"observed_at": (NOW - timedelta(hours=2)).isoformat()}
+    outcome = {"after_1h": 0.01, "after_24h": None, "is_announced": is_announced}
+    formatter = Formatter("USD", ZoneInfo("UTC"), False, None, NOW)
+    line = format_alert(formatter, alert | times | outcome)
+    assert line.replace("\\", "").replace("+", "").endswith(end)

@@ -150,6 +150,13 @@ def test_a_symbol_becomes_no_link(chat: Chat) -> None:
     assert [text.count("PUMP.\u2060FUN") for text in texts] == [1, 1]
 
 
+def test_an_alert_of_a_muted_coin_is_listed_as_muted(chat: Chat) -> None:
+    chat.database.query("UPDATE sentinel.alerts SET is_announced = false")
+    answer = chat.ask("/alerts")
+    chat.database.query("UPDATE sentinel.alerts SET is_announced = true")
+    assert answer.text.endswith(" (muted)")
+
+
 # --- muting ----------------------------------------------------------------------------------
 
 
