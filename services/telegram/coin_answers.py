@@ -82,7 +82,7 @@ def answer_why(context: Context, kind: str, coin_id: str, sent_at: datetime | No
     if alert is None:
         return Reply(context.text("alert_gone"))
     coin = context.read(f"/coins/{quote_segment(coin_id)}")
-    formatter, label = context.formatter, label_coin(context, coin_id)
+    formatter, label, level = context.formatter, label_coin(context, coin_id), f"{kind}_level"
     lines = [
         _describe_mark(context, alert),
         context.text(
@@ -91,8 +91,8 @@ def answer_why(context: Context, kind: str, coin_id: str, sent_at: datetime | No
             price=formatter.format_usd(alert["price_usd"]),
             time=context.describe_time(alert["observed_at"]),
         ),
-        context.text("why_threshold", threshold=formatter.format_percent(alert["threshold"])),
-        *([context.text("why_level", level=alert["level"])] if alert["level"] > 1 else []),
+        formatter.translate("unusual", threshold=formatter.format_percent(alert["threshold"])),
+        *([formatter.translate(level, level=alert["level"])] if alert["level"] > 1 else []),
         *_describe_outcome(context, alert),
         context.text(
             "now_price",

@@ -54,13 +54,6 @@ TEXTS = {
         "panic_move": "It fell {move} below that, to {price}, on {time}.",
         "reversal_move": "It rose {move} above that, to {price}, on {time}.",
         "peg_mark": "Its price usually stays at {price}.",
-        "why_threshold": (
-            "Alerts of this coin begin at {threshold}: a move of this size is unusual for it."
-        ),
-        "why_level": (
-            "It was alert number {level} of this move: each needs a clearly larger move than the "
-            "one before."
-        ),
         "outcome": "After the alert: {changes}.",
         "after_1h": "{change} in one hour",
         "after_24h": "{change} in 24 hours",
@@ -100,8 +93,6 @@ TEXTS = {
         "target_gone": "This price target does not exist any more.",
         "bad_price": "“{text}” is not a price. Write it like this: 100000 or 0.5",
         "rejected_bad_price": "The price is out of range.",
-        "rejected_past_expiry": "The expiry is in the past.",
-        "rejected_long_note": "The note is too long.",
         "rejected_no_price": "The coin has no price from the last day.",
         "rejected_too_many": "There are too many price targets: delete some in /targets.",
         "long_id": "The id of this coin is too long for a button: use the dashboard.",
@@ -173,13 +164,6 @@ TEXTS = {
         "panic_move": "Harga turun {move} dari situ, ke {price}, pada {time}.",
         "reversal_move": "Harga naik {move} dari situ, ke {price}, pada {time}.",
         "peg_mark": "Harganya biasanya tetap di {price}.",
-        "why_threshold": (
-            "Peringatan koin ini mulai dari {threshold}: gerak sebesar ini tidak biasa untuknya."
-        ),
-        "why_level": (
-            "Ini peringatan ke-{level} dalam gerakan ini: tiap peringatan memerlukan gerakan yang "
-            "jelas lebih besar daripada sebelumnya."
-        ),
         "outcome": "Setelah peringatan: {changes}.",
         "after_1h": "{change} dalam satu jam",
         "after_24h": "{change} dalam 24 jam",
@@ -217,8 +201,6 @@ TEXTS = {
         "target_gone": "Target harga ini tidak ada lagi.",
         "bad_price": "“{text}” bukan harga. Tulis seperti ini: 100000 atau 0,5",
         "rejected_bad_price": "Harga di luar batas.",
-        "rejected_past_expiry": "Waktu berakhirnya sudah lewat.",
-        "rejected_long_note": "Catatannya terlalu panjang.",
         "rejected_no_price": "Koin ini tidak punya harga dari hari terakhir.",
         "rejected_too_many": "Target harga terlalu banyak: hapus beberapa di /targets.",
         "long_id": "Id koin ini terlalu panjang untuk tombol: gunakan dasbor.",

@@ -319,7 +319,7 @@ def test_why_names_the_peg_of_a_coin_that_has_one(chat: Chat) -> None:
     chat.server.press_data("why:panic:bitcoin-cash")
     [answer] = chat.poll()
     assert "Its price usually stays at $1.00.\nIt fell 2.0% below that" in answer.text
-    assert "alert number 2 of this move" in answer.text
+    assert "It is alert 2 of this fall." in answer.text
     chat.database.query("DELETE FROM sentinel.alerts WHERE reference_usd = 1")
 
 
