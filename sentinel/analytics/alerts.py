@@ -26,15 +26,8 @@ from sentinel.analytics.crossings import (
     end_silence,
     update_marks,
 )
-from sentinel.analytics.peg import (
-    NOISE_SECONDS,
-    PEG_DEVIATIONS,
-    PEG_THRESHOLD,
-    PEG_USD,
-    RETURN_SHARE,
-    Peg,
-)
-from sentinel.analytics.volatility import DAY_SECONDS, Volatility
+from sentinel.analytics.peg import PEG_DEVIATIONS, PEG_THRESHOLD, PEG_USD, RETURN_SHARE, Peg
+from sentinel.analytics.volatility import DAY_SECONDS, RETURN_SECONDS, Volatility
 
 # Of the stored state. A tracker of another version starts again from the stored prices.
 VERSION = 2
@@ -121,7 +114,7 @@ class Tracker:
     def compute_threshold(self, rules: AlertRules) -> float:
         """Return the move that raises an alert now, as a fraction of the price."""
         if self.peg.is_held:
-            noise = PEG_DEVIATIONS * self.volatility.sigma(NOISE_SECONDS)
+            noise = PEG_DEVIATIONS * self.volatility.sigma(RETURN_SECONDS)
             threshold = max(PEG_THRESHOLD, noise) * self._excess_factor(rules)
             return min(rules.max_threshold, threshold)
         seconds = rules.horizon.total_seconds()
@@ -190,7 +183,9 @@ class Tracker:
         if other.last_alert is None:
             return Reference(at, PEG_USD, threshold, "peg")
         extreme_at, extreme = own.week_marks[0]
-        back = PEG_USD * (1 - sign * threshold * RETURN_SHARE) / extreme - 1
+        was_away = sign * (1 - own.marks[0][1] / PEG_USD) >= threshold  # within the window
+        share = RETURN_SHARE if was_away else 1.0
+        back = PEG_USD * (1 - sign * threshold * share) / extreme - 1
         return Reference(extreme_at, extreme, max(sign * back, threshold / 2), "peg")
 
     def _kinds(self) -> tuple[tuple[KindState, KindState, Kind, int], ...]:

@@ -12,9 +12,10 @@ PEG_SECONDS = 7 * 86_400.0
 # The distance from the peg that raises an alert. Of 18 stablecoins recorded daily for two months,
 # one went further.
 PEG_THRESHOLD = 0.004
-# Some pegs are noisy: then so many standard deviations of the price change over half an hour.
-PEG_DEVIATIONS, NOISE_SECONDS = 3.0, 1800.0
-# After an alert the price has returned at this share of the threshold from the peg.
+# Some pegs are noisy: then so many standard deviations of the price change over RETURN_SECONDS.
+PEG_DEVIATIONS = 3.0
+# After an alert the price has returned at this share of the threshold from the peg, or when a whole
+# window was nearer than the threshold.
 RETURN_SHARE = 0.25
 
 

@@ -149,6 +149,16 @@ def test_a_return_to_the_peg_is_a_reversal_and_the_next_departure_a_panic() -> N
     ]
 
 
+def test_a_price_that_stays_near_the_peg_for_a_day_has_returned() -> None:
+    path = Path(rules_of(2.0), 0.0, price=1.0)
+    path.walk(8, 900.0)
+    raised = [
+        [alert.kind for alert in path.walk(2, 900.0, functools.partial(lambda price, _: price, p))]
+        for p in (0.97, 0.998, 0.97)
+    ]
+    assert raised == [["panic"], ["reversal"], ["panic"]]
+
+
 @BUDGETS
 @CADENCES
 @pytest.mark.parametrize("hours", [11, 23, 26, 240])
