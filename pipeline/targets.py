@@ -119,5 +119,6 @@ def find_active_ids(
     found, unknown = registry.look_up(names)
     if unknown:
         level = logging.WARNING if should_warn else logging.INFO
-        log.log(level, "on the watchlist, but not listed by CoinGecko: %s", ", ".join(unknown))
+        where = "in the watchlist or the price targets"
+        log.log(level, "%s, but not listed by CoinGecko: %s", where, ", ".join(unknown))
     return [coin_id for coin_id in found if registry.coins[coin_id].status == "active"]

@@ -59,11 +59,11 @@ class MonitorOptions(BaseModel):
     # The threshold in standard deviations of the price change; the target rate only raises it.
     threshold_multiplier: Annotated[float, Field(gt=0, le=100)] = 1.5
     # High-water and low-water marks are taken from this many hours.
-    window_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
+    window_hours: Annotated[float, Field(ge=0.1, le=24 * 60)] = 24.0
     # The volatility is that of a price change over this many hours.
-    horizon_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 24.0
+    horizon_hours: Annotated[float, Field(ge=0.1, le=24 * 60)] = 24.0
     # Older price changes lose half of their weight in the short volatility after this many hours.
-    volatility_half_life_hours: Annotated[float, Field(gt=0, le=24 * 60)] = 72.0
+    volatility_half_life_hours: Annotated[float, Field(ge=0.1, le=24 * 60)] = 72.0
     # Limits of the threshold, as fractions of the price.
     min_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.01
     max_threshold: Annotated[

@@ -39,11 +39,19 @@ SHOWN_TARGETS = 4
 # The process that writes the summary is running: the loop records its tick only after it.
 LEFT_OUT_CHECKS = ("last_run",)
 
+# A coin's symbol, with the id after it if a better-ranked coin has the same symbol.
+LABEL: LiteralString = """
+CASE WHEN EXISTS (SELECT FROM sentinel.coins better
+                  WHERE better.symbol = c.symbol AND better.coin_key <> c.coin_key
+                    AND better.rank < coalesce(c.rank, 2147483647))
+     THEN c.symbol || ' (' || c.coin_id || ')' ELSE c.symbol END AS symbol
+"""
+
 # The largest changes of the watched coins over 24 hours: rises first. A price that is older than
 # the tolerance is not compared.
 MOVES: LiteralString = """
 WITH moves AS (
-    SELECT c.symbol, c.price_usd / before.price_usd - 1 AS change, c.observed_at
+    SELECT {label}, c.price_usd / before.price_usd - 1 AS change, c.observed_at
     FROM sentinel.coins c
     CROSS JOIN LATERAL (
         SELECT price_usd FROM sentinel.observations o
@@ -60,7 +68,7 @@ UNION ALL
 
 # The newest alert of each coin in the last 24 hours (`days_ago` 0) and in the 24 hours before, the
 # largest moves of each day first. Those of muted coins are left out.
-ALERTS = """
+ALERTS: LiteralString = """
 WITH recent AS (
     SELECT floor(extract(epoch FROM %(now)s - observed_at) / 86400)::int AS days_ago, *
     FROM sentinel.alerts
@@ -77,7 +85,7 @@ ordered AS (
            row_number() OVER (PARTITION BY days_ago ORDER BY abs(move) DESC, coin_key) AS position
     FROM newest
 )
-SELECT a.days_ago, a.alerts, a.coins, c.symbol, a.observed_at, a.move,
+SELECT a.days_ago, a.alerts, a.coins, {label}, a.observed_at, a.move,
        CASE WHEN a.days_ago = 1 THEN a.after_24h
             WHEN c.observed_at > a.observed_at AND a.price_usd > 0
             THEN c.price_usd / a.price_usd - 1 END AS outcome
@@ -152,7 +160,9 @@ def _read_parts(
         holdings = net_worth.find_holdings(connection, now)
         moves = _find_moves(connection, options, now)
         alerts = connection.cursor(row_factory=class_row(AlertRow))
-        alerts.execute(ALERTS, {"now": now, "shown": SHOWN_ALERTS})
+        alerts.execute(
+            sql.SQL(ALERTS).format(label=sql.SQL(LABEL)), {"now": now, "shown": SHOWN_ALERTS}
+        )
         targets = connection.cursor(row_factory=class_row(FiredTarget))
         targets.execute(FIRED_TARGETS, {"now": now, "shown": SHOWN_TARGETS})
         watched = connection.execute(IS_ANY_COIN_WATCHED)
@@ -182,7 +192,8 @@ def _find_moves(
         "watchlist": options.watchlist,
         "top_coins": options.top_coins,
     }
-    statement = sql.SQL(MOVES).format(watched_keys=sql.SQL(WATCHED_KEYS))
+    parts = {"watched_keys": sql.SQL(WATCHED_KEYS), "label": sql.SQL(LABEL)}
+    statement = sql.SQL(MOVES).format(**parts)
     return connection.cursor(row_factory=class_row(PriceMove)).execute(statement, parameters)
 
 

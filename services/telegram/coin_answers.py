@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sentinel.amounts import LOCALES, format_compact_money
 from sentinel.analytics.peg import PEG_USD
-from sentinel.notifications.messages import without_links
+from sentinel.notifications.messages import format_coin
 from services.api_client import Json, quote_segment
 from services.telegram import chart
 from services.telegram.conversation import Context, Reply, RequestRefused
@@ -66,7 +66,7 @@ def _describe_alert(context: Context, alert: Json) -> str:
     formatter = context.formatter
     line = context.text(
         f"{alert['kind']}_line",
-        symbol=without_links(alert["symbol"].upper()),
+        coin=format_coin(alert["name"], alert["symbol"]),
         move=formatter.format_percent(abs(alert["move"])),
         price=formatter.format_usd(alert["price_usd"]),
         age=context.describe_time(alert["observed_at"]),

@@ -75,6 +75,10 @@ def test_telegram_is_the_first_target_and_the_repr_shows_no_secret(tmp_path: Pat
         ),
         ({"quiet_hours": {"from": "07:00", "to": "07:00"}}, {}, "from and to are both 07:00"),
         ({"quiet_hours": {"from": "23:00"}}, {}, "monitor.quiet_hours.to"),
+        *(
+            ({option: 1e-300}, {}, f"monitor.{option} '1e-300' must be greater than")
+            for option in ("window_hours", "horizon_hours", "volatility_half_life_hours")
+        ),
         ({"daily_summary": "25:00"}, {}, "monitor.daily_summary '25:00' is not a time of day"),
         ({"loudness": {"panic": "quiet"}}, {}, "monitor.loudness"),
         ({"loudness": {"panics": "off"}}, {}, "monitor.loudness"),

@@ -202,6 +202,23 @@ Cadangan terverifikasi terakhir: 9 jam yang lalu
 Kondisi: semuanya baik"""
 
 
+def test_a_coin_is_named_with_its_id_if_a_better_ranked_one_has_its_symbol(
+    deployment: Deployment,
+) -> None:
+    deployment.add_runs()
+    deployment.add_prices({"bitcoin": (91_000.0, 90_000.0), "batcat": (1.0, 1.136)})
+    deployment.fresh.query(
+        "UPDATE sentinel.coins SET symbol = 'btc',"
+        " rank = CASE coin_id WHEN 'bitcoin' THEN 1 ELSE 9 END"
+    )
+    deployment.add_alert("batcat", 0.136, 1.136, HOUR)
+    assert deployment.queue()
+    [text] = deployment.texts()
+    assert "Largest rises in 24 hours: BTC (BATCAT) +13.6%\n" in text
+    assert "Largest falls in 24 hours: BTC -1.1%\n" in text
+    assert "- BTC (BATCAT) rose 13.6%" in text
+
+
 @pytest.mark.parametrize(
     ("formatter", "expected"),
     [

@@ -37,7 +37,7 @@ ANSWERS = [
     ("/price nothing", {"en": "I know no coin “nothing”", "id": "“nothing” tidak dikenal"}),
     ("/price", {"en": "like this: /price BTC", "id": "seperti ini: /price BTC"}),
     ("/portfolio", {"en": "The portfolio is empty", "id": "Portofolio kosong"}),
-    ("/alerts", {"en": "BITC fell 5.3%, to $90,000.00", "id": "BITC turun 5,3%, ke US$90.000,00"}),
+    ("/alerts", {"en": "Bitcoin (BITC) fell 5.3%", "id": "Bitcoin (BITC) turun 5,3%"}),
     ("/alerts ethereum", {"en": "There are no alerts", "id": "Tidak ada peringatan"}),
     ("/targets", {"en": "There are no price targets", "id": "Tidak ada target harga"}),
     ("/target bitcoin cheap", {"en": "/target BTC 100000", "id": "/target BTC 100000"}),
