@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sentinel.analytics import calibration
 from sentinel.analytics.alerts import TRACKER_JSON, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
+from sentinel.analytics.peg import Peg
 
 MINUTE = 60.0
 DAY = 86_400.0
@@ -175,6 +176,47 @@ def test_a_step_that_its_time_explains_needs_no_confirmation(
     assert [(alert.kind, alert.price_usd) for alert in alerts] == raised
 
 
+def test_two_wrong_prices_on_both_sides_confirm_nothing() -> None:
+    assert said([100, 100, 150, 50, 100, 100]) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        [(0.1, 100), (13.1, 97), (13.2, 97), (25.5, 94.9), (25.6, 94.9)],
+        [
+            (0.1, 97),
+            (26.1, 97),
+            (40, 97),
+            (52, 100),
+            (52.1, 100),
+            (66, 97.5),
+            (80, 94.9),
+            (81, 94.9),
+        ],
+    ],
+    ids=["a pause of 13 hours", "long after an outage"],
+)
+def test_only_a_recent_outage_makes_marks_last_longer(path: list[tuple[float, float]]) -> None:
+    tracker = Tracker()
+    assert [a for hour, price in path for a in tracker.observe(hour * 3600, price, FIVE)] == []
+
+
+def test_a_peg_needs_a_week_without_a_break_and_ends_after_a_week_without_one() -> None:
+    def is_held(*days_near_and_away: float) -> bool:
+        peg, at = Peg(), 0.0
+        for n, days in enumerate(days_near_and_away):
+            for _ in range(round(days * 24)):
+                at += 3600.0
+                peg.observe(at, (1.0, 0.95)[n % 2])
+        return peg.is_held
+
+    assert is_held(8)
+    assert not is_held(5, 1, 5)
+    assert is_held(8, 4, 1, 4)
+    assert not is_held(8, 8)
+
+
 def test_a_kind_starts_anew_when_half_of_the_move_is_regained() -> None:
     assert said([100, 98, 96, 94.9, 96, 97, 98, 96, 94, 93]) == [
         ("panic", 94.9, 1),
@@ -265,6 +307,8 @@ def test_a_calibration_never_lowers_the_multiplier() -> None:
     calm = {"a": _walk(1, 1200, wild=0.0001)}
     found = calibration.calibrate(calm, 4.0, OWN)
     assert found.multipliers == {"a": OWN.multiplier}
+    common = calibration.calibrate(calm, 4.0, OWN, OWN.multiplier / 3)
+    assert common.multipliers == found.multipliers
     assert found.actual_rate is not None
     assert found.actual_rate < 4.0
 
