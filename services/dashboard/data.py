@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,6 +32,8 @@ MAX_COINS = 500
 BANNER_CHECKS = frozenset({"database", "freshness"})
 PARAGRAPH_BREAK = "\n\n"
 OFFLINE_ICON = ":material/cloud_off:"
+# What the API writes before the reason for which it rejects a field.
+_FIELD = re.compile(r"\bbody\.([\w.]+): (?:Value error, )?")
 
 
 @st.cache_resource
@@ -201,7 +204,7 @@ def _show_empty(health: dict[str, Any]) -> None:
 
 def describe_error(error: ApiUnreachable | RequestRejected) -> str:
     """Return an error and what to do about it, as Markdown."""
-    message = str(error)
+    message = _FIELD.sub(r"\1: ", str(error))
     if "SENTINEL_API_TOKEN" in message:
         return "Set the same `SENTINEL_API_TOKEN` for the API and the dashboard, then restart both."
     text = escape_markdown(message, MAX_SENTENCE_CHARACTERS)

@@ -124,7 +124,7 @@ def _describe_rejection(formatter: Formatter, error: ApiUnreachable | RequestRej
     """Return the API's message, unless it would show a hidden amount."""
     if formatter.hide_amounts and "held" in str(error):
         return "Nothing was changed: the sale is larger than the holding."
-    return data.describe_error(error).replace("Value error, ", "")
+    return data.describe_error(error)
 
 
 def parse_number(text: str, currency: Currency, *, is_money: bool = True) -> str:

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from sentinel.coin import to_iso
+from services.api_client import RequestRejected
+from services.dashboard.data import describe_error
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.price_targets import describe_preview, describe_target, format_state
 from tests.conftest import NOW
@@ -79,3 +81,8 @@ def test_the_state_of_a_target_has_its_firings_expiry_and_note() -> None:
     hidden = Formatter("USD", FORMATTER.zone, True, None, NOW)
     closed = target | {"state": "expired", "fired_count": 0, "expires_at": to_iso(NOW)}
     assert format_state(hidden, closed) == f"expired 19:00 · {HIDDEN}"
+
+
+def test_a_rejected_field_is_named_without_the_words_of_the_validation() -> None:
+    rejection = RequestRejected("body.price: Value error, must be a decimal number such as 0.25")
+    assert describe_error(rejection) == r"price: must be a decimal number such as 0\.25"
