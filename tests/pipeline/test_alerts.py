@@ -24,6 +24,7 @@ from safe_zone import ROOT, Settings
 from sentinel.alerting import stage
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.settings import AlertSettings
+from sentinel.errors import Interrupted
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.quiet_hours import QuietHours
 from sentinel.notifications.targets import make_targets
@@ -194,6 +195,24 @@ def test_an_unexpected_error_in_the_alert_stage_fails_neither_load_nor_backfill(
     report = run(100_000)
     assert (report.status, report.exit_code, report.rows_inserted) == ("ok", 0, 5)
     assert report.warnings == ["Alerts wait for the next run: KeyError: 'state'"]
+
+
+def test_a_signal_during_the_delivery_ends_the_run_whose_rows_are_stored(
+    run: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Notifier, "deliver", mock.Mock(side_effect=Interrupted(15)))
+    report = run(100_000)
+    assert (report.exit_code, report.rows_inserted, report.warnings) == (143, 5, [])
+
+
+def test_a_wrong_clock_of_the_machine_costs_no_alert(run: Runs, target: Target) -> None:
+    def now() -> float:
+        return run.time_.at.timestamp() - 2 * 86_400
+
+    run.stand_in.now = now
+    for price in (100_000, 85_000, 85_000):
+        run(price)
+    assert target.titles == [TEST, FELL]
 
 
 def test_the_warnings_of_a_run_are_one_message_a_day(

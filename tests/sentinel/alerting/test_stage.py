@@ -317,6 +317,29 @@ def test_a_muted_alert_gets_no_message_about_its_outcome(day: Day) -> None:
     assert _follow_up(day, ["bitcoin"]) == []
 
 
+def test_an_outcome_of_more_than_two_days_ago_is_no_news(day: Day) -> None:
+    for price in (100.0, 100.0, 94.0, 93.9):
+        day.add_prices({"bitcoin": price})
+    for hours in (24, 24):
+        day.now += timedelta(hours=hours)
+        day.add_prices({"bitcoin": 98.0})
+    day.options = FOLLOWED_UP
+    day.process()
+    assert [title for title in day.titles() if "day after" in title] == []
+
+
+def test_a_clock_set_back_delays_no_outcome(day: Day) -> None:
+    [_] = _follow_up(day, ["bitcoin"])
+    day.fresh.query(
+        "UPDATE sentinel.alerts SET followed_up_at = followed_up_at + interval '1 year'"
+    )
+    for price in (105.0, 105.1):
+        day.add_prices({"bitcoin": price})
+    day.now += timedelta(hours=24)
+    day.add_prices({"bitcoin": 106.0})
+    assert len([title for title in day.titles() if "day after" in title]) == 2
+
+
 def test_a_coin_that_is_muted_after_its_alert_gets_no_message_about_the_outcome(day: Day) -> None:
     for price in (100.0, 100.0, 94.0, 93.9):
         day.add_prices({"bitcoin": price})

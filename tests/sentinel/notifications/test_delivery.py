@@ -432,6 +432,18 @@ def test_a_clock_set_back_does_not_delay_a_message(
     assert target.titles == ["coin-0 #0"]
 
 
+def test_a_clock_set_back_does_not_use_up_the_rate_limit(
+    connection: Connection, time_: FakeTime, target: Target
+) -> None:
+    notifier = make_notifier(time_, CHAT)
+    time_.at += timedelta(days=400)
+    _queue(connection, notifier, 21, time_.at)
+    notifier.deliver(connection, seconds=60)
+    time_.at = NOW
+    assert notifier.deliver(connection, seconds=60) is None
+    assert len(target.titles) == 21
+
+
 @pytest.mark.soak
 @pytest.mark.slow
 def test_all_messages_reach_a_target_that_fails_stalls_and_rejects(

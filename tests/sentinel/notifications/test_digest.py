@@ -210,6 +210,21 @@ def test_a_message_that_could_not_be_sent_before_quiet_hours_waits_for_their_end
     assert target.titles == ["Late (20 Nov 22:59 WIB): Bitcoin fell"]
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_clock_set_back_does_not_hold_messages(
+    connection: Connection, time_: FakeTime, target: Target, count: int
+) -> None:
+    notifier = make_notifier(time_, CHAT, rules=QUIET)
+    time_.at = NOW.replace(hour=17) + timedelta(days=400)  # midnight in Jakarta
+    for n in range(count):
+        _queue(connection, notifier, f"Aaa-{n} fell", time_.at)
+    assert notifier.deliver(connection, seconds=60) is None
+    time_.at = NOW
+    notifier.deliver(connection, seconds=60)
+    assert len(target.titles) == 1
+    assert read_rows(connection, COUNT_WAITING) == [(0,)]
+
+
 @pytest.mark.parametrize(
     ("now", "end"),
     [
