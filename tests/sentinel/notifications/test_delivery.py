@@ -257,6 +257,20 @@ def test_a_target_that_hangs_takes_no_time_from_the_others(
     assert len(target.titles) == 3
 
 
+def test_a_delivery_ends_when_its_time_is_up(connection: Connection, time_: FakeTime) -> None:
+    sent: list[str] = []
+
+    def send_slowly(message: OutgoingMessage, _now: datetime) -> SendResult:
+        time_.sleep(4)
+        sent.append(message.title)
+        return SendResult(True)
+
+    notifier = Notifier([targets.Target("slow", "slow", send_slowly)], time_.clocks)
+    _queue(connection, notifier, 9, NOW)
+    assert notifier.deliver(connection, seconds=10) == 0
+    assert len(sent) == 3
+
+
 def test_a_malformed_response_is_an_ordinary_failure(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:
