@@ -85,4 +85,4 @@ def test_the_state_of_a_target_has_its_firings_expiry_and_note() -> None:
 
 def test_a_rejected_field_is_named_without_the_words_of_the_validation() -> None:
     rejection = RequestRejected("body.price: Value error, must be a decimal number such as 0.25")
-    assert describe_error(rejection) == r"price: must be a decimal number such as 0\.25"
+    assert describe_error(rejection) == r"price\: must be a decimal number such as 0\.25"
