@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from datetime import datetime
 
 import budget_monitor
 from pipeline.run import Run
 from pipeline.stage_results import AlertResult
 from sentinel.alerting import stage
-from sentinel.alerting.announcements import announce, make_delivery_rules
+from sentinel.alerting.announcements import announce, make_delivery_rules, make_formatter
 from sentinel.alerting.settings import AlertSettings
-from sentinel.budget.quota_usage import QuotaUsage
 from sentinel.daily_summary import queueing as daily_summary
 from sentinel.notifications import messages, outbox
 from sentinel.notifications.delivery import Notifier
@@ -40,6 +38,25 @@ def prepare_targets(settings: AlertSettings) -> list[Target]:
     return [dataclasses.replace(each, timeout_seconds=ATTEMPT_SECONDS) for each in targets]
 
 
+def queue_summary(run: Run, session: Session, settings: AlertSettings) -> None:
+    """Queue the daily summary if it is due. Raises StorageUnavailable."""
+    formatter, now = make_formatter(settings), run.trusted_clocks.now()
+    names = [target.name for target in run.alert_targets]
+
+    def queue(connection: Connection) -> bool:
+        return daily_summary.queue_if_due(
+            connection,
+            run.settings,
+            settings.options,
+            formatter,
+            names,
+            now,
+            lambda: budget_monitor.check_budget_status(run.settings, now).quota_usages,
+        )
+
+    session.use(queue)
+
+
 def send_alerts(run: Run, session: Session, settings: AlertSettings) -> AlertResult:
     """Update the trackers with the stored prices, queue the messages and send what is due.
 
@@ -56,9 +73,6 @@ def send_alerts(run: Run, session: Session, settings: AlertSettings) -> AlertRes
         return stage.process_new_prices(connection, options, formatter, names, now)
 
     def queue(connection: Connection) -> list[TargetMessages]:
-        daily_summary.queue_if_due(
-            connection, run.settings, options, formatter, names, now, lambda: _read_quotas(run, now)
-        )
         found = outbox.read_targets(connection, names, now)
         if new := [each.target for each in found if each.is_new]:
             message = messages.compose_test_message(formatter, now)
@@ -76,10 +90,6 @@ def send_alerts(run: Run, session: Session, settings: AlertSettings) -> AlertRes
     if run.warnings or any(each.is_new or each.not_held for each in found):
         found = session.use(deliver)
     return _summarize(raised, found, notifier)
-
-
-def _read_quotas(run: Run, now: datetime) -> Sequence[QuotaUsage]:
-    return budget_monitor.check_budget_status(run.settings, now).quota_usages
 
 
 def _summarize(raised: int, found: Sequence[TargetMessages], notifier: Notifier) -> AlertResult:

@@ -39,13 +39,16 @@ def send_alerts(run: Run, session: Session) -> None:
     if run.alert_settings and run.alert_targets:
         from pipeline import alert_stage
 
+        # An error in the summary must not hold back the alerts.
+        with _errors_as_warnings(run, "The daily summary waits for the next run: "):
+            alert_stage.queue_summary(run, session, run.alert_settings)
         with _errors_as_warnings(run):
             run.alerts = alert_stage.send_alerts(run, session, run.alert_settings)
             run.warnings += run.alerts.problems
 
 
 @contextlib.contextmanager
-def _errors_as_warnings(run: Run) -> Iterator[None]:
+def _errors_as_warnings(run: Run, start: str = "Alerts wait for the next run: ") -> Iterator[None]:
     try:
         yield
     except Interrupted:
@@ -53,8 +56,8 @@ def _errors_as_warnings(run: Run) -> Iterator[None]:
     except ModuleNotFoundError as error:
         run.warnings.append(NOT_INSTALLED.format(name=error.name))
     except SentinelError as error:
-        run.warnings.append(f"Alerts wait for the next run: {error}")
+        run.warnings.append(f"{start}{error}")
     except Exception as error:
         # The rows are stored. An error here must cost neither the backfill nor the report.
         log.info("the alert stage failed", exc_info=True)
-        run.warnings.append(f"Alerts wait for the next run: {describe_error(error)}")
+        run.warnings.append(f"{start}{describe_error(error)}")

@@ -40,9 +40,9 @@ SET state = excluded.state, threshold_multiplier = excluded.threshold_multiplier
 
 RECORD_ALERT = """
 INSERT INTO sentinel.alerts (coin_key, kind, observed_at, price_usd, reference_usd, reference_at,
-    move, threshold, level, is_announced)
+    move, threshold, level, basis, is_announced)
 VALUES (%(coin_key)s, %(kind)s, %(observed_at)s, %(price_usd)s, %(reference_usd)s, %(marked_at)s,
-        %(move)s, %(threshold)s, %(level)s, %(is_announced)s)
+        %(move)s, %(threshold)s, %(level)s, %(basis)s, %(is_announced)s)
 ON CONFLICT (coin_key, kind, observed_at) DO NOTHING
 """
 

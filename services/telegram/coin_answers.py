@@ -106,7 +106,7 @@ def answer_why(context: Context, kind: str, coin_id: str, sent_at: datetime | No
 def _describe_mark(context: Context, alert: Json) -> str:
     """Return the price that the move is measured from; a peg has no time."""
     price = context.formatter.format_usd(alert["reference_usd"])
-    if alert["reference_usd"] == PEG_USD:
+    if alert["basis"] == "peg" and alert["reference_usd"] == PEG_USD:
         return context.text("peg_mark", price=price)
     time = context.formatter.format_time(datetime.fromisoformat(alert["reference_at"]))
     return context.text(f"{alert['kind']}_mark", price=price, time=time)

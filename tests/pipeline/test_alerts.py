@@ -24,6 +24,7 @@ from safe_zone import ROOT, Settings
 from sentinel.alerting import stage
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.settings import AlertSettings
+from sentinel.daily_summary import queueing
 from sentinel.errors import Interrupted
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.quiet_hours import QuietHours
@@ -44,6 +45,7 @@ OPTIONS = MonitorOptions(
 )
 FELL = "Bitcoin (BTC) fell 15.0% below its high"
 TEST = "Market Sentinel: test message"
+WARNINGS = "Market Sentinel: the scheduled run has warnings"
 
 
 class Killed(BaseException):
@@ -197,6 +199,15 @@ def test_an_unexpected_error_in_the_alert_stage_fails_neither_load_nor_backfill(
     assert report.warnings == ["Alerts wait for the next run: KeyError: 'state'"]
 
 
+def test_an_error_in_the_daily_summary_holds_back_no_alert(
+    run: Runs, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queueing, "queue_if_due", mock.Mock(side_effect=KeyError("moves")))
+    report = run(100_000)
+    assert target.titles == [TEST, WARNINGS]
+    assert report.warnings == ["The daily summary waits for the next run: KeyError: 'moves'"]
+
+
 def test_a_signal_during_the_delivery_ends_the_run_whose_rows_are_stored(
     run: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,8 +236,7 @@ def test_the_warnings_of_a_run_are_one_message_a_day(
     session.use(record)
     for _ in range(4):
         run(100_000, pause_minutes=6 * 60)
-    title = "Market Sentinel: the scheduled run has warnings"
-    assert target.titles == [TEST, title, title]
+    assert target.titles == [TEST, WARNINGS, WARNINGS]
     assert "The monitor on this database has been silent for 6 hours" in target.messages[1]
 
 

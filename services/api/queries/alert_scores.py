@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sentinel.analytics.crossings import Alert
-from sentinel.analytics.peg import PEG_USD
 from sentinel.storage.connection import Connection
 
 # A coin with a price per minute has 86,000 prices in 60 days.
@@ -28,11 +27,10 @@ GROUP BY date_bin(%(step)s, observed_at, 'epoch')
 ORDER BY 1
 """
 
-# The basis of an alert is not stored. A mark is hardly ever one dollar exactly, a peg always is.
 RAISED_ALERTS = """
 SELECT a.kind::text, extract(epoch FROM a.observed_at)::float8, a.price_usd, a.reference_usd,
        extract(epoch FROM a.reference_at)::float8, a.move, a.threshold, a.level,
-       CASE WHEN a.reference_usd = %(peg)s THEN 'peg' ELSE 'window' END
+       a.basis
 FROM sentinel.alerts a JOIN sentinel.coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s AND a.observed_at >= %(start)s AND a.observed_at < %(end)s
 ORDER BY a.observed_at
@@ -59,5 +57,5 @@ def list_raised_alerts(
     connection: Connection, coin_id: str, start: datetime, end: datetime
 ) -> list[Alert]:
     """Return the recorded alerts of a coin in order of time, muted ones too."""
-    parameters = {"coin_id": coin_id, "start": start, "end": end, "peg": PEG_USD}
+    parameters = {"coin_id": coin_id, "start": start, "end": end}
     return [Alert(*row) for row in connection.execute(RAISED_ALERTS, parameters).fetchall()]

@@ -38,7 +38,8 @@ WHERE c.coin_id = %(coin_id)s
 
 ALERTS = """
 SELECT a.alert_id, c.coin_id, c.symbol, c.name, a.kind::text, a.level, a.observed_at,
-       a.price_usd, a.reference_usd, a.reference_at, a.move, a.threshold, a.is_announced,
+       a.price_usd, a.reference_usd, a.reference_at, a.move, a.threshold, a.basis,
+       a.is_announced,
        a.after_1h, a.after_24h
 FROM sentinel.alerts a JOIN sentinel.coins c USING (coin_key)
 WHERE (%(coin_id)s::text IS NULL OR c.coin_id = %(coin_id)s::text)

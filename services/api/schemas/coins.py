@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sentinel.analytics.crossings import Basis
 from services.api.schemas.base import AlertKind, ApiModel, PriceSource, example_config
 
 
@@ -74,8 +75,8 @@ class AlertResponse(ApiModel):
     model_config = example_config("""{"alert_id": 17, "coin_id": "bitcoin", "symbol": "btc",
         "name": "Bitcoin", "kind": "panic", "level": 1, "observed_at": "2026-11-20T12:00:12Z",
         "price_usd": 92140.12, "reference_usd": 97200.0, "reference_at": "2026-11-20T09:00:05Z",
-        "move": -0.052, "threshold": 0.05, "is_announced": true, "after_1h": -0.004,
-        "after_24h": null}""")
+        "move": -0.052, "threshold": 0.05, "basis": "window", "is_announced": true,
+        "after_1h": -0.004, "after_24h": null}""")
 
     alert_id: int
     coin_id: str
@@ -92,6 +93,9 @@ class AlertResponse(ApiModel):
     # Both are fractions of the reference.
     move: Annotated[float, Field(examples=[-0.052])]
     threshold: Annotated[float, Field(examples=[0.05])]
+    # What the mark is: the extreme of the window or of the week, the extreme before an outage, or
+    # the peg.
+    basis: Basis
     # False: the coin was muted, so no message was sent.
     is_announced: bool
     # How far the price moved on after the alert, as a fraction of its price; null until known.

@@ -165,6 +165,7 @@ def test_a_fall_during_an_outage_is_announced(day: Day) -> None:
     day.now += timedelta(hours=26)
     _add_all(day, [60, 60])
     assert day.alerts() == [("bitcoin", "panic", 60, 1)]
+    assert day.fresh.query("SELECT basis FROM sentinel.alerts") == [("outage",)]
 
 
 def test_a_tracker_of_another_version_starts_again_from_the_stored_prices(day: Day) -> None:

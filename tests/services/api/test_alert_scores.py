@@ -32,18 +32,18 @@ def prices(fresh: FreshDatabase) -> None:
     rows = [(_hours_before_end(hour), "bitcoin", _price(hour)) for hour in hours]
     load(fresh.address(), [*rows, (_hours_before_end(1), "ethereum", 1.0)], NOW)
     _watch(fresh, DAYS * 24)
-    for kind, hour, reference in (
-        *(("panic", hour, 100.0) for hour in (400, 300, 199, 250, 150)),
-        *(("reversal", 91, 100.0), ("panic", 50, 1.0)),  # the last one is measured from a peg
+    for kind, hour, basis in (
+        *(("panic", hour, "window") for hour in (400, 300, 199, 250, 150)),
+        *(("reversal", 91, "window"), ("panic", 50, "peg")),
     ):
         fresh.query(
             "INSERT INTO sentinel.alerts (observed_at, reference_at, price_usd, reference_usd,"
-            " move, threshold, coin_key, level, kind)"
-            " SELECT %s, %s, 90, %s, -0.1, 0.05, coin_key, 1, %s::sentinel.alert_kind"
+            " move, threshold, coin_key, level, basis, kind)"
+            " SELECT %s, %s, 90, 100, -0.1, 0.05, coin_key, 1, %s, %s::sentinel.alert_kind"
             " FROM sentinel.coins WHERE coin_id = 'bitcoin' RETURNING alert_id",
             _hours_before_end(hour),
             _hours_before_end(hour + 1),
-            *(reference, kind),
+            *(basis, kind),
         )
 
 

@@ -310,8 +310,8 @@ def test_why_explains_an_alert_of_a_message_that_is_shown_or_too_old_to_be_shown
 def test_why_names_the_peg_of_a_coin_that_has_one(chat: Chat) -> None:
     chat.database.query(
         "INSERT INTO sentinel.alerts (observed_at, reference_at, price_usd, reference_usd,"
-        " move, threshold, coin_key, level, kind)"
-        " SELECT %s, %s, 0.98, 1, -0.02, 0.005, coin_key, 2, 'panic'"
+        " move, threshold, coin_key, level, kind, basis)"
+        " SELECT %s, %s, 0.98, 1, -0.02, 0.005, coin_key, 2, 'panic', 'peg'"
         " FROM sentinel.coins WHERE coin_id = 'bitcoin-cash'",
         NOW - timedelta(minutes=5),
         NOW - timedelta(minutes=50),  # of the first alert
