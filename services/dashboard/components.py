@@ -10,13 +10,18 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from sentinel.analytics.peg import PEG_USD
 from sentinel.models import describe_gap_reason
 from services.api_client import Json
 from services.dashboard.formatting import Formatter
 from services.dashboard.text import escape_markdown
 
+# A longer table with wrapped texts scrolls within this height, in pixels.
+MAX_WRAPPED_ROWS, WRAPPED_HEIGHT = 6, 400
 # As for the movers of the API: an older price is not compared with the one of 24 hours ago.
 MAX_PRICE_AGE = timedelta(hours=2)
+# The extreme that a fall or a rise is measured from.
+EXTREMES = {"panic": "high", "reversal": "low"}
 ARROWS = {"panic": ":red[▼]", "reversal": ":green[▲]"}
 
 
@@ -42,12 +47,21 @@ def format_alert(formatter: Formatter, alert: Json) -> str:
     muted = [] if alert["is_announced"] else ["the coin was muted"]
     line = (
         f"{ARROWS[alert['kind']]} **{escape_markdown(alert['name'])}** "
-        f"{escape_markdown(formatter.percent(alert['move']))} to "
+        f"{escape_markdown(formatter.percent(alert['move']) + _describe_mark(alert))} to "
         f"{escape_markdown(formatter.price(alert['price_usd']))}, "
         f"{formatter.time(alert['observed_at'])} ({formatter.age(alert['observed_at'])} ago)"
     )
     remarks = escape_markdown(", ".join([*muted, *outcome]))
     return f"{line}; {remarks}" if remarks else line
+
+
+def _describe_mark(alert: Json) -> str:
+    """Return what the move is measured from, unless that is the extreme of the usual window."""
+    extreme = EXTREMES[alert["kind"]]
+    if alert["basis"] == "peg":
+        return " from $1" if alert["reference_usd"] == PEG_USD else f" from its {extreme}"
+    time = {"week": " of the week", "outage": " before the outage"}.get(alert["basis"])
+    return f" from its {extreme}{time}" if time else ""
 
 
 def show_metric(
@@ -80,11 +94,13 @@ def show_table(
     empty_message: str | None = None,
     *,
     is_old: bool = False,
+    is_wrapped: bool = False,
 ) -> None:
     """Show items as a table below a title, in gray if they depend on old prices.
 
     Shows nothing if they are unknown. An empty list is shown as `empty_message`, or as an empty
-    table without one.
+    table without one. A wrapped table shows long texts whole; its cells are Markdown, so it is for
+    texts of this project.
     """
     if items is None:
         return
@@ -93,5 +109,9 @@ def show_table(
         st.caption(empty_message)
         return
     table = pd.DataFrame([build_row(item) for item in items])
+    if is_wrapped:
+        height: Any = "content" if len(items) <= MAX_WRAPPED_ROWS else WRAPPED_HEIGHT
+        st.table(table, hide_index=True, height=height)
+        return
     shown = table.style.set_properties(color="gray") if is_old else table
     st.dataframe(shown, hide_index=True, key=title)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 SHOWN_ALERTS = 200
+# Pixels, of the page.
+COIN_HEIGHT, TABLE_ROW_HEIGHT, SPACE, TITLE_HEIGHT = 220, 22, 60, 100
+PRICE_COLOR = "#2a78d6"
 SYMBOLS = {"panic": ("triangle-down", "#c0392b"), "reversal": ("triangle-up", "#1e8449")}
 
 
@@ -103,19 +106,15 @@ def summarize(result: ReplayResult) -> str:
 
 
 def write_page(result: ReplayResult, histories: Mapping[str, Series], path: Path) -> None:
-    """Write prices, alerts and their score as one HTML page. Raises ConfigurationError."""
-    from plotly.subplots import make_subplots
+    """Write the score, and each coin's prices and alerts, as one HTML page.
 
-    kinds = [[{"type": "xy"}], [{"type": "table"}]]
-    figure = make_subplots(rows=2, specs=kinds, row_heights=[0.7, 0.3])
-    for coin_id, series in histories.items():
-        _draw_coin(figure, coin_id, series, result.alerts[coin_id])
-    cells = list(zip(*replay_scores.list_rows(result.comparison), strict=True))
-    figure.add_table(
-        header={"values": replay_scores.COLUMNS}, cells={"values": cells}, row=2, col=1
-    )
-    title = summarize(result).replace("\n", "<br>")
-    figure.update_layout(title=title, yaxis_title="price, first = 100", height=900)
+    Raises ConfigurationError if the file cannot be written.
+    """
+    figure = _make_plots(list(histories))
+    _add_scores(figure, result.comparison)
+    for row, (coin_id, series) in enumerate(histories.items(), start=2):
+        _draw_coin(figure, row, series, result.alerts[coin_id])
+    figure.update_layout(title=summarize(result).replace("\n", "<br>"), showlegend=False)
     try:
         figure.write_html(path, include_plotlyjs=True)
     except OSError as error:
@@ -124,23 +123,55 @@ def write_page(result: ReplayResult, histories: Mapping[str, Series], path: Path
         ) from error
 
 
-def _draw_coin(figure: go.Figure, coin_id: str, series: Series, alerts: Sequence[Alert]) -> None:
+def _make_plots(coin_ids: Sequence[str]) -> go.Figure:
+    """Return an empty table, and below it an empty plot for each coin."""
+    from plotly.subplots import make_subplots
+
+    # The table has a header and the total besides the coins.
+    heights = [(len(coin_ids) + 3) * TABLE_ROW_HEIGHT, *[COIN_HEIGHT] * len(coin_ids)]
+    height = sum(heights) + SPACE * len(coin_ids)
+    figure = make_subplots(
+        rows=len(heights),
+        row_heights=heights,
+        vertical_spacing=SPACE / height,
+        specs=[[{"type": "table"}], *[[{"type": "xy"}]] * len(coin_ids)],
+        subplot_titles=["", *coin_ids],
+    )
+    margin = {"t": TITLE_HEIGHT, "b": SPACE}
+    return figure.update_layout(height=height + TITLE_HEIGHT + SPACE, margin=margin)
+
+
+def _add_scores(figure: go.Figure, comparison: Comparison) -> None:
+    """Fill the table. Its first column is wide: Plotly cuts a coin's id that does not fit."""
+    cells = list(zip(*replay_scores.list_rows(comparison), strict=True))
+    figure.add_table(
+        header={"values": replay_scores.COLUMNS},
+        cells={"values": cells},
+        columnwidth=[3, *[1] * (len(replay_scores.COLUMNS) - 1)],
+        row=1,
+        col=1,
+    )
+
+
+def _draw_coin(figure: go.Figure, row: int, series: Series, alerts: Sequence[Alert]) -> None:
     """Draw a coin's price and its alerts."""
-    first = series[0][1]
     figure.add_scatter(
         x=[datetime.fromtimestamp(at, UTC) for at, _ in series],
-        y=[price / first * 100 for _, price in series],
-        name=coin_id,
-        line={"width": 1},
+        y=[price for _, price in series],
+        name="USD",
+        line={"width": 1, "color": PRICE_COLOR},
+        row=row,
+        col=1,
     )
     for kind, (symbol, color) in SYMBOLS.items():
         own = [alert for alert in alerts if alert.kind == kind]
         figure.add_scatter(
             x=[alert.observed_at for alert in own],
-            y=[alert.price_usd / first * 100 for alert in own],
-            text=[f"{coin_id}: {kind} {alert.move:+.1%}, level {alert.level}" for alert in own],
+            y=[alert.price_usd for alert in own],
+            text=[f"{alert.move:+.1%}, level {alert.level}" for alert in own],
             mode="markers",
             marker={"symbol": symbol, "color": color, "size": 9},
-            name=f"{coin_id} {kind}",
-            showlegend=False,
+            name=kind,
+            row=row,
+            col=1,
         )

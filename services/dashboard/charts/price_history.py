@@ -73,6 +73,8 @@ def _add_prices(
         x=times,
         y=prices,
         name="price",
+        # The legend explains the marks, in as few lines as a phone has room for.
+        showlegend=False,
         mode="lines",
         line={"color": PRICE_COLOR, "width": 1.6},
         text=texts,
@@ -114,7 +116,8 @@ def _add_marks(figure: go.Figure, formatter: Formatter, watch: Json) -> None:
                 y=formatter.convert_usd(mark_usd),
                 line={"color": REFERENCE_COLOR, "width": 1, "dash": "dot"},
                 annotation={"text": label, "font": {"size": 11}},
-                annotation_position="top left" if name == "high" else "bottom left",
+                # At the newest price, which is between the marks: the text is beside the line.
+                annotation_position="top right" if name == "high" else "bottom right",
             )
 
 

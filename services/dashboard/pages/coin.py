@@ -19,7 +19,7 @@ from services.dashboard.components import (
     show_metric,
     show_table,
 )
-from services.dashboard.forecast_scores import format_score
+from services.dashboard.forecast_scores import TOO_EARLY, drop_repeated, format_score
 from services.dashboard.formatting import Formatter
 from services.dashboard.mute_control import show_mute_control
 from services.dashboard.price_targets import show_price_targets
@@ -110,6 +110,7 @@ def _show_coin(coin_id: str) -> None:
             gaps,
             lambda gap: gap_row(formatter, gap),
             "No gaps: every run that was due stored a price, or the backfill filled the gap.",
+            is_wrapped=True,
         )
 
 
@@ -183,9 +184,10 @@ def _show_forecast(formatter: Formatter, forecast: Json | None) -> None:
         f"{escape_markdown(formatter.price(forecast['predicted_usd']))}. "
         f"Made {formatter.age(forecast['made_at'])} ago."
     )
+    scores = drop_repeated(forecast["scores"])
     # Before there is a result, one line about the longest time span is enough.
-    decided = [score for score in forecast["scores"] if score["result"] != "too early"]
-    for score in decided or forecast["scores"][-1:]:
+    decided = [score for score in scores if score["result"] != TOO_EARLY]
+    for score in decided or scores[-1:]:
         st.caption(format_score(formatter, score))
 
 
@@ -211,8 +213,8 @@ def _show_alerts(
 
 def _describe_watch(formatter: Formatter, watch: Json) -> str:
     text = (
-        f"Alert threshold: {formatter.percent(watch['threshold'], signed=False)} from a mark "
-        f"(multiplier {watch['effective_multiplier']:.2f})."
+        f"An alert comes when the price is {formatter.percent(watch['threshold'], signed=False)} "
+        "below its recent high or above its recent low."
     )
     if watch["actual_rate"] is None or watch["target_rate"] is None:
         return text

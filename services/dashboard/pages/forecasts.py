@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
+from services.api_client import Json
 from services.dashboard import data
 from services.dashboard.components import show_table
-from services.dashboard.forecast_scores import build_score_row, format_score
+from services.dashboard.forecast_scores import (
+    TOO_EARLY,
+    build_score_row,
+    drop_repeated,
+    format_line_score,
+    format_score,
+    format_span,
+    list_metrics,
+)
+from services.dashboard.formatting import Formatter
 from services.dashboard.text import unique_coin_names
 
 SHOWN_COINS = 20
@@ -28,8 +38,8 @@ def show() -> None:
     board = data.fetch("/forecasts/scoreboard", limit=SHOWN_COINS)
     if board is None:
         return
-    for score in board["scores"]:
-        st.markdown(format_score(formatter, score))
+    for score in drop_repeated(board["scores"]):
+        _show_score(formatter, score)
     names = unique_coin_names(data.list_coins() or [])
     show_table(
         "Best-ranked coins, last 7 days",
@@ -40,3 +50,15 @@ def show() -> None:
         "No forecast was scored yet. The first ones come after an hour of prices.",
     )
     st.caption(EXPLANATION)
+
+
+def _show_score(formatter: Formatter, score: Json) -> None:
+    """Show the track record of all coins over one time span."""
+    if score["result"] == TOO_EARLY:
+        st.markdown(format_score(formatter, score))
+        return
+    st.subheader(f"All coins, {format_span(score)}")
+    with st.container(horizontal=True, gap="medium"):
+        for label, figure, note in list_metrics(formatter, score):
+            st.metric(label, figure, note, delta_color="off", delta_arrow="off", width="content")
+    st.caption(format_line_score(formatter, score))

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown import markdown
+from streamlit.testing.v1 import AppTest
 
 from safe_zone import ROOT
 from services.dashboard import data, text
@@ -21,7 +22,12 @@ from services.dashboard.charts.forecast import compute_fit_line
 from services.dashboard.charts.portfolio import draw_allocation, draw_net_worth
 from services.dashboard.charts.price_history import draw_price_history
 from services.dashboard.components import compute_day_change
-from services.dashboard.forecast_scores import build_score_row, format_score
+from services.dashboard.forecast_scores import (
+    build_score_row,
+    drop_repeated,
+    format_score,
+    list_metrics,
+)
 from services.dashboard.formatting import (
     HIDDEN,
     UNKNOWN,
@@ -191,6 +197,7 @@ def _score(**figures: Any) -> dict[str, Any]:
         "coverage": 0.803,
         "with_interval": 1900,
         "calm": {"coverage": 0.79, "forecasts": 640},
+        "middle": {"coverage": 0.8, "forecasts": 640},
         "wild": {"coverage": 0.82, "forecasts": 20},
         "interval_score": 0.0042,
         "no_change_interval_score": 0.0044,
@@ -198,16 +205,52 @@ def _score(**figures: Any) -> dict[str, Any]:
     } | figures
 
 
+FEW = {"coverage": 1.0, "forecasts": 1}
+
+
 def test_a_track_record_names_what_band_and_directions_are_worth_with_their_numbers() -> None:
     text = format_score(formatter(), _score()).replace("\\", "")
-    assert "held 80.3% of 1,900 prices; 80.0% is promised" in text
-    assert f"calm hours 79.0% of 640, in wild hours {UNKNOWN} of 20" in text  # 20 are too few
-    assert "0.42% of the price on average, 0.44% for no change with a constant width" in text
+    assert "held 80.3% of 1,900 prices (calm hours: 79.0% of 640, wild hours: too early);" in text
     assert "right in 47.0% of 140: no better than tossing a coin" in text
+    few = format_score(formatter(), _score(direction_result="too early", directional=12))
+    assert few.replace("\\", "").endswith("Its 12 directions are too few to judge.")
     empty = _score(result="too early", scored=12, mase=None)
     assert format_score(formatter(), empty).endswith("too early to tell (12 forecasts scored).")
-    row = build_score_row(formatter(), "Bitcoin", _score(interval_score=None, mase=None))
-    assert (row["score of the band"], row["error of the line"]) == (UNKNOWN, UNKNOWN)
+
+
+def test_a_figure_of_too_few_forecasts_is_too_early() -> None:
+    figures = {"result": "too early", "mase": 3.0, "interval_score": 0.1, "directional": 0}
+    score = _score(scored=1, with_interval=1, calm=FEW, middle=FEW, wild=FEW, **figures)
+    row = build_score_row(formatter(), "Bitcoin", score)
+    assert (row.pop("coin"), row.pop("scored")) == ("Bitcoin", "1")
+    assert set(row.values()) == {"too early"}
+    assert {figure for _, figure, _ in list_metrics(formatter(), score)} == {"too early"}
+
+
+def test_the_forecasts_page_has_four_metrics_and_two_sentences_and_shows_equal_spans_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def page() -> None:
+        from services.dashboard.pages import forecasts
+
+        forecasts.show()
+
+    day, week = _score(hours=24), _score()
+    assert drop_repeated([day, week]) == [day]
+    assert len(drop_repeated([day, week | {"scored": 2001}])) == 2
+    monkeypatch.setattr(data, "current_formatter", formatter)
+    monkeypatch.setattr(data, "show_freshness", lambda _: True)
+    monkeypatch.setattr(data, "fetch", lambda *_, **_query: {"scores": [day, week], "coins": []})
+    monkeypatch.setattr(data, "list_coins", list)
+    app = AppTest.from_function(page).run()
+    assert app.subheader[0].value == "All coins, last day"
+    assert [(metric.label, metric.value, metric.delta) for metric in app.metric] == [
+        ("Band held", "80.3%", "of 1,900 prices"),
+        ("In calm hours", "79.0%", "of 640 prices"),
+        ("In wild hours", "too early", "of 20 prices"),
+        ("Score of the band", "0.42%", "no change: 0.44%"),
+    ]
+    assert app.caption[0].value.count("\\. ") == 1
 
 
 def _figure(points: list[dict[str, Any]], **chart_data: Any) -> Any:

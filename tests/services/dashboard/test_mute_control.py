@@ -74,9 +74,37 @@ def test_a_rejected_mute_is_explained(api: Api) -> None:
 def test_a_line_says_that_an_alert_was_not_sent_because_of_a_mute(
     is_announced: bool, end: str
 ) -> None:
-    alert = {"kind": "panic", "name": "Bitcoin", "move": -0.05, "price_usd": 90_000.0}
-    times = {"observed_at": (NOW - timedelta(hours=2)).isoformat()}
-    outcome = {"after_1h": 0.01, "after_24h": None, "is_announced": is_announced}
+    assert _format_alert(after_1h=0.01, is_announced=is_announced).replace("+", "").endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("kind", "basis", "reference_usd", "text"),
+    [
+        ("panic", "window", 100.0, "-5.0% to $95.00"),
+        ("panic", "week", 100.0, "-5.0% from its high of the week to $95.00"),
+        ("reversal", "outage", 100.0, "-5.0% from its low before the outage to $95.00"),
+        ("panic", "peg", 1.0, "-5.0% from $1 to $95.00"),
+        ("reversal", "peg", 0.98, "-5.0% from its low to $95.00"),
+    ],
+)
+def test_a_line_says_what_the_move_is_measured_from(
+    kind: str, basis: str, reference_usd: float, text: str
+) -> None:
+    assert f"** {text}, " in _format_alert(kind=kind, basis=basis, reference_usd=reference_usd)
+
+
+def _format_alert(**changes: Any) -> str:
+    alert = {
+        "kind": "panic",
+        "name": "Bitcoin",
+        "move": -0.05,
+        "basis": "window",
+        "reference_usd": 100.0,
+        "price_usd": 95.0,
+        "observed_at": (NOW - timedelta(hours=2)).isoformat(),
+        "is_announced": True,
+        "after_1h": None,
+        "after_24h": None,
+    }
     formatter = Formatter("USD", ZoneInfo("UTC"), False, None, NOW)
-    line = format_alert(formatter, alert | times | outcome)
-    assert line.replace("\\", "").replace("+", "").endswith(end)
+    return format_alert(formatter, alert | changes).replace("\\", "")

@@ -91,6 +91,7 @@ def test_without_json_a_table_and_a_page_are_written(tmp_path: Path, module: Mod
     assert re.search(r"\n\d+ of \d+ falls caught, \d+ stray panics; a fixed", done.stdout)
     assert "plotly" in page.read_text()
     assert "falls caught" in page.read_text()
+    assert '"yaxis3":{' in page.read_text()  # each coin has a plot
 
 
 def test_the_fixed_percentage_is_solved_on_the_fit_and_judged_on_the_rest() -> None:
