@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from sentinel.notifications.messages import format_coin
@@ -12,6 +13,8 @@ from services.telegram.conversation import Context, RequestRefused
 MAX_TERM_CHARACTERS = 100  # the API's limit
 MAX_FOUND = 500
 MAX_OTHERS = 4
+# Other coins with the same symbol are named down to this rank; the rest are rarely meant.
+MAX_RANK_OF_OTHERS = 500
 
 
 class FoundCoin(NamedTuple):
@@ -44,9 +47,7 @@ def find_coin(context: Context, term: str) -> FoundCoin:
         return FoundCoin(same_id[0])
     same = [coin for coin in listed if term.casefold() in _names(coin)]
     if same:
-        others = _list_ids(same[1:])
-        note = context.text("other_coins", term=term, coins=others)
-        return FoundCoin(same[0], [note] if others else ())
+        return FoundCoin(same[0], _describe_others(context, term, same[1:]))
     if listed:
         raise RequestRefused(context.text("similar_coins", term=term, coins=_list_ids(listed)))
     raise RequestRefused(context.text("unknown_coin", term=term))
@@ -54,11 +55,22 @@ def find_coin(context: Context, term: str) -> FoundCoin:
 
 def label_coin(context: Context, coin_id: str) -> str:
     """Return name and symbol of a coin by its id, or the id if the coin is not stored any more."""
+    return find_label(context, coin_id) or coin_id
+
+
+def find_label(context: Context, coin_id: str) -> str | None:
+    """Return name and symbol of a coin by its id; None if the coin is not stored."""
     try:
         coin = context.read(f"/coins/{quote_segment(coin_id)}")
     except NotFound:
-        return coin_id
+        return None
     return format_coin(coin["name"], coin["symbol"])
+
+
+def _describe_others(context: Context, term: str, others: list[Json]) -> list[str]:
+    ranked = [coin for coin in others if (coin["rank"] or inf) <= MAX_RANK_OF_OTHERS]
+    ids = ", ".join(str(coin["coin_id"]) for coin in ranked[:MAX_OTHERS])
+    return [context.text("other_coins", term=term, coins=ids)] if ids else []
 
 
 def _names(coin: Json) -> set[str]:

@@ -9,7 +9,7 @@ from sentinel.alerting import mutes
 from sentinel.notifications.alert_buttons import MAX_DATA_BYTES
 from services.telegram.conversation import Context, Reply, RequestRefused
 from services.telegram.durations import parse_duration
-from services.telegram.find_coin import find_coin, label_coin
+from services.telegram.find_coin import find_coin, find_label, label_coin
 
 MAX_MUTE = timedelta(days=365)
 DAY = timedelta(days=1)
@@ -29,9 +29,12 @@ def mute(
     context: Context, coin_id: str, duration: timedelta = DAY, notes: Sequence[str] = ()
 ) -> Reply:
     """Mute a coin by its id; the answer ends with the notes."""
+    label = find_label(context, coin_id)
+    if label is None:
+        raise RequestRefused(context.text("unknown_coin", term=coin_id))
     until = context.now + duration
     mutes.mute(context.connection, coin_id, until, context.now)
-    label, time = label_coin(context, coin_id), context.formatter.format_time(until)
+    time = context.formatter.format_time(until)
     data = f"unmute:{coin_id}"
     is_short = len(data.encode()) <= MAX_DATA_BYTES
     return Reply(

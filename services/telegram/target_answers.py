@@ -6,11 +6,12 @@ import contextlib
 import re
 from decimal import Decimal
 
-from babel.numbers import NumberFormatError, parse_decimal
+from babel.numbers import NumberFormatError, get_decimal_symbol, parse_decimal
 from pydantic import TypeAdapter
 
 from sentinel.alerting import price_targets
 from sentinel.alerting.price_targets import NewTarget, PriceTarget, TargetPreview, TargetRejected
+from sentinel.alerting.target_prices import read_quote
 from sentinel.amounts import LOCALES
 from sentinel.analytics.price_targets import Currency
 from sentinel.coin_names import is_valid_id
@@ -20,6 +21,8 @@ from services.telegram.conversation import Context, Reply, RequestRefused
 from services.telegram.find_coin import find_coin, label_coin
 
 SHOWN_TARGETS = 20
+# Of two readings of a price, the one within this factor of the current price is meant.
+LIKELY_FACTOR = 10
 # A coin, a price, and perhaps a currency.
 _FORM = re.compile(r"(.+?)\s+(\$|usd|rp|idr)?\s*([\d.,]+)\s*(\$|usd|rp|idr)?", re.IGNORECASE)
 _RUPIAH = ("rp", "idr")
@@ -32,9 +35,10 @@ def answer_target(context: Context, argument: str) -> Reply:
     if match is None:
         raise RequestRefused(context.text("usage", example="/target BTC 100000"))
     term, before, digits, after = match.groups()
-    price = _parse_price(context, digits)
+    readings = _read_price(context, digits)
     found = find_coin(context, term)
     currency: Currency = "idr" if (before or after or "").lower() in _RUPIAH else "usd"
+    price = _choose_reading(context, digits, readings, found.coin_id, currency)
     new = NewTarget(found.coin_id, price, currency, source="telegram")
     try:
         preview = price_targets.preview_target(context.connection, new, context.now)
@@ -53,13 +57,38 @@ def answer_target(context: Context, argument: str) -> Reply:
     return Reply("\n".join(lines), title=question, buttons=[buttons])
 
 
-def _parse_price(context: Context, digits: str) -> Decimal:
-    """Return a price in the form of the user's language, or else of the other: 100,000.5."""
-    own = LOCALES[context.formatter.language]
-    for locale in (own, *LOCALES.values()):
+def _read_price(context: Context, digits: str) -> list[Decimal]:
+    """Return a price as each language reads it, the larger first: 100.000 is 100000 or 100."""
+    readings = set[Decimal]()
+    for locale in LOCALES.values():
         with contextlib.suppress(NumberFormatError):
-            return parse_decimal(digits, locale, strict=True)
-    raise RequestRefused(context.text("bad_price", text=digits))
+            readings.add(parse_decimal(digits, locale, strict=True))
+    if not readings:
+        raise RequestRefused(context.text("bad_price", text=digits))
+    return sorted(readings, reverse=True)
+
+
+def _choose_reading(
+    context: Context, digits: str, readings: list[Decimal], coin_id: str, currency: Currency
+) -> Decimal:
+    """Return the only reading of a price, or the only one that is near the current price."""
+    if len(readings) == 1:
+        return readings[0]
+    current = read_quote(context.connection, coin_id, currency, context.now) or Decimal()
+    near = [p for p in readings if current / LIKELY_FACTOR <= p <= current * LIKELY_FACTOR]
+    if len(near) == 1:
+        return near[0]
+    large, small = (_write_plainly(context, price) for price in readings)
+    raise RequestRefused(context.text("ambiguous_price", text=digits, large=large, small=small))
+
+
+def _write_plainly(context: Context, price: Decimal) -> str:
+    """Return a price that both languages read alike: three decimals could be thousands."""
+    whole, _, decimals = f"{price.normalize():f}".partition(".")
+    if not decimals:
+        return whole
+    symbol = get_decimal_symbol(LOCALES[context.formatter.language])
+    return whole + symbol + (f"{decimals}0" if len(decimals) == 3 else decimals)
 
 
 def _describe_preview(context: Context, preview: TargetPreview, currency: Currency) -> list[str]:
@@ -69,8 +98,12 @@ def _describe_preview(context: Context, preview: TargetPreview, currency: Curren
         lines.append(context.text("price_now", price=now))
     if preview.since is not None:
         since, count = context.formatter.format_time(preview.since), len(preview.crossings)
-        key = "would_have_fired" if count else "would_not_have_fired"
-        lines.append(context.text(key, count=count, since=since))
+        if count:
+            first = context.formatter.format_time(preview.crossings[0].at)
+            lines.append(context.text("would_have_fired", time=first))
+            lines.append(context.text("crossed", count=count, since=since))
+        else:
+            lines.append(context.text("would_not_have_fired", since=since))
     return lines
 
 

@@ -13,8 +13,9 @@ import requests
 from PIL import Image
 
 from sentinel.alerting import mutes, price_targets
+from sentinel.alerting.target_prices import Observation
 from sentinel.storage.connection import Connection, open_connection
-from services.telegram import commands
+from services.telegram import commands, find_coin
 from services.telegram.chart import split_at_gaps
 from services.telegram.commands import parse_command
 from services.telegram.durations import parse_duration
@@ -31,7 +32,7 @@ ANSWERS = [
     ("/price bitc", {"en": "$90,000.00 (Rp1,462,500,000)", "id": "US$90.000,00 (Rp1.462"}),
     ("/price Bitcoin", {"en": "24 hours: +0.1%", "id": "24 jam: +0,1%"}),
     ("/price bitcoin", {"en": "seconds ago)", "id": "detik lalu)"}),
-    ("/price bitc", {"en": "“bitc” also means Bitcoin-Cash", "id": "“bitc” juga berarti"}),
+    ("/price bitc", {"en": "“bitc” also means bitcoin-cash.", "id": "“bitc” juga berarti"}),
     ("/price@Sentinel_bot ETHEREUM", {"en": "Ethereum (ETHE)", "id": "Ethereum (ETHE)"}),
     ("/price thereu", {"en": "Similar: Ethereum", "id": "Yang mirip: Ethereum"}),
     ("/price nothing", {"en": "I know no coin “nothing”", "id": "“nothing” tidak dikenal"}),
@@ -93,6 +94,14 @@ def test_each_command_answers(speaker: Chat, language: str) -> None:
     for command, parts in ANSWERS:
         speaker.time.sleep(4)  # below the limit of commands a minute
         assert parts[language] in speaker.ask(command).text, command
+
+
+def test_another_coin_with_the_symbol_is_named_only_down_to_rank_500(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert chat.ask("/price bitc").text.endswith("“bitc” also means bitcoin-cash.")
+    monkeypatch.setattr(find_coin, "MAX_RANK_OF_OTHERS", 1)
+    assert "also means" not in chat.ask("/price bitc").text
 
 
 @LANGUAGES
@@ -176,6 +185,13 @@ def test_a_coin_is_muted_for_a_day_or_for_the_given_time(
     assert list(mutes.read_muted(connection, NOW)) == ["bitcoin"]
 
 
+def test_a_button_mutes_no_coin_that_does_not_exist(chat: Chat, connection: Connection) -> None:
+    chat.server.press_data("mute:nosuch", message=chat.ask("/nonsense"))
+    [answer] = chat.poll()
+    assert answer.text.startswith("I know no coin “nosuch”")
+    assert mutes.read_muted(connection, NOW) == {}
+
+
 def test_a_duration_is_a_number_and_a_unit() -> None:
     longest = timedelta(days=365)
     assert parse_duration("30m", longest) == timedelta(minutes=30)
@@ -216,6 +232,42 @@ def test_a_preview_says_how_often_the_target_would_have_fired(chat: Chat) -> Non
     assert text.startswith("Bitcoin (BITC): message when the price falls to $89,900.00?")
     assert "Price now: $90,000.00" in text
     assert "It would not have come since 18 Nov" in text
+
+
+def test_a_preview_says_when_the_target_would_have_fired_and_counts_the_crossings(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [NOW - timedelta(days=days) for days in (9, 4, 2)]
+    crossings = [Observation(at, Decimal(85_000)) for at in times]
+    preview = price_targets.TargetPreview("below", None, False, times[0], crossings)
+    monkeypatch.setattr(price_targets, "preview_target", lambda *_: preview)
+    text = chat.ask("/target bitcoin 85000").text
+    assert "It would have come on 11 Nov 19:00" in text
+    assert "Times that the price crossed the line since 11 Nov 19:00 WIB: 3" in text
+
+
+def test_of_two_readings_of_a_price_the_one_near_the_current_price_is_previewed(
+    chat: Chat, indonesian: Chat
+) -> None:
+    for speaker, words, data in (
+        (chat, "bitcoin 100.000", "save:above:usd:100000:bitcoin"),
+        (chat, "ethereum 2,500", "save:below:usd:2500:ethereum"),
+        (chat, "bitcoin-cash 100.000", "save:below:usd:100.000:bitcoin-cash"),
+        (indonesian, "bitcoin 95,500", "save:above:usd:95500:bitcoin"),
+        (indonesian, "bitcoin Rp1.500.000.000", "save:above:idr:1500000000:bitcoin"),
+    ):
+        save = "Save" if speaker is chat else "Simpan"
+        assert speaker.ask(f"/target {words}").find_button(save) == data
+
+
+def test_if_no_reading_of_a_price_is_near_the_current_price_the_bot_asks(
+    chat: Chat, indonesian: Chat
+) -> None:
+    asked = chat.ask("/target bitcoin 5.000")
+    assert (asked.text, asked.buttons) == ("“5.000” has two meanings. Write 5000 or 5.", [])
+    chat.poll()  # confirms the update
+    text = indonesian.ask("/target bitcoin 1,234").text
+    assert text == "“1,234” punya dua arti. Tulis 1234 atau 1,2340."
 
 
 @pytest.mark.slow
