@@ -41,7 +41,9 @@ def format_compact_money(amount: float, currency: str, locale: str) -> str:
 
 
 def format_percent(fraction: float, locale: str, *, signed: bool = False) -> str:
-    """Return a fraction of one as a percentage: 0.0312 is +3.1% when signed."""
+    """Return a fraction of one as a percentage: 0.0312 is +3.1% when signed. Zero has no sign."""
+    if abs(fraction) <= 0.0005:  # it is rounded to zero
+        fraction, signed = 0.0, False
     pattern = "+0.0%;-0.0%" if signed else "0.0%"
     return str(numbers.format_percent(fraction, format=pattern, locale=locale))
 

@@ -167,5 +167,5 @@ def _notify(
     # Apprise returns no HTTP status, but its log of this message has it.
     statuses = STATUS_IN_LOG.findall(" ".join(entry.message for entry in result.logs()))
     if not statuses:
-        return SendResult(False, f"{label} did not accept the message")
+        return SendResult(False, f"{label} did not accept the message, or did not answer")
     return interpret_status(label, int(statuses[-1]))

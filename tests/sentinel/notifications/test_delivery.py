@@ -243,6 +243,12 @@ def test_a_target_that_responds_too_slowly_times_out(
     assert "was not done after 0 s" in str(error)
 
 
+def test_the_error_of_a_service_that_does_not_answer_says_that_too() -> None:
+    [closed] = make_targets(["json://127.0.0.1:1/"])
+    result = closed.send(OutgoingMessage("title", "body", "test"), NOW)
+    assert result.error.endswith("did not accept the message, or did not answer")
+
+
 def test_a_target_that_hangs_takes_no_time_from_the_others(
     connection: Connection, time_: FakeTime, target: Target
 ) -> None:

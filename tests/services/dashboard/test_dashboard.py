@@ -91,6 +91,11 @@ def test_without_an_exchange_rate_amounts_are_shown_in_usd() -> None:
     assert formatter("IDR", rate=None).currency == "USD"
 
 
+def test_a_change_that_is_rounded_to_zero_has_no_sign() -> None:
+    changes = (-0.0004, -0.0, 0.0005, -0.0006)
+    assert [formatter().percent(change) for change in changes] == ["0.0%", "0.0%", "0.0%", "-0.1%"]
+
+
 def test_hidden_amounts_leave_percentages() -> None:
     hidden = formatter(hide_amounts=True)
     assert (hidden.own_amount("123.4", "USD"), hidden.quantity("0.5")) == (HIDDEN, HIDDEN)
