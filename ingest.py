@@ -162,7 +162,7 @@ def _fetch(run: Run, registry: CoinRegistry, progress: console.Progress) -> None
     progress("registry", 0, 1)
     fetched = run.fetched
     fetched.is_registry_synced = sync_registry(registry, run.client, run.started_at)
-    extra_ids = find_active_ids(registry, run.extra_coins, should_warn=fetched.is_registry_synced)
+    extra_ids = find_active_ids(registry, run.extra_coins, run.warnings)
     fetched.targets = choose_targets(
         registry, names=run.settings.targets, limit=run.settings.limit, extra_ids=extra_ids
     )

@@ -106,19 +106,15 @@ def choose_targets(
     return targets[: max(0, limit - len(extra))] + extra
 
 
-def find_active_ids(
-    registry: CoinRegistry, names: Sequence[str], *, should_warn: bool
-) -> list[str]:
+def find_active_ids(registry: CoinRegistry, names: Sequence[str], warnings: list[str]) -> list[str]:
     """Return the ids of the active coins among `names`; inactive ones wait for their probe.
 
-    Names that CoinGecko does not list are logged, as a warning only if `should_warn`: the monitor
-    passes the same names every few minutes.
+    A warning about the names that CoinGecko does not list is appended to `warnings`.
     """
     if not names:
         return []
     found, unknown = registry.look_up(names)
     if unknown:
-        level = logging.WARNING if should_warn else logging.INFO
         where = "in the watchlist or the price targets"
-        log.log(level, "%s, but not listed by CoinGecko: %s", where, ", ".join(unknown))
+        warnings.append(f"CoinGecko does not list these coins {where}: {', '.join(unknown)}")
     return [coin_id for coin_id in found if registry.coins[coin_id].status == "active"]

@@ -14,7 +14,7 @@ import pytest
 import transform
 from coin_registry import CoinRegistry
 from demo.server import Fault, StandIn
-from ingest import RunReport
+from ingest import RunReport, run_pipeline
 from safe_zone import Settings
 from sentinel.errors import Interrupted
 from tests.conftest import FakeTime, FreshDatabase
@@ -141,6 +141,20 @@ def test_only_the_resolved_targets_are_fetched(run: Run, stand_in: StandIn) -> N
     assert (report.targets, report.rows_inserted) == (6, 6)
     [path] = stand_in.paths("/simple/price")
     assert "ids=-11,_,bitcoin,ethereum,neo-token,red-green&" in path
+
+
+def test_each_run_warns_of_extra_coins_that_coingecko_does_not_list(
+    settings: Settings, time_: FakeTime
+) -> None:
+    for mode in ("ingest", "dry-run"):  # the registry of the second run is not synced
+        report = run_pipeline(
+            replace(settings, mode=mode, limit=5),
+            clocks=time_.clocks,
+            extra_coins=["BTC", "bitcoinn", "nosuch"],
+        )
+        where = "in the watchlist or the price targets"
+        assert report.warnings == [f"CoinGecko does not list these coins {where}: bitcoinn, nosuch"]
+        assert report.exit_code == 0
 
 
 def test_a_limit_above_the_market_fetches_all_coins_and_warns(

@@ -41,8 +41,14 @@ def _parse_time(value: Any) -> Any:
     return value
 
 
+def _strip_term(text: str) -> str:
+    if not (term := text.strip()):
+        raise ValueError("the coin is blank: write its id, symbol or name, or remove the entry")
+    return term
+
+
 # A coin's id, symbol or name.
-CoinTerm = Annotated[str, AfterValidator(_check_text)]
+CoinTerm = Annotated[str, AfterValidator(_check_text), AfterValidator(_strip_term)]
 
 
 class ConfiguredTarget(BaseModel):
@@ -50,7 +56,7 @@ class ConfiguredTarget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    coin: Annotated[CoinTerm, Field(min_length=1)]
+    coin: CoinTerm
     # The line, in `currency`.
     price: Annotated[
         Decimal, BeforeValidator(_parse_price), Field(gt=0, le=MAX_PRICE, allow_inf_nan=False)

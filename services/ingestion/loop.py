@@ -73,6 +73,8 @@ class Loop:
     gaps_checked_at: float | None = None
     # Ids of the watched coins.
     watched: tuple[str, ...] = ()
+    # Warnings of runs that are logged already: most runs have the same.
+    logged_warnings: set[str] = field(default_factory=set)
     # What went wrong in the current tick.
     errors: list[SentinelError] = field(default_factory=list)
     # Announces what is wrong with the monitor itself.
@@ -163,6 +165,10 @@ class Loop:
 
     def _check_report(self, report: RunReport) -> None:
         log.info("%s", report.message)
+        for text in dict.fromkeys(report.warnings):
+            if text not in self.logged_warnings:
+                log.warning("%s", text)
+        self.logged_warnings.update(report.warnings)
         if report.exit_code > 128:
             raise Interrupted(report.exit_code - 128)
         # A used-up budget is no failure: the loop waits for the next month.

@@ -96,6 +96,12 @@ def test_the_coins_of_the_entries_are_fetched() -> None:
     assert options.named_coins == ("pepe", "BITC")
 
 
+def test_a_blank_coin_of_the_watchlist_is_rejected_and_spaces_around_a_coin_are_ignored() -> None:
+    with pytest.raises(ValidationError, match="the coin is blank"):
+        MonitorOptions.model_validate({"watchlist": ["BTC", ""]})
+    assert MonitorOptions.model_validate({"watchlist": [" pepe "]}).watchlist == ["pepe"]
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
@@ -103,6 +109,7 @@ def test_the_coins_of_the_entries_are_fetched() -> None:
         ({"price": 0}, "greater than 0"),
         ({"price": float("nan")}, "finite"),
         ({"expires_at": "soon"}, "'soon' is not a time"),
+        ({"coin": "  "}, "the coin is blank: write its id, symbol or name"),
         ({"coin": "a\0"}, "characters that no database stores"),
         ({"currency": "eur"}, "'usd' or 'idr'"),
     ],

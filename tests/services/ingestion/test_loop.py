@@ -283,6 +283,13 @@ def test_watched_coins_are_fetched_in_addition_to_named_targets(
     assert stored == [("bitcoin",), ("ethereum",)]
 
 
+def test_a_mistyped_coin_is_logged_once(
+    start: Start, time_: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    _ticks(start(MonitorOptions(watchlist=["bitcoinn"], top_coins=0), limit=5), time_, 2)
+    assert caplog.text.count("in the watchlist or the price targets: bitcoinn") == 1
+
+
 def test_a_clock_that_jumps_by_months_loses_no_history(
     start: Start, time_: FakeTime, fresh: FreshDatabase, stand_in: StandIn
 ) -> None:
