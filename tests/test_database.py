@@ -125,7 +125,7 @@ def test_the_last_value_of_random_rows_is_stored_for_any_chunk_size(
     load: Load, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr("database.LOAD_CHUNK_ROWS", size)
-    for seed in range(25):
+    for seed in range(10):
         _load_random_rows_of_new_coins(load, fresh, seed)
 
 

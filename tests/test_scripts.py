@@ -200,6 +200,7 @@ def test_a_dry_run_shows_what_it_would_write(live_script: Script, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="no device that is always full")
 @pytest.mark.parametrize(
     ("words", "is_unbuffered"),

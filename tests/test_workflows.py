@@ -158,6 +158,7 @@ def _log(runner: Runner) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.before_first_run
 def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshDatabase) -> None:
     done = runner.run()
@@ -211,6 +212,7 @@ def test_without_a_database_the_job_stops_at_its_first_step(
     assert live_stand_in.requests == []
 
 
+@pytest.mark.slow
 def test_the_summary_names_a_wrong_setting(runner: Runner) -> None:
     runner.environment["COINGECKO_BASE_URL"] = "nonsense"
     done = runner.run(last=SUMMARY)
@@ -233,6 +235,7 @@ def test_a_protected_branch_adds_an_annotation_and_the_run_succeeds(
     assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
 
 
+@pytest.mark.slow
 def test_an_api_failure_fails_the_job_and_the_summary_says_why(
     runner: Runner, live_stand_in: StandIn
 ) -> None:

@@ -154,6 +154,7 @@ def test_a_run_that_is_killed_between_two_stages_repeats_and_loses_nothing(
     assert sorted(title for title in target.titles if title != "killed") == sorted([TEST, FELL])
 
 
+@pytest.mark.slow
 def test_runs_and_the_loop_at_the_same_time_announce_once(
     run: Runs, target: Target, monkeypatch: pytest.MonkeyPatch, fresh: FreshDatabase
 ) -> None:

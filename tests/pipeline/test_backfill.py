@@ -593,6 +593,7 @@ def test_a_lost_log_is_rebuilt_from_the_database(
     assert after[:-1] == before
 
 
+@pytest.mark.slow
 def test_a_lost_log_is_rebuilt_even_if_the_next_run_reaches_no_database(
     run: Run, settings: Settings, time_: FakeTime
 ) -> None:

@@ -69,6 +69,7 @@ def test_files_are_downloaded_in_parallel(folder: Path) -> None:
     assert [path.name for path in paths] == [file.name for file in files]
 
 
+@pytest.mark.slow
 def test_a_damaged_cached_copy_is_downloaded_again(
     session: Session, remote: Settings, bucket: ObjectStore
 ) -> None:
@@ -131,6 +132,7 @@ def test_a_store_that_returns_other_bytes_is_an_error(
     assert count_rows(fresh) == 12
 
 
+@pytest.mark.slow
 def test_a_purge_reads_the_store_and_not_the_cached_copy(
     session: Session, remote: Settings, bucket: ObjectStore, fresh: FreshDatabase
 ) -> None:

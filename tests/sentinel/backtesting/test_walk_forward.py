@@ -252,6 +252,7 @@ def test_a_coin_without_prices_in_a_block_does_not_change_the_mean() -> None:
 # --- executors ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_processes_find_the_same_as_one() -> None:
     wanted = [*walk_forward.build_candidates(NAMES, GRID), strategies.load_source("mine.py", OWN)]
     tasks = planned(market(4), wanted)

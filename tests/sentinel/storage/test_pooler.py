@@ -164,6 +164,7 @@ def test_runs_over_an_unreliable_network_lose_and_duplicate_no_row(
     assert Spool(settings.state_dir / "spool").waiting_rows() == 0
 
 
+@pytest.mark.slow
 def test_backups_and_restores_work_through_a_transaction_pooler(
     pooled_url: str,
     settings: Settings,

@@ -65,6 +65,7 @@ def tls_url(filled: FreshDatabase, certificate: Certificate) -> Iterator[str]:
         yield f"postgresql://postgres@127.0.0.1:{port}/{parts['dbname']}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", ["sslmode=require", "sslmode=verify-full&sslrootcert={}"])
 def test_a_database_that_requires_tls_is_backed_up_and_restored_over_tls(
     tls_url: str,
