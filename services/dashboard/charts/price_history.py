@@ -109,13 +109,14 @@ def _add_gaps(figure: go.Figure, formatter: Formatter, gaps: Sequence[Json]) -> 
 
 
 def _add_marks(figure: go.Figure, formatter: Formatter, watch: Json) -> None:
-    for name, label in (("high", "high-water mark"), ("low", "low-water mark")):
+    """Draw the high-water and low-water mark. On a phone a longer label would lie on the price."""
+    for name in ("high", "low"):
         mark_usd = watch[f"{name}_usd"]
         if mark_usd is not None:
             figure.add_hline(
                 y=formatter.convert_usd(mark_usd),
                 line={"color": REFERENCE_COLOR, "width": 1, "dash": "dot"},
-                annotation={"text": label, "font": {"size": 11}},
+                annotation={"text": name, "font": {"size": 11}},
                 # At the newest price, which is between the marks: the text is beside the line.
                 annotation_position="top right" if name == "high" else "bottom right",
             )

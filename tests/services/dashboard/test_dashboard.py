@@ -294,10 +294,7 @@ def test_marks_and_alerts_are_in_the_chart() -> None:
     watch = {"high_usd": 1.2, "low_usd": 0.9}
     figure = _figure([_point(-5, 1.1), _point(0, 1.0)], alerts=[alert], watch=watch)
     assert "panic" in [trace.name for trace in figure.data]
-    assert {note.text for note in figure.layout.annotations} == {
-        "high-water mark",
-        "low-water mark",
-    }
+    assert [(note.text, note.x) for note in figure.layout.annotations] == [("high", 1), ("low", 1)]
 
 
 def _coin(coin_id: str, **changes: Any) -> dict[str, Any]:
