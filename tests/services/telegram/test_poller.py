@@ -293,13 +293,17 @@ def test_what_is_wrong_is_said_without_the_token(monkeypatch: pytest.MonkeyPatch
 
 def test_without_the_api_nothing_is_changed(chat: Chat) -> None:
     broken = chat.restart(api_url="http://127.0.0.1:9")
-    for action in ("/price bitcoin", "/mute bitcoin"):
-        assert broken.ask(action).text.startswith("The API of the monitor does not answer")
-    broken.server.press_data("mute:bitcoin")
-    [answer] = broken.poll()
-    assert answer.text.endswith("Nothing was changed.")
+    until = NOW + timedelta(days=1)
     with open_connection(chat.database.address()) as connection:
-        assert mutes.read_muted(connection, NOW) == {}
+        mutes.mute(connection, "ethereum", until, NOW)
+        for action in ("/price bitcoin", "/mute bitcoin"):
+            assert broken.ask(action).text.startswith("The API of the monitor does not answer")
+        for data in ("mute:bitcoin", "unmute:ethereum"):
+            broken.server.press_data(data)
+            [answer] = broken.poll()
+            assert answer.text.endswith("Nothing was changed.")
+        assert mutes.read_muted(connection, NOW) == {"ethereum": until}
+        mutes.unmute(connection, "ethereum")
 
 
 def test_without_the_database_the_answer_says_so(
