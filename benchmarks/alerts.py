@@ -114,7 +114,9 @@ def _split(histories: Histories) -> tuple[Histories, Histories]:
 
 def _make_results(title: str, target: float, found: Comparison) -> Iterator[Result]:
     rate = found.total.alerts_per_coin_week or 0.0
-    yield Result(f"{title}: rate", rate, "a week", at_most=1.25 * target)
+    # In less than a week for a coin, one alert is a high rate.
+    limit = 1.25 * target if found.total.weeks >= 1 else None
+    yield Result(f"{title}: rate", rate, "a week", at_most=limit)
     for what, unit in (("caught", f"of {found.total.falls} falls"), ("stray", "panics")):
         value, floor = getattr(found.total, what), getattr(found.total_reference, what)
         note = "a fixed percentage at this rate"
