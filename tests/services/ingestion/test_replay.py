@@ -70,12 +70,12 @@ def test_the_json_has_the_documented_keys(tmp_path: Path, module: Module) -> Non
 
 
 @pytest.mark.slow
-def test_a_budget_is_met_on_days_after_the_calibration(tmp_path: Path, module: Module) -> None:
+def test_a_budget_is_kept_on_days_after_the_calibration(tmp_path: Path, module: Module) -> None:
     early = _write(tmp_path / "early.csv", days=30, seed=1)
     later = _write(tmp_path / "later.csv", days=30, seed=2, begin=START + timedelta(days=30))
     arguments = ("--csv", str(later), "--fit", str(early), "--budget", "2", "--json")
     found = json.loads(module("services.ingestion.replay", *arguments).stdout)
-    assert found["per_coin_week"] == pytest.approx(2.0, rel=0.25)
+    assert 1 < found["per_coin_week"] <= 2.5
     assert found["fitted_per_coin_week"] == pytest.approx(2.0, rel=0.25)
     assert found["wished_per_coin_week"] == 2.0
 

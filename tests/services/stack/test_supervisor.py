@@ -62,7 +62,6 @@ def test_supervisor_is_asked_over_a_socket_that_only_the_user_can_open(stack: Pa
     assert control_socket(stack).parent.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.slow
 def test_a_stack_of_an_older_version_has_to_be_stopped_first(tmp_path: Path) -> None:
     config = supervisor_config.render_config(tmp_path, {"sleeping": "sleep 60"}, {})
     old_config = re.sub(r"(?s)\[rpcinterface:sentinel\].*?(?=\[)", "", config)
@@ -100,7 +99,6 @@ def test_a_process_that_ends_at_once_is_not_alive_and_its_log_ends_with_the_reas
     assert re.fullmatch(f"{TIME} {reason}", read_tail(locate_log(stack, name))[-1])
 
 
-@pytest.mark.slow
 def test_supervisor_counts_restarts_and_its_log_has_the_time_of_each(stack: Path) -> None:
     _wait_for(lambda: _find(stack, "failing").restarts > 0)
     assert _find(stack, "serving").restarts == 0
@@ -126,7 +124,6 @@ def test_a_killed_supervisors_processes_end_by_themselves(stack: Path) -> None:
     assert supervisor_client.list_processes(stack)
 
 
-@pytest.mark.slow
 def test_stop_returns_after_the_last_process_has_ended(stack: Path) -> None:
     with supervisor_client._connect(stack) as supervisor:
         pids = [
