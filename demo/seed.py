@@ -49,7 +49,7 @@ COINS = 500
 SPAN = timedelta(days=7)
 # Between ticks: first every 15 minutes, in the last hours as often as a loop with a key.
 COARSE, FINE = timedelta(minutes=15), timedelta(minutes=5)
-FINE_PERIOD = timedelta(hours=12)
+FINE_PERIOD = timedelta(hours=8)
 # Alerts and forecasts start this long before now; they take most of the time of a seed.
 ALERT_PERIOD = timedelta(days=2)
 FORECAST_PERIOD = timedelta(hours=3)
