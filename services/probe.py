@@ -19,7 +19,7 @@ import requests
 from sentinel.arguments import make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, SentinelError
-from sentinel.health.deployment import check_deployment
+from sentinel.health.deployment import DeploymentHealth, check_deployment
 from sentinel.health.facts import HealthCheck, find_failures
 from sentinel.process import run_as_script
 from sentinel.storage.connection import Session, resolve_database
@@ -58,9 +58,7 @@ class UnexpectedServer(SentinelError):
 
 def check_ingestion(monitor: MonitorSettings, now: datetime) -> list[HealthCheck]:
     """Check the loop by what it left in the database."""
-    settings = monitor.settings
-    with resolve_database(settings) as address, Session(address) as session:
-        found = session.use(lambda connection: check_deployment(connection, settings, now))
+    found = _check_deployment(monitor, now)
     if found.facts and found.facts.loop is None:
         text = "No loop has ticked on this database in the last seven days."
         return [HealthCheck("last_run", "unhealthy", text)]
@@ -69,13 +67,17 @@ def check_ingestion(monitor: MonitorSettings, now: datetime) -> list[HealthCheck
 
 def check_telegram(monitor: MonitorSettings, now: datetime) -> list[HealthCheck]:
     """Check the process that answers Telegram commands by what it left in the database."""
-    settings = monitor.settings
-    with resolve_database(settings) as address, Session(address) as session:
-        found = session.use(lambda connection: check_deployment(connection, settings, now))
+    found = _check_deployment(monitor, now)
     if found.facts and found.facts.telegram is None:
         text = "No process that answers Telegram commands runs on this database."
         return [HealthCheck("telegram", "unhealthy", text)]
     return [check for check in found.checks if check.name in ("database", "telegram")]
+
+
+def _check_deployment(monitor: MonitorSettings, now: datetime) -> DeploymentHealth:
+    settings = monitor.settings
+    with resolve_database(settings) as address, Session(address) as session:
+        return session.use(lambda connection: check_deployment(connection, settings, now))
 
 
 def check_api(monitor: MonitorSettings, _now: datetime) -> list[HealthCheck]:
