@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from psycopg import sql
+
 from sentinel.notifications.delivery_rules import LATE_AFTER
 from sentinel.notifications.kinds import ALERT_KINDS, MessageKind
 from sentinel.notifications.messages import MessageFormatter
-from sentinel.notifications.outbox import MAX_HOLD, QueuedMessage
+from sentinel.notifications.outbox import MAX_HOLD, NOT_HELD, QueuedMessage
 from sentinel.notifications.telegram import count_units
 from sentinel.storage.connection import Connection
 
@@ -25,13 +27,13 @@ MAX_PRICE_AGE = timedelta(hours=1)
 # All messages that wait for a target, if enough of them are late: older than an hour, or held in
 # quiet hours that are over. A message that the target has rejected is sent alone, so that it does
 # not spoil the digest. Of several daily summaries the newest one is sent in full.
-WAITING_TOGETHER = """
+WAITING_TOGETHER = sql.SQL("""
 WITH waiting AS (
     SELECT *, kind = 'summary' AND message_id = max(message_id) OVER (PARTITION BY kind)
                   AS is_newest_summary
     FROM sentinel.outbox
     WHERE target = %(target)s AND delivered_at IS NULL AND abandoned_at IS NULL
-      AND (held_until IS NULL OR held_until <= %(now)s OR held_until > %(latest_hold)s)
+      AND {not_held}
       AND rejections = 0
 ),
 pile AS (SELECT * FROM waiting WHERE NOT is_newest_summary)
@@ -40,7 +42,7 @@ FROM pile p LEFT JOIN sentinel.coins c
      ON c.coin_id = p.coin_id AND c.observed_at > %(oldest_price)s
 WHERE (SELECT count(*) FROM pile WHERE created_at < %(late)s OR held_until IS NOT NULL) >= %(least)s
 ORDER BY p.message_id
-"""
+""").format(not_held=NOT_HELD)
 
 
 class WaitingMessage(NamedTuple):

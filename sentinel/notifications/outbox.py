@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from psycopg import sql
+
 from sentinel.notifications.kinds import MessageKind
 from sentinel.notifications.messages import Message
 from sentinel.storage.connection import Connection
@@ -33,6 +35,8 @@ TRY_LOCK_TARGET = "SELECT pg_try_advisory_xact_lock(%(class)s, hashtext(%(target
 
 # A due time further ahead than any pause, and an end of quiet hours further ahead than a day, come
 # from a clock that was set back since.
+NOT_HELD = sql.SQL("(held_until IS NULL OR held_until <= %(now)s OR held_until > %(latest_hold)s)")
+
 HOLD = """
 UPDATE sentinel.outbox SET held_until = %(until)s
 WHERE target = %(target)s AND delivered_at IS NULL AND abandoned_at IS NULL
@@ -40,18 +44,18 @@ WHERE target = %(target)s AND delivered_at IS NULL AND abandoned_at IS NULL
 """
 
 # The oldest message of each queue, the earliest due first.
-NEXT_MESSAGE = """
+NEXT_MESSAGE = sql.SQL("""
 SELECT ARRAY[message_id], ARRAY[kind], title, body, coin_id, created_at, attempts, rejections,
        next_at
 FROM (SELECT DISTINCT ON (queue) *,
              CASE WHEN due_at > %(now)s + %(longest)s THEN %(now)s ELSE due_at END AS next_at
       FROM sentinel.outbox
       WHERE target = %(target)s AND delivered_at IS NULL AND abandoned_at IS NULL
-        AND (held_until IS NULL OR held_until <= %(now)s OR held_until > %(latest_hold)s)
+        AND {not_held}
       ORDER BY queue, message_id) AS head
 ORDER BY greatest(next_at, %(now)s), message_id
 LIMIT 1
-"""
+""").format(not_held=NOT_HELD)
 
 MARK_DELIVERED = """
 UPDATE sentinel.outbox
@@ -88,11 +92,9 @@ COUNT_WAITING = (
 # By target: whether it was ever used, the messages that wait, those of them that quiet hours do not
 # hold, those that it has accepted since `now`, and the error of the waiting message that was tried
 # most often.
-READ_TARGETS = """
+READ_TARGETS = sql.SQL("""
 SELECT target, t.target IS NULL, count(m.message_id) - count(m.delivered_at),
-       count(m.message_id) FILTER (
-           WHERE m.delivered_at IS NULL
-             AND (held_until IS NULL OR held_until <= %(now)s OR held_until > %(latest_hold)s)),
+       count(m.message_id) FILTER (WHERE m.delivered_at IS NULL AND {not_held}),
        count(m.delivered_at),
        (array_agg(m.last_error ORDER BY m.attempts DESC) FILTER (WHERE m.last_error IS NOT NULL))[1]
 FROM unnest(%(targets)s::text[]) AS target
@@ -101,7 +103,7 @@ LEFT JOIN (SELECT * FROM sentinel.outbox
            WHERE delivered_at >= %(now)s
               OR (delivered_at IS NULL AND abandoned_at IS NULL)) AS m USING (target)
 GROUP BY 1, 2
-"""
+""").format(not_held=NOT_HELD)
 
 
 class QueuedMessage(NamedTuple):

@@ -14,20 +14,13 @@ from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.kinds import MessageKind
 from sentinel.notifications.messages import Message
 from sentinel.notifications.targets import make_targets
-from sentinel.storage import schema, service_status
-from sentinel.storage.connection import Connection, open_connection
-from tests.conftest import NOW, FakeTime, FreshDatabase
+from sentinel.storage import service_status
+from sentinel.storage.connection import Connection
+from tests.conftest import NOW, FakeTime
 from tests.support.telegram import OWNER, TOKEN, TelegramServer, running_telegram
 
 CHAT = telegram.TelegramChat(TOKEN, OWNER, None, False)
 WORKING: dict[str, Any] = {"chat": CHAT.fingerprint, "language": "en", "problem": None}
-
-
-@pytest.fixture
-def connection(fresh: FreshDatabase) -> Iterator[Connection]:
-    with open_connection(fresh.address()) as connection:
-        schema.apply_migrations(connection)
-        yield connection
 
 
 @pytest.fixture

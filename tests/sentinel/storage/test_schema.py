@@ -45,13 +45,19 @@ def test_migrations_are_numbered_without_gaps_or_duplicates() -> None:
     assert sorted(schema.migrations()) == list(range(1, len(names) + 1))
 
 
-def test_a_database_of_an_older_version_gets_the_missing_migrations(
-    connection: Connection, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+def _apply_older_than(
+    version: int, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    older = dict(list(schema.migrations().items())[:-1])
+    older = {n: text for n, text in schema.migrations().items() if n < version}
     with monkeypatch.context() as patch:
         patch.setattr(schema, "migrations", lambda: older)
         schema.apply_migrations(connection)
+
+
+def test_a_database_of_an_older_version_gets_the_missing_migrations(
+    connection: Connection, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply_older_than(schema.latest_version(), connection, monkeypatch)
     fresh.query("INSERT INTO sentinel.coins (coin_id, symbol, name) VALUES ('a', 'a', 'A')")
     assert not schema.is_up_to_date(connection)
     schema.migrate_if_needed(connection)
@@ -63,10 +69,7 @@ def test_a_database_of_an_older_version_gets_the_missing_migrations(
 def test_messages_of_an_earlier_version_wait_with_their_kind(
     connection: Connection, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    older = {n: text for n, text in schema.migrations().items() if n < 13}
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "migrations", lambda: older)
-        schema.apply_migrations(connection)
+    _apply_older_than(13, connection, monkeypatch)
     for queue, key in (("bitcoin", "panic:bitcoin:1"), ("market", "market:panic:9"), ("b", "b:1")):
         fresh.query(
             "INSERT INTO sentinel.outbox (target, queue, message_key, title, body, created_at,"
@@ -84,10 +87,7 @@ def test_messages_of_an_earlier_version_wait_with_their_kind(
 def test_trackers_of_an_earlier_version_have_watched_since_the_first_alert(
     connection: Connection, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    older = {n: text for n, text in schema.migrations().items() if n < 17}
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "migrations", lambda: older)
-        schema.apply_migrations(connection)
+    _apply_older_than(17, connection, monkeypatch)
     fresh.query(
         "INSERT INTO sentinel.alert_trackers (threshold, effective_multiplier, coin_key, state)"
         " VALUES (0.05, 1.5, 1, '{}')"
