@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED := 7
 SEEDS := 1
 DAYS := 30
-COMPILED := alerts archive bench containers dev embedded object-stores services uv
+COMPILED := alerts archive bench containers dev embedded object-stores services site uv
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-soak test-containers setup ingest dry-run doctor verify budget psql monitor api dashboard \
@@ -126,9 +126,9 @@ $(VENV)/bin/python:
 	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "The venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 
-$(VENV)/.runtime: requirements.txt requirements/embedded.txt | $(VENV)/bin/python
+$(VENV)/.runtime: requirements/site.txt requirements/embedded.txt | $(VENV)/bin/python
 	@echo "Installing the pipeline into $(VENV) ..." >&2
-	@$(INSTALL) -r requirements.txt -r requirements/embedded.txt
+	@$(INSTALL) -r requirements/site.txt -r requirements/embedded.txt
 	@touch $@
 
 # Each of the following files includes all of requirements.txt.

@@ -1,0 +1,1 @@
+"""The public page: its figures, and the files that show them."""

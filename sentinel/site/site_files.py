@@ -1,0 +1,46 @@
+"""The files of the public page, from the figures that they show. Pure but for `write_files`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sentinel.files import replace_atomically
+from sentinel.site import pages
+from sentinel.site.market import Market
+from sentinel.site.status import SimulationResult, Status
+
+STATUS_FILE = "status.json"
+ROBOTS = "User-agent: *\nDisallow: /\n"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFigures:
+    """All that the pages show."""
+
+    status: Status
+    # None: the page has no market part.
+    market: Market | None = None
+    # What the other half publishes about itself: the monitor's, on the pipeline's page.
+    other: Status | None = None
+    simulation: SimulationResult | None = None
+
+
+def render_site(figures: SiteFigures) -> dict[str, bytes]:
+    """Return the content of each file by its path in the page's folder."""
+    texts = {
+        "index.html": pages.render("status.html", status=figures.status),
+        STATUS_FILE: figures.status.model_dump_json(indent=1),
+        "robots.txt": ROBOTS,
+        ".nojekyll": "",  # GitHub Pages then publishes the files as they are
+    }
+    return {path: text.encode() for path, text in texts.items()}
+
+
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write the files into a folder. Raises OSError."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_atomically(path, content)
