@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict
 
 from sentinel.health.facts import CheckState
 
-
 Maker = Literal["schedule", "monitor"]
 
 
