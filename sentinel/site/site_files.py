@@ -29,8 +29,11 @@ class SiteFigures:
 
 def render_site(figures: SiteFigures) -> dict[str, bytes]:
     """Return the content of each file by its path in the page's folder."""
+    shared = {"status": figures.status, "has_market": figures.market is not None}
     texts = {
-        "index.html": pages.render("status.html", status=figures.status),
+        "index.html": pages.render("status.html", **shared),
+        "trust.html": pages.render("trust.html", **shared),
+        **pages.read_assets(),
         STATUS_FILE: figures.status.model_dump_json(indent=1),
         "robots.txt": ROBOTS,
         ".nojekyll": "",  # GitHub Pages then publishes the files as they are

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
+import re
+
 from sentinel.site.site_files import SiteFigures, render_site
 from sentinel.site.status import Status
 from tests.support.site import make_status
@@ -17,3 +22,14 @@ def test_the_published_status_is_the_one_that_the_pages_show() -> None:
 def test_search_engines_are_asked_to_stay_away() -> None:
     files = render_site(SiteFigures(make_status()))
     assert files["robots.txt"] == b"User-agent: *\nDisallow: /\n"
+
+
+def test_each_page_allows_its_own_stylesheet_and_script_and_nothing_else() -> None:
+    files = render_site(SiteFigures(make_status()))
+    for name in ("index.html", "trust.html"):
+        page = files[name].decode()
+        css = page.split("<style>")[1].split("</style>")[0]
+        digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+        policy = html.unescape(page.split('Content-Security-Policy" content="')[1].split('"')[0])
+        assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}'; script-src")
+        assert not re.search(r"\s(style|on\w+)=", page)
