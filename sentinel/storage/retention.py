@@ -64,6 +64,8 @@ DELETE_EXPIRED_ROWS: dict[LiteralString, LiteralString] = {
         "DELETE FROM sentinel.price_targets WHERE closed_at < %(oldest)s AND source <> 'settings'"
     ),
     "egress": "DELETE FROM sentinel.egress WHERE day < %(oldest)s::date",
+    # One that never ended was forgotten, for example by a monitor that was switched off.
+    "incidents": ("DELETE FROM sentinel.incidents WHERE coalesce(ended_at, began_at) < %(oldest)s"),
     # The scores of forecasts stay as long as the prices, the forecasts themselves do not.
     "forecasts": "DELETE FROM sentinel.forecasts WHERE made_at < %(oldest_forecast)s",
     "forecast_scores": "DELETE FROM sentinel.forecast_scores WHERE hour < %(oldest)s",

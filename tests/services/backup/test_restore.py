@@ -142,7 +142,7 @@ def test_a_backup_of_an_older_schema_is_restored_and_then_migrated(
     everything = schema.migrations()
     with monkeypatch.context() as patch:  # as of the code before the archive and the wallets
         _know_versions(patch, {n: path for n, path in everything.items() if n <= 6})
-        for newer_table in ("egress", "price_targets"):
+        for newer_table in ("egress", "price_targets", "incidents"):
             patch.delitem(retention.DELETE_EXPIRED_ROWS, newer_table)
         load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
         old = make_verified_backup(fresh.address(), folder, server_dir, NOW)
