@@ -1,8 +1,9 @@
-"""The git clone that holds the registry's file.
+"""Commands of git, and the clone that holds the registry's file.
 
-A change is committed locally before it is merged, and the branch moves to the merged commit before
-the push. So the difference between branch and remote is always what the remote lacks: a kill at any
-point, or a push whose response is lost, neither loses a health change nor counts it twice.
+A change of the registry is committed locally before it is merged, and the branch moves to the
+merged commit before the push. So the difference between branch and remote is always what the remote
+lacks: a kill at any point, or a push whose response is lost, neither loses a health change nor
+counts it twice.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from coin_registry import CoinRegistry
 from sentinel.errors import ConfigurationError
@@ -32,10 +34,9 @@ _REFUSALS = re.compile(
 _NAMES = re.compile(r"'[^']*'|\S*[/\\]\S*")
 # Variables that a surrounding git command sets, for example in a hook. They concern its own clone.
 _FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
-_BOT = {
-    "GIT_AUTHOR_NAME": "github-actions[bot]",
-    "GIT_AUTHOR_EMAIL": "41898282+github-actions[bot]@users.noreply.github.com",
-}
+_NONE: Mapping[str, str] = MappingProxyType({})
+BOT_NAME = "github-actions[bot]"
+BOT_EMAIL = "41898282+github-actions[bot]@users.noreply.github.com"
 
 
 class GitError(Exception):
@@ -43,16 +44,57 @@ class GitError(Exception):
 
 
 class GitRefusal(GitError):
-    """The remote refuses, and a retry does not help."""
+    """The remote refuses, or git is missing, and a retry does not help."""
 
 
-class Clone:
-    """The git clone that holds a registry's file. Its methods raise GitError."""
+class Git:
+    """Runs git in a folder. Its methods raise GitError.
+
+    `configuration` holds settings of git by name, such as an address with a password.
+    """
+
+    def __init__(
+        self, folder: Path, environ: Mapping[str, str], configuration: Mapping[str, str] = _NONE
+    ) -> None:
+        own = {name: value for name, value in environ.items() if name not in _FOREIGN}
+        self._environ = own | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        self._environ |= _configure(environ, {**_credentials(environ), **configuration})
+        self._root = folder
+
+    def git(self, *arguments: str, content: str | bytes = "") -> str:
+        """Run git with `content` as input and return its output."""
+        return self.run(*arguments, content=content).decode(errors="replace").rstrip("\n")
+
+    def run(self, *arguments: str, content: str | bytes = "") -> bytes:
+        """Run git with `content` as input and return its output, which may be a file's bytes."""
+        try:
+            done = subprocess.run(
+                ["git", *arguments],
+                cwd=self._root,
+                env=self._environ,
+                input=content.encode() if isinstance(content, str) else content,
+                capture_output=True,
+                check=False,
+                timeout=GIT_TIMEOUT_SECONDS,
+            )
+        except FileNotFoundError as error:
+            raise GitRefusal(f"git {arguments[0]} did not run: {error}") from error
+        except subprocess.TimeoutExpired as error:
+            raise GitError(f"git {arguments[0]} did not end: {error}") from error
+        if done.returncode:
+            output = (done.stdout + done.stderr).decode(errors="replace")
+            # A remote's address may hold a password.
+            text = " ".join(re.sub(r"//[^/\s]*@", "//***@", output).split())
+            kind = GitRefusal if _REFUSALS.search(_NAMES.sub("", text)) else GitError
+            raise kind(text[:MAX_QUOTED_CHARACTERS])
+        return done.stdout
+
+
+class Clone(Git):
+    """The git clone that holds a registry's file."""
 
     def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
-        own = {name: value for name, value in environ.items() if name not in _FOREIGN}
-        self._environ = own | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"} | _credentials(environ)
-        self._root = path.parent
+        super().__init__(path.parent, environ)
         try:
             self._root = Path(self.git("rev-parse", "--show-toplevel", "HEAD").splitlines()[0])
             self.branch = self.git("symbolic-ref", "HEAD").removeprefix("refs/heads/")
@@ -63,29 +105,8 @@ class Clone:
                 f"nothing to commit to ({error})."
             ) from error
         if not self.git("config", "--get", "--default=", "user.email"):
-            self._environ |= _BOT | {k.replace("AUTHOR", "COMMITTER"): v for k, v in _BOT.items()}
-
-    def git(self, *arguments: str, content: str = "") -> str:
-        """Run git with `content` as input and return its output."""
-        try:
-            done = subprocess.run(
-                ["git", *arguments],
-                cwd=self._root,
-                env=self._environ,
-                input=content.encode(),
-                capture_output=True,
-                check=False,
-                timeout=GIT_TIMEOUT_SECONDS,
-            )
-        except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-            raise GitError(f"git {arguments[0]} did not run: {error}") from error
-        if done.returncode:
-            output = (done.stdout + done.stderr).decode(errors="replace")
-            # A remote's address may hold a password.
-            text = " ".join(re.sub(r"//[^/\s]*@", "//***@", output).split())
-            kind = GitRefusal if _REFUSALS.search(_NAMES.sub("", text)) else GitError
-            raise kind(text[:MAX_QUOTED_CHARACTERS])
-        return done.stdout.decode(errors="replace").rstrip("\n")
+            for role in ("AUTHOR", "COMMITTER"):
+                self._environ |= {f"GIT_{role}_NAME": BOT_NAME, f"GIT_{role}_EMAIL": BOT_EMAIL}
 
     def registry_at(self, commit: str) -> CoinRegistry | None:
         """Return the registry of a commit; None if it is missing or damaged."""
@@ -158,14 +179,18 @@ def _data(text: str) -> str:
 
 
 def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return GITHUB_TOKEN as git's http header, in variables: every process can read arguments."""
+    """Return GITHUB_TOKEN as a setting of git: an http header for GitHub alone."""
     if not (token := environ.get("GITHUB_TOKEN")):
         return {}
     server = environ.get("GITHUB_SERVER_URL", "https://github.com")
-    count = int(environ.get("GIT_CONFIG_COUNT", "0"))
     basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    return {
-        "GIT_CONFIG_COUNT": str(count + 1),
-        f"GIT_CONFIG_KEY_{count}": f"http.{server}/.extraheader",
-        f"GIT_CONFIG_VALUE_{count}": f"AUTHORIZATION: basic {basic}",
-    }
+    return {f"http.{server}/.extraheader": f"AUTHORIZATION: basic {basic}"}
+
+
+def _configure(environ: Mapping[str, str], configuration: Mapping[str, str]) -> dict[str, str]:
+    """Return settings of git in variables, because every process can read arguments."""
+    count = int(environ.get("GIT_CONFIG_COUNT", "0"))
+    variables = {"GIT_CONFIG_COUNT": str(count + len(configuration))}
+    for number, (name, value) in enumerate(configuration.items(), count):
+        variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables

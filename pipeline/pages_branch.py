@@ -1,0 +1,204 @@
+"""The branch `gh-pages` of a remote, which holds the public page in one commit without history.
+
+Each writer owns some files: the scheduled run the pages, the monitor `monitor.json`, the nightly
+workflow `simulation.json`. A writer replaces its own files and force-pushes the whole as a new
+commit, so the branch never grows. It works in a temporary repository that has neither the history
+nor the content of other files: it needs no clone, and changes none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import random
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.git import BOT_EMAIL, BOT_NAME, Git, GitError, GitRefusal
+from sentinel.errors import ConfigurationError, SentinelError
+
+log = logging.getLogger("sentinel.publish")
+
+BRANCH = "gh-pages"
+# A branch with none of these files belongs to another page. GitHub itself commits CNAME.
+KNOWN_FILES = {"status.json", "monitor.json", "simulation.json"}
+HARMLESS_FILES = {"CNAME", ".nojekyll"}
+MAX_READ_BYTES = 1_000_000  # of one file; status.json has some 50 kB
+RETRIES = 4  # at most three writers meet
+MAX_WAIT_SECONDS = 16.0
+_REF = f"refs/heads/{BRANCH}"
+_COMMIT = "refs/sentinel/page"
+_FETCH = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-auto-maintenance")
+
+
+@dataclass(frozen=True, slots=True)
+class PagesBranch:
+    """The branch of one remote.
+
+    Its methods raise ConfigurationError if the remote refuses, and SentinelError if git fails.
+    """
+
+    # As git takes it. Neither messages nor process lists show a user and a password in it.
+    address: str = field(repr=False)
+    # git's environment; GITHUB_TOKEN in it is sent to GitHub alone.
+    environ: Mapping[str, str] = field(repr=False)
+    # Where a relative address begins.
+    folder: Path = field(default_factory=Path.cwd)
+
+    @classmethod
+    def of_clone(cls, folder: Path, environ: Mapping[str, str]) -> PagesBranch:
+        """Return the branch of the remote `origin` of a clone."""
+        clone = Git(folder, environ)
+        try:
+            root = clone.git("rev-parse", "--show-toplevel")
+            return cls(clone.git("remote", "get-url", "origin"), environ, Path(root))
+        except GitError as error:
+            raise ConfigurationError(
+                f"{folder} is not in a git clone with a remote: no page can be published from "
+                f"there ({error})."
+            ) from error
+
+    def read_files(self, names: Collection[str]) -> dict[str, bytes]:
+        """Return the content of files by name; missing and oversized ones are left out."""
+        try:
+            with self._refusals_explained(), _repository(self) as repository:
+                repository.fetch()
+                return repository.read_files(names)
+        except GitError as error:
+            raise SentinelError(f"The branch {BRANCH} could not be read: {error}") from error
+
+    def replace_files(
+        self,
+        make_files: Callable[[Mapping[str, bytes]], Mapping[str, bytes]],
+        *,
+        reads: Collection[str] = (),
+        keeps: Collection[str] | None = None,
+        now: datetime | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        random_between: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """Publish the files that `make_files` returns, which gets those of the branch in `reads`.
+
+        `keeps` names the files that stay; None: all. If another writer was faster, this one reads
+        the branch and calls `make_files` again, up to RETRIES times.
+        """
+        last = ""
+        with self._refusals_explained(), _repository(self) as repository:
+            for retry in range(RETRIES + 1):
+                if retry:
+                    sleep(random_between(0.0, min(2.0**retry, MAX_WAIT_SECONDS)))
+                try:
+                    repository.fetch()
+                    repository.refuse_other_page()
+                    files = make_files(repository.read_files(reads))
+                    repository.commit(files, keeps, now or datetime.now(UTC))
+                    return repository.push()
+                except GitRefusal:
+                    raise
+                except GitError as error:
+                    last = str(error)
+                    log.info("the page was not pushed (%s): trying again", last)
+        raise SentinelError(
+            f"The page could not be pushed in {RETRIES + 1} tries. Git's last message: {last}"
+        )
+
+    @contextlib.contextmanager
+    def _refusals_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except GitRefusal as error:
+            raise ConfigurationError(
+                f"The remote rejects the page: allow Actions, or the owner of the token, to write "
+                f"contents and to force-push to {BRANCH} (docs/deploy-github-actions.md). Git's "
+                f"message: {error}"
+            ) from error
+
+
+class _Repository(Git):
+    """A bare repository that fetches from the branch what is asked for."""
+
+    def __init__(self, branch: PagesBranch, folder: Path) -> None:
+        # A remote with this mark sends the content of a file when git needs it.
+        remote = {"remote.origin.url": branch.address, "remote.origin.promisor": "true"}
+        super().__init__(branch.folder, branch.environ, remote)
+        self._environ["GIT_DIR"] = str(folder)
+        self.git("init", "--quiet", "--bare", "--template=")
+        # The branch's commit; empty: there is no branch.
+        self._tip = ""
+
+    def fetch(self) -> None:
+        """Read the newest commit of the branch and the names of its files."""
+        try:
+            self.git(*_FETCH, "--filter=blob:none", "origin", _REF)
+            self._tip = self.git("rev-parse", "FETCH_HEAD")
+        except GitRefusal as error:
+            if "couldn't find remote ref" not in str(error):
+                raise
+            self._tip = ""
+
+    def refuse_other_page(self) -> None:
+        """Raise ConfigurationError if the branch holds another page, which would be lost."""
+        names = set(self.git("ls-tree", "--name-only", self._tip).splitlines() if self._tip else ())
+        others = sorted(names - HARMLESS_FILES)
+        if others and not names & KNOWN_FILES:
+            raise ConfigurationError(
+                f"The branch {BRANCH} holds another page ({others[0]}), which would be replaced: "
+                "delete the branch if you do not need that page, or unset SENTINEL_PUBLIC_PAGE."
+            )
+
+    def read_files(self, names: Collection[str]) -> dict[str, bytes]:
+        """Return the content of files by name; missing and oversized ones are left out."""
+        found = {name: self._read(name) for name in names} if self._tip else {}
+        return {name: content for name, content in found.items() if content is not None}
+
+    def _read(self, name: str) -> bytes | None:
+        output = self.run("cat-file", "--batch", content=f"{self._tip}:{name}\n")
+        header, _, content = output.partition(b"\n")
+        if header.endswith(b" missing") or len(content) - 1 > MAX_READ_BYTES:
+            return None
+        return content[:-1]
+
+    def commit(
+        self, files: Mapping[str, bytes], keeps: Collection[str] | None, now: datetime
+    ) -> None:
+        """Create a commit without parent: the files, and what stays of the branch."""
+        committer = f"{BOT_NAME} <{BOT_EMAIL}> {now.timestamp():.0f} +0000"
+        stream = f"commit {_COMMIT}\ncommitter {committer}\n".encode() + _data(b"Publish the page")
+        stream += self._describe_kept(keeps).encode()
+        for path, content in files.items():
+            name = json.dumps(path, ensure_ascii=False)  # with the escapes that git knows
+            stream += f"M 100644 inline {name}\n".encode() + _data(content)
+        self.git("fast-import", "--quiet", "--force", content=stream)
+
+    def _describe_kept(self, keeps: Collection[str] | None) -> str:
+        """Return the files that stay, as commands of git's fast-import."""
+        if not self._tip:
+            return ""
+        if keeps is None:
+            return f"M 040000 {self.git('rev-parse', f'{self._tip}^{{tree}}')} \n"
+        lines = self.git("ls-tree", self._tip).splitlines()
+        entries = [line.partition("\t") for line in lines]  # mode, type, hash; path
+        return "".join(
+            f"M {head.replace(' blob', '')} {name}\n" for head, _, name in entries if name in keeps
+        )
+
+    def push(self) -> None:
+        """Push the commit; GitError if another writer was faster."""
+        lease = f"--force-with-lease={_REF}:{self._tip}"
+        self.git("push", "--porcelain", "--no-verify", lease, "origin", f"{_COMMIT}:{_REF}")
+
+
+@contextlib.contextmanager
+def _repository(branch: PagesBranch) -> Iterator[_Repository]:
+    with tempfile.TemporaryDirectory(prefix="sentinel-page-") as folder:
+        yield _Repository(branch, Path(folder))
+
+
+def _data(content: bytes) -> bytes:
+    """Return a content as git's fast-import reads it: its size, then itself."""
+    return b"data %d\n%s\n" % (len(content), content)
