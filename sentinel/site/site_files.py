@@ -8,11 +8,13 @@ from pathlib import Path
 
 from sentinel.files import replace_atomically
 from sentinel.site import pages
+from sentinel.site.badge import format_badge
+from sentinel.site.feed import format_feed
 from sentinel.site.market import Market
 from sentinel.site.status import SimulationResult, Status
+from sentinel.site.status_schema import format_schema
 
 STATUS_FILE = "status.json"
-ROBOTS = "User-agent: *\nDisallow: /\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +27,28 @@ class SiteFigures:
     # What the other half publishes about itself: the monitor's, on the pipeline's page.
     other: Status | None = None
     simulation: SimulationResult | None = None
+    # The address of the page's folder, such as https://owner.github.io/name/; None: unknown.
+    page_url: str | None = None
+    # Whether search engines may show the pages.
+    is_indexed: bool = False
 
 
 def render_site(figures: SiteFigures) -> dict[str, bytes]:
     """Return the content of each file by its path in the page's folder."""
-    shared = {"status": figures.status, "has_market": figures.market is not None}
+    shared = {
+        "status": figures.status,
+        "has_market": figures.market is not None,
+        "is_indexed": figures.is_indexed,
+    }
     texts = {
         "index.html": pages.render("status.html", **shared),
         "trust.html": pages.render("trust.html", **shared),
         **pages.read_assets(),
         STATUS_FILE: figures.status.model_dump_json(indent=1),
-        "robots.txt": ROBOTS,
+        "status.schema.json": format_schema(),
+        "badge.json": format_badge(figures.status),
+        "feed.xml": format_feed(figures.status, figures.page_url),
+        "robots.txt": f"User-agent: *\n{'Allow' if figures.is_indexed else 'Disallow'}: /\n",
         ".nojekyll": "",  # GitHub Pages then publishes the files as they are
     }
     return {path: text.encode() for path, text in texts.items()}

@@ -19,9 +19,13 @@ def test_the_published_status_is_the_one_that_the_pages_show() -> None:
     assert b"warning" in files["index.html"]
 
 
-def test_search_engines_are_asked_to_stay_away() -> None:
+def test_search_engines_are_asked_to_stay_away_unless_they_are_invited() -> None:
     files = render_site(SiteFigures(make_status()))
     assert files["robots.txt"] == b"User-agent: *\nDisallow: /\n"
+    assert b'<meta name="robots" content="noindex">' in files["index.html"]
+    invited = render_site(SiteFigures(make_status(), is_indexed=True))
+    assert invited["robots.txt"] == b"User-agent: *\nAllow: /\n"
+    assert b"noindex" not in invited["index.html"]
 
 
 def test_each_page_allows_its_own_stylesheet_and_script_and_nothing_else() -> None:
