@@ -41,7 +41,7 @@ SENTINEL_IMPORTS = {
     "health": {"storage"},
     "notifications": {"analytics", "storage"},
     "paper_trading": {"archive", "backtesting", "storage"},
-    "site": {"analytics", "budget", "health", "storage"},
+    "site": {"alerting", "analytics", "budget", "health", "storage"},
     "storage": {"budget"},
 }
 PURE = (

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from ingest import RunReport, run_pipeline
 from safe_zone import Settings
-from sentinel.alerting import stage, watched_coins
+from sentinel.alerting import alert_score, stage, watched_coins
 from sentinel.analytics import forecast
 from sentinel.clocks import Clocks
 from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
@@ -181,6 +181,7 @@ class Loop:
         options, formatter, targets = self.monitor.options, self.formatter, self.notifier.names
         works: tuple[Callable[[Connection], object], ...] = (
             lambda c: stage.process_new_prices(c, options, formatter, targets, now),
+            lambda c: alert_score.score_if_due(c, options, now),
             lambda c: forecasting.update_forecasts(c, cadence, now, self.fit_slopes),
             lambda c: stages.step_wallets(c, self.monitor.settings, now),
             lambda c: self.incidents.check(c, self._describe_tick(report)),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
+from sentinel.analytics.forecast_scores import SCORED_HOURS, ScoreSums
 from sentinel.storage.connection import Connection
+from sentinel.storage.queries import forecast_scores
 from services.api.queries.rows import Row, fetch_first_row
-from services.api.schemas.forecasts import ForecastScoreResponse, ScoreSums, score_forecasts
-
-# Forecasts are scored over the last day and the last week.
-SCORED_HOURS = (24, 168)
+from services.api.schemas.forecasts import ForecastScoreResponse, score_forecasts
 
 CURRENT_FORECAST = """
 SELECT c.coin_id, f.made_at, f.due_at, f.price_usd, f.slope_per_minute, f.predicted_usd, f.low_usd,
@@ -20,22 +17,6 @@ FROM sentinel.forecasts f JOIN sentinel.coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s AND f.due_at > %(now)s
 ORDER BY f.made_at DESC
 LIMIT 1
-"""
-
-# One row for each time span, also without forecasts. The columns in the order of ScoreSums.
-FORECAST_SCORES = """
-SELECT span.hours, sums.*
-FROM unnest(%(hours)s::int[]) AS span (hours)
-CROSS JOIN LATERAL (
-    SELECT sum(abs_error), sum(abs_no_change), sum(scored), sum(directional), sum(hits),
-           sum(with_interval), sum(within_interval), sum(interval_score), sum(constant_score),
-           sum(calm), sum(within_calm), sum(middle), sum(within_middle), sum(wild), sum(within_wild)
-    FROM sentinel.forecast_scores
-    WHERE hour > %(now)s - span.hours * interval '1 hour'
-      AND (%(coin_id)s::text IS NULL
-           OR coin_key = (SELECT coin_key FROM sentinel.coins WHERE coin_id = %(coin_id)s::text))
-    ) AS sums
-ORDER BY span.hours
 """
 
 # LATERAL, because it reads only the ranked coins' rows, by their key.
@@ -63,9 +44,8 @@ def sum_forecast_scores(
     connection: Connection, now: datetime, coin_id: str | None = None
 ) -> list[ForecastScoreResponse]:
     """Return the scores over each of SCORED_HOURS, of one coin or of all."""
-    parameters = {"now": now, "hours": list(SCORED_HOURS), "coin_id": coin_id}
-    rows = connection.execute(FORECAST_SCORES, parameters)
-    return [_score_row(hours, sums) for hours, *sums in rows]
+    found = forecast_scores.sum_forecast_scores(connection, SCORED_HOURS, now, coin_id)
+    return [score_forecasts(hours, ScoreSums(*sums)) for hours, sums in found.items()]
 
 
 def sum_forecast_scores_by_coin(
@@ -75,10 +55,6 @@ def sum_forecast_scores_by_coin(
     parameters = {"now": now, "hours": list(SCORED_HOURS), "limit": limit}
     scores: dict[str, list[ForecastScoreResponse]] = {}
     for coin_id, hours, *sums in connection.execute(FORECAST_SCORES_BY_COIN, parameters):
-        scores.setdefault(coin_id, []).append(_score_row(hours, sums))
+        known = ScoreSums(*(value or 0 for value in sums))
+        scores.setdefault(coin_id, []).append(score_forecasts(hours, known))
     return scores
-
-
-def _score_row(hours: int, sums: Sequence[Any]) -> ForecastScoreResponse:
-    """Return the score of a row of sums, which are NULL without forecasts."""
-    return score_forecasts(hours, ScoreSums(*(value or 0 for value in sums)))

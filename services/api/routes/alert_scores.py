@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter
 
 from safe_zone import RETENTION
+from sentinel.alerting import alert_history
 from sentinel.analytics.calibration import Series, is_long_enough
 from sentinel.analytics.crossings import Alert
 from sentinel.analytics.falls import DEFAULT_FALLS, Score, score
@@ -16,12 +17,13 @@ from sentinel.analytics.fixed_percentage import match_percentages, replay_percen
 from sentinel.storage.connection import Connection
 from services.api.dependencies import CoinId, RequestContext
 from services.api.problems import problem_responses, unknown_coin
-from services.api.queries import alert_scores as queries
 from services.api.queries.coins import is_known_coin
 from services.api.schemas.alert_scores import AlertScoreResponse
 
 router = APIRouter(tags=["alerts"])
 
+# A coin with a price per minute has 86,000 prices in 60 days.
+STEP = timedelta(minutes=5)
 # The fixed percentage is solved on every third price: some twenty replays of a coin's history.
 SOLVED_ON_EVERY = 3
 
@@ -38,14 +40,15 @@ def get_alert_score(context: RequestContext, coin_id: CoinId) -> AlertScoreRespo
         return known
 
     def read(connection: Connection) -> tuple[Series, Sequence[Alert]] | None:
-        watched_since = queries.find_watch_start(connection, coin_id)
-        if watched_since is None:
+        watched = alert_history.find_watch_start(connection, coin_id)
+        if watched is None:
             if not is_known_coin(connection, coin_id):
                 raise unknown_coin(coin_id)
             return None
-        span = (max(end - RETENTION, watched_since), end)
-        prices = queries.read_observed_prices(connection, coin_id, *span)
-        return prices, queries.list_raised_alerts(connection, coin_id, *span)
+        key, watched_since = watched
+        since = {key: max(end - RETENTION, watched_since)}
+        prices = alert_history.read_observed_prices(connection, since, end, STEP)
+        return prices[key], alert_history.list_raised_alerts(connection, since, end)[key]
 
     found = context.pool.read(read)
     result = _judge(coin_id, end, *found) if found else _respond(coin_id, end)

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from sentinel.analytics.forecast_scores import Result, ScoreSums, divide
 from services.api.schemas.base import ApiModel, ForecastDirection, example_config
-
-# With fewer scored forecasts a result would be luck.
-MIN_SCORED = 100
-# A MASE a few percent below 1 is luck too.
-MAX_EDGE_MASE = 0.97
-# Directions have an edge if their hits exceed half by more than this number of standard deviations
-# of as many coin tosses. Forecasts overlap, so two would be too few.
-MIN_EDGE_DEVIATIONS = 3.0
-
-Result = Literal["edge", "no edge", "too early"]
 
 
 class VolatilityScoreResponse(ApiModel):
@@ -62,68 +52,29 @@ class ForecastScoreResponse(ApiModel):
     result: Result
 
 
-class ScoreSums(NamedTuple):
-    """Sums over scored forecasts, as the columns of `sentinel.forecast_scores`."""
-
-    abs_error: float
-    abs_no_change: float
-    scored: int
-    directional: int
-    hits: int
-    with_interval: int
-    within_interval: int
-    interval_score: float = 0.0
-    constant_score: float = 0.0
-    calm: int = 0
-    within_calm: int = 0
-    middle: int = 0
-    within_middle: int = 0
-    wild: int = 0
-    within_wild: int = 0
-
-
 def score_forecasts(hours: int, sums: ScoreSums) -> ForecastScoreResponse:
     """Return the score that follows from the sums over the forecasts of the last `hours`."""
     classified = sums.calm + sums.middle + sums.wild
     return ForecastScoreResponse(
         hours=hours,
         scored=sums.scored,
-        mase=_divide(sums.abs_error, sums.abs_no_change),
-        hit_rate=_divide(sums.hits, sums.directional),
+        mase=sums.mase,
+        hit_rate=sums.hit_rate,
         directional=sums.directional,
-        direction_result=_judge_directions(sums),
-        coverage=_divide(sums.within_interval, sums.with_interval),
+        direction_result=sums.direction_result,
+        coverage=sums.coverage,
         with_interval=sums.with_interval,
         calm=_score_class(sums.calm, sums.within_calm),
         middle=_score_class(sums.middle, sums.within_middle),
         wild=_score_class(sums.wild, sums.within_wild),
-        interval_score=_divide(sums.interval_score, classified),
-        no_change_interval_score=_divide(sums.constant_score, classified),
-        result=_judge_line(sums),
+        interval_score=divide(sums.interval_score, classified),
+        no_change_interval_score=divide(sums.constant_score, classified),
+        result=sums.result,
     )
 
 
-def _divide(total: float, count: float) -> float | None:
-    return total / count if count else None
-
-
 def _score_class(forecasts: int, within: int) -> VolatilityScoreResponse:
-    return VolatilityScoreResponse(coverage=_divide(within, forecasts), forecasts=forecasts)
-
-
-def _judge_line(sums: ScoreSums) -> Result:
-    mase = _divide(sums.abs_error, sums.abs_no_change)
-    if mase is None or sums.scored < MIN_SCORED:
-        return "too early"
-    return "edge" if mase < MAX_EDGE_MASE else "no edge"
-
-
-def _judge_directions(sums: ScoreSums) -> Result:
-    if sums.directional < MIN_SCORED:
-        return "too early"
-    surplus = sums.hits - sums.directional / 2
-    is_edge = surplus > MIN_EDGE_DEVIATIONS * math.sqrt(sums.directional) / 2
-    return "edge" if is_edge else "no edge"
+    return VolatilityScoreResponse(coverage=divide(within, forecasts), forecasts=forecasts)
 
 
 class ForecastResponse(ApiModel):

@@ -23,7 +23,8 @@ from sentinel.analytics.forecast_band import (
     compute_volatilities,
     replay_bands,
 )
-from services.api.schemas.forecasts import ForecastScoreResponse, ScoreSums, score_forecasts
+from sentinel.analytics.forecast_scores import ScoreSums
+from services.api.schemas.forecasts import ForecastScoreResponse, score_forecasts
 from services.ingestion.forecast_storage import CoinHour
 from services.ingestion.forecasting import forecast_all
 
