@@ -88,6 +88,7 @@ def run_pipeline(
         try:
             with _collect_errors(run):
                 _run_stages(run, progress)
+            run.has_ended = True
         finally:
             save_usage(run)
     return run.report()

@@ -22,7 +22,7 @@ from safe_zone import Settings
 from sentinel.budget.usage_log import Usage
 from sentinel.clocks import Clocks, is_clock_wrong
 from sentinel.coingecko import CoinGecko
-from sentinel.errors import EXIT_OK, BudgetExhausted, Interrupted, SentinelError
+from sentinel.errors import EXIT_OK, EXIT_UNEXPECTED, BudgetExhausted, Interrupted, SentinelError
 from sentinel.storage import run_records
 from sentinel.storage.connection import Connection
 
@@ -70,6 +70,8 @@ class Run:
     skip_reason: str | None = None
     # What the user should know although no stage failed, one text each.
     warnings: list[str] = field(default_factory=list)
+    # Whether the stages are done, with or without such errors; false in what a killed run left.
+    has_ended: bool = False
     # Errors that ended a stage.
     stage_errors: list[SentinelError] = field(default_factory=list)
 
@@ -137,7 +139,7 @@ class Run:
             is_skipped=self.is_skipped,
             is_stored=self.loaded is not None,
             is_metered=is_metered,
-            exit_code=self.exit_code,
+            exit_code=self.exit_code if self.has_ended else EXIT_UNEXPECTED,
         )
 
     def record(self, connection: Connection, loaded: LoadResult) -> None:

@@ -14,16 +14,20 @@ from pipeline import alerts
 from pipeline.backfill import Backfill, CoinBackfill, CreditBudget, load_backfill, log_unfillable
 from pipeline.backfill_plan import BackfillCall
 from pipeline.run import Run
+from pipeline.run_incidents import find_recordable
 from pipeline.spool import Item, LoadWindow, RunSpool
 from pipeline.stage_results import LoadResult
 from safe_zone import MAX_CLOCK_SKEW, RETENTION, Settings
 from sentinel import files
+from sentinel.budget import usage_log
 from sentinel.budget.coingecko_credits import covered_coins
+from sentinel.budget.usage_log import Usage
 from sentinel.health import checks
 from sentinel.health.failure_rates import check_failure_rates
 from sentinel.models import CoinLabel, FxRate, Gap, MarketRow, Rejection
-from sentinel.storage import coin_labels, partitions, run_records, service_status
+from sentinel.storage import coin_labels, incidents, partitions, run_records, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
+from sentinel.storage.incidents import Incident
 from sentinel.storage.queries.gaps import FillableCoin
 from sentinel.storage.queries.recent_activity import read_gaps, read_recent_activity
 from sentinel.storage.retention import ArchiveBeforeDrop, trusted_now
@@ -86,6 +90,7 @@ def _load(
             labels = {target.name: target.label for target in run.alert_targets}
             own = {"run_id": run.run_id, "targets": labels}
             service_status.record(connection, "schedule", own, run.trusted_start)
+            incidents.record(connection, "schedule", _find_incidents(run), run.trusted_start)
         return loaded
 
     return database.run_write_transaction(
@@ -95,6 +100,14 @@ def _load(
         newest_seen=newest_seen,
         archive_hook=_archive_hook(run.settings),
     )
+
+
+def _find_incidents(run: Run) -> list[Incident]:
+    """Return the incidents that the usage log shows, if this run ends as it went so far."""
+    usages = usage_log.read(budget_monitor.log_path(run.settings)).usages
+    earlier = [usage for usage in usages if usage.started_at < run.started_at]
+    own = Usage(run.started_at, run.seconds, exit_code=run.exit_code)
+    return find_recordable([*earlier, own], run.started_at)
 
 
 def _load_window(connection: Connection, run: Run, newest_seen: datetime) -> LoadWindow:

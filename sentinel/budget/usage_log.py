@@ -4,9 +4,9 @@ Two keys are required: `timestamp` (start of the run; UTC if it has no offset) a
 The others are written only if they differ from their default: `api_credits`, `db_seconds`,
 `backfill_credits`, `db_bytes`, `egress_bytes` (what all readers together had received from the
 database since the month began), `tail_seconds` (how long the compute stayed awake afterwards),
-`runs` (number of runs that the entry sums up), `skipped`, `stored` (false: the run did not reach
-the database), `metered` (false: no Neon database) and `after_loss` (earlier runs are missing from
-the log and were not read from the database yet).
+`runs` (number of runs that the entry sums up), `exit_code` (1 until the run has ended), `skipped`,
+`stored` (false: the run did not reach the database), `metered` (false: no Neon database) and
+`after_loss` (earlier runs are missing from the log and were not read from the database yet).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Usage(NamedTuple):
     is_after_loss: bool = False
     # How many runs the entry sums up.
     runs: int = 1
-    # Of ingest.py.
+    # Of ingest.py; 1 if a run that was killed left the entry.
     exit_code: int = 0
 
     @property
@@ -207,8 +207,10 @@ def _sum_up(usages: Sequence[Usage], before: datetime) -> Sequence[Usage]:
 
 
 def _can_sum_up(one: Usage, other: Usage) -> bool:
-    """Whether two entries may become one: same hour, and neither needs its own time or flags."""
-    return _hour(one.started_at) == _hour(other.started_at) and all(
+    """Whether two entries may become one: same hour and result, and neither needs its own time or
+    flags."""
+    is_alike = _hour(one.started_at) == _hour(other.started_at) and one.exit_code == other.exit_code
+    return is_alike and all(
         usage.is_stored and not (usage.is_metered or usage.is_skipped or usage.is_after_loss)
         for usage in (one, other)
     )
