@@ -52,6 +52,8 @@ class HealthChanges:
     deactivated: tuple[str, ...] = ()
     # Ids of coins whose strikes were cleared.
     healed: tuple[str, ...] = ()
+    # Those of them that were not active.
+    reactivated: tuple[str, ...] = ()
     # Whether so many coins failed that none of them got a strike.
     is_degraded: bool = False
 
@@ -161,15 +163,16 @@ class CoinRegistry:
         """
         requested = set(targets)
         failed = sum(1 for coin_id in bad if coin_id in requested)
+        inactive = {coin.id for coin in self.coins.values() if coin.status != "active"}
         healed = tuple(coin_id for coin_id in good if self.clear_strikes(coin_id))
+        reactivated = tuple(coin_id for coin_id in healed if coin_id in inactive)
         if failed > MIN_FAILED_COINS and failed > MAX_FAILED_SHARE * len(requested):
-            return HealthChanges(healed=healed, is_degraded=True)
-        before = {i for i in bad if i in self.coins and self.coins[i].status != "active"}
+            return HealthChanges(healed=healed, reactivated=reactivated, is_degraded=True)
         struck = tuple(i for i, reason in bad.items() if self.strike(i, reason, now))
         deactivated = tuple(
-            i for i in struck if i not in before and self.coins[i].status == "inactive"
+            i for i in struck if i not in inactive and self.coins[i].status == "inactive"
         )
-        return HealthChanges(struck, deactivated, healed)
+        return HealthChanges(struck, deactivated, healed, reactivated)
 
     def strike(self, coin_id: str, reason: str, now: datetime) -> bool:
         """Count one failure of a coin; False if the coin is unknown or delisted."""

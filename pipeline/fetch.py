@@ -88,6 +88,7 @@ def _process_response(response: PriceResponse, registry: CoinRegistry, run: Run)
     result.strikes += changes.struck
     result.deactivated += changes.deactivated
     result.healed += changes.healed
+    result.reactivated += changes.reactivated
     return [*batch.rows, *batch.rejections, *rates]
 
 

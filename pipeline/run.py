@@ -149,6 +149,7 @@ class Run:
             asdict(self.report(loaded)),
             unrecorded_runs=self.unrecorded_runs,
             backfill_credits=self.backfill.credits,
+            reactivated=self.fetched.reactivated,
         )
 
     def report(self, loaded: LoadResult | None = None) -> RunReport:

@@ -31,6 +31,8 @@ class FetchResult:
     strikes: list[str] = field(default_factory=list)
     deactivated: list[str] = field(default_factory=list)
     healed: list[str] = field(default_factory=list)
+    # Those of the healed coins that were inactive.
+    reactivated: list[str] = field(default_factory=list)
     # Whether a response had so many bad coins that the run recorded no strikes for it.
     is_degraded: bool = False
     # Chunks that CoinGecko did not deliver.

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 SLOT_OFFSET = timedelta(minutes=7)  # etl.yml's cron line begins at minute 7
-_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+# Where slot 0 begins.
+ORIGIN = datetime(2026, 1, 1, tzinfo=UTC) + SLOT_OFFSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,28 @@ class SlotCoverage:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SlotHistory:
+    """What became of each slot of a schedule, without gaps from the first to the last slot."""
+
+    # The length of a slot.
+    cadence: timedelta
+    # The number of the first slot.
+    first: int
+    # One letter for each slot: `d` delivered, `b` backfilled, `-` neither.
+    states: str
+
+    def within(self, start: datetime, stop: datetime) -> str:
+        """Return the states of the slots that begin from `start` on and before `stop`."""
+        begin, end = (max(0, first_slot(at, self.cadence) - self.first) for at in (start, stop))
+        return self.states[begin:end]
+
+
+def first_slot(at: datetime, cadence: timedelta) -> int:
+    """Return the number of the first slot that does not begin before `at`."""
+    return -((ORIGIN - at) // cadence)
+
+
 def measure_coverage(
     runs: Sequence[datetime],
     cadence: timedelta,
@@ -98,4 +121,4 @@ def measure_coverage(
 
 
 def _slot(at: datetime, cadence: timedelta) -> int:
-    return (at - _EPOCH - SLOT_OFFSET) // cadence
+    return (at - ORIGIN) // cadence

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal, LiteralString, NamedTuple
 
-from psycopg import sql
+from psycopg import Cursor, sql
 from psycopg.rows import class_row
 
 from sentinel.models import Rejection
@@ -61,6 +61,22 @@ WITH resolved AS (
 SELECT count(*) FROM resolved
 """
 
+REASONS = """
+SELECT reason, count(*) AS entries, max(rejected_at) AS newest
+FROM sentinel.rejections
+WHERE rejected_at > %(since)s
+GROUP BY reason
+ORDER BY entries DESC, reason
+"""
+
+
+class ReasonCount(NamedTuple):
+    """The rejected entries that have one reason, whatever became of them."""
+
+    reason: str
+    entries: int
+    newest: datetime
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -113,6 +129,11 @@ def group_entries(connection: Connection, selection: Selection) -> list[EntryGro
     statement = sql.SQL(GROUPS).format(selected=sql.SQL(SELECTED))
     with connection.cursor(row_factory=class_row(EntryGroup)) as cursor:
         return cursor.execute(statement, selection.parameters).fetchall()
+
+
+def count_reasons(connection: Connection, since: datetime) -> Cursor[ReasonCount]:
+    """Return the entries since then by reason; the rows arrive when the caller fetches them."""
+    return connection.cursor(row_factory=class_row(ReasonCount)).execute(REASONS, {"since": since})
 
 
 def read_entries(

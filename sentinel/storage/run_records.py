@@ -51,17 +51,19 @@ INSERT INTO sentinel.pipeline_runs (
     run_id, started_at, recorded_at, mode, status, targets, rows_valid, rows_inserted,
     rows_updated, rows_unchanged, rows_backfilled, rows_drained, rejected, missing, api_calls,
     api_credits, db_seconds, purged_rows, unrecorded_runs,
-    backfill_credits)
+    backfill_credits, deactivated, reactivated, exit_code)
 VALUES (
     %(run_id)s, %(started_at)s, %(finished_at)s, %(mode)s, %(status)s, %(targets)s, %(rows_valid)s,
     %(rows_inserted)s, %(rows_updated)s, %(rows_unchanged)s, %(rows_backfilled)s, %(rows_drained)s,
     %(rejected)s, %(missing)s, %(api_calls)s, %(api_credits)s, %(db_seconds)s, %(purged_rows)s,
-    %(unrecorded_runs)s, %(backfill_credits)s)
+    %(unrecorded_runs)s, %(backfill_credits)s, %(deactivated)s::text[], %(reactivated)s::text[],
+    %(exit_code)s)
 ON CONFLICT (run_id) DO UPDATE
 SET recorded_at = excluded.recorded_at, status = excluded.status,
     rows_backfilled = excluded.rows_backfilled, rejected = excluded.rejected,
     api_calls = excluded.api_calls, api_credits = excluded.api_credits,
-    db_seconds = excluded.db_seconds, backfill_credits = excluded.backfill_credits
+    db_seconds = excluded.db_seconds, backfill_credits = excluded.backfill_credits,
+    exit_code = excluded.exit_code
 """
 
 # A gap that grew keeps one row, up to its later end.
@@ -101,16 +103,19 @@ def record_run(
     *,
     unrecorded_runs: int,
     backfill_credits: int,
+    reactivated: Sequence[str] = (),
 ) -> None:
     """Store what a run did, or update it after the run's backfill.
 
     `report` has the fields that RECORD_RUN names. `unrecorded_runs` is the number of runs before
-    this one that did not reach the database, `backfill_credits` the backfill's part of its credits.
+    this one that did not reach the database, `backfill_credits` the backfill's part of its credits,
+    `reactivated` the ids of inactive coins that became active again.
     """
     details = {
         "rejected": Jsonb(report["rejected"]),
         "unrecorded_runs": unrecorded_runs,
         "backfill_credits": backfill_credits,
+        "reactivated": list(reactivated),
     }
     connection.execute(RECORD_RUN, {**report, **details})
 

@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from safe_zone import DETAIL_MINUTES, DETAIL_WINDOW, GAP_FACTOR, GAP_WINDOW, HOURLY_DETAIL
-from sentinel.models import Gap
+from sentinel.models import Gap, GapReason
 from sentinel.storage.connection import Connection
 
 # The pauses that are longer than a limit. An unfillable gap carries its reason, also where a part
@@ -63,6 +63,26 @@ WHERE f.reason IS NULL
 GROUP BY c.coin_id
 """
 
+GAPS_BY_REASON: LiteralString = """
+SELECT reason, count(*) AS gaps, count(DISTINCT coin_key) AS coins, max(stop - start) AS longest,
+       max(start) AS newest
+FROM found
+GROUP BY reason
+ORDER BY gaps DESC, reason
+"""
+
+
+class GapGroup(NamedTuple):
+    """The gaps that have one reason."""
+
+    # None: a backfill may still fill them.
+    reason: GapReason | None
+    gaps: int
+    coins: int
+    longest: timedelta
+    # When the newest of them began.
+    newest: datetime
+
 
 class FillableCoin(NamedTuple):
     """A coin with gaps that a call may fill: where the oldest gap of each kind begins."""
@@ -91,6 +111,18 @@ def find_gaps(
     """
     parameters = _parameters(now, cadence, coin_ids, until, factor)
     return connection.cursor(row_factory=class_row(Gap)).execute(_select(LIST_GAPS), parameters)
+
+
+def group_gaps(
+    connection: Connection, now: datetime, *, cadence: timedelta, coin_ids: Sequence[str]
+) -> psycopg.Cursor[GapGroup]:
+    """Return the gaps of the coins by reason, the most frequent one first.
+
+    The groups arrive when the caller fetches them. The parameters are `find_gaps`'s.
+    """
+    parameters = _parameters(now, cadence, coin_ids, None, GAP_FACTOR)
+    cursor = connection.cursor(row_factory=class_row(GapGroup))
+    return cursor.execute(_select(GAPS_BY_REASON), parameters)
 
 
 def find_fillable_coins(

@@ -1,0 +1,43 @@
+"""Reads all figures of the public page: from the database, the usage log and the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from coin_registry import CoinRegistry
+from safe_zone import Settings
+from sentinel.budget.status import BudgetStatus
+from sentinel.site.market import Market
+from sentinel.site.market_reader import read_market
+from sentinel.site.status import Maker, Status
+from sentinel.site.status_reader import Subject, read_status
+from sentinel.storage.connection import Connection
+
+
+def read_figures(
+    connection: Connection,
+    settings: Settings,
+    registry: CoinRegistry,
+    budget: BudgetStatus,
+    now: datetime,
+    *,
+    maker: Maker,
+    interval: timedelta,
+    with_market: bool,
+    repository_url: str | None = None,
+) -> tuple[Status, Market | None]:
+    """Return the status document and, if asked for and if there is a schema, the market's prices.
+
+    `interval` is how often the document is made. Raises psycopg.Error.
+    """
+    coins = registry.coins.values()
+    subject = Subject(maker, interval, budget, coins, registry.synced_at, repository_url)
+    status = read_status(connection, settings, subject, now)
+    return status, read_market(connection, now) if with_market and status.storage else None
+
+
+def find_repository_url(environ: Mapping[str, str]) -> str | None:
+    """Return the page of the repository that GitHub Actions runs in; None elsewhere."""
+    server, name = environ.get("GITHUB_SERVER_URL"), environ.get("GITHUB_REPOSITORY")
+    return f"{server}/{name}" if server and name else None
