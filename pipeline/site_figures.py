@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from coin_registry import CoinRegistry
 from safe_zone import Settings
+from sentinel.alerting.options import MonitorOptions
 from sentinel.budget.status import BudgetStatus
 from sentinel.site.market import Market
 from sentinel.site.market_reader import read_market
@@ -20,6 +21,7 @@ def read_figures(
     settings: Settings,
     registry: CoinRegistry,
     budget: BudgetStatus,
+    options: MonitorOptions,
     now: datetime,
     *,
     maker: Maker,
@@ -29,10 +31,18 @@ def read_figures(
 ) -> tuple[Status, Market | None]:
     """Return the status document and, if asked for and if there is a schema, the market's prices.
 
-    `interval` is how often the document is made. Raises psycopg.Error.
+    `options` are the object `monitor` of ingest_config.json, `interval` is how often the document
+    is made. Raises psycopg.Error.
     """
-    coins = registry.coins.values()
-    subject = Subject(maker, interval, budget, coins, registry.synced_at, repository_url)
+    subject = Subject(
+        maker,
+        interval,
+        budget,
+        options,
+        registry.coins.values(),
+        registry.synced_at,
+        repository_url,
+    )
     status = read_status(connection, settings, subject, now)
     return status, read_market(connection, now) if with_market and status.storage else None
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from safe_zone import CADENCE_WINDOW, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, Settings
+from sentinel.alerting.options import MonitorOptions
 from sentinel.budget import neon_api
 from sentinel.budget.coingecko_credits import covered_coins
 from sentinel.budget.schedule import SlotHistory
@@ -19,9 +20,11 @@ from sentinel.site.status import (
     Check,
     HealthChange,
     InactiveCoin,
+    Incident,
     Maker,
     OpenGaps,
     Quota,
+    RaisedAlert,
     Registry,
     Rejections,
     Schedule,
@@ -31,6 +34,8 @@ from sentinel.site.status import (
     Storage,
     Trust,
 )
+from sentinel.site.trust_reader import list_public_alerts, read_trust
+from sentinel.storage import incidents
 from sentinel.storage.connection import Connection
 from sentinel.storage.locks import set_timeouts
 from sentinel.storage.quarantine import ReasonCount, count_reasons
@@ -54,6 +59,8 @@ class Subject(NamedTuple):
     # How often the document is made.
     interval: timedelta
     budget: BudgetStatus
+    # The object `monitor` of ingest_config.json.
+    options: MonitorOptions
     # The coin registry.
     coins: Collection[Coin]
     synced_at: datetime | None
@@ -74,6 +81,9 @@ class _Rows(NamedTuple):
     rejections: list[ReasonCount]
     changes: list[CoinChange]
     tables: TableHealth
+    trust: Trust
+    incidents: list[incidents.Incident]
+    alerts: list[RaisedAlert]
 
 
 def read_status(
@@ -87,15 +97,20 @@ def read_status(
     """
     health = check_deployment(connection, settings, now)
     # Without facts there is no schema, or one that is older than this code.
-    rows = _read_rows(connection, settings, now) if health.facts else None
+    rows = _read_rows(connection, settings, subject, now) if health.facts else None
     return _compose(health, rows, settings, subject, now)
 
 
-def _read_rows(connection: Connection, settings: Settings, now: datetime) -> _Rows:
+def _read_rows(
+    connection: Connection, settings: Settings, subject: Subject, now: datetime
+) -> _Rows:
     configured = timedelta(minutes=settings.cadence_minutes)
     cadence = limit_slot(read_cadence(connection, now, configured))
     covered = covered_coins(settings.backfill_credits_per_day)
     best = list_best_coins(connection, now, max(1, covered))
+    trust = read_trust(connection, subject.options, now)
+    found = incidents.list_incidents(connection, _first_day(now), MAX_LISTED)
+    alerts = list_public_alerts(connection, subject.options, now)
     with connection.pipeline():
         # In a transaction: a statement_timeout of the role may be too short.
         connection.execute("BEGIN")
@@ -118,6 +133,9 @@ def _read_rows(connection: Connection, settings: Settings, now: datetime) -> _Ro
             rejections.fetchall(),
             changes.fetchall(),
             tables.fetchall()[0],
+            trust,
+            found,
+            alerts,
         )
 
 
@@ -136,7 +154,7 @@ def _compose(
         generated_at=now,
         interval_seconds=round(subject.interval.total_seconds()),
         repository_url=subject.repository_url,
-        state=max((check.state for check in health.checks), key=SEVERITY.index, default="ok"),
+        state=_find_state(health, rows),
         checks=[Check(name=c.name, state=c.state, summary=c.summary) for c in health.checks],
         newest_price_at=facts.newest_observation if facts else None,
         newest_run_at=facts.newest_run.started_at if facts and facts.newest_run else None,
@@ -146,10 +164,18 @@ def _compose(
         registry=_describe_registry(subject, rows.changes if rows else ()),
         rejections=[_describe_rejections(count) for count in rows.rejections] if rows else None,
         storage=_describe_storage(rows.tables, limit, now) if rows else None,
-        trust=Trust(forecasts=[], alerts=None, backup=None),
-        incidents=[],
-        alerts=[],
+        trust=rows.trust if rows else Trust(forecasts=[], alerts=None, backup=None),
+        incidents=[Incident(**each._asdict()) for each in rows.incidents] if rows else [],
+        alerts=rows.alerts if rows else [],
     )
+
+
+def _find_state(health: DeploymentHealth, rows: _Rows | None) -> CheckState:
+    """Return the worst state of the checks; an incident that goes on is unhealthy."""
+    states = [check.state for check in health.checks]
+    if rows and any(each.ended_at is None for each in rows.incidents):
+        states.append("unhealthy")
+    return max(states, key=SEVERITY.index)
 
 
 # --- the schedule ----------------------------------------------------------------------------

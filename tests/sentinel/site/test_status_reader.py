@@ -12,6 +12,7 @@ import pytest
 import budget_monitor
 from pipeline.report import RunReport
 from safe_zone import Settings
+from sentinel.alerting.options import MonitorOptions
 from sentinel.coin import Coin
 from sentinel.models import MarketRow, Rejection
 from sentinel.site.status import Status
@@ -27,7 +28,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 def _read(fresh: FreshDatabase, folder: Path, *coins: Coin, now: datetime = NOW) -> Status:
     settings = Settings(state_dir=folder)
     budget = budget_monitor.check_budget_status(settings, now, usages=[])
-    subject = Subject("schedule", HOUR, budget, coins, NOW)
+    subject = Subject("schedule", HOUR, budget, MonitorOptions(), coins, NOW)
     with open_connection(fresh.address()) as connection:
         return read_status(connection, settings, subject, now)
 
