@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -24,16 +25,21 @@ class AnnouncedIncidents:
         # When each began, by its name. None: not read yet.
         self._since: dict[str, datetime] | None = None
 
-    def since(self, incident: str) -> datetime | None:
-        """Return when an incident began; None if it is not announced."""
+    @property
+    def begins(self) -> Mapping[str, datetime]:
+        """When each incident began, by its name."""
         if self._since is None:
             self._since = _read(self._path)
             _write(self._path, self._since)  # so that the file exists before the disk is full
-        return self._since.get(incident)
+        return self._since
+
+    def since(self, incident: str) -> datetime | None:
+        """Return when an incident began; None if it is not announced."""
+        return self.begins.get(incident)
 
     def note(self, incident: str, since: datetime | None) -> None:
         """Remember that an incident's begin was announced, or its end (None)."""
-        changed = {**(self._since or {}), incident: since}
+        changed = {**self.begins, incident: since}
         self._since = {name: begin for name, begin in changed.items() if begin}
         _write(self._path, self._since)
 

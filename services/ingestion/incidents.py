@@ -22,10 +22,12 @@ from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import Message, MessageFormatter, compose_incident
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
+from sentinel.storage.incidents import Incident
 from sentinel.storage.queries.failing_coins import DayFailures, find_failing_coins
 from sentinel.storage.retention import NEWEST_OBSERVATION
 from sentinel.storage.service_status import ServiceStatus
 from services.ingestion.announced_incidents import AnnouncedIncidents
+from services.ingestion.recorded_incidents import describe_incident, record_incidents
 
 log = logging.getLogger("sentinel.loop")
 
@@ -58,8 +60,9 @@ class Change(NamedTuple):
 
     incident: str
     message: Message
-    # When the incident began; None: it has ended.
-    since: datetime | None
+    began_at: datetime
+    # None: it goes on.
+    ended_at: datetime | None
     # The fingerprints of the targets that get the message.
     targets: Sequence[str]
 
@@ -79,6 +82,8 @@ class Incidents:
     _is_done: bool = False
     # Why each target that accepts no messages does not, by its fingerprint.
     _failing: dict[str, str] = field(default_factory=dict)
+    # What has ended and is not recorded yet.
+    _ended: list[Incident] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.announced = AnnouncedIncidents(self.settings.state_dir / "incidents.json")
@@ -92,7 +97,7 @@ class Incidents:
         self._newest_before = _find_newest_observation(connection)
 
     def check(self, connection: Connection, tick: Tick) -> None:
-        """Find what has begun or ended, and queue the messages about it."""
+        """Find what has begun or ended, queue the messages about it, and record it."""
         newest = _find_newest_observation(connection)
         schedule = service_status.read(connection, "schedule")
         self._queue(connection, self._check_prices(newest, tick), tick.now)
@@ -101,6 +106,8 @@ class Incidents:
         days = find_failing_coins(connection, tick.now).fetchall()
         self._queue(connection, self._check_failures(days, tick.now), tick.now)
         self.check_targets(connection, tick.now)
+        record_incidents(connection, self.announced.begins, self._ended, tick.now)
+        self._ended.clear()
         self._is_done = True
 
     def check_targets(self, connection: Connection, now: datetime) -> bool:
@@ -130,10 +137,12 @@ class Incidents:
         ]
         for change in changes:
             # No message can wait for the end of quiet hours here: the incident is found again then.
-            if change.since and not self.notifier.rules.is_held(change.message.kind, tick.now):
+            if not change.ended_at and not self.notifier.rules.is_held(
+                change.message.kind, tick.now
+            ):
                 for failure in self.notifier.send_directly(change.message):
                     log.warning("%s", failure)
-                self.announced.note(change.incident, change.since)
+                self.announced.note(change.incident, change.began_at)
 
     @property
     def problems(self) -> list[SentinelError]:
@@ -226,17 +235,20 @@ class Incidents:
         self, incident: str, kind: str, since: datetime, now: datetime, values: Mapping[str, object]
     ) -> Change:
         message = compose_incident(self.formatter, incident, kind, since, now, values)
-        return Change(incident, message, since, self.notifier.names)
+        return Change(incident, message, since, None, self.notifier.names)
 
     def _end(
         self, incident: str, kind: str, since: datetime, end: datetime, values: Mapping[str, object]
     ) -> Change:
-        return self._begin(incident, kind, since, end, values)._replace(since=None)
+        return self._begin(incident, kind, since, end, values)._replace(ended_at=end)
 
     def _queue(self, connection: Connection, changes: Iterable[Change], now: datetime) -> None:
         for change in changes:
             announce(connection, [change.message], self.options, change.targets, now)
-            self.announced.note(change.incident, change.since)
+            self.announced.note(change.incident, None if change.ended_at else change.began_at)
+            if change.ended_at:
+                ended = describe_incident(change.incident, change.began_at, change.ended_at)
+                self._ended.append(ended)
 
 
 def _find_newest_observation(connection: Connection) -> datetime | None:

@@ -26,6 +26,7 @@ from sentinel.notifications.quiet_hours import QuietHours
 from sentinel.notifications.targets import make_targets
 from sentinel.storage import service_status
 from sentinel.storage.connection import Address, Connection, open_connection
+from sentinel.storage.incidents import Incident, list_incidents
 from services.ingestion.incidents import Incidents, Tick
 from services.ingestion.loop import Loop
 from services.settings import MonitorSettings
@@ -80,7 +81,10 @@ def check(
 
 
 def test_thirty_minutes_without_prices_are_reported_once_and_their_end_too(
-    check: Callable[..., list[str]], time_: FakeTime, fresh: FreshDatabase
+    check: Callable[..., list[str]],
+    time_: FakeTime,
+    fresh: FreshDatabase,
+    connection: Connection,
 ) -> None:
     load(fresh.address(), [(NOW, "bitcoin", 90_000.0)], NOW)
     time_.at = NOW + minutes(29)
@@ -93,11 +97,15 @@ def test_thirty_minutes_without_prices_are_reported_once_and_their_end_too(
     time_.at = NOW + minutes(90)
     assert check("CoinGecko does not respond.") == []
     load(fresh.address(), [(time_.at, "bitcoin", 90_000.0)], time_.at)
+    [begun] = list_incidents(connection, NOW, 9)
     assert check() == [
         "Market Sentinel: prices again, 90 minutes missed\nNo price was observed from "
         "20 Nov 19:00 WIB to 20 Nov 20:30 WIB. Prices that are filled in later trigger no alerts."
     ]
     assert check() == []
+    summary = "No new prices arrived at the monitor."
+    assert begun == Incident("monitor", "prices", NOW, None, summary)
+    assert list_incidents(connection, NOW, 9) == [begun._replace(ended_at=time_.at)]
 
 
 def test_old_prices_in_good_responses_are_reported_too(
@@ -206,6 +214,8 @@ def test_an_outage_of_the_database_is_reported_without_the_outbox_once(
     assert fresh.query("SELECT count(*) FROM sentinel.outbox") == [(0,)]
     start().tick()
     assert target.titles[1:] == ["Market Sentinel: prices again, 65 minutes missed"]
+    [incident] = fresh.query("SELECT incident, ended_at - began_at FROM sentinel.incidents")
+    assert incident == ("prices", minutes(65))
 
 
 def test_a_database_that_does_not_start_is_reported_before_the_first_tick(
@@ -258,6 +268,14 @@ def test_a_failing_target_is_reported_at_the_others_within_ten_minutes_and_once(
     works = "Market Sentinel: JSON 1 accepts messages again"
     assert target.titles == ["alert", works]
     assert other.titles[2:] == [works]
+    [before] = list_incidents(connection, NOW, 9)
+    again.tick()
+    [incident] = list_incidents(connection, NOW, 9)
+    # The page names no target.
+    assert (incident.incident, incident.began_at) == ("target", NOW)
+    assert incident.summary == "An alert target accepted no messages."
+    assert before.ended_at is None
+    assert incident.ended_at
 
 
 def test_telegrams_own_words_are_in_the_incident_and_in_the_health_check(
