@@ -21,7 +21,7 @@ CONTENT = b"a day's rows"
 class Bucket(Archive):
     """A store in which every day has the same content."""
 
-    def _read(self, _name: str) -> bytes:
+    def _read(self, _name: str, _max_bytes: int | None = None) -> bytes:
         return CONTENT
 
 

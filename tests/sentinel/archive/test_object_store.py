@@ -61,7 +61,7 @@ def test_files_are_downloaded_in_parallel(folder: Path) -> None:
     class Slow(Archive):
         """A store that responds only after it was asked for every file."""
 
-        def _read(self, name: str) -> bytes:
+        def _read(self, name: str, _max_bytes: int | None = None) -> bytes:
             all_asked.wait(30)
             return stored[name]
 
