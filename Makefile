@@ -19,7 +19,7 @@ DAYS := 30
 COMPILED := alerts archive bench containers dev embedded object-stores services site uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-soak test-containers setup ingest dry-run doctor verify budget psql monitor api dashboard \
+.PHONY: help demo test test-fast test-soak test-containers setup ingest dry-run doctor verify budget site psql monitor api dashboard \
 	replay up up-demo down status logs sandbox archive lint types simulate bench requirements clean
 
 help: ## list the commands
@@ -59,6 +59,9 @@ verify: $(VENV)/.runtime ## check the stored data
 
 budget: $(VENV)/.runtime ## show this month's use of the metered free quotas
 	@$(BIN)/python budget_monitor.py
+
+site: $(VENV)/.runtime ## write the public page with its prices into the folder site
+	@$(BIN)/python -m pipeline.site --out site --with-market
 
 psql: $(VENV)/.runtime ## open the embedded database in psql
 	@$(BIN)/python -m sentinel.storage.embedded

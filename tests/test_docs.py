@@ -34,7 +34,7 @@ SCRIPTS = (
     "budget_monitor.py",
 )
 MODULES = (
-    *("pipeline.commit_registry", "pipeline.job_summary"),
+    *("pipeline.commit_registry", "pipeline.job_summary", "pipeline.site"),
     *("services.ingestion", "services.ingestion.replay", "services.api", "services.dashboard"),
     *("services.db", "services.stack", "services.probe", "services.backup", "demo"),
     "services.telegram",

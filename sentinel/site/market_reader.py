@@ -14,6 +14,9 @@ from sentinel.site.market import HOURS, HourSource, Market, MarketCoin
 from sentinel.storage.connection import Connection
 from sentinel.storage.locks import set_timeouts
 
+# Received for each coin: its chart, its figures and its names.
+BYTES_PER_COIN = 4 * HOURS + 120
+
 # Each coin with an observation since then, and its last price of each hour as a float of four
 # bytes: NaN for an hour without one, negative if all of the hour's observations are backfilled.
 # PostgreSQL refuses to round a price below the smallest float to zero.
@@ -52,7 +55,7 @@ ORDER BY observed_at DESC LIMIT 1
 def read_market(connection: Connection, now: datetime) -> Market:
     """Return the prices of all coins with an observation of the last 7 days, in one round trip.
 
-    500 coins are 0.4 MB. Raises psycopg.Error, such as UndefinedTable without a schema.
+    Raises psycopg.Error, such as UndefinedTable without a schema.
     """
     since = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
     with connection.pipeline():

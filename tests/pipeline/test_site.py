@@ -1,0 +1,52 @@
+"""The command that writes the public page into a folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from sentinel.site.status import Status
+from sentinel.storage.connection import Session
+from tests.conftest import FreshDatabase
+from tests.support.commands import Module, assert_error
+from tests.support.loading import load_rows, make_rows
+
+COMMAND = "pipeline.site"
+
+
+def test_the_page_is_written_beside_foreign_files(
+    fresh: FreshDatabase, module: Module, tmp_path: Path
+) -> None:
+    with Session(fresh.address()) as session:
+        load_rows(session, make_rows())
+    folder = tmp_path / "a" / "site"
+    folder.mkdir(parents=True)
+    (folder / "CNAME").write_text("status.example.org")
+    arguments = ("--out", str(folder), "--with-market")
+    done = module(COMMAND, *arguments, DATABASE_URL=fresh.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    index = Path(done.stdout.strip())
+    assert index == folder / "index.html"
+    assert index.read_text().startswith("<!doctype html>")
+    status = Status.model_validate_json((folder / "status.json").read_bytes())
+    assert status.storage is not None
+    assert status.storage.coins == 20
+    assert status.interval_seconds == 3600
+    assert (folder / "CNAME").read_text() == "status.example.org"
+
+
+def test_what_keeps_the_page_from_being_written_is_named(
+    fresh: FreshDatabase, module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    missing = make_conninfo(fresh.url, dbname="no_such_database")
+    done = module(COMMAND, "--out", str(tmp_path / "site"), DATABASE_URL=missing)
+    assert_error(done, 4, "no_such_database")
+    done = module(COMMAND, "--out", str(tmp_path / "file"), DATABASE_URL=missing)
+    assert_error(done, 2, f"cannot be written to {tmp_path / 'file'}", "--out DIR")
+    monkeypatch.setitem(sys.modules, "sentinel.site.site_files", None)
+    done = module(COMMAND, "--out", str(tmp_path / "site"), DATABASE_URL=missing)
+    assert_error(done, 2, "is not installed", "requirements/site.txt")
