@@ -32,6 +32,7 @@ from services.api.routes import (
     pipeline,
     portfolio,
     price_targets,
+    status_page,
     transactions,
     wallets,
 )
@@ -45,7 +46,7 @@ MIN_GZIP_BYTES = 1_000
 
 ROUTES = (
     *(coins, history, forecasts, alerts, alert_scores, mutes, price_targets),
-    *(portfolio, transactions, wallets, pipeline, health),
+    *(portfolio, transactions, wallets, pipeline, health, status_page),
 )
 
 DESCRIPTION = """Prices, alerts, forecasts and a portfolio from Market Sentinel. Prices are in USD,

@@ -12,6 +12,7 @@ from fastapi import Depends, Path, Query, Request
 from services.api.connection_pool import ConnectionPool
 from services.api.schemas.alert_scores import AlertScoreResponse
 from services.api.schemas.base import NO_NUL
+from services.api.status_site import StatusSite
 from services.settings import MonitorSettings
 
 # No coin had a price before 2009; times outside these years are clamped to them.
@@ -36,6 +37,8 @@ class ApiContext:
     now: Callable[[], datetime]
     # By coin: the newest response of the route that costs most. At most one per watched coin.
     alert_scores: dict[str, AlertScoreResponse] = field(default_factory=dict)
+    # The pages of `/status/`.
+    site: StatusSite = field(default_factory=StatusSite)
 
 
 def _get_context(request: Request) -> ApiContext:

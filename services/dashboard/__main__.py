@@ -19,6 +19,7 @@ from safe_zone import ROOT
 from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
+from services.dashboard.status_page import make_routes
 from services.local_users import LocalUserMiddleware, list_allowed_users
 from services.settings import MonitorSettings, load_monitor_settings
 from services.web_access import WebAccessMiddleware
@@ -76,7 +77,8 @@ def create_app(monitor: MonitorSettings) -> st.App:
         refuse=_refuse,
     )
     middleware = [access, Middleware(ReadOnlyMiddleware)]
-    return st.App(ROOT / "services/dashboard/app/main.py", middleware=middleware)
+    script = ROOT / "services/dashboard/app/main.py"
+    return st.App(script, routes=make_routes(monitor), middleware=middleware)
 
 
 class ReadOnlyMiddleware:

@@ -105,6 +105,7 @@ def _start(folder: Path, monitor: MonitorSettings, is_demo: bool) -> int:
     for check in health.list_other_checks(monitor, health.read_token(folder, monitor)):
         _print_progress(f"{check.name}, {check.state}: {check.message}")
     print(f"dashboard  {monitor.own_dashboard_url}")
+    print(f"status     {monitor.own_dashboard_url}/status/")
     print(f"API        {monitor.own_api_url}/docs")
     print(f"logs       {folder / LOG_FOLDER}")
     return EXIT_OK

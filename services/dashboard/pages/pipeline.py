@@ -38,6 +38,7 @@ def show() -> None:
     if health is None:
         return
     _show_checks(health["checks"])
+    st.caption("[Status page](/status/): the last 60 days, the incidents and the market.")
     schedule = data.fetch("/schedule")
     # Side by side where there is room: a column would cut off what its tile says.
     with st.container(horizontal=True, gap="medium"):

@@ -225,6 +225,24 @@ def test_the_page_of_a_stranger_gets_nothing_from_the_dashboard(
     page.close()
 
 
+@pytest.mark.usefixtures("api", "old_prices")
+def test_the_status_page_is_part_of_the_dashboard_and_asks_no_other_host(
+    dashboard: str, browser: BrowserContext
+) -> None:
+    fetched: list[str] = []
+    messages: list[str] = []
+    page = browser.new_page()
+    page.on("request", lambda request: fetched.append(request.url))
+    page.on("console", lambda message: messages.append(message.text))
+    page.goto(f"{dashboard}/status")
+    assert page.url == f"{dashboard}/status/"
+    assert page.evaluate("window.pwned") is None
+    assert f"{dashboard}/status/site.js" in fetched
+    assert all(url.startswith(f"{dashboard}/status") for url in fetched)
+    assert messages == []
+    page.close()
+
+
 def test_the_dashboard_takes_no_uploads(dashboard: str) -> None:
     upload = f"{dashboard}/_stcore/upload_file/session/file"
     assert requests.put(upload, data=b"x", timeout=20).status_code == 405
