@@ -434,12 +434,12 @@ def test_only_the_keep_alive_job_may_change_workflows() -> None:
 # --- the workflow files ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["etl.yml", "ci.yml", "keep-alive.yml"])
+@pytest.mark.parametrize("name", ["etl.yml", "ci.yml", "keep-alive.yml", "nightly.yml"])
 def test_actions_are_pinned_and_jobs_have_only_the_rights_they_need(name: str) -> None:
     workflow = _workflow(name)
     assert workflow["permissions"] == {}
-    for job in workflow["jobs"].values():
-        assert job["timeout-minutes"] <= 45
+    for title, job in workflow["jobs"].items():
+        assert job["timeout-minutes"] <= (180 if title == "simulate" else 45)
         for step in job["steps"]:
             if "uses" in step:
                 assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
@@ -447,11 +447,21 @@ def test_actions_are_pinned_and_jobs_have_only_the_rights_they_need(name: str) -
                 assert step["with"]["persist-credentials"] is False
 
 
-@pytest.mark.parametrize("name", ["etl.yml", "ci.yml", "keep-alive.yml"])
+@pytest.mark.parametrize("name", ["etl.yml", "ci.yml", "keep-alive.yml", "nightly.yml"])
 def test_no_run_step_contains_an_expression(name: str) -> None:
     for job in _workflow(name)["jobs"].values():
         for step in job["steps"]:
             assert "${{" not in step.get("run", "")
+
+
+def test_a_night_is_published_after_it_passed_and_only_where_there_is_a_page() -> None:
+    jobs = _workflow("nightly.yml")["jobs"]
+    assert jobs["simulate"]["permissions"] == {"contents": "read"}
+    publish = jobs["publish"]
+    assert publish["needs"] == "simulate"
+    assert "vars.SENTINEL_PUBLIC_PAGE != ''" in publish["if"]
+    assert publish["permissions"] == {"contents": "write"}
+    assert publish["steps"][-1]["run"].startswith("python -m pipeline.publish_simulation --seed")
 
 
 def test_ci_checks_linux_and_macos_with_the_oldest_and_the_newest_pythons() -> None:

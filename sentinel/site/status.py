@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from sentinel.health.facts import CheckState
 
 Maker = Literal["schedule", "monitor"]
+# Beside `status.json`, by the nightly workflow.
+SIMULATION_FILE = "simulation.json"
 
 
 class Model(BaseModel):
