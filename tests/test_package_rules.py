@@ -59,6 +59,7 @@ PURE = (
     *("daily_summary/composition", "daily_summary/due"),
     *("backtesting/strategies", "backtesting/walk_forward", "notifications/messages"),
     *("notifications/alert_messages", "notifications/pacing", "notifications/quiet_hours"),
+    *("site/formatting", "site/labels", "site/page_figures", "site/svg"),
 )
 
 

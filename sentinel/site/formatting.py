@@ -8,8 +8,13 @@ _BYTE_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 def format_minute(at: datetime) -> str:
-    """Return a time in UTC: 20 Nov 2026, 11:58."""
-    return f"{at.astimezone(UTC):%-d %b %Y, %H:%M}"
+    """Return a time in UTC: 20 Nov, 11:58. The page's own time names the year."""
+    return f"{at.astimezone(UTC):%-d %b, %H:%M}"
+
+
+def format_full_minute(at: datetime) -> str:
+    """Return a time in UTC with its year: 20 Nov 2026, 11:58 UTC."""
+    return f"{at.astimezone(UTC):%-d %b %Y, %H:%M} UTC"
 
 
 def format_day(day: date) -> str:
@@ -53,6 +58,16 @@ def _join(large: int, unit: str, small: int, small_unit: str) -> str:
     return f"{large} {unit}" + (f" {small} {small_unit}" if small else "")
 
 
+def format_span(hours: int) -> str:
+    """Return a time span of whole hours or days: 24 hours, 7 days."""
+    return f"{hours // 24} days" if hours >= 48 and hours % 24 == 0 else f"{hours} hours"
+
+
+def format_rate(rate: float) -> str:
+    """Return a rate with as many digits as it needs: 2, 1.87."""
+    return f"{rate:.2f}".rstrip("0").rstrip(".")
+
+
 def format_bytes(size: float) -> str:
     """Return a size in decimal units, as the quotas are given: 412 MB, 1.2 GB."""
     for unit, unit_bytes in _BYTE_UNITS:
@@ -62,8 +77,8 @@ def format_bytes(size: float) -> str:
     return f"{size:.0f} bytes"
 
 
-def format_quota(name: str, amount: float) -> str:
-    """Return an amount of a quota in the unit that its name ends with."""
+def format_quota(amount: float, name: str) -> str:
+    """Return an amount of the quota `name` in the unit that this ends with."""
     if name.endswith("_bytes"):
         return format_bytes(amount)
     if name.endswith("_hours"):

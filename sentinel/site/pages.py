@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sentinel.site import formatting, labels
+from sentinel.site import formatting, labels, page_figures, svg
 
 _FOLDER = Path(__file__).parent
 # `form-action` and `base-uri` do not follow `default-src`.
@@ -18,16 +19,38 @@ _POLICY = (
     "default-src 'none'; style-src 'sha256-{digest}'; script-src 'self'; img-src 'self';"
     " base-uri 'none'; form-action 'none'"
 )
-_FILTERS = {
+_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "age_beside": page_figures.format_age_beside,
     "bytes": formatting.format_bytes,
     "count": formatting.format_count,
     "day": formatting.format_day,
+    "draw_caught": page_figures.draw_caught,
+    "draw_coverage": page_figures.draw_coverage,
+    "draw_days": svg.draw_days,
+    "draw_hours": svg.draw_hours,
+    "draw_quota": page_figures.draw_quota,
+    "draw_storage": page_figures.draw_storage,
+    "draw_weeks": page_figures.draw_weeks,
     "duration": formatting.format_duration,
+    "full_minute": formatting.format_full_minute,
+    "host": labels.name_host,
     "maker": labels.describe_maker,
     "minute": formatting.format_minute,
+    "old_beside": page_figures.is_old,
     "plural": formatting.format_plural,
+    "quota": formatting.format_quota,
+    "quota_name": labels.name_quota,
+    "quota_state": labels.rate_quota,
+    "rate": formatting.format_rate,
+    "reason": labels.describe_reason,
     "repository_name": labels.name_repository,
+    "sentence": labels.to_sentence,
+    "capital": labels.capitalize,
     "share": formatting.format_share,
+    "span": formatting.format_span,
+    "state": labels.describe_state,
+    "tightest": page_figures.find_tightest,
+    "words": labels.name_code,
 }
 
 

@@ -40,6 +40,13 @@ function refresh() {
   showWhetherOld(now);
 }
 
+// The title of a chart's cell, which touch screens do not show, stands below the chart as well.
+document.addEventListener("pointerover", (event) => {
+  const title = event.target.closest?.(".chart g")?.querySelector("title");
+  const readout = title?.closest("figure")?.querySelector(".readout");
+  if (readout) readout.textContent = title.textContent;
+});
+
 refresh();
 setInterval(refresh, MINUTE);
 document.addEventListener("visibilitychange", refresh);

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sentinel.files import replace_atomically
-from sentinel.site import pages
+from sentinel.site import page_figures, pages
 from sentinel.site.badge import format_badge
 from sentinel.site.feed import format_feed
 from sentinel.site.market import Market
@@ -42,7 +42,7 @@ def render_site(figures: SiteFigures) -> dict[str, bytes]:
     }
     texts = {
         "index.html": pages.render("status.html", **shared),
-        "trust.html": pages.render("trust.html", **shared),
+        "trust.html": pages.render("trust.html", **shared, **_choose_trust(figures)),
         **pages.read_assets(),
         STATUS_FILE: figures.status.model_dump_json(indent=1),
         "status.schema.json": format_schema(),
@@ -52,6 +52,14 @@ def render_site(figures: SiteFigures) -> dict[str, bytes]:
         ".nojekyll": "",  # GitHub Pages then publishes the files as they are
     }
     return {path: text.encode() for path, text in texts.items()}
+
+
+def _choose_trust(figures: SiteFigures) -> dict[str, object]:
+    return {
+        "trust": page_figures.choose_trust(figures.status, figures.other),
+        "promised_coverage": page_figures.PROMISED_COVERAGE,
+        "simulation": figures.simulation,
+    }
 
 
 def write_files(files: Mapping[str, bytes], folder: Path) -> None:
