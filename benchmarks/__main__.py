@@ -34,6 +34,7 @@ NAMES = (
     "dashboard",
     "archive",
     "sandbox",
+    "site",
 )
 FOLDER = ROOT / ".sentinel" / "benchmarks"
 

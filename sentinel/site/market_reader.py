@@ -66,8 +66,9 @@ def read_market(connection: Connection, now: datetime) -> Market:
         coins.execute(MARKET, {"since": since, "now": now, "hours": HOURS})
         rupiah = connection.execute(RUPIAH, {"now": now})
         connection.execute("COMMIT")
-        idr_per_usd, idr_at = rupiah.fetchone() or (None, None)
-        found = [_unpack(row) for row in coins]
+    # All results have arrived with the end of the pipeline, which costs a round trip of its own.
+    idr_per_usd, idr_at = rupiah.fetchone() or (None, None)
+    found = [_unpack(row) for row in coins]
     return Market(now, since, found, idr_per_usd, idr_at)
 
 
