@@ -393,6 +393,27 @@ MUTATIONS = (
         "            except FileNotFoundError:",
         "tests/services/stack/test_log_file.py",
     ),
+    Mutation(
+        "no name of a coin breaks the feed",
+        "sentinel/site/feed.py",
+        '    return "".join(char if char.isprintable() else " " for char in text)',
+        "    return text",
+        "tests/sentinel/site/test_published_data.py",
+    ),
+    Mutation(
+        "the status page at home is rendered at most once a minute",
+        "services/api/status_site.py",
+        "            if not self.rendered_at or not timedelta(0) <= now - self.rendered_at < INTERVAL:",
+        "            if True:",
+        "tests/services/api/test_status_page.py",
+    ),
+    Mutation(
+        "the dashboard passes no other route of the API on",
+        "services/dashboard/status_page.py",
+        '        if {".", ".."} & set(path.split("/")):  # would lead to other routes of the API',
+        "        if False:",
+        "tests/services/api/test_status_page.py",
+    ),
 )
 
 

@@ -20,6 +20,7 @@ from sentinel.backtesting import builtin_strategies, engine, strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.backtesting.price_series import PriceSeries
 from sentinel.models import GAP_REASONS, GAP_WAITS
+from sentinel.site.status_schema import format_schema
 from sentinel.storage.connection import Address
 from services.api.app import create_app
 from services.api.connection_pool import ConnectionPool
@@ -157,6 +158,12 @@ def test_every_route_is_documented() -> None:
     )
     for path in app.openapi()["paths"]:
         assert f"`{path.replace('/{transaction_id}', '')}`" in DOCS["api.md"], path
+
+
+def test_the_schema_of_the_status_document_is_that_of_its_model() -> None:
+    committed = (ROOT / "docs/status.schema.json").read_text(encoding="utf-8")
+    rewrite = "python -m sentinel.site.status_schema > docs/status.schema.json"
+    assert committed == format_schema(), f"Rewrite it: {rewrite}"
 
 
 def test_every_strategy_is_documented_with_its_parameters() -> None:
