@@ -227,6 +227,14 @@ class Settings:
     suspend_after_run: Annotated[Switch, variable("NEON_SUSPEND_AFTER_RUN")] = False
     # A folder or an object store for expired days; None: no archive.
     archive_url: Annotated[str | None, variable("ARCHIVE_URL")] = field(default=None, repr=False)
+    # Where both halves write their status documents: a folder, an object store or a repository, and
+    # the token that may write to that repository. None: nowhere.
+    publish_url: Annotated[str | None, variable("SENTINEL_PUBLISH_URL")] = field(
+        default=None, repr=False
+    )
+    publish_token: Annotated[Key | None, variable("SENTINEL_PUBLISH_TOKEN")] = field(
+        default=None, repr=False
+    )
     # The dead man's switch that ingest.py reports its runs to; None: no reports.
     heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL")] = field(
         default=None, repr=False

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from pipeline.doctor import archive, coingecko, database, machine, monitor
+from pipeline.doctor import archive, coingecko, database, machine, monitor, publication
 from safe_zone import Settings, load_settings
 from sentinel.arguments import make_parser
 from sentinel.clocks import SYSTEM_CLOCKS
@@ -35,6 +35,7 @@ SUBJECTS: dict[str, Callable[[Settings, datetime], Iterator[HealthCheck]]] = {
     "database": database.check,
     "archive": archive.check,
     "monitor": monitor.check,
+    "publication": publication.check,
 }
 
 

@@ -76,6 +76,13 @@ TEXTS = {
     ),
     "schedule_again": "Market Sentinel: scheduled runs again, {hours} hours missed",
     "schedule_again_body": "No scheduled run came from {begin} to {end}.",
+    "not_published": "Market Sentinel: the status is not published any more",
+    "not_published_body": (
+        "{problem}\nThe public page shows old figures of this monitor since {begin}. Check "
+        "SENTINEL_PUBLISH_URL: make doctor."
+    ),
+    "published_again": "Market Sentinel: the status is published again",
+    "published_again_body": "Nothing was published from {begin} to {end}.",
     "rejections": "Market Sentinel: more coins than usual are rejected or missing",
     "rejections_body": (
         "In the last 24 hours:\n{reasons}\nWhat CoinGecko sent: python -m pipeline.quarantine list"

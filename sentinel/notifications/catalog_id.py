@@ -89,6 +89,13 @@ TEXTS = {
     ),
     "schedule_again": "Market Sentinel: proses terjadwal berjalan lagi, {hours} jam terlewat",
     "schedule_again_body": "Tidak ada proses terjadwal dari {begin} sampai {end}.",
+    "not_published": "Market Sentinel: status tidak lagi dipublikasikan",
+    "not_published_body": (
+        "{problem}\nHalaman publik menampilkan angka lama dari monitor ini sejak {begin}. Periksa "
+        "SENTINEL_PUBLISH_URL: make doctor."
+    ),
+    "published_again": "Market Sentinel: status dipublikasikan lagi",
+    "published_again_body": "Tidak ada yang dipublikasikan dari {begin} sampai {end}.",
     "rejections": "Market Sentinel: koin yang ditolak atau hilang lebih banyak dari biasanya",
     "rejections_body": (
         "Dalam 24 jam terakhir:\n{reasons}\nData dari CoinGecko: python -m pipeline.quarantine list"

@@ -7,10 +7,10 @@ published beside the document; a field is only ever added, or `schema_version` c
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sentinel.health.facts import CheckState
 
@@ -22,8 +22,9 @@ SIMULATION_FILE = "simulation.json"
 class Model(BaseModel):
     """The base of all parts."""
 
-    # The text below a field is its description in the published schema.
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    # The text below a field is its description in the published schema. A stranger may write the
+    # other half's document: it must hold no time without a zone, and no infinity.
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Check(Model):
@@ -39,7 +40,7 @@ class Check(Model):
 class Slots(Model):
     """The slots of the schedule in one hour or one UTC day."""
 
-    start: datetime
+    start: AwareDatetime
     expected: int
     """Slots that were due. Less than usual where the history begins, and in the current hour."""
     delivered: int
@@ -57,7 +58,7 @@ class SlotTotals(Model):
     backfilled: int
     longest_silence_minutes: float
     """The longest pause between two runs, or since the last run."""
-    longest_silence_from: datetime | None
+    longest_silence_from: AwareDatetime | None
     """When that pause began."""
 
 
@@ -85,7 +86,7 @@ class OpenGaps(Model):
     gaps: int
     coins: int
     longest_minutes: float
-    newest_at: datetime
+    newest_at: AwareDatetime
     """When the newest of them began."""
 
 
@@ -99,7 +100,7 @@ class Quota(Model):
     limit: float | None
     """Null: no limit."""
     state: Literal["ok", "warn", "stop"]
-    resets_at: datetime
+    resets_at: AwareDatetime
     source: str | None
     """The page with the limit; null where the settings decide."""
 
@@ -112,14 +113,14 @@ class InactiveCoin(Model):
     name: str
     reason: str | None
     """The code of its last strike."""
-    since: datetime | None
-    next_probe: datetime | None
+    since: AwareDatetime | None
+    next_probe: AwareDatetime | None
 
 
 class HealthChange(Model):
     """A coin that a run deactivated or reactivated."""
 
-    at: datetime
+    at: AwareDatetime
     coin_id: str
     change: Literal["deactivated", "healed"]
 
@@ -127,7 +128,7 @@ class HealthChange(Model):
 class Registry(Model):
     """The coin registry."""
 
-    synced_at: datetime | None
+    synced_at: AwareDatetime | None
     active: int
     inactive: int
     delisted: int
@@ -142,7 +143,7 @@ class Rejections(Model):
 
     reason: str
     count: int
-    newest_at: datetime
+    newest_at: AwareDatetime
 
 
 class Storage(Model):
@@ -151,8 +152,8 @@ class Storage(Model):
     rows: int
     """Observations; an estimate of PostgreSQL's statistics is enough."""
     coins: int
-    oldest_at: datetime | None
-    newest_at: datetime | None
+    oldest_at: AwareDatetime | None
+    newest_at: AwareDatetime | None
     bytes_per_row: float | None
     database_bytes: int
     limit_bytes: float | None
@@ -202,16 +203,16 @@ class AlertScore(Model):
     missed: int | None
     stray: int | None
     """Alerts without a fall."""
-    scored_at: datetime | None
+    scored_at: AwareDatetime | None
 
 
 class Backup(Model):
     """The last backup that was restored and compared."""
 
-    verified_at: datetime
+    verified_at: AwareDatetime
     size_bytes: int | None
     rows: int | None
-    last_attempt_at: datetime
+    last_attempt_at: AwareDatetime
     last_attempt_failed: bool
 
 
@@ -230,8 +231,8 @@ class Incident(Model):
     incident: str
     """What kind, such as `coingecko_unavailable`."""
     source: Maker
-    began_at: datetime
-    ended_at: datetime | None
+    began_at: AwareDatetime
+    ended_at: AwareDatetime | None
     """Null: it goes on."""
     summary: str
     """One sentence. It names no database, host, folder or user."""
@@ -240,7 +241,7 @@ class Incident(Model):
 class RaisedAlert(Model):
     """An alert that was raised."""
 
-    at: datetime
+    at: AwareDatetime
     coin_id: str
     symbol: str
     kind: Literal["panic", "reversal"]
@@ -254,7 +255,7 @@ class Status(Model):
 
     schema_version: Literal[1] = 1
     maker: Maker
-    generated_at: datetime
+    generated_at: AwareDatetime
     interval_seconds: int
     """How often the document is made. It is old after three times as long."""
     repository_url: str | None
@@ -262,8 +263,8 @@ class Status(Model):
     state: CheckState
     """The worst state of `checks`; an incident that goes on makes it `unhealthy`."""
     checks: list[Check]
-    newest_price_at: datetime | None
-    newest_run_at: datetime | None
+    newest_price_at: AwareDatetime | None
+    newest_run_at: AwareDatetime | None
     schedule: Schedule | None
     gaps: list[OpenGaps] | None
     quotas: list[Quota]
@@ -280,7 +281,7 @@ class Status(Model):
 class SimulationResult(Model):
     """`simulation.json`: the last simulated faults after which all promises held."""
 
-    passed_at: datetime
+    passed_at: AwareDatetime
     first_seed: int
     seeds: int
     days: int

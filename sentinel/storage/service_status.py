@@ -2,8 +2,9 @@
 
 Each process records one row in `sentinel.service_status`: the loop after each tick, a backup after
 each try, a purge after each archiving, a scheduled run with its rows, the process that answers
-Telegram commands once a minute, the process that queues the daily summary, and the process that
-scores the alerts of the day. Health checks, the API and the dashboard read them.
+Telegram commands once a minute, the process that queues the daily summary, the process that scores
+the alerts of the day, and the loop that publishes its figures. Health checks, the API and the
+dashboard read them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from pydantic import TypeAdapter
 from sentinel.storage.connection import Connection
 
 Service = Literal[
-    "ingestion", "schedule", "backup", "archive", "seed", "telegram", "summary", "alert_score"
+    "ingestion",
+    "schedule",
+    "backup",
+    "archive",
+    "seed",
+    "telegram",
+    "summary",
+    "alert_score",
+    "monitor_page",
 ]
 
 LATE_INTERVALS = 3  # intervals without activity after which a process is late …

@@ -78,6 +78,7 @@ def main() -> int:
     ):
         if arguments.once:
             _run_once(loop)
+            loop.publication.wait()
         else:
             loop.run()
         loop.heartbeat.wait()

@@ -20,18 +20,21 @@ from sentinel.health.facts import TargetDelivery
 from sentinel.health.failure_rates import RaisedFailure
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import Message, MessageFormatter, compose_incident
+from sentinel.site import other_half
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
 from sentinel.storage.incidents import Incident
 from sentinel.storage.queries.failing_coins import DayFailures, find_failing_coins
 from sentinel.storage.retention import NEWEST_OBSERVATION
-from sentinel.storage.service_status import ServiceStatus
+from sentinel.storage.service_status import MAX_SCHEDULE_PAUSE, ServiceStatus
 from services.ingestion.announced_incidents import AnnouncedIncidents
+from services.ingestion.publication import Visit
 from services.ingestion.recorded_incidents import describe_incident, record_incidents
 
 log = logging.getLogger("sentinel.loop")
 
 MAX_SILENCE = timedelta(minutes=30)  # without a new price
+MAX_UNPUBLISHED = timedelta(hours=24)  # an outage of the place is over within hours
 
 # A target may stop failing because its messages were abandoned: then it does not work again.
 HAS_ACCEPTED = """
@@ -53,6 +56,8 @@ class Tick(NamedTuple):
     # Why the tick brought no prices; empty: nothing failed.
     problem: str
     now: datetime
+    # The last visit to SENTINEL_PUBLISH_URL; None: none has ended.
+    visit: Visit | None = None
 
 
 class Change(NamedTuple):
@@ -102,7 +107,8 @@ class Incidents:
         schedule = service_status.read(connection, "schedule")
         self._queue(connection, self._check_prices(newest, tick), tick.now)
         self._queue(connection, self._check_disk(tick.now), tick.now)
-        self._queue(connection, self._check_schedule(schedule, tick.now), tick.now)
+        self._queue(connection, self._check_schedule(schedule, tick.visit, tick.now), tick.now)
+        self._queue(connection, self._check_publication(tick.visit, tick.now), tick.now)
         days = find_failing_coins(connection, tick.now).fetchall()
         self._queue(connection, self._check_failures(days, tick.now), tick.now)
         self.check_targets(connection, tick.now)
@@ -186,18 +192,38 @@ class Incidents:
         elif state == "ok" and since:
             yield self._end("disk", "disk_free", since, now, values)
 
-    def _check_schedule(self, schedule: ServiceStatus | None, now: datetime) -> Iterator[Change]:
-        """The scheduled job records its runs, if it uses this database."""
-        if schedule is None:
+    def _check_schedule(
+        self, recorded: ServiceStatus | None, visit: Visit | None, now: datetime
+    ) -> Iterator[Change]:
+        """The scheduled job records its runs, if it uses this database, or publishes a document."""
+        document = visit and visit.schedule
+        known = [recorded.recorded_at] if recorded else []
+        known += [document.generated_at] if document else []
+        if not known:
             return
-        since = self.announced.since("schedule")
-        if service_status.is_silent(schedule, service_status.MAX_SCHEDULE_PAUSE, now):
+        last, since = max(known), self.announced.since("schedule")
+        is_silent = recorded and service_status.is_silent(recorded, MAX_SCHEDULE_PAUSE, now)
+        if document and last == document.generated_at:
+            is_silent = other_half.is_silent(document, now)
+        if is_silent:
             if since is None:
-                hours = {"hours": (now - schedule.recorded_at) // timedelta(hours=1)}
-                yield self._begin("schedule", "schedule_silent", schedule.recorded_at, now, hours)
-        elif since and schedule.recorded_at > since:
-            hours = {"hours": (schedule.recorded_at - since) // timedelta(hours=1)}
-            yield self._end("schedule", "schedule_again", since, schedule.recorded_at, hours)
+                hours = {"hours": (now - last) // timedelta(hours=1)}
+                yield self._begin("schedule", "schedule_silent", last, now, hours)
+        elif since and last > since:
+            hours = {"hours": (last - since) // timedelta(hours=1)}
+            yield self._end("schedule", "schedule_again", since, last, hours)
+
+    def _check_publication(self, visit: Visit | None, now: datetime) -> Iterator[Change]:
+        """The visits to SENTINEL_PUBLISH_URL."""
+        if visit is None:
+            return
+        since = self.announced.since("publication")
+        if visit.failing_since is None:
+            if since:
+                yield self._end("publication", "published_again", since, now, {})
+        elif since is None and now - visit.failing_since >= MAX_UNPUBLISHED:
+            values = {"problem": visit.problem}
+            yield self._begin("publication", "not_published", visit.failing_since, now, values)
 
     def _check_failures(self, days: Sequence[DayFailures], now: datetime) -> Iterator[Change]:
         """Rejected and missing coins. The incident goes on until all are near their usual share."""

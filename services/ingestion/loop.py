@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from ingest import RunReport, run_pipeline
+from pipeline.publish_place import open_place
 from safe_zone import Settings
 from sentinel.alerting import alert_score, stage, watched_coins
 from sentinel.analytics import forecast
@@ -25,6 +26,7 @@ from sentinel.storage.connection import Connection, Session, resolve_database
 from services.ingestion import forecasting, stages
 from services.ingestion.forecasting import FitSlopes
 from services.ingestion.incidents import Incidents, Tick
+from services.ingestion.publication import Publication
 from services.settings import MonitorSettings
 
 log = logging.getLogger("sentinel.loop")
@@ -79,11 +81,14 @@ class Loop:
     errors: list[SentinelError] = field(default_factory=list)
     # Announces what is wrong with the monitor itself.
     incidents: Incidents = field(init=False)
+    # Publishes the monitor's figures.
+    publication: Publication = field(init=False)
 
     def __post_init__(self) -> None:
         self.incidents = Incidents(
             self.monitor.settings, self.notifier, self.formatter, self.monitor.options
         )
+        self.publication = Publication(self.monitor, open_place(self.monitor.settings))
 
     def run(self) -> None:
         """Tick until `should_stop`.
@@ -187,6 +192,7 @@ class Loop:
             lambda c: self.incidents.check(c, self._describe_tick(report)),
             lambda c: stages.queue_summary(c, self.monitor, formatter, targets, now),
             lambda c: self.notifier.deliver(c, seconds=DELIVERY_SECONDS),
+            lambda c: self.publication.visit_if_due(c, now),
         )
         with self._session() as session:
             for work in works:
@@ -215,7 +221,7 @@ class Loop:
     def _describe_tick(self, report: RunReport) -> Tick:
         errors = [str(error) for error in self.errors]
         problem = "; ".join(errors) or (report.message if report.exit_code else "")
-        return Tick(self.interval(), problem, self.clocks.now())
+        return Tick(self.interval(), problem, self.clocks.now(), self.publication.last)
 
     # --- between ticks -----------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ SUMMARIES = {
     "prices": "No new prices arrived at the monitor.",
     "disk": "The monitor's disk was almost full.",
     "schedule": "No scheduled run came.",
+    "publication": "The monitor could not publish its figures.",
     "rejections": "More coins than usual were rejected or missing.",
     "target": "An alert target accepted no messages.",
 }

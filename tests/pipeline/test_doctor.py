@@ -15,7 +15,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from demo.server import Fault, StandIn
-from pipeline.doctor import database, machine, monitor
+from pipeline.doctor import database, machine, monitor, publication
 from safe_zone import Settings
 from sentinel.health.facts import HealthCheck
 from sentinel.notifications import telegram
@@ -23,6 +23,7 @@ from services.settings import MonitorSettings
 from tests.conftest import NOW, FreshDatabase
 from tests.support.commands import Module, Script
 from tests.support.monitor import Reply, Target, listening
+from tests.support.site import make_status
 
 DOCTOR = "pipeline.doctor"
 
@@ -115,6 +116,23 @@ def test_the_archive_is_listed(
 def test_a_neon_key_without_a_project_is_a_warning(doctor: Module) -> None:
     done = Module(doctor.folder, {**doctor.environment, "NEON_API_KEY": "x"})(DOCTOR, "--json")
     assert _states(done.stdout)["neon_api"] == "warning"
+
+
+def test_published_documents_are_read_and_an_old_one_is_a_warning(tmp_path: Path) -> None:
+    own = Settings(publish_url=str(tmp_path))
+    (tmp_path / "monitor.json").write_text(
+        make_status(maker="monitor", generated_at=NOW - timedelta(hours=4)).model_dump_json()
+    )
+    schedule, monitor = publication.check(own, NOW)
+    assert (schedule.state, schedule.summary) == (
+        "ok",
+        f"status.json in {tmp_path}: not published yet.",
+    )
+    assert (monitor.state, monitor.summary) == (
+        "warning",
+        f"monitor.json in {tmp_path}: 4 hours old.",
+    )
+    assert list(publication.check(Settings(), NOW)) == []
 
 
 # --- the machine -----------------------------------------------------------------------------

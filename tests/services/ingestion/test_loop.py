@@ -90,9 +90,12 @@ def _heartbeat(fresh: FreshDatabase) -> dict[str, Any]:
 
 
 def test_a_tick_stores_prices_updates_trackers_and_records_a_heartbeat(
-    start: Start, fresh: FreshDatabase
+    start: Start, fresh: FreshDatabase, tmp_path: Path
 ) -> None:
-    report = start().tick()
+    loop = start(publish_url=str(tmp_path / "page"))
+    report = loop.tick()
+    loop.publication.wait()
+    assert (tmp_path / "page" / "monitor.json").exists()
     assert report.status == "ok"
     assert fresh.query("SELECT count(*) FROM stored_rows") == [(40,)]
     assert fresh.query("SELECT count(*) FROM sentinel.alert_trackers") == [(20,)]
