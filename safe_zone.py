@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from sentinel.config import ROOT, read_settings, validate
 from sentinel.fields import (
@@ -164,6 +164,7 @@ HOURLY_DETAIL = timedelta(hours=1)  # interval of the points for the 89 days bef
 DEFAULT_LIMIT = 500
 Mode = Literal["ingest", "dry-run", "backfill"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+PublicPage = Literal["status", "market"]
 # Keys that the command line of ingest.py accepts as flags too.
 FLAG_KEYS = ("mode", "limit", "targets")
 CONFIG_KEYS = (
@@ -183,6 +184,16 @@ def _check_is_pro(is_pro: bool, info: ValidationInfo) -> bool:
             "is true but COINGECKO_API_KEY is not set: set the key, or unset COINGECKO_IS_PRO"
         )
     return is_pro
+
+
+def _check_public_page(given: object) -> object:
+    """Return the page's kind. A wrong one costs the page, and not the prices of all runs."""
+    if given in get_args(PublicPage):
+        return given
+    log.warning(
+        "SENTINEL_PUBLIC_PAGE is '%.40s', and not status or market: no page is published", given
+    )
+    return None
 
 
 def _default_quotas() -> dict[str, float | None]:
@@ -241,6 +252,12 @@ class Settings:
     )
     # Whether an alert target is set; sentinel/alerting/settings.py reads it.
     has_alert_targets: bool = False
+    # Which public page scheduled runs prepare: `market` adds prices to `status`; None: no page.
+    public_page: Annotated[
+        PublicPage | None, BeforeValidator(_check_public_page), variable("SENTINEL_PUBLIC_PAGE")
+    ] = None
+    # Whether search engines may show the public page.
+    is_page_indexed: Annotated[Switch, variable("SENTINEL_PUBLIC_PAGE_INDEXED")] = False
     # Whether GitHub bills the minutes of the workflow.
     is_private_repository: Annotated[Switch, variable("SENTINEL_PRIVATE_REPOSITORY")] = False
     # Minutes between two scheduled runs.

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 
+from pipeline.optional_stage import errors_as_warnings
 from pipeline.run import Run
-from sentinel.errors import Interrupted, SentinelError
-from sentinel.process import describe_error
 from sentinel.storage.connection import Session
-
-log = logging.getLogger("sentinel.alerts")
 
 NOT_INSTALLED = (
     "Alerts are off, because the package {name} is not installed: python -m pip install "
@@ -49,15 +45,8 @@ def send_alerts(run: Run, session: Session) -> None:
 
 @contextlib.contextmanager
 def _errors_as_warnings(run: Run, start: str = "Alerts wait for the next run: ") -> Iterator[None]:
-    try:
-        yield
-    except Interrupted:
-        raise
-    except ModuleNotFoundError as error:
-        run.warnings.append(NOT_INSTALLED.format(name=error.name))
-    except SentinelError as error:
-        run.warnings.append(f"{start}{error}")
-    except Exception as error:
-        # The rows are stored. An error here must cost neither the backfill nor the report.
-        log.info("the alert stage failed", exc_info=True)
-        run.warnings.append(f"{start}{describe_error(error)}")
+    with errors_as_warnings(run, start):
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            run.warnings.append(NOT_INSTALLED.format(name=error.name))

@@ -81,8 +81,8 @@ class PagesBranch:
         now: datetime | None = None,
         sleep: Callable[[float], None] = time.sleep,
         random_between: Callable[[float, float], float] = random.uniform,
-    ) -> None:
-        """Publish the files that `make_files` returns, which gets those of the branch in `reads`.
+    ) -> Mapping[str, bytes]:
+        """Publish and return the files of `make_files`, which gets those of the branch in `reads`.
 
         `keeps` names the files that stay; None: all. If another writer was faster, this one reads
         the branch and calls `make_files` again, up to RETRIES times.
@@ -97,12 +97,14 @@ class PagesBranch:
                     repository.refuse_other_page()
                     files = make_files(repository.read_files(reads))
                     repository.commit(files, keeps, now or datetime.now(UTC))
-                    return repository.push()
+                    repository.push()
                 except GitRefusal:
                     raise
                 except GitError as error:
                     last = str(error)
                     log.info("the page was not pushed (%s): trying again", last)
+                else:
+                    return files
         raise SentinelError(
             f"The page could not be pushed in {RETRIES + 1} tries. Git's last message: {last}"
         )

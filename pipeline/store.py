@@ -59,6 +59,10 @@ def store_run(run: Run, registry: CoinRegistry, spool: RunSpool, usages_since: d
                     coins = _read_activity(run, session, usages_since)
                     alerts.send_alerts(run, session)  # before the backfill, which takes longer
                     _backfill(run, spool, session, coins, is_exclusive=is_exclusive)
+                if run.settings.public_page:
+                    from pipeline import site_stage  # most deployments have no page
+
+                    site_stage.prepare_page(run, registry, session)
                 spool.discard()
             finally:
                 session.close()  # which counts what the run received

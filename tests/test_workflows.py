@@ -29,7 +29,7 @@ from tests.support.serving import serving
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 # Names of steps in etl.yml.
-RUN, SUMMARY = "Run the pipeline", "Write the job summary"
+RUN, SUMMARY, PUBLISH = "Run the pipeline", "Write the job summary", "Publish the page"
 
 
 def _workflow(name: str) -> dict[Any, Any]:
@@ -67,21 +67,27 @@ class Runner:
                 continue
             if "dry-run" in str(step.get("if")) and inputs.get("mode") == "dry-run":
                 continue
+            if step["name"] == PUBLISH and not self.variables.get("SENTINEL_PUBLIC_PAGE"):
+                continue
             if "steps.run.outcome != 'skipped'" in str(step.get("if")) and RUN not in done:
                 continue
-            found = subprocess.run(
-                ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
-                cwd=self.clone,
-                env=self.environment | self._fill(step.get("env", {}), inputs),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            done[step["name"]] = found
+            found = done[step["name"]] = self.run_step(step, inputs)
             has_failed |= bool(found.returncode) and not step.get("continue-on-error")
             if step["name"] == last:
                 break
         return done
+
+    def run_step(
+        self, step: Mapping[str, Any], inputs: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
+            cwd=self.clone,
+            env=self.environment | self._fill(step.get("env", {}), inputs),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def _fill(self, wanted: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, str]:
         """Replace `${{ secrets.X }}`, `vars` and `inputs` with values, as GitHub does."""
@@ -158,6 +164,13 @@ def _log(runner: Runner) -> list[str]:
     return done.stdout.splitlines()
 
 
+def _reject_pushes(runner: Runner) -> None:
+    hook = runner.clone.parent / "remote.git" / "hooks" / "pre-receive"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\necho 'GH006: Protected branch update failed' >&2\nexit 1\n")
+    hook.chmod(0o755)
+
+
 @pytest.mark.slow
 @pytest.mark.before_first_run
 def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshDatabase) -> None:
@@ -224,10 +237,7 @@ def test_the_summary_names_a_wrong_setting(runner: Runner) -> None:
 def test_a_protected_branch_adds_an_annotation_and_the_run_succeeds(
     runner: Runner, fresh: FreshDatabase
 ) -> None:
-    hook = runner.clone.parent / "remote.git" / "hooks" / "pre-receive"
-    hook.parent.mkdir()
-    hook.write_text("#!/bin/sh\necho 'GH006: Protected branch update failed' >&2\nexit 1\n")
-    hook.chmod(0o755)
+    _reject_pushes(runner)
     done = runner.run()
     assert (done[RUN].returncode, done["Commit the registry"].returncode) == (0, 2)
     assert "::error::The remote rejects the registry's commit" in done["Commit the registry"].stderr
@@ -497,23 +507,23 @@ def test_the_coverage_floor_only_rises() -> None:
 
 
 @pytest.mark.parametrize(
-    ("archive_url", "has_alerts", "names"),
+    ("archive_url", "has_alerts", "public_page", "names"),
     [
-        ("", "false", []),
-        ("s3://bucket/folder", "false", ["object-stores"]),
-        ("", "true", ["alerts"]),
-        ("s3://bucket/folder", "true", ["object-stores", "alerts"]),
+        ("", "false", "", []),
+        ("s3://bucket/folder", "false", "", ["object-stores"]),
+        ("", "true", "", ["alerts"]),
+        ("s3://bucket/folder", "true", "status", ["object-stores", "alerts", "site"]),
     ],
 )
 def test_the_install_step_requires_hashes_and_installs_what_the_settings_need(
-    archive_url: str, has_alerts: str, names: list[str], tmp_path: Path
+    archive_url: str, has_alerts: str, public_page: str, names: list[str], tmp_path: Path
 ) -> None:
     [install] = [step for step in _steps() if step.get("name") == "Install dependencies"]
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\necho "$@"\n')
     python.chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "ARCHIVE_URL": archive_url}
-    environment["HAS_ALERTS"] = has_alerts
+    environment |= {"HAS_ALERTS": has_alerts, "SENTINEL_PUBLIC_PAGE": public_page}
     command = ["bash", "-e", "-c", install["run"]]
     arguments = subprocess.check_output(command, env=environment, text=True).split()
     assert "--require-hashes" in arguments
@@ -555,6 +565,36 @@ def test_a_run_on_a_runner_sends_its_first_message_and_prints_no_address(runner:
     assert "| alerts | 0 raised; messages: 1 sent, 0 wait |" in runner.summary
     output = "".join(step.stdout + step.stderr for step in done.values()) + runner.summary
     assert "secret-path-4711" not in output
+
+
+def _page(runner: Runner) -> list[str]:
+    """The subjects of the page's commits, then the names of its files."""
+    remote = str(runner.clone.parent / "remote.git")
+    commands = ("log", "--format=%s"), ("ls-tree", "-r", "--name-only")
+    done = [
+        subprocess.check_output(["git", "-C", remote, *command, "gh-pages"], text=True)
+        for command in commands
+    ]
+    return "".join(done).splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.before_first_run
+def test_a_refused_page_fails_no_job_and_an_accepted_one_is_published(runner: Runner) -> None:
+    runner.variables["SENTINEL_PUBLIC_PAGE"] = "market"
+    _reject_pushes(runner)
+    done = runner.run(limit="3")
+    assert (done[RUN].returncode, done[PUBLISH].returncode) == (0, 2)
+    assert "::warning::the page was not published: The remote rejects" in done[PUBLISH].stderr
+    [step] = [step for step in _steps() if step.get("name") == PUBLISH]
+    assert step["continue-on-error"] is True
+    (runner.clone.parent / "remote.git" / "hooks" / "pre-receive").unlink()
+    published = runner.run_step(step, {}).stdout
+    assert re.fullmatch(r"published \d+ files on gh-pages, \d+ kB\n", published)
+    [subject, *files] = _page(runner)
+    assert subject == "Publish the page"
+    assert {".nojekyll", "index.html", "status.json"} <= set(files)
+    assert "market.json" not in files
 
 
 def test_scheduled_runs_wait_for_each_other() -> None:

@@ -3,8 +3,8 @@
 Each process records one row in `sentinel.service_status`: the loop after each tick, a backup after
 each try, a purge after each archiving, a scheduled run with its rows, the process that answers
 Telegram commands once a minute, the process that queues the daily summary, the process that scores
-the alerts of the day, and the loop that publishes its figures. Health checks, the API and the
-dashboard read them.
+the alerts of the day, the loop that publishes its figures, and the run that read the figures of the
+public page. Health checks, the API and the dashboard read them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ Service = Literal[
     "summary",
     "alert_score",
     "monitor_page",
+    "page",
 ]
 
 LATE_INTERVALS = 3  # intervals without activity after which a process is late …

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.pages_branch import MAX_READ_BYTES, PagesBranch
+from pipeline import pages_branch
+from pipeline.pages_branch import PagesBranch
 from sentinel.errors import ConfigurationError, SentinelError
 from tests.conftest import NOW
 
@@ -98,8 +99,11 @@ def test_another_page_on_the_branch_is_never_replaced(remote: Path) -> None:
     assert _published(remote) == ["README.md"]
 
 
-def test_a_file_that_is_too_large_is_not_read(remote: Path) -> None:
-    _replace(remote, {"monitor.json": b"x" * (MAX_READ_BYTES + 1), "status.json": b"{}"})
+def test_a_file_that_is_too_large_is_not_read(
+    remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages_branch, "MAX_READ_BYTES", 2)
+    _replace(remote, {"monitor.json": b"{ }", "status.json": b"{}"})
     assert _branch(remote).read_files(["monitor.json", "status.json"]) == {"status.json": b"{}"}
 
 

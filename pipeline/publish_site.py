@@ -1,0 +1,129 @@
+"""Publish the public page from the figures that the last run read, if there are new ones.
+
+The page goes to the branch `gh-pages` of the clone's remote, from which GitHub Pages serves it.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    import sentinel.startup  # noqa: F401 - before all other imports
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, TypeAdapter
+
+from pipeline.pages_branch import BRANCH, PagesBranch
+from pipeline.site_stage import FIGURES_FILE, FOLDER, MARKET_FILE
+from safe_zone import ROOT, Settings, load_settings
+from sentinel.arguments import make_parser
+from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
+from sentinel.process import describe_error, run_as_script
+from sentinel.site.market import Market
+from sentinel.site.status import SIMULATION_FILE, SimulationResult, Status
+
+log = logging.getLogger("sentinel.publish")
+
+T = TypeVar("T", bound=BaseModel)
+# Files of other writers. GitHub writes CNAME for a custom domain.
+DOMAIN_FILE, MONITOR_FILE = "CNAME", "monitor.json"
+KEPT_FILES = (DOMAIN_FILE, MONITOR_FILE, SIMULATION_FILE)
+NOT_INSTALLED = (
+    "The package {name} is not installed: python -m pip install --require-hashes -r "
+    "requirements/site.txt."
+)
+
+
+def publish_site(settings: Settings, branch: PagesBranch) -> str:
+    """Publish new figures and remove them from the state folder; return one line for the user.
+
+    Raises ConfigurationError if the remote refuses, SentinelError if it cannot be reached.
+    """
+    if not settings.public_page:
+        return "nothing to publish: SENTINEL_PUBLIC_PAGE is not set"
+    folder = settings.state_dir / FOLDER
+    status, market = _read_figures(folder)
+    if status is None:
+        return "nothing to publish: no run has read new figures since the last page"
+    try:
+        from sentinel.site.site_files import SiteFigures, render_site
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(NOT_INSTALLED.format(name=error.name)) from error
+
+    def render(read: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        figures = SiteFigures(
+            status,
+            market,
+            _parse(Status, MONITOR_FILE, read),
+            _parse(SimulationResult, SIMULATION_FILE, read),
+            find_page_url(status.repository_url, read.get(DOMAIN_FILE)),
+            settings.is_page_indexed,
+        )
+        return render_site(figures)
+
+    published = branch.replace_files(render, reads=KEPT_FILES, keeps=KEPT_FILES)
+    for name in (FIGURES_FILE, MARKET_FILE):
+        (folder / name).unlink(missing_ok=True)
+    size = sum(map(len, published.values()))
+    return f"published {len(published)} files on {BRANCH}, {size / 1000:.0f} kB"
+
+
+def _read_figures(folder: Path) -> tuple[Status | None, Market | None]:
+    """Return what the last run left. Raises ConfigurationError if it cannot be read."""
+    try:
+        status = Status.model_validate_json((folder / FIGURES_FILE).read_bytes())
+        if not (folder / MARKET_FILE).exists():
+            return status, None
+        return status, TypeAdapter(Market).validate_json((folder / MARKET_FILE).read_bytes())
+    except FileNotFoundError:
+        return None, None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"The figures in {folder} cannot be read ({describe_error(error)}): delete that folder."
+        ) from error
+
+
+def find_page_url(repository_url: str | None, domain: bytes | None) -> str | None:
+    """Return where GitHub Pages serves the page; None if it is not known."""
+    host = (domain or b"").decode(errors="replace").strip()
+    if re.fullmatch(r"[\w-]+(\.[\w-]+)+", host, re.ASCII):
+        return f"https://{host}/"
+    found = re.fullmatch(r"https://github\.com/([\w-]+)/([\w.-]+)", repository_url or "", re.ASCII)
+    if not found:
+        return None
+    owner, name = found[1].lower(), found[2]
+    own_host = f"{owner}.github.io"
+    return f"https://{own_host}/" if name.lower() == own_host else f"https://{own_host}/{name}/"
+
+
+def _parse(kind: type[T], name: str, read: Mapping[str, bytes]) -> T | None:
+    """Return another writer's document; None if there is none, or if it is damaged."""
+    try:
+        return kind.model_validate_json(read[name]) if name in read else None
+    except ValueError:
+        log.warning("%s on %s is damaged: the page is made without it", name, BRANCH)
+        return None
+
+
+def main() -> int:
+    """Publish the page; an error is a warning, with its exit code."""
+    parser = make_parser(
+        "python -m pipeline.publish_site",
+        __doc__,
+        "example: python -m pipeline.publish_site; GITHUB_TOKEN is used if it is set",
+    )
+    parser.parse_args()
+    try:
+        print(publish_site(load_settings(), PagesBranch.of_clone(ROOT, os.environ)))
+    except SentinelError as error:
+        log.warning("the page was not published: %s", error)
+        return error.exit_code
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    run_as_script(main)
