@@ -28,6 +28,8 @@ class _Entry:
     title: str
     text: str
     category: str
+    # The part of the page that shows it.
+    link: str
     published: datetime
     updated: datetime
 
@@ -49,7 +51,7 @@ def format_feed(status: Status, page_url: str | None = None) -> str:
     if page_url:
         _add_link(feed, "self", f"{base}feed.xml", "application/atom+xml")
     for entry in entries:
-        _add_entry(feed, entry, _make_id(status, entry.key), f"{base}index.html")
+        _add_entry(feed, entry, _make_id(status, entry.key), f"{base}{entry.link}")
     ElementTree.indent(feed, " ")
     return f"{DECLARATION}{ElementTree.tostring(feed, encoding='unicode')}\n"
 
@@ -67,26 +69,28 @@ def _describe_change(change: HealthChange) -> _Entry:
     else:
         title = f"{change.coin_id} was reactivated"
         text = "A probe of this coin passed. Runs fetch it again."
-    key = f"coin/{change.coin_id}/{change.change}/{_format_time(change.at)}"
-    return _Entry(key, title, text, change.change, change.at, change.at)
+    key = f"coin/{change.coin_id}/{change.change}/{change.at.timestamp():.6f}"
+    return _Entry(key, title, text, change.change, "index.html#registry", change.at, change.at)
 
 
 def _describe_incident(incident: Incident) -> _Entry:
     # The end is an update of the entry that tells the begin.
-    key = f"incident/{incident.source}/{incident.incident}/{_format_time(incident.began_at)}"
+    key = f"incident/{incident.source}/{incident.incident}/{incident.began_at.timestamp():.6f}"
     began, ended = incident.began_at, incident.ended_at
     text = f"{incident.summary} It began at {began:%Y-%m-%d %H:%M} UTC"
     text += f" and ended at {ended:%Y-%m-%d %H:%M} UTC." if ended else " and goes on."
     title = f"{'Resolved' if ended else 'Incident'}: {incident.summary}"
-    return _Entry(key, title, text, incident.incident, began, ended or began)
+    return _Entry(
+        key, title, text, incident.incident, "index.html#incidents", began, ended or began
+    )
 
 
 def _describe_alert(alert: RaisedAlert) -> _Entry:
-    key = f"alert/{alert.coin_id}/{alert.kind}/{_format_time(alert.at)}"
+    key = f"alert/{alert.coin_id}/{alert.kind}/{alert.at.timestamp():.6f}"
     direction, mark = ("fell", "high") if alert.move < 0 else ("rose", "low")
     title = f"{alert.symbol.upper()} {direction} by {abs(alert.move):.1%}: {alert.kind} alert"
     text = f"The price of {alert.coin_id} {direction} by that much since its {mark}-water mark."
-    return _Entry(key, title, text, alert.kind, alert.at, alert.at)
+    return _Entry(key, title, text, alert.kind, "trust.html#alerts", alert.at, alert.at)
 
 
 def _make_id(status: Status, key: str) -> str:

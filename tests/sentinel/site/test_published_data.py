@@ -15,6 +15,7 @@ import pytest
 
 from sentinel.site.badge import format_badge
 from sentinel.site.feed import MAX_ENTRIES, format_feed
+from sentinel.site.site_files import SiteFigures, render_site
 from sentinel.site.status import HealthChange, Incident, RaisedAlert, Status
 from sentinel.site.status_schema import make_schema
 from tests.support.site import NOW, make_status
@@ -188,7 +189,10 @@ def test_the_feed_has_an_author_links_and_at_most_fifty_entries() -> None:
     assert feed.findtext("atom:author/atom:name", namespaces=ATOM) == "Market Sentinel"
     links = {link.get("rel"): link.get("href") for link in feed.findall("atom:link", ATOM)}
     assert links["self"] == "https://owner.github.io/name/feed.xml"
-    assert all(entry.find("atom:link[@rel='alternate']", ATOM) is not None for entry in entries)
+    files = render_site(SiteFigures(_make_full_status()))
+    for link in _parse_feed(_make_full_status()).findall("atom:entry/atom:link", ATOM):
+        name, _, part = str(link.get("href")).partition("#")
+        assert f'id="{part}"'.encode() in files[name]
     [relative] = _parse_feed(status).findall("atom:link", ATOM)
     assert relative.get("href") == "index.html"
 
