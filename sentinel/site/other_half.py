@@ -15,6 +15,8 @@ from sentinel.storage.service_status import LATE_INTERVALS, MAX_SCHEDULE_PAUSE, 
 
 FILES: dict[Maker, str] = {"schedule": "status.json", "monitor": "monitor.json"}
 MAX_BYTES = 1_000_000  # a document has some 50 kB
+MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS = 1, 86_400  # both halves publish once an hour
+MAX_NUMBER = 1e18  # bytes and rows have fewer digits
 
 
 class DocumentInvalid(ValueError):
@@ -34,6 +36,10 @@ def parse_document(content: bytes, maker: Maker) -> Status:
         ) from None
     if status.maker != maker:
         raise DocumentInvalid(f"{name} was not written by the {maker}")
+    if not MIN_INTERVAL_SECONDS <= status.interval_seconds <= MAX_INTERVAL_SECONDS:
+        raise DocumentInvalid(f"{name} names an interval that no half has")
+    if _has_larger_number(status.model_dump(mode="json")):
+        raise DocumentInvalid(f"{name} has a number that no figure reaches")
     return status
 
 
@@ -42,8 +48,15 @@ def is_silent(status: Status, now: datetime) -> bool:
 
     One that has been silent for SILENCE_WINDOW was switched off.
     """
-    seconds = min(max(status.interval_seconds, 0), SILENCE_WINDOW.total_seconds())
-    limit = LATE_INTERVALS * timedelta(seconds=seconds)
+    limit = LATE_INTERVALS * timedelta(seconds=status.interval_seconds)
     if status.maker == "schedule":
         limit = max(limit, MAX_SCHEDULE_PAUSE)
     return limit < now - status.generated_at <= SILENCE_WINDOW
+
+
+def _has_larger_number(value: object) -> bool:
+    """Return whether a number is too large to be drawn."""
+    if isinstance(value, dict | list):
+        parts = value.values() if isinstance(value, dict) else value
+        return any(map(_has_larger_number, parts))
+    return isinstance(value, int | float) and abs(value) > MAX_NUMBER

@@ -29,6 +29,9 @@ def test_a_document_of_the_other_half_is_read_also_with_fields_of_a_later_versio
         (GOOD.replace("3600", "1e999"), "no status document"),
         (GOOD.replace('"monitor"', '"schedule"'), "not written by the monitor"),
         (GOOD + " " * MAX_BYTES, "larger than"),
+        (GOOD.replace("3600", "0"), "names an interval"),
+        (GOOD.replace("3600", "9" * 30), "names an interval"),
+        (GOOD.replace('"active":500', '"active":-' + "9" * 30), "has a number"),
     ],
 )
 def test_a_damaged_or_hostile_document_is_refused_in_one_line(content: str, problem: str) -> None:
@@ -45,8 +48,6 @@ def test_a_damaged_or_hostile_document_is_refused_in_one_line(content: str, prob
         ("monitor", 3.1, {}, True),
         ("monitor", 7 * 24 + 1, {}, False),
         ("monitor", -5, {}, False),
-        ("monitor", 100, {"interval_seconds": 10**30}, False),
-        ("monitor", 1, {"interval_seconds": -(10**30)}, True),
         ("schedule", 23, {}, False),
         ("schedule", 25, {}, True),
         ("schedule", 25, {"interval_seconds": 10 * 3600}, False),
