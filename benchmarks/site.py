@@ -91,7 +91,7 @@ class _Page:
 
     def measure_far_reads(self, one_way_seconds: float) -> Iterator[Result]:
         reads: tuple[tuple[str, Callable[[Connection], object], int], ...] = (
-            ("status", self.read_status, 24),
+            ("status", self.read_status, 13),
             ("market", self.read_market, 1),
         )
         socket = f"{conninfo_to_dict(self.conninfo)['host']}/.s.PGSQL.5432"

@@ -116,32 +116,42 @@ def _read_facts(
     [(database_time, newest)] = connection.execute(NEWEST).fetchall()
     # The server read its clock between question and answer: in their middle, as far as we know.
     host_time = asked_at + (clock() - asked_at) / 2
-    run = connection.execute(NEWEST_RUN).fetchone()
+    with connection.pipeline():
+        runs = connection.execute(NEWEST_RUN)
+        recorded = connection.execute(service_status.READ_ALL)
+        waiting = connection.execute(WAITING_MESSAGES, {"now": now})
+        lost = connection.execute(LOST_MESSAGES, {"now": now})
+        failing_coins = find_failing_coins(connection, now)
+    # All results have arrived with the end of the pipeline.
+    run = runs.fetchone()
     newest_run = NewestRun(*run) if run else None
-    loop = service_status.read(connection, "ingestion")
+    services = {name: ServiceStatus(at, state) for name, at, state in recorded}
+    loop, backup = services.get("ingestion"), services.get("backup")
     if loop and newest_run and _was_switched_off(loop, newest_run, now):
         loop = None
-    labels = _find_labels(loop, service_status.read(connection, "schedule"))
+    labels = _find_labels(loop, services.get("schedule"))
     return HealthFacts(
         cadence=timedelta(minutes=settings.cadence_minutes),
         newest_observation=newest,
         newest_run=newest_run,
         loop=loop,
-        telegram=_read_telegram_status(connection, now),
-        backup=service_status.read_backup_status(connection),
+        telegram=_find_telegram_status(services, now),
+        backup=service_status.parse_backup_status(backup) if backup else None,
         max_backup_age=checks.MAX_NEON_BACKUP_AGE if egress.find_compute(connection) else None,
-        deliveries=read_deliveries(connection, labels, now),
-        lost_messages=_read_lost_messages(connection, labels, now),
-        failing_coins=find_failing_coins(connection, now).fetchall(),
+        deliveries=_list_deliveries(waiting, labels),
+        lost_messages=[LostMessages(label, *row[1:]) for label, row in _label_rows(lost, labels)],
+        failing_coins=failing_coins.fetchall(),
         disk=read_disk_space(settings.state_dir),
         database_clock_offset=host_time - database_time,
         max_age=max_age,
     )
 
 
-def _read_telegram_status(connection: Connection, now: datetime) -> ServiceStatus | None:
+def _find_telegram_status(
+    services: Mapping[str, ServiceStatus], now: datetime
+) -> ServiceStatus | None:
     """Return the status of the process that answers Telegram commands, if it is meant to run."""
-    status = service_status.read(connection, "telegram")
+    status = services.get("telegram")
     if status is None or status.state.get("is_stopped"):
         return None
     return status if now - status.recorded_at <= SILENCE_WINDOW else None
@@ -166,15 +176,13 @@ def read_deliveries(
     Loop and scheduled runs record the targets of their settings, with their `labels`. Messages of
     other targets wait for ever: their address was changed since, so they are left out.
     """
-    rows = connection.execute(WAITING_MESSAGES, {"now": now}).fetchall()
+    return _list_deliveries(connection.execute(WAITING_MESSAGES, {"now": now}), labels)
+
+
+def _list_deliveries(
+    rows: Iterable[tuple[Any, ...]], labels: Mapping[str, str] | None
+) -> list[TargetDelivery]:
     return [TargetDelivery(row[0], label, *row[1:]) for label, row in _label_rows(rows, labels)]
-
-
-def _read_lost_messages(
-    connection: Connection, labels: Mapping[str, str] | None, now: datetime
-) -> list[LostMessages]:
-    rows = connection.execute(LOST_MESSAGES, {"now": now}).fetchall()
-    return [LostMessages(label, *row[1:]) for label, row in _label_rows(rows, labels)]
 
 
 def _label_rows(

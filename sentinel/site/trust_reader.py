@@ -52,12 +52,11 @@ def read_trust(connection: Connection, options: MonitorOptions, now: datetime) -
     Falls and alerts are those of `alert_score.score_if_due`, which a process calls that may write.
     """
     try:
-        with connection.transaction():
-            return Trust(
-                forecasts=_read_forecasts(connection, now),
-                alerts=_read_alert_score(connection, options, now),
-                backup=_read_backup(connection),
-            )
+        return Trust(
+            forecasts=_read_forecasts(connection, now),
+            alerts=_read_alert_score(connection, options, now),
+            backup=_read_backup(connection),
+        )
     except _MISSING:
         return Trust(forecasts=[], alerts=None, backup=None)
 
@@ -72,8 +71,7 @@ def list_public_alerts(
     parameters = {"now": now, "top_coins": options.top_coins}
     names = ("at", "coin_id", "symbol", "kind", "move", "price_usd")
     try:
-        with connection.transaction():
-            rows = connection.execute(PUBLIC_ALERTS, parameters).fetchall()
+        rows = connection.execute(PUBLIC_ALERTS, parameters).fetchall()
     except _MISSING:
         return []
     return [RaisedAlert.model_validate(dict(zip(names, row, strict=True))) for row in rows]

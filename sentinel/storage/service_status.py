@@ -50,6 +50,7 @@ VALUES (%(service)s, %(now)s, %(state)s)
 ON CONFLICT (service) DO UPDATE
 SET recorded_at = excluded.recorded_at, state = s.state || excluded.state
 """
+READ_ALL = "SELECT service, recorded_at, state FROM sentinel.service_status"
 READ = "SELECT recorded_at, state FROM sentinel.service_status WHERE service = %(service)s"
 
 
@@ -101,8 +102,11 @@ def read(connection: Connection, service: Service) -> ServiceStatus | None:
 def read_backup_status(connection: Connection) -> BackupStatus | None:
     """Return the status of backups; None where no backup of this database was ever tried."""
     found = read(connection, "backup")
-    if found is None:
-        return None
+    return parse_backup_status(found) if found else None
+
+
+def parse_backup_status(found: ServiceStatus) -> BackupStatus:
+    """Return the status of backups from what the backup recorded."""
     state = {"tried_at": found.recorded_at, **found.state}
     return TypeAdapter(BackupStatus).validate_python(state)
 
