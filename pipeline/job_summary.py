@@ -15,13 +15,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
-
-from pydantic import TypeAdapter
 
 import budget_monitor
 from budget_monitor import BudgetStatus
-from pipeline.report import RunReport
+from pipeline.report import RunReport, read_report
 from safe_zone import load_settings
 from sentinel import console
 from sentinel.arguments import make_parser
@@ -128,14 +125,6 @@ def _escape(text: object) -> str:
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", escaped)
 
 
-def _read_report(path: str) -> RunReport | None:
-    """Return the report in a file; None if the run left none or only a part of it."""
-    try:
-        return TypeAdapter(RunReport).validate_json(Path(path).read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
 def main() -> int:
     """Print the summary; return 0."""
     parser = make_parser(
@@ -146,7 +135,7 @@ def main() -> int:
     parser.add_argument("report", help="a file with what ingest.py --json printed")
     arguments = parser.parse_args()
     status = _check_budget()
-    print(summarize(_read_report(arguments.report), status))
+    print(summarize(read_report(arguments.report), status))
     for text in find_warnings(status) if status else ():
         log.warning("%s", text)
     return EXIT_OK

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Literal
+
+from pydantic import TypeAdapter
 
 from sentinel import console
 from sentinel.budget.schedule import SlotCoverage
@@ -75,6 +78,14 @@ class RunReport:
     warnings: list[str] = field(default_factory=list)
     # One line for the user.
     message: str = ""
+
+
+def read_report(path: str) -> RunReport | None:
+    """Return the report in a file; None if the run left none or only a part of it."""
+    try:
+        return TypeAdapter(RunReport).validate_json(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def show(report: RunReport, rows: Sequence[MarketRow] = ()) -> None:

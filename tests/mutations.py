@@ -373,6 +373,13 @@ MUTATIONS = (
         "tests/services/ingestion/test_incidents.py",
     ),
     Mutation(
+        "an incident of the scheduled runs has one issue, however often its job starts",
+        "pipeline/incident_issue.py",
+        "        if issue := self._close_duplicates(ours):",
+        "        if (issue := self._close_duplicates(ours)) and issue.number < 0:",
+        "tests/pipeline/test_incident_issue.py",
+    ),
+    Mutation(
         "an alert target that refuses all messages is unhealthy within ten minutes",
         "sentinel/health/checks.py",
         "    return has_waited or delivery.failures >= MAX_DELIVERY_FAILURES",

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 
 from demo.server import Fault, StandIn
+from pipeline.incident_report import decode
 from safe_zone import ROOT
+from sentinel.budget import usage_log
+from sentinel.budget.usage_log import Usage
 from tests.conftest import FreshDatabase, NeonConsole
 from tests.support.monitor import listening
 from tests.support.serving import serving
@@ -68,6 +72,9 @@ class Runner:
             if "dry-run" in str(step.get("if")) and inputs.get("mode") == "dry-run":
                 continue
             if step["name"] == PUBLISH and not self.variables.get("SENTINEL_PUBLIC_PAGE"):
+                continue
+            switch = re.search(r"vars\.(\w+) == 'true'", str(step.get("if")))
+            if switch and self.variables.get(switch[1]) != "true":
                 continue
             if "steps.run.outcome != 'skipped'" in str(step.get("if")) and RUN not in done:
                 continue
@@ -144,6 +151,7 @@ def runner(
         "HOME": str(tmp_path),
         "GITHUB_ACTIONS": "true",
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+        "GITHUB_OUTPUT": str(tmp_path / "output.txt"),
         "RUNNER_TEMP": str(tmp_path),
         "SENTINEL_STATE_DIR": str(clone / ".sentinel"),
         "COINGECKO_BASE_URL": live_stand_in.base_url,
@@ -261,10 +269,7 @@ def test_an_outage_fails_the_job_once_a_day_and_adds_annotations_in_between(
     runner: Runner,
 ) -> None:
     """GitHub sends an email for each failed job."""
-    constants = runner.clone / "safe_zone.py"
-    once = constants.read_text().replace("CONNECT_ATTEMPTS = 4", "CONNECT_ATTEMPTS = 1")
-    constants.write_text(once)  # or each run waits for 8 s
-    runner.secrets["DATABASE_URL"] = "postgresql://127.0.0.1:9/gone"
+    _take_database_away(runner)
     runner.environment["GITHUB_EVENT_NAME"] = "schedule"
     first = runner.run(last=RUN)[RUN]
     runner.environment["GITHUB_EVENT_NAME"] = "workflow_dispatch"
@@ -273,6 +278,61 @@ def test_an_outage_fails_the_job_once_a_day_and_adds_annotations_in_between(
     for done in (first, second):
         assert "::error::" in done.stderr
     assert "::warning::the run failed like the one before it (exit code 4)" in second.stderr
+
+
+def _take_database_away(runner: Runner) -> None:
+    constants = runner.clone / "safe_zone.py"
+    once = constants.read_text().replace("CONNECT_ATTEMPTS = 4", "CONNECT_ATTEMPTS = 1")
+    constants.write_text(once)  # or each run waits for 8 s
+    runner.secrets["DATABASE_URL"] = "postgresql://127.0.0.1:9/gone"
+
+
+def _fail_runs_of_an_hour(runner: Runner) -> None:
+    _take_database_away(runner)
+    state = runner.clone / ".sentinel"
+    state.mkdir()
+    now = datetime.now(UTC)
+    times = [now - timedelta(minutes=minutes) for minutes in (65, 50, 35)]
+    usages = [Usage(at, 1.0, db_seconds=0.0, is_stored=False, exit_code=4) for at in times]
+    (state / "usage_log.json").write_text(usage_log.to_text(usages))
+
+
+@pytest.mark.slow
+def test_an_outage_of_an_hour_starts_the_second_job_and_fails_none(runner: Runner) -> None:
+    _fail_runs_of_an_hour(runner)
+    runner.variables["SENTINEL_INCIDENT_ISSUES"] = "true"
+    runner.environment["GITHUB_EVENT_NAME"] = "schedule"
+    done = runner.run(last="Find an incident")
+    assert [step.returncode for step in done.values()] == [0, 0, 0]
+    assert "::warning::the run failed (exit code 4): an issue reports it" in done[RUN].stderr
+    outputs = Path(runner.environment["GITHUB_OUTPUT"]).read_text().splitlines()
+    values = dict(line.split("=", 1) for line in outputs)
+    assert values["incident"] == "open"
+    step = _workflow("etl.yml")["jobs"]["incident"]["steps"][-1]
+    assert step["env"].keys() == {"GITHUB_TOKEN", "INCIDENT", "DETAILS"}
+    assert step["run"] == "python -m pipeline.incident_issue"
+    report = decode(values["details"])
+    assert (report.exit_codes, report.failed_runs) == ((4,), 4)
+    assert report.message.startswith("The database …")
+    assert "127.0.0.1" not in report.message
+
+
+def test_only_an_incident_starts_the_second_job_which_gets_no_secret() -> None:
+    jobs = _workflow("etl.yml")["jobs"]
+    job = jobs["incident"]
+    assert job["permissions"] == {"contents": "read", "issues": "write"}
+    assert job["needs"] == "run"
+    condition = job["if"]
+    for part in (
+        "always()",
+        "vars.SENTINEL_INCIDENT_ISSUES == 'true'",
+        "needs.run.outputs.incident != 'none'",
+    ):
+        assert part in condition
+    assert "secrets." not in json.dumps(job)
+    assert [name for name, each in jobs.items() if "issues" in each["permissions"]] == ["incident"]
+    [finds] = [step for step in _steps() if step.get("id") == "incident"]
+    assert "vars.SENTINEL_INCIDENT_ISSUES == 'true'" in finds["if"]
 
 
 @pytest.mark.slow
@@ -535,7 +595,7 @@ def test_the_settings_know_every_variable_that_a_step_passes() -> None:
     known = (ROOT / "safe_zone.py").read_text() + "GITHUB_TOKEN MODE LIMIT TARGETS SCHEDULED"
     # The drivers of the object stores read these.
     known += " AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY ARCHIVE_ENDPOINT ARCHIVE_REGION"
-    known += " GOOGLE_CREDENTIALS HAS_ALERTS"
+    known += " GOOGLE_CREDENTIALS HAS_ALERTS INCIDENT_ISSUES FOUND_STATE"
     for module in ("sentinel/notifications/addresses.py", "sentinel/alerting/settings.py"):
         known += (ROOT / module).read_text()
     for step in [*_steps(), _workflow("etl.yml")["jobs"]["run"]]:

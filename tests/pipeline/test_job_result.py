@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,3 +60,31 @@ def test_a_repeated_failure_fails_only_the_job_of_a_person(
     (state_dir / "usage_log.json").write_text(usage_log.to_text(usages))
     done = module("pipeline.job_result", "4", GITHUB_EVENT_NAME=event, SCHEDULED=scheduled)
     assert done.returncode == code
+
+
+@pytest.mark.parametrize(
+    ("started_at", "scheduled", "code", "result"),
+    [
+        (NOON.isoformat(), "true", 4, 0),
+        (NOON.isoformat(), "true", 2, 0),
+        (NOON.isoformat(), "false", 4, 4),  # a person
+        (NOON.replace(minute=9).isoformat(), "true", 2, 2),  # the log does not know the run
+        ("", "true", 2, 2),  # its settings did not let it begin
+    ],
+)
+def test_no_run_fails_the_job_that_an_issue_reports(
+    module: Module, tmp_path: Path, started_at: str, scheduled: str, code: int, result: int
+) -> None:
+    state_dir = Path(module.environment["SENTINEL_STATE_DIR"])
+    state_dir.mkdir(exist_ok=True)
+    usage = Usage(NOON, 1.0, exit_code=code)
+    (state_dir / "usage_log.json").write_text(usage_log.to_text([usage]))
+    times = {"started_at": started_at, "finished_at": started_at, "duration_seconds": 1.0}
+    report = {"mode": "ingest", "run_id": started_at and "a-run", **times}
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report))
+    variables = {"SCHEDULED": scheduled, "INCIDENT_ISSUES": "true"}
+    assert module("pipeline.job_result", str(code), str(path), **variables).returncode == result
+    variables["INCIDENT_ISSUES"] = ""
+    done = module("pipeline.job_result", str(code), str(path), **variables)
+    assert done.returncode == code  # the first failure of the day
