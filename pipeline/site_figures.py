@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+import budget_monitor
 from coin_registry import CoinRegistry
 from safe_zone import Settings
 from sentinel.alerting.options import MonitorOptions
+from sentinel.budget import usage_log
 from sentinel.budget.status import BudgetStatus
 from sentinel.site.market import Market
 from sentinel.site.market_reader import read_market
@@ -45,6 +47,33 @@ def read_figures(
     )
     status = read_status(connection, settings, subject, now)
     return status, read_market(connection, now) if with_market and status.storage else None
+
+
+def read_monitor_figures(
+    connection: Connection,
+    settings: Settings,
+    options: MonitorOptions,
+    now: datetime,
+    *,
+    interval: timedelta,
+    with_market: bool,
+) -> tuple[Status, Market | None]:
+    """Return the figures of a monitor that reads them often: Neon's API is not asked.
+
+    Raises psycopg.Error.
+    """
+    usages = usage_log.read(budget_monitor.log_path(settings)).usages
+    budget = budget_monitor.check_budget_status(settings, now, usages=usages)
+    try:
+        registry = CoinRegistry.load(settings.registry_path)
+    except ValueError:
+        registry = CoinRegistry()  # the next run moves the damaged file aside and creates a new one
+    return read_figures(
+        *(connection, settings, registry, budget, options, now),
+        maker="monitor",
+        interval=interval,
+        with_market=with_market,
+    )
 
 
 def find_repository_url(environ: Mapping[str, str]) -> str | None:

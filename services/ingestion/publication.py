@@ -13,11 +13,8 @@ from typing import NamedTuple
 
 import psycopg
 
-import budget_monitor
-from coin_registry import CoinRegistry
 from pipeline.publish_place import PublishPlace
-from pipeline.site_figures import read_figures
-from sentinel.budget import usage_log
+from pipeline.site_figures import read_monitor_figures
 from sentinel.errors import SentinelError
 from sentinel.process import describe_error
 from sentinel.site.other_half import FILES, DocumentInvalid, parse_document
@@ -113,20 +110,8 @@ class Publication:
 
 def read_document(connection: Connection, monitor: MonitorSettings, now: datetime) -> bytes:
     """Return `monitor.json`. Raises psycopg.Error."""
-    settings = monitor.settings
-    usages = usage_log.read(budget_monitor.log_path(settings)).usages
-    try:
-        registry = CoinRegistry.load(settings.registry_path)
-    except ValueError:  # it is damaged; the next run replaces it
-        registry = CoinRegistry()
-    status, _market = read_figures(
-        connection,
-        settings,
-        registry,
-        budget_monitor.check_budget_status(settings, now, usages=usages),
-        monitor.options,
-        now,
-        maker="monitor",
+    status, _market = read_monitor_figures(
+        *(connection, monitor.settings, monitor.options, now),
         interval=INTERVAL,
         with_market=False,
     )

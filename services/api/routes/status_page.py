@@ -8,10 +8,7 @@ from pathlib import PurePosixPath
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import RedirectResponse, Response
 
-import budget_monitor
-from coin_registry import CoinRegistry
-from pipeline.site_figures import read_figures
-from sentinel.budget import usage_log
+from pipeline.site_figures import read_monitor_figures
 from sentinel.site.site_files import SiteFigures, render_site
 from services.api.dependencies import ApiContext, RequestContext
 from services.api.status_site import INTERVAL
@@ -50,24 +47,10 @@ def get_file(context: RequestContext, path: str) -> Response:
 
 
 def _render(context: ApiContext) -> Mapping[str, bytes]:
-    monitor, now = context.monitor, context.now()
-    settings = monitor.settings
-    # The usages come from the file: without them every minute would ask Neon's API.
-    usages = usage_log.read(budget_monitor.log_path(settings)).usages
-    budget = budget_monitor.check_budget_status(settings, now, usages=usages)
-    try:
-        registry = CoinRegistry.load(settings.registry_path)
-    except ValueError:
-        registry = CoinRegistry()  # the next run moves the damaged file aside and creates a new one
+    monitor = context.monitor
     status, market = context.pool.read(
-        lambda connection: read_figures(
-            connection,
-            settings,
-            registry,
-            budget,
-            monitor.options,
-            now,
-            maker="monitor",
+        lambda connection: read_monitor_figures(
+            *(connection, monitor.settings, monitor.options, context.now()),
             interval=INTERVAL,
             with_market=True,
         )
