@@ -84,9 +84,11 @@ def describe_slots(expected: int, delivered: int, backfilled: int) -> str:
 def describe_state(status: Status) -> str:
     """Return the state of a deployment in one sentence, without a full stop."""
     going_on = [each for each in status.incidents if each.ended_at is None]
+    if len(going_on) == 1:
+        return f"An incident goes on: {name_code(going_on[0].incident)}"
     if going_on:
-        return f"{format_plural(len(going_on), 'incident goes', 'incidents go')} on"
-    if status.newest_price_at is None and status.state != "unhealthy":
+        return f"{len(going_on)} incidents go on"
+    if status.newest_price_at is None:
         return "No prices yet"
     failed = sum(check.state == "unhealthy" for check in status.checks)
     if status.state == "unhealthy" and failed:

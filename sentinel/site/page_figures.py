@@ -14,6 +14,7 @@ from sentinel.site.labels import name_quota
 from sentinel.site.status import (
     AlertScore,
     Backup,
+    Check,
     ForecastScore,
     Quota,
     Status,
@@ -22,8 +23,14 @@ from sentinel.site.status import (
 
 # forecast_band.COVERAGE, which needs numpy. The job that makes the page does not install it.
 PROMISED_COVERAGE = 0.8
+_SEVERITIES = ("unhealthy", "warning", "ok")
 # A document is old after so many of its intervals.
 OLD_AFTER_INTERVALS = 3
+
+
+def sort_by_severity(checks: Sequence[Check]) -> list[Check]:
+    """Return the checks, those that fail first and those that pass last."""
+    return sorted(checks, key=lambda check: _SEVERITIES.index(check.state))
 
 
 def find_tightest(quotas: Sequence[Quota]) -> tuple[Quota, float] | None:

@@ -21,6 +21,7 @@ _POLICY = (
 )
 _FILTERS: Mapping[str, Callable[..., Any]] = {
     "age_beside": page_figures.format_age_beside,
+    "by_severity": page_figures.sort_by_severity,
     "bytes": formatting.format_bytes,
     "count": formatting.format_count,
     "day": formatting.format_day,
@@ -45,7 +46,6 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "reason": labels.describe_reason,
     "repository_name": labels.name_repository,
     "sentence": labels.to_sentence,
-    "capital": labels.capitalize,
     "share": formatting.format_share,
     "span": formatting.format_span,
     "state": labels.describe_state,

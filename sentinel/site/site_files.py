@@ -58,6 +58,7 @@ def _choose_trust(figures: SiteFigures) -> dict[str, object]:
     return {
         "trust": page_figures.choose_trust(figures.status, figures.other),
         "promised_coverage": page_figures.PROMISED_COVERAGE,
+        "other": figures.other,
         "simulation": figures.simulation,
     }
 

@@ -51,7 +51,9 @@ def draw_days(days: Sequence[Slots]) -> Markup:
     parts = []
     for number, each in enumerate(days):
         title = format_day(_utc(each))
-        parts.append(_draw_slots(each, number * pitch, 0, pitch - 1.2, height, title))
+        # A day without slots is a line, not a bar.
+        top = 0 if each.expected else height - 2
+        parts.append(_draw_slots(each, number * pitch, top, pitch - 1.2, height - top, title))
     parts += _label_ends([f"{_utc(each):%-d %b}" for each in days], height + 13)
     return _chart(height + 17, f"Slots by the day. {_sum_up(days)}", parts)
 
@@ -69,7 +71,9 @@ def _sum_up(slots: Iterable[Slots]) -> str:
 def _draw_slots(slots: Slots, x: float, y: float, width: float, height: float, at: str) -> Markup:
     """Return the cell of an hour or a day: delivered, above it backfilled, the rest hollow."""
     if not slots.expected:
-        return Markup()
+        return _CELL.format(
+            title=f"{at}: no slot was due", rects=_rect("track", x, y, width, height)
+        )
     title = f"{at}: {describe_slots(slots.expected, slots.delivered, slots.backfilled)}"
     delivered = height * min(1, slots.delivered / slots.expected)
     backfilled = min(height - delivered, height * slots.backfilled / slots.expected)

@@ -105,7 +105,7 @@ def test_the_trust_page_shows_the_monitors_figures_with_their_source(full: dict[
         "Band held, wild hours 74.1%",
         "no change” being 1 0.998",
         "no edge The line predicts no better than expecting no change.",
-        "Raised, a coin and week 1.87 ✓ kept",
+        "Raised 1.87 ✓ kept",
         "Caught by an alert 36 of 41 Missed 5 Alerts without a fall 22",
         "Size 61 MB Rows 2,409,011",
         "Seeds 200, from 1 to 200 Simulated 30 days each Commit 2f5446c",
@@ -172,14 +172,14 @@ def test_an_incident_that_goes_on_is_the_headline() -> None:
         summary="CoinGecko does not answer.",
     )
     text = show(make_status(state="unhealthy", incidents=[incident])).text
-    assert "1 incident goes on The newest price" in text
+    assert "An incident goes on: CoinGecko unavailable The newest price" in text
     assert "CoinGecko unavailable, since 20 Nov, 11:00: CoinGecko does not answer." in text
 
 
 def test_an_old_document_of_the_other_half_is_marked() -> None:
     other = make_monitor_status(generated_at=NOW - timedelta(hours=4))
     text = show(SiteFigures(make_status(), other=other), "trust.html").text
-    assert "The monitor's figures were 4 h old when this page was made." in text
+    assert "The newest figures of the monitor were 4 h old when this page was made." in text
 
 
 def test_the_fresher_document_gives_each_part_of_the_trust_figures() -> None:
