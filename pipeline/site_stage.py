@@ -65,6 +65,7 @@ def _read(connection: Connection, run: Run, registry: CoinRegistry) -> tuple[Sta
     # These imports take 0.15 s, which three of four runs need not spend.
     import budget_monitor
     from pipeline.site_figures import find_repository_url, read_figures
+    from sentinel.alerting import alert_score
     from sentinel.alerting.settings import load_alert_settings
 
     now = run.trusted_clocks.now()
@@ -75,12 +76,14 @@ def _read(connection: Connection, run: Run, registry: CoinRegistry) -> tuple[Sta
     ):
         with_market = False
         run.warnings.append(NO_MARKET)
+    options = (run.alert_settings or load_alert_settings()).options
+    alert_score.score_if_due(connection, options, now)  # once a day
     return read_figures(
         connection,
         run.settings,
         registry,
         budget,
-        (run.alert_settings or load_alert_settings()).options,
+        options,
         now,
         maker="schedule",
         interval=INTERVAL,

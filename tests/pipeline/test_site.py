@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from coin_registry import CoinRegistry
+from pipeline import site_stage
+from pipeline.run import Run
+from safe_zone import Settings
 from sentinel.site.status import Status
 from sentinel.storage.connection import Session
-from tests.conftest import FreshDatabase
+from tests.conftest import FakeTime, FreshDatabase
+from tests.support import alert_history
 from tests.support.commands import Module, assert_error
 from tests.support.loading import load_rows, make_rows
 
@@ -50,3 +56,16 @@ def test_what_keeps_the_page_from_being_written_is_named(
     monkeypatch.setitem(sys.modules, "sentinel.site.site_files", None)
     done = module(COMMAND, "--out", str(tmp_path / "site"), DATABASE_URL=missing)
     assert_error(done, 2, "is not installed", "requirements/site.txt")
+
+
+def test_a_scheduled_run_scores_the_alerts_for_its_page(
+    settings: Settings, fresh: FreshDatabase, session: Session, time_: FakeTime
+) -> None:
+    alert_history.store(fresh, time_.now())
+    run = Run(replace(settings, public_page="status"), time_.clocks, is_scheduled=True)
+    site_stage.prepare_page(run, CoinRegistry(), session)
+    assert run.warnings == []
+    content = (settings.state_dir / "site" / "status.json").read_bytes()
+    alerts = Status.model_validate_json(content).trust.alerts
+    assert alerts
+    assert (alerts.falls, alerts.caught, alerts.scored_at) == (4, 3, time_.now())
