@@ -12,33 +12,35 @@ import logging
 import os
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from pipeline.pages_branch import BRANCH, PagesBranch
+from pipeline.publish_place import BranchPlace, open_place
 from pipeline.site_stage import FIGURES_FILE, FOLDER, MARKET_FILE
 from safe_zone import ROOT, Settings, load_settings
 from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
+from sentinel.health.checks import format_age
 from sentinel.process import describe_error, run_as_script
 from sentinel.site.market import Market
+from sentinel.site.other_half import FILES, DocumentInvalid, is_silent, parse_document
 from sentinel.site.status import SIMULATION_FILE, SimulationResult, Status
 
 log = logging.getLogger("sentinel.publish")
 
-T = TypeVar("T", bound=BaseModel)
-# Files of other writers. GitHub writes CNAME for a custom domain.
-DOMAIN_FILE, MONITOR_FILE = "CNAME", "monitor.json"
-KEPT_FILES = (DOMAIN_FILE, MONITOR_FILE, SIMULATION_FILE)
+DOMAIN_FILE = "CNAME"  # GitHub writes it for a custom domain
+# Files of other writers.
+KEPT_FILES = (DOMAIN_FILE, FILES["monitor"], SIMULATION_FILE)
 NOT_INSTALLED = (
     "The package {name} is not installed: python -m pip install --require-hashes -r "
     "requirements/site.txt."
 )
 
 
-def publish_site(settings: Settings, branch: PagesBranch) -> str:
+def publish_site(settings: Settings, branch: PagesBranch, now: datetime) -> str:
     """Publish new figures and remove them from the state folder; return one line for the user.
 
     Raises ConfigurationError if the remote refuses, SentinelError if it cannot be reached.
@@ -54,15 +56,20 @@ def publish_site(settings: Settings, branch: PagesBranch) -> str:
     except ModuleNotFoundError as error:
         raise ConfigurationError(NOT_INSTALLED.format(name=error.name)) from error
 
+    from_place = _exchange(settings, status)
+
     def render(read: Mapping[str, bytes]) -> Mapping[str, bytes]:
         figures = SiteFigures(
             status,
             market,
-            _parse(Status, MONITOR_FILE, read),
-            _parse(SimulationResult, SIMULATION_FILE, read),
+            _parse_monitor(from_place or read.get(FILES["monitor"])),
+            _parse_simulation(read.get(SIMULATION_FILE)),
             find_page_url(status.repository_url, read.get(DOMAIN_FILE)),
             settings.is_page_indexed,
         )
+        if figures.other and is_silent(figures.other, now):
+            age = format_age(now - figures.other.generated_at)
+            log.warning("the monitor has published no status for %s: make status", age)
         return render_site(figures)
 
     published = branch.replace_files(render, reads=KEPT_FILES, keeps=KEPT_FILES)
@@ -100,12 +107,32 @@ def find_page_url(repository_url: str | None, domain: bytes | None) -> str | Non
     return f"https://{own_host}/" if name.lower() == own_host else f"https://{own_host}/{name}/"
 
 
-def _parse(kind: type[T], name: str, read: Mapping[str, bytes]) -> T | None:
-    """Return another writer's document; None if there is none, or if it is damaged."""
+def _exchange(settings: Settings, status: Status) -> bytes | None:
+    """Write `status.json` to SENTINEL_PUBLISH_URL and return `monitor.json` from there."""
     try:
-        return kind.model_validate_json(read[name]) if name in read else None
+        place = open_place(settings)
+        if place is None or isinstance(place, BranchPlace):  # the page itself is on the branch
+            return None
+        content = status.model_dump_json(indent=1).encode()
+        return place.exchange(FILES["schedule"], content, FILES["monitor"])
+    except (SentinelError, OSError) as error:
+        log.warning("status.json is not at SENTINEL_PUBLISH_URL: %s", error)
+        return None
+
+
+def _parse_monitor(content: bytes | None) -> Status | None:
+    try:
+        return parse_document(content, "monitor") if content else None
+    except DocumentInvalid as error:
+        log.warning("the page is made without the monitor: %s", error)
+        return None
+
+
+def _parse_simulation(content: bytes | None) -> SimulationResult | None:
+    try:
+        return SimulationResult.model_validate_json(content) if content else None
     except ValueError:
-        log.warning("%s on %s is damaged: the page is made without it", name, BRANCH)
+        log.warning("the page is made without the simulation: simulation.json is damaged")
         return None
 
 
@@ -118,7 +145,8 @@ def main() -> int:
     )
     parser.parse_args()
     try:
-        print(publish_site(load_settings(), PagesBranch.of_clone(ROOT, os.environ)))
+        branch = PagesBranch.of_clone(ROOT, os.environ)
+        print(publish_site(load_settings(), branch, datetime.now(UTC)))
     except SentinelError as error:
         log.warning("the page was not published: %s", error)
         return error.exit_code

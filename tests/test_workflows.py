@@ -567,16 +567,22 @@ def test_the_coverage_floor_only_rises() -> None:
 
 
 @pytest.mark.parametrize(
-    ("archive_url", "has_alerts", "public_page", "names"),
+    ("archive_url", "publish_url", "has_alerts", "public_page", "names"),
     [
-        ("", "false", "", []),
-        ("s3://bucket/folder", "false", "", ["object-stores"]),
-        ("", "true", "", ["alerts"]),
-        ("s3://bucket/folder", "true", "status", ["object-stores", "alerts", "site"]),
+        ("", "", "false", "", []),
+        ("s3://bucket/folder", "", "false", "", ["object-stores"]),
+        ("", "gs://bucket", "false", "", ["object-stores"]),
+        ("", "https://github.com/me/it.git", "true", "", ["alerts"]),
+        ("s3://bucket", "s3://bucket", "true", "status", ["object-stores", "alerts", "site"]),
     ],
 )
 def test_the_install_step_requires_hashes_and_installs_what_the_settings_need(
-    archive_url: str, has_alerts: str, public_page: str, names: list[str], tmp_path: Path
+    archive_url: str,
+    publish_url: str,
+    has_alerts: str,
+    public_page: str,
+    names: list[str],
+    tmp_path: Path,
 ) -> None:
     [install] = [step for step in _steps() if step.get("name") == "Install dependencies"]
     python = tmp_path / "python"
@@ -584,6 +590,7 @@ def test_the_install_step_requires_hashes_and_installs_what_the_settings_need(
     python.chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "ARCHIVE_URL": archive_url}
     environment |= {"HAS_ALERTS": has_alerts, "SENTINEL_PUBLIC_PAGE": public_page}
+    environment["SENTINEL_PUBLISH_URL"] = publish_url
     command = ["bash", "-e", "-c", install["run"]]
     arguments = subprocess.check_output(command, env=environment, text=True).split()
     assert "--require-hashes" in arguments

@@ -18,9 +18,10 @@ from safe_zone import Mode, Settings, load_settings
 from sentinel.errors import ConfigurationError
 from sentinel.site import site_files
 from sentinel.site.site_files import SiteFigures
+from sentinel.site.status import Status
 from sentinel.storage.connection import Address, Session
 from tests.conftest import FakeTime
-from tests.support.site import make_status
+from tests.support.site import NOW, make_status
 
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
 
@@ -36,7 +37,7 @@ def branch(tmp_path: Path) -> PagesBranch:
 def _save_status(settings: Settings) -> None:
     """Leave figures as a run does."""
     folder = settings.state_dir / "site"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "status.json").write_text(make_status().model_dump_json())
 
 
@@ -55,12 +56,14 @@ def test_the_figures_are_read_at_most_once_an_hour_and_published_once(
     assert prepare(settings) == {"market.json", "status.json"}
     others = {"CNAME": b"page.example.org", "monitor.json": b"{}", "old.html": b""}
     branch.replace_files(lambda _read: others)
-    assert "files on gh-pages" in publish_site.publish_site(settings, branch)
+    assert "files on gh-pages" in publish_site.publish_site(settings, branch, NOW)
     published = branch.read_files(["CNAME", "monitor.json", "old.html", "status.json"])
     assert published.keys() == {"CNAME", "monitor.json", "status.json"}
     time_.at += timedelta(minutes=45)
     assert prepare(settings) == set()
-    assert publish_site.publish_site(settings, branch).startswith("nothing to publish: no run has")
+    assert publish_site.publish_site(settings, branch, NOW).startswith(
+        "nothing to publish: no run has"
+    )
     time_.at += timedelta(minutes=14)  # GitHub starts a run a minute early
     assert prepare(replace(settings, public_page="status")) == {"status.json"}
 
@@ -100,21 +103,13 @@ def test_without_the_variable_a_run_does_nothing_for_a_page(
     monkeypatch.delattr(site_stage, "prepare_page")
     report = run_pipeline(replace(settings, limit=3), clocks=time_.clocks, is_scheduled=True)
     assert (report.status, report.warnings) == ("ok", [])
-    off = publish_site.publish_site(settings, PagesBranch("nowhere", ENVIRONMENT))
+    off = publish_site.publish_site(settings, PagesBranch("nowhere", ENVIRONMENT), NOW)
     assert off == "nothing to publish: SENTINEL_PUBLIC_PAGE is not set"
 
 
-def test_documents_of_other_writers_are_shown_and_damaged_ones_are_left_out(
-    tmp_path: Path,
-    branch: PagesBranch,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    settings = Settings(state_dir=tmp_path / "state", public_page="status")
-    _save_status(settings)
-    monitor = make_status(maker="monitor")
-    others = {"monitor.json": monitor.model_dump_json().encode(), "simulation.json": b"{"}
-    branch.replace_files(lambda _read: others)
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[SiteFigures]:
+    """The figures of each page that is published."""
     shown: list[SiteFigures] = []
 
     def render(figures: SiteFigures) -> dict[str, bytes]:
@@ -122,11 +117,50 @@ def test_documents_of_other_writers_are_shown_and_damaged_ones_are_left_out(
         return {"status.json": b"{}"}
 
     monkeypatch.setattr(site_files, "render_site", render)
-    publish_site.publish_site(settings, branch)
+    return shown
+
+
+def test_documents_of_other_writers_are_shown_and_damaged_ones_are_left_out(
+    tmp_path: Path,
+    branch: PagesBranch,
+    shown: list[SiteFigures],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = Settings(state_dir=tmp_path / "state", public_page="status")
+    monitor = make_status(maker="monitor")
+    others = {"monitor.json": monitor.model_dump_json().encode(), "simulation.json": b"{"}
+    branch.replace_files(lambda _read: others)
+    _save_status(settings)
+    publish_site.publish_site(settings, branch, NOW)
     assert (shown[0].other, shown[0].simulation) == (monitor, None)
     assert caplog.messages == [
-        "simulation.json on gh-pages is damaged: the page is made without it"
+        "the page is made without the simulation: simulation.json is damaged"
     ]
+
+
+def test_the_halves_exchange_their_documents_at_another_place_too(
+    tmp_path: Path,
+    branch: PagesBranch,
+    shown: list[SiteFigures],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    monitor = make_status(maker="monitor", generated_at=NOW - timedelta(hours=4))
+    (place / "monitor.json").write_text(monitor.model_dump_json())
+    settings = Settings(state_dir=tmp_path / "state", public_page="status", publish_url=str(place))
+    _save_status(settings)
+    publish_site.publish_site(settings, branch, NOW)
+    assert Status.model_validate_json((place / "status.json").read_bytes()) == make_status()
+    assert shown[0].other == monitor
+    (place / "status.json").unlink()
+    (place / "status.json").mkdir()  # it can no longer be written
+    _save_status(settings)
+    publish_site.publish_site(settings, branch, NOW)
+    assert shown[1].other is None
+    silent, unwritten = caplog.messages
+    assert silent == "the monitor has published no status for 4 hours: make status"
+    assert unwritten.startswith("status.json is not at SENTINEL_PUBLISH_URL: ")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +183,7 @@ def test_damaged_figures_are_a_clear_error(tmp_path: Path, branch: PagesBranch) 
     _save_status(settings)
     (settings.state_dir / "site" / "status.json").write_text("{")
     with pytest.raises(ConfigurationError, match="delete that folder"):
-        publish_site.publish_site(settings, branch)
+        publish_site.publish_site(settings, branch, NOW)
 
 
 def test_a_wrong_kind_of_page_costs_the_page_and_no_prices(
