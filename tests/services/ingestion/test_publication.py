@@ -133,6 +133,8 @@ def test_a_place_that_fails_is_one_warning_and_after_a_day_an_incident(
 def test_figures_that_cannot_be_read_do_not_stop_the_loop(
     visit: Visit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("services.ingestion.publication.read_figures", lambda *_a, **_k: 1 / 0)
+    monkeypatch.setattr(
+        "services.ingestion.publication.read_monitor_figures", lambda *_a, **_k: 1 / 0
+    )
     assert visit() == []
     assert "monitor.json is not published: ZeroDivisionError" in caplog.text
