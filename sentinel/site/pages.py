@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sentinel.site import formatting, labels, page_figures, svg
+from sentinel.site import formatting, labels, money, page_figures, svg
 
 _FOLDER = Path(__file__).parent
 # `form-action` and `base-uri` do not follow `default-src`.
@@ -23,6 +23,8 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "age_beside": page_figures.format_age_beside,
     "by_severity": page_figures.sort_by_severity,
     "bytes": formatting.format_bytes,
+    "change": money.format_change,
+    "compact_usd": money.format_compact_usd,
     "count": formatting.format_count,
     "day": formatting.format_day,
     "draw_caught": page_figures.draw_caught,
@@ -51,6 +53,11 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "state": labels.describe_state,
     "tightest": page_figures.find_tightest,
     "words": labels.name_code,
+    "direction": money.classify_change,
+    "idr": money.format_idr,
+    "percent": "{:.2f}%".format,
+    "usd": money.format_usd,
+    "whole_usd": money.format_whole_usd,
 }
 
 
@@ -59,9 +66,17 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render({"root": "", **values})
 
 
-def read_assets() -> dict[str, str]:
-    """Return the files that every page loads, by their names. Raises OSError."""
-    return {name: (_FOLDER / name).read_text() for name in ("site.js", "icon.svg")}
+def read_assets(*names: str) -> dict[str, str]:
+    """Return files that pages load, by their names. Raises OSError."""
+    return {name: (_FOLDER / name).read_text() for name in names}
+
+
+@functools.cache
+def read_style(*names: str) -> dict[str, str]:
+    """Return the stylesheet of a page, and the policy that allows it. Raises OSError."""
+    css = "\n".join(read_assets(*names).values())
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    return {"css": css, "content_policy": _POLICY.format(digest=digest)}
 
 
 @functools.cache
@@ -73,9 +88,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    css = (_FOLDER / "site.css").read_text()
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    policy = _POLICY.format(digest=digest)
     environment.filters |= _FILTERS
-    environment.globals |= {"css": css, "content_policy": policy}
+    environment.globals |= read_style("site.css")
     return environment

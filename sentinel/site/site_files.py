@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sentinel.files import replace_atomically
-from sentinel.site import page_figures, pages
+from sentinel.site import market_pages, page_figures, pages
 from sentinel.site.badge import format_badge
 from sentinel.site.feed import format_feed
 from sentinel.site.market import Market
@@ -35,7 +36,7 @@ class SiteFigures:
 
 def render_site(figures: SiteFigures) -> dict[str, bytes]:
     """Return the content of each file by its path in the page's folder."""
-    shared = {
+    shared: dict[str, Any] = {
         "status": figures.status,
         "has_market": figures.market is not None,
         "is_indexed": figures.is_indexed,
@@ -43,7 +44,7 @@ def render_site(figures: SiteFigures) -> dict[str, bytes]:
     texts = {
         "index.html": pages.render("status.html", **shared),
         "trust.html": pages.render("trust.html", **shared, **_choose_trust(figures)),
-        **pages.read_assets(),
+        **pages.read_assets("site.js", "icon.svg"),
         STATUS_FILE: figures.status.model_dump_json(indent=1),
         "status.schema.json": format_schema(),
         "badge.json": format_badge(figures.status),
@@ -51,6 +52,8 @@ def render_site(figures: SiteFigures) -> dict[str, bytes]:
         "robots.txt": f"User-agent: *\n{'Allow' if figures.is_indexed else 'Disallow'}: /\n",
         ".nojekyll": "",  # GitHub Pages then publishes the files as they are
     }
+    if figures.market is not None:
+        texts |= market_pages.render_market(figures.market, shared)
     return {path: text.encode() for path, text in texts.items()}
 
 
