@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import random
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.git import BOT_EMAIL, BOT_NAME, Git, GitError, GitRefusal
+from sentinel import leftovers
 from sentinel.errors import ConfigurationError, SentinelError
 
 log = logging.getLogger("sentinel.publish")
@@ -197,8 +197,8 @@ class _Repository(Git):
 
 @contextlib.contextmanager
 def _repository(branch: PagesBranch) -> Iterator[_Repository]:
-    with tempfile.TemporaryDirectory(prefix="sentinel-page-") as folder:
-        yield _Repository(branch, Path(folder))
+    with leftovers.temporary_folder() as folder:
+        yield _Repository(branch, folder)
 
 
 def _data(content: bytes) -> bytes:

@@ -29,9 +29,12 @@ def connection(fresh: FreshDatabase) -> Iterator[Connection]:
         yield opened
 
 
-def test_alerts_have_figures(fresh: FreshDatabase, connection: Connection) -> None:
+def test_alerts_have_figures_and_show_no_coin_that_is_watched_for_another_reason_than_its_rank(
+    fresh: FreshDatabase, connection: Connection
+) -> None:
     alert_history.store(fresh, NOW)
     _check_weeks(connection)
+    _check_published_alerts(connection)
     _check_daily_score(connection)
 
 
@@ -45,6 +48,18 @@ def _check_weeks(connection: Connection) -> None:
         AlertWeek(start=monday, alerts=alerts, coins_watched=1)
         for monday, alerts in zip(mondays, (0, 2, 3, 2), strict=True)
     ], "since the coin is watched"
+
+
+def _check_published_alerts(connection: Connection) -> None:
+    found = list_public_alerts(connection, OPTIONS, NOW)
+    hours = [(NOW - alert.at) / timedelta(hours=1) for alert in found]
+    assert hours == [50, 91, 150], "of the last 7 days, the newest first"
+    assert (found[0].coin_id, found[0].kind, found[0].move) == ("bitcoin", "panic", -0.1)
+    own = MonitorOptions(top_coins=0, watchlist=["bitcoin"])
+    assert list_public_alerts(connection, own, NOW) == []
+    trust = read_trust(connection, own, NOW)
+    assert trust.alerts
+    assert trust.alerts.coins_watched == 1
 
 
 def _check_daily_score(connection: Connection) -> None:
@@ -61,21 +76,6 @@ def _check_daily_score(connection: Connection) -> None:
     found = read_trust(connection, OPTIONS, NOW).alerts
     assert found
     assert (found.caught, found.missed, found.scored_at) == (0, 4, tomorrow)
-
-
-def test_published_alerts_show_no_coin_that_is_watched_for_another_reason_than_its_rank(
-    fresh: FreshDatabase, connection: Connection
-) -> None:
-    alert_history.store(fresh, NOW)
-    found = list_public_alerts(connection, OPTIONS, NOW)
-    hours = [(NOW - alert.at) / timedelta(hours=1) for alert in found]
-    assert hours == [50, 91, 150], "of the last 7 days, the newest first"
-    assert (found[0].coin_id, found[0].kind, found[0].move) == ("bitcoin", "panic", -0.1)
-    own = MonitorOptions(top_coins=0, watchlist=["bitcoin"])
-    assert list_public_alerts(connection, own, NOW) == []
-    trust = read_trust(connection, own, NOW)
-    assert trust.alerts
-    assert trust.alerts.coins_watched == 1
 
 
 def test_forecasts_and_backups_have_figures_where_they_exist(

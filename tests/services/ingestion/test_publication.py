@@ -18,6 +18,7 @@ from sentinel.notifications.targets import make_targets
 from sentinel.site.other_half import parse_document
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection, open_connection
+from services.ingestion import publication
 from services.ingestion.incidents import Incidents, Tick
 from services.ingestion.publication import Publication
 from services.settings import MonitorSettings
@@ -40,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def publication(settings: Settings, folder: Path) -> Publication:
+def publisher(settings: Settings, folder: Path) -> Publication:
     own = replace(settings, publish_url=str(folder))
     own.state_dir.mkdir()
     return Publication(MonitorSettings(settings=own), open_place(own))
@@ -48,32 +49,38 @@ def publication(settings: Settings, folder: Path) -> Publication:
 
 @pytest.fixture
 def visit(
-    publication: Publication, connection: Connection, time_: FakeTime
+    publisher: Publication, connection: Connection, time_: FakeTime
 ) -> Iterator[Callable[[], list[str]]]:
     """Return a function that visits and checks, and returns the messages that arrived."""
     with listening() as target:
 
         def visit() -> list[str]:
-            publication.visit_if_due(connection, time_.at)
-            publication.wait()
-            return _check(publication, connection, time_, target)
+            publisher.visit_if_due(connection, time_.at)
+            publisher.wait()
+            return _check(publisher, connection, time_, target)
 
         yield visit
 
 
 def _check(
-    publication: Publication, connection: Connection, time_: FakeTime, target: Target
+    publisher: Publication, connection: Connection, time_: FakeTime, target: Target
 ) -> list[str]:
     target.accepted.clear()
     notifier = Notifier(make_targets([target.url]), time_.clocks)
-    settings = publication.monitor.settings
+    settings = publisher.monitor.settings
     incidents = Incidents(settings, notifier, ENGLISH, MonitorOptions())
-    incidents.check(connection, Tick(minutes(5), "", time_.at, publication.last))
+    incidents.check(connection, Tick(minutes(5), "", time_.at, publisher.last))
     notifier.deliver(connection, seconds=60)
     return target.messages
 
 
 Visit = Callable[[], list[str]]
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publish an empty document: to read the figures takes most of a visit."""
+    monkeypatch.setattr(publication, "read_document", lambda *_arguments: b"{}")
 
 
 def test_the_monitor_publishes_its_status_once_an_hour(
@@ -91,6 +98,7 @@ def test_the_monitor_publishes_its_status_once_an_hour(
     assert second.generated_at == time_.at
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_schedule_on_another_database_is_watched_by_its_document(
     visit: Visit, folder: Path, time_: FakeTime, connection: Connection
 ) -> None:
@@ -113,6 +121,7 @@ def test_a_schedule_on_another_database_is_watched_by_its_document(
     assert visit() == [], "its run in this database is newer"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_place_that_fails_is_one_warning_and_after_a_day_an_incident(
     visit: Visit, folder: Path, time_: FakeTime, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -133,8 +142,6 @@ def test_a_place_that_fails_is_one_warning_and_after_a_day_an_incident(
 def test_figures_that_cannot_be_read_do_not_stop_the_loop(
     visit: Visit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(
-        "services.ingestion.publication.read_monitor_figures", lambda *_a, **_k: 1 / 0
-    )
+    monkeypatch.setattr(publication, "read_document", lambda *_arguments: 1 / 0)
     assert visit() == []
     assert "monitor.json is not published: ZeroDivisionError" in caplog.text
