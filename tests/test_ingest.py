@@ -201,7 +201,7 @@ def test_one_invalid_coin_does_not_affect_the_others(
 
 @pytest.mark.slow
 def test_three_failures_deactivate_a_coin_and_one_valid_price_restores_it(
-    run: Run, stand_in: StandIn, time_: FakeTime, settings: Settings
+    run: Run, stand_in: StandIn, time_: FakeTime, settings: Settings, fresh: FreshDatabase
 ) -> None:
     for _ in range(3):
         stand_in.faults.append(_without("ethereum"))
@@ -217,6 +217,15 @@ def test_three_failures_deactivate_a_coin_and_one_valid_price_restores_it(
     assert report.message.startswith("20 of 20 coins in")
     assert len(stand_in.paths("/simple/price")) == 5  # the probe rode along
     assert _registry(settings).coins["ethereum"].status == "active"
+    recorded = fresh.query(
+        "SELECT deactivated, reactivated, exit_code FROM sentinel.pipeline_runs ORDER BY started_at"
+    )
+    assert recorded == [
+        *2 * [([], [], 0)],
+        (["ethereum"], [], 0),
+        ([], [], 0),
+        ([], ["ethereum"], 0),
+    ]
 
 
 @pytest.mark.slow

@@ -12,13 +12,16 @@ from psycopg.conninfo import make_conninfo
 from coin_registry import CoinRegistry
 from pipeline import site_stage
 from pipeline.run import Run
+from pipeline.site import write_site
 from safe_zone import Settings
+from sentinel.errors import BudgetExhausted
 from sentinel.site.status import Status
 from sentinel.storage.connection import Session
-from tests.conftest import FakeTime, FreshDatabase
+from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.support import alert_history
 from tests.support.commands import Module, assert_error
 from tests.support.loading import load_rows, make_rows
+from tests.support.network import NEEDS_TCP_INFO, as_neon
 
 COMMAND = "pipeline.site"
 
@@ -42,6 +45,21 @@ def test_the_page_is_written_beside_foreign_files(
     assert status.storage.coins == 20
     assert status.interval_seconds == 3600
     assert (folder / "CNAME").read_text() == "status.example.org"
+
+
+@NEEDS_TCP_INFO
+def test_on_neon_only_the_market_needs_room_in_the_egress_quota(
+    fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    with as_neon(fresh.url) as url:
+        quotas = Settings().quotas | {"neon_egress_bytes": 300_000.0}
+        settings = Settings(database_url=url, state_dir=tmp_path, quotas=quotas)
+        with pytest.raises(BudgetExhausted, match=r"The market page reads about 0\.4 MB"):
+            write_site(tmp_path / "site", settings, NOW, with_market=True)
+        write_site(tmp_path / "site", settings, NOW)
+        write_site(tmp_path / "site", settings, NOW, with_market=True, is_forced=True)
+    [(received,)] = fresh.query("SELECT sum(received_bytes) FROM sentinel.egress")
+    assert received > 5_000
 
 
 def test_what_keeps_the_page_from_being_written_is_named(

@@ -43,6 +43,14 @@ def test_without_a_schema_the_parts_that_need_one_are_null(
     assert parts == (None, None, None, None)
 
 
+def test_an_older_schema_counts_as_none(fresh: FreshDatabase, tmp_path: Path) -> None:
+    fresh.query("DELETE FROM sentinel.schema_version WHERE version > 2")
+    fresh.query("DROP TABLE sentinel.alerts, sentinel.forecasts, sentinel.outbox")
+    status = _read(fresh, tmp_path)
+    assert [check.name for check in status.checks if check.state == "unhealthy"] == ["database"]
+    assert (status.schedule, status.storage, status.trust.alerts) == (None, None, None)
+
+
 def test_an_empty_database_has_no_schedule_and_no_rows(
     fresh: FreshDatabase, tmp_path: Path
 ) -> None:
