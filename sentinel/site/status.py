@@ -239,7 +239,7 @@ class Incident(Model):
 
 
 class RaisedAlert(Model):
-    """An alert that was raised."""
+    """An alert that was raised. It has no price: prices are shown, and handed out in no file."""
 
     at: AwareDatetime
     coin_id: str
@@ -247,7 +247,6 @@ class RaisedAlert(Model):
     kind: Literal["panic", "reversal"]
     move: float
     """Of the price since its high-water or low-water mark, as a fraction."""
-    price_usd: float
 
 
 class Status(Model):

@@ -29,7 +29,7 @@ GROUP BY 1
 
 # Other coins are watched because of the watchlist or a position: their alerts would show it.
 PUBLIC_ALERTS = """
-SELECT a.observed_at, c.coin_id, c.symbol, a.kind::text, a.move, a.price_usd
+SELECT a.observed_at, c.coin_id, c.symbol, a.kind::text, a.move
 FROM sentinel.alerts a JOIN sentinel.coins c USING (coin_key)
 WHERE a.observed_at > %(now)s - interval '7 days' AND a.observed_at <= %(now)s
   AND c.coin_id IN (SELECT coin_id FROM sentinel.coins WHERE rank IS NOT NULL
@@ -69,7 +69,7 @@ def list_public_alerts(
     Muted ones too.
     """
     parameters = {"now": now, "top_coins": options.top_coins}
-    names = ("at", "coin_id", "symbol", "kind", "move", "price_usd")
+    names = ("at", "coin_id", "symbol", "kind", "move")
     try:
         rows = connection.execute(PUBLIC_ALERTS, parameters).fetchall()
     except _MISSING:

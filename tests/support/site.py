@@ -81,7 +81,6 @@ def make_full_status(**changed: Any) -> Status:
                 symbol="btc",
                 kind="panic",
                 move=-0.061,
-                price_usd=88_120.5,
             )
         ],
     }

@@ -55,7 +55,6 @@ def _make_full_status(**changed: Any) -> Status:
                 symbol="btc",
                 kind="panic",
                 move=-0.1234,
-                price_usd=90_000,
             )
         ],
     }
@@ -65,11 +64,7 @@ def _make_full_status(**changed: Any) -> Status:
 def _make_hostile_status() -> Status:
     return _make_full_status(
         registry=_make_registry(HealthChange(at=NOW, coin_id=HOSTILE, change="healed")),
-        alerts=[
-            RaisedAlert(
-                at=NOW, coin_id=HOSTILE, symbol=HOSTILE, kind="reversal", move=9, price_usd=0
-            )
-        ],
+        alerts=[RaisedAlert(at=NOW, coin_id=HOSTILE, symbol=HOSTILE, kind="reversal", move=9)],
         incidents=[
             Incident(
                 incident=HOSTILE, source="monitor", began_at=NOW, ended_at=None, summary=HOSTILE
