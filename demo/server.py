@@ -79,6 +79,10 @@ class StandIn(ThreadingHTTPServer):
         """The value of COINGECKO_BASE_URL for this server."""
         return f"http://127.0.0.1:{self.server_address[1]}/api/v3"
 
+    def respond(self, path: str) -> tuple[int, bytes]:
+        """Return the status and the body of the normal response to a path with its query."""
+        return make_response(self.market, path, self.now())
+
     def next_fault(self, path: str) -> Fault | None:
         """Return the scripted response to this path; None for the normal response."""
         for fault in self.faults:
@@ -111,6 +115,57 @@ def running(stand_in: StandIn) -> Iterator[StandIn]:
         thread.join()
 
 
+def make_response(market: Market, path: str, now: float) -> tuple[int, bytes]:
+    """Return the status and the body of CoinGecko's response at a UNIX time."""
+    if len(path) > MAX_URL_BYTES:
+        return 414, b"<html><head><title>414 Request-URI Too Large</title></head></html>"
+    split = urlsplit(path)
+    query = {name: values[-1] for name, values in parse_qs(split.query).items()}
+    endpoint = split.path.removeprefix("/api/v3")
+    if endpoint == "/coins/list":
+        return 200, _json(market.list_coins())
+    if endpoint == "/coins/markets":
+        return _respond_markets(market, query, now)
+    if endpoint == "/simple/price":
+        return _respond_prices(market, split.query, query, now)
+    if endpoint.endswith("/market_chart"):
+        return _respond_chart(market, unquote(endpoint.split("/")[2]), query, now)
+    return 404, _json({"error": "Incorrect path. Please check https://www.coingecko.com/api/"})
+
+
+def _respond_markets(market: Market, query: dict[str, str], now: float) -> tuple[int, bytes]:
+    if "vs_currency" not in query:
+        return 422, _json({"error": "Missing parameter vs_currency"})
+    per_page, page = min(250, int(query.get("per_page", "100"))), int(query.get("page", "1"))
+    return 200, _json(market.make_markets_page(per_page, page, now))
+
+
+def _respond_prices(
+    market: Market, raw: str, query: dict[str, str], now: float
+) -> tuple[int, bytes]:
+    for name in ("ids", "vs_currencies"):
+        if name not in query:
+            return 422, _json({"error": f"Missing parameter {name}"})
+    # Split before decoding: an id may contain an encoded comma.
+    encoded = next(part[4:] for part in raw.split("&") if part.startswith("ids="))
+    currencies = query["vs_currencies"].split(",")
+    quotes = {
+        coin_id: market.make_quote(coin_id, currencies, now)
+        for coin_id in map(unquote, encoded.split(","))
+    }
+    return 200, _json({i: quote for i, quote in quotes.items() if quote is not None})
+
+
+def _respond_chart(
+    market: Market, coin_id: str, query: dict[str, str], now: float
+) -> tuple[int, bytes]:
+    for name in ("vs_currency", "days"):
+        if name not in query:
+            return 422, _json({"error": f"Missing parameter {name}"})
+    chart = market.make_chart(coin_id, int(query["days"]), now)
+    return (404, _json({"error": "coin not found"})) if chart is None else (200, _json(chart))
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: StandIn
     protocol_version = "HTTP/1.1"
@@ -124,56 +179,13 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(self.server.latency_seconds)
         fault = self.server.next_fault(self.path)
         if fault is None:
-            self._send(*self._make_response())
+            self._send(*self.server.respond(self.path))
             return
         self.server.closing.wait(fault.hang)
         if fault.rewrite:
-            status, body = self._make_response()
+            status, body = self.server.respond(self.path)
             fault = Fault(status, fault.rewrite(body), fault.headers, cut=fault.cut)
         self._send(fault.status, fault.body, fault.headers, cut=fault.cut)
-
-    def _make_response(self) -> tuple[int, bytes]:
-        if len(self.path) > MAX_URL_BYTES:
-            return 414, b"<html><head><title>414 Request-URI Too Large</title></head></html>"
-        split = urlsplit(self.path)
-        query = {name: values[-1] for name, values in parse_qs(split.query).items()}
-        endpoint = split.path.removeprefix("/api/v3")
-        now = self.server.now()
-        if endpoint == "/coins/list":
-            return 200, _json(self.server.market.list_coins())
-        if endpoint == "/coins/markets":
-            return self._markets(query, now)
-        if endpoint == "/simple/price":
-            return self._prices(split.query, query, now)
-        if endpoint.endswith("/market_chart"):
-            return self._chart(unquote(endpoint.split("/")[2]), query, now)
-        return 404, _json({"error": "Incorrect path. Please check https://www.coingecko.com/api/"})
-
-    def _markets(self, query: dict[str, str], now: float) -> tuple[int, bytes]:
-        if "vs_currency" not in query:
-            return 422, _json({"error": "Missing parameter vs_currency"})
-        per_page, page = min(250, int(query.get("per_page", "100"))), int(query.get("page", "1"))
-        return 200, _json(self.server.market.make_markets_page(per_page, page, now))
-
-    def _prices(self, raw: str, query: dict[str, str], now: float) -> tuple[int, bytes]:
-        for name in ("ids", "vs_currencies"):
-            if name not in query:
-                return 422, _json({"error": f"Missing parameter {name}"})
-        # Split before decoding: an id may contain an encoded comma.
-        encoded = next(part[4:] for part in raw.split("&") if part.startswith("ids="))
-        currencies = query["vs_currencies"].split(",")
-        quotes = {
-            coin_id: self.server.market.make_quote(coin_id, currencies, now)
-            for coin_id in map(unquote, encoded.split(","))
-        }
-        return 200, _json({i: quote for i, quote in quotes.items() if quote is not None})
-
-    def _chart(self, coin_id: str, query: dict[str, str], now: float) -> tuple[int, bytes]:
-        for name in ("vs_currency", "days"):
-            if name not in query:
-                return 422, _json({"error": f"Missing parameter {name}"})
-        chart = self.server.market.make_chart(coin_id, int(query["days"]), now)
-        return (404, _json({"error": "coin not found"})) if chart is None else (200, _json(chart))
 
     def _send(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import shutil
@@ -21,7 +22,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from demo.market import Market
-from demo.server import StandIn, running
+from demo.server import StandIn, make_response, running
 from ingest import Clocks
 from safe_zone import ROOT, Settings
 from sentinel.models import LoadCounts
@@ -179,17 +180,24 @@ def open_to_other_users(folder: Path) -> None:
             path.chmod(path.stat().st_mode | 0o011)
 
 
+# One connection per server, because each new one costs the server 4 ms.
+ADMINS: dict[str, psycopg.Connection] = {}
+
+
 @pytest.fixture(scope="session")
 def server(server_dir: Path) -> Iterator[str]:
     """The connection string of one embedded PostgreSQL for all tests.
 
     It does not flush its files, because no test crashes this server.
     """
-    with embedded.ensure_running(server_dir) as conninfo:
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                connection.execute(f"ALTER SYSTEM SET {setting} = off".encode())
-            connection.execute("SELECT pg_reload_conf()")
+    with (
+        embedded.ensure_running(server_dir) as conninfo,
+        psycopg.connect(conninfo, autocommit=True) as connection,
+    ):
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off".encode())
+        connection.execute("SELECT pg_reload_conf()")
+        ADMINS[conninfo] = connection
         yield conninfo
 
 
@@ -197,11 +205,10 @@ def server(server_dir: Path) -> Iterator[str]:
 def new_database(server: str, source: str) -> Iterator[FreshDatabase]:
     """Copy the database `source` for the length of the block."""
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        create = f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy"
-        connection.execute(create.encode())
-        yield FreshDatabase(psycopg.conninfo.make_conninfo(server, dbname=name))
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    admin = ADMINS[server]
+    admin.execute(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy".encode())
+    yield FreshDatabase(psycopg.conninfo.make_conninfo(server, dbname=name))
+    admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture(scope="session")
@@ -241,17 +248,35 @@ def load(session: Session) -> Load:
     return lambda rows, now=NOW: load_rows(session, rows, now)
 
 
+# Most tests use a small market, because a sync of 620 coins and a load of 500 take 0.1 s.
+COINS, TARGETS = 120, 100
+# The market of most tests, which no test changes.
+make_market = functools.cache(Market)
+# Most tests begin at the same time with the same requests, so they get the same responses.
+make_response_once = functools.lru_cache(maxsize=200)(make_response)
+
+
+class FakeTimeStandIn(StandIn):
+    """CoinGecko's stand-in at a test's fake time, whose clock moves only when the test moves it."""
+
+    def __init__(self, time_: FakeTime, size: int = COINS) -> None:
+        super().__init__(make_market(size), now=lambda: time_.now().timestamp())
+
+    def respond(self, path: str) -> tuple[int, bytes]:
+        return make_response_once(self.market, path, self.now())
+
+
 @pytest.fixture
 def stand_in(time_: FakeTime) -> Iterator[StandIn]:
     """CoinGecko's stand-in, living at the test's fake time."""
-    with running(StandIn(Market(), now=lambda: time_.now().timestamp())) as served:
+    with running(FakeTimeStandIn(time_)) as served:
         yield served
 
 
 @pytest.fixture
 def live_stand_in() -> Iterator[StandIn]:
     """CoinGecko's stand-in at the real time, for scripts that run as processes."""
-    with running(StandIn(Market())) as served:
+    with running(StandIn(make_market(COINS))) as served:
         yield served
 
 
@@ -263,6 +288,7 @@ def settings(fresh: FreshDatabase, stand_in: StandIn, tmp_path: Path) -> Setting
         base_url=stand_in.base_url,
         state_dir=tmp_path / "state",
         registry_path=tmp_path / "coin_registry.json",
+        limit=TARGETS,
     )
 
 

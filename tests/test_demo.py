@@ -66,10 +66,10 @@ def test_prices_have_the_recorded_format(stand_in: StandIn) -> None:
 
 
 def test_a_markets_row_has_the_26_recorded_fields(stand_in: StandIn) -> None:
-    rows = _get(stand_in, "/coins/markets?vs_currency=usd&per_page=250&page=1").json()
-    assert len(rows) == 250
+    rows = _get(stand_in, "/coins/markets?vs_currency=usd&per_page=50&page=2").json()
+    assert len(rows) == 50
     assert list(rows[0]) == MARKET_FIELDS.split()
-    assert [row["market_cap_rank"] for row in rows] == list(range(1, 251))
+    assert [row["market_cap_rank"] for row in rows] == list(range(51, 101))
 
 
 @pytest.mark.parametrize(

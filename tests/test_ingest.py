@@ -17,7 +17,7 @@ from demo.server import Fault, StandIn
 from ingest import RunReport, run_pipeline
 from safe_zone import Settings
 from sentinel.errors import Interrupted
-from tests.conftest import FakeTime, FreshDatabase
+from tests.conftest import FakeTime, FreshDatabase, make_market
 
 Run = Callable[..., RunReport]
 DOWN = Fault(500, b'{"status":500,"error":"Internal Server Error"}')
@@ -70,8 +70,9 @@ def _spool_files(settings: Settings) -> list[Path]:
 def test_a_first_run_stores_the_top_500(
     run: Run, stand_in: StandIn, fresh: FreshDatabase, settings: Settings
 ) -> None:
-    report = run()
-    assert (report.status, report.exit_code) == ("ok", 0)
+    stand_in.market = make_market(620)
+    report = run(limit=500)
+    assert (report.status, report.exit_code, report.api_calls) == ("ok", 0, 5)
     assert (report.targets, report.rows_valid, report.rows_inserted) == (500, 500, 500)
     stored = {coin_id for (coin_id,) in fresh.query("SELECT coin_id FROM stored_rows")}
     assert stored == {coin.id for coin in stand_in.market.ranked[:500]}
@@ -84,7 +85,7 @@ def test_a_first_run_stores_the_top_500(
 
 def test_the_message_names_the_database(run: Run, fresh: FreshDatabase) -> None:
     message = run().message
-    assert message.startswith(f"500 of 500 coins in {fresh.address().display_name}, 5 API calls.")
+    assert message.startswith(f"100 of 100 coins in {fresh.address().display_name}, 3 API calls.")
 
 
 def test_the_report_has_exactly_the_keys_of_the_contract(run: Run) -> None:
@@ -92,7 +93,7 @@ def test_the_report_has_exactly_the_keys_of_the_contract(run: Run) -> None:
 
 
 def test_a_warm_run_costs_one_call_and_one_credit(run: Run, stand_in: StandIn) -> None:
-    assert run().api_calls == 5  # the list, three pages of ranking, the prices
+    assert run().api_calls == 3  # the list, the ranking, the prices
     stand_in.requests.clear()
     report = run()
     assert (report.api_calls, report.api_credits, len(stand_in.requests)) == (1, 1, 1)
@@ -101,15 +102,15 @@ def test_a_warm_run_costs_one_call_and_one_credit(run: Run, stand_in: StandIn) -
 def test_a_second_run_within_a_minute_changes_nothing(run: Run, fresh: FreshDatabase) -> None:
     run()
     report = run()
-    assert (report.rows_inserted, report.rows_updated, report.rows_unchanged) == (0, 0, 500)
-    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
+    assert (report.rows_inserted, report.rows_updated, report.rows_unchanged) == (0, 0, 100)
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(100,)]
 
 
 def test_a_later_run_adds_observations(run: Run, time_: FakeTime, fresh: FreshDatabase) -> None:
     run()
     time_.at += timedelta(minutes=15)
-    assert run().rows_inserted == 500
-    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(1000,)]
+    assert run().rows_inserted == 100
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(200,)]
 
 
 def test_the_registry_is_synced_once_a_day(run: Run, stand_in: StandIn, time_: FakeTime) -> None:
@@ -133,7 +134,7 @@ def test_the_run_is_recorded_with_the_data(run: Run, fresh: FreshDatabase) -> No
     assert fresh.query(
         "SELECT run_id, status, targets, rows_valid, rows_inserted, api_calls, api_credits "
         "FROM sentinel.pipeline_runs"
-    ) == [(report.run_id, "ok", 500, 500, 500, 5, 5)]
+    ) == [(report.run_id, "ok", 100, 100, 100, 3, 3)]
 
 
 def test_only_the_resolved_targets_are_fetched(run: Run, stand_in: StandIn) -> None:
@@ -163,7 +164,7 @@ def test_a_limit_above_the_market_fetches_all_coins_and_warns(
     report = run(limit=10_000)
     assert report.targets == len(stand_in.market.coins)
     assert report.exit_code == 0
-    assert "limit 10000 is above the 620 active coins: fetching all" in caplog.text
+    assert "limit 10000 is above the 120 active coins: fetching all" in caplog.text
 
 
 @pytest.mark.before_first_run
@@ -171,7 +172,7 @@ def test_a_dry_run_writes_no_file_and_opens_no_database(
     run: Run, fresh: FreshDatabase, settings: Settings, tmp_path: Path
 ) -> None:
     report = run(mode="dry-run")
-    assert (report.status, report.rows_valid, report.rows_inserted) == ("ok", 500, 0)
+    assert (report.status, report.rows_valid, report.rows_inserted) == ("ok", 100, 0)
     assert list(tmp_path.iterdir()) == []
     assert fresh.query("SELECT to_regclass('sentinel.coins')") == [(None,)]
     assert settings.registry_path.exists() is False
@@ -185,7 +186,7 @@ def test_one_invalid_coin_does_not_affect_the_others(
 ) -> None:
     stand_in.faults.append(_without("ethereum", bitcoin={"usd": "cheap"}, tether=None))
     report = run()
-    assert (report.status, report.rows_inserted) == ("ok", 497)
+    assert (report.status, report.rows_inserted) == ("ok", 97)
     assert report.rejected == {"not_a_number": 1, "malformed": 1}
     assert report.missing == ["ethereum"]
     assert sorted(report.strikes) == ["bitcoin", "ethereum", "tether"]
@@ -247,11 +248,11 @@ def test_a_coin_that_stays_missing_is_probed_less_and_less(
 def test_a_degraded_response_gives_no_strikes_and_the_run_is_partial(
     run: Run, stand_in: StandIn, fresh: FreshDatabase, settings: Settings
 ) -> None:
-    gone = [coin.id for coin in stand_in.market.ranked[:101]]
+    gone = [coin.id for coin in stand_in.market.ranked[:21]]
     stand_in.faults.append(_without(*gone))
     report = run()
     assert (report.status, report.exit_code, report.strikes) == ("partial", 0, [])
-    assert (report.rows_inserted, len(report.missing)) == (399, 101)
+    assert (report.rows_inserted, len(report.missing)) == (79, 21)
     assert not any(coin.strikes for coin in _registry(settings).coins.values())
     assert fresh.query("SELECT status FROM sentinel.pipeline_runs") == [("partial",)]
 
@@ -264,7 +265,7 @@ def test_a_coin_missing_from_the_list_is_delisted(
     stand_in.faults.append(_list_without("tether"))
     report = run()
     assert _registry(settings).coins["tether"].status == "delisted"
-    assert (report.targets, report.rows_valid) == (500, 500)
+    assert (report.targets, report.rows_valid) == (100, 100)
 
 
 def test_a_delisted_coin_loses_its_rank_in_the_database_too(
@@ -276,7 +277,7 @@ def test_a_delisted_coin_loses_its_rank_in_the_database_too(
     run()
     assert fresh.query("SELECT rank FROM sentinel.coins WHERE coin_id = 'tether'") == [(None,)]
     ranks = fresh.query("SELECT count(rank), count(DISTINCT rank) FROM sentinel.coins")
-    assert ranks[0][0] == ranks[0][1] == 500
+    assert ranks[0][0] == ranks[0][1] == 100
 
 
 def test_a_coin_without_observations_has_no_latest_price(
@@ -309,7 +310,7 @@ def test_if_every_coin_is_inactive_the_due_probes_are_fetched(
     time_.at += timedelta(days=1)
     report = run(limit=5)
     assert report.targets == 0
-    assert len(report.healed) > 400
+    assert len(report.healed) > 80
 
 
 # --- CoinGecko fails -------------------------------------------------------------------------
@@ -330,27 +331,27 @@ def test_an_unavailable_api_exits_with_3_within_seconds(
 def test_rows_that_arrived_before_an_api_failure_are_loaded(
     run: Run, stand_in: StandIn, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api_library.CHUNK_IDS", 100)
+    monkeypatch.setattr("api_library.CHUNK_IDS", 20)
     run()
     stand_in.faults.append(Fault(path="/simple/price", rewrite=lambda body: body))
     stand_in.always = DOWN
     report = run()
     assert (report.status, report.exit_code) == ("partial", 3)
-    assert report.rows_valid == 100
+    assert report.rows_valid == 20
     assert report.api_calls == 1 + 4 + 4  # one good, two exhausted, then the circuit is open
     recorded = fresh.query(
         "SELECT status, rows_valid FROM sentinel.pipeline_runs ORDER BY rows_valid"
     )
-    assert recorded == [("partial", 100), ("ok", 500)]
+    assert recorded == [("partial", 20), ("ok", 100)]
 
 
 def test_a_failed_chunk_does_not_affect_the_others(
     run: Run, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api_library.CHUNK_IDS", 100)
+    monkeypatch.setattr("api_library.CHUNK_IDS", 20)
     stand_in.faults.extend([replace(DOWN, path="/simple/price")] * 4)
     report = run()
-    assert (report.status, report.exit_code, report.rows_valid) == ("partial", 3, 400)
+    assert (report.status, report.exit_code, report.rows_valid) == ("partial", 3, 80)
     assert report.strikes == []
 
 
@@ -361,7 +362,7 @@ def test_a_failed_sync_does_not_stop_a_run_with_known_coins(
     time_.at += timedelta(days=2)
     stand_in.faults.extend([replace(DOWN, path="/coins/list")] * 4)
     report = run()
-    assert (report.status, report.rows_valid) == ("ok", 500)
+    assert (report.status, report.rows_valid) == ("ok", 100)
     assert "registry was not synced" in caplog.text
 
 
@@ -373,7 +374,7 @@ def test_a_list_that_stays_short_costs_a_credit_every_six_hours_until_it_is_beli
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def shorten(body: bytes) -> bytes:
-        return json.dumps(json.loads(body)[:400]).encode()
+        return json.dumps(json.loads(body)[:80]).encode()
 
     run(limit=5)
     stand_in.always = Fault(path="/coins/list", rewrite=shorten)
@@ -384,9 +385,9 @@ def test_a_list_that_stays_short_costs_a_credit_every_six_hours_until_it_is_beli
         assert run(limit=1, backfill_credits_per_day=0).status == "ok"
         lists.append(len(stand_in.paths("/coins/list")))
     assert lists == [1, 0, 1, 1]
-    assert "lists 400 coins, but 620 were known. If it does so for 3 days" in caplog.text
+    assert "lists 80 coins, but 120 were known. If it does so for 3 days" in caplog.text
     assert "the list is believed, and the other coins are delisted" in caplog.text
-    assert len(_registry(settings).top_ids(620)) == 400
+    assert len(_registry(settings).top_ids(120)) == 80
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"bitcoin":', b'{"error":"x"}', b"[]"])
@@ -432,7 +433,7 @@ def test_a_response_without_a_usable_price_is_a_failure(run: Run, stand_in: Stan
     stand_in.faults.append(Fault(path="/simple/price", rewrite=all_null))
     report = run()
     assert (report.status, report.exit_code, report.strikes) == ("failed", 3, [])
-    assert report.rejected == {"null_price": 500}
+    assert report.rejected == {"null_price": 100}
 
 
 @pytest.mark.parametrize("days", [-1, 70])
@@ -485,16 +486,16 @@ def test_rows_that_cannot_be_stored_wait_in_the_spool_for_the_next_run(
     stand_in.faults.append(_without(bitcoin={"usd": None}))
     failed = run(database_url=NOWHERE)
     assert (failed.status, failed.exit_code) == ("failed", 4)
-    assert (failed.rows_spooled, failed.rows_inserted) == (499, 0)
-    assert "499 rows wait in the spool" in failed.message
+    assert (failed.rows_spooled, failed.rows_inserted) == (99, 0)
+    assert "99 rows wait in the spool" in failed.message
     assert "hunter2" not in failed.message
     waiting = [path.name for path in _spool_files(settings) if path.suffix != ".lock"]
     assert waiting == [f"{failed.run_id}-000.jsonl"]
     time_.at += timedelta(minutes=15)
     report = run()
-    assert (report.status, report.rows_drained, report.rows_inserted) == ("ok", 499, 500)
+    assert (report.status, report.rows_drained, report.rows_inserted) == ("ok", 99, 100)
     assert (report.rows_spooled, _spool_files(settings)) == (0, [])
-    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(999,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(199,)]
     assert fresh.query("SELECT run_id, reason FROM sentinel.rejections") == [
         (failed.run_id, "null_price")
     ]
@@ -507,8 +508,8 @@ def test_the_spool_is_drained_even_while_coingecko_is_down(
     run(database_url=NOWHERE)
     stand_in.always = DOWN
     report = run()
-    assert (report.exit_code, report.rows_drained) == (3, 500)
-    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
+    assert (report.exit_code, report.rows_drained) == (3, 100)
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(100,)]
 
 
 def test_an_unexpected_error_of_the_database_costs_no_health_changes(
@@ -533,11 +534,11 @@ def test_spooled_rows_older_than_the_retention_are_kept_beside_the_spool(
     run(database_url=NOWHERE)
     time_.at += timedelta(days=61)
     report = run()
-    assert (report.rows_drained, report.rows_inserted) == (0, 500)
-    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
+    assert (report.rows_drained, report.rows_inserted) == (0, 100)
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(100,)]
     [kept] = _spool_files(settings)
-    assert (kept.suffix, len(kept.read_text().splitlines())) == (".left-out", 501)
-    assert "501 entries beyond the retention" in caplog.text
+    assert (kept.suffix, len(kept.read_text().splitlines())) == (".left-out", 101)
+    assert "101 entries beyond the retention" in caplog.text
 
 
 @pytest.mark.parametrize("days", [70, -70])
@@ -629,7 +630,7 @@ def test_a_spool_that_cannot_be_written_does_not_stop_the_load(
     settings.state_dir.mkdir()
     (settings.state_dir / "spool").write_text("a file where the folder should be")
     report = run()
-    assert (report.status, report.rows_inserted) == ("ok", 500)
+    assert (report.status, report.rows_inserted) == ("ok", 100)
     assert "the spool cannot be written" in caplog.text
 
 
@@ -642,11 +643,11 @@ def test_a_damaged_registry_is_renamed_and_rebuilt(
 ) -> None:
     settings.registry_path.write_text(text)
     report = run()
-    assert (report.status, report.rows_inserted) == ("ok", 500)
+    assert (report.status, report.rows_inserted) == ("ok", 100)
     assert "was damaged" in caplog.text
     [aside] = settings.registry_path.parent.glob("coin_registry.json.damaged-*")
     assert aside.read_text() == text
-    assert len(_registry(settings)) == 620
+    assert len(_registry(settings)) == 120
 
 
 def test_a_dry_run_does_not_rename_a_damaged_registry(run: Run, settings: Settings) -> None:
@@ -661,7 +662,7 @@ def test_a_read_only_registry_loses_health_changes_but_no_rows(
     report = run(registry_path=settings.state_dir / "nowhere" / "coin_registry.json")
     assert (report.status, report.exit_code) == ("partial", 2)
     assert "cannot be written" in report.message
-    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(100,)]
 
 
 def test_an_unchanged_registry_is_not_written(run: Run, settings: Settings) -> None:
@@ -678,7 +679,7 @@ def test_an_unchanged_registry_is_not_written(run: Run, settings: Settings) -> N
 def test_a_run_stopped_while_fetching_spools_its_rows_and_opens_no_database(
     run: Run, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api_library.CHUNK_IDS", 100)
+    monkeypatch.setattr("api_library.CHUNK_IDS", 20)
     honest, calls = transform.transform_and_validate, []
 
     def stopped_at_the_third_chunk(*arguments: Any) -> Any:
@@ -689,8 +690,8 @@ def test_a_run_stopped_while_fetching_spools_its_rows_and_opens_no_database(
 
     monkeypatch.setattr("pipeline.fetch.transform_and_validate", stopped_at_the_third_chunk)
     report = run()
-    assert (report.status, report.exit_code, report.rows_spooled) == ("failed", 143, 200)
+    assert (report.status, report.exit_code, report.rows_spooled) == ("failed", 143, 40)
     assert "SIGTERM" in report.message
     assert fresh.query("SELECT to_regclass('sentinel.coins')") == [(None,)]
     monkeypatch.undo()
-    assert run().rows_drained == 200
+    assert run().rows_drained == 40

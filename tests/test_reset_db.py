@@ -23,8 +23,8 @@ def test_reset_without_a_terminal_deletes_nothing(
     done = live_script("reset_db.py")
     assert "observations and 1 transaction of a portfolio" in done.stdout
     assert_error(done, 2, "no terminal to ask for confirmation", "--yes")
-    assert "holds 500 observations" in done.stdout
-    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
+    assert "holds 116 observations" in done.stdout
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(116,)]
 
 
 @pytest.mark.slow
@@ -40,7 +40,7 @@ def test_reset_with_yes_deletes_everything_and_the_next_run_creates_new_tables(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
-@pytest.mark.parametrize(("word", "code", "rows"), [("delete", 2, 500), ("DELETE", 0, None)])
+@pytest.mark.parametrize(("word", "code", "rows"), [("delete", 2, 116), ("DELETE", 0, None)])
 def test_reset_at_a_terminal_asks_for_the_confirmation_word(
     live_script: Script, fresh: FreshDatabase, word: str, code: int, rows: int | None
 ) -> None:

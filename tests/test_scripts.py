@@ -20,7 +20,7 @@ import ingest
 from demo.server import Fault, StandIn
 from safe_zone import ROOT
 from sentinel.storage import locks
-from tests.conftest import FakeTime, FreshDatabase, open_to_other_users
+from tests.conftest import FakeTime, FreshDatabase, make_market, open_to_other_users
 from tests.support.commands import Script, assert_error
 
 FULL = Path("/dev/full")
@@ -89,10 +89,10 @@ def test_rows_wait_in_the_spool_while_the_database_is_down(
     live_script: Script, url: str, words: str
 ) -> None:
     done = live_script("ingest.py", "--json", DATABASE_URL=url)
-    assert_error(done, 4, words, "500 rows wait in the spool")
-    assert json.loads(done.stdout)["rows_spooled"] == 500
+    assert_error(done, 4, words, "116 rows wait in the spool")
+    assert json.loads(done.stdout)["rows_spooled"] == 116
     again = live_script("ingest.py", "--json")
-    assert json.loads(again.stdout)["rows_drained"] == 500
+    assert json.loads(again.stdout)["rows_drained"] == 116
 
 
 @pytest.mark.before_first_run
@@ -189,7 +189,7 @@ def test_json_prints_one_object_even_if_the_settings_are_invalid(script: Script)
 
 def test_in_a_pipe_the_report_is_plain_text(live_script: Script) -> None:
     done = live_script("ingest.py")
-    assert re.search(r"rows_inserted +500\n", done.stdout)
+    assert re.search(r"rows_inserted +116\n", done.stdout)
     assert "\x1b" not in done.stdout + done.stderr
 
 
@@ -262,9 +262,9 @@ def test_a_signal_during_the_wait_for_the_lock_ends_the_run_and_keeps_the_rows(
         started = time.monotonic()
         stdout, stderr = process.communicate(timeout=40)
     assert time.monotonic() - started < 5
-    assert (process.returncode, json.loads(stdout)["rows_spooled"]) == (143, 500)
+    assert (process.returncode, json.loads(stdout)["rows_spooled"]) == (143, 116)
     assert "Traceback" not in stderr
-    assert json.loads(live_script("ingest.py", "--json").stdout)["rows_drained"] == 500
+    assert json.loads(live_script("ingest.py", "--json").stdout)["rows_drained"] == 116
 
 
 # --- kills and parallel runs -----------------------------------------------------------------
@@ -275,6 +275,7 @@ def test_a_signal_during_the_wait_for_the_lock_ends_the_run_and_keeps_the_rows(
 def test_the_next_run_is_complete_after_kills_at_any_moment(
     live_script: Script, live_stand_in: StandIn, fresh: FreshDatabase
 ) -> None:
+    live_stand_in.market = make_market(620)
     live_stand_in.latency_seconds = 0.03
     for moment in range(12):
         live_stand_in.requests.clear()

@@ -189,10 +189,10 @@ def test_a_first_run_stores_commits_and_summarizes(runner: Runner, fresh: FreshD
         SUMMARY: 0,
         "Commit the registry": 0,
     }
-    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(116,)]
     [commit, begin] = _log(runner)
     assert begin == "A Test|Begin"
-    assert re.fullmatch(r"github-actions\[bot\]\|Registry: .*620 new, ranking of .*", commit)
+    assert re.fullmatch(r"github-actions\[bot\]\|Registry: .*120 new, ranking of .*", commit)
     assert "## Run ok" in runner.summary
     assert "| Neon compute hours | 0.00 |" in runner.summary
     assert "1 of 1 slots (100%)" in runner.summary
@@ -250,7 +250,7 @@ def test_a_protected_branch_adds_an_annotation_and_the_run_succeeds(
     assert (done[RUN].returncode, done["Commit the registry"].returncode) == (0, 2)
     assert "::error::The remote rejects the registry's commit" in done["Commit the registry"].stderr
     assert done[SUMMARY].returncode == 0
-    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(116,)]
 
 
 @pytest.mark.slow

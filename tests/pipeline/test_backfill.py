@@ -18,7 +18,6 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from budget_monitor import log_path
-from demo.market import Market
 from demo.schedule import autumn_runs
 from demo.server import Fault, StandIn, running
 from ingest import Clocks, RunReport, run_pipeline
@@ -31,7 +30,13 @@ from sentinel.storage.connection import Session
 from sentinel.storage.queries.gaps import find_gaps
 from sentinel.storage.queries.schedule_coverage import measure_schedule_coverage
 from sentinel.storage.queries.slot_coverage import measure_slot_coverage
-from tests.conftest import FakeTime, FreshDatabase, NeonConsole, new_database
+from tests.conftest import (
+    FakeTime,
+    FakeTimeStandIn,
+    FreshDatabase,
+    NeonConsole,
+    new_database,
+)
 from tests.support.loading import load_rows
 from tests.support.network import NEEDS_TCP_INFO, as_neon
 
@@ -49,7 +54,7 @@ def run(settings: Settings, in_process: Callable[[Settings], RunReport]) -> Run:
 
 def _small_market(time_: FakeTime) -> StandIn:
     """A stand-in with few coins: a run reads and writes all of them."""
-    return StandIn(Market(size=60), now=lambda: time_.now().timestamp())
+    return FakeTimeStandIn(time_, size=60)
 
 
 @pytest.fixture

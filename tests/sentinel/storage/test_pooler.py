@@ -93,13 +93,13 @@ def test_runs_work_through_a_transaction_pooler(
     pooled = replace(settings, database_url=pooled_url)
     with psycopg.connect(pooled_url, prepare_threshold=None) as other:
         other.execute("SELECT 1")  # keeps one of the pool's two sessions busy
-        for expected in (500, 500, 500):
+        for expected in (100, 100, 100):
             report = in_process(pooled)
             assert (report.exit_code, report.rows_inserted) == (0, expected), report.message
             time_.at += timedelta(minutes=15)
     time_.at += timedelta(days=62)
-    assert in_process(pooled).purged_rows == 1500
-    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(500,)]
+    assert in_process(pooled).purged_rows == 300
+    assert fresh.query("SELECT count(*) FROM sentinel.observations") == [(100,)]
 
 
 def test_a_pooler_keeps_the_settings_that_a_connection_chooses(

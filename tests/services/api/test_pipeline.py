@@ -31,10 +31,10 @@ def test_runs_gaps_budget_and_metrics_describe_a_real_run(
     [older] = api.get_json("/runs", before=page["next"])["items"]
     assert older["started_at"] < page["items"][0]["started_at"]
     assert api.get_json("/gaps") == {"items": [], "next": None}
-    assert api.get_json("/budget")["meters"]["coingecko_credits"]["used"] == 6
+    assert api.get_json("/budget")["meters"]["coingecko_credits"]["used"] == 4
     text = api.get("/metrics").text
     assert "sentinel_coins 5.0" in text
-    assert 'sentinel_quota_used{quota="coingecko_credits"} 6.0' in text
+    assert 'sentinel_quota_used{quota="coingecko_credits"} 4.0' in text
 
 
 def test_schedule_coverage_uses_the_cadence_of_the_schedule_or_the_loops_own_interval(
