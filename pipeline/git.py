@@ -27,7 +27,8 @@ MERGED = "refs/sentinel/merged"  # the commit that `commit_onto` created last
 _REFUSALS = re.compile(
     r"^(?!.*(?:fetch first|non-fast-forward|cannot lock ref)).*(?:protected branch|hook declined"
     r"|permission|denied|forbidden|\b40[13]\b|not allowed|read.only|archived|Authentication failed"
-    r"|could not read Username|does not appear to be a git repository|couldn't find remote ref)",
+    r"|could not read Username|repository\s+not found|does not appear to be a git repository"
+    r"|couldn't find remote ref)",
     re.IGNORECASE,
 )
 # Addresses, paths and quoted names in a message: a branch may be called "denied".

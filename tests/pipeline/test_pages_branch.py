@@ -119,6 +119,17 @@ def test_a_remote_that_rejects_the_push_says_what_to_allow_and_gets_no_second_tr
     assert "docs/deploy-github-actions.md" in str(info.value)
 
 
+def test_a_repository_that_github_does_not_show_gets_no_second_try(tmp_path: Path) -> None:
+    """GitHub's answer to a wrong address, and to a token of another repository."""
+    git = tmp_path / "git"
+    answer = "remote: Repository not found.\nfatal: repository 'https://x/y.git/' not found"
+    git.write_text(f'#!/bin/sh\ncase "$1" in init) ;; *) echo "{answer}" >&2; exit 128;; esac\n')
+    git.chmod(0o755)
+    branch = PagesBranch("https://x/y.git", {**ENVIRONMENT, "PATH": f"{tmp_path}:/usr/bin:/bin"})
+    with pytest.raises(ConfigurationError, match="Repository not found"):
+        branch.replace_files(lambda _read: PAGE, sleep=lambda _s: pytest.fail("retried"))
+
+
 def test_an_unreachable_remote_is_named_without_its_password() -> None:
     branch = PagesBranch("http://me:hunter2@127.0.0.1:9/x.git", ENVIRONMENT)
     with pytest.raises(SentinelError, match="could not be pushed in 5 tries") as info:
