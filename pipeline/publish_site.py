@@ -8,32 +8,39 @@ from __future__ import annotations
 if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
+import contextlib
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+import budget_monitor
 from pipeline.pages_branch import BRANCH, PagesBranch
 from pipeline.publish_place import BranchPlace, open_place
+from pipeline.run_incidents import find_reportable
 from pipeline.site_stage import FIGURES_FILE, FOLDER, MARKET_FILE
 from safe_zone import ROOT, Settings, load_settings
 from sentinel.arguments import make_parser
+from sentinel.budget import usage_log
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
 from sentinel.health.checks import format_age
 from sentinel.process import describe_error, run_as_script
 from sentinel.site.market import Market
 from sentinel.site.other_half import FILES, DocumentInvalid, is_silent, parse_document
-from sentinel.site.status import SIMULATION_FILE, SimulationResult, Status
+from sentinel.site.outage import add_incident
+from sentinel.site.status import SIMULATION_FILE, Incident, Maker, SimulationResult, Status
 
 log = logging.getLogger("sentinel.publish")
 
 DOMAIN_FILE = "CNAME"  # GitHub writes it for a custom domain
 # Files of other writers.
 KEPT_FILES = (DOMAIN_FILE, FILES["monitor"], SIMULATION_FILE)
+MARKET_PAGE = "market.html"
+NOTHING_NEW = "nothing to publish: no run has read new figures since the last page"
 NOT_INSTALLED = (
     "The package {name} is not installed: python -m pip install --require-hashes -r "
     "requirements/site.txt."
@@ -50,11 +57,9 @@ def publish_site(settings: Settings, branch: PagesBranch, now: datetime) -> str:
     folder = settings.state_dir / FOLDER
     status, market = _read_figures(folder)
     if status is None:
-        return "nothing to publish: no run has read new figures since the last page"
-    try:
+        return _publish_outage(settings, branch) or NOTHING_NEW
+    with _missing_packages_explained():
         from sentinel.site.site_files import SiteFigures, render_site
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(NOT_INSTALLED.format(name=error.name)) from error
 
     from_place = _exchange(settings, status)
 
@@ -62,7 +67,7 @@ def publish_site(settings: Settings, branch: PagesBranch, now: datetime) -> str:
         figures = SiteFigures(
             status,
             market,
-            _parse_monitor(from_place or read.get(FILES["monitor"])),
+            _parse(from_place or read.get(FILES["monitor"]), "monitor"),
             _parse_simulation(read.get(SIMULATION_FILE)),
             find_page_url(status.repository_url, read.get(DOMAIN_FILE)),
             settings.is_page_indexed,
@@ -77,6 +82,48 @@ def publish_site(settings: Settings, branch: PagesBranch, now: datetime) -> str:
         (folder / name).unlink(missing_ok=True)
     size = sum(map(len, published.values()))
     return f"published {len(published)} files on {BRANCH}, {size / 1000:.0f} kB"
+
+
+def _publish_outage(settings: Settings, branch: PagesBranch) -> str | None:
+    """Add the newest incident of runs to the page that is there, which stays as old as it is.
+
+    Runs that fail read no figures. Return None if there is nothing to add.
+    """
+    found = find_reportable(usage_log.read(budget_monitor.log_path(settings)).usages)
+    if found is None:
+        return None
+    with _missing_packages_explained():
+        from sentinel.site.site_files import render_status
+    incident = Incident(**found.to_incident()._asdict())
+
+    def add(read: Mapping[str, bytes]) -> Status | None:
+        status = _parse(read.get(FILES["schedule"]), "schedule")
+        changed = add_incident(status, incident) if status else None
+        return None if changed == status else changed
+
+    def render(read: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        status = add(read)
+        if status is None:
+            return {}
+        return render_status(
+            status,
+            find_page_url(status.repository_url, read.get(DOMAIN_FILE)),
+            has_market=MARKET_PAGE in read,
+            is_indexed=settings.is_page_indexed,
+        )
+
+    if add(branch.read_files([FILES["schedule"]])) is None:
+        return None
+    branch.replace_files(render, reads=(DOMAIN_FILE, FILES["schedule"], MARKET_PAGE))
+    return f"published an incident on {BRANCH}"
+
+
+@contextlib.contextmanager
+def _missing_packages_explained() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(NOT_INSTALLED.format(name=error.name)) from error
 
 
 def _read_figures(folder: Path) -> tuple[Status | None, Market | None]:
@@ -120,11 +167,11 @@ def _exchange(settings: Settings, status: Status) -> bytes | None:
         return None
 
 
-def _parse_monitor(content: bytes | None) -> Status | None:
+def _parse(content: bytes | None, maker: Maker) -> Status | None:
     try:
-        return parse_document(content, "monitor") if content else None
+        return parse_document(content, maker) if content else None
     except DocumentInvalid as error:
-        log.warning("the page is made without the monitor: %s", error)
+        log.warning("the page is made without the %s: %s", maker, error)
         return None
 
 

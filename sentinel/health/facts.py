@@ -13,6 +13,8 @@ from sentinel.storage.queries.failing_coins import DayFailures
 from sentinel.storage.service_status import BackupStatus, ServiceStatus
 
 CheckState = Literal["ok", "warning", "unhealthy"]
+# From the best state to the worst.
+SEVERITY: Sequence[CheckState] = ("ok", "warning", "unhealthy")
 
 
 @dataclass(frozen=True, slots=True)

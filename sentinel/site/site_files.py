@@ -42,18 +42,29 @@ def render_site(figures: SiteFigures) -> dict[str, bytes]:
         "is_indexed": figures.is_indexed,
     }
     texts = {
-        "index.html": pages.render("status.html", **shared),
         "trust.html": pages.render("trust.html", **shared, **_choose_trust(figures)),
         **pages.read_assets("site.js", "icon.svg"),
-        STATUS_FILE: figures.status.model_dump_json(indent=1),
         "status.schema.json": format_schema(),
-        "badge.json": format_badge(figures.status),
-        "feed.xml": format_feed(figures.status, figures.page_url),
         "robots.txt": f"User-agent: *\n{'Allow' if figures.is_indexed else 'Disallow'}: /\n",
         ".nojekyll": "",  # GitHub Pages then publishes the files as they are
     }
     if figures.market is not None:
         texts |= market_pages.render_market(figures.market, shared)
+    files = {path: text.encode() for path, text in texts.items()}
+    return files | render_status(page_url=figures.page_url, **shared)
+
+
+def render_status(
+    status: Status, page_url: str | None, *, has_market: bool, is_indexed: bool
+) -> dict[str, bytes]:
+    """Return the files that show the state and the incidents. They can be replaced alone."""
+    shared = {"status": status, "has_market": has_market, "is_indexed": is_indexed}
+    texts = {
+        "index.html": pages.render("status.html", **shared),
+        STATUS_FILE: status.model_dump_json(indent=1),
+        "badge.json": format_badge(status),
+        "feed.xml": format_feed(status, page_url),
+    }
     return {path: text.encode() for path, text in texts.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from sentinel.budget.schedule import SlotHistory
 from sentinel.budget.status import BudgetStatus
 from sentinel.coin import Coin
 from sentinel.health.deployment import DeploymentHealth, check_deployment
-from sentinel.health.facts import CheckState
+from sentinel.health.facts import SEVERITY, CheckState
 from sentinel.site.slot_strips import describe_schedule, first_day, first_hour
 from sentinel.site.status import Check, Incident, Maker, RaisedAlert, Schedule, Status, Trust
 from sentinel.site.status_parts import (
@@ -36,8 +36,6 @@ from sentinel.storage.queries.schedule_coverage import read_cadence
 from sentinel.storage.queries.slot_coverage import list_best_coins
 from sentinel.storage.queries.slot_history import find_longest_silences, find_slots
 from sentinel.storage.queries.table_health import TableHealth, estimate_table_health
-
-SEVERITY: Sequence[CheckState] = ("ok", "warning", "unhealthy")
 
 
 class Subject(NamedTuple):

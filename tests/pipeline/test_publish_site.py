@@ -15,6 +15,8 @@ from pipeline import publish_site, site_stage
 from pipeline.pages_branch import PagesBranch
 from pipeline.run import Run
 from safe_zone import Mode, Settings, load_settings
+from sentinel.budget import usage_log
+from sentinel.budget.usage_log import Usage
 from sentinel.errors import ConfigurationError
 from sentinel.site import site_files
 from sentinel.site.site_files import SiteFigures
@@ -66,6 +68,44 @@ def test_the_figures_are_read_at_most_once_an_hour_and_published_once(
     )
     time_.at += timedelta(minutes=14)  # GitHub starts a run a minute early
     assert prepare(replace(settings, public_page="status")) == {"status.json"}
+
+
+@pytest.mark.slow
+def test_an_outage_is_shown_on_the_page_although_no_run_reads_new_figures(
+    tmp_path: Path, branch: PagesBranch
+) -> None:
+    settings = Settings(state_dir=tmp_path / "state", public_page="market")
+    settings.state_dir.mkdir()
+    before = make_status()
+    page = {"status.json": before.model_dump_json().encode(), "market.html": b"prices"}
+    branch.replace_files(lambda _read: page)
+
+    def publish(*codes: int) -> str:
+        usages = [
+            Usage(NOW + timedelta(minutes=30 * n), 1.0, exit_code=code)
+            for n, code in enumerate(codes)
+        ]
+        (settings.state_dir / "usage_log.json").write_text(usage_log.to_text(usages))
+        return publish_site.publish_site(settings, branch, NOW)
+
+    def read() -> tuple[Status, str]:
+        files = branch.read_files(["status.json", "index.html", "market.html"])
+        assert files["market.html"] == b"prices"
+        return Status.model_validate_json(files["status.json"]), files["index.html"].decode()
+
+    assert publish(4, 4) == publish_site.NOTHING_NEW
+    assert publish(4, 4, 4) == "published an incident on gh-pages"
+    assert publish(4, 4, 4) == publish_site.NOTHING_NEW
+    status, index = read()
+    assert (status.state, status.generated_at) == ("unhealthy", before.generated_at)
+    assert status.incidents[0].incident == "database_unavailable"
+    assert "Scheduled runs failed: the database was unavailable." in index
+    assert 'href="market.html"' in index
+    assert publish(4, 4, 4, 0) == "published an incident on gh-pages"
+    ended, _ = read()
+    assert ended.state == before.state
+    assert ended.incidents[0].ended_at == NOW + timedelta(minutes=90)
+    assert len(ended.incidents) == len(before.incidents) + 1
 
 
 @pytest.mark.parametrize(("mode", "is_scheduled"), [("ingest", False), ("backfill", True)])
