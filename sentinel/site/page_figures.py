@@ -17,6 +17,7 @@ from sentinel.site.status import (
     Check,
     ForecastScore,
     Quota,
+    RaisedAlert,
     Status,
     Storage,
 )
@@ -93,6 +94,8 @@ class TrustFigures:
     forecasts_from: Status | None
     alerts: AlertScore | None
     alerts_from: Status | None
+    # Those of the last days, of the same document.
+    raised: Sequence[RaisedAlert]
     backup: Backup | None
     backup_from: Status | None
 
@@ -109,6 +112,7 @@ def choose_trust(status: Status, other: Status | None) -> TrustFigures:
         forecasts,
         alerts.trust.alerts if alerts else None,
         alerts,
+        alerts.alerts if alerts else (),
         backup.trust.backup if backup else None,
         backup,
     )

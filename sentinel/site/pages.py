@@ -23,6 +23,7 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "age_beside": page_figures.format_age_beside,
     "by_severity": page_figures.sort_by_severity,
     "bytes": formatting.format_bytes,
+    "capital": labels.capitalize,
     "change": money.format_change,
     "compact_usd": money.format_compact_usd,
     "count": formatting.format_count,

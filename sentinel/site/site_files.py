@@ -38,6 +38,7 @@ def render_site(figures: SiteFigures) -> dict[str, bytes]:
     """Return the content of each file by its path in the page's folder."""
     shared: dict[str, Any] = {
         "status": figures.status,
+        "other": figures.other,
         "has_market": figures.market is not None,
         "is_indexed": figures.is_indexed,
     }
@@ -72,7 +73,6 @@ def _choose_trust(figures: SiteFigures) -> dict[str, object]:
     return {
         "trust": page_figures.choose_trust(figures.status, figures.other),
         "promised_coverage": page_figures.PROMISED_COVERAGE,
-        "other": figures.other,
         "simulation": figures.simulation,
     }
 

@@ -47,7 +47,7 @@ def draw_hours(hours: Sequence[Slots]) -> Markup:
 
 def draw_days(days: Sequence[Slots]) -> Markup:
     """Return a strip with a bar for each UTC day, stacked from its slots."""
-    pitch, height = WIDTH / max(1, len(days)), 84
+    pitch, height = WIDTH / max(1, len(days)), 124
     parts = []
     for number, each in enumerate(days):
         title = format_day(_utc(each))
@@ -102,7 +102,7 @@ def draw_quota(used: float, projected: float | None, limit: float, label: str) -
 
 def draw_share(share: float, promised: float | None, label: str) -> Markup:
     """Return a bar from 0 to 1, with a line at the promised share if there is one."""
-    parts = [_rect("track", 0, 2, WIDTH, 8), _rect("used", 0, 2, WIDTH * share, 8)]
+    parts = [_rect("track", 0, 2, WIDTH, 8), _rect("used", 0, 2, WIDTH * min(1, share), 8)]
     if promised is not None:
         parts.append(_rect("limit", WIDTH * promised - 1, 0, 2, _BAR_HEIGHT))
     return _chart(_BAR_HEIGHT, f"{label}: {format_share(share)}", parts)
@@ -111,8 +111,9 @@ def draw_share(share: float, promised: float | None, label: str) -> Markup:
 def draw_weeks(weeks: Sequence[AlertWeek], budgets: Sequence[float | None]) -> Markup:
     """Return a bar of alerts for each week, with a line at the week's budget (None: no line)."""
     height, top = 96, 16
+    # A first week is as narrow as the eighth.
+    pitch = WIDTH / max(8, len(weeks))
     highest = max([1.0, *(week.alerts for week in weeks), *(each or 0 for each in budgets)])
-    pitch = WIDTH / max(1, len(weeks))
     parts: list[Markup] = []
     values: list[Markup] = []  # above the lines
     for number, (week, budget) in enumerate(zip(weeks, budgets, strict=True)):
@@ -141,7 +142,8 @@ def _chart(height: float, label: str, parts: Iterable[Markup]) -> Markup:
 
 
 def _rect(kind: str, x: float, y: float, width: float, height: float) -> Markup:
-    return _RECT.format(kind=kind, x=x, y=y, width=width, height=height)
+    # A browser refuses negative sizes, and the other half's figures are not ours.
+    return _RECT.format(kind=kind, x=x, y=y, width=max(0, width), height=max(0, height))
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start") -> Markup:

@@ -74,15 +74,6 @@ def make_full_status(**changed: Any) -> Status:
             days_until_full=None,
         ),
         "incidents": parts.make_incidents(),
-        "alerts": [
-            RaisedAlert(
-                at=NOW - 5 * HOUR,
-                coin_id="bitcoin",
-                symbol="btc",
-                kind="panic",
-                move=-0.061,
-            )
-        ],
     }
     return make_status(**(values | changed))
 
@@ -93,6 +84,15 @@ def make_monitor_status(**changed: Any) -> Status:
         "maker": "monitor",
         "generated_at": NOW - timedelta(minutes=24),
         "trust": parts.make_trust(),
+        "alerts": [
+            RaisedAlert(
+                at=NOW - 5 * HOUR,
+                coin_id="bitcoin",
+                symbol="btc",
+                kind="panic",
+                move=-0.061,
+            )
+        ],
     }
     return make_status(**(values | changed))
 

@@ -13,6 +13,7 @@ from sentinel.analytics.forecast_band import COVERAGE
 from sentinel.site.page_figures import PROMISED_COVERAGE
 from sentinel.site.site_files import SiteFigures, render_site
 from sentinel.site.status import Incident, Status, Trust
+from sentinel.site.svg import WIDTH
 from tests.support.site import (
     HOUR,
     NOW,
@@ -83,6 +84,7 @@ def test_the_status_page_shows_every_part(full: dict[str, Page]) -> None:
     for part in (
         "Prices arrive, with 1 warning The newest price came 20 Nov, 11:53.",
         "Rejections: More coins than usual fail",
+        "The monitor, 20 Nov, 11:36: All is well",
         "Longest silence 3 h 11 min from 18 Nov, 12:00",
         "58.2 h used, 91.4 h projected of 100.0 h Resets 1 Dec, 00:00. Limit by neon.com",
         "1,071 used, 1,650 projected; no limit",
@@ -107,6 +109,7 @@ def test_the_trust_page_shows_the_monitors_figures_with_their_source(full: dict[
         "no edge The line predicts no better than expecting no change.",
         "Raised 1.87 ✓ kept",
         "Caught by an alert 36 of 41 Missed 5 Alerts without a fall 22",
+        "Alerts of the last 7 days ▽ BTC fell by 6.1% (panic) 20 Nov, 07:00",
         "Size 61 MB Rows 2,409,011",
         "Seeds 200, from 1 to 200 Simulated 30 days each Commit 2f5446c",
     ):
@@ -191,6 +194,21 @@ def test_the_fresher_document_gives_each_part_of_the_trust_figures() -> None:
     assert "Rows 2,409,011" in text
     text = show(SiteFigures(make_status(), other=other), "trust.html").text
     assert "Rows 7" in text
+
+
+def test_impossible_figures_of_the_other_half_draw_no_negative_size() -> None:
+    trust = make_trust()
+    assert trust.alerts is not None
+    week = trust.alerts.weeks[0].model_copy(update={"alerts": -5})
+    alerts = trust.alerts.model_copy(update={"weeks": [week], "target_rate": -1.0, "caught": -3})
+    forecast = trust.forecasts[0].model_copy(update={"coverage": 1e18, "coverage_wild": -2.0})
+    other = make_monitor_status(
+        trust=Trust(forecasts=[forecast], alerts=alerts, backup=trust.backup)
+    )
+    page = show(SiteFigures(make_status(), other=other), "trust.html")
+    sizes = [found for tag, found in page.tags if tag == "rect"]
+    assert all(0 <= float(each["width"] or 0) <= WIDTH for each in sizes)
+    assert all(0 <= float(each["height"] or 0) <= WIDTH for each in sizes)
 
 
 def test_hostile_names_stay_text() -> None:
