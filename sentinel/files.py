@@ -34,11 +34,14 @@ else:
 _DRAFT_SUFFIX = ".draft"
 
 
-def replace_atomically(path: Path, content: bytes, *, new_mode: int = 0o600) -> None:
+def replace_atomically(
+    path: Path, content: bytes, *, new_mode: int = 0o600, is_durable: bool = True
+) -> None:
     """Write a new file beside `path` and rename it, so that no reader ever sees half a file.
 
-    After a crash, the file is either the old or the new one. Permissions and symbolic links stay. A
-    file that did not exist gets `new_mode`; only its owner can read it by default.
+    After a crash, the file is either the old or the new one; if it need not be `is_durable`, it may
+    also be empty. Permissions and symbolic links stay. A file that did not exist gets `new_mode`;
+    only its owner can read it by default.
 
     Raises OSError if the disk is full or the folder is not writable.
     """
@@ -52,11 +55,13 @@ def replace_atomically(path: Path, content: bytes, *, new_mode: int = 0o600) -> 
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if is_durable:
+                os.fsync(file.fileno())
             _give_to_owner(file.fileno(), path if path.exists() else path.parent)
         Path(name).chmod(mode)
         Path(name).replace(path)
-        _sync_folder(path.parent)
+        if is_durable:
+            _sync_folder(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

@@ -40,6 +40,7 @@ def test_the_page_is_written_beside_foreign_files(
     index = Path(done.stdout.strip())
     assert index == folder / "index.html"
     assert index.read_text().startswith("<!doctype html>")
+    assert index.stat().st_mode & 0o777 == 0o644
     status = Status.model_validate_json((folder / "status.json").read_bytes())
     assert status.storage is not None
     assert status.storage.coins == 20
