@@ -32,9 +32,10 @@ def test_status_leads_to_pages_whose_files_exist(open_api: ApiSession) -> None:
     assert page.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
     assert "Content-Security-Policy" in page.text  # its own, which allows no other host
     links = set(re.findall(r'(?:href|src)="([^":#]+)"', page.text))
-    assert {"trust.html", "site.js", "feed.xml", "status.json"} <= links
-    links.discard("market.html")
+    assert {"trust.html", "market.html", "site.js", "feed.xml", "status.json"} <= links
     kinds = {link: open_api.get(f"/status/{link}").headers["Content-Type"] for link in links}
+    assert "coins/bitcoin.html" in open_api.get("/status/market.html").text
+    assert open_api.get("/status/coins/bitcoin.html").status_code == 200
     assert kinds["feed.xml"] == "application/atom+xml"
     assert kinds["icon.svg"] == "image/svg+xml"
     assert "application/problem+json" not in kinds.values()
