@@ -49,6 +49,7 @@ MIN_FREE_MEMORY_BYTES = 4_000_000_000  # several times what the folders of all t
 
 # One worker runs the tests of these files, because they share what takes long to start.
 ONE_WORKER = {
+    "tests/sentinel/site/test_market_browser.py": "browser",
     "tests/services/stack/test_stack.py": "browser",
     "tests/services/dashboard/test_old_data.py": "browser",
     "tests/services/stack/test_supervisor.py": "supervisor",

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-HOURS = 169  # of a chart: the 7 days before, and the hour in which the figures were read
+# Of a chart: the hour in which the figures were read, the one before, which may hold the newest
+# prices, and the 7 days before that one.
+HOURS = 170
 
 # What an hour of a chart holds: no price, an observed one, or only backfilled ones.
 HourSource = Literal["gap", "observed", "backfilled"]
@@ -40,7 +42,7 @@ class Market:
     """All coins that are collected, by rank."""
 
     generated_at: datetime
-    # Where the first hour of every chart begins: 168 hours before the full hour of generated_at.
+    # Where the first hour of every chart begins: 169 hours before the full hour of generated_at.
     charts_from: datetime
     coins: Sequence[MarketCoin]
     # Rupiah for one USD; None: unknown.

@@ -8,8 +8,17 @@ from typing import Any
 
 from sentinel.site import pages
 from sentinel.site.market import HOURS, Market, MarketCoin
-from sentinel.site.market_rows import HOUR, MIN_MOVE, TOP_COINS, MarketRow, find_movers, make_rows
-from sentinel.site.price_chart import PriceChart, make_chart
+from sentinel.site.market_rows import (
+    HOUR,
+    MIN_MOVE,
+    SPARKLINE_HEIGHT,
+    SPARKLINE_HOUR_WIDTH,
+    TOP_COINS,
+    MarketRow,
+    find_movers,
+    make_rows,
+)
+from sentinel.site.price_chart import HEIGHT, HOUR_WIDTH, PriceChart, make_chart
 
 SCRIPT = "market.js"
 
@@ -36,6 +45,7 @@ def _render_table(rows: Sequence[MarketRow], values: dict[str, Any]) -> str:
         begins_at=_find_beginning(values["market"]),
         top_coins=TOP_COINS,
         min_move=MIN_MOVE,
+        line_size=(HOURS * SPARKLINE_HOUR_WIDTH, SPARKLINE_HEIGHT),
     )
 
 
@@ -62,6 +72,7 @@ def _render_coin(row: MarketRow, values: dict[str, Any], **neighbors: MarketRow 
         chart=chart,
         charts_from=charts_from,
         hours=HOURS,
+        chart_size=(HOURS * HOUR_WIDTH, HEIGHT),
         chart_data=chart and format_chart_data(chart, row.coin, charts_from),
     )
 

@@ -81,7 +81,7 @@ class ChartDay(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PriceChart:
-    """A chart of 7 days and the hour in which the figures were read."""
+    """A chart of all hours of the figures."""
 
     # The prices at its lower and upper edge.
     edges: Bounds

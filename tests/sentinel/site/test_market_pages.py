@@ -56,7 +56,7 @@ def _read(market: Market, path: str = "market.html") -> str:
 
 def test_the_table_shows_each_coin_in_dollars_and_rupiah() -> None:
     text = _read(make_market(make_coin()))
-    assert "1 Bitcoin BIT $100.00 Rp1.625.000 +3.1% — $1.90T $42.00B" in text
+    assert "1 Bitcoin BIT $100.00 Rp1.625.000 +3.0% +25.0% $1.90T $42.00B" in text
     assert "Rupiah at Rp16.250 for 1 USD, a rate stored 20 Nov, 11:51" in text
     assert "Data provided by CoinGecko" in text
     assert "h older" not in text
@@ -65,7 +65,7 @@ def test_the_table_shows_each_coin_in_dollars_and_rupiah() -> None:
 def test_words_stand_where_something_is_missing() -> None:
     assert "No coin has a price yet." in _read(make_market())
     assert "No rupiah rate is stored" in _read(make_market(make_coin(), idr_per_usd=None))
-    first_day = make_coin(prices_usd=[None] * 149 + [100.0] * 20, market_cap_usd=None, rank=None)
+    first_day = make_coin(prices_usd=[None] * 150 + [100.0] * 20, market_cap_usd=None, rank=None)
     text = _read(make_market(first_day))
     assert "The prices here begin on 19 Nov, 17:00." in text
     assert "No price of 24 hours ago is stored" in text
@@ -84,7 +84,7 @@ def test_the_page_of_a_coin_says_in_words_what_its_chart_lacks() -> None:
     market = make_market(make_coin(prices_usd=prices, sources=sources))
     text = _read(market, "coins/bitcoin.html")
     assert "3 gaps, 4 hours in all; 12 hours backfilled." in text
-    assert "Fri 13 Nov $100.00 $100.00 $100.00 1 of 12 h" in text
+    assert "Fri 13 Nov $100.00 $100.00 $100.00 1 of 13 h" in text
     whole = _read(make_market(make_coin()), "coins/bitcoin.html")
     assert "No gap; nothing backfilled." in whole
 

@@ -34,14 +34,14 @@ def test_an_hour_has_the_last_price_of_its_observations(session: Session) -> Non
             *make_rows(noon - 100 * MINUTE, source="backfilled", price=8.0),
             *make_rows(noon - 50 * MINUTE, source="backfilled", price=9.0),
             *make_rows(noon - 168 * 60 * MINUTE, price=0.1),
-            *make_rows(noon - 169 * 60 * MINUTE, coins=[30]),
+            *make_rows(noon - 170 * 60 * MINUTE, coins=[30]),
             MarketRow("coin-40", noon, 1e-60, None, None),
         ],
     )
     session.use(lambda c: run_records.record_fx_rates(c, [FxRate(noon, "idr", 16_000.0)]))
     market = session.use(lambda connection: read_market(connection, NOW))
     assert (market.idr_per_usd, market.idr_at) == (16_000.0, noon)
-    assert market.charts_from == noon - timedelta(hours=168)
+    assert market.charts_from == noon - timedelta(hours=169)
     assert [coin.coin_id for coin in market.coins] == [
         *(f"coin-{n}" for n in range(1, 20)),
         "coin-40",

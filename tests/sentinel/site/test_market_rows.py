@@ -34,13 +34,15 @@ def test_a_change_compares_with_the_hour_that_long_before_the_newest_price() -> 
     assert measure_change(coin, charts_from, 167) == pytest.approx(-0.5)
 
 
-def test_a_price_of_the_current_hour_has_a_change_of_seven_days() -> None:
-    coin = make_coin(observed_at=NOW, prices_usd=[50.0, *[80.0] * (HOURS - 1)])
-    assert _changes(coin) == pytest.approx((0.25, 1.0))
+def test_prices_of_the_current_hour_and_of_the_one_before_have_a_change_of_seven_days() -> None:
+    prices = [25.0, 50.0, *[80.0] * (HOURS - 2)]
+    current = make_coin(observed_at=NOW, prices_usd=prices)
+    assert _changes(current) == pytest.approx((0.25, 1.0))
+    assert _changes(make_coin(prices_usd=prices)) == pytest.approx((0.25, 3.0))
 
 
 def test_a_change_is_unknown_where_the_hour_before_is_a_gap_or_before_the_chart() -> None:
-    assert _changes(make_coin(prices_usd=_prices(h24=None, h23=50.0, h25=50.0))) == (None, None)
+    assert _changes(make_coin(prices_usd=_prices(h24=None, h23=50.0, h168=None))) == (None, None)
     old = make_coin(observed_at=NOW - timedelta(days=8))
     assert _changes(old) == (None, None)
 
@@ -111,7 +113,7 @@ def test_a_stretch_that_touches_a_backfilled_price_is_a_line_of_its_own() -> Non
 
 
 def test_the_line_of_a_pegged_coin_looks_flat() -> None:
-    pegged = make_coin(prices_usd=[1.0, 1.0005] * (HOURS // 2) + [1.0])
+    pegged = make_coin(prices_usd=[1.0, 1.0005] * (HOURS // 2))
     (row,) = make_rows(make_market(pegged))
     assert row.sparkline is not None
     assert set(row.sparkline.observed[5:].split("l2")[1:]) == {"-2", " 2"}  # of 48 units

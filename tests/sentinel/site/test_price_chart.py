@@ -13,7 +13,7 @@ from sentinel.site.price_chart import PriceChart, make_chart
 from tests.support.market import make_coin
 from tests.support.site import NOW
 
-CHARTS_FROM = NOW - timedelta(hours=HOURS - 1)  # 12:00
+CHARTS_FROM = NOW - timedelta(hours=HOURS - 1)  # 11:00
 
 
 def _chart(prices: list[float | None]) -> PriceChart:
@@ -53,9 +53,9 @@ def test_gaps_are_counted_since_the_first_price_and_up_to_the_last_full_hour() -
 def test_each_utc_day_has_its_own_part_of_the_chart() -> None:
     chart = _chart([float(hour) for hour in range(HOURS)])
     days = chart.days
-    assert [day.first_hour for day in days] == [0, 12, 36, 60, 84, 108, 132, 156]
+    assert [day.first_hour for day in days] == [0, 13, 37, 61, 85, 109, 133, 157]
     assert days[0].day == datetime(2026, 11, 13, tzinfo=UTC)
-    assert [len(day.prices_usd) for day in (days[0], days[1], days[-1])] == [12, 24, 13]
+    assert [len(day.prices_usd) for day in (days[0], days[1], days[-1])] == [13, 24, 13]
     assert [day.middle is None for day in days] == [True, *[False] * 6, True]
 
 
