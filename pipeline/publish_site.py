@@ -107,6 +107,7 @@ def _publish_outage(settings: Settings, branch: PagesBranch) -> str | None:
             return {}
         return render_status(
             status,
+            _parse(read.get(FILES["monitor"]), "monitor"),
             find_page_url(status.repository_url, read.get(DOMAIN_FILE)),
             has_market=MARKET_PAGE in read,
             is_indexed=settings.is_page_indexed,
@@ -114,7 +115,7 @@ def _publish_outage(settings: Settings, branch: PagesBranch) -> str | None:
 
     if add(branch.read_files([FILES["schedule"]])) is None:
         return None
-    branch.replace_files(render, reads=(DOMAIN_FILE, FILES["schedule"], MARKET_PAGE))
+    branch.replace_files(render, reads=(*KEPT_FILES, FILES["schedule"], MARKET_PAGE))
     return f"published an incident on {BRANCH}"
 
 

@@ -56,12 +56,17 @@ def render_site(figures: SiteFigures) -> dict[str, bytes]:
 
 
 def render_status(
-    status: Status, page_url: str | None, *, has_market: bool, is_indexed: bool
+    status: Status,
+    other: Status | None,
+    page_url: str | None,
+    *,
+    has_market: bool,
+    is_indexed: bool,
 ) -> dict[str, bytes]:
     """Return the files that show the state and the incidents. They can be replaced alone."""
     shared = {"status": status, "has_market": has_market, "is_indexed": is_indexed}
     texts = {
-        "index.html": pages.render("status.html", **shared),
+        "index.html": pages.render("status.html", other=other, **shared),
         STATUS_FILE: status.model_dump_json(indent=1),
         "badge.json": format_badge(status),
         "feed.xml": format_feed(status, page_url),
