@@ -166,13 +166,18 @@ def test_documents_of_other_writers_are_shown_and_damaged_ones_are_left_out(
     shown: list[SiteFigures],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    settings = Settings(state_dir=tmp_path / "state", public_page="status")
+    settings = Settings(state_dir=tmp_path / "state", public_page="status", is_page_indexed=True)
     monitor = make_status(maker="monitor")
-    others = {"monitor.json": monitor.model_dump_json().encode(), "simulation.json": b"{"}
+    others = {
+        "CNAME": b"page.example.org\n",
+        "monitor.json": monitor.model_dump_json().encode(),
+        "simulation.json": b"{",
+    }
     branch.replace_files(lambda _read: others)
     _save_status(settings)
     publish_site.publish_site(settings, branch, NOW)
     assert (shown[0].other, shown[0].simulation) == (monitor, None)
+    assert (shown[0].page_url, shown[0].is_indexed) == ("https://page.example.org/", True)
     assert caplog.messages == [
         "the page is made without the simulation: simulation.json is damaged"
     ]
