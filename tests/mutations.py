@@ -401,6 +401,27 @@ MUTATIONS = (
         "tests/services/stack/test_log_file.py",
     ),
     Mutation(
+        "a change of 24 hours or 7 days is a dash where the price before is missing",
+        "sentinel/site/market_rows.py",
+        "    before = coin.prices_usd[hour] if 0 <= hour < len(coin.prices_usd) else None",
+        "    before = next((price for price in coin.prices_usd[hour:] if price), None)",
+        "tests/sentinel/site/test_market_rows.py",
+    ),
+    Mutation(
+        "a stretch that a backfill filled is drawn apart from observed prices",
+        "sentinel/site/price_line.py",
+        '            is_backfilled = is_backfilled or sources[hour - 1] == "backfilled"',
+        "            is_backfilled = False",
+        "tests/sentinel/site/test_market_rows.py",
+    ),
+    Mutation(
+        "names of coins are chosen by strangers, and are text on the public page",
+        "sentinel/site/pages.py",
+        "        autoescape=True,  # coins' names are chosen by strangers",
+        "        autoescape=False,",
+        "tests/sentinel/site",
+    ),
+    Mutation(
         "no name of a coin breaks the feed",
         "sentinel/site/feed.py",
         '    return "".join(char if char.isprintable() else " " for char in text)',

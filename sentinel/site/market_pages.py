@@ -50,10 +50,10 @@ def _render_table(rows: Sequence[MarketRow], values: dict[str, Any]) -> str:
 
 
 def _find_beginning(market: Market) -> datetime | None:
-    """Return the hour of the first price; None if the charts are full from their first hour."""
+    """Return the hour of the first price; None if it is in the first day of the charts."""
     starts = (_first_hour(coin) for coin in market.coins)
     first = min((start for start in starts if start is not None), default=0)
-    return market.charts_from + HOUR * first if first else None
+    return market.charts_from + HOUR * first if first >= 24 else None
 
 
 def _first_hour(coin: MarketCoin) -> int | None:

@@ -48,7 +48,6 @@ def draw_line(
     A path has a point in the middle of each hour. `hour_width` is an even number.
     """
     scale = height / (bounds.high - bounds.low) if bounds.high > bounds.low else 0.0
-    middle = 0 if scale else height // 2
     drawn: dict[bool, list[str]] = {False: [], True: []}
     y_before: int | None = None
     was_backfilled: bool | None = None  # the stretch before
@@ -56,7 +55,7 @@ def draw_line(
         if price is None:
             y_before = None
             continue
-        y = middle + round((bounds.high - price) * scale)
+        y = round((bounds.high - price) * scale)
         x = hour * hour_width + hour_width // 2
         is_backfilled = sources[hour] == "backfilled"
         if y_before is None:
