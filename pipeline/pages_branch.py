@@ -28,7 +28,7 @@ BRANCH = "gh-pages"
 # A branch with none of these files belongs to another page. GitHub itself commits CNAME.
 KNOWN_FILES = {"status.json", "monitor.json", "simulation.json"}
 HARMLESS_FILES = {"CNAME", ".nojekyll"}
-MAX_READ_BYTES = 1_000_000  # of one file; status.json has some 50 kB
+MAX_READ_BYTES = 4_000_000  # of one file; market.html of 1,000 coins has 1.5 MB
 RETRIES = 4  # at most three writers meet
 MAX_WAIT_SECONDS = 16.0
 _REF = f"refs/heads/{BRANCH}"

@@ -14,7 +14,9 @@ from sentinel.errors import ConfigurationError, SentinelError
 from tests.conftest import NOW
 
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
-PAGE = {"index.html": b"<p>1", "status.json": b"{}", "coins/a b.html": b"\xff\n"}
+# Git escapes quotes, backslashes and line feeds in its commands.
+STRANGE = 'coins/"é \\\n.html'
+PAGE = {"index.html": b"<p>1", "status.json": b"{}", STRANGE: b"\xff\n"}
 KEPT = ("CNAME", "monitor.json", "simulation.json")
 
 
@@ -40,15 +42,13 @@ def _replace(remote: Path, files: Mapping[str, bytes], *keeps: str) -> None:
 
 
 def _published(remote: Path) -> list[str]:
-    return _git(remote, "ls-tree", "-r", "--name-only", "gh-pages").splitlines()
+    return _git(remote, "ls-tree", "-r", "-z", "--name-only", "gh-pages").rstrip("\0").split("\0")
 
 
 def test_the_branch_is_one_commit_with_the_files_of_all_writers(remote: Path) -> None:
     _replace(remote, PAGE, *KEPT)
     _replace(remote, {"monitor.json": b'{"a": 1}', "CNAME": b"page.example.org"})
-    assert _published(remote) == [
-        *("CNAME", "coins/a b.html", "index.html", "monitor.json", "status.json")
-    ]
+    assert _published(remote) == [*("CNAME", STRANGE, "index.html", "monitor.json", "status.json")]
     _replace(remote, {"index.html": b"<p>2", "status.json": b"{}"}, *KEPT)
     assert _published(remote) == ["CNAME", "index.html", "monitor.json", "status.json"]
     assert _git(remote, "log", "--format=%an|%ct", "gh-pages") == (
