@@ -6,12 +6,16 @@ if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import budget_monitor
-from coin_registry import CoinRegistry
-from pipeline.site_figures import find_repository_url, read_figures
+from pipeline.site_figures import (
+    find_repository_url,
+    load_registry,
+    page_interval,
+    read_figures,
+)
 from safe_zone import Settings, load_settings
 from sentinel.alerting.settings import load_alert_settings
 from sentinel.arguments import add_ignore_budget, make_parser
@@ -24,7 +28,6 @@ from sentinel.storage import egress_budget, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.egress_budget import LargeRead
 
-MIN_INTERVAL = timedelta(hours=1)
 MARKET_REMEDY = "Leave out --with-market, or add --ignore-budget."
 INSTALL = "python -m pip install --require-hashes -r requirements/site.txt"
 
@@ -66,10 +69,9 @@ def write_site(
 def _read(
     settings: Settings, now: datetime, *, with_market: bool, is_forced: bool
 ) -> tuple[Status, Market | None]:
-    registry = CoinRegistry.load(settings.registry_path)
+    registry = load_registry(settings)
     budget = budget_monitor.check_budget_status(settings, now)
     options = load_alert_settings().options
-    interval = max(MIN_INTERVAL, timedelta(minutes=settings.cadence_minutes))
 
     def read(connection: Connection) -> tuple[Status, Market | None]:
         if with_market:
@@ -82,7 +84,7 @@ def _read(
             options,
             now,
             maker=_find_maker(connection, now),
-            interval=interval,
+            interval=page_interval(settings),
             with_market=with_market,
             repository_url=find_repository_url(os.environ),
         )

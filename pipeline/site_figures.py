@@ -17,6 +17,8 @@ from sentinel.site.status import Maker, Status
 from sentinel.site.status_reader import Subject, read_status
 from sentinel.storage.connection import Connection
 
+MIN_INTERVAL = timedelta(hours=1)
+
 
 def read_figures(
     connection: Connection,
@@ -64,16 +66,25 @@ def read_monitor_figures(
     """
     usages = usage_log.read(budget_monitor.log_path(settings)).usages
     budget = budget_monitor.check_budget_status(settings, now, usages=usages)
-    try:
-        registry = CoinRegistry.load(settings.registry_path)
-    except ValueError:
-        registry = CoinRegistry()  # the next run moves the damaged file aside and creates a new one
     return read_figures(
-        *(connection, settings, registry, budget, options, now),
+        *(connection, settings, load_registry(settings), budget, options, now),
         maker="monitor",
         interval=interval,
         with_market=with_market,
     )
+
+
+def load_registry(settings: Settings) -> CoinRegistry:
+    """Return the deployment's registry; a damaged one is empty. Raises ConfigurationError."""
+    try:
+        return CoinRegistry.load(settings.registry_path)
+    except ValueError:
+        return CoinRegistry()  # the next run moves the damaged file aside and creates a new one
+
+
+def page_interval(settings: Settings) -> timedelta:
+    """Return how often scheduled runs make the page: each hour, or each run if runs come less."""
+    return max(MIN_INTERVAL, timedelta(minutes=settings.cadence_minutes))
 
 
 def find_repository_url(environ: Mapping[str, str]) -> str | None:

@@ -64,7 +64,7 @@ def _is_due(connection: Connection, run: Run) -> bool:
 def _read(connection: Connection, run: Run, registry: CoinRegistry) -> tuple[Status, Market | None]:
     # These imports take 0.15 s, which three of four runs need not spend.
     import budget_monitor
-    from pipeline.site_figures import find_repository_url, read_figures
+    from pipeline.site_figures import find_repository_url, page_interval, read_figures
     from sentinel.alerting import alert_score
     from sentinel.alerting.settings import load_alert_settings
 
@@ -86,7 +86,7 @@ def _read(connection: Connection, run: Run, registry: CoinRegistry) -> tuple[Sta
         options,
         now,
         maker="schedule",
-        interval=INTERVAL,
+        interval=page_interval(run.settings),
         with_market=with_market,
         repository_url=find_repository_url(os.environ),
     )

@@ -81,10 +81,13 @@ def test_a_scheduled_run_scores_the_alerts_for_its_page(
     settings: Settings, fresh: FreshDatabase, session: Session, time_: FakeTime
 ) -> None:
     alert_history.store(fresh, time_.now())
-    run = Run(replace(settings, public_page="status"), time_.clocks, is_scheduled=True)
+    slow = replace(settings, public_page="status", cadence_minutes=120)
+    run = Run(slow, time_.clocks, is_scheduled=True)
     site_stage.prepare_page(run, CoinRegistry(), session)
     assert run.warnings == []
     content = (settings.state_dir / "site" / "status.json").read_bytes()
-    alerts = Status.model_validate_json(content).trust.alerts
+    status = Status.model_validate_json(content)
+    alerts = status.trust.alerts
     assert alerts
     assert (alerts.falls, alerts.caught, alerts.scored_at) == (4, 3, time_.now())
+    assert status.interval_seconds == 7200  # a page is not old before the next run
