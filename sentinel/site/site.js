@@ -50,5 +50,3 @@ document.addEventListener("pointerover", (event) => {
 refresh();
 setInterval(refresh, MINUTE);
 document.addEventListener("visibilitychange", refresh);
-
-// --- market pages ---
