@@ -52,8 +52,7 @@ def test_the_figures_are_read_at_most_once_an_hour_and_published_once(
     def prepare(settings: Settings) -> set[str]:
         run = Run(settings, time_.clocks, is_scheduled=True)
         site_stage.prepare_page(run, CoinRegistry(), session)
-        assert run.warnings == []
-        return {path.name for path in (settings.state_dir / "site").iterdir()}
+        return {path.name for path in (settings.state_dir / "site").iterdir()} | {*run.warnings}
 
     assert prepare(settings) == {"market.json", "status.json"}
     others = {"CNAME": b"page.example.org", "monitor.json": b"{}", "old.html": b""}
@@ -68,6 +67,10 @@ def test_the_figures_are_read_at_most_once_an_hour_and_published_once(
     )
     time_.at += timedelta(minutes=14)  # GitHub starts a run a minute early
     assert prepare(replace(settings, public_page="status")) == {"status.json"}
+    time_.at += timedelta(hours=1)
+    spent = Usage(time_.at, 1.0, egress_bytes=6_000_000_000)
+    usage_log.add_run(settings.state_dir / "usage_log.json", spent, time_.at, time_.at)
+    assert prepare(settings) == {"status.json", site_stage.NO_MARKET}
 
 
 @pytest.mark.slow
@@ -176,7 +179,7 @@ def test_documents_of_other_writers_are_shown_and_damaged_ones_are_left_out(
     branch.replace_files(lambda _read: others)
     _save_status(settings)
     publish_site.publish_site(settings, branch, NOW)
-    assert (shown[0].other, shown[0].simulation) == (monitor, None)
+    assert (shown[0].other, shown[0].simulation, shown[0].is_indexed) == (monitor, None, True)
     assert (shown[0].page_url, shown[0].is_indexed) == ("https://page.example.org/", True)
     assert caplog.messages == [
         "the page is made without the simulation: simulation.json is damaged"
