@@ -34,7 +34,7 @@ State = Literal["none", "open", "ended", "unknown"]
 MAX_MESSAGE_CHARACTERS = 600
 # Addresses, hosts, paths and quoted names. A run's message names the database and its host.
 _NAMES = re.compile(
-    r"""[\w+.-]+://\S+|"[^"]*"|'[^']*'|(?<=database\ )\S+\ on\ \S+|[\w.+-]+@[\w.-]+
+    r"""[\w+.-]+://\S+|"[^"]*"|(?<!\w)'[^']*'(?!\w)|(?<=database\ )\S+\ on\ \S+|[\w.+-]+@[\w.-]+
     |\[?[0-9A-Fa-f]*(?::[0-9A-Fa-f]*){3,}\S*|(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?
     |(?:[\w-]+\.)+[A-Za-z]{2,}[^\s,;)]*|localhost\S*|(?<![\w.])~?/[^\s,;)]+|\b[A-Z]:\\\S+""",
     re.VERBOSE,
@@ -90,7 +90,8 @@ def make_report(incident: RunIncident | None, run: RunReport | None) -> Incident
 
 def hide_names(message: str) -> str:
     """Return a message as one line without addresses, hosts, paths and quoted names."""
-    return _NAMES.sub("…", " ".join(message.split()))[:MAX_MESSAGE_CHARACTERS]
+    one_line = " ".join(message[: 4 * MAX_MESSAGE_CHARACTERS].split())
+    return _NAMES.sub("…", one_line)[:MAX_MESSAGE_CHARACTERS]
 
 
 def encode(report: IncidentReport) -> str:

@@ -138,6 +138,11 @@ def test_no_text_of_a_run_notifies_people_ends_its_block_or_names_a_host() -> No
     assert read_marker(after) == (4,)
 
 
+def test_the_words_between_two_apostrophes_stay() -> None:
+    text = "CoinGecko didn't answer, so the run couldn't store 'bitcoin'."
+    assert hide_names(text) == "CoinGecko didn't answer, so the run couldn't store …."
+
+
 def test_the_output_of_the_job_survives_the_masks_of_github() -> None:
     """A secret of several lines, such as a key in JSON, masks each of its lines."""
     output = encode(ENDED)
