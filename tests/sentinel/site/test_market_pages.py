@@ -128,6 +128,6 @@ def test_five_hundred_coins_are_rendered_quickly_into_light_pages() -> None:
     ]
     began = time.process_time()
     files = _render(make_market(*coins))
-    assert time.process_time() - began < 1.2
+    assert time.process_time() - began < 2.0
     first_load = ("market.html", "site.js", "market.js", "icon.svg")
     assert sum(len(gzip.compress(files[name])) for name in first_load) < 250_000
