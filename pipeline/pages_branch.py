@@ -130,24 +130,30 @@ class _Repository(Git):
         super().__init__(branch.folder, branch.environ, remote)
         self._environ["GIT_DIR"] = str(folder)
         self.git("init", "--quiet", "--bare", "--template=")
-        # The branch's commit; empty: there is no branch.
-        self._tip = ""
+        # The branch's commit and its tree; empty: there is no branch.
+        self._tip = self._tree = ""
+        # Mode and hash of the files and folders at the top of the branch, by name.
+        self._entries: dict[str, str] = {}
 
     def fetch(self) -> None:
         """Read the newest commit of the branch and the names of its files."""
+        self._tip, self._tree, self._entries = "", "", {}
         try:
             self.git(*_FETCH, "--filter=blob:none", "origin", _REF)
-            self._tip = self.git("rev-parse", "FETCH_HEAD")
         except GitRefusal as error:
             if "couldn't find remote ref" not in str(error):
                 raise
-            self._tip = ""
+            return
+        self._tip, self._tree = self.git("rev-parse", "FETCH_HEAD", "FETCH_HEAD^{tree}").split()
+        for line in self.git("ls-tree", self._tip).splitlines():
+            described, _, name = line.partition("\t")
+            mode, _kind, sha = described.split()
+            self._entries[name] = f"{mode} {sha}"
 
     def refuse_other_page(self) -> None:
         """Raise ConfigurationError if the branch holds another page, which would be lost."""
-        names = set(self.git("ls-tree", "--name-only", self._tip).splitlines() if self._tip else ())
-        others = sorted(names - HARMLESS_FILES)
-        if others and not names & KNOWN_FILES:
+        others = sorted(self._entries.keys() - HARMLESS_FILES)
+        if others and not self._entries.keys() & KNOWN_FILES:
             raise ConfigurationError(
                 f"The branch {BRANCH} holds another page ({others[0]}), which would be replaced: "
                 "delete the branch if you do not need that page, or unset SENTINEL_PUBLIC_PAGE."
@@ -155,15 +161,12 @@ class _Repository(Git):
 
     def read_files(self, names: Collection[str]) -> dict[str, bytes]:
         """Return the content of files by name; missing and oversized ones are left out."""
-        found = {name: self._read(name) for name in names} if self._tip else {}
-        return {name: content for name, content in found.items() if content is not None}
-
-    def _read(self, name: str) -> bytes | None:
-        output = self.run("cat-file", "--batch", content=f"{self._tip}:{name}\n")
-        header, _, content = output.partition(b"\n")
-        if header.endswith(b" missing") or len(content) - 1 > MAX_READ_BYTES:
-            return None
-        return content[:-1]
+        found = {}
+        for name in self._entries.keys() & {*names}:
+            content = self.run("cat-file", "blob", f"{self._tip}:{name}")
+            if len(content) <= MAX_READ_BYTES:
+                found[name] = content
+        return found
 
     def commit(
         self, files: Mapping[str, bytes], keeps: Collection[str] | None, now: datetime
@@ -178,16 +181,11 @@ class _Repository(Git):
         self.git("fast-import", "--quiet", "--force", content=stream)
 
     def _describe_kept(self, keeps: Collection[str] | None) -> str:
-        """Return the files that stay, as commands of git's fast-import."""
-        if not self._tip:
-            return ""
+        """Return what stays of the branch, as commands of git's fast-import."""
         if keeps is None:
-            return f"M 040000 {self.git('rev-parse', f'{self._tip}^{{tree}}')} \n"
-        lines = self.git("ls-tree", self._tip).splitlines()
-        entries = [line.partition("\t") for line in lines]  # mode, type, hash; path
-        return "".join(
-            f"M {head.replace(' blob', '')} {name}\n" for head, _, name in entries if name in keeps
-        )
+            return f"M 040000 {self._tree} \n" if self._tree else ""
+        kept = self._entries.keys() & {*keeps}
+        return "".join(f"M {self._entries[name]} {name}\n" for name in sorted(kept))
 
     def push(self) -> None:
         """Push the commit; GitError if another writer was faster."""
