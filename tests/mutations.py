@@ -401,6 +401,20 @@ MUTATIONS = (
         "tests/services/stack/test_log_file.py",
     ),
     Mutation(
+        "each part of the trust figures comes from the fresher of the two halves",
+        "sentinel/site/page_figures.py",
+        "    documents.sort(key=lambda each: each.generated_at, reverse=True)",
+        "    documents.sort(key=lambda each: each.generated_at)",
+        "tests/sentinel/site/test_pages.py",
+    ),
+    Mutation(
+        "a slot without a run is backfilled or open, and words say which",
+        "sentinel/site/svg.py",
+        '        rects.append(_rect("backfilled", x, y + height - delivered - backfilled, width, backfilled))',
+        '        rects.append(_rect("delivered", x, y + height - delivered - backfilled, width, backfilled))',
+        "tests/sentinel/site/test_pages.py",
+    ),
+    Mutation(
         "a change of 24 hours or 7 days is a dash where the price before is missing",
         "sentinel/site/market_rows.py",
         "    before = coin.prices_usd[hour] if 0 <= hour < len(coin.prices_usd) else None",
