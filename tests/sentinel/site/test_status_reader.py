@@ -17,8 +17,9 @@ from sentinel.coin import Coin
 from sentinel.models import MarketRow, Rejection
 from sentinel.site.status import Status
 from sentinel.site.status_reader import Subject, read_status
-from sentinel.storage import run_records
+from sentinel.storage import incidents, run_records
 from sentinel.storage.connection import Connection, Session, open_connection
+from sentinel.storage.incidents import Incident
 from tests.conftest import NOW, FreshDatabase
 from tests.support.loading import load_rows, make_rows
 
@@ -125,7 +126,7 @@ def test_the_parts_of_the_document_sum_up_what_the_tables_hold(
 ) -> None:
     with open_connection(fresh.address()) as connection:
         _record_run(connection, NOW - 9 * DAY, deactivated=["a", "b"], healed=["c"])
-        _record_run(connection, NOW - HOUR, healed=["b", "d"], reactivated=["b"], status="failed")
+        _record_run(connection, NOW - HOUR, healed=["b", "d"], reactivated=["b"])
     with Session(fresh.address()) as session:
         ages = (30 * 60, 26 * 60, 25 * 60, 600, 120, 20, 5)
         coins = range(1, 4)
@@ -159,4 +160,19 @@ def test_the_parts_of_the_document_sum_up_what_the_tables_hold(
     assert status.storage.oldest_at == NOW - 30 * HOUR
     assert status.newest_price_at == NOW - 5 * MINUTE
     assert status.newest_run_at == NOW - HOUR
-    assert status.state == "unhealthy"
+    assert status.state == "ok"
+
+
+def test_an_incident_that_goes_on_makes_the_state_unhealthy(
+    fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    outage = Incident("schedule", "coingecko_unavailable", NOW - 2 * HOUR, None, "No answer.")
+    with Session(fresh.address()) as session:
+        load_rows(session, make_rows())
+        session.use(lambda connection: _record_run(connection, NOW))
+        session.use(lambda connection: incidents.record(connection, "schedule", [outage], NOW))
+        [found] = _read(fresh, tmp_path).incidents
+        assert (found.began_at, found.ended_at, found.summary) == outage[2:]
+        assert _read(fresh, tmp_path).state == "unhealthy"
+        session.use(lambda connection: incidents.record(connection, "schedule", [], NOW))
+    assert _read(fresh, tmp_path).state == "ok"
