@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -208,14 +209,17 @@ def test_an_outage_of_the_database_is_reported_without_the_outbox_once(
         time_.at += minutes(12)
         assert start("postgresql://user@127.0.0.1:9/away").tick().exit_code == 4
     [(title, body)] = target.accepted
-    assert title.startswith("Market Sentinel: no prices for 3")
+    # 36 minutes of pauses, and what the attempts to connect take.
+    assert re.fullmatch(r"Market Sentinel: no prices for (3[6-9]|4[0-5]) minutes", title)
     assert "127.0.0.1" in body
     assert other.accepted == target.accepted
     assert fresh.query("SELECT count(*) FROM sentinel.outbox") == [(0,)]
     start().tick()
-    assert target.titles[1:] == ["Market Sentinel: prices again, 65 minutes missed"]
-    [incident] = fresh.query("SELECT incident, ended_at - began_at FROM sentinel.incidents")
-    assert incident == ("prices", minutes(65))
+    [(kind, duration)] = fresh.query("SELECT incident, ended_at - began_at FROM sentinel.incidents")
+    assert kind == "prices"
+    missed = duration // minutes(1)
+    assert 60 <= missed <= 75
+    assert target.titles[1:] == [f"Market Sentinel: prices again, {missed} minutes missed"]
 
 
 def test_a_database_that_does_not_start_is_reported_before_the_first_tick(
