@@ -1,6 +1,7 @@
 """`python -m demo`: run the whole pipeline with a stand-in for CoinGecko.
 
-It needs no key, no network and no database server. `python -m demo serve` only runs the stand-in.
+It needs no key, no network and no database server, and ends with the address of the public page.
+`python -m demo serve` only runs the stand-in.
 `python -m demo seed` fills an empty database with a week of invented history, for `make up-demo`.
 """
 
@@ -12,10 +13,13 @@ if __name__ == "__main__":
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from demo.fortnight import fill_past, make_simulation
 from demo.market import Market
 from demo.server import StandIn, running
+from pipeline.site import write_site
 from safe_zone import ROOT, load_settings
 from sentinel.arguments import make_parser, number, whole_number
 from sentinel.notifications.addresses import ALERT_VARIABLES
@@ -23,10 +27,9 @@ from sentinel.process import run_as_script
 from sentinel.storage.connection import resolve_database
 
 STATE_DIR = ROOT / ".sentinel" / "demo"
-SCRIPTS = (
-    ("ingest.py", "fetch the prices of the top 500 coins and store them"),
-    ("verify_db.py", "check the database and show the top coins"),
-)
+# What the scripts are for.
+FETCH = "fetch the prices of the top 500 coins and store them"
+VERIFY = "check the database and show the top coins"
 
 
 def main() -> int:
@@ -67,7 +70,7 @@ def main() -> int:
 
 
 def _run_demo(base_url: str) -> int:
-    """Run the scripts in their own processes; return the first exit code that is not 0."""
+    """Run the scripts and write the public page; return the first exit code that is not 0."""
     environment = os.environ | {
         "COINGECKO_BASE_URL": base_url,
         "COINGECKO_API_KEY": "demo-key-of-the-stand-in",
@@ -78,12 +81,27 @@ def _run_demo(base_url: str) -> int:
         "SENTINEL_STATE_DIR": str(STATE_DIR),
         "SENTINEL_REGISTRY": str(STATE_DIR / "coin_registry.json"),
     }
-    for script, purpose in SCRIPTS:
-        print(f"\n$ python {script}    # {purpose}", file=sys.stderr, flush=True)
-        done = subprocess.run([sys.executable, ROOT / script], env=environment, check=False)
-        if done.returncode:
-            return done.returncode
+    settings = load_settings(environ=environment)
+    # The scripts use the server of this process, instead of starting one each.
+    with resolve_database(settings) as address:
+        if code := _run_script("ingest.py", FETCH, environment):
+            return code
+        now = datetime.now(UTC)
+        fill_past(address, settings, now)
+        page = write_site(
+            STATE_DIR / "site", settings, now, with_market=True, simulation=make_simulation(now)
+        )
+        if code := _run_script("verify_db.py", VERIFY, environment):
+            return code
+    print(f"\nThe public page, with an invented fortnight: {page.as_uri()}")
     return 0
+
+
+def _run_script(script: str, purpose: str, environment: Mapping[str, str]) -> int:
+    """Run a script in a process of its own; return its exit code."""
+    print(f"\n$ python {script}    # {purpose}", file=sys.stderr, flush=True)
+    done = subprocess.run([sys.executable, ROOT / script], env=environment, check=False)
+    return done.returncode
 
 
 def _seed_database() -> int:

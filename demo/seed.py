@@ -6,9 +6,7 @@ two wallets.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,14 +14,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import database
-from demo.market import IDR_PER_USD, DemoCoin, Market
-from pipeline.report import RunReport
+from demo.history import make_report, make_rows, record_rupiah
+from demo.market import DemoCoin, Market
 from sentinel.alerting import stage
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.price_targets import NewTarget, add_target
 from sentinel.backtesting import strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
-from sentinel.models import CoinLabel, FxRate, MarketRow, Source
+from sentinel.models import CoinLabel, Source
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.paper_trading import wallets
 from sentinel.storage import run_records, service_status
@@ -103,7 +101,7 @@ def seed(address: Address, now: datetime, state_dir: Path) -> bool:
         early = [tick for tick in ticks if tick[0] < now - ALERT_PERIOD]
 
         def load_early(connection: Connection, days: Days) -> None:
-            rows = (row for at, source in early for row in _make_rows(coins, at, source))
+            rows = (row for at, source in early for row in make_rows(coins, at, source))
             database.load_batch(connection, rows, labels.get, days)
             _record_runs(connection, early)
 
@@ -133,14 +131,6 @@ def _list_ticks(now: datetime) -> Iterator[tuple[datetime, Source]]:
         at += FINE if at >= now - FINE_PERIOD else COARSE
 
 
-def _make_rows(coins: Sequence[DemoCoin], at: datetime, source: Source) -> Iterator[MarketRow]:
-    for coin in coins:
-        seen_at = at - timedelta(seconds=coin.lag_seconds)
-        price = coin.price_at(seen_at.timestamp())
-        market_cap = price * coin.supply
-        yield MarketRow(coin.id, seen_at, price, market_cap, market_cap * 0.04, source)
-
-
 def _run_tick(
     coins: Sequence[DemoCoin],
     labels: dict[str, CoinLabel],
@@ -152,7 +142,7 @@ def _run_tick(
     """Store the prices of one tick, with its alerts and forecasts."""
     # Without a target rate no coin is calibrated, which would take seconds per coin.
     options = MonitorOptions(alerts_per_coin_week=None)
-    rows = list(_make_rows(coins, at, source))
+    rows = list(make_rows(coins, at, source))
     with writer_transaction(connection) as days:
         database.load_batch(connection, rows, labels.get, days)
         _record_runs(connection, [(at, source)])
@@ -174,31 +164,11 @@ def _step_wallets(at: datetime, state_dir: Path, connection: Connection) -> None
 
 def _record_runs(connection: Connection, ticks: Sequence[tuple[datetime, Source]]) -> None:
     for at, source in ticks:
-        rate = IDR_PER_USD * (1 + 0.012 * math.sin(at.timestamp() / 90_000))
-        run_records.record_fx_rates(connection, [FxRate(at, "idr", rate)])
+        record_rupiah(connection, at)
         if source == "observed":
             run_records.record_run(
-                connection, _make_report(at), unrecorded_runs=0, backfill_credits=0
+                connection, make_report(at, COINS), unrecorded_runs=0, backfill_credits=0
             )
-
-
-def _make_report(at: datetime) -> dict[str, object]:
-    return dataclasses.asdict(
-        RunReport(
-            mode="ingest",
-            status="ok",
-            run_id=f"{at:%Y%m%dT%H%M%SZ}-seed",
-            started_at=at.isoformat(),
-            finished_at=(at + timedelta(seconds=1)).isoformat(),
-            duration_seconds=1.0,
-            targets=COINS,
-            rows_valid=COINS,
-            rows_inserted=COINS,
-            api_calls=1,
-            api_credits=1,
-            db_seconds=0.1,
-        )
-    )
 
 
 def _add_price_targets(connection: Connection, market: Market, now: datetime) -> None:

@@ -23,7 +23,7 @@ from sentinel.errors import EXIT_OK, ConfigurationError
 from sentinel.process import run_as_script
 from sentinel.site.market import Market
 from sentinel.site.market_reader import BYTES_PER_COIN
-from sentinel.site.status import Maker, Status
+from sentinel.site.status import Maker, SimulationResult, Status
 from sentinel.storage import egress_budget, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.egress_budget import LargeRead
@@ -39,6 +39,7 @@ def write_site(
     *,
     with_market: bool = False,
     is_forced: bool = False,
+    simulation: SimulationResult | None = None,
 ) -> Path:
     """Write the deployment's page into a folder, and return the path of `index.html`.
 
@@ -57,7 +58,7 @@ def write_site(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         status, market = _read(settings, now, with_market=with_market, is_forced=is_forced)
-        write_files(render_site(SiteFigures(status, market)), folder)
+        write_files(render_site(SiteFigures(status, market, simulation=simulation)), folder)
     except OSError as error:
         raise ConfigurationError(
             f"The page cannot be written to {folder} ({error.strerror}). Name a folder that you "

@@ -8,15 +8,19 @@ import sys
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import requests
 
-from demo import seed
+from coin_registry import CoinRegistry
+from demo import fortnight, seed
 from demo.market import Market
 from demo.server import StandIn
-from safe_zone import ROOT
-from tests.conftest import NOW, FreshDatabase
+from safe_zone import ROOT, Settings
+from sentinel.site.status import Status
+from tests.conftest import NOW, FakeTime, FreshDatabase, make_market
 
 # The 26 fields of a recorded /coins/markets row.
 MARKET_FIELDS = """
@@ -113,7 +117,18 @@ def test_the_demo_runs_and_changes_no_tracked_file() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "500 of 500 coins" in done.stdout
-    assert done.stdout.splitlines()[-1] == "healthy"
+    *_, healthy, _, last = done.stdout.splitlines()
+    assert healthy == "healthy"
+    page = Path(unquote(urlsplit(last.rpartition(" ")[2]).path))
+    assert page.name == "index.html"
+    status = Status.model_validate_json((page.parent / "status.json").read_bytes())
+    # Each part of the pages shows something.
+    assert {"waits", "no_prices"} <= {gap.reason for gap in status.gaps or ()}
+    registry, trust = status.registry, status.trust
+    assert all((status.schedule, registry.inactive_coins, registry.changes, status.rejections))
+    assert all((status.incidents, status.alerts, trust.forecasts, trust.alerts, trust.backup))
+    assert "26330000" in (page.parent / "trust.html").read_text()
+    assert (page.parent / "coins" / "bitcoin.html").exists()
     assert "accepts no messages" not in done.stderr
     assert changes() == before
 
@@ -167,3 +182,34 @@ def test_an_interrupted_seed_starts_again_and_other_data_is_kept(
     assert seed.seed(fresh.address(), NOW, tmp_path) is False
     fresh.query("DELETE FROM sentinel.service_status")  # as in a database that was not seeded
     assert seed.seed(fresh.address(), NOW, tmp_path) is False
+
+
+@pytest.mark.slow
+def test_the_invented_fortnight_goes_on_where_the_demo_runs_again(
+    settings: Settings,
+    in_process: Any,
+    time_: FakeTime,
+    fresh: FreshDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fortnight, "COINS", 2)
+    in_process(settings)
+    fortnight.fill_past(fresh.address(), settings, NOW)
+    before = CoinRegistry.load(settings.registry_path).coins["0xlsd"]
+    assert (before.status, before.next_probe) == ("inactive", "2026-11-26T12:00:30Z")
+    changes = fresh.query("SELECT unnest(deactivated) FROM sentinel.pipeline_runs ORDER BY 1")
+    assert changes == [("0xlsd",), ("1000rats",), ("batcat",)]
+    in_process(settings)
+    fortnight.fill_past(fresh.address(), settings, NOW)  # too early for another run
+    counted = "SELECT count(*) FROM sentinel.pipeline_runs"
+    [(runs,)] = fresh.query(counted)
+    assert runs > 500
+    time_.at += timedelta(hours=2)
+    in_process(settings)
+    fortnight.fill_past(fresh.address(), settings, time_.at)
+    assert runs + 2 <= fresh.query(counted)[0][0] <= runs + 12
+    assert CoinRegistry.load(settings.registry_path).coins["0xlsd"] == before
+    [(at, price)] = fresh.query(
+        "SELECT timestamp, price FROM stored_rows WHERE coin_id = 'bitcoin' ORDER BY 1 LIMIT 1"
+    )
+    assert price == pytest.approx(make_market(620).by_id["bitcoin"].price_at(at.timestamp()))
