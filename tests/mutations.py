@@ -482,6 +482,7 @@ def _run_tests(root: Path, tests: Iterable[str], marker: str) -> str | None:
 def copy_of_checkout() -> Iterator[Path]:
     """Yield a copy of this checkout, as a repository of its own: some tests ask git."""
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
+        Path(folder).chmod(0o755)  # as a checkout is: some tests run as another user
         root = Path(folder) / "copy"
         shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*NOT_COPIED))
         identity = ("-c", "user.name=A Test", "-c", "user.email=test@example.org")
