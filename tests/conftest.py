@@ -52,6 +52,7 @@ ONE_WORKER = {
     "tests/sentinel/site/test_market_browser.py": "browser",
     "tests/services/stack/test_stack.py": "browser",
     "tests/services/dashboard/test_old_data.py": "browser",
+    "tests/sentinel/site/test_browser.py": "browser",
     "tests/services/stack/test_supervisor.py": "supervisor",
     "tests/services/telegram/test_commands.py": "telegram",
     "tests/services/telegram/test_poller.py": "telegram",
