@@ -9,10 +9,9 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from safe_zone import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS
 from sentinel.site.market import HOURS, HourSource, Market, MarketCoin
 from sentinel.storage.connection import Connection
-from sentinel.storage.locks import set_timeouts
+from sentinel.storage.transactions import limited_reads
 
 # Received for each coin: its chart, its figures and its names.
 BYTES_PER_COIN = 4 * HOURS + 120
@@ -58,15 +57,11 @@ def read_market(connection: Connection, now: datetime) -> Market:
     Raises psycopg.Error, such as UndefinedTable without a schema.
     """
     since = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
-    with connection.pipeline():
-        connection.execute("BEGIN")
-        set_timeouts(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
+    with limited_reads(connection):
         # In binary, because the text of a bytea is twice as long.
         coins = connection.cursor(row_factory=dict_row, binary=True)
         coins.execute(MARKET, {"since": since, "now": now, "hours": HOURS})
         rupiah = connection.execute(RUPIAH, {"now": now})
-        connection.execute("COMMIT")
-    # All results have arrived with the end of the pipeline, which costs a round trip of its own.
     idr_per_usd, idr_at = rupiah.fetchone() or (None, None)
     found = [_unpack(row) for row in coins]
     return Market(now, since, found, idr_per_usd, idr_at)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from safe_zone import CADENCE_WINDOW, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, Settings
+from safe_zone import CADENCE_WINDOW, Settings
 from sentinel.alerting.options import MonitorOptions
 from sentinel.budget import neon_api
 from sentinel.budget.coingecko_credits import covered_coins
@@ -28,7 +28,6 @@ from sentinel.site.status_parts import (
 from sentinel.site.trust_reader import list_public_alerts, read_trust
 from sentinel.storage import incidents
 from sentinel.storage.connection import Connection
-from sentinel.storage.locks import set_timeouts
 from sentinel.storage.quarantine import ReasonCount, count_reasons
 from sentinel.storage.queries.gaps import GapGroup, group_gaps, limit_slot
 from sentinel.storage.queries.health_changes import CoinChange, find_health_changes
@@ -36,6 +35,7 @@ from sentinel.storage.queries.schedule_coverage import read_cadence
 from sentinel.storage.queries.slot_coverage import list_best_coins
 from sentinel.storage.queries.slot_history import find_longest_silences, find_slots
 from sentinel.storage.queries.table_health import TableHealth, estimate_table_health
+from sentinel.storage.transactions import limited_reads
 
 
 class Subject(NamedTuple):
@@ -96,18 +96,13 @@ def _read_rows(
     covered = covered_coins(settings.backfill_credits_per_day)
     best = list_best_coins(connection, now, max(1, covered))
     reference = best[0] if best else None
-    with connection.pipeline():
-        # In a transaction: a statement_timeout of the role may be too short.
-        connection.execute("BEGIN")
-        set_timeouts(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
+    with limited_reads(connection):
         slots = find_slots(connection, periods[-1], now, cadence=cadence, coin_id=reference)
         silences = find_longest_silences(connection, periods, now)
         gaps = group_gaps(connection, now, cadence=cadence, coin_ids=best)
         rejections = count_reasons(connection, now - CADENCE_WINDOW)
         changes = find_health_changes(connection, periods[-1], now, MAX_LISTED)
         tables = estimate_table_health(connection, now)
-        connection.execute("COMMIT")
-    # All results have arrived with the end of the pipeline, which costs a round trip of its own.
     states = slots.fetchone()
     history = SlotHistory(cadence, *states) if states else None
     longest = silences.fetchall()

@@ -1,4 +1,4 @@
-"""A transaction in pipeline mode: only the results that are read cost a round trip."""
+"""Transactions in pipeline mode: only the results that are read cost a round trip."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import contextlib
 from collections.abc import Iterator
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
+from safe_zone import LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS
 from sentinel.errors import Interrupted
 from sentinel.storage.connection import Connection
+from sentinel.storage.locks import set_timeouts
 
 
 @contextlib.contextmanager
@@ -28,6 +31,23 @@ def pipelined_transaction(connection: Connection) -> Iterator[None]:
         with contextlib.suppress(psycopg.Error):
             connection.rollback()
         raise
+
+
+@contextlib.contextmanager
+def limited_reads(connection: Connection) -> Iterator[None]:
+    """Send the queries of the block in one round trip, in a transaction with our timeouts.
+
+    The role's statement_timeout may be too short for them. In a transaction of the caller, that
+    transaction goes on, with these timeouts. The results have arrived at the end of the block.
+    """
+    is_own = connection.info.transaction_status == TransactionStatus.IDLE
+    with connection.pipeline():
+        if is_own:
+            connection.execute("BEGIN")
+        set_timeouts(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
+        yield
+        if is_own:
+            connection.execute("COMMIT")
 
 
 @contextlib.contextmanager

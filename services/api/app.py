@@ -36,6 +36,7 @@ from services.api.routes import (
     transactions,
     wallets,
 )
+from services.api.status_site import StatusSite
 from services.settings import MonitorSettings
 from services.web_access import WebAccessMiddleware
 
@@ -75,7 +76,8 @@ def create_app(
         max_body_size=MAX_REQUEST_BYTES,
         responses=problem_responses(401),
     )
-    app.state.context = ApiContext(pool, monitor, now)
+    site = StatusSite.for_database(monitor.settings.database_url)
+    app.state.context = ApiContext(pool, monitor, now, site=site)
     for module in ROUTES:
         app.include_router(module.router)
     app.include_router(docs_router)

@@ -195,6 +195,7 @@ class Loop:
             lambda c: self.publication.visit_if_due(c, now),
         )
         with self._session() as session:
+            session.use(lambda _connection: None)  # in an outage, one stage tries and not each
             for work in works:
                 with self._collect_errors():
                     session.use(work)

@@ -8,22 +8,17 @@ from typing import NamedTuple
 
 from psycopg.rows import class_row
 
-from safe_zone import (
-    FILL_FACTOR,
-    LOCK_TIMEOUT_SECONDS,
-    MAX_CLOCK_SKEW,
-    STATEMENT_TIMEOUT_SECONDS,
-)
+from safe_zone import FILL_FACTOR, MAX_CLOCK_SKEW
 from sentinel.budget.schedule import SlotCoverage
 from sentinel.budget.usage_log import Usage
 from sentinel.models import Gap
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
-from sentinel.storage.locks import set_timeouts
 from sentinel.storage.queries.failing_coins import DayFailures, find_failing_coins
 from sentinel.storage.queries.gaps import FillableCoin, find_fillable_coins, find_gaps
 from sentinel.storage.queries.slot_coverage import measure_slot_coverage
 from sentinel.storage.service_status import ServiceStatus
+from sentinel.storage.transactions import limited_reads
 
 DATABASE_BYTES = "SELECT pg_database_size(current_database())"
 
@@ -69,10 +64,7 @@ def read_recent_activity(
     `cadence`, `coin_ids` and `until` are those of `gaps.find_fillable_coins`. The coverage is that
     of the `covered_coins` best-ranked ones.
     """
-    with connection.pipeline():
-        # In a transaction: a statement_timeout of the role may be too short for the gaps.
-        connection.execute("BEGIN")
-        set_timeouts(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
+    with limited_reads(connection):
         size = connection.execute(DATABASE_BYTES)
         usages = connection.cursor(row_factory=class_row(Usage))
         usages.execute(USAGES, {"since": usages_since, "newest": now + MAX_CLOCK_SKEW})
@@ -82,17 +74,16 @@ def read_recent_activity(
         coverage = measure_slot_coverage(connection, now, cadence=cadence, coins=covered_coins)
         monitor = connection.execute(service_status.READ, {"service": "ingestion"})
         failing = find_failing_coins(connection, now)
-        connection.execute("COMMIT")
-        [(database_bytes,)] = size.fetchall()
-        status = monitor.fetchone()
-        return RecentActivity(
-            database_bytes,
-            usages.fetchall(),
-            coins.fetchall(),
-            coverage.fetchone(),
-            ServiceStatus._make(status) if status else None,
-            failing.fetchall(),
-        )
+    [(database_bytes,)] = size.fetchall()
+    status = monitor.fetchone()
+    return RecentActivity(
+        database_bytes,
+        usages.fetchall(),
+        coins.fetchall(),
+        coverage.fetchone(),
+        ServiceStatus._make(status) if status else None,
+        failing.fetchall(),
+    )
 
 
 def read_gaps(
@@ -107,11 +98,8 @@ def read_gaps(
 
     The parameters are those of `gaps.find_gaps`.
     """
-    with connection.pipeline():
-        connection.execute("BEGIN")
-        set_timeouts(connection, LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS)
+    with limited_reads(connection):
         gaps = find_gaps(
             connection, now, cadence=cadence, coin_ids=coin_ids, until=until, factor=FILL_FACTOR
         )
-        connection.execute("COMMIT")
-        return gaps.fetchall()
+    return gaps.fetchall()

@@ -11,7 +11,6 @@ from fastapi.responses import RedirectResponse, Response
 from pipeline.site_figures import read_monitor_figures
 from sentinel.site.site_files import SiteFigures, render_site
 from services.api.dependencies import ApiContext, RequestContext
-from services.api.status_site import INTERVAL
 from services.web_access import NO_FRAMES, POLICY_HEADER
 
 # Not in the OpenAPI description: these are pages for people.
@@ -51,7 +50,7 @@ def _render(context: ApiContext) -> Mapping[str, bytes]:
     status, market = context.pool.read(
         lambda connection: read_monitor_figures(
             *(connection, monitor.settings, monitor.options, context.now()),
-            interval=INTERVAL,
+            interval=context.site.interval,
             with_market=True,
         )
     )

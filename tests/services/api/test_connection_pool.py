@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
-from datetime import UTC
+from datetime import UTC, timedelta
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from pipeline.site_figures import read_monitor_figures
+from safe_zone import Settings
+from sentinel.alerting.options import MonitorOptions
 from sentinel.errors import StorageUnavailable
-from sentinel.storage.connection import Address, parse_address
+from sentinel.storage.connection import Address, Connection, parse_address
 from services.api import connection_pool
 from services.api.connection_pool import ConnectionPool
 from services.api.queries.coins import list_coins
@@ -59,6 +62,18 @@ def test_a_read_cannot_write(
         (2,)
     ]
     assert week_database.query("SELECT to_regclass('sentinel.of_a_read')") == [(None,)]
+
+
+def test_the_status_page_is_read_in_the_read_only_transaction(
+    pool: ConnectionPool, settings: Settings
+) -> None:
+    def read(connection: Connection) -> object:
+        read_monitor_figures(
+            *(connection, settings, MonitorOptions(), NOW), interval=timedelta(1), with_market=True
+        )
+        return connection.execute("SHOW transaction_read_only").fetchone()
+
+    assert pool.read(read) == ("on",)
 
 
 def test_the_settings_of_the_database_do_not_matter(fresh: FreshDatabase) -> None:
