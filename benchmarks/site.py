@@ -5,19 +5,23 @@ An hour of a schedule reads them once. Neon's Free plan allows 5 GB a month.
 
 from __future__ import annotations
 
+import functools
+import http.server
+import shutil
 import statistics
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+from playwright.sync_api import Browser, sync_playwright
 from psycopg.conninfo import conninfo_to_dict
 
 import budget_monitor
 from benchmarks import days
 from benchmarks.days import History
 from benchmarks.processes import run_python
-from benchmarks.results import Result
+from benchmarks.results import Result, Unavailable
 from benchmarks.scale import measure_median_seconds, measure_seconds, scratch_folder, server
 from benchmarks.warm_run import ONE_WAY_SECONDS
 from safe_zone import Settings
@@ -30,10 +34,15 @@ from sentinel.site.status import Status
 from sentinel.site.status_reader import Subject, read_status
 from sentinel.storage.connection import Connection, open_connection, parse_address
 from tests.support import network
+from tests.support.browser import FLAGS
+from tests.support.serving import serving
 
 FULL, SMOKE = History(2_880_000, 60, 500), History(1_000, 2, 5)
 HOURS_A_MONTH = 30 * 24
 MAX_SECONDS, MAX_MEGABYTES = 2.0, 150
+PAINT = """() => new Promise((resolve) => new PerformanceObserver((list) => {
+  for (const entry of list.getEntriesByName("first-contentful-paint")) resolve(entry.startTime);
+}).observe({ type: "paint", buffered: true }))"""
 # A run a quarter of an hour, of which every fifth did not come. The best coin's rows of these slots
 # are backfilled.
 FILL_RUNS = """
@@ -69,6 +78,7 @@ def measure(is_smoke: bool) -> Iterator[Result]:
         yield from page.measure_far_reads(0.0 if is_smoke else ONE_WAY_SECONDS)
         yield from page.measure_near()
         yield from _measure_command(conninfo, folder, runs=1 if is_smoke else 5)
+        yield from _measure_paint(folder / "site", rounds=1 if is_smoke else 7)
 
 
 class _Page:
@@ -142,3 +152,35 @@ def _measure_command(conninfo: str, folder: Path, runs: int) -> Iterator[Result]
     peak = max(one.peak_megabytes for one in used)
     yield Result("command with market: whole process", seconds, "s")
     yield Result("command with market: peak memory", peak, "MB", at_most=MAX_MEGABYTES)
+
+
+def _measure_paint(folder: Path, rounds: int) -> Iterator[Result]:
+    """Measure when a browser without a cache first shows something of each kind of page."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        raise Unavailable("Chromium is not installed (apt-get install chromium)")
+    handler = functools.partial(_Handler, directory=str(folder))
+    with (
+        serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)) as served,
+        sync_playwright() as driver,
+    ):
+        browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        for name in ("index.html", "trust.html", "market.html", "coins/coin-0.html"):
+            address = f"http://127.0.0.1:{served.server_port}/{name}"
+            seconds = statistics.median(_time_paint(browser, address) for _ in range(rounds))
+            yield Result(f"{name}: first paint with content", seconds, "s", at_most=0.5)
+        browser.close()
+
+
+def _time_paint(browser: Browser, address: str) -> float:
+    context = browser.new_context(viewport={"width": 1440, "height": 1100})
+    page = context.new_page()
+    page.goto(address)
+    seconds = float(page.evaluate(PAINT)) / 1e3
+    context.close()
+    return seconds
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""

@@ -8,7 +8,7 @@ import sys
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -21,6 +21,7 @@ from demo.server import StandIn
 from safe_zone import ROOT, Settings
 from sentinel.site.status import Status
 from tests.conftest import NOW, FakeTime, FreshDatabase, make_market
+from tests.support.browser import PHONE, WIDE, running_browser
 
 # The 26 fields of a recorded /coins/markets row.
 MARKET_FIELDS = """
@@ -30,6 +31,16 @@ market_cap_change_percentage_24h circulating_supply total_supply max_supply ath
 ath_change_percentage ath_date atl atl_change_percentage atl_date roi last_updated
 """
 AT = NOW.timestamp()
+# The pictures of the documents: name, page, size of the window, and color scheme.
+PICTURES: tuple[tuple[str, str, tuple[int, int], Literal["light", "dark"]], ...] = (
+    ("status", "index.html", WIDE, "light"),
+    ("status-dark", "index.html", WIDE, "dark"),
+    ("status", "index.html", PHONE, "light"),
+    ("trust", "trust.html", WIDE, "light"),
+    ("market", "market.html", WIDE, "light"),
+    ("market-dark", "market.html", PHONE, "dark"),
+    ("coin", "coins/bitcoin.html", WIDE, "light"),
+)
 
 
 def _get(stand_in: StandIn, path: str) -> requests.Response:
@@ -130,7 +141,21 @@ def test_the_demo_runs_and_changes_no_tracked_file() -> None:
     assert "26330000" in (page.parent / "trust.html").read_text()
     assert (page.parent / "coins" / "bitcoin.html").exists()
     assert "accepts no messages" not in done.stderr
-    assert changes() == before
+    if folder := os.environ.get("SENTINEL_SCREENSHOTS"):
+        _take_pictures(page.parent, Path(folder))
+    else:
+        assert changes() == before
+
+
+def _take_pictures(site: Path, folder: Path) -> None:
+    """Take the pictures of the public page for the documents."""
+    with running_browser() as browser:
+        page = browser.new_page()
+        for name, path, size, scheme in PICTURES:
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            page.emulate_media(color_scheme=scheme)
+            page.goto((site / path).as_uri())
+            page.screenshot(path=folder / f"site-{name}-{size[0]}.png")
 
 
 def test_a_chart_has_the_recorded_format_with_jitter_and_one_pair_out_of_order(
