@@ -63,9 +63,14 @@ class ChartDay(NamedTuple):
     prices_usd: Sequence[float | None]
 
     @property
-    def known_usd(self) -> list[float]:
-        """The prices without the gaps."""
-        return [price for price in self.prices_usd if price is not None]
+    def bounds(self) -> Bounds | None:
+        """The lowest and the highest price; None without any."""
+        return find_bounds(self.prices_usd)
+
+    @property
+    def last_usd(self) -> float | None:
+        """The last price; None without any."""
+        return next((price for price in reversed(self.prices_usd) if price is not None), None)
 
     @property
     def x(self) -> float:
@@ -131,7 +136,9 @@ def _choose_grid(bounds: Bounds) -> tuple[list[float], int]:
     """Return round prices from above the highest to below the lowest, and their decimal places."""
     low, high = bounds if bounds.high > bounds.low else bounds.widen(FLAT_SHARE)
     step = _round_up((high - low) / GRID_STEPS or 1.0)
-    lowest, highest = math.floor(low / float(step)), math.ceil(high / float(step))
+    lowest = math.floor(low / float(step))
+    # One step above a price that was always zero.
+    highest = max(lowest + 1, math.ceil(high / float(step)))
     grid = [float(step * line) for line in range(highest, lowest - 1, -1)]
     return grid, max(0, -int(step.normalize().as_tuple().exponent))
 
