@@ -6,7 +6,7 @@ database. A document comes from a place that others may write to, so nothing in 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -16,7 +16,9 @@ from sentinel.storage.service_status import LATE_INTERVALS, MAX_SCHEDULE_PAUSE, 
 FILES: dict[Maker, str] = {"schedule": "status.json", "monitor": "monitor.json"}
 MAX_BYTES = 1_000_000  # a document has some 50 kB
 MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS = 1, 86_400  # both halves publish once an hour
-MAX_NUMBER = 1e18  # bytes and rows have fewer digits
+# No figure, text, list or year of a half reaches these.
+MAX_NUMBER, MAX_CHARACTERS, MAX_ITEMS = 1e18, 2_000, 1_000
+MIN_YEAR, MAX_YEAR = 2000, 2999
 
 
 class DocumentInvalid(ValueError):
@@ -38,8 +40,8 @@ def parse_document(content: bytes, maker: Maker) -> Status:
         raise DocumentInvalid(f"{name} was not written by the {maker}")
     if not MIN_INTERVAL_SECONDS <= status.interval_seconds <= MAX_INTERVAL_SECONDS:
         raise DocumentInvalid(f"{name} names an interval that no half has")
-    if _has_larger_number(status.model_dump(mode="json")):
-        raise DocumentInvalid(f"{name} has a number that no figure reaches")
+    if _is_implausible(status.model_dump()):
+        raise DocumentInvalid(f"{name} has a number, time, text or list that no half has")
     return status
 
 
@@ -54,9 +56,14 @@ def is_silent(status: Status, now: datetime) -> bool:
     return limit < now - status.generated_at <= SILENCE_WINDOW
 
 
-def _has_larger_number(value: object) -> bool:
-    """Return whether a number is too large to be drawn."""
-    if isinstance(value, dict | list):
-        parts = value.values() if isinstance(value, dict) else value
-        return any(map(_has_larger_number, parts))
+def _is_implausible(value: object) -> bool:
+    """Return whether a value, or a part of it, is too large to be drawn or written."""
+    if isinstance(value, dict):
+        return any(map(_is_implausible, value.values()))
+    if isinstance(value, list):
+        return len(value) > MAX_ITEMS or any(map(_is_implausible, value))
+    if isinstance(value, str):
+        return len(value) > MAX_CHARACTERS
+    if isinstance(value, date):
+        return not MIN_YEAR <= value.year <= MAX_YEAR
     return isinstance(value, int | float) and abs(value) > MAX_NUMBER

@@ -12,6 +12,10 @@ from sentinel.site.status import Maker
 from tests.support.site import NOW, make_status
 
 GOOD = make_status(maker="monitor").model_dump_json()
+INCIDENT = (
+    '{"incident":"disk","source":"monitor","began_at":"2026-11-20T12:00:00Z",'
+    '"ended_at":null,"summary":""}'
+)
 
 
 def test_a_document_of_the_other_half_is_read_also_with_fields_of_a_later_version() -> None:
@@ -32,6 +36,9 @@ def test_a_document_of_the_other_half_is_read_also_with_fields_of_a_later_versio
         (GOOD.replace("3600", "0"), "names an interval"),
         (GOOD.replace("3600", "9" * 30), "names an interval"),
         (GOOD.replace('"active":500', '"active":-' + "9" * 30), "has a number"),
+        (GOOD.replace('"synced_at":"2026', '"synced_at":"0001'), "has a number, time"),
+        (GOOD.replace("The database answers.", "!" * 9_999), "time, text or list"),
+        (GOOD.replace('"incidents":[]', f'"incidents":[{",".join([INCIDENT] * 2_000)}]'), "list"),
     ],
 )
 def test_a_damaged_or_hostile_document_is_refused_in_one_line(content: str, problem: str) -> None:
