@@ -30,7 +30,8 @@ SELECT (SELECT count(*) FROM sentinel.observations) AS rows,
 
 # The same without reading the history: today's and yesterday's rows are counted, those of earlier
 # days are estimated from pages and statistics, which the clustering of a closed day renews.
-# Without statistics a page has 120 rows: 8 kB of 68 bytes each.
+# Without statistics a page has 120 rows: 8 kB of 68 bytes each. The last page may be almost empty,
+# so the rows of a few pages are counted, too.
 ESTIMATED_TABLE_HEALTH = """
 WITH partitions AS (
     SELECT to_date(right(relname, 8), 'YYYYMMDD')::timestamp AT TIME ZONE 'UTC' AS day,
@@ -48,7 +49,11 @@ recent AS (
     WHERE observed_at >= date_trunc('day', %(now)s - interval '1 day', 'UTC')
 ),
 oldest AS (SELECT min(day) AS day FROM partitions WHERE pages > 0)
-SELECT recent.rows + (SELECT coalesce(round(sum(pages * density)), 0)::bigint FROM partitions
+SELECT recent.rows + (SELECT coalesce(round(sum(
+           CASE WHEN pages > 8 THEN pages * density ELSE (
+               SELECT count(*) FROM sentinel.observations
+               WHERE observed_at >= day AND observed_at < day + interval '1 day') END)), 0)::bigint
+                      FROM partitions
                       WHERE day < date_trunc('day', %(now)s - interval '1 day', 'UTC')) AS rows,
        (SELECT count(*) FROM sentinel.coins WHERE observed_at IS NOT NULL) AS coins,
        (SELECT max(observed_at) FROM sentinel.coins) AS newest,

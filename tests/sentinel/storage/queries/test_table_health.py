@@ -10,6 +10,7 @@ from sentinel.storage.connection import Connection
 from sentinel.storage.queries.table_health import (
     TableHealth,
     count_duplicates,
+    estimate_table_health,
     read_table_health,
 )
 from tests.conftest import NOW
@@ -29,6 +30,7 @@ def test_table_health_counts_rows_and_bytes(connection: Connection) -> None:
     assert health.bytes_per_row is not None
     assert health.database_bytes > health.observation_bytes > 0
     assert count_duplicates(connection) == 0
+    assert estimate_table_health(connection, NOW).fetchone() == health
 
 
 @pytest.mark.parametrize(
