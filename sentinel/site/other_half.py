@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from pydantic import ValidationError
 
 from sentinel.site.status import Maker, Status
-from sentinel.storage.service_status import LATE_INTERVALS, MAX_SCHEDULE_PAUSE, SILENCE_WINDOW
+from sentinel.storage.service_status import MAX_SCHEDULE_PAUSE, SILENCE_WINDOW
 
 FILES: dict[Maker, str] = {"schedule": "status.json", "monitor": "monitor.json"}
 MAX_BYTES = 1_000_000  # a document has some 50 kB
@@ -50,7 +50,7 @@ def is_silent(status: Status, now: datetime) -> bool:
 
     One that has been silent for SILENCE_WINDOW was switched off.
     """
-    limit = LATE_INTERVALS * timedelta(seconds=status.interval_seconds)
+    limit = timedelta(seconds=status.old_after_seconds)
     if status.maker == "schedule":
         limit = max(limit, MAX_SCHEDULE_PAUSE)
     return limit < now - status.generated_at <= SILENCE_WINDOW

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from sentinel.health.facts import SEVERITY
-from sentinel.site.status import Incident, Status
+from sentinel.site.status import MAX_LISTED, Incident, Status
 
 
 def add_incident(status: Status, incident: Incident) -> Status:
     """Return the document with one more incident, or with its end. The age of its figures stays."""
     others = [each for each in status.incidents if _identify(each) != _identify(incident)]
-    found = sorted([*others, incident], key=lambda each: each.began_at, reverse=True)
+    found = sorted([*others, incident], key=lambda each: each.began_at, reverse=True)[:MAX_LISTED]
     states = [check.state for check in status.checks]
     if any(each.ended_at is None for each in found):
         states.append("unhealthy")

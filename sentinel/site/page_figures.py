@@ -25,8 +25,6 @@ from sentinel.site.status import (
 # forecast_band.COVERAGE, which needs numpy. The job that makes the page does not install it.
 PROMISED_COVERAGE = 0.8
 _SEVERITIES = ("unhealthy", "warning", "ok")
-# A document is old after so many of its intervals.
-OLD_AFTER_INTERVALS = 3
 
 
 def sort_by_severity(checks: Sequence[Check]) -> list[Check]:
@@ -120,8 +118,8 @@ def choose_trust(status: Status, other: Status | None) -> TrustFigures:
 
 def is_old(document: Status, page: Status) -> bool:
     """Whether a document was old when the page was made."""
-    limit = timedelta(seconds=OLD_AFTER_INTERVALS * document.interval_seconds)
-    return page.generated_at - document.generated_at > limit
+    age = page.generated_at - document.generated_at
+    return age > timedelta(seconds=document.old_after_seconds)
 
 
 def format_age_beside(document: Status, page: Status) -> str:

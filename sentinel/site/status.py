@@ -17,6 +17,9 @@ from sentinel.health.facts import CheckState
 Maker = Literal["schedule", "monitor"]
 # Beside `status.json`, by the nightly workflow.
 SIMULATION_FILE = "simulation.json"
+MAX_LISTED = 50  # coins, health changes, incidents and alerts
+# A document is old after so many of its intervals.
+OLD_AFTER_INTERVALS = 3
 
 
 class Model(BaseModel):
@@ -158,7 +161,7 @@ class Storage(Model):
     database_bytes: int
     limit_bytes: float | None
     days_until_full: float | None
-    """Null: the retention drops as much as a day adds, or there is no limit."""
+    """Null: the retention drops as much as a day adds, or there is no limit, or no day of rows."""
 
 
 class ForecastScore(Model):
@@ -275,6 +278,11 @@ class Status(Model):
     """At most 50 of the last 60 days, the newest first."""
     alerts: list[RaisedAlert]
     """At most 50 of the last 7 days, the newest first."""
+
+    @property
+    def old_after_seconds(self) -> int:
+        """The age in seconds from which on its maker seems to have stopped."""
+        return OLD_AFTER_INTERVALS * self.interval_seconds
 
 
 class SimulationResult(Model):

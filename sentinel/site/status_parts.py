@@ -9,6 +9,7 @@ from sentinel.budget.status import BudgetStatus
 from sentinel.coin import Coin, from_iso
 from sentinel.models import describe_gap_reason
 from sentinel.site.status import (
+    MAX_LISTED,
     HealthChange,
     InactiveCoin,
     OpenGaps,
@@ -21,8 +22,6 @@ from sentinel.storage.quarantine import ReasonCount
 from sentinel.storage.queries.gaps import GapGroup
 from sentinel.storage.queries.health_changes import CoinChange
 from sentinel.storage.queries.table_health import TableHealth
-
-MAX_LISTED = 50
 
 
 def describe_gaps(group: GapGroup) -> OpenGaps:

@@ -16,9 +16,17 @@ from sentinel.coin import Coin
 from sentinel.health.deployment import DeploymentHealth, check_deployment
 from sentinel.health.facts import SEVERITY, CheckState
 from sentinel.site.slot_strips import describe_schedule, first_day, first_hour
-from sentinel.site.status import Check, Incident, Maker, RaisedAlert, Schedule, Status, Trust
-from sentinel.site.status_parts import (
+from sentinel.site.status import (
     MAX_LISTED,
+    Check,
+    Incident,
+    Maker,
+    RaisedAlert,
+    Schedule,
+    Status,
+    Trust,
+)
+from sentinel.site.status_parts import (
     describe_gaps,
     describe_quotas,
     describe_registry,

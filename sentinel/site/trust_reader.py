@@ -12,7 +12,15 @@ from sentinel.alerting import alert_score
 from sentinel.alerting.alert_score import AlertTotals
 from sentinel.alerting.options import MonitorOptions
 from sentinel.analytics.forecast_scores import SCORED_HOURS, ScoreSums, divide
-from sentinel.site.status import AlertScore, AlertWeek, Backup, ForecastScore, RaisedAlert, Trust
+from sentinel.site.status import (
+    MAX_LISTED,
+    AlertScore,
+    AlertWeek,
+    Backup,
+    ForecastScore,
+    RaisedAlert,
+    Trust,
+)
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
 from sentinel.storage.queries.forecast_scores import sum_forecast_scores
@@ -35,7 +43,7 @@ WHERE a.observed_at > %(now)s - interval '7 days' AND a.observed_at <= %(now)s
   AND c.coin_id IN (SELECT coin_id FROM sentinel.coins WHERE rank IS NOT NULL
                     ORDER BY rank, coin_id LIMIT %(top_coins)s)
 ORDER BY a.observed_at DESC, c.coin_id
-LIMIT 50
+LIMIT %(limit)s
 """
 
 # The database has no schema, or that of an older version.
@@ -68,7 +76,7 @@ def list_public_alerts(
 
     Muted ones too.
     """
-    parameters = {"now": now, "top_coins": options.top_coins}
+    parameters = {"now": now, "top_coins": options.top_coins, "limit": MAX_LISTED}
     names = ("at", "coin_id", "symbol", "kind", "move")
     try:
         rows = connection.execute(PUBLIC_ALERTS, parameters).fetchall()

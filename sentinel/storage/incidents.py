@@ -34,12 +34,15 @@ WHERE source = %(source)s AND ended_at IS NULL
       SELECT * FROM unnest(%(incident)s::text[], %(began_at)s::timestamptz[]))
 """
 
+# Newer incidents never push out one that goes on.
 LIST = """
-SELECT source, incident, began_at, ended_at, summary
-FROM sentinel.incidents
-WHERE ended_at IS NULL OR ended_at >= %(since)s
+SELECT * FROM (
+    SELECT source, incident, began_at, ended_at, summary
+    FROM sentinel.incidents
+    WHERE ended_at IS NULL OR ended_at >= %(since)s
+    ORDER BY ended_at IS NOT NULL, began_at DESC, source, incident
+    LIMIT %(limit)s) AS listed
 ORDER BY began_at DESC, source, incident
-LIMIT %(limit)s
 """
 
 

@@ -38,6 +38,7 @@ def test_an_incident_is_stored_once_ends_and_never_ends_that_of_the_other_source
     ended = api._replace(ended_at=NOW + HOUR, summary="Runs failed for another reason.")
     incidents.record(connection, "schedule", [ended], NOW + HOUR)
     assert _list(connection) == [ended, disk]
+    assert incidents.list_incidents(connection, NOW, 1) == [disk], "the one that goes on"
     assert incidents.list_incidents(connection, NOW + 2 * HOUR, 50) == [disk]
 
 
