@@ -37,11 +37,16 @@ function offerSorting(table) {
   }
 }
 
+// Returns a text without its case and its accents.
+function simplify(text) {
+  return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+}
+
 function showMatches(table, query) {
-  const wanted = query.trim().toLowerCase();
+  const wanted = simplify(query.trim());
   let found = 0;
   for (const row of table.tBodies[0].rows) {
-    row.hidden = !`${row.dataset.id} ${row.cells[1].textContent}`.toLowerCase().includes(wanted);
+    row.hidden = !simplify(`${row.dataset.id} ${row.cells[1].textContent}`).includes(wanted);
     found += !row.hidden;
   }
   table.closest(".coins").classList.toggle("searched", wanted !== "");

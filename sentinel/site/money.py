@@ -45,8 +45,13 @@ def format_compact_usd(amount: float | None) -> str:
 
 
 def format_change(fraction: float) -> str:
-    """Return a change as a percentage with a sign, which zero does not have: +3.1%, 0.0%."""
-    return f"{fraction:+,.1%}" if classify_change(fraction) else "0.0%"
+    """Return a change as a percentage with a sign, which zero does not have: +3.1%, 0.0%.
+
+    Its minus sign is as wide as a plus sign, and a screen reader reads it. A hyphen is not.
+    """
+    return (
+        f"{fraction:+,.1%}".replace("-", "\N{MINUS SIGN}") if classify_change(fraction) else "0.0%"
+    )
 
 
 def classify_change(fraction: float | None) -> Literal["rise", "fall", ""]:

@@ -26,7 +26,7 @@ def test_large_amounts_have_a_unit_and_two_decimal_places() -> None:
 def test_a_change_has_a_sign_and_a_direction_unless_it_is_rounded_to_zero() -> None:
     changes = {
         0.0312: "+3.1%",
-        -0.0312: "-3.1%",
+        -0.0312: "\N{MINUS SIGN}3.1%",
         0.0004: "0.0%",
         -0.0004: "0.0%",
         12.5: "+1,250.0%",
