@@ -117,7 +117,11 @@ def main() -> int:
         "example: python -m pipeline.site --out site --with-market",
     )
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, required=True, help="the folder; other files in it stay"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="the folder; other files in it stay, as the pages of coins that have left the market",
     )
     parser.add_argument(
         "--with-market", action="store_true", help="also the prices: a list, and a page per coin"
