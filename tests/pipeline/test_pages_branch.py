@@ -114,14 +114,29 @@ def test_a_remote_that_rejects_the_push_says_what_to_allow_and_gets_no_second_tr
     assert "docs/deploy-github-actions.md" in str(info.value)
 
 
-def test_a_repository_that_github_does_not_show_gets_no_second_try(tmp_path: Path) -> None:
-    """GitHub's answer to a wrong address, and to a token of another repository."""
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        # To a wrong address, and to a token of another repository.
+        (
+            "remote: Repository not found.\nfatal: repository 'https://x/y.git/' not found",
+            "Repository not found",
+        ),
+        (
+            "remote: error: GH013: Repository rule violations found for refs/heads/gh-pages.\n"
+            " ! [remote rejected] gh-pages (push declined due to repository rule violations)",
+            "force-push to gh-pages",
+        ),
+    ],
+)
+def test_an_answer_of_github_that_will_not_change_gets_no_second_try(
+    tmp_path: Path, answer: str, text: str
+) -> None:
     git = tmp_path / "git"
-    answer = "remote: Repository not found.\nfatal: repository 'https://x/y.git/' not found"
     git.write_text(f'#!/bin/sh\ncase "$1" in init) ;; *) echo "{answer}" >&2; exit 128;; esac\n')
     git.chmod(0o755)
     branch = PagesBranch("https://x/y.git", {**ENVIRONMENT, "PATH": f"{tmp_path}:/usr/bin:/bin"})
-    with pytest.raises(ConfigurationError, match="Repository not found"):
+    with pytest.raises(ConfigurationError, match=text):
         branch.replace_files(lambda _read: PAGE, sleep=lambda _s: pytest.fail("retried"))
 
 
