@@ -68,7 +68,8 @@ class PagesBranch:
         try:
             with self._refusals_explained(), _repository(self) as repository:
                 repository.fetch()
-                return repository.read_files(names)
+                found = {name: repository.get(name) for name in names}
+                return {name: content for name, content in found.items() if content is not None}
         except GitError as error:
             raise SentinelError(f"The branch {BRANCH} could not be read: {error}") from error
 
@@ -76,16 +77,16 @@ class PagesBranch:
         self,
         make_files: Callable[[Mapping[str, bytes]], Mapping[str, bytes]],
         *,
-        reads: Collection[str] = (),
         keeps: Collection[str] | None = None,
         now: datetime | None = None,
         sleep: Callable[[float], None] = time.sleep,
         random_between: Callable[[float, float], float] = random.uniform,
     ) -> Mapping[str, bytes]:
-        """Publish and return the files of `make_files`, which gets those of the branch in `reads`.
+        """Publish and return the files of `make_files`, which gets those at the top of the branch.
 
-        `keeps` names the files that stay; None: all. If another writer was faster, this one reads
-        the branch and calls `make_files` again, up to RETRIES times.
+        A file is downloaded when it is read. `keeps` names the files that stay; None: all. If
+        another writer was faster, this one fetches the branch and calls `make_files` again, up to
+        RETRIES times.
         """
         last = ""
         with self._refusals_explained(), _repository(self) as repository:
@@ -95,7 +96,7 @@ class PagesBranch:
                 try:
                     repository.fetch()
                     repository.refuse_other_page()
-                    files = make_files(repository.read_files(reads))
+                    files = make_files(repository)
                     repository.commit(files, keeps, now or datetime.now(UTC))
                     repository.push()
                 except GitRefusal:
@@ -121,8 +122,12 @@ class PagesBranch:
             ) from error
 
 
-class _Repository(Git):
-    """A bare repository that fetches from the branch what is asked for."""
+class _Repository(Git, Mapping[str, bytes]):
+    """A bare repository that fetches from the branch what is asked for.
+
+    It maps the names at the top of the branch to contents; `get` returns None for what is no file
+    or is oversized.
+    """
 
     def __init__(self, branch: PagesBranch, folder: Path) -> None:
         # A remote with this mark sends the content of a file when git needs it.
@@ -159,14 +164,21 @@ class _Repository(Git):
                 "delete the branch if you do not need that page, or unset SENTINEL_PUBLIC_PAGE."
             )
 
-    def read_files(self, names: Collection[str]) -> dict[str, bytes]:
-        """Return the content of files by name; missing and oversized ones are left out."""
-        found = {}
-        for name in self._entries.keys() & {*names}:
+    def __getitem__(self, name: str) -> bytes:
+        if self._entries[name].startswith("100"):  # no folder, link or submodule
             content = self.run("cat-file", "blob", f"{self._tip}:{name}")
             if len(content) <= MAX_READ_BYTES:
-                found[name] = content
-        return found
+                return content
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def commit(
         self, files: Mapping[str, bytes], keeps: Collection[str] | None, now: datetime

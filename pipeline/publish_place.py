@@ -79,15 +79,15 @@ class BranchPlace:
 
     def exchange(self, name: str, content: bytes, other: str) -> bytes | None:
         """Replace one file of the branch and return another one; None if that is missing."""
-        found: Mapping[str, bytes] = {}
+        found: bytes | None = None
 
         def make(read: Mapping[str, bytes]) -> Mapping[str, bytes]:
             nonlocal found
-            found = read
+            found = read.get(other)
             return {name: content}
 
-        self.branch.replace_files(make, reads=[other])
-        return found.get(other)
+        self.branch.replace_files(make)
+        return found
 
 
 def open_place(settings: Settings, environ: Mapping[str, str] = os.environ) -> PublishPlace | None:

@@ -77,7 +77,7 @@ def publish_site(settings: Settings, branch: PagesBranch, now: datetime) -> str:
             log.warning("the monitor has published no status for %s: make status", age)
         return render_site(figures)
 
-    published = branch.replace_files(render, reads=KEPT_FILES, keeps=KEPT_FILES)
+    published = branch.replace_files(render, keeps=KEPT_FILES)
     for name in (FIGURES_FILE, MARKET_FILE):
         (folder / name).unlink(missing_ok=True)
     size = sum(map(len, published.values()))
@@ -115,7 +115,7 @@ def _publish_outage(settings: Settings, branch: PagesBranch) -> str | None:
 
     if add(branch.read_files([FILES["schedule"]])) is None:
         return None
-    branch.replace_files(render, reads=(*KEPT_FILES, FILES["schedule"], MARKET_PAGE))
+    branch.replace_files(render)
     return f"published an incident on {BRANCH}"
 
 

@@ -66,14 +66,13 @@ def test_a_writer_that_loses_the_race_makes_its_files_from_the_newer_ones(remote
     seen: list[Mapping[str, bytes]] = []
 
     def make(read: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        seen.append(read)
+        seen.append(dict(read))
         if len(seen) <= 2:  # the first race is for a branch that does not exist yet
             _replace(remote, {"monitor.json": b"%d" % len(seen)})
         return {"status.json": read.get("monitor.json", b"")}
 
     _branch(remote).replace_files(
         make,
-        reads=["monitor.json"],
         keeps=KEPT,
         sleep=slept.append,
         random_between=lambda _low, high: high,
@@ -89,7 +88,13 @@ def test_a_writer_downloads_no_file_that_it_only_keeps(
     _replace(remote, {**PAGE, "market.html": b"large" * 1000})
     trace = remote.parent / "trace"
     monkeypatch.setitem(ENVIRONMENT, "GIT_TRACE_PACKET", str(trace))
-    _replace(remote, {"monitor.json": b"{}"})
+
+    def make(read: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        assert "market.html" in read
+        assert read.get("coins") is None  # a folder
+        return {"monitor.json": b"{}"}
+
+    _branch(remote).replace_files(make)
     assert "filter blob:none" in trace.read_text()
     large = _git(remote, "rev-parse", "gh-pages:market.html")
     assert f"want {large}" not in trace.read_text()
