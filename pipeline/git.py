@@ -26,9 +26,9 @@ MERGED = "refs/sentinel/merged"  # the commit that `commit_onto` created last
 # The remote's messages if a retry does not help, and not those of a lost race.
 _REFUSALS = re.compile(
     r"^(?!.*(?:fetch first|non-fast-forward|cannot lock ref)).*(?:protected branch|hook declined"
-    r"|rule violations|permission|denied|forbidden|\b40[13]\b|not allowed|read.only|archived|Authentication failed"
-    r"|could not read Username|repository\s+not found|does not appear to be a git repository"
-    r"|couldn't find remote ref)",
+    r"|rule violations|permission|denied|forbidden|\b40[13]\b|not allowed|read.only|archived"
+    r"|Authentication failed|could not read Username|repository\s+not found"
+    r"|does not appear to be a git repository|couldn't find remote ref)",
     re.IGNORECASE,
 )
 # Addresses, paths and quoted names in a message: a branch may be called "denied".

@@ -105,7 +105,8 @@ class Runner:
         def value_of(match: re.Match[str]) -> str:
             return values.get(match[1], "")
 
-        return {k: re.sub(r"\$\{\{ (\S+) \}\}", value_of, v) for k, v in wanted.items()}
+        expression = r"\$\{\{ (?:\S+ == 'true' && )?(\S+)(?: \|\| '')? \}\}"
+        return {k: re.sub(expression, value_of, v) for k, v in wanted.items()}
 
     @property
     def summary(self) -> str:
@@ -534,6 +535,20 @@ def test_a_night_is_published_after_it_passed_and_only_where_there_is_a_page() -
     assert publish["steps"][-1]["run"].startswith("python -m pipeline.publish_simulation --seed")
 
 
+def test_only_runs_of_the_default_branch_change_the_page_and_the_issue() -> None:
+    """The event of a scheduled run holds no repository, so it does not name the branch."""
+    named = "github.ref_name == github.event.repository.default_branch"
+    for path in WORKFLOWS.glob("*.yml"):
+        text = path.read_text()
+        assert text.count("default_branch") == text.count(f"event_name == 'schedule' || {named}")
+    assert named in _workflow("nightly.yml")["jobs"]["publish"]["if"]
+    assert named in _workflow("etl.yml")["jobs"]["run"]["env"]["IS_DEFAULT_BRANCH"]
+    steps = {step.get("name"): step for step in _steps()}
+    for name in ("Find an incident", PUBLISH):
+        assert "env.IS_DEFAULT_BRANCH == 'true'" in steps[name]["if"]
+    assert "env.IS_DEFAULT_BRANCH == 'true'" in steps[RUN]["env"]["SENTINEL_PUBLIC_PAGE"]
+
+
 def test_ci_checks_linux_and_macos_with_the_oldest_and_the_newest_pythons() -> None:
     fast = _workflow("ci.yml")["jobs"]["fast"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -602,7 +617,7 @@ def test_the_settings_know_every_variable_that_a_step_passes() -> None:
     known = (ROOT / "safe_zone.py").read_text() + "GITHUB_TOKEN MODE LIMIT TARGETS SCHEDULED"
     # The drivers of the object stores read these.
     known += " AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY ARCHIVE_ENDPOINT ARCHIVE_REGION"
-    known += " GOOGLE_CREDENTIALS HAS_ALERTS INCIDENT_ISSUES FOUND_STATE"
+    known += " GOOGLE_CREDENTIALS HAS_ALERTS INCIDENT_ISSUES FOUND_STATE IS_DEFAULT_BRANCH"
     for module in ("sentinel/notifications/addresses.py", "sentinel/alerting/settings.py"):
         known += (ROOT / module).read_text()
     for step in [*_steps(), _workflow("etl.yml")["jobs"]["run"]]:
