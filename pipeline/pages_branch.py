@@ -65,13 +65,10 @@ class PagesBranch:
 
     def read_files(self, names: Collection[str]) -> dict[str, bytes]:
         """Return the content of files by name; missing and oversized ones are left out."""
-        try:
-            with self._refusals_explained(), _repository(self) as repository:
-                repository.fetch()
-                found = {name: repository.get(name) for name in names}
-                return {name: content for name, content in found.items() if content is not None}
-        except GitError as error:
-            raise SentinelError(f"The branch {BRANCH} could not be read: {error}") from error
+        with self._errors_explained(), _repository(self) as repository:
+            repository.fetch()
+            found = {name: repository.get(name) for name in names}
+            return {name: content for name, content in found.items() if content is not None}
 
     def replace_files(
         self,
@@ -89,7 +86,7 @@ class PagesBranch:
         RETRIES times.
         """
         last = ""
-        with self._refusals_explained(), _repository(self) as repository:
+        with self._errors_explained(), _repository(self) as repository:
             for retry in range(RETRIES + 1):
                 if retry:
                     sleep(random_between(0.0, min(2.0**retry, MAX_WAIT_SECONDS)))
@@ -111,7 +108,7 @@ class PagesBranch:
         )
 
     @contextlib.contextmanager
-    def _refusals_explained(self) -> Iterator[None]:
+    def _errors_explained(self) -> Iterator[None]:
         try:
             yield
         except GitRefusal as error:
@@ -120,6 +117,8 @@ class PagesBranch:
                 f"contents and to force-push to {BRANCH} (docs/deploy-github-actions.md). Git's "
                 f"message: {error}"
             ) from error
+        except GitError as error:
+            raise SentinelError(f"The branch {BRANCH} could not be read: {error}") from error
 
 
 class _Repository(Git, Mapping[str, bytes]):

@@ -145,13 +145,18 @@ def test_an_answer_of_github_that_will_not_change_gets_no_second_try(
         branch.replace_files(lambda _read: PAGE, sleep=lambda _s: pytest.fail("retried"))
 
 
-def test_an_unreachable_remote_is_named_without_its_password() -> None:
+def test_an_unreachable_remote_is_named_without_its_password(tmp_path: Path) -> None:
     branch = PagesBranch("http://me:hunter2@127.0.0.1:9/x.git", ENVIRONMENT)
     with pytest.raises(SentinelError, match="could not be pushed in 5 tries") as info:
         branch.replace_files(lambda _read: PAGE, sleep=lambda _seconds: None)
     with pytest.raises(SentinelError, match="could not be read"):
         branch.read_files(["status.json"])
     assert "hunter2" not in str(info.value) + repr(branch)
+    configuration = tmp_path / "gitconfig"
+    configuration.write_text("[")
+    broken = PagesBranch("x.git", {**ENVIRONMENT, "GIT_CONFIG_GLOBAL": str(configuration)})
+    with pytest.raises(SentinelError, match="bad config"):
+        broken.replace_files(lambda _read: PAGE)
 
 
 def test_a_clone_is_not_changed(remote: Path) -> None:
