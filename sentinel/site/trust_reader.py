@@ -35,13 +35,13 @@ WHERE observed_at >= %(start)s AND observed_at <= %(now)s
 GROUP BY 1
 """
 
-# Other coins are watched because of the watchlist or a position: their alerts would show it.
+# Other coins are watched because of the watchlist or a position: their alerts would show it. By the
+# rank itself: where only a few coins are stored, the best ranked of them are those too.
 PUBLIC_ALERTS = """
 SELECT a.observed_at, c.coin_id, c.symbol, a.kind::text, a.move
 FROM sentinel.alerts a JOIN sentinel.coins c USING (coin_key)
 WHERE a.observed_at > %(now)s - interval '7 days' AND a.observed_at <= %(now)s
-  AND c.coin_id IN (SELECT coin_id FROM sentinel.coins WHERE rank IS NOT NULL
-                    ORDER BY rank, coin_id LIMIT %(top_coins)s)
+  AND c.rank <= %(top_coins)s
 ORDER BY a.observed_at DESC, c.coin_id
 LIMIT %(limit)s
 """

@@ -81,7 +81,8 @@ class Publication:
     def _visit(self, place: PublishPlace, content: bytes, now: datetime) -> None:
         try:
             found = place.exchange(FILES["monitor"], content, FILES["schedule"])
-        except (SentinelError, OSError) as error:
+        except Exception as error:
+            log.info("the visit failed", exc_info=True)
             self._fail(error, now)
         else:
             self._warned.discard("place")
@@ -109,13 +110,17 @@ class Publication:
 
 
 def read_document(connection: Connection, monitor: MonitorSettings, now: datetime) -> bytes:
-    """Return `monitor.json`. Raises psycopg.Error."""
+    """Return `monitor.json`. Raises psycopg.Error.
+
+    It lists no coins of the registry: the monitor also fetches those that the user holds.
+    """
     status, _market = read_monitor_figures(
         *(connection, monitor.settings, monitor.options, now),
         interval=INTERVAL,
         with_market=False,
     )
-    return status.model_dump_json(indent=1).encode()
+    registry = status.registry.model_copy(update={"inactive_coins": [], "changes": []})
+    return status.model_copy(update={"registry": registry}).model_dump_json(indent=1).encode()
 
 
 def _note_if_due(connection: Connection, now: datetime) -> bool:

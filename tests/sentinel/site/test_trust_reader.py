@@ -60,6 +60,9 @@ def _check_published_alerts(connection: Connection) -> None:
     trust = read_trust(connection, own, NOW)
     assert trust.alerts
     assert trust.alerts.coins_watched == 1
+    with connection.transaction(force_rollback=True):
+        connection.execute("UPDATE sentinel.coins SET rank = rank + 300")
+        assert list_public_alerts(connection, OPTIONS, NOW) == [], "the best here, but no top coin"
 
 
 def _check_daily_score(connection: Connection) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from coin_registry import CoinRegistry
 from pipeline.publish_place import open_place
 from safe_zone import Settings
 from sentinel.alerting.options import MonitorOptions
+from sentinel.coin import Coin
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.targets import make_targets
 from sentinel.site.other_half import parse_document
@@ -84,11 +86,15 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_monitor_publishes_its_status_once_an_hour(
-    visit: Visit, folder: Path, time_: FakeTime
+    visit: Visit, folder: Path, time_: FakeTime, settings: Settings
 ) -> None:
+    registry = CoinRegistry([Coin("held", "h", "Held", status="inactive")])
+    registry.save(settings.registry_path)
     visit()
     first = parse_document((folder / "monitor.json").read_bytes(), "monitor")
     assert (first.generated_at, first.interval_seconds) == (time_.at, 3600)
+    assert first.registry.inactive == 1
+    assert first.registry.inactive_coins == [], "they would show what the user holds"
     time_.at += minutes(59)
     visit()
     assert parse_document((folder / "monitor.json").read_bytes(), "monitor") == first
