@@ -121,7 +121,7 @@ def main() -> int:
         metavar="DIR",
         type=Path,
         required=True,
-        help="the folder; other files in it stay, as the pages of coins that have left the market",
+        help="the folder; other files in it stay, such as the pages of coins that left the market",
     )
     parser.add_argument(
         "--with-market", action="store_true", help="also the prices: a list, and a page per coin"

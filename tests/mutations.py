@@ -403,8 +403,8 @@ MUTATIONS = (
     Mutation(
         "each part of the trust figures comes from the fresher of the two halves",
         "sentinel/site/page_figures.py",
-        "    documents.sort(key=lambda each: each.generated_at, reverse=True)",
-        "    documents.sort(key=lambda each: each.generated_at)",
+        "    documents.sort(key=lambda each: min(each.generated_at, status.generated_at), reverse=True)",
+        "    documents.sort(key=lambda each: min(each.generated_at, status.generated_at))",
         "tests/sentinel/site/test_pages.py",
     ),
     Mutation(

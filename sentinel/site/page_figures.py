@@ -101,7 +101,8 @@ class TrustFigures:
 def choose_trust(status: Status, other: Status | None) -> TrustFigures:
     """Choose each part of the trust figures from the page's own document and the other half's."""
     documents = [status] if other is None else [status, other]
-    documents.sort(key=lambda each: each.generated_at, reverse=True)
+    # A document from the future is no fresher than the page: the clock of its maker is wrong.
+    documents.sort(key=lambda each: min(each.generated_at, status.generated_at), reverse=True)
     forecasts = next((each for each in documents if each.trust.forecasts), None)
     alerts = next((each for each in documents if each.trust.alerts), None)
     backup = next((each for each in documents if each.trust.backup), None)

@@ -190,8 +190,10 @@ def test_the_fresher_document_gives_each_part_of_the_trust_figures() -> None:
     assert own.backup is not None
     older = own.backup.model_copy(update={"rows": 7})
     other = make_monitor_status(trust=Trust(forecasts=[], alerts=None, backup=older))
-    text = show(SiteFigures(make_status(trust=own), other=other), "trust.html").text
-    assert "Rows 2,409,011" in text
+    ahead = other.model_copy(update={"generated_at": NOW + HOUR})
+    for document in (other, ahead):
+        text = show(SiteFigures(make_status(trust=own), other=document), "trust.html").text
+        assert "Rows 2,409,011" in text
     text = show(SiteFigures(make_status(), other=other), "trust.html").text
     assert "Rows 7" in text
 
