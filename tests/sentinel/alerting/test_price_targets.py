@@ -24,7 +24,7 @@ from sentinel.alerting.price_targets import (
 from sentinel.analytics.price_targets import MAX_OPEN_TARGETS
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import retention
-from sentinel.storage.connection import Connection, open_connection
+from sentinel.storage.connection import Connection, Session, open_connection
 from tests.conftest import NOW, FreshDatabase
 from tests.support.monitor import ENGLISH, load, minutes
 
@@ -35,15 +35,15 @@ OPTIONS = MonitorOptions(top_coins=0)
 class Monitor:
     """A monitor that looks at the prices of one coin every 15 minutes."""
 
-    def __init__(self, fresh: FreshDatabase, connection: Connection) -> None:
-        self.fresh, self.connection, self.now = fresh, connection, NOW
+    def __init__(self, fresh: FreshDatabase, session: Session, connection: Connection) -> None:
+        self.fresh, self.session, self.connection, self.now = fresh, session, connection, NOW
         self.formatter = ENGLISH
 
     def store(self, price: float, *, source: Any = "observed", idr: float | None = 16_000) -> None:
         """Store a price 15 minutes later."""
         self.now += minutes(15)
         prices = [(self.now, "bitcoin", price)]
-        load(self.fresh.address(), prices, self.now, source=source, idr=idr)
+        load(self.session, prices, self.now, source=source, idr=idr)
 
     def check(self) -> None:
         stage.process_new_prices(self.connection, OPTIONS, self.formatter, ["log"], self.now)
@@ -66,9 +66,9 @@ class Monitor:
 
 
 @pytest.fixture
-def monitor(fresh: FreshDatabase) -> Iterator[Monitor]:
+def monitor(fresh: FreshDatabase, session: Session) -> Iterator[Monitor]:
     with open_connection(fresh.address()) as connection:
-        monitor = Monitor(fresh, connection)
+        monitor = Monitor(fresh, session, connection)
         monitor.store(98)
         yield monitor
 

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
@@ -26,7 +25,7 @@ from sentinel.notifications.alert_messages import (
 )
 from sentinel.notifications.catalog import CATALOG
 from sentinel.notifications.messages import MessageFormatter
-from sentinel.storage.connection import open_connection
+from sentinel.storage.connection import Session, open_connection
 from tests.conftest import NOW, FreshDatabase
 from tests.support.monitor import ENGLISH, load, minutes
 
@@ -40,8 +39,8 @@ FOLLOWED_UP = FIVE.model_copy(update={"loudness": {**FIVE.loudness, "follow_up":
 class Day:
     """A day of the monitor: stores prices, processes them, and moves the time."""
 
-    def __init__(self, fresh: FreshDatabase) -> None:
-        self.fresh, self.now = fresh, NOW
+    def __init__(self, fresh: FreshDatabase, session: Session) -> None:
+        self.fresh, self.session, self.now = fresh, session, NOW
         self.options = FIVE
 
     def add_prices(
@@ -51,12 +50,13 @@ class Day:
         self.now += minutes(5)
         at = self.now - minutes(age)
         rows = [(at, coin_id, price) for coin_id, price in prices.items()]
-        load(self.fresh.address(), rows, self.now, source=source, idr=16_000.0)
+        load(self.session, rows, self.now, source=source, idr=16_000.0)
         return self.process()
 
     def process(self) -> int:
-        with psycopg.connect(self.fresh.url, autocommit=True) as connection:
-            return stage.process_new_prices(connection, self.options, ENGLISH, ["log"], self.now)
+        return self.session.use(
+            lambda c: stage.process_new_prices(c, self.options, ENGLISH, ["log"], self.now)
+        )
 
     def titles(self) -> list[str]:
         return [
@@ -76,8 +76,8 @@ class Day:
 
 
 @pytest.fixture
-def day(fresh: FreshDatabase) -> Day:
-    return Day(fresh)
+def day(fresh: FreshDatabase, session: Session) -> Day:
+    return Day(fresh, session)
 
 
 def _add_all(day: Day, prices: Sequence[float], coin_id: str = "bitcoin") -> None:
@@ -145,7 +145,7 @@ def test_a_market_wide_message_leaves_muted_coins_out(day: Day) -> None:
 
 def test_a_high_before_the_coin_was_watched_raises_no_alert(day: Day) -> None:
     for n in range(20):
-        load(day.fresh.address(), [(NOW - minutes(200 - n * 10), "bitcoin", 120 - n)], NOW)
+        load(day.session, [(NOW - minutes(200 - n * 10), "bitcoin", 120 - n)], NOW)
     _add_all(day, [99, 98, 97.5])
     assert day.alerts() == []
 
@@ -181,7 +181,7 @@ def test_prices_stored_between_two_ticks_are_processed_later(day: Day) -> None:
     _add_all(day, [100, 100])
     for price in (94.0, 93.9):
         day.now += minutes(5)
-        load(day.fresh.address(), [(day.now, "bitcoin", price)], day.now)
+        load(day.session, [(day.now, "bitcoin", price)], day.now)
     assert day.process() == 1
     assert day.alerts() == [("bitcoin", "panic", 93.9, 1)]
 
@@ -235,7 +235,7 @@ def test_a_coin_that_falls_after_the_market_gets_its_own_message(day: Day) -> No
 
 
 def test_a_coin_without_a_price_does_not_stop_the_other_coins(day: Day) -> None:
-    load(day.fresh.address(), [(NOW - timedelta(days=9), "aaaa", 1.0)], NOW)
+    load(day.session, [(NOW - timedelta(days=9), "aaaa", 1.0)], NOW)
     day.options = MonitorOptions(min_threshold=0.05, max_threshold=0.05)
     for price in (100.0, 100.0, 88.0, 88.0):
         day.add_prices({"bitcoin": price, "dead": 0.0, "tiny": 1e-320})
@@ -374,7 +374,7 @@ def test_one_coin_is_calibrated_per_tick_and_its_rates_are_stored(day: Day) -> N
         prices = {coin: price * (1 + dice.gauss(0, 0.006)) for coin, price in prices.items()}
         at = NOW - minutes(30 * (20 * 48 - n))
         rows += [(at, coin, price) for coin, price in prices.items()]
-    load(day.fresh.address(), rows, NOW)
+    load(day.session, rows, NOW)
     day.options = MonitorOptions(alerts_per_coin_week=1.0)
     day.add_prices(prices)
     [(calibrated,)] = day.fresh.query(
@@ -408,7 +408,7 @@ def test_a_tracker_of_another_version_starts_again_with_its_calibration(day: Day
 def test_processes_at_the_same_time_process_each_price_once(day: Day) -> None:
     _add_all(day, [100, 100, 94])
     day.now += minutes(5)
-    load(day.fresh.address(), [(day.now, "bitcoin", 93.9)], day.now)
+    load(day.session, [(day.now, "bitcoin", 93.9)], day.now)
     found, ready = list[int](), threading.Barrier(4)
 
     def process() -> None:
