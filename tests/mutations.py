@@ -445,7 +445,7 @@ MUTATIONS = (
     Mutation(
         "the status page at home is rendered at most once a minute",
         "services/api/status_site.py",
-        "            if not self.rendered_at or not timedelta(0) <= now - self.rendered_at < INTERVAL:",
+        "            if not self.rendered_at or not timedelta(0) <= now - self.rendered_at < self.interval:",
         "            if True:",
         "tests/services/api/test_status_page.py",
     ),
