@@ -1,8 +1,9 @@
 """Incidents of the scheduled runs, by the usage log alone: it is known without the database.
 
 An incident begins with the first failed run, once runs have failed for MIN_DURATION, and ends with
-the first good one. A run that the budget check skipped says nothing about either. The schedule's
-pauses count: two failed runs that are hours apart are an incident if no good run came in between.
+the first good one. A run that the budget check skipped says nothing about either, nor does a run
+that only the database knows: a monitor may use the same one. The schedule's pauses count: two
+failed runs that are hours apart are an incident if no good run came in between.
 """
 
 from __future__ import annotations
@@ -113,9 +114,10 @@ def find_reportable(usages: Sequence[Usage]) -> RunIncident | None:
     found = find_incidents(usages)
     if not found:
         return None
-    incident, newest = found[-1], usages[-1].started_at
+    incident, newest = found[-1], usages[-1]
     if incident.ended_at:
-        return incident if newest - incident.ended_at < CLOSE_FOR else None
+        is_recent = newest.started_at - incident.ended_at < CLOSE_FOR
+        return incident if is_recent and newest.exit_code == EXIT_OK else None
     *_, before = _find_streaks(usages[:-1])
     is_same = before.exit_codes == incident.exit_codes and _hours(before) == _hours(incident)
     return None if is_same else incident
@@ -125,7 +127,7 @@ def _find_streaks(usages: Iterable[Usage]) -> Iterator[RunIncident]:
     """Yield all failed runs in a row, however short."""
     streak: RunIncident | None = None
     for usage in usages:
-        if usage.is_skipped and usage.exit_code == EXIT_OK:
+        if usage.is_recorded or (usage.is_skipped and usage.exit_code == EXIT_OK):
             continue
         if streak:
             streak = streak.add(usage)

@@ -72,6 +72,8 @@ def save_usage(run: Run) -> None:
         # The database does not store tails. If this deployment suspends the compute, the others
         # are assumed to have done so too.
         usual = SUSPENDED_TAIL_SECONDS if settings.suspend_after_run else IDLE_TAIL_SECONDS
-        others = [u._replace(tail_seconds=usual, is_metered=is_metered) for u in others]
+        others = [
+            u._replace(tail_seconds=usual, is_metered=is_metered, is_recorded=True) for u in others
+        ]
     own = run.usage(is_metered=is_metered)._replace(tail_seconds=tail_seconds)
     budget_monitor.save_run(settings, own, run.clocks.now(), others)

@@ -5,7 +5,8 @@ The others are written only if they differ from their default: `api_credits`, `d
 `backfill_credits`, `db_bytes`, `egress_bytes` (what all readers together had received from the
 database since the month began), `tail_seconds` (how long the compute stayed awake afterwards),
 `runs` (number of runs that the entry sums up), `exit_code` (1 until the run has ended), `skipped`,
-`stored` (false: the run did not reach the database), `metered` (false: no Neon database) and
+`stored` (false: the run did not reach the database), `metered` (false: no Neon database),
+`recorded` (read from the database: the run of another machine, or one that the log lost) and
 `after_loss` (earlier runs are missing from the log and were not read from the database yet).
 """
 
@@ -63,6 +64,8 @@ class Usage(NamedTuple):
     is_metered: bool = True
     # Whether the log lost earlier runs that were not read from the database yet.
     is_after_loss: bool = False
+    # Whether the database alone knew the run: another machine made it, or the log lost it.
+    is_recorded: bool = False
     # How many runs the entry sums up.
     runs: int = 1
     # Of ingest.py; 1 if a run that was killed left the entry.
@@ -207,10 +210,10 @@ def _sum_up(usages: Sequence[Usage], before: datetime) -> Sequence[Usage]:
 
 
 def _can_sum_up(one: Usage, other: Usage) -> bool:
-    """Whether two entries may become one: same hour and result, and neither needs its own time or
-    flags."""
-    is_alike = _hour(one.started_at) == _hour(other.started_at) and one.exit_code == other.exit_code
-    return is_alike and all(
+    """Whether two entries may become one: same hour, result and origin, and neither needs its own
+    time or flags."""
+    alike = [(_hour(u.started_at), u.exit_code, u.is_recorded) for u in (one, other)]
+    return alike[0] == alike[1] and all(
         usage.is_stored and not (usage.is_metered or usage.is_skipped or usage.is_after_loss)
         for usage in (one, other)
     )
@@ -260,6 +263,7 @@ def _from_json(entry: Any) -> Usage | None:
             is_stored=entry.get("stored") is not False,
             is_metered=entry.get("metered") is not False,
             is_after_loss=entry.get("after_loss") is True,
+            is_recorded=entry.get("recorded") is True,
             runs=max(1, int(_number(entry.get("runs", 1), _MOST_CREDITS))),
             exit_code=int(_number(entry.get("exit_code", 0), _MOST_EXIT_CODE)),
         )

@@ -80,14 +80,14 @@ def test_an_incident_stays_the_same_if_its_cause_changes() -> None:
 def test_only_some_runs_have_something_to_report() -> None:
     """They start a job, which costs a private repository a minute."""
     outage = [*DOWN, (75, 4), (90, 3), (105, 4), (120, 4), (135, 4)]
-    whole = _runs((-15, 0), *outage, (150, 0), (165, 0), (195, 0), (210, 0), (225, 0))
+    whole = _runs((-15, 0), *outage, (150, 0), (165, 4), (195, 0), (210, 0), (225, 0))
     reported = [
         (usage.started_at - NOON) // timedelta(minutes=1)
         for count, usage in enumerate(whole, start=1)
         if find_reportable(whole[:count])
     ]
-    # Its begin, a new cause, another hour, and the hour after its end.
-    assert reported == [60, 90, 120, 150, 165, 195]
+    # Its begin, a new cause, another hour, and the good runs of the hour after its end.
+    assert reported == [60, 90, 120, 150, 195]
 
 
 def test_the_table_gets_what_goes_on_and_what_ended_within_a_day() -> None:
@@ -107,6 +107,16 @@ def test_runs_of_one_hour_are_summed_up_only_with_the_same_result(
         usage_log.add_run(tmp_path / "log.json", usage, _at(-9), _at(99))
     usages = usage_log.read(tmp_path / "log.json").usages
     assert [(u.exit_code, u.runs) for u in usages] == [(3, 3), (0, 1), (0, 1)]
+
+
+def test_good_runs_of_a_monitor_on_the_same_database_hide_no_incident(tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    path.write_text(usage_log.to_text(_runs(*DOWN)))
+    loop = [u._replace(is_recorded=True) for u in _runs((5, 0), (35, 0), (65, 0))]
+    usage_log.add_run(path, _runs((75, 0))[0], _at(-9), _at(99), loop)
+    incident = find_reportable(usage_log.read(path).usages)
+    assert incident
+    assert (incident.began_at, incident.ended_at) == (_at(0), _at(75))
 
 
 def test_the_first_run_that_reaches_the_database_records_the_outage(
