@@ -18,7 +18,7 @@ from typing import Any, ClassVar, TypeVar
 
 from sentinel.errors import ConfigurationError, SentinelError
 from sentinel.fields import complete_path
-from sentinel.files import replace_atomically
+from sentinel.files import create_folder, replace_atomically
 from sentinel.process import describe_error
 
 T = TypeVar("T")
@@ -89,8 +89,8 @@ class FileStore:
 
     def _write(self, name: str, content: bytes) -> None:
         if self.folder:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            # No file is a secret, and workers of a cluster may run as another user.
+            # No file is a secret, and a web server or workers of a cluster may run as another user.
+            create_folder(self.folder, 0o755)
             replace_atomically(self.folder / name, content, new_mode=0o644)
             return
         system, root = self._open_file_system()

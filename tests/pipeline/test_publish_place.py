@@ -49,7 +49,13 @@ def test_each_half_writes_its_file_and_reads_the_others(
 ) -> None:
     url = str(tmp_path / "page") if kind == "folder" else request.getfixturevalue(kind)
     place = _open(url)
-    assert place.exchange("monitor.json", b"1", "status.json") is None
+    umask = os.umask(0o077)  # as the processes of `make up` have it
+    try:
+        assert place.exchange("monitor.json", b"1", "status.json") is None
+    finally:
+        os.umask(umask)
+    if kind == "folder":
+        assert Path(url).stat().st_mode & 0o777 == 0o755, "a web server reads it"
     assert place.exchange("status.json", b"2", "monitor.json") == b"1"
     assert place.exchange("monitor.json", b"3" * (MAX_BYTES + 9), "status.json") == b"2"
     large = _open(url).read("monitor.json")
