@@ -192,7 +192,7 @@ class Loop:
             lambda c: self.incidents.check(c, self._describe_tick(report)),
             lambda c: stages.queue_summary(c, self.monitor, formatter, targets, now),
             lambda c: self.notifier.deliver(c, seconds=DELIVERY_SECONDS),
-            lambda c: self.publication.visit_if_due(c, now),
+            lambda c: self.publication.visit_if_due(c, cadence, now),
         )
         with self._session() as session:
             session.use(lambda _connection: None)  # in an outage, one stage tries and not each

@@ -51,17 +51,18 @@ class Publication:
     # Whether the last error of the place or of the document is logged.
     _warned: set[str] = field(default_factory=set)
 
-    def visit_if_due(self, connection: Connection, now: datetime) -> None:
+    def visit_if_due(self, connection: Connection, cadence: timedelta, now: datetime) -> None:
         """Read the figures and start a visit, if the last one is an hour ago.
 
-        Raises psycopg.Error and SentinelError; other errors are logged.
+        `cadence` is the pause between ticks. Raises psycopg.Error and SentinelError; other errors
+        are logged.
         """
         if not self.place or (self._thread and self._thread.is_alive()):
             return
         if not _note_if_due(connection, now):
             return
         try:
-            content = read_document(connection, self.monitor, now)
+            content = read_document(connection, self.monitor, max(INTERVAL, cadence), now)
         except (psycopg.Error, SentinelError):  # of the database, or a signal
             raise
         except Exception as error:
@@ -109,14 +110,16 @@ class Publication:
         self._warned.add(subject)
 
 
-def read_document(connection: Connection, monitor: MonitorSettings, now: datetime) -> bytes:
-    """Return `monitor.json`. Raises psycopg.Error.
+def read_document(
+    connection: Connection, monitor: MonitorSettings, interval: timedelta, now: datetime
+) -> bytes:
+    """Return `monitor.json`, which is made each `interval`. Raises psycopg.Error.
 
     It lists no coins of the registry: the monitor also fetches those that the user holds.
     """
     status, _market = read_monitor_figures(
         *(connection, monitor.settings, monitor.options, now),
-        interval=INTERVAL,
+        interval=interval,
         with_market=False,
     )
     registry = status.registry.model_copy(update={"inactive_coins": [], "changes": []})

@@ -57,7 +57,7 @@ def visit(
     with listening() as target:
 
         def visit() -> list[str]:
-            publisher.visit_if_due(connection, time_.at)
+            publisher.visit_if_due(connection, minutes(5), time_.at)
             publisher.wait()
             return _check(publisher, connection, time_, target)
 
@@ -86,7 +86,12 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_monitor_publishes_its_status_once_an_hour(
-    visit: Visit, folder: Path, time_: FakeTime, settings: Settings
+    visit: Visit,
+    publisher: Publication,
+    connection: Connection,
+    folder: Path,
+    time_: FakeTime,
+    settings: Settings,
 ) -> None:
     registry = CoinRegistry([Coin("held", "h", "Held", status="inactive")])
     registry.save(settings.registry_path)
@@ -102,6 +107,11 @@ def test_the_monitor_publishes_its_status_once_an_hour(
     visit()
     second = parse_document((folder / "monitor.json").read_bytes(), "monitor")
     assert second.generated_at == time_.at
+    time_.at += HOUR
+    publisher.visit_if_due(connection, 6 * HOUR, time_.at)
+    publisher.wait()
+    rare = parse_document((folder / "monitor.json").read_bytes(), "monitor")
+    assert rare.interval_seconds == 6 * 3600, "old after three of them, and not before"
 
 
 @pytest.mark.usefixtures("no_figures")
