@@ -12,13 +12,13 @@ from datetime import datetime
 from operator import attrgetter
 from xml.etree import ElementTree
 
+from sentinel.site.labels import describe_maker
 from sentinel.site.status import HealthChange, Incident, RaisedAlert, Status
 
 DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 NAMESPACE = "http://www.w3.org/2005/Atom"
 MAX_ENTRIES = 50
 TITLE = "Market Sentinel"
-MAKERS = {"schedule": "scheduled pipeline", "monitor": "monitor"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def format_feed(status: Status, page_url: str | None = None) -> str:
     base = page_url or ""
     feed = ElementTree.Element("feed", {"xmlns": NAMESPACE, "xml:lang": "en"})
     _add_text(feed, "id", _make_id(status, "feed"))
-    _add_text(feed, "title", f"{TITLE}: {MAKERS[status.maker]}")
+    _add_text(feed, "title", f"{TITLE}: {describe_maker(status.maker)}")
     _add_time(feed, "updated", entries[0].updated if entries else status.generated_at)
     _add_text(ElementTree.SubElement(feed, "author"), "name", TITLE)
     _add_link(feed, "alternate", f"{base}index.html", "text/html")

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from markupsafe import Markup
 
+from sentinel.health.facts import SEVERITY
 from sentinel.site import svg
 from sentinel.site.formatting import format_bytes, format_duration, format_share
 from sentinel.site.labels import name_quota
@@ -24,12 +25,11 @@ from sentinel.site.status import (
 
 # forecast_band.COVERAGE, which needs numpy. The job that makes the page does not install it.
 PROMISED_COVERAGE = 0.8
-_SEVERITIES = ("unhealthy", "warning", "ok")
 
 
 def sort_by_severity(checks: Sequence[Check]) -> list[Check]:
     """Return the checks, those that fail first and those that pass last."""
-    return sorted(checks, key=lambda check: _SEVERITIES.index(check.state))
+    return sorted(checks, key=lambda check: SEVERITY.index(check.state), reverse=True)
 
 
 def find_tightest(quotas: Sequence[Quota]) -> tuple[Quota, float] | None:
