@@ -7,6 +7,8 @@ them (`pipeline/publish_site.py`), when the database may sleep again.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -78,7 +80,7 @@ def _read(connection: Connection, run: Run, registry: CoinRegistry) -> tuple[Sta
         run.warnings.append(NO_MARKET)
     options = (run.alert_settings or load_alert_settings()).options
     alert_score.score_if_due(connection, options, now)  # once a day
-    return read_figures(
+    status, market = read_figures(
         connection,
         run.settings,
         registry,
@@ -90,6 +92,21 @@ def _read(connection: Connection, run: Run, registry: CoinRegistry) -> tuple[Sta
         with_market=with_market,
         repository_url=find_repository_url(os.environ),
     )
+    own = {coin.id for coin in registry.coins.values() if coin.status != "active"}
+    return _leave_out_other_coins(status, market, own.union(run.fetched.targets))
+
+
+def _leave_out_other_coins(
+    status: Status, market: Market | None, own: Collection[str]
+) -> tuple[Status, Market | None]:
+    """Return the figures without coins that only a monitor on the same database fetches.
+
+    It may fetch them because the user holds them, which a public page must not show.
+    """
+    changes = [change for change in status.registry.changes if change.coin_id in own]
+    known = status.registry.model_copy(update={"changes": changes})
+    coins = [coin for coin in market.coins if coin.coin_id in own] if market else []
+    return status.model_copy(update={"registry": known}), market and replace(market, coins=coins)
 
 
 def _write(run: Run, status: Status, market: Market | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -81,8 +82,9 @@ def test_a_scheduled_run_scores_the_alerts_for_its_page(
     settings: Settings, fresh: FreshDatabase, session: Session, time_: FakeTime
 ) -> None:
     alert_history.store(fresh, time_.now())
-    slow = replace(settings, public_page="status", cadence_minutes=120)
+    slow = replace(settings, public_page="market", cadence_minutes=120)
     run = Run(slow, time_.clocks, is_scheduled=True)
+    run.fetched.targets = ["bitcoin"]
     site_stage.prepare_page(run, CoinRegistry(), session)
     assert run.warnings == []
     content = (settings.state_dir / "site" / "status.json").read_bytes()
@@ -91,3 +93,5 @@ def test_a_scheduled_run_scores_the_alerts_for_its_page(
     assert alerts
     assert (alerts.falls, alerts.caught, alerts.scored_at) == (4, 3, time_.now())
     assert status.interval_seconds == 7200  # a page is not old before the next run
+    market = json.loads((settings.state_dir / "site" / "market.json").read_bytes())
+    assert [coin["coin_id"] for coin in market["coins"]] == ["bitcoin"], "a monitor's are left out"
