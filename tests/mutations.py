@@ -284,8 +284,8 @@ MUTATIONS = (
     Mutation(
         "rows wait in the spool while the database is unavailable",
         "pipeline/store.py",
-        "                run.loaded = _load(run, registry, spool, left_behind, session)",
-        "                spool.discard(); run.loaded = _load(run, registry, spool, (), session)",
+        "                run.loaded = load_run(run, registry, spool, left_behind, session)",
+        "                spool.discard(); run.loaded = load_run(run, registry, spool, (), session)",
         "tests/test_ingest.py",
     ),
     Mutation(

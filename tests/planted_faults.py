@@ -27,13 +27,13 @@ FAULTS = (
     Mutation(
         "the spool keeps rows until they are stored",
         "pipeline/store.py",
-        "                run.loaded = _load(run, registry, spool, left_behind, session)",
-        "                spool.discard(); run.loaded = _load(run, registry, spool, left_behind, session)",
+        "                run.loaded = load_run(run, registry, spool, left_behind, session)",
+        "                spool.discard(); run.loaded = load_run(run, registry, spool, left_behind, session)",
         SIMULATION,
     ),
     Mutation(
         "the next run loads what a run left in the spool before it removes it",
-        "pipeline/store.py",
+        "pipeline/load.py",
         "            drained = spool.shared_spool.read(left_behind, window)",
         "            list(spool.shared_spool.read(left_behind, window))",
         SIMULATION,
