@@ -49,7 +49,9 @@ def _create(fresh: FreshDatabase, encoding: str) -> Iterator[FreshDatabase]:
         f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
         " LOCALE_PROVIDER libc STRATEGY file_copy"
     )
-    yield FreshDatabase(psycopg.conninfo.make_conninfo(fresh.url, dbname=name))
+    database = FreshDatabase(psycopg.conninfo.make_conninfo(fresh.url, dbname=name))
+    yield database
+    database.close()
     fresh.query(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -63,6 +63,7 @@ def filled_template(server: str) -> str:
     database = FreshDatabase(psycopg.conninfo.make_conninfo(server, dbname=name))
     load(database.address(), PRICES, NOW)
     database.query(PORTFOLIO)
+    database.close()  # no database in use can be copied
     return name
 
 

@@ -229,6 +229,7 @@ def test_other_versions_with_tls_and_scram_are_backed_up_and_no_man_in_the_middl
     other.query(DOUBLE_PRICES)
     restore_dump(back.path, back.manifest.contents, address)
     assert read_days(other) == before
+    other.close()
     _refuse_attackers(other_server, server_dir, tmp_path, attacker_certificate)
 
 
