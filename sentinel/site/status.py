@@ -60,7 +60,7 @@ class SlotTotals(Model):
     delivered: int
     backfilled: int
     longest_silence_minutes: float
-    """The longest pause between two runs, or since the last run."""
+    """The longest pause between two recorded runs, or since the last one."""
     longest_silence_from: AwareDatetime | None
     """When that pause began."""
 
