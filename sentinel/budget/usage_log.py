@@ -13,6 +13,7 @@ database since the month began), `tail_seconds` (how long the compute stayed awa
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import logging
 from collections.abc import Iterable, Sequence
@@ -143,8 +144,9 @@ def add_run(
     """Add a run to a log, or update its entry.
 
     `others` are runs that the database recorded; None: the run did not ask, so lost entries stay
-    lost for now. Runs that ended before `since` are removed, and runs after `until`, which a wrong
-    clock wrote. If the file cannot be written, the run logs a warning and continues.
+    lost for now. Runs that ended before `since` are removed, except for the begin of an outage that
+    lasts longer, and runs after `until`, which a wrong clock wrote. If the file cannot be written,
+    the run logs a warning and continues.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +162,7 @@ def add_run(
             is_after_loss = others is None and not log_file.is_complete
             merged[own.started_at] = own._replace(is_after_loss=is_after_loss)
             kept = [merged[at] for at in sorted(merged) if at <= until]
-            kept = [usage for usage in kept if _lasts_until(usage, since)]
+            kept = _remove_old(kept, since)
             text = to_text(_sum_up(kept, own.started_at - SUM_UP_AFTER))
             replace_atomically(path, text.encode())
     except OSError as error:
@@ -217,6 +219,16 @@ def _can_sum_up(one: Usage, other: Usage) -> bool:
         usage.is_stored and not (usage.is_metered or usage.is_skipped or usage.is_after_loss)
         for usage in (one, other)
     )
+
+
+def _remove_old(usages: Sequence[Usage], since: datetime) -> list[Usage]:
+    """Remove the runs that ended before `since`; an outage that lasts longer keeps its begin."""
+    kept = [usage for usage in usages if _lasts_until(usage, since)]
+    removed = usages[: len(usages) - len(kept)]
+    failed = list(itertools.takewhile(lambda usage: usage.exit_code, reversed(removed)))
+    if failed and kept and kept[0].exit_code:
+        kept.insert(0, failed[-1]._replace(runs=sum(usage.runs for usage in failed)))
+    return kept
 
 
 def _lasts_until(usage: Usage, since: datetime) -> bool:

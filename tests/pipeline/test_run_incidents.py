@@ -109,6 +109,16 @@ def test_runs_of_one_hour_are_summed_up_only_with_the_same_result(
     assert [(u.exit_code, u.runs) for u in usages] == [(3, 3), (0, 1), (0, 1)]
 
 
+def test_an_outage_keeps_its_begin_when_the_log_drops_the_runs_of_the_last_month(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "log.json").write_text(usage_log.to_text(_runs((-15, 0), *DOWN)))
+    for at in (75, 90):  # it is dropped and kept each time
+        usage_log.add_run(tmp_path / "log.json", _runs((at, 4))[0], _at(at - 40), _at(at))
+    [incident] = find_incidents(usage_log.read(tmp_path / "log.json").usages)
+    assert (incident.began_at, incident.failed_runs) == (_at(0), 7)
+
+
 def test_good_runs_of_a_monitor_on_the_same_database_hide_no_incident(tmp_path: Path) -> None:
     path = tmp_path / "log.json"
     path.write_text(usage_log.to_text(_runs(*DOWN)))
