@@ -13,8 +13,9 @@ from starlette.routing import Route
 
 from services.settings import MonitorSettings
 
-# To connect, and between two packets: the API renders the pages in a second or two.
-TIMEOUT_SECONDS = (2.0, 10.0)
+# To connect, and between two packets: the API needs four seconds to read and render the pages of
+# 500 coins, and ten if it has a price of each per minute.
+TIMEOUT_SECONDS = (2.0, 30.0)
 FORWARDED = ("Content-Type", "Content-Security-Policy", "ETag", "Cache-Control")
 
 
