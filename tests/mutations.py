@@ -450,6 +450,20 @@ MUTATIONS = (
         "tests/services/api/test_status_page.py",
     ),
     Mutation(
+        "what the monitor publishes does not show which coins the user holds",
+        "services/ingestion/publication.py",
+        '    registry = status.registry.model_copy(update={"inactive_coins": [], "changes": []})',
+        "    registry = status.registry",
+        "tests/services/ingestion/test_publication.py",
+    ),
+    Mutation(
+        "the public market has no coins that only a monitor on the same database fetches",
+        "pipeline/site_stage.py",
+        "    coins = [coin for coin in market.coins if coin.coin_id in own] if market else []",
+        "    coins = market.coins if market else []",
+        "tests/pipeline/test_site.py",
+    ),
+    Mutation(
         "the dashboard passes no other route of the API on",
         "services/dashboard/status_page.py",
         '        if {".", ".."} & set(path.split("/")):  # would lead to other routes of the API',
