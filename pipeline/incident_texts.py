@@ -64,9 +64,12 @@ def format_marker(exit_codes: tuple[int, ...]) -> str:
 
 
 def read_marker(body: str) -> tuple[int, ...] | None:
-    """Return the exit codes that an issue has mentioned; None: it is not ours."""
-    found = _MARKER.search(body)
-    return tuple(map(int, filter(None, found[1].split(",")))) if found else None
+    """Return the exit codes that an issue has mentioned; None: it is not ours.
+
+    The marker is the last one: a run's message before it may hold another.
+    """
+    found = _MARKER.findall(body)
+    return tuple(map(int, filter(None, found[-1].split(",")))) if found else None
 
 
 def replace_marker(body: str, exit_codes: tuple[int, ...]) -> str:

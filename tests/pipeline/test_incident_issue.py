@@ -135,7 +135,7 @@ def test_no_text_of_a_run_notifies_people_ends_its_block_or_names_a_host() -> No
     before, block, after = body.split("```")
     assert "@octocat" in block
     assert "@" not in before + after
-    assert read_marker(after) == (4,)
+    assert read_marker(body) == (4,)
 
 
 def test_the_words_between_two_apostrophes_stay() -> None:
