@@ -124,8 +124,8 @@ class PagesBranch:
 class _Repository(Git, Mapping[str, bytes]):
     """A bare repository that fetches from the branch what is asked for.
 
-    It maps the names at the top of the branch to contents; `get` returns None for what is no file
-    or is oversized.
+    It maps the names at the top of the branch to contents; `get` returns None for a folder, a link
+    and an oversized file.
     """
 
     def __init__(self, branch: PagesBranch, folder: Path) -> None:
