@@ -129,7 +129,8 @@ def read_document(
 def _note_if_due(connection: Connection, now: datetime) -> bool:
     """Return whether a visit is due, and note that it begins now: a restart must not repeat it."""
     last = service_status.read(connection, "monitor_page")
-    if last and timedelta(0) <= now - last.recorded_at < INTERVAL:
+    # At `now` itself, this tick noted it, and repeats its work because the connection broke.
+    if last and timedelta(0) < now - last.recorded_at < INTERVAL:
         return False
     service_status.record(connection, "monitor_page", {}, now)
     return True

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from coin_registry import CoinRegistry
@@ -19,7 +20,7 @@ from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.targets import make_targets
 from sentinel.site.other_half import parse_document
 from sentinel.storage import service_status
-from sentinel.storage.connection import Connection, open_connection
+from sentinel.storage.connection import Connection, Session, open_connection
 from services.ingestion import publication
 from services.ingestion.incidents import Incidents, Tick
 from services.ingestion.publication import Publication
@@ -161,3 +162,20 @@ def test_figures_that_cannot_be_read_do_not_stop_the_loop(
     monkeypatch.setattr(publication, "read_document", lambda *_arguments: 1 / 0)
     assert visit() == []
     assert "monitor.json is not published: ZeroDivisionError" in caplog.text
+
+
+def test_a_connection_that_breaks_while_the_figures_are_read_costs_no_hour(
+    publisher: Publication, fresh: FreshDatabase, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [psycopg.OperationalError("server closed the connection unexpectedly")]
+
+    def read(*_arguments: object) -> bytes:
+        if errors:
+            raise errors.pop()
+        return b"{}"
+
+    monkeypatch.setattr(publication, "read_document", read)
+    with Session(fresh.address(), sleep=lambda _seconds: None) as session:
+        session.use(lambda c: publisher.visit_if_due(c, minutes(5), NOW))
+    publisher.wait()
+    assert (folder / "monitor.json").read_bytes() == b"{}"
