@@ -33,10 +33,14 @@ BY_ISSUE = "the run failed (exit code %d): an issue reports it once runs have fa
 
 
 def is_repeated(usages: Sequence[Usage]) -> bool:
-    """Return whether the newest run failed as the run before it did, on the same day (UTC)."""
-    if len(usages) < 2:
+    """Return whether the newest run failed as the run before it did, on the same day (UTC).
+
+    A run that the budget check skipped, and one of another machine, does not count.
+    """
+    own = [usage for usage in usages if not (usage.is_skipped or usage.is_recorded)]
+    if len(own) < 2:
         return False
-    previous, newest = usages[-2:]
+    previous, newest = own[-2:]
     is_same_day = previous.started_at.date() == newest.started_at.date()
     return is_same_day and previous.exit_code == newest.exit_code != EXIT_OK
 

@@ -35,6 +35,7 @@ def test_a_failure_is_repeated_if_the_run_before_it_failed_too_on_the_same_day(
     previous: tuple[datetime, int], newest: tuple[datetime, int], repeated: bool
 ) -> None:
     usages = [Usage(at, 1.0, exit_code=code) for at, code in (previous, newest)]
+    usages.insert(1, Usage(NOON.replace(minute=9), 1.0, is_skipped=True))
     assert is_repeated(usages) is repeated
 
 
