@@ -184,12 +184,12 @@ class _Repository(Git, Mapping[str, bytes]):
     ) -> None:
         """Create a commit without parent: the files, and what stays of the branch."""
         committer = f"{BOT_NAME} <{BOT_EMAIL}> {now.timestamp():.0f} +0000"
-        stream = f"commit {_COMMIT}\ncommitter {committer}\n".encode() + _data(b"Publish the page")
-        stream += self._describe_kept(keeps).encode()
+        parts = [f"commit {_COMMIT}\ncommitter {committer}\n".encode(), _data(b"Publish the page")]
+        parts.append(self._describe_kept(keeps).encode())
         for path, content in files.items():
             name = json.dumps(path, ensure_ascii=False)  # with the escapes that git knows
-            stream += f"M 100644 inline {name}\n".encode() + _data(content)
-        self.git("fast-import", "--quiet", "--force", content=stream)
+            parts += (f"M 100644 inline {name}\n".encode(), _data(content))
+        self.git("fast-import", "--quiet", "--force", content=b"".join(parts))
 
     def _describe_kept(self, keeps: Collection[str] | None) -> str:
         """Return what stays of the branch, as commands of git's fast-import."""
