@@ -113,9 +113,9 @@ class PagesBranch:
             yield
         except GitRefusal as error:
             raise ConfigurationError(
-                f"The remote rejects the page: allow Actions, or the owner of the token, to write "
-                f"contents and to force-push to {BRANCH} (docs/deploy-github-actions.md). Git's "
-                f"message: {error}"
+                f"The remote rejects the page: check its address, and allow Actions, or the owner "
+                f"of the token, to write contents and to force-push to {BRANCH} "
+                f"(docs/deploy-github-actions.md). Git's message: {error}"
             ) from error
         except GitError as error:
             raise SentinelError(f"The branch {BRANCH} could not be read: {error}") from error

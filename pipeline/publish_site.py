@@ -27,6 +27,7 @@ from safe_zone import ROOT, Settings, load_settings
 from sentinel.arguments import make_parser
 from sentinel.budget import usage_log
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
+from sentinel.files import describe_os_error
 from sentinel.health.checks import format_age
 from sentinel.process import describe_error, run_as_script
 from sentinel.site.market import Market
@@ -53,7 +54,7 @@ def publish_site(settings: Settings, branch: PagesBranch, now: datetime) -> str:
     Raises ConfigurationError if the remote refuses, SentinelError if it cannot be reached.
     """
     if not settings.public_page:
-        return "nothing to publish: SENTINEL_PUBLIC_PAGE is not set"
+        return "nothing to publish: SENTINEL_PUBLIC_PAGE is neither status nor market"
     folder = settings.state_dir / FOLDER
     status, market = _read_figures(folder)
     if status is None:
@@ -198,6 +199,9 @@ def main() -> int:
     except SentinelError as error:
         log.warning("the page was not published: %s", error)
         return error.exit_code
+    except OSError as error:
+        log.warning("the page was not published: %s.", describe_os_error(error))
+        return ConfigurationError.exit_code
     return EXIT_OK
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from coin_registry import CoinRegistry
 from pipeline.optional_stage import errors_as_warnings
 from pipeline.run import Run
+from sentinel.errors import ConfigurationError
 from sentinel.files import create_folder, replace_atomically
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection, Session
@@ -116,9 +117,15 @@ def _write(run: Run, status: Status, market: Market | None) -> None:
     from sentinel.site.market import Market
 
     folder = run.settings.state_dir / FOLDER
-    create_folder(folder)
-    for name in (FIGURES_FILE, MARKET_FILE):
-        (folder / name).unlink(missing_ok=True)
-    if market:
-        replace_atomically(folder / MARKET_FILE, TypeAdapter(Market).dump_json(market))
-    replace_atomically(folder / FIGURES_FILE, status.model_dump_json().encode())
+    try:
+        create_folder(folder)
+        for name in (FIGURES_FILE, MARKET_FILE):
+            (folder / name).unlink(missing_ok=True)
+        if market:
+            replace_atomically(folder / MARKET_FILE, TypeAdapter(Market).dump_json(market))
+        replace_atomically(folder / FIGURES_FILE, status.model_dump_json().encode())
+    except OSError as error:
+        raise ConfigurationError(
+            f"The figures cannot be written to {folder} ({error.strerror}): check the rights of "
+            "that folder, and the free space of its disk."
+        ) from error

@@ -147,7 +147,7 @@ def test_without_the_variable_a_run_does_nothing_for_a_page(
     report = run_pipeline(replace(settings, limit=3), clocks=time_.clocks, is_scheduled=True)
     assert (report.status, report.warnings) == ("ok", [])
     off = publish_site.publish_site(settings, PagesBranch("nowhere", ENVIRONMENT), NOW)
-    assert off == "nothing to publish: SENTINEL_PUBLIC_PAGE is not set"
+    assert off == "nothing to publish: SENTINEL_PUBLIC_PAGE is neither status nor market"
 
 
 @pytest.fixture
