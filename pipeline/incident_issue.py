@@ -56,12 +56,12 @@ class IncidentIssue:
         return f"opened issue #{(oldest or issue).number}"
 
     def report_end(self, report: IncidentReport) -> str:
-        """Close the issue with a comment; return what was done."""
+        """Close the issue and comment it; return what was done."""
         issue = self._close_duplicates(self._find_ours())
         if issue is None:
             return "no issue is open"
+        self.issues.close(issue.number)  # first: GitHub takes no comment on a locked issue
         self.issues.comment(issue.number, incident_texts.make_end(report, self.run_url))
-        self.issues.close(issue.number)
         return f"closed issue #{issue.number}"
 
     def _find_ours(self) -> list[Issue]:

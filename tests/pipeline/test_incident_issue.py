@@ -236,13 +236,15 @@ def test_a_job_that_cannot_report_an_incident_fails_because_nothing_else_does(
     assert (done.returncode, done.stderr[:11]) == (0, "::warning::")
 
 
-def test_a_comment_that_fails_is_a_warning_because_the_issue_is_open(
+def test_a_comment_that_fails_is_a_warning_and_keeps_no_issue_open(
     module: Module, github: GitHub
 ) -> None:
     github.open_issue(format_marker((3,)), LABEL)
-    github.faults = [Fault("POST", 410)]
-    done = _report(module, "open")
-    assert (done.returncode, done.stderr[:11]) == (0, "::warning::")
+    for state in ("open", "closed"):
+        github.faults = [Fault("POST", 403, message="the issue is locked")]
+        done = _report(module, "open" if state == "open" else "ended")
+        assert (done.returncode, done.stderr[:11]) == (0, "::warning::")
+        assert github.issues[0]["state"] == state
 
 
 def test_the_scheduled_job_prints_its_outputs(module: Module, tmp_path: Path) -> None:
