@@ -98,7 +98,7 @@ def _read_rows(
     periods = [first_hour(now), first_day(now)]
     trust = read_trust(connection, subject.options, now)
     alerts = list_public_alerts(connection, subject.options, now)
-    found = incidents.list_incidents(connection, periods[-1], MAX_LISTED)
+    found = incidents.list_incidents(connection, periods[-1], MAX_LISTED, now)
     cadence = limit_slot(read_cadence(connection, now, configured))
     # As in the gaps of the API and in the slot coverage, the coins that the backfill covers.
     covered = covered_coins(settings.backfill_credits_per_day)

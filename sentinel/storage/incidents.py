@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from psycopg.rows import class_row
 
 from sentinel.storage.connection import Connection
+from sentinel.storage.service_status import SILENCE_WINDOW
 
 Source = Literal["schedule", "monitor"]
 
@@ -34,11 +35,20 @@ WHERE source = %(source)s AND ended_at IS NULL
       SELECT * FROM unnest(%(incident)s::text[], %(began_at)s::timestamptz[]))
 """
 
-# Newer incidents never push out one that goes on.
+# Newer incidents never push out one that goes on. A monitor that was switched off ends none, so
+# its incidents last until its last activity.
 LIST = """
+WITH known AS (
+    SELECT source, incident, began_at, summary,
+           coalesce(ended_at, (SELECT greatest(began_at, recorded_at)
+                               FROM sentinel.service_status
+                               WHERE source = 'monitor' AND service = 'ingestion'
+                                 AND recorded_at < %(switched_off)s)) AS ended_at
+    FROM sentinel.incidents
+)
 SELECT * FROM (
     SELECT source, incident, began_at, ended_at, summary
-    FROM sentinel.incidents
+    FROM known
     WHERE ended_at IS NULL OR ended_at >= %(since)s
     ORDER BY ended_at IS NOT NULL, began_at DESC, source, incident
     LIMIT %(limit)s) AS listed
@@ -69,7 +79,10 @@ def record(
     connection.execute(END_FORGOTTEN, {"source": source, "now": now, **columns})
 
 
-def list_incidents(connection: Connection, since: datetime, limit: int) -> list[Incident]:
+def list_incidents(
+    connection: Connection, since: datetime, limit: int, now: datetime
+) -> list[Incident]:
     """Return the incidents that went on at `since` or later, the newest first."""
     cursor = connection.cursor(row_factory=class_row(Incident))
-    return cursor.execute(LIST, {"since": since, "limit": limit}).fetchall()
+    parameters = {"since": since, "limit": limit, "switched_off": now - SILENCE_WINDOW}
+    return cursor.execute(LIST, parameters).fetchall()

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from sentinel.storage import incidents
+from sentinel.storage import incidents, service_status
 from sentinel.storage.connection import Connection, open_connection
 from sentinel.storage.incidents import Incident
 from sentinel.storage.retention import DELETE_EXPIRED_ROWS
@@ -23,7 +23,7 @@ def connection(fresh: FreshDatabase) -> Iterator[Connection]:
 
 
 def _list(connection: Connection) -> list[Incident]:
-    return incidents.list_incidents(connection, NOW - timedelta(days=60), 50)
+    return incidents.list_incidents(connection, NOW - timedelta(days=60), 50, NOW)
 
 
 def test_an_incident_is_stored_once_ends_and_never_ends_that_of_the_other_source(
@@ -38,8 +38,20 @@ def test_an_incident_is_stored_once_ends_and_never_ends_that_of_the_other_source
     ended = api._replace(ended_at=NOW + HOUR, summary="Runs failed for another reason.")
     incidents.record(connection, "schedule", [ended], NOW + HOUR)
     assert _list(connection) == [ended, disk]
-    assert incidents.list_incidents(connection, NOW, 1) == [disk], "the one that goes on"
-    assert incidents.list_incidents(connection, NOW + 2 * HOUR, 50) == [disk]
+    assert incidents.list_incidents(connection, NOW, 1, NOW) == [disk], "the one that goes on"
+    assert incidents.list_incidents(connection, NOW + 2 * HOUR, 50, NOW) == [disk]
+
+
+def test_the_incidents_of_a_monitor_that_was_switched_off_have_ended(
+    connection: Connection,
+) -> None:
+    disk = Incident("monitor", "disk", NOW - HOUR, None, "The disk is almost full.")
+    incidents.record(connection, "monitor", [disk], NOW)
+    service_status.record(connection, "ingestion", {}, NOW)
+    week = service_status.SILENCE_WINDOW
+    assert incidents.list_incidents(connection, NOW, 9, NOW + week) == [disk]
+    ended = [disk._replace(ended_at=NOW)]
+    assert incidents.list_incidents(connection, NOW, 9, NOW + week + HOUR) == ended
 
 
 def test_an_incident_that_its_source_forgot_has_ended_and_goes_with_the_retention(

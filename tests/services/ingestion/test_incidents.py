@@ -98,7 +98,7 @@ def test_thirty_minutes_without_prices_are_reported_once_and_their_end_too(
     time_.at = NOW + minutes(90)
     assert check("CoinGecko does not respond.") == []
     load(fresh.address(), [(time_.at, "bitcoin", 90_000.0)], time_.at)
-    [begun] = list_incidents(connection, NOW, 9)
+    [begun] = list_incidents(connection, NOW, 9, NOW)
     assert check() == [
         "Market Sentinel: prices again, 90 minutes missed\nNo price was observed from "
         "20 Nov 19:00 WIB to 20 Nov 20:30 WIB. Prices that are filled in later trigger no alerts."
@@ -106,7 +106,7 @@ def test_thirty_minutes_without_prices_are_reported_once_and_their_end_too(
     assert check() == []
     summary = "No new prices arrived at the monitor."
     assert begun == Incident("monitor", "prices", NOW, None, summary)
-    assert list_incidents(connection, NOW, 9) == [begun._replace(ended_at=time_.at)]
+    assert list_incidents(connection, NOW, 9, NOW) == [begun._replace(ended_at=time_.at)]
 
 
 def test_old_prices_in_good_responses_are_reported_too(
@@ -272,9 +272,9 @@ def test_a_failing_target_is_reported_at_the_others_within_ten_minutes_and_once(
     works = "Market Sentinel: JSON 1 accepts messages again"
     assert target.titles == ["alert", works]
     assert other.titles[2:] == [works]
-    [before] = list_incidents(connection, NOW, 9)
+    [before] = list_incidents(connection, NOW, 9, NOW)
     again.tick()
-    [incident] = list_incidents(connection, NOW, 9)
+    [incident] = list_incidents(connection, NOW, 9, NOW)
     # The page names no target.
     assert (incident.incident, incident.began_at) == ("target", NOW)
     assert incident.summary == "An alert target accepted no messages."
