@@ -21,6 +21,7 @@ from pathlib import Path
 from pipeline.git import BOT_EMAIL, BOT_NAME, Git, GitError, GitRefusal
 from sentinel import leftovers
 from sentinel.errors import ConfigurationError, SentinelError
+from sentinel.site.other_half import MAX_BYTES
 
 log = logging.getLogger("sentinel.publish")
 
@@ -28,7 +29,6 @@ BRANCH = "gh-pages"
 # A branch with none of these files belongs to another page. GitHub itself commits CNAME.
 KNOWN_FILES = {"status.json", "monitor.json", "simulation.json"}
 HARMLESS_FILES = {"CNAME", ".nojekyll"}
-MAX_READ_BYTES = 4_000_000  # of one file; market.html of 1,000 coins has 1.5 MB
 RETRIES = 4  # at most three writers meet
 MAX_WAIT_SECONDS = 16.0
 _REF = f"refs/heads/{BRANCH}"
@@ -166,7 +166,7 @@ class _Repository(Git, Mapping[str, bytes]):
     def __getitem__(self, name: str) -> bytes:
         if self._entries[name].startswith("100"):  # no folder, link or submodule
             content = self.run("cat-file", "blob", f"{self._tip}:{name}")
-            if len(content) <= MAX_READ_BYTES:
+            if len(content) <= MAX_BYTES:
                 return content
         raise KeyError(name)
 

@@ -56,7 +56,7 @@ def test_the_branch_is_one_commit_with_the_files_of_all_writers(
     assert _git(remote, "log", "--format=%an|%ct", "gh-pages") == (
         f"github-actions[bot]|{NOW.timestamp():.0f}"
     )
-    monkeypatch.setattr(pages_branch, "MAX_READ_BYTES", 8)  # CNAME is larger
+    monkeypatch.setattr(pages_branch, "MAX_BYTES", 8)  # CNAME is larger
     read = _branch(remote).read_files(["monitor.json", "index.html", "simulation.json", "CNAME"])
     assert read == {"monitor.json": b'{"a": 1}', "index.html": b"<p>2"}
 
