@@ -1,4 +1,4 @@
-"""What the scheduled job passes to the job of GitHub's issue: two outputs, without addresses.
+"""Print what the scheduled job passes to the job of GitHub's issue: two outputs, without addresses.
 
 The second job gets the right to write issues, and none of the secrets.
 """

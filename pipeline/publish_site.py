@@ -75,7 +75,7 @@ def publish_site(settings: Settings, branch: PagesBranch, now: datetime) -> str:
         )
         if figures.other and is_silent(figures.other, now):
             age = format_age(now - figures.other.generated_at)
-            log.warning("the monitor has published no status for %s: make status", age)
+            log.warning("the monitor has published no status for %s: run make status at home", age)
         return render_site(figures)
 
     published = branch.replace_files(render, keeps=KEPT_FILES)
@@ -165,7 +165,7 @@ def _exchange(settings: Settings, status: Status) -> bytes | None:
         content = status.model_dump_json(indent=1).encode()
         return place.exchange(FILES["schedule"], content, FILES["monitor"])
     except (SentinelError, OSError) as error:
-        log.warning("status.json is not at SENTINEL_PUBLISH_URL: %s", error)
+        log.warning("status.json was not written to SENTINEL_PUBLISH_URL: %s", error)
         return None
 
 

@@ -207,8 +207,8 @@ def test_the_halves_exchange_their_documents_at_another_place_too(
     publish_site.publish_site(settings, branch, NOW)
     assert shown[1].other is None
     silent, unwritten = caplog.messages
-    assert silent == "the monitor has published no status for 4 hours: make status"
-    assert unwritten.startswith("status.json is not at SENTINEL_PUBLISH_URL: ")
+    assert silent == "the monitor has published no status for 4 hours: run make status at home"
+    assert unwritten.startswith("status.json was not written to SENTINEL_PUBLISH_URL: ")
 
 
 @pytest.mark.parametrize(
