@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +34,6 @@ AT = NOW.timestamp()
 # The pictures of the documents: name, page, size of the window, and color scheme.
 PICTURES: tuple[tuple[str, str, tuple[int, int], Literal["light", "dark"]], ...] = (
     ("status", "index.html", WIDE, "light"),
-    ("status-dark", "index.html", WIDE, "dark"),
     ("status", "index.html", PHONE, "light"),
     ("trust", "trust.html", WIDE, "light"),
     ("market", "market.html", WIDE, "light"),
@@ -151,6 +150,7 @@ def _take_pictures(site: Path, folder: Path) -> None:
     """Take the pictures of the public page for the documents."""
     with running_browser() as browser:
         page = browser.new_page()
+        page.clock.set_fixed_time(datetime.now(UTC) + timedelta(minutes=4))  # as a visitor sees it
         for name, path, size, scheme in PICTURES:
             page.set_viewport_size({"width": size[0], "height": size[1]})
             page.emulate_media(color_scheme=scheme)
