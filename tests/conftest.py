@@ -59,6 +59,9 @@ ONE_WORKER = {
     "tests/services/telegram/test_process.py": "telegram",
     "tests/sentinel/backtesting/test_walk_forward.py": "cluster",
     "tests/sentinel/storage/test_embedded.py": "embedded",
+    "tests/sentinel/analytics/test_forecast.py": "scikit-learn",
+    "tests/test_docs.py": "sources",
+    "tests/test_package_rules.py": "sources",
 }
 
 
