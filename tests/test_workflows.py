@@ -227,8 +227,10 @@ def test_without_a_database_the_job_stops_at_its_first_step(
     runner: Runner, live_stand_in: StandIn
 ) -> None:
     runner.secrets["DATABASE_URL"] = ""
+    runner.variables["SENTINEL_PUBLISH_URL"] = "page"
     done = runner.run()
     assert done["Check the settings"].returncode == 2
+    assert "::warning::The variable SENTINEL_PUBLISH_URL" in done["Check the settings"].stdout
     assert "::error::The secret DATABASE_URL is not set" in done["Check the settings"].stdout
     assert list(done) == ["Check the settings"]
     assert live_stand_in.requests == []
