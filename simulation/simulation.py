@@ -21,8 +21,7 @@ from ingest import run_pipeline
 from sentinel.archive import export
 from sentinel.errors import Interrupted
 from sentinel.process import defer_signals
-from sentinel.storage import partitions, retention
-from sentinel.storage.queries import recent_activity
+from sentinel.storage import partitions, retention, transactions
 from simulation import events, faults, input_output, registry_race
 from simulation.events import Event
 from simulation.footprint import measure_footprint
@@ -273,7 +272,7 @@ def simulate(seed: int, days: float) -> Result:
 @contextlib.contextmanager
 def _repeatable(rng: random.Random) -> Iterator[None]:
     """Make random names repeatable and waits for locks short; the database counts as Neon's."""
-    modules = [(module, "LOCK_TIMEOUT_SECONDS") for module in (partitions, recent_activity, export)]
+    modules = [(module, "LOCK_TIMEOUT_SECONDS") for module in (partitions, transactions, export)]
     modules += [(module, "PURGE_LOCK_TIMEOUT_SECONDS") for module in (partitions, retention)]
     with contextlib.ExitStack() as stack:
         for module, name in modules:

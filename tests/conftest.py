@@ -7,6 +7,7 @@ import functools
 import os
 import random
 import shutil
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -106,6 +107,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if times > 1 and metafunc.definition.get_closest_marker("soak"):
         metafunc.fixturenames.append("dice")
         metafunc.parametrize("dice", range(times), indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _finished_threads() -> Iterator[None]:
+    """End the reports that a test began: they log, and read the environment of the next test."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.endswith(("(_send_after)", "(_visit)")):  # heartbeats and publications
+            thread.join(5)
 
 
 @pytest.fixture
