@@ -207,6 +207,10 @@ def open_to_other_users(folder: Path) -> None:
 
 # One connection per server, because each new one costs the server 4 ms.
 ADMINS: dict[str, psycopg.Connection] = {}
+# Databases of tests that have ended. They are dropped a few tests later: at once, PostgreSQL would
+# wait 100 ms for the end of their connections.
+ENDED: list[str] = []
+KEPT_DATABASES = 5  # of 8 MB each
 
 
 @pytest.fixture(scope="session")
@@ -231,11 +235,13 @@ def new_database(server: str, source: str) -> Iterator[FreshDatabase]:
     """Copy the database `source` for the length of the block."""
     name = f"test_{uuid.uuid4().hex}"
     admin = ADMINS[server]
+    while len(ENDED) > KEPT_DATABASES:
+        admin.execute(f"DROP DATABASE IF EXISTS {ENDED.pop(0)} WITH (FORCE)".encode())
     admin.execute(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy".encode())
     database = FreshDatabase(psycopg.conninfo.make_conninfo(server, dbname=name))
     yield database
     database.close()
-    admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    ENDED.append(name)
 
 
 @pytest.fixture(scope="session")
