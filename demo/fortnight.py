@@ -102,7 +102,11 @@ FROM (SELECT hour, coin_key, extract(epoch FROM hour)::bigint / 3600 + coin_key 
 ON CONFLICT DO NOTHING
 """
 
-NEWEST_RUN = "SELECT max(started_at) FROM sentinel.pipeline_runs WHERE started_at < %(before)s"
+# Only an invented run has a fortnight before it.
+NEWEST_INVENTED_RUN = """
+SELECT max(started_at) FROM sentinel.pipeline_runs
+WHERE started_at < %(before)s AND run_id LIKE %(invented)s
+"""
 
 
 def fill_past(address: Address, settings: Settings, now: datetime) -> None:
@@ -113,8 +117,9 @@ def fill_past(address: Address, settings: Settings, now: datetime) -> None:
     Raises StorageUnavailable and OSError.
     """
     with Session(address) as session:
-        before = session.use(lambda c: c.execute(NEWEST_RUN, {"before": now - RECENT}).fetchone())
-        past = Past(max(now - SPAN, before[0] if before and before[0] else now - SPAN), now)
+        parameters = {"before": now - RECENT, "invented": f"%{RUN_SUFFIX}"}
+        [(newest,)] = session.use(lambda c: c.execute(NEWEST_INVENTED_RUN, parameters).fetchall())
+        past = Past(max(now - SPAN, newest or now - SPAN), now)
         database.run_write_transaction(session, functools.partial(_store_prices, past), now)
         session.use(functools.partial(_store_events, past))
     _deactivate_coins(past, settings.registry_path)
