@@ -21,13 +21,14 @@ from pathlib import Path
 from pipeline.git import BOT_EMAIL, BOT_NAME, Git, GitError, GitRefusal
 from sentinel import leftovers
 from sentinel.errors import ConfigurationError, SentinelError
-from sentinel.site.other_half import MAX_BYTES
+from sentinel.site.other_half import FILES, MAX_BYTES
+from sentinel.site.status import SIMULATION_FILE
 
 log = logging.getLogger("sentinel.publish")
 
 BRANCH = "gh-pages"
 # A branch with none of these files belongs to another page. GitHub itself commits CNAME.
-KNOWN_FILES = {"status.json", "monitor.json", "simulation.json"}
+KNOWN_FILES = {*FILES.values(), SIMULATION_FILE}
 HARMLESS_FILES = {"CNAME", ".nojekyll"}
 RETRIES = 4  # at most three writers meet
 MAX_WAIT_SECONDS = 16.0

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from sentinel.health.facts import SEVERITY
-from sentinel.site.status import MAX_LISTED, Incident, Status
+from sentinel.site.status import MAX_LISTED, Incident, Status, find_state
 
 
 def add_incident(status: Status, incident: Incident) -> Status:
     """Return the document with one more incident, or with its end. The age of its figures stays."""
     others = [each for each in status.incidents if _identify(each) != _identify(incident)]
     found = sorted([*others, incident], key=lambda each: each.began_at, reverse=True)[:MAX_LISTED]
-    states = [check.state for check in status.checks]
-    if any(each.ended_at is None for each in found):
-        states.append("unhealthy")
-    state = max(states, key=SEVERITY.index, default=status.state)
+    state = find_state(status.checks, found)
     return status.model_copy(update={"incidents": found, "state": state})
 
 

@@ -12,10 +12,9 @@ from sentinel.site import market_pages, page_figures, pages
 from sentinel.site.badge import format_badge
 from sentinel.site.feed import format_feed
 from sentinel.site.market import Market
+from sentinel.site.other_half import FILES
 from sentinel.site.status import SimulationResult, Status
 from sentinel.site.status_schema import format_schema
-
-STATUS_FILE = "status.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def render_status(
     shared = {"status": status, "has_market": has_market, "is_indexed": is_indexed}
     texts = {
         "index.html": pages.render("status.html", other=other, **shared),
-        STATUS_FILE: status.model_dump_json(indent=1),
+        FILES["schedule"]: status.model_dump_json(indent=1),
         "badge.json": format_badge(status),
         "feed.xml": format_feed(status, page_url),
     }

@@ -7,12 +7,13 @@ published beside the document; a field is only ever added, or `schema_version` c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sentinel.health.facts import CheckState
+from sentinel.health.facts import SEVERITY, CheckState
 
 Maker = Literal["schedule", "monitor"]
 # Beside `status.json`, by the nightly workflow.
@@ -239,6 +240,14 @@ class Incident(Model):
     """Null: it goes on."""
     summary: str
     """One sentence. It names no database, host, folder or user."""
+
+
+def find_state(checks: Iterable[Check], incidents: Iterable[Incident]) -> CheckState:
+    """Return the worst state of the checks; an incident that goes on is unhealthy."""
+    states = [check.state for check in checks]
+    if any(each.ended_at is None for each in incidents):
+        states.append("unhealthy")
+    return max(states, key=SEVERITY.index, default="ok")
 
 
 class RaisedAlert(Model):

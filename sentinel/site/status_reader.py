@@ -14,7 +14,6 @@ from sentinel.budget.schedule import SlotHistory
 from sentinel.budget.status import BudgetStatus
 from sentinel.coin import Coin
 from sentinel.health.deployment import DeploymentHealth, check_deployment
-from sentinel.health.facts import SEVERITY, CheckState
 from sentinel.site.slot_strips import describe_schedule, first_day, first_hour
 from sentinel.site.status import (
     MAX_LISTED,
@@ -25,6 +24,7 @@ from sentinel.site.status import (
     Schedule,
     Status,
     Trust,
+    find_state,
 )
 from sentinel.site.status_parts import (
     describe_gaps,
@@ -134,6 +134,8 @@ def _compose(
     now: datetime,
 ) -> Status:
     facts = health.facts
+    checks = [Check(name=c.name, state=c.state, summary=c.summary) for c in health.checks]
+    found = [Incident(**each._asdict()) for each in rows.incidents] if rows else []
     uses_neon = neon_api.endpoint_of(settings.database_url) is not None
     quotas = describe_quotas(subject.budget, uses_neon=uses_neon)
     limit = next((quota.limit for quota in quotas if quota.name == "neon_storage_bytes"), None)
@@ -142,8 +144,8 @@ def _compose(
         generated_at=now,
         interval_seconds=round(subject.interval.total_seconds()),
         repository_url=subject.repository_url,
-        state=_find_state(health, rows),
-        checks=[Check(name=c.name, state=c.state, summary=c.summary) for c in health.checks],
+        state=find_state(checks, found),
+        checks=checks,
         newest_price_at=facts.newest_observation if facts else None,
         newest_run_at=facts.newest_run.started_at if facts and facts.newest_run else None,
         schedule=rows.schedule if rows else None,
@@ -153,14 +155,6 @@ def _compose(
         rejections=[describe_rejections(count) for count in rows.rejections] if rows else None,
         storage=describe_storage(rows.tables, limit, now) if rows else None,
         trust=rows.trust if rows else Trust(forecasts=[], alerts=None, backup=None),
-        incidents=[Incident(**each._asdict()) for each in rows.incidents] if rows else [],
+        incidents=found,
         alerts=rows.alerts if rows else [],
     )
-
-
-def _find_state(health: DeploymentHealth, rows: _Rows | None) -> CheckState:
-    """Return the worst state of the checks; an incident that goes on is unhealthy."""
-    states = [check.state for check in health.checks]
-    if rows and any(each.ended_at is None for each in rows.incidents):
-        states.append("unhealthy")
-    return max(states, key=SEVERITY.index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import cached_property
 
-from coin_registry import CoinRegistry
+from pipeline.site_figures import load_registry
 from sentinel.storage.connection import Connection
 from services.api.dependencies import ApiContext
 from services.api.problems import unknown_coin
@@ -31,7 +31,4 @@ class KnownCoins:
 
     @cached_property
     def _listed(self) -> Collection[str]:
-        try:
-            return CoinRegistry.load(self._context.monitor.settings.registry_path).coins
-        except ValueError:
-            return ()  # a damaged registry must block no request; the next run replaces it
+        return load_registry(self._context.monitor.settings).coins

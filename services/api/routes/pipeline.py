@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 import budget_monitor
-from coin_registry import CoinRegistry
+from pipeline.site_figures import load_registry
 from safe_zone import CADENCE_WINDOW
 from sentinel.budget import budget_output
 from sentinel.budget.coingecko_credits import covered_coins
@@ -119,10 +119,7 @@ def _configured_cadence(context: RequestContext) -> timedelta:
 @router.get("/registry", responses=problem_responses(422, 503))
 def get_registry(context: RequestContext, limit: Limit = 100) -> RegistryResponse:
     """The coins' health: strikes, inactive coins, and when the next probe of each is due."""
-    try:
-        registry = CoinRegistry.load(context.monitor.settings.registry_path)
-    except ValueError:
-        registry = CoinRegistry()  # the next run moves the damaged file aside and creates a new one
+    registry = load_registry(context.monitor.settings)
     coins = list(registry.coins.values())
     unhealthy = [
         coin
