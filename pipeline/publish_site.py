@@ -8,11 +8,10 @@ from __future__ import annotations
 if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
-import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import budget_monitor
 from pipeline.pages_branch import BRANCH, PagesBranch
 from pipeline.publish_place import BranchPlace, open_place
 from pipeline.run_incidents import find_reportable
+from pipeline.site_figures import missing_packages_explained
 from pipeline.site_stage import FIGURES_FILE, FOLDER, MARKET_FILE
 from safe_zone import ROOT, Settings, load_settings
 from sentinel.arguments import make_parser
@@ -42,10 +42,6 @@ DOMAIN_FILE = "CNAME"  # GitHub writes it for a custom domain
 KEPT_FILES = (DOMAIN_FILE, FILES["monitor"], SIMULATION_FILE)
 MARKET_PAGE = "market.html"
 NOTHING_NEW = "nothing to publish: no run has read new figures since the last page"
-NOT_INSTALLED = (
-    "The package {name} is not installed: python -m pip install --require-hashes -r "
-    "requirements/site.txt."
-)
 
 
 def publish_site(settings: Settings, branch: PagesBranch, now: datetime) -> str:
@@ -59,7 +55,7 @@ def publish_site(settings: Settings, branch: PagesBranch, now: datetime) -> str:
     status, market = _read_figures(folder)
     if status is None:
         return _publish_outage(settings, branch) or NOTHING_NEW
-    with _missing_packages_explained():
+    with missing_packages_explained():
         from sentinel.site.site_files import SiteFigures, render_site
 
     from_place = _exchange(settings, status)
@@ -93,7 +89,7 @@ def _publish_outage(settings: Settings, branch: PagesBranch) -> str | None:
     found = find_reportable(usage_log.read(budget_monitor.log_path(settings)).usages)
     if found is None:
         return None
-    with _missing_packages_explained():
+    with missing_packages_explained():
         from sentinel.site.site_files import render_status
     incident = Incident(**found.to_incident()._asdict())
 
@@ -118,14 +114,6 @@ def _publish_outage(settings: Settings, branch: PagesBranch) -> str | None:
         return None
     branch.replace_files(render)
     return f"published an incident on {BRANCH}"
-
-
-@contextlib.contextmanager
-def _missing_packages_explained() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(NOT_INSTALLED.format(name=error.name)) from error
 
 
 def _read_figures(folder: Path) -> tuple[Status | None, Market | None]:

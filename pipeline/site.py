@@ -13,6 +13,7 @@ import budget_monitor
 from pipeline.site_figures import (
     find_repository_url,
     load_registry,
+    missing_packages_explained,
     page_interval,
     read_figures,
 )
@@ -29,7 +30,6 @@ from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.egress_budget import LargeRead
 
 MARKET_REMEDY = "Leave out --with-market, or add --ignore-budget."
-INSTALL = "python -m pip install --require-hashes -r requirements/site.txt"
 
 
 def write_site(
@@ -49,12 +49,8 @@ def write_site(
     StorageUnavailable, and BudgetExhausted if Neon's quota does not allow to read the market and
     the read is not forced.
     """
-    try:
+    with missing_packages_explained():
         from sentinel.site.site_files import SiteFigures, render_site, write_files
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"The page cannot be made, because the package {error.name} is not installed: {INSTALL}"
-        ) from error
     try:
         folder.mkdir(parents=True, exist_ok=True)
         status, market = _read(settings, now, with_market=with_market, is_forced=is_forced)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 import budget_monitor
@@ -11,6 +12,7 @@ from safe_zone import Settings
 from sentinel.alerting.options import MonitorOptions
 from sentinel.budget import usage_log
 from sentinel.budget.status import BudgetStatus
+from sentinel.errors import ConfigurationError
 from sentinel.site.market import Market
 from sentinel.site.market_reader import read_market
 from sentinel.site.status import Maker, Status
@@ -18,6 +20,7 @@ from sentinel.site.status_reader import Subject, read_status
 from sentinel.storage.connection import Connection
 
 MIN_INTERVAL = timedelta(hours=1)
+INSTALL = "python -m pip install --require-hashes -r requirements/site.txt"
 
 
 def read_figures(
@@ -80,6 +83,17 @@ def load_registry(settings: Settings) -> CoinRegistry:
         return CoinRegistry.load(settings.registry_path)
     except ValueError:
         return CoinRegistry()  # the next run moves the damaged file aside and creates a new one
+
+
+@contextlib.contextmanager
+def missing_packages_explained() -> Iterator[None]:
+    """Raise ConfigurationError if the block imports a package of the pages that is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"The page cannot be made, because the package {error.name} is not installed: {INSTALL}"
+        ) from error
 
 
 def page_interval(settings: Settings) -> timedelta:
