@@ -1,4 +1,7 @@
-"""The coins that the monitor watches: held coins, the best ranked, and those on the watchlist."""
+"""The coins that the monitor watches.
+
+They are those that the user holds or starred, the best ranked, and those on the watchlist.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from sentinel.alerting.options import MonitorOptions
 from sentinel.analytics.alerts import VERSION
 from sentinel.storage.connection import Connection
 
-# Held coins, and coins with a price target.
+# Held coins, starred ones, and coins with a price target.
 COINS_TO_FETCH = """
 SELECT coin_id FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0
+UNION
+SELECT coin_id FROM sentinel.starred_coins
 UNION
 SELECT coin_id FROM sentinel.price_targets WHERE state = 'open'
 ORDER BY coin_id
@@ -40,6 +45,7 @@ top AS (
 SELECT c.coin_key
 FROM sentinel.coins c
 WHERE c.coin_id IN (TABLE held) OR c.coin_key IN (TABLE named) OR c.coin_key IN (TABLE top)
+   OR c.coin_id IN (SELECT coin_id FROM sentinel.starred_coins)
 """
 
 # A tracker of another version, and its calibration, do not count: they were made for another rule.
@@ -92,7 +98,7 @@ def read_watched_coins(connection: Connection, options: MonitorOptions) -> list[
 def list_watched_ids(connection: Connection, options: MonitorOptions) -> tuple[str, ...]:
     """Return the ids of the coins to fetch: the watched ones, and those with a price target.
 
-    Held coins and those with a target are included even without a price.
+    Held and starred coins and those with a target are included even without a price.
     """
     wanted = [coin_id for (coin_id,) in connection.execute(COINS_TO_FETCH)]
     watched = [coin.coin_id for coin in read_watched_coins(connection, options)]

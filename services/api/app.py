@@ -32,7 +32,9 @@ from services.api.routes import (
     pipeline,
     portfolio,
     price_targets,
+    starred_coins,
     status_page,
+    summary,
     transactions,
     wallets,
 )
@@ -46,7 +48,8 @@ MAX_REQUEST_BYTES = 5_000_000
 MIN_GZIP_BYTES = 1_000
 
 ROUTES = (
-    *(coins, history, forecasts, alerts, alert_scores, mutes, price_targets),
+    *(summary, coins, history, forecasts, starred_coins),
+    *(alerts, alert_scores, mutes, price_targets),
     *(portfolio, transactions, wallets, pipeline, health, status_page),
 )
 

@@ -42,7 +42,7 @@ VERSION_CHECK_SECONDS = 0.5
 MAX_AGE_SECONDS = 60.0
 # How long after its last fresh use a response may still be served stale.
 MAX_STALE_SECONDS = 10.0
-UNCACHED_PATHS = docs_page.PATHS | {"/health", "/metrics", "/openapi.json"}
+UNCACHED_PATHS = docs_page.PATHS | {"/health", "/metrics", "/openapi.json", "/summary"}
 OK, NOT_MODIFIED = 200, 304
 
 CacheKey = tuple[str, str, bool]  # path, query, whether the client accepts gzip

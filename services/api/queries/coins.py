@@ -15,7 +15,7 @@ PRICE_TOLERANCE = timedelta(hours=2)
 # strpos, because LIKE would read % and _ in the search text as wildcards.
 COINS = """
 SELECT coin_id, symbol, name, rank, price_usd, market_cap_usd, volume_24h_usd, observed_at,
-       source::text
+       source::text, coin_id IN (SELECT s.coin_id FROM sentinel.starred_coins s) AS is_starred
 FROM sentinel.coins
 WHERE observed_at IS NOT NULL
   AND (%(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text)

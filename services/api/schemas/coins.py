@@ -24,6 +24,8 @@ class CoinResponse(ApiModel):
     volume_24h_usd: float | None
     observed_at: datetime
     source: PriceSource
+    # Whether the user starred the coin.
+    is_starred: bool
 
 
 class AlertTrackerResponse(ApiModel):
@@ -67,6 +69,17 @@ class MuteResponse(ApiModel):
 
     coin_id: Annotated[str, Field(examples=["bitcoin"])]
     muted_until: datetime
+
+
+class StarredCoinResponse(ApiModel):
+    """A coin that the user starred. A coin that no run has stored yet goes by its id."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    coin_id: Annotated[str, Field(examples=["solana"])]
+    symbol: Annotated[str, Field(examples=["sol"])]
+    name: Annotated[str, Field(examples=["Solana"])]
+    starred_at: datetime
 
 
 class AlertResponse(ApiModel):

@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from sentinel.alerting import mutes, stage
 from sentinel.alerting.options import MonitorOptions
+from sentinel.alerting.watched_coins import list_watched_ids
 from sentinel.analytics.crossings import Alert
 from sentinel.notifications import outbox
 from sentinel.notifications.alert_messages import (
@@ -186,7 +187,7 @@ def test_prices_stored_between_two_ticks_are_processed_later(day: Day) -> None:
     assert day.alerts() == [("bitcoin", "panic", 93.9, 1)]
 
 
-def test_held_ranked_and_named_coins_are_watched(day: Day) -> None:
+def test_held_starred_ranked_and_named_coins_are_watched(day: Day) -> None:
     day.options = MonitorOptions(top_coins=2, watchlist=["eeee", "GHOST", "Ffff"])
     day.add_prices({name * 4: 1.0 for name in "abcdefg"})
     day.fresh.query(
@@ -194,11 +195,16 @@ def test_held_ranked_and_named_coins_are_watched(day: Day) -> None:
         " VALUES (now(), 'dddd', 2, 1, 0, ''), (now(), 'cccc', 2, 1, 0, ''),"
         "        (now(), 'cccc', -2, 1, 0, '')"
     )
+    day.fresh.query("INSERT INTO sentinel.starred_coins VALUES (now(), 'gggg'), (now(), 'hhhh')")
     day.add_prices({name * 4: 1.0 for name in "abcdefg"})
     watched = day.fresh.query(
         "SELECT coin_id FROM sentinel.alert_trackers JOIN sentinel.coins USING (coin_key)"
     )
-    assert {coin_id for (coin_id,) in watched} == {"aaaa", "bbbb", "dddd", "eeee", "ffff"}
+    assert {coin_id for (coin_id,) in watched} == {
+        *("aaaa", "bbbb", "dddd", "eeee", "ffff", "gggg"),
+    }
+    fetched = day.session.use(lambda c: list_watched_ids(c, day.options))
+    assert "hhhh" in fetched  # no run has stored it yet
 
 
 def test_a_coin_keeps_the_time_since_which_it_is_watched(day: Day) -> None:

@@ -28,6 +28,8 @@ WRITES = (
     ("DELETE", "/price-targets/1"),
     ("POST", "/coins/1/mute"),
     ("DELETE", "/coins/1/mute"),
+    ("PUT", "/coins/1/star"),
+    ("DELETE", "/coins/1/star"),
 )
 
 
