@@ -26,7 +26,7 @@ MAX_CONNECTIONS = 16
 # The health check has content even with an error status.
 HEALTH_PATH = "/health"
 
-Query = Mapping[str, str | int]
+Query = Mapping[str, str | int | list[str]]
 
 
 class ApiUnreachable(Exception):
@@ -98,7 +98,7 @@ class ApiClient:
         self._down_until = float("-inf")
         self._down_problem = ""
 
-    def get(self, path: str, **query: str | int) -> ApiResponse:
+    def get(self, path: str, **query: str | int | list[str]) -> ApiResponse:
         """Return the response for a path and query, or the last one while the API is down.
 
         Raises ApiUnreachable if there was never a response, RequestRejected for a 4xx status.

@@ -20,6 +20,24 @@ TEXTS = {
     "unusual": "That is unusual for this coin: its alerts begin at {threshold}.",
     "panic_level": "It is alert {level} of this fall.",
     "reversal_level": "It is alert {level} of this rise.",
+    "reason_panic": (
+        "It fell {move} in {time} from its high of {price}, the highest price {span}; its alerts "
+        "begin at {threshold}"
+    ),
+    "reason_reversal": (
+        "It rose {move} in {time} from its low of {price}, the lowest price {span}; its alerts "
+        "begin at {threshold}"
+    ),
+    "reason_panic_peg": "It was {move} below its peg of {price}; its alerts begin at {threshold}",
+    "reason_reversal_peg": (
+        "It was {move} above its peg of {price}; its alerts begin at {threshold}"
+    ),
+    "reason_peg_again": "It came back to its peg: {move} from {price}, the price furthest from it.",
+    "reason_level": ", and this is alert {level} of the move",
+    "span_window": "of the last {window}",
+    "span_week": "of the week",
+    "span_outage": "before a time without prices",
+    "span_peg": "",
     "holding": "You hold {quantity} {symbol}: {value}, {change} since then",
     "holding_at_peg": "You hold {quantity} {symbol}: {value}, {change} against $1 each",
     "holding_value": "You hold {quantity} {symbol}: {value}",

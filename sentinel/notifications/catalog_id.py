@@ -24,6 +24,28 @@ TEXTS = {
     "unusual": "Ini tidak biasa untuk koin ini: peringatannya mulai dari {threshold}.",
     "panic_level": "Ini peringatan ke-{level} dalam penurunan ini.",
     "reversal_level": "Ini peringatan ke-{level} dalam kenaikan ini.",
+    "reason_panic": (
+        "Turun {move} dalam {time} dari puncaknya {price}, harga tertinggi {span}; peringatannya "
+        "mulai dari {threshold}"
+    ),
+    "reason_reversal": (
+        "Naik {move} dalam {time} dari titik terendahnya {price}, harga terendah {span}; "
+        "peringatannya mulai dari {threshold}"
+    ),
+    "reason_panic_peg": (
+        "Berada {move} di bawah patokannya {price}; peringatannya mulai dari {threshold}"
+    ),
+    "reason_reversal_peg": (
+        "Berada {move} di atas patokannya {price}; peringatannya mulai dari {threshold}"
+    ),
+    "reason_peg_again": (
+        "Kembali ke patokannya: {move} dari {price}, harga yang paling jauh darinya."
+    ),
+    "reason_level": ", dan ini peringatan ke-{level} dalam pergerakan itu",
+    "span_window": "dalam {window} terakhir",
+    "span_week": "dalam seminggu",
+    "span_outage": "sebelum jeda tanpa harga",
+    "span_peg": "",
     "holding": "Anda memiliki {quantity} {symbol}: {value}, {change} sejak titik itu",
     "holding_at_peg": (
         "Anda memiliki {quantity} {symbol}: {value}, {change} dibanding US$1 per koin"

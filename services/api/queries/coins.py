@@ -1,4 +1,4 @@
-"""Coins: newest observations, alerts and their trackers, sparklines, movers."""
+"""Coins: newest observations, alert trackers, sparklines, movers."""
 
 from __future__ import annotations
 
@@ -34,19 +34,6 @@ SELECT to_timestamp((t.state #>> '{panic,marks,0,0}')::float8) AS high_observed_
        t.effective_multiplier, t.target_rate, t.actual_rate, t.calibrated_at
 FROM sentinel.alert_trackers t JOIN sentinel.coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s
-"""
-
-ALERTS = """
-SELECT a.alert_id, c.coin_id, c.symbol, c.name, a.kind::text, a.level, a.observed_at,
-       a.price_usd, a.reference_usd, a.reference_at, a.move, a.threshold, a.basis,
-       a.is_announced,
-       a.after_1h, a.after_24h
-FROM sentinel.alerts a JOIN sentinel.coins c USING (coin_key)
-WHERE (%(coin_id)s::text IS NULL OR c.coin_id = %(coin_id)s::text)
-  AND (%(kind)s::text IS NULL OR a.kind::text = %(kind)s::text)
-  AND (%(before)s::bigint IS NULL OR a.alert_id < %(before)s::bigint)
-ORDER BY a.alert_id DESC
-LIMIT %(limit)s
 """
 
 HAS_COINS = "SELECT EXISTS (SELECT FROM sentinel.coins)"
@@ -111,14 +98,6 @@ def find_coin(connection: Connection, coin_id: str, now: datetime) -> Row | None
         "watch": fetch_first_row(connection, ALERT_TRACKER, {"coin_id": coin_id}),
         "muted_until": read_muted(connection, now).get(coin_id),
     }
-
-
-def list_alerts(
-    connection: Connection, *, coin_id: str | None, kind: str | None, before: int | None, limit: int
-) -> list[Row]:
-    """Return alerts, the newest first; `before` is the alert id that ended the previous page."""
-    parameters = {"coin_id": coin_id, "kind": kind, "before": before, "limit": limit}
-    return fetch_rows(connection, ALERTS, parameters)
 
 
 def is_known_coin(connection: Connection, coin_id: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 
 from fastapi import APIRouter, HTTPException
 
@@ -11,8 +12,8 @@ from sentinel.storage.connection import Connection
 from services.api.dependencies import CoinId, RequestContext
 from services.api.known_coins import KnownCoins
 from services.api.problems import problem_responses
+from services.api.schemas.alerts import MuteRequest, MuteResponse
 from services.api.schemas.base import Page
-from services.api.schemas.coins import MuteRequest, MuteResponse
 
 router = APIRouter(tags=["alerts"])
 
@@ -21,9 +22,19 @@ router = APIRouter(tags=["alerts"])
 def get_mutes(context: RequestContext) -> Page[MuteResponse]:
     """The muted coins, the one whose mute ends first at the top."""
     muted = context.pool.read(lambda connection: mutes.read_muted(connection, context.now()))
+    return Page[MuteResponse](items=describe_mutes(muted), next=None)
+
+
+def describe_mutes(
+    muted: Mapping[str, datetime], coin_ids: Collection[str] = ()
+) -> list[MuteResponse]:
+    """Return the mutes of these coins (of all without any), the one that ends first at the top."""
     ordered = sorted(muted.items(), key=lambda item: item[1])
-    items = [MuteResponse(coin_id=coin_id, muted_until=until) for coin_id, until in ordered]
-    return Page[MuteResponse](items=items, next=None)
+    return [
+        MuteResponse(coin_id=coin_id, muted_until=until)
+        for coin_id, until in ordered
+        if not coin_ids or coin_id in coin_ids
+    ]
 
 
 @router.post("/coins/{coin_id}/mute", responses=problem_responses(400, 403, 404, 422, 503))

@@ -1,14 +1,13 @@
-"""Responses about coins: newest observation, alerts, history, sparklines, movers, exchange rate."""
+"""Responses about coins: newest observation, history, sparklines, movers, exchange rate."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from sentinel.analytics.crossings import Basis
-from services.api.schemas.base import AlertKind, ApiModel, PriceSource, example_config
+from services.api.schemas.base import ApiModel, PriceSource, example_config
 
 
 class CoinResponse(ApiModel):
@@ -56,21 +55,6 @@ class CoinDetailResponse(CoinResponse):
     muted_until: datetime | None
 
 
-class MuteRequest(BaseModel):
-    """For how long a coin is muted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    hours: Annotated[float, Field(gt=0, le=24 * 366, examples=[24])]
-
-
-class MuteResponse(ApiModel):
-    """A muted coin."""
-
-    coin_id: Annotated[str, Field(examples=["bitcoin"])]
-    muted_until: datetime
-
-
 class StarredCoinResponse(ApiModel):
     """A coin that the user starred. A coin that no run has stored yet goes by its id."""
 
@@ -80,40 +64,6 @@ class StarredCoinResponse(ApiModel):
     symbol: Annotated[str, Field(examples=["sol"])]
     name: Annotated[str, Field(examples=["Solana"])]
     starred_at: datetime
-
-
-class AlertResponse(ApiModel):
-    """An alert and its outcome."""
-
-    model_config = example_config("""{"alert_id": 17, "coin_id": "bitcoin", "symbol": "btc",
-        "name": "Bitcoin", "kind": "panic", "level": 1, "observed_at": "2026-11-20T12:00:12Z",
-        "price_usd": 92140.12, "reference_usd": 97200.0, "reference_at": "2026-11-20T09:00:05Z",
-        "move": -0.052, "threshold": 0.05, "basis": "window", "is_announced": true,
-        "after_1h": -0.004, "after_24h": null}""")
-
-    alert_id: int
-    coin_id: str
-    symbol: str
-    name: str
-    kind: AlertKind
-    # The n-th alert in this direction since the window's mark.
-    level: int
-    observed_at: datetime
-    price_usd: float
-    # The mark that the move is measured from, and when it was observed.
-    reference_usd: float
-    reference_at: datetime
-    # Both are fractions of the reference.
-    move: Annotated[float, Field(examples=[-0.052])]
-    threshold: Annotated[float, Field(examples=[0.05])]
-    # What the mark is: the extreme of the window or of the week, the extreme before an outage, or
-    # the peg.
-    basis: Basis
-    # False: the coin was muted, so no message was sent.
-    is_announced: bool
-    # How far the price moved on after the alert, as a fraction of its price; null until known.
-    after_1h: float | None
-    after_24h: float | None
 
 
 class HistoryPointResponse(ApiModel):

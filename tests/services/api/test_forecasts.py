@@ -1,8 +1,6 @@
-"""Routes of forecasts and alerts."""
+"""Routes of forecasts."""
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 import pytest
 
@@ -53,27 +51,3 @@ def test_a_forecast_is_returned_with_its_track_record(
     board = api.get_json("/forecasts/scoreboard")
     assert board["scores"][0]["result"] == "no edge"
     assert [coin["coin_id"] for coin in board["coins"]] == ["bitcoin"]
-
-
-@pytest.mark.usefixtures("week")
-def test_alerts_are_listed_newest_first_with_outcome_and_next_page(
-    api: ApiSession, fresh: FreshDatabase
-) -> None:
-    fresh.query(
-        "INSERT INTO sentinel.alerts (coin_key, kind, observed_at, reference_at, price_usd, "
-        "reference_usd, move,"
-        " threshold, level, after_1h)"
-        " SELECT coin_key, 'panic', %s + n * interval '1 min', %s, 95, 100, -0.05, 0.05, 1, -0.01"
-        " FROM sentinel.coins, generate_series(1, 3) AS n WHERE coin_id = 'bitcoin'",
-        NOW - timedelta(hours=5),
-        NOW - timedelta(hours=6),
-    )
-    page = api.get_json("/alerts", limit=2)
-    assert [alert["alert_id"] for alert in page["items"]] == [3, 2]
-    assert page["items"][0]["after_1h"] == -0.01
-    assert page["items"][0]["after_24h"] is None
-    assert page["items"][0]["is_announced"] is True
-    rest = api.get_json("/alerts", limit=2, before=page["next"])
-    assert ([alert["alert_id"] for alert in rest["items"]], rest["next"]) == ([1], None)
-    assert api.get_json("/alerts", kind="reversal")["items"] == []
-    assert api.get_json("/alerts", coin_id="ethereum")["items"] == []
