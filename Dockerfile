@@ -17,8 +17,8 @@ RUN /opt/venv/bin/pip install --no-compile --no-cache-dir --disable-pip-version-
         --require-hashes -r requirements/embedded.txt -r requirements/containers.txt \
         ${EXTRAS:+-r requirements/$EXTRAS.txt} \
     && /opt/venv/bin/pip uninstall --yes pip setuptools
-# What no process reads, 200 MB: tests, files for compilers and for Jupyter, symbols of debuggers,
-# Arrow's network clients, and Babel's languages other than English and Indonesian.
+# What no process reads, 170 MB: tests, files for compilers and for Jupyter, symbols of debuggers,
+# and Arrow's network clients.
 RUN rm -r /opt/venv/share/jupyter && cd /opt/venv/lib/python3.11/site-packages \
     && find . -depth -type d \( -name tests -o -name include -o -name nbextension \
         -o -name labextension -o -name __pycache__ \) -exec rm -r {} + \
@@ -26,8 +26,7 @@ RUN rm -r /opt/venv/share/jupyter && cd /opt/venv/lib/python3.11/site-packages \
         -o -name '*.map' -o -name widgetbundle.js \) -delete \
     && find . -name '*.so*' -type f ! -path './*.libs/*' -exec strip --strip-unneeded {} + \
     && rm pyarrow/_flight.* pyarrow/libarrow_flight.* pyarrow/libarrow_python_flight.* \
-        pyarrow/_s3fs.* pyarrow/libarrow_s3.* \
-    && find babel/locale-data -name '*.dat' ! -name 'root.dat' ! -name 'en*' ! -name 'id*' -delete
+        pyarrow/_s3fs.* pyarrow/libarrow_s3.*
 
 FROM ${BASE}
 # The user has no shell and may write to these three folders only. It needs a name, because initdb

@@ -28,12 +28,12 @@ from sentinel.arguments import make_parser
 from sentinel.budget import usage_log
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
 from sentinel.files import describe_os_error
-from sentinel.health.checks import format_age
 from sentinel.process import describe_error, run_as_script
 from sentinel.site.market import Market
 from sentinel.site.other_half import FILES, DocumentInvalid, is_silent, parse_document
 from sentinel.site.outage import add_incident
 from sentinel.site.status import SIMULATION_FILE, Incident, Maker, SimulationResult, Status
+from sentinel.times import format_age
 
 log = logging.getLogger("sentinel.publish")
 

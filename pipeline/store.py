@@ -18,7 +18,6 @@ from pipeline.spool import RunSpool
 from pipeline.stage_results import LoadResult
 from sentinel import files
 from sentinel.budget.coingecko_credits import covered_coins
-from sentinel.health import checks
 from sentinel.health.failure_rates import check_failure_rates
 from sentinel.models import Gap
 from sentinel.storage import partitions, service_status
@@ -26,6 +25,7 @@ from sentinel.storage.connection import Connection, Session, resolve_database
 from sentinel.storage.queries.gaps import FillableCoin
 from sentinel.storage.queries.recent_activity import read_gaps, read_recent_activity
 from sentinel.storage.service_status import ServiceStatus
+from sentinel.times import format_age
 
 
 def store_run(run: Run, registry: CoinRegistry, spool: RunSpool, usages_since: datetime) -> None:
@@ -138,7 +138,7 @@ def _describe_silence(monitor: ServiceStatus | None, now: datetime) -> list[str]
         return []
     if not service_status.is_silent(monitor, service_status.late_after(monitor.interval), now):
         return []
-    age = checks.format_age(now - monitor.recorded_at)
+    age = format_age(now - monitor.recorded_at)
     return [f"The monitor on this database has been silent for {age}: make status."]
 
 

@@ -59,7 +59,8 @@ PURE = (
     *("daily_summary/composition", "daily_summary/due"),
     *("backtesting/strategies", "backtesting/walk_forward", "notifications/messages"),
     *("notifications/alert_messages", "notifications/pacing", "notifications/quiet_hours"),
-    *("site/formatting", "site/labels", "site/market_pages", "site/market_rows", "site/money"),
+    *("site/formatting", "site/labels", "site/market_pages", "site/market_rows"),
+    *("amounts", "times"),
     *("site/page_figures", "site/price_chart", "site/price_line", "site/svg"),
 )
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from safe_zone import Settings
-from sentinel.health.checks import format_age
 from sentinel.health.facts import CheckState, HealthCheck
+from sentinel.times import format_age
 
 if TYPE_CHECKING:
     from sentinel.site.status import Maker

@@ -69,13 +69,15 @@ def _list_lines(figures: Figures, formatter: MessageFormatter, now: datetime) ->
 def _describe_net_worth(worth: NetWorth, formatter: MessageFormatter) -> Iterator[str]:
     translate = formatter.translate
     if worth.value_usd is not None:
-        value = _describe_amount(worth.value_usd, worth.change_usd, formatter.format_usd, formatter)
+        value = _describe_amount(
+            worth.value_usd, worth.change_usd, formatter.format_own_usd, formatter
+        )
         yield translate("summary_net_worth", value=value)
         if worth.value_idr is None:
             yield translate("summary_no_rate")
         else:
             idr = _describe_amount(
-                worth.value_idr, worth.change_idr, formatter.format_idr, formatter
+                worth.value_idr, worth.change_idr, formatter.format_own_idr, formatter
             )
             yield translate("summary_rupiah", value=idr)
     if worth.without_price:
@@ -88,17 +90,16 @@ def _describe_net_worth(worth: NetWorth, formatter: MessageFormatter) -> Iterato
 def _describe_amount(
     value: Decimal,
     change: Decimal | None,
-    format_money: Callable[[Decimal], str],
+    format_own: Callable[..., str],
     formatter: MessageFormatter,
 ) -> str:
     """Return an amount with its change: $23,035.03, +$273.12 (+1.2%) in 24 hours."""
     if change is None:
-        return format_money(value)
-    sign = "+" if change > 0 else ""
+        return format_own(value)
     before = value - change
     share = formatter.format_percent(float(change / before), signed=True) if before > 0 else ""
-    text = f"{sign}{format_money(change)}{f' ({share})' if share else ''}"
-    return formatter.translate("summary_change", value=format_money(value), change=text)
+    text = f"{format_own(change, signed=True)}{f' ({share})' if share else ''}"
+    return formatter.translate("summary_change", value=format_own(value), change=text)
 
 
 def _join_symbols(symbols: Sequence[str], formatter: MessageFormatter) -> str:

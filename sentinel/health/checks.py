@@ -19,6 +19,7 @@ from sentinel.health.facts import (
 from sentinel.health.failure_rates import check_failure_rates
 from sentinel.storage import service_status
 from sentinel.storage.service_status import BackupStatus, ServiceStatus
+from sentinel.times import format_age
 
 # One missed run is the usual age of a price: CoinGecko's prices are up to two minutes old.
 OLD_MISSED_RUNS = 2
@@ -34,7 +35,6 @@ _CAUSES = {
     StorageUnavailable.exit_code: ": the database is unavailable",
     BudgetExhausted.exit_code: ": a monthly quota is used up",
 }
-AGE_UNITS = ("seconds", "minutes", "hours")
 MAX_CLOCK_OFFSET = timedelta(minutes=5)  # transform.py rejects prices of the future after ten
 
 
@@ -211,18 +211,6 @@ def check_clock(offsets: Mapping[str, timedelta]) -> HealthCheck:
         return HealthCheck("clock", "ok", f"The clock agrees with {' and '.join(offsets)}.")
     text = f"This host's clock is {' and '.join(wrong)}: set it, and keep it right with NTP."
     return HealthCheck("clock", "unhealthy", text)
-
-
-def format_age(age: timedelta, units: Sequence[str] = AGE_UNITS) -> str:
-    """Return an age in the largest unit that still shows two digits.
-
-    `units` are the names of seconds, minutes and hours.
-    """
-    seconds = max(0.0, age.total_seconds())
-    for unit, unit_seconds, limit in zip(units, (1, 60, 3600), (100, 6000, 172_800), strict=True):
-        if seconds < limit:
-            return f"{seconds / unit_seconds:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} days"
 
 
 def _format_size(size_bytes: int) -> str:

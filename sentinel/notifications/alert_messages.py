@@ -141,13 +141,13 @@ def _describe_holding(context: AlertContext, formatter: MessageFormatter) -> lis
             "holding_at_peg" if _is_at_peg(alert) else "holding",
             quantity=formatter.format_quantity(context.quantity),
             symbol=without_links(context.symbol.upper()),
-            value=formatter.format_usd(value),
-            change=formatter.format_usd(change),
+            value=formatter.format_own_usd(value),
+            change=formatter.format_own_usd(change),
         )
     ]
     if context.idr_per_usd is not None:
-        amounts = (_to_idr(amount, context.idr_per_usd) for amount in (value, change))
-        rupiah = ", ".join(map(formatter.format_idr, amounts))
+        rate = Decimal(repr(context.idr_per_usd))
+        rupiah = ", ".join(formatter.format_own_idr(usd * rate) for usd in (value, change))
         lines.append(formatter.translate("in_rupiah", value=rupiah))
     return lines
 
@@ -193,11 +193,11 @@ def _describe_mover(
             "holding_value",
             quantity=formatter.format_quantity(mover.quantity),
             symbol=symbol,
-            value=formatter.format_usd(value),
+            value=formatter.format_own_usd(value),
         )
         lines.append(f"  {line}")
         if idr_per_usd is not None:
-            rupiah = formatter.format_idr(_to_idr(value, idr_per_usd))
+            rupiah = formatter.format_own_idr(value * Decimal(repr(idr_per_usd)))
             lines.append(f"  {formatter.translate('in_rupiah', value=rupiah)}")
     return lines
 

@@ -11,10 +11,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime, format_timedelta
-
-from sentinel import amounts
-from sentinel.amounts import LOCALES
+from sentinel import amounts, times
+from sentinel.amounts import Currency, Language
 from sentinel.notifications.catalog import CATALOG
 from sentinel.notifications.kinds import MessageKind
 
@@ -28,7 +26,7 @@ _WORD_JOINER = "\u2060"  # invisible; no link goes across it
 class MessageFormatter:
     """Formats texts, amounts and times for one deployment."""
 
-    language: str  # en or id
+    language: Language
     zone: ZoneInfo
     # Where the user's browser finds the dashboard. None: messages link to CoinGecko only.
     dashboard_url: str | None = None
@@ -39,26 +37,39 @@ class MessageFormatter:
 
     def format_usd(self, amount: float | Decimal) -> str:
         """Return an amount of US dollars."""
-        return amounts.format_money(amount, "USD", self._locale)
+        return self._format_price(amount, "USD")
 
     def format_idr(self, amount: float | Decimal | None) -> str:
         """Return an amount of rupiah; None (no exchange rate) has its own text."""
         if amount is None:
             return self.translate("no_rate")
-        return amounts.format_money(amount, "IDR", self._locale)
+        return self._format_price(amount, "IDR")
+
+    def format_own_usd(self, amount: Decimal, *, signed: bool = False) -> str:
+        """Return an amount of the user's own money in US dollars and cents."""
+        return self._format_own(amount, "USD", signed)
+
+    def format_own_idr(self, amount: Decimal, *, signed: bool = False) -> str:
+        """Return an amount of the user's own money in whole rupiah."""
+        return self._format_own(amount, "IDR", signed)
+
+    def format_compact_usd(self, amount: float) -> str:
+        """Return a large amount of US dollars in three digits."""
+        return _write_hyphen(amounts.format_compact_amount(amount, "USD", self.language))
 
     def format_percent(self, fraction: float, *, signed: bool = False) -> str:
         """Return a fraction as a percentage."""
-        return amounts.format_percent(fraction, self._locale, signed=signed)
+        return _write_hyphen(amounts.format_percent(fraction, self.language, signed=signed))
 
     def format_quantity(self, amount: Decimal) -> str:
         """Return a number of coins."""
-        return amounts.format_quantity(amount, self._locale)
+        return _write_hyphen(amounts.format_quantity(amount, self.language))
 
     def format_time(self, at: datetime, *, with_zone: bool = True) -> str:
         """Return day and time in the user's time zone, with the zone's name."""
-        text = format_datetime(at, "d MMM HH:mm", tzinfo=self.zone, locale=self._locale)
-        return f"{text} {at.astimezone(self.zone):%Z}" if with_zone else str(text)
+        local = at.astimezone(self.zone)
+        text = f"{times.format_day(local, self.language)} {local:%H:%M}"
+        return f"{text} {local:%Z}" if with_zone else text
 
     def format_clock(self, at: datetime) -> str:
         """Return the time of day in the user's time zone, such as 13:05."""
@@ -66,7 +77,7 @@ class MessageFormatter:
 
     def format_duration(self, duration: timedelta) -> str:
         """Return a duration in its largest unit of which it has two or more: 25 minutes, 2 days."""
-        return str(format_timedelta(duration, threshold=2, locale=self._locale))
+        return times.format_duration(duration, self.language)
 
     def list_links(self, coin_id: str) -> list[str]:
         """Return the addresses of a coin's pages: in the dashboard (if known), and at CoinGecko."""
@@ -74,9 +85,17 @@ class MessageFormatter:
         own = [f"{self.dashboard_url}/coin?coin={coin}"] if self.dashboard_url else []
         return [*own, f"{COINGECKO_PAGE}{coin}"]
 
-    @property
-    def _locale(self) -> str:
-        return LOCALES[self.language]
+    def _format_own(self, amount: Decimal, currency: Currency, signed: bool) -> str:
+        text = amounts.format_own_amount(amount, currency, self.language, signed=signed)
+        return _write_hyphen(text)
+
+    def _format_price(self, amount: float | Decimal, currency: Currency) -> str:
+        return _write_hyphen(amounts.format_price(amount, currency, self.language))
+
+
+def _write_hyphen(text: str) -> str:
+    """Return a number with a minus sign that people can paste into a calculator."""
+    return text.replace(amounts.MINUS, "-")
 
 
 class Message(NamedTuple):

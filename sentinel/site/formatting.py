@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+from sentinel.amounts import format_count
+
 _BYTE_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
@@ -20,11 +22,6 @@ def format_full_minute(at: datetime) -> str:
 def format_day(day: date) -> str:
     """Return a day with its weekday: Fri 20 Nov."""
     return f"{day:%a %-d %b}"
-
-
-def format_count(number: float) -> str:
-    """Return a whole number with its thousands marked: 2,880,000."""
-    return f"{number:,.0f}"
 
 
 def format_plural(number: int, singular: str, plural: str | None = None) -> str:

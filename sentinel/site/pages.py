@@ -11,7 +11,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sentinel.site import formatting, labels, money, page_figures, svg
+from sentinel import amounts
+from sentinel.site import formatting, labels, page_figures, svg
 
 _FOLDER = Path(__file__).parent
 # `form-action` and `base-uri` do not follow `default-src`.
@@ -24,9 +25,9 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "by_severity": page_figures.sort_by_severity,
     "bytes": formatting.format_bytes,
     "capital": labels.capitalize,
-    "change": money.format_change,
-    "compact_usd": money.format_compact_usd,
-    "count": formatting.format_count,
+    "change": functools.partial(amounts.format_percent, language="en", signed=True),
+    "compact_usd": functools.partial(amounts.format_compact_amount, currency="USD", language="en"),
+    "count": amounts.format_count,
     "day": formatting.format_day,
     "draw_caught": page_figures.draw_caught,
     "draw_coverage": page_figures.draw_coverage,
@@ -54,11 +55,11 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "state": labels.describe_state,
     "tightest": page_figures.find_tightest,
     "words": labels.name_code,
-    "direction": money.classify_change,
-    "idr": money.format_idr,
+    "direction": amounts.classify_change,
+    "idr": functools.partial(amounts.format_price, currency="IDR", language="en"),
     "percent": "{:.2f}%".format,
-    "usd": money.format_usd,
-    "whole_usd": money.format_whole_usd,
+    "usd": functools.partial(amounts.format_price, currency="USD", language="en"),
+    "whole_usd": functools.partial(amounts.format_whole_amount, currency="USD", language="en"),
 }
 
 

@@ -6,16 +6,13 @@ import zoneinfo
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
 from zoneinfo import ZoneInfo
 
-from sentinel import amounts
+from sentinel import amounts, times
+from sentinel.amounts import UNKNOWN, Currency, Language
 from services.dashboard import text
 
-Currency = Literal["USD", "IDR"]
-LOCALES: dict[Currency, str] = {"USD": "en_US", "IDR": "id_ID"}
 HIDDEN = "•••"
-UNKNOWN = "—"
 # Entries of the time zone database that are no zone a viewer lives in.
 NO_ZONES = {"Factory", "localtime", "posixrules"}
 
@@ -32,66 +29,71 @@ class Formatter:
     # None while no rate is known: amounts are then shown in USD.
     idr_per_usd: float | None
     now: datetime
+    # Of the page, which decides how numbers are written.
+    language: Language = "en"
 
     @property
     def currency(self) -> Currency:
         """The currency that amounts can be shown in."""
         return self.chosen_currency if self.idr_per_usd else "USD"
 
-    @property
-    def locale(self) -> str:
-        """The locale in which that currency is written."""
-        return LOCALES[self.currency]
-
     def price(self, usd: float | None) -> str:
         """Return a price in the viewer's currency. Prices are public and never hidden."""
-        if usd is None:
-            return UNKNOWN
-        return amounts.format_money(self.convert_usd(usd), self.currency, self.locale)
+        amount = None if usd is None else self.convert_usd(usd)
+        return amounts.format_price(amount, self.currency, self.language)
 
     def compact_amount(self, usd: float | None) -> str:
-        """Return a market cap or a volume in about three digits."""
-        if usd is None:
-            return UNKNOWN
-        return amounts.format_compact_money(self.convert_usd(usd), self.currency, self.locale)
+        """Return a market cap or a volume in three digits with a unit."""
+        amount = None if usd is None else self.convert_usd(usd)
+        return amounts.format_compact_amount(amount, self.currency, self.language)
 
     def convert_usd(self, usd: float) -> float:
         """Return an amount of USD in the viewer's currency."""
         return usd * self.idr_per_usd if self.currency == "IDR" and self.idr_per_usd else usd
 
-    def own_amount(self, amount: str | Decimal | None, currency: Currency) -> str:
+    def own_amount(
+        self, amount: str | Decimal | None, currency: Currency, *, signed: bool = False
+    ) -> str:
         """Return an amount of the viewer's own money, in the currency that it is given in."""
-        if amount is None:
-            return UNKNOWN
-        if self.hide_amounts:
+        if self.hide_amounts and amount is not None:
             return HIDDEN
-        return amounts.format_money(Decimal(amount), currency, LOCALES[currency])
+        return amounts.format_own_amount(amount, currency, self.language, signed=signed)
+
+    def own_price(self, amount: str | Decimal | None, currency: Currency) -> str:
+        """Return what the viewer paid or got for one coin, in the currency that it is given in."""
+        if self.hide_amounts and amount is not None:
+            return HIDDEN
+        return amounts.format_price(amount, currency, self.language)
 
     def rupiah(self, amount: str | Decimal) -> str:
         """Return a public amount in rupiah, such as the exchange rate."""
-        return amounts.format_money(Decimal(amount), "IDR", LOCALES["IDR"])
+        return amounts.format_price(amount, "IDR", self.language)
 
     def quantity(self, amount: str) -> str:
         """Return how many coins the viewer holds."""
         if self.hide_amounts:
             return HIDDEN
-        return amounts.format_quantity(Decimal(amount), self.locale)
+        return amounts.format_quantity(amount, self.language)
+
+    def count(self, number: float | None) -> str:
+        """Return a whole number, such as the calls of a month."""
+        return amounts.format_count(number, self.language)
 
     def percent(self, fraction: float | None, *, signed: bool = True) -> str:
         """Return a fraction of one as a percentage."""
-        if fraction is None:
-            return UNKNOWN
-        return amounts.format_percent(fraction, self.locale, signed=signed)
+        return amounts.format_percent(fraction, self.language, signed=signed)
 
     def age(self, time: str | datetime | None) -> str:
         """Return how long ago a time was."""
-        return UNKNOWN if time is None else text.format_age(self.now - _as_datetime(time))
+        if time is None:
+            return UNKNOWN
+        return times.format_age(self.now - _as_datetime(time), self.language, is_short=True)
 
     def time(self, time: str | datetime | None) -> str:
         """Return a time in the viewer's zone."""
-        return (
-            UNKNOWN if time is None else text.format_time(_as_datetime(time), self.zone, self.now)
-        )
+        if time is None:
+            return UNKNOWN
+        return text.format_time(_as_datetime(time), self.zone, self.now, self.language)
 
     def axis_time(self, time: str) -> datetime:
         """Return a time for the axis of a chart, which does not convert time zones."""

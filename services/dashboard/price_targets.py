@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 
 import streamlit as st
 
 from sentinel import amounts
+from sentinel.amounts import Currency, Language
 from sentinel.analytics.price_targets import MAX_NOTE_CHARACTERS
 from services.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard import data
-from services.dashboard.formatting import HIDDEN, LOCALES, Currency, Formatter
+from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, format_age
 from services.dashboard.transaction_form import parse_number
 
@@ -136,10 +136,10 @@ def _note(*, is_done: bool, message: str) -> None:
 # --- texts -----------------------------------------------------------------------------------
 
 
-def describe_target(target: Json) -> str:
+def describe_target(target: Json, language: Language = "en") -> str:
     """Return the line of a target, and how often it fires, as Markdown."""
     currency: Currency = "IDR" if target["currency"] == "idr" else "USD"
-    line = amounts.format_money(Decimal(target["price"]), currency, LOCALES[currency])
+    line = amounts.format_price(target["price"], currency, language)
     often = "each time" if target["repeats"] else "once"
     return f"At or {target['direction']} {escape_markdown(line)}, {often}"
 

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sentinel.health import checks
+from sentinel import times
+from sentinel.amounts import Language
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@/=^\"'])")
 # Streamlit makes links of bare addresses, whether their characters are escaped or not.
@@ -42,15 +43,16 @@ def _shorten(text: object, max_characters: int) -> str:
 
 def format_age(age: timedelta) -> str:
     """Return an age in the largest unit that still shows two digits: 90 s, 47 min, 30 h, 3 days."""
-    return checks.format_age(age, ("s", "min", "h"))
+    return times.format_age(age, is_short=True)
 
 
-def format_time(time: datetime, zone: ZoneInfo, now: datetime) -> str:
+def format_time(time: datetime, zone: ZoneInfo, now: datetime, language: Language = "en") -> str:
     """Return a time in a zone, without the date if it is today and without the current year."""
     local, today = time.astimezone(zone), now.astimezone(zone).date()
     if local.date() == today:
         return f"{local:%H:%M}"
-    return f"{local:%d %b %H:%M}" if local.year == today.year else f"{local:%d %b %Y %H:%M}"
+    day = times.format_day(local, language, with_year=local.year != today.year)
+    return f"{day} {local:%H:%M}"
 
 
 def unique_coin_names(coins: Iterable[Mapping[str, Any]]) -> dict[str, str]:

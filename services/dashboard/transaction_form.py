@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
+from sentinel.amounts import Currency
 from services.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard import data
-from services.dashboard.formatting import Currency, Formatter
+from services.dashboard.formatting import Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 
 # An older price is not used as the price that the viewer paid.
@@ -113,7 +114,7 @@ def _find_newest_price(
 
 def _describe_transaction(formatter: Formatter, added: Json) -> str:
     quantity = formatter.quantity(added["quantity"])
-    price = formatter.own_amount(added["price_usd"], "USD")
+    price = formatter.own_price(added["price_usd"], "USD")
     return (
         f"Added {escape_markdown(quantity)} {escape_markdown(added['coin_id'])} at "
         f"{escape_markdown(price)}"

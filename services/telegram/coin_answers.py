@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sentinel.amounts import LOCALES, format_compact_money
 from sentinel.analytics.peg import PEG_USD
 from sentinel.notifications.messages import format_coin
 from services.api_client import Json, quote_segment
@@ -26,8 +25,7 @@ def answer_price(context: Context, argument: str) -> Reply:
     coin, rate = found.coin, context.read("/rates")["idr_per_usd"]
     lines = [context.format_both(coin["price_usd"], rate), _describe_change(context, coin)]
     if coin["market_cap_usd"]:
-        locale = LOCALES[context.formatter.language]
-        amount = format_compact_money(coin["market_cap_usd"], "USD", locale)
+        amount = context.formatter.format_compact_usd(coin["market_cap_usd"])
         lines.append(context.text("market_cap", amount=amount))
     lines.append(context.text("observed", age=context.describe_time(coin["observed_at"])))
     return Reply("\n".join([*lines, *found.notes]), title=found.label)

@@ -44,13 +44,13 @@ def _describe_holding(context: Context, holding: Json) -> str:
 def _format_both(context: Context, usd: str | None, idr: str | None) -> str:
     if idr is None:
         return _format_usd(context, usd)
-    return f"{_format_usd(context, usd)} ({context.formatter.format_idr(Decimal(idr))})"
+    return f"{_format_usd(context, usd)} ({context.formatter.format_own_idr(Decimal(idr))})"
 
 
 def _format_usd(context: Context, amount: str | None) -> str:
     if amount is None:
         return context.text("unknown_amount")
-    return context.formatter.format_usd(Decimal(amount))
+    return context.formatter.format_own_usd(Decimal(amount))
 
 
 def _format_profit(context: Context, profit: Json) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from decimal import Decimal
 
-from babel.numbers import NumberFormatError, get_decimal_symbol, parse_decimal
 from pydantic import TypeAdapter
 
 from sentinel.alerting import price_targets
 from sentinel.alerting.price_targets import NewTarget, PriceTarget, TargetPreview, TargetRejected
 from sentinel.alerting.target_prices import read_quote
-from sentinel.amounts import LOCALES
+from sentinel.amounts import DECIMAL_POINTS, parse_amount
 from sentinel.analytics.price_targets import Currency
 from sentinel.coin_names import is_valid_id
 from sentinel.notifications.alert_buttons import MAX_DATA_BYTES
@@ -59,10 +57,8 @@ def answer_target(context: Context, argument: str) -> Reply:
 
 def _read_price(context: Context, digits: str) -> list[Decimal]:
     """Return a price as each language reads it, the larger first: 100.000 is 100000 or 100."""
-    readings = set[Decimal]()
-    for locale in LOCALES.values():
-        with contextlib.suppress(NumberFormatError):
-            readings.add(parse_decimal(digits, locale, strict=True))
+    parsed = (parse_amount(digits, language) for language in DECIMAL_POINTS)
+    readings = {price for price in parsed if price is not None}
     if not readings:
         raise RequestRefused(context.text("bad_price", text=digits))
     return sorted(readings, reverse=True)
@@ -87,7 +83,7 @@ def _write_plainly(context: Context, price: Decimal) -> str:
     whole, _, decimals = f"{price.normalize():f}".partition(".")
     if not decimals:
         return whole
-    symbol = get_decimal_symbol(LOCALES[context.formatter.language])
+    symbol = DECIMAL_POINTS[context.formatter.language]
     return whole + symbol + (f"{decimals}0" if len(decimals) == 3 else decimals)
 
 

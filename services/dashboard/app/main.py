@@ -11,8 +11,9 @@ from typing import get_args
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from sentinel.amounts import Currency
 from services.dashboard import data
-from services.dashboard.formatting import Currency, list_time_zones
+from services.dashboard.formatting import list_time_zones
 from services.dashboard.pages import coin, forecasts, overview, paper_trading, pipeline, portfolio
 from services.dashboard.transaction_form import show_transaction_form
 

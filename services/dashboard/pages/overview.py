@@ -8,10 +8,11 @@ import pandas as pd
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from sentinel.amounts import UNKNOWN
 from services.api_client import Json
 from services.dashboard import data
 from services.dashboard.components import compute_day_change, format_alert
-from services.dashboard.formatting import UNKNOWN, Formatter
+from services.dashboard.formatting import Formatter
 from services.dashboard.text import escape_markdown, unique_coin_names
 
 # A table with more rows than this gets a fixed height and scrolls.

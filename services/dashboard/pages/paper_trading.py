@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from sentinel.amounts import UNKNOWN
 from services.api_client import Json, quote_segment
 from services.dashboard import data
 from services.dashboard.charts.paper_trading import draw_equity_curve
 from services.dashboard.components import show_table
-from services.dashboard.formatting import UNKNOWN, Formatter
+from services.dashboard.formatting import Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 OPEN_COMMAND = "python sandbox.py step --wallet mine --strategy sma-cross --coins BTC"

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from sentinel.amounts import UNKNOWN
 from services.api_client import Json
 from services.dashboard import data
 from services.dashboard.components import gap_row, show_table
-from services.dashboard.formatting import UNKNOWN, Formatter
+from services.dashboard.formatting import Formatter
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 SHOWN_ROWS = 50

@@ -165,7 +165,7 @@ def _ask_before_removal(formatter: Formatter, transaction: Json) -> None:
 
 def _format_transaction(formatter: Formatter, transaction: Json) -> str:
     quantity = formatter.quantity(transaction["quantity"])
-    price = formatter.own_amount(transaction["price_usd"], "USD")
+    price = formatter.own_price(transaction["price_usd"], "USD")
     text = (
         f"{formatter.time(transaction['made_at'])} · {escape_markdown(quantity)} "
         f"{escape_markdown(transaction['coin_id'])} at {escape_markdown(price)}"

@@ -523,7 +523,7 @@ def test_a_missing_exchange_rate_is_stated_and_a_tiny_price_keeps_its_digits() -
     alert = _alert(price_usd=0.0000047123456)._replace(idr_per_usd=None)
     body = compose_coin_message(alert, ENGLISH).body
     assert "Price: $0.000004712\nIn rupiah: no exchange rate" in body
-    assert "$0.000001178" in body
+    assert "You hold 0.25 BTC: $0.00, -$24,300.00 since then" in body
 
 
 def test_a_market_message_lists_held_coins_then_the_largest_moves_up_to_twenty() -> None:

@@ -55,8 +55,8 @@ def _read(market: Market, path: str = "market.html") -> str:
 
 def test_the_table_shows_each_coin_in_dollars_and_rupiah() -> None:
     text = _read(make_market(make_coin()))
-    assert "1 Bitcoin BIT $100.00 Rp1.625.000 +3.0% +25.0% $1.90T $42.00B" in text
-    assert "Rupiah at Rp16.250 for 1 USD, a rate stored 20 Nov, 11:51" in text
+    assert "1 Bitcoin BIT $100.00 Rp1,625,000 +3.0% +25.0% $1.90T $42.0B" in text
+    assert "Rupiah at Rp16,250 for 1 USD, a rate stored 20 Nov, 11:51" in text
     assert "Data provided by CoinGecko" in text
     assert "h older" not in text
 
@@ -68,7 +68,7 @@ def test_words_stand_where_something_is_missing() -> None:
     text = _read(make_market(first_day))
     assert "The prices here begin on 19 Nov, 17:00." in text
     assert "No price of 24 hours ago is stored" in text
-    assert "— Bitcoin BIT $100.00 Rp1.625.000 — — — $42.00B" in text
+    assert "— Bitcoin BIT $100.00 Rp1,625,000 — — — $42.0B" in text
     nothing = make_market(make_coin(prices_usd=[None] * HOURS))
     assert "No price of the last 7 days is stored." in _read(nothing, "coins/bitcoin.html")
     calm = make_market(make_coin(prices_usd=[100.0] * HOURS))
@@ -91,7 +91,7 @@ def test_the_page_of_a_coin_says_in_words_what_its_chart_lacks() -> None:
 def test_an_old_price_says_by_how_much() -> None:
     old = make_coin("old", observed_at=make_coin().observed_at.replace(hour=8))
     market = make_market(make_coin(), old)
-    assert "$100.00 Rp1.625.000 3 h older" in _read(market)
+    assert "$100.00 Rp1,625,000 3 h older" in _read(market)
     assert "3 h older than the newest price of all coins" in _read(market, "coins/old.html")
 
 

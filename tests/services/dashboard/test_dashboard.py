@@ -6,6 +6,7 @@ import functools
 import math
 import re
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from markdown import markdown
 from streamlit.testing.v1 import AppTest
 
 from safe_zone import ROOT
+from sentinel.amounts import MINUS, UNKNOWN, Currency
 from services.dashboard import data, text
 from services.dashboard.charts.forecast import compute_fit_line
 from services.dashboard.charts.portfolio import draw_allocation, draw_net_worth
@@ -30,8 +32,6 @@ from services.dashboard.forecast_scores import (
 )
 from services.dashboard.formatting import (
     HIDDEN,
-    UNKNOWN,
-    Currency,
     Formatter,
     list_time_zones,
 )
@@ -78,11 +78,12 @@ def test_markup_in_a_name_is_escaped_for_markdown_and_html(name: str) -> None:
     assert "<" not in text.escape_html(name)
 
 
-def test_amounts_are_written_in_the_notation_of_their_currency() -> None:
+def test_amounts_are_written_in_the_notation_of_the_language() -> None:
     assert formatter().price(92_140.123) == "$92,140.12"
     assert formatter().price(0.0000047123) == "$0.000004712"
-    assert formatter("IDR").price(92_140.5) == "Rp1.474.248.000"
-    assert formatter().compact_amount(1.7e12) == "$1.7T"
+    assert formatter("IDR").price(92_140.5) == "Rp1,474,248,000"
+    assert replace(formatter("IDR"), language="id").price(92_140.5) == "Rp1.474.248.000"
+    assert formatter().compact_amount(1.7e12) == "$1.70T"
     assert formatter().price(None) == UNKNOWN
 
 
@@ -93,7 +94,8 @@ def test_without_an_exchange_rate_amounts_are_shown_in_usd() -> None:
 
 def test_a_change_that_is_rounded_to_zero_has_no_sign() -> None:
     changes = (-0.0004, -0.0, 0.0005, -0.0006)
-    assert [formatter().percent(change) for change in changes] == ["0.0%", "0.0%", "0.0%", "-0.1%"]
+    written = ["0.0%", "0.0%", "0.0%", f"{MINUS}0.1%"]
+    assert [formatter().percent(change) for change in changes] == written
 
 
 def test_hidden_amounts_leave_percentages() -> None:
@@ -367,7 +369,7 @@ def test_an_axis_in_rupiah_has_no_abbreviations() -> None:
 
 
 def test_a_time_of_another_year_is_shown_with_its_year() -> None:
-    assert formatter().time("2025-03-01T00:00:00Z") == "01 Mar 2025 07:00"
+    assert formatter().time("2025-03-01T00:00:00Z") == "1 Mar 2025 07:00"
 
 
 def test_the_folder_of_the_streamlit_script_hides_no_module_and_has_no_pages_beside_it() -> None:

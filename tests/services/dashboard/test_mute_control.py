@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from sentinel.amounts import MINUS
 from services.api_client import RequestRejected
 from services.dashboard import data
 from services.dashboard.components import format_alert
@@ -80,17 +81,18 @@ def test_a_line_says_that_an_alert_was_not_sent_because_of_a_mute(
 @pytest.mark.parametrize(
     ("kind", "basis", "reference_usd", "text"),
     [
-        ("panic", "window", 100.0, "-5.0% to $95.00"),
-        ("panic", "week", 100.0, "-5.0% from its high of the week to $95.00"),
-        ("reversal", "outage", 100.0, "-5.0% from its low before the outage to $95.00"),
-        ("panic", "peg", 1.0, "-5.0% from $1 to $95.00"),
-        ("reversal", "peg", 0.98, "-5.0% from its low to $95.00"),
+        ("panic", "window", 100.0, "5.0% to $95.00"),
+        ("panic", "week", 100.0, "5.0% from its high of the week to $95.00"),
+        ("reversal", "outage", 100.0, "5.0% from its low before the outage to $95.00"),
+        ("panic", "peg", 1.0, "5.0% from $1 to $95.00"),
+        ("reversal", "peg", 0.98, "5.0% from its low to $95.00"),
     ],
 )
 def test_a_line_says_what_the_move_is_measured_from(
     kind: str, basis: str, reference_usd: float, text: str
 ) -> None:
-    assert f"** {text}, " in _format_alert(kind=kind, basis=basis, reference_usd=reference_usd)
+    line = _format_alert(kind=kind, basis=basis, reference_usd=reference_usd)
+    assert f"** {MINUS}{text}, " in line
 
 
 def _format_alert(**changes: Any) -> str:

@@ -327,7 +327,7 @@ def test_hidden_amounts_leave_percentages(visitor: Visitor) -> None:
     change = page.locator("[data-testid=stMetricDelta]").first.inner_text()
     assert "%" in change
     page.get_by_text("Transactions", exact=True).click()
-    main = page.locator("[data-testid=stMain]").inner_text().replace("1 USD = Rp16.250", "")
+    main = page.locator("[data-testid=stMain]").inner_text().replace("1 USD = Rp16,250", "")
     assert "•••" in main
     assert not set("$") & set(main)
     assert "Rp" not in main
