@@ -24,11 +24,13 @@ from services.api.problems import (
 from services.api.routes import (
     alert_scores,
     alerts,
+    coin_page,
     coins,
     forecasts,
     health,
     history,
     mutes,
+    overview,
     pipeline,
     portfolio,
     price_targets,
@@ -48,7 +50,7 @@ MAX_REQUEST_BYTES = 5_000_000
 MIN_GZIP_BYTES = 1_000
 
 ROUTES = (
-    *(summary, coins, history, forecasts, starred_coins),
+    *(summary, overview, coins, history, coin_page, forecasts, starred_coins),
     *(alerts, alert_scores, mutes, price_targets),
     *(portfolio, transactions, wallets, pipeline, health, status_page),
 )

@@ -11,6 +11,8 @@ from services.api.queries.rows import Row, fetch_first_row, fetch_rows
 # A price of "24 hours ago" may be this much older, and a mover's newest price this old: the
 # schedule may have missed some runs.
 PRICE_TOLERANCE = timedelta(hours=2)
+# At most this share of the time span, so that no change spans twice the time that it names.
+MAX_TOLERANCE_SHARE = 0.5
 
 # strpos, because LIKE would read % and _ in the search text as wildcards.
 COINS = """
@@ -45,13 +47,14 @@ SELECT coin_id FROM sentinel.coins WHERE observed_at IS NOT NULL
 ORDER BY rank NULLS LAST, coin_id LIMIT %(limit)s
 """
 
-# Each of the ranked coins beside its last observation before the time span.
+# Each of the ranked coins, or one coin, beside its last observation before the time span.
 MOVERS = """
 SELECT c.coin_id, c.symbol, c.name, c.rank, c.price_usd,
        before.price_usd AS previous_price_usd, c.price_usd / before.price_usd - 1 AS change,
        c.observed_at, before.observed_at AS previous_observed_at
-FROM (SELECT * FROM sentinel.coins WHERE observed_at > %(fresh)s
-      ORDER BY rank NULLS LAST LIMIT %(top)s) AS c
+FROM (SELECT * FROM sentinel.coins
+      WHERE observed_at > %(fresh)s AND (%(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text)
+      ORDER BY rank NULLS LAST, coin_id LIMIT %(top)s) AS c
 CROSS JOIN LATERAL (
     SELECT o.price_usd, o.observed_at
     FROM sentinel.observations o
@@ -59,6 +62,13 @@ CROSS JOIN LATERAL (
     ORDER BY o.observed_at DESC LIMIT 1) AS before
 WHERE before.price_usd > 0
 ORDER BY change DESC
+"""
+
+DAY_RANGE = """
+SELECT min(price_usd) AS low_24h_usd, max(price_usd) AS high_24h_usd
+FROM sentinel.observations
+WHERE coin_key = (SELECT coin_key FROM sentinel.coins WHERE coin_id = %(coin_id)s)
+  AND observed_at > %(start)s AND observed_at <= %(end)s
 """
 
 # The price of each ranked coin at the end of every step; NULL for a step without an observation.
@@ -115,16 +125,30 @@ def list_best_ranked_coins(connection: Connection, limit: int) -> list[str]:
     return [coin_id for (coin_id,) in connection.execute(BEST_RANKED_COINS, {"limit": limit})]
 
 
-def list_movers(connection: Connection, now: datetime, hours: int, top: int) -> list[Row]:
-    """Return the `top` ranked coins by how far their price moved, the largest rise first."""
-    before = now - timedelta(hours=hours)
+def list_movers(
+    connection: Connection, now: datetime, hours: int, *, top: int = 1, coin_id: str | None = None
+) -> list[Row]:
+    """Return the `top` ranked coins, or one coin, by how far the price moved, rises first.
+
+    A coin without a price now or at the start of the span is left out: no change spans a gap.
+    """
+    span = timedelta(hours=hours)
+    tolerance = min(PRICE_TOLERANCE, span * MAX_TOLERANCE_SHARE)
     parameters = {
-        "before": before,
-        "oldest": before - PRICE_TOLERANCE,
+        "before": now - span,
+        "oldest": now - span - tolerance,
         "fresh": now - PRICE_TOLERANCE,
         "top": top,
+        "coin_id": coin_id,
     }
     return fetch_rows(connection, MOVERS, parameters)
+
+
+def read_day_range(connection: Connection, coin_id: str, now: datetime) -> Row:
+    """Return the lowest and the highest price of a coin's last 24 hours."""
+    parameters = {"coin_id": coin_id, "start": now - timedelta(days=1), "end": now}
+    [row] = fetch_rows(connection, DAY_RANGE, parameters)
+    return row
 
 
 def list_sparklines(

@@ -89,7 +89,7 @@ def get_movers(
 ) -> MoversResponse:
     """The coins that rose most and fell most, among the 500 best-ranked ones."""
     rows = context.pool.read(
-        lambda connection: list_movers(connection, context.now(), hours, MOVERS_AMONG)
+        lambda connection: list_movers(connection, context.now(), hours, top=MOVERS_AMONG)
     )
     gainers = [row for row in rows if row["change"] > 0]
     losers = [row for row in reversed(rows) if row["change"] < 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
@@ -22,10 +23,18 @@ from sentinel.storage.queries.schedule_coverage import (
     read_cadence,
 )
 from sentinel.storage.queries.slot_coverage import measure_slot_coverage
-from services.api.dependencies import CoinFilter, Limit, Offset, RequestContext, clamp_to_utc
+from services.api.dependencies import (
+    ApiContext,
+    CoinFilter,
+    Limit,
+    Offset,
+    RequestContext,
+    clamp_to_utc,
+)
 from services.api.problems import problem_responses
 from services.api.queries.coins import list_best_ranked_coins
 from services.api.queries.pipeline import count_rejections_by_reason, list_rejections, list_runs
+from services.api.queries.rows import Row
 from services.api.schemas.base import Page, Timestamp
 from services.api.schemas.pipeline import (
     BackupResponse,
@@ -71,19 +80,22 @@ def get_gaps(
     Returns the gaps of one coin, or of the 50 best-ranked coins by rank.
     """
 
-    def read(connection: Connection) -> list[Any]:
+    def read(connection: Connection) -> list[Row]:
         coin_ids = [coin_id] if coin_id else list_best_ranked_coins(connection, GAPS_AMONG)
-        now = context.now()
-        cadence = read_cadence(connection, now, _configured_cadence(context))
-        return find_gaps(connection, now, cadence=cadence, coin_ids=coin_ids).fetchall()
+        return read_gaps(context, connection, coin_ids)
 
     gaps = context.pool.read(read)
-    items = [
-        gap._asdict() | {"slot_minutes": gap.slot.total_seconds() / 60}
-        for gap in gaps[offset : offset + limit]
-    ]
+    items = gaps[offset : offset + limit]
     next_offset = str(offset + limit) if len(gaps) > offset + limit else None
     return Page[GapResponse].model_validate({"items": items, "next": next_offset})
+
+
+def read_gaps(context: ApiContext, connection: Connection, coin_ids: Sequence[str]) -> list[Row]:
+    """Return the gaps of coins in the last seven days, by rank."""
+    now = context.now()
+    cadence = read_cadence(connection, now, _configured_cadence(context))
+    gaps = find_gaps(connection, now, cadence=cadence, coin_ids=coin_ids).fetchall()
+    return [gap._asdict() | {"slot_minutes": gap.slot.total_seconds() / 60} for gap in gaps]
 
 
 @router.get("/schedule", responses=problem_responses(503))
@@ -112,7 +124,7 @@ def get_schedule_coverage(context: RequestContext) -> ScheduleResponse:
     )
 
 
-def _configured_cadence(context: RequestContext) -> timedelta:
+def _configured_cadence(context: ApiContext) -> timedelta:
     return timedelta(minutes=context.monitor.settings.cadence_minutes)
 
 

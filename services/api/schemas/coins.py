@@ -69,11 +69,13 @@ class StarredCoinResponse(ApiModel):
 class HistoryPointResponse(ApiModel):
     """One step of a history. `observed_at` is the start of the step, `price_usd` its last price."""
 
-    model_config = example_config("""{"observed_at": "2026-11-20T12:00:00Z", "price_usd": 92140.12,
-        "low_usd": 92010.5, "high_usd": 92380.0, "volume_24h_usd": 61000000000.0, "observations": 3,
-        "backfilled": 0}""")
+    model_config = example_config("""{"observed_at": "2026-11-20T12:00:00Z", "open_usd": 92100.0,
+        "price_usd": 92140.12, "low_usd": 92010.5, "high_usd": 92380.0,
+        "volume_24h_usd": 61000000000.0, "observations": 3, "backfilled": 0}""")
 
     observed_at: datetime
+    # The first price of the step.
+    open_usd: float
     price_usd: float
     low_usd: float
     high_usd: float

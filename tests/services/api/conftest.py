@@ -21,7 +21,7 @@ from tests.services.api.client import TOKEN, ApiSession, StartApi, running_api
 from tests.support.monitor import load, minutes
 
 
-def _settings(database: FreshDatabase, folder: Path) -> Settings:
+def make_settings(database: FreshDatabase, folder: Path) -> Settings:
     """Return settings with the paths of the fixture `settings`, without CoinGecko's stand-in."""
     return Settings(
         database_url=database.url,
@@ -37,7 +37,7 @@ def start_api(fresh: FreshDatabase, time_: FakeTime, tmp_path: Path) -> Iterator
     with contextlib.ExitStack() as stack:
 
         def start(token: str | None = TOKEN, address: Address | None = None) -> ApiSession:
-            monitor = MonitorSettings(settings=_settings(fresh, tmp_path), api_token=token)
+            monitor = MonitorSettings(settings=make_settings(fresh, tmp_path), api_token=token)
             running = running_api(monitor, address or fresh.address(), time_.now)
             return ApiSession(stack.enter_context(running), token)
 
@@ -49,7 +49,7 @@ def api(start_api: StartApi) -> ApiSession:
     return start_api()
 
 
-def _load_week(address: Address) -> None:
+def load_week(address: Address) -> None:
     """Store a week of two coins, one observation per quarter of an hour, and the rupiah's rate."""
     rows = [
         (NOW - minutes(15 * n), coin, price + n)
@@ -62,13 +62,13 @@ def _load_week(address: Address) -> None:
 @pytest.fixture
 def week(fresh: FreshDatabase) -> None:
     """Fill the test's own database with a week."""
-    _load_week(fresh.address())
+    load_week(fresh.address())
 
 
 @pytest.fixture(scope="session")
 def week_database(server: str, template: str) -> Iterator[FreshDatabase]:
     with new_database(server, template) as database:
-        _load_week(database.address())
+        load_week(database.address())
         yield database
 
 
@@ -77,7 +77,7 @@ def week_api(
     week_database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ApiSession]:
     """The API over a week, for all tests that only read."""
-    settings = _settings(week_database, tmp_path_factory.mktemp("week_api"))
+    settings = make_settings(week_database, tmp_path_factory.mktemp("week_api"))
     monitor = MonitorSettings(settings=settings, api_token=TOKEN)
     with running_api(monitor, week_database.address(), lambda: NOW) as base:
         yield ApiSession(base, TOKEN)
@@ -88,7 +88,7 @@ def open_api(
     week_database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ApiSession]:
     """The same without a token."""
-    settings = _settings(week_database, tmp_path_factory.mktemp("open_api"))
+    settings = make_settings(week_database, tmp_path_factory.mktemp("open_api"))
     monitor = MonitorSettings(settings=settings)
     with running_api(monitor, week_database.address(), lambda: NOW) as base:
         yield ApiSession(base)

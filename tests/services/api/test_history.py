@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from services.api.history_request import choose_step
 from tests.conftest import NOW, FreshDatabase
 from tests.services.api.client import (
     ApiSession,
@@ -14,7 +15,7 @@ from tests.services.api.client import (
 from tests.support.monitor import minutes
 
 
-def test_a_history_step_has_the_last_price_of_the_step(week_api: ApiSession) -> None:
+def test_a_history_step_has_the_first_and_the_last_price_of_the_step(week_api: ApiSession) -> None:
     found = week_api.get_json(
         "/coins/bitcoin/history",
         start=(NOW - timedelta(hours=6)).isoformat(),
@@ -27,22 +28,41 @@ def test_a_history_step_has_the_last_price_of_the_step(week_api: ApiSession) -> 
         at = datetime.fromisoformat(point["observed_at"])
         last = (NOW - (at + timedelta(minutes=45, seconds=30))) / minutes(15)
         assert point["price_usd"] == point["low_usd"] == 90_000 + round(last)
-        assert point["high_usd"] == point["low_usd"] + 3
+        assert point["open_usd"] == point["high_usd"] == point["low_usd"] + 3
 
 
-def test_raw_returns_every_observation_and_auto_chooses_the_step_by_the_span(
+def test_raw_returns_every_observation(
     week_api: ApiSession,
 ) -> None:
     span = {"start": (NOW - timedelta(hours=2)).isoformat(), "end": NOW.isoformat()}
     assert len(week_api.get_json("/coins/bitcoin/history", resolution="raw", **span)["points"]) == 8
-    assert week_api.get_json("/coins/bitcoin/history")["resolution"] == "30m"
-    two_months = (NOW - timedelta(days=60)).isoformat()
-    assert week_api.get_json("/coins/bitcoin/history", start=two_months)["resolution"] == "4h"
-    # A step that the span is too long for becomes the next one; a year before the first is none.
-    for year in ("1066", "2026"):
-        found = week_api.get_json("/coins/bitcoin/history", start=f"{year}-01-01", resolution="raw")
-        assert found["resolution"] == "5m"
-        assert len(found["points"]) == 7 * 96
+    # A step that the span is too long for becomes the next one.
+    found = week_api.get_json("/coins/bitcoin/history", hours=24 * 60, resolution="raw")
+    assert (found["resolution"], len(found["points"])) == ("5m", 7 * 96)
+
+
+@pytest.mark.parametrize(
+    ("hours", "line", "candles"),
+    [
+        (1, "5m", "5m"),
+        (24, "5m", "15m"),
+        (168, "30m", "2h"),
+        (720, "2h", "6h"),
+        (1440, "4h", "12h"),
+    ],
+)
+def test_auto_chooses_the_step_by_the_span_and_the_number_of_points(
+    hours: int, line: str, candles: str
+) -> None:
+    span = timedelta(hours=hours)
+    assert (choose_step(span, "auto", 400), choose_step(span, "auto", 120)) == (line, candles)
+
+
+def test_a_span_before_the_first_observation_begins_with_it(week_api: ApiSession) -> None:
+    for span in ({"start": "1066-01-01"}, {"hours": 24 * 365 * 20}):
+        found = week_api.get_json("/coins/bitcoin/history", **span)
+        assert datetime.fromisoformat(found["start"]) == NOW - minutes(15 * (7 * 96 - 1))
+        assert found["resolution"] == "30m"
 
 
 def test_a_history_can_be_requested_by_hours(week_api: ApiSession) -> None:

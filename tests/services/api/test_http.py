@@ -70,7 +70,7 @@ def test_responses_are_compressed_for_clients_that_accept_gzip(week_api: ApiSess
         ("/coins/bitcoin/history?start=2026-11-20&end=2026-11-19", 409, "not before end"),
         ("/coins/bitcoin/history?start=1763600000", 422, "query.start"),
         ("/coins/bitcoin/history?end=-1.34e-135", 422, "query.end"),
-        ("/coins/bitcoin/history?resolution=2h", 422, "query.resolution"),
+        ("/coins/bitcoin/history?resolution=3h", 422, "query.resolution"),
         ("/alerts?before=99999999999999999999", 422, "query.before"),
         ("/runs?before=9999", 422, "query.before"),
     ],

@@ -112,11 +112,15 @@ def test_one_request_reads_a_year_from_database_and_archive(
     year = api.get_json("/coins/bitcoin/history", hours=24 * 365, resolution="1d")
     assert year["resolution"] == "1d"
     assert [
-        (p["price_usd"], p["low_usd"], p["high_usd"], p["observations"]) for p in year["points"]
+        (p["open_usd"], p["price_usd"], p["low_usd"], p["high_usd"], p["observations"])
+        for p in year["points"]
     ] == [
-        (57.0, 50.0, 57.0, 8),
-        (99.0, 99.0, 99.0, 1),
+        (50.0, 57.0, 50.0, 57.0, 8),
+        (99.0, 99.0, 99.0, 99.0, 1),
     ]
+    all_years = api.get_json("/coins/bitcoin/history", hours=24 * 365 * 20, resolution="1d")
+    assert all_years["points"] == year["points"]
+    assert datetime.fromisoformat(all_years["start"]).date() == old.date()
     raw = api.get_json(
         "/coins/bitcoin/history",
         start=old.isoformat(),

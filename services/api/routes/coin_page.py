@@ -1,0 +1,113 @@
+"""All that the page of a coin shows, in one read."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from fastapi import APIRouter
+
+from sentinel.alerting.price_targets import list_targets
+from sentinel.analytics.forecast_band import COVERAGE
+from sentinel.storage.connection import Connection
+from services.api.dependencies import ApiContext, CoinId, RequestContext
+from services.api.history_request import (
+    AUTO_POINTS,
+    HistoryRequest,
+    HoursQuery,
+    PointsQuery,
+    ResolutionQuery,
+    resolve_history,
+)
+from services.api.portfolio.transactions import list_transactions
+from services.api.problems import problem_responses, unknown_coin
+from services.api.queries.coins import find_coin, list_alerts, list_movers, read_day_range
+from services.api.queries.forecasts import find_current_forecast, sum_forecast_scores
+from services.api.queries.history import read_history
+from services.api.queries.rows import Row
+from services.api.routes.overview import CHANGES
+from services.api.routes.pipeline import read_gaps
+from services.api.schemas.pages import CoinPageResponse
+
+router = APIRouter(tags=["coins"])
+
+MAX_ALERTS = 500
+# The forecast's chart shows these hours, beside a history of at most a day.
+RECENT = timedelta(hours=3)
+RECENT_WITHIN = timedelta(days=1)
+
+
+@router.get("/coins/{coin_id}/page", responses=problem_responses(404, 409, 422, 503))
+def get_coin_page(
+    context: RequestContext,
+    coin_id: CoinId,
+    hours: HoursQuery = None,
+    resolution: ResolutionQuery = "auto",
+    points: PointsQuery = AUTO_POINTS,
+) -> CoinPageResponse:
+    """A coin with its history, forecast, alerts, gaps, price targets and own transactions.
+
+    `hours`, `resolution` and `points` choose the history as in `/coins/{coin_id}/history`; alerts,
+    gaps and transactions are those of its span.
+    """
+    request = resolve_history(context, hours=hours, resolution=resolution, max_points=points)
+
+    def read(connection: Connection) -> Row:
+        now = context.now()
+        coin = find_coin(connection, coin_id, now)
+        if coin is None:
+            raise unknown_coin(coin_id)
+        return (
+            {"coin": coin}
+            | _read_changes(connection, coin_id, now)
+            | read_day_range(connection, coin_id, now)
+            | {"forecast": _read_forecast(connection, coin_id, now)}
+            | _read_span(context, connection, coin_id, request)
+        )
+
+    return CoinPageResponse.model_validate(
+        context.pool.read(read, uses_copy=request.uses_copy), from_attributes=True
+    )
+
+
+def _read_changes(connection: Connection, coin_id: str, now: datetime) -> Row:
+    found = {
+        field: list_movers(connection, now, hours, coin_id=coin_id)
+        for field, hours in CHANGES.items()
+    }
+    return {field: rows[0]["change"] if rows else None for field, rows in found.items()}
+
+
+def _read_forecast(connection: Connection, coin_id: str, now: datetime) -> Row | None:
+    forecast = find_current_forecast(connection, coin_id, now)
+    if forecast is None:
+        return None
+    scores = sum_forecast_scores(connection, now, coin_id)
+    return forecast | {"coverage": COVERAGE, "scores": scores}
+
+
+def _read_span(
+    context: ApiContext, connection: Connection, coin_id: str, request: HistoryRequest
+) -> Row:
+    """Return the history, and what happened in its span."""
+    history = request.read(connection, coin_id)
+    start, end = history["start"], history["end"]
+    alerts = list_alerts(connection, coin_id=coin_id, kind=None, before=None, limit=MAX_ALERTS)
+    transactions = list_transactions(connection, coin_id=coin_id)
+    is_short = end - start <= RECENT_WITHIN
+    return {
+        "history": history,
+        "recent": read_history(connection, coin_id, end - RECENT, end, "raw") if is_short else [],
+        "alerts": [alert for alert in alerts if alert["observed_at"] >= start],
+        "gaps": [gap for gap in read_gaps(context, connection, [coin_id]) if gap["stop"] >= start],
+        "price_targets": list_targets(connection, coin_id=coin_id),
+        "transactions": [
+            {
+                "made_at": transaction.made_at,
+                "kind": "buy" if transaction.quantity > 0 else "sell",
+                "quantity": transaction.quantity,
+                "price_usd": transaction.price_usd,
+            }
+            for transaction in transactions
+            if start <= transaction.made_at < end
+        ],
+    }
