@@ -20,7 +20,8 @@ from services.api.history_request import (
 )
 from services.api.portfolio.transactions import list_transactions
 from services.api.problems import problem_responses, unknown_coin
-from services.api.queries.coins import find_coin, list_alerts, list_movers, read_day_range
+from services.api.queries.alerts import AlertFilters, Language, list_alerts
+from services.api.queries.coins import find_coin, list_movers, read_day_range
 from services.api.queries.forecasts import find_current_forecast, sum_forecast_scores
 from services.api.queries.history import read_history
 from services.api.queries.rows import Row
@@ -43,11 +44,12 @@ def get_coin_page(
     hours: HoursQuery = None,
     resolution: ResolutionQuery = "auto",
     points: PointsQuery = AUTO_POINTS,
+    language: Language = "en",
 ) -> CoinPageResponse:
     """A coin with its history, forecast, alerts, gaps, price targets and own transactions.
 
     `hours`, `resolution` and `points` choose the history as in `/coins/{coin_id}/history`; alerts,
-    gaps and transactions are those of its span.
+    gaps and transactions are those of its span. Alerts say in `language` why they were raised.
     """
     request = resolve_history(context, hours=hours, resolution=resolution, max_points=points)
 
@@ -61,7 +63,7 @@ def get_coin_page(
             | _read_changes(connection, coin_id, now)
             | read_day_range(connection, coin_id, now)
             | {"forecast": _read_forecast(connection, coin_id, now)}
-            | _read_span(context, connection, coin_id, request)
+            | _read_span(context, connection, coin_id, request, language)
         )
 
     return CoinPageResponse.model_validate(
@@ -86,18 +88,22 @@ def _read_forecast(connection: Connection, coin_id: str, now: datetime) -> Row |
 
 
 def _read_span(
-    context: ApiContext, connection: Connection, coin_id: str, request: HistoryRequest
+    context: ApiContext,
+    connection: Connection,
+    coin_id: str,
+    request: HistoryRequest,
+    language: Language,
 ) -> Row:
     """Return the history, and what happened in its span."""
     history = request.read(connection, coin_id)
     start, end = history["start"], history["end"]
-    alerts = list_alerts(connection, coin_id=coin_id, kind=None, before=None, limit=MAX_ALERTS)
+    filters = AlertFilters(coin_ids=[coin_id], since=start, limit=MAX_ALERTS)
     transactions = list_transactions(connection, coin_id=coin_id)
     is_short = end - start <= RECENT_WITHIN
     return {
         "history": history,
         "recent": read_history(connection, coin_id, end - RECENT, end, "raw") if is_short else [],
-        "alerts": [alert for alert in alerts if alert["observed_at"] >= start],
+        "alerts": list_alerts(connection, filters, context.monitor.options, language),
         "gaps": [gap for gap in read_gaps(context, connection, [coin_id]) if gap["stop"] >= start],
         "price_targets": list_targets(connection, coin_id=coin_id),
         "transactions": [

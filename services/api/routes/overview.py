@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from fastapi import APIRouter
 
 from sentinel.storage.connection import Connection
-from services.api.dependencies import RequestContext
+from services.api.dependencies import ApiContext, RequestContext
 from services.api.portfolio.quotes import MAX_RATE_AGE, read_rate
 from services.api.problems import problem_responses
-from services.api.queries.coins import list_alerts, list_coins, list_movers, list_sparklines
+from services.api.queries.alerts import AlertFilters, Language, list_alerts
+from services.api.queries.coins import list_coins, list_movers, list_sparklines
 from services.api.queries.rows import Row
 from services.api.schemas.pages import OverviewResponse
 
@@ -25,18 +26,20 @@ SPARKLINE_POINTS = 42
 SPARKLINE_STEP = timedelta(hours=4)
 
 
-@router.get("/overview", responses=problem_responses(503))
-def get_overview(context: RequestContext) -> OverviewResponse:
+@router.get("/overview", responses=problem_responses(422, 503))
+def get_overview(context: RequestContext, language: Language = "en") -> OverviewResponse:
     """The 500 best-ranked coins with changes and sparklines, movers, alerts, the rupiah's rate.
 
-    The sparklines cover seven days in steps of four hours, the last of which is not over.
+    The sparklines cover seven days in steps of four hours, the last of which is not over. Alerts
+    say in `language` why they were raised.
     """
     return OverviewResponse.model_validate(
-        context.pool.read(lambda connection: _read_overview(connection, context.now()))
+        context.pool.read(lambda connection: _read_overview(context, connection, language))
     )
 
 
-def _read_overview(connection: Connection, now: datetime) -> Row:
+def _read_overview(context: ApiContext, connection: Connection, language: Language) -> Row:
+    now = context.now()
     coins = list_coins(connection, search=None, limit=COINS, offset=0)
     movers = {
         field: list_movers(connection, now, hours, top=COINS) for field, hours in CHANGES.items()
@@ -62,7 +65,9 @@ def _read_overview(connection: Connection, now: datetime) -> Row:
         "sparkline_step_seconds": step.total_seconds(),
         "gainers": [row for row in movers["change_24h"] if row["change"] > 0][:MOVERS],
         "losers": [row for row in reversed(movers["change_24h"]) if row["change"] < 0][:MOVERS],
-        "alerts": list_alerts(connection, coin_id=None, kind=None, before=None, limit=ALERTS),
+        "alerts": list_alerts(
+            connection, AlertFilters(limit=ALERTS), context.monitor.options, language
+        ),
         "rate": {
             "idr_per_usd": rate and float(rate.idr_per_usd),
             "observed_at": rate and rate.observed_at,

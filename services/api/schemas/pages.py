@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from services.api.schemas.alerts import AlertResponse
 from services.api.schemas.base import Amount, ApiModel
 from services.api.schemas.coins import (
-    AlertResponse,
     CoinDetailResponse,
     CoinResponse,
     ExchangeRateResponse,
