@@ -23,8 +23,8 @@ RETRY_SECONDS = 5.0
 # The least recently used responses are dropped first.
 MAX_RESPONSES = 400
 MAX_CONNECTIONS = 16
-# The health check has content even with an error status.
-HEALTH_PATH = "/health"
+# The health check has content even with an error status, and the summary even without a database.
+HEALTH_PATH, SUMMARY_PATH = "/health", "/summary"
 
 Query = Mapping[str, str | int | list[str]]
 
@@ -185,7 +185,7 @@ class ApiClient:
         self, entry: _CacheEntry, path: str, response: requests.Response, content: Any
     ) -> None:
         if problem := _find_problem(response, content):
-            if path == HEALTH_PATH and content and not entry.response:
+            if path in (HEALTH_PATH, SUMMARY_PATH) and content and not entry.response:
                 entry.response = ApiResponse(content, self._now())
             _store_problem(entry, problem)
             return
@@ -220,13 +220,19 @@ def _store_problem(entry: _CacheEntry, problem: str) -> None:
 def _find_problem(response: requests.Response, content: Any) -> str | None:
     """Return why a response has no stored data in it, None if it has."""
     if response.status_code < 500:
-        return None
+        return _find_database_problem(content)
     checks = content.get("checks") if isinstance(content, dict) else None
     if checks is None:
         return _read_detail(response)
     # A health check that fails for another reason than the database still has data.
     database = checks.get("database", {})
     return None if database.get("is_ok", True) else str(database.get("message"))
+
+
+def _find_database_problem(content: Any) -> str | None:
+    """Return why the summary was made without a database."""
+    problems = content.get("problems") if isinstance(content, dict) else None
+    return next((str(p["message"]) for p in problems or [] if p["name"] == "database"), None)
 
 
 def _read_detail(response: requests.Response) -> str:

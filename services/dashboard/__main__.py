@@ -19,7 +19,8 @@ from safe_zone import ROOT
 from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
-from services.dashboard.status_page import make_routes
+from services.dashboard import static_files, status_page
+from services.dashboard.theme import THEME_OPTIONS
 from services.local_users import LocalUserMiddleware, list_allowed_users
 from services.settings import MonitorSettings, load_monitor_settings
 from services.web_access import WebAccessMiddleware
@@ -34,9 +35,7 @@ STREAMLIT_OPTIONS = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",  # tracebacks go to the log only
     "client.toolbarMode": "minimal",
-    "theme.light.primaryColor": "#2a78d6",
-    "theme.dark.primaryColor": "#5b9df0",
-}
+} | THEME_OPTIONS
 # Streamlit's own choice. uvicorn's other implementation is deprecated.
 WEBSOCKETS = "websockets-sansio"
 # From a browser. The state of all widgets has some kB.
@@ -78,7 +77,11 @@ def create_app(monitor: MonitorSettings) -> st.App:
     )
     middleware = [access, Middleware(ReadOnlyMiddleware)]
     script = ROOT / "services/dashboard/app/main.py"
-    return st.App(script, routes=make_routes(monitor), middleware=middleware)
+    return st.App(
+        script,
+        routes=[*status_page.make_routes(monitor), *static_files.make_routes()],
+        middleware=middleware,
+    )
 
 
 class ReadOnlyMiddleware:

@@ -10,11 +10,10 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from services.api_client import (
-    HEALTH_PATH,
+    SUMMARY_PATH,
     ApiClient,
     ApiResponse,
     ApiUnreachable,
-    Json,
     NotFound,
     RequestRejected,
 )
@@ -28,9 +27,8 @@ REFRESH_SECONDS = 10.0
 WAIT_SECONDS = 5.0
 # Coins in the table and in the selection boxes.
 MAX_COINS = 500
-# The first line of a page has these checks. The one about old prices has the last run as well.
-BANNER_CHECKS = frozenset({"database", "freshness"})
-PARAGRAPH_BREAK = "\n\n"
+# The check of the age of the prices.
+FRESHNESS = "freshness"
 OFFLINE_ICON = ":material/cloud_off:"
 # What the API writes before the reason for which it rejects a field.
 _FIELD = re.compile(r"\bbody\.([\w.]+): (?:Value error, )?")
@@ -108,98 +106,33 @@ def wait_for_coins() -> None:
         st.rerun()
 
 
+def get_summary() -> ApiResponse:
+    """Return the figures of the header line. Raises ApiUnreachable and RequestRejected."""
+    return api_client().get(SUMMARY_PATH)
+
+
 def _is_api_down() -> bool:
     """Return whether the top of the page already says that all data is old."""
     try:
-        return api_client().get(HEALTH_PATH).problem is not None
+        return get_summary().problem is not None
     except (ApiUnreachable, RequestRejected):
         return True
 
 
-def show_freshness(formatter: Formatter) -> bool:
-    """Show how old the data on the page is, and the checks that are not well.
-
-    Return False if there is no data to show.
-    """
+def has_prices() -> bool:
+    """Return whether any price was ever stored; the header line says why there is none."""
     try:
-        response = api_client().get(HEALTH_PATH)
-    except (ApiUnreachable, RequestRejected) as error:
-        st.error(describe_error(error), icon=OFFLINE_ICON)
+        return get_summary().content["newest_observation"] is not None
+    except (ApiUnreachable, RequestRejected):
         return False
-    health = response.content
-    newest = health["newest_observation"]
-    if response.problem:
-        _show_outage(formatter, response)
-    elif newest is None:
-        _show_empty(health)
-    elif _has_old_prices(health):
-        _show_old_prices(formatter, health)
-    else:
-        st.caption(
-            f":green-badge[:material/check: live] The newest price is {formatter.age(newest)} old "
-            f"(as of {formatter.time(newest)} {formatter.zone.key}). Source: CoinGecko."
-        )
-    if not response.problem:
-        _show_failing_checks(health)
-    return newest is not None
 
 
 def has_old_prices() -> bool:
     """Return whether the page should show prices as old ones."""
-    return _is_api_down() or _has_old_prices(api_client().get(HEALTH_PATH).content)
-
-
-def _has_old_prices(health: Json) -> bool:
-    return bool(health["checks"].get("freshness", {}).get("state") != "ok")
-
-
-def _show_old_prices(formatter: Formatter, health: Json) -> None:
-    """Show how old the newest price is, and why no run has stored a newer one."""
-    newest, last_run = health["newest_observation"], health["checks"]["last_run"]
-    reason = "" if last_run["state"] == "ok" else last_run["message"]
-    st.warning(
-        f"The newest price is {formatter.age(newest)} old "
-        f"(as of {formatter.time(newest)} {formatter.zone.key}); {health['missed_runs']} runs are "
-        f"missing. {escape_markdown(reason, MAX_SENTENCE_CHARACTERS)}",
-        icon=":material/schedule:",
-    )
-
-
-def _show_failing_checks(health: Json) -> None:
-    """Show the other checks that are not well, a paragraph each."""
-    shown = BANNER_CHECKS | ({"last_run"} if _has_old_prices(health) else set())
-    failing = [
-        check
-        for name, check in health["checks"].items()
-        if name not in shown and check["state"] != "ok"
-    ]
-    if failing:
-        messages = [escape_markdown(c["message"], MAX_SENTENCE_CHARACTERS) for c in failing]
-        text = PARAGRAPH_BREAK.join(messages)
-        if all(check["is_ok"] for check in failing):
-            st.warning(text, icon=":material/warning:")
-        else:
-            st.error(text, icon=":material/error:")
-
-
-def _show_outage(formatter: Formatter, response: ApiResponse) -> None:
-    message = escape_markdown(response.problem, MAX_SENTENCE_CHARACTERS)
-    if response.content["newest_observation"] is not None:
-        fetched_at = response.fetched_at
-        message += (
-            f" This page shows the data of {formatter.time(fetched_at)} "
-            f"({formatter.age(fetched_at)} ago)."
-        )
-    st.error(message, icon=OFFLINE_ICON)
-
-
-def _show_empty(health: dict[str, Any]) -> None:
-    failed = [check["message"] for check in health["checks"].values() if not check["is_ok"]]
-    reason = escape_markdown(failed[0], MAX_SENTENCE_CHARACTERS) if failed else ""
-    st.info(
-        f"Nothing to show yet. {reason} After `make up`, the first prices arrive within a minute.",
-        icon=":material/hourglass_top:",
-    )
+    if _is_api_down():
+        return True
+    problems = get_summary().content["problems"]
+    return any(problem["name"] == FRESHNESS for problem in problems)
 
 
 def describe_error(error: ApiUnreachable | RequestRejected) -> str:

@@ -14,23 +14,25 @@ from streamlit.navigation.page import Page
 from sentinel.amounts import Currency
 from services.dashboard import data
 from services.dashboard.formatting import list_time_zones
+from services.dashboard.header import show_header
+from services.dashboard.language import tr
 from services.dashboard.pages import coin, forecasts, overview, paper_trading, pipeline, portfolio
-from services.dashboard.transaction_form import show_transaction_form
+from services.dashboard.theme import apply_stylesheet
 
 
 def main() -> None:
     """Draw the page that the viewer opened."""
     st.set_page_config(page_title="Market Sentinel", page_icon="📈", layout="wide")
-    page = st.navigation(_list_pages())
-    with st.sidebar:
+    apply_stylesheet()
+    page = st.navigation(_list_pages(), position="top")
+    # The stylesheet puts it into Streamlit's own header.
+    with st.container(key="settings"), st.popover(tr("Settings"), icon=":material/settings:"):
         _show_preferences()
-        st.divider()
-        show_transaction_form()
+    show_header()
     if not data.list_coins():
         data.wait_for_coins()
     if page.url_path != "coin":
         st.query_params.pop("coin", None)
-    st.title(page.title)
     page.run()
     st.caption("Data provided by [CoinGecko](https://www.coingecko.com/en/api).")
 

@@ -81,7 +81,7 @@ def _follow_address(names: Mapping[str, str]) -> None:
 @st.fragment(run_every=data.REFRESH_SECONDS)
 def _show_coin(coin_id: str) -> None:
     formatter = data.current_formatter()
-    if not data.show_freshness(formatter):
+    if not data.has_prices():
         return
     path = f"/coins/{quote_segment(coin_id)}"
     coin = data.fetch(path)

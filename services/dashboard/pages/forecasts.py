@@ -34,7 +34,6 @@ EXPLANATION = (
 def show() -> None:
     """Show the page."""
     formatter = data.current_formatter()
-    data.show_freshness(formatter)
     board = data.fetch("/forecasts/scoreboard", limit=SHOWN_COINS)
     if board is None:
         return

@@ -25,7 +25,7 @@ SHOWN_ALERTS = 8
 def show(coin_page: Page) -> None:
     """Show the page; `coin_page` opens when the viewer selects a coin."""
     formatter = data.current_formatter()
-    if not data.show_freshness(formatter):
+    if not data.has_prices():
         return
     coins = data.fetch("/coins", limit=data.MAX_COINS)
     sparklines = data.fetch("/sparklines", limit=data.MAX_COINS)

@@ -23,7 +23,7 @@ MIN_TRADES_FOR_RATIOS = 10
 def show() -> None:
     """Show the page."""
     formatter = data.current_formatter()
-    if not data.show_freshness(formatter):
+    if not data.has_prices():
         return
     wallets = data.fetch("/wallets")
     if wallets is None:

@@ -34,7 +34,6 @@ QUOTA_UNITS: Mapping[str, tuple[str, float]] = {
 def show() -> None:
     """Show the page."""
     formatter = data.current_formatter()
-    data.show_freshness(formatter)
     health = data.fetch("/health")
     if health is None:
         return

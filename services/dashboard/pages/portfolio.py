@@ -22,7 +22,7 @@ SHOWN_TRANSACTIONS = 100
 def show() -> None:
     """Show the page."""
     formatter = data.current_formatter()
-    if not data.show_freshness(formatter):
+    if not data.has_prices():
         return
     portfolio = data.fetch("/portfolio")
     if portfolio is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import re
 import sys
@@ -246,7 +245,7 @@ def test_the_forecasts_page_has_four_metrics_and_two_sentences_and_shows_equal_s
     assert drop_repeated([day, week]) == [day]
     assert len(drop_repeated([day, week | {"scored": 2001}])) == 2
     monkeypatch.setattr(data, "current_formatter", formatter)
-    monkeypatch.setattr(data, "show_freshness", lambda _: True)
+    monkeypatch.setattr(data, "has_prices", lambda: True)
     monkeypatch.setattr(data, "fetch", lambda *_, **_query: {"scores": [day, week], "coins": []})
     monkeypatch.setattr(data, "list_coins", list)
     app = AppTest.from_function(page).run()
@@ -386,57 +385,6 @@ def test_the_dashboard_reads_the_api_over_http_only() -> None:
         source = path.read_text()
         for other in ("services.api", "services.ingestion", "psycopg", "sentinel.storage"):
             assert not re.search(rf"{re.escape(other)}\b(?!`)", source), path
-
-
-@pytest.fixture(name="shown")
-def shown_(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """The warnings and errors that a page shows."""
-    shown: list[tuple[str, str]] = []
-    for name in ("warning", "error"):
-        show = functools.partial(lambda kind, text, **_icon: shown.append((kind, text)), name)
-        monkeypatch.setattr(f"streamlit.{name}", show)
-    return shown
-
-
-def _check(state: str, message: str) -> dict[str, object]:
-    return {"is_ok": state != "unhealthy", "state": state, "message": message}
-
-
-FRESH = _check("ok", "The newest price is new.")
-
-
-@pytest.mark.parametrize(("state", "kind"), [("warning", "warning"), ("unhealthy", "error")])
-def test_a_check_that_only_warns_is_shown_as_a_warning(
-    shown: list[tuple[str, str]], state: str, kind: str
-) -> None:
-    backup = _check("ok", "The backup is new.")
-    disk = _check(state, "The disk is small.")
-    data._show_failing_checks({"checks": {"freshness": FRESH, "backup": backup, "disk": disk}})
-    assert shown == [(kind, "The disk is small\\.")]
-
-
-@pytest.mark.parametrize("freshness", ["ok", "warning", "unhealthy"])
-def test_a_failed_last_run_is_shown_once_also_while_the_prices_are_fresh(
-    shown: list[tuple[str, str]], freshness: str
-) -> None:
-    checks = {
-        "freshness": _check(freshness, "The newest price is old."),
-        "last_run": _check("unhealthy", "The last run failed."),
-    }
-    health = {"checks": checks, "newest_observation": NOW.isoformat(), "missed_runs": 2}
-    if data._has_old_prices(health):
-        data._show_old_prices(formatter(), health)
-    data._show_failing_checks(health)
-    assert ["The last run failed" in message for _, message in shown] == [True]
-
-
-def test_the_messages_of_several_failing_checks_are_whole_and_apart(
-    shown: list[tuple[str, str]],
-) -> None:
-    long = "x" * 399
-    checks = {name: _check("unhealthy", f"{long}{name}") for name in "abc"}
-    data._show_failing_checks({"checks": {"freshness": FRESH, **checks}})
-    assert shown == [("error", f"{long}a\n\n{long}b\n\n{long}c")]
 
 
 def test_the_backfilled_share_is_shown_with_the_observed_one_and_as_unknown_on_the_first_day(

@@ -1,0 +1,62 @@
+"""`/assets/`: the scripts of the dashboard's own table and chart.
+
+A component's script travels in every message to the browser. So that script is one line, which
+imports the file from here. Its name contains its hash: browsers keep it for good.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from http import HTTPStatus
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+FOLDER = Path(__file__).parent / "static"
+# The sources of each script. uPlot (MIT licence) is a script of its own, without exports.
+SOURCES = {"table": ("table.js",), "chart": ("uplot.min.js", "chart.js")}
+HASH_DIGITS = 16
+# For a year, the longest time that browsers keep a file.
+CACHE_CONTROL = "public, max-age=31536000, immutable"
+
+
+def make_routes() -> list[Route]:
+    """Return the route of the scripts."""
+    return [Route("/assets/{name}", _get_script, methods=["GET"])]
+
+
+def make_loader(script: str) -> str:
+    """Return a component's script, which imports one of SOURCES from this server and calls it.
+
+    The address is absolute, because the component's script has none of its own.
+    """
+    path = f"/assets/{script}-{_hash_script(script)}.js"
+    return f"""const source = new URL("{path}", location.origin).href;
+export default async (component) => (await import(source)).default(component);
+"""
+
+
+@functools.cache
+def _read_script(script: str) -> bytes:
+    return b"\n".join((FOLDER / name).read_bytes() for name in SOURCES[script])
+
+
+@functools.cache
+def _hash_script(script: str) -> str:
+    return hashlib.sha256(_read_script(script)).hexdigest()[:HASH_DIGITS]
+
+
+def _get_script(request: Request) -> Response:
+    """Return a script; one of another version has another name."""
+    names = {f"{script}-{_hash_script(script)}.js": script for script in SOURCES}
+    script = names.get(request.path_params["name"])
+    if script is None:
+        return PlainTextResponse("There is no such file.\n", HTTPStatus.NOT_FOUND)
+    return Response(
+        _read_script(script),
+        media_type="text/javascript",
+        headers={"Cache-Control": CACHE_CONTROL},
+    )

@@ -1,0 +1,188 @@
+"""The table of all pages: real links, numbers that align, sorting, a filter while typing, stars."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import streamlit as st
+
+from services.dashboard.language import tr
+from services.dashboard.static_files import make_loader
+
+Kind = Literal["text", "link", "number", "change", "badge", "line", "star", "actions"]
+# `number`, `change` and `badge` cells: the value to sort by and the text to show. A badge has its
+# tone as well.
+Cell = Any
+# A sparkline's heights are sent as whole numbers up to this one.
+FULL_HEIGHT = 100
+
+_mount = st.components.v2.component("sentinel_table", js=make_loader("table"), isolate_styles=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    key: str
+    label: str
+    kind: Kind = "text"
+    # A sentence that explains the label, on hover.
+    help: str = ""
+    # Narrow windows show columns of priority 1 only, wider ones also 2, wide ones all.
+    priority: Literal[1, 2, 3] = 1
+    # Whether the first click on the label shows the largest value first.
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table; `cells` are in the order of the columns."""
+
+    # Names the row in TableEvents.
+    id: str
+    cells: Sequence[Cell]
+    # Where the cell of kind `link` leads to, in another tab.
+    href: str | None = None
+    # The text in which the filter looks.
+    search: str = ""
+    # What screen readers call the row.
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How the viewer sorted and filtered a table."""
+
+    # The key of a column; an empty one is the given order.
+    sort: str = ""
+    descending: bool = False
+    query: str = ""
+    # Whether only rows with a star are shown.
+    starred: bool = False
+
+
+class Action(NamedTuple):
+    """A button that a viewer clicked in a row."""
+
+    row_id: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableEvents:
+    """What the viewer did since the last run of the page; None for nothing."""
+
+    # The id of the row whose link was clicked.
+    opened: str | None
+    # The id of the row whose star was clicked, and whether it has one now.
+    starred: tuple[str, bool] | None
+    action: Action | None
+
+
+def show_table(
+    key: str,
+    label: str,
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    *,
+    view: View = View(),
+    on_view: Callable[[View], None] | None = None,
+    search: str = "",
+    empty: str = "",
+    count: str = "",
+    is_old: bool = False,
+) -> TableEvents:
+    """Show a table and return what the viewer did in it.
+
+    `search` is the placeholder of the filter; without it there is none. `empty` stands in place of
+    a table without rows, `count` beside the filter. `on_view` is called before the next run with
+    the view that the viewer changed. All texts are plain text.
+    """
+    data = {
+        "label": label,
+        "columns": [dataclasses.asdict(column) for column in columns],
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "view": dataclasses.asdict(view),
+        "search": search,
+        "empty": empty,
+        "count": count,
+        "is_old": is_old,
+        "labels": {
+            "none_found": tr("Nothing matches."),
+            "show_all": tr("Show all {count}", count="{count}"),
+            "starred": tr("Watchlist"),
+        },
+    }
+
+    def report_view() -> None:
+        if on_view:
+            on_view(View(**st.session_state[key]["view"]))
+
+    result = _mount(
+        key=key,
+        data=data,
+        on_view_change=report_view,
+        on_open_change=lambda: None,
+        on_star_change=lambda: None,
+        on_action_change=lambda: None,
+    )
+    star, action = result.star, result.action
+    return TableEvents(
+        opened=result.open,
+        starred=(star["id"], star["starred"]) if star else None,
+        action=Action(action["id"], action["action"]) if action else None,
+    )
+
+
+def number_cell(value: float | None, text: str) -> Cell:
+    """Return a cell of kind `number` or `change`."""
+    return (value, text)
+
+
+def badge_cell(rank: float, text: str, tone: str) -> Cell:
+    """Return a badge, sorted by `rank`; `tone` is ok, warning, unhealthy or muted."""
+    return (rank, text, tone)
+
+
+def line_cell(values: Sequence[float | None], floor: float = 0.01) -> Cell:
+    """Return a sparkline.
+
+    Its height stands for at least the share `floor` of the price: the noise of a stablecoin must
+    not look like a crash.
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return (None, [])
+    low, high = min(known), max(known)
+    span = max(high - low, floor * high) or 1.0
+    base = (low + high - span) / 2
+    heights = [
+        None if value is None else round((value - base) / span * FULL_HEIGHT) for value in values
+    ]
+    return (known[-1] / known[0] - 1 if known[0] else None, heights)
+
+
+def read_view(parameters: Mapping[str, str], columns: Sequence[Column]) -> View:
+    """Return the view in a page's address: `q`, `sort` (`-key` is descending), `starred`."""
+    sort = parameters.get("sort", "")
+    key = sort.removeprefix("-")
+    if key not in {column.key for column in columns}:
+        sort = key = ""
+    return View(key, sort.startswith("-"), parameters.get("q", ""), "starred" in parameters)
+
+
+def write_view(parameters: Any, view: View) -> None:
+    """Put a view into the page's address."""
+    values = {
+        "q": view.query,
+        "sort": f"-{view.sort}" if view.sort and view.descending else view.sort,
+        "starred": "1" if view.starred else "",
+    }
+    for name, value in values.items():
+        if value:
+            parameters[name] = value
+        else:
+            parameters.pop(name, None)
