@@ -29,7 +29,7 @@ from sentinel.storage.connection import Address, Connection, Session
 from sentinel.storage.partitions import Days, writer_transaction
 from sentinel.storage.queries.table_health import count_stored
 from sentinel.storage.schema import drop_schema, migrate_if_needed
-from services.api.portfolio.models import Transaction
+from services.api.portfolio.models import Transaction, choose_kind
 from services.api.portfolio.quotes import find_nearest_rate
 from services.api.portfolio.transactions import add_transaction
 from services.ingestion import forecasting
@@ -184,6 +184,14 @@ def _add_transactions(connection: Connection, market: Market, now: datetime) -> 
         at = (now - ago).astimezone(UTC).replace(microsecond=0)
         price = Decimal(f"{market.by_id[coin_id].price_at(at.timestamp()):.2f}")
         rate = find_nearest_rate(connection, at)
-        new = Transaction(0, at, coin_id, Decimal(quantity), price, Decimal(0), rate, NOTE)
+        new = Transaction(
+            made_at=at,
+            kind=choose_kind(Decimal(quantity)),
+            coin_id=coin_id,
+            quantity=Decimal(quantity),
+            price_usd=price,
+            idr_per_usd=rate,
+            note=NOTE,
+        )
         with connection.transaction():
             add_transaction(connection, new)

@@ -23,7 +23,7 @@ MIN_GROUP_SHARE = 1 / 3
 COINS_MOVING_TOGETHER = """
 SELECT DISTINCT ON (coin_key) c.symbol, a.move, a.price_usd,
        (SELECT coalesce(sum(t.quantity),
-           0) FROM sentinel.transactions t WHERE t.coin_id = c.coin_id)
+           0) FROM sentinel.transaction_legs t WHERE t.coin_id = c.coin_id)
 FROM sentinel.alerts a JOIN sentinel.coins c USING (coin_key)
 WHERE a.kind = %(kind)s AND a.observed_at > %(since)s AND a.observed_at <= %(newest)s
   AND c.coin_id <> ALL (%(muted)s::text[])

@@ -17,7 +17,7 @@ from sentinel.storage.connection import Connection
 
 # Held coins, starred ones, and coins with a price target.
 COINS_TO_FETCH = """
-SELECT coin_id FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0
+SELECT coin_id FROM sentinel.transaction_legs GROUP BY coin_id HAVING sum(quantity) > 0
 UNION
 SELECT coin_id FROM sentinel.starred_coins
 UNION
@@ -29,7 +29,7 @@ ORDER BY coin_id
 # wins over the symbol, the symbol over the name, then the better rank.
 WATCHED_KEYS: LiteralString = """
 WITH held AS (
-    SELECT coin_id FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0
+    SELECT coin_id FROM sentinel.transaction_legs GROUP BY coin_id HAVING sum(quantity) > 0
 ),
 named AS (
     SELECT DISTINCT ON (lower(term)) c.coin_key
@@ -52,7 +52,7 @@ WHERE c.coin_id IN (TABLE held) OR c.coin_key IN (TABLE named) OR c.coin_key IN 
 WATCHED_COINS: LiteralString = """
 WITH held AS (
     SELECT coin_id, sum(quantity) AS quantity
-    FROM sentinel.transactions GROUP BY coin_id HAVING sum(quantity) > 0
+    FROM sentinel.transaction_legs GROUP BY coin_id HAVING sum(quantity) > 0
 )
 SELECT c.coin_key, c.coin_id, c.symbol, c.name, coalesce(h.quantity, 0) AS quantity,
        t.state, t.threshold_multiplier, t.target_rate, t.actual_rate, t.calibrated_at

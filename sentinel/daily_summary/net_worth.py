@@ -26,14 +26,16 @@ TOLERANCE = timedelta(hours=2)
 HOLDINGS = """
 WITH flows AS (
     SELECT coin_id, quantity, made_at < %(day_ago)s AS is_before, idr_per_usd,
-           quantity * price_usd + fee_usd AS paid_usd
-    FROM sentinel.transactions
+           value_usd + fee_usd AS paid_usd,
+           -- A move between own wallets needs a rate for its fee only.
+           idr_per_usd IS NOT NULL OR is_internal AND fee_usd = 0 AS is_rated
+    FROM sentinel.transaction_legs
 ),
 held AS (
     SELECT coin_id, sum(quantity) AS quantity,
            coalesce(sum(quantity) FILTER (WHERE is_before), 0) AS opening,
            coalesce(sum(paid_usd) FILTER (WHERE NOT is_before), 0) AS paid_usd,
-           CASE WHEN bool_and(is_before OR idr_per_usd IS NOT NULL)
+           CASE WHEN bool_and(is_before OR is_rated)
                 THEN coalesce(sum(paid_usd * idr_per_usd) FILTER (WHERE NOT is_before), 0)
            END AS paid_idr
     FROM flows

@@ -62,6 +62,12 @@ BEGIN
     END IF;
     SELECT string_agg(format('sentinel.%I', relname), ', ') INTO names
     FROM pg_class
+    WHERE relnamespace = to_regnamespace('sentinel') AND relkind = 'v';
+    IF names IS NOT NULL THEN
+        EXECUTE 'DROP VIEW ' || names;
+    END IF;
+    SELECT string_agg(format('sentinel.%I', relname), ', ') INTO names
+    FROM pg_class
     WHERE relnamespace = to_regnamespace('sentinel') AND relkind IN ('r', 'p')
       AND NOT relispartition;
     IF names IS NOT NULL THEN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -12,12 +13,13 @@ from safe_zone import MAX_CLOCK_SKEW
 from sentinel.storage.connection import Connection
 from services.api.dependencies import YEARS, ApiContext, clamp_to_utc
 from services.api.known_coins import KnownCoins
-from services.api.portfolio.arithmetic import exact_arithmetic
-from services.api.portfolio.models import Transaction
+from services.api.portfolio.arithmetic import ZERO, exact_arithmetic
+from services.api.portfolio.kinds import find_kind_errors
+from services.api.portfolio.models import Transaction, choose_kind
 from services.api.portfolio.quotes import find_nearest_rate
 from services.api.portfolio.transactions_csv import CsvLine
 from services.api.problems import conflict
-from services.api.schemas.base import SMALLEST_AMOUNT
+from services.api.schemas.base import SMALLEST_AMOUNT, format_amount
 from services.api.schemas.portfolio import TransactionRequest
 
 
@@ -49,13 +51,15 @@ class TransactionReader:
     def read_request(self, request: TransactionRequest) -> Transaction:
         """Return the transaction of a request. Raises HTTPException (404, 409)."""
         made_at = self._check_time(request.made_at)
-        if not request.quantity:
-            raise conflict("quantity: the quantity must not be 0.")
+        kind = request.kind or choose_kind(request.quantity)
+        for error in find_kind_errors(request, kind):
+            raise conflict(error)
         if request.idr_per_usd is not None and not request.idr_per_usd:
             raise conflict("idr_per_usd: the rate must not be 0; leave it out if it is unknown.")
-        self._coins.require(request.coin_id)
+        for coin_id in filter(None, (request.coin_id, request.to_coin_id)):
+            self._coins.require(coin_id)
         rate = request.idr_per_usd or find_nearest_rate(self._connection, made_at)
-        price_usd, fee_usd = request.price, request.fee
+        price_usd, fee_usd = request.price or ZERO, request.fee
         if request.currency == "idr":
             if rate is None:
                 raise conflict(
@@ -63,9 +67,37 @@ class TransactionReader:
                     "that you had."
                 )
             price_usd, fee_usd = (_convert_to_usd(amount, rate) for amount in (price_usd, fee_usd))
+        is_internal = request.to_wallet is not None
         return Transaction(
-            0, made_at, request.coin_id, request.quantity, price_usd, fee_usd, rate, request.note
+            made_at=made_at,
+            kind=kind,
+            wallet=request.wallet,
+            coin_id=request.coin_id,
+            quantity=abs(request.quantity) if is_internal else request.quantity,
+            price_usd=price_usd,
+            fee_usd=fee_usd,
+            idr_per_usd=rate,
+            to_coin_id=request.to_coin_id,
+            to_quantity=request.to_quantity,
+            to_wallet=request.to_wallet,
+            note=request.note,
         )
+
+    def read_edit(self, request: TransactionRequest, stored: Transaction) -> Transaction:
+        """Return a stored transaction as the request changes it. Raises HTTPException (404, 409).
+
+        Responses round amounts: one that comes back as it was returned keeps its stored digits.
+        """
+        if request.made_at is None:
+            request = request.model_copy(update={"made_at": stored.made_at})
+        edited = self.read_request(request)
+        digits = {
+            name: old
+            for name in ("quantity", "price_usd", "fee_usd", "idr_per_usd", "to_quantity")
+            if (old := getattr(stored, name)) is not None
+            and getattr(edited, name) == Decimal(format_amount(old))
+        }
+        return replace(edited, transaction_id=stored.transaction_id, **digits)
 
     def _check_time(self, made_at: datetime | None) -> datetime:
         """Return the time of a transaction in UTC; the default is now."""

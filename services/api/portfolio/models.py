@@ -9,31 +9,52 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from services.api.schemas.base import Amount, Share, example_config
 
+TransactionKind = Literal["buy", "sell", "trade", "transfer", "reward"]
 
-@dataclass(frozen=True, slots=True)
+
+def choose_kind(quantity: Decimal) -> Literal["buy", "sell"]:
+    """Return the kind of a transaction that was sent without one."""
+    return "sell" if quantity < 0 else "buy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """A purchase, or a sale if the quantity is negative, in USD.
+    """An entry of the portfolio, as the user made it, in USD.
 
-    `idr_per_usd` is the rate of its date, null if unknown.
+    buy, sell: `quantity` is above 0, or below.
+    trade: `quantity` (below 0) of `coin_id` was given for `to_quantity` of `to_coin_id`.
+    transfer: coins moved from `wallet` to `to_wallet`. Without `to_wallet` they came from outside,
+    or went there if `quantity` is below 0, and count as bought or sold at their price.
+    reward: coins received for nothing.
+
+    `price_usd` is that of one `coin_id`; 0 for a reward and between own wallets.
     """
 
     __pydantic_config__ = example_config("""{"transaction_id": 1, "made_at": "2026-11-20T09:30:00Z",
-        "coin_id": "bitcoin", "quantity": "0.25", "price_usd": "91000", "fee_usd": "0",
-        "idr_per_usd": "16250", "note": ""}""")
+        "kind": "buy", "wallet": "", "coin_id": "bitcoin", "quantity": "0.25", "price_usd": "91000",
+        "fee_usd": "0", "idr_per_usd": "16250", "to_coin_id": null, "to_quantity": null,
+        "to_wallet": null, "note": ""}""")
 
     # 0 for a transaction that is not stored yet.
-    transaction_id: int
+    transaction_id: int = 0
     made_at: datetime
+    kind: TransactionKind
+    # '' is the main wallet.
+    wallet: str = ""
     coin_id: str
     quantity: Amount
     price_usd: Amount
-    fee_usd: Amount
-    idr_per_usd: Amount | None
-    note: str
+    fee_usd: Amount = Decimal(0)
+    # The rate of its date, null if unknown.
+    idr_per_usd: Amount | None = None
+    to_coin_id: str | None = None
+    to_quantity: Amount | None = None
+    to_wallet: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +65,8 @@ class CoinFlow:
     price_usd: Decimal | None
     idr_per_usd: Decimal | None
     fee_usd: Decimal = Decimal(0)
+    # Only legs of transfers between own wallets are internal.
+    is_internal: bool = False
 
 
 class PriceQuote(NamedTuple):
@@ -64,11 +87,17 @@ class ExchangeRate(NamedTuple):
 class Profit:
     """Profit in USD and in rupiah; null if a price or a rate is missing.
 
-    The profit in rupiah is the coin's move plus the rupiah's move minus fees.
+    USD: realized plus unrealized minus fees. Rupiah: realized plus unrealized (together the coin's
+    move) plus the rupiah's move minus fees.
     """
 
     usd: Amount | None
     idr: Amount | None
+    # Of coins sold, traded or sent away, and of those still held. First in, first out.
+    realized_usd: Amount | None
+    unrealized_usd: Amount | None
+    realized_idr: Amount | None
+    unrealized_idr: Amount | None
     coin_move_idr: Amount | None
     rupiah_move_idr: Amount | None
     fees_usd: Amount
@@ -141,11 +170,12 @@ class Portfolio:
 
 
 class Oversold(Exception):
-    """A sale of more coins than the portfolio held at the time."""
+    """A transaction that takes more coins than a wallet held at the time."""
 
-    def __init__(self, coin_id: str, made_at: datetime, held: Decimal) -> None:
+    def __init__(self, coin_id: str, wallet: str, made_at: datetime, held: Decimal) -> None:
+        place = f"the wallet {wallet!r}" if wallet else "the portfolio"
         super().__init__(
-            f"{coin_id}: the portfolio held only {held:f} at {made_at.isoformat()}, so a larger "
+            f"{coin_id}: {place} held only {held:f} at {made_at.isoformat()}, so a larger "
             "sale is not possible."
         )
 

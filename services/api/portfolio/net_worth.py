@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from sentinel.storage.connection import Connection
 from services.api.portfolio.arithmetic import ZERO, add_known, exact_arithmetic, multiply_known
+from services.api.portfolio.legs import Leg, expand
 from services.api.portfolio.models import NetWorth, Transaction
 from services.api.portfolio.quotes import to_decimal
 
@@ -43,7 +44,8 @@ def read_net_worth_history(
     """Return the net worth at the end of each of the last HISTORY_DAYS days (UTC), the last now."""
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today - (HISTORY_DAYS - 1) * DAY
-    coin_ids = sorted({transaction.coin_id for transaction in transactions})
+    legs = expand(transactions)
+    coin_ids = sorted({leg.coin_id for leg in legs})
     parameters = {"first": first, "last": today, "now": now, "coin_ids": coin_ids}
     prices = {
         (day, coin_id): to_decimal(price_usd)
@@ -53,7 +55,7 @@ def read_net_worth_history(
     history: list[NetWorth] = []
     for day in (first + number * DAY for number in range(HISTORY_DAYS)):
         day_end = min(day + DAY, now)
-        held = _sum_holdings(transactions, day_end)
+        held = _sum_holdings(legs, day_end)
         if not held and not history:
             continue  # before the first purchase
         day_prices = {coin_id: prices.get((day, coin_id)) for coin_id in held}
@@ -61,12 +63,11 @@ def read_net_worth_history(
     return history
 
 
-def _sum_holdings(transactions: Sequence[Transaction], until: datetime) -> dict[str, Decimal]:
+def _sum_holdings(legs: Sequence[Leg], until: datetime) -> dict[str, Decimal]:
     held: dict[str, Decimal] = {}
-    for transaction in transactions:
-        if transaction.made_at <= until:
-            coin_id = transaction.coin_id
-            held[coin_id] = held.get(coin_id, ZERO) + transaction.quantity
+    for leg in legs:
+        if leg.made_at <= until:
+            held[leg.coin_id] = held.get(leg.coin_id, ZERO) + leg.quantity
     return {coin_id: quantity for coin_id, quantity in held.items() if quantity}
 
 

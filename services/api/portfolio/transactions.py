@@ -1,4 +1,4 @@
-"""Store, list, import and delete the portfolio's transactions."""
+"""Store, list, import, edit and delete the portfolio's transactions."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from datetime import timedelta
 
 from psycopg.rows import class_row
 
 from sentinel.storage.connection import Connection
-from services.api.portfolio.models import Transaction
-from services.api.portfolio.transactions_csv import COLUMNS, format_cell
+from services.api.portfolio.models import Transaction, TransactionKind
+from services.api.portfolio.transactions_csv import FIRST_COLUMNS, LATER_COLUMNS, format_field
 from services.api.portfolio.valuation import ensure_not_oversold
 
 # "PORT" in ASCII: the advisory lock that makes changes of transactions wait for each other. Without
@@ -19,43 +20,84 @@ from services.api.portfolio.valuation import ensure_not_oversold
 LOCK_KEY = 0x504F5254
 LOCK_TRANSACTIONS = "SELECT pg_advisory_xact_lock(%s)"
 
+# A deletion can be undone for this long.
+UNDO_PERIOD = timedelta(days=30)
+
 TRANSACTIONS = """
-SELECT transaction_id, made_at, coin_id, quantity, price_usd, fee_usd, idr_per_usd, note
+SELECT transaction_id, made_at, kind, wallet, coin_id, quantity, price_usd, fee_usd, idr_per_usd,
+       to_coin_id, to_quantity, to_wallet, note
 FROM sentinel.transactions
-WHERE (%(coin_id)s::text IS NULL OR coin_id = %(coin_id)s::text)
-  AND (%(transaction_id)s::bigint IS NULL OR transaction_id = %(transaction_id)s::bigint)
+WHERE (%(transaction_id)s::bigint IS NULL OR transaction_id = %(transaction_id)s::bigint)
+  AND (%(coin_id)s::text IS NULL OR %(coin_id)s::text IN (coin_id, to_coin_id))
+  AND (%(wallet)s::text IS NULL OR %(wallet)s::text IN (wallet, to_wallet))
+  AND (%(kind)s::text IS NULL OR kind = %(kind)s::text)
 ORDER BY CASE WHEN %(newest_first)s THEN made_at END DESC,
          CASE WHEN %(newest_first)s THEN transaction_id END DESC, made_at, transaction_id
 LIMIT %(limit)s OFFSET %(offset)s
 """
 
 INSERT_TRANSACTION = """
-INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, idr_per_usd,
-                                   note, identity)
-VALUES (%(made_at)s, %(coin_id)s, %(quantity)s, %(price_usd)s, %(fee_usd)s, %(idr_per_usd)s,
-        %(note)s, %(identity)s)
+INSERT INTO sentinel.transactions (made_at, kind, wallet, coin_id, quantity, price_usd, fee_usd,
+                                   idr_per_usd, to_coin_id, to_quantity, to_wallet, note, identity)
+VALUES (%(made_at)s, %(kind)s, %(wallet)s, %(coin_id)s, %(quantity)s, %(price_usd)s, %(fee_usd)s,
+        %(idr_per_usd)s, %(to_coin_id)s, %(to_quantity)s, %(to_wallet)s, %(note)s, %(identity)s)
 ON CONFLICT (identity) DO NOTHING
 RETURNING transaction_id
 """
 
+# The identity stays: the line of a file that the transaction came from adds nothing later.
+UPDATE_TRANSACTION = """
+UPDATE sentinel.transactions
+SET made_at = %(made_at)s, kind = %(kind)s, wallet = %(wallet)s, coin_id = %(coin_id)s,
+    quantity = %(quantity)s, price_usd = %(price_usd)s, fee_usd = %(fee_usd)s,
+    idr_per_usd = %(idr_per_usd)s, to_coin_id = %(to_coin_id)s, to_quantity = %(to_quantity)s,
+    to_wallet = %(to_wallet)s, note = %(note)s
+WHERE transaction_id = %(transaction_id)s
+"""
+
 DELETE_TRANSACTION = """
-DELETE FROM sentinel.transactions WHERE transaction_id = %(transaction_id)s RETURNING coin_id
+WITH deleted AS (
+    DELETE FROM sentinel.transactions WHERE transaction_id = %(transaction_id)s RETURNING *
+)
+INSERT INTO sentinel.deleted_transactions SELECT now(), * FROM deleted
+"""
+DROP_OLD_DELETIONS = """
+DELETE FROM sentinel.deleted_transactions WHERE deleted_at < now() - %(undo_period)s
+"""
+
+# With its id and identity. None returned: the same transaction was imported again since.
+RESTORE_TRANSACTION = """
+WITH deleted AS (
+    DELETE FROM sentinel.deleted_transactions WHERE transaction_id = %(transaction_id)s RETURNING *
+)
+INSERT INTO sentinel.transactions
+    (transaction_id, made_at, kind, wallet, coin_id, quantity, price_usd, fee_usd, idr_per_usd,
+     to_coin_id, to_quantity, to_wallet, note, identity)
+OVERRIDING SYSTEM VALUE
+SELECT transaction_id, made_at, kind, wallet, coin_id, quantity, price_usd, fee_usd, idr_per_usd,
+       to_coin_id, to_quantity, to_wallet, note, identity
+FROM deleted
+ON CONFLICT (identity) DO NOTHING
 """
 
 
 def list_transactions(
     connection: Connection,
     *,
-    coin_id: str | None = None,
     transaction_id: int | None = None,
+    coin_id: str | None = None,
+    wallet: str | None = None,
+    kind: TransactionKind | None = None,
     limit: int | None = None,
     offset: int = 0,
     newest_first: bool = False,
 ) -> list[Transaction]:
-    """Return transactions by time: all of them, or those of one coin or id."""
+    """Return transactions by time: all of them, or those of one id, coin, wallet or kind."""
     parameters = {
-        "coin_id": coin_id,
         "transaction_id": transaction_id,
+        "coin_id": coin_id,
+        "wallet": wallet,
+        "kind": kind,
         "limit": limit,
         "offset": offset,
         "newest_first": newest_first,
@@ -104,18 +146,47 @@ def _insert(connection: Connection, transaction: Transaction, occurrence: int) -
 
 
 def _join_fields(transaction: Transaction) -> str:
-    """Return the fields that identify a transaction; the rate may become known only later."""
-    return "|".join(
-        format_cell(getattr(transaction, name)) for name in COLUMNS if name != "idr_per_usd"
-    )
+    """Return the fields that identify a transaction; the rate may become known only later.
+
+    Purchases and sales in the main wallet have the same fields as before there were other kinds.
+    """
+    names = [name for name in FIRST_COLUMNS if name != "idr_per_usd"]
+    if transaction.kind not in ("buy", "sell") or transaction.wallet:
+        names = [*LATER_COLUMNS, *names]
+    return "|".join(format_field(transaction, name) for name in names)
 
 
-def delete_transaction(connection: Connection, transaction_id: int) -> bool:
-    """Delete a transaction; return False if there is no such transaction.
+def edit_transaction(connection: Connection, edited: Transaction) -> None:
+    """Replace the transaction with the same id. Raises Oversold as `add_transaction` does."""
+    connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
+    connection.execute(UPDATE_TRANSACTION, dataclasses.asdict(edited))
+    ensure_not_oversold(list_transactions(connection))
+
+
+def delete_transaction(connection: Connection, transaction_id: int) -> Transaction | None:
+    """Delete a transaction and return it; None if there is no such transaction.
 
     Raises Oversold if later sales need it; the caller must roll back.
     """
     connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
-    deleted = connection.execute(DELETE_TRANSACTION, {"transaction_id": transaction_id}).fetchall()
+    found = list_transactions(connection, transaction_id=transaction_id)
+    parameters = {"transaction_id": transaction_id, "undo_period": UNDO_PERIOD}
+    connection.execute(DELETE_TRANSACTION, parameters)
+    connection.execute(DROP_OLD_DELETIONS, parameters)
     ensure_not_oversold(list_transactions(connection))
-    return bool(deleted)
+    return found[0] if found else None
+
+
+def restore_transaction(connection: Connection, transaction_id: int) -> Transaction | None:
+    """Undo a deletion: store the transaction again with its id and identity, and return it.
+
+    None: no transaction with this id was deleted within UNDO_PERIOD, or the same one was imported
+    again since. Raises Oversold as `add_transaction` does; the caller must roll back.
+    """
+    connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
+    restored = connection.execute(RESTORE_TRANSACTION, {"transaction_id": transaction_id}).rowcount
+    if not restored:
+        return None
+    ensure_not_oversold(list_transactions(connection))
+    [transaction] = list_transactions(connection, transaction_id=transaction_id)
+    return transaction

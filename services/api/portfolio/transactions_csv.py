@@ -7,13 +7,20 @@ import io
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from services.api.portfolio.models import Transaction, sort_transactions
+from services.api.schemas.base import strip_zeros
 
-# The columns of an export. An import may also name price, fee and currency.
-COLUMNS = ("made_at", "coin_id", "quantity", "price_usd", "fee_usd", "idr_per_usd", "note")
+# The columns of an export; older files have the first ones only. An import may also name price, fee
+# and currency.
+FIRST_COLUMNS = ("made_at", "coin_id", "quantity", "price_usd", "fee_usd", "idr_per_usd", "note")
+LATER_COLUMNS = ("kind", "wallet", "to_coin_id", "to_quantity", "to_wallet")
+COLUMNS = FIRST_COLUMNS + LATER_COLUMNS
 IMPORT_COLUMNS = (*COLUMNS, "price", "fee", "currency")
+# How a file names the main wallet where an empty cell has another meaning. In a request, too, it
+# means the main wallet.
+MAIN_WALLET = "main"
 REQUIRED_COLUMNS = frozenset({"made_at", "coin_id", "quantity"})
 
 
@@ -31,19 +38,21 @@ def format_csv(transactions: Iterable[Transaction]) -> str:
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     for transaction in sort_transactions(transactions):
-        writer.writerow([format_cell(getattr(transaction, name)) for name in COLUMNS])
+        writer.writerow([format_field(transaction, name) for name in COLUMNS])
     return file.getvalue()
 
 
-def format_cell(value: Any) -> str:
+def format_field(transaction: Transaction, name: str) -> str:
     """Return a field as text: times in UTC, amounts without trailing zeros."""
+    value = getattr(transaction, name)
     if value is None:
         return ""
+    if name == "to_wallet":  # an empty cell means outside
+        return str(value) or MAIN_WALLET
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, Decimal):
-        whole, point, places = f"{value:f}".partition(".")
-        return (whole + point + places.rstrip("0")).removesuffix(".")
+        return strip_zeros(value)
     return str(value)
 
 

@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from services.api.portfolio.arithmetic import ZERO, exact_arithmetic, multiply_known
 from services.api.portfolio.cost_basis import compute_average_cost, compute_fifo_cost
+from services.api.portfolio.legs import Leg, expand
 from services.api.portfolio.models import (
     CoinFlow,
     ExchangeRate,
@@ -22,7 +23,6 @@ from services.api.portfolio.models import (
     Portfolio,
     PriceQuote,
     Transaction,
-    sort_transactions,
 )
 from services.api.portfolio.profit import add_profits, compute_profit
 
@@ -51,13 +51,13 @@ class ValuationPrices:
 
 @exact_arithmetic()
 def ensure_not_oversold(transactions: Iterable[Transaction]) -> None:
-    """Raise Oversold if a sale is larger than the holding at its time. Any order of input."""
-    held: dict[str, Decimal] = {}
-    for transaction in sort_transactions(transactions):
-        before = held.get(transaction.coin_id, ZERO)
-        if before + transaction.quantity < 0:
-            raise Oversold(transaction.coin_id, transaction.made_at, before)
-        held[transaction.coin_id] = before + transaction.quantity
+    """Raise Oversold if more coins leave a wallet than it holds at the time. Any order of input."""
+    held: dict[tuple[str, str], Decimal] = {}
+    for leg in expand(transactions):
+        before = held.get((leg.coin_id, leg.wallet), ZERO)
+        if before + leg.quantity < 0:
+            raise Oversold(leg.coin_id, leg.wallet, leg.made_at, before)
+        held[leg.coin_id, leg.wallet] = before + leg.quantity
 
 
 @exact_arithmetic()
@@ -73,9 +73,9 @@ def value_portfolio(
     `day_ago` holds the prices and the rate of `day_start`. A coin without a label was never stored:
     its id stands in for symbol and name.
     """
-    by_coin: dict[str, list[Transaction]] = {}
-    for transaction in sort_transactions(transactions):
-        by_coin.setdefault(transaction.coin_id, []).append(transaction)
+    by_coin: dict[str, list[Leg]] = {}
+    for leg in expand(transactions):
+        by_coin.setdefault(leg.coin_id, []).append(leg)
     holdings = [
         _value_holding(labels.get(coin_id, (coin_id, coin_id)), own, now, day_ago, day_start)
         for coin_id, own in sorted(by_coin.items())
@@ -99,15 +99,15 @@ def value_portfolio(
 
 def _value_holding(
     label: Label,
-    own: Sequence[Transaction],
+    own: Sequence[Leg],
     now: ValuationPrices,
     day_ago: ValuationPrices,
     day_start: datetime,
 ) -> Holding:
     coin_id = own[0].coin_id
-    quantity = sum((transaction.quantity for transaction in own), ZERO)
-    opening = sum((t.quantity for t in own if t.made_at < day_start), ZERO)
-    day_flows: list[CoinFlow | Transaction] = [t for t in own if t.made_at >= day_start]
+    quantity = sum((leg.quantity for leg in own), ZERO)
+    opening = sum((leg.quantity for leg in own if leg.made_at < day_start), ZERO)
+    day_flows: list[CoinFlow | Leg] = [leg for leg in own if leg.made_at >= day_start]
     if opening:
         # For the day's profit, the opening holding counts as bought at the prices of day_start.
         day_flows.insert(0, CoinFlow(opening, day_ago.price_usd(coin_id), day_ago.idr_per_usd))
@@ -133,7 +133,7 @@ def _value_holding(
 
 
 def _list_missing(
-    own: Sequence[Transaction],
+    own: Sequence[Leg],
     quantity: Decimal,
     opening: Decimal,
     now: ValuationPrices,
@@ -149,10 +149,14 @@ def _list_missing(
         yield f"no price from {DAY_AGO}"
     if opening and day_ago.rate is None:
         yield f"no rupiah rate from {DAY_AGO}"
-    without_rate = sum(transaction.idr_per_usd is None for transaction in own)
+    without_rate = len({leg.transaction_id for leg in own if _lacks_rate(leg)})
     if without_rate:
         plural = "s" if without_rate > 1 else ""
         yield f"no rupiah rate on the date of {without_rate} transaction{plural}"
+
+
+def _lacks_rate(leg: Leg) -> bool:
+    return leg.idr_per_usd is None and bool(leg.fee_usd or not leg.is_internal)
 
 
 def _add_share(holding: Holding, net_worth: Decimal) -> Holding:

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from sentinel.storage.connection import Connection
 from services.api.dependencies import Limit, RequestContext
 from services.api.portfolio import valuation
+from services.api.portfolio.legs import expand
 from services.api.portfolio.models import NetWorth, Portfolio, Transaction
 from services.api.portfolio.net_worth import read_net_worth_history
 from services.api.portfolio.quotes import (
@@ -47,7 +48,7 @@ def get_portfolio(context: RequestContext, limit: Limit = 500) -> Portfolio:
 def _value_now(
     connection: Connection, transactions: Sequence[Transaction], now: datetime
 ) -> Portfolio:
-    coin_ids = sorted({transaction.coin_id for transaction in transactions})
+    coin_ids = sorted({leg.coin_id for leg in expand(transactions)})
     day_start = now - DAY
     # A price older than a day counts as missing; the page shows the age of every other one.
     newest = ValuationPrices(

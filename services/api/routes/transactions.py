@@ -1,4 +1,4 @@
-"""The portfolio's transactions: list, add, delete, export and import as CSV."""
+"""The portfolio's transactions: list, add, edit, delete, restore, export and import as CSV."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import dataclasses
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Body, HTTPException, Path, Response
+from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 
 from sentinel.storage.connection import Connection
 from services.api.dependencies import ApiContext, CoinFilter, Limit, Offset, RequestContext
-from services.api.portfolio.models import Oversold, Transaction
+from services.api.portfolio.models import Oversold, Transaction, TransactionKind
 from services.api.portfolio.transactions import (
     add_transaction,
     delete_transaction,
+    edit_transaction,
     import_transactions,
     list_transactions,
+    restore_transaction,
 )
 from services.api.portfolio.transactions_csv import format_csv, parse_csv
 from services.api.problems import conflict, problem_responses
 from services.api.schemas.base import Page
-from services.api.schemas.portfolio import ImportResponse, TransactionRequest
+from services.api.schemas.portfolio import ImportResponse, TransactionRequest, WalletName
 from services.api.transaction_input import TransactionReader
 
 router = APIRouter(tags=["portfolio"])
@@ -28,21 +30,33 @@ T = TypeVar("T")
 CSV_MEDIA_TYPE = "text/csv"
 MAX_CSV_LINES = 10_000
 TransactionId = Annotated[int, Path(ge=1, lt=2**63)]
+WalletFilter = Annotated[WalletName | None, Query(alias="wallet")]
 
 
 @router.get("/portfolio/transactions", responses=problem_responses(422, 503))
 def get_transactions(
     context: RequestContext,
     coin_id: CoinFilter = None,
+    wallet: WalletFilter = None,
+    kind: TransactionKind | None = None,
     limit: Limit = 500,
     offset: Offset = 0,
     newest_first: bool = False,
 ) -> Page[Transaction]:
-    """Transactions by time, of all coins or one; `next` is the `offset` of the next page."""
+    """Transactions by time, of a coin, a wallet (`main` or a name), a kind or all.
+
+    `next` is the `offset` of the next page.
+    """
     # One item more than requested shows whether there is a next page.
     transactions = context.pool.read(
         lambda connection: list_transactions(
-            connection, coin_id=coin_id, limit=limit + 1, offset=offset, newest_first=newest_first
+            connection,
+            coin_id=coin_id,
+            wallet=wallet,
+            kind=kind,
+            limit=limit + 1,
+            offset=offset,
+            newest_first=newest_first,
         )
     )
     next_offset = str(offset + limit) if len(transactions) > limit else None
@@ -68,7 +82,7 @@ def get_transaction(context: RequestContext, transaction_id: TransactionId) -> T
 def post_transaction(
     context: RequestContext, request: TransactionRequest, response: Response
 ) -> Transaction:
-    """Add a purchase or a sale."""
+    """Add a purchase, a sale, a trade, a transfer or a reward."""
 
     def write(connection: Connection) -> Transaction:
         new = TransactionReader(context, connection).read_request(request)
@@ -79,15 +93,62 @@ def post_transaction(
     return transaction
 
 
+@router.put(
+    "/portfolio/transactions/{transaction_id}",
+    responses=problem_responses(400, 403, 404, 409, 413, 422, 503),
+)
+def put_transaction(
+    context: RequestContext, transaction_id: TransactionId, request: TransactionRequest
+) -> Transaction:
+    """Replace a transaction. Importing the file that it came from again adds nothing.
+
+    Without `made_at` its time stays. An amount that is sent as it was returned keeps the digits
+    that the response left out.
+    """
+
+    def write(connection: Connection) -> Transaction:
+        found = list_transactions(connection, transaction_id=transaction_id)
+        if not found:
+            raise _unknown_transaction(transaction_id)
+        edited = TransactionReader(context, connection).read_edit(request, found[0])
+        edit_transaction(connection, edited)
+        return edited
+
+    return _write(context, write)
+
+
 @router.delete(
     "/portfolio/transactions/{transaction_id}",
-    status_code=204,
     responses=problem_responses(403, 404, 409, 422, 503),
 )
-def remove_transaction(context: RequestContext, transaction_id: TransactionId) -> None:
-    """Delete a transaction."""
-    if not _write(context, lambda connection: delete_transaction(connection, transaction_id)):
+def remove_transaction(context: RequestContext, transaction_id: TransactionId) -> Transaction:
+    """Delete a transaction and return it. For 30 days it can be restored."""
+    deleted = _write(context, lambda connection: delete_transaction(connection, transaction_id))
+    if deleted is None:
         raise _unknown_transaction(transaction_id)
+    return deleted
+
+
+@router.post(
+    "/portfolio/transactions/{transaction_id}/restore",
+    responses=problem_responses(403, 404, 409, 422, 503),
+)
+def post_restored_transaction(
+    context: RequestContext, transaction_id: TransactionId
+) -> Transaction:
+    """Undo the deletion of a transaction: it is stored again exactly as it was."""
+
+    def write(connection: Connection) -> Transaction:
+        restored = restore_transaction(connection, transaction_id)
+        if restored is None:
+            raise HTTPException(
+                404,
+                f"No transaction {transaction_id} was deleted within the last 30 days, or the same "
+                "one was imported again since.",
+            )
+        return restored
+
+    return _write(context, write)
 
 
 @router.get(
@@ -117,7 +178,7 @@ def import_csv(
     """Add the lines of a CSV, all or none; lines that exist already are skipped.
 
     The columns: made_at, coin_id, quantity, price (or price_usd), fee (or fee_usd), currency,
-    idr_per_usd (required for rupiah), note.
+    idr_per_usd (required for rupiah), note, kind, wallet, to_coin_id, to_quantity, to_wallet.
     """
     try:
         lines = parse_csv(content.decode("utf-8-sig"))

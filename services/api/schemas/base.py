@@ -27,6 +27,8 @@ NO_NUL = r"^[^\x00]*$"
 # The smallest part of a coin that the API accepts; most tokens have 18 decimal places.
 SMALLEST_AMOUNT = Decimal("1e-18")
 LARGEST_AMOUNT = 10**20
+# The significant digits of an amount in a response.
+AMOUNT_DIGITS = 20
 
 PriceSource = Literal["observed", "backfilled"]
 AlertKind = Literal["panic", "reversal"]
@@ -66,11 +68,28 @@ UnsignedAmount = Annotated[
     Field(ge=0, le=LARGEST_AMOUNT),
     _amount_schema(_AMOUNT_PATTERN.removeprefix("-?"), 0),
 ]
+
+
+def format_amount(value: Decimal) -> str:
+    """Return an amount in plain notation with at most 20 significant digits, rounded half even.
+
+    What is smaller than the product of the smallest quantity and price is what a division left
+    over, and becomes 0.
+    """
+    exact = value.quantize(SMALLEST_AMOUNT**2, context=Context(prec=200))
+    return strip_zeros(Context(prec=AMOUNT_DIGITS).plus(exact))
+
+
+def strip_zeros(amount: Decimal) -> str:
+    """Return an amount in plain notation, without zeros at its end."""
+    whole, point, places = f"{amount:f}".partition(".")
+    text = (whole + point + places.rstrip("0")).removesuffix(".")
+    return "0" if text == "-0" else text
+
+
 # An amount in a response, as text: most JSON readers parse numbers as floats and would lose digits
 # of the user's money.
-Amount = Annotated[
-    Decimal, PlainSerializer(lambda value: f"{value:f}", return_type=str, when_used="json")
-]
+Amount = Annotated[Decimal, PlainSerializer(format_amount, return_type=str, when_used="json")]
 # A fraction in a response, as a number.
 Share = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 

@@ -1,17 +1,34 @@
-"""The request that adds a transaction, and the response to an import."""
+"""The request that adds or edits a transaction, and the response to an import."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from services.api.portfolio.models import TransactionKind
+from services.api.portfolio.transactions_csv import MAIN_WALLET
 from services.api.schemas.base import NO_NUL, ApiModel, SignedAmount, Timestamp, UnsignedAmount
+
+TransactionCoin = Annotated[
+    str, Field(min_length=1, max_length=100, pattern=NO_NUL, examples=["bitcoin"])
+]
+# A wallet's name without the spaces around it; "main" is the main wallet, which is stored as ''.
+WalletName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=50, pattern=NO_NUL),
+    AfterValidator(lambda name: "" if name.casefold() == MAIN_WALLET else name),
+]
 
 
 class TransactionRequest(BaseModel):
-    """A purchase, or a sale if the quantity is negative.
+    """An entry of the portfolio; without `kind` a purchase, or a sale if the quantity is negative.
+
+    A trade gives coins (`quantity` below 0) for `to_quantity` of `to_coin_id`; its `price` is that
+    of one coin given. A transfer with `to_wallet` moves coins between own wallets. Without it the
+    coins arrive from outside, or leave if `quantity` is below 0, and count as bought or sold at
+    their `price`. A reward has no price.
 
     `price` and `fee` are in `currency`. Rupiah need a rate: `idr_per_usd`, or one that a run
     observed within a day of `made_at`.
@@ -19,15 +36,19 @@ class TransactionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    coin_id: Annotated[
-        str, Field(min_length=1, max_length=100, pattern=NO_NUL, examples=["bitcoin"])
-    ]
+    kind: TransactionKind | None = None
+    wallet: WalletName = ""
+    coin_id: TransactionCoin
     quantity: Annotated[SignedAmount, Field(examples=["0.25"])]
-    price: Annotated[UnsignedAmount, Field(examples=["91000"])]
+    # Of one `coin_id`; rewards and transfers between own wallets need none.
+    price: Annotated[UnsignedAmount | None, Field(examples=["91000"])] = None
     fee: UnsignedAmount = Decimal(0)
     currency: Literal["usd", "idr"] = "usd"
     made_at: Annotated[Timestamp | None, Field(examples=["2026-11-20T09:30:00Z"])] = None
     idr_per_usd: UnsignedAmount | None = None
+    to_coin_id: TransactionCoin | None = None
+    to_quantity: UnsignedAmount | None = None
+    to_wallet: WalletName | None = None
     note: Annotated[str, Field(max_length=200, pattern=NO_NUL)] = ""
 
 

@@ -191,9 +191,10 @@ def test_held_starred_ranked_and_named_coins_are_watched(day: Day) -> None:
     day.options = MonitorOptions(top_coins=2, watchlist=["eeee", "GHOST", "Ffff"])
     day.add_prices({name * 4: 1.0 for name in "abcdefg"})
     day.fresh.query(
-        "INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)"
-        " VALUES (now(), 'dddd', 2, 1, 0, ''), (now(), 'cccc', 2, 1, 0, ''),"
-        "        (now(), 'cccc', -2, 1, 0, '')"
+        "INSERT INTO sentinel.transactions"
+        " (made_at, kind, coin_id, quantity, price_usd, fee_usd, note)"
+        " VALUES (now(), 'buy', 'dddd', 2, 1, 0, ''), (now(), 'buy', 'cccc', 2, 1, 0, ''),"
+        "        (now(), 'sell', 'cccc', -2, 1, 0, '')"
     )
     day.fresh.query("INSERT INTO sentinel.starred_coins VALUES (now(), 'gggg'), (now(), 'hhhh')")
     day.add_prices({name * 4: 1.0 for name in "abcdefg"})

@@ -20,7 +20,7 @@ from sentinel.daily_summary import net_worth
 from sentinel.daily_summary.queueing import queue_if_due, write_summary
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import service_status
-from services.api.portfolio.models import Transaction
+from services.api.portfolio.models import Transaction, choose_kind
 from services.api.portfolio.transactions import (
     add_transaction,
     import_transactions,
@@ -87,7 +87,14 @@ class Deployment:
         """Store a purchase, or a sale if the quantity is negative."""
         rated = None if rate is None else Decimal(rate)
         at = NOW - days * DAY
-        new = Transaction(0, at, coin, Decimal(quantity), Decimal(price), Decimal(0), rated, "")
+        new = Transaction(
+            made_at=at,
+            kind=choose_kind(Decimal(quantity)),
+            coin_id=coin,
+            quantity=Decimal(quantity),
+            price_usd=Decimal(price),
+            idr_per_usd=rated,
+        )
         with self.connect() as connection:
             add_transaction(connection, new)
 
@@ -428,7 +435,15 @@ def draw_trades(dice: random.Random, coin: str) -> Iterator[Transaction]:
         held += quantity
         price, fee = Decimal(dice.randint(1, 10**7)) / 100, Decimal(dice.randint(0, 3))
         rate = Decimal(dice.randint(15_000, 17_000)) if dice.random() < 0.9 else None
-        yield Transaction(0, NOW - days * DAY, coin, quantity, price, fee, rate, "")
+        yield Transaction(
+            made_at=NOW - days * DAY,
+            kind=choose_kind(quantity),
+            coin_id=coin,
+            quantity=quantity,
+            price_usd=price,
+            fee_usd=fee,
+            idr_per_usd=rate,
+        )
 
 
 @pytest.mark.before_first_run

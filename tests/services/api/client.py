@@ -21,7 +21,9 @@ TOKEN = "geheim-4711-0123456789"
 # Every request that changes something.
 WRITES = (
     ("POST", "/portfolio/transactions"),
+    ("PUT", "/portfolio/transactions/1"),
     ("DELETE", "/portfolio/transactions/1"),
+    ("POST", "/portfolio/transactions/1/restore"),
     ("POST", "/portfolio/transactions.csv"),
     ("POST", "/price-targets"),
     ("POST", "/price-targets/preview"),

@@ -18,6 +18,7 @@ from services.api.portfolio.models import (
     Portfolio,
     PriceQuote,
     Transaction,
+    choose_kind,
 )
 from services.api.portfolio.valuation import ValuationPrices, ensure_not_oversold, value_portfolio
 from tests.conftest import NOW
@@ -32,7 +33,15 @@ def transaction(
     """Return a purchase, or a sale if the quantity is negative, made `days` ago."""
     at = NOW - timedelta(days=days)
     rated = None if rate is None else D(rate)
-    return Transaction(0, at, coin, D(quantity), D(price), D(fee), rated, "")
+    return Transaction(
+        made_at=at,
+        kind=choose_kind(D(quantity)),
+        coin_id=coin,
+        quantity=D(quantity),
+        price_usd=D(price),
+        fee_usd=D(fee),
+        idr_per_usd=rated,
+    )
 
 
 def value(

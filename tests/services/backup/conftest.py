@@ -26,9 +26,9 @@ PRICES = [
     for hour in range(HOURS)
 ]
 PORTFOLIO = r"""
-INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd, note)
-VALUES (now(), 'bitcoin', 0.1, 90000, 1.5, E'a\ttab, a \\\\ backslash, a\nline, \u00e9'),
-       (now(), 'ethereum', -1, 1, 0, '');
+INSERT INTO sentinel.transactions (made_at, kind, coin_id, quantity, price_usd, fee_usd, note)
+VALUES (now(), 'buy', 'bitcoin', 0.1, 90000, 1.5, E'a\ttab, a \\\\ backslash, a\nline, \u00e9'),
+       (now(), 'sell', 'ethereum', -1, 1, 0, '');
 INSERT INTO sentinel.wallets (opened_at, fee_bps, slippage_bps, name, strategy, parameters)
 VALUES (now(), 1, 1, 'first', 'hold', '{"n": 1}');
 INSERT INTO sentinel.wallet_events (recorded_at, observed_at, wallet_id, kind, coin_id)

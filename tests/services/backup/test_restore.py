@@ -189,7 +189,7 @@ def test_a_damaged_database_can_be_replaced_without_a_backup_of_it(
 ) -> None:
     before = read_days(filled)
     filled.query("ALTER TABLE sentinel.observations RENAME COLUMN observed_at TO seen_at")
-    filled.query("DROP TABLE sentinel.transactions")
+    filled.query("DROP TABLE sentinel.transactions CASCADE")
     filled.query("ALTER TABLE sentinel.coins RENAME TO coins_gone")
     with pytest.raises(SentinelError):
         _restore(monitor, backup, should_back_up=True)
