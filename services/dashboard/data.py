@@ -63,7 +63,7 @@ def current_formatter() -> Formatter:
     )
 
 
-def get_content(path: str, **query: str | int) -> Any:
+def get_content(path: str, **query: str | int | list[str]) -> Any:
     """Return the content of a response, None if there is none. Shows nothing."""
     try:
         return api_client().get(path, **query).content
@@ -71,7 +71,7 @@ def get_content(path: str, **query: str | int) -> Any:
         return None
 
 
-def fetch(path: str, **query: str | int) -> Any:
+def fetch(path: str, **query: str | int | list[str]) -> Any:
     """Return the content of a response, None if there is none.
 
     Shows a note if the content is old, and an error if the API is down or rejects the request.

@@ -16,8 +16,19 @@ from services.dashboard import data
 from services.dashboard.formatting import list_time_zones
 from services.dashboard.header import show_header
 from services.dashboard.language import tr
-from services.dashboard.pages import coin, forecasts, overview, paper_trading, pipeline, portfolio
+from services.dashboard.pages import (
+    alerts,
+    coin,
+    forecasts,
+    overview,
+    paper_trading,
+    pipeline,
+    portfolio,
+)
 from services.dashboard.theme import apply_stylesheet
+
+# The pages whose address may name a coin.
+COIN_PAGES = ("coin", "alerts")
 
 
 def main() -> None:
@@ -31,7 +42,7 @@ def main() -> None:
     show_header()
     if not data.list_coins():
         data.wait_for_coins()
-    if page.url_path != "coin":
+    if page.url_path not in COIN_PAGES:
         st.query_params.pop("coin", None)
     page.run()
     st.caption("Data provided by [CoinGecko](https://www.coingecko.com/en/api).")
@@ -49,6 +60,12 @@ def _list_pages() -> list[Page]:
             url_path="overview",
         ),
         coin_page,
+        st.Page(
+            lambda: alerts.show(coin_page),
+            title="Alerts",
+            icon=":material/notifications:",
+            url_path="alerts",
+        ),
         st.Page(
             forecasts.show, title="Forecasts", icon=":material/trending_up:", url_path="forecasts"
         ),

@@ -1,0 +1,244 @@
+"""All alerts with their reason and outcome, the price targets, the muted coins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from services.api_client import ApiUnreachable, Json, RequestRejected, quote_segment
+from services.dashboard import data
+from services.dashboard.address import choose, choose_from_list
+from services.dashboard.formatting import Formatter
+from services.dashboard.language import current_language, tr
+from services.dashboard.price_targets import describe_target, format_state, show_price_targets
+from services.dashboard.table import Column, Row, badge_cell, number_cell, show_table
+from services.dashboard.text import unique_coin_names
+
+# The API returns no more at once.
+MAX_ALERTS = 500
+DAYS = {"1d": 1, "7d": 7, "30d": 30, "60d": 60}
+MUTE_HOURS = 24
+MUTE, UNMUTE, DELETE = "mute", "unmute", "delete"
+
+
+@st.fragment(run_every=data.REFRESH_SECONDS)
+def show(coin_page: Page) -> None:
+    """Show the page; `coin_page` opens when the viewer clicks a coin."""
+    formatter = data.current_formatter()
+    names = unique_coin_names(data.list_coins() or [])
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        views = {"alerts": tr("Alerts"), "targets": tr("Price targets"), "muted": tr("Muted coins")}
+        view = choose("view", views, label=tr("Show"))
+        coin_id = choose_from_list("coin", names, label=tr("Coin"), placeholder=tr("All coins"))
+        query = _choose_filters(formatter) if view == "alerts" else {}
+    if coin_id:
+        query["coin_id"] = coin_id
+    page = data.fetch(
+        "/alerts",
+        limit=MAX_ALERTS if view == "alerts" else 1,
+        language=current_language(),
+        include=["mutes", "price_targets"],
+        **query,
+    )
+    if page is None:
+        return
+    muted = {mute["coin_id"]: mute["muted_until"] for mute in page["mutes"]}
+    if view == "alerts":
+        _show_alerts(formatter, page, muted, coin_page)
+    elif view == "targets":
+        _show_targets(formatter, page["price_targets"], names, coin_id)
+    else:
+        _show_muted(formatter, muted, names)
+
+
+def _choose_filters(formatter: Formatter) -> dict[str, str | int | list[str]]:
+    """Show the filters and return their query parameters."""
+    days = {key: tr("{days} d", days=number) for key, number in DAYS.items()}
+    period = choose("period", days, label=tr("Period"), default="7d")
+    kinds = {"all": tr("All"), "panic": tr("Falls"), "reversal": tr("Rises")}
+    kind = choose("kind", kinds, label=tr("Kind"))
+    outcomes = {"all": tr("All")} | _outcome_names()
+    outcome = choose("outcome", outcomes, label=tr("A day later"))
+    # Whole hours: the API keeps the response of the same request for other viewers.
+    since = formatter.now.replace(minute=0, second=0, microsecond=0) - timedelta(days=DAYS[period])
+    query: dict[str, str | int | list[str]] = {"since": since.isoformat()}
+    if kind != "all":
+        query["kind"] = kind
+    if outcome != "all":
+        query["outcome"] = outcome
+    return query
+
+
+def _outcome_names() -> dict[str, str]:
+    return {
+        "went_on": tr("Went on"),
+        "recovered": tr("Recovered"),
+        "unknown": tr("Not known yet"),
+    }
+
+
+# --- alerts ----------------------------------------------------------------------------------
+
+
+def _show_alerts(
+    formatter: Formatter, page: Json, muted: Mapping[str, str], coin_page: Page
+) -> None:
+    columns = [
+        Column("time", tr("Time"), "number", descending=True),
+        Column("coin", tr("Coin"), "link"),
+        Column("move", tr("Move"), "change"),
+        Column("price", tr("Price"), "number", priority=2, descending=True),
+        Column("hour", tr("1 h later"), "change", priority=2),
+        Column("day", tr("24 h later"), "change", priority=2),
+        Column("outcome", tr("Outcome"), "badge"),
+        Column("why", tr("Why"), "text", priority=3),
+        Column("mute", "", "actions", priority=2),
+    ]
+    items = page["items"]
+    count = tr("{count} alerts", count=len(items))
+    events = show_table(
+        "alerts",
+        tr("Alerts"),
+        columns,
+        [build_alert_row(formatter, alert, muted) for alert in items],
+        empty=tr("No alert matches. The monitor sends about two alerts per coin and week."),
+        count=tr("the newest {count} alerts", count=len(items)) if page["next"] else count,
+        search=tr("Filter alerts"),
+    )
+    if events.opened:
+        alerted = next(alert for alert in items if str(alert["alert_id"]) == events.opened)
+        st.switch_page(coin_page, query_params={"coin": alerted["coin_id"]})
+    if events.action:
+        alerted = next(a for a in items if str(a["alert_id"]) == events.action.row_id)
+        _send_mute(alerted["coin_id"], is_muted=alerted["coin_id"] in muted)
+
+
+def build_alert_row(formatter: Formatter, alert: Json, muted: Mapping[str, str]) -> Row:
+    """Return an alert as a row; on a narrow window the reason stands below the coin."""
+    is_muted = alert["coin_id"] in muted
+    ranks = {"went_on": 2, "recovered": 1, "unknown": 0}
+    tones = {"went_on": "ok", "recovered": "warning", "unknown": "muted"}
+    outcome = alert["outcome"]
+    text = _outcome_names()[outcome]
+    note = alert["symbol"].upper()
+    if not alert["is_announced"]:
+        note += " · " + tr("muted, not sent")
+    label = tr("Unmute") if is_muted else tr("Mute 1 day")
+    observed_at = datetime.fromisoformat(alert["observed_at"])
+    return Row(
+        str(alert["alert_id"]),
+        [
+            number_cell(observed_at.timestamp(), formatter.time(observed_at)),
+            {"text": alert["name"], "note": note},
+            number_cell(alert["move"], formatter.percent(alert["move"])),
+            number_cell(alert["price_usd"], formatter.price(alert["price_usd"])),
+            number_cell(alert["after_1h"], formatter.percent(alert["after_1h"])),
+            number_cell(alert["after_24h"], formatter.percent(alert["after_24h"])),
+            badge_cell(ranks[outcome], text, tones[outcome]),
+            alert["why"],
+            [{"action": UNMUTE if is_muted else MUTE, "label": label}],
+        ],
+        href=f"coin?coin={quote_segment(alert['coin_id'])}",
+        search=f"{alert['name']} {alert['symbol']} {alert['why']} {text}",
+        name=alert["name"],
+    )
+
+
+# --- price targets ---------------------------------------------------------------------------
+
+
+def _show_targets(
+    formatter: Formatter, targets: Sequence[Json], names: Mapping[str, str], coin_id: str | None
+) -> None:
+    if coin_id:
+        show_price_targets(coin_id)
+        return
+    st.caption(tr("Choose a coin to add a target: a preview shows how often it would have fired."))
+    columns = [
+        Column("coin", tr("Coin"), "link"),
+        Column("target", tr("Target")),
+        Column("state", tr("State"), "badge"),
+        Column("details", tr("Details"), priority=2),
+        Column("delete", "", "actions"),
+    ]
+    events = show_table(
+        "price_targets",
+        tr("Price targets"),
+        columns,
+        [_build_target_row(formatter, target, names) for target in targets],
+        empty=tr("No price targets. A message is sent when the price reaches one."),
+    )
+    if events.action:
+        _send("DELETE", f"/price-targets/{events.action.row_id}")
+
+
+def _build_target_row(formatter: Formatter, target: Json, names: Mapping[str, str]) -> Row:
+    coin_id = target["coin_id"]
+    is_open = target["state"] == "open"
+    state = badge_cell(is_open, tr("Open") if is_open else tr("Done"), "ok" if is_open else "muted")
+    return Row(
+        str(target["target_id"]),
+        [
+            names.get(coin_id, coin_id),
+            describe_target(target),
+            state,
+            format_state(formatter, target),
+            [{"action": DELETE, "label": tr("Delete")}],
+        ],
+        href=f"coin?coin={quote_segment(coin_id)}",
+        name=names.get(coin_id, coin_id),
+    )
+
+
+# --- muted coins -----------------------------------------------------------------------------
+
+
+def _show_muted(formatter: Formatter, muted: Mapping[str, str], names: Mapping[str, str]) -> None:
+    columns = [
+        Column("coin", tr("Coin"), "link"),
+        Column("until", tr("Muted until"), "number"),
+        Column("unmute", "", "actions"),
+    ]
+    rows = [
+        Row(
+            coin_id,
+            [
+                names.get(coin_id, coin_id),
+                number_cell(datetime.fromisoformat(until).timestamp(), formatter.time(until)),
+                [{"action": UNMUTE, "label": tr("Unmute")}],
+            ],
+            href=f"coin?coin={quote_segment(coin_id)}",
+            name=names.get(coin_id, coin_id),
+        )
+        for coin_id, until in muted.items()
+    ]
+    events = show_table(
+        "muted_coins",
+        tr("Muted coins"),
+        columns,
+        rows,
+        empty=tr("No coin is muted. Alerts of a muted coin are recorded and not sent."),
+    )
+    if events.action:
+        _send_mute(events.action.row_id, is_muted=True)
+
+
+def _send_mute(coin_id: str, *, is_muted: bool) -> None:
+    path = f"/coins/{quote_segment(coin_id)}/mute"
+    if is_muted:
+        _send("DELETE", path)
+    else:
+        _send("POST", path, {"hours": MUTE_HOURS})
+
+
+def _send(method: str, path: str, content: Json | None = None) -> None:
+    """Send a change and draw the page again."""
+    try:
+        data.api_client().send(method, path, content)
+    except (ApiUnreachable, RequestRejected) as error:
+        st.error(data.describe_error(error))
+        return
+    st.rerun(scope="fragment")
