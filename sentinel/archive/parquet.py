@@ -79,6 +79,19 @@ SELECT coin_id, epoch_us(observed_at) / 1e6 AS seconds, price_usd, market_cap_us
 FROM merged
 ORDER BY coin_id, seconds
 """
+# The last row of a coin at or before each time.
+READ_LAST_PRICES = """
+WITH wanted AS (
+    SELECT unnest($coin_ids::varchar[]) AS coin_id, unnest($micros::bigint[]) AS micros
+), points AS (
+    SELECT coin_id, epoch_us(observed_at) AS observed_micros, price_usd
+    FROM read_parquet($paths, hive_partitioning = false)
+    WHERE coin_id IN (SELECT unnest($coin_ids::varchar[]))
+)
+SELECT wanted.coin_id, micros, price_usd, observed_micros
+FROM wanted ASOF JOIN points
+     ON wanted.coin_id = points.coin_id AND wanted.micros >= points.observed_micros
+"""
 READ_DAY = """
 SELECT coin_id, epoch_us(observed_at), price_usd, market_cap_usd, volume_24h_usd, source
 FROM read_parquet(?, hive_partitioning = false)
@@ -197,11 +210,32 @@ def read_points(
     return Points(*(np.ma.filled(found[name], np.nan) for name in Points._fields))
 
 
+def read_last_prices(
+    paths: Sequence[Path], wanted: Sequence[tuple[str, datetime]]
+) -> list[tuple[str, datetime, float, datetime]]:
+    """Return coin, time, price and its time: the last price in the files at or before each time.
+
+    `wanted` has coin ids and times; those without a price are left out. Raises ArchiveUnavailable.
+    """
+    parameters = {
+        "paths": [str(path) for path in paths],
+        "coin_ids": [coin_id for coin_id, _ in wanted],
+        "micros": [(at - _EPOCH) // timedelta(microseconds=1) for _, at in wanted],
+    }
+    with _open_engine() as engine:
+        rows = engine.execute(READ_LAST_PRICES, parameters).fetchall()
+    return [
+        (coin_id, _to_time(micros), price_usd, _to_time(observed_micros))
+        for coin_id, micros, price_usd, observed_micros in rows
+    ]
+
+
+def _to_time(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
 def read_day(path: Path) -> list[MarketRow]:
     """Return all rows of a day file. Raises ArchiveUnavailable."""
     with _open_engine() as engine:
         rows = engine.execute(READ_DAY, [str(path)]).fetchall()
-    return [
-        MarketRow(coin_id, _EPOCH + timedelta(microseconds=at), *rest)
-        for coin_id, at, *rest in rows
-    ]
+    return [MarketRow(coin_id, _to_time(at), *rest) for coin_id, at, *rest in rows]

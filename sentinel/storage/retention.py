@@ -54,7 +54,13 @@ WHERE observed_at < %(oldest)s
 # Small tables without partitions: their rows expire with the observations.
 DELETE_EXPIRED_ROWS: dict[LiteralString, LiteralString] = {
     "rejections": "DELETE FROM sentinel.rejections WHERE rejected_at < %(oldest)s",
-    "fx_rates": "DELETE FROM sentinel.fx_rates WHERE observed_at < %(oldest)s",
+    # The last rate of each day stays: no archive has rates, and the portfolio's history needs them.
+    "fx_rates": """
+        DELETE FROM sentinel.fx_rates AS r WHERE observed_at < %(oldest)s AND EXISTS (
+            SELECT FROM sentinel.fx_rates AS later
+            WHERE later.currency = r.currency AND later.observed_at > r.observed_at
+              AND later.observed_at < date_bin('1 day', r.observed_at, 'epoch') + interval '1 day')
+        """,
     "pipeline_runs": "DELETE FROM sentinel.pipeline_runs WHERE started_at < %(oldest)s",
     "unfillable_gaps": "DELETE FROM sentinel.unfillable_gaps WHERE stop < %(oldest)s",
     "alerts": "DELETE FROM sentinel.alerts WHERE observed_at < %(oldest)s",

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 
+from sentinel.archive.price_lookup import PriceLookup
 from services.api.connection_pool import ConnectionPool
 from services.api.schemas.alert_scores import AlertScoreResponse
 from services.api.schemas.base import NO_NUL
@@ -37,6 +38,8 @@ class ApiContext:
     now: Callable[[], datetime]
     # By coin: the newest response of the route that costs most. At most one per watched coin.
     alert_scores: dict[str, AlertScoreResponse] = field(default_factory=dict)
+    # Prices from the archive that the portfolio's history needed.
+    past_prices: PriceLookup = field(default_factory=PriceLookup)
     # The pages of `/status/`.
     site: StatusSite = field(default_factory=StatusSite)
 

@@ -138,14 +138,21 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class NetWorth:
-    """The net worth at the end of a day, or now for the newest; null if a price is missing."""
+    """The net worth at the end of a day, or now for the newest; null if a price is missing.
+
+    Net worth minus net invested is the total profit until then.
+    """
 
     __pydantic_config__ = example_config("""{"valued_at": "2026-11-20T12:00:00Z",
-        "net_worth_usd": "23035.03", "net_worth_idr": "374319250", "missing": []}""")
+        "net_worth_usd": "23035.03", "net_worth_idr": "374319250",
+        "net_invested_usd": "20000", "net_invested_idr": "325000000", "missing": []}""")
 
     valued_at: datetime
     net_worth_usd: Amount | None
     net_worth_idr: Amount | None
+    # Money put in minus money taken out, fees included. Rupiah: at the rates of the payments.
+    net_invested_usd: Amount
+    net_invested_idr: Amount | None
     missing: list[str]
 
 
@@ -164,7 +171,7 @@ class Portfolio:
     day_profit: Profit
     # The most valuable holding first.
     holdings: tuple[Holding, ...]
-    # Of the last days; empty until the route adds it.
+    # Of the last days, without those before the first transaction; empty until the route adds it.
     history: tuple[NetWorth, ...]
     missing: tuple[str, ...]
 

@@ -1,48 +1,93 @@
-"""The portfolio's value: holdings, profit, net worth."""
+"""The portfolio's value: holdings, profit, net worth, returns."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from sentinel.storage.connection import Connection
 from services.api.dependencies import Limit, RequestContext
-from services.api.portfolio import valuation
 from services.api.portfolio.legs import expand
-from services.api.portfolio.models import NetWorth, Portfolio, Transaction
-from services.api.portfolio.net_worth import read_net_worth_history
+from services.api.portfolio.models import Portfolio, Transaction
+from services.api.portfolio.net_worth import compute_net_worth, list_days, list_prices
+from services.api.portfolio.past_prices import add_archived_prices, read_stored_prices
+from services.api.portfolio.period_returns import Course, compute_returns
+from services.api.portfolio.price_book import PriceBook
 from services.api.portfolio.quotes import (
     DAY_AGO_TOLERANCE,
     read_coin_labels,
     read_prices,
     read_rate,
 )
+from services.api.portfolio.return_models import PortfolioReturns
+from services.api.portfolio.timeline import Snapshot
 from services.api.portfolio.transactions import list_transactions
 from services.api.portfolio.valuation import ValuationPrices, value_portfolio
 from services.api.problems import problem_responses
 
 router = APIRouter(tags=["portfolio"])
 DAY = timedelta(days=1)
+# As long as prices are kept in the database.
+DEFAULT_HISTORY_DAYS = 60
+MAX_HISTORY_DAYS = 366 * 20
 
 
 @router.get("/portfolio", responses=problem_responses(422, 503))
-def get_portfolio(context: RequestContext, limit: Limit = 500) -> Portfolio:
-    """Holdings, net worth and profit in USD and IDR; the `limit` most valuable holdings."""
+def get_portfolio(
+    context: RequestContext,
+    limit: Limit = 500,
+    days: Annotated[
+        int, Query(ge=1, le=MAX_HISTORY_DAYS, description="days of `history`, today included")
+    ] = DEFAULT_HISTORY_DAYS,
+) -> Portfolio:
+    """Holdings, net worth and profit in USD and IDR; the `limit` most valuable holdings.
 
-    def read(connection: Connection) -> Portfolio:
-        now = context.now()
+    `history` has the net worth of each day beside what had been invested until then. Days older
+    than the database's prices come from the archive, if one is configured.
+    """
+    now = context.now()
+
+    def read(connection: Connection) -> tuple[Portfolio, list[Snapshot], PriceBook]:
         transactions = list_transactions(connection)
         portfolio = _value_now(connection, transactions, now)
-        history = read_net_worth_history(connection, transactions, now)
-        if history:
-            history[-1] = _replace_newest(history[-1], portfolio)
-        holdings = portfolio.holdings[:limit]
-        return dataclasses.replace(portfolio, holdings=holdings, history=tuple(history))
+        snapshots = list_days(transactions, now, days)
+        return portfolio, snapshots, read_stored_prices(connection, list_prices(snapshots))
 
-    return context.pool.read(read)
+    portfolio, snapshots, stored = context.pool.read(read)
+    book = add_archived_prices(
+        stored, list_prices(snapshots), context.past_prices, context.monitor.settings
+    )
+    return dataclasses.replace(
+        portfolio,
+        holdings=portfolio.holdings[:limit],
+        history=tuple(compute_net_worth(day, book) for day in snapshots),
+    )
+
+
+@router.get("/portfolio/returns", responses=problem_responses(503))
+def get_returns(context: RequestContext) -> PortfolioReturns:
+    """Time-weighted return and XIRR in USD and IDR, beside bitcoin and cash.
+
+    The periods end now. A figure that needs an unknown price or rate is null, and says which.
+    """
+    now = context.now()
+
+    def read(connection: Connection) -> tuple[Course | None, PriceBook]:
+        course = Course.follow(list_transactions(connection), now)
+        wanted = course.list_wanted() if course else ()
+        return course, read_stored_prices(connection, wanted)
+
+    course, stored = context.pool.read(read)
+    if course is None:
+        return PortfolioReturns(valued_at=now, periods=(), bitcoin=None, cash=None)
+    book = add_archived_prices(
+        stored, course.list_wanted(), context.past_prices, context.monitor.settings
+    )
+    return compute_returns(course, book)
 
 
 def _value_now(
@@ -60,17 +105,3 @@ def _value_now(
     )
     labels = read_coin_labels(connection, coin_ids)
     return value_portfolio(transactions, newest, day_ago, day_start, labels)
-
-
-def _replace_newest(newest: NetWorth, portfolio: Portfolio) -> NetWorth:
-    """Take the newest net worth from the valuation.
-
-    A day that has just begun may have no price of its own yet.
-    """
-    has_all_prices = all(holding.value_usd is not None for holding in portfolio.holdings)
-    return dataclasses.replace(
-        newest,
-        net_worth_usd=portfolio.net_worth_usd if has_all_prices else None,
-        net_worth_idr=portfolio.net_worth_idr if has_all_prices else None,
-        missing=[text for text in portfolio.missing if not text.endswith(valuation.DAY_AGO)],
-    )

@@ -140,3 +140,38 @@ def test_amounts_keep_every_digit(api: ApiSession) -> None:
         assert add_transaction(api, quantity=f"-{quantity}", price="1").status_code == 201
     [holding] = api.get_json("/portfolio")["holdings"]
     assert Decimal(holding["quantity"]) == 0
+
+
+def test_the_history_since_the_first_purchase_has_what_was_invested(api: ApiSession) -> None:
+    for days, quantity in ((90, "1"), (3, "-0.5")):
+        made_at = (NOW - timedelta(days=days)).isoformat()
+        assert add_transaction(
+            api, quantity=quantity, price="80000", made_at=made_at, idr_per_usd=16000
+        ).ok
+    assert len(api.get_json("/portfolio")["history"]) == 60
+    found = api.get_json("/portfolio", days=7000)
+    assert len(found["history"]) == 91
+    first, last = found["history"][0], found["history"][-1]
+    assert (first["net_worth_usd"], first["net_invested_usd"]) == (None, "80000")
+    assert first["missing"] == ["bitcoin: no price", "no rupiah rate"]
+    for currency in ("usd", "idr"):
+        profit = float(last[f"net_worth_{currency}"]) - float(last[f"net_invested_{currency}"])
+        assert profit == float(found["total_profit"][currency])
+    assert len(api.get_json("/portfolio", days=1)["history"]) == 1
+    problem_detail(api.get("/portfolio", params={"days": 0}), 422)
+
+
+def test_the_returns_of_all_periods_come_in_one_response(api: ApiSession) -> None:
+    assert api.get_json("/portfolio/returns")["periods"] == []
+    made_at = (NOW - timedelta(days=6)).isoformat()
+    add_transaction(api, quantity="1", price="90000", made_at=made_at, idr_per_usd=16000)
+    found = api.get_json("/portfolio/returns")
+    by_name = {each["period"]: each for each in found["periods"]}
+    assert list(by_name) == ["24h", "7d", "30d", "60d", "1y", "all"]
+    # The purchase was made at 90,000, as the newest price is; 24 hours ago it was 90,096.
+    assert by_name["all"]["usd"]["time_weighted"] == {"value": 0.0, "unavailable": None}
+    assert by_name["24h"]["usd"]["time_weighted"]["value"] == pytest.approx(90_000 / 90_096 - 1)
+    assert by_name["24h"]["idr"]["time_weighted"]["unavailable"] == "no rupiah rate on 2026-11-19"
+    assert by_name["7d"]["starts_at"] == by_name["all"]["starts_at"]
+    assert found["bitcoin"]["usd"]["unavailable"] is None
+    assert float(found["cash"]["idr"]["profit"]) == 90_000 * 250
