@@ -29,8 +29,10 @@ from services.api.routes import (
     forecasts,
     health,
     history,
+    listed_coins,
     mutes,
     overview,
+    past_price,
     pipeline,
     portfolio,
     price_targets,
@@ -50,9 +52,9 @@ MAX_REQUEST_BYTES = 5_000_000
 MIN_GZIP_BYTES = 1_000
 
 ROUTES = (
-    *(summary, overview, coins, history, coin_page, forecasts, starred_coins),
+    *(summary, overview, listed_coins, coins, history, coin_page, forecasts, starred_coins),
     *(alerts, alert_scores, mutes, price_targets),
-    *(portfolio, transactions, wallets, pipeline, health, status_page),
+    *(portfolio, past_price, transactions, wallets, pipeline, health, status_page),
 )
 
 DESCRIPTION = """Prices, alerts, forecasts and a portfolio from Market Sentinel. Prices are in USD,

@@ -1,7 +1,9 @@
-"""Which coin ids a request may name."""
+"""Which coin ids a request may name, and the search for them."""
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Collection
 from functools import cached_property
 
@@ -9,7 +11,8 @@ from pipeline.site_figures import load_registry
 from sentinel.storage.connection import Connection
 from services.api.dependencies import ApiContext
 from services.api.problems import unknown_coin
-from services.api.queries.coins import has_coins, is_known_coin
+from services.api.queries.coins import find_stored_coins, has_coins, is_known_coin
+from services.api.queries.rows import Row
 
 
 class KnownCoins:
@@ -32,3 +35,20 @@ class KnownCoins:
     @cached_property
     def _listed(self) -> Collection[str]:
         return load_registry(self._context.monitor.settings).coins
+
+
+def search_coins(context: ApiContext, connection: Connection, search: str, limit: int) -> list[Row]:
+    """Return coins of the registry and of the database whose id, symbol or name has the text.
+
+    At most `limit`, the best ranked first. The registry's symbol, name and rank are newer.
+    """
+    text = search.strip().casefold()
+    found = {row["coin_id"]: row for row in find_stored_coins(connection, text, limit)}
+    for coin in load_registry(context.monitor.settings).coins.values():
+        if any(text in part.casefold() for part in (coin.id, coin.symbol, coin.name)):
+            found[coin.id] = {"coin_id": coin.id} | coin.label._asdict()
+    return heapq.nsmallest(limit, found.values(), key=_by_rank)
+
+
+def _by_rank(coin: Row) -> tuple[float, str]:
+    return (coin["rank"] or math.inf, coin["coin_id"])

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from services.api.portfolio.arithmetic import ZERO, exact_arithmetic
-from services.api.portfolio.models import Transaction
+from services.api.portfolio.models import Transaction, TransactionKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,7 @@ class Leg:
 
     transaction_id: int
     made_at: datetime
+    kind: TransactionKind
     wallet: str
     coin_id: str
     quantity: Decimal
@@ -45,6 +46,7 @@ def _expand_one(transaction: Transaction) -> Iterator[Leg]:
     leg = Leg(
         transaction_id=t.transaction_id,
         made_at=t.made_at,
+        kind=t.kind,
         wallet=t.wallet,
         coin_id=t.coin_id,
         quantity=t.quantity,

@@ -137,6 +137,34 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class WalletHolding:
+    """One coin in a wallet; the value is null if its price is missing."""
+
+    coin_id: str
+    symbol: str
+    name: str
+    quantity: Amount
+    value_usd: Amount | None
+
+
+@dataclass(frozen=True, slots=True)
+class WalletContent:
+    """A wallet and what it holds, the most valuable coin first; '' is the main wallet.
+
+    The values are null if a price or the rate is missing.
+    """
+
+    __pydantic_config__ = example_config("""{"wallet": "Binance", "value_usd": "23035.03",
+        "value_idr": "374319237.5", "holdings": [{"coin_id": "bitcoin", "symbol": "btc",
+        "name": "Bitcoin", "quantity": "0.25", "value_usd": "23035.03"}]}""")
+
+    wallet: str
+    value_usd: Amount | None
+    value_idr: Amount | None
+    holdings: tuple[WalletHolding, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NetWorth:
     """The net worth at the end of a day, or now for the newest; null if a price is missing.
 

@@ -38,6 +38,15 @@ FROM sentinel.alert_trackers t JOIN sentinel.coins c USING (coin_key)
 WHERE c.coin_id = %(coin_id)s
 """
 
+STORED_COINS = """
+SELECT coin_id, symbol, name, rank
+FROM sentinel.coins
+WHERE strpos(lower(coin_id), %(search)s) > 0 OR strpos(lower(symbol), %(search)s) > 0
+      OR strpos(lower(name), %(search)s) > 0
+ORDER BY rank NULLS LAST, coin_id
+LIMIT %(limit)s
+"""
+
 HAS_COINS = "SELECT EXISTS (SELECT FROM sentinel.coins)"
 IS_KNOWN_COIN = "SELECT EXISTS (SELECT FROM sentinel.coins WHERE coin_id = %(coin_id)s)"
 
@@ -113,6 +122,11 @@ def find_coin(connection: Connection, coin_id: str, now: datetime) -> Row | None
 def is_known_coin(connection: Connection, coin_id: str) -> bool:
     """Return whether a coin with this id was ever stored."""
     return bool(connection.execute(IS_KNOWN_COIN, {"coin_id": coin_id}).fetchall()[0][0])
+
+
+def find_stored_coins(connection: Connection, search: str, limit: int) -> list[Row]:
+    """Return the best-ranked coins that were ever stored and have a text in id, symbol or name."""
+    return fetch_rows(connection, STORED_COINS, {"search": search, "limit": limit})
 
 
 def has_coins(connection: Connection) -> bool:

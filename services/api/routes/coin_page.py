@@ -18,6 +18,7 @@ from services.api.history_request import (
     ResolutionQuery,
     resolve_history,
 )
+from services.api.portfolio.legs import expand
 from services.api.portfolio.transactions import list_transactions
 from services.api.problems import problem_responses, unknown_coin
 from services.api.queries.alerts import AlertFilters, Language, list_alerts
@@ -98,7 +99,7 @@ def _read_span(
     history = request.read(connection, coin_id)
     start, end = history["start"], history["end"]
     filters = AlertFilters(coin_ids=[coin_id], since=start, limit=MAX_ALERTS)
-    transactions = list_transactions(connection, coin_id=coin_id)
+    legs = expand(list_transactions(connection, coin_id=coin_id))
     is_short = end - start <= RECENT_WITHIN
     return {
         "history": history,
@@ -108,12 +109,12 @@ def _read_span(
         "price_targets": list_targets(connection, coin_id=coin_id),
         "transactions": [
             {
-                "made_at": transaction.made_at,
-                "kind": "buy" if transaction.quantity > 0 else "sell",
-                "quantity": transaction.quantity,
-                "price_usd": transaction.price_usd,
+                "made_at": leg.made_at,
+                "kind": leg.kind,
+                "quantity": leg.quantity,
+                "price_usd": leg.price_usd,
             }
-            for transaction in transactions
-            if start <= transaction.made_at < end
+            for leg in legs
+            if leg.coin_id == coin_id and not leg.is_internal and start <= leg.made_at < end
         ],
     }

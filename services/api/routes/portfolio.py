@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from sentinel.storage.connection import Connection
 from services.api.dependencies import Limit, RequestContext
 from services.api.portfolio.legs import expand
-from services.api.portfolio.models import Portfolio, Transaction
+from services.api.portfolio.models import Portfolio, Transaction, WalletContent
 from services.api.portfolio.net_worth import compute_net_worth, list_days, list_prices
 from services.api.portfolio.past_prices import add_archived_prices, read_stored_prices
 from services.api.portfolio.period_returns import Course, compute_returns
@@ -27,7 +27,9 @@ from services.api.portfolio.return_models import PortfolioReturns
 from services.api.portfolio.timeline import Snapshot
 from services.api.portfolio.transactions import list_transactions
 from services.api.portfolio.valuation import ValuationPrices, value_portfolio
+from services.api.portfolio.wallets import list_wallets
 from services.api.problems import problem_responses
+from services.api.schemas.base import Page
 
 router = APIRouter(tags=["portfolio"])
 DAY = timedelta(days=1)
@@ -90,15 +92,32 @@ def get_returns(context: RequestContext) -> PortfolioReturns:
     return compute_returns(course, book)
 
 
+@router.get("/portfolio/wallets", responses=problem_responses(503))
+def get_portfolio_wallets(context: RequestContext) -> Page[WalletContent]:
+    """All wallets of the portfolio, and what each holds at the newest prices."""
+
+    def read(connection: Connection) -> Page[WalletContent]:
+        legs = expand(list_transactions(connection))
+        coin_ids = sorted({leg.coin_id for leg in legs})
+        newest = _read_newest(connection, coin_ids, context.now())
+        labels = read_coin_labels(connection, coin_ids)
+        return Page[WalletContent](items=list_wallets(legs, newest, labels))
+
+    return context.pool.read(read)
+
+
+def _read_newest(connection: Connection, coin_ids: Sequence[str], now: datetime) -> ValuationPrices:
+    """Return the newest prices. One older than a day counts as missing; a page shows its age."""
+    quotes, rate = read_prices(connection, coin_ids, now, DAY), read_rate(connection, now, DAY)
+    return ValuationPrices(quotes, rate)
+
+
 def _value_now(
     connection: Connection, transactions: Sequence[Transaction], now: datetime
 ) -> Portfolio:
     coin_ids = sorted({leg.coin_id for leg in expand(transactions)})
     day_start = now - DAY
-    # A price older than a day counts as missing; the page shows the age of every other one.
-    newest = ValuationPrices(
-        read_prices(connection, coin_ids, now, DAY), read_rate(connection, now, DAY)
-    )
+    newest = _read_newest(connection, coin_ids, now)
     day_ago = ValuationPrices(
         read_prices(connection, coin_ids, day_start, DAY_AGO_TOLERANCE),
         read_rate(connection, day_start, DAY_AGO_TOLERANCE),

@@ -27,6 +27,16 @@ class CoinResponse(ApiModel):
     is_starred: bool
 
 
+class ListedCoinResponse(ApiModel):
+    """A coin that CoinGecko lists, or that was ever stored."""
+
+    coin_id: Annotated[str, Field(examples=["bitcoin"])]
+    symbol: Annotated[str, Field(examples=["btc"])]
+    name: Annotated[str, Field(examples=["Bitcoin"])]
+    # By market capitalization; null if CoinGecko does not rank the coin.
+    rank: Annotated[int | None, Field(examples=[1])]
+
+
 class AlertTrackerResponse(ApiModel):
     """What the alert rule tracks for a coin: the window's extremes, the threshold, the rates."""
 

@@ -52,7 +52,7 @@ class OverviewResponse(ApiModel):
 
 
 class CoinTransactionResponse(ApiModel):
-    """An own purchase or sale of the coin."""
+    """An own transaction of the coin; transfers between own wallets are left out."""
 
     made_at: datetime
     kind: Annotated[str, Field(examples=["buy"])]

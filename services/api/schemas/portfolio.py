@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -9,7 +10,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from services.api.portfolio.models import TransactionKind
 from services.api.portfolio.transactions_csv import MAIN_WALLET
-from services.api.schemas.base import NO_NUL, ApiModel, SignedAmount, Timestamp, UnsignedAmount
+from services.api.schemas.base import (
+    NO_NUL,
+    Amount,
+    ApiModel,
+    SignedAmount,
+    Timestamp,
+    UnsignedAmount,
+    example_config,
+)
 
 TransactionCoin = Annotated[
     str, Field(min_length=1, max_length=100, pattern=NO_NUL, examples=["bitcoin"])
@@ -50,6 +59,26 @@ class TransactionRequest(BaseModel):
     to_quantity: UnsignedAmount | None = None
     to_wallet: WalletName | None = None
     note: Annotated[str, Field(max_length=200, pattern=NO_NUL)] = ""
+
+
+class PastPriceResponse(ApiModel):
+    """The last stored price before a moment; null, with a reason, if there is none."""
+
+    model_config = example_config("""{"coin_id": "bitcoin", "at": "2026-11-20T09:30:00Z",
+        "price_usd": "91000", "price_idr": "1478750000", "idr_per_usd": "16250",
+        "observed_at": "2026-11-20T09:28:41Z", "source": "database", "reason": null}""")
+
+    coin_id: str
+    at: datetime
+    price_usd: Amount | None
+    # Null also if the rate is unknown.
+    price_idr: Amount | None
+    # The rate nearest to the moment, within a day of it.
+    idr_per_usd: Amount | None
+    observed_at: datetime | None
+    source: Literal["database", "archive"] | None
+    # Why there is no price.
+    reason: str | None
 
 
 class ImportResponse(ApiModel):

@@ -97,6 +97,8 @@ def open_api(
 @pytest.fixture
 def portfolio_api(week_api: ApiSession, week_database: FreshDatabase) -> ApiSession:
     """The same with an empty portfolio."""
-    week_database.query("TRUNCATE sentinel.transactions RESTART IDENTITY")
+    week_database.query(
+        "TRUNCATE sentinel.transactions, sentinel.deleted_transactions RESTART IDENTITY"
+    )
     week_api.delete("/portfolio/transactions/1")  # a write that passes the cache empties it
     return week_api

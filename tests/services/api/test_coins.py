@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from coin_registry import CoinRegistry
+from sentinel.coin import Coin
 from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.services.api.client import ApiSession
 
@@ -56,3 +59,20 @@ def test_the_exchange_rate_is_null_after_a_day_without_one(
     assert datetime.fromisoformat(rate["observed_at"]) == NOW
     time_.sleep(2 * 86_400)
     assert api.get_json("/rates", n=1) == {"idr_per_usd": None, "observed_at": None}
+
+
+def test_listed_coins_are_found_by_rank_also_without_a_price(
+    api: ApiSession, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    registry = CoinRegistry()
+    for coin_id, rank in (("wrapped-bitcoin", 20), ("bitcoin", 1), ("bitcoin-2", None), ("x", 3)):
+        registry.coins[coin_id] = Coin(coin_id, coin_id[:4], coin_id.title(), rank)
+    registry.save(tmp_path / "coin_registry.json")
+    fresh.query(
+        "INSERT INTO sentinel.coins (coin_id, symbol, name) VALUES ('old', 'o', 'Bitcoin2')"
+    )
+    found = api.get_json("/coins/listed", search=" BITcoin")["items"]
+    assert [(coin["coin_id"], coin["rank"]) for coin in found] == [
+        *(("bitcoin", 1), ("wrapped-bitcoin", 20), ("bitcoin-2", None), ("old", None)),
+    ]
+    assert len(api.get_json("/coins/listed", limit=2)["items"]) == 2

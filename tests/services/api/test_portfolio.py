@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.api.schemas.base import format_amount
 from tests.conftest import NOW
 from tests.services.api.client import (
     TOKEN,
@@ -16,6 +17,11 @@ from tests.services.api.client import (
     add_transaction,
     problem_detail,
 )
+
+NO_PRICE = {"price": None}
+TRADE = {"kind": "trade", "quantity": "-1", "to_coin_id": "ethereum", "to_quantity": "2"}
+PATH = "/portfolio/transactions"
+CSV = "/portfolio/transactions.csv"
 
 
 @pytest.fixture
@@ -86,6 +92,75 @@ def test_a_sale_of_more_than_is_held_and_the_removal_of_its_purchase_are_rejecte
     assert "no transaction" in problem_detail(api.delete(path), 404)
 
 
+def test_an_edited_or_restored_transaction_is_not_imported_again(api: ApiSession) -> None:
+    lines = "made_at,coin_id,quantity,price\n2026-11-17,bitcoin,1,5\n2026-11-18,bitcoin,2,6\n"
+    headers = {"Content-Type": "text/csv"}
+    assert api.post(CSV, data=lines, headers=headers).json() == {"added": 2, "skipped": 0}
+    first = f"{PATH}/1"
+    changes = {"coin_id": "bitcoin", "quantity": "3", "price": "7", "note": "corrected"}
+    edited = api.put(first, json=changes)
+    assert edited.json() == api.get_json(first)
+    assert (edited.json()["quantity"], edited.json()["made_at"]) == ("3", "2026-11-17T00:00:00Z")
+    before = api.get_json(PATH)["items"]
+    assert api.delete(first).json() == before[0]
+    assert api.post(f"{first}/restore").json() == before[0]
+    assert api.get_json(PATH)["items"] == before
+    assert api.post(CSV, data=lines, headers=headers).json() == {"added": 0, "skipped": 2}
+    api.delete(first)
+    assert api.post(CSV, data=lines, headers=headers).json() == {"added": 1, "skipped": 1}
+    assert "imported again since" in problem_detail(api.post(f"{first}/restore"), 404)
+    assert "no transaction 9" in problem_detail(api.put(f"{PATH}/9", json=changes), 404)
+
+
+def test_an_amount_that_is_sent_back_keeps_the_digits_that_the_response_left_out(
+    api: ApiSession,
+) -> None:
+    quantity = "12345678901.123456789012345678"
+    shown = add_transaction(api, quantity=quantity, price="1").json()["quantity"]
+    assert shown == "12345678901.123456789"
+    add_transaction(api, quantity=f"-{quantity}", price="1")
+    changes = {"coin_id": "bitcoin", "quantity": shown, "price": "1", "note": "a note"}
+    assert api.put(f"{PATH}/1", json=changes).status_code == 200
+    assert f",bitcoin,{quantity}," in api.get(CSV).text
+
+
+def test_a_wallet_gives_no_more_than_it_holds(api: ApiSession) -> None:
+    add_transaction(api, quantity="1", price="1")
+    moved = {"kind": "transfer", "quantity": "0.6", "to_wallet": "Cold"}
+    transfer = add_transaction(api, **moved).json()
+    assert transfer["price_usd"] == "0"
+    sale = add_transaction(api, quantity="-0.5", price="1")
+    assert "bitcoin: the portfolio held only 0.4" in problem_detail(sale, 409)
+    too_much = {"wallet": "Cold", "price": "1"}
+    trade = add_transaction(api, **TRADE | too_much)
+    assert "the wallet 'Cold' held only 0.6" in problem_detail(trade, 409)
+    assert add_transaction(api, **TRADE | too_much | {"quantity": "-0.6"}).status_code == 201
+    removal = api.delete(f"{PATH}/{transfer['transaction_id']}")
+    assert "the wallet 'Cold' held only 0" in problem_detail(removal, 409)
+    edit = api.put(f"{PATH}/1", json={"coin_id": "bitcoin", "quantity": "0.5", "price": "1"})
+    assert "a larger sale is not possible" in problem_detail(edit, 409)
+    wallets = api.get_json("/portfolio/wallets")["items"]
+    held = {w["wallet"]: [(h["coin_id"], h["quantity"]) for h in w["holdings"]] for w in wallets}
+    assert held == {"": [("bitcoin", "0.4")], "Cold": [("ethereum", "2")]}
+    assert [w["value_usd"] for w in wallets] == ["36000", "6000"]
+    assert len(api.get_json(PATH, wallet="Cold")["items"]) == 2
+    assert len(api.get_json(PATH, wallet="main")["items"]) == 2
+    assert len(api.get_json(PATH, coin_id="ethereum", kind="trade")["items"]) == 1
+
+
+def test_the_price_of_a_moment_is_proposed_in_both_currencies(api: ApiSession) -> None:
+    at = NOW - timedelta(minutes=15 * 10 + 2)
+    price = api.get_json("/portfolio/price", coin_id="bitcoin", at=at.isoformat())
+    assert (price["price_usd"], price["price_idr"]) == ("90011", "1462678750")
+    assert (price["source"], price["reason"]) == ("database", None)
+    before = (NOW - timedelta(days=70)).isoformat()
+    price = api.get_json("/portfolio/price", coin_id="bitcoin", at=before)
+    assert price["price_usd"] is price["price_idr"] is price["observed_at"] is None
+    assert (
+        price["reason"] == "No price of bitcoin is stored from the day before 2026-09-11 11:00 UTC."
+    )
+
+
 def test_concurrent_sales_do_not_sell_the_same_coins_twice(api: ApiSession) -> None:
     add_transaction(api, quantity="1", price="1")
     codes: list[int] = []
@@ -122,6 +197,18 @@ def test_concurrent_sales_do_not_sell_the_same_coins_twice(api: ApiSession) -> N
         ({"made_at": 1763600000}, 422, "made_at"),
         ({"idr_per_usd": "0"}, 409, "idr_per_usd"),
         ({"amount": "1"}, 422, "amount"),
+        ({"kind": "gift"}, 422, "kind"),
+        ({"kind": "buy", "quantity": "-1"}, 409, "quantity: the quantity of a purchase must be"),
+        ({"kind": "reward"}, 409, "price: a reward has no price"),
+        ({"kind": "transfer", "price": None}, 409, "price: a transfer needs the price"),
+        ({"kind": "transfer", "to_wallet": "A"}, 409, "price: a transfer between own wallets"),
+        ({"kind": "transfer", "to_wallet": " Main"} | NO_PRICE, 409, "must be another wallet"),
+        ({"to_wallet": "A"}, 409, "to_wallet: only a transfer"),
+        ({"to_quantity": "1"}, 409, "to_coin_id: only a trade"),
+        ({"kind": "trade", "quantity": "-1"}, 409, "to_coin_id: a trade needs the coin received"),
+        (TRADE | {"to_coin_id": "bitcoin"}, 409, "must be another coin"),
+        (TRADE | {"to_coin_id": "ethereumm"}, 404, "no coin 'ethereumm'"),
+        (TRADE, 409, "a larger sale is not possible"),
     ],
 )
 def test_an_invalid_transaction_is_rejected_with_the_name_of_the_field(
@@ -131,6 +218,23 @@ def test_an_invalid_transaction_is_rejected_with_the_name_of_the_field(
         add_transaction(api, **({"quantity": "1", "price": "1"} | fields)), status
     )
     assert api.get_json("/portfolio/transactions")["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("146250000.000", "146250000"),
+        ("1E+3", "1000"),
+        ("-0.00", "0"),
+        (Decimal(1) / Decimal(3), "0." + "3" * 20),
+        ("1.00000000000000000005", "1"),
+        ("12345678901234567890.5", "12345678901234567890"),
+        ("0.000000000000000004500000000000000000", "0.0000000000000000045"),
+        ("-1e-60", "0"),
+    ],
+)
+def test_an_amount_in_json_is_plain_and_has_at_most_20_digits(amount: Any, text: str) -> None:
+    assert format_amount(Decimal(amount)) == text
 
 
 def test_amounts_keep_every_digit(api: ApiSession) -> None:
