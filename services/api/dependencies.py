@@ -44,7 +44,7 @@ class ApiContext:
     site: StatusSite = field(default_factory=StatusSite)
 
 
-def _get_context(request: Request) -> ApiContext:
+async def _get_context(request: Request) -> ApiContext:
     context: ApiContext = request.app.state.context
     return context
 

@@ -124,20 +124,28 @@ def _group(points: _Points, step: timedelta) -> list[Row]:
     # Positions of the first and the last observation of each step.
     firsts = np.flatnonzero(np.diff(starts, prepend=starts[0] - 1))
     lasts = np.append(firsts[1:], len(starts)) - 1
-    first_step = FIRST_STEP.timestamp()
-    columns = {
-        "observed_at": [
-            datetime.fromtimestamp(first_step + time / 1e6, UTC) for time in starts[firsts].tolist()
-        ],
-        "open_usd": points.price_usd[firsts].tolist(),
-        "price_usd": points.price_usd[lasts].tolist(),
-        "low_usd": np.minimum.reduceat(points.price_usd, firsts).tolist(),
-        "high_usd": np.maximum.reduceat(points.price_usd, firsts).tolist(),
-        "volume_24h_usd": [
-            None if math.isnan(volume) else volume
-            for volume in points.volume_24h_usd[lasts].tolist()
-        ],
-        "observations": (lasts - firsts + 1).tolist(),
-        "backfilled": np.add.reduceat(points.is_backfilled, firsts, dtype=int).tolist(),
-    }
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    columns = (
+        (starts[firsts] / 1e6 + FIRST_STEP.timestamp()).tolist(),
+        points.price_usd[firsts].tolist(),
+        points.price_usd[lasts].tolist(),
+        np.minimum.reduceat(points.price_usd, firsts).tolist(),
+        np.maximum.reduceat(points.price_usd, firsts).tolist(),
+        points.volume_24h_usd[lasts].tolist(),
+        (lasts - firsts + 1).tolist(),
+        np.add.reduceat(points.is_backfilled, firsts, dtype=int).tolist(),
+    )
+    return [
+        {
+            "observed_at": datetime.fromtimestamp(at, UTC),
+            "open_usd": first,
+            "price_usd": last,
+            "low_usd": low,
+            "high_usd": high,
+            "volume_24h_usd": None if math.isnan(volume) else volume,
+            "observations": observations,
+            "backfilled": backfilled,
+        }
+        for at, first, last, low, high, volume, observations, backfilled in zip(
+            *columns, strict=True
+        )
+    ]

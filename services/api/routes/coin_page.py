@@ -109,6 +109,7 @@ def _read_span(
         "price_targets": list_targets(connection, coin_id=coin_id),
         "transactions": [
             {
+                "transaction_id": leg.transaction_id,
                 "made_at": leg.made_at,
                 "kind": leg.kind,
                 "quantity": leg.quantity,

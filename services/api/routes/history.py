@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from sentinel.storage.connection import Connection
 from services.api.dependencies import CoinId, RequestContext
@@ -15,6 +15,7 @@ from services.api.history_request import (
     ResolutionQuery,
     resolve_history,
 )
+from services.api.json_response import json_response
 from services.api.problems import problem_responses, unknown_coin
 from services.api.queries.coins import is_known_coin
 from services.api.queries.rows import Row
@@ -24,7 +25,11 @@ from services.api.schemas.coins import HistoryResponse
 router = APIRouter(tags=["coins"])
 
 
-@router.get("/coins/{coin_id}/history", responses=problem_responses(404, 409, 422, 503))
+@router.get(
+    "/coins/{coin_id}/history",
+    response_model=HistoryResponse,
+    responses=problem_responses(404, 409, 422, 503),
+)
 def get_history(
     context: RequestContext,
     coin_id: CoinId,
@@ -33,7 +38,7 @@ def get_history(
     hours: HoursQuery = None,
     resolution: ResolutionQuery = "auto",
     points: PointsQuery = AUTO_POINTS,
-) -> HistoryResponse:
+) -> Response:
     """A coin's history in steps; `raw` returns every observation.
 
     Observations older than sixty days come from the archive, if one is configured. A span that
@@ -50,4 +55,4 @@ def get_history(
             raise unknown_coin(coin_id)
         return history
 
-    return HistoryResponse.model_validate(context.pool.read(read, uses_copy=request.uses_copy))
+    return json_response(context.pool.read(read, uses_copy=request.uses_copy))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from services.api.portfolio.models import TransactionKind
 from services.api.schemas.alerts import AlertResponse
 from services.api.schemas.base import Amount, ApiModel
 from services.api.schemas.coins import (
@@ -54,9 +55,10 @@ class OverviewResponse(ApiModel):
 class CoinTransactionResponse(ApiModel):
     """An own transaction of the coin; transfers between own wallets are left out."""
 
+    transaction_id: int
     made_at: datetime
-    kind: Annotated[str, Field(examples=["buy"])]
-    # Below 0 for coins that were given away.
+    kind: TransactionKind
+    # Below 0 for coins that were sold, given in a trade or sent away.
     quantity: Amount
     price_usd: Amount
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from services.api.history_request import choose_step
+from services.api.schemas.coins import HistoryResponse
 from tests.conftest import NOW, FreshDatabase
 from tests.services.api.client import (
     ApiSession,
@@ -21,6 +22,7 @@ def test_a_history_step_has_the_first_and_the_last_price_of_the_step(week_api: A
         start=(NOW - timedelta(hours=6)).isoformat(),
         resolution="1h",
     )
+    assert HistoryResponse.model_validate(found).model_dump(mode="json") == found
     assert found["resolution"] == "1h"
     whole = [point for point in found["points"] if point["observations"] == 4]
     assert len(whole) == 6
