@@ -83,6 +83,10 @@ class SlotHistory:
         begin, end = (max(0, first_slot(at, self.cadence) - self.first) for at in (start, stop))
         return self.states[begin:end]
 
+    def start_within(self, start: datetime) -> datetime:
+        """Return when the first slot of `within(start, …)` begins."""
+        return ORIGIN + max(self.first, first_slot(start, self.cadence)) * self.cadence
+
 
 def first_slot(at: datetime, cadence: timedelta) -> int:
     """Return the number of the first slot that does not begin before `at`."""

@@ -38,7 +38,7 @@ ENTRIES: LiteralString = """
 SELECT rejected_at, run_id, coin_id, reason, raw, resolution, resolved_at, note,
        EXISTS (SELECT FROM sentinel.coins c WHERE c.coin_id = r.coin_id) AS is_coin_stored
 FROM sentinel.rejections r
-WHERE {selected} AND (NOT %(is_open)s OR resolution IS NULL)
+WHERE {selected} AND (%(is_open)s::boolean IS NULL OR (resolution IS NULL) = %(is_open)s)
   AND (%(before)s::timestamptz IS NULL
        OR (rejected_at, run_id, coin_id) < (%(before)s, %(before_run)s, %(before_coin)s))
 ORDER BY rejected_at DESC, run_id DESC, coin_id DESC
@@ -68,6 +68,26 @@ WHERE rejected_at > %(since)s
 GROUP BY reason
 ORDER BY entries DESC, reason
 """
+
+
+QUARANTINE = """
+SELECT reason, count(*) FILTER (WHERE resolution IS NULL) AS open,
+       count(*) FILTER (WHERE resolution = 'replayed') AS replayed,
+       count(*) FILTER (WHERE resolution = 'discarded') AS discarded, max(rejected_at) AS newest_at
+FROM sentinel.rejections
+GROUP BY reason
+ORDER BY open DESC, reason
+"""
+
+
+class ResolutionCount(NamedTuple):
+    """What became of the entries that have one reason."""
+
+    reason: str
+    open: int
+    replayed: int
+    discarded: int
+    newest_at: datetime
 
 
 class ReasonCount(NamedTuple):
@@ -136,15 +156,24 @@ def count_reasons(connection: Connection, since: datetime) -> Cursor[ReasonCount
     return connection.cursor(row_factory=class_row(ReasonCount)).execute(REASONS, {"since": since})
 
 
+def count_resolutions(connection: Connection) -> list[ResolutionCount]:
+    """Return what became of all entries, by reason, those with the most open ones first."""
+    with connection.cursor(row_factory=class_row(ResolutionCount)) as cursor:
+        return cursor.execute(QUARANTINE).fetchall()
+
+
 def read_entries(
     connection: Connection,
     selection: Selection,
     limit: int,
     *,
-    is_open: bool = False,
+    is_open: bool | None = None,
     before: Entry | None = None,
 ) -> list[Entry]:
-    """Return entries, the newest first: those after `before` in this order, or only open ones."""
+    """Return entries, the newest first, from those after `before` in this order on.
+
+    `is_open` selects the open ones, or those that were replayed or discarded.
+    """
     parameters = selection.parameters | {
         "is_open": is_open,
         "limit": limit,

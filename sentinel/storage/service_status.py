@@ -99,6 +99,11 @@ def read(connection: Connection, service: Service) -> ServiceStatus | None:
     return ServiceStatus(*row) if row else None
 
 
+def read_all(connection: Connection) -> dict[str, ServiceStatus]:
+    """Return what each service last recorded."""
+    return {name: ServiceStatus(at, state) for name, at, state in connection.execute(READ_ALL)}
+
+
 def read_backup_status(connection: Connection) -> BackupStatus | None:
     """Return the status of backups; None where no backup of this database was ever tried."""
     found = read(connection, "backup")
@@ -109,6 +114,20 @@ def parse_backup_status(found: ServiceStatus) -> BackupStatus:
     """Return the status of backups from what the backup recorded."""
     state = {"tried_at": found.recorded_at, **found.state}
     return TypeAdapter(BackupStatus).validate_python(state)
+
+
+def is_process_late(service: str, status: ServiceStatus, now: datetime) -> bool | None:
+    """Return whether a process is silent for too long; None: it has no rhythm, or it was removed.
+
+    Those without a rhythm work once a day or when asked to; the health checks look at backups.
+    """
+    limits = {
+        "ingestion": late_after(status.interval),
+        "schedule": MAX_SCHEDULE_PAUSE,
+        "telegram": MAX_POLL_PAUSE,
+    }
+    is_gone = now - status.recorded_at > SILENCE_WINDOW or status.state.get("is_stopped")
+    return None if service not in limits or is_gone else is_silent(status, limits[service], now)
 
 
 def is_silent(status: ServiceStatus, limit: timedelta, now: datetime) -> bool:

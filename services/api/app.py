@@ -34,8 +34,10 @@ from services.api.routes import (
     overview,
     past_price,
     pipeline,
+    pipeline_page,
     portfolio,
     price_targets,
+    rejections,
     starred_coins,
     status_page,
     summary,
@@ -54,7 +56,8 @@ MIN_GZIP_BYTES = 1_000
 ROUTES = (
     *(summary, overview, listed_coins, coins, history, coin_page, forecasts, starred_coins),
     *(alerts, alert_scores, mutes, price_targets),
-    *(portfolio, past_price, transactions, wallets, pipeline, health, status_page),
+    *(portfolio, past_price, transactions, wallets),
+    *(pipeline, pipeline_page, rejections, health, status_page),
 )
 
 DESCRIPTION = """Prices, alerts, forecasts and a portfolio from Market Sentinel. Prices are in USD,

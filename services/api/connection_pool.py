@@ -45,7 +45,7 @@ class ConnectionPool:
     """A pool of connections that reconnects by itself when the database comes back."""
 
     def __init__(self, address: Address) -> None:
-        self._address = address
+        self.address = address
         # Whether the schema is known to be up to date.
         self._is_migrated = False
         # Until when requests fail at once, and with which message.
@@ -70,7 +70,7 @@ class ConnectionPool:
 
     def close(self) -> None:
         """Close all connections, after what they received from Neon is recorded."""
-        if neon_api.endpoint_of(self._address.conninfo):
+        if neon_api.endpoint_of(self.address.conninfo):
             with contextlib.suppress(psycopg.Error), self._pool.connection() as connection:
                 egress.record(connection)
         self._pool.close()
@@ -136,19 +136,19 @@ class ConnectionPool:
             self._is_migrated = False
             is_down = isinstance(error, psycopg_pool.PoolTimeout)
             cause = self._find_cause(error) if is_down else error
-            message = error_hints.explain(cause, self._address.display_name)
+            message = error_hints.explain(cause, self.address.display_name)
             if is_down:
                 self._down = (time.monotonic() + DOWN_SECONDS, message)
             raise StorageUnavailable(message) from error
         except _ConnectionBroken as error:
-            message = error_hints.explain(error.cause, self._address.display_name)
+            message = error_hints.explain(error.cause, self.address.display_name)
             raise StorageUnavailable(message) from error
 
     def _find_cause(self, timeout: psycopg.Error) -> psycopg.Error:
         """Return why no connection can be opened: the pool says only that it waited in vain."""
-        conninfo = make_conninfo(self._address.conninfo, connect_timeout=CAUSE_TIMEOUT_SECONDS)
+        conninfo = make_conninfo(self.address.conninfo, connect_timeout=CAUSE_TIMEOUT_SECONDS)
         try:
-            open_connection(Address(conninfo, self._address.display_name)).close()
+            open_connection(Address(conninfo, self.address.display_name)).close()
         except psycopg.Error as error:
             return error
         return timeout  # all connections are in use, or the database is back

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from sentinel.errors import SentinelError, StorageUnavailable
+from services.api.shown_paths import shorten_paths
 
 log = logging.getLogger("sentinel.api")
 
@@ -100,11 +101,12 @@ def register_error_handlers(app: FastAPI) -> None:
         return problem_response(status, detail[:MAX_DETAIL_CHARACTERS], errors)
 
     @app.exception_handler(SentinelError)
-    async def handle_known_error(_request: Request, error: SentinelError) -> Response:
+    async def handle_known_error(request: Request, error: SentinelError) -> Response:
         log.warning("%s", error)
         is_temporary = isinstance(error, StorageUnavailable)
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if is_temporary else None
-        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
+        detail = shorten_paths(str(error), request.app.state.context.monitor.settings)
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
 
     @app.exception_handler(Exception)
     async def handle_unexpected_error(_request: Request, error: Exception) -> Response:

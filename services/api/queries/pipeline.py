@@ -17,13 +17,6 @@ ORDER BY started_at DESC
 LIMIT %(limit)s
 """
 
-REJECTIONS = """
-SELECT rejected_at, run_id, coin_id, reason, left(raw, %(max_characters)s) AS raw
-FROM sentinel.rejections
-ORDER BY rejected_at DESC, coin_id
-LIMIT %(limit)s
-"""
-
 REJECTIONS_BY_REASON = """
 SELECT reason, count(*)
 FROM sentinel.rejections
@@ -48,12 +41,6 @@ SELECT (SELECT count(*) FROM sentinel.outbox
 def list_runs(connection: Connection, before: datetime | None, limit: int) -> list[Row]:
     """Return runs that started before a time, the newest first."""
     return fetch_rows(connection, RUNS, {"before": before, "limit": limit})
-
-
-def list_rejections(connection: Connection, limit: int, max_characters: int) -> list[Row]:
-    """Return the newest rejected entries, each cut to `max_characters`."""
-    parameters = {"limit": limit, "max_characters": max_characters}
-    return fetch_rows(connection, REJECTIONS, parameters)
 
 
 def count_rejections_by_reason(connection: Connection, since: datetime) -> dict[str, int]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from datetime import datetime
 from typing import get_args
 
 from fastapi import APIRouter, Request, Response
@@ -12,22 +10,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 import budget_monitor
 from sentinel.budget import usage_log
-from sentinel.errors import SentinelError
-from sentinel.health.deployment import (
-    DeploymentHealth,
-    check_deployment,
-    describe_missing_database,
-)
 from sentinel.health.facts import CheckState, HealthCheck, find_failures
 from sentinel.storage.service_status import ServiceStatus
 from services.api.auth import has_token
 from services.api.dependencies import ApiContext, RequestContext
+from services.api.deployment_health import check_health, describe_health
 from services.api.problems import problem_responses
 from services.api.queries.pipeline import count_metrics
 from services.api.queries.rows import Row
-from services.api.schemas.pipeline import HealthCheckResponse, HealthResponse
-
-log = logging.getLogger("sentinel.api")
+from services.api.schemas.pipeline import HealthResponse
 
 router = APIRouter(tags=["health"])
 
@@ -38,48 +29,18 @@ def get_health(context: RequestContext, request: Request, response: Response) ->
 
     Without the token, the messages name no database, host, folder or user.
     """
-    found = _check_deployment(context)
+    found = check_health(context)
     response.status_code = 503 if find_failures(found.checks) else 200
     response.headers["Cache-Control"] = "no-store"
     token = context.monitor.api_token
     is_owner = token is not None and has_token(request.headers, token.encode())
-    return _describe_health(found, context.now(), is_owner=is_owner)
-
-
-def _check_deployment(context: ApiContext) -> DeploymentHealth:
-    settings, now = context.monitor.settings, context.now()
-    try:
-        return context.pool.read(lambda connection: check_deployment(connection, settings, now))
-    except SentinelError as error:  # no connection, or a database that we cannot use
-        log.warning("%s", error)
-        return describe_missing_database(settings, error)
-
-
-def _describe_health(found: DeploymentHealth, now: datetime, *, is_owner: bool) -> HealthResponse:
-    facts = found.facts
-    newest = facts.newest_observation if facts else None
-    return HealthResponse(
-        status="unhealthy" if find_failures(found.checks) else "ok",
-        newest_observation=newest,
-        last_run_at=facts.loop.recorded_at if facts and facts.loop else None,
-        age_seconds=None if newest is None else (now - newest).total_seconds(),
-        interval_seconds=facts.interval.total_seconds() if facts else None,
-        missed_runs=facts.missed_runs(now) if facts else None,
-        checks={
-            check.name: HealthCheckResponse(
-                is_ok=check.is_ok,
-                state=check.state,
-                message=check.message if is_owner else check.summary,
-            )
-            for check in found.checks
-        },
-    )
+    return describe_health(found, context, is_owner=is_owner)
 
 
 @router.get("/metrics", response_class=Response, responses=problem_responses(503))
 def get_metrics(context: RequestContext) -> Response:
     """Metrics for Prometheus: https://prometheus.io/docs/instrumenting/exposition_formats"""
-    found = _check_deployment(context)
+    found = check_health(context)
     metrics = context.pool.read(count_metrics)
     registry = CollectorRegistry()
     _add_counts(registry, metrics)

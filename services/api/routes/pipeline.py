@@ -1,9 +1,8 @@
-"""The pipeline: runs, gaps, schedule coverage, registry, rejections, budget, backups."""
+"""The pipeline: runs, gaps, schedule coverage, registry, budget, backups."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -11,7 +10,6 @@ from fastapi import APIRouter, Query
 
 import budget_monitor
 from pipeline.site_figures import load_registry
-from safe_zone import CADENCE_WINDOW
 from sentinel.budget import budget_output
 from sentinel.budget.coingecko_credits import covered_coins
 from sentinel.budget.schedule import ScheduleCoverage, SlotCoverage
@@ -31,26 +29,24 @@ from services.api.dependencies import (
     RequestContext,
     clamp_to_utc,
 )
+from services.api.pipeline_parts import describe_backup, describe_registry, describe_slot_coverage
 from services.api.problems import problem_responses
 from services.api.queries.coins import list_best_ranked_coins
-from services.api.queries.pipeline import count_rejections_by_reason, list_rejections, list_runs
+from services.api.queries.pipeline import list_runs
 from services.api.queries.rows import Row
 from services.api.schemas.base import Page, Timestamp
 from services.api.schemas.pipeline import (
     BackupResponse,
     GapResponse,
     RegistryResponse,
-    RejectionsResponse,
     RunResponse,
     ScheduleResponse,
-    SlotCoverageResponse,
 )
 
 router = APIRouter(tags=["pipeline"])
 
 # Finding the gaps of 50 coins takes a second if they have a point per minute.
 GAPS_AMONG = 50
-MAX_RAW_CHARACTERS = 300
 
 
 @router.get("/runs", responses=problem_responses(422, 503))
@@ -120,7 +116,7 @@ def get_schedule_coverage(context: RequestContext) -> ScheduleResponse:
         delivered=coverage.delivered,
         share=coverage.share,
         longest_silence_minutes=coverage.longest_silence.total_seconds() / 60,
-        slots=SlotCoverageResponse(**asdict(slots)) if slots else None,
+        slots=describe_slot_coverage(slots),
     )
 
 
@@ -131,36 +127,7 @@ def _configured_cadence(context: ApiContext) -> timedelta:
 @router.get("/registry", responses=problem_responses(422, 503))
 def get_registry(context: RequestContext, limit: Limit = 100) -> RegistryResponse:
     """The coins' health: strikes, inactive coins, and when the next probe of each is due."""
-    registry = load_registry(context.monitor.settings)
-    coins = list(registry.coins.values())
-    unhealthy = [
-        coin
-        for coin in coins
-        if coin.status != "delisted" and (coin.status == "inactive" or coin.strikes)
-    ]
-    unhealthy.sort(key=lambda coin: (coin.status == "active", coin.next_probe or "", coin.id))
-    counts = {
-        status: sum(coin.status == status for coin in coins)
-        for status in ("active", "inactive", "delisted")
-    }
-    return RegistryResponse.model_validate(
-        counts
-        | {"synced_at": registry.synced_at, "coins": [coin._asdict() for coin in unhealthy[:limit]]}
-    )
-
-
-@router.get("/rejections", responses=problem_responses(422, 503))
-def get_rejections(context: RequestContext, limit: Limit = 50) -> RejectionsResponse:
-    """Invalid entries of CoinGecko's responses: counts by reason, and the newest entries."""
-    since = context.now() - CADENCE_WINDOW
-
-    def read(connection: Connection) -> dict[str, Any]:
-        return {
-            "by_reason": count_rejections_by_reason(connection, since),
-            "items": list_rejections(connection, limit, MAX_RAW_CHARACTERS),
-        }
-
-    return RejectionsResponse.model_validate(context.pool.read(read))
+    return describe_registry(load_registry(context.monitor.settings), limit)
 
 
 @router.get("/budget", responses=problem_responses(503))
@@ -174,9 +141,4 @@ def get_budget(context: RequestContext) -> dict[str, Any]:
 def get_backup_status(context: RequestContext) -> BackupResponse:
     """The last backup that was restored and compared, and the result of the last attempt."""
     status = context.pool.read(service_status.read_backup_status)
-    if status is None:
-        return BackupResponse.model_validate(dict.fromkeys(BackupResponse.model_fields))
-    age = None if status.verified_at is None else context.now() - status.verified_at
-    return BackupResponse.model_validate(
-        asdict(status) | {"age_seconds": age.total_seconds() if age else None}
-    )
+    return describe_backup(status, context.monitor.settings, context.now())

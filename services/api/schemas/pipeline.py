@@ -1,4 +1,4 @@
-"""Responses about the pipeline: health, runs, gaps, schedule, registry, rejections, backups."""
+"""Responses about the pipeline: health, runs, gaps, schedule, registry, backups."""
 
 from __future__ import annotations
 
@@ -147,27 +147,6 @@ class RegistryResponse(ApiModel):
     inactive: int
     delisted: int
     coins: list[RegistryCoinResponse]
-
-
-class RejectionResponse(ApiModel):
-    """An invalid entry of a CoinGecko response: the reason, the run, and how the entry began."""
-
-    model_config = example_config("""{"rejected_at": "2026-11-20T12:00:30Z",
-        "run_id": "20261120T120030Z-6a00", "coin_id": "atlas-2", "reason": "null_price",
-        "raw": "{\\"usd\\": null}"}""")
-
-    rejected_at: datetime
-    run_id: str
-    coin_id: str
-    reason: str
-    raw: str
-
-
-class RejectionsResponse(ApiModel):
-    """Rejections of the last seven days counted by reason, and the newest ones."""
-
-    by_reason: dict[str, int]
-    items: list[RejectionResponse]
 
 
 class BackupResponse(ApiModel):

@@ -30,6 +30,8 @@ WRITES = (
     ("DELETE", "/price-targets/1"),
     ("POST", "/coins/1/mute"),
     ("DELETE", "/coins/1/mute"),
+    ("POST", "/rejections/replay"),
+    ("POST", "/rejections/discard"),
     ("PUT", "/coins/1/star"),
     ("DELETE", "/coins/1/star"),
 )

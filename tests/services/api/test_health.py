@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from psycopg.types.json import Jsonb
 
+from safe_zone import Settings
+from services.api.shown_paths import shorten_paths
 from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.services.api.client import ApiSession, StartApi
 from tests.support.monitor import load, minutes
@@ -111,11 +114,23 @@ def test_only_a_caller_with_the_token_reads_names_and_paths(
     del api.headers["Authorization"]
     stranger = api.get("/health").text
     api.headers["Authorization"] = "Bearer wrong"
-    for name in ("db.example", "/mnt/nas", str(tmp_path)):
+    for name in ("db.example", "/mnt/nas", "The folder is state."):
         assert name in owner
         assert name not in stranger
         assert name not in api.get("/health").text
     assert "The last backup failed" in stranger
+    assert str(tmp_path) not in owner
+
+
+def test_a_message_names_folders_by_their_place_in_the_project(settings: Settings) -> None:
+    project = Path.cwd()
+    own = dataclasses.replace(settings, state_dir=project / ".sentinel")
+    text = f"{project}/.sentinel/spool is full, {project}/a.json and {project}-2/b stay, {project}."
+    assert shorten_paths(text, own) == (
+        f".sentinel/spool is full, ./a.json and {project}-2/b stay, .."
+    )
+    state = settings.state_dir
+    assert shorten_paths(f"In {state}: /mnt/nas", settings) == f"In {state.name}: /mnt/nas"
 
 
 def test_a_failing_delivery_is_unhealthy_and_in_the_metrics(

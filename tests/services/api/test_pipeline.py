@@ -87,19 +87,38 @@ def test_the_registry_lists_inactive_coins_and_a_damaged_file_is_empty(
     assert api.get_json("/registry", n=1)["coins"] == []
 
 
-def test_rejections_are_counted_by_reason_and_the_newest_are_listed(
-    api: ApiSession, fresh: FreshDatabase
+def test_the_page_of_the_pipeline_is_one_response(
+    api: ApiSession,
+    fresh: FreshDatabase,
+    in_process: Callable[[Settings], Any],
+    settings: Settings,
+    time_: FakeTime,
 ) -> None:
-    assert api.get_json("/rejections") == {"by_reason": {}, "items": []}
-    for n, reason in enumerate(["null_price", "null_price", "malformed"]):
-        fresh.query(
-            "INSERT INTO sentinel.rejections VALUES (%s, 'run', %s, %s, %s)",
-            NOW - minutes(n), f"coin-{n}", reason, "x" * 5_000,
-        )  # fmt: skip
-    found = api.get_json("/rejections", limit=2)
-    assert found["by_reason"] == {"null_price": 2, "malformed": 1}
-    assert [one["coin_id"] for one in found["items"]] == ["coin-0", "coin-1"]
-    assert len(found["items"][0]["raw"]) == 300
+    assert api.get_json("/pipeline")["slots"] is None
+    for pause in (15, 60, 0):
+        in_process(dataclasses.replace(settings, limit=5))
+        time_.sleep(pause * 60)
+    service = "INSERT INTO sentinel.service_status VALUES (%s, %s, %s)"
+    fresh.query(service, "telegram", time_.now() - minutes(6), Jsonb({}))
+    fresh.query(service, "summary", time_.now(), Jsonb({}))
+    fresh.query("INSERT INTO sentinel.rejections VALUES (%s, 'run', 'bad', 'null_price', 'x')", NOW)
+    page = api.get_json("/pipeline", n=1)
+    assert (page["slots"]["slot_minutes"], page["slots"]["states"]) == (15, "dd---d")
+    assert page["slots"]["start"] == "2026-11-20T11:52:00Z"
+    assert (len(page["schedule"]["hours"]), len(page["schedule"]["days"])) == (168, 60)
+    assert page["schedule"]["totals"][0]["delivered"] == 3
+    assert [run["status"] for run in page["runs"]] == ["ok", "ok", "ok"]
+    late = {service["service"]: service["is_late"] for service in page["services"]}
+    assert late == {"telegram": True, "summary": None}
+    assert page["quarantine"][0]["open"] == 1
+    assert [quota["name"] for quota in page["quotas"]] == ["coingecko_credits", "actions_minutes"]
+    assert page["registry"]["active"] == 120
+    assert (page["decision"], page["coverage"], page["backup"]["verified_at"]) == (
+        "run",
+        None,
+        None,
+    )
+    assert page["health"]["checks"]["disk"]["message"].endswith("The folder is state.")
 
 
 def test_the_last_verified_backup_has_an_age_and_a_failed_one_has_its_reason(
