@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,14 +14,13 @@ from sentinel.analytics.peg import PEG_USD
 from sentinel.models import describe_gap_reason
 from services.api_client import Json
 from services.dashboard.formatting import Formatter
+from services.dashboard.language import tr, tr_shared
 from services.dashboard.text import escape_markdown
 
 # A longer table with wrapped texts scrolls within this height, in pixels.
 MAX_WRAPPED_ROWS, WRAPPED_HEIGHT = 6, 400
 # As for the movers of the API: an older price is not compared with the one of 24 hours ago.
 MAX_PRICE_AGE = timedelta(hours=2)
-# The extreme that a fall or a rise is measured from.
-EXTREMES = {"panic": "high", "reversal": "low"}
 ARROWS = {"panic": ":red[▼]", "reversal": ":green[▲]"}
 
 
@@ -39,29 +38,41 @@ def compute_day_change(
 
 def format_alert(formatter: Formatter, alert: Json) -> str:
     """Return an alert and its outcome as a line of Markdown."""
-    outcome = [
-        f"{formatter.percent(alert[key])} {label}"
-        for key, label in (("after_1h", "an hour later"), ("after_24h", "a day later"))
-        if alert[key] is not None
-    ]
-    muted = [] if alert["is_announced"] else ["the coin was muted"]
-    line = (
-        f"{ARROWS[alert['kind']]} **{escape_markdown(alert['name'])}** "
-        f"{escape_markdown(formatter.percent(alert['move']) + _describe_mark(alert))} to "
-        f"{escape_markdown(formatter.price(alert['price_usd']))}, "
-        f"{formatter.time(alert['observed_at'])} ({formatter.age(alert['observed_at'])} ago)"
+    line = tr(
+        "{change} to {price}, {time} ({age} ago)",
+        change=escape_markdown(_describe_move(formatter, alert)),
+        price=escape_markdown(formatter.price(alert["price_usd"])),
+        time=formatter.time(alert["observed_at"]),
+        age=formatter.age(alert["observed_at"]),
     )
-    remarks = escape_markdown(", ".join([*muted, *outcome]))
-    return f"{line}; {remarks}" if remarks else line
+    remarks = escape_markdown(", ".join(_list_remarks(formatter, alert)))
+    name = f"{ARROWS[alert['kind']]} **{escape_markdown(alert['name'])}**"
+    return f"{name} {line}; {remarks}" if remarks else f"{name} {line}"
 
 
-def _describe_mark(alert: Json) -> str:
-    """Return what the move is measured from, unless that is the extreme of the usual window."""
-    extreme = EXTREMES[alert["kind"]]
-    if alert["basis"] == "peg":
-        return " from $1" if alert["reference_usd"] == PEG_USD else f" from its {extreme}"
-    time = {"week": " of the week", "outage": " before the outage"}.get(alert["basis"])
-    return f" from its {extreme}{time}" if time else ""
+def _describe_move(formatter: Formatter, alert: Json) -> str:
+    """Return a move, and from what it is measured unless that is the extreme of a day."""
+    change = formatter.percent(alert["move"])
+    if alert["basis"] == "peg" and alert["reference_usd"] == PEG_USD:
+        return tr("{change} from $1", change=change)
+    texts = {
+        ("panic", "peg"): tr("{change} from its high", change=change),
+        ("panic", "week"): tr("{change} from its high of the week", change=change),
+        ("panic", "outage"): tr("{change} from its high before the outage", change=change),
+        ("reversal", "peg"): tr("{change} from its low", change=change),
+        ("reversal", "week"): tr("{change} from its low of the week", change=change),
+        ("reversal", "outage"): tr("{change} from its low before the outage", change=change),
+    }
+    return texts.get((alert["kind"], alert["basis"]), change)
+
+
+def _list_remarks(formatter: Formatter, alert: Json) -> Iterator[str]:
+    if not alert["is_announced"]:
+        yield tr("the coin was muted")
+    if alert["after_1h"] is not None:
+        yield tr("{change} an hour later", change=formatter.percent(alert["after_1h"]))
+    if alert["after_24h"] is not None:
+        yield tr("{change} a day later", change=formatter.percent(alert["after_24h"]))
 
 
 def show_metric(
@@ -80,10 +91,10 @@ def show_metric(
 def gap_row(formatter: Formatter, gap: Json) -> dict[str, Any]:
     """Return a gap as the row of a table."""
     return {
-        "from": formatter.time(gap["start"]),
-        "to": formatter.time(gap["stop"]),
-        "missing": gap["missed"],
-        "status": describe_gap_reason(gap["reason"]),
+        tr("from"): formatter.time(gap["start"]),
+        tr("to"): formatter.time(gap["stop"]),
+        tr("missing"): gap["missed"],
+        tr("status"): tr_shared(describe_gap_reason(gap["reason"])),
     }
 
 

@@ -18,6 +18,7 @@ from services.api_client import (
     RequestRejected,
 )
 from services.dashboard.formatting import Formatter
+from services.dashboard.language import current_language, tr
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, format_age
 from services.settings import MonitorSettings, load_monitor_settings
 
@@ -60,6 +61,7 @@ def current_formatter() -> Formatter:
         hide_amounts=bool(st.session_state["hide_amounts"]),
         idr_per_usd=rate,
         now=datetime.now(UTC),
+        language=current_language(),
     )
 
 
@@ -89,7 +91,7 @@ def fetch(path: str, **query: str | int | list[str]) -> Any:
     if response.problem and not _is_api_down():
         age = format_age(datetime.now(UTC) - response.fetched_at)
         problem = escape_markdown(response.problem, MAX_SENTENCE_CHARACTERS)
-        st.caption(f":orange-badge[{age} old] {problem}")
+        st.caption(f":orange-badge[{tr('{age} old', age=age)}] {problem}")
     return response.content
 
 
@@ -139,11 +141,14 @@ def describe_error(error: ApiUnreachable | RequestRejected) -> str:
     """Return an error and what to do about it, as Markdown."""
     message = _FIELD.sub(r"\1: ", str(error))
     if "SENTINEL_API_TOKEN" in message:
-        return "Set the same `SENTINEL_API_TOKEN` for the API and the dashboard, then restart both."
+        return tr(
+            "Set the same `SENTINEL_API_TOKEN` for the API and the dashboard, then restart both."
+        )
     text = escape_markdown(message, MAX_SENTENCE_CHARACTERS)
     if isinstance(error, ApiUnreachable):
-        return (
-            f"{text} Start the API with `make up` or `make api`, or set `SENTINEL_API_URL`. This "
-            "page retries by itself."
+        advice = tr(
+            "Start the API with `make up` or `make api`, or set `SENTINEL_API_URL`. This page "
+            "retries by itself."
         )
+        return f"{text} {advice}"
     return text

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from sentinel import times
 from sentinel.amounts import Language
+from services.dashboard.language import current_language
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@/=^\"'])")
 # Streamlit makes links of bare addresses, whether their characters are escaped or not.
@@ -43,7 +44,7 @@ def _shorten(text: object, max_characters: int) -> str:
 
 def format_age(age: timedelta) -> str:
     """Return an age in the largest unit that still shows two digits: 90 s, 47 min, 30 h, 3 days."""
-    return times.format_age(age, is_short=True)
+    return times.format_age(age, current_language(), is_short=True)
 
 
 def format_time(time: datetime, zone: ZoneInfo, now: datetime, language: Language = "en") -> str:

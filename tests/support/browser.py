@@ -73,6 +73,7 @@ class Visitor:
         idle = [page for page in self.browser.pages if page.url == IDLE_URL]
         self.page: Page = idle[0] if idle else self.browser.new_page()
         self.page.goto("about:blank")
+        self.browser.clear_cookies()  # the preferences of the viewer before
         self.resize(self.size)
         self.page.emulate_media(color_scheme=self.scheme)
         self.page.set_default_timeout(30_000)

@@ -1,19 +1,14 @@
-"""The frame around every page: preferences in the sidebar, navigation, attribution.
+"""The frame around every page: preferences, navigation, attribution.
 
 Streamlit runs this file for every viewer and click. Start it with `python -m services.dashboard`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import get_args
-
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from sentinel.amounts import Currency
-from services.dashboard import data
-from services.dashboard.formatting import list_time_zones
+from services.dashboard import data, preferences
 from services.dashboard.header import show_header
 from services.dashboard.language import tr
 from services.dashboard.pages import (
@@ -34,11 +29,12 @@ COIN_PAGES = ("coin", "alerts")
 def main() -> None:
     """Draw the page that the viewer opened."""
     st.set_page_config(page_title="Market Sentinel", page_icon="📈", layout="wide")
+    preferences.load()
     apply_stylesheet()
     page = st.navigation(_list_pages(), position="top")
     # The stylesheet puts it into Streamlit's own header.
     with st.container(key="settings"), st.popover(tr("Settings"), icon=":material/settings:"):
-        _show_preferences()
+        preferences.show()
     show_header()
     if not data.list_coins():
         data.wait_for_coins()
@@ -80,40 +76,6 @@ def _list_pages() -> list[Page]:
             pipeline.show, title="Pipeline", icon=":material/health_metrics:", url_path="pipeline"
         ),
     ]
-
-
-def _show_preferences() -> None:
-    """Show the widgets of the preferences, and keep their values in the address."""
-    zones = list_time_zones(data.monitor_settings().options.time_zone, st.context.timezone)
-    currencies = get_args(Currency)
-    st.session_state.setdefault("currency", _read_address("currency", currencies, "USD"))
-    st.session_state.setdefault("zone", _read_address("zone", zones, zones[0]))
-    hide_amounts = _read_address("hide_amounts", ["true", "false"], "false")
-    st.session_state.setdefault("hide_amounts", hide_amounts == "true")
-    # Without persist_state a widget loses its value when the viewer opens another page.
-    st.segmented_control(
-        "Currency", currencies, key="currency", persist_state="session", required=True
-    )
-    st.selectbox("Time zone", zones, key="zone", persist_state="session")
-    st.toggle("Hide my amounts", key="hide_amounts", persist_state="session")
-    formatter = data.current_formatter()
-    _write_address("currency", formatter.chosen_currency, "USD")
-    _write_address("zone", formatter.zone.key, zones[0])
-    _write_address("hide_amounts", "true" if formatter.hide_amounts else "false", "false")
-
-
-def _read_address(name: str, known: Sequence[str], default: str) -> str:
-    """Return a preference from the page's address, so that it survives a reload."""
-    value = st.query_params.get(name, default)
-    return value if value in known else default
-
-
-def _write_address(name: str, value: str, default: str) -> None:
-    """Put a preference into the address again: navigation drops it."""
-    if value != default:
-        st.query_params[name] = value
-    else:
-        st.query_params.pop(name, None)
 
 
 main()
