@@ -29,6 +29,7 @@ from services.api.routes import (
     forecasts,
     health,
     history,
+    imports,
     listed_coins,
     mutes,
     overview,
@@ -56,7 +57,7 @@ MIN_GZIP_BYTES = 1_000
 ROUTES = (
     *(summary, overview, listed_coins, coins, history, coin_page, forecasts, starred_coins),
     *(alerts, alert_scores, mutes, price_targets),
-    *(portfolio, past_price, transactions, wallets),
+    *(portfolio, past_price, transactions, imports, wallets),
     *(pipeline, pipeline_page, rejections, health, status_page),
 )
 

@@ -37,16 +37,22 @@ class TransactionReader:
         Raises HTTPException (409) with the number of the line.
         """
         try:
-            fields = _rename_usd_columns(line.fields)
-            _require_columns(fields)
-            return self.read_request(TransactionRequest.model_validate(fields))
+            return self.read_fields(line.fields)
+        except HTTPException as error:
+            raise conflict(f"line {line.number}: {error.detail}") from error
+
+    def read_fields(self, fields: dict[str, str]) -> Transaction:
+        """Return the transaction of a CSV line's fields. Raises HTTPException (404, 409)."""
+        renamed = _rename_usd_columns(fields)
+        _require_columns(renamed)
+        try:
+            request = TransactionRequest.model_validate(renamed)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
             message = first["msg"].removeprefix("Value error, ")
-            raise conflict(f"line {line.number}: {field}: {message}") from error
-        except HTTPException as error:
-            raise conflict(f"line {line.number}: {error.detail}") from error
+            raise conflict(f"{field}: {message}") from error
+        return self.read_request(request)
 
     def read_request(self, request: TransactionRequest) -> Transaction:
         """Return the transaction of a request. Raises HTTPException (404, 409)."""

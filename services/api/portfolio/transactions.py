@@ -45,6 +45,10 @@ ON CONFLICT (identity) DO NOTHING
 RETURNING transaction_id
 """
 
+STORED_IDENTITIES = """
+SELECT identity FROM sentinel.transactions WHERE identity = ANY (%(identities)s)
+"""
+
 # The identity stays: the line of a file that the transaction came from adds nothing later.
 UPDATE_TRANSACTION = """
 UPDATE sentinel.transactions
@@ -113,7 +117,7 @@ def add_transaction(connection: Connection, new: Transaction) -> int:
     """
     connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
     occurrence = 1
-    while (transaction_id := _insert(connection, new, occurrence)) is None:
+    while (transaction_id := _insert(connection, new, _make_identity(new, occurrence))) is None:
         occurrence += 1
     ensure_not_oversold(list_transactions(connection))
     return transaction_id
@@ -122,24 +126,49 @@ def add_transaction(connection: Connection, new: Transaction) -> int:
 def import_transactions(connection: Connection, imported: Iterable[Transaction]) -> int:
     """Store the transactions that are not stored yet; return how many these were.
 
-    A transaction is identified by its fields, and identical ones by their position among
-    themselves. So a file may be imported twice, and an export on the machine it came from. Raises
-    Oversold as `add_transaction` does.
+    So a file may be imported twice, and an export on the machine it came from. Raises Oversold as
+    `add_transaction` does.
+    """
+    return store_identified(connection, identify(imported))
+
+
+def store_identified(connection: Connection, imported: Iterable[tuple[Transaction, str]]) -> int:
+    """Store the transactions whose identity is not stored yet; return how many these were.
+
+    Raises Oversold as `add_transaction` does.
     """
     connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
-    occurrences: Counter[str] = Counter()
-    added = 0
-    for transaction in imported:
-        fields = _join_fields(transaction)
-        occurrences[fields] += 1
-        added += _insert(connection, transaction, occurrences[fields]) is not None
+    added = sum(_insert(connection, *one) is not None for one in imported)
     ensure_not_oversold(list_transactions(connection))
     return added
 
 
-def _insert(connection: Connection, transaction: Transaction, occurrence: int) -> int | None:
-    """Return the id of a new transaction, None if its n-th occurrence is stored already."""
-    identity = hashlib.sha256(f"{_join_fields(transaction)}|{occurrence}".encode()).hexdigest()
+def identify(transactions: Iterable[Transaction]) -> list[tuple[Transaction, str]]:
+    """Return each transaction with its identity.
+
+    It is made of the fields, and of the position of identical transactions among themselves.
+    """
+    occurrences: Counter[str] = Counter()
+    identified = []
+    for transaction in transactions:
+        fields = _join_fields(transaction)
+        occurrences[fields] += 1
+        identified.append((transaction, _make_identity(transaction, occurrences[fields])))
+    return identified
+
+
+def find_stored_identities(connection: Connection, identities: Iterable[str]) -> set[str]:
+    """Return which of these identities are stored."""
+    rows = connection.execute(STORED_IDENTITIES, {"identities": list(identities)})
+    return {identity for (identity,) in rows}
+
+
+def _make_identity(transaction: Transaction, occurrence: int) -> str:
+    return hashlib.sha256(f"{_join_fields(transaction)}|{occurrence}".encode()).hexdigest()
+
+
+def _insert(connection: Connection, transaction: Transaction, identity: str) -> int | None:
+    """Return the id of a new transaction, None if its identity is stored already."""
     parameters = dataclasses.asdict(transaction) | {"identity": identity}
     row = connection.execute(INSERT_TRANSACTION, parameters).fetchone()
     return row[0] if row else None

@@ -25,6 +25,8 @@ WRITES = (
     ("DELETE", "/portfolio/transactions/1"),
     ("POST", "/portfolio/transactions/1/restore"),
     ("POST", "/portfolio/transactions.csv"),
+    ("POST", "/portfolio/import"),
+    ("POST", "/portfolio/import/preview"),
     ("POST", "/price-targets"),
     ("POST", "/price-targets/preview"),
     ("DELETE", "/price-targets/1"),
