@@ -156,9 +156,8 @@ def test_the_price_of_a_moment_is_proposed_in_both_currencies(api: ApiSession) -
     before = (NOW - timedelta(days=70)).isoformat()
     price = api.get_json("/portfolio/price", coin_id="bitcoin", at=before)
     assert price["price_usd"] is price["price_idr"] is price["observed_at"] is None
-    assert (
-        price["reason"] == "No price of bitcoin is stored from the day before 2026-09-11 11:00 UTC."
-    )
+    problem = "No price of bitcoin is stored from the day before 2026-09-11 12:00 UTC."
+    assert price["reason"] == problem
 
 
 def test_concurrent_sales_do_not_sell_the_same_coins_twice(api: ApiSession) -> None:
