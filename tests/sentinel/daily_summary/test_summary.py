@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -402,7 +403,9 @@ def test_a_summary_of_500_watched_coins_fits_a_telegram_message(deployment: Depl
 def test_value_and_change_are_those_of_the_portfolio(
     deployment: Deployment, dice: random.Random
 ) -> None:
-    deployment.add_prices({"bitcoin": (91_000.1, 92_140.7), "solana": (150.0, 147.3)})
+    deployment.add_prices(
+        {"bitcoin": (91_000.1, 92_140.7), "solana": (150.0, 147.3), "tether": (1.0, 1.0)}
+    )
     load(deployment.fresh.address(), [(NOW - MINUTE, "ethereum", 3_240.0)], NOW)
     deployment.add_rate(timedelta(), 16_250.5)
     deployment.add_rate(DAY, 16_200.0)
@@ -426,7 +429,7 @@ def test_value_and_change_are_those_of_the_portfolio(
 
 
 def draw_trades(dice: random.Random, coin: str) -> Iterator[Transaction]:
-    """Yield purchases and sales of the last two days, by time."""
+    """Yield transactions of the last two days, by time; the last one moves what is held."""
     held = Decimal(0)
     for days in sorted((dice.uniform(0.01, 2) for _ in range(dice.randint(1, 5))), reverse=True):
         quantity = Decimal(dice.randint(1, 300)) / 100
@@ -435,7 +438,7 @@ def draw_trades(dice: random.Random, coin: str) -> Iterator[Transaction]:
         held += quantity
         price, fee = Decimal(dice.randint(1, 10**7)) / 100, Decimal(dice.randint(0, 3))
         rate = Decimal(dice.randint(15_000, 17_000)) if dice.random() < 0.9 else None
-        yield Transaction(
+        drawn = Transaction(
             made_at=NOW - days * DAY,
             kind=choose_kind(quantity),
             coin_id=coin,
@@ -443,6 +446,21 @@ def draw_trades(dice: random.Random, coin: str) -> Iterator[Transaction]:
             price_usd=price,
             fee_usd=fee,
             idr_per_usd=rate,
+        )
+        if dice.random() < 0.3:
+            drawn = replace(drawn, kind="transfer")
+            if quantity < 0:  # a division by 4 leaves no remainder
+                drawn = replace(drawn, kind="trade", to_coin_id="tether", to_quantity=Decimal(4))
+        yield drawn
+    if held:
+        yield Transaction(
+            made_at=NOW - DAY / 1000,
+            kind="transfer",
+            coin_id=coin,
+            quantity=held,
+            price_usd=Decimal(0),
+            fee_usd=Decimal(dice.randint(0, 1)),
+            to_wallet="Cold",
         )
 
 

@@ -66,6 +66,26 @@ def test_a_database_of_an_older_version_gets_the_missing_migrations(
     assert fresh.query("SELECT coin_id FROM sentinel.coins") == [("a",)]
 
 
+def test_transactions_of_an_earlier_version_are_purchases_and_sales(
+    connection: Connection, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply_older_than(22, connection, monkeypatch)
+    for quantity in (2, -1):
+        fresh.query(
+            "INSERT INTO sentinel.transactions (made_at, coin_id, quantity, price_usd, fee_usd,"
+            " note, identity) VALUES (now(), 'bitcoin', %s, 5, 1, '', %s)",
+            *(quantity, str(quantity)),
+        )
+    schema.migrate_if_needed(connection)
+    assert fresh.query(
+        "SELECT kind, wallet, quantity, identity FROM sentinel.transactions ORDER BY 1"
+    ) == [("buy", "", 2, "2"), ("sell", "", -1, "-1")]
+    assert fresh.query(
+        "SELECT coin_id, sum(quantity), sum(value_usd + fee_usd) FROM sentinel.transaction_legs"
+        " GROUP BY 1"
+    ) == [("bitcoin", 1, 7)]
+
+
 def test_messages_of_an_earlier_version_wait_with_their_kind(
     connection: Connection, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
