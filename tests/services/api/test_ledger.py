@@ -258,7 +258,7 @@ def test_200_random_transactions_have_the_figures_of_an_independent_computation(
         assert_amount(holding["fifo_cost"]["realized_usd"], book.fifo_realized)
         profit = book.profit(price)
         assert_profit(holding["total_profit"], profit)
-        # The rate of 24 hours ago is unknown, so only USD can be told.
+        # The rate of 24 hours ago is unknown, so rupiah are unknown.
         day = day_books[coin_id].profit(price)
         names = ("usd", "realized_usd", "unrealized_usd", "fees_usd")
         assert_profit(holding["day_profit"], {name: day[name] for name in names})
