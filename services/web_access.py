@@ -61,8 +61,9 @@ class WebAccessMiddleware:
         self._refuse = refuse
         # Most requests have the same two headers as the one before.
         self._find_problem = functools.lru_cache(REMEMBERED_PAIRS)(self._explain_refusal)
-        self._headers = encode_headers(RESPONSE_HEADERS)
-        self._policy = encode_headers({POLICY_HEADER: f"{content_policy}; {NO_FRAMES}"})
+        # A response may set another value of each.
+        policy = {POLICY_HEADER: f"{content_policy}; {NO_FRAMES}"}
+        self._headers = encode_headers(RESPONSE_HEADERS | policy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or respond with 403."""
@@ -72,9 +73,9 @@ class WebAccessMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message["headers"], *self._headers]
-                has_policy = any(name == self._policy[0][0] for name, _ in headers)
-                message = {**message, "headers": headers if has_policy else headers + self._policy}
+                own = {name.lower() for name, _ in message["headers"]}
+                added = [pair for pair in self._headers if pair[0] not in own]
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         headers = Headers(scope=scope)

@@ -39,6 +39,7 @@ from services.api.routes import (
     portfolio,
     price_targets,
     rejections,
+    shares,
     starred_coins,
     status_page,
     summary,
@@ -57,7 +58,7 @@ MIN_GZIP_BYTES = 1_000
 ROUTES = (
     *(summary, overview, listed_coins, coins, history, coin_page, forecasts, starred_coins),
     *(alerts, alert_scores, mutes, price_targets),
-    *(portfolio, past_price, transactions, imports, wallets),
+    *(portfolio, past_price, transactions, imports, shares, wallets),
     *(pipeline, pipeline_page, rejections, health, status_page),
 )
 

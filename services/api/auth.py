@@ -15,6 +15,8 @@ from services.api.problems import problem_response
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Health checks and the API description need no token: they show the status, never stored data.
 OPEN_PATHS = docs_page.PATHS | {"/health", "/openapi.json"}
+# The rest of the path is a token of its own.
+SHARE_PREFIX = "/share/"
 
 
 class HeadMiddleware:
@@ -63,7 +65,8 @@ class TokenMiddleware:
 
     def _is_allowed(self, scope: Scope) -> bool:
         is_read = scope["method"] in READ_METHODS
-        if is_read and (self._token is None or scope["path"] in OPEN_PATHS):
+        is_open = scope["path"] in OPEN_PATHS or scope["path"].startswith(SHARE_PREFIX)
+        if is_read and (self._token is None or is_open):
             return True
         return self._token is not None and has_token(Headers(scope=scope), self._token)
 

@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sentinel.errors import SentinelError
 from services.api import docs_page
+from services.api.auth import SHARE_PREFIX
 
 log = logging.getLogger("sentinel.api.caching")
 
@@ -100,7 +101,9 @@ class CacheMiddleware:
     @staticmethod
     def _is_cacheable(scope: Scope) -> bool:
         is_short = len(scope["path"]) + len(scope["query_string"]) <= MAX_KEY_CHARACTERS
-        return is_short and scope["path"] not in UNCACHED_PATHS
+        # A revoked link must not work from here, and no token may be kept.
+        is_kept = scope["path"] not in UNCACHED_PATHS and not scope["path"].startswith(SHARE_PREFIX)
+        return is_short and is_kept
 
     def _invalidate_before(self, send: Send) -> Send:
         """Invalidate the version before a write's response goes out.

@@ -40,6 +40,8 @@ class ApiContext:
     alert_scores: dict[str, AlertScoreResponse] = field(default_factory=dict)
     # Prices from the archive that the portfolio's history needed.
     past_prices: PriceLookup = field(default_factory=PriceLookup)
+    # The pages of `/share/`, which are the same for all links.
+    share_pages: StatusSite = field(default_factory=StatusSite)
     # The pages of `/status/`.
     site: StatusSite = field(default_factory=StatusSite)
 

@@ -1,4 +1,4 @@
-"""`/status/`: the API's status page for a browser, which cannot send the API's token."""
+"""`/status/` and `/share/TOKEN`: the API's pages for a browser, which cannot send its token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from services.settings import MonitorSettings
 # To connect, and between two packets: the API needs four seconds to read and render the pages of
 # 500 coins, and ten if it has a price of each per minute.
 TIMEOUT_SECONDS = (2.0, 30.0)
-FORWARDED = ("Content-Type", "Content-Security-Policy", "ETag", "Cache-Control")
+FORWARDED = (
+    *("Content-Type", "Content-Security-Policy", "ETag", "Cache-Control"),
+    *("Referrer-Policy", "X-Robots-Tag"),
+)
 
 
 def make_routes(monitor: MonitorSettings) -> list[Route]:
@@ -27,7 +30,7 @@ def make_routes(monitor: MonitorSettings) -> list[Route]:
     if monitor.api_token:
         session.headers["Authorization"] = f"Bearer {monitor.api_token}"
 
-    def fetch(path: str, etag: str) -> Response:
+    def fetch(path: str, etag: str = "") -> Response:
         try:
             found = session.get(
                 f"{monitor.api_url}{path}",
@@ -48,7 +51,18 @@ def make_routes(monitor: MonitorSettings) -> list[Route]:
         etag = request.headers.get("If-None-Match", "")
         return await run_in_threadpool(fetch, f"/status/{quote(path)}", etag)
 
+    async def get_share(request: Request) -> Response:
+        token = quote(request.path_params["token"], safe="")
+        if token in (".", ".."):
+            return PlainTextResponse("There is no such page.\n", HTTPStatus.NOT_FOUND)
+        language = quote(request.query_params.get("lang", "en"), safe="")
+        return await run_in_threadpool(fetch, f"/share/{token}?lang={language}")
+
     async def redirect_to_folder(_request: Request) -> Response:
         return RedirectResponse("/status/")
 
-    return [Route("/status", redirect_to_folder), Route("/status/{path:path}", get_file)]
+    return [
+        Route("/status", redirect_to_folder),
+        Route("/status/{path:path}", get_file),
+        Route("/share/{token}", get_share),
+    ]

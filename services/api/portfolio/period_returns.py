@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -27,6 +27,7 @@ from services.api.portfolio.return_models import (
 )
 from services.api.portfolio.returns import Payment, Point, compute_time_weighted, compute_xirr
 from services.api.portfolio.timeline import Flow, Snapshot, list_flows, take_snapshots
+from services.api.portfolio.valued_flows import get_payment, value_flow
 
 BITCOIN = "bitcoin"
 PERIODS: dict[PeriodName, timedelta | None] = {
@@ -109,7 +110,7 @@ class _CurrencyCourse:
         self._book = book
         self._currency = currency
         # Why a flow cannot be valued, instead of its point.
-        self._points = [self._value_flow(flow) for flow in course.flows]
+        self._points = [value_flow(flow, book, currency) for flow in course.flows]
 
     def compute_period(self, length: timedelta | None) -> CurrencyReturns:
         """Return the returns of a period; None: of the time since the first transaction."""
@@ -124,7 +125,9 @@ class _CurrencyCourse:
     def compare(self, coin_id: str | None) -> Alternative:
         """Return what the payments would be worth in a coin; None: in US dollars."""
         try:
-            payments = [Payment(flow.at, self._paid(flow)) for flow in self._course.flows]
+            payments = [
+                Payment(flow.at, get_payment(flow, self._currency)) for flow in self._course.flows
+            ]
             value = self._buy_instead(coin_id)
         except ReturnUnavailable as reason:
             return Alternative(xirr=Figure(None, str(reason)), unavailable=str(reason))
@@ -150,20 +153,6 @@ class _CurrencyCourse:
         now = self._course.now
         return held * price_usd(now) * self._book.rate(now, self._currency)
 
-    def _value_flow(self, flow: Flow) -> Point | str:
-        try:
-            paid = self._paid(flow)
-            value = self._book.value(flow.valued, flow.at, self._currency)
-        except ReturnUnavailable as reason:
-            return str(reason)
-        return Point(value, value + paid) if flow.is_inflow else Point(value - paid, value)
-
-    def _paid(self, flow: Flow) -> Decimal:
-        paid = flow.usd if self._currency == "usd" else flow.idr
-        if paid is None:
-            raise ReturnUnavailable(f"no rupiah rate of the payment on {format_date(flow.at)}")
-        return paid
-
     def _value(self, at: datetime, max_age: timedelta = MAX_AGE) -> Decimal:
         return self._book.value(self._course.snapshots[at].held, at, self._currency, max_age)
 
@@ -179,10 +168,12 @@ class _CurrencyCourse:
         return compute_time_weighted([*points, Point(last, last)])
 
     def _compute_xirr(self, start: datetime, max_age: timedelta) -> Decimal:
-        later = [flow for flow in self._course.flows if flow.at > start]
-        payments = [Payment(flow.at, self._paid(flow)) for flow in later]
+        payments = self._list_payments(flow for flow in self._course.flows if flow.at > start)
         payments.append(Payment(start, self._value(start, max_age)))
         return compute_xirr(payments, self._value(self._course.now), self._course.now)
+
+    def _list_payments(self, flows: Iterable[Flow]) -> list[Payment]:
+        return [Payment(flow.at, get_payment(flow, self._currency)) for flow in flows]
 
     def _compute_bitcoin(self, start: datetime, max_age: timedelta) -> Decimal:
         first = max(start, self._course.begins_at)

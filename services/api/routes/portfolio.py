@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -12,27 +10,21 @@ from fastapi import APIRouter, Query
 from sentinel.storage.connection import Connection
 from services.api.dependencies import Limit, RequestContext
 from services.api.portfolio.legs import expand
-from services.api.portfolio.models import Portfolio, Transaction, WalletContent
+from services.api.portfolio.models import Portfolio, WalletContent
 from services.api.portfolio.net_worth import compute_net_worth, list_days, list_prices
 from services.api.portfolio.past_prices import add_archived_prices, read_stored_prices
 from services.api.portfolio.period_returns import Course, compute_returns
 from services.api.portfolio.price_book import PriceBook
-from services.api.portfolio.quotes import (
-    DAY_AGO_TOLERANCE,
-    read_coin_labels,
-    read_prices,
-    read_rate,
-)
+from services.api.portfolio.quotes import read_coin_labels
+from services.api.portfolio.reading import read_newest, value_now
 from services.api.portfolio.return_models import PortfolioReturns
 from services.api.portfolio.timeline import Snapshot
 from services.api.portfolio.transactions import list_transactions
-from services.api.portfolio.valuation import ValuationPrices, value_portfolio
 from services.api.portfolio.wallets import list_wallets
 from services.api.problems import problem_responses
 from services.api.schemas.base import Page
 
 router = APIRouter(tags=["portfolio"])
-DAY = timedelta(days=1)
 # As long as prices are kept in the database.
 DEFAULT_HISTORY_DAYS = 60
 MAX_HISTORY_DAYS = 366 * 20
@@ -55,7 +47,7 @@ def get_portfolio(
 
     def read(connection: Connection) -> tuple[Portfolio, list[Snapshot], PriceBook]:
         transactions = list_transactions(connection)
-        portfolio = _value_now(connection, transactions, now)
+        portfolio = value_now(connection, transactions, now)
         snapshots = list_days(transactions, now, days)
         return portfolio, snapshots, read_stored_prices(connection, list_prices(snapshots))
 
@@ -99,28 +91,8 @@ def get_portfolio_wallets(context: RequestContext) -> Page[WalletContent]:
     def read(connection: Connection) -> Page[WalletContent]:
         legs = expand(list_transactions(connection))
         coin_ids = sorted({leg.coin_id for leg in legs})
-        newest = _read_newest(connection, coin_ids, context.now())
+        newest = read_newest(connection, coin_ids, context.now())
         labels = read_coin_labels(connection, coin_ids)
         return Page[WalletContent](items=list_wallets(legs, newest, labels))
 
     return context.pool.read(read)
-
-
-def _read_newest(connection: Connection, coin_ids: Sequence[str], now: datetime) -> ValuationPrices:
-    """Return the newest prices. One older than a day counts as missing; a page shows its age."""
-    quotes, rate = read_prices(connection, coin_ids, now, DAY), read_rate(connection, now, DAY)
-    return ValuationPrices(quotes, rate)
-
-
-def _value_now(
-    connection: Connection, transactions: Sequence[Transaction], now: datetime
-) -> Portfolio:
-    coin_ids = sorted({leg.coin_id for leg in expand(transactions)})
-    day_start = now - DAY
-    newest = _read_newest(connection, coin_ids, now)
-    day_ago = ValuationPrices(
-        read_prices(connection, coin_ids, day_start, DAY_AGO_TOLERANCE),
-        read_rate(connection, day_start, DAY_AGO_TOLERANCE),
-    )
-    labels = read_coin_labels(connection, coin_ids)
-    return value_portfolio(transactions, newest, day_ago, day_start, labels)

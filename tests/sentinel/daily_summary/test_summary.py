@@ -22,12 +22,12 @@ from sentinel.daily_summary.queueing import queue_if_due, write_summary
 from sentinel.notifications.messages import MessageFormatter
 from sentinel.storage import service_status
 from services.api.portfolio.models import Transaction, choose_kind
+from services.api.portfolio.reading import value_now
 from services.api.portfolio.transactions import (
     add_transaction,
     import_transactions,
     list_transactions,
 )
-from services.api.routes.portfolio import _value_now
 from tests.conftest import NOW, FreshDatabase
 from tests.support.monitor import ENGLISH, load
 
@@ -417,7 +417,7 @@ def test_value_and_change_are_those_of_the_portfolio(
             trades = [trade for coin in traded for trade in draw_trades(dice, coin)]
             import_transactions(connection, trades)
             worth = net_worth.add_up(net_worth.find_holdings(connection, NOW).fetchall())
-            portfolio = _value_now(connection, list_transactions(connection), NOW)
+            portfolio = value_now(connection, list_transactions(connection), NOW)
             if worth is None or worth.value_usd is None:
                 assert not portfolio.net_worth_usd
                 continue

@@ -27,6 +27,8 @@ WRITES = (
     ("POST", "/portfolio/transactions.csv"),
     ("POST", "/portfolio/import"),
     ("POST", "/portfolio/import/preview"),
+    ("POST", "/portfolio/shares"),
+    ("DELETE", "/portfolio/shares/1"),
     ("POST", "/price-targets"),
     ("POST", "/price-targets/preview"),
     ("DELETE", "/price-targets/1"),
