@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from services.api.schemas.base import Amount, Share, example_config
+from services.api.schemas.base import Amount, Share, example_config, strip_zeros
 
 TransactionKind = Literal["buy", "sell", "trade", "transfer", "reward"]
 
@@ -210,8 +210,8 @@ class Oversold(Exception):
     def __init__(self, coin_id: str, wallet: str, made_at: datetime, held: Decimal) -> None:
         place = f"the wallet {wallet!r}" if wallet else "the portfolio"
         super().__init__(
-            f"{coin_id}: {place} held only {held:f} at {made_at.isoformat()}, so a larger "
-            "sale is not possible."
+            f"{coin_id}: {place} held only {strip_zeros(held)} at {made_at.isoformat()}, so no "
+            "more can be sold, traded or sent."
         )
 
 

@@ -185,11 +185,15 @@ def _join_fields(transaction: Transaction) -> str:
     return "|".join(format_field(transaction, name) for name in names)
 
 
-def edit_transaction(connection: Connection, edited: Transaction) -> None:
-    """Replace the transaction with the same id. Raises Oversold as `add_transaction` does."""
+def edit_transaction(connection: Connection, edited: Transaction) -> bool:
+    """Replace the transaction with the same id; return False if there is none.
+
+    Raises Oversold as `add_transaction` does.
+    """
     connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
-    connection.execute(UPDATE_TRANSACTION, dataclasses.asdict(edited))
+    updated = connection.execute(UPDATE_TRANSACTION, dataclasses.asdict(edited)).rowcount
     ensure_not_oversold(list_transactions(connection))
+    return bool(updated)
 
 
 def delete_transaction(connection: Connection, transaction_id: int) -> Transaction | None:

@@ -107,12 +107,11 @@ def put_transaction(
     """
 
     def write(connection: Connection) -> Transaction:
-        found = list_transactions(connection, transaction_id=transaction_id)
-        if not found:
-            raise _unknown_transaction(transaction_id)
-        edited = TransactionReader(context, connection).read_edit(request, found[0])
-        edit_transaction(connection, edited)
-        return edited
+        for stored in list_transactions(connection, transaction_id=transaction_id):
+            edited = TransactionReader(context, connection).read_edit(request, stored)
+            if edit_transaction(connection, edited):
+                return edited
+        raise _unknown_transaction(transaction_id)
 
     return _write(context, write)
 
