@@ -128,7 +128,7 @@ class ApiClient:
     def send(self, method: str, path: str, content: Mapping[str, object] | None = None) -> Any:
         """Send a change and return the content of the response; every cached response expires.
 
-        Raises ApiUnreachable, and RequestRejected with the API's message.
+        Raises ApiUnreachable, NotFound, and RequestRejected with the API's message.
         """
         try:
             response = self._session.request(
@@ -144,7 +144,7 @@ class ApiClient:
             doubt = "" if was_refused else " It may have been saved: check before you try again."
             raise ApiUnreachable(self._describe(error) + doubt) from error
         if not response.ok:
-            raise RequestRejected(_read_detail(response))
+            raise _find_rejection(response)
         self._start_generation()
         return result
 
@@ -196,8 +196,7 @@ class ApiClient:
             entry.response = ApiResponse(content, self._now())
             entry.etag = response.headers.get("ETag")
         else:
-            error_class = NotFound if response.status_code == 404 else RequestRejected
-            entry.rejection = error_class(_read_detail(response))
+            entry.rejection = _find_rejection(response)
 
     def _describe(self, error: requests.RequestException) -> str:
         is_timeout = isinstance(error, requests.Timeout)
@@ -233,6 +232,11 @@ def _find_database_problem(content: Any) -> str | None:
     """Return why the summary was made without a database."""
     problems = content.get("problems") if isinstance(content, dict) else None
     return next((str(p["message"]) for p in problems or [] if p["name"] == "database"), None)
+
+
+def _find_rejection(response: requests.Response) -> RequestRejected:
+    error_class = NotFound if response.status_code == 404 else RequestRejected
+    return error_class(_read_detail(response))
 
 
 def _read_detail(response: requests.Response) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import random
+import re
 import shutil
 import threading
 import uuid
@@ -64,6 +65,8 @@ ONE_WORKER = {
     "tests/test_docs.py": "sources",
     "tests/test_package_rules.py": "sources",
 }
+# They share the running stack of test_stack.py.
+STACK_PAGE = re.compile("tests/services/stack/test_.*_page.py")
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
@@ -74,7 +77,8 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return ONE_WORKER.get(nodeid.partition("::")[0], nodeid)
+        path = nodeid.partition("::")[0]
+        return "browser" if STACK_PAGE.match(path) else ONE_WORKER.get(path, nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

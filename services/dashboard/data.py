@@ -24,7 +24,7 @@ from services.settings import MonitorSettings, load_monitor_settings
 
 # How often a page fetches its data again.
 REFRESH_SECONDS = 10.0
-# How often an empty page looks for the first coins.
+# How often an empty page looks for the first prices.
 WAIT_SECONDS = 5.0
 # Coins in the table and in the selection boxes.
 MAX_COINS = 500
@@ -53,8 +53,8 @@ def current_formatter() -> Formatter:
 
     A page refreshes for hours; it must not keep the time and the rate of its first view.
     """
-    rates = get_content("/rates")
-    rate = rates["idr_per_usd"] if rates else None
+    summary = get_content(SUMMARY_PATH)
+    rate = summary["idr_per_usd"] if summary else None
     return Formatter(
         chosen_currency="IDR" if st.session_state["currency"] == "IDR" else "USD",
         zone=ZoneInfo(st.session_state["zone"] or "UTC"),
@@ -102,9 +102,9 @@ def list_coins() -> list[dict[str, Any]] | None:
 
 
 @st.fragment(run_every=WAIT_SECONDS)
-def wait_for_coins() -> None:
-    """Run the whole page again once there are coins to choose from."""
-    if list_coins():
+def wait_for_prices() -> None:
+    """Run the whole page again once there are prices to show."""
+    if has_prices():
         st.rerun()
 
 

@@ -44,7 +44,7 @@ class Row:
     # Names the row in TableEvents.
     id: str
     cells: Sequence[Cell]
-    # Where the cell of kind `link` leads to, in another tab.
+    # Where the cell of kind `link` leads to: a page of the dashboard.
     href: str | None = None
     # The text in which the filter looks.
     search: str = ""
@@ -75,8 +75,6 @@ class Action(NamedTuple):
 class TableEvents:
     """What the viewer did since the last run of the page; None for nothing."""
 
-    # The id of the row whose link was clicked.
-    opened: str | None
     # The id of the row whose star was clicked, and whether it has one now.
     starred: tuple[str, bool] | None
     action: Action | None
@@ -90,6 +88,8 @@ def show_table(
     *,
     view: View = View(),
     on_view: Callable[[View], None] | None = None,
+    title: str = "",
+    folds: bool = False,
     search: str = "",
     empty: str = "",
     count: str = "",
@@ -99,19 +99,30 @@ def show_table(
 
     `search` is the placeholder of the filter; without it there is none. `empty` stands in place of
     a table without rows, `count` beside the filter. `on_view` is called before the next run with
-    the view that the viewer changed. All texts are plain text.
+    the view that the viewer changed; without it the viewer's session keeps the view. `title` stands
+    above the table; a table that `folds` shows nothing else in a narrow window until the viewer
+    opens it. All texts are plain text.
     """
+    reported = dict(st.session_state.get(key, {}).get("view") or {})
+    revision = reported.pop("revision", 0)
+    if reported and not on_view:
+        view = View(**reported)
     data = {
         "label": label,
         "columns": [dataclasses.asdict(column) for column in columns],
         "rows": [dataclasses.asdict(row) for row in rows],
         "view": dataclasses.asdict(view),
+        # How many views the viewer made before this one.
+        "revision": revision,
+        "title": title,
+        "folds": folds,
         "search": search,
         "empty": empty,
         "count": count,
         "is_old": is_old,
         "labels": {
             "none_found": tr("Nothing matches."),
+            "no_stars": tr("Nothing is starred yet. Click the star at the left of a row."),
             "show_all": tr("Show all {count}", count="{count}"),
             "starred": tr("Watchlist"),
         },
@@ -119,19 +130,19 @@ def show_table(
 
     def report_view() -> None:
         if on_view:
-            on_view(View(**st.session_state[key]["view"]))
+            changed = {**st.session_state[key]["view"]}
+            changed.pop("revision")
+            on_view(View(**changed))
 
     result = _mount(
         key=key,
         data=data,
         on_view_change=report_view,
-        on_open_change=lambda: None,
         on_star_change=lambda: None,
         on_action_change=lambda: None,
     )
     star, action = result.star, result.action
     return TableEvents(
-        opened=result.open,
         starred=(star["id"], star["starred"]) if star else None,
         action=Action(action["id"], action["action"]) if action else None,
     )
@@ -181,8 +192,6 @@ def write_view(parameters: Any, view: View) -> None:
         "sort": f"-{view.sort}" if view.sort and view.descending else view.sort,
         "starred": "1" if view.starred else "",
     }
-    for name, value in values.items():
-        if value:
-            parameters[name] = value
-        else:
-            parameters.pop(name, None)
+    others = {name: value for name, value in parameters.items() if name not in values}
+    # Each assignment would be a step of the browser's history.
+    parameters.from_dict(others | {name: value for name, value in values.items() if value})

@@ -64,3 +64,14 @@ def unique_coin_names(coins: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         coin_id: name if counts[name] == 1 else f"{name} · {coin_id}"
         for coin_id, name in names.items()
     }
+
+
+def format_symbols(coins: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return a symbol for each coin id; coins with equal name and symbol get their id appended."""
+    listed = list(coins)
+    counts = Counter((coin["name"], coin["symbol"]) for coin in listed)
+    return {
+        coin["coin_id"]: coin["symbol"].upper()
+        + (f" · {coin['coin_id']}" if counts[coin["name"], coin["symbol"]] > 1 else "")
+        for coin in listed
+    }

@@ -30,7 +30,9 @@ FLAGS = (
 IDLE_SELECTOR = (
     "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
 )
-CONTENT_SELECTOR = "[data-testid=stDataFrame], .js-plotly-plot, [data-testid=stAlert]"
+CONTENT_SELECTOR = (
+    "[data-drawn=true], [data-testid=stDataFrame], .js-plotly-plot, [data-testid=stAlert]"
+)
 IDLE_URL = "about:blank#idle"  # of a window that no viewer uses
 # Streamlit's client looks for its server below every page's address before it tries the root. The
 # browser logs these requests as errors.

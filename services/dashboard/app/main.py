@@ -36,8 +36,8 @@ def main() -> None:
     with st.container(key="settings"), st.popover(tr("Settings"), icon=":material/settings:"):
         preferences.show()
     show_header()
-    if not data.list_coins():
-        data.wait_for_coins()
+    if not data.has_prices():
+        data.wait_for_prices()
     if page.url_path not in COIN_PAGES:
         st.query_params.pop("coin", None)
     page.run()
@@ -46,18 +46,17 @@ def main() -> None:
 
 def _list_pages() -> list[Page]:
     """Return the pages in the order of the navigation."""
-    coin_page = st.Page(coin.show, title="Coin", icon=":material/show_chart:", url_path="coin")
     return [
         st.Page(
-            lambda: overview.show(coin_page),
+            overview.show,
             title="Overview",
             icon=":material/table_chart:",
             default=True,
             url_path="overview",
         ),
-        coin_page,
+        st.Page(coin.show, title="Coin", icon=":material/show_chart:", url_path="coin"),
         st.Page(
-            lambda: alerts.show(coin_page),
+            alerts.show,
             title="Alerts",
             icon=":material/notifications:",
             url_path="alerts",

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import streamlit as st
-from streamlit.navigation.page import Page
 
 from services.api_client import ApiUnreachable, Json, RequestRejected, quote_segment
 from services.dashboard import data
@@ -25,8 +24,8 @@ MUTE, UNMUTE, DELETE = "mute", "unmute", "delete"
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(coin_page: Page) -> None:
-    """Show the page; `coin_page` opens when the viewer clicks a coin."""
+def show() -> None:
+    """Show the page."""
     formatter = data.current_formatter()
     names = unique_coin_names(data.list_coins() or [])
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -47,7 +46,7 @@ def show(coin_page: Page) -> None:
         return
     muted = {mute["coin_id"]: mute["muted_until"] for mute in page["mutes"]}
     if view == "alerts":
-        _show_alerts(formatter, page, muted, coin_page)
+        _show_alerts(formatter, page, muted)
     elif view == "targets":
         _show_targets(formatter, page["price_targets"], names, coin_id)
     else:
@@ -83,9 +82,7 @@ def _outcome_names() -> dict[str, str]:
 # --- alerts ----------------------------------------------------------------------------------
 
 
-def _show_alerts(
-    formatter: Formatter, page: Json, muted: Mapping[str, str], coin_page: Page
-) -> None:
+def _show_alerts(formatter: Formatter, page: Json, muted: Mapping[str, str]) -> None:
     columns = [
         Column("time", tr("Time"), "number", descending=True),
         Column("coin", tr("Coin"), "link"),
@@ -108,9 +105,6 @@ def _show_alerts(
         count=tr("the newest {count} alerts", count=len(items)) if page["next"] else count,
         search=tr("Filter alerts"),
     )
-    if events.opened:
-        alerted = next(alert for alert in items if str(alert["alert_id"]) == events.opened)
-        st.switch_page(coin_page, query_params={"coin": alerted["coin_id"]})
     if events.action:
         alerted = next(a for a in items if str(a["alert_id"]) == events.action.row_id)
         _send_mute(alerted["coin_id"], is_muted=alerted["coin_id"] in muted)

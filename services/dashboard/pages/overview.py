@@ -1,161 +1,191 @@
-"""The overview: the market, the newest alerts, the movers."""
+"""The overview: the table of all coins; beside it the movers and the newest alerts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from urllib.parse import quote
 
-import pandas as pd
 import streamlit as st
-from streamlit.navigation.page import Page
 
-from sentinel.amounts import UNKNOWN
-from services.api_client import Json
+from services.api_client import ApiUnreachable, Json, NotFound, RequestRejected, quote_segment
 from services.dashboard import data
-from services.dashboard.components import compute_day_change, format_alert
 from services.dashboard.formatting import Formatter
-from services.dashboard.text import escape_markdown, unique_coin_names
-
-# A table with more rows than this gets a fixed height and scrolls.
-SHORT_TABLE_ROWS, TABLE_PIXELS = 10, 420
-SHOWN_MOVERS = 5
-SHOWN_ALERTS = 8
+from services.dashboard.language import current_language, tr
+from services.dashboard.table import (
+    Column,
+    Row,
+    TableEvents,
+    line_cell,
+    number_cell,
+    read_view,
+    show_table,
+    write_view,
+)
+from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, format_symbols
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show(coin_page: Page) -> None:
-    """Show the page; `coin_page` opens when the viewer selects a coin."""
-    formatter = data.current_formatter()
+def show() -> None:
+    """Show the page."""
     if not data.has_prices():
         return
-    coins = data.fetch("/coins", limit=data.MAX_COINS)
-    sparklines = data.fetch("/sparklines", limit=data.MAX_COINS)
-    if coins is None or sparklines is None:
+    overview = data.fetch("/overview", language=current_language())
+    if overview is None:
         return
-    search = st.text_input("Search", placeholder="name, symbol or id", key="search")
-    prices = {item["coin_id"]: item["prices_usd"] for item in sparklines["items"]}
-    _show_market(formatter, coins["items"], search, prices, coin_page)
-    left, right = st.columns([3, 2])
-    with left:
-        _show_alerts(formatter)
-    with right:
-        _show_movers(formatter)
+    formatter = data.current_formatter()
+    # The stylesheet puts the second one beside the first one, or above it in a narrow window.
+    with st.container(key="overview"):
+        with st.container(key="market"):
+            events = _show_market(formatter, overview)
+        with st.container(key="highlights"):
+            _show_movers(formatter, overview)
+            _show_alerts(formatter, overview["alerts"])
+    if events.starred:
+        _save_star(*events.starred)
 
 
-def search_coins(coins: Sequence[Json], search: str) -> list[Json]:
-    """Return the coins whose id, symbol or name contains the search text."""
-    term = search.strip().casefold()
-    keys = ("coin_id", "symbol", "name")
-    return [coin for coin in coins if any(term in coin[key].casefold() for key in keys)]
-
-
-def _show_market(
-    formatter: Formatter,
-    all_coins: Sequence[Json],
-    search: str,
-    prices: Mapping[str, Sequence[float | None]],
-    coin_page: Page,
-) -> None:
-    coins = search_coins(all_coins, search)
-    if not coins:
-        st.info("No stored coin matches. The search looks at names, symbols and ids.")
-        return
-    table = build_market_table(formatter, coins, unique_coin_names(all_coins), prices)
-    selected_row = _show_market_table(formatter, table)
-    # A selection refers to the table that the viewer saw, which is the one drawn before this run.
-    drawn_ids = st.session_state.get("market_ids", [])
-    st.session_state["market_ids"] = [coin["coin_id"] for coin in coins]
-    if selected_row is not None and selected_row < len(drawn_ids):
-        st.switch_page(coin_page, query_params={"coin": drawn_ids[selected_row]})
-    st.caption(
-        f"{len(coins)} coins listed in {formatter.currency}. Select the box at the left of a row "
-        "to open the coin."
-    )
-
-
-def _show_market_table(formatter: Formatter, table: pd.DataFrame) -> int | None:
-    """Show the table and return the number of the selected row."""
-    styled = table.style.format(
-        {
-            "price": formatter.price,
-            "24 h": formatter.percent,
-            "market cap": formatter.compact_amount,
-            "volume": formatter.compact_amount,
-        },
-        na_rep=UNKNOWN,
-    )
-    if data.has_old_prices():
-        styled = styled.set_properties(color="gray")
-    event = st.dataframe(
-        styled,
-        key="market",
-        hide_index=True,
-        height=TABLE_PIXELS if len(table) > SHORT_TABLE_ROWS else "auto",
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config={
-            "rank": st.column_config.NumberColumn("#", width=40),
-            # Pinned, so that the name stays visible while the viewer of a phone scrolls sideways.
-            "coin": st.column_config.TextColumn(width=150, pinned=True),
-            "last 24 h": st.column_config.LineChartColumn(width="small", color="auto"),
-            "age": st.column_config.TextColumn(width=70),
-        },
-    )
-    rows = event["selection"]["rows"]
-    return rows[0] if rows else None
-
-
-def build_market_table(
-    formatter: Formatter,
-    coins: Sequence[Json],
-    names: Mapping[str, str],
-    prices: Mapping[str, Sequence[float | None]],
-) -> pd.DataFrame:
-    """Return the market as numbers, in USD and as fractions, so that the columns sort correctly."""
-    rows = [
-        {
-            "rank": coin["rank"],
-            "coin": names[coin["coin_id"]],
-            "price": coin["price_usd"],
-            "24 h": compute_day_change(formatter, coin, prices.get(coin["coin_id"], [])),
-            "last 24 h": [price for price in prices.get(coin["coin_id"], []) if price is not None],
-            "market cap": coin["market_cap_usd"],
-            "volume": coin["volume_24h_usd"],
-            "age": formatter.age(coin["observed_at"]),
-        }
-        for coin in coins
+def list_columns() -> list[Column]:
+    """Return the columns of the table of all coins."""
+    watch = tr("Star a coin: the monitor watches it and sends its alerts.")
+    first_to_last = tr("The last 7 days. Its height is at least 1% of the price.")
+    return [
+        Column("star", tr("Star"), "star", watch),
+        Column("rank", "#", "number", tr("Rank by market cap"), priority=2),
+        Column("name", tr("Coin"), "link"),
+        Column("price", tr("Price"), "number", descending=True),
+        Column("change_1h", tr("1 h"), "change", priority=3),
+        Column("change_24h", tr("24 h"), "change"),
+        Column("change_7d", tr("7 d"), "change", priority=2),
+        Column("line", tr("7 days"), "line", first_to_last),
+        Column("market_cap", tr("Market cap"), "number", priority=2, descending=True),
+        Column("volume", tr("Volume, 24 h"), "number", priority=3, descending=True),
+        Column("age", tr("Age"), "number", tr("Time since the price was observed"), priority=3),
     ]
-    # Without this type one coin without a rank would show all ranks as 1.0, 2.0, …
-    return pd.DataFrame(rows).astype({"rank": "Int64"})
 
 
-def _show_alerts(formatter: Formatter) -> None:
-    st.subheader("Alerts")
-    alerts = data.fetch("/alerts", limit=SHOWN_ALERTS)
-    if alerts is None:
-        return
-    if not alerts["items"]:
-        st.info(
-            "There are no alerts yet. The monitor watches the coins you hold and the best-ranked "
-            "coins. By default it sends about two alerts per week for each coin."
+def build_row(formatter: Formatter, coin: Json, symbol: str) -> Row:
+    """Return a coin as a row of the table; `symbol` stands beside its name."""
+    rank = formatter.count(coin["rank"])
+    market_cap = formatter.compact_amount(coin["market_cap_usd"])
+    seconds = (formatter.now - datetime.fromisoformat(coin["observed_at"])).total_seconds()
+    name = {"text": coin["name"], "note": symbol, "small": f"{rank} · {symbol} · {market_cap}"}
+    changes = [coin[key] for key in ("change_1h", "change_24h", "change_7d")]
+    hour, day, week = (number_cell(change, formatter.percent(change)) for change in changes)
+    cells = [
+        coin["is_starred"],
+        number_cell(coin["rank"], rank),
+        name,
+        number_cell(coin["price_usd"], formatter.price(coin["price_usd"])),
+        *(hour, day, week),
+        line_cell(coin["sparkline_usd"]),
+        number_cell(coin["market_cap_usd"], market_cap),
+        number_cell(coin["volume_24h_usd"], formatter.compact_amount(coin["volume_24h_usd"])),
+        number_cell(seconds, formatter.age(coin["observed_at"])),
+    ]
+    search = f"{coin['name']} {coin['symbol']} {coin['coin_id']}"
+    return Row(coin["coin_id"], cells, _link(coin["coin_id"]), search, coin["name"])
+
+
+def _link(coin_id: str) -> str:
+    return f"coin?coin={quote(coin_id, safe='')}"
+
+
+def _show_market(formatter: Formatter, overview: Json) -> TableEvents:
+    coins: Sequence[Json] = overview["coins"]
+    columns = list_columns()
+    symbols = format_symbols(coins)
+    return show_table(
+        "coins",
+        tr("All coins"),
+        columns,
+        [build_row(formatter, coin, symbols[coin["coin_id"]]) for coin in coins],
+        view=read_view(st.query_params.to_dict(), columns),
+        on_view=lambda view: write_view(st.query_params, view),
+        search=tr("Filter by name, symbol or id"),
+        count=tr("{count} coins in {currency}", count=len(coins), currency=formatter.currency),
+        is_old=data.has_old_prices(),
+    )
+
+
+def _show_movers(formatter: Formatter, overview: Json) -> None:
+    columns = [
+        Column("name", tr("Coin"), "link"),
+        Column("price", tr("Price"), "number", descending=True),
+        Column("change", tr("24 h"), "change"),
+    ]
+    rows = [
+        Row(
+            mover["coin_id"],
+            [
+                {"text": mover["name"]},
+                number_cell(mover["price_usd"], formatter.price(mover["price_usd"])),
+                number_cell(mover["change"], formatter.percent(mover["change"])),
+            ],
+            _link(mover["coin_id"]),
         )
-    for alert in alerts["items"]:
-        st.markdown(format_alert(formatter, alert))
+        for mover in [*overview["gainers"], *overview["losers"][::-1]]
+    ]
+    show_table(
+        "movers",
+        tr("Coins that rose and fell most in 24 hours"),
+        columns,
+        rows,
+        title=tr("Movers, 24 h"),
+        folds=True,
+        empty=tr("No coin has a price from 24 hours ago yet."),
+        is_old=data.has_old_prices(),
+    )
 
 
-def _show_movers(formatter: Formatter) -> None:
-    st.subheader("Movers, 24 h")
-    movers = data.fetch("/movers", limit=SHOWN_MOVERS)
-    if movers is None:
-        return
-    rows = movers["gainers"] + movers["losers"][::-1]
-    if not rows:
-        st.info("No coin has a price from 24 hours ago yet.")
-        return
-    for mover in rows:
-        color = "green" if mover["change"] > 0 else "red"
-        st.markdown(
-            f":{color}[{escape_markdown(formatter.percent(mover['change']))}] "
-            f"{escape_markdown(mover['name'])} "
-            f"{escape_markdown(formatter.price(mover['price_usd']))} · "
-            f"{formatter.age(mover['observed_at'])}"
-        )
+def _show_alerts(formatter: Formatter, alerts: Iterable[Json]) -> None:
+    columns = [
+        Column("name", tr("Coin"), "link"),
+        Column("move", tr("Move"), "change", tr("From the high or the low before the alert")),
+        Column("age", tr("Ago"), "number"),
+    ]
+    show_table(
+        "newest_alerts",
+        tr("The newest alerts"),
+        columns,
+        [_build_alert_row(formatter, alert) for alert in alerts],
+        title=tr("Last alerts"),
+        folds=True,
+        empty=tr(
+            "No alerts yet. The monitor watches starred coins, the coins that you hold and the "
+            "best-ranked ones. It sends about two alerts a week for each."
+        ),
+    )
+
+
+def _build_alert_row(formatter: Formatter, alert: Json) -> Row:
+    seconds = (formatter.now - datetime.fromisoformat(alert["observed_at"])).total_seconds()
+    outcome = formatter.price(alert["price_usd"])
+    for key, label in (("after_1h", tr("in 1 h")), ("after_24h", tr("in 24 h"))):
+        if alert[key] is not None:
+            outcome += f", {formatter.percent(alert[key])} {label}"
+    title = f"{alert['name']}: {alert['why']}"
+    cells = [
+        {"text": alert["name"], "note": outcome, "title": title},
+        number_cell(alert["move"], formatter.percent(alert["move"])),
+        number_cell(seconds, formatter.age(alert["observed_at"])),
+    ]
+    return Row(str(alert["alert_id"]), cells, _link(alert["coin_id"]))
+
+
+def _save_star(coin_id: str, is_starred: bool) -> None:
+    """Save a star that the table shows already; if that fails, say so: the star returns."""
+    path = f"/coins/{quote_segment(coin_id)}/star"
+    try:
+        data.api_client().send("PUT" if is_starred else "DELETE", path)
+    except NotFound as error:
+        if is_starred:
+            _report(error)  # in another window the star was removed already
+    except (ApiUnreachable, RequestRejected) as error:
+        _report(error)
+    st.rerun(scope="fragment")
+
+
+def _report(error: ApiUnreachable | RequestRejected) -> None:
+    message = escape_markdown(str(error), MAX_SENTENCE_CHARACTERS)
+    st.toast(tr("The star was not saved: {error}", error=message), duration="long")

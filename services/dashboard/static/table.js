@@ -5,7 +5,12 @@
 const tables = new WeakMap();
 const SHOWN_ROWS = 100;
 const REPORT_DELAY_MS = 400;
+// A change below it is shown as 0.0%.
+const FLAT_CHANGE = 0.0005;
 const ARROWS = { rise: "▲", fall: "▼" };
+// Windows in which a table that folds begins as its title (dashboard.css has the same width).
+const NARROW = "(max-width: 1000px)";
+const compareText = new Intl.Collator(undefined, { numeric: true }).compare;
 
 export default function showTable({ data, parentElement, setStateValue, setTriggerValue }) {
   let table = tables.get(parentElement);
@@ -15,10 +20,11 @@ export default function showTable({ data, parentElement, setStateValue, setTrigg
   }
   Object.assign(table, { data, setStateValue, setTriggerValue });
   adoptView(table);
+  drawTitle(table);
   drawToolbar(table);
   drawHead(table);
   drawBody(table);
-  return () => clearTimeout(table.timer);
+  return () => removeTable(table);
 }
 
 function createTable(parent) {
@@ -26,37 +32,67 @@ function createTable(parent) {
   root.className = "ms-table";
   root.dataset.testid = "sentinel-table";
   root.innerHTML =
-    '<div class="ms-toolbar" hidden><input type="search" autocomplete="off" spellcheck="false">' +
-    '<button type="button" class="ms-starred-only">★</button><span class="ms-count" role="status"></span></div>' +
-    '<div class="ms-scroll" tabindex="0" role="region"><table><caption></caption><thead><tr></tr></thead>' +
-    "<tbody></tbody></table></div>" +
-    '<p class="ms-empty" hidden></p><button type="button" class="ms-all" hidden></button>';
+    '<h3 class="ms-title" hidden></h3><div class="ms-content"><div class="ms-toolbar" hidden>' +
+    '<input type="search" autocomplete="off" spellcheck="false">' +
+    '<button type="button" class="ms-starred-only"></button><span class="ms-count" role="status"></span></div>' +
+    '<div class="ms-scroll"><table><caption></caption><thead><tr></tr></thead><tbody></tbody></table></div>' +
+    '<p class="ms-empty" hidden></p><button type="button" class="ms-all" hidden></button></div>';
   parent.append(root);
-  const table = { root, view: {}, received: "", isComplete: false };
-  for (const name of ["toolbar", "count", "empty", "all", "starred-only"])
+  const table = { root, view: null, revision: 0, isComplete: false, isFolded: true, rows: new Map() };
+  for (const name of ["title", "toolbar", "count", "empty", "all", "starred-only", "scroll"])
     table[name] = root.querySelector(`.ms-${name}`);
+  table.head = root.querySelector("thead tr");
+  table.body = root.querySelector("tbody");
   table.input = root.querySelector("input");
-  table.input.addEventListener("input", () => changeView(table, { query: table.input.value }));
-  table["starred-only"].addEventListener("click", () =>
-    changeView(table, { starred: !table.view.starred }),
-  );
-  table.all.addEventListener("click", () => {
-    table.isComplete = true;
-    drawBody(table);
-  });
-  root.querySelector("thead").addEventListener("click", (event) => sortBy(table, event));
-  root.querySelector("tbody").addEventListener("click", (event) => reportClick(table, event));
+  table.narrow = matchMedia(NARROW);
+  table.drawTitle = () => drawTitle(table);
+  table.sizes = new ResizeObserver(() => showOverflow(table));
+  listen(table);
   return table;
 }
 
+function listen(table) {
+  const { root, input, body } = table;
+  input.addEventListener("input", () => changeView(table, { query: input.value }));
+  table["starred-only"].addEventListener("click", () =>
+    changeView(table, { starred: !table.view.starred }),
+  );
+  table.all.addEventListener("click", () => showAll(table));
+  table.title.addEventListener("click", (event) => fold(table, event));
+  table.head.addEventListener("click", (event) => sortBy(table, event));
+  body.addEventListener("click", (event) => reportClick(table, event));
+  root.addEventListener("keydown", (event) => moveFocus(table, event));
+  table.narrow.addEventListener("change", table.drawTitle);
+  table.sizes.observe(table.scroll);
+  table.sizes.observe(body);
+}
+
+function removeTable(table) {
+  clearTimeout(table.timer);
+  table.narrow.removeEventListener("change", table.drawTitle);
+  table.sizes.disconnect();
+}
+
+// Only a table that is wider than its place scrolls sideways: within a scrolling element its head
+// could not stay in sight below the page's header.
+function showOverflow({ scroll, data }) {
+  const isWide = scroll.firstElementChild.offsetWidth > scroll.clientWidth + 1;
+  scroll.classList.toggle("ms-wide", isWide);
+  const attributes = { tabindex: "0", role: "region", "aria-label": data.label };
+  for (const [name, value] of Object.entries(attributes)) {
+    if (isWide) scroll.setAttribute(name, value);
+    else scroll.removeAttribute(name);
+  }
+}
+
 // The view (sort column, filter text, stars only) comes from the page's address, so that a reload
-// and the back button restore it. While the viewer types, theirs is newer.
+// and the back button restore it. One that is older than the viewer's last change is ignored.
 function adoptView(table) {
-  const received = JSON.stringify(table.data.view);
-  if (received === table.received || table.timer) return;
-  table.received = received;
-  table.view = { ...table.data.view };
-  table.input.value = table.view.query ?? "";
+  const { data, view, input } = table;
+  if (view && (table.timer || data.revision < table.revision)) return;
+  table.view = { ...data.view };
+  table.revision = data.revision;
+  if (input.value.trim() !== data.view.query.trim()) input.value = data.view.query;
 }
 
 function changeView(table, change) {
@@ -67,40 +103,64 @@ function changeView(table, change) {
   clearTimeout(table.timer);
   table.timer = setTimeout(() => {
     table.timer = undefined;
-    table.received = JSON.stringify(table.view);
-    table.setStateValue("view", table.view);
+    table.revision += 1;
+    table.setStateValue("view", { ...table.view, revision: table.revision });
   }, REPORT_DELAY_MS);
+}
+
+function drawTitle({ root, title, data, narrow, isFolded }) {
+  title.hidden = !data.title;
+  const canFold = data.folds && narrow.matches;
+  root.classList.toggle("ms-folded", canFold && isFolded);
+  const content = canFold
+    ? `<button type="button" aria-expanded="${!isFolded}">${escapeHtml(data.title)}</button>`
+    : escapeHtml(data.title);
+  if (title.innerHTML !== content) title.innerHTML = content;
+}
+
+function fold(table, event) {
+  if (!event.target.closest("button")) return;
+  table.isFolded = !table.isFolded;
+  drawTitle(table);
+  table.title.querySelector("button").focus();
 }
 
 function drawToolbar(table) {
   const { data, view, toolbar, input } = table;
   toolbar.hidden = !data.search;
-  input.placeholder = data.search ?? "";
-  input.setAttribute("aria-label", data.search ?? "");
+  input.placeholder = data.search;
+  input.setAttribute("aria-label", data.search);
   const button = table["starred-only"];
   button.hidden = !data.columns.some((column) => column.kind === "star");
   button.setAttribute("aria-pressed", String(Boolean(view.starred)));
-  button.textContent = `★ ${data.labels.starred}`;
+  button.textContent = `${view.starred ? "★" : "☆"} ${data.labels.starred}`;
 }
 
 function drawHead(table) {
-  const { data, view, root } = table;
+  const { data, view, root, head } = table;
   root.querySelector("caption").textContent = data.label;
-  root.querySelector(".ms-scroll").setAttribute("aria-label", data.label);
   root.classList.toggle("ms-old", Boolean(data.is_old));
-  root.querySelector("thead tr").innerHTML = data.columns
-    .map((column, index) => {
-      const isSorted = view.sort === column.key;
-      const order = isSorted ? ` aria-sort="${view.descending ? "descending" : "ascending"}"` : "";
-      const mark = isSorted ? (view.descending ? " ↓" : " ↑") : "";
-      const label = escapeHtml(column.label) + mark;
-      const title = column.help ? ` title="${escapeHtml(column.help)}"` : "";
-      const content = isSortable(column)
-        ? `<button type="button" data-column="${index}"${title}>${label}</button>`
-        : `<span${title}>${label}</span>`;
-      return `<th scope="col" class="${cellClass(column)}"${order}>${content}</th>`;
-    })
-    .join("");
+  const content = data.columns.map((column, index) => drawHeadCell(column, index, view)).join("");
+  if (content === table.headContent) return;
+  const focused = head.contains(document.activeElement) && document.activeElement.dataset.column;
+  table.headContent = content;
+  head.innerHTML = content;
+  if (focused) head.querySelector(`[data-column="${focused}"]`)?.focus({ preventScroll: true });
+}
+
+function drawHeadCell(column, index, view) {
+  const isSorted = view.sort === column.key;
+  const order = isSorted ? ` aria-sort="${view.descending ? "descending" : "ascending"}"` : "";
+  const arrow = view.descending ? "↓" : "↑";
+  const mark = isSorted ? ` <span aria-hidden="true">${arrow}</span>` : "";
+  const title = column.help ? ` title="${escapeHtml(column.help)}"` : "";
+  const isStar = column.kind === "star";
+  const label = isStar ? "★" : escapeHtml(column.label);
+  const name = isStar ? ` aria-label="${escapeHtml(column.label)}"` : "";
+  const content = isSortable(column)
+    ? `<button type="button" data-column="${index}"${title}${name}>${label}${mark}</button>`
+    : `<span${title}>${label}</span>`;
+  return `<th scope="col" class="${cellClass(column)}"${order}>${content}</th>`;
 }
 
 function isSortable(column) {
@@ -119,25 +179,72 @@ function sortBy(table, event) {
   const descending =
     table.view.sort === column.key ? !table.view.descending : Boolean(beginsDescending);
   changeView(table, { sort: column.key, descending });
-  table.root.querySelector(`button[data-column="${button.dataset.column}"]`).focus();
 }
 
 function drawBody(table) {
-  const { data, view, root } = table;
+  const { data, view, root, body } = table;
   const rows = sortRows(data, view, findRows(data, view));
   const shown = table.isComplete ? rows : rows.slice(0, SHOWN_ROWS);
-  const body = root.querySelector("tbody");
   const focus = describeFocus(body);
-  body.innerHTML = shown.map((row) => drawRow(data.columns, row)).join("");
+  drawRows(table, shown);
   restoreFocus(body, focus);
   table.empty.hidden = rows.length > 0;
-  table.empty.textContent = data.rows.length ? data.labels.none_found : data.empty;
+  table.empty.textContent = data.rows.length ? describeNothing(data, view) : data.empty;
   root.querySelector("table").hidden = rows.length === 0;
   table.all.hidden = shown.length === rows.length;
   table.all.textContent = data.labels.show_all.replace("{count}", rows.length);
   const isFiltered = rows.length < data.rows.length;
-  table.count.textContent = isFiltered ? `${rows.length} / ${data.rows.length}` : data.count ?? "";
+  table.count.textContent = isFiltered ? `${rows.length} / ${data.rows.length}` : data.count;
   root.dataset.drawn = "true";
+}
+
+function describeNothing({ labels }, view) {
+  return view.starred && !view.query.trim() ? labels.no_stars : labels.none_found;
+}
+
+// Rows that are drawn already stay, and only their changed cells are drawn again: a refresh keeps
+// what the viewer selected, and costs little.
+function drawRows(table, rows) {
+  const { body, data } = table;
+  const layout = data.columns.map(cellClass).join();
+  if (layout !== table.layout) table.rows.clear();
+  table.layout = layout;
+  const drawn = new Map(rows.map((row) => [row.id, drawCells(data.columns, row)]));
+  createRows(table, drawn);
+  for (const [id, row] of table.rows) if (!drawn.has(id)) row.element.remove();
+  for (const element of [...body.children]) if (!drawn.has(element.dataset.id)) element.remove();
+  let place = body.firstElementChild;
+  for (const [id, cells] of drawn) {
+    const { element } = table.rows.get(id);
+    updateCells(table.rows.get(id), cells);
+    if (element === place) place = place.nextElementSibling;
+    else body.insertBefore(element, place);
+  }
+}
+
+function drawCells(columns, row) {
+  return columns.map((column, index) => DRAW[column.kind](row.cells[index], row, column));
+}
+
+function createRows(table, drawn) {
+  const missing = [...drawn.keys()].filter((id) => !table.rows.has(id));
+  const classes = table.data.columns.map(cellClass);
+  const template = document.createElement("template");
+  template.innerHTML = missing
+    .map((id) => {
+      const cells = drawn.get(id).map((cell, n) => `<td class="${classes[n]}">${cell}</td>`);
+      return `<tr data-id="${escapeHtml(id)}">${cells.join("")}</tr>`;
+    })
+    .join("");
+  const elements = [...template.content.children];
+  missing.forEach((id, n) => table.rows.set(id, { element: elements[n], cells: drawn.get(id) }));
+}
+
+function updateCells(row, cells) {
+  cells.forEach((cell, n) => {
+    if (cell !== row.cells[n]) row.element.children[n].innerHTML = cell;
+  });
+  row.cells = cells;
 }
 
 function findRows(data, view) {
@@ -165,7 +272,7 @@ function sortRows(data, view, rows) {
     .map((row) => [value(row), row])
     .sort(([a], [b]) => {
       if (a === null || b === null) return (a === null) - (b === null);
-      return sign * (typeof a === "string" ? a.localeCompare(b) : a - b);
+      return sign * (typeof a === "string" ? compareText(a, b) : a - b);
     })
     .map(([, row]) => row);
 }
@@ -175,14 +282,6 @@ function sortValue(cell) {
   if (typeof cell === "boolean") return Number(cell);
   const text = typeof cell === "string" ? cell : (cell?.text ?? "");
   return text === "" || text === "—" ? null : text.toLowerCase();
-}
-
-function drawRow(columns, row) {
-  const cells = columns.map(
-    (column, index) =>
-      `<td class="${cellClass(column)}">${DRAW[column.kind](row.cells[index], row, column)}</td>`,
-  );
-  return `<tr data-id="${escapeHtml(row.id)}">${cells.join("")}</tr>`;
 }
 
 const DRAW = {
@@ -195,14 +294,16 @@ const DRAW = {
   },
   badge: ([, text, tone]) => `<span class="ms-badge ms-${escapeHtml(tone)}">${escapeHtml(text)}</span>`,
   link: (cell, row) => {
-    const { text, note } = typeof cell === "string" ? { text: cell } : cell;
-    const label = `<span class="ms-name">${escapeHtml(text)}</span>`;
-    const small = note ? ` <span class="ms-note">${escapeHtml(note)}</span>` : "";
-    return row.href ? `<a href="${escapeHtml(row.href)}">${label}${small}</a>` : label + small;
+    const { text, note, small, title } = typeof cell === "string" ? { text: cell } : cell;
+    const content =
+      `<span class="ms-name" title="${escapeHtml(title ?? text)}">${escapeHtml(text)}</span>` +
+      (note ? ` <span class="ms-note${small ? " ms-wide-note" : ""}">${escapeHtml(note)}</span>` : "") +
+      (small ? `<span class="ms-note ms-small-note">${escapeHtml(small)}</span>` : "");
+    return row.href ? `<a href="${escapeHtml(row.href)}">${content}</a>` : content;
   },
-  star: (cell, row) =>
+  star: (cell, row, column) =>
     `<button type="button" class="ms-star-button" data-star aria-pressed="${Boolean(cell)}" ` +
-    `aria-label="★ ${escapeHtml(row.name ?? row.id)}">${cell ? "★" : "☆"}</button>`,
+    `aria-label="${escapeHtml(`${column.label} ${row.name || row.id}`)}">${cell ? "★" : "☆"}</button>`,
   line: (cell) => drawLine(cell),
   actions: (cell) =>
     cell
@@ -238,13 +339,23 @@ function drawLine(cell) {
       return;
     }
     path += `${isOpen ? "L" : "M"}${(index * step).toFixed(1)} ${(30 - point * 0.3).toFixed(1)}`;
+    // A point between two gaps is a line without length: its round ends are a dot.
+    if (!isOpen && (points[index + 1] ?? null) === null) path += "h0";
     isOpen = true;
   });
-  const tone = change === null ? "flat" : change < 0 ? "fall" : "rise";
+  const isFlat = change === null || Math.abs(change) < FLAT_CHANGE;
+  const tone = isFlat ? "flat" : change < 0 ? "fall" : "rise";
   return (
     `<svg class="ms-${tone}" viewBox="0 -1 100 32" preserveAspectRatio="none" aria-hidden="true">` +
     `<path d="${path}"/></svg>`
   );
+}
+
+function showAll(table) {
+  const last = table.body.lastElementChild;
+  table.isComplete = true;
+  drawBody(table);
+  last?.nextElementSibling?.querySelector("a, button")?.focus({ preventScroll: true });
 }
 
 function reportClick(table, event) {
@@ -253,9 +364,9 @@ function reportClick(table, event) {
   const { id } = row.dataset;
   const link = event.target.closest("a");
   const button = event.target.closest("button");
-  if (link && !isModified(event)) {
+  if (link && link.origin === location.origin && !isModified(event)) {
     event.preventDefault();
-    table.setTriggerValue("open", id);
+    openPage(link.href);
   } else if (button && "star" in button.dataset) {
     toggleStar(table, id);
   } else if (button) {
@@ -263,9 +374,16 @@ function reportClick(table, event) {
   }
 }
 
+// Opens a page of the dashboard without loading it anew. It is one step of the browser's history;
+// Streamlit's own switch_page makes two, one of which has the address of neither page.
+function openPage(href) {
+  history.pushState({}, "", href);
+  dispatchEvent(new PopStateEvent("popstate"));
+}
+
 // Such a click opens another tab or saves the link.
 function isModified(event) {
-  return event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0;
+  return event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button > 0;
 }
 
 function toggleStar(table, id) {
@@ -273,7 +391,28 @@ function toggleStar(table, id) {
   const row = table.data.rows.find((each) => each.id === id);
   row.cells[index] = !row.cells[index];
   drawBody(table);
-  table.setTriggerValue("star", { id, starred: row.cells[index] });
+  // The time makes two equal clicks two events.
+  table.setTriggerValue("star", { id, starred: row.cells[index], at: Date.now() });
+}
+
+// The arrow keys move the focus to the same control of another row; Home and End to the first and
+// the last row.
+function moveFocus({ body, scroll }, event) {
+  if (isModified(event) || !scroll.contains(event.target)) return;
+  const row = event.target.closest("tr");
+  if (!row || !["ArrowDown", "ArrowUp", "Home", "End"].includes(event.key)) return;
+  const target = {
+    ArrowDown: body.contains(row) ? row.nextElementSibling : body.firstElementChild,
+    ArrowUp: row.previousElementSibling,
+    Home: body.firstElementChild,
+    End: body.lastElementChild,
+  }[event.key];
+  if (!target) return;
+  event.preventDefault();
+  const controls = [...row.querySelectorAll("a, button")];
+  const others = [...target.querySelectorAll("a, button")];
+  const index = body.contains(row) ? controls.indexOf(event.target) : 0;
+  others[Math.min(index, others.length - 1)]?.focus();
 }
 
 // A refresh must not take the keyboard's place in the table away.

@@ -35,7 +35,6 @@ from services.dashboard.formatting import (
     list_time_zones,
 )
 from services.dashboard.pages import pipeline
-from services.dashboard.pages.overview import build_market_table, search_coins
 from services.dashboard.transaction_form import parse_number
 from tests.conftest import NOW
 
@@ -311,21 +310,6 @@ def _coin(coin_id: str, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def test_the_market_table_sorts_as_numbers_and_shows_the_age_of_each_price() -> None:
-    coins = [_coin("bitcoin"), _coin("odd", name="Odd", rank=None, market_cap_usd=None)]
-    lines = {"bitcoin": [100.0, None, 110.0]}
-    table = build_market_table(formatter(), coins, text.unique_coin_names(coins), lines)
-    first, second = (table.iloc[n] for n in (0, 1))
-    assert first["24 h"] == pytest.approx(0.1)
-    assert first["last 24 h"] == [100.0, 110.0]
-    assert (first["age"], first["rank"]) == ("7 min", 1)
-    assert table["rank"].dtype == "Int64"  # one coin without a rank does not make the others 1.0
-    assert second[["rank", "24 h", "market cap"]].isna().all()
-    html = table.style.format({"market cap": formatter().compact_amount}, na_rep=UNKNOWN).to_html()
-    assert UNKNOWN in html
-    assert "nan" not in html.lower()
-
-
 def test_coins_with_equal_names_are_shown_with_their_ids() -> None:
     coins = [_coin("pepe", name="Pepe"), _coin("pepe-of-wisdom", name="Pepe"), _coin("solana")]
     assert text.unique_coin_names(coins) == {
@@ -333,6 +317,8 @@ def test_coins_with_equal_names_are_shown_with_their_ids() -> None:
         "pepe-of-wisdom": "Pepe (BTC) · pepe-of-wisdom",
         "solana": "Bitcoin (BTC)",
     }
+    symbols = {"pepe": "BTC · pepe", "pepe-of-wisdom": "BTC · pepe-of-wisdom", "solana": "BTC"}
+    assert text.format_symbols(coins) == symbols
     held = [coin | {"share": 0.5} for coin in coins[:2]]
     labels = draw_allocation(held, text.unique_coin_names(held)).data[0].labels
     assert len(set(labels)) == 2  # equal labels would be added together
@@ -343,14 +329,6 @@ def test_a_coin_with_an_old_price_has_no_24_hour_change() -> None:
     assert compute_day_change(formatter(), old, [100.0]) is None
     assert compute_day_change(formatter(), _coin("bitcoin"), [None, 100.0]) is None
     assert compute_day_change(formatter(), _coin("bitcoin"), [100.0]) == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize("term", ["BITCO", "btc", "bit", "  bitcoin "])
-def test_the_search_matches_name_symbol_and_id(term: str) -> None:
-    coins = [_coin("bitcoin"), _coin("x", name="Other", symbol="o")]
-    assert search_coins(coins, term) == coins[:1]
-    assert search_coins(coins, ".*") == []
-    assert search_coins(coins, "") == coins
 
 
 def test_an_axis_in_rupiah_has_no_abbreviations() -> None:

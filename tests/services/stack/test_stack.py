@@ -8,24 +8,20 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
-import requests
 from playwright.sync_api import BrowserContext, Locator, Page
 
-from safe_zone import ROOT, Settings
+from safe_zone import ROOT
 from sentinel.storage import connection
-from services.settings import MonitorSettings
-from services.stack import health, supervisor_client, supervisor_config
+from services.stack import supervisor_config
 from services.stack.log_file import locate_log
-from tests.conftest import INHERITED, open_to_other_users
-from tests.support.browser import PHONE, WIDE, Visitor, free_port, running_browser
+from tests.services.stack.conftest import HEALTHY_SECONDS, Running, commands_with
+from tests.support.browser import PHONE, WIDE, Visitor, free_port
 from tests.support.commands import Module, is_running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -37,140 +33,6 @@ PAGES = {
     "paper": "Paper trading",
     "pipeline": "Pipeline",
 }
-HEALTHY_SECONDS = 60.0
-# The stack needs 210 MB, and less than 500 free ones are unhealthy.
-DISK_BYTES = 900_000_000
-
-
-@dataclass(frozen=True)
-class Running:
-    """A running stack, with the time and the output of its start."""
-
-    state_dir: Path
-    environment: dict[str, str]
-    took: float
-    output: str
-
-    @property
-    def dashboard(self) -> str:
-        return f"http://127.0.0.1:{self.environment['SENTINEL_DASHBOARD_PORT']}"
-
-    @property
-    def folder(self) -> Path:
-        return self.state_dir / supervisor_config.DEMO_FOLDER / "stack"
-
-    @property
-    def token(self) -> str:
-        return (self.folder / "api_token").read_text()
-
-    def get(self, path: str) -> Any:
-        url = f"http://127.0.0.1:{self.environment['SENTINEL_API_PORT']}{path}"
-        headers = {"Authorization": f"Bearer {self.token}"}
-        return requests.get(url, headers=headers, timeout=20).json()
-
-    @property
-    def supervisor(self) -> int:
-        """The process id of Supervisor."""
-        with supervisor_client._connect(self.folder) as proxy:
-            return int(proxy.supervisor.getPID())
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return _stack(self.environment, *arguments)
-
-    def pids(self) -> dict[str, int]:
-        """Return the id of each process that runs."""
-        with supervisor_client._connect(self.folder) as proxy:
-            infos = proxy.supervisor.getAllProcessInfo()
-        return {info["name"]: info["pid"] for info in infos if info["pid"]}
-
-    def problems(self) -> dict[str, str]:
-        """Return what `status` would list as unhealthy, if it counted no restarts.
-
-        It has ended if there is no process.
-        """
-        monitor = MonitorSettings(
-            settings=Settings(),
-            api_port=int(self.environment["SENTINEL_API_PORT"]),
-            dashboard_port=int(self.environment["SENTINEL_DASHBOARD_PORT"]),
-        )
-        listed = [p._replace(restarts=0) for p in supervisor_client.list_processes(self.folder)]
-        found = health.check_processes(monitor, listed) if listed else {"supervisor": "ended"}
-        return {name: problem for name, problem in found.items() if problem}
-
-    def restarts(self) -> dict[str, int]:
-        """Return how often Supervisor has restarted each process in the last minutes."""
-        return {p.name: p.restarts for p in supervisor_client.list_processes(self.folder)}
-
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        began = time.monotonic()
-        while not condition():
-            assert time.monotonic() - began < HEALTHY_SECONDS, self.problems()
-            time.sleep(0.2)
-
-    def wait_for_restart(self, name: str, pid: int) -> None:
-        """Wait until another process has taken the place of `pid` and all are healthy."""
-        self.wait_until(lambda: self.pids().get(name, pid) != pid and not self.problems())
-
-
-def _stack(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "services.stack", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An own file system that a test can fill; an ordinary folder if root cannot mount one."""
-    folder = tmp_path_factory.mktemp("stack")
-    mount = ["mount", "-t", "tmpfs", "-o", f"mode=711,size={DISK_BYTES}", "tmpfs", str(folder)]
-    try:
-        is_mounted = not subprocess.run(mount, check=False, capture_output=True).returncode
-    except FileNotFoundError:
-        is_mounted = False
-    open_to_other_users(folder)  # root's server runs as another user
-    yield folder
-    if is_mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.fixture(scope="module")
-def stack(disk: Path) -> Iterator[Running]:
-    folder = disk
-    environment = {key: os.environ[key] for key in INHERITED if key in os.environ} | {
-        "SENTINEL_STATE_DIR": str(folder),
-        "SENTINEL_API_PORT": str(free_port()),
-        "SENTINEL_DASHBOARD_PORT": str(free_port()),
-    }
-    began = time.monotonic()
-    done = _stack(environment, "up", "--demo")
-    took = time.monotonic() - began
-    assert done.returncode == 0, done.stderr
-    running = Running(folder, environment, took, done.stdout + done.stderr)
-    yield running
-    pids = running.pids().values()
-    down = running.run("down")
-    assert (down.returncode, down.stderr) == (0, "stopped\n")
-    assert not [pid for pid in pids if is_running(pid)]
-    assert not _commands_with(str(folder))  # PostgreSQL's processes name it
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[BrowserContext]:
-    with running_browser() as found:
-        yield found
-
-
-@pytest.fixture
-def visitor(stack: Running, browser: BrowserContext) -> Iterator[Visitor]:
-    found = Visitor(browser, stack.dashboard)
-    yield found
-    found.close()
 
 
 def test_up_demo_is_healthy_within_a_minute_and_prints_the_addresses(stack: Running) -> None:
@@ -333,7 +195,7 @@ def test_hidden_amounts_leave_percentages(visitor: Visitor) -> None:
     assert "Rp" not in main
     assert "invented" not in main  # a note may contain an amount
     page.get_by_role("link", name="Overview").click()
-    visitor.wait_for_text("listed in")
+    visitor.wait_for_text("Last alerts")
     page.get_by_role("link", name="Portfolio").click()
     visitor.wait_for_text("Net worth, USD")
     page.reload()  # the setting survives navigation and a reload
@@ -428,28 +290,6 @@ def test_the_back_button_undoes_a_choice_and_an_unknown_coin_is_reported(visitor
     )
     visitor.open("coin?coin=nope-such")
     visitor.wait_for_text("not among the listed coins")
-
-
-def test_selecting_a_row_of_the_market_opens_its_coin(visitor: Visitor) -> None:
-    page = visitor.open()
-    box = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
-    assert box
-    page.mouse.click(box["x"] + 15, box["y"] + 35 * 2 + 17)  # the box left of the second coin
-    page.wait_for_url("**/coin?*coin=ethereum*")
-    visitor.wait_for_text("Track record")
-
-
-def test_the_search_finds_coins_by_name_symbol_and_id(visitor: Visitor) -> None:
-    page = visitor.open()
-    page.get_by_role("textbox", name="Search").fill("sol")
-    page.get_by_role("textbox", name="Search").press("Enter")
-    page.wait_for_function(
-        "/[0-9]+ coins listed in/.test(document.body.innerText) "
-        "&& !document.body.innerText.includes('500 coins listed in')"
-    )
-    page.get_by_role("textbox", name="Search").fill("no such coin at all")
-    page.get_by_role("textbox", name="Search").press("Enter")
-    visitor.wait_for_text("No stored coin matches")
 
 
 def test_each_killed_process_restarts_and_the_page_recovers(
@@ -555,12 +395,4 @@ def test_no_secret_is_in_logs_or_command_lines(stack: Running) -> None:
     for log in (folder / "logs").glob("*.log"):
         assert token not in log.read_text(errors="replace"), log
     assert token not in (folder / "supervisord.conf").read_text()
-    assert not _commands_with(token)
-
-
-def _commands_with(text: str) -> list[str]:
-    """Return the command lines of this machine that contain a text."""
-    listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True
-    )
-    return [line for line in listed.stdout.splitlines() if text in line]
+    assert not commands_with(token)
