@@ -130,7 +130,7 @@ def test_a_wallet_gives_no_more_than_it_holds(api: ApiSession) -> None:
     transfer = add_transaction(api, **moved).json()
     assert transfer["price_usd"] == "0"
     sale = add_transaction(api, quantity="-0.5", price="1")
-    assert "bitcoin: the portfolio held only 0.4" in problem_detail(sale, 409)
+    assert "bitcoin: the main wallet held only 0.4" in problem_detail(sale, 409)
     too_much = {"wallet": "Cold", "price": "1"}
     trade = add_transaction(api, **TRADE | too_much)
     assert "the wallet 'Cold' held only 0.6" in problem_detail(trade, 409)

@@ -168,7 +168,7 @@ def test_a_coin_without_a_price_is_named_and_left_out_of_the_sum() -> None:
 
 def test_a_sale_of_more_than_is_held_at_its_time_is_rejected() -> None:
     ensure_not_oversold([transaction(-1, 5, days=1), transaction(1, 5, days=1)])
-    with pytest.raises(Oversold, match=r"btc: the portfolio held only 1 at"):
+    with pytest.raises(Oversold, match=r"btc: the main wallet held only 1 at"):
         ensure_not_oversold(
             [transaction(1, 5, days=3), transaction(-2, 5, days=2), transaction(5, 5, days=1)]
         )
