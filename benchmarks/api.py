@@ -59,14 +59,15 @@ request = function()
   return wrk.format("GET", "/coins/coin-" .. math.random(0, {last}) .. "/history?start={start}")
 end
 """
-# The same with a new query each time, so that the API cannot use its cache.
+# The same with another microsecond each time, so that the API cannot use its cache. It refuses
+# parameters that it does not know.
 RENDERED_HISTORIES = """
 math.randomseed({seed})
 n = 0
 request = function()
   n = n + 1
-  return wrk.format("GET", "/coins/coin-" .. math.random(0, {last}) .. "/history?start={start}&n="
-    .. n .. "-" .. math.random(0, 1000000000))
+  return wrk.format("GET", "/coins/coin-" .. math.random(0, {last}) .. "/history?start={second}."
+    .. string.format("%06d", n % 1000000) .. "Z")
 end
 """
 TICK = """
@@ -130,8 +131,13 @@ def _running_api(conninfo: str, folder: str) -> Iterator[tuple[str, psutil.Proce
 def _measure_rounds(
     base: str, folder: Path, now: datetime, api: psutil.Process, size: Size
 ) -> Iterator[Result]:
-    start = f"{now - timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
-    values = {"seed": 1, "last": size.history.coins - 1, "start": start}
+    second = f"{now - timedelta(days=7):%Y-%m-%dT%H:%M:%S}"
+    values = {
+        "seed": 1,
+        "last": size.history.coins - 1,
+        "second": second,
+        "start": f"{second}Z",
+    }
     cached, rendered = folder / "cached.lua", folder / "rendered.lua"
     cached.write_text(CACHED_HISTORIES.format(**values))
     rendered.write_text(RENDERED_HISTORIES.format(**values))

@@ -29,6 +29,7 @@ if sys.platform != "win32":
 MAX_WHOLE_NUMBER = 1_000_000
 MIN_TOKEN_CHARACTERS = 16
 _HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_ORIGIN = re.compile(r"https?://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 _LARGEST = 1e15  # JSON's integers may be longer than a float can hold
 
 
@@ -122,6 +123,18 @@ def _check_database_url(value: str) -> str:
     )
 
 
+def _split_origins(value: Any) -> tuple[str, ...]:
+    """Return origins of web pages as browsers send them, each once."""
+    origins = [origin.strip().lower().rstrip("/") for origin in str(value).split(",")]
+    for origin in filter(None, origins):
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"'{origin:.60}' is not the origin of a page, such as https://app.example.org or "
+                "http://localhost:5173: list each one, without a path"
+            )
+    return tuple(dict.fromkeys(filter(None, origins)))
+
+
 def _split_names(value: Any) -> tuple[str, ...]:
     """Return names, each once. A no-break space stays, because it may belong to a symbol."""
     names = value.split(",") if isinstance(value, str) else value
@@ -184,6 +197,8 @@ Key = Annotated[str, AfterValidator(_check_key)]
 Token = Annotated[Key, AfterValidator(_check_token)]
 # A comma-separated text.
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_split_hosts)]
+# A comma-separated text.
+Origins = Annotated[tuple[str, ...], BeforeValidator(_split_origins)]
 # A comma-separated text.
 LocalUsers = Annotated[tuple[str, ...], BeforeValidator(_split_users)]
 # A comma-separated text.

@@ -14,6 +14,7 @@ from sentinel.fields import (
     HttpAddress,
     Key,
     LocalUsers,
+    Origins,
     Port,
     Token,
     UserIds,
@@ -63,6 +64,9 @@ class MonitorSettings(AlertSettings):
 
     # Names under which a proxy or the network knows API and dashboard.
     public_hosts: Annotated[HostNames, variable("SENTINEL_PUBLIC_HOSTS")] = ()
+
+    # Origins of other web pages that may use the API in a browser.
+    api_origins: Annotated[Origins, variable("SENTINEL_API_ORIGINS")] = ()
 
     # Users of this machine who may open the dashboard, besides its own and root.
     local_users: Annotated[LocalUsers, variable("SENTINEL_LOCAL_USERS")] = ()

@@ -5,8 +5,9 @@ A browser lets a page of a stranger send requests to 127.0.0.1. Three checks sto
 - The name in `Host` must be one of ours. A page whose name is rebound to 127.0.0.1 counts as the
   same origin for the browser; only its name gives it away (DNS rebinding). No DNS answer leads to
   an IP address as the name, so addresses are accepted.
-- `Origin`, if there is one, must be the address that the request was sent to. Streamlit itself
-  accepts a WebSocket of every page on `localhost`, whatever its port.
+- `Origin`, if there is one, must be the address that the request was sent to, or one that the
+  settings allow: SENTINEL_API_ORIGINS, for the API only. Streamlit itself accepts a WebSocket of
+  every page on `localhost`, whatever its port.
 - The response forbids frames: a page that shows ours in a frame makes people click in it.
 """
 
@@ -30,7 +31,8 @@ NO_FRAMES = "frame-ancestors 'none'"
 RESPONSE_HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
-    # Pages of other origins cannot load a response as an image or a script either.
+    # Pages of other origins cannot load a response as an image or a script either. A request with
+    # CORS is not affected: https://fetch.spec.whatwg.org/#cross-origin-resource-policy-header
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
@@ -41,7 +43,8 @@ class WebAccessMiddleware:
     """Refuse requests with a foreign name or from a foreign page; forbid frames.
 
     `hosts` are the accepted names besides IP addresses, in lower case. A proxy in front may replace
-    `Host` by a name of its own; then `Origin` still has one of `public_hosts`. `content_policy` is
+    `Host` by a name of its own; then `Origin` still has one of `public_hosts`. `origins` are other
+    pages that may send requests; what they may read is up to the app. `content_policy` is
     the Content-Security-Policy of responses that set none; NO_FRAMES is added to it. `refuse` makes
     a response of a status and a sentence.
     """
@@ -54,8 +57,10 @@ class WebAccessMiddleware:
         public_hosts: Collection[str],
         content_policy: str,
         refuse: Callable[[int, str], Response],
+        origins: Collection[str] = (),
     ) -> None:
         self._app = app
+        self._origins = origins
         self._hosts = hosts
         self._public_hosts = public_hosts
         self._refuse = refuse
@@ -98,7 +103,7 @@ class WebAccessMiddleware:
             )
         if origin is None or origin.lower().partition("://")[2] == address.lower():
             return None
-        if parse_host(origin) in self._public_hosts:
+        if parse_host(origin) in self._public_hosts or origin in self._origins:
             return None
         return (
             f"A page of {origin!r:.100} sent this request to {address!r:.100}. If the page is "

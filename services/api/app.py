@@ -6,17 +6,24 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
-from fastapi import FastAPI
+from anyio import to_thread
+from fastapi import Depends, FastAPI, Request, Response
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from sentinel.clocks import SYSTEM_CLOCKS
+from sentinel.errors import SentinelError
 from services.api.auth import HeadMiddleware, TokenMiddleware
 from services.api.caching import CacheMiddleware
+from services.api.coin_names import find_near_ids
 from services.api.connection_pool import ConnectionPool
 from services.api.dependencies import ApiContext
 from services.api.docs_page import router as docs_router
+from services.api.operation_ids import make_operation_id
+from services.api.parameters import refuse_unknown_parameters
 from services.api.problems import (
     Problem,
+    UnknownCoin,
     problem_response,
     problem_responses,
     register_error_handlers,
@@ -52,6 +59,12 @@ from services.web_access import WebAccessMiddleware
 
 # Enough for a CSV of ten thousand transactions.
 MAX_REQUEST_BYTES = 5_000_000
+# What pages of SENTINEL_API_ORIGINS may send and read beyond what each request may:
+# https://fetch.spec.whatwg.org/#http-cors-protocol
+CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+CORS_REQUEST_HEADERS = ("Authorization", "Content-Type", "If-None-Match")
+CORS_RESPONSE_HEADERS = ("ETag", "Location", "Retry-After")
+CORS_MAX_AGE_SECONDS = 3_600
 # Below this size gzip saves nothing.
 MIN_GZIP_BYTES = 1_000
 
@@ -86,7 +99,9 @@ def create_app(
         docs_url=None,  # docs_page.py has ours
         redoc_url=None,
         max_body_size=MAX_REQUEST_BYTES,
-        responses=problem_responses(401),
+        responses=problem_responses(401, 422),
+        dependencies=[Depends(refuse_unknown_parameters)],
+        generate_unique_id_function=make_operation_id,
     )
     site = StatusSite.for_database(monitor.settings.database_url)
     app.state.context = ApiContext(pool, monitor, now, site=site)
@@ -94,20 +109,46 @@ def create_app(
         app.include_router(module.router)
     app.include_router(docs_router)
     register_error_handlers(app)
+    _name_near_coins(app)
     # A request passes the middleware in reverse order: the last one added sees it first.
     app.add_middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES, compresslevel=5)
     app.add_middleware(CacheMiddleware, read_version=pool.read_data_version)
     app.add_middleware(TokenMiddleware, token=monitor.api_token)
     app.add_middleware(HeadMiddleware)
+    # Outside of the token's check: a browser sends no token with the request that asks for leave.
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=monitor.api_origins,
+        allow_methods=CORS_METHODS,
+        allow_headers=CORS_REQUEST_HEADERS,
+        expose_headers=CORS_RESPONSE_HEADERS,
+        max_age=CORS_MAX_AGE_SECONDS,
+    )
     app.add_middleware(
         WebAccessMiddleware,
         hosts=monitor.hosts,
         public_hosts=monitor.public_hosts,
         content_policy="default-src 'none'",
         refuse=problem_response,
+        origins=monitor.api_origins,
     )
     _extend_openapi(app)
     return app
+
+
+def _name_near_coins(app: FastAPI) -> None:
+    """Add ids that look like an unknown one to its problem."""
+
+    @app.exception_handler(UnknownCoin)
+    async def handle_unknown_coin(request: Request, error: UnknownCoin) -> Response:
+        context: ApiContext = request.app.state.context
+        near: list[str] = []
+        with contextlib.suppress(SentinelError):
+            near = await to_thread.run_sync(
+                lambda: context.pool.read(lambda c: find_near_ids(c, error.coin_id))
+            )
+        hint = f" Near ids: {', '.join(near)}." if near else ""
+        return problem_response(error.status_code, f"{error.detail}{hint}")
 
 
 def _extend_openapi(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""`/docs`: Swagger UI from our own server.
+"""`/docs`: Swagger UI from our own server. `/` leads there.
 
 FastAPI's own page loads the newest script of a CDN into the place where a person enters the token.
 The wheel `fastapi-offline` has the files of npm's `swagger-ui-dist`, byte for byte, and pip checks
@@ -10,11 +10,11 @@ from __future__ import annotations
 import importlib.resources
 
 from fastapi import APIRouter, HTTPException
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.web_access import NO_FRAMES, POLICY_HEADER
 
-router = APIRouter(prefix="/docs", include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -35,16 +35,22 @@ FILES = {
     "start.js": "text/javascript",
 }
 # They are open without the token, and need no database.
-PATHS = frozenset({"/docs", *(f"/docs/{name}" for name in FILES)})
+PATHS = frozenset({"/", "/docs", *(f"/docs/{name}" for name in FILES)})
 
 
-@router.get("")
+@router.get("/")
+def redirect_to_page() -> Response:
+    """Lead to the page."""
+    return RedirectResponse("/docs")
+
+
+@router.get("/docs")
 def get_page() -> HTMLResponse:
     """Return the page."""
     return HTMLResponse(PAGE, headers={POLICY_HEADER: POLICY})
 
 
-@router.get("/{name}")
+@router.get("/docs/{name}")
 def get_file(name: str) -> Response:
     """Return a file of the page."""
     if name not in FILES:

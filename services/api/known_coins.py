@@ -10,7 +10,7 @@ from functools import cached_property
 from pipeline.site_figures import load_registry
 from sentinel.storage.connection import Connection
 from services.api.dependencies import ApiContext
-from services.api.problems import unknown_coin
+from services.api.problems import UnknownCoin
 from services.api.queries.coins import find_stored_coins, has_coins, is_known_coin
 from services.api.queries.rows import Row
 
@@ -30,7 +30,7 @@ class KnownCoins:
         if is_known_coin(self._connection, coin_id) or coin_id in self._listed:
             return
         if self._listed or has_coins(self._connection):
-            raise unknown_coin(coin_id)
+            raise UnknownCoin(coin_id)
 
     @cached_property
     def _listed(self) -> Collection[str]:

@@ -55,9 +55,12 @@ def conflict(detail: str) -> HTTPException:
     return HTTPException(409, detail)
 
 
-def unknown_coin(coin_id: str) -> HTTPException:
-    """Return the error for a coin id that was never stored (404)."""
-    return HTTPException(404, f"There is no coin '{coin_id}'. GET /coins?search= finds ids.")
+class UnknownCoin(HTTPException):
+    """A coin id that was never stored (404)."""
+
+    def __init__(self, coin_id: str) -> None:
+        super().__init__(404, f"There is no coin '{coin_id}'. GET /coins?search= finds ids.")
+        self.coin_id = coin_id
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -95,6 +95,8 @@ def test_telegram_is_the_first_target_and_the_repr_shows_no_secret(tmp_path: Pat
         ({}, {"SENTINEL_LOCAL_USERS": "root, missing"}, "'missing' is not a user of this machine"),
         ({}, {"SENTINEL_PUBLIC_HOSTS": "https://a.org"}, "leave out https://"),
         ({}, {"SENTINEL_PUBLIC_HOSTS": "a.org:443"}, "leave out https://"),
+        ({}, {"SENTINEL_API_ORIGINS": "https://a.org/app"}, "SENTINEL_API_ORIGINS 'https://a.org"),
+        ({}, {"SENTINEL_API_ORIGINS": "*"}, "'*' is not the origin of a page"),
     ],
 )
 def test_the_error_names_the_wrong_setting_in_one_line(

@@ -47,6 +47,16 @@ ORDER BY rank NULLS LAST, coin_id
 LIMIT %(limit)s
 """
 
+# An id wins over a symbol; several coins may share a symbol.
+COINS_NAMED = """
+SELECT coin_id, rank, lower(coin_id) = lower(%(term)s) AS is_id
+FROM sentinel.coins
+WHERE lower(coin_id) = lower(%(term)s)
+   OR (lower(symbol) = lower(%(term)s) AND observed_at IS NOT NULL)
+ORDER BY coin_id <> %(term)s, lower(coin_id) <> lower(%(term)s), rank NULLS LAST, coin_id
+LIMIT 20
+"""
+
 HAS_COINS = "SELECT EXISTS (SELECT FROM sentinel.coins)"
 IS_KNOWN_COIN = "SELECT EXISTS (SELECT FROM sentinel.coins WHERE coin_id = %(coin_id)s)"
 
@@ -117,6 +127,11 @@ def find_coin(connection: Connection, coin_id: str, now: datetime) -> Row | None
         "watch": fetch_first_row(connection, ALERT_TRACKER, {"coin_id": coin_id}),
         "muted_until": read_muted(connection, now).get(coin_id),
     }
+
+
+def find_coins_named(connection: Connection, term: str) -> list[Row]:
+    """Return the stored coins with this id or symbol in any case, by rank, an id first."""
+    return fetch_rows(connection, COINS_NAMED, {"term": term})
 
 
 def is_known_coin(connection: Connection, coin_id: str) -> bool:

@@ -16,7 +16,7 @@ from sentinel.analytics.falls import DEFAULT_FALLS, Score, score
 from sentinel.analytics.fixed_percentage import match_percentages, replay_percentage
 from sentinel.storage.connection import Connection
 from services.api.dependencies import CoinId, RequestContext
-from services.api.problems import problem_responses, unknown_coin
+from services.api.problems import UnknownCoin, problem_responses
 from services.api.queries.coins import is_known_coin
 from services.api.schemas.alert_scores import AlertScoreResponse
 
@@ -28,7 +28,7 @@ STEP = timedelta(minutes=5)
 SOLVED_ON_EVERY = 3
 
 
-@router.get("/coins/{coin_id}/alert-score", responses=problem_responses(404, 422, 503))
+@router.get("/coins/{coin_id}/alert-score", responses=problem_responses(404, 409, 422, 503))
 def get_alert_score(context: RequestContext, coin_id: CoinId) -> AlertScoreResponse:
     """Which falls a coin's alerts caught in 60 days, beside a fixed percentage.
 
@@ -43,7 +43,7 @@ def get_alert_score(context: RequestContext, coin_id: CoinId) -> AlertScoreRespo
         watched = alert_history.find_watch_start(connection, coin_id)
         if watched is None:
             if not is_known_coin(connection, coin_id):
-                raise unknown_coin(coin_id)
+                raise UnknownCoin(coin_id)
             return None
         key, watched_since = watched
         since = {key: max(end - RETENTION, watched_since)}

@@ -20,7 +20,7 @@ from services.api.history_request import (
 )
 from services.api.portfolio.legs import expand
 from services.api.portfolio.transactions import list_transactions
-from services.api.problems import problem_responses, unknown_coin
+from services.api.problems import UnknownCoin, problem_responses
 from services.api.queries.alerts import AlertFilters, Language, list_alerts
 from services.api.queries.coins import find_coin, list_movers, read_day_range
 from services.api.queries.forecasts import find_current_forecast, sum_forecast_scores
@@ -58,7 +58,7 @@ def get_coin_page(
         now = context.now()
         coin = find_coin(connection, coin_id, now)
         if coin is None:
-            raise unknown_coin(coin_id)
+            raise UnknownCoin(coin_id)
         return (
             {"coin": coin}
             | _read_changes(connection, coin_id, now)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from services.api.dependencies import CoinId, Limit, Offset, RequestContext
 from services.api.portfolio.quotes import MAX_RATE_AGE, read_rate
-from services.api.problems import problem_responses, unknown_coin
+from services.api.problems import UnknownCoin, problem_responses
 from services.api.queries.coins import find_coin, list_coins, list_movers, list_sparklines
 from services.api.schemas.base import NO_NUL, Page
 from services.api.schemas.coins import (
@@ -45,12 +45,12 @@ def get_coins(
     return Page[CoinResponse].model_validate({"items": rows[:limit], "next": next_offset})
 
 
-@router.get("/coins/{coin_id}", responses=problem_responses(404, 422, 503))
+@router.get("/coins/{coin_id}", responses=problem_responses(404, 409, 422, 503))
 def get_coin(context: RequestContext, coin_id: CoinId) -> CoinDetailResponse:
     """One coin with its newest observation and its alert tracker."""
     row = context.pool.read(lambda connection: find_coin(connection, coin_id, context.now()))
     if row is None:
-        raise unknown_coin(coin_id)
+        raise UnknownCoin(coin_id)
     return CoinDetailResponse.model_validate(row)
 
 

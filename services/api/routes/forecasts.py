@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Query
 from sentinel.analytics.forecast_band import COVERAGE
 from sentinel.storage.connection import Connection
 from services.api.dependencies import CoinId, RequestContext
-from services.api.problems import problem_responses, unknown_coin
+from services.api.problems import UnknownCoin, problem_responses
 from services.api.queries.coins import is_known_coin
 from services.api.queries.forecasts import (
     find_current_forecast,
@@ -26,14 +26,14 @@ from services.api.schemas.forecasts import (
 router = APIRouter(tags=["forecasts"])
 
 
-@router.get("/coins/{coin_id}/forecast", responses=problem_responses(404, 422, 503))
+@router.get("/coins/{coin_id}/forecast", responses=problem_responses(404, 409, 422, 503))
 def get_forecast(context: RequestContext, coin_id: CoinId) -> ForecastResponse:
     """The forecast of a coin; 404 if its last hour has too few observations for one."""
 
     def read(connection: Connection) -> tuple[Row | None, list[ForecastScoreResponse]]:
         forecast = find_current_forecast(connection, coin_id, context.now())
         if forecast is None and not is_known_coin(connection, coin_id):
-            raise unknown_coin(coin_id)
+            raise UnknownCoin(coin_id)
         return forecast, sum_forecast_scores(connection, context.now(), coin_id)
 
     forecast, scores = context.pool.read(read)

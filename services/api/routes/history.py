@@ -16,7 +16,7 @@ from services.api.history_request import (
     resolve_history,
 )
 from services.api.json_response import json_response
-from services.api.problems import problem_responses, unknown_coin
+from services.api.problems import UnknownCoin, problem_responses
 from services.api.queries.coins import is_known_coin
 from services.api.queries.rows import Row
 from services.api.schemas.base import Timestamp
@@ -52,7 +52,7 @@ def get_history(
     def read(connection: Connection) -> Row:
         history = request.read(connection, coin_id)
         if not history["points"] and not is_known_coin(connection, coin_id):
-            raise unknown_coin(coin_id)
+            raise UnknownCoin(coin_id)
         return history
 
     return json_response(context.pool.read(read, uses_copy=request.uses_copy))

@@ -37,7 +37,7 @@ def describe_mutes(
     ]
 
 
-@router.post("/coins/{coin_id}/mute", responses=problem_responses(400, 403, 404, 422, 503))
+@router.post("/coins/{coin_id}/mute", responses=problem_responses(400, 403, 404, 409, 422, 503))
 def mute_coin(context: RequestContext, coin_id: CoinId, request: MuteRequest) -> MuteResponse:
     """Mute a coin from now on; a muted coin gets the new time."""
     now = context.now()
@@ -52,7 +52,7 @@ def mute_coin(context: RequestContext, coin_id: CoinId, request: MuteRequest) ->
 
 
 @router.delete(
-    "/coins/{coin_id}/mute", status_code=204, responses=problem_responses(403, 404, 422, 503)
+    "/coins/{coin_id}/mute", status_code=204, responses=problem_responses(403, 404, 409, 422, 503)
 )
 def unmute_coin(context: RequestContext, coin_id: CoinId) -> None:
     """End the mute of a coin."""

@@ -39,7 +39,7 @@ def star_coin(context: RequestContext, coin_id: CoinId) -> None:
 
 
 @router.delete(
-    "/coins/{coin_id}/star", status_code=204, responses=problem_responses(403, 404, 422, 503)
+    "/coins/{coin_id}/star", status_code=204, responses=problem_responses(403, 404, 409, 422, 503)
 )
 def unstar_coin(context: RequestContext, coin_id: CoinId) -> None:
     """Remove the star of a coin."""

@@ -16,7 +16,7 @@ from services.api.schemas.price_targets import PriceTargetResponse
 class AlertQuery(BaseModel):
     """Which alerts a request asks for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     coin_id: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)]],

@@ -54,6 +54,11 @@ class ApiSession(requests.Session):
         options.setdefault("timeout", 30)
         return super().request(method, f"{self.base}{url}", *arguments, **options)
 
+    def empty_cache(self) -> None:
+        """Change the stored data and undo it: no response of before is fresh any more."""
+        self.put("/coins/bitcoin/star")
+        self.delete("/coins/bitcoin/star")
+
     def get_json(self, path: str, **query: Any) -> Any:
         """Return the content of a successful response."""
         response = self.get(path, params=query)

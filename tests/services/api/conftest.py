@@ -8,7 +8,7 @@ database of their own: `fresh`, filled by `week`, behind `api` or `start_api`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -36,8 +36,12 @@ def start_api(fresh: FreshDatabase, time_: FakeTime, tmp_path: Path) -> Iterator
     """Start APIs that run until the test ends."""
     with contextlib.ExitStack() as stack:
 
-        def start(token: str | None = TOKEN, address: Address | None = None) -> ApiSession:
-            monitor = MonitorSettings(settings=make_settings(fresh, tmp_path), api_token=token)
+        def start(
+            token: str | None = TOKEN, address: Address | None = None, origins: Sequence[str] = ()
+        ) -> ApiSession:
+            monitor = MonitorSettings(
+                settings=make_settings(fresh, tmp_path), api_token=token, api_origins=tuple(origins)
+            )
             running = running_api(monitor, address or fresh.address(), time_.now)
             return ApiSession(stack.enter_context(running), token)
 
@@ -100,5 +104,5 @@ def portfolio_api(week_api: ApiSession, week_database: FreshDatabase) -> ApiSess
     week_database.query(
         "TRUNCATE sentinel.transactions, sentinel.deleted_transactions RESTART IDENTITY"
     )
-    week_api.delete("/portfolio/transactions/1")  # a write that passes the cache empties it
+    week_api.empty_cache()
     return week_api

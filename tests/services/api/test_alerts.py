@@ -36,7 +36,7 @@ def api(week_api: ApiSession, week_database: FreshDatabase) -> ApiSession:
             *(kind, at, at - timedelta(hours=before), price, mark, price / mark - 1, *rest),
             coin_id,
         )
-    week_api.delete("/coins/bitcoin/mute")  # a write that passes the cache empties it
+    week_api.empty_cache()
     return week_api
 
 

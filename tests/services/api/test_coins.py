@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from coin_registry import CoinRegistry
+from safe_zone import Settings
 from sentinel.coin import Coin
 from tests.conftest import NOW, FakeTime, FreshDatabase
-from tests.services.api.client import ApiSession
+from tests.services.api.client import ApiSession, problem_detail
+from tests.support.monitor import load
 
 
 def test_coins_are_listed_by_rank_and_can_be_searched(week_api: ApiSession) -> None:
@@ -25,6 +28,34 @@ def test_coins_are_listed_by_rank_and_can_be_searched(week_api: ApiSession) -> N
     page = week_api.get_json("/coins", limit=1)
     assert page == {"items": [first], "next": "1"}
     assert week_api.get_json("/coins", limit=1, offset=1) == {"items": [second], "next": None}
+
+
+def test_a_coin_goes_by_a_symbol_that_no_other_coin_has(
+    week_api: ApiSession, week_database: FreshDatabase
+) -> None:
+    assert week_api.get_json("/coins/BITC")["coin_id"] == "bitcoin"
+    assert week_api.get_json("/coins/Bitcoin/history", hours=1)["points"]
+    assert "no coin 'bit'" in problem_detail(week_api.get("/coins/bit"), 404)
+    week_database.query(
+        "UPDATE sentinel.coins SET symbol = CASE coin_id WHEN 'bitcoin' THEN 'bitc' ELSE 'BITC' END"
+    )
+    week_api.empty_cache()
+    assert problem_detail(week_api.get("/coins/bitc"), 409) == (
+        "Several coins have the symbol 'bitc': bitcoin (rank 1), ethereum (rank 2). Name one by "
+        "its id."
+    )
+    week_database.query("UPDATE sentinel.coins SET symbol = left(coin_id, 4)")
+    week_api.empty_cache()
+
+
+def test_an_id_of_the_registry_wins_over_a_symbol(
+    api: ApiSession, settings: Settings, fresh: FreshDatabase
+) -> None:
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    coin = {"id": "bitc", "symbol": "x", "name": "X"}
+    settings.registry_path.write_text(json.dumps({"synced_at": None, "coins": [coin]}))
+    assert api.put("/coins/bitc/star").status_code == 204
+    assert [coin["coin_id"] for coin in api.get_json("/starred-coins")["items"]] == ["bitc"]
 
 
 def test_movers_are_measured_against_the_price_before_the_time_span(week_api: ApiSession) -> None:
@@ -58,7 +89,8 @@ def test_the_exchange_rate_is_null_after_a_day_without_one(
     assert rate["idr_per_usd"] == 16_250
     assert datetime.fromisoformat(rate["observed_at"]) == NOW
     time_.sleep(2 * 86_400)
-    assert api.get_json("/rates", n=1) == {"idr_per_usd": None, "observed_at": None}
+    api.empty_cache()
+    assert api.get_json("/rates") == {"idr_per_usd": None, "observed_at": None}
 
 
 def test_listed_coins_are_found_by_rank_also_without_a_price(

@@ -61,7 +61,10 @@ def test_responses_are_compressed_for_clients_that_accept_gzip(week_api: ApiSess
         ("/coins/bitcoinn", 404, "no coin 'bitcoinn'"),
         ("/coins/bitcoinn/history", 404, "no coin"),
         ("/coins/bitcoinn/forecast", 404, "no coin"),
+        ("/coins/bitcon/history", 404, "Near ids: bitcoin."),
         ("/nowhere", 404, "Not Found"),
+        ("/alerts?sinse=2026-11-20", 422, "query.sinse: is no parameter: this route has coin_id, "),
+        ("/schedule?n=1", 422, "query.n: is no parameter: this route has no parameters"),
         ("/coins?limit=501", 422, "query.limit"),
         ("/coins?limit=0", 422, "query.limit"),
         ("/coins?search=%00", 422, "query.search"),
@@ -108,6 +111,22 @@ def test_a_long_list_names_its_next_page(portfolio_api: ApiSession) -> None:
     assert (len(page["items"]), page["next"]) == (2, "2")
     rest = portfolio_api.get_json("/portfolio/transactions", limit=2, offset=page["next"])
     assert (len(rest["items"]), rest["next"]) == (1, None)
+
+
+def test_operation_ids_are_verbs_with_objects_and_unique(week_api: ApiSession) -> None:
+    paths = week_api.get_json("/openapi.json")["paths"].values()
+    found = [operation["operationId"] for path in paths for operation in path.values()]
+    assert len(found) == len(set(found))
+    assert {"list_coins", "get_coin", "add_transaction", "update_transaction"} <= set(found)
+    verbs = (
+        "get|list|add|update|delete|star|unstar|mute|unmute|preview|replay|discard|import|export"
+    )
+    assert [name for name in found if not re.fullmatch(f"({verbs})(_[a-z]+)+", name)] == []
+
+
+def test_the_root_leads_to_the_documents(week_api: ApiSession) -> None:
+    redirect = ApiSession(week_api.base).get("/", allow_redirects=False)
+    assert (redirect.status_code, redirect.headers["Location"]) == (307, "/docs")
 
 
 def test_the_openapi_description_has_examples_and_the_token(week_api: ApiSession) -> None:

@@ -1,7 +1,4 @@
-"""Routes of the pipeline: runs, gaps, schedule coverage, registry, rejections, backups.
-
-A parameter `n`, which no route has, makes a request a new one for the API's cache.
-"""
+"""Routes of the pipeline: runs, gaps, schedule coverage, registry, backups."""
 
 from __future__ import annotations
 
@@ -53,7 +50,8 @@ def test_schedule_coverage_uses_the_cadence_of_the_schedule_or_the_loops_own_int
     fresh.query(
         "INSERT INTO sentinel.service_status VALUES ('ingestion', %s, %s)", time_.now(), Jsonb({})
     )
-    loop = api.get_json("/schedule", n=1)
+    api.empty_cache()
+    loop = api.get_json("/schedule")
     assert loop["cadence_minutes"] == pytest.approx(30, abs=0.1)
     assert loop["share"] >= 0.8
 
@@ -84,7 +82,8 @@ def test_the_registry_lists_inactive_coins_and_a_damaged_file_is_empty(
     assert [coin["id"] for coin in found["coins"]] == ["inactive", "struck"]
     assert found["coins"][0]["next_probe"] == "2026-11-22T00:00:00Z"
     settings.registry_path.write_text("{")
-    assert api.get_json("/registry", n=1)["coins"] == []
+    api.empty_cache()
+    assert api.get_json("/registry")["coins"] == []
 
 
 def test_the_page_of_the_pipeline_is_one_response(
@@ -102,7 +101,8 @@ def test_the_page_of_the_pipeline_is_one_response(
     fresh.query(service, "telegram", time_.now() - minutes(6), Jsonb({}))
     fresh.query(service, "summary", time_.now(), Jsonb({}))
     fresh.query("INSERT INTO sentinel.rejections VALUES (%s, 'run', 'bad', 'null_price', 'x')", NOW)
-    page = api.get_json("/pipeline", n=1)
+    api.empty_cache()
+    page = api.get_json("/pipeline")
     assert (page["slots"]["slot_minutes"], page["slots"]["states"]) == (15, "dd---d")
     assert page["slots"]["start"] == "2026-11-20T11:52:00Z"
     assert (len(page["schedule"]["hours"]), len(page["schedule"]["days"])) == (168, 60)
@@ -128,12 +128,14 @@ def test_the_last_verified_backup_has_an_age_and_a_failed_one_has_its_reason(
     state = {"verified_at": (NOW - timedelta(hours=9)).isoformat(), "file": "x.dump",
              "bytes": 5, "rows": 7, "problem": None}  # fmt: skip
     fresh.query("INSERT INTO sentinel.service_status VALUES ('backup', %s, %s)", NOW, Jsonb(state))
-    assert api.get_json("/backups", n=1)["age_seconds"] == 9 * 3600
+    api.empty_cache()
+    assert api.get_json("/backups")["age_seconds"] == 9 * 3600
     fresh.query(
         "UPDATE sentinel.service_status SET state = state || %s",
         Jsonb({"problem": "the disk is full"}),
     )
-    found = api.get_json("/backups", n=2)
+    api.empty_cache()
+    found = api.get_json("/backups")
     assert (found["problem"], found["rows"]) == ("the disk is full", 7)
 
 

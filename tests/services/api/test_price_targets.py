@@ -16,7 +16,7 @@ from tests.services.api.client import ApiSession, problem_detail
 @pytest.fixture
 def api(week_api: ApiSession, week_database: FreshDatabase) -> ApiSession:
     week_database.query("TRUNCATE sentinel.price_targets RESTART IDENTITY")
-    week_api.delete("/price-targets/1")  # a write that passes the cache empties it
+    week_api.empty_cache()
     return week_api
 
 
