@@ -55,7 +55,8 @@ class ImportedEntry:
     received: Amount | None = None
     # Paid on top of what was given, or out of what was received.
     fees: tuple[Amount, ...] = ()
-    # Of one coin, if the file names it.
+    # Of one coin, if the file names it: in a trade for money or in a pair of the coin that is not
+    # the quote currency, in a conversion of the coin given.
     price: Amount | None = None
     note: str = ""
 

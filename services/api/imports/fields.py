@@ -12,6 +12,8 @@ from typing import Literal
 from services.api.imports.entries import Amount, BadLine
 from services.api.imports.symbols import QUOTE_SYMBOLS
 
+# Of a number: before the decimal point, and half of all.
+MAX_DIGITS = 30
 DateOrder = Literal["dmy", "mdy"]
 
 # A sign, a currency before or behind the digits, and perhaps an exponent.
@@ -80,6 +82,8 @@ class Dialect:
         if not _PLAIN.fullmatch(digits):
             raise BadLine(f"'{text[:40]}' is not a number.")
         value = Decimal(digits.replace(",", "") + (f"e{match[4]}" if match[4] else ""))
+        if value.adjusted() > MAX_DIGITS or len(value.as_tuple().digits) > 2 * MAX_DIGITS:
+            raise BadLine(f"'{text[:40]}' has too many digits.")
         return -value if is_negative else value
 
     def amount(self, text: str, symbol: str = "") -> Amount:

@@ -1,4 +1,4 @@
-"""Read the stored prices and rupiah rates of many past times at once."""
+"""Read the prices and rupiah rates of the times of a file's entries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from sentinel.storage.connection import Connection
+from services.api.dependencies import ApiContext
+from services.api.portfolio.past_prices import Wanted, add_archived_prices, read_stored_prices
 from services.api.portfolio.quotes import MAX_RATE_AGE, to_decimal
 
 # For each time the rate nearest to it, if one was observed within `tolerance`. Both neighbors come
@@ -25,49 +27,31 @@ CROSS JOIN LATERAL (
      ORDER BY observed_at LIMIT 1)
     ORDER BY distance LIMIT 1) AS near
 """
-# The same for prices of coins.
-NEAREST_PRICES = """
-SELECT c.coin_id, t.at, near.price_usd
-FROM unnest(%(coin_ids)s::text[], %(times)s::timestamptz[]) AS t (coin_id, at)
-JOIN sentinel.coins c USING (coin_id)
-CROSS JOIN LATERAL (
-    (SELECT price_usd, t.at - observed_at AS distance FROM sentinel.observations
-     WHERE coin_key = c.coin_key AND observed_at BETWEEN t.at - %(tolerance)s AND t.at
-     ORDER BY observed_at DESC LIMIT 1)
-    UNION ALL
-    (SELECT price_usd, observed_at - t.at FROM sentinel.observations
-     WHERE coin_key = c.coin_key AND observed_at BETWEEN t.at AND t.at + %(tolerance)s
-     ORDER BY observed_at LIMIT 1)
-    ORDER BY distance LIMIT 1) AS near
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class PastMarket:
-    """Stored prices and rates, each from within a day of its time."""
+    """Stored prices and rates of past times, each at most a day away."""
 
     rates: Mapping[datetime, Decimal] = field(default_factory=dict)
-    prices: Mapping[tuple[str, datetime], Decimal] = field(default_factory=dict)
+    prices: Mapping[Wanted, Decimal] = field(default_factory=dict)
+    # Why prices may be missing; it follows "no price of Bitcoin on 2026-03-01 is stored".
+    note: str = ""
 
 
 def read_past_market(
+    context: ApiContext,
     connection: Connection,
     times: Collection[datetime],
-    coin_times: Collection[tuple[str, datetime]],
+    wanted: Collection[Wanted],
 ) -> PastMarket:
-    """Return the rates of `times`, and the price of each coin at its time in `coin_times`."""
-    rates = connection.execute(
-        NEAREST_RATES, {"times": list(times), "tolerance": MAX_RATE_AGE}
-    ).fetchall()
-    prices = connection.execute(
-        NEAREST_PRICES,
-        {
-            "coin_ids": [coin_id for coin_id, _ in coin_times],
-            "times": [at for _, at in coin_times],
-            "tolerance": MAX_RATE_AGE,
-        },
-    ).fetchall()
+    """Return the rates of `times` and the wanted prices, from the database and the archive."""
+    parameters = {"times": list(times), "tolerance": MAX_RATE_AGE}
+    rates = connection.execute(NEAREST_RATES, parameters).fetchall()
+    stored = read_stored_prices(connection, wanted)
+    book = add_archived_prices(stored, wanted, context.past_prices, context.monitor.settings)
     return PastMarket(
         {at: to_decimal(rate) for at, rate in rates},
-        {(coin_id, at): to_decimal(price) for coin_id, at, price in prices},
+        {key: quote.price_usd for key, quote in book.quotes.items()},
+        book.note,
     )

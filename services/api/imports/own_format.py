@@ -6,10 +6,10 @@ place of coin ids, other separators, decimal commas and capital letters.
 
 from __future__ import annotations
 
-from services.api.imports.build import ImportOptions
 from services.api.imports.coins import CoinResolver
 from services.api.imports.entries import Row
 from services.api.imports.fields import Dialect
+from services.api.imports.options import ImportOptions
 
 AMOUNT_COLUMNS = frozenset(
     {"quantity", "price", "price_usd", "fee", "fee_usd", "idr_per_usd", "to_quantity"}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
 
 from starlette.exceptions import HTTPException
 
@@ -16,7 +14,7 @@ from pipeline.site_figures import load_registry
 from safe_zone import MAX_CLOCK_SKEW
 from sentinel.storage.connection import Connection
 from services.api.dependencies import YEARS, ApiContext
-from services.api.imports.build import BuiltEntry, ImportOptions, build_entry, list_needed_prices
+from services.api.imports.build import BuiltEntry, build_entry, list_needed_prices
 from services.api.imports.coins import CoinChoice, CoinResolver
 from services.api.imports.entries import (
     BadLine,
@@ -24,14 +22,23 @@ from services.api.imports.entries import (
     IgnoredLine,
     ImportedEntry,
     ProblemLine,
-    Question,
     Result,
     Row,
 )
 from services.api.imports.formats import OWN
+from services.api.imports.lines import (
+    LineStatus,
+    PreparedLine,
+    join_cells,
+    make_identities,
+    mark_known,
+    problem,
+)
 from services.api.imports.market import PastMarket, read_past_market
+from services.api.imports.options import ImportOptions
 from services.api.imports.own_format import find_fields
 from services.api.imports.reading import FileReading, ImportRequest, read_file
+from services.api.portfolio.arithmetic import exact_arithmetic
 from services.api.portfolio.models import Oversold, Transaction
 from services.api.portfolio.transactions import (
     find_stored_identities,
@@ -41,27 +48,7 @@ from services.api.portfolio.transactions import (
 from services.api.portfolio.valuation import ensure_not_oversold
 from services.api.transaction_input import TransactionReader
 
-LineStatus = Literal["new", "duplicate", "ignored", "problem"]
 STORED_COINS = "SELECT coin_id, symbol, name, rank FROM sentinel.coins"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedLine:
-    """One line of a file, or the lines of one trade."""
-
-    rows: tuple[Row, ...]
-    status: LineStatus
-    message: str = ""
-    asks: Question | None = None
-    # None for ignored lines and problems.
-    built: BuiltEntry | None = None
-    # Of each transaction.
-    identities: tuple[str, ...] = ()
-
-    @property
-    def transactions(self) -> tuple[Transaction, ...]:
-        """What is stored for the line."""
-        return self.built.transactions if self.built else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +60,22 @@ class PreparedFile:
     # Why the lines cannot be stored together; empty if they can.
     conflict: str = ""
 
+    @property
+    def new_transactions(self) -> list[tuple[Transaction, str]]:
+        """What an import stores, each with its identity."""
+        return [
+            one
+            for line in self.lines
+            if line.status == "new"
+            for one in zip(line.transactions, line.identities, strict=True)
+        ]
+
     def count(self, status: LineStatus) -> int:
         """Return how many lines have a status."""
         return sum(line.status == status for line in self.lines)
 
 
+@exact_arithmetic()
 def prepare_file(
     context: ApiContext, connection: Connection, content: bytes, request: ImportRequest
 ) -> PreparedFile:
@@ -88,8 +86,11 @@ def prepare_file(
         lines = _prepare_own(context, connection, reading, request.options, coins)
     else:
         lines = _prepare_entries(context, connection, reading, request.options, coins)
+    first = [line.identities[0] for line in lines if line.identities]
+    identities = find_stored_identities(connection, first)
     stored = list_transactions(connection)
-    lines = _mark_known(connection, lines, stored)
+    similar = {(one.made_at, one.coin_id, one.quantity) for one in stored}
+    lines = [mark_known(line, identities, similar) for line in lines]
     return PreparedFile(reading=reading, lines=tuple(lines), conflict=_find_conflict(lines, stored))
 
 
@@ -114,16 +115,16 @@ def _prepare_own(
     coins: CoinResolver,
 ) -> list[PreparedLine]:
     reader = TransactionReader(context, connection)
-    lines = [_problem(one.rows, one.message) for one in reading.table.problems]
+    lines = [problem(one.rows, one.message) for one in reading.table.problems]
     read: list[tuple[Row, Transaction]] = []
     for row in reading.table.rows:
         try:
             fields = find_fields(row, reading.dialect, options, coins)
             read.append((row, reader.read_fields(fields)))
         except BadLine as error:
-            lines.append(_problem((row,), str(error), error.asks))
+            lines.append(problem((row,), str(error), error.asks))
         except HTTPException as error:
-            lines.append(_problem((row,), str(error.detail)))
+            lines.append(problem((row,), str(error.detail)))
     identified = identify(transaction for _, transaction in read)
     for (row, transaction), (_, identity) in zip(read, identified, strict=True):
         to_coin = coins.find(transaction.to_coin_id) if transaction.to_coin_id else None
@@ -144,6 +145,7 @@ def _prepare_entries(
     results = [_check_time(result, context.now()) for result in reading.results]
     entries = [result for result in results if isinstance(result, ImportedEntry)]
     market = read_past_market(
+        context,
         connection,
         {entry.made_at for entry in entries},
         {pair for entry in entries for pair in _list_needed(entry, options, coins)},
@@ -154,12 +156,13 @@ def _prepare_entries(
         if isinstance(result, IgnoredLine):
             lines.append(PreparedLine(rows=result.rows, status="ignored", message=result.reason))
         elif isinstance(result, ProblemLine):
-            lines.append(_problem(result.rows, result.message, result.asks))
+            lines.append(problem(result.rows, result.message, result.asks))
         else:
-            key = _join_cells(reading.format or "", result.rows)
+            key = join_cells(reading.format or "", result.rows)
             occurrences[key] += 1
             line = _prepare_entry(result, options, coins, market, reading.name)
-            lines.append(replace(line, identities=_make_identities(line, key, occurrences[key])))
+            identities = make_identities(key, occurrences[key], len(line.transactions))
+            lines.append(replace(line, identities=identities))
     return lines
 
 
@@ -194,53 +197,10 @@ def _prepare_entry(
     try:
         built = build_entry(entry, options, coins, market, source)
     except BadLine as error:
-        return _problem(entry.rows, str(error), error.asks)
+        return problem(entry.rows, str(error), error.asks)
     except Ignored as reason:
         return PreparedLine(rows=entry.rows, status="ignored", message=str(reason))
     return PreparedLine(rows=entry.rows, status="new", message=built.message, built=built)
-
-
-def _problem(rows: tuple[Row, ...], message: str, asks: Question | None = None) -> PreparedLine:
-    return PreparedLine(rows=rows, status="problem", message=message, asks=asks)
-
-
-def _join_cells(format_id: str, rows: Iterable[Row]) -> str:
-    """Return what identifies an entry: the fields as the file has them, lines in any order."""
-    lines = sorted("\x1f".join(cell.strip() for cell in row.cells) for row in rows)
-    return "\x1e".join([format_id, *lines])
-
-
-def _make_identities(line: PreparedLine, key: str, occurrence: int) -> tuple[str, ...]:
-    return tuple(
-        hashlib.sha256(f"{key}\x1e{occurrence}\x1e{part}".encode()).hexdigest()
-        for part in range(len(line.transactions))
-    )
-
-
-def _mark_known(
-    connection: Connection, lines: Iterable[PreparedLine], stored: Iterable[Transaction]
-) -> list[PreparedLine]:
-    """Return the lines; those that were imported before are duplicates."""
-    lines = list(lines)
-    first_identities = [line.identities[0] for line in lines if line.identities]
-    known = find_stored_identities(connection, first_identities)
-    similar = {(one.made_at, one.coin_id, one.quantity) for one in stored}
-    return [_mark_line(line, known, similar) for line in lines]
-
-
-def _mark_line(
-    line: PreparedLine, known: Collection[str], similar: Collection[tuple[object, ...]]
-) -> PreparedLine:
-    if not line.transactions:
-        return line
-    if line.identities[0] in known:
-        return replace(line, status="duplicate", message="")
-    main = line.transactions[0]
-    if (main.made_at, main.coin_id, main.quantity) in similar:
-        # Perhaps from another file of the same exchange.
-        text = "a stored transaction has the same time, coin and quantity"
-        return replace(line, message="; ".join(filter(None, (line.message, text))))
-    return line
 
 
 def _find_conflict(lines: Iterable[PreparedLine], stored: Iterable[Transaction]) -> str:

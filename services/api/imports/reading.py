@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
-from services.api.imports.build import ImportOptions
 from services.api.imports.entries import Result
 from services.api.imports.fields import (
     DateOrder,
@@ -23,6 +22,7 @@ from services.api.imports.formats import (
     is_known_header,
 )
 from services.api.imports.mapping import read_mapped, suggest_mapping
+from services.api.imports.options import ImportOptions
 from services.api.imports.table import Table, UnreadableFile, decode, fold, read_table
 
 AUTO = "auto"

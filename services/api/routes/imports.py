@@ -12,15 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from sentinel.storage.connection import Connection
 from services.api.dependencies import RequestContext
-from services.api.imports.build import ImportOptions
 from services.api.imports.coins import CoinChoice
 from services.api.imports.formats import FORMAT_IDS
-from services.api.imports.preparation import (
-    LineStatus,
-    PreparedFile,
-    PreparedLine,
-    prepare_file,
-)
+from services.api.imports.lines import LineStatus, PreparedLine
+from services.api.imports.options import ImportOptions
+from services.api.imports.preparation import PreparedFile, prepare_file
 from services.api.imports.reading import AUTO, UNKNOWN, ImportRequest
 from services.api.imports.table import UnreadableFile
 from services.api.portfolio.models import Oversold
@@ -120,13 +116,7 @@ def import_file(
     def write(connection: Connection) -> FileImportResponse:
         prepared = prepare_file(context, connection, content, options)
         _refuse_problems(prepared)
-        new = [
-            one
-            for line in prepared.lines
-            if line.status == "new"
-            for one in zip(line.transactions, line.identities, strict=True)
-        ]
-        store_identified(connection, new)
+        store_identified(connection, prepared.new_transactions)
         return FileImportResponse(
             format=prepared.reading.format or "",
             added=prepared.count("new"),
@@ -144,7 +134,9 @@ def _refuse_problems(prepared: PreparedFile) -> None:
     problems = [line for line in prepared.lines if line.status == "problem"]
     if problems:
         first = problems[0]
-        more = f" {len(problems) - 1} more lines have problems." if len(problems) > 1 else ""
+        others = len(problems) - 1
+        noun = "line has a problem" if others == 1 else "lines have problems"
+        more = f" {others} more {noun}." if others else ""
         raise conflict(f"Nothing was imported. Line {first.rows[0].number}: {first.message}{more}")
     if prepared.conflict:
         raise conflict(f"Nothing was imported. {prepared.conflict}")

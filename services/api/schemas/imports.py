@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.api.imports.entries import Question
-from services.api.imports.preparation import LineStatus
+from services.api.imports.lines import LineStatus
 from services.api.portfolio.models import TransactionKind
 from services.api.schemas.base import NO_NUL, Amount, ApiModel
 

@@ -13,6 +13,9 @@ import requests
 from coin_registry import CoinRegistry
 from safe_zone import Settings
 from sentinel.coin import Coin
+from sentinel.storage.connection import Connection
+from services.api.connection_pool import ConnectionPool
+from services.api.dependencies import ApiContext
 from services.settings import MonitorSettings
 from tests.conftest import NOW, FreshDatabase, new_database
 from tests.services.api.client import TOKEN, ApiSession, running_api
@@ -46,6 +49,13 @@ class Importer:
 
     api: ApiSession
     database: FreshDatabase
+    # Of the API, for tests without HTTP.
+    context: ApiContext
+
+    @property
+    def connection(self) -> Connection:
+        self.database.query("SELECT 1")
+        return self.database.connections[-1]
 
     def send(self, content: str | bytes, step: str = "", **options: Any) -> requests.Response:
         data = content if isinstance(content, bytes) else content.encode()
@@ -79,9 +89,9 @@ def import_database(server: str, template: str) -> Iterator[FreshDatabase]:
 
 
 @pytest.fixture(scope="module")
-def import_api(
+def import_monitor(
     import_database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ApiSession]:
+) -> MonitorSettings:
     folder = tmp_path_factory.mktemp("imports")
     ranked = [
         Coin(coin_id, symbol.lower(), coin_id.title(), rank=rank)
@@ -93,13 +103,22 @@ def import_api(
         state_dir=folder / "state",
         registry_path=folder / "coin_registry.json",
     )
-    monitor = MonitorSettings(settings=settings, api_token=TOKEN)
-    with running_api(monitor, import_database.address(), lambda: NOW) as base:
+    return MonitorSettings(settings=settings, api_token=TOKEN)
+
+
+@pytest.fixture(scope="module")
+def import_api(
+    import_database: FreshDatabase, import_monitor: MonitorSettings
+) -> Iterator[ApiSession]:
+    with running_api(import_monitor, import_database.address(), lambda: NOW) as base:
         yield ApiSession(base, TOKEN)
 
 
 @pytest.fixture
-def importer(import_api: ApiSession, import_database: FreshDatabase) -> Importer:
+def importer(
+    import_api: ApiSession, import_database: FreshDatabase, import_monitor: MonitorSettings
+) -> Importer:
     """An API with an empty portfolio."""
-    import_database.query("TRUNCATE sentinel.transactions RESTART IDENTITY")
-    return Importer(import_api, import_database)
+    import_database.query("DELETE FROM sentinel.transactions")
+    pool = ConnectionPool(import_database.address())  # never opened
+    return Importer(import_api, import_database, ApiContext(pool, import_monitor, lambda: NOW))

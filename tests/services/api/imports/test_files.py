@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
+from services.api.imports.options import ImportOptions
+from services.api.imports.preparation import prepare_file
+from services.api.imports.reading import ImportRequest
+from services.api.portfolio.transactions import store_identified
 from tests.services.api.imports.conftest import FILES, Importer
 
 HOLDINGS = """
@@ -27,23 +30,30 @@ class Expected(NamedTuple):
     # In USD: paid minus received, with fees; and the fees.
     cash: str
     fees: str
-    options: Mapping[str, Any] = {}
+    request: ImportRequest = ImportRequest()
 
 
-def _json(**values: Any) -> str:
-    return json.dumps(values)
-
-
-IDR_16000 = {"idr_per_usd": "16000"}
-MAPPED = {
-    "mapping": _json(
-        made_at="When", coin="What", quantity="How many", total="Worth", kind="Kind",
-        fee="Cost of trade", currency="USD",
-    )
-}  # fmt: skip
-SIGNS = {
-    "mapping": _json(made_at="Date", coin="Coin", quantity="Amount", price="Price", currency="usd")
-}
+IDR_16000 = ImportRequest(options=ImportOptions(idr_per_usd=Decimal(16_000)))
+MAPPED = ImportRequest(
+    columns={
+        "made_at": "When",
+        "coin": "What",
+        "quantity": "How many",
+        "total": "Worth",
+        "kind": "Kind",
+        "fee": "Cost of trade",
+        "currency": "USD",
+    }
+)
+SIGNS = ImportRequest(
+    columns={
+        "made_at": "Date",
+        "coin": "Coin",
+        "quantity": "Amount",
+        "price": "Price",
+        "currency": "usd",
+    }
+)
 EXPECTED = {
     # 0.5 x 94,000.50 + 12.25 - (0.1 x 101,000 - 5) + 0.75
     "sentinel.csv": Expected("sentinel", {"bitcoin": "0.2", "ethereum": "7.51"}, "36918.25", "18"),
@@ -64,7 +74,7 @@ EXPECTED = {
         {"ethereum": "0.499", "stellar": "599"},
         "780.22",
         "1.745",
-        {"prices": '{"3": "1050"}'},
+        ImportRequest(options=ImportOptions(prices={3: Decimal(1050)})),
     ),
     "binance-market.csv": Expected(
         "binance-old", {"solana": "1.5"}, "200.5045", "1.0045", IDR_16000
@@ -82,7 +92,7 @@ EXPECTED = {
         {"bitcoin": "0.0149", "cardano": "104.3"},
         "702.6",
         "9.85",
-        {"prices": '{"11": 70000}'},
+        ImportRequest(options=ImportOptions(prices={11: Decimal(70_000)})),
     ),
     "kraken-ledgers-2019.csv": Expected("kraken-ledger", {"bitcoin": "0.05"}, "161.404", "1.404"),
     "coinbase.csv": Expected(
@@ -115,15 +125,15 @@ def test_a_file_comes_to_what_was_computed_by_hand_and_only_once(
     importer: Importer, name: str
 ) -> None:
     expected, content = EXPECTED[name], (FILES / name).read_bytes()
-    preview = importer.preview(content, **expected.options)
-    assert (preview["format"], preview["message"]) == (expected.format, "")
-    counts = preview["counts"]
-    assert not counts["problem"], [line for line in preview["lines"] if line["asks"]]
-    assert importer.database.query("SELECT 1 FROM sentinel.transactions") == []  # only a preview
-    first, second = (importer.send(content, **expected.options).json() for _ in range(2))
-    kept = {"format": expected.format, "ignored": counts["ignored"]}
-    assert first == kept | {"added": counts["new"], "skipped": 0}
-    assert second == kept | {"added": 0, "skipped": counts["new"]}
-    holdings: dict[str, Decimal] = dict(importer.database.query(HOLDINGS))
+    connection, context = importer.connection, importer.context
+    prepared = prepare_file(context, connection, content, expected.request)
+    assert (prepared.reading.format, prepared.conflict) == (expected.format, "")
+    assert [line for line in prepared.lines if line.status == "problem"] == []
+    assert store_identified(connection, prepared.new_transactions)
+    again = prepare_file(context, connection, content, expected.request)
+    assert again.new_transactions == []
+    assert again.count("duplicate") == prepared.count("new")
+    holdings: dict[str, Decimal] = dict(connection.execute(HOLDINGS).fetchall())
     assert holdings == {coin: Decimal(quantity) for coin, quantity in expected.holdings.items()}
-    assert importer.database.query(MONEY) == [(Decimal(expected.cash), Decimal(expected.fees))]
+    money = connection.execute(MONEY).fetchall()
+    assert money == [(Decimal(expected.cash), Decimal(expected.fees))]
