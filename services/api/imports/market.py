@@ -48,7 +48,7 @@ def read_past_market(
     """Return the rates of `times` and the wanted prices, from the database and the archive."""
     parameters = {"times": list(times), "tolerance": MAX_RATE_AGE}
     rates = connection.execute(NEAREST_RATES, parameters).fetchall()
-    stored = read_stored_prices(connection, wanted)
+    stored = read_stored_prices(connection, wanted, context.now())
     book = add_archived_prices(stored, wanted, context.past_prices, context.monitor.settings)
     return PastMarket(
         {at: to_decimal(rate) for at, rate in rates},

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from safe_zone import Settings
+from safe_zone import RETENTION, Settings
 from sentinel.archive.price_lookup import PriceLookup
 from sentinel.archive.store import open_configured_archive
 from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
@@ -20,6 +20,8 @@ log = logging.getLogger("sentinel.api.portfolio")
 
 Wanted = tuple[str, datetime]
 
+# Prices older than the retention wait for the archive for some days.
+PURGE_DELAY = timedelta(days=7)
 STILL_READING = " (the archive is still being read: try again in a minute)"
 UNREADABLE = " (the archive cannot be read)"
 
@@ -43,13 +45,18 @@ CROSS JOIN LATERAL (
 """
 
 
-def read_stored_prices(connection: Connection, wanted: Collection[Wanted]) -> PriceBook:
+def read_stored_prices(
+    connection: Connection, wanted: Collection[Wanted], now: datetime
+) -> PriceBook:
     """Return what the database holds of the wanted prices, and the rates of their times."""
-    coin_ids, times = zip(*sorted(wanted), strict=True) if wanted else ((), ())
+    oldest = now - RETENTION - PURGE_DELAY
+    stored = [(coin_id, at) for coin_id, at in wanted if at >= oldest]
+    coin_ids, times = zip(*stored, strict=True) if stored else ((), ())
     prices = connection.execute(
         PAST_PRICES, {"coin_ids": list(coin_ids), "times": list(times), "max_age": MAX_AGE}
     )
-    rates = connection.execute(PAST_RATES, {"times": sorted(set(times)), "max_age": MAX_AGE})
+    all_times = sorted({at for _, at in wanted})
+    rates = connection.execute(PAST_RATES, {"times": all_times, "max_age": MAX_AGE})
     return PriceBook(
         {(coin_id, at): PriceQuote(to_decimal(p), seen_at) for coin_id, at, p, seen_at in prices},
         {at: ExchangeRate(to_decimal(rate), seen_at) for at, rate, seen_at in rates},

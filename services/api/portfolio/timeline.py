@@ -94,40 +94,36 @@ def take_snapshots(
 def list_flows(transactions: Sequence[Transaction], cuts: Sequence[datetime] = ()) -> list[Flow]:
     """Return the flows by time. None has payments until a cut and after it; the cuts ascend."""
     ordered = sorted(transactions, key=lambda transaction: transaction.made_at)
-    for step in STEPS:
-        flows = _group_flows(ordered, step, cuts)
-        if len(flows) <= MAX_FLOWS:
-            break
-    return flows
+    times = [transaction.made_at for transaction in ordered if compute_payment(transaction)]
+    fitting = (step for step in STEPS if len({(at - _EPOCH) // step for at in times}) <= MAX_FLOWS)
+    step = next(fitting, STEPS[-1])
 
-
-def _group_flows(
-    ordered: Sequence[Transaction], step: timedelta, cuts: Sequence[datetime]
-) -> list[Flow]:
     def find_group(transaction: Transaction) -> tuple[int, int]:
         at = transaction.made_at
         return (at - _EPOCH) // step, bisect_left(cuts, at)
 
     flows: list[Flow] = []
     held: dict[str, Decimal] = {}
-    for _, grouped in groupby(ordered, key=find_group):
-        group = list(grouped)
+    for _, group in groupby(ordered, key=find_group):
+        same_time = list(group)
         before = dict(held)
-        _add_legs(held, group)
-        if not any(map(compute_payment, group)):
-            continue
-        rates = [t.idr_per_usd for t in group if t.idr_per_usd is not None]
-        flow = Flow(
-            at=group[0].made_at,
-            before=before,
-            after=dict(held),
-            usd=sum(map(compute_payment, group), ZERO),
-            idr=_sum_idr(group),
-            own_prices_usd=_own_prices(group),
-            own_idr_per_usd=rates[0] if rates else None,
-        )
-        flows.append(flow)
+        _add_legs(held, same_time)
+        if any(map(compute_payment, same_time)):
+            flows.append(_make_flow(same_time, before, dict(held)))
     return flows
+
+
+def _make_flow(transactions: Sequence[Transaction], before: Held, after: Held) -> Flow:
+    rates = [t.idr_per_usd for t in transactions if t.idr_per_usd is not None]
+    return Flow(
+        at=transactions[0].made_at,
+        before=before,
+        after=after,
+        usd=sum(map(compute_payment, transactions), ZERO),
+        idr=_sum_idr(transactions),
+        own_prices_usd=_own_prices(transactions),
+        own_idr_per_usd=rates[0] if rates else None,
+    )
 
 
 def _add_legs(held: dict[str, Decimal], transactions: Iterable[Transaction]) -> None:
@@ -144,5 +140,10 @@ def _sum_idr(transactions: Iterable[Transaction]) -> Decimal | None:
 
 def _own_prices(transactions: Iterable[Transaction]) -> dict[str, Decimal]:
     """Return the prices of purchases, sales and trades, which were made at the market's price."""
-    traded = [t for t in transactions if t.kind in ("buy", "sell", "trade") and t.price_usd]
-    return {leg.coin_id: leg.price_usd for leg in expand(traded)}
+    prices: dict[str, Decimal] = {}
+    for t in transactions:
+        if t.kind in ("buy", "sell", "trade") and t.price_usd:
+            prices[t.coin_id] = t.price_usd
+            if t.to_coin_id and t.to_quantity:
+                prices[t.to_coin_id] = -t.quantity * t.price_usd / t.to_quantity
+    return prices

@@ -36,7 +36,7 @@ def get_past_price(
     key = (coin_id, moment)
     stored, rate = context.pool.read(
         lambda connection: (
-            read_stored_prices(connection, [key]),
+            read_stored_prices(connection, [key], context.now()),
             find_nearest_rate(connection, moment),
         )
     )

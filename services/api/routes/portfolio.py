@@ -49,7 +49,7 @@ def get_portfolio(
         transactions = list_transactions(connection)
         portfolio = value_now(connection, transactions, now)
         snapshots = list_days(transactions, now, days)
-        return portfolio, snapshots, read_stored_prices(connection, list_prices(snapshots))
+        return portfolio, snapshots, read_stored_prices(connection, list_prices(snapshots), now)
 
     portfolio, snapshots, stored = context.pool.read(read)
     book = add_archived_prices(
@@ -73,7 +73,7 @@ def get_returns(context: RequestContext) -> PortfolioReturns:
     def read(connection: Connection) -> tuple[Course | None, PriceBook]:
         course = Course.follow(list_transactions(connection), now)
         wanted = course.list_wanted() if course else ()
-        return course, read_stored_prices(connection, wanted)
+        return course, read_stored_prices(connection, wanted, now)
 
     course, stored = context.pool.read(read)
     if course is None:

@@ -116,7 +116,7 @@ def _render(context: ApiContext) -> Mapping[str, bytes]:
         wanted = list_prices(days) | (course.list_wanted() if course else set())
         return (
             *(value_now(connection, transactions, now), course, days),
-            read_stored_prices(connection, wanted),
+            read_stored_prices(connection, wanted, now),
         )
 
     portfolio, course, days, stored = context.pool.read(read)

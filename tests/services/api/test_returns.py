@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from safe_zone import Settings
+from sentinel.archive.day_file import DayFile
+from sentinel.archive.price_lookup import PriceLookup
 from services.api.portfolio import timeline
 from services.api.portfolio.models import ExchangeRate, PriceQuote, Transaction
 from services.api.portfolio.net_worth import compute_net_worth, list_days
+from services.api.portfolio.past_prices import add_archived_prices
 from services.api.portfolio.period_returns import Course, compute_returns
 from services.api.portfolio.price_book import PriceBook, ReturnUnavailable
 from services.api.portfolio.return_models import Figure, PeriodReturns, PortfolioReturns
@@ -219,6 +225,24 @@ def test_the_price_of_a_purchase_values_the_coins_where_none_is_stored() -> None
     found = period(returns_of(own, lambda _, at: 300 if days_ago(at) < 60 else None), "all")
     assert found.usd.time_weighted == Figure(D(2))
     assert found.usd.bitcoin == Figure(D(2))
+
+
+def test_an_archive_that_cannot_be_read_is_named_beside_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "archive").mkdir()
+    settings = Settings(archive_url=str(tmp_path / "archive"), state_dir=tmp_path)
+    stored = PriceBook({("bitcoin", NOW): PriceQuote(D(100), NOW)})
+    old = NOW - 100 * DAY
+    lookup = PriceLookup()
+    assert add_archived_prices(stored, [("bitcoin", NOW)], lookup, Settings()) is stored
+    assert add_archived_prices(stored, [("bitcoin", old)], lookup, settings).note == ""
+    (tmp_path / "archive" / DayFile(old.date(), 1, "0" * 64).name).write_bytes(b"damaged")
+    book = add_archived_prices(stored, [("bitcoin", old)], lookup, settings)
+    assert book.quotes == stored.quotes
+    with pytest.raises(ReturnUnavailable, match=r"on 2026-08-12 \(the archive cannot be read\)"):
+        book.value({"bitcoin": D(1)}, old, "usd")
+    late = PriceLookup(clock=itertools.count(0, 10).__next__)
+    book = add_archived_prices(stored, [("bitcoin", old)], late, settings)
+    assert "still being read" in book.note
 
 
 def test_the_same_payments_in_bitcoin_cannot_be_sold_twice() -> None:
