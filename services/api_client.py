@@ -26,6 +26,8 @@ MAX_CONNECTIONS = 16
 # The health check has content even with an error status, and the summary even without a database.
 HEALTH_PATH, SUMMARY_PATH = "/health", "/summary"
 
+FILE_MEDIA_TYPE = "text/csv"
+
 Query = Mapping[str, str | int | list[str]]
 
 
@@ -130,9 +132,27 @@ class ApiClient:
 
         Raises ApiUnreachable, NotFound, and RequestRejected with the API's message.
         """
+        return self._send(method, path, json=content)
+
+    def upload(self, path: str, content: bytes, **query: str) -> Any:
+        """Send a file as `send` sends a change."""
+        headers = {"Content-Type": FILE_MEDIA_TYPE}
+        return self._send("POST", path, data=content, params=query, headers=headers)
+
+    def download(self, path: str) -> bytes:
+        """Return a file. Raises ApiUnreachable and RequestRejected."""
+        try:
+            response = self._session.get(self._base_url + path, timeout=TIMEOUT_SECONDS)
+        except requests.RequestException as error:
+            raise ApiUnreachable(self._describe(error)) from error
+        if not response.ok:
+            raise RequestRejected(_read_detail(response))
+        return response.content
+
+    def _send(self, method: str, path: str, **content: Any) -> Any:
         try:
             response = self._session.request(
-                method, self._base_url + path, json=content, timeout=TIMEOUT_SECONDS
+                method, self._base_url + path, timeout=TIMEOUT_SECONDS, **content
             )
             result = response.json() if response.ok and response.content else None
         except (requests.ConnectTimeout, requests.exceptions.ProxyError) as error:

@@ -28,11 +28,15 @@ from services.web_server import make_server, open_listener
 
 log = logging.getLogger("sentinel.dashboard")
 
+# Where the file of an import goes, and its largest size in MB, which is also the API's.
+UPLOAD_PATH, MAX_UPLOAD_MB = "/_stcore/upload_file/", 5
+
 # https://docs.streamlit.io/develop/api-reference/configuration/config.toml
 STREAMLIT_OPTIONS = {
     "server.headless": True,
     "server.fileWatcherType": "none",
     "browser.gatherUsageStats": False,
+    "server.maxUploadSize": MAX_UPLOAD_MB,
     "client.showErrorDetails": "none",  # tracebacks go to the log only
     "client.toolbarMode": "minimal",
 } | THEME_OPTIONS
@@ -75,7 +79,7 @@ def create_app(monitor: MonitorSettings) -> st.App:
         content_policy=CONTENT_POLICY,
         refuse=_refuse,
     )
-    middleware = [access, Middleware(ReadOnlyMiddleware)]
+    middleware = [access, Middleware(UploadMiddleware)]
     script = ROOT / "services/dashboard/app/main.py"
     return st.App(
         script,
@@ -84,20 +88,21 @@ def create_app(monitor: MonitorSettings) -> st.App:
     )
 
 
-class ReadOnlyMiddleware:
-    """Refuse every HTTP request that is no read: Streamlit would take uploads, and no page has any.
+class UploadMiddleware:
+    """Refuse every HTTP request that is no read and no upload of a file to import.
 
-    Clicks come over the WebSocket.
+    Clicks come over the WebSocket. Streamlit accepts an upload only with the id of an open page.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a read on, or respond with 405."""
+        """Pass a read or an upload on, or respond with 405."""
         app = self._app
-        if scope["type"] == "http" and scope["method"] not in READ_METHODS:
-            app = _refuse(HTTPStatus.METHOD_NOT_ALLOWED, "The dashboard takes no uploads.")
+        is_read = scope["type"] != "http" or scope["method"] in READ_METHODS
+        if not is_read and not scope["path"].startswith(UPLOAD_PATH):
+            app = _refuse(HTTPStatus.METHOD_NOT_ALLOWED, "The dashboard takes no such request.")
         await app(scope, receive, send)
 
 

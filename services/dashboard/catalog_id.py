@@ -119,6 +119,227 @@ TEXTS: dict[str, str] = {
     "to": "sampai",
     "missing": "terlewat",
     "status": "keadaan",
+    # --- transaction_dialog.py, coin_choice.py, number_input.py: add and edit transactions ---
+    "Add a transaction": "Tambah transaksi",
+    "Edit the transaction": "Ubah transaksi",
+    "Buy": "Beli",
+    "Sell": "Jual",
+    "Trade": "Tukar",
+    "Transfer": "Transfer",
+    "Reward": "Hadiah",
+    "One coin for another: a sale and a purchase of the same value.": (
+        "Satu koin ditukar dengan koin lain: penjualan dan pembelian senilai sama."
+    ),
+    "Between own wallets it changes no profit, only its fee does.": (
+        "Antara dompet sendiri laba tidak berubah, kecuali karena biayanya."
+    ),
+    "Coins for nothing, such as staking: their whole value is profit.": (
+        "Koin gratis, misalnya dari staking: seluruh nilainya adalah laba."
+    ),
+    "Coin given": "Koin yang diberikan",
+    "Coin received": "Koin yang diterima",
+    "type a name or symbol": "ketik nama atau simbol",
+    "Which one?": "Yang mana?",
+    "CoinGecko lists no such coin.": "Koin ini tidak ada di CoinGecko.",
+    "Direction": "Arah",
+    "between own wallets": "antara dompet sendiri",
+    "from outside": "dari luar",
+    "to outside": "ke luar",
+    "Wallet": "Dompet",
+    "From wallet": "Dari dompet",
+    "To wallet": "Ke dompet",
+    "main wallet; type a new name": "dompet utama; ketik nama baru",
+    "Date": "Tanggal",
+    "Time, {zone}": "Waktu, {zone}",
+    "Quantity": "Jumlah koin",
+    "Quantity given": "Jumlah yang diberikan",
+    "Quantity received": "Jumlah yang diterima",
+    "Value of the coins given": "Nilai koin yang diberikan",
+    "Price is": "Harga adalah",
+    "per coin": "per koin",
+    "in total": "seluruhnya",
+    "Fee": "Biaya",
+    "Note": "Catatan",
+    "Price then: {price}, of {time}. Leave the field empty to use it.": (
+        "Harga saat itu: {price}, dari {time}. Kosongkan kolom untuk memakainya."
+    ),
+    "No price of that time is stored: enter the one that you paid.": (
+        "Harga saat itu tidak tersimpan: masukkan harga yang Anda bayar."
+    ),
+    "Rupiah per US dollar that day": "Rupiah per dolar AS pada hari itu",
+    "Choose a coin.": "Pilih koin.",
+    "Enter the quantity.": "Masukkan jumlah koin.",
+    "Enter the quantity without a sign: the kind says its direction.": (
+        "Masukkan jumlah tanpa tanda: jenisnya menentukan arah."
+    ),
+    "Enter the coin received and its quantity.": "Masukkan koin yang diterima dan jumlahnya.",
+    "Enter the price.": "Masukkan harga.",
+    "The price is 0. A reward has no price, a purchase has.": (
+        "Harganya 0. Hadiah tidak punya harga, pembelian punya."
+    ),
+    ("The price then was {price}. Is the price you entered in the right currency, and per coin?"): (
+        "Harga saat itu {price}. Apakah harga yang Anda masukkan dalam mata uang yang "
+        "benar, dan per koin?"
+    ),
+    "Save": "Simpan",
+    "Save anyway": "Tetap simpan",
+    "The transaction was added.": "Transaksi telah ditambahkan.",
+    "The change was saved.": "Perubahan telah disimpan.",
+    "Nothing was changed: more coins would leave the wallet than it holds.": (
+        "Tidak ada yang diubah: koin yang keluar lebih banyak daripada isi dompet."
+    ),
+    "{number} could be {large} or {small}: write one of them.": (
+        "{number} bisa berarti {large} atau {small}: tulis salah satunya."
+    ),
+    "{entered} is not a number.": "{entered} bukan angka.",
+    # --- import_dialog.py: import an exchange's file ---
+    "Import transactions": "Impor transaksi",
+    (
+        "Files of Binance, Coinbase, Kraken, Indodax, Tokocrypto and Pintu are "
+        "recognized. Other files need their columns chosen once. Importing a file again "
+        "adds nothing."
+    ): (
+        "File dari Binance, Coinbase, Kraken, Indodax, Tokocrypto, dan Pintu dikenali. "
+        "Untuk file lain, kolomnya perlu dipilih sekali. Mengimpor file yang sama lagi "
+        "tidak menambah apa pun."
+    ),
+    "CSV file": "File CSV",
+    "Into wallet": "Ke dalam dompet",
+    "Stablecoins are US dollars": "Stablecoin adalah dolar AS",
+    "USDT, USDC and others count as money, not as coins that you hold.": (
+        "USDT, USDC, dan lainnya dihitung sebagai uang, bukan sebagai koin yang Anda miliki."
+    ),
+    "Import deposits and withdrawals": "Impor setoran dan penarikan",
+    "Turn it off if both sides of your transfers are in files that you import.": (
+        "Matikan bila kedua sisi transfer Anda ada dalam file yang Anda impor."
+    ),
+    "Unknown format": "Format tidak dikenal",
+    "Choose which column of the file holds what.": "Pilih kolom mana dalam file yang berisi apa.",
+    "First lines of the file": "Baris pertama file",
+    "not in the file": "tidak ada dalam file",
+    "Kind: buy or sell": "Jenis: beli atau jual",
+    "Pair, such as BTC/USDT": "Pasangan, misalnya BTC/USDT",
+    "Price of one coin": "Harga satu koin",
+    "Total without fee": "Total tanpa biaya",
+    "Currency of the fee": "Mata uang biaya",
+    "Status": "Status",
+    "Rupiah per US dollar, for days without a stored rate": (
+        "Rupiah per dolar AS, untuk hari tanpa kurs tersimpan"
+    ),
+    "Dates have the": "Tanggal ditulis dengan",
+    "day first: 31/12": "hari dahulu: 31/12",
+    "month first: 12/31": "bulan dahulu: 12/31",
+    "Numbers are written as": "Angka ditulis sebagai",
+    "Symbols of several coins: {list}": "Simbol milik beberapa koin: {list}",
+    "rank {rank}": "peringkat {rank}",
+    "no rank": "tanpa peringkat",
+    "Price in USD, line {number}": "Harga dalam USD, baris {number}",
+    "Preview": "Pratinjau",
+    "Filter lines": "Saring baris",
+    "Line": "Baris",
+    "Price, USD": "Harga, USD",
+    "Fee, USD": "Biaya, USD",
+    "New": "Baru",
+    "Imported before": "Sudah diimpor",
+    "Ignored": "Diabaikan",
+    "Problem": "Masalah",
+    "{new} new, {duplicate} imported before, {ignored} ignored, {problem} with problems.": (
+        "{new} baru, {duplicate} sudah diimpor, {ignored} diabaikan, {problem} bermasalah."
+    ),
+    "Import {count} transactions": "Impor {count} transaksi",
+    "{count} transactions were imported.": "{count} transaksi telah diimpor.",
+    # --- pages/portfolio.py, portfolio_figures.py, portfolio_tables.py: Portfolio page ---
+    "Import": "Impor",
+    "Export": "Ekspor",
+    "Share": "Bagikan",
+    "1 y": "1 th",
+    "Close": "Tutup",
+    "Undo": "Urungkan",
+    (
+        "The portfolio is empty. Add a transaction, or import the file of an exchange: "
+        "Binance, Coinbase, Kraken, Indodax, Tokocrypto, Pintu, or a CSV of your own."
+    ): (
+        "Portofolio masih kosong. Tambahkan transaksi, atau impor file bursa: Binance, "
+        "Coinbase, Kraken, Indodax, Tokocrypto, Pintu, atau CSV Anda sendiri."
+    ),
+    "The transaction was deleted.": "Transaksi telah dihapus.",
+    "The transaction is back.": "Transaksi telah dikembalikan.",
+    "Missing, and left out of the sums: {missing}": (
+        "Tidak diketahui, dan tidak masuk dalam jumlah: {missing}"
+    ),
+    "Net worth": "Kekayaan bersih",
+    "Net invested": "Modal bersih",
+    "put in minus taken out": "masuk dikurangi keluar",
+    "Total profit": "Laba total",
+    "Profit, 24 h": "Laba, 24 jam",
+    "XIRR, per year": "XIRR, per tahun",
+    "since the beginning": "sejak awal",
+    "Net worth over time": "Kekayaan bersih dari waktu ke waktu",
+    "Profit, share of what was invested": "Laba, bagian dari modal",
+    "Profit": "Laba",
+    "Realized": "Terealisasi",
+    "Unrealized": "Belum terealisasi",
+    "Fees": "Biaya-biaya",
+    "Rupiah effect": "Pengaruh rupiah",
+    "Total": "Total",
+    "Last 24 hours": "24 jam terakhir",
+    "Since the beginning": "Sejak awal",
+    "Returns": "Imbal hasil",
+    "Return": "Imbal hasil per periode",
+    "Time-weighted": "Tertimbang waktu",
+    "Payments in and out do not count.": "Uang masuk dan keluar tidak dihitung.",
+    "Weighted by your payments.": "Ditimbang menurut pembayaran Anda.",
+    "Bitcoin": "Bitcoin",
+    "24 hours": "24 jam",
+    "7 days": "7 hari",
+    "30 days": "30 hari",
+    "60 days": "60 hari",
+    "1 year": "1 tahun",
+    "Unknown: {reason}.": "Tidak diketahui: {reason}.",
+    "The same payments would be worth: {list}.": "Pembayaran yang sama akan bernilai: {list}.",
+    "in Bitcoin": "dalam Bitcoin",
+    "as US dollars": "sebagai dolar AS",
+    "Allocation": "Alokasi",
+    "{count} others": "{count} lainnya",
+    "Holdings": "Kepemilikan",
+    "Value": "Nilai",
+    "Cost, average": "Modal, rata-rata",
+    "Cost, FIFO": "Modal, FIFO",
+    "Price age": "Umur harga",
+    "Missing": "Tidak diketahui",
+    "Wallets": "Dompet-dompet",
+    "main wallet": "dompet utama",
+    "Holds": "Isi",
+    "Transactions": "Transaksi",
+    "Filter transactions": "Saring transaksi",
+    "{count} transactions": "{count} transaksi",
+    "the newest {count} transactions": "{count} transaksi terbaru",
+    "Value, USD": "Nilai, USD",
+    "Edit": "Ubah",
+    # --- share_dialog.py: links that show percentages only ---
+    "Share the portfolio": "Bagikan portofolio",
+    (
+        "A link shows shares and returns in percent to everybody who has it: no amounts, "
+        "no quantities, no dates of transactions. It can be revoked at any time."
+    ): (
+        "Tautan menampilkan pembagian dan imbal hasil dalam persen kepada siapa pun yang "
+        "memilikinya: tanpa jumlah uang, jumlah koin, atau tanggal transaksi. Tautan "
+        "dapat dicabut kapan saja."
+    ),
+    "For whom": "Untuk siapa",
+    "Valid for": "Berlaku selama",
+    "{days} days": "{days} hari",
+    "no end": "tanpa batas",
+    "Create a link": "Buat tautan",
+    "Copy the link now: it is not shown again.": (
+        "Salin tautan sekarang: tidak akan ditampilkan lagi."
+    ),
+    "Links": "Tautan",
+    "Created": "Dibuat",
+    "Last opened": "Terakhir dibuka",
+    "Valid until": "Berlaku sampai",
+    "Revoke": "Cabut",
+    "There are no links.": "Belum ada tautan.",
 }
 
 # Texts of `sentinel/models.py`, which commands show too.

@@ -65,6 +65,15 @@ class Formatter:
             return HIDDEN
         return amounts.format_price(amount, currency, self.language)
 
+    def amount(self, amount: str | Decimal, currency: Currency) -> str:
+        """Return a public price in the currency that it is given in."""
+        return amounts.format_price(amount, currency, self.language)
+
+    def input_number(self, number: Decimal) -> str:
+        """Return a number for a field that the viewer edits; an empty text for 0."""
+        text = f"{number.normalize():f}" if number else ""
+        return text.replace(".", amounts.DECIMAL_POINTS[self.language])
+
     def rupiah(self, amount: str | Decimal) -> str:
         """Return a public amount in rupiah, such as the exchange rate."""
         return amounts.format_price(amount, "IDR", self.language)

@@ -13,8 +13,8 @@ from sentinel.analytics.price_targets import MAX_NOTE_CHARACTERS
 from services.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard import data
 from services.dashboard.formatting import HIDDEN, Formatter
+from services.dashboard.number_input import format_for_api, parse_number
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, format_age
-from services.dashboard.transaction_form import parse_number
 
 PATH = "/price-targets"
 DIRECTIONS = {"above": "rise to it", "below": "fall to it"}
@@ -91,14 +91,14 @@ def _preview(coin_id: str) -> None:
 def _read_form(formatter: Formatter, coin_id: str) -> dict[str, object]:
     """Return the request for what the viewer entered. Raises ValueError with a message for them."""
     currency: Currency = "IDR" if st.session_state["target_currency"] == "IDR" else "USD"
-    price = parse_number(st.session_state["target_price"], currency)
+    price = parse_number(st.session_state["target_price"], formatter.language, currency)
     if not price:
         raise ValueError("Enter a price first.")
     until: date | None = st.session_state["target_until"]
     end = until and datetime.combine(until + timedelta(days=1), time(), formatter.zone)
     return {
         "coin_id": coin_id,
-        "price": price,
+        "price": format_for_api(price),
         "currency": currency.lower(),
         "direction": st.session_state["target_direction"],
         "repeats": st.session_state["target_repeats"],

@@ -12,9 +12,10 @@ import streamlit as st
 from services.dashboard.language import tr
 from services.dashboard.static_files import make_loader
 
-Kind = Literal["text", "link", "number", "change", "badge", "line", "star", "actions"]
-# `number`, `change` and `badge` cells: the value to sort by and the text to show. A badge has its
-# tone as well.
+Kind = Literal["text", "link", "number", "change", "badge", "line", "bar", "star", "actions"]
+# `number`, `change`, `bar` and `badge` cells: the value to sort by and the text to show. A badge
+# has its tone as well.
+NumberCell = tuple[float | None, str]
 Cell = Any
 # A sparkline's heights are sent as whole numbers up to this one.
 FULL_HEIGHT = 100
@@ -148,8 +149,8 @@ def show_table(
     )
 
 
-def number_cell(value: float | None, text: str) -> Cell:
-    """Return a cell of kind `number` or `change`."""
+def number_cell(value: float | None, text: str) -> NumberCell:
+    """Return a cell of kind `number` or `change`, or of a `bar` whose value is a share of 1."""
     return (value, text)
 
 

@@ -1,186 +1,126 @@
-"""The portfolio: net worth, profit, holdings, transactions."""
+"""The portfolio: net worth, profit, returns, holdings, transactions."""
 
 from __future__ import annotations
-
-import functools
-from collections.abc import Sequence
 
 import streamlit as st
 
 from services.api_client import ApiUnreachable, Json, RequestRejected
-from services.dashboard import data
-from services.dashboard.charts.portfolio import draw_allocation, draw_net_worth
-from services.dashboard.components import show_metric, show_table
-from services.dashboard.formatting import HIDDEN, Formatter
-from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
-from services.dashboard.transaction_form import TRANSACTIONS_PATH
+from services.dashboard import data, import_dialog, share_dialog, transaction_dialog
+from services.dashboard.address import choose
+from services.dashboard.formatting import Formatter
+from services.dashboard.language import tr
+from services.dashboard.portfolio_figures import (
+    show_allocation,
+    show_figures,
+    show_net_worth,
+    show_profit,
+    show_returns,
+)
+from services.dashboard.portfolio_tables import show_holdings, show_transactions, show_wallets
+from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
-SHOWN_TRANSACTIONS = 100
+# Days of the net worth's chart by the name of the period. All: twenty years.
+DAYS = {"7d": 7, "30d": 30, "60d": 60, "1y": 365, "all": 7_300}
+MESSAGE = "portfolio_message"
 
 
-@st.fragment(run_every=data.REFRESH_SECONDS)
 def show() -> None:
-    """Show the page."""
+    """Show the page. Its dialogs stand outside the part that refreshes, which would close them."""
     formatter = data.current_formatter()
     if not data.has_prices():
         return
-    portfolio = data.fetch("/portfolio")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        _show_buttons(formatter)
+        periods = {key: tr("{days} d", days=days) for key, days in DAYS.items() if days < 365}
+        periods |= {"1y": tr("1 y"), "all": tr("All")}
+        period = choose("period", periods, label=tr("Period"), default="60d")
+    edited = st.session_state.pop("edited_transaction", None)
+    if edited is not None:
+        transaction_dialog.open_dialog(formatter, edited)
+    _show_message()
+    _show_content(period)
+
+
+def _show_buttons(formatter: Formatter) -> None:
+    """Show the buttons that open the dialogs, and the export."""
+    if st.button(tr("Add a transaction"), type="primary"):
+        transaction_dialog.open_dialog(formatter)
+    if st.button(tr("Import")):
+        import_dialog.open_dialog()
+    st.download_button(
+        tr("Export"),
+        lambda: data.api_client().download(f"{transaction_dialog.PATH}.csv"),
+        file_name="transactions.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )
+    if st.button(tr("Share")):
+        share_dialog.open_dialog()
+
+
+def _show_message() -> None:
+    """Show what the last change did; a deletion can be undone until the next one."""
+    message = st.session_state.get(MESSAGE)
+    if not message:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="message"):
+        st.markdown(escape_markdown(message["text"], MAX_SENTENCE_CHARACTERS))
+        deleted = message.get("deleted")
+        if deleted is not None and st.button(tr("Undo")):
+            _send_and_note("POST", f"/{deleted}/restore", tr("The transaction is back."))
+        if st.button(tr("Close"), type="tertiary"):
+            del st.session_state[MESSAGE]
+            st.rerun()
+
+
+def _send_and_note(method: str, path: str, text: str, deleted: int | None = None) -> None:
+    """Send a change of a transaction, note what it did, and draw the page again."""
+    try:
+        data.api_client().send(method, f"{transaction_dialog.PATH}{path}")
+    except (ApiUnreachable, RequestRejected) as error:
+        text, deleted = data.describe_error(error), None
+    st.session_state[MESSAGE] = {"text": text, "deleted": deleted}
+    st.rerun()
+
+
+@st.fragment(run_every=data.REFRESH_SECONDS)
+def _show_content(period: str) -> None:
+    formatter = data.current_formatter()
+    portfolio = data.fetch("/portfolio", days=DAYS[period])
     if portfolio is None:
         return
     if portfolio["holdings"]:
-        _show_portfolio(formatter, portfolio)
+        _show_portfolio(formatter, portfolio, period)
     else:
         st.info(
-            "The portfolio is empty. Add a transaction in the sidebar, or import a CSV through the "
-            "API: `POST /portfolio/transactions.csv`.",
-            icon=":material/add:",
+            tr(
+                "The portfolio is empty. Add a transaction, or import the file of an exchange: "
+                "Binance, Coinbase, Kraken, Indodax, Tokocrypto, Pintu, or a CSV of your own."
+            ),
+            icon=":material/savings:",
         )
-    _show_transactions(formatter)
+    action = show_transactions(formatter)
+    if action and action.action == "edit":
+        path = f"{transaction_dialog.PATH}/{action.row_id}"
+        st.session_state["edited_transaction"] = data.get_content(path)
+        st.rerun()
+    elif action:
+        text = tr("The transaction was deleted.")
+        _send_and_note("DELETE", f"/{action.row_id}", text, int(action.row_id))
 
 
-def _show_portfolio(formatter: Formatter, portfolio: Json) -> None:
+def _show_portfolio(formatter: Formatter, portfolio: Json, period: str) -> None:
     if portfolio["missing"]:
         missing = escape_markdown(", ".join(portfolio["missing"]), MAX_SENTENCE_CHARACTERS)
-        st.warning(f"Missing, and left out of the sums: {missing}")
-    _show_net_worth(formatter, portfolio)
-    _show_profit(formatter, portfolio)
-    holdings = portfolio["holdings"]
-    left, right = st.columns([2, 3])
+        st.warning(tr("Missing, and left out of the sums: {missing}", missing=missing))
+    returns = data.fetch("/portfolio/returns")
+    show_figures(formatter, portfolio, returns)
+    left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.subheader("Allocation")
-        figure = draw_allocation(holdings, unique_coin_names(holdings))
-        st.plotly_chart(figure, key="allocation", config={"displaylogo": False})
+        show_net_worth(formatter, portfolio["history"], period)
+        show_profit(formatter, portfolio)
     with right:
-        st.subheader("Net worth")
-        figure = draw_net_worth(formatter, portfolio["history"])
-        st.plotly_chart(figure, key="net_worth", config={"displaylogo": False})
-    _show_holdings(formatter, holdings)
-
-
-def _show_net_worth(formatter: Formatter, portfolio: Json) -> None:
-    usd, idr, day = st.columns(3)
-    show = functools.partial(show_metric, is_old=data.has_old_prices())
-    show(usd, "Net worth, USD", formatter.own_amount(portfolio["net_worth_usd"], "USD"))
-    show(idr, "Net worth, IDR", formatter.own_amount(portfolio["net_worth_idr"], "IDR"))
-    currency = formatter.currency
-    profit = portfolio["day_profit"]
-    change = _compute_change(profit["usd"], portfolio["net_worth_usd"])
-    show(
-        day,
-        f"Profit in 24 h, {currency}",
-        formatter.own_amount(profit[currency.lower()], currency),
-        None if change is None else formatter.percent(change),
-    )
-    rate = portfolio["idr_per_usd"]
-    if rate is None:
-        st.caption(
-            "There is no rupiah rate from the last day. Amounts in rupiah appear after the next "
-            "run."
-        )
-    else:
-        st.caption(
-            f"1 USD = {escape_markdown(formatter.rupiah(rate))} "
-            f"({formatter.age(portfolio['rate_observed_at'])} old, from CoinGecko's prices)"
-        )
-
-
-def _compute_change(profit: str | None, value: str | None) -> float | None:
-    """Return a profit as a fraction of the value before it."""
-    if profit is None or value is None:
-        return None
-    before = float(value) - float(profit)
-    return float(profit) / before if before > 0 else None
-
-
-def _show_profit(formatter: Formatter, portfolio: Json) -> None:
-    show_table(
-        "Profit",
-        [
-            {"period": "last 24 hours"} | portfolio["day_profit"],
-            {"period": "total"} | portfolio["total_profit"],
-        ],
-        lambda profit: {
-            "period": profit["period"],
-            "USD": formatter.own_amount(profit["usd"], "USD"),
-            "IDR": formatter.own_amount(profit["idr"], "IDR"),
-            "coin move, IDR": formatter.own_amount(profit["coin_move_idr"], "IDR"),
-            "rupiah move, IDR": formatter.own_amount(profit["rupiah_move_idr"], "IDR"),
-            "fees, USD": formatter.own_amount(profit["fees_usd"], "USD"),
-        },
-        is_old=data.has_old_prices(),
-    )
-
-
-def _show_holdings(formatter: Formatter, holdings: Sequence[Json]) -> None:
-    currency = formatter.currency
-    key = currency.lower()
-    names = unique_coin_names(holdings)
-    show_table(
-        "Holdings",
-        holdings,
-        lambda holding: {
-            "coin": names[holding["coin_id"]],
-            "quantity": formatter.quantity(holding["quantity"]),
-            "value": formatter.own_amount(holding[f"value_{key}"], currency),
-            "share": formatter.percent(holding["share"], signed=False),
-            "profit": formatter.own_amount(holding["total_profit"][key], currency),
-            "profit, 24 h": formatter.own_amount(holding["day_profit"][key], currency),
-            "cost, average": formatter.own_amount(holding["average_cost"]["cost_usd"], "USD"),
-            "cost, FIFO": formatter.own_amount(holding["fifo_cost"]["cost_usd"], "USD"),
-            "price age": formatter.age(holding["observed_at"]),
-            "missing": ", ".join(holding["missing"]),
-        },
-        is_old=data.has_old_prices(),
-    )
-
-
-def _show_transactions(formatter: Formatter) -> None:
-    page = data.fetch(TRANSACTIONS_PATH, newest_first="true", limit=SHOWN_TRANSACTIONS)
-    if not page or not page["items"]:
-        return
-    with st.expander("Transactions"):
-        if page["next"]:
-            st.caption(f"The newest {len(page['items'])} transactions.")
-        for transaction in page["items"]:
-            text, button = st.columns([6, 1], vertical_alignment="center")
-            text.markdown(_format_transaction(formatter, transaction))
-            transaction_id = transaction["transaction_id"]
-            if button.button("Remove", key=f"remove-{transaction_id}", type="tertiary"):
-                st.session_state["removal"] = transaction_id
-            if st.session_state.get("removal") == transaction_id:
-                _ask_before_removal(formatter, transaction)
-
-
-def _ask_before_removal(formatter: Formatter, transaction: Json) -> None:
-    """Ask below the row: in view, and the second click is at another place than the first."""
-    st.warning(f"Remove {_format_transaction(formatter, transaction)}?")
-    remove, keep = st.columns([1, 1])
-    transaction_id = transaction["transaction_id"]
-    if keep.button("Keep it", width="stretch"):
-        del st.session_state["removal"]
-        st.rerun(scope="fragment")
-    if remove.button("Remove it for good", width="stretch"):
-        _remove(transaction_id)
-
-
-def _format_transaction(formatter: Formatter, transaction: Json) -> str:
-    quantity = formatter.quantity(transaction["quantity"])
-    price = formatter.own_price(transaction["price_usd"], "USD")
-    text = (
-        f"{formatter.time(transaction['made_at'])} · {escape_markdown(quantity)} "
-        f"{escape_markdown(transaction['coin_id'])} at {escape_markdown(price)}"
-    )
-    if not transaction["note"]:
-        return text
-    # A note may contain an amount too.
-    note = HIDDEN if formatter.hide_amounts else transaction["note"]
-    return f"{text} · {escape_markdown(note)}"
-
-
-def _remove(transaction_id: int) -> None:
-    try:
-        data.api_client().send("DELETE", f"{TRANSACTIONS_PATH}/{transaction_id}")
-    except (ApiUnreachable, RequestRejected) as error:
-        st.error(data.describe_error(error))
-        return
-    st.rerun(scope="fragment")
+        show_returns(formatter, returns)
+        show_allocation(formatter, portfolio["holdings"])
+    show_holdings(formatter, portfolio["holdings"])
+    show_wallets(formatter, data.fetch("/portfolio/wallets"))

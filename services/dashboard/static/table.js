@@ -305,6 +305,8 @@ const DRAW = {
     `<button type="button" class="ms-star-button" data-star aria-pressed="${Boolean(cell)}" ` +
     `aria-label="${escapeHtml(`${column.label} ${row.name || row.id}`)}">${cell ? "★" : "☆"}</button>`,
   line: (cell) => drawLine(cell),
+  bar: ([share, text]) =>
+    `<span class="ms-bar" style="--share: ${Number(share ?? 0) * 100}%">${escapeHtml(text)}</span>`,
   actions: (cell) =>
     cell
       .map(
