@@ -157,6 +157,7 @@ def test_arithmetic_of_the_loop_uses_neither_clock_nor_database(module: str) -> 
 
 def test_portfolio_valuation_uses_no_floats_clock_or_database() -> None:
     folder = ROOT / "services" / "api" / "portfolio"
-    for name in ("arithmetic", "models", "profit", "cost_basis", "valuation"):
+    names = ("arithmetic", "models", "profit", "cost_basis", "valuation", "timeline", "price_book")
+    for name in (*names, "net_worth", "period_returns", "growth_line", "valued_flows"):
         source = (folder / f"{name}.py").read_text()
         assert not re.search(r"\.now\(|psycopg|float|sentinel", source), name

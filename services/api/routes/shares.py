@@ -30,6 +30,7 @@ from services.api.portfolio.shares import (
 from services.api.portfolio.timeline import Snapshot
 from services.api.portfolio.transactions import list_transactions
 from services.api.problems import conflict, problem_responses
+from services.api.schemas.base import Page
 from services.api.schemas.shares import NewShareResponse, ShareRequest, ShareResponse
 from services.api.share_page import SharedFigures, render_gone_page, render_share_pages
 from services.web_access import NO_FRAMES, POLICY_HEADER
@@ -48,10 +49,10 @@ PAGE_HEADERS = {
 
 
 @router.get("/portfolio/shares", responses=problem_responses(503))
-def get_shares(context: RequestContext) -> list[ShareResponse]:
+def get_shares(context: RequestContext) -> Page[ShareResponse]:
     """All links, also those that expired, without their tokens."""
     found = context.pool.read(list_shares)
-    return [ShareResponse.model_validate(share) for share in found]
+    return Page[ShareResponse](items=[ShareResponse.model_validate(share) for share in found])
 
 
 @router.post(

@@ -144,7 +144,7 @@ def test_a_link_needs_no_other_token_until_it_is_revoked(
     assert "Portofolio" in stranger.get(path, params={"lang": "id"}).text
     assert stranger.head(path).status_code == 200
     problem_detail(stranger.get("/portfolio/shares"), 401)
-    [listed] = api.get_json("/portfolio/shares")
+    [listed] = api.get_json("/portfolio/shares")["items"]
     assert listed == {
         "share_id": listed["share_id"],
         "label": "family",
