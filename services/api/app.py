@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
@@ -19,6 +20,7 @@ from services.api.coin_names import find_near_ids
 from services.api.connection_pool import ConnectionPool
 from services.api.dependencies import ApiContext
 from services.api.docs_page import router as docs_router
+from services.api.openapi_fields import document_fields
 from services.api.operation_ids import make_operation_id
 from services.api.parameters import refuse_unknown_parameters
 from services.api.problems import (
@@ -152,9 +154,10 @@ def _name_near_coins(app: FastAPI) -> None:
 
 
 def _extend_openapi(app: FastAPI) -> None:
-    """Add the schema of problems and the token to the OpenAPI description."""
+    """Add problems, the token, field descriptions and examples to the OpenAPI description."""
     generate = app.openapi
 
+    @functools.cache
     def generate_with_problems() -> dict[str, object]:
         description = generate()
         components = description.setdefault("components", {})
@@ -162,6 +165,7 @@ def _extend_openapi(app: FastAPI) -> None:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         # The token or none: reads are open while no token is set.
         description["security"] = [{"token": []}, {}]
+        document_fields(description)
         return description
 
     app.openapi = generate_with_problems  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 
 
@@ -11,17 +12,22 @@ async def refuse_unknown_parameters(request: Request) -> None:
 
     Pages that are not in the OpenAPI description take what they are given.
     """
-    if not request.query_params:
+    route = request.scope["route"]
+    if not request.query_params or not route.include_in_schema:
         return
-    path, method = request.scope["route"].path_format, request.method.lower()
-    operation = request.app.openapi()["paths"].get(path, {}).get(method)
-    if operation is None:
-        return
-    parameters = operation.get("parameters", ())
-    known = [one["name"] for one in parameters if one["in"] == "query"]
+    known = _list_parameters(route.dependant)
     has = f"this route has {', '.join(known)}" if known else "this route has no parameters"
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         raise RequestValidationError(
             [{"loc": ("query", name), "msg": f"is no parameter: {has}"} for name in unknown]
         )
+
+
+def _list_parameters(dependant: Dependant) -> list[str]:
+    """Return the names of the query parameters of a route; those of a class are its fields."""
+    names: list[str] = []
+    for field in dependant.query_params:
+        fields = getattr(field.field_info.annotation, "model_fields", None)
+        names += [field.alias] if fields is None else list(fields)
+    return names + [name for part in dependant.dependencies for name in _list_parameters(part)]

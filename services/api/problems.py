@@ -84,6 +84,42 @@ def _matches(known: str, path: str) -> bool:
     return bool(re.fullmatch(re.sub(r"\\{.*?\\}", "[^/]+", re.escape(known)), path))
 
 
+# pydantic's kinds of errors in our words; `ctx` has the values.
+# https://docs.pydantic.dev/latest/errors/validation_errors/
+MESSAGES = {
+    "missing": "is required",
+    "extra_forbidden": "is no field of this request",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be {le} or less",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text",
+    "string_too_short": "must have {min_length} characters or more",
+    "string_too_long": "must have {max_length} characters or fewer",
+    "string_pattern_mismatch": "has a character that cannot be stored",
+    "list_type": "must be a list",
+    "too_long": "must have {max_length} entries or fewer",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "value_error": "{error}",
+    "json_invalid": "is not valid JSON: {error}",
+}
+
+
+def describe_error(error: Mapping[str, Any]) -> str:
+    """Return what is wrong with a field; pydantic's own words for a rare kind of error."""
+    template = MESSAGES.get(error.get("type", ""))
+    return template.format(**error.get("ctx", {})) if template else str(error["msg"])
+
+
 def register_error_handlers(app: FastAPI) -> None:
     """Return every error of the app as a problem."""
 
@@ -97,7 +133,8 @@ def register_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def handle_invalid_request(_request: Request, error: RequestValidationError) -> Response:
         errors = [
-            {"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in error.errors()
+            {"where": ".".join(map(str, one["loc"])), "what": describe_error(one)}
+            for one in error.errors()
         ]
         detail = "; ".join(f"{one['where']}: {one['what']}" for one in errors)
         status = HTTPStatus.UNPROCESSABLE_ENTITY

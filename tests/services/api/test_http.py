@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import hypothesis
+import jsonschema_rs
 import pytest
 from psycopg.types.json import Jsonb
 
@@ -65,8 +66,9 @@ def test_responses_are_compressed_for_clients_that_accept_gzip(week_api: ApiSess
         ("/nowhere", 404, "Not Found"),
         ("/alerts?sinse=2026-11-20", 422, "query.sinse: is no parameter: this route has coin_id, "),
         ("/schedule?n=1", 422, "query.n: is no parameter: this route has no parameters"),
-        ("/coins?limit=501", 422, "query.limit"),
-        ("/coins?limit=0", 422, "query.limit"),
+        ("/coins?limit=501", 422, "query.limit: must be 500 or less"),
+        ("/coins?limit=x", 422, "query.limit: must be a whole number"),
+        ("/alerts?kind=x", 422, "query.kind: must be 'panic' or 'reversal'"),
         ("/coins?search=%00", 422, "query.search"),
         ("/coins/%00", 422, "path.coin_id"),
         ("/coins/bitcoin/history?start=yesterday", 422, "query.start"),
@@ -127,6 +129,30 @@ def test_operation_ids_are_verbs_with_objects_and_unique(week_api: ApiSession) -
 def test_the_root_leads_to_the_documents(week_api: ApiSession) -> None:
     redirect = ApiSession(week_api.base).get("/", allow_redirects=False)
     assert (redirect.status_code, redirect.headers["Location"]) == (307, "/docs")
+
+
+def test_every_response_has_an_example_of_its_schema_and_every_class_a_description(
+    week_api: ApiSession,
+) -> None:
+    description = week_api.get_json("/openapi.json")
+    shared = {"components": description["components"]}
+    found = 0
+    for path, operations in description["paths"].items():
+        for method, operation in operations.items():
+            for status, response in operation["responses"].items():
+                content = response.get("content", {}).get("application/json")
+                if status.startswith("2") and content:
+                    schema = jsonschema_rs.Draft202012Validator({**content["schema"], **shared})
+                    problems = [error.message for error in schema.iter_errors(content["example"])]
+                    assert problems == [], (path, method)
+                    found += 1
+    assert found > 40
+    schemas = description["components"]["schemas"]
+    assert [name for name, one in schemas.items() if not one.get("description")] == []
+    alert = schemas["AlertResponse"]["properties"]
+    assert alert["level"]["description"] == (
+        "The n-th alert in this direction since the window's mark."
+    )
 
 
 def test_the_openapi_description_has_examples_and_the_token(week_api: ApiSession) -> None:
