@@ -19,7 +19,8 @@ from safe_zone import ROOT
 from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
-from services.dashboard import static_files, status_page
+from services.dashboard import static_files, status_page, streamlit_files
+from services.dashboard.streamlit_files import StaticFilesMiddleware
 from services.dashboard.theme import THEME_OPTIONS
 from services.local_users import LocalUserMiddleware, list_allowed_users
 from services.settings import MonitorSettings, load_monitor_settings
@@ -79,11 +80,15 @@ def create_app(monitor: MonitorSettings) -> st.App:
         content_policy=CONTENT_POLICY,
         refuse=_refuse,
     )
-    middleware = [access, Middleware(UploadMiddleware)]
+    middleware = [access, Middleware(UploadMiddleware), Middleware(StaticFilesMiddleware)]
     script = ROOT / "services/dashboard/app/main.py"
     return st.App(
         script,
-        routes=[*status_page.make_routes(monitor), *static_files.make_routes()],
+        routes=[
+            *status_page.make_routes(monitor),
+            *static_files.make_routes(),
+            *streamlit_files.make_routes(),
+        ],
         middleware=middleware,
     )
 
