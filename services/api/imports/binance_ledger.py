@@ -46,11 +46,10 @@ REWARDS = (
     *("interest", "reward", "distribution", "airdrop", "cashback", "commission", "referral"),
     *("rebate", "kickback", "bonus", "voucher", "launchpool", "megadrop", "mining"),
 )
-# Coins that only move between accounts of the same person.
-INTERNAL = (
-    *("transfer", "subscription", "redemption", "purchase", "savings", "lock", "unlock"),
-    *("staking", "liquid swap add", "liquid swap remove"),
-)
+# Coins that only move between accounts of the same person. The first words decide before those of
+# rewards (Launchpool Redemption), the others after them (Staking Rewards).
+MOVES = ("transfer", "subscription", "redemption")
+PRODUCTS = ("purchase", "savings", "lock", "staking", "liquid swap")
 ONE_SECOND = timedelta(seconds=1)
 
 
@@ -99,11 +98,12 @@ def _read_single(change: _Change) -> Result:
         return IgnoredLine((change.row,), "the change is 0")
     if operation == DUST:
         return _read_dust(change)
-    if is_incoming and any(word in operation for word in REWARDS):
+    is_move = any(word in operation for word in MOVES)
+    if is_incoming and not is_move and any(word in operation for word in REWARDS):
         return _entry(change, "reward", operation)
-    if any(word in operation for word in OUTSIDE):
+    if not is_move and any(word in operation for word in OUTSIDE):
         return _entry(change, "transfer", operation)
-    if any(word in operation for word in INTERNAL):
+    if is_move or any(word in operation for word in PRODUCTS):
         return IgnoredLine((change.row,), f"{operation}: the coins stay yours")
     return ProblemLine(
         (change.row,),

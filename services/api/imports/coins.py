@@ -47,6 +47,7 @@ class CoinResolver:
                 self._by_id[coin.coin_id] = coin
                 for text in {coin.symbol.upper(), coin.coin_id.upper(), coin.name.upper()}:
                     self._by_text[text].append(coin)
+        self._resolved: dict[tuple[str, str], ResolvedCoin] = {}
         self._overrides = {symbol.upper(): coin_id for symbol, coin_id in overrides.items()}
 
     def has_id(self, coin_id: str) -> bool:
@@ -60,6 +61,12 @@ class CoinResolver:
     def resolve(self, symbol: str, made_at: datetime) -> ResolvedCoin:
         """Return the coin of a symbol, or of a coin id. Raises BadLine."""
         modern = modernize(symbol, made_at)
+        key = (symbol, modern)
+        if key not in self._resolved:
+            self._resolved[key] = self._resolve(symbol, modern)
+        return self._resolved[key]
+
+    def _resolve(self, symbol: str, modern: str) -> ResolvedCoin:
         candidates = self._list_candidates(modern)
         chosen = self._overrides.get(symbol.upper(), self._overrides.get(modern))
         if chosen is not None:

@@ -204,12 +204,24 @@ def _prepare_entry(
 
 
 def _find_conflict(lines: Iterable[PreparedLine], stored: Iterable[Transaction]) -> str:
-    new = (one for line in lines if line.status == "new" for one in line.transactions)
+    """Return why the new lines cannot be stored together, empty if they can."""
+    new = [
+        (line.rows[0].number, one)
+        for line in lines
+        if line.status == "new"
+        for one in line.transactions
+    ]
     try:
-        ensure_not_oversold((*stored, *new))
+        ensure_not_oversold((*stored, *(transaction for _, transaction in new)))
     except Oversold as error:
+        numbers = (
+            number
+            for number, one in new
+            if one.made_at == error.made_at and error.coin_id in (one.coin_id, one.to_coin_id)
+        )
+        line = next((f"Line {number}: " for number in numbers), "")
         return (
-            f"{error} Import the file that has the purchase or the deposit first, or add it by "
-            "hand."
+            f"{line}{error} Import the file that has the purchase or the deposit first, or add it "
+            "by hand."
         )
     return ""

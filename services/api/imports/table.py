@@ -81,6 +81,7 @@ def read_table(text: str, is_header: IsHeader) -> Table:
     separator, skipped = _find_header(text, is_header)
     lines = _split(text, separator)
     headers: tuple[str, ...] = ()
+    names: list[str] = []
     rows: list[Row] = []
     problems: list[ProblemLine] = []
     for number, cells in lines[skipped:]:
@@ -88,8 +89,9 @@ def read_table(text: str, is_header: IsHeader) -> Table:
             continue
         if not headers:
             headers = _check_headers(cells)
+            names = [fold(header) for header in headers]
             continue
-        row = _make_row(number, cells, headers)
+        row = _make_row(number, cells, names)
         if len(_trim(cells, len(headers))) == len(headers):
             rows.append(row)
         else:
@@ -151,14 +153,13 @@ def _check_headers(cells: list[str]) -> tuple[str, ...]:
     return tuple(headers)
 
 
-def _make_row(number: int, cells: list[str], headers: tuple[str, ...]) -> Row:
+def _make_row(number: int, cells: list[str], names: list[str]) -> Row:
     # A note keeps its spaces: they belong to the text.
-    names = [fold(header) for header in headers]
     fields = {
         name: cell if name == "note" else cell.strip()
         for name, cell in zip(names, cells, strict=False)
     }
-    return Row(number, tuple(_trim(cells, len(headers))), fields)
+    return Row(number, tuple(_trim(cells, len(names))), fields)
 
 
 def _trim(cells: list[str], width: int) -> list[str]:

@@ -208,6 +208,7 @@ class Oversold(Exception):
     """A transaction that takes more coins than a wallet held at the time."""
 
     def __init__(self, coin_id: str, wallet: str, made_at: datetime, held: Decimal) -> None:
+        self.coin_id, self.made_at = coin_id, made_at
         place = f"the wallet {wallet!r}" if wallet else "the main wallet"
         super().__init__(
             f"{coin_id}: {place} held only {strip_zeros(held)} at {made_at.isoformat()}, so no "

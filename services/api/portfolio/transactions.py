@@ -138,7 +138,10 @@ def store_identified(connection: Connection, imported: Iterable[tuple[Transactio
     Raises Oversold as `add_transaction` does.
     """
     connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
-    added = sum(_insert(connection, *one) is not None for one in imported)
+    rows = [_make_row(*one) for one in imported]
+    with connection.cursor() as cursor:
+        cursor.executemany(INSERT_TRANSACTION, rows)
+        added = cursor.rowcount if rows else 0
     ensure_not_oversold(list_transactions(connection))
     return added
 
@@ -169,9 +172,12 @@ def _make_identity(transaction: Transaction, occurrence: int) -> str:
 
 def _insert(connection: Connection, transaction: Transaction, identity: str) -> int | None:
     """Return the id of a new transaction, None if its identity is stored already."""
-    parameters = dataclasses.asdict(transaction) | {"identity": identity}
-    row = connection.execute(INSERT_TRANSACTION, parameters).fetchone()
+    row = connection.execute(INSERT_TRANSACTION, _make_row(transaction, identity)).fetchone()
     return row[0] if row else None
+
+
+def _make_row(transaction: Transaction, identity: str) -> dict[str, object]:
+    return dataclasses.asdict(transaction) | {"identity": identity}
 
 
 def _join_fields(transaction: Transaction) -> str:
