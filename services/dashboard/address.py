@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import streamlit as st
 
@@ -42,13 +42,27 @@ def choose_from_list(
     return chosen
 
 
-def _follow_address(name: str, options: Mapping[str, str], default: str | None) -> None:
+def switch(name: str, label: str, *, default: bool = False) -> bool:
+    """Show a checkbox and return whether it is checked; in the address it is 1 or 0."""
+    default_value = "1" if default else "0"
+    _follow_address(name, ("0", "1"), default_value, lambda value: value == "1")
+    is_on = st.checkbox(label, key=f"choose_{name}")
+    _write_address(name, "1" if is_on else "0", default_value)
+    return is_on
+
+
+def _follow_address(
+    name: str,
+    options: Collection[str],
+    default: str | None,
+    convert: Callable[[str | None], object] = lambda value: value,
+) -> None:
     """Take over the address if a link, a reload or the back button has changed it."""
     addressed = st.query_params.get(name)
     value = addressed if addressed in options else default
     is_new = f"choose_{name}" not in st.session_state
     if is_new or value != st.session_state.get(f"addressed_{name}"):
-        st.session_state[f"choose_{name}"] = value
+        st.session_state[f"choose_{name}"] = convert(value)
     st.session_state[f"addressed_{name}"] = value
 
 

@@ -101,6 +101,146 @@ TEXTS: dict[str, str] = {
         "Tidak ada koin yang disenyapkan. Peringatan koin yang disenyapkan dicatat, tetapi tidak "
         "dikirim."
     ),
+    # --- coin page: pages/coin.py, coin_*.py, price_target*.py, mute_control.py ---
+    "No prices in this period.": "Tidak ada harga dalam periode ini.",
+    "No price is stored yet. After `make up`, the first prices arrive within a minute.": (
+        "Belum ada harga tersimpan. Setelah `make up`, harga pertama tiba dalam satu menit."
+    ),
+    "There is no coin with the id {coin_id}.": "Tidak ada koin dengan id {coin_id}.",
+    "Choose one from the list above.": "Pilih salah satu dari daftar di atas.",
+    "Another coin …": "Koin lain …",
+    "The monitor watches the coins of the watchlist.": "Monitor mengawasi koin di daftar pantau.",
+    "{hours} h": "{hours} jam",
+    "Lines": "Garis",
+    "Candles": "Lilin",
+    "Log axis": "Sumbu log",
+    "Volume": "Volume",
+    "Chart": "Grafik",
+    "Compare with": "Bandingkan dengan",
+    "Compare with …": "Bandingkan dengan …",
+    "Price of {name}": "Harga {name}",
+    "Volume, 24 h": "Volume, 24 jam",
+    "Next 10 min": "10 menit ke depan",
+    "target {price}": "target {price}",
+    "Alert {move}: {why}": "Peringatan {move}: {why}",
+    "gap": "celah",
+    "backfilled": "diisi ulang",
+    "4 of 5 prices": "4 dari 5 harga",
+    "alert: fall": "peringatan: turun",
+    "alert: rise": "peringatan: naik",
+    "own purchase": "pembelian saya",
+    "own sale": "penjualan saya",
+    "Range, 24 h": "Rentang, 24 jam",
+    "Market cap": "Kapitalisasi pasar",
+    "Price from": "Sumber harga",
+    "{age} ago": "{age} lalu",
+    "{age} ago, backfilled": "{age} lalu, diisi ulang",
+    "rising": "naik",
+    "falling": "turun",
+    "no direction": "tanpa arah",
+    "Next 10 min: {low} to {high} (4 of 5), {direction}": (
+        "10 menit ke depan: {low} sampai {high} (4 dari 5), {direction}"
+    ),
+    "Next 10 min: {direction}; the range is not known yet.": (
+        "10 menit ke depan: {direction}; rentangnya belum diketahui."
+    ),
+    "Next 10 min: unknown. It needs an hour of prices, at most 6 min apart.": (
+        "10 menit ke depan: belum diketahui. Perlu harga selama satu jam, berjarak paling lama "
+        "6 menit."
+    ),
+    "How good is that?": "Seberapa tepat?",
+    "What they caught": "Apa yang tertangkap",
+    "All alerts of this coin": "Semua peringatan koin ini",
+    "No alerts of this coin yet.": "Belum ada peringatan untuk koin ini.",
+    "The coin was muted, so no message was sent.": (
+        "Koin ini disenyapkan, jadi tidak ada pesan yang dikirim."
+    ),
+    (
+        "The monitor does not watch this coin. It watches the coins you hold, the best-ranked ones "
+        "and your watchlist: the star above adds this one."
+    ): (
+        "Monitor tidak mengawasi koin ini. Yang diawasi adalah koin yang Anda miliki, koin "
+        "peringkat teratas, dan daftar pantau Anda: bintang di atas menambahkan koin ini."
+    ),
+    "An alert comes when the price moves by {threshold}.": (
+        "Peringatan muncul bila harga bergerak {threshold}."
+    ),
+    (
+        "An alert comes when the price is {threshold} below its recent high ({high}) or above its "
+        "recent low ({low})."
+    ): (
+        "Peringatan muncul bila harga {threshold} di bawah titik tertinggi terakhir ({high}) atau "
+        "di atas titik terendah terakhir ({low})."
+    ),
+    "My transactions": "Transaksi saya",
+    "{kind}: {quantity} at {price}": "{kind}: {quantity} pada {price}",
+    "Bought": "Dibeli",
+    "Sold": "Dijual",
+    "Received in a trade": "Diterima dari pertukaran",
+    "Given in a trade": "Diberikan dalam pertukaran",
+    "Received from outside": "Diterima dari luar",
+    "Sent away": "Dikirim keluar",
+    "Gaps": "Celah",
+    "Gaps, last 7 days": "Celah, 7 hari terakhir",
+    "From": "Dari",
+    "To": "Sampai",
+    "Missed runs": "Proses terlewat",
+    "No gaps: every run that was due stored a price, or the backfill filled the gap.": (
+        "Tidak ada celah: setiap proses terjadwal menyimpan harga, atau celahnya sudah diisi ulang."
+    ),
+    "Muted until {time}.": "Disenyapkan sampai {time}.",
+    "Mute this coin for": "Senyapkan koin ini selama",
+    "Mute alerts for …": "Senyapkan selama …",
+    "1 hour": "1 jam",
+    "8 hours": "8 jam",
+    "1 day": "1 hari",
+    "1 week": "1 minggu",
+    "Alerts of a muted coin are recorded and not sent. Price targets still arrive.": (
+        "Peringatan koin yang disenyapkan dicatat dan tidak dikirim. Target harga tetap dikirim."
+    ),
+    "New target": "Target baru",
+    "the price that you wait for": "harga yang Anda tunggu",
+    "The price has to": "Harga harus",
+    "rise to it": "naik ke sana",
+    "fall to it": "turun ke sana",
+    "Choose none, and it follows from the price now.": (
+        "Tanpa pilihan, arahnya mengikuti harga sekarang."
+    ),
+    "Until": "Sampai tanggal",
+    "The last day.": "Hari terakhir.",
+    "Repeat": "Ulangi",
+    "Fire again after the price has returned, not once.": (
+        "Kirim lagi setelah harga kembali, bukan sekali saja."
+    ),
+    "Do not save": "Jangan simpan",
+    "Saved: {target}": "Tersimpan: {target}",
+    "Enter a price first.": "Isi harga dahulu.",
+    "At or above {price}, once": "Pada atau di atas {price}, sekali",
+    "At or above {price}, each time": "Pada atau di atas {price}, setiap kali",
+    "At or below {price}, once": "Pada atau di bawah {price}, sekali",
+    "At or below {price}, each time": "Pada atau di bawah {price}, setiap kali",
+    "The price is there already: it has to return before the target can fire.": (
+        "Harga sudah di sana: harga harus kembali dahulu sebelum target berlaku."
+    ),
+    "No prices of this coin are stored yet.": "Belum ada harga koin ini yang tersimpan.",
+    "It would not have fired in the last {age}.": (
+        "Dalam {age} terakhir target ini tidak akan tercapai."
+    ),
+    "It would have fired once in the last {age}: {time}.": (
+        "Dalam {age} terakhir target ini akan tercapai sekali: {time}."
+    ),
+    "It would have fired {count} times in the last {age}: {times}.": (
+        "Dalam {age} terakhir target ini akan tercapai {count} kali: {times}."
+    ),
+    "It would have fired on {time}.": "Target ini akan tercapai pada {time}.",
+    "The price crossed it {count} times in the last {age}: {times}.": (
+        "Harga melewatinya {count} kali dalam {age} terakhir: {times}."
+    ),
+    "fired {time}": "tercapai {time}",
+    "fired {count} times, last {time}": "tercapai {count} kali, terakhir {time}",
+    "expired {time}": "kedaluwarsa {time}",
+    "waits until the price has returned": "menunggu sampai harga kembali",
+    "until {time}": "sampai {time}",
     # --- components.py: alerts, gaps ---
     "{change} to {price}, {time} ({age} ago)": "{change} ke {price}, {time} ({age} lalu)",
     "{change} an hour later": "{change} sejam kemudian",

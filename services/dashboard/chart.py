@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,10 +37,10 @@ _mount = st.components.v2.component("sentinel_chart", js=make_loader("chart"), i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One line of a chart, its candles, or bars on the volume axis. None interrupts a line."""
+    """One line of a chart, its candles, or bars or an area at its foot. None interrupts a line."""
 
     name: str
-    kind: Literal["line", "area", "dashes", "steps", "candles", "bars"] = "line"
+    kind: Literal["line", "area", "dashes", "steps", "candles", "bars", "volume"] = "line"
     color: Color = "price"
     # Seconds since 1970, ascending.
     times: Sequence[int]
@@ -121,29 +122,34 @@ class Chart:
     is_log: bool = False
     # The value axis covers at least this share of the values.
     floor: float = 0.0
+    # Whether the highest and the lowest value of the first series are written beside it.
+    has_extremes: bool = False
+    # What the chart shows, such as the coin and the period: with another one the zoom ends.
+    view: str = ""
     # Pixels; narrow windows get less.
     height: int = 380
 
 
 def show_chart(key: str, chart: Chart, formatter: Formatter) -> None:
-    """Show a chart. A zoom stays until the key or the kind of its series changes."""
-    _mount(key=key, data=describe_chart(key, chart, formatter))
+    """Show a chart. A zoom stays until the chart's view, or the kind of its series, changes."""
+    _mount(key=key, data=describe_chart(chart, formatter))
 
 
-def describe_chart(key: str, chart: Chart, formatter: Formatter) -> dict[str, Any]:
+def describe_chart(chart: Chart, formatter: Formatter) -> dict[str, Any]:
     """Return a chart as the browser's script reads it."""
     return {
-        "id": key,
+        "view": chart.view,
         "label": chart.label,
         "unit": chart.unit,
         "language": current_language(),
         "zone": formatter.zone.key,
         "log": chart.is_log,
         "floor": chart.floor,
+        "extremes": chart.has_extremes,
         "height": chart.height,
         "from": chart.start,
         "to": chart.stop,
-        "series": [dataclasses.asdict(series) for series in chart.series],
+        "series": [_describe_series(series) for series in chart.series],
         "spans": [{"from": s.start, "to": s.stop, "kind": s.kind} for s in chart.spans],
         "bands": [dataclasses.asdict(band) for band in chart.bands],
         "levels": [dataclasses.asdict(level) for level in chart.levels],
@@ -151,11 +157,29 @@ def describe_chart(key: str, chart: Chart, formatter: Formatter) -> dict[str, An
         "legend": [dataclasses.asdict(entry) for entry in chart.legend],
         "labels": {
             "reset": tr("Whole range"),
+            "none": tr("No prices in this period."),
             "open": tr("open"),
             "high": tr("high"),
             "low": tr("low"),
             "close": tr("close"),
         },
+    }
+
+
+def _describe_series(series: Series) -> dict[str, Any]:
+    """Return a series; a value that is no finite number, which JSON cannot hold, becomes None."""
+    columns = {name: getattr(series, name) for name in ("values", "open", "low", "high")}
+    finite = {
+        name: [value if value is not None and math.isfinite(value) else None for value in column]
+        for name, column in columns.items()
+    }
+    return {
+        "name": series.name,
+        "kind": series.kind,
+        "color": series.color,
+        "times": list(series.times),
+        "step": series.step,
+        **finite,
     }
 
 

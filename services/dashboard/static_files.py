@@ -17,7 +17,10 @@ from starlette.routing import Route
 
 FOLDER = Path(__file__).parent / "static"
 # The sources of each script. uPlot (MIT licence) is a script of its own, without exports.
-SOURCES = {"table": ("table.js",), "chart": ("uplot.min.js", "chart.js")}
+SOURCES = {
+    "table": ("table.js",),
+    "chart": ("uplot.min.js", "chart_axes.js", "chart_drawing.js", "chart.js"),
+}
 HASH_DIGITS = 16
 # For a year, the longest time that browsers keep a file.
 CACHE_CONTROL = "public, max-age=31536000, immutable"

@@ -28,16 +28,17 @@ def escape_markdown(text: object, max_characters: int = MAX_NAME_CHARACTERS) -> 
 
     CoinGecko's coin names come from strangers: one must not add a link, an image or a script.
     """
-    plain = _ADDRESS_STARTS.sub(_INVISIBLE, _shorten(text, max_characters))
+    plain = _ADDRESS_STARTS.sub(_INVISIBLE, shorten(text, max_characters))
     return _MARKDOWN.sub(r"\\\1", plain)
 
 
 def escape_html(text: object) -> str:
     """Return text for a chart, where Plotly renders some HTML tags."""
-    return html.escape(_shorten(text, MAX_NAME_CHARACTERS), quote=False)
+    return html.escape(shorten(text, MAX_NAME_CHARACTERS), quote=False)
 
 
-def _shorten(text: object, max_characters: int) -> str:
+def shorten(text: object, max_characters: int) -> str:
+    """Return a text in one line of limited length."""
     line = _LINE_BREAKS.sub(" ", str(text))
     return line if len(line) <= max_characters else f"{line[: max_characters - 1]}…"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from fastapi import APIRouter
 
@@ -24,7 +24,6 @@ from services.api.problems import UnknownCoin, problem_responses
 from services.api.queries.alerts import AlertFilters, Language, list_alerts
 from services.api.queries.coins import find_coin, list_movers, read_day_range
 from services.api.queries.forecasts import find_current_forecast, sum_forecast_scores
-from services.api.queries.history import read_history
 from services.api.queries.rows import Row
 from services.api.routes.overview import CHANGES
 from services.api.routes.pipeline import read_gaps
@@ -32,10 +31,9 @@ from services.api.schemas.pages import CoinPageResponse
 
 router = APIRouter(tags=["coins"])
 
-MAX_ALERTS = 500
-# The forecast's chart shows these hours, beside a history of at most a day.
-RECENT = timedelta(hours=3)
-RECENT_WITHIN = timedelta(days=1)
+# The newest ones; the monitor sends about two a week for each coin.
+MAX_ALERTS = 100
+MAX_TRANSACTIONS = 500
 
 
 @router.get("/coins/{coin_id}/page", responses=problem_responses(404, 409, 422, 503))
@@ -49,8 +47,8 @@ def get_coin_page(
 ) -> CoinPageResponse:
     """A coin with its history, forecast, alerts, gaps, price targets and own transactions.
 
-    `hours`, `resolution` and `points` choose the history as in `/coins/{coin_id}/history`; alerts,
-    gaps and transactions are those of its span. Alerts say in `language` why they were raised.
+    `hours`, `resolution` and `points` choose the history as in `/coins/{coin_id}/history`. Alerts
+    say in `language` why they were raised.
     """
     request = resolve_history(context, hours=hours, resolution=resolution, max_points=points)
 
@@ -95,27 +93,33 @@ def _read_span(
     request: HistoryRequest,
     language: Language,
 ) -> Row:
-    """Return the history, and what happened in its span."""
-    history = request.read(connection, coin_id)
-    start, end = history["start"], history["end"]
-    filters = AlertFilters(coin_ids=[coin_id], since=start, limit=MAX_ALERTS)
-    legs = expand(list_transactions(connection, coin_id=coin_id))
-    is_short = end - start <= RECENT_WITHIN
+    """Return the history, and what happened to the coin: alerts, gaps, transactions."""
+    filters = AlertFilters(coin_ids=[coin_id], limit=MAX_ALERTS)
     return {
-        "history": history,
-        "recent": read_history(connection, coin_id, end - RECENT, end, "raw") if is_short else [],
+        "history": request.read(connection, coin_id),
         "alerts": list_alerts(connection, filters, context.monitor.options, language),
-        "gaps": [gap for gap in read_gaps(context, connection, [coin_id]) if gap["stop"] >= start],
+        "gaps": read_gaps(context, connection, [coin_id]),
         "price_targets": list_targets(connection, coin_id=coin_id),
-        "transactions": [
-            {
-                "transaction_id": leg.transaction_id,
-                "made_at": leg.made_at,
-                "kind": leg.kind,
-                "quantity": leg.quantity,
-                "price_usd": leg.price_usd,
-            }
-            for leg in legs
-            if leg.coin_id == coin_id and not leg.is_internal and start <= leg.made_at < end
-        ],
+        "transactions": _read_transactions(connection, coin_id),
     }
+
+
+def _read_transactions(connection: Connection, coin_id: str) -> list[Row]:
+    """Return what came in and went out, by time. Transfers between own wallets do neither."""
+    newest = list_transactions(
+        connection, coin_id=coin_id, limit=MAX_TRANSACTIONS, newest_first=True
+    )
+    notes = {transaction.transaction_id: transaction.note for transaction in newest}
+    return [
+        {
+            "transaction_id": leg.transaction_id,
+            "made_at": leg.made_at,
+            "kind": leg.kind,
+            "wallet": leg.wallet,
+            "quantity": leg.quantity,
+            "price_usd": leg.price_usd,
+            "note": notes[leg.transaction_id],
+        }
+        for leg in expand(newest)
+        if leg.coin_id == coin_id and not leg.is_internal
+    ]

@@ -14,7 +14,6 @@ from services.api.schemas.coins import (
     CoinDetailResponse,
     CoinResponse,
     ExchangeRateResponse,
-    HistoryPointResponse,
     HistoryResponse,
     MoverResponse,
 )
@@ -58,13 +57,17 @@ class CoinTransactionResponse(ApiModel):
     transaction_id: int
     made_at: datetime
     kind: TransactionKind
+    # '' is the main wallet.
+    wallet: str
     # Below 0 for coins that were sold, given in a trade or sent away.
     quantity: Amount
+    # Of one coin; 0 for a reward.
     price_usd: Amount
+    note: str
 
 
 class CoinPageResponse(ApiModel):
-    """A coin: its figures, its history, and what the chart marks in the history's span."""
+    """A coin: its figures, its history, and what the chart marks."""
 
     coin: CoinDetailResponse
     change_1h: Change
@@ -74,16 +77,13 @@ class CoinPageResponse(ApiModel):
     low_24h_usd: float | None
     high_24h_usd: float | None
     history: HistoryResponse
-    # Every observation of the last three hours, for a chart of the forecast. Empty if the span is
-    # longer than a day.
-    recent: list[HistoryPointResponse]
     # Null if the last hour has too few observations for one.
     forecast: ForecastResponse | None
-    # In the history's span, the newest first.
+    # The newest 100, the newest first.
     alerts: list[AlertResponse]
-    # In the history's span, of the last seven days.
+    # Of the last seven days.
     gaps: list[GapResponse]
     # The coin's targets as `/price-targets` lists them.
     price_targets: list[PriceTargetResponse]
-    # In the history's span, by time.
+    # The newest 500, by time; without transfers between own wallets.
     transactions: list[CoinTransactionResponse]

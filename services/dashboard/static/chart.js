@@ -1,15 +1,18 @@
 // A chart over time: lines, candles and volume, with gaps, marks and levels. uPlot draws the axes and
-// the lines; it stands before this script in the same file.
+// the lines; it, chart_axes.js and chart_drawing.js stand before this script in the same file.
 //
 // chart.py describes `data`. Times are seconds since 1970, and shown in the viewer's time zone.
 
 const charts = new WeakMap();
-const VOLUME_SHARE = 0.22; // of the chart's height
+const VOLUME_SHARE = 0.14; // of the chart's height
 const MARK_RADIUS_PX = 14; // within which the tooltip names a mark
-const SHAPES = { up: [0, 1, -1], down: [0, -1, 1] };
+const NARROW_PX = 560;
+const NARROW_HEIGHT_PX = 300;
+const LEAST_ZOOM_SECONDS = 120;
+const COLORS = ["ground", "ink", "muted", "line", "price", "second", "third", "fourth", "rise", "fall", "forecast", "backfilled", "volume", "gap", "band"];
 
 export default function showChart({ data, parentElement }) {
-  const shape = describeShape(data, parentElement);
+  const shape = describeShape(data);
   let chart = charts.get(parentElement);
   if (chart && chart.shape !== shape) {
     destroyChart(chart);
@@ -20,8 +23,10 @@ export default function showChart({ data, parentElement }) {
     charts.set(parentElement, chart);
   } else {
     chart.data = data;
-    chart.plot.setData(alignSeries(data), !chart.zoom);
-    if (chart.zoom) chart.plot.setScale("x", chart.zoom);
+    chart.colors = readColors(chart.root);
+    const now = chart.plot.cursor.left >= 0 ? chart.plot.cursor.left : null;
+    chart.plot.setData(alignSeries(data), true);
+    if (now !== null) chart.plot.setCursor({ left: now, top: chart.plot.cursor.top });
   }
   describeChart(chart);
   return () => {
@@ -31,11 +36,10 @@ export default function showChart({ data, parentElement }) {
 }
 
 // What a refresh does not change. Another shape needs a new chart.
-function describeShape(data, parent) {
+function describeShape(data) {
   const series = data.series.map(({ name, kind }) => [name, kind]);
-  const ground = getComputedStyle(parent).getPropertyValue("--st-background-color");
-  const { id, zone, unit, log, language, height } = data;
-  return JSON.stringify([id, zone, unit, log, language, height, series, ground]);
+  const { view, zone, unit, log, language, height } = data;
+  return JSON.stringify([view, zone, unit, log, language, height, series]);
 }
 
 function createChart(data, parent, shape) {
@@ -43,38 +47,54 @@ function createChart(data, parent, shape) {
   root.className = "ms-chart";
   root.dataset.testid = "sentinel-chart";
   root.innerHTML =
-    '<div class="ms-legend"></div><div class="ms-plot" tabindex="0" role="img"></div>' +
-    '<button type="button" class="ms-reset" hidden></button><div class="ms-tip" hidden></div>';
+    '<div class="ms-legend"></div><div class="ms-frame">' +
+    '<div class="ms-plot" tabindex="0" role="application"></div>' +
+    '<button type="button" class="ms-reset" hidden></button><p class="ms-none" hidden></p>' +
+    '<div class="ms-tip" role="status" hidden></div></div>';
   parent.append(root);
   const chart = { root, data, shape, hidden: new Set() };
-  for (const name of ["legend", "plot", "reset", "tip"]) chart[`${name}Box`] = root.querySelector(`.ms-${name}`);
+  for (const name of ["legend", "plot", "reset", "none", "tip"]) chart[`${name}Box`] = root.querySelector(`.ms-${name}`);
+  chart.clock = makeClock(data.zone);
   chart.colors = readColors(root);
   chart.plot = new uPlot(makeOptions(chart), alignSeries(data), chart.plotBox);
   chart.observer = new ResizeObserver(() => resizeChart(chart));
   chart.observer.observe(root);
-  chart.resetBox.addEventListener("click", () => resetZoom(chart));
-  chart.plot.over.addEventListener("dblclick", () => resetZoom(chart));
+  chart.scheme = matchMedia("(prefers-color-scheme: dark)");
+  chart.onScheme = () => setTimeout(() => recolor(chart), 400); // after Streamlit has changed its theme
+  chart.scheme.addEventListener("change", chart.onScheme);
+  chart.resetBox.addEventListener("click", () => setZoom(chart, undefined));
+  chart.plot.over.addEventListener("dblclick", () => setZoom(chart, undefined));
   chart.plotBox.addEventListener("keydown", (event) => handleKey(chart, event));
+  chart.plotBox.addEventListener("blur", () => chart.plot.setCursor({ left: -10, top: -10 }));
   chart.legendBox.addEventListener("click", (event) => toggleSeries(chart, event));
+  listenToTouch(chart);
   return chart;
 }
 
 function destroyChart(chart) {
-  chart?.observer.disconnect();
-  chart?.plot.destroy();
-  chart?.root.remove();
+  if (!chart) return;
+  chart.observer.disconnect();
+  chart.scheme.removeEventListener("change", chart.onScheme);
+  chart.plot.destroy();
+  chart.root.remove();
 }
 
 function describeChart(chart) {
   const { data, root } = chart;
   chart.plotBox.setAttribute("aria-label", data.label);
   chart.resetBox.textContent = data.labels.reset;
+  chart.noneBox.textContent = data.labels.none;
+  chart.noneBox.hidden = chart.plot.data[0].length > 0;
   drawLegend(chart);
   root.dataset.drawn = "true";
 }
 
+function recolor(chart) {
+  chart.colors = readColors(chart.root);
+  chart.plot.redraw(false);
+}
+
 function readColors(root) {
-  const style = getComputedStyle(root);
   // A canvas knows no light-dark(): the browser resolves it for an element.
   const probe = document.createElement("i");
   root.append(probe);
@@ -82,10 +102,9 @@ function readColors(root) {
     probe.style.color = `var(--ms-${name})`;
     return getComputedStyle(probe).color;
   };
-  const names = ["ink", "muted", "line", "price", "second", "third", "fourth", "rise", "fall", "forecast", "backfilled", "volume", "gap", "band"];
-  const colors = Object.fromEntries(names.map((name) => [name, read(name)]));
+  const colors = Object.fromEntries(COLORS.map((name) => [name, read(name)]));
   probe.remove();
-  return { ...colors, font: `12px ${style.fontFamily}` };
+  return { ...colors, font: `12px ${getComputedStyle(root).fontFamily}` };
 }
 
 // --- the data ---------------------------------------------------------------------------------
@@ -105,24 +124,39 @@ function alignSeries(data) {
 
 function makeOptions(chart) {
   const { data, colors } = chart;
-  const narrow = chart.root.clientWidth < 560;
-  const hasVolume = data.series.some((series) => series.kind === "bars");
+  const narrow = isNarrow(chart);
+  const hasVolume = data.series.some((series) => isVolume(series));
   const format = makeFormatter(data);
-  const axis = { stroke: colors.muted, font: colors.font, grid: { stroke: colors.line, width: 1 }, ticks: { show: false } };
+  const axis = { stroke: () => chart.colors.muted, font: colors.font, grid: { stroke: () => chart.colors.line, width: 1 }, ticks: { show: false } };
+  const labels = (plot, splits, _axis, _space, step) => hideCutLabels(plot, splits, formatTimes(data, splits, step), 6.8);
+  const count = (plot) => Math.max(2, Math.floor(plot.bbox.height / devicePixelRatio / 48));
   return {
     width: Math.max(200, chart.root.clientWidth),
-    height: narrow ? Math.min(data.height, 300) : data.height,
-    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), data.zone),
+    height: heightOf(chart),
     legend: { show: false },
-    padding: [8, 4, 0, 14],
+    padding: [8, 4, 0, 2],
     scales: {
-      x: { time: true, range: (_plot, low, high) => [data.from ?? low, data.to ?? high] },
+      x: { time: true, range: (_plot, low, high) => rangeTimes(chart, low, high) },
       y: { distr: data.log ? 3 : 1, range: (_plot, low, high) => padRange(chart, low, high, hasVolume) },
       volume: { range: (_plot, _low, high) => [0, (high || 1) / VOLUME_SHARE] },
     },
     axes: [
-      { ...axis, grid: { show: false }, space: narrow ? 62 : 80, values: (_plot, splits, _axis, _space, step) => formatTimes(data, splits, step) },
-      { ...axis, side: 1, size: (_plot, values) => axisSize(values), values: (_plot, splits) => format.axis(splits) },
+      {
+        ...axis,
+        grid: { show: false },
+        space: narrow ? 62 : 84,
+        incrs: TIME_STEPS,
+        splits: (_plot, _axis, low, high, step) => splitTimes(chart.clock, low, high, step),
+        values: labels,
+      },
+      {
+        ...axis,
+        side: 1,
+        size: (_plot, values) => axisSize(values),
+        splits: (plot, _axis, low, high) => (data.log ? splitLog : splitEvenly)(low, high, count(plot)),
+        filter: (_plot, splits) => splits,
+        values: (_plot, splits) => format.axis(splits),
+      },
     ],
     series: [{}, ...data.series.flatMap((series) => makeSeries(chart, series))],
     cursor: { drag: { x: true, y: false, dist: 8 }, points: { size: 7 }, focus: { prox: -1 }, y: false },
@@ -130,251 +164,106 @@ function makeOptions(chart) {
       drawClear: [(plot) => drawSpans(chart, plot)],
       draw: [(plot) => drawOverlays(chart, plot)],
       setCursor: [(plot) => showTip(chart, plot)],
-      setSelect: [(plot) => rememberZoom(chart, plot)],
+      setSelect: [(plot) => zoomToSelection(chart, plot)],
     },
   };
 }
 
+function isVolume(series) {
+  return series.kind === "bars" || series.kind === "volume";
+}
+
 function makeSeries(chart, series) {
-  const color = chart.colors[series.color];
-  const base = { label: series.name, stroke: color, width: 1.6, points: { show: false }, scale: "y" };
-  const hidden = { ...base, paths: () => null, stroke: "transparent" };
-  if (series.kind === "bars") {
-    return [{ ...base, scale: "volume", stroke: "transparent", width: 0, fill: color, paths: uPlot.paths.bars({ size: [0.7, 24], align: 1 }) }];
-  }
+  const stroke = () => chart.colors[series.color];
+  const points = { show: true, size: 5, width: 0, fill: stroke, filter: (plot, column) => findSinglePoints(plot.data[column]) };
+  const base = { label: series.name, stroke, width: 1.6, points, scale: "y" };
+  const hidden = { ...base, paths: () => null, stroke: "transparent", points: { show: false } };
+  const volume = { ...hidden, scale: "volume", width: 0, fill: stroke };
+  if (series.kind === "bars") return [{ ...volume, paths: uPlot.paths.bars({ size: [0.7, 24], align: 1 }) }];
+  if (series.kind === "volume") return [{ ...volume, paths: uPlot.paths.stepped({ align: 1 }) }];
   if (series.kind === "candles") return [hidden, hidden, hidden, hidden];
   if (series.kind === "steps") return [{ ...base, dash: [5, 4], paths: uPlot.paths.stepped({ align: 1 }) }];
   if (series.kind === "dashes") return [{ ...base, dash: [5, 4] }];
-  if (series.kind === "area") return [{ ...base, fill: fade(color) }];
+  if (series.kind === "area") return [{ ...base, fill: () => fade(stroke()) }];
   return [base];
 }
 
+// A point without a neighbor is no line. `undefined` stands where only another series has a point.
+function findSinglePoints(values) {
+  const single = [];
+  let before = null;
+  let candidate = null;
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] === undefined) continue;
+    if (values[i] === null) {
+      if (candidate !== null) single.push(candidate);
+      candidate = null;
+    } else {
+      candidate = before === null ? i : null;
+    }
+    before = values[i];
+  }
+  return candidate === null ? single : [...single, candidate];
+}
+
 function fade(color) {
-  return color.replace(/^rgb\((.*)\)$/, "rgba($1, 0.10)");
+  return color.replace(/^rgb\((.*)\)$/, "rgba($1, 0.12)");
+}
+
+function rangeTimes(chart, low, high) {
+  const { data, zoom } = chart;
+  if (zoom) return [zoom.min, zoom.max];
+  const now = Date.now() / 1e3;
+  const [from, to] = [data.from ?? low ?? now - HOUR, data.to ?? high ?? now];
+  return from < to ? [from, to] : [from - HOUR / 2, to + HOUR / 2];
 }
 
 // Room above and below the prices, and below them for the volume.
 function padRange(chart, low, high, hasVolume) {
-  if (low == null) return [0, 1];
   const levels = chart.data.levels.filter((level) => level.is_in_range).map((level) => level.value);
+  if (low == null) return chart.data.log ? [1, 10] : [0, 1];
   const least = Math.min(low, ...levels);
   const most = Math.max(high, ...levels);
   const floor = chart.data.floor ?? 0;
+  const below = (chart.data.extremes ? 0.12 : 0.06) + (hasVolume ? VOLUME_SHARE * 1.4 : 0);
+  const above = chart.data.extremes ? 0.1 : 0.06;
   if (chart.data.log && least > 0) {
-    const ratio = Math.max(most / least, 1 + floor);
-    return [least / ratio ** (hasVolume ? 0.35 : 0.06), most * ratio ** 0.06];
+    const ratio = Math.max(most / least, 1 + floor, 1.0001);
+    const middle = Math.sqrt(least * most);
+    return [middle * ratio ** -(0.5 + below), middle * ratio ** (0.5 + above)];
   }
-  const span = Math.max(most - least, Math.abs(most) * floor) || Math.abs(most) || 1;
+  const span = Math.max(most - least, Math.abs(most) * floor) || Math.abs(most) / 10 || 1;
   const middle = (least + most) / 2;
-  return [middle - span * (hasVolume ? 0.86 : 0.56), middle + span * 0.56];
+  return [middle - span * (0.5 + below), middle + span * (0.5 + above)];
 }
 
-function axisSize(values) {
-  const longest = Math.max(4, ...(values ?? []).map((value) => String(value).length));
-  return 14 + longest * 6.8;
+// --- size, legend -----------------------------------------------------------------------------
+
+function isNarrow(chart) {
+  return chart.root.clientWidth < NARROW_PX;
 }
 
-// --- numbers and times ------------------------------------------------------------------------
-
-// As sentinel/amounts.py writes them: the language decides the notation.
-const SYMBOLS = { en: { USD: "$", IDR: "Rp" }, id: { USD: "US$", IDR: "Rp" } };
-
-function makeFormatter({ unit, language }) {
-  const locale = language === "id" ? "id-ID" : "en-US";
-  const number = (value, options) => new Intl.NumberFormat(locale, options).format(value).replace("-", "−");
-  const places = (digits) => ({ minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const symbol = SYMBOLS[language][unit];
-  const sign = (value, text) => (value < 0 ? `−${symbol}${text}` : `${symbol}${text}`);
-  return {
-    axis(splits) {
-      const step = splits.length > 1 ? Math.abs(splits[1] - splits[0]) : 1;
-      if (unit === "percent") {
-        const digits = step < 0.01 ? 1 : 0;
-        return splits.map((value) => (value == null ? "" : `${number(value * 100, places(digits))}%`));
-      }
-      const digits = Math.max(0, Math.min(18, -Math.floor(Math.log10(step || 1) + 1e-9)));
-      return splits.map((value) => {
-        if (value == null) return "";
-        const size = Math.abs(value);
-        if (size >= 1e6) return sign(value, number(size, { notation: "compact", maximumFractionDigits: 3 }));
-        return sign(value, number(size, places(digits)));
-      });
-    },
-    // The rule of sentinel/amounts.py.
-    value(value) {
-      if (value == null) return "—";
-      if (unit === "percent") return `${value > 0 ? "+" : ""}${number(value * 100, places(1))}%`;
-      const size = Math.abs(value);
-      let digits = 2;
-      if (unit === "IDR" && size >= 100) digits = 0;
-      else if (size > 0 && size < 1) digits = Math.min(18, 3 - Math.floor(Math.log10(size)));
-      return sign(value, number(size, places(digits)));
-    },
-    compact: (value) => (value == null ? "—" : sign(value, number(value, { notation: "compact", maximumSignificantDigits: 3 }))),
-  };
+function heightOf(chart) {
+  return isNarrow(chart) ? Math.min(chart.data.height, NARROW_HEIGHT_PX) : chart.data.height;
 }
 
-function formatTimes(data, splits, step) {
-  const locale = data.language === "id" ? "id-ID" : "en-GB";
-  const formatter = (options) => new Intl.DateTimeFormat(locale, { timeZone: data.zone, ...options });
-  const clock = formatter({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-  const day = formatter({ day: "numeric", month: "short" });
-  const month = formatter({ month: "short", year: "numeric" });
-  return splits.map((seconds) => {
-    const at = new Date(seconds * 1e3);
-    if (step >= 28 * 86400) return month.format(at);
-    const time = clock.format(at);
-    return step >= 86400 || /^0?0[.:]00$/.test(time) ? day.format(at) : time;
-  });
+function resizeChart(chart) {
+  const width = Math.round(chart.root.clientWidth);
+  const height = heightOf(chart);
+  if (width > 0 && (width !== chart.plot.width || height !== chart.plot.height)) chart.plot.setSize({ width, height });
 }
-
-function formatFullTime(data, seconds) {
-  const locale = data.language === "id" ? "id-ID" : "en-GB";
-  const options = { timeZone: data.zone, day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
-  return new Intl.DateTimeFormat(locale, options).format(new Date(seconds * 1e3));
-}
-
-// --- what uPlot does not draw -----------------------------------------------------------------
-
-function drawSpans(chart, plot) {
-  const { ctx, bbox } = plot;
-  clipped(plot, () => {
-    for (const span of chart.data.spans) {
-      const left = plot.valToPos(span.from, "x", true);
-      const right = plot.valToPos(span.to, "x", true);
-      ctx.fillStyle = span.kind === "gap" ? makeHatch(chart, ctx) : fade(chart.colors.backfilled);
-      ctx.fillRect(left, bbox.top, Math.max(1, right - left), bbox.height);
-    }
-  });
-}
-
-function makeHatch(chart, ctx) {
-  const tile = document.createElement("canvas");
-  tile.width = tile.height = 8;
-  const brush = tile.getContext("2d");
-  brush.strokeStyle = chart.colors.gap;
-  brush.lineWidth = 1.5;
-  brush.beginPath();
-  for (const x of [-4, 4]) {
-    brush.moveTo(x, 8);
-    brush.lineTo(x + 8, 0);
-  }
-  brush.stroke();
-  return ctx.createPattern(tile, "repeat");
-}
-
-function drawOverlays(chart, plot) {
-  clipped(plot, () => {
-    chart.data.bands.forEach((band) => drawBand(chart, plot, band));
-    drawAllCandles(chart, plot);
-    chart.data.levels.forEach((level) => drawLevel(chart, plot, level));
-    chart.data.marks.forEach((mark) => drawMark(chart, plot, mark));
-  });
-}
-
-function clipped(plot, draw) {
-  const { ctx, bbox } = plot;
-  ctx.save();
-  ctx.beginPath();
-  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
-  ctx.clip();
-  draw();
-  ctx.restore();
-}
-
-function drawBand(chart, plot, { times, low, high }) {
-  const { ctx } = plot;
-  const point = (time, value) => [plot.valToPos(time, "x", true), plot.valToPos(value, "y", true)];
-  ctx.fillStyle = chart.colors.band;
-  ctx.beginPath();
-  times.forEach((time, index) => ctx.lineTo(...point(time, high[index])));
-  [...times.keys()].reverse().forEach((index) => ctx.lineTo(...point(times[index], low[index])));
-  ctx.fill();
-}
-
-function drawAllCandles(chart, plot) {
-  let column = 1;
-  for (const series of chart.data.series) {
-    if (series.kind === "candles" && plot.series[column].show) drawCandles(chart, plot, column, series.step);
-    column += columnsOf(series).length;
-  }
-}
-
-function drawCandles(chart, plot, column, step) {
-  const { ctx } = plot;
-  const [times, close, open, low, high] = [0, column, column + 1, column + 2, column + 3].map((i) => plot.data[i]);
-  const { min, max } = plot.scales.x;
-  const slot = Math.abs(plot.valToPos(min + step, "x", true) - plot.valToPos(min, "x", true));
-  const width = Math.max(1, Math.round(slot * 0.7));
-  for (let i = 0; i < times.length; i++) {
-    if (close[i] == null || times[i] + step < min || times[i] > max) continue;
-    const x = Math.round(plot.valToPos(times[i] + step / 2, "x", true));
-    const y = (value) => Math.round(plot.valToPos(value, "y", true));
-    const isRise = close[i] >= open[i];
-    const [top, bottom] = [y(Math.max(open[i], close[i])), y(Math.min(open[i], close[i]))];
-    ctx.fillStyle = ctx.strokeStyle = isRise ? chart.colors.rise : chart.colors.fall;
-    ctx.fillRect(x, y(high[i]), 1, y(low[i]) - y(high[i]));
-    // A rising candle is hollow where it is wide enough: color is not the only sign.
-    if (isRise && width > 4) {
-      ctx.clearRect(x - width / 2, top, width, Math.max(1, bottom - top));
-      ctx.strokeRect(x - width / 2 + 0.5, top + 0.5, width - 1, Math.max(1, bottom - top - 1));
-    } else {
-      ctx.fillRect(x - width / 2, top, width, Math.max(1, bottom - top));
-    }
-  }
-}
-
-function drawLevel(chart, plot, { value, text, color }) {
-  const { ctx, bbox } = plot;
-  const y = plot.valToPos(value, "y", true);
-  if (y < bbox.top || y > bbox.top + bbox.height) return;
-  ctx.strokeStyle = ctx.fillStyle = chart.colors[color];
-  ctx.setLineDash([2, 4]);
-  ctx.lineWidth = devicePixelRatio;
-  ctx.beginPath();
-  ctx.moveTo(bbox.left, y);
-  ctx.lineTo(bbox.left + bbox.width, y);
-  ctx.stroke();
-  ctx.setLineDash([]);
-  ctx.font = chart.colors.font.replace("12px", `${11 * devicePixelRatio}px`);
-  ctx.fillText(text, bbox.left + 6 * devicePixelRatio, y - 4 * devicePixelRatio);
-}
-
-function drawMark(chart, plot, mark) {
-  const { ctx } = plot;
-  const x = plot.valToPos(mark.at, "x", true);
-  const y = plot.valToPos(mark.value, "y", true);
-  const size = 6 * devicePixelRatio;
-  ctx.fillStyle = chart.colors[mark.color];
-  ctx.strokeStyle = chart.colors.ink;
-  ctx.beginPath();
-  if (SHAPES[mark.shape]) {
-    const [, sign] = SHAPES[mark.shape];
-    ctx.moveTo(x, y - sign * size);
-    ctx.lineTo(x + size, y + sign * size);
-    ctx.lineTo(x - size, y + sign * size);
-  } else {
-    ctx.rect(x - size * 0.8, y - size * 0.8, size * 1.6, size * 1.6);
-  }
-  ctx.closePath();
-  ctx.fill();
-  ctx.stroke();
-}
-
-// --- legend, tooltip, zoom, keyboard ----------------------------------------------------------
 
 function drawLegend(chart) {
   const { data, hidden } = chart;
+  const swatch = ({ name, color, kind }) =>
+    `<i class="ms-swatch ms-${kind}" style="--swatch: var(--ms-${color})"></i>${escapeHtml(name)}`;
   const series = data.series.map(
-    ({ name, color, kind }, index) =>
-      `<button type="button" data-series="${index}" aria-pressed="${!hidden.has(index)}">` +
-      `<i class="ms-swatch ms-${kind}" style="--swatch: var(--ms-${color})"></i>${escapeHtml(name)}</button>`,
+    (each, index) =>
+      `<button type="button" data-series="${index}" aria-pressed="${!hidden.has(index)}">${swatch(each)}</button>`,
   );
-  const others = data.legend.map(
-    ({ name, color, kind }) =>
-      `<span><i class="ms-swatch ms-${kind}" style="--swatch: var(--ms-${color})"></i>${escapeHtml(name)}</span>`,
-  );
-  chart.legendBox.innerHTML = [...(data.series.length > 1 ? series : []), ...others].join("");
+  const others = data.legend.map((each) => `<span>${swatch(each)}</span>`);
+  const content = [...(data.series.length > 1 ? series : []), ...others].join("");
+  if (content !== chart.legend) chart.legendBox.innerHTML = chart.legend = content;
 }
 
 function toggleSeries(chart, event) {
@@ -391,7 +280,10 @@ function toggleSeries(chart, event) {
     });
   });
   drawLegend(chart);
+  chart.legendBox.querySelector(`[data-series="${index}"]`).focus();
 }
+
+// --- tooltip ----------------------------------------------------------------------------------
 
 function showTip(chart, plot) {
   const { data, tipBox } = chart;
@@ -400,15 +292,23 @@ function showTip(chart, plot) {
     tipBox.hidden = true;
     return;
   }
-  const time = plot.data[0][idx];
   const marks = data.marks.filter((mark) => Math.abs(plot.valToPos(mark.at, "x") - left) < MARK_RADIUS_PX);
-  const lines = [`<b>${escapeHtml(formatFullTime(data, time))}</b>`, ...describeValues(chart, plot, idx)];
+  const lines = [`<b>${escapeHtml(formatFullTime(data, plot.data[0][idx]))}</b>`, ...describeValues(chart, plot, idx)];
   lines.push(...marks.map((mark) => `<em>${escapeHtml(mark.text)}</em>`));
   tipBox.innerHTML = lines.join("<br>");
   tipBox.hidden = false;
+  placeTip(chart, plot.over.offsetLeft + left);
+}
+
+// In a narrow window the tooltip keeps to the other half, where no finger covers it.
+function placeTip(chart, pointer) {
+  const { tipBox, root, plot } = chart;
+  const right = plot.over.offsetLeft + plot.over.clientWidth;
+  const isLeft = pointer < right / 2;
+  tipBox.style.maxWidth = isNarrow(chart) ? `${Math.round(right / 2 - 24)}px` : "";
   const width = tipBox.offsetWidth;
-  const offset = plot.over.offsetLeft + left;
-  const x = offset + width + 16 > chart.root.clientWidth ? offset - width - 12 : offset + 12;
+  let x = isLeft ? right - width - 4 : 4;
+  if (!isNarrow(chart)) x = pointer + width + 16 > root.clientWidth ? pointer - width - 14 : pointer + 14;
   tipBox.style.transform = `translate(${Math.max(0, x)}px, 0)`;
 }
 
@@ -423,7 +323,7 @@ function describeValues(chart, plot, idx) {
       const { open: o, high: h, low: l, close: c } = chart.data.labels;
       lines.push(`${o} ${format.value(open)} · ${h} ${format.value(high)}`, `${l} ${format.value(low)} · ${c} ${format.value(close)}`);
     } else if (isShown) {
-      const text = series.kind === "bars" ? format.compact(close) : format.value(close);
+      const text = isVolume(series) ? format.compact(close) : format.value(close);
       lines.push(`${escapeHtml(series.name)} ${escapeHtml(text)}`);
     }
     column += columnsOf(series).length;
@@ -431,40 +331,77 @@ function describeValues(chart, plot, idx) {
   return lines;
 }
 
-function rememberZoom(chart, plot) {
-  if (plot.select.width <= 0) return;
-  const from = plot.posToVal(plot.select.left, "x");
-  const to = plot.posToVal(plot.select.left + plot.select.width, "x");
-  chart.zoom = { min: from, max: to };
-  chart.resetBox.hidden = false;
+// --- zoom, keyboard, touch --------------------------------------------------------------------
+
+function zoomToSelection(chart, plot) {
+  const { left, width } = plot.select;
+  if (width <= 0) return;
+  const [min, max] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
+  plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+  setZoom(chart, { min, max });
 }
 
-function resetZoom(chart) {
+function setZoom(chart, zoom) {
   chart.zoom = undefined;
-  chart.resetBox.hidden = true;
-  chart.plot.setData(chart.plot.data, true);
+  const [from, to] = rangeTimes(chart, chart.plot.data[0][0], chart.plot.data[0].at(-1));
+  if (zoom) {
+    const [min, max] = [Math.max(from, zoom.min), Math.min(to, zoom.max)];
+    if (max - min < Math.min(LEAST_ZOOM_SECONDS, to - from)) return;
+    if (max - min < to - from) chart.zoom = { min, max };
+  }
+  chart.resetBox.hidden = !chart.zoom;
+  chart.root.dataset.zoomed = String(Boolean(chart.zoom));
+  chart.plot.setScale("x", chart.zoom ?? { min: from, max: to });
 }
 
-function resizeChart(chart) {
-  const width = Math.round(chart.root.clientWidth);
-  if (width > 0 && width !== chart.plot.width) chart.plot.setSize({ width, height: chart.plot.height });
-}
-
-// The arrow keys move the crosshair, Home and End go to the ends, Escape hides it.
+// The arrow keys move the crosshair, Home and End go to the ends, + and - zoom, Escape returns.
 function handleKey(chart, event) {
   const { plot } = chart;
-  const last = plot.data[0].length - 1;
-  const now = plot.cursor.idx ?? last;
+  const { min, max } = plot.scales.x;
+  const times = plot.data[0];
+  const first = times.findIndex((time) => time >= min);
+  const last = times.findLastIndex((time) => time <= max);
+  const now = plot.cursor.left >= 0 ? (plot.cursor.idx ?? last) : last + 1;
   const step = event.shiftKey ? 10 : 1;
-  const target = { ArrowLeft: now - step, ArrowRight: now + step, Home: 0, End: last }[event.key];
+  const target = { ArrowLeft: now - step, ArrowRight: now + step, Home: first, End: last }[event.key];
+  const factor = { "+": 0.25, "=": 0.25, "-": 1 }[event.key];
   if (event.key === "Escape") {
     plot.setCursor({ left: -10, top: -10 });
-    resetZoom(chart);
+    setZoom(chart, undefined);
+  } else if (factor) {
+    const middle = plot.cursor.left >= 0 && plot.cursor.idx != null ? times[plot.cursor.idx] : (min + max) / 2;
+    setZoom(chart, { min: middle - (max - min) * factor, max: middle + (max - min) * factor });
   } else if (target !== undefined && last >= 0) {
     event.preventDefault();
-    const idx = Math.min(last, Math.max(0, target));
-    plot.setCursor({ left: plot.valToPos(plot.data[0][idx], "x"), top: 10 });
+    const idx = Math.min(last, Math.max(first, target));
+    plot.setCursor({ left: plot.valToPos(times[idx], "x"), top: 10 });
   }
+}
+
+// One finger moves the crosshair sideways (up and down the page scrolls), two fingers zoom.
+function listenToTouch(chart) {
+  const { plot } = chart;
+  const { over } = plot;
+  const places = (event) => [...event.touches].map((touch) => touch.clientX - over.getBoundingClientRect().left);
+  let pinched;
+  over.addEventListener("touchstart", (event) => {
+    const found = places(event);
+    pinched = found.length === 2 ? found.map((x) => plot.posToVal(x, "x")) : undefined;
+  }, { passive: true });
+  over.addEventListener("touchmove", (event) => {
+    const found = places(event);
+    if (found.length === 2 && pinched) zoomByPinch(chart, pinched, found);
+    else if (found.length === 1) plot.setCursor({ left: found[0], top: 10 });
+  }, { passive: true });
+}
+
+// The times under the fingers stay there.
+function zoomByPinch(chart, times, places) {
+  const distance = places[1] - places[0];
+  if (Math.abs(distance) < 10) return;
+  const perPixel = (times[1] - times[0]) / distance;
+  const min = times[0] - places[0] * perPixel;
+  if (perPixel > 0) setZoom(chart, { min, max: min + chart.plot.over.clientWidth * perPixel });
 }
 
 function escapeHtml(text) {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from dataclasses import replace
@@ -19,8 +18,6 @@ from streamlit.testing.v1 import AppTest
 from safe_zone import ROOT
 from sentinel.amounts import MINUS, UNKNOWN, Currency
 from services.dashboard import data, text
-from services.dashboard.charts.forecast import compute_fit_line
-from services.dashboard.charts.price_history import draw_price_history
 from services.dashboard.components import compute_day_change
 from services.dashboard.forecast_scores import (
     build_score_row,
@@ -120,33 +117,6 @@ def test_the_configured_zone_and_the_browsers_zone_are_listed_first() -> None:
     assert list_time_zones("UTC", "Not/AZone")[0] == "UTC"
 
 
-def _point(minute: int, price: float, *, backfilled: int = 0) -> dict[str, Any]:
-    at = NOW.replace(second=0) + timedelta(minutes=minute)
-    return {"observed_at": at.isoformat(), "price_usd": price, "backfilled": backfilled}
-
-
-FORECAST = {
-    "made_at": NOW.replace(second=0).isoformat(),
-    "due_at": (NOW.replace(second=0) + timedelta(minutes=10)).isoformat(),
-    "price_usd": 100.0,
-    "slope_per_minute": 0.001,
-    "predicted_usd": 101.0,
-    "low_usd": 99.0,
-    "high_usd": 103.0,
-    "coverage": 0.8,
-}
-
-
-def test_the_fit_is_the_least_squares_line_through_the_hour() -> None:
-    points = [_point(-minute, 100 * math.exp(-0.001 * minute)) for minute in range(0, 60, 5)]
-    line = compute_fit_line(FORECAST, points)
-    assert line[-1][1] == pytest.approx(100.0)
-    assert line[0][1] == pytest.approx(100 * math.exp(-0.06))
-    assert line[-1][0] - line[0][0] == timedelta(hours=1)
-    assert compute_fit_line(FORECAST, []) == []
-    assert compute_fit_line(FORECAST, [_point(-5, 1.0, backfilled=1)]) == []  # as the forecast does
-
-
 def _score(**figures: Any) -> dict[str, Any]:
     return {
         "hours": 168,
@@ -214,45 +184,6 @@ def test_the_forecasts_page_has_four_metrics_and_two_sentences_and_shows_equal_s
     assert app.caption[0].value.count("\\. ") == 1
 
 
-def _figure(points: list[dict[str, Any]], **chart_data: Any) -> Any:
-    return draw_price_history(
-        formatter(), points=points, step=timedelta(minutes=5), recent=points, **chart_data
-    )
-
-
-def test_the_interval_is_drawn_ahead_of_the_last_price() -> None:
-    figure = _figure([_point(-5, 99.0), _point(0, 100.0)], forecast=FORECAST)
-    [interval] = [trace for trace in figure.data if "interval" in trace.name]
-    assert interval.fill == "toself"
-    assert set(interval.y) == {100.0, 103.0, 99.0}
-    assert max(interval.x) - min(interval.x) == timedelta(minutes=10)
-    without = _figure([_point(0, 100.0)], forecast=FORECAST | {"low_usd": None, "high_usd": None})
-    assert not [trace for trace in without.data if "interval" in trace.name]
-
-
-def test_a_gap_interrupts_the_line_and_backfilled_points_are_marked() -> None:
-    points = [_point(-60, 1.0), _point(-55, 1.1, backfilled=1), _point(0, 1.2)]
-    gap = {"start": points[1]["observed_at"], "stop": points[2]["observed_at"]}
-    figure = _figure(points, gaps=[gap])
-    prices, backfilled = figure.data[0], figure.data[1]
-    assert list(prices.y) == [1.0, 1.1, None, 1.2]
-    assert (backfilled.name, list(backfilled.y)) == ("backfilled", [1.1])
-    assert any(shape.type == "rect" for shape in figure.layout.shapes)
-
-
-def test_marks_and_alerts_are_in_the_chart() -> None:
-    alert = {
-        "kind": "panic",
-        "observed_at": _point(0, 1.0)["observed_at"],
-        "price_usd": 1.0,
-        "move": -0.05,
-    }
-    watch = {"high_usd": 1.2, "low_usd": 0.9}
-    figure = _figure([_point(-5, 1.1), _point(0, 1.0)], alerts=[alert], watch=watch)
-    assert "panic" in [trace.name for trace in figure.data]
-    assert [(note.text, note.x) for note in figure.layout.annotations] == [("high", 1), ("low", 1)]
-
-
 def _coin(coin_id: str, **changes: Any) -> dict[str, Any]:
     return {
         "coin_id": coin_id,
@@ -282,14 +213,6 @@ def test_a_coin_with_an_old_price_has_no_24_hour_change() -> None:
     assert compute_day_change(formatter(), old, [100.0]) is None
     assert compute_day_change(formatter(), _coin("bitcoin"), [None, 100.0]) is None
     assert compute_day_change(formatter(), _coin("bitcoin"), [100.0]) == pytest.approx(0.1)
-
-
-def test_an_axis_in_rupiah_has_no_abbreviations() -> None:
-    """Plotly's M is a million; in Indonesian M is a miliar, a thousand times as much."""
-    for figure in (draw_price_history(formatter("IDR"), points=[], step=timedelta()),):
-        assert figure.layout.yaxis.exponentformat == "none"
-        assert figure.layout.separators == ",."
-        assert figure.layout.yaxis.tickprefix == "Rp"
 
 
 def test_a_time_of_another_year_is_shown_with_its_year() -> None:

@@ -13,7 +13,7 @@ from sentinel.coin import to_iso
 from services.api_client import RequestRejected
 from services.dashboard.data import describe_error
 from services.dashboard.formatting import HIDDEN, Formatter
-from services.dashboard.price_targets import describe_preview, describe_target, format_state
+from services.dashboard.price_target_texts import describe_preview, describe_target, format_state
 from tests.conftest import NOW
 
 FORMATTER = Formatter("USD", ZoneInfo("Asia/Jakarta"), False, 16_000.0, NOW)
@@ -31,9 +31,9 @@ def _preview(hours_ago: Sequence[float], *, is_reached: bool = False, **target: 
 
 
 def test_a_target_is_described_in_its_currency() -> None:
-    assert describe_target(TARGET) == r"At or above \$100,000\.00, once"
+    assert describe_target(TARGET) == "At or above $100,000.00, once"
     rupiah = TARGET | {"price": "1600000000.5", "currency": "idr", "repeats": True}
-    assert describe_target(rupiah) == r"At or above Rp1,600,000,000, each time"
+    assert describe_target(rupiah) == "At or above Rp1,600,000,000, each time"
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_the_state_of_a_target_has_its_firings_expiry_and_note() -> None:
         "last_fired_at": to_iso(NOW), "expires_at": to_iso(NOW + timedelta(days=1)),
     }  # fmt: skip
     assert format_state(FORMATTER, target) == (
-        r"fired 2 times, last 19:00 · waits until the price has returned · until 21 Nov 19:00 · "
-        r"sell \*half\*"
+        "fired 2 times, last 19:00 · waits until the price has returned · until 21 Nov 19:00 · "
+        "sell *half*"
     )
     hidden = Formatter("USD", FORMATTER.zone, True, None, NOW)
     closed = target | {"state": "expired", "fired_count": 0, "expires_at": to_iso(NOW)}

@@ -1,0 +1,108 @@
+"""The alerts of a coin: a table, what they are measured from, and how they turned out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import streamlit as st
+
+from services.api_client import Json, quote_segment
+from services.dashboard import data
+from services.dashboard.alert_score import describe_alert_score
+from services.dashboard.formatting import Formatter
+from services.dashboard.language import tr
+from services.dashboard.table import Column, Row, badge_cell, number_cell, show_table
+from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
+
+SHOWN_ALERTS = 10
+TONES = {"went_on": "ok", "recovered": "warning", "unknown": "muted"}
+RANKS = {"went_on": 2, "recovered": 1, "unknown": 0}
+
+
+def show_alerts(formatter: Formatter, coin: Json, alerts: Sequence[Json]) -> None:
+    """Show when the next alert comes, and the newest alerts with their outcome and reason."""
+    with st.container(horizontal=True, vertical_alignment="center", key="coin_alerts_title"):
+        st.subheader(tr("Alerts"), width="content")
+        _show_score(formatter, coin)
+    st.caption(escape_markdown(describe_watch(formatter, coin), MAX_SENTENCE_CHARACTERS))
+    columns = [
+        Column("time", tr("Time"), "number", descending=True),
+        Column("move", tr("Move"), "change"),
+        Column("price", tr("Price"), "number", descending=True),
+        Column("hour", tr("1 h later"), "change", priority=2),
+        Column("day", tr("24 h later"), "change"),
+        Column("outcome", tr("Outcome"), "badge", priority=2),
+        Column("why", tr("Why"), priority=3),
+    ]
+    show_table(
+        "coin_alerts",
+        tr("Alerts"),
+        columns,
+        [build_alert_row(formatter, alert) for alert in alerts[:SHOWN_ALERTS]],
+        empty=tr("No alerts of this coin yet."),
+    )
+    if len(alerts) > SHOWN_ALERTS:
+        link = f"alerts?coin={quote_segment(coin['coin_id'])}"
+        st.html(f'<a class="ms-more" href="{link}">{tr("All alerts of this coin")}</a>')
+
+
+def _show_score(formatter: Formatter, coin: Json) -> None:
+    """Show a button that asks what the alerts caught, which takes the API a moment."""
+    if coin["watch"] is None:
+        return
+    popover = st.popover(
+        tr("What they caught"), type="tertiary", key="alert_score", on_change="rerun"
+    )
+    if popover.open:
+        with popover:
+            score = data.fetch(f"/coins/{quote_segment(coin['coin_id'])}/alert-score")
+            for line in describe_alert_score(formatter, score) if score else []:
+                st.write(escape_markdown(line, MAX_SENTENCE_CHARACTERS))
+
+
+def build_alert_row(formatter: Formatter, alert: Json) -> Row:
+    """Return an alert as a row of the table."""
+    observed_at = datetime.fromisoformat(alert["observed_at"])
+    outcome = alert["outcome"]
+    names = {
+        "went_on": tr("Went on"),
+        "recovered": tr("Recovered"),
+        "unknown": tr("Not known yet"),
+    }
+    why = alert["why"]
+    if not alert["is_announced"]:
+        why += " " + tr("The coin was muted, so no message was sent.")
+    return Row(
+        str(alert["alert_id"]),
+        [
+            number_cell(observed_at.timestamp(), formatter.time(observed_at)),
+            number_cell(alert["move"], formatter.percent(alert["move"])),
+            number_cell(alert["price_usd"], formatter.price(alert["price_usd"])),
+            number_cell(alert["after_1h"], formatter.percent(alert["after_1h"])),
+            number_cell(alert["after_24h"], formatter.percent(alert["after_24h"])),
+            badge_cell(RANKS[outcome], names[outcome], TONES[outcome]),
+            why,
+        ],
+        name=alert["name"],
+    )
+
+
+def describe_watch(formatter: Formatter, coin: Json) -> str:
+    """Return what the alerts of a coin are measured from, as plain text."""
+    watch = coin["watch"]
+    if watch is None:
+        return tr(
+            "The monitor does not watch this coin. It watches the coins you hold, the best-ranked "
+            "ones and your watchlist: the star above adds this one."
+        )
+    threshold = formatter.percent(watch["threshold"], signed=False)
+    if watch["high_usd"] is None or watch["low_usd"] is None:
+        return tr("An alert comes when the price moves by {threshold}.", threshold=threshold)
+    return tr(
+        "An alert comes when the price is {threshold} below its recent high ({high}) or above its "
+        "recent low ({low}).",
+        threshold=threshold,
+        high=formatter.price(watch["high_usd"]),
+        low=formatter.price(watch["low_usd"]),
+    )
