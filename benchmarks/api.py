@@ -26,8 +26,13 @@ import requests
 
 from benchmarks import days
 from benchmarks.results import Result, Unavailable
-from benchmarks.scale import server
-from safe_zone import ROOT
+from benchmarks.scale import measure_median_seconds, server
+from safe_zone import ROOT, Settings
+from sentinel.storage.connection import Address
+from services.api.connection_pool import ConnectionPool
+from services.api.dependencies import ApiContext
+from services.api.routes.overview import get_overview
+from services.settings import MonitorSettings
 
 CONNECTIONS, THREADS = 32, 2
 # The shortest interval of the loop.
@@ -51,23 +56,37 @@ class Size(NamedTuple):
 FULL = Size(days.FULL, 20, 90, int(os.environ.get("API_SECONDS", "300")))
 SMOKE = Size(days.SMOKE, 1, 1, 1)
 
+# Each thread of wrk runs a script of its own, with other random numbers.
+SEED_THREADS = """
+threads = 0
+setup = function(thread)
+  thread:set("seed", threads)
+  threads = threads + 1
+end
+init = function(arguments)
+  math.randomseed(seed)
+end
+"""
 # Each request reads the last seven days of a random coin, in the step that the API chooses (30
 # minutes).
 CACHED_HISTORIES = """
-math.randomseed({seed})
 request = function()
-  return wrk.format("GET", "/coins/coin-" .. math.random(0, {last}) .. "/history?start={start}")
+  return wrk.format("GET", "/coins/coin-" .. math.random(0, {last}) .. "/history?hours=168")
 end
 """
-# The same with another microsecond each time, so that the API cannot use its cache. It refuses
-# parameters that it does not know.
+# The same with another start each time, so that the API cannot use its cache. It refuses parameters
+# that it does not know.
 RENDERED_HISTORIES = """
-math.randomseed({seed})
-n = 0
 request = function()
-  n = n + 1
-  return wrk.format("GET", "/coins/coin-" .. math.random(0, {last}) .. "/history?start={second}."
-    .. string.format("%06d", n % 1000000) .. "Z")
+  local start = string.format("{start}", math.random(0, 999999))
+  return wrk.format("GET", "/coins/coin-" .. math.random(0, {last}) .. "/history?start=" .. start)
+end
+"""
+# The page of a random coin, nearly always one that is not in the cache.
+RENDERED_PAGES = """
+request = function()
+  return wrk.format("GET", "/coins/coin-" .. math.random(0, {last}) .. "/page?points="
+    .. math.random(350, 2000))
 end
 """
 TICK = """
@@ -98,6 +117,7 @@ def measure(is_smoke: bool) -> Iterator[Result]:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             days.fill(connection, size.history, now)
             connection.execute(TICK, {"now": now})
+        yield from _measure_overview(conninfo)
         with tempfile.TemporaryDirectory() as folder, _running_api(conninfo, folder) as (base, api):
             yield from _measure_rounds(base, Path(folder), now, api, size)
 
@@ -131,22 +151,21 @@ def _running_api(conninfo: str, folder: str) -> Iterator[tuple[str, psutil.Proce
 def _measure_rounds(
     base: str, folder: Path, now: datetime, api: psutil.Process, size: Size
 ) -> Iterator[Result]:
-    second = f"{now - timedelta(days=7):%Y-%m-%dT%H:%M:%S}"
-    values = {
-        "seed": 1,
-        "last": size.history.coins - 1,
-        "second": second,
-        "start": f"{second}Z",
-    }
-    cached, rendered = folder / "cached.lua", folder / "rendered.lua"
-    cached.write_text(CACHED_HISTORIES.format(**values))
-    rendered.write_text(RENDERED_HISTORIES.format(**values))
+    start = f"{now - timedelta(days=7):%Y-%m-%dT%H:%M:%S}.%06dZ"
+    values = {"last": size.history.coins - 1, "start": start}
+    cached, rendered, pages = (folder / f"{name}.lua" for name in ("cached", "rendered", "pages"))
+    cached.write_text(SEED_THREADS + CACHED_HISTORIES.format(**values))
+    rendered.write_text(SEED_THREADS + RENDERED_HISTORIES.format(**values))
+    pages.write_text(SEED_THREADS + RENDERED_PAGES.format(**values))
     floor = _run_wrk(f"{base}/docs", size.round_seconds)
     latest = _run_wrk(f"{base}/coins?limit=500", size.round_seconds)
-    yield from _report("latest prices of all coins", latest, floor)
+    yield from _report("latest prices of all coins", latest, floor, at_most_ms=50)
     fresh = _run_wrk(base, size.round_seconds, rendered)
-    yield Result("7 days, not cached: p99", fresh.p99_ms, "ms")
-    yield Result("7 days, not cached: responses", fresh.responses_per_second, "per second")
+    yield from _report("7 days, not cached", fresh, floor)
+    page = _run_wrk(base, size.round_seconds, pages)
+    yield from _report("page of a coin, not cached", page, floor, at_most_ms=None)
+    overview = _run_wrk(f"{base}/overview", size.round_seconds)
+    yield from _report("overview", overview, floor)
     _run_wrk(base, size.warm_up_seconds, cached)
     before = api.memory_info().rss
     history = _run_wrk(base, size.soak_seconds, cached)
@@ -157,9 +176,23 @@ def _measure_rounds(
     )
 
 
-def _report(label: str, result: WrkResult, floor: WrkResult) -> Iterator[Result]:
+def _measure_overview(conninfo: str) -> Iterator[Result]:
+    pool = ConnectionPool(Address(conninfo, "benchmark"))
+    settings = MonitorSettings(settings=Settings(database_url=conninfo))
+    context = ApiContext(pool, settings, lambda: datetime.now(UTC))
+    pool.open()
+    seconds = measure_median_seconds(lambda: get_overview(context), 10)
+    pool.close()
+    yield Result("overview, not cached", seconds * 1e3, "ms", at_most=500)
+
+
+def _report(
+    label: str, result: WrkResult, floor: WrkResult, *, at_most_ms: float | None = 100
+) -> Iterator[Result]:
     note = "a page without data"
-    yield Result(f"{label}: p99", result.p99_ms, "ms", at_most=100, floor=floor.p99_ms, note=note)
+    yield Result(
+        f"{label}: p99", result.p99_ms, "ms", at_most=at_most_ms, floor=floor.p99_ms, note=note
+    )
     rate, best = result.responses_per_second, floor.responses_per_second
     yield Result(f"{label}: responses", rate, "per second", floor=best, note=note)
     yield Result(f"{label}: errors", result.errors, "errors", at_most=0)

@@ -17,7 +17,7 @@ from sentinel.errors import SentinelError
 from services.api.auth import HeadMiddleware, TokenMiddleware
 from services.api.caching import CacheMiddleware
 from services.api.coin_names import find_near_ids
-from services.api.connection_pool import ConnectionPool
+from services.api.connection_pool import MAX_CONNECTIONS, ConnectionPool
 from services.api.dependencies import ApiContext
 from services.api.docs_page import router as docs_router
 from services.api.openapi_fields import document_fields
@@ -90,6 +90,8 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         pool.open()
+        # A further thread would only wait for a connection, and compete for the interpreter.
+        to_thread.current_default_thread_limiter().total_tokens = MAX_CONNECTIONS
         yield
         pool.close()
 

@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -80,6 +80,8 @@ class CacheMiddleware:
         self._version = ""
         self._version_read_at = float("-inf")
         self._version_lock = asyncio.Lock()
+        # A thread of its own: requests that are served from the cache must not wait for others.
+        self._version_limiter = CapacityLimiter(1)
         self._writes = 0
         self._responses: OrderedDict[CacheKey, _CachedResponse] = OrderedDict()
         self._bytes = 0
@@ -166,7 +168,9 @@ class CacheMiddleware:
             while not self._is_version_fresh():
                 writes = self._writes
                 try:
-                    version = await to_thread.run_sync(self._read_version)
+                    version = await to_thread.run_sync(
+                        self._read_version, limiter=self._version_limiter
+                    )
                 except SentinelError:
                     return False  # the app itself responds with the reason
                 # A write in the meantime makes the version that was just read too old.
