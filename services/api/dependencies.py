@@ -74,6 +74,7 @@ async def _resolve_coin(
     )
     if found == coin_id:
         context.coin_ids.add(coin_id)
+        return coin_id
     # The id of a coin that no run has stored wins over a symbol.
     is_symbol = found and coin_id not in load_registry(context.monitor.settings).coins
     return found if found and is_symbol else coin_id

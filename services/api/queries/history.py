@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -116,7 +116,7 @@ def find_first_time(
 
 
 def _group(points: _Points, step: timedelta) -> list[Row]:
-    """Return a row for each step that has points."""
+    """Return a row for each step that has points, with its start as text."""
     if not len(points.time):
         return []
     length = step // MICROSECOND
@@ -125,7 +125,7 @@ def _group(points: _Points, step: timedelta) -> list[Row]:
     firsts = np.flatnonzero(np.diff(starts, prepend=starts[0] - 1))
     lasts = np.append(firsts[1:], len(starts)) - 1
     columns = (
-        (starts[firsts] / 1e6 + FIRST_STEP.timestamp()).tolist(),
+        _format(starts[firsts]),
         points.price_usd[firsts].tolist(),
         points.price_usd[lasts].tolist(),
         np.minimum.reduceat(points.price_usd, firsts).tolist(),
@@ -136,7 +136,7 @@ def _group(points: _Points, step: timedelta) -> list[Row]:
     )
     return [
         {
-            "observed_at": datetime.fromtimestamp(at, UTC),
+            "observed_at": at,
             "open_usd": first,
             "price_usd": last,
             "low_usd": low,
@@ -149,3 +149,11 @@ def _group(points: _Points, step: timedelta) -> list[Row]:
             *columns, strict=True
         )
     ]
+
+
+def _format(times: Any) -> list[str]:
+    """Return microseconds since FIRST_STEP in ISO 8601: as text they take half the time to send."""
+    first = np.datetime64(FIRST_STEP.replace(tzinfo=None), "us")
+    unit: Literal["s", "us"] = "us" if (times % 1_000_000).any() else "s"
+    texts: list[str] = np.datetime_as_string(first + times, unit=unit, timezone="UTC").tolist()
+    return texts
