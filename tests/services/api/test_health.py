@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from psycopg.types.json import Jsonb
 
-from safe_zone import Settings
+from safe_zone import ROOT, Settings
 from services.api.shown_paths import shorten_paths
 from tests.conftest import NOW, FakeTime, FreshDatabase
 from tests.services.api.client import ApiSession, StartApi
@@ -155,6 +157,44 @@ def test_a_failing_delivery_is_unhealthy_and_in_the_metrics(
     metrics = api.get("/metrics").text
     assert 'sentinel_health{check="delivery"} 2.0' in metrics
     assert 'sentinel_health{check="database"} 0.0' in metrics
+
+
+def test_the_grafana_board_shows_metrics_that_exist_and_leaves_none_out(
+    api: ApiSession, fresh: FreshDatabase
+) -> None:
+    load(fresh.address(), [(NOW, "bitcoin", 1.0)], NOW)
+    _record(fresh, "ingestion", {"interval_seconds": 60})
+    fresh.query(
+        "INSERT INTO sentinel.pipeline_runs SELECT 'run', %s, %s, 'ingest', 'ok',"
+        " 1, 1, 1, 0, 0, 0, 0, '{}', '{}', 1, 1, 0, 0",
+        NOW,
+        NOW,
+    )
+    board = json.loads((ROOT / "docs/grafana-dashboard.json").read_text())
+    targets = [target for panel in board["panels"] for target in panel["targets"]]
+    shown = {name for target in targets for name in re.findall(r"sentinel_\w+", target["expr"])}
+    assert shown == set(re.findall(r"^(sentinel_\w+)", api.get("/metrics").text, re.MULTILINE))
+
+
+def test_the_grafana_board_has_panels_side_by_side_of_one_schema_version() -> None:
+    """The fields of schema version 39:
+    https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
+    """
+    board = json.loads((ROOT / "docs/grafana-dashboard.json").read_text())
+    assert (board["schemaVersion"], board["uid"]) == (39, "market-sentinel")
+    [variable] = board["templating"]["list"]
+    source = {"type": variable["query"], "uid": f"${{{variable['name']}}}"}
+    cells: list[tuple[int, int]] = []
+    for panel in board["panels"]:
+        assert panel["type"] in {"stat", "state-timeline", "timeseries", "bargauge"}
+        assert {"defaults", "overrides"} == panel["fieldConfig"].keys()
+        for part in (panel, *panel["targets"]):
+            assert part["datasource"] == source
+        x, y, w, h = (panel["gridPos"][name] for name in "xywh")
+        assert x + w <= 24
+        cells += [(x + column, y + row) for column in range(w) for row in range(h)]
+    assert len(cells) == len(set(cells)), "panels overlap"
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
 
 def _record(fresh: FreshDatabase, service: str, state: dict[str, object]) -> None:
