@@ -49,6 +49,48 @@ TEXTS: dict[str, str] = {
     "high": "tertinggi",
     "low": "terendah",
     "close": "penutupan",
+    "Nothing is starred yet. Click the star at the left of a row.": (
+        "Belum ada yang diberi bintang. Klik bintang di kiri baris."
+    ),
+    # --- pages/overview.py ---
+    "Star": "Bintang",
+    "Star a coin: the monitor watches it and sends its alerts.": (
+        "Beri bintang pada koin: monitor memantaunya dan mengirim peringatannya."
+    ),
+    "Rank by market cap": "Peringkat menurut kapitalisasi pasar",
+    "1 h": "1 jam",
+    "24 h": "24 jam",
+    "7 d": "7 hari",
+    "The last 7 days. Its height is at least 1% of the price.": (
+        "7 hari terakhir. Tingginya paling sedikit 1% dari harga."
+    ),
+    "Market cap": "Kapitalisasi pasar",
+    "Volume, 24 h": "Volume, 24 jam",
+    "Age": "Umur",
+    "Time since the price was observed": "Waktu sejak harga diamati",
+    "Filter by name, symbol or id": "Saring menurut nama, simbol atau id",
+    "{count} coins in {currency}": "{count} koin dalam {currency}",
+    "Movers, 24 h": "Pergerakan terbesar, 24 jam",
+    "Coins that rose and fell most in 24 hours": (
+        "Koin yang naik dan turun paling banyak dalam 24 jam"
+    ),
+    "No coin has a price from 24 hours ago yet.": "Belum ada koin dengan harga 24 jam yang lalu.",
+    "From the high or the low before the alert": (
+        "Dari puncak atau titik terendah sebelum peringatan"
+    ),
+    "Ago": "Lalu",
+    "The newest alerts": "Peringatan terbaru",
+    "Last alerts": "Peringatan terakhir",
+    (
+        "No alerts yet. The monitor watches starred coins, the coins that you hold and the "
+        "best-ranked ones. It sends about two alerts a week for each."
+    ): (
+        "Belum ada peringatan. Monitor memantau koin berbintang, koin yang Anda miliki dan koin "
+        "berperingkat teratas. Monitor mengirim sekitar dua peringatan seminggu untuk tiap koin."
+    ),
+    "in 1 h": "dalam 1 jam",
+    "in 24 h": "dalam 24 jam",
+    "The star was not saved: {error}": "Bintang tidak tersimpan: {error}",
     # --- pages/alerts.py ---
     "Alerts": "Peringatan",
     "Price targets": "Target harga",
@@ -119,7 +161,6 @@ TEXTS: dict[str, str] = {
     "Compare with": "Bandingkan dengan",
     "Compare with …": "Bandingkan dengan …",
     "Price of {name}": "Harga {name}",
-    "Volume, 24 h": "Volume, 24 jam",
     "Next 10 min": "10 menit ke depan",
     "target {price}": "target {price}",
     "Alert {move}: {why}": "Peringatan {move}: {why}",
@@ -131,7 +172,6 @@ TEXTS: dict[str, str] = {
     "own purchase": "pembelian saya",
     "own sale": "penjualan saya",
     "Range, 24 h": "Rentang, 24 jam",
-    "Market cap": "Kapitalisasi pasar",
     "Price from": "Sumber harga",
     "{age} ago": "{age} lalu",
     "{age} ago, backfilled": "{age} lalu, diisi ulang",
