@@ -13,6 +13,11 @@ TEXTS: dict[str, str] = {
     "Time zone": "Zona waktu",
     "Hide my amounts": "Sembunyikan jumlah saya",
     "Settings": "Pengaturan",
+    "Overview": "Ikhtisar",
+    "Forecasts": "Prakiraan",
+    "Portfolio": "Portofolio",
+    "Paper trading": "Simulasi jual beli",
+    "Pipeline": "Pipeline",
     # --- header.py: the line at the top ---
     "Market cap, {count} coins": "Kapitalisasi pasar, {count} koin",
     "BTC share": "Pangsa BTC",

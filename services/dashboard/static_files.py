@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parent / "static"
 SOURCES = {
     "table": ("table.js",),
     "chart": ("uplot.min.js", "chart_axes.js", "chart_drawing.js", "chart.js"),
+    "navigation": ("navigation.js",),
 }
 HASH_DIGITS = 16
 # For a year, the longest time that browsers keep a file.

@@ -108,7 +108,7 @@ class Visitor:
         The browser keeps Streamlit's scripts, which it loads again for an address.
         """
         self.page.get_by_role("link", name=title, exact=True).click()
-        self.page.get_by_role("heading", name=title, exact=True).wait_for()
+        self.page.locator("nav [aria-current=page]", has_text=title).wait_for(state="attached")
         self.wait_for_content()
         return self.page
 

@@ -5,12 +5,15 @@ Streamlit runs this file for every viewer and click. Start it with `python -m se
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 from streamlit.navigation.page import Page
 
 from services.dashboard import data, preferences
 from services.dashboard.header import show_header
 from services.dashboard.language import tr
+from services.dashboard.navigation import show_page_name
 from services.dashboard.pages import (
     alerts,
     coin,
@@ -28,13 +31,20 @@ COIN_PAGES = ("coin", "alerts")
 
 def main() -> None:
     """Draw the page that the viewer opened."""
-    st.set_page_config(page_title="Market Sentinel", page_icon="📈", layout="wide")
+    st.set_page_config(
+        page_title="Market Sentinel",
+        page_icon="📈",
+        layout="wide",
+        initial_sidebar_state="collapsed",
+    )
     preferences.load()
     apply_stylesheet()
     page = st.navigation(_list_pages(), position="top")
     # The stylesheet puts it into Streamlit's own header.
-    with st.container(key="settings"), st.popover(tr("Settings"), icon=":material/settings:"):
-        preferences.show()
+    with st.container(key="settings"):
+        show_page_name(page.title)
+        with st.popover(tr("Settings"), icon=":material/settings:"):
+            preferences.show()
     show_header()
     if not data.has_prices():
         data.wait_for_prices()
@@ -46,34 +56,20 @@ def main() -> None:
 
 def _list_pages() -> list[Page]:
     """Return the pages in the order of the navigation."""
+    pages: list[tuple[Callable[[], None], str, str, str]] = [
+        (overview.show, tr("Overview"), "table_chart", "overview"),
+        (coin.show, tr("Coin"), "show_chart", "coin"),
+        (alerts.show, tr("Alerts"), "notifications", "alerts"),
+        (forecasts.show, tr("Forecasts"), "trending_up", "forecasts"),
+        (portfolio.show, tr("Portfolio"), "savings", "portfolio"),
+        (paper_trading.show, tr("Paper trading"), "experiment", "paper"),
+        (pipeline.show, tr("Pipeline"), "health_metrics", "pipeline"),
+    ]
     return [
         st.Page(
-            overview.show,
-            title="Overview",
-            icon=":material/table_chart:",
-            default=True,
-            url_path="overview",
-        ),
-        st.Page(coin.show, title="Coin", icon=":material/show_chart:", url_path="coin"),
-        st.Page(
-            alerts.show,
-            title="Alerts",
-            icon=":material/notifications:",
-            url_path="alerts",
-        ),
-        st.Page(
-            forecasts.show, title="Forecasts", icon=":material/trending_up:", url_path="forecasts"
-        ),
-        st.Page(portfolio.show, title="Portfolio", icon=":material/savings:", url_path="portfolio"),
-        st.Page(
-            paper_trading.show,
-            title="Paper trading",
-            icon=":material/experiment:",
-            url_path="paper",
-        ),
-        st.Page(
-            pipeline.show, title="Pipeline", icon=":material/health_metrics:", url_path="pipeline"
-        ),
+            show, title=title, icon=f":material/{icon}:", url_path=path, default=path == "overview"
+        )
+        for show, title, icon, path in pages
     ]
 
 

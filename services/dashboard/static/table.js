@@ -38,7 +38,8 @@ function createTable(parent) {
     '<div class="ms-scroll"><table><caption></caption><thead><tr></tr></thead><tbody></tbody></table></div>' +
     '<p class="ms-empty" hidden></p><button type="button" class="ms-all" hidden></button></div>';
   parent.append(root);
-  const table = { root, view: null, revision: 0, isComplete: false, isFolded: true, rows: new Map() };
+  const table = { root, view: null, revision: 0, isFolded: true, rows: new Map() };
+  Object.assign(table, { isComplete: false, limit: SHOWN_ROWS });
   for (const name of ["title", "toolbar", "count", "empty", "all", "starred-only", "scroll"])
     table[name] = root.querySelector(`.ms-${name}`);
   table.head = root.querySelector("thead tr");
@@ -69,6 +70,7 @@ function listen(table) {
 
 function removeTable(table) {
   clearTimeout(table.timer);
+  clearTimeout(table.growth);
   table.narrow.removeEventListener("change", table.drawTitle);
   table.sizes.disconnect();
 }
@@ -97,9 +99,11 @@ function adoptView(table) {
 
 function changeView(table, change) {
   table.view = { ...table.view, ...change };
+  table.limit = SHOWN_ROWS;
   drawToolbar(table);
   drawHead(table);
   drawBody(table);
+  if (table.root.getBoundingClientRect().top < 0) table.root.scrollIntoView();
   clearTimeout(table.timer);
   table.timer = setTimeout(() => {
     table.timer = undefined;
@@ -184,18 +188,26 @@ function sortBy(table, event) {
 function drawBody(table) {
   const { data, view, root, body } = table;
   const rows = sortRows(data, view, findRows(data, view));
-  const shown = table.isComplete ? rows : rows.slice(0, SHOWN_ROWS);
+  const shown = rows.slice(0, table.limit);
+  clearTimeout(table.growth);
   const focus = describeFocus(body);
   drawRows(table, shown);
   restoreFocus(body, focus);
   table.empty.hidden = rows.length > 0;
   table.empty.textContent = data.rows.length ? describeNothing(data, view) : data.empty;
   root.querySelector("table").hidden = rows.length === 0;
-  table.all.hidden = shown.length === rows.length;
+  table.all.hidden = table.isComplete || shown.length === rows.length;
   table.all.textContent = data.labels.show_all.replace("{count}", rows.length);
   const isFiltered = rows.length < data.rows.length;
   table.count.textContent = isFiltered ? `${rows.length} / ${data.rows.length}` : data.count;
   root.dataset.drawn = "true";
+  if (table.isComplete && shown.length < rows.length) table.growth = setTimeout(() => grow(table));
+}
+
+// The browser needs some milliseconds for each hundred rows: the first ones are in sight at once.
+function grow(table) {
+  table.limit += SHOWN_ROWS;
+  drawBody(table);
 }
 
 function describeNothing({ labels }, view) {
@@ -356,7 +368,7 @@ function drawLine(cell) {
 function showAll(table) {
   const last = table.body.lastElementChild;
   table.isComplete = true;
-  drawBody(table);
+  grow(table);
   last?.nextElementSibling?.querySelector("a, button")?.focus({ preventScroll: true });
 }
 
