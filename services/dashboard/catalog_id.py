@@ -19,7 +19,7 @@ TEXTS: dict[str, str] = {
     "Paper trading": "Simulasi jual beli",
     "Pipeline": "Pipeline",
     # --- header.py: the line at the top ---
-    "Market cap, {count} coins": "Kapitalisasi pasar, {count} koin",
+    "Market cap, {count} coins": "Kap. pasar, {count} koin",
     "BTC share": "Pangsa BTC",
     "1 USD": "1 USD",
     "no prices yet": "belum ada harga",
@@ -69,13 +69,13 @@ TEXTS: dict[str, str] = {
     "The last 7 days. Its height is at least 1% of the price.": (
         "7 hari terakhir. Tingginya paling sedikit 1% dari harga."
     ),
-    "Market cap": "Kapitalisasi pasar",
+    "Market cap": "Kap. pasar",
     "Volume, 24 h": "Volume, 24 jam",
     "Age": "Umur",
     "Time since the price was observed": "Waktu sejak harga diamati",
     "Filter by name, symbol or id": "Saring menurut nama, simbol atau id",
     "{count} coins in {currency}": "{count} koin dalam {currency}",
-    "Movers, 24 h": "Pergerakan terbesar, 24 jam",
+    "Movers, 24 h": "Naik/turun, 24 jam",
     "Coins that rose and fell most in 24 hours": (
         "Koin yang naik dan turun paling banyak dalam 24 jam"
     ),
@@ -93,8 +93,8 @@ TEXTS: dict[str, str] = {
         "Belum ada peringatan. Monitor memantau koin berbintang, koin yang Anda miliki dan koin "
         "berperingkat teratas. Monitor mengirim sekitar dua peringatan seminggu untuk tiap koin."
     ),
-    "in 1 h": "dalam 1 jam",
-    "in 24 h": "dalam 24 jam",
+    "in 1 h": "dlm 1 jam",
+    "in 24 h": "dlm 24 jam",
     "The star was not saved: {error}": "Bintang tidak tersimpan: {error}",
     # --- pages/alerts.py ---
     "Alerts": "Peringatan",

@@ -54,7 +54,8 @@ def _list_figures(formatter: Formatter, summary: Json) -> Iterator[tuple[str, st
         yield label, formatter.compact_amount(summary["market_cap_usd"])
         yield tr("BTC share"), formatter.percent(summary["bitcoin_share"], signed=False)
     rate = summary["idr_per_usd"]
-    yield tr("1 USD"), UNKNOWN if rate is None else formatter.rupiah(rate)
+    if rate is not None or summary["newest_observation"] is not None:
+        yield tr("1 USD"), UNKNOWN if rate is None else formatter.rupiah(rate)
 
 
 def _describe_age(formatter: Formatter, response: ApiResponse) -> tuple[str, str]:

@@ -159,8 +159,10 @@ def badge_cell(rank: float, text: str, tone: str) -> Cell:
     return (rank, text, tone)
 
 
-def line_cell(values: Sequence[float | None], floor: float = 0.01) -> Cell:
-    """Return a sparkline.
+def line_cell(
+    values: Sequence[float | None], change: float | None = None, floor: float = 0.01
+) -> Cell:
+    """Return a sparkline, in the color of `change` or else of the change of its values.
 
     Its height stands for at least the share `floor` of the price: the noise of a stablecoin must
     not look like a crash.
@@ -174,7 +176,9 @@ def line_cell(values: Sequence[float | None], floor: float = 0.01) -> Cell:
     heights = [
         None if value is None else round((value - base) / span * FULL_HEIGHT) for value in values
     ]
-    return (known[-1] / known[0] - 1 if known[0] else None, heights)
+    if change is None and known[0]:
+        change = known[-1] / known[0] - 1
+    return (change, heights)
 
 
 def read_view(parameters: Mapping[str, str], columns: Sequence[Column]) -> View:

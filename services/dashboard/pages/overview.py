@@ -69,7 +69,7 @@ def build_row(formatter: Formatter, coin: Json, symbol: str) -> Row:
     rank = formatter.count(coin["rank"])
     market_cap = formatter.compact_amount(coin["market_cap_usd"])
     seconds = (formatter.now - datetime.fromisoformat(coin["observed_at"])).total_seconds()
-    name = {"text": coin["name"], "note": symbol, "small": f"{rank} · {symbol} · {market_cap}"}
+    name = {"text": coin["name"], "note": symbol, "small": f"{rank} · {symbol}"}
     changes = [coin[key] for key in ("change_1h", "change_24h", "change_7d")]
     hour, day, week = (number_cell(change, formatter.percent(change)) for change in changes)
     cells = [
@@ -78,7 +78,7 @@ def build_row(formatter: Formatter, coin: Json, symbol: str) -> Row:
         name,
         number_cell(coin["price_usd"], formatter.price(coin["price_usd"])),
         *(hour, day, week),
-        line_cell(coin["sparkline_usd"]),
+        line_cell(coin["sparkline_usd"], coin["change_7d"]),
         number_cell(coin["market_cap_usd"], market_cap),
         number_cell(coin["volume_24h_usd"], formatter.compact_amount(coin["volume_24h_usd"])),
         number_cell(seconds, formatter.age(coin["observed_at"])),

@@ -43,7 +43,7 @@ def test_a_coin_is_a_row_of_values_to_sort_by_and_texts_to_show() -> None:
     assert row["change_7d"] == (None, UNKNOWN)
     assert row["market_cap"] == (1.7e12, "$1.70T")
     assert row["age"] == (420.0, "7 min")
-    assert row["name"]["small"] == "1 · BTC · $1.70T"
+    assert row["name"]["small"] == "1 · BTC"
     odd = cells(rank=None, market_cap_usd=None, volume_24h_usd=None, sparkline_usd=[None, None])
     assert odd["rank"] == odd["market_cap"] == odd["volume"] == (None, UNKNOWN)
     assert odd["line"] == (None, [])
@@ -60,6 +60,7 @@ def test_the_height_of_a_sparkline_is_at_least_one_percent_of_the_price() -> Non
     change, heights = line_cell([1.0, 0.999, 1.001])
     assert change == pytest.approx(0.001)
     assert heights == [50, 40, 60]
+    assert line_cell([1.0, 2.0], change=-0.1) == (-0.1, [0, 100])
     assert line_cell([0.0, 0.0]) == (None, [50, 50])
 
 
