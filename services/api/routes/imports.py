@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Query
+from fastapi import APIRouter, Body, Depends, Query
 from pydantic import TypeAdapter, ValidationError
 
 from sentinel.storage.connection import Connection
@@ -37,9 +37,9 @@ router = APIRouter(tags=["portfolio"])
 T = TypeVar("T")
 CSV_MEDIA_TYPE = "text/csv"
 SAMPLE_ROWS = 3
-MAX_JSON_CHARACTERS = 20_000
+# Of one parameter: the server takes 64 kB for the address and all headers.
+MAX_JSON_CHARACTERS = 4_000
 
-Json = Annotated[str | None, Query(max_length=MAX_JSON_CHARACTERS)]
 FileBody = Annotated[bytes, Body(media_type=CSV_MEDIA_TYPE)]
 _COINS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, TransactionCoin])
 _PRICES: TypeAdapter[dict[int, Decimal]] = TypeAdapter(dict[int, UnsignedAmount])
@@ -47,27 +47,33 @@ _FORMAT_PATTERN = f"^({'|'.join((AUTO, *FORMAT_IDS))})$"
 _ERRORS = problem_responses(400, 403, 409, 413, 422, 503)
 
 
+def _json_query(description: str) -> Any:
+    """Return a query parameter that holds a JSON object."""
+    return Query(max_length=MAX_JSON_CHARACTERS, description=f"JSON: {description}")
+
+
 def _read_options(
     *,
     format: Annotated[str, Query(pattern=_FORMAT_PATTERN)] = AUTO,  # noqa: A002
-    wallet: Annotated[WalletName, Query()] = "",
-    stablecoins_as_usd: bool = True,
-    coins: Json = None,
-    mapping: Json = None,
-    idr_per_usd: Annotated[UnsignedAmount | None, Query()] = None,
-    prices: Json = None,
-    transfers: Annotated[str, Query(pattern="^(import|ignore)$")] = "import",
+    wallet: Annotated[WalletName, Query(description="of all entries")] = "",
+    stablecoins_as_usd: Annotated[bool, Query(description="false: they are coins")] = True,
+    coins: Annotated[str, _json_query("coin id by symbol")] = "{}",
+    mapping: Annotated[
+        str, _json_query("column by our field; date_order, decimal_comma, time_zone, currency")
+    ] = "{}",
+    idr_per_usd: Annotated[
+        UnsignedAmount | None, Query(description="for rupiah of dates without a stored rate")
+    ] = None,
+    prices: Annotated[str, _json_query("of one coin in USD, by the number of the line")] = "{}",
+    transfers: Annotated[
+        Literal["import", "ignore"], Query(description="deposits and withdrawals of coins")
+    ] = "import",
 ) -> ImportRequest:
-    """Return the options of a request.
-
-    coins: JSON, coin id by symbol. mapping: JSON, column by our field, date_order, decimal_comma,
-    time_zone. idr_per_usd: for rupiah of dates without a stored rate. prices: JSON, price of one
-    coin in USD by the number of the line.
-    """
-    chosen = _parse("mapping", TypeAdapter(ImportMapping), mapping or "{}")
+    """Return the options of a request. Raises HTTPException (409)."""
+    chosen = _parse("mapping", TypeAdapter(ImportMapping), mapping)
     # As variables: the options take any Mapping, and mypy infers T from where a value goes.
-    own_coins = _parse("coins", _COINS, coins or "{}")
-    own_prices = _parse("prices", _PRICES, prices or "{}")
+    own_coins = _parse("coins", _COINS, coins)
+    own_prices = _parse("prices", _PRICES, prices)
     own_fields = {"date_order", "decimal_comma", "time_zone"}
     return ImportRequest(
         format=format,
@@ -153,13 +159,13 @@ def _or_conflict(work: Callable[[], T]) -> T:
 
 
 def _parse(name: str, adapter: TypeAdapter[T], text: str) -> T:
-    """Return the value of a JSON parameter. Raises HTTPException (422)."""
+    """Return the value of a JSON parameter. Raises HTTPException (409)."""
     try:
         return adapter.validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, (name, *first["loc"])))
-        raise HTTPException(422, f"{where}: {first['msg']}") from error
+        raise conflict(f"{where}: {first['msg']}") from error
 
 
 def _find_zone(name: str | None) -> ZoneInfo | None:
@@ -168,9 +174,7 @@ def _find_zone(name: str | None) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise HTTPException(
-            422, f"mapping.time_zone: there is no time zone '{name[:50]}'."
-        ) from error
+        raise conflict(f"mapping.time_zone: there is no time zone '{name[:50]}'.") from error
 
 
 def _describe(prepared: PreparedFile) -> ImportPreview:

@@ -229,21 +229,23 @@ def test_formulas_in_notes_are_text(importer: Importer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "message"),
+    ("option", "value", "status", "message"),
     [
-        ("format", "mtgox", "format"),
-        ("mapping", "{", "mapping"),
-        ("mapping", '{"made_at": 1}', "mapping.made_at"),
-        ("mapping", '{"time_zone": "Mars/Base"}', "no time zone 'Mars/Base'"),
-        ("prices", '{"x": 1}', "prices"),
-        ("coins", "[]", "coins"),
-        ("idr_per_usd", "-1", "idr_per_usd"),
-        ("transfers", "maybe", "transfers"),
+        ("format", "mtgox", 422, "format"),
+        ("idr_per_usd", "-1", 422, "idr_per_usd"),
+        ("transfers", "maybe", 422, "transfers"),
+        ("mapping", "{", 409, "mapping"),
+        ("mapping", '{"made_at": 1}', 409, "mapping.made_at"),
+        ("mapping", '{"time_zone": "Mars/Base"}', 409, "no time zone 'Mars/Base'"),
+        ("prices", '{"x": 1}', 409, "prices"),
+        ("coins", "[]", 409, "coins"),
     ],
 )
-def test_a_wrong_option_is_named(importer: Importer, option: str, value: str, message: str) -> None:
+def test_a_wrong_option_is_named(
+    importer: Importer, option: str, value: str, status: int, message: str
+) -> None:
     response = importer.send(BINANCE, "/preview", **{option: value})
-    assert message in problem_detail(response, 422)
+    assert message in problem_detail(response, status)
 
 
 def test_a_format_can_be_demanded(importer: Importer) -> None:
