@@ -1,8 +1,9 @@
-"""The dashboard over ten million rows, in a browser: first paint and refresh during ticks.
+"""The dashboard over ten million rows, in a browser: first page, next pages, refresh during ticks.
 
-A first paint begins with an empty browser and ends when the page shows its figures. The charts wait
-for Plotly's code of five megabytes and are reported separately. A refresh begins with a click that
-changes every number, right after a tick, so that no cached response of the API is fresh.
+A first page begins with an empty browser and ends when its table or chart is drawn; its bytes are
+those of all files and of the WebSocket. A next page begins with a click on its link. A refresh
+begins with a click that changes every number, right after a tick, so that no cached response of the
+API is fresh.
 """
 
 from __future__ import annotations
@@ -30,10 +31,14 @@ from benchmarks.scale import server
 from safe_zone import ROOT
 from tests.support.browser import FLAGS, free_port
 
-FIRST_PAINT_SECONDS, REFRESH_SECONDS = 3.0, 1.0
+NAVIGATION_SECONDS, REFRESH_SECONDS, TRANSFERRED_MB = 0.7, 0.5, 3.0
 
-
-METRIC, CHART = "[data-testid=stMetricValue]", ".js-plotly-plot .trace"
+TABLE = "[data-testid=sentinel-table][data-drawn=true]"
+CHART = "[data-testid=sentinel-chart][data-drawn=true]"
+METRIC = "[data-testid=stMetricValue]"
+SETTINGS = "[data-testid=stPopover] button"
+# Streamlit's script has ended and all of its page has arrived.
+DONE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
 class DashboardPage(NamedTuple):
@@ -41,24 +46,21 @@ class DashboardPage(NamedTuple):
 
     name: str
     path: str
-    # The selectors of its figures and of its last part.
-    figures: str
-    last: str | None
-    # A text that the page shows in rupiah only, and one that it shows in USD only.
-    text_in_idr: str
-    text_in_usd: str
+    # Of its link in the navigation.
+    title: str
+    # The selector of the part that a viewer came for.
+    drawn: str
+    # Of a part with amounts of money, which the currency changes; None: there is none.
+    amounts: str | None
+    # For the first page with an empty browser; None: no limit.
+    first_seconds: float | None
 
 
-TABLE = "[data-testid=stDataFrame] canvas"
 PAGES = (
-    DashboardPage("overview", "", TABLE, None, "listed in IDR", "listed in USD"),
-    DashboardPage("coin", "coin?coin=coin-7", METRIC, CHART, "Rp", "$"),
-    DashboardPage(
-        "portfolio", "portfolio", METRIC, CHART, "Profit in 24 h, IDR", "Profit in 24 h, USD"
-    ),
-    DashboardPage(
-        "pipeline", "pipeline", METRIC, None, "Price per coin, IDR", "Price per coin, USD"
-    ),
+    DashboardPage("overview", "", "Overview", TABLE, TABLE, 2.0),
+    DashboardPage("coin", "coin?coin=coin-7", "Coin", CHART, ".ms-coin-price", 3.0),
+    DashboardPage("portfolio", "portfolio", "Portfolio", TABLE, TABLE, None),
+    DashboardPage("pipeline", "pipeline", "Pipeline", METRIC, None, None),
 )
 
 
@@ -75,7 +77,7 @@ class Size(NamedTuple):
     settle_seconds: float
 
 
-FULL, SMOKE = Size(days.FULL, PAGES, 7, 3.5, 1.5), Size(days.SMOKE, PAGES[1:2], 1, 0.0, 0.5)
+FULL, SMOKE = Size(days.FULL, PAGES, 7, 3.5, 1.5), Size(days.SMOKE, PAGES[:2], 1, 0.0, 0.5)
 
 
 def measure(is_smoke: bool) -> Iterator[Result]:
@@ -92,7 +94,8 @@ def measure(is_smoke: bool) -> Iterator[Result]:
         with _running_dashboard(conninfo) as base, sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
             for page in size.pages:
-                yield from _measure_page(page, browser, base, connection, size)
+                yield from _measure_first(page, browser, base, connection, size)
+            yield from _measure_navigation(browser, base, size)
             browser.close()
 
 
@@ -137,52 +140,94 @@ def _running_dashboard(conninfo: str) -> Iterator[str]:
                 process.wait()
 
 
-def _measure_page(
+def _measure_first(
     kind: DashboardPage,
     browser: Browser,
     base: str,
     connection: psycopg.Connection[tuple[object, ...]],
     size: Size,
 ) -> Iterator[Result]:
-    paints, complete, frames, refreshes = [], [], [], []
+    """Measure a page in an empty browser, and its refresh."""
+    seconds, megabytes, refreshes = [], [], []
 
     def tick() -> None:
         connection.execute(TICK, {"now": datetime.now(UTC)})
         time.sleep(size.cache_seconds)
 
     for _ in range(size.rounds):
-        context = browser.new_context(viewport={"width": 1440, "height": 1100})
-        page = context.new_page()
-        tick()
-        began = time.perf_counter()
-        page.goto(f"{base}/{kind.path}", wait_until="commit")
-        page.wait_for_selector("[data-testid=stApp]")
-        frames.append(time.perf_counter() - began)
-        page.wait_for_selector(kind.figures)
-        paints.append(time.perf_counter() - began)
-        if kind.last:
-            page.wait_for_selector(kind.last)
-            complete.append(time.perf_counter() - began)
-        page.wait_for_timeout(size.settle_seconds * 1e3)
-        for currency, text in (("IDR", kind.text_in_idr), ("USD", kind.text_in_usd)):
+        with _new_window(browser) as page:
+            transferred = _count_bytes(page)
             tick()
-            refreshes.append(_time_click(page, currency, text))
+            began = time.perf_counter()
+            page.goto(f"{base}/{kind.path}", wait_until="commit")
+            page.locator(kind.drawn).first.wait_for()
+            seconds.append(time.perf_counter() - began)
+            page.wait_for_timeout(size.settle_seconds * 1e3)
+            megabytes.append(sum(transferred) / 1e6)
+            if kind.amounts:
+                page.locator(SETTINGS).first.click()
+                for currency, sign in (("IDR", "Rp"), ("USD", "$")):
+                    tick()
+                    refreshes.append(_time_refresh(page, kind.amounts, currency, sign))
+    yield from _summarize(f"{kind.name}: first page", seconds, kind.first_seconds)
+    yield Result(
+        f"{kind.name}: transferred", max(megabytes), "MB", at_most=TRANSFERRED_MB, note="no cache"
+    )
+    if refreshes:
+        yield from _summarize(f"{kind.name}: refresh", refreshes, REFRESH_SECONDS)
+
+
+def _measure_navigation(browser: Browser, base: str, size: Size) -> Iterator[Result]:
+    """Measure clicks from page to page in a browser that has visited each once."""
+    seconds: dict[str, list[float]] = {kind.name: [] for kind in size.pages}
+    with _new_window(browser) as page:
+        for kind in size.pages:
+            page.goto(f"{base}/{kind.path}")
+            page.locator(kind.drawn).first.wait_for()
+        for _ in range(size.rounds):
+            for kind in size.pages:
+                page.wait_for_timeout(size.settle_seconds * 1e3)
+                began = time.perf_counter()
+                page.get_by_role("link", name=kind.title, exact=True).first.click()
+                page.wait_for_url(f"**/{kind.path.partition('?')[0]}*")
+                page.locator(kind.drawn).first.wait_for()
+                page.locator(DONE).wait_for()
+                seconds[kind.name].append(time.perf_counter() - began)
+    for name, times in seconds.items():
+        yield from _summarize(f"{name}: warm navigation", times, NAVIGATION_SECONDS)
+
+
+@contextmanager
+def _new_window(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    try:
+        yield context.new_page()
+    finally:
         context.close()
-    frame, note = statistics.median(frames), "Streamlit's empty frame"
-    for what, seconds, limit, floor in (
-        ("first paint", paints, FIRST_PAINT_SECONDS, frame),
-        ("with its charts", complete, None, frame),
-        ("refresh", refreshes, REFRESH_SECONDS, None),
-    ):
-        if seconds:
-            name, median = f"{kind.name}: {what}", statistics.median(seconds)
-            reason = note if floor else ""
-            yield Result(name, median, "s", at_most=limit, floor=floor, note=reason)
-            yield Result(f"{name}, worst of {len(seconds)}", max(seconds), "s")
 
 
-def _time_click(page: Page, currency: str, text: str) -> float:
+def _count_bytes(page: Page) -> list[float]:
+    """Return a list that grows by the bytes of each file and message that the browser receives."""
+    transferred: list[float] = []
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", lambda e: transferred.append(e["encodedDataLength"]))
+    # Binary messages are reported in base64.
+    session.on(
+        "Network.webSocketFrameReceived",
+        lambda e: transferred.append(len(e["response"]["payloadData"]) * 3 / 4),
+    )
+    return transferred
+
+
+def _time_refresh(page: Page, amounts: str, currency: str, sign: str) -> float:
+    """Return the seconds from the choice of a currency until the page shows its amounts."""
     began = time.perf_counter()
     page.get_by_role("radio", name=currency).first.click()
-    page.get_by_text(text).first.wait_for()
+    page.locator(amounts).filter(has_text=sign).first.wait_for()
     return time.perf_counter() - began
+
+
+def _summarize(name: str, seconds: Sequence[float], at_most: float | None) -> Iterator[Result]:
+    yield Result(name, statistics.median(seconds), "s", at_most=at_most)
+    yield Result(f"{name}, worst of {len(seconds)}", max(seconds), "s")
