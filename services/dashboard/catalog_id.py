@@ -436,7 +436,8 @@ TEXTS: dict[str, str] = {
     # --- pages/portfolio.py, portfolio_figures.py, portfolio_tables.py: Portfolio page ---
     "Import": "Impor",
     "Export": "Ekspor",
-    "Share": "Bagikan",
+    "Share a link": "Bagikan tautan",
+    "Share": "Bagian",
     "1 y": "1 th",
     "Close": "Tutup",
     "Undo": "Urungkan",

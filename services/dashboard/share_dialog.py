@@ -61,7 +61,8 @@ def _create(formatter: Formatter, label: str, days: int | None) -> None:
 
 
 def _show_links(formatter: Formatter) -> None:
-    links = data.get_content(PATH) or []
+    found = data.get_content(PATH)
+    links = found["items"] if found else []
     columns = [
         Column("label", tr("For whom")),
         Column("created", tr("Created"), "number"),

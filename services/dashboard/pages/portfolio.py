@@ -54,7 +54,7 @@ def _show_buttons(formatter: Formatter) -> None:
         mime="text/csv",
         on_click="ignore",
     )
-    if st.button(tr("Share")):
+    if st.button(tr("Share a link")):
         share_dialog.open_dialog()
 
 
