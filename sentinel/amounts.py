@@ -134,6 +134,11 @@ def format_count(number: float | None, language: Language = "en") -> str:
     return UNKNOWN if number is None else _write(_to_decimal(number), 0, language)
 
 
+def format_decimal(number: float | None, places: int, language: Language) -> str:
+    """Return a number without a unit, such as a ratio: 1.40."""
+    return UNKNOWN if number is None else _write(_to_decimal(number), places, language)
+
+
 def parse_amount(text: str, language: Language) -> Decimal | None:
     """Return the number that a text means in a language; None if it means none.
 

@@ -218,6 +218,7 @@ TEXTS: dict[str, str] = {
         "di atas titik terendah terakhir ({low})."
     ),
     "My transactions": "Transaksi saya",
+    "None. Add them on the Portfolio page.": "Belum ada. Tambahkan di halaman Portofolio.",
     "{kind}: {quantity} at {price}": "{kind}: {quantity} pada {price}",
     "Bought": "Dibeli",
     "Sold": "Dijual",
@@ -225,7 +226,6 @@ TEXTS: dict[str, str] = {
     "Given in a trade": "Diberikan dalam pertukaran",
     "Received from outside": "Diterima dari luar",
     "Sent away": "Dikirim keluar",
-    "Gaps": "Celah",
     "Gaps, last 7 days": "Celah, 7 hari terakhir",
     "From": "Dari",
     "To": "Sampai",
@@ -286,6 +286,100 @@ TEXTS: dict[str, str] = {
     "expired {time}": "kedaluwarsa {time}",
     "waits until the price has returned": "menunggu sampai harga kembali",
     "until {time}": "sampai {time}",
+    # --- forecast_scores.py, pages/forecasts.py ---
+    "last day": "sehari terakhir",
+    "last {days} days": "{days} hari terakhir",
+    "Track record, {span}: too early to tell ({count} forecasts scored).": (
+        "Rekam jejak, {span}: belum dapat dinilai ({count} prakiraan dinilai)."
+    ),
+    (
+        "Track record, {span}: the band held {held} prices (calm hours: {calm}, wild hours: "
+        "{wild}); {promised} is promised."
+    ): (
+        "Rekam jejak, {span}: pita memuat {held} harga (jam tenang: {calm}, jam bergejolak: "
+        "{wild}); yang dijanjikan {promised}."
+    ),
+    "The line has a real edge over expecting no change: its error is {error} times as large.": (
+        "Garis benar-benar lebih baik daripada menduga tanpa perubahan: kesalahannya {error} kali."
+    ),
+    "The line has no edge over expecting no change: its error is {error} times as large.": (
+        "Garis tidak lebih baik daripada menduga tanpa perubahan: kesalahannya {error} kali."
+    ),
+    "Its {count} directions are too few to judge.": (
+        "{count} arahnya terlalu sedikit untuk dinilai."
+    ),
+    "Its directions were right in {right}: clearly better than tossing a coin.": (
+        "Arahnya benar pada {right}: jelas lebih baik daripada melempar koin."
+    ),
+    "Its directions were right in {right}: no better than tossing a coin.": (
+        "Arahnya benar pada {right}: tidak lebih baik daripada melempar koin."
+    ),
+    "Band held": "Pita memuat",
+    "In calm hours": "Di jam tenang",
+    "In wild hours": "Di jam bergejolak",
+    "of {count} prices": "dari {count} harga",
+    "Score of the band": "Skor pita",
+    "no change: {score}": "tanpa perubahan: {score}",
+    "Scored": "Dinilai",
+    "Score of no change": "Skor tanpa perubahan",
+    "Error of the line": "Kesalahan garis",
+    "Direction right": "Arah benar",
+    "too early": "terlalu dini",
+    "{share} of {count}": "{share} dari {count}",
+    "All coins, {span}": "Semua koin, {span}",
+    "Best-ranked coins, last 7 days": "Koin peringkat teratas, 7 hari terakhir",
+    "No forecast was scored yet. The first ones come after an hour of prices.": (
+        "Belum ada prakiraan yang dinilai. Yang pertama muncul setelah satu jam harga."
+    ),
+    (
+        "Every five minutes each coin gets a band that should hold its price ten minutes later, "
+        "four times out of five. A coin's calm and wild hours are the thirds of its last day in "
+        "which its price moved least and most. The score is the band's width plus a penalty for "
+        "each miss, as a share of the price: less is better. The score of no change is that of a "
+        "band with the width of the last day's changes, the same in calm and in wild hours. An "
+        "error of the line above 1 is larger than that of expecting no change."
+    ): (
+        "Setiap lima menit tiap koin mendapat pita yang empat dari lima kali seharusnya memuat "
+        "harganya sepuluh menit kemudian. Jam tenang dan jam bergejolak adalah sepertiga hari "
+        "terakhir dengan pergerakan harga paling kecil dan paling besar. Skor adalah lebar pita "
+        "ditambah denda untuk tiap kegagalan, sebagai bagian dari harga: makin kecil makin baik. "
+        "Skor tanpa perubahan adalah skor pita selebar perubahan sehari terakhir, sama di jam "
+        "tenang dan jam bergejolak. Kesalahan garis di atas 1 lebih besar daripada menduga tanpa "
+        "perubahan."
+    ),
+    # --- equity_chart.py, pages/paper_trading.py ---
+    "Value of the wallet {name}": "Nilai dompet {name}",
+    "Buy and hold": "Beli dan simpan",
+    "{coin} bought at {price}": "{coin} dibeli pada {price}",
+    "{coin} sold at {price}": "{coin} dijual pada {price}",
+    "bought": "dibeli",
+    "sold": "dijual",
+    "There is no wallet yet. Open one; the monitor then steps it with every run:": (
+        "Belum ada dompet. Buka satu; lalu monitor menjalankannya pada setiap proses:"
+    ),
+    "Since": "Sejak",
+    "Trades": "Transaksi jual beli",
+    "Rejected orders": "Order ditolak",
+    "Figure": "Angka",
+    "Results": "Hasil dompet",
+    "No ratios: with fewer than {count} trades they would be luck.": (
+        "Tanpa rasio: dengan kurang dari {count} transaksi, hasilnya hanya kebetulan."
+    ),
+    "No ratios: the time span is too short.": "Tanpa rasio: rentang waktunya terlalu pendek.",
+    "Value if sold now": "Nilai bila dijual sekarang",
+    "Maximum drawdown": "Penurunan maksimum",
+    "Invested on average": "Rata-rata diinvestasikan",
+    "Sharpe ratio": "Rasio Sharpe",
+    "Sortino ratio": "Rasio Sortino",
+    "Sales with a profit": "Penjualan yang untung",
+    "Cash": "Kas",
+    "an order waits for the next price": "satu order menunggu harga berikutnya",
+    "Positions": "Posisi",
+    "Side": "Sisi",
+    "buy": "beli",
+    "sell": "jual",
+    "if sold now": "bila dijual sekarang",
+    "No trades yet.": "Belum ada transaksi.",
     # --- components.py: alerts, gaps ---
     "{change} to {price}, {time} ({age} ago)": "{change} ke {price}, {time} ({age} lalu)",
     "{change} an hour later": "{change} sejam kemudian",

@@ -42,7 +42,9 @@ def build_coin_chart(
 ) -> Chart:
     """Return the chart of a coin. Beside another one, both are changes since the start."""
     history, name = page["history"], page["coin"]["name"]
-    points = arrange_points(history["points"], history["step_seconds"], as_candles=view.has_candles)
+    points = arrange_points(
+        history["points"], history["step_seconds"], page["gaps"], as_candles=view.has_candles
+    )
     convert = _rebase(points) if compared else formatter.convert_usd
     forecast = page["forecast"] if view.is_short and not compared else None
     spans = [*find_gaps(page["gaps"], points), *find_backfilled(points)]

@@ -22,6 +22,8 @@ class HistoryPoints:
     points: list[Json | None]
     # The length of a step in seconds; 0: every point is an observation.
     step: int
+    # How far points are usually apart, in seconds.
+    usual: float
 
     def column(self, key: str, convert: Callable[[float], float]) -> list[float | None]:
         """Return one value of all points, converted from USD."""
@@ -41,28 +43,43 @@ class HistoryPoints:
 
 
 def arrange_points(
-    points: Sequence[Json], step_seconds: float, *, as_candles: bool = False
+    points: Sequence[Json],
+    step_seconds: float,
+    gaps: Sequence[Json] = (),
+    *,
+    as_candles: bool = False,
 ) -> HistoryPoints:
     """Return a history; a line has the last price of a step at the middle of the step."""
     step = int(step_seconds)
     starts = [to_seconds(point["observed_at"]) for point in points]
     apart = [after - before for before, after in itertools.pairwise(starts)]
     usual = max(step, statistics.median(apart)) if apart else step
+    known = [span for span in _list_gaps(gaps) if span.stop - span.start > usual / 2]
     times: list[int] = []
     arranged: list[Json | None] = []
     for at, point in zip(starts, points, strict=True):
         time = at if as_candles else at + step // 2
-        if times and time - times[-1] > MAX_JOINED_STEPS * usual:
+        if times and _is_interrupted(times[-1], time, usual, known):
             times.append((times[-1] + time) // 2)
             arranged.append(None)
         times.append(time)
         arranged.append(point)
-    return HistoryPoints(times, arranged, step)
+    return HistoryPoints(times, arranged, step, usual)
+
+
+def _list_gaps(gaps: Sequence[Json]) -> list[Span]:
+    return [Span(to_seconds(gap["start"]), to_seconds(gap["stop"]), "gap") for gap in gaps]
+
+
+def _is_interrupted(before: int, after: int, usual: float, gaps: Sequence[Span]) -> bool:
+    if after - before > MAX_JOINED_STEPS * usual:
+        return True
+    return any(before < (gap.start + gap.stop) / 2 < after for gap in gaps)
 
 
 def find_gaps(gaps: Sequence[Json], points: HistoryPoints) -> Iterator[Span]:
     """Yield the known gaps, and where the line is interrupted besides."""
-    known = [Span(to_seconds(gap["start"]), to_seconds(gap["stop"]), "gap") for gap in gaps]
+    known = _list_gaps(gaps)
     yield from known
     for index, point in enumerate(points.points):
         if point is None:
@@ -71,17 +88,17 @@ def find_gaps(gaps: Sequence[Json], points: HistoryPoints) -> Iterator[Span]:
                 yield Span(start, stop, "gap")
 
 
-def find_backfilled(points: HistoryPoints) -> Iterator[Span]:
-    """Yield the stretches of which at least half the observations are backfilled."""
-    start: int | None = None
-    last = 0
+def find_backfilled(points: HistoryPoints) -> list[Span]:
+    """Return the stretches of which at least half the observations are backfilled.
+
+    Observed prices between backfilled ones interrupt a stretch if they are more than a few.
+    """
+    found: list[Span] = []
     for at, point in zip(points.times, points.points, strict=True):
-        is_backfilled = point is not None and 2 * point["backfilled"] >= point["observations"]
-        if is_backfilled and start is None:
-            start = at
-        elif not is_backfilled and start is not None:
-            yield Span(start, max(last, start + 1), "backfilled")
-            start = None
-        last = at
-    if start is not None:
-        yield Span(start, max(last, start + 1), "backfilled")
+        if point is None or 2 * point["backfilled"] < point["observations"]:
+            continue
+        if found and at - found[-1].stop <= MAX_JOINED_STEPS * points.usual:
+            found[-1] = Span(found[-1].start, at, "backfilled")
+        else:
+            found.append(Span(at, at + 1, "backfilled"))
+    return found

@@ -53,6 +53,8 @@ def show_transactions(formatter: Formatter, transactions: Sequence[Json]) -> Non
             _build_row(formatter, number, transaction, has_wallets=has_wallets)
             for number, transaction in enumerate(reversed(transactions))
         ],
+        title=tr("My transactions"),
+        empty=tr("None. Add them on the Portfolio page."),
     )
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sentinel.analytics.forecast_band import COVERAGE
-from services.api_client import Json
+from services.api_client import Json, quote_segment
 from services.dashboard.formatting import Formatter
+from services.dashboard.language import tr
+from services.dashboard.table import Cell, Column, Row, number_cell
 from services.dashboard.text import escape_markdown
 
 MIN_FORECASTS = 30  # with fewer, a share would be luck and is not shown
 MAX_CHARACTERS = 600
+# The API's word.
 TOO_EARLY = "too early"
-LINE_RESULTS = {"edge": "a real edge", "no edge": "no edge"}
-DIRECTION_RESULTS = {
-    "edge": "clearly better than tossing a coin",
-    "no edge": "no better than tossing a coin",
-}
+CLASSES = ("calm", "wild")
 
 
 def drop_repeated(scores: Sequence[Json]) -> list[Json]:
@@ -31,74 +29,125 @@ def drop_repeated(scores: Sequence[Json]) -> list[Json]:
 
 def format_span(score: Json) -> str:
     """Return the time span of a track record: "last day"."""
-    return "last day" if score["hours"] == 24 else f"last {score['hours'] // 24} days"
+    days = score["hours"] // 24
+    return tr("last day") if days == 1 else tr("last {days} days", days=days)
 
 
 def format_score(formatter: Formatter, score: Json) -> str:
     """Return the track record over one time span as a line of Markdown."""
+    span = format_span(score)
     if score["result"] == TOO_EARLY:
-        scored = f"{score['scored']:,} forecasts scored"
-        return f"Track record, {format_span(score)}: too early to tell ({scored})."
-    held = _format_share(formatter, score["coverage"], score["with_interval"])
+        count = formatter.count(score["scored"])
+        text = tr(
+            "Track record, {span}: too early to tell ({count} forecasts scored).",
+            span=span,
+            count=count,
+        )
+        return escape_markdown(text, MAX_CHARACTERS)
     calm, wild = (_format_class(formatter, score[name]) for name in ("calm", "wild"))
-    promised = formatter.percent(COVERAGE, signed=False)
-    text = (
-        f"Track record, {format_span(score)}: the band held {held} prices (calm hours: {calm}, "
-        f"wild hours: {wild}); {promised} is promised."
+    text = tr(
+        "Track record, {span}: the band held {held} prices (calm hours: {calm}, wild hours: "
+        "{wild}); {promised} is promised.",
+        span=span,
+        held=_format_share(formatter, score["coverage"], score["with_interval"]),
+        calm=calm,
+        wild=wild,
+        promised=formatter.percent(COVERAGE, signed=False),
     )
     return f"{escape_markdown(text, MAX_CHARACTERS)} {format_line_score(formatter, score)}"
 
 
 def format_line_score(formatter: Formatter, score: Json) -> str:
     """Return what the line and its directions are worth as Markdown; not if it is too early."""
-    text = (
-        f"The line has {LINE_RESULTS[score['result']]} over expecting no change: its error is "
-        f"{score['mase']:.2f} times as large."
-    )
-    if score["direction_result"] == TOO_EARLY:
-        text += f" Its {score['directional']:,} directions are too few to judge."
+    error = formatter.decimal(score["mase"])
+    if score["result"] == "edge":
+        text = tr(
+            "The line has a real edge over expecting no change: its error is {error} times as "
+            "large.",
+            error=error,
+        )
     else:
-        right = _format_share(formatter, score["hit_rate"], score["directional"])
-        result = DIRECTION_RESULTS[score["direction_result"]]
-        text += f" Its directions were right in {right}: {result}."
-    return escape_markdown(text, MAX_CHARACTERS)
+        text = tr(
+            "The line has no edge over expecting no change: its error is {error} times as large.",
+            error=error,
+        )
+    return escape_markdown(f"{text} {_describe_directions(formatter, score)}", MAX_CHARACTERS)
+
+
+def _describe_directions(formatter: Formatter, score: Json) -> str:
+    if score["direction_result"] == TOO_EARLY:
+        count = formatter.count(score["directional"])
+        return tr("Its {count} directions are too few to judge.", count=count)
+    right = _format_share(formatter, score["hit_rate"], score["directional"])
+    if score["direction_result"] == "edge":
+        return tr(
+            "Its directions were right in {right}: clearly better than tossing a coin.", right=right
+        )
+    return tr("Its directions were right in {right}: no better than tossing a coin.", right=right)
 
 
 def list_metrics(formatter: Formatter, score: Json) -> list[tuple[str, str, str]]:
     """Return label, figure and note of the metrics of a track record."""
+    calm, wild = score["calm"], score["wild"]
     shares = (
-        ("Band held", score["coverage"], score["with_interval"]),
-        *(
-            (f"In {name} hours", score[name]["coverage"], score[name]["forecasts"])
-            for name in ("calm", "wild")
-        ),
+        (tr("Band held"), score["coverage"], score["with_interval"]),
+        (tr("In calm hours"), calm["coverage"], calm["forecasts"]),
+        (tr("In wild hours"), wild["coverage"], wild["forecasts"]),
     )
-    own, no_change = _format_interval_scores(score)
+    own, no_change = _format_interval_scores(formatter, score)
     return [
         *(
-            (label, _format_percent(formatter, share, count), f"of {count:,} prices")
+            (
+                label,
+                _format_percent(formatter, share, count),
+                tr("of {count} prices", count=formatter.count(count)),
+            )
             for label, share, count in shares
         ),
-        ("Score of the band", own, f"no change: {no_change}"),
+        (tr("Score of the band"), own, tr("no change: {score}", score=no_change)),
     ]
 
 
-def build_score_row(formatter: Formatter, name: str, score: Json) -> dict[str, Any]:
+def list_columns() -> list[Column]:
+    """Return the columns of the rows that `build_score_row` returns."""
+    return [
+        Column("coin", tr("Coin"), "link"),
+        Column("scored", tr("Scored"), "number", priority=2, descending=True),
+        Column("held", tr("Band held"), "number", descending=True),
+        Column("calm", tr("In calm hours"), "number", priority=3, descending=True),
+        Column("wild", tr("In wild hours"), "number", priority=2, descending=True),
+        Column("score", tr("Score of the band"), "number"),
+        Column("no_change", tr("Score of no change"), "number", priority=2),
+        Column("error", tr("Error of the line"), "number", priority=3),
+        Column("right", tr("Direction right"), "number", priority=2, descending=True),
+    ]
+
+
+def build_score_row(formatter: Formatter, coin_id: str, name: str, score: Json) -> Row:
     """Return the track record over one time span as the row of a table."""
-    own, no_change = _format_interval_scores(score)
-    return {
-        "coin": name,
-        "scored": f"{score['scored']:,}",
-        "held": _format_share(formatter, score["coverage"], score["with_interval"]),
-        "held, calm hours": _format_class(formatter, score["calm"]),
-        "held, wild hours": _format_class(formatter, score["wild"]),
-        "score of the band": own,
-        "score of no change": no_change,
-        "error of the line": (
-            TOO_EARLY if score["result"] == TOO_EARLY else f"{score['mase']:.2f}"
-        ),
-        "direction right": _format_share(formatter, score["hit_rate"], score["directional"]),
-    }
+    own, no_change = _format_interval_scores(formatter, score)
+    is_early = score["result"] == TOO_EARLY
+    error = tr("too early") if is_early else formatter.decimal(score["mase"])
+
+    def share_cell(share: float | None, count: int) -> Cell:
+        is_known = count >= MIN_FORECASTS
+        return number_cell(share if is_known else None, _format_share(formatter, share, count))
+
+    return Row(
+        coin_id,
+        [
+            name,
+            number_cell(score["scored"], formatter.count(score["scored"])),
+            share_cell(score["coverage"], score["with_interval"]),
+            *(share_cell(score[key]["coverage"], score[key]["forecasts"]) for key in CLASSES),
+            number_cell(score["interval_score"], own),
+            number_cell(score["no_change_interval_score"], no_change),
+            number_cell(None if is_early else score["mase"], error),
+            share_cell(score["hit_rate"], score["directional"]),
+        ],
+        href=f"coin?coin={quote_segment(coin_id)}",
+        name=name,
+    )
 
 
 def _format_class(formatter: Formatter, score: Json) -> str:
@@ -106,18 +155,24 @@ def _format_class(formatter: Formatter, score: Json) -> str:
 
 
 def _format_share(formatter: Formatter, share: float | None, count: int) -> str:
-    """Return a share and what it is of: "80.3% of 1,240"; TOO_EARLY of too few."""
-    shown = _format_percent(formatter, share, count)
-    return shown if shown == TOO_EARLY else f"{shown} of {count:,}"
+    """Return a share and what it is of: "80.3% of 1,240"; "too early" of too few."""
+    if count < MIN_FORECASTS:
+        return tr("too early")
+    shown = formatter.percent(share, signed=False)
+    return tr("{share} of {count}", share=shown, count=formatter.count(count))
 
 
 def _format_percent(formatter: Formatter, share: float | None, count: int) -> str:
-    return formatter.percent(share, signed=False) if count >= MIN_FORECASTS else TOO_EARLY
+    return formatter.percent(share, signed=False) if count >= MIN_FORECASTS else tr("too early")
 
 
-def _format_interval_scores(score: Json) -> tuple[str, str]:
+def _format_interval_scores(formatter: Formatter, score: Json) -> tuple[str, str]:
     """Return the scores of the band and of no change, which are in logarithms, as shares."""
     count = sum(score[name]["forecasts"] for name in ("calm", "middle", "wild"))
     if count < MIN_FORECASTS:
-        return TOO_EARLY, TOO_EARLY
-    return f"{score['interval_score']:.2%}", f"{score['no_change_interval_score']:.2%}"
+        return tr("too early"), tr("too early")
+    own, no_change = (
+        f"{formatter.decimal(100 * score[key])}%"
+        for key in ("interval_score", "no_change_interval_score")
+    )
+    return own, no_change

@@ -84,6 +84,14 @@ class Formatter:
             return HIDDEN
         return amounts.format_quantity(amount, self.language)
 
+    def public_quantity(self, quantity: float) -> str:
+        """Return a number of coins that is no secret, in eight digits."""
+        return amounts.format_quantity(f"{quantity:.8g}", self.language)
+
+    def decimal(self, number: float | None, places: int = 2) -> str:
+        """Return a number without a unit, such as a ratio."""
+        return amounts.format_decimal(number, places, self.language)
+
     def count(self, number: float | None) -> str:
         """Return a whole number, such as the calls of a month."""
         return amounts.format_count(number, self.language)
@@ -103,10 +111,6 @@ class Formatter:
         if time is None:
             return UNKNOWN
         return text.format_time(_as_datetime(time), self.zone, self.now, self.language)
-
-    def axis_time(self, time: str) -> datetime:
-        """Return a time for the axis of a chart, which does not convert time zones."""
-        return datetime.fromisoformat(time).astimezone(self.zone).replace(tzinfo=None)
 
 
 def list_time_zones(configured: str, browser: str | None) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -30,11 +29,6 @@ def escape_markdown(text: object, max_characters: int = MAX_NAME_CHARACTERS) -> 
     """
     plain = _ADDRESS_STARTS.sub(_INVISIBLE, shorten(text, max_characters))
     return _MARKDOWN.sub(r"\\\1", plain)
-
-
-def escape_html(text: object) -> str:
-    """Return text for a chart, where Plotly renders some HTML tags."""
-    return html.escape(shorten(text, MAX_NAME_CHARACTERS), quote=False)
 
 
 def shorten(text: object, max_characters: int) -> str:

@@ -162,10 +162,8 @@ def _show_tables(formatter: Formatter, page: Json) -> None:
     show_alerts(formatter, page["coin"], page["alerts"])
     left, right = st.columns(2)
     with left:
-        st.subheader(tr("My transactions"))
         show_transactions(formatter, page["transactions"])
     with right:
-        st.subheader(tr("Gaps, last 7 days"))
         _show_gaps(formatter, page["gaps"])
 
 
@@ -186,4 +184,5 @@ def _show_gaps(formatter: Formatter, gaps: list[Json]) -> None:
         ]
         rows.append(Row(str(number), cells))
     empty = tr("No gaps: every run that was due stored a price, or the backfill filled the gap.")
-    show_table("coin_gaps", tr("Gaps"), columns, rows, empty=empty)
+    title = tr("Gaps, last 7 days")
+    show_table("coin_gaps", title, columns, rows, title=title, empty=empty)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 import streamlit as st
 
-from sentinel.amounts import UNKNOWN
 from services.api_client import Json, quote_segment
 from services.dashboard import data
-from services.dashboard.charts.paper_trading import draw_equity_curve
-from services.dashboard.components import show_table
+from services.dashboard.address import choose
+from services.dashboard.chart import show_chart
+from services.dashboard.equity_chart import build_equity_chart
 from services.dashboard.formatting import Formatter
-from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
+from services.dashboard.language import tr
+from services.dashboard.table import Column, Row, number_cell, show_table
+from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 
 OPEN_COMMAND = "python sandbox.py step --wallet mine --strategy sma-cross --coins BTC"
 # The API returns no ratios below this number of trades.
 MIN_TRADES_FOR_RATIOS = 10
 
 
-@st.fragment(run_every=data.REFRESH_SECONDS)
 def show() -> None:
-    """Show the page."""
+    """Show the page; the names of the coins are fetched once."""
+    _show_wallets(unique_coin_names(data.list_coins() or []))
+
+
+@st.fragment(run_every=data.REFRESH_SECONDS)
+def _show_wallets(names: Mapping[str, str]) -> None:
     formatter = data.current_formatter()
     if not data.has_prices():
         return
@@ -29,115 +36,145 @@ def show() -> None:
     if wallets is None:
         return
     if not wallets["items"]:
-        st.info("There is no wallet yet. Open one; the monitor then steps it with every run:")
+        st.info(tr("There is no wallet yet. Open one; the monitor then steps it with every run:"))
         st.code(OPEN_COMMAND, language="sh")
         return
-    st.dataframe(_build_table(formatter, wallets["items"]), hide_index=True, key="wallets")
-    names = [wallet["name"] for wallet in wallets["items"]]
-    name = st.selectbox("Wallet", names, key="shown_wallet")
-    if name:
-        _show_wallet(formatter, name)
-
-
-def _build_table(formatter: Formatter, wallets: Sequence[Json]) -> list[Json]:
-    return [
-        {
-            "wallet": wallet["name"],
-            "strategy": wallet["strategy"],
-            "since": formatter.time(wallet["opened_at"]),
-            "value": formatter.price(wallet["final_usd"]),
-            "return": formatter.percent(wallet["total_return"]),
-            "buy and hold": formatter.percent(wallet["buy_and_hold_return"]),
-            "trades": _format_count(wallet["trades"]),
-            "rejected orders": _format_count(wallet["refused_fills"]),
-        }
-        for wallet in wallets
-    ]
-
-
-def _format_count(count: int | None) -> str:
-    return UNKNOWN if count is None else str(count)
-
-
-def _show_wallet(formatter: Formatter, name: str) -> None:
+    _show_overview(formatter, wallets["items"])
+    options = {wallet["name"]: wallet["name"] for wallet in wallets["items"]}
+    name = choose("wallet", options, label=tr("Wallet"))
     detail = data.fetch(f"/wallets/{quote_segment(name)}")
-    if detail is None:
-        return
+    if detail is not None:
+        _show_wallet(formatter, name, detail, names)
+
+
+def _show_overview(formatter: Formatter, wallets: Sequence[Json]) -> None:
+    columns = [
+        Column("wallet", tr("Wallet")),
+        Column("since", tr("Since"), "number", priority=2),
+        Column("value", tr("Value"), "number", descending=True),
+        Column("return", tr("Return"), "change"),
+        Column("hold", tr("Buy and hold"), "change"),
+        Column("trades", tr("Trades"), "number", priority=2, descending=True),
+        Column("rejected", tr("Rejected orders"), "number", priority=3, descending=True),
+    ]
+    rows = [_build_wallet_row(formatter, wallet) for wallet in wallets]
+    show_table("wallets", tr("Wallets"), columns, rows, is_old=data.has_old_prices())
+
+
+def _build_wallet_row(formatter: Formatter, wallet: Json) -> Row:
+    opened_at = datetime.fromisoformat(wallet["opened_at"])
+    return Row(
+        wallet["name"],
+        [
+            {"text": wallet["name"], "note": wallet["strategy"]},
+            number_cell(opened_at.timestamp(), formatter.time(opened_at)),
+            number_cell(wallet["final_usd"], formatter.price(wallet["final_usd"])),
+            number_cell(wallet["total_return"], formatter.percent(wallet["total_return"])),
+            number_cell(
+                wallet["buy_and_hold_return"], formatter.percent(wallet["buy_and_hold_return"])
+            ),
+            number_cell(wallet["trades"], formatter.count(wallet["trades"])),
+            number_cell(wallet["refused_fills"], formatter.count(wallet["refused_fills"])),
+        ],
+    )
+
+
+def _show_wallet(formatter: Formatter, name: str, detail: Json, names: Mapping[str, str]) -> None:
     wallet = detail["wallet"]
     if wallet["problem"]:
         st.error(escape_markdown(wallet["problem"], MAX_SENTENCE_CHARACTERS))
         return
-    _show_figures(formatter, wallet)
-    figure = draw_equity_curve(formatter, detail["curve"], detail["trades"])
-    st.plotly_chart(figure, key="equity_curve", config={"displaylogo": False})
+    left, right = st.columns([4, 1])
+    with left:
+        show_chart("equity", build_equity_chart(formatter, name, detail, names), formatter)
+    with right:
+        _show_figures(formatter, wallet)
+    for remark in wallet["remarks"]:
+        st.caption(escape_markdown(remark, MAX_SENTENCE_CHARACTERS))
     left, right = st.columns([2, 3])
     with left:
-        _show_positions(formatter, detail["positions"])
+        _show_positions(formatter, detail["positions"], names)
     with right:
-        _show_trades(formatter, detail["trades"])
+        _show_trades(formatter, detail["trades"], names)
 
 
 def _show_figures(formatter: Formatter, wallet: Json) -> None:
-    value, buy_and_hold, drawdown, fees = st.columns(4)
-    value.metric(
-        "Value if sold now",
-        formatter.price(wallet["final_usd"]),
-        formatter.percent(wallet["total_return"]),
-    )
-    buy_and_hold.metric("Buy and hold", formatter.percent(wallet["buy_and_hold_return"]))
-    drawdown.metric("Max drawdown", formatter.percent(wallet["max_drawdown"], signed=False))
-    fees.metric("Fees", formatter.price(wallet["fees_usd"]))
-    st.caption(escape_markdown(_describe_results(formatter, wallet), MAX_SENTENCE_CHARACTERS))
-    for remark in wallet["remarks"]:
-        st.caption(escape_markdown(remark, MAX_SENTENCE_CHARACTERS))
-
-
-def _describe_results(formatter: Formatter, wallet: Json) -> str:
-    exposure = formatter.percent(wallet["exposure"], signed=False)
-    return (
-        f"{wallet['trades']} trades. {_describe_rejected_orders(wallet['refused_fills'])} "
-        f"{exposure} of the money was invested on average. {_describe_ratios(formatter, wallet)}"
-    )
-
-
-def _describe_rejected_orders(count: int) -> str:
-    if not count:
-        return "No order was rejected."
-    return f"Orders rejected because the next price was backfilled or came too late: {count}."
-
-
-def _describe_ratios(formatter: Formatter, wallet: Json) -> str:
+    columns = [Column("figure", tr("Figure")), Column("value", tr("Value"), "number")]
+    rows = [
+        Row(str(number), [label, number_cell(None, text)])
+        for number, (label, text) in enumerate(list_figures(formatter, wallet))
+    ]
+    show_table("wallet_figures", tr("Results"), columns, rows)
     if wallet["trades"] < MIN_TRADES_FOR_RATIOS:
-        return f"No ratios: with fewer than {MIN_TRADES_FOR_RATIOS} trades they would be luck."
-    if wallet["sharpe"] is None:
-        return "No ratios: the time span is too short."
-    win_rate = formatter.percent(wallet["win_rate"], signed=False)
-    return f"Sharpe ratio {wallet['sharpe']:.2f}; {win_rate} of the sales made a profit."
+        count = MIN_TRADES_FOR_RATIOS
+        st.caption(tr("No ratios: with fewer than {count} trades they would be luck.", count=count))
+    elif wallet["sharpe"] is None:
+        st.caption(tr("No ratios: the time span is too short."))
 
 
-def _show_positions(formatter: Formatter, positions: Sequence[Json]) -> None:
-    show_table(
-        "Positions",
-        positions,
-        lambda position: {
-            "coin": position["coin_id"],
-            "quantity": f"{float(position['quantity']):.8g}",
-            "cash": formatter.price(float(position["cash_usd"])),
-            "order": "waits for the next price" if position["has_order"] else "",
-        },
-    )
+def list_figures(formatter: Formatter, wallet: Json) -> Iterator[tuple[str, str]]:
+    """Yield the label and the text of a wallet's results; ratios only if the API has them."""
+    yield tr("Value if sold now"), formatter.price(wallet["final_usd"])
+    yield tr("Return"), formatter.percent(wallet["total_return"])
+    yield tr("Buy and hold"), formatter.percent(wallet["buy_and_hold_return"])
+    yield tr("Maximum drawdown"), formatter.percent(wallet["max_drawdown"], signed=False)
+    yield tr("Fees"), formatter.price(wallet["fees_usd"])
+    yield tr("Invested on average"), formatter.percent(wallet["exposure"], signed=False)
+    yield tr("Trades"), formatter.count(wallet["trades"])
+    yield tr("Rejected orders"), formatter.count(wallet["refused_fills"])
+    for label, key in ((tr("Sharpe ratio"), "sharpe"), (tr("Sortino ratio"), "sortino")):
+        if wallet[key] is not None:
+            yield label, formatter.decimal(wallet[key])
+    if wallet["win_rate"] is not None:
+        yield tr("Sales with a profit"), formatter.percent(wallet["win_rate"], signed=False)
 
 
-def _show_trades(formatter: Formatter, trades: Sequence[Json]) -> None:
-    show_table(
-        "Trades",
-        trades,
-        lambda trade: {
-            "time": formatter.time(trade["traded_at"]),
-            "side": "if sold now" if trade["side"] == "close" else trade["side"],
-            "coin": trade["coin_id"],
-            "quantity": f"{abs(float(trade['quantity'])):.8g}",
-            "price": formatter.price(float(trade["price_usd"])),
-            "fee": formatter.price(float(trade["fee_usd"])),
-        },
-    )
+def _show_positions(
+    formatter: Formatter, positions: Sequence[Json], names: Mapping[str, str]
+) -> None:
+    columns = [
+        Column("coin", tr("Coin")),
+        Column("quantity", tr("Quantity"), "number", descending=True),
+        Column("cash", tr("Cash"), "number", descending=True),
+    ]
+    rows = []
+    for position in positions:
+        name = names.get(position["coin_id"], position["coin_id"])
+        note = tr("an order waits for the next price") if position["has_order"] else ""
+        quantity, cash_usd = float(position["quantity"]), float(position["cash_usd"])
+        cells = [
+            {"text": name, "note": note},
+            number_cell(quantity, formatter.public_quantity(quantity)),
+            number_cell(cash_usd, formatter.price(cash_usd)),
+        ]
+        rows.append(Row(position["coin_id"], cells))
+    title = tr("Positions")
+    show_table("positions", title, columns, rows, title=title)
+
+
+def _show_trades(formatter: Formatter, trades: Sequence[Json], names: Mapping[str, str]) -> None:
+    columns = [
+        Column("time", tr("Time"), "number", descending=True),
+        Column("side", tr("Side")),
+        Column("coin", tr("Coin")),
+        Column("quantity", tr("Quantity"), "number", priority=2, descending=True),
+        Column("price", tr("Price"), "number", descending=True),
+        Column("fee", tr("Fee"), "number", priority=2, descending=True),
+    ]
+    sides = {"buy": tr("buy"), "sell": tr("sell"), "close": tr("if sold now")}
+    rows = []
+    for number, trade in enumerate(trades):
+        traded_at = datetime.fromisoformat(trade["traded_at"])
+        quantity = abs(float(trade["quantity"]))
+        price_usd, fee_usd = float(trade["price_usd"]), float(trade["fee_usd"])
+        cells = [
+            number_cell(traded_at.timestamp(), formatter.time(traded_at)),
+            sides[trade["side"]],
+            names.get(trade["coin_id"], trade["coin_id"]),
+            number_cell(quantity, formatter.public_quantity(quantity)),
+            number_cell(price_usd, formatter.price(price_usd)),
+            number_cell(fee_usd, formatter.price(fee_usd)),
+        ]
+        rows.append(Row(str(number), cells))
+    title = tr("Trades")
+    show_table("trades", title, columns, rows, title=title, empty=tr("No trades yet."))

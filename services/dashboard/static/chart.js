@@ -144,6 +144,8 @@ function makeOptions(chart) {
       {
         ...axis,
         grid: { show: false },
+        size: 24,
+        gap: 4,
         space: narrow ? 62 : 84,
         incrs: TIME_STEPS,
         splits: (_plot, _axis, low, high, step) => splitTimes(chart.clock, low, high, step),

@@ -1,1 +1,0 @@
-"""Plotly figures. Pure functions from API responses to figures."""
