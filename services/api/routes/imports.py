@@ -62,7 +62,12 @@ def _read_options(
         str, _json_query("column by our field; date_order, decimal_comma, time_zone, currency")
     ] = "{}",
     idr_per_usd: Annotated[
-        UnsignedAmount | None, Query(description="for rupiah of dates without a stored rate")
+        str | None,
+        # As text: a query has no numbers.
+        Query(
+            pattern=r"^[0-9]{1,12}(\.[0-9]{1,18})?$",
+            description="for rupiah of dates without a stored rate",
+        ),
     ] = None,
     prices: Annotated[str, _json_query("of one coin in USD, by the number of the line")] = "{}",
     transfers: Annotated[
@@ -85,7 +90,7 @@ def _read_options(
             wallet=wallet,
             stablecoins_as_usd=stablecoins_as_usd,
             coins=own_coins,
-            idr_per_usd=idr_per_usd or None,
+            idr_per_usd=Decimal(idr_per_usd or 0) or None,
             prices=own_prices,
             ignore_transfers=transfers == "ignore",
         ),
