@@ -150,6 +150,8 @@ def _check_headers(cells: list[str]) -> tuple[str, ...]:
     twice = [name for name, count in Counter(map(fold, headers)).items() if count > 1]
     if twice:
         raise UnreadableFile(f"The header names the column '{twice[0][:50]}' twice: rename one.")
+    if len(headers) == 1:
+        raise UnreadableFile("The file has a single column: it is no CSV with , ; or tab between.")
     return tuple(headers)
 
 

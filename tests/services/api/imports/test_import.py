@@ -77,6 +77,7 @@ def test_overlapping_files_add_only_what_is_new(importer: Importer) -> None:
         (SIMPLE + "2026-11-20,bitcoin,x,5\n", "Line 2: 'x' is not a number."),
         (SIMPLE + "2026-11-20,bitcoin,1,\n", "Line 2: price"),
         (SIMPLE + "2026-11-20,nix,1,5\n", "Line 2: no known coin has the symbol nix"),
+        ("{}", "The file has a single column"),
         ("a,b\n1,2\n", "The columns are those of no known format"),
     ],
 )  # fmt: skip
