@@ -24,7 +24,8 @@ TEXTS: dict[str, str] = {
     "1 USD": "1 USD",
     "no prices yet": "belum ada harga",
     "API down, prices {age} old": "API mati, harga berumur {age}",
-    "{missed} runs missed, prices {age} old": "{missed} proses terlewat, harga berumur {age}",
+    "{count} run missed, prices {age} old": "{count} proses terlewat, harga berumur {age}",
+    "{count} runs missed, prices {age} old": "{count} proses terlewat, harga berumur {age}",
     "live, {age} old": "langsung, berumur {age}",
     # --- data.py: freshness and errors ---
     "{age} old": "{age} yang lalu",

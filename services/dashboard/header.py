@@ -11,7 +11,7 @@ from sentinel.amounts import UNKNOWN
 from services.api_client import ApiResponse, ApiUnreachable, Json, RequestRejected
 from services.dashboard import data
 from services.dashboard.formatting import Formatter
-from services.dashboard.language import tr
+from services.dashboard.language import tr, tr_count
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 ICONS = {"warning": ":material/warning:", "unhealthy": ":material/error:"}
@@ -67,8 +67,13 @@ def _describe_age(formatter: Formatter, response: ApiResponse) -> tuple[str, str
     if response.problem:
         return "unhealthy", tr("API down, prices {age} old", age=age)
     if data.has_old_prices():
-        missed = response.content["missed_runs"]
-        return "warning", tr("{missed} runs missed, prices {age} old", missed=missed, age=age)
+        text = tr_count(
+            "{count} run missed, prices {age} old",
+            "{count} runs missed, prices {age} old",
+            response.content["missed_runs"],
+            age=age,
+        )
+        return "warning", text
     return "ok", tr("live, {age} old", age=age)
 
 
