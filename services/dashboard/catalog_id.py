@@ -13,6 +13,9 @@ TEXTS: dict[str, str] = {
     "Time zone": "Zona waktu",
     "Hide my amounts": "Sembunyikan jumlah saya",
     "Settings": "Pengaturan",
+    "Data provided by [CoinGecko](https://www.coingecko.com/en/api).": (
+        "Data dari [CoinGecko](https://www.coingecko.com/en/api)."
+    ),
     "Overview": "Ikhtisar",
     "Forecasts": "Prakiraan",
     "Portfolio": "Portofolio",
@@ -74,7 +77,7 @@ TEXTS: dict[str, str] = {
     "Volume, 24 h": "Volume, 24 jam",
     "Age": "Umur",
     "Time since the price was observed": "Waktu sejak harga diamati",
-    "Filter by name, symbol or id": "Saring menurut nama, simbol atau id",
+    "Filter by name, symbol or id": "Saring nama, simbol, id",
     "{count} coins in {currency}": "{count} koin dalam {currency}",
     "Movers, 24 h": "Naik/turun, 24 jam",
     "Coins that rose and fell most in 24 hours": (

@@ -103,8 +103,8 @@ def list_coins() -> list[dict[str, Any]] | None:
 
 @st.fragment(run_every=WAIT_SECONDS)
 def wait_for_prices() -> None:
-    """Run the whole page again once there are prices to show."""
-    if has_prices():
+    """Run the whole page again once there are prices to show, and coins to choose from."""
+    if has_prices() and list_coins():  # the API answers each request from its own cache
         st.rerun()
 
 

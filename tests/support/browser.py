@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -126,7 +127,7 @@ class Visitor:
             "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
         )
 
-    def wait_for_text(self, text: str) -> None:
+    def wait_for_text(self, text: str | re.Pattern[str]) -> None:
         """Wait until a text is on the page."""
         self.page.get_by_text(text).first.wait_for()
 

@@ -31,12 +31,7 @@ COIN_PAGES = ("coin", "alerts")
 
 def main() -> None:
     """Draw the page that the viewer opened."""
-    st.set_page_config(
-        page_title="Market Sentinel",
-        page_icon="📈",
-        layout="wide",
-        initial_sidebar_state="collapsed",
-    )
+    st.set_page_config(page_title="Market Sentinel", page_icon="📈", layout="wide")
     preferences.load()
     apply_stylesheet()
     page = st.navigation(_list_pages(), position="top")
@@ -51,7 +46,7 @@ def main() -> None:
     if page.url_path not in COIN_PAGES:
         st.query_params.pop("coin", None)
     page.run()
-    st.caption("Data provided by [CoinGecko](https://www.coingecko.com/en/api).")
+    st.caption(tr("Data provided by [CoinGecko](https://www.coingecko.com/en/api)."))
 
 
 def _list_pages() -> list[Page]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, expect
 
 import database
 from safe_zone import ROOT
@@ -39,7 +39,6 @@ OPEN_SOCKET = """url => new Promise(resolve => {
     socket.onopen = () => resolve("open");
     socket.onerror = () => resolve("refused");
 })"""
-GRAY = ".stMarkdownColoredText"
 
 
 def _store_old_prices(fresh: FreshDatabase, now: datetime) -> None:
@@ -164,9 +163,8 @@ def test_with_an_empty_database_a_page_shows_how_to_fill_it(
     visitor.follow("Coin")
     visitor.wait_for_text("No price is stored yet")
     request.getfixturevalue("old_prices")
-    visitor.wait_for_text("Add a transaction")  # the page finds the first coins by itself
-    visitor.wait_for_text("runs are missing")
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length == 2")
+    visitor.wait_for_text("runs missed")  # the page finds the first prices by itself
+    page.locator("[data-testid=sentinel-chart]").first.wait_for()
     visitor.close()
 
 
@@ -179,22 +177,15 @@ def test_old_prices_are_marked_as_old_and_hostile_names_shown_as_text(
     visitor.page.on("request", lambda request: fetched.append(request.url))
     for path in ("coin?coin=coin-0", "coin?coin=coin-2", "Portfolio", "Pipeline", "Overview"):
         page = visitor.open(path) if "?" in path else visitor.follow(path)
-        visitor.wait_for_text("as of")
-        visitor.wait_for_text("runs are missing")
+        visitor.wait_for_text(re.compile("[0-9]+ runs missed, prices [0-9]+ min old"))
         visitor.wait_for_text("CoinGecko gives no usable answer")
         visitor.wait_for_text("The last verified backup is 90 days old")
-        if path.startswith(("coin", "Portfolio")):
-            page.locator(f"[data-testid=stMetricValue] {GRAY}").first.wait_for()
-            assert (
-                page.locator("[data-testid=stMetricValue]").count()
-                == page.locator(f"[data-testid=stMetricValue] {GRAY}").count()
-            )
         assert not re.search(r"\blive\b", page.locator("[data-testid=stMain]").inner_text())
         assert page.evaluate("window.pwned") is None
         assert page.locator("[data-testid=stException]").count() == 0
-    alert_name = page.locator("[data-testid=stMarkdownContainer]", has_text=HOSTILE[0])
-    alert_name.first.wait_for()  # in the list of alerts
-    page.locator("[data-testid=stMarkdownContainer]", has_text="evil.example").first.wait_for()
+    for name in HOSTILE:  # in the table, among the movers and in the list of alerts
+        expect(page.locator(".ms-name", has_text=name)).to_have_count(3)
+    assert page.locator(".ms-table.ms-old").count() == 2  # alerts do not age
     assert page.locator("[data-testid=stMain] a[href*=evil]").count() == 0
     assert [url for url in fetched if not url.startswith((dashboard, "data:", "blob:"))] == []
     assert visitor.errors == []
@@ -265,16 +256,19 @@ def test_the_dashboard_refuses_another_user_of_the_machine(dashboard: str) -> No
 def test_a_page_without_its_api_reports_it_and_keeps_its_data(
     dashboard: str, api: subprocess.Popen[str], browser: BrowserContext
 ) -> None:
-    figures = {"portfolio": "Net worth, USD", "coin?coin=coin-1": "Price"}
-    visitors = {path: Visitor(browser, dashboard) for path in (*figures, "")}
+    visitors = {path: Visitor(browser, dashboard) for path in ("", "portfolio", "coin?coin=coin-1")}
     for path, visitor in visitors.items():
         visitor.open(path)
-    before = {path: visitors[path].read_metric(label) for path, label in figures.items()}
+        visitor.page.locator("[data-drawn=true]").first.wait_for()
     api.kill()
     api.wait()
     for visitor in visitors.values():  # each page refreshes by itself
         visitor.wait_for_text("does not answer")
         visitor.wait_for_text("This page shows the data of")
-    assert before == {path: visitors[path].read_metric(label) for path, label in figures.items()}
+        expect(visitor.page.locator("[data-drawn=true]").first).to_be_visible()
+    star = visitors[""].page.get_by_role("button", name=f"Star {HOSTILE[1]}")
+    star.click()
+    visitors[""].wait_for_text("The star was not saved")
+    expect(star).to_have_attribute("aria-pressed", "false")
     for visitor in visitors.values():
         visitor.close()

@@ -92,7 +92,7 @@ def test_a_name_opens_its_coin_and_a_click_with_ctrl_another_tab(visitor: Visito
     expect(_table(page).get_by_role("link")).to_have_count(1)
 
 
-def test_a_star_is_saved_and_one_that_the_api_refuses_returns(
+def test_a_star_is_saved_and_the_watchlist_shows_the_starred_coins(
     stack: Running, visitor: Visitor
 ) -> None:
     page = visitor.open("?q=ripple")
@@ -108,13 +108,31 @@ def test_a_star_is_saved_and_one_that_the_api_refuses_returns(
     expect(star).to_have_attribute("aria-pressed", "false")
     visitor.wait_until_idle()
     assert stack.get("/starred-coins")["items"] == []
+    assert visitor.errors == []
 
 
-def test_a_phone_opens_movers_and_alerts_above_the_table(visitor: Visitor) -> None:
-    visitor.resize(PHONE)
+def test_the_keyboard_moves_through_the_table_and_opens_a_coin(visitor: Visitor) -> None:
     page = visitor.open()
-    heading = page.get_by_role("heading", name="Last alerts")
-    heading.get_by_role("button").press("Enter")
+    page.get_by_label("Filter").focus()
+    for _ in range(30):
+        if page.evaluate("document.activeElement.closest('tbody')"):
+            break
+        page.keyboard.press("Tab")
+    for key in ("Tab", "ArrowDown", "ArrowDown", "ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_url("**/coin?*coin=ethereum*")
+
+
+def test_a_phone_has_a_menu_that_closes_and_movers_and_alerts_above_the_table(
+    visitor: Visitor,
+) -> None:
+    visitor.resize(PHONE)
+    page = visitor.open("alerts")
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Overview").click()
+    expect(page.get_by_test_id("stSidebar")).not_to_be_in_viewport()
+    expect(page.locator(".ms-page-name")).to_have_text("Overview")
+    page.get_by_role("heading", name="Last alerts").get_by_role("button").press("Enter")
     expect(page.get_by_role("table", name="The newest alerts")).to_be_visible()
     for name in ("Star", "Coin", "Price", "24 h", "7 days"):
         expect(_table(page).get_by_role("columnheader", name=name)).to_be_in_viewport(ratio=1)
