@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zoneinfo
 from dataclasses import dataclass
 from datetime import datetime
@@ -118,10 +119,16 @@ def list_time_zones(configured: str, browser: str | None) -> list[str]:
 
     UTC is the default of the setting, so the browser's zone is more likely then.
     """
-    all_zones = sorted(zoneinfo.available_timezones() - NO_ZONES)
+    all_zones = _list_zones()
     likely = (browser, configured) if configured == "UTC" else (configured, browser)
     first = [zone for zone in (*likely, "Asia/Jakarta", "UTC") if zone in all_zones]
     return list(dict.fromkeys([*first, *all_zones]))
+
+
+@functools.cache
+def _list_zones() -> tuple[str, ...]:
+    """Return the zones of the system's database, which 10 ms of file reads find."""
+    return tuple(sorted(zoneinfo.available_timezones() - NO_ZONES))
 
 
 def _as_datetime(time: str | datetime) -> datetime:

@@ -38,9 +38,11 @@ class Column:
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a table; `cells` are in the order of the columns."""
+class Row(NamedTuple):
+    """One row of a table; `cells` are in the order of the columns.
+
+    A tuple, because `asdict` of a dataclass copies all cells: 50 ms for 500 rows.
+    """
 
     # Names the row in TableEvents.
     id: str
@@ -111,7 +113,7 @@ def show_table(
     data = {
         "label": label,
         "columns": [dataclasses.asdict(column) for column in columns],
-        "rows": [dataclasses.asdict(row) for row in rows],
+        "rows": [row._asdict() for row in rows],
         "view": dataclasses.asdict(view),
         # How many views the viewer made before this one.
         "revision": revision,
