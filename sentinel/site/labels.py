@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sentinel.site.formatting import format_plural
-from sentinel.site.status import Maker, Status
+
+if TYPE_CHECKING:  # the dashboard shows these words without loading the database's driver
+    from sentinel.site.status import Maker, Status
 
 # Why an entry is rejected or a coin fails; transform.py lists the codes.
-_REASONS = {
+REASONS = {
     "null_price": "no price",
     "not_a_number": "the price is not a number",
     "negative_price": "the price is negative",
@@ -20,7 +23,8 @@ _REASONS = {
     "missing": "CoinGecko left the coin out of its response",
     "delisted": "CoinGecko no longer lists the coin",
 }
-_QUOTAS = {
+UNKNOWN_REASON = "unknown reason"
+QUOTAS = {
     "neon_compute_hours": "Neon compute",
     "neon_storage_bytes": "Neon storage",
     "neon_egress_bytes": "Neon egress",
@@ -47,12 +51,12 @@ def name_host(url: str) -> str:
 
 def describe_reason(code: str | None) -> str:
     """Return why entries were rejected or a coin failed."""
-    return "unknown reason" if code is None else _REASONS.get(code, name_code(code))
+    return UNKNOWN_REASON if code is None else REASONS.get(code, name_code(code))
 
 
 def name_quota(name: str) -> str:
     """Return the label of a quota."""
-    return _QUOTAS.get(name, name_code(name))
+    return QUOTAS.get(name, name_code(name))
 
 
 def rate_quota(state: str) -> str:

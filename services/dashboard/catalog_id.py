@@ -624,9 +624,158 @@ TEXTS: dict[str, str] = {
     "Valid until": "Berlaku sampai",
     "Revoke": "Cabut",
     "There are no links.": "Belum ada tautan.",
+    # --- pages/pipeline.py, pipeline_figures.py, slot_strips.py: Pipeline page ---
+    "Slots of {minutes} min, 7 days": "Slot {minutes} menit, 7 hari",
+    "Slots by UTC day, 60 days": "Slot per hari UTC, 60 hari",
+    "Rejected entries": "Data yang ditolak",
+    "Reason": "Sebab",
+    "All reasons": "Semua sebab",
+    "Health": "Kesehatan",
+    "Free quotas, this month": "Kuota gratis bulan ini",
+    "Processes": "Proses",
+    "Backups": "Cadangan",
+    "Slots": "Slot",
+    "Public status page: 60 days, incidents, market": (
+        "Halaman status publik: 60 hari, insiden, pasar"
+    ),
+    (
+        "History of the first {coins} coins: {observed} observed, {backfilled} backfilled, "
+        "{open} open."
+    ): (
+        "Riwayat {coins} koin pertama: {observed} teramati, {backfilled} diisi ulang, "
+        "{open} kosong."
+    ),
+    "The next run is skipped: {reason}.": "Pengambilan berikutnya dilewati: {reason}.",
+    "Runs have stopped: {reason}.": "Pengambilan dihentikan: {reason}.",
+    "The first run fills this strip.": "Pengambilan data pertama akan mengisi bagian ini.",
+    (
+        "{active} active, {inactive} inactive, {delisted} delisted. Compared with CoinGecko's list "
+        "{age} ago."
+    ): (
+        "{active} aktif, {inactive} nonaktif, {delisted} dihapus dari daftar. Dibandingkan dengan "
+        "daftar CoinGecko {age} lalu."
+    ),
+    "Longest pause: {pause}, from {time}.": "Jeda terpanjang: {pause}, mulai {time}.",
+    "{delivered} of {expected} slots delivered, {backfilled} backfilled, {open} open": (
+        "{delivered} dari {expected} slot terkirim, {backfilled} diisi ulang, {open} kosong"
+    ),
+    "delivered": "terkirim",
+    "open slot": "kosong",
+    "no slot was due": "tidak ada slot yang jatuh tempo",
+    "Database": "Basis data",
+    "Age of the prices": "Umur harga sekarang",
+    "Last run": "Pengambilan terakhir",
+    "Messages": "Pesan",
+    "Telegram commands": "Perintah Telegram",
+    "Backup": "Pencadangan",
+    "Disk": "Penyimpanan",
+    "Clock": "Jam",
+    "Monitor's loop": "Putaran monitor",
+    "Scheduled runs": "Pengambilan terjadwal",
+    "Archive": "Arsip",
+    "Demo data": "Data demo",
+    "Daily summary": "Ringkasan harian",
+    "Alert score": "Nilai peringatan",
+    "Monitor's figures for the public page": "Angka monitor untuk halaman publik",
+    "Public page": "Halaman publik",
+    "well": "baik",
+    "warning": "peringatan",
+    "failed": "gagal",
+    "{amount} used": "{amount} terpakai",
+    "{used} of {limit}": "{used} dari {limit}",
+    "{amount} by the month's end": "{amount} pada akhir bulan",
+    "no limit": "tanpa batas kuota",
+    "enough": "cukup",
+    "nearly used up": "hampir habis",
+    "used up": "habis",
+    "h": "jam",
+    "late, last active {age} ago": "terlambat, terakhir aktif {age} lalu",
+    "Last verified backup": "Cadangan terverifikasi terakhir",
+    "{age} ago: {rows} rows, {size}, restored and compared": (
+        "{age} lalu: {rows} baris, {size}, sudah dipulihkan dan dibandingkan"
+    ),
+    "There is no backup yet": "Belum ada cadangan",
+    "Run backup_db.sh, or let cron run it every night.": (
+        "Jalankan backup_db.sh, atau biarkan cron menjalankannya setiap malam."
+    ),
+    "Failed {age} ago": "Gagal {age} lalu",
+    # --- pipeline_tables.py, quarantine_dialog.py ---
+    "Rejected entries by reason": "Data yang ditolak menurut sebab",
+    "Open entries": "Terbuka",
+    "Replayed": "Diproses ulang",
+    "Discarded": "Dibuang",
+    "Newest": "Terbaru",
+    "Replay": "Proses ulang",
+    "Discard": "Buang",
+    "No entry of CoinGecko's responses was rejected in the last 60 days.": (
+        "Tidak ada data dari CoinGecko yang ditolak dalam 60 hari terakhir."
+    ),
+    "Open rejected entries": "Data ditolak yang masih terbuka",
+    "Entry": "Isi",
+    "As CoinGecko sent it": "Seperti yang dikirim CoinGecko",
+    "Filter entries": "Saring data",
+    "the newest {count} entries": "{count} data terbaru",
+    "No rejected entry is open.": "Tidak ada data ditolak yang terbuka.",
+    "Runs": "Pengambilan data",
+    "Last runs": "Pengambilan data terakhir",
+    "complete": "lengkap",
+    "partial": "sebagian",
+    "skipped": "dilewati",
+    "Prices": "Harga-harga",
+    "Valid prices that the run received": "Harga sah yang diterima",
+    "Backfilled": "Diisi ulang",
+    "Rejected": "Ditolak",
+    "Missing coins": "Koin tanpa harga",
+    "Coins that CoinGecko left out": "Koin yang tidak disertakan CoinGecko",
+    "Credits": "Kredit",
+    "Calls that CoinGecko counts": "Panggilan yang dihitung CoinGecko",
+    "Duration": "Lama",
+    "s": "dtk",
+    "There are no runs yet. After `make up`, the first one starts at once.": (
+        "Belum ada pengambilan data. Setelah `make up`, yang pertama langsung dimulai."
+    ),
+    "Inactive coins": "Koin nonaktif",
+    "Bad responses": "Jawaban buruk",
+    "In a row. Three make a coin inactive, one good one makes it active again.": (
+        "Berturut-turut. Tiga kali membuat koin nonaktif, satu jawaban baik mengaktifkannya lagi."
+    ),
+    "Next probe": "Percobaan berikutnya",
+    "inactive": "nonaktif",
+    "active": "aktif",
+    "No coin is inactive, and none had a bad response last.": (
+        "Tidak ada koin nonaktif, dan tidak ada yang terakhir mendapat jawaban buruk."
+    ),
+    "Gaps": "Celah",
+    "Gaps of the last 7 days": "Celah 7 hari terakhir",
+    "Coins": "Koin-koin",
+    "Longest": "Terpanjang",
+    "No gaps: every run that was due stored its prices, or the backfill did.": (
+        "Tidak ada celah: setiap pengambilan yang jatuh tempo menyimpan harga, atau celahnya sudah "
+        "diisi ulang."
+    ),
+    "Replay rejected entries": "Proses ulang data yang ditolak",
+    "Discard rejected entries": "Buang data yang ditolak",
+    "{count} entries would be closed for good: no replay loads them.": (
+        "{count} data akan ditutup selamanya: pemrosesan ulang tidak akan memuatnya."
+    ),
+    "Today's validation accepts none of the {count} entries.": (
+        "Pemeriksaan saat ini tidak menerima satu pun dari {count} data."
+    ),
+    (
+        "{loaded} prices would be stored, {before} are stored already, {refused} entries stay open."
+    ): ("{loaded} harga akan disimpan, {before} sudah tersimpan, {refused} data tetap terbuka."),
+    ("{loaded} prices were stored, {before} were stored already, {refused} entries stay open."): (
+        "{loaded} harga telah disimpan, {before} sudah tersimpan, {refused} data tetap terbuka."
+    ),
+    "{count} entries were discarded.": "{count} data telah dibuang.",
+    "Refused: {reasons}.": "Ditolak lagi: {reasons}.",
+    "why, kept with the entries": "alasannya, disimpan bersama data",
+    "Replay {count} entries": "Proses ulang {count} data",
+    "Discard {count} entries": "Buang {count} data",
+    "Cancel": "Batal",
 }
 
-# Texts of `sentinel/models.py`, which commands show too.
+# Texts of `sentinel/models.py` and `sentinel/site/labels.py`, which others show too.
 SHARED_TEXTS = {
     "CoinGecko has no prices for this period": "CoinGecko tidak punya harga untuk periode ini",
     "found after more than 24 hours: CoinGecko has only hourly prices left": (
@@ -639,4 +788,20 @@ SHARED_TEXTS = {
     "waits for the backfill, if the coin is still collected": (
         "menunggu pengisian ulang, jika koin ini masih dikumpulkan"
     ),
+    "unknown reason": "alasan tidak diketahui",
+    "no price": "tidak ada harga",
+    "the price is not a number": "harga bukan angka",
+    "the price is negative": "harga negatif",
+    "the price is implausibly high": "harga terlalu tinggi untuk dipercaya",
+    "the price has no time": "harga tidak punya waktu",
+    "the price lies in the future": "waktu harga ada di masa depan",
+    "the price is older than the retention": "harga lebih tua daripada masa simpan",
+    "the entry cannot be read": "data tidak dapat dibaca",
+    "CoinGecko left the coin out of its response": "CoinGecko tidak menyertakan koin ini",
+    "CoinGecko no longer lists the coin": "CoinGecko tidak lagi mencantumkan koin ini",
+    "Neon compute": "Komputasi Neon",
+    "Neon storage": "Penyimpanan Neon",
+    "Neon egress": "Data keluar Neon",
+    "CoinGecko credits": "Kredit CoinGecko",
+    "GitHub Actions minutes": "Menit GitHub Actions",
 }

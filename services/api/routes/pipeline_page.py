@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 import budget_monitor
+from coin_registry import CoinRegistry
 from pipeline.site_figures import load_registry
 from safe_zone import CADENCE_WINDOW, Settings
 from sentinel.budget import neon_api, usage_log
@@ -14,10 +16,11 @@ from sentinel.budget.coingecko_credits import covered_coins
 from sentinel.budget.schedule import SlotHistory
 from sentinel.health.deployment import check_deployment
 from sentinel.site.slot_strips import describe_schedule, first_day, first_hour
-from sentinel.site.status_parts import describe_quotas
+from sentinel.site.status_parts import describe_gaps, describe_quotas
 from sentinel.storage import quarantine, service_status
 from sentinel.storage.connection import Connection
-from sentinel.storage.queries.gaps import limit_slot
+from sentinel.storage.quarantine import Selection
+from sentinel.storage.queries.gaps import group_gaps, limit_slot
 from sentinel.storage.queries.schedule_coverage import read_cadence
 from sentinel.storage.queries.slot_coverage import list_best_coins, measure_slot_coverage
 from sentinel.storage.queries.slot_history import find_longest_silences, find_slots
@@ -27,16 +30,23 @@ from services.api.pipeline_parts import describe_backup, describe_registry, desc
 from services.api.problems import problem_responses
 from services.api.queries.pipeline import list_runs
 from services.api.queries.rows import Row
+from services.api.routes.rejections import describe_entry
+from services.api.schemas.base import NO_NUL
 from services.api.schemas.pipeline_page import PipelineResponse
 
 router = APIRouter(tags=["pipeline"])
 
-SHOWN_RUNS = 20
+SHOWN_RUNS, SHOWN_ENTRIES = 20, 100
 
 
-@router.get("/pipeline", responses=problem_responses(503))
-def get_pipeline(context: RequestContext) -> PipelineResponse:
-    """Health, slots of the schedule, coverage, quotas, registry, processes, backups, quarantine.
+@router.get("/pipeline", responses=problem_responses(422, 503))
+def get_pipeline(
+    context: RequestContext,
+    reason: Annotated[
+        str | None, Query(max_length=100, pattern=NO_NUL, description="of the rejected entries")
+    ] = None,
+) -> PipelineResponse:
+    """Health, slots, gaps, coverage, quotas, registry, processes, backups, quarantine, runs.
 
     With the token, the messages of the health checks have the causes.
     """
@@ -44,12 +54,14 @@ def get_pipeline(context: RequestContext) -> PipelineResponse:
     # The usages come from the file: without them each response would ask Neon's API.
     usages = usage_log.read(budget_monitor.log_path(settings)).usages
     budget = budget_monitor.check_budget_status(settings, now, usages=usages)
+    registry = load_registry(settings)
     uses_neon = neon_api.endpoint_of(settings.database_url) is not None
     content = context.pool.read(lambda connection: _read(connection, context, now)) | {
+        "rejections": context.pool.read(lambda c: _list_rejections(c, registry, reason)),
         "decision": budget.decision,
         "reason": budget.reason,
         "quotas": describe_quotas(budget, uses_neon=uses_neon),
-        "registry": describe_registry(load_registry(settings)),
+        "registry": describe_registry(registry),
     }
     return PipelineResponse.model_validate(content)
 
@@ -77,18 +89,34 @@ def _read(connection: Connection, context: ApiContext, now: datetime) -> Row:
     }
 
 
+def _list_rejections(
+    connection: Connection, registry: CoinRegistry, reason: str | None
+) -> list[Row]:
+    """Return the newest open entries with the names that the registry has for their coins."""
+    entries = quarantine.read_entries(connection, Selection(reason), SHOWN_ENTRIES, is_open=True)
+    names = {coin.id: coin.name for coin in registry.coins.values()}
+    return [describe_entry(entry) | {"name": names.get(entry.coin_id)} for entry in entries]
+
+
 def _read_slots(connection: Connection, settings: Settings, now: datetime) -> Row:
     """Return what became of the slots of the schedule and of the history; null without runs."""
     configured = timedelta(minutes=settings.cadence_minutes)
     cadence = read_cadence(connection, now, configured)
     slot, covered = limit_slot(cadence), covered_coins(settings.backfill_credits_per_day)
-    reference = next(iter(list_best_coins(connection, now, 1)), None)
+    best = list_best_coins(connection, now, max(1, covered))
+    reference = next(iter(best), None)
     periods = [first_hour(now), first_day(now)]
     found = find_slots(connection, periods[-1], now, cadence=slot, coin_id=reference)
     silences = find_longest_silences(connection, periods, now)
     coverage = measure_slot_coverage(connection, now, cadence=cadence, coins=covered)
+    gaps = group_gaps(connection, now, cadence=cadence, coin_ids=best)
     states, measured = found.fetchone(), coverage.fetchone()
-    content: Row = {"coverage": describe_slot_coverage(measured), "schedule": None, "slots": None}
+    content: Row = {
+        "coverage": describe_slot_coverage(measured),
+        "gaps": [describe_gaps(group) for group in gaps],
+        "schedule": None,
+        "slots": None,
+    }
     if states is None:
         return content
     history = SlotHistory(slot, *states)

@@ -59,7 +59,7 @@ def get_rejections(
         counted_since = context.now() - CADENCE_WINDOW
         return {
             "by_reason": count_rejections_by_reason(connection, counted_since),
-            "items": [_describe(entry) for entry in entries[:limit]],
+            "items": [describe_entry(entry) for entry in entries[:limit]],
             "next": entries[limit - 1].id if len(entries) > limit else None,
         }
 
@@ -129,7 +129,8 @@ def _unknown_entry(entry_ids: str) -> HTTPException:
     return HTTPException(404, f"No entry has the id {entry_ids}: GET /rejections lists ids.")
 
 
-def _describe(entry: Entry) -> dict[str, Any]:
+def describe_entry(entry: Entry) -> dict[str, Any]:
+    """Return an entry as the fields of its response."""
     names = ("rejected_at", "run_id", "coin_id", "reason", "resolution", "resolved_at", "note")
     fields = {name: getattr(entry, name) for name in names}
     return fields | {"id": entry.id, "raw": entry.raw[:MAX_RAW_CHARACTERS]}

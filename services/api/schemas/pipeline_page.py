@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sentinel.budget.status import Decision
-from sentinel.site.status import Quota, Schedule
+from sentinel.site.status import OpenGaps, Quota, Schedule
 from services.api.schemas.base import ApiModel
 from services.api.schemas.pipeline import (
     BackupResponse,
@@ -14,6 +14,7 @@ from services.api.schemas.pipeline import (
     RunResponse,
     SlotCoverageResponse,
 )
+from services.api.schemas.rejections import RejectionResponse
 
 
 class SlotStatesResponse(ApiModel):
@@ -46,6 +47,12 @@ class ResolutionCountResponse(ApiModel):
     newest_at: datetime
 
 
+class NamedRejectionResponse(RejectionResponse):
+    """A rejected entry with its coin's name; null for a coin that the registry does not know."""
+
+    name: str | None
+
+
 class PipelineResponse(ApiModel):
     """Everything about the pipeline; parts without a run yet are null."""
 
@@ -55,6 +62,8 @@ class PipelineResponse(ApiModel):
     slots: SlotStatesResponse | None
     # Which share of the history was observed and backfilled; null: less than a day is stored.
     coverage: SlotCoverageResponse | None
+    # The gaps of the coins that the backfill covers, of the last 7 days, by reason.
+    gaps: list[OpenGaps]
     # The budget's decision on the next run, why, and the month's usage of each quota.
     decision: Decision
     reason: str
@@ -64,5 +73,7 @@ class PipelineResponse(ApiModel):
     backup: BackupResponse
     # The rejected entries of 60 days by reason, those with the most open ones first.
     quarantine: list[ResolutionCountResponse]
+    # The newest 100 open ones, of the requested reason.
+    rejections: list[NamedRejectionResponse]
     # The newest 20.
     runs: list[RunResponse]

@@ -1,209 +1,146 @@
-"""The pipeline: health, schedule coverage, quotas, runs, gaps, inactive coins, backups."""
+"""The pipeline: delivered slots, quotas, rejected entries, inactive coins, processes, backups."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from html import escape
 
 import streamlit as st
 
-from sentinel.amounts import UNKNOWN
 from services.api_client import Json
-from services.dashboard import data
-from services.dashboard.components import gap_row, show_table
+from services.dashboard import data, quarantine_dialog
+from services.dashboard.address import choose_from_list
 from services.dashboard.formatting import Formatter
+from services.dashboard.language import tr
+from services.dashboard.pipeline_figures import (
+    describe_coverage,
+    describe_pause,
+    describe_registry,
+    draw_backup,
+    draw_checks,
+    draw_quotas,
+    draw_services,
+)
+from services.dashboard.pipeline_tables import (
+    name_reason,
+    show_entries,
+    show_gaps,
+    show_inactive_coins,
+    show_reasons,
+    show_runs,
+)
+from services.dashboard.slot_strips import draw_days, draw_legend, draw_slots
+from services.dashboard.table import Action
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
-SHOWN_ROWS = 50
-# Icon and color of each state of a check.
-CHECK_STYLES: Mapping[str, tuple[str, str]] = {
-    "ok": (":material/check_circle:", "green"),
-    "warning": (":material/warning:", "orange"),
-    "unhealthy": (":material/error:", "red"),
-}
-# Unit and divisor of each quota.
-QUOTA_UNITS: Mapping[str, tuple[str, float]] = {
-    "neon_compute_hours": ("Compute hours", 1.0),
-    "neon_storage_bytes": ("MB stored", 1e6),
-    "neon_egress_bytes": ("MB sent by Neon", 1e6),
-    "coingecko_credits": ("CoinGecko credits", 1.0),
-    "actions_minutes": ("Actions minutes", 1.0),
-}
+# The action that the viewer chose for rejected entries, until the dialog opens.
+CHOSEN = "quarantine_action"
+
+
+def show() -> None:
+    """Show the page. Its dialog stands outside the part that refreshes, which would close it."""
+    chosen = st.session_state.pop(CHOSEN, None)
+    if chosen:
+        quarantine_dialog.open_dialog(*chosen)
+    _show_outcome()
+    _show_content()
+
+
+def _show_outcome() -> None:
+    outcome = st.session_state.get(quarantine_dialog.OUTCOME)
+    if not outcome:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="message"):
+        st.markdown(escape_markdown(outcome, MAX_SENTENCE_CHARACTERS))
+        if st.button(tr("Close"), type="tertiary"):
+            del st.session_state[quarantine_dialog.OUTCOME]
+            st.rerun()
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
-def show() -> None:
-    """Show the page."""
+def _show_content() -> None:
     formatter = data.current_formatter()
-    health = data.fetch("/health")
-    if health is None:
+    pipeline = _fetch(st.query_params.get("reason"))
+    if pipeline is None:
         return
-    _show_checks(health["checks"])
-    st.caption("[Status page](/status/): the last 60 days, the incidents and the market.")
-    schedule = data.fetch("/schedule")
-    # Side by side where there is room: a column would cut off what its tile says.
-    with st.container(horizontal=True, gap="medium"):
-        _show_schedule(formatter, schedule)
-        _show_history(formatter, schedule)
-        _show_backup(formatter, data.fetch("/backups"))
-    _show_budget(data.fetch("/budget"))
-    _show_runs(formatter)
-    _show_gaps(formatter)
-    _show_registry(formatter, data.fetch("/registry"))
-    _show_rejections(formatter, data.fetch("/rejections", limit=SHOWN_ROWS))
+    # The stylesheet puts the second one beside the first one, or below it in a narrow window.
+    with st.container(key="pipeline"):
+        with st.container(key="pipeline_history"):
+            _show_slots(formatter, pipeline)
+            _show_quarantine(formatter, pipeline)
+            show_gaps(formatter, pipeline["gaps"])
+            show_inactive_coins(formatter, pipeline["registry"]["coins"])
+            st.caption(escape_markdown(describe_registry(formatter, pipeline["registry"]), 200))
+            show_runs(formatter, pipeline["runs"])
+        with st.container(key="pipeline_state"):
+            _show_state(formatter, pipeline)
 
 
-def _show_checks(checks: Mapping[str, Json]) -> None:
-    for name, check in checks.items():
-        icon, color = CHECK_STYLES[check["state"]]
-        label = escape_markdown(name.replace("_", " ").capitalize())
-        message = escape_markdown(check["message"], MAX_SENTENCE_CHARACTERS)
-        st.markdown(f":{color}[{icon}] **{label}**: {message}")
+def _fetch(reason: str | None) -> Json | None:
+    """Return the content of the page, with the rejected entries of a reason or of all."""
+    query: dict[str, str | int | list[str]] = {"reason": reason} if reason else {}
+    pipeline: Json | None = data.fetch("/pipeline", **query)
+    return pipeline
 
 
-def _show_schedule(formatter: Formatter, schedule: Json | None) -> None:
-    if schedule is None:
+def _show_slots(formatter: Formatter, pipeline: Json) -> None:
+    """Show the strips, or what they wait for."""
+    schedule, slots = pipeline["schedule"], pipeline["slots"]
+    if schedule is None or slots is None:
+        st.html(_section(tr("Slots"), f"<p>{escape(tr('The first run fills this strip.'))}</p>"))
         return
-    st.metric(
-        f"Schedule coverage, 7 days (a run every {schedule['cadence_minutes']:.0f} min)",
-        formatter.percent(schedule["share"], signed=False),
-        f"{schedule['delivered']:,} of {schedule['expected']:,} runs, longest pause "
-        f"{schedule['longest_silence_minutes']:.0f} min",
-        delta_color="off",
-        delta_arrow="off",
-        width="content",
-    )
+    week, days = schedule["totals"]
+    title = tr("Slots of {minutes} min, 7 days", minutes=f"{slots['slot_minutes']:.0f}")
+    notes = [
+        describe_pause(formatter, week),
+        describe_coverage(formatter, pipeline["coverage"]),
+    ]
+    st.html(_draw_strip(formatter, title, week, draw_slots(formatter, slots), " ".join(notes)))
+    title, strip = tr("Slots by UTC day, 60 days"), draw_days(formatter, schedule["days"])
+    st.html(_draw_strip(formatter, title, days, strip, describe_pause(formatter, days)))
 
 
-def _show_history(formatter: Formatter, schedule: Json | None) -> None:
-    """Show the shares of the history, which are known after a day."""
-    if schedule is None:
+def _draw_strip(formatter: Formatter, title: str, totals: Json, strip: str, note: str) -> str:
+    legend = draw_legend(formatter, totals)
+    return _section(title, f'{legend}{strip}<p class="ms-muted">{escape(note)}</p>')
+
+
+def _section(title: str, content: str) -> str:
+    return f'<section class="ms-section"><h3>{escape(title)}</h3>{content}</section>'
+
+
+def _show_quarantine(formatter: Formatter, pipeline: Json) -> None:
+    st.html(_section(tr("Rejected entries"), ""))
+    groups = pipeline["quarantine"]
+    action = show_reasons(formatter, groups)
+    if action:
+        label = name_reason(action.row_id)
+        _choose(action, {"reason": action.row_id}, label)
+    if not any(group["open"] for group in groups):
         return
-    slots = schedule["slots"]
-    if slots is None:
-        st.metric("History, backfilled share", UNKNOWN, width="content")
-        return
-    st.metric(
-        f"History of the first {slots['coins']} coins, backfilled share",
-        formatter.percent(slots["backfilled_share"], signed=False),
-        f"{formatter.percent(slots['observed_share'], signed=False)} observed, "
-        f"{formatter.percent(slots['open_share'], signed=False)} open, longest pause "
-        f"{slots['longest_pause_minutes']:.0f} min",
-        delta_color="off",
-        delta_arrow="off",
-        width="content",
-    )
+    reasons = {group["reason"]: name_reason(group["reason"]) for group in groups if group["open"]}
+    shown = st.query_params.get("reason")
+    reason = choose_from_list("reason", reasons, label=tr("Reason"), placeholder=tr("All reasons"))
+    chosen = _fetch(reason) if reason != shown else pipeline
+    entries = chosen["rejections"] if chosen else []
+    action = show_entries(formatter, entries)
+    if action:
+        entry = next(e for e in entries if e["id"] == action.row_id)
+        label = f"{entry['name'] or entry['coin_id']}: {name_reason(entry['reason'])}"
+        _choose(action, {"ids": [entry["id"]]}, label)
 
 
-def _show_backup(formatter: Formatter, backup: Json | None) -> None:
-    """Show the last verified backup. That there is none, or that one failed, is a check's line."""
-    if backup is None:
-        return
-    age = backup["age_seconds"]
-    st.metric(
-        "Last verified backup",
-        UNKNOWN if age is None else f"{formatter.age(backup['verified_at'])} ago",
-        None if age is None else f"restored and compared: {backup['rows']:,} rows",
-        delta_color="off",
-        delta_arrow="off",
-        width="content",
-    )
+def _choose(action: Action, selection: Json, label: str) -> None:
+    st.session_state[CHOSEN] = (action.action, selection, label)
+    st.rerun()
 
 
-def _show_budget(budget: Json | None) -> None:
-    if budget is None:
-        return
-    st.subheader("Free quotas, this month")
-    columns = st.columns(len(budget["meters"]))
-    for column, (name, usage) in zip(columns, budget["meters"].items(), strict=True):
-        with column:
-            _show_quota(name, usage)
-    st.caption(f"Budget decision: **{escape_markdown(budget['verdict'])}**")
-
-
-def _show_quota(name: str, usage: Json) -> None:
-    unit, divisor = QUOTA_UNITS.get(name, (name.replace("_", " ").capitalize(), 1.0))
-    used, quota, projected = (usage[key] for key in ("used", "quota", "projected"))
-    if quota is None or used is None:
-        st.progress(0.0, text=f"{unit}: {'no limit' if quota is None else 'unknown'}")
-        return
-    # Streamlit rejects a progress above 1.
-    st.progress(
-        min(1.0, used / quota) if quota else 1.0,
-        text=f"{unit}: {used / divisor:,.1f} of {quota / divisor:,.0f}",
-    )
-    if projected is not None:
-        state = escape_markdown(usage["state"])
-        st.caption(f"Projected: {projected / divisor:,.0f} ({state})")
-
-
-def _show_runs(formatter: Formatter) -> None:
-    runs = data.fetch("/runs", limit=SHOWN_ROWS)
-    show_table(
-        "Runs",
-        runs and runs["items"],
-        lambda run: {
-            "time": formatter.time(run["started_at"]),
-            "age": formatter.age(run["started_at"]),
-            "mode": run["mode"],
-            "status": run["status"],
-            "rows": run["rows_valid"],
-            "backfilled": run["rows_backfilled"],
-            "rejected": sum(run["rejected"].values()),
-            "missing": len(run["missing"]),
-            "credits": run["api_credits"],
-        },
-        "There are no runs yet.",
-    )
-
-
-def _show_gaps(formatter: Formatter) -> None:
-    gaps = data.fetch("/gaps")
-    show_table(
-        "Gaps of the best-ranked coins, last 7 days",
-        gaps and gaps["items"],
-        lambda gap: {"coin": gap["coin_id"]} | gap_row(formatter, gap),
-        "No gaps: every run that was due stored its prices, or the backfill filled the gap.",
-    )
-
-
-def _show_registry(formatter: Formatter, registry: Json | None) -> None:
-    if registry is None:
-        return
-    show_table(
-        "Inactive coins",
-        registry["coins"],
-        lambda coin: {
-            "coin": f"{coin['name']} ({coin['symbol'].upper()})",
-            "status": "retry scheduled" if coin["status"] == "inactive" else coin["status"],
-            "strikes": coin["strikes"],
-            "reason": coin["reason"],
-            "since": formatter.time(coin["since"]),
-            "next probe": formatter.time(coin["next_probe"]),
-        },
-        "No coin has a strike.",
-    )
-    st.caption(
-        f"{registry['active']:,} coins are active, {registry['inactive']:,} inactive and "
-        f"{registry['delisted']:,} delisted. The registry was last compared with CoinGecko "
-        f"{formatter.age(registry['synced_at'])} ago. Three bad responses in a row make a coin "
-        "inactive; one good response makes it active again."
-    )
-
-
-def _show_rejections(formatter: Formatter, rejections: Json | None) -> None:
-    if rejections is None:
-        return
-    show_table(
-        "Rejected entries, last 7 days",
-        rejections["items"] if rejections["by_reason"] else [],
-        lambda rejection: {
-            "time": formatter.time(rejection["rejected_at"]),
-            "coin": rejection["coin_id"],
-            "reason": rejection["reason"],
-            "raw entry": rejection["raw"],
-        },
-        "No rejected entries.",
-    )
-    if rejections["by_reason"]:
-        counts = rejections["by_reason"].items()
-        st.caption(", ".join(f"{count} {escape_markdown(reason)}" for reason, count in counts))
+def _show_state(formatter: Formatter, pipeline: Json) -> None:
+    """Show the column of figures."""
+    for title, content in (
+        (tr("Health"), draw_checks(pipeline["health"]["checks"])),
+        (tr("Free quotas, this month"), draw_quotas(formatter, pipeline)),
+        (tr("Processes"), draw_services(formatter, pipeline["services"])),
+        (tr("Backups"), draw_backup(formatter, pipeline["backup"])),
+    ):
+        st.html(_section(title, content))
+    st.markdown(f"[{tr('Public status page: 60 days, incidents, market')}](/status/)")

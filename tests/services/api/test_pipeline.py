@@ -100,7 +100,9 @@ def test_the_page_of_the_pipeline_is_one_response(
     service = "INSERT INTO sentinel.service_status VALUES (%s, %s, %s)"
     fresh.query(service, "telegram", time_.now() - minutes(6), Jsonb({}))
     fresh.query(service, "summary", time_.now(), Jsonb({}))
-    fresh.query("INSERT INTO sentinel.rejections VALUES (%s, 'run', 'bad', 'null_price', 'x')", NOW)
+    rejection = "INSERT INTO sentinel.rejections VALUES (%s, 'run', %s, %s, 'x')"
+    fresh.query(rejection, NOW, "bad", "null_price")
+    fresh.query(rejection, NOW, "bitcoin", "malformed")
     api.empty_cache()
     page = api.get_json("/pipeline")
     assert (page["slots"]["slot_minutes"], page["slots"]["states"]) == (15, "dd---d")
@@ -110,7 +112,15 @@ def test_the_page_of_the_pipeline_is_one_response(
     assert [run["status"] for run in page["runs"]] == ["ok", "ok", "ok"]
     late = {service["service"]: service["is_late"] for service in page["services"]}
     assert late == {"telegram": True, "summary": None}
-    assert page["quarantine"][0]["open"] == 1
+    assert [each["open"] for each in page["quarantine"]] == [1, 1]
+    assert {each["coin_id"]: each["name"] for each in page["rejections"]} == {
+        "bitcoin": "Bitcoin",
+        "bad": None,
+    }
+    [malformed] = api.get_json("/pipeline", reason="malformed")["rejections"]
+    assert malformed["id"] == "run/bitcoin"
+    [gap] = page["gaps"]
+    assert (gap["reason"], gap["gaps"], gap["coins"], gap["longest_minutes"]) == ("waits", 5, 5, 60)
     assert [quota["name"] for quota in page["quotas"]] == ["coingecko_credits", "actions_minutes"]
     assert page["registry"]["active"] == 120
     assert (page["decision"], page["coverage"], page["backup"]["verified_at"]) == (

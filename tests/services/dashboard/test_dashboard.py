@@ -31,7 +31,7 @@ from services.dashboard.formatting import (
     Formatter,
     list_time_zones,
 )
-from services.dashboard.pages import paper_trading, pipeline
+from services.dashboard.pages import paper_trading
 from tests.conftest import NOW
 
 JAKARTA = ZoneInfo("Asia/Jakarta")
@@ -260,23 +260,3 @@ def test_the_dashboard_reads_the_api_over_http_only() -> None:
         source = path.read_text()
         for other in ("services.api", "services.ingestion", "psycopg", "sentinel.storage"):
             assert not re.search(rf"{re.escape(other)}\b(?!`)", source), path
-
-
-def test_the_backfilled_share_is_shown_with_the_observed_one_and_as_unknown_on_the_first_day(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shown: list[tuple[str, ...]] = []
-    monkeypatch.setattr("streamlit.metric", lambda *texts, **_style: shown.append(texts))
-    shares = {"observed_share": 0.49, "backfilled_share": 0.5, "open_share": 0.01}
-    slots = {"coins": 100, "longest_pause_minutes": 29.2} | shares
-    pipeline._show_history(formatter(), {"slots": slots})
-    pipeline._show_history(formatter(), {"slots": None})
-    pipeline._show_history(formatter(), None)  # the API did not answer
-    assert shown == [
-        (
-            "History of the first 100 coins, backfilled share",
-            "50.0%",
-            "49.0% observed, 1.0% open, longest pause 29 min",
-        ),
-        ("History, backfilled share", "—"),
-    ]
