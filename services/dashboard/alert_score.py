@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from services.api_client import Json
 from services.dashboard.formatting import Formatter
-from services.dashboard.text import format_age
+from services.dashboard.language import tr, tr_count
 
 DAY, WEEK = timedelta(days=1), timedelta(weeks=1)
 
@@ -18,52 +18,81 @@ def describe_alert_score(formatter: Formatter, score: Json) -> list[str]:
         return []
     start, end = (datetime.fromisoformat(score[key]) for key in ("start", "end"))
     if end - start < DAY:
-        return ["The coin has been watched for less than a day: it is too early to judge alerts."]
-    depth = f"{score['fall_depth']:.0%}"
+        return [
+            tr("The coin has been watched for less than a day: it is too early to judge alerts.")
+        ]
     period = end - start
-    lines = [f"{_describe_falls(own, depth, period)} {_describe_noise(own, period)}"]
+    falls = _describe_falls(formatter, own, score["fall_depth"], period)
+    lines = [f"{falls} {_describe_noise(formatter, own, period)}"]
     fixed = score["fixed_percentage"]
     if fixed and own["falls"]:
-        lines.append(
-            f"For comparison: a fixed threshold of {fixed['threshold']:.1%} for this coin, chosen "
-            f"in hindsight, would have announced {fixed['caught']} of them. "
-            f"{_describe_noise(fixed, period)}"
+        text = tr(
+            "For comparison: a fixed threshold of {threshold} for this coin, chosen in hindsight, "
+            "would have announced {caught} of them.",
+            threshold=formatter.percent(fixed["threshold"], signed=False),
+            caught=fixed["caught"],
         )
+        lines.append(f"{text} {_describe_noise(formatter, fixed, period)}")
     lines.append(
-        f"From {formatter.time(start)} to {formatter.time(end)} {formatter.zone.key}, counted "
-        "once an hour."
+        tr(
+            "From {start} to {end} {zone}, counted once an hour.",
+            start=formatter.time(start),
+            end=formatter.time(end),
+            zone=formatter.zone.key,
+        )
     )
     return lines
 
 
-def _describe_falls(own: Json, depth: str, period: timedelta) -> str:
-    span = f"in the last {format_age(period)}"
+def _describe_falls(formatter: Formatter, own: Json, depth: float, period: timedelta) -> str:
+    values = {"depth": f"{depth:.0%}", "age": formatter.duration(period)}
     if not own["falls"]:
-        return f"The price did not fall by {depth} within 24 hours {span}."
-    text = f"Of {_count(own['falls'], 'fall')} of {depth} or more within 24 hours {span}, these "
-    return f"{text}alerts announced {own['caught']}{_describe_delay(own, depth)}."
+        return tr("The price did not fall by {depth} within 24 hours in the last {age}.", **values)
+    text = tr_count(
+        "Of {count} fall of {depth} or more within 24 hours in the last {age}, these alerts "
+        "announced {caught}.",
+        "Of {count} falls of {depth} or more within 24 hours in the last {age}, these alerts "
+        "announced {caught}.",
+        own["falls"],
+        caught=own["caught"],
+        **values,
+    )
+    return f"{text}{_describe_delay(formatter, own, values['depth'])}"
 
 
-def _describe_delay(own: Json, depth: str) -> str:
+def _describe_delay(formatter: Formatter, own: Json, depth: str) -> str:
     seconds = own["median_delay_seconds"]
     if seconds is None:
         return ""
     if abs(seconds) < 60:
-        return f", typically as soon as the price had fallen by {depth}"
-    age = format_age(timedelta(seconds=abs(seconds)))
-    return (
-        f", typically {age} {'after' if seconds > 0 else 'before'} the price had fallen by {depth}"
+        text = tr("Typically this was as soon as the price had fallen by {depth}.", depth=depth)
+    else:
+        age = formatter.duration(timedelta(seconds=abs(seconds)))
+        if seconds > 0:
+            text = tr(
+                "Typically this was {age} after the price had fallen by {depth}.",
+                age=age,
+                depth=depth,
+            )
+        else:
+            text = tr(
+                "Typically this was {age} before the price had fallen by {depth}.",
+                age=age,
+                depth=depth,
+            )
+    return f" {text}"
+
+
+def _describe_noise(formatter: Formatter, found: Json, period: timedelta) -> str:
+    text = tr_count(
+        "{count} panic alert was raised outside of such a fall.",
+        "{count} panic alerts were raised outside of such a fall.",
+        found["stray"],
     )
-
-
-def _describe_noise(found: Json, period: timedelta) -> str:
-    verb = "was" if found["stray"] == 1 else "were"
-    stray = f"{_count(found['stray'], 'panic alert')} {verb} raised outside of such a fall"
     rate = found["alerts_per_week"]
     if period < WEEK or rate is None:
-        return f"{stray}."
-    return f"{stray}; {rate:.1f} alerts a week in all, with reversals."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number or 'No'} {noun}{'' if number == 1 else 's'}"
+        return text
+    rate_text = tr(
+        "In all there were {rate} alerts a week, with reversals.", rate=formatter.decimal(rate, 1)
+    )
+    return f"{text} {rate_text}"

@@ -158,7 +158,7 @@ TEXTS: dict[str, str] = {
         "Belum ada harga tersimpan. Setelah `make up`, harga pertama tiba dalam satu menit."
     ),
     "There is no coin with the id {coin_id}.": "Tidak ada koin dengan id {coin_id}.",
-    "Choose one from the list above.": "Pilih salah satu dari daftar di atas.",
+    "Choose one from the list.": "Pilih salah satu dari daftar.",
     "Another coin …": "Koin lain …",
     "The monitor watches the coins of the watchlist.": "Monitor mengawasi koin di daftar pantau.",
     "{hours} h": "{hours} jam",
@@ -384,6 +384,55 @@ TEXTS: dict[str, str] = {
     "sell": "jual",
     "if sold now": "bila dijual sekarang",
     "No trades yet.": "Belum ada transaksi.",
+    # --- alert_score.py ---
+    "The coin has been watched for less than a day: it is too early to judge alerts.": (
+        "Koin ini diawasi kurang dari sehari: peringatannya belum dapat dinilai."
+    ),
+    (
+        "For comparison: a fixed threshold of {threshold} for this coin, chosen in hindsight, "
+        "would have announced {caught} of them."
+    ): (
+        "Sebagai perbandingan: ambang tetap {threshold} untuk koin ini, dipilih setelah kejadian, "
+        "akan memberitahukan {caught} di antaranya."
+    ),
+    "From {start} to {end} {zone}, counted once an hour.": (
+        "Dari {start} sampai {end} {zone}, dihitung sekali sejam."
+    ),
+    "The price did not fall by {depth} within 24 hours in the last {age}.": (
+        "Dalam {age} terakhir harga tidak turun {depth} dalam 24 jam."
+    ),
+    (
+        "Of {count} fall of {depth} or more within 24 hours in the last {age}, these alerts "
+        "announced {caught}."
+    ): (
+        "Dari {count} penurunan {depth} atau lebih dalam 24 jam selama {age} terakhir, peringatan "
+        "ini memberitahukan {caught}."
+    ),
+    (
+        "Of {count} falls of {depth} or more within 24 hours in the last {age}, these alerts "
+        "announced {caught}."
+    ): (
+        "Dari {count} penurunan {depth} atau lebih dalam 24 jam selama {age} terakhir, peringatan "
+        "ini memberitahukan {caught}."
+    ),
+    "Typically this was as soon as the price had fallen by {depth}.": (
+        "Biasanya segera setelah harga turun {depth}."
+    ),
+    "Typically this was {age} after the price had fallen by {depth}.": (
+        "Biasanya {age} setelah harga turun {depth}."
+    ),
+    "Typically this was {age} before the price had fallen by {depth}.": (
+        "Biasanya {age} sebelum harga turun {depth}."
+    ),
+    "{count} panic alert was raised outside of such a fall.": (
+        "{count} peringatan panik muncul di luar penurunan seperti itu."
+    ),
+    "{count} panic alerts were raised outside of such a fall.": (
+        "{count} peringatan panik muncul di luar penurunan seperti itu."
+    ),
+    "In all there were {rate} alerts a week, with reversals.": (
+        "Seluruhnya ada {rate} peringatan seminggu, termasuk pembalikan."
+    ),
     # --- components.py: alerts, gaps ---
     "{change} to {price}, {time} ({age} ago)": "{change} ke {price}, {time} ({age} lalu)",
     "{change} an hour later": "{change} sejam kemudian",

@@ -47,7 +47,9 @@ def build_coin_chart(
     )
     convert = _rebase(points) if compared else formatter.convert_usd
     forecast = page["forecast"] if view.is_short and not compared else None
-    spans = [*find_gaps(page["gaps"], points), *find_backfilled(points)]
+    start, stop = _find_ends(history, points, forecast)
+    found = (*find_gaps(page["gaps"], points), *find_backfilled(points))
+    spans = [span for span in found if span.start < stop and start < span.stop]
     series = [_build_prices(points, convert, name if compared else tr("Price"), view)]
     if compared:
         other = arrange_points(compared.points, compared.step_seconds)
@@ -56,7 +58,6 @@ def build_coin_chart(
         series.append(_build_volume(points, formatter))
     if forecast:
         series.append(_build_forecast(forecast, convert))
-    start, stop = _find_ends(history, points, forecast)
     marks = [
         mark
         for mark in (

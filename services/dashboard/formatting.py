@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import zoneinfo
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -106,6 +106,10 @@ class Formatter:
         if time is None:
             return UNKNOWN
         return times.format_age(self.now - _as_datetime(time), self.language, is_short=True)
+
+    def duration(self, duration: timedelta) -> str:
+        """Return a length of time in the largest unit that still shows two digits."""
+        return times.format_age(duration, self.language, is_short=True)
 
     def time(self, time: str | datetime | None) -> str:
         """Return a time in the viewer's zone."""

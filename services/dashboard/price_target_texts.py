@@ -9,7 +9,6 @@ from sentinel.amounts import Currency
 from services.api_client import Json
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.language import current_language, tr
-from services.dashboard.text import format_age
 
 SHOWN_CROSSINGS = 5
 
@@ -47,7 +46,7 @@ def describe_preview(formatter: Formatter, target: Json, preview: Json) -> str:
         texts.append(tr("The price is there already: it has to return before the target can fire."))
     if preview["since"] is None:
         return " ".join([*texts, tr("No prices of this coin are stored yet.")])
-    age = format_age(formatter.now - datetime.fromisoformat(preview["since"]))
+    age = formatter.duration(formatter.now - datetime.fromisoformat(preview["since"]))
     times = [formatter.time(crossing["observed_at"]) for crossing in preview["crossings"]]
     if not times:
         texts.append(tr("It would not have fired in the last {age}.", age=age))

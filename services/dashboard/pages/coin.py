@@ -38,15 +38,21 @@ def show() -> None:
     names = unique_coin_names(coins)
     coin_id = st.query_params.get("coin", coins[0]["coin_id"])
     _show_coin(coin_id, names)
-    show_price_targets(coin_id)
 
 
 @st.fragment(run_every=data.REFRESH_SECONDS)
 def _show_coin(coin_id: str, names: Mapping[str, str]) -> None:
     formatter = data.current_formatter()
-    head = st.container(horizontal=True, vertical_alignment="center", key="coin_head")
-    view = show_controls(coin_id, names)
     path = f"/coins/{quote_segment(coin_id)}"
+    head = st.container(horizontal=True, vertical_alignment="center", key="coin_head")
+    # A coin below the listed ones may be stored as well.
+    if coin_id not in names and data.get_content(path) is None:
+        with head:
+            text = tr("There is no coin with the id {coin_id}.", coin_id=escape_markdown(coin_id))
+            st.markdown(f"{text} {tr('Choose one from the list.')}", width="content")
+            _choose_coin(coin_id, names)
+        return
+    view = show_controls(coin_id, names)
     page = data.fetch(f"{path}/page", language=current_language(), **view.query)
     with head:
         if page is not None:
@@ -54,7 +60,6 @@ def _show_coin(coin_id: str, names: Mapping[str, str]) -> None:
             _show_star(page["coin"])
         _choose_coin(coin_id, names)
     if page is None:
-        _report_unknown(coin_id, names)
         return
     left, right = st.columns([4, 1])
     with left:
@@ -65,6 +70,7 @@ def _show_coin(coin_id: str, names: Mapping[str, str]) -> None:
         _show_forecast(formatter, page["forecast"])
         show_mute_control(formatter, page["coin"])
     _show_tables(formatter, page)
+    show_price_targets(coin_id)
 
 
 def _choose_coin(coin_id: str, names: Mapping[str, str]) -> None:
@@ -88,12 +94,6 @@ def _choose_coin(coin_id: str, names: Mapping[str, str]) -> None:
 def _open_chosen() -> None:
     if chosen := st.session_state["chosen_coin"]:
         st.query_params["coin"] = chosen
-
-
-def _report_unknown(coin_id: str, names: Mapping[str, str]) -> None:
-    if coin_id not in names:
-        text = tr("There is no coin with the id {coin_id}.", coin_id=escape_markdown(coin_id))
-        st.info(f"{text} {tr('Choose one from the list above.')}")
 
 
 def _show_star(coin: Json) -> None:

@@ -224,8 +224,9 @@ function rangeTimes(chart, low, high) {
 function padRange(chart, low, high, hasVolume) {
   const levels = chart.data.levels.filter((level) => level.is_in_range).map((level) => level.value);
   if (low == null) return chart.data.log ? [1, 10] : [0, 1];
-  const least = Math.min(low, ...levels);
-  const most = Math.max(high, ...levels);
+  const bands = chart.data.bands.filter(({ times }) => times[0] < chart.plot.scales.x.max);
+  const least = Math.min(low, ...levels, ...bands.flatMap((band) => band.low));
+  const most = Math.max(high, ...levels, ...bands.flatMap((band) => band.high));
   const floor = chart.data.floor ?? 0;
   const below = (chart.data.extremes ? 0.12 : 0.06) + (hasVolume ? VOLUME_SHARE * 1.4 : 0);
   const above = chart.data.extremes ? 0.1 : 0.06;
@@ -295,7 +296,7 @@ function showTip(chart, plot) {
     return;
   }
   const marks = data.marks.filter((mark) => Math.abs(plot.valToPos(mark.at, "x") - left) < MARK_RADIUS_PX);
-  const lines = [`<b>${escapeHtml(formatFullTime(data, plot.data[0][idx]))}</b>`, ...describeValues(chart, plot, idx)];
+  const lines = [`<b>${escapeHtml(formatFullTime(data, plot.data[0][idx], isNarrow(chart)))}</b>`, ...describeValues(chart, plot, idx)];
   lines.push(...marks.map((mark) => `<em>${escapeHtml(mark.text)}</em>`));
   tipBox.innerHTML = lines.join("<br>");
   tipBox.hidden = false;
@@ -323,7 +324,8 @@ function describeValues(chart, plot, idx) {
     const isShown = plot.series[column].show && close != null;
     if (isShown && series.kind === "candles") {
       const { open: o, high: h, low: l, close: c } = chart.data.labels;
-      lines.push(`${o} ${format.value(open)} · ${h} ${format.value(high)}`, `${l} ${format.value(low)} · ${c} ${format.value(close)}`);
+      const parts = [`${o} ${format.value(open)}`, `${h} ${format.value(high)}`, `${l} ${format.value(low)}`, `${c} ${format.value(close)}`];
+      lines.push(...(isNarrow(chart) ? parts : [parts.slice(0, 2).join(" · "), parts.slice(2).join(" · ")]));
     } else if (isShown) {
       const text = isVolume(series) ? format.compact(close) : format.value(close);
       lines.push(`${escapeHtml(series.name)} ${escapeHtml(text)}`);

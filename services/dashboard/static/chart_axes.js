@@ -89,8 +89,9 @@ function hideCutLabels(plot, splits, texts, pixelsPerCharacter) {
   });
 }
 
-function formatFullTime(data, seconds) {
-  const options = { timeZone: data.zone, weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
+function formatFullTime(data, seconds, isShort) {
+  const long = isShort ? {} : { weekday: "short", year: "numeric" };
+  const options = { timeZone: data.zone, ...long, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
   return new Intl.DateTimeFormat(localeOf(data), options).format(new Date(seconds * 1e3));
 }
 

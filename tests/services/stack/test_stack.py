@@ -123,53 +123,6 @@ def _amount(text: str) -> float:
     return float(text.replace("$", "").replace(",", ""))
 
 
-def _traces(visitor: Visitor, chart: int) -> list[str]:
-    script = "n => document.querySelectorAll('.js-plotly-plot')[n].data.map(t => t.name)"
-    names: list[str] = visitor.page.evaluate(script, chart)
-    return names
-
-
-def test_the_coin_page_draws_fit_interval_marks_alerts_and_gaps(visitor: Visitor) -> None:
-    page = visitor.open("coin?coin=bitcoin")
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 2")
-    visitor.wait_until_idle()
-    week = _traces(visitor, 0)
-    assert {"price", "backfilled", "forecast", "fit, last 60 minutes"} <= set(week)
-    assert "next 10 minutes, 80% interval" in week
-    assert "next 10 minutes, 80% interval" in _traces(visitor, 1)
-    assert page.locator(".js-plotly-plot").first.locator(".js-fill").count() >= 1
-    week_text = page.locator(".js-plotly-plot").first.inner_text()
-    assert all(mark in week_text for mark in ("high", "low"))
-    visitor.wait_for_text("Track record")
-    assert (
-        page.get_by_text("Neutral")
-        .or_(page.get_by_text("Bullish"))
-        .or_(page.get_by_text("Bearish"))
-        .count()
-    )
-
-
-def test_a_price_target_is_previewed_saved_and_deleted_on_the_coin_page(
-    stack: Running, visitor: Visitor
-) -> None:
-    page = visitor.open("coin?coin=ripple")
-    page.get_by_label("Price", exact=True).fill("1,000,000")
-    page.get_by_label("Note").fill("sell a tenth")
-    page.get_by_role("button", name="Preview").click()
-    visitor.wait_for_text("At or above $1,000,000.00, once")
-    visitor.wait_for_text("It would not have fired in the last")
-    assert stack.get("/price-targets?coin_id=ripple")["items"] == []
-    page.get_by_role("button", name="Save", exact=True).click()
-    visitor.wait_for_text("Saved: At or above")
-    [target] = stack.get("/price-targets?coin_id=ripple")["items"]
-    assert (target["note"], target["source"]) == ("sell a tenth", "dashboard")
-    page.get_by_role("button", name="Delete").click()
-    page.get_by_role("button", name="Delete this target").click()
-    visitor.wait_for_text("No price targets.")
-    assert stack.get("/price-targets?coin_id=ripple")["items"] == []
-    assert visitor.errors == []
-
-
 def test_currency_and_time_zone_are_per_viewer_and_survive_a_reload(visitor: Visitor) -> None:
     page = visitor.open("coin?coin=ethereum")
     page.get_by_role("radio", name="IDR").click()
@@ -183,33 +136,6 @@ def test_currency_and_time_zone_are_per_viewer_and_survive_a_reload(visitor: Vis
     visitor.wait_for_text("Rp")
     page = visitor.open("coin?coin=ethereum&zone=Asia%2FTokyo")
     visitor.wait_for_text("Asia/Tokyo")
-
-
-@pytest.mark.parametrize("coin_id", ["pepe", "pepe-of-wisdom"])
-def test_a_coins_address_opens_that_coin_even_if_another_has_its_name(
-    stack: Running, visitor: Visitor, coin_id: str
-) -> None:
-    page = visitor.open(f"coin?coin={coin_id}")
-    price = visitor.read_metric("Price")
-    assert _amount(price) == pytest.approx(stack.get(f"/coins/{coin_id}")["price_usd"], rel=0.05)
-    assert f"coin={coin_id}" in page.url
-
-
-def test_the_back_button_undoes_a_choice_and_an_unknown_coin_is_reported(visitor: Visitor) -> None:
-    page = visitor.open("coin?coin=solana")
-    main = page.get_by_test_id("stMain")
-    box = main.get_by_role("combobox", name="Coin", exact=True)
-    box.fill("Ethereum (ETH)")
-    box.press("Enter")
-    page.wait_for_url("**/coin?coin=ethereum*")
-    page.go_back()
-    page.wait_for_url("**/coin?coin=solana*")
-    page.wait_for_function(
-        "document.querySelector('[data-testid=stMain] [data-testid=stSelectbox] input').value"
-        ".startsWith('Solana')"
-    )
-    visitor.open("coin?coin=nope-such")
-    visitor.wait_for_text("not among the listed coins")
 
 
 def test_each_killed_process_restarts_and_the_page_recovers(
