@@ -37,10 +37,19 @@ def make_loader(script: str) -> str:
 
     The address is absolute, because the component's script has none of its own.
     """
-    path = f"/assets/{script}-{_hash_script(script)}.js"
+    path = _find_path(script)
     return f"""const source = new URL("{path}", location.origin).href;
 export default async (component) => (await import(source)).default(component);
 """
+
+
+def list_paths() -> list[str]:
+    """Return the paths of all scripts, for a page to load them early."""
+    return [_find_path(script) for script in SOURCES]
+
+
+def _find_path(script: str) -> str:
+    return f"/assets/{script}-{_hash_script(script)}.js"
 
 
 @functools.cache
@@ -55,8 +64,7 @@ def _hash_script(script: str) -> str:
 
 def _get_script(request: Request) -> Response:
     """Return a script; one of another version has another name."""
-    names = {f"{script}-{_hash_script(script)}.js": script for script in SOURCES}
-    script = names.get(request.path_params["name"])
+    script = {_find_path(script): script for script in SOURCES}.get(request.url.path)
     if script is None:
         return PlainTextResponse("There is no such file.\n", HTTPStatus.NOT_FOUND)
     return Response(

@@ -1,4 +1,4 @@
-"""Streamlit's page and files, compressed; the page without what this dashboard does not use.
+"""Streamlit's page and files, compressed; the page names what this dashboard needs, and no more.
 
 Streamlit sends its files as they are, 4.5 MB for a first page, because it would compress them for
 each request. Here each file is compressed once, when it is first asked for, and kept: all of them
@@ -23,6 +23,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import file_util
 
+from services.dashboard.static_files import list_paths
+
 FOLDER = Path(file_util.get_static_dir())
 # By the path that the page names. There are no others, whatever an address contains.
 FILES = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*") if path.is_file()}
@@ -33,6 +35,11 @@ COMPRESSIBLE = {".js", ".css", ".json", ".svg", ".html"}
 FOREVER, CHECKED = "public, immutable, max-age=31536000", "no-cache"
 # Of Streamlit's own font, which the theme does not use: 171 kB.
 _FONT_PRELOAD = re.compile(r'<link\s+rel="preload"[^>]*\bas="font"[^>]*>')
+# Every page needs these scripts. Streamlit's client asks for them only when it draws the first part
+# of that kind; named in the page, they arrive while the client starts.
+_LATE_SCRIPTS = ("Html.", "BidiComponent.")
+_IMPORT = re.compile(r'(?:from|import)"\./([\w.-]+\.js)"')
+_HEAD_END = "</head>"
 
 
 class Content(NamedTuple):
@@ -111,8 +118,23 @@ def _read_file(path: Path) -> Content:
 def _read_page() -> Content:
     text = FILES["index.html"].read_text(encoding="utf-8")
     text = _FONT_PRELOAD.sub("", text).replace("<title>Streamlit<", "<title>Market Sentinel<")
+    late = [f".{PREFIX}js/{name}" for name in _list_late_scripts() if name not in text]
+    links = [f'<link rel="modulepreload" href="{path}">' for path in (*late, *list_paths())]
+    text = text.replace(_HEAD_END, "".join(links) + _HEAD_END)
     plain = text.encode()
     return Content(plain, gzip.compress(plain, 9, mtime=0), _hash(plain))
+
+
+def _list_late_scripts() -> list[str]:
+    """Return the names of _LATE_SCRIPTS and of all that they import, each once."""
+    folder = FOLDER / "static" / "js"
+    found = [
+        path.name for path in sorted(folder.glob("*.js")) if path.name.startswith(_LATE_SCRIPTS)
+    ]
+    for name in found:  # it grows meanwhile
+        imported = _IMPORT.findall((folder / name).read_text(encoding="utf-8"))
+        found += [each for each in dict.fromkeys(imported) if each not in found]
+    return found
 
 
 def _hash(content: bytes) -> str:

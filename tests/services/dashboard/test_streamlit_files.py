@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 from typing import NamedTuple
 
 import pytest
@@ -12,7 +13,12 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import Message
 
-from services.dashboard.streamlit_files import FILES, StaticFilesMiddleware, make_routes
+from services.dashboard.streamlit_files import (
+    FILES,
+    PREFIX,
+    StaticFilesMiddleware,
+    make_routes,
+)
 
 APP = Starlette(routes=make_routes(), middleware=[Middleware(StaticFilesMiddleware)])
 SCRIPT = min((name for name in FILES if name.startswith("static/js/index.")), key=len)
@@ -96,3 +102,13 @@ def test_no_file_outside_is_sent() -> None:
     for path in ("/static/js/none.js", "/static/../index.html", "/static//etc/passwd"):
         assert request(path).status == 404
     assert request("/favicon.png").headers["Content-Type"] == "image/png"
+
+
+def test_the_page_names_the_scripts_that_every_page_needs_once_each() -> None:
+    text = request("/").plain.decode()
+    named = re.findall(r'(?:href|src)="\.?(/[^"]+\.js)"', text)
+    assert len(named) == len(set(named))
+    for part in ("/BidiComponent.", "/Html.", "/assets/table-", "/assets/chart-"):
+        assert any(part in path for path in named), part
+    own = [path for path in named if path.startswith(PREFIX)]
+    assert {request(path).status for path in own} == {200}
