@@ -370,6 +370,7 @@ TEXTS: dict[str, str] = {
         "Tanpa rasio: dengan kurang dari {count} transaksi, hasilnya hanya kebetulan."
     ),
     "No ratios: the time span is too short.": "Tanpa rasio: rentang waktunya terlalu pendek.",
+    "Total return": "Imbal hasil",
     "Value if sold now": "Nilai bila dijual sekarang",
     "Maximum drawdown": "Penurunan maksimum",
     "Invested on average": "Rata-rata diinvestasikan",

@@ -158,6 +158,7 @@ def describe_chart(chart: Chart, formatter: Formatter) -> dict[str, Any]:
         "labels": {
             "reset": tr("Whole range"),
             "none": tr("No prices in this period."),
+            "gap": tr("gap"),
             "open": tr("open"),
             "high": tr("high"),
             "low": tr("low"),

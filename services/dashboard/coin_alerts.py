@@ -29,10 +29,10 @@ def show_alerts(formatter: Formatter, coin: Json, alerts: Sequence[Json]) -> Non
     columns = [
         Column("time", tr("Time"), "number", descending=True),
         Column("move", tr("Move"), "change"),
-        Column("price", tr("Price"), "number", descending=True),
+        Column("price", tr("Price"), "number", priority=2, descending=True),
         Column("hour", tr("1 h later"), "change", priority=2),
         Column("day", tr("24 h later"), "change"),
-        Column("outcome", tr("Outcome"), "badge", priority=2),
+        Column("outcome", tr("Outcome"), "badge"),
         Column("why", tr("Why"), priority=3),
     ]
     show_table(

@@ -94,11 +94,13 @@ def find_backfilled(points: HistoryPoints) -> list[Span]:
     Observed prices between backfilled ones interrupt a stretch if they are more than a few.
     """
     found: list[Span] = []
-    for at, point in zip(points.times, points.points, strict=True):
+    for point in points.points:
         if point is None or 2 * point["backfilled"] < point["observations"]:
             continue
-        if found and at - found[-1].stop <= MAX_JOINED_STEPS * points.usual:
-            found[-1] = Span(found[-1].start, at, "backfilled")
+        start = to_seconds(point["observed_at"])
+        stop = start + max(points.step, 1)
+        if found and start - found[-1].stop <= MAX_JOINED_STEPS * points.usual:
+            found[-1] = Span(found[-1].start, stop, "backfilled")
         else:
-            found.append(Span(at, at + 1, "backfilled"))
+            found.append(Span(start, stop, "backfilled"))
     return found

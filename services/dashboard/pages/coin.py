@@ -70,7 +70,6 @@ def _show_coin(coin_id: str, names: Mapping[str, str]) -> None:
         _show_forecast(formatter, page["forecast"])
         show_mute_control(formatter, page["coin"])
     _show_tables(formatter, page)
-    show_price_targets(coin_id)
 
 
 def _choose_coin(coin_id: str, names: Mapping[str, str]) -> None:
@@ -162,8 +161,9 @@ def _show_tables(formatter: Formatter, page: Json) -> None:
     show_alerts(formatter, page["coin"], page["alerts"])
     left, right = st.columns(2)
     with left:
-        show_transactions(formatter, page["transactions"])
+        show_price_targets(page["coin"]["coin_id"])
     with right:
+        show_transactions(formatter, page["transactions"])
         _show_gaps(formatter, page["gaps"])
 
 

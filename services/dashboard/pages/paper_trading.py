@@ -52,8 +52,8 @@ def _show_overview(formatter: Formatter, wallets: Sequence[Json]) -> None:
         Column("wallet", tr("Wallet")),
         Column("since", tr("Since"), "number", priority=2),
         Column("value", tr("Value"), "number", descending=True),
-        Column("return", tr("Return"), "change"),
-        Column("hold", tr("Buy and hold"), "change"),
+        Column("return", tr("Total return"), "change"),
+        Column("hold", tr("Buy and hold"), "change", priority=2),
         Column("trades", tr("Trades"), "number", priority=2, descending=True),
         Column("rejected", tr("Rejected orders"), "number", priority=3, descending=True),
     ]
@@ -115,7 +115,7 @@ def _show_figures(formatter: Formatter, wallet: Json) -> None:
 def list_figures(formatter: Formatter, wallet: Json) -> Iterator[tuple[str, str]]:
     """Yield the label and the text of a wallet's results; ratios only if the API has them."""
     yield tr("Value if sold now"), formatter.price(wallet["final_usd"])
-    yield tr("Return"), formatter.percent(wallet["total_return"])
+    yield tr("Total return"), formatter.percent(wallet["total_return"])
     yield tr("Buy and hold"), formatter.percent(wallet["buy_and_hold_return"])
     yield tr("Maximum drawdown"), formatter.percent(wallet["max_drawdown"], signed=False)
     yield tr("Fees"), formatter.price(wallet["fees_usd"])

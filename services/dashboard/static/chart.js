@@ -297,6 +297,7 @@ function showTip(chart, plot) {
   }
   const marks = data.marks.filter((mark) => Math.abs(plot.valToPos(mark.at, "x") - left) < MARK_RADIUS_PX);
   const lines = [`<b>${escapeHtml(formatFullTime(data, plot.data[0][idx], isNarrow(chart)))}</b>`, ...describeValues(chart, plot, idx)];
+  if (lines.length === 1) lines.push(escapeHtml(data.labels.gap));
   lines.push(...marks.map((mark) => `<em>${escapeHtml(mark.text)}</em>`));
   tipBox.innerHTML = lines.join("<br>");
   tipBox.hidden = false;

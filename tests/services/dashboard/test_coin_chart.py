@@ -104,7 +104,7 @@ def test_a_missing_stretch_interrupts_the_line_and_is_hatched_and_backfilled_one
     assert len(price.values) == len(price.times) == len(volume.values)
     middle = STEP // 2
     hole = Span(_seconds(15) + middle, _seconds(45) + middle, "gap")
-    tinted = Span(_seconds(5) + middle, _seconds(10) + middle, "backfilled")
+    tinted = Span(_seconds(5), _seconds(15), "backfilled")
     assert chart.spans == [hole, tinted]
     # The API's gap stands in its place where it knows one.
     known = {"start": _at(20), "stop": _at(45)}
