@@ -48,6 +48,18 @@ REDRAW = """async data => {
     }
     return least;
 }"""
+# Puts fingers on the chart, moves them sideways, and lifts them.
+TOUCH = """([starts, stops]) => {
+    const over = document.querySelector(".u-over");
+    const { left, top } = over.getBoundingClientRect();
+    const send = (type, places) => over.dispatchEvent(new TouchEvent(type, {
+        touches: places.map((x, identifier) => new Touch(
+            { identifier, target: over, clientX: left + x, clientY: top + 40 })),
+    }));
+    send("touchstart", starts);
+    send("touchmove", stops);
+    send("touchend", []);
+}"""
 TWO_FRAMES = "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
 WIDE = (1000, 700)
 Written = list[dict[str, Any]]
@@ -261,6 +273,19 @@ def test_on_a_phone_the_tooltip_stands_beside_the_finger_and_names_the_marks(pag
         assert not box["x"] <= x <= box["x"] + box["width"]
         assert 0 <= box["x"] <= PHONE[0] - box["width"]
         assert ("Fall: <b>5%</b>" in tip.inner_text()) == (share == 40 / 288)
+
+
+def test_one_finger_reads_and_two_fingers_zoom(page: Page) -> None:
+    times = _day("2026-11-20")
+    chart = _line(times, [100.0 + n for n in range(len(times))], "touch")
+    _resize(page, PHONE)
+    whole = _texts(_draw(page, chart))
+    page.evaluate(TOUCH, [[100], [160]])
+    page.evaluate(TWO_FRAMES)
+    assert "Price $" in page.locator(".ms-tip").inner_text()
+    page.evaluate(TOUCH, [[100, 200], [60, 260]])
+    page.get_by_role("button", name="Whole range").click()
+    assert _texts(_draw(page, chart)) == whole
 
 
 def test_two_thousand_candles_are_drawn_again_within_50_ms(page: Page) -> None:
