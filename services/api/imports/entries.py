@@ -12,6 +12,8 @@ EntryKind = Literal["trade", "transfer", "reward"]
 # Which part of the request answers the question of a problem.
 Question = Literal["mapping", "date_order", "decimal_comma", "coins", "idr_per_usd", "prices"]
 
+NEGATIVE_FEE = "the fee is negative: rebates are not supported; set it to 0."
+
 
 class Amount(NamedTuple):
     """An amount of a coin or of money. The quantity is never negative."""

@@ -16,6 +16,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from services.api.imports.entries import (
+    NEGATIVE_FEE,
     Amount,
     BadLine,
     Ignored,
@@ -110,6 +111,8 @@ class _Line:
         self.asset = normalize(row.get("asset"))
         self.amount = dialect.number(row.get("amount"))
         self.fee = dialect.number(row.get("fee") or "0")
+        if self.fee < 0:
+            raise BadLine(NEGATIVE_FEE)
 
     @property
     def fees(self) -> tuple[Amount, ...]:

@@ -39,12 +39,9 @@ from services.api.imports.options import ImportOptions
 from services.api.imports.own_format import find_fields
 from services.api.imports.reading import FileReading, ImportRequest, read_file
 from services.api.portfolio.arithmetic import exact_arithmetic
+from services.api.portfolio.identities import find_stored_identities, identify
 from services.api.portfolio.models import Oversold, Transaction
-from services.api.portfolio.transactions import (
-    find_stored_identities,
-    identify,
-    list_transactions,
-)
+from services.api.portfolio.transactions import list_transactions
 from services.api.portfolio.valuation import ensure_not_oversold
 from services.api.transaction_input import TransactionReader
 
@@ -125,7 +122,7 @@ def _prepare_own(
             lines.append(problem((row,), str(error), error.asks))
         except HTTPException as error:
             lines.append(problem((row,), str(error.detail)))
-    identified = identify(transaction for _, transaction in read)
+    identified = identify(connection, (transaction for _, transaction in read))
     for (row, transaction), (_, identity) in zip(read, identified, strict=True):
         to_coin = coins.find(transaction.to_coin_id) if transaction.to_coin_id else None
         built = BuiltEntry(
@@ -217,7 +214,8 @@ def _find_conflict(lines: Iterable[PreparedLine], stored: Iterable[Transaction])
         numbers = (
             number
             for number, one in new
-            if one.made_at == error.made_at and error.coin_id in (one.coin_id, one.to_coin_id)
+            if (one.coin_id, one.made_at) == (error.coin_id, error.made_at)
+            and (one.quantity < 0 or one.to_wallet is not None)
         )
         line = next((f"Line {number}: " for number in numbers), "")
         return (

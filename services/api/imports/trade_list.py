@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Literal
 
 from services.api.imports.entries import (
+    NEGATIVE_FEE,
     Amount,
     BadLine,
     Ignored,
@@ -106,7 +107,7 @@ class _TradeLine:
             kind=_KINDS[action],
             given=given,
             received=received,
-            fees=self._find_fees(quote),
+            fees=self._find_fees(base, quote),
             price=self._find_price(quote),
             note=self._get("note"),
         )
@@ -196,15 +197,17 @@ class _TradeLine:
             raise BadLine("the currency of the price is not known: name it in mapping.", "mapping")
         return self._dialect.amount(text, quote)
 
-    def _find_fees(self, quote: str) -> tuple[Amount, ...]:
+    def _find_fees(self, base: str, quote: str) -> tuple[Amount, ...]:
         text = self._get("fee")
         if not text or text == "-":
             return ()
-        symbol = self._get("fee_currency").upper() or quote
+        # 0.11INCH is 0.1 of 1INCH, if that is the coin of the trade.
+        is_in_base = base[:1].isdigit() and text.upper().endswith(base)
+        symbol = self._get("fee_currency").upper() or (base if is_in_base else quote)
         if text.startswith("-") and self._dialect.number(
             text.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ ")
         ):
-            raise BadLine("the fee is negative: rebates are not supported; set it to 0.")
+            raise BadLine(NEGATIVE_FEE)
         fee = self._dialect.amount(text, symbol) if symbol else self._dialect.amount(text)
         return (fee,) if fee.quantity else ()
 

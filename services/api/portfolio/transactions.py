@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 
 from psycopg.rows import class_row
 
 from sentinel.storage.connection import Connection
+from services.api.portfolio.identities import identify, join_fields, make_identity
 from services.api.portfolio.models import Transaction, TransactionKind
-from services.api.portfolio.transactions_csv import FIRST_COLUMNS, LATER_COLUMNS, format_field
 from services.api.portfolio.valuation import ensure_not_oversold
 
 # "PORT" in ASCII: the advisory lock that makes changes of transactions wait for each other. Without
@@ -45,10 +43,6 @@ ON CONFLICT (identity) DO NOTHING
 RETURNING transaction_id
 """
 
-STORED_IDENTITIES = """
-SELECT identity FROM sentinel.transactions WHERE identity = ANY (%(identities)s)
-"""
-
 # The identity stays: the line of a file that the transaction came from adds nothing later.
 UPDATE_TRANSACTION = """
 UPDATE sentinel.transactions
@@ -72,7 +66,9 @@ DELETE FROM sentinel.deleted_transactions WHERE deleted_at < now() - %(undo_peri
 # With its id and identity. None returned: the same transaction was imported again since.
 RESTORE_TRANSACTION = """
 WITH deleted AS (
-    DELETE FROM sentinel.deleted_transactions WHERE transaction_id = %(transaction_id)s RETURNING *
+    DELETE FROM sentinel.deleted_transactions
+    WHERE transaction_id = %(transaction_id)s AND deleted_at >= now() - %(undo_period)s
+    RETURNING *
 )
 INSERT INTO sentinel.transactions
     (transaction_id, made_at, kind, wallet, coin_id, quantity, price_usd, fee_usd, idr_per_usd,
@@ -83,6 +79,11 @@ SELECT transaction_id, made_at, kind, wallet, coin_id, quantity, price_usd, fee_
 FROM deleted
 ON CONFLICT (identity) DO NOTHING
 """
+
+
+def lock_transactions(connection: Connection) -> None:
+    """Let other changes of transactions wait until this database transaction ends."""
+    connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
 
 
 def list_transactions(
@@ -115,9 +116,9 @@ def add_transaction(connection: Connection, new: Transaction) -> int:
 
     Raises Oversold if sales would exceed purchases; the caller must roll back.
     """
-    connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
-    occurrence = 1
-    while (transaction_id := _insert(connection, new, _make_identity(new, occurrence))) is None:
+    lock_transactions(connection)
+    occurrence, fields = 1, join_fields(new)
+    while (transaction_id := _insert(connection, new, make_identity(fields, occurrence))) is None:
         occurrence += 1
     ensure_not_oversold(list_transactions(connection))
     return transaction_id
@@ -129,7 +130,8 @@ def import_transactions(connection: Connection, imported: Iterable[Transaction])
     So a file may be imported twice, and an export on the machine it came from. Raises Oversold as
     `add_transaction` does.
     """
-    return store_identified(connection, identify(imported))
+    lock_transactions(connection)
+    return store_identified(connection, identify(connection, imported))
 
 
 def store_identified(connection: Connection, imported: Iterable[tuple[Transaction, str]]) -> int:
@@ -137,37 +139,13 @@ def store_identified(connection: Connection, imported: Iterable[tuple[Transactio
 
     Raises Oversold as `add_transaction` does.
     """
-    connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
+    lock_transactions(connection)
     rows = [_make_row(*one) for one in imported]
     with connection.cursor() as cursor:
         cursor.executemany(INSERT_TRANSACTION, rows)
         added = cursor.rowcount if rows else 0
     ensure_not_oversold(list_transactions(connection))
     return added
-
-
-def identify(transactions: Iterable[Transaction]) -> list[tuple[Transaction, str]]:
-    """Return each transaction with its identity.
-
-    It is made of the fields, and of the position of identical transactions among themselves.
-    """
-    occurrences: Counter[str] = Counter()
-    identified = []
-    for transaction in transactions:
-        fields = _join_fields(transaction)
-        occurrences[fields] += 1
-        identified.append((transaction, _make_identity(transaction, occurrences[fields])))
-    return identified
-
-
-def find_stored_identities(connection: Connection, identities: Iterable[str]) -> set[str]:
-    """Return which of these identities are stored."""
-    rows = connection.execute(STORED_IDENTITIES, {"identities": list(identities)})
-    return {identity for (identity,) in rows}
-
-
-def _make_identity(transaction: Transaction, occurrence: int) -> str:
-    return hashlib.sha256(f"{_join_fields(transaction)}|{occurrence}".encode()).hexdigest()
 
 
 def _insert(connection: Connection, transaction: Transaction, identity: str) -> int | None:
@@ -180,23 +158,12 @@ def _make_row(transaction: Transaction, identity: str) -> dict[str, object]:
     return dataclasses.asdict(transaction) | {"identity": identity}
 
 
-def _join_fields(transaction: Transaction) -> str:
-    """Return the fields that identify a transaction; the rate may become known only later.
-
-    Purchases and sales in the main wallet have the same fields as before there were other kinds.
-    """
-    names = [name for name in FIRST_COLUMNS if name != "idr_per_usd"]
-    if transaction.kind not in ("buy", "sell") or transaction.wallet:
-        names = [*LATER_COLUMNS, *names]
-    return "|".join(format_field(transaction, name) for name in names)
-
-
 def edit_transaction(connection: Connection, edited: Transaction) -> bool:
     """Replace the transaction with the same id; return False if there is none.
 
     Raises Oversold as `add_transaction` does.
     """
-    connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
+    lock_transactions(connection)
     updated = connection.execute(UPDATE_TRANSACTION, dataclasses.asdict(edited)).rowcount
     ensure_not_oversold(list_transactions(connection))
     return bool(updated)
@@ -207,7 +174,7 @@ def delete_transaction(connection: Connection, transaction_id: int) -> Transacti
 
     Raises Oversold if later sales need it; the caller must roll back.
     """
-    connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
+    lock_transactions(connection)
     found = list_transactions(connection, transaction_id=transaction_id)
     parameters = {"transaction_id": transaction_id, "undo_period": UNDO_PERIOD}
     connection.execute(DELETE_TRANSACTION, parameters)
@@ -222,9 +189,9 @@ def restore_transaction(connection: Connection, transaction_id: int) -> Transact
     None: no transaction with this id was deleted within UNDO_PERIOD, or the same one was imported
     again since. Raises Oversold as `add_transaction` does; the caller must roll back.
     """
-    connection.execute(LOCK_TRANSACTIONS, [LOCK_KEY])
-    restored = connection.execute(RESTORE_TRANSACTION, {"transaction_id": transaction_id}).rowcount
-    if not restored:
+    lock_transactions(connection)
+    parameters = {"transaction_id": transaction_id, "undo_period": UNDO_PERIOD}
+    if not connection.execute(RESTORE_TRANSACTION, parameters).rowcount:
         return None
     ensure_not_oversold(list_transactions(connection))
     [transaction] = list_transactions(connection, transaction_id=transaction_id)

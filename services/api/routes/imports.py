@@ -20,7 +20,7 @@ from services.api.imports.preparation import PreparedFile, prepare_file
 from services.api.imports.reading import AUTO, UNKNOWN, ImportRequest
 from services.api.imports.table import UnreadableFile
 from services.api.portfolio.models import Oversold
-from services.api.portfolio.transactions import store_identified
+from services.api.portfolio.transactions import lock_transactions, store_identified
 from services.api.problems import conflict, problem_responses
 from services.api.schemas.base import UnsignedAmount
 from services.api.schemas.imports import (
@@ -125,6 +125,7 @@ def import_file(
     """
 
     def write(connection: Connection) -> FileImportResponse:
+        lock_transactions(connection)  # another import of the file may be running
         prepared = prepare_file(context, connection, content, options)
         _refuse_problems(prepared)
         store_identified(connection, prepared.new_transactions)

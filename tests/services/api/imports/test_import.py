@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.services.api.imports.conftest import FILES, Importer
 BINANCE = "Date(UTC),Pair,Side,Price,Executed,Amount,Fee\n"
 BUY = "2025-01-10 10:00:00,BTCUSDT,BUY,40000,0.1BTC,4000USDT,4USDT\n"
 LATER = "2025-04-10 10:00:00,BTCUSDT,SELL,80000,0.05BTC,4000USDT,4USDT\n"
+KRAKEN = "txid,refid,time,type,asset,amount,fee\n"
 SIMPLE = "made_at,coin_id,quantity,price\n"
 
 
@@ -38,11 +40,25 @@ def test_overlapping_files_add_only_what_is_new(importer: Importer) -> None:
     # The identity is that of the line: another wallet or coin of its symbol adds nothing.
     options = {"coins": json.dumps({"btc": "aave-btc"}), "wallet": "Binance"}
     assert importer.send(BINANCE + BUY, **options).json()["added"] == 0
+    # Nor does an export of the portfolio, by either route.
+    exported = importer.api.get("/portfolio/transactions.csv").text
+    assert importer.send(exported).json()["skipped"] == 4
+    headers = {"Content-Type": "text/csv"}
+    again = importer.api.post("/portfolio/transactions.csv", data=exported, headers=headers)
+    assert again.json() == {"added": 0, "skipped": 4}
     # The same trade from another kind of file is pointed out.
     columns = "Date(UTC),Market,Type,Price,Amount,Total,Fee,Fee Coin\n"
     other = columns + "2025-01-10 10:00:00,BTCUSDT,BUY,40000,0.1,4000,4,USDT\n"
     [line] = importer.preview(other)["lines"]
     assert "a stored transaction has the same time" in line["message"]
+
+
+def test_a_file_that_is_sent_several_times_at_once_is_added_by_one_import(
+    importer: Importer,
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        responses = list(pool.map(importer.send, [BINANCE + BUY] * 3))
+    assert sorted(response.json()["added"] for response in responses) == [0, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +87,8 @@ def test_overlapping_files_add_only_what_is_new(importer: Importer) -> None:
         (BINANCE + BUY.replace("USDT", "IDR"), "Line 2: no rupiah rate of 2025-01-10 is stored"),
         (BINANCE + BUY.replace("BTCUSDT", "BTC?"), "Line 2: 'BTC?' is not a pair"),
         (BINANCE + LATER, "Line 2: bitcoin: "),
+        (BINANCE + BUY + BUY.replace("BUY,40000,0.1", "SELL,20000,0.2"), "Line 3: bitcoin: "),
+        (KRAKEN + "b,r,2025-01-10,trade,XBT,1,-0.1\n", "Line 2: the fee is negative"),
         (BINANCE + BUY[:40] + "\n" + BUY[:40], "export it again. 1 more line has a problem."),
         ("Tanggal,Pair,Tipe,Harga,Jumlah\n01/02/2026,BTC/IDR,Beli,5,1\n", "date_order"),
         ("Tanggal,Pair,Tipe,Harga,Jumlah\n2026-02-01,BTC/IDR,Beli,1.234,1\n", "decimal_comma"),
@@ -159,6 +177,12 @@ def test_old_symbols_mean_the_coins_of_today(importer: Importer) -> None:
     preview = importer.preview(BINANCE + "\n".join(lines))
     found = [line["coin"]["coin_id"] for line in preview["lines"]]
     assert found == ["terra-luna", "terra-luna-2", "polygon-ecosystem-token", "bitcoin"]
+
+
+def test_a_fee_in_a_coin_whose_symbol_begins_with_a_digit_reduces_it(importer: Importer) -> None:
+    line = "2025-02-02 11:00:00,1INCHUSDT,BUY,0.5,101INCH,5USDT,0.11INCH\n"
+    [shown] = importer.preview(BINANCE + line)["lines"]
+    assert (shown["quantity"], shown["fee_usd"]) == ("9.9", "0.05")
 
 
 def test_a_fee_in_a_third_coin_is_a_sale_of_its_own(importer: Importer) -> None:
