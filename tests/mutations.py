@@ -193,8 +193,8 @@ MUTATIONS = (
     Mutation(
         "a discarded entry is never replayed",
         "sentinel/storage/quarantine.py",
-        "WHERE {selected} AND (NOT %(is_open)s OR resolution IS NULL)",
-        "WHERE {selected} AND (NOT %(is_open)s OR resolution IS DISTINCT FROM 'replayed')",
+        "WHERE {selected} AND (%(is_open)s::boolean IS NULL OR (resolution IS NULL) = %(is_open)s)",
+        "WHERE {selected} AND (%(is_open)s::boolean IS NULL OR %(is_open)s)",
         "tests/pipeline/test_quarantine.py",
     ),
     Mutation(
@@ -388,9 +388,9 @@ MUTATIONS = (
     ),
     Mutation(
         "/health without the token names no database, host, folder or user",
-        "services/api/routes/health.py",
-        "                message=check.message if is_owner else check.summary,",
-        "                message=check.message,",
+        "services/api/deployment_health.py",
+        "                message=shorten_paths(check.message, settings) if is_owner else check.summary,",
+        "                message=shorten_paths(check.message, settings),",
         "tests/services/api/test_health.py",
     ),
     Mutation(

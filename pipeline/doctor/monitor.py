@@ -19,6 +19,7 @@ from sentinel.fields import (
     HttpAddress,
     Key,
     LocalUsers,
+    Origins,
     Port,
     Token,
     UserIds,
@@ -38,6 +39,7 @@ class MonitorVariables:
     """Variables that only the monitor reads (services/settings.py), which may not be installed."""
 
     public_hosts: Annotated[HostNames, variable("SENTINEL_PUBLIC_HOSTS")] = ()
+    api_origins: Annotated[Origins, variable("SENTINEL_API_ORIGINS")] = ()
     api_token: Annotated[Token | None, variable("SENTINEL_API_TOKEN")] = None
     monitor_heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL_MONITOR")] = None
     backup_heartbeat_url: Annotated[HttpAddress | None, variable("HEARTBEAT_URL_BACKUP")] = None

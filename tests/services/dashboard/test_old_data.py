@@ -234,9 +234,10 @@ def test_the_status_page_is_part_of_the_dashboard_and_asks_no_other_host(
     page.close()
 
 
-def test_the_dashboard_takes_no_uploads(dashboard: str) -> None:
+def test_the_dashboard_takes_uploads_of_its_own_pages_only(dashboard: str) -> None:
     upload = f"{dashboard}/_stcore/upload_file/session/file"
-    assert requests.put(upload, data=b"x", timeout=20).status_code == 405
+    assert requests.put(upload, data=b"x", timeout=20).status_code == 403
+    assert requests.post(f"{dashboard}/_stcore/agent/interact", timeout=20).status_code == 405
 
 
 @pytest.mark.skipif(
