@@ -434,24 +434,6 @@ TEXTS: dict[str, str] = {
     "In all there were {rate} alerts a week, with reversals.": (
         "Seluruhnya ada {rate} peringatan seminggu, termasuk pembalikan."
     ),
-    # --- components.py: alerts, gaps ---
-    "{change} to {price}, {time} ({age} ago)": "{change} ke {price}, {time} ({age} lalu)",
-    "{change} an hour later": "{change} sejam kemudian",
-    "{change} a day later": "{change} sehari kemudian",
-    "the coin was muted": "koin ini disenyapkan",
-    "{change} from $1": "{change} dari US$1",
-    "{change} from its high": "{change} dari puncaknya",
-    "{change} from its low": "{change} dari titik terendahnya",
-    "{change} from its high of the week": "{change} dari puncak minggu ini",
-    "{change} from its low of the week": "{change} dari titik terendah minggu ini",
-    "{change} from its high before the outage": "{change} dari puncak sebelum jeda tanpa harga",
-    "{change} from its low before the outage": (
-        "{change} dari titik terendah sebelum jeda tanpa harga"
-    ),
-    "from": "dari",
-    "to": "sampai",
-    "missing": "terlewat",
-    "status": "keadaan",
     # --- transaction_dialog.py, coin_choice.py, number_input.py: add and edit transactions ---
     "Add a transaction": "Tambah transaksi",
     "Edit the transaction": "Ubah transaksi",

@@ -32,8 +32,10 @@ def show() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         views = {"alerts": tr("Alerts"), "targets": tr("Price targets"), "muted": tr("Muted coins")}
         view = choose("view", views, label=tr("Show"))
-        coin_id = choose_from_list("coin", names, label=tr("Coin"), placeholder=tr("All coins"))
-        query = _choose_filters(formatter) if view == "alerts" else {}
+        # In a narrow window the stylesheet keeps them in one line, which scrolls.
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filters"):
+            coin_id = choose_from_list("coin", names, label=tr("Coin"), placeholder=tr("All coins"))
+            query = _choose_filters(formatter) if view == "alerts" else {}
     if coin_id:
         query["coin_id"] = coin_id
     page = data.fetch(
@@ -112,7 +114,7 @@ def _show_alerts(formatter: Formatter, page: Json, muted: Mapping[str, str]) -> 
 
 
 def build_alert_row(formatter: Formatter, alert: Json, muted: Mapping[str, str]) -> Row:
-    """Return an alert as a row; on a narrow window the reason stands below the coin."""
+    """Return an alert as a row; the stylesheet puts its reason below it in a narrow window."""
     is_muted = alert["coin_id"] in muted
     ranks = {"went_on": 2, "recovered": 1, "unknown": 0}
     tones = {"went_on": "ok", "recovered": "warning", "unknown": "muted"}

@@ -18,7 +18,6 @@ from streamlit.testing.v1 import AppTest
 from safe_zone import ROOT
 from sentinel.amounts import MINUS, UNKNOWN, Currency
 from services.dashboard import data, text
-from services.dashboard.components import compute_day_change
 from services.dashboard.equity_chart import build_equity_chart
 from services.dashboard.forecast_scores import (
     build_score_row,
@@ -233,13 +232,6 @@ def test_coins_with_equal_names_are_shown_with_their_ids() -> None:
     }
     symbols = {"pepe": "BTC · pepe", "pepe-of-wisdom": "BTC · pepe-of-wisdom", "solana": "BTC"}
     assert text.format_symbols(coins) == symbols
-
-
-def test_a_coin_with_an_old_price_has_no_24_hour_change() -> None:
-    old = _coin("bitcoin", observed_at=(NOW - timedelta(hours=23)).isoformat())
-    assert compute_day_change(formatter(), old, [100.0]) is None
-    assert compute_day_change(formatter(), _coin("bitcoin"), [None, 100.0]) is None
-    assert compute_day_change(formatter(), _coin("bitcoin"), [100.0]) == pytest.approx(0.1)
 
 
 def test_a_time_of_another_year_is_shown_with_its_year() -> None:
