@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from sentinel.errors import SentinelError, StorageUnavailable
+from services.api.schemas.base import NO_NUL
 from services.api.shown_paths import shorten_paths
 
 log = logging.getLogger("sentinel.api")
@@ -104,7 +105,7 @@ MESSAGES = {
     "string_type": "must be a text",
     "string_too_short": "must have {min_length} characters or more",
     "string_too_long": "must have {max_length} characters or fewer",
-    "string_pattern_mismatch": "has a character that cannot be stored",
+    "string_pattern_mismatch": "must match {pattern}",
     "list_type": "must be a list",
     "too_long": "must have {max_length} entries or fewer",
     "literal_error": "must be {expected}",
@@ -116,8 +117,11 @@ MESSAGES = {
 
 def describe_error(error: Mapping[str, Any]) -> str:
     """Return what is wrong with a field; pydantic's own words for a rare kind of error."""
+    values = error.get("ctx", {})
+    if values.get("pattern") == NO_NUL:
+        return "has a character that cannot be stored"
     template = MESSAGES.get(error.get("type", ""))
-    return template.format(**error.get("ctx", {})) if template else str(error["msg"])
+    return template.format(**values) if template else str(error["msg"])
 
 
 def register_error_handlers(app: FastAPI) -> None:

@@ -144,7 +144,7 @@ def describe_error(error: ApiUnreachable | RequestRejected) -> str:
         return tr(
             "Set the same `SENTINEL_API_TOKEN` for the API and the dashboard, then restart both."
         )
-    text = escape_markdown(message, MAX_SENTENCE_CHARACTERS)
+    text = describe_message(message)
     if isinstance(error, ApiUnreachable):
         advice = tr(
             "Start the API with `make up` or `make api`, or set `SENTINEL_API_URL`. This page "
@@ -152,3 +152,10 @@ def describe_error(error: ApiUnreachable | RequestRejected) -> str:
         )
         return f"{text} {advice}"
     return text
+
+
+def describe_message(message: str) -> str:
+    """Return a message of the API as Markdown, without an amount that the viewer hides."""
+    if st.session_state.get("hide_amounts") and "held only" in message:
+        return tr("Nothing was changed: more coins would leave the wallet than it holds.")
+    return escape_markdown(message, MAX_SENTENCE_CHARACTERS)

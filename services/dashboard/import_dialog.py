@@ -219,11 +219,15 @@ def _ask_coins(preview: Json) -> dict[str, str]:
     if not coins:
         return {}
     chosen: dict[str, str] = {}
-    with st.expander(tr("Symbols of several coins: {list}", list=", ".join(coins))):
+    symbols = escape_markdown(", ".join(coins))
+    with st.expander(tr("Symbols of several coins: {list}", list=symbols)):
         for symbol, found in coins.items():
             names = {coin["coin_id"]: _describe_coin(coin) for coin in found}
             coin_id = st.selectbox(
-                symbol, list(names), format_func=names.__getitem__, key=f"import_coin_{symbol}"
+                escape_markdown(symbol),
+                list(names),
+                format_func=names.__getitem__,
+                key=f"import_coin_{symbol}",
             )
             if coin_id != found[0]["coin_id"]:
                 chosen[symbol] = coin_id
@@ -328,7 +332,7 @@ def _show_button(preview: Json, content: bytes, options: Mapping[str, str]) -> N
         )
     )
     if preview["message"]:
-        st.warning(escape_markdown(preview["message"], MAX_SENTENCE_CHARACTERS))
+        st.warning(data.describe_message(preview["message"]))
     is_ready = counts["new"] and not counts["problem"] and not preview["message"]
     label = tr("Import {count} transactions", count=counts["new"])
     if st.button(label, type="primary", disabled=not is_ready):

@@ -14,7 +14,7 @@ from services.dashboard.chart import Chart, Series, show_chart, to_seconds
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
 from services.dashboard.table import Column, NumberCell, Row, number_cell, show_table
-from services.dashboard.text import escape_markdown, unique_coin_names
+from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 
 # Rows of the allocation; the smaller shares are one row.
 SHOWN_SHARES = 8
@@ -72,7 +72,8 @@ def _describe_xirr(formatter: Formatter, returns: Json | None) -> tuple[str, str
     if not returns or not returns["periods"]:
         return formatter.percent(None), None
     figure = returns["periods"][-1][formatter.currency.lower()]["xirr"]
-    return formatter.percent(figure["value"]), figure["unavailable"] or tr("since the beginning")
+    reason = escape_markdown(figure["unavailable"] or "", MAX_SENTENCE_CHARACTERS)
+    return formatter.percent(figure["value"]), reason or tr("since the beginning")
 
 
 def show_net_worth(formatter: Formatter, history: Sequence[Json], period: str) -> None:
@@ -179,8 +180,8 @@ def show_returns(formatter: Formatter, returns: Json | None) -> None:
     ]
     show_table("returns", tr("Returns"), columns, rows, is_old=data.has_old_prices())
     for sentence in _list_gaps(returns, key):
-        st.caption(sentence)
-    st.caption(_compare(formatter, returns))
+        st.caption(escape_markdown(sentence, MAX_SENTENCE_CHARACTERS))
+    st.caption(escape_markdown(_compare(formatter, returns), MAX_SENTENCE_CHARACTERS))
 
 
 def _figure_cell(formatter: Formatter, figure: Json) -> NumberCell:

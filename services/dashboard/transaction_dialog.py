@@ -355,15 +355,8 @@ def _save(transaction_id: int | None, request: Mapping[str, Any]) -> None:
     try:
         data.api_client().send(method, path, request)
     except (ApiUnreachable, RequestRejected) as error:
-        st.error(_describe_rejection(error))
+        st.error(data.describe_error(error))
         return
     text = tr("The transaction was added.") if method == "POST" else tr("The change was saved.")
     st.session_state["portfolio_message"] = {"text": text}
     st.rerun()
-
-
-def _describe_rejection(error: ApiUnreachable | RequestRejected) -> str:
-    """Return the API's message, unless it would show a hidden amount."""
-    if st.session_state["hide_amounts"] and "held" in str(error):
-        return tr("Nothing was changed: more coins would leave the wallet than it holds.")
-    return data.describe_error(error)

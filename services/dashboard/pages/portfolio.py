@@ -64,7 +64,7 @@ def _show_message() -> None:
     if not message:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="message"):
-        st.markdown(escape_markdown(message["text"], MAX_SENTENCE_CHARACTERS))
+        st.markdown(message["text"])
         deleted = message.get("deleted")
         if deleted is not None and st.button(tr("Undo")):
             _send_and_note("POST", f"/{deleted}/restore", tr("The transaction is back."))

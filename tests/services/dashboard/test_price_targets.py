@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import streamlit as st
 
 from sentinel.coin import to_iso
 from services.api_client import RequestRejected
@@ -86,3 +87,10 @@ def test_the_state_of_a_target_has_its_firings_expiry_and_note() -> None:
 def test_a_rejected_field_is_named_without_the_words_of_the_validation() -> None:
     rejection = RequestRejected("body.price: Value error, must be a decimal number such as 0.25")
     assert describe_error(rejection) == r"price\: must be a decimal number such as 0\.25"
+
+
+def test_a_rejection_tells_no_amount_that_the_viewer_hides(monkeypatch: pytest.MonkeyPatch) -> None:
+    rejection = RequestRejected("solana: the main wallet held only 30 at 2026-11-25.")
+    assert "30" in describe_error(rejection)
+    monkeypatch.setattr(st, "session_state", {"hide_amounts": True})
+    assert "30" not in describe_error(rejection)

@@ -256,8 +256,8 @@ def test_formulas_in_notes_are_text(importer: Importer) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "status", "message"),
     [
-        ("format", "mtgox", 422, "format"),
-        ("idr_per_usd", "-1", 422, "idr_per_usd"),
+        ("format", "mtgox", 422, "format: must match ^(auto"),
+        ("idr_per_usd", "-1", 422, "idr_per_usd: must match"),
         ("transfers", "maybe", 422, "transfers"),
         ("mapping", "{", 409, "mapping"),
         ("mapping", '{"made_at": 1}', 409, "mapping.made_at"),
