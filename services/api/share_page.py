@@ -14,7 +14,8 @@ from sentinel.site.formatting import format_duration
 from sentinel.site.market import HourSource
 from sentinel.site.price_line import Bounds, draw_line
 from services.api.portfolio.models import Holding, Portfolio
-from services.api.portfolio.return_models import Figure, PortfolioReturns
+from services.api.portfolio.period_returns import PERIODS
+from services.api.portfolio.return_models import Figure, PeriodReturns, PortfolioReturns
 from services.api.share_texts import DURATION_UNITS, TEXTS
 
 # Smaller holdings are one line.
@@ -93,11 +94,18 @@ def _describe_periods(returns: PortfolioReturns, language: Language) -> list[dic
         {
             "name": TEXTS[language][each.period],
             "portfolio": _format_figure(each.usd.time_weighted, language),
-            "bitcoin": _format_figure(each.usd.bitcoin, language),
+            "bitcoin": _format_figure(_pick_bitcoin(returns, each), language),
             "direction": classify_change(_to_float(each.usd.time_weighted)),
         }
         for each in returns.periods
     ]
+
+
+def _pick_bitcoin(returns: PortfolioReturns, period: PeriodReturns) -> Figure:
+    """Return Bitcoin's return. Since the first payment it would tell the minute of that payment."""
+    length = PERIODS[period.period]
+    is_whole = length is not None and period.starts_at <= returns.valued_at - length
+    return period.usd.bitcoin if is_whole else Figure(None)
 
 
 def _format_figure(figure: Figure, language: Language) -> str:

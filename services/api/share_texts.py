@@ -20,7 +20,7 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "period": "Period",
         "portfolio": "Portfolio",
         "returns_note": "In US dollars. Money that was paid in or out does not count. "
-        "A dash: a price is missing.",
+        "A dash: a price is missing, or the period begins with the first payment.",
         "24h": "24 hours",
         "7d": "7 days",
         "30d": "30 days",
@@ -47,7 +47,7 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "period": "Periode",
         "portfolio": "Portofolio",
         "returns_note": "Dalam dolar AS. Uang yang disetor atau ditarik tidak dihitung. "
-        "Tanda pisah: ada harga yang tidak diketahui.",
+        "Tanda pisah: ada harga yang tidak diketahui, atau periode dimulai dari setoran pertama.",
         "24h": "24 jam",
         "7d": "7 hari",
         "30d": "30 hari",
