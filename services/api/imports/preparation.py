@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -54,18 +54,10 @@ class PreparedFile:
 
     reading: FileReading
     lines: tuple[PreparedLine, ...]
-    # Why the lines cannot be stored together; empty if they can.
-    conflict: str = ""
-
-    @property
-    def new_transactions(self) -> list[tuple[Transaction, str]]:
-        """What an import stores, each with its identity."""
-        return [
-            one
-            for line in self.lines
-            if line.status == "new"
-            for one in zip(line.transactions, line.identities, strict=True)
-        ]
+    # What an import stores, each with its identity.
+    new_transactions: list[tuple[Transaction, str]]
+    # Why they cannot be stored together; empty if they can.
+    conflict: str
 
     def count(self, status: LineStatus) -> int:
         """Return how many lines have a status."""
@@ -83,12 +75,26 @@ def prepare_file(
         lines = _prepare_own(context, connection, reading, request.options, coins)
     else:
         lines = _prepare_entries(context, connection, reading, request.options, coins)
-    first = [line.identities[0] for line in lines if line.identities]
-    identities = find_stored_identities(connection, first)
+    identities = find_stored_identities(
+        connection, (one for line in lines for one in line.identities)
+    )
     stored = list_transactions(connection)
     similar = {(one.made_at, one.coin_id, one.quantity) for one in stored}
     lines = [mark_known(line, identities, similar) for line in lines]
-    return PreparedFile(reading=reading, lines=tuple(lines), conflict=_find_conflict(lines, stored))
+    new = [
+        (line.rows[0].number, transaction, identity)
+        for line in lines
+        if line.status == "new"
+        for transaction, identity in zip(line.transactions, line.identities, strict=True)
+        # The sale of a fee stays when its trade is deleted.
+        if identity not in identities
+    ]
+    return PreparedFile(
+        reading=reading,
+        lines=tuple(lines),
+        new_transactions=[(transaction, identity) for _, transaction, identity in new],
+        conflict=_find_conflict([(number, one) for number, one, _ in new], stored),
+    )
 
 
 def _make_resolver(
@@ -200,14 +206,8 @@ def _prepare_entry(
     return PreparedLine(rows=entry.rows, status="new", message=built.message, built=built)
 
 
-def _find_conflict(lines: Iterable[PreparedLine], stored: Iterable[Transaction]) -> str:
-    """Return why the new lines cannot be stored together, empty if they can."""
-    new = [
-        (line.rows[0].number, one)
-        for line in lines
-        if line.status == "new"
-        for one in line.transactions
-    ]
+def _find_conflict(new: Sequence[tuple[int, Transaction]], stored: Iterable[Transaction]) -> str:
+    """Return why new transactions, with their lines, cannot be stored; empty if they can."""
     try:
         ensure_not_oversold((*stored, *(transaction for _, transaction in new)))
     except Oversold as error:

@@ -186,7 +186,7 @@ def test_a_fee_in_a_coin_whose_symbol_begins_with_a_digit_reduces_it(importer: I
 
 
 def test_a_fee_in_a_third_coin_is_a_sale_of_its_own(importer: Importer) -> None:
-    bnb = "2026-11-20 08:00:00,BNBUSDT,BUY,800,1BNB,800USDT,0USDT\n"
+    bnb = "2026-11-20 08:00:00,BNBUSDT,BUY,800,0.01BNB,8USDT,0USDT\n"
     trade = "2026-11-20 09:00:00,BTCUSDT,BUY,90000,0.1BTC,9000USDT,0.01BNB\n"
     line = importer.preview(BINANCE + bnb + trade)["lines"][1]
     [sale] = line["fee_sales"]
@@ -198,6 +198,9 @@ def test_a_fee_in_a_third_coin_is_a_sale_of_its_own(importer: Importer) -> None:
         for item in importer.api.get_json("/portfolio")["holdings"]
     }
     assert profit["binancecoin"]["fees_usd"] == "8"
+    # The sale stays when its trade is deleted, and is not counted twice when that is added again.
+    importer.database.query("DELETE FROM sentinel.transactions WHERE coin_id = 'bitcoin'")
+    assert importer.send(BINANCE + bnb + trade).json()["added"] == 1
     # Without the coins that paid the fee, nothing is imported.
     importer.database.query("DELETE FROM sentinel.transactions")
     assert "Line 2: binancecoin: " in importer.refusal(BINANCE + trade)
