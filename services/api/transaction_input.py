@@ -92,10 +92,15 @@ class TransactionReader:
     def read_edit(self, request: TransactionRequest, stored: Transaction) -> Transaction:
         """Return a stored transaction as the request changes it. Raises HTTPException (404, 409).
 
-        Responses round amounts: one that comes back as it was returned keeps its stored digits.
+        Responses round amounts: one that comes back as it was returned keeps its stored digits. The
+        rate stays as long as the date does.
         """
-        if request.made_at is None:
-            request = request.model_copy(update={"made_at": stored.made_at})
+        made_at = request.made_at or stored.made_at
+        changes: dict[str, object] = {"made_at": made_at}
+        is_same_date = clamp_to_utc(made_at).date() == clamp_to_utc(stored.made_at).date()
+        if request.idr_per_usd is None and is_same_date:
+            changes["idr_per_usd"] = stored.idr_per_usd
+        request = request.model_copy(update=changes)
         edited = self.read_request(request)
         digits = {
             name: old

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 
 from services.api.imports.coins import CoinResolver, ResolvedCoin
@@ -24,6 +23,7 @@ from services.api.imports.rounding import check_amount, round_amount, unit_price
 from services.api.imports.symbols import OTHER_MONEY
 from services.api.portfolio.arithmetic import ZERO, exact_arithmetic
 from services.api.portfolio.models import Transaction, TransactionKind
+from services.api.portfolio.price_book import Wanted
 
 MAX_NOTE_CHARACTERS = 200
 
@@ -42,7 +42,7 @@ class BuiltEntry:
 
 def list_needed_prices(
     entry: ImportedEntry, options: ImportOptions, coins: CoinResolver
-) -> Iterator[tuple[str, datetime]]:
+) -> Iterator[Wanted]:
     """Yield the coins and times whose stored prices the entry may need. Raises BadLine."""
     sides = [side for side in (entry.given, entry.received) if side]
     needs_no_price = entry.kind == "reward" or any(map(options.is_money, sides))

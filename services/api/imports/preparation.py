@@ -41,6 +41,7 @@ from services.api.imports.reading import FileReading, ImportRequest, read_file
 from services.api.portfolio.arithmetic import exact_arithmetic
 from services.api.portfolio.identities import find_stored_identities, identify
 from services.api.portfolio.models import Oversold, Transaction
+from services.api.portfolio.price_book import Wanted
 from services.api.portfolio.transactions import list_transactions
 from services.api.portfolio.valuation import ensure_not_oversold
 from services.api.transaction_input import TransactionReader
@@ -184,7 +185,7 @@ def _check_time(result: Result, now: datetime) -> Result:
 
 def _list_needed(
     entry: ImportedEntry, options: ImportOptions, coins: CoinResolver
-) -> Iterator[tuple[str, datetime]]:
+) -> Iterator[Wanted]:
     # build_entry reports a symbol that means no coin.
     with contextlib.suppress(BadLine):
         yield from list_needed_prices(entry, options, coins)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.api.portfolio.arithmetic import exact_arithmetic, multiply_known
 from services.api.portfolio.models import NetWorth, Transaction
-from services.api.portfolio.price_book import PriceBook
+from services.api.portfolio.price_book import PriceBook, Wanted
 from services.api.portfolio.timeline import Snapshot, take_snapshots
 
 DAY = timedelta(days=1)
@@ -29,7 +29,7 @@ def list_days(transactions: Sequence[Transaction], now: datetime, days: int) -> 
     return list(take_snapshots(transactions, [*ends, now]))
 
 
-def list_prices(days: Iterable[Snapshot]) -> set[tuple[str, datetime]]:
+def list_prices(days: Iterable[Snapshot]) -> set[Wanted]:
     """Return the coins and times of all prices that the days need."""
     return {(coin_id, day.at) for day in days for coin_id in day.held}
 

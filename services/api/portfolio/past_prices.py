@@ -13,12 +13,10 @@ from sentinel.archive.store import open_configured_archive
 from sentinel.errors import ArchiveDamaged, ArchiveUnavailable, ConfigurationError
 from sentinel.storage.connection import Connection
 from services.api.portfolio.models import ExchangeRate, PriceQuote
-from services.api.portfolio.price_book import MAX_AGE, PriceBook
+from services.api.portfolio.price_book import MAX_AGE, PriceBook, Wanted
 from services.api.portfolio.quotes import to_decimal
 
 log = logging.getLogger("sentinel.api.portfolio")
-
-Wanted = tuple[str, datetime]
 
 # Prices older than the retention wait for the archive for some days.
 PURGE_DELAY = timedelta(days=7)

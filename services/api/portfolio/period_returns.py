@@ -14,6 +14,7 @@ from services.api.portfolio.price_book import (
     Currency,
     PriceBook,
     ReturnUnavailable,
+    Wanted,
     format_date,
 )
 from services.api.portfolio.return_models import (
@@ -41,8 +42,6 @@ PERIODS: dict[PeriodName, timedelta | None] = {
 # The price of a period's start may be older than the start by this part of the period.
 START_TOLERANCE = 12
 MICROSECOND = timedelta(microseconds=1)
-
-Wanted = tuple[str, datetime]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from services.api.portfolio.models import ExchangeRate, PriceQuote
 from services.api.portfolio.timeline import Flow, Held
 
 Currency = Literal["usd", "idr"]
+# A coin and a time whose price is needed.
+Wanted = tuple[str, datetime]
 # A price or a rate stands for at most this time after it.
 MAX_AGE = timedelta(days=1)
 # More missing prices are counted, not named.
@@ -27,7 +29,7 @@ class ReturnUnavailable(Exception):
 class PriceBook:
     """The last prices and rupiah rates at or before given times."""
 
-    quotes: dict[tuple[str, datetime], PriceQuote] = field(default_factory=dict)
+    quotes: dict[Wanted, PriceQuote] = field(default_factory=dict)
     rates: dict[datetime, ExchangeRate] = field(default_factory=dict)
     # Why prices may be missing; it follows "no price of bitcoin on 2026-03-01".
     note: str = ""

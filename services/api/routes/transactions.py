@@ -102,8 +102,8 @@ def put_transaction(
 ) -> Transaction:
     """Replace a transaction. Importing the file that it came from again adds nothing.
 
-    Without `made_at` its time stays. An amount that is sent as it was returned keeps the digits
-    that the response left out.
+    Without `made_at` its time stays, without `idr_per_usd` the rate of its date. An amount that is
+    sent as it was returned keeps the digits that the response left out.
     """
 
     def write(connection: Connection) -> Transaction:

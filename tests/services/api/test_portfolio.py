@@ -117,12 +117,14 @@ def test_an_amount_that_is_sent_back_keeps_the_digits_that_the_response_left_out
     api: ApiSession,
 ) -> None:
     quantity = "12345678901.123456789012345678"
-    shown = add_transaction(api, quantity=quantity, price="1").json()["quantity"]
+    added = add_transaction(api, quantity=quantity, price="1", idr_per_usd="16000")
+    shown = added.json()["quantity"]
     assert shown == "12345678901.123456789"
     add_transaction(api, quantity=f"-{quantity}", price="1")
     changes = {"coin_id": "bitcoin", "quantity": shown, "price": "1", "note": "a note"}
     assert api.put(f"{PATH}/1", json=changes).status_code == 200
-    assert f",bitcoin,{quantity}," in api.get(CSV).text
+    # The rate of its date stays, too.
+    assert f",bitcoin,{quantity},1,0,16000,a note," in api.get(CSV).text
 
 
 def test_a_wallet_gives_no_more_than_it_holds(api: ApiSession) -> None:
