@@ -742,6 +742,7 @@ TEXTS: dict[str, str] = {
     "No entry of CoinGecko's responses was rejected in the last 60 days.": (
         "Tidak ada data dari CoinGecko yang ditolak dalam 60 hari terakhir."
     ),
+    "Coin and reason": "Koin dan sebab",
     "Open rejected entries": "Data ditolak yang masih terbuka",
     "Entry": "Isi",
     "As CoinGecko sent it": "Seperti yang dikirim CoinGecko",

@@ -77,6 +77,7 @@ def show_reasons(formatter: Formatter, groups: Sequence[Json]) -> Action | None:
         tr("Rejected entries by reason"),
         columns,
         rows,
+        title=tr("Rejected entries"),
         empty=tr("No entry of CoinGecko's responses was rejected in the last 60 days."),
     ).action
 
@@ -85,8 +86,7 @@ def show_entries(formatter: Formatter, entries: Sequence[Json]) -> Action | None
     """Show the newest open entries; return the clicked action."""
     columns = [
         Column("time", tr("Time"), "number", descending=True),
-        Column("coin", tr("Coin")),
-        Column("reason", tr("Reason"), priority=2),
+        Column("coin", tr("Coin and reason")),
         Column("entry", tr("Entry"), "text", tr("As CoinGecko sent it"), priority=2),
         Column("actions", "", "actions"),
     ]
@@ -95,6 +95,8 @@ def show_entries(formatter: Formatter, entries: Sequence[Json]) -> Action | None
         tr("Open rejected entries"),
         columns,
         [build_entry_row(formatter, entry) for entry in entries],
+        title=tr("Open rejected entries"),
+        folds=True,
         search=tr("Filter entries"),
         count=tr("the newest {count} entries", count=len(entries)),
         empty=tr("No rejected entry is open."),
@@ -107,8 +109,7 @@ def build_entry_row(formatter: Formatter, entry: Json) -> Row:
     reason = name_reason(entry["reason"])
     cells = [
         _time_cell(formatter, entry["rejected_at"]),
-        name,
-        reason,
+        {"text": name, "note": reason},
         entry["raw"],
         _list_actions(),
     ]

@@ -162,7 +162,7 @@ def _draw_bar(formatter: Formatter, day: Json) -> str:
     counts, name = _count(day), _name_utc_day(formatter, day)
     if not day["expected"]:
         tip = escape(f"{name}: {tr('no slot was due')}")
-        return f'<i class="ms-none" data-tip="{tip}"></i>'
+        return f'<i class="ms-idle" data-tip="{tip}"></i>'
     tip = escape(f"{name}: {_describe_counts(counts)}")
     parts = "".join(
         f'<b class="ms-{CLASSES[state]}" style="flex-grow:{counts[state]}"></b>'

@@ -62,17 +62,18 @@ def _show_content() -> None:
     pipeline = _fetch(st.query_params.get("reason"))
     if pipeline is None:
         return
-    # The stylesheet puts the second one beside the first one, or below it in a narrow window.
+    # In a wide window the stylesheet puts the second one beside the others.
     with st.container(key="pipeline"):
-        with st.container(key="pipeline_history"):
+        with st.container():
             _show_slots(formatter, pipeline)
+        with st.container(key="pipeline_state"):
+            _show_state(formatter, pipeline)
+        with st.container():
             _show_quarantine(formatter, pipeline)
             show_gaps(formatter, pipeline["gaps"])
             show_inactive_coins(formatter, pipeline["registry"]["coins"])
             st.caption(escape_markdown(describe_registry(formatter, pipeline["registry"]), 200))
             show_runs(formatter, pipeline["runs"])
-        with st.container(key="pipeline_state"):
-            _show_state(formatter, pipeline)
 
 
 def _fetch(reason: str | None) -> Json | None:
@@ -109,7 +110,6 @@ def _section(title: str, content: str) -> str:
 
 
 def _show_quarantine(formatter: Formatter, pipeline: Json) -> None:
-    st.html(_section(tr("Rejected entries"), ""))
     groups = pipeline["quarantine"]
     action = show_reasons(formatter, groups)
     if action:

@@ -62,7 +62,7 @@ def test_a_day_of_sixty_is_a_bar_of_its_shares_and_ten_days_are_one_step_of_the_
     days[0] = days[0] | {"expected": 0, "delivered": 0, "backfilled": 0}
     drawn = draw_days(formatter(), days)
     assert drawn.count('tabindex="0"') == 2
-    assert '<i class="ms-none" data-tip="1 Nov: no slot was due">' in drawn
+    assert '<i class="ms-idle" data-tip="1 Nov: no slot was due">' in drawn
     assert "2 Nov: 90 of 96 slots delivered, 2 backfilled, 4 open" in drawn
     assert re.findall(r"flex-grow:(\d+)", drawn)[1:4] == ["4", "2", "90"]
     legend = draw_legend(formatter(), {"expected": 200, "delivered": 190, "backfilled": 8})
@@ -138,8 +138,9 @@ def test_rejected_entries_and_runs_are_rows_with_words_for_codes() -> None:
         "raw": '{"usd": -1}',
     }
     row = build_entry_row(formatter(), entry)
-    assert row.cells[1:4] == ["bad", "The price is negative", '{"usd": -1}']
-    assert [each["action"] for each in row.cells[4]] == [REPLAY, DISCARD]
+    assert row.cells[1] == {"text": "bad", "note": "The price is negative"}
+    assert row.cells[2] == '{"usd": -1}'
+    assert [each["action"] for each in row.cells[3]] == [REPLAY, DISCARD]
     run = {
         "run_id": "r",
         "started_at": "2026-11-20T11:00:00Z",
