@@ -123,19 +123,25 @@ def _amount(text: str) -> float:
     return float(text.replace("$", "").replace(",", ""))
 
 
-def test_currency_and_time_zone_are_per_viewer_and_survive_a_reload(visitor: Visitor) -> None:
-    page = visitor.open("coin?coin=ethereum")
+def test_preferences_hold_on_every_page_in_every_tab_and_after_a_reload(visitor: Visitor) -> None:
+    page = visitor.open()
+    page.get_by_role("button", name="Settings").click()
     page.get_by_role("radio", name="IDR").click()
-    visitor.wait_for_text("Rp")
-    page.get_by_role("link", name="Pipeline").click()
-    visitor.wait_for_text("Free quotas")
-    # Below every page is a link to CoinGecko.
-    page.get_by_test_id("stSidebarNavItems").get_by_role("link", name="Coin").click()
-    visitor.wait_for_text("Market cap")
+    visitor.wait_for_text("coins in IDR")
+    page.get_by_role("radio", name="Bahasa Indonesia").click()
+    visitor.wait_for_text("koin dalam IDR")
     page.reload()
-    visitor.wait_for_text("Rp")
-    page = visitor.open("coin?coin=ethereum&zone=Asia%2FTokyo")
-    visitor.wait_for_text("Asia/Tokyo")
+    visitor.wait_for_text("koin dalam IDR")
+    second = visitor.browser.new_page()
+    second.goto(f"{visitor.base}/portfolio")
+    second.get_by_text("Tambah transaksi").wait_for()
+    # The address wins for one visit.
+    second.goto(f"{visitor.base}/?language=en&currency=USD")
+    second.get_by_text("coins in USD").wait_for()
+    second.close()
+    visitor.open()
+    visitor.wait_for_text("koin dalam IDR")
+    assert visitor.errors == []
 
 
 def test_each_killed_process_restarts_and_the_page_recovers(
