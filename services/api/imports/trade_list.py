@@ -56,9 +56,10 @@ NOT_DONE = frozenset(
     {"cancelled", "canceled", "batal", "dibatalkan", "failed", "gagal", "rejected", "ditolak"}
     | {"expired", "pending", "open", "new", "processing", "diproses", "menunggu", "kedaluwarsa"}
 )
-# A total that differs more from price times quantity shows that a column is read wrongly. The fee
-# may be part of the total.
+# A total that differs more from price times quantity shows that a column is read wrongly.
 MAX_TOTAL_DIFFERENCE = Decimal("0.05")
+# A total that differs from price times quantity by the fee, up to rounding, includes the fee.
+MAX_FEE_DIFFERENCE = Decimal("0.01")
 
 
 def read_trade_list(
@@ -167,10 +168,11 @@ class _TradeLine:
             return quantity, self._dialect.amount(
                 self._require("received_quantity"), self._require("received_coin")
             )
-        total = self._find_total(quantity, quote)
+        total = self._find_total(action, quantity, quote)
         return (total, quantity) if action == "buy" else (quantity, total)
 
-    def _find_total(self, quantity: Amount, quote: str) -> Amount:
+    def _find_total(self, action: Action, quantity: Amount, quote: str) -> Amount:
+        """Return the money of a purchase or a sale, without the fee."""
         price = self._find_price(quote)
         text = self._get("total")
         if not text:
@@ -180,7 +182,14 @@ class _TradeLine:
         if not quote and text[-1:].isdigit():
             raise BadLine("the currency of the price is not known: name it in mapping.", "mapping")
         total = self._dialect.amount(text, quote)
-        product = quantity.quantity * price.quantity if price else total.quantity
+        if price is None:
+            return total
+        product = quantity.quantity * price.quantity
+        fees = self._find_fees(quantity.symbol, quote)
+        fee = sum((fee.quantity for fee in fees if fee.symbol == total.symbol), Decimal(0))
+        without_fee = total.quantity + (-fee if action == "buy" else fee)
+        if abs(product - without_fee) < fee * MAX_FEE_DIFFERENCE:
+            return Amount(without_fee, total.symbol)
         if abs(product - total.quantity) > MAX_TOTAL_DIFFERENCE * max(product, total.quantity):
             raise BadLine(
                 f"the total {total.quantity:f} is not price times quantity ({product:f}): a column "
