@@ -788,23 +788,23 @@ TEXTS: dict[str, str] = {
     ),
     "Replay rejected entries": "Proses ulang data yang ditolak",
     "Discard rejected entries": "Buang data yang ditolak",
-    "{count} entries would be closed for good: no replay loads them.": (
-        "{count} data akan ditutup selamanya: pemrosesan ulang tidak akan memuatnya."
+    "Entries to close for good: {count}. No replay loads them.": (
+        "Data yang akan ditutup selamanya: {count}. Pemrosesan ulang tidak akan memuatnya."
     ),
-    "Today's validation accepts none of the {count} entries.": (
-        "Pemeriksaan saat ini tidak menerima satu pun dari {count} data."
+    "Today's validation accepts none of them ({count}).": (
+        "Pemeriksaan saat ini tidak menerima satu pun ({count})."
     ),
-    (
-        "{loaded} prices would be stored, {before} are stored already, {refused} entries stay open."
-    ): ("{loaded} harga akan disimpan, {before} sudah tersimpan, {refused} data tetap terbuka."),
-    ("{loaded} prices were stored, {before} were stored already, {refused} entries stay open."): (
-        "{loaded} harga telah disimpan, {before} sudah tersimpan, {refused} data tetap terbuka."
+    "Prices to store: {loaded}, stored already: {before}, entries that stay open: {refused}.": (
+        "Harga yang akan disimpan: {loaded}, sudah tersimpan: {before}, tetap terbuka: {refused}."
     ),
-    "{count} entries were discarded.": "{count} data telah dibuang.",
+    "Prices stored: {loaded}, stored before: {before}, entries that stay open: {refused}.": (
+        "Harga disimpan: {loaded}, sudah tersimpan: {before}, tetap terbuka: {refused}."
+    ),
+    "Entries discarded: {count}.": "Data dibuang: {count}.",
     "Refused: {reasons}.": "Ditolak lagi: {reasons}.",
     "why, kept with the entries": "alasannya, disimpan bersama data",
-    "Replay {count} entries": "Proses ulang {count} data",
-    "Discard {count} entries": "Buang {count} data",
+    "Replay ({count})": "Proses ulang ({count})",
+    "Discard ({count})": "Buang ({count})",
     "Cancel": "Batal",
 }
 

@@ -41,9 +41,9 @@ def _show(action: str, selection: Mapping[str, object], label: str) -> None:
             placeholder=tr("why, kept with the entries"),
         )
     label = (
-        tr("Replay {count} entries", count=count)
+        tr("Replay ({count})", count=count)
         if action == REPLAY
-        else tr("Discard {count} entries", count=count)
+        else tr("Discard ({count})", count=count)
     )
     with st.container(horizontal=True):
         if st.button(label, type="primary", disabled=not count):
@@ -76,16 +76,15 @@ def describe_preview(action: str, preview: Json) -> tuple[str, int]:
     """Return what a replay or a discard would do, and with how many entries."""
     if action == DISCARD:
         count = preview["discarded"]
-        text = tr("{count} entries would be closed for good: no replay loads them.", count=count)
+        text = tr("Entries to close for good: {count}. No replay loads them.", count=count)
         return text, count
     loaded, before = preview["loaded"], preview["stored_before"]
     refused = sum(preview["refused"].values())
     if not loaded + before:
-        text = tr("Today's validation accepts none of the {count} entries.", count=refused)
+        text = tr("Today's validation accepts none of them ({count}).", count=refused)
         return f"{text} {_list_refused(preview)}".rstrip(), 0
     text = tr(
-        "{loaded} prices would be stored, {before} are stored already, {refused} entries stay "
-        "open.",
+        "Prices to store: {loaded}, stored already: {before}, entries that stay open: {refused}.",
         loaded=loaded,
         before=before,
         refused=refused,
@@ -96,9 +95,9 @@ def describe_preview(action: str, preview: Json) -> tuple[str, int]:
 def describe_outcome(action: str, done: Json) -> str:
     """Return what a replay or a discard did."""
     if action == DISCARD:
-        return tr("{count} entries were discarded.", count=done["discarded"])
+        return tr("Entries discarded: {count}.", count=done["discarded"])
     return tr(
-        "{loaded} prices were stored, {before} were stored already, {refused} entries stay open.",
+        "Prices stored: {loaded}, stored before: {before}, entries that stay open: {refused}.",
         loaded=done["loaded"],
         before=done["stored_before"],
         refused=sum(done["refused"].values()),

@@ -159,13 +159,13 @@ def test_rejected_entries_and_runs_are_rows_with_words_for_codes() -> None:
 def test_a_dry_run_says_what_would_happen_and_with_how_many_entries() -> None:
     result = {"loaded": 12, "stored_before": 1, "refused": {"negative_price": 3}}
     assert describe_preview(REPLAY, result) == (
-        "12 prices would be stored, 1 are stored already, 3 entries stay open. "
+        "Prices to store: 12, stored already: 1, entries that stay open: 3. "
         "Refused: The price is negative: 3.",
         13,
     )
     nothing = result | {"loaded": 0, "stored_before": 0}
     text, count = describe_preview(REPLAY, nothing)
-    assert text.startswith("Today's validation accepts none of the 3 entries.")
+    assert text.startswith("Today's validation accepts none of them (3).")
     assert count == 0
     text, count = describe_preview(DISCARD, {"discarded": 4})
-    assert (text[:9], count) == ("4 entries", 4)
+    assert (text[:28], count) == ("Entries to close for good: 4", 4)

@@ -53,14 +53,14 @@ def test_entries_are_filtered_and_replayed_or_discarded_after_a_dry_run(
         "button", name="Replay"
     ).press("Enter")
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("1 prices would be stored")
+    expect(dialog).to_contain_text("Prices to store: 1")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     assert len(stack.get("/rejections?is_open=true")["items"]) == 3, "a dry run changes nothing"
     _row(page, "Open rejected entries", "Solana").get_by_role("button", name="Discard").click()
     dialog.get_by_label("Note").fill("a price was never sent")
-    dialog.get_by_role("button", name="Discard 1").click()
-    visitor.wait_for_text("1 entries were discarded.")
+    dialog.get_by_role("button", name="Discard (1)").click()
+    visitor.wait_for_text("Entries discarded: 1.")
     expect(entries).to_have_count(1)
     [discarded] = stack.get("/rejections?is_open=false")["items"]
     assert (discarded["coin_id"], discarded["note"]) == ("solana", "a price was never sent")
