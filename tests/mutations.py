@@ -465,7 +465,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the dashboard passes no other route of the API on",
-        "services/dashboard/status_page.py",
+        "services/dashboard/server/status_page.py",
         '        if {".", ".."} & set(path.split("/")):  # would lead to other routes of the API',
         "        if False:",
         "tests/services/api/test_status_page.py",

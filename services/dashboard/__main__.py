@@ -19,9 +19,9 @@ from safe_zone import ROOT
 from sentinel.arguments import make_parser
 from sentinel.errors import EXIT_OK
 from sentinel.process import run_as_script
-from services.dashboard import static_files, status_page, streamlit_files
-from services.dashboard.streamlit_files import StaticFilesMiddleware
-from services.dashboard.theme import THEME_OPTIONS
+from services.dashboard.elements.theme import THEME_OPTIONS
+from services.dashboard.server import static_files, status_page, streamlit_files
+from services.dashboard.server.streamlit_files import StaticFilesMiddleware
 from services.local_users import LocalUserMiddleware, list_allowed_users
 from services.settings import MonitorSettings, load_monitor_settings
 from services.web_access import WebAccessMiddleware

@@ -434,7 +434,7 @@ TEXTS: dict[str, str] = {
     "In all there were {rate} alerts a week, with reversals.": (
         "Seluruhnya ada {rate} peringatan seminggu, termasuk pembalikan."
     ),
-    # --- transaction_dialog.py, coin_choice.py, number_input.py: add and edit transactions ---
+    # --- portfolio/transaction_dialog.py, elements/: add and edit transactions ---
     "Add a transaction": "Tambah transaksi",
     "Edit the transaction": "Ubah transaksi",
     "Buy": "Beli",
@@ -507,7 +507,7 @@ TEXTS: dict[str, str] = {
         "{number} bisa berarti {large} atau {small}: tulis salah satunya."
     ),
     "{entered} is not a number.": "{entered} bukan angka.",
-    # --- import_dialog.py: import an exchange's file ---
+    # --- portfolio/import_dialog.py: import an exchange's file ---
     "Import transactions": "Impor transaksi",
     (
         "Files of Binance, Coinbase, Kraken, Indodax, Tokocrypto and Pintu are "
@@ -563,7 +563,7 @@ TEXTS: dict[str, str] = {
     ),
     "Import {count} transactions": "Impor {count} transaksi",
     "{count} transactions were imported.": "{count} transaksi telah diimpor.",
-    # --- pages/portfolio.py, portfolio_figures.py, portfolio_tables.py: Portfolio page ---
+    # --- pages/portfolio.py, portfolio/: Portfolio page ---
     "Import": "Impor",
     "Export": "Ekspor",
     "Share a link": "Bagikan tautan",
@@ -656,7 +656,7 @@ TEXTS: dict[str, str] = {
     "Valid until": "Berlaku sampai",
     "Revoke": "Cabut",
     "There are no links.": "Belum ada tautan.",
-    # --- pages/pipeline.py, pipeline_figures.py, slot_strips.py: Pipeline page ---
+    # --- pages/pipeline.py, pipeline/: Pipeline page ---
     "Slots of {minutes} min, 7 days": "Slot {minutes} menit, 7 hari",
     "Slots by UTC day, 60 days": "Slot per hari UTC, 60 hari",
     "Rejected entries": "Data yang ditolak",
@@ -731,7 +731,7 @@ TEXTS: dict[str, str] = {
         "Jalankan backup_db.sh, atau biarkan cron menjalankannya setiap malam."
     ),
     "Failed {age} ago": "Gagal {age} lalu",
-    # --- pipeline_tables.py, quarantine_dialog.py ---
+    # --- pipeline/tables.py, pipeline/quarantine_dialog.py ---
     "Rejected entries by reason": "Data yang ditolak menurut sebab",
     "Open entries": "Terbuka",
     "Replayed": "Diproses ulang",

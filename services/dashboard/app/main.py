@@ -10,10 +10,12 @@ from collections.abc import Callable
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from services.dashboard import data, preferences
-from services.dashboard.header import show_header
+from services.dashboard import data
+from services.dashboard.elements import preferences
+from services.dashboard.elements.header import show_header
+from services.dashboard.elements.navigation import show_page_name
+from services.dashboard.elements.theme import apply_stylesheet
 from services.dashboard.language import tr
-from services.dashboard.navigation import show_page_name
 from services.dashboard.pages import (
     alerts,
     coin,
@@ -23,7 +25,6 @@ from services.dashboard.pages import (
     pipeline,
     portfolio,
 )
-from services.dashboard.theme import apply_stylesheet
 
 # The pages whose address may name a coin.
 COIN_PAGES = ("coin", "alerts")

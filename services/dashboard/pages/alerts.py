@@ -9,12 +9,12 @@ import streamlit as st
 
 from services.api_client import ApiUnreachable, Json, RequestRejected, quote_segment
 from services.dashboard import data
-from services.dashboard.address import choose, choose_from_list
+from services.dashboard.coin.price_target_texts import describe_target, format_state
+from services.dashboard.coin.price_targets import show_price_targets
+from services.dashboard.elements.address import choose, choose_from_list
+from services.dashboard.elements.table import Column, Row, badge_cell, number_cell, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import current_language, tr
-from services.dashboard.price_target_texts import describe_target, format_state
-from services.dashboard.price_targets import show_price_targets
-from services.dashboard.table import Column, Row, badge_cell, number_cell, show_table
 from services.dashboard.text import unique_coin_names
 
 # The API returns no more at once.

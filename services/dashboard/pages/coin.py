@@ -9,18 +9,18 @@ import streamlit as st
 from sentinel.models import describe_gap_reason
 from services.api_client import ApiUnreachable, Json, RequestRejected, quote_segment
 from services.dashboard import data
-from services.dashboard.chart import show_chart
-from services.dashboard.coin_alerts import show_alerts
-from services.dashboard.coin_chart import ComparedCoin, build_coin_chart
-from services.dashboard.coin_controls import CoinView, show_controls
-from services.dashboard.coin_facts import format_facts, format_title
-from services.dashboard.coin_transactions import show_transactions
-from services.dashboard.forecast_scores import TOO_EARLY, drop_repeated, format_score
+from services.dashboard.coin.alerts import show_alerts
+from services.dashboard.coin.chart import ComparedCoin, build_coin_chart
+from services.dashboard.coin.controls import CoinView, show_controls
+from services.dashboard.coin.facts import format_facts, format_title
+from services.dashboard.coin.mute_control import show_mute_control
+from services.dashboard.coin.price_targets import show_price_targets
+from services.dashboard.coin.transactions import show_transactions
+from services.dashboard.elements.chart import show_chart
+from services.dashboard.elements.forecast_scores import TOO_EARLY, drop_repeated, format_score
+from services.dashboard.elements.table import Column, Row, number_cell, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import current_language, tr, tr_shared
-from services.dashboard.mute_control import show_mute_control
-from services.dashboard.price_targets import show_price_targets
-from services.dashboard.table import Column, Row, number_cell, show_table
 from services.dashboard.text import escape_markdown, unique_coin_names
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from services.api_client import Json
 from services.dashboard import data
-from services.dashboard.forecast_scores import (
+from services.dashboard.elements.forecast_scores import (
     TOO_EARLY,
     build_score_row,
     drop_repeated,
@@ -18,9 +18,9 @@ from services.dashboard.forecast_scores import (
     list_columns,
     list_metrics,
 )
+from services.dashboard.elements.table import show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
-from services.dashboard.table import show_table
 from services.dashboard.text import unique_coin_names
 
 SHOWN_COINS = 20

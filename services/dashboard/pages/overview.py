@@ -10,9 +10,7 @@ import streamlit as st
 
 from services.api_client import ApiUnreachable, Json, NotFound, RequestRejected, quote_segment
 from services.dashboard import data
-from services.dashboard.formatting import Formatter
-from services.dashboard.language import current_language, tr
-from services.dashboard.table import (
+from services.dashboard.elements.table import (
     Column,
     Row,
     TableEvents,
@@ -22,6 +20,8 @@ from services.dashboard.table import (
     show_table,
     write_view,
 )
+from services.dashboard.formatting import Formatter
+from services.dashboard.language import current_language, tr
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, format_symbols
 
 

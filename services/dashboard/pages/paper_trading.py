@@ -9,12 +9,12 @@ import streamlit as st
 
 from services.api_client import Json, quote_segment
 from services.dashboard import data
-from services.dashboard.address import choose
-from services.dashboard.chart import show_chart
-from services.dashboard.equity_chart import build_equity_chart
+from services.dashboard.elements.address import choose
+from services.dashboard.elements.chart import show_chart
+from services.dashboard.elements.equity_chart import build_equity_chart
+from services.dashboard.elements.table import Column, Row, number_cell, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
-from services.dashboard.table import Column, Row, number_cell, show_table
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 
 OPEN_COMMAND = "python sandbox.py step --wallet mine --strategy sma-cross --coins BTC"

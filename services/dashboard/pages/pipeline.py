@@ -7,11 +7,13 @@ from html import escape
 import streamlit as st
 
 from services.api_client import Json
-from services.dashboard import data, quarantine_dialog
-from services.dashboard.address import choose_from_list
+from services.dashboard import data
+from services.dashboard.elements.address import choose_from_list
+from services.dashboard.elements.table import Action
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
-from services.dashboard.pipeline_figures import (
+from services.dashboard.pipeline import quarantine_dialog
+from services.dashboard.pipeline.figures import (
     describe_coverage,
     describe_pause,
     describe_registry,
@@ -20,7 +22,8 @@ from services.dashboard.pipeline_figures import (
     draw_quotas,
     draw_services,
 )
-from services.dashboard.pipeline_tables import (
+from services.dashboard.pipeline.slot_strips import draw_days, draw_legend, draw_slots
+from services.dashboard.pipeline.tables import (
     name_reason,
     show_entries,
     show_gaps,
@@ -28,8 +31,6 @@ from services.dashboard.pipeline_tables import (
     show_reasons,
     show_runs,
 )
-from services.dashboard.slot_strips import draw_days, draw_legend, draw_slots
-from services.dashboard.table import Action
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 # The action that the viewer chose for rejected entries, until the dialog opens.

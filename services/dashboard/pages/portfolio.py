@@ -5,18 +5,19 @@ from __future__ import annotations
 import streamlit as st
 
 from services.api_client import ApiUnreachable, Json, RequestRejected
-from services.dashboard import data, import_dialog, share_dialog, transaction_dialog
-from services.dashboard.address import choose
+from services.dashboard import data
+from services.dashboard.elements.address import choose
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
-from services.dashboard.portfolio_figures import (
+from services.dashboard.portfolio import import_dialog, share_dialog, transaction_dialog
+from services.dashboard.portfolio.figures import (
     show_allocation,
     show_figures,
     show_net_worth,
     show_profit,
     show_returns,
 )
-from services.dashboard.portfolio_tables import show_holdings, show_transactions, show_wallets
+from services.dashboard.portfolio.tables import show_holdings, show_transactions, show_wallets
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 # Days of the net worth's chart by the name of the period. All: twenty years.

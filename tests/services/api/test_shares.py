@@ -21,7 +21,7 @@ from services.api.portfolio.period_returns import Course, compute_returns
 from services.api.portfolio.timeline import list_flows
 from services.api.portfolio.valuation import ValuationPrices, value_portfolio
 from services.api.share_page import SharedFigures, render_share_pages
-from services.dashboard.status_page import make_routes
+from services.dashboard.server.status_page import make_routes
 from services.settings import MonitorSettings
 from tests.conftest import NOW, FreshDatabase
 from tests.services.api.client import TOKEN, ApiSession, problem_detail

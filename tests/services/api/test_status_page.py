@@ -19,7 +19,7 @@ from starlette.types import Message
 
 from safe_zone import Settings
 from services.api.status_site import StatusSite
-from services.dashboard.status_page import make_routes
+from services.dashboard.server.status_page import make_routes
 from services.settings import MonitorSettings
 from tests.conftest import NOW
 from tests.services.api.client import TOKEN, ApiSession, problem_detail

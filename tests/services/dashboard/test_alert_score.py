@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.dashboard.alert_score import describe_alert_score
+from services.dashboard.coin.alert_score import describe_alert_score
 from services.dashboard.formatting import Formatter
 from tests.conftest import NOW
 

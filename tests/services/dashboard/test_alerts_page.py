@@ -40,7 +40,7 @@ def test_an_alert_row_sorts_by_numbers_and_offers_to_mute_or_unmute_its_coin() -
 def _choose() -> None:
     import streamlit as st
 
-    from services.dashboard.address import choose
+    from services.dashboard.elements.address import choose
 
     st.write(choose("period", {"7d": "7 days", "30d": "30 days"}, label="Period"))
 

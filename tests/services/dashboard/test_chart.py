@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Page
 
-from services.dashboard import static_files, theme
-from services.dashboard.chart import Chart, Mark, Series, describe_chart
+from services.dashboard.elements import theme
+from services.dashboard.elements.chart import Chart, Mark, Series, describe_chart
 from services.dashboard.formatting import Formatter
+from services.dashboard.server import static_files
 from tests.conftest import NOW
 from tests.support.browser import PHONE, running_browser
 

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.dashboard.chart import Chart, Span, describe_chart
-from services.dashboard.coin_chart import ComparedCoin, build_coin_chart
-from services.dashboard.coin_controls import CoinView
-from services.dashboard.coin_facts import format_facts, format_title
+from services.dashboard.coin.chart import ComparedCoin, build_coin_chart
+from services.dashboard.coin.controls import CoinView
+from services.dashboard.coin.facts import format_facts, format_title
+from services.dashboard.elements.chart import Chart, Span, describe_chart
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.pages.coin import describe_forecast
 from tests.conftest import NOW

@@ -18,8 +18,8 @@ from streamlit.testing.v1 import AppTest
 from safe_zone import ROOT
 from sentinel.amounts import MINUS, UNKNOWN, Currency
 from services.dashboard import data, text
-from services.dashboard.equity_chart import build_equity_chart
-from services.dashboard.forecast_scores import (
+from services.dashboard.elements.equity_chart import build_equity_chart
+from services.dashboard.elements.forecast_scores import (
     build_score_row,
     drop_repeated,
     format_score,

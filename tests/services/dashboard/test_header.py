@@ -7,7 +7,8 @@ import functools
 import pytest
 
 from services.api_client import ApiResponse
-from services.dashboard import data, header
+from services.dashboard import data
+from services.dashboard.elements import header
 from tests.conftest import NOW
 from tests.services.dashboard.test_dashboard import formatter
 

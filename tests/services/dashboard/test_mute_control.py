@@ -34,7 +34,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Api:
 
 def _show(muted_until: str | None) -> AppTest:
     def page(muted_until: str | None) -> None:
-        from services.dashboard.mute_control import show_mute_control
+        from services.dashboard.coin.mute_control import show_mute_control
         from tests.services.dashboard.test_dashboard import formatter
 
         show_mute_control(formatter(), {"coin_id": "a b", "muted_until": muted_until})

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sentinel.amounts import MINUS, UNKNOWN
+from services.dashboard.elements.table import View, line_cell, read_view, write_view
 from services.dashboard.pages.overview import build_row, list_columns
-from services.dashboard.table import View, line_cell, read_view, write_view
 from tests.conftest import NOW
 from tests.services.dashboard.test_dashboard import formatter
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.dashboard.pipeline_figures import (
+from services.dashboard.pipeline.figures import (
     describe_quota,
     draw_backup,
     draw_checks,
@@ -17,9 +17,9 @@ from services.dashboard.pipeline_figures import (
     draw_services,
     format_bytes,
 )
-from services.dashboard.pipeline_tables import DISCARD, REPLAY, build_entry_row, build_run_row
-from services.dashboard.quarantine_dialog import describe_preview
-from services.dashboard.slot_strips import draw_days, draw_legend, draw_slots
+from services.dashboard.pipeline.quarantine_dialog import describe_preview
+from services.dashboard.pipeline.slot_strips import draw_days, draw_legend, draw_slots
+from services.dashboard.pipeline.tables import DISCARD, REPLAY, build_entry_row, build_run_row
 from tests.services.dashboard.test_dashboard import formatter
 
 TIPS = re.compile(r'<i class="ms-(\w+)" data-tip="([^"]+)"')

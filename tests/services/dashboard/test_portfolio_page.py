@@ -7,11 +7,11 @@ from decimal import Decimal
 import pytest
 
 from sentinel.amounts import Currency, Language
-from services.dashboard import portfolio_figures
-from services.dashboard.chart import Chart
+from services.dashboard.elements.chart import Chart
+from services.dashboard.elements.number_input import format_for_api, parse_number
 from services.dashboard.formatting import HIDDEN, Formatter
-from services.dashboard.number_input import format_for_api, parse_number
-from services.dashboard.portfolio_tables import build_transaction_row
+from services.dashboard.portfolio import figures
+from services.dashboard.portfolio.tables import build_transaction_row
 from tests.conftest import NOW
 from tests.services.dashboard.test_dashboard import formatter
 
@@ -90,9 +90,7 @@ def test_hidden_amounts_leave_the_profit_as_a_share_of_what_was_invested(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     charts: list[Chart] = []
-    monkeypatch.setattr(
-        portfolio_figures, "show_chart", lambda _key, chart, _formatter: charts.append(chart)
-    )
+    monkeypatch.setattr(figures, "show_chart", lambda _key, chart, _formatter: charts.append(chart))
     history = [
         {
             "valued_at": NOW.isoformat(),
@@ -103,7 +101,7 @@ def test_hidden_amounts_leave_the_profit_as_a_share_of_what_was_invested(
     ]
 
     def draw(viewer: Formatter) -> Chart:
-        portfolio_figures.show_net_worth(viewer, history, "60d")
+        figures.show_net_worth(viewer, history, "60d")
         return charts[-1]
 
     assert list(draw(formatter()).series[0].values) == [1000.0, 1100.0, None]

@@ -12,9 +12,13 @@ import streamlit as st
 
 from sentinel.coin import to_iso
 from services.api_client import RequestRejected
+from services.dashboard.coin.price_target_texts import (
+    describe_preview,
+    describe_target,
+    format_state,
+)
 from services.dashboard.data import describe_error
 from services.dashboard.formatting import HIDDEN, Formatter
-from services.dashboard.price_target_texts import describe_preview, describe_target, format_state
 from tests.conftest import NOW
 
 FORMATTER = Formatter("USD", ZoneInfo("Asia/Jakarta"), False, 16_000.0, NOW)

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import Message
 
-from services.dashboard.streamlit_files import (
+from services.dashboard.server.streamlit_files import (
     FILES,
     PREFIX,
     StaticFilesMiddleware,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from services.api_client import Json
-from services.dashboard.chart import Span, to_seconds
+from services.dashboard.elements.chart import Span, to_seconds
 
 # Points further apart than this many steps are not joined by a line: a gap stays visible.
 MAX_JOINED_STEPS = 2.5

@@ -8,9 +8,9 @@ import streamlit as st
 
 from services.api_client import ApiUnreachable, RequestRejected
 from services.dashboard import data
+from services.dashboard.elements.table import Column, Row, number_cell, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
-from services.dashboard.table import Column, Row, number_cell, show_table
 
 PATH = "/portfolio/shares"
 MAX_LABEL_CHARACTERS = 50

@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Iterator, Mapping, Sequence
 
 from services.api_client import Json
-from services.dashboard.chart import Chart, LegendEntry, Mark, Series, to_seconds
+from services.dashboard.elements.chart import Chart, LegendEntry, Mark, Series, to_seconds
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
 

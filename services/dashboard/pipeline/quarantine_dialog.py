@@ -9,7 +9,7 @@ import streamlit as st
 from services.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard import data
 from services.dashboard.language import tr
-from services.dashboard.pipeline_tables import DISCARD, REPLAY, name_reason
+from services.dashboard.pipeline.tables import DISCARD, REPLAY, name_reason
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 PATHS = {REPLAY: "/rejections/replay", DISCARD: "/rejections/discard"}

@@ -6,7 +6,7 @@ import html
 
 import streamlit as st
 
-from services.dashboard.static_files import make_loader
+from services.dashboard.server.static_files import make_loader
 
 _mount = st.components.v2.component(
     "sentinel_navigation", js=make_loader("navigation"), isolate_styles=False

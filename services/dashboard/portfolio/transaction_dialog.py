@@ -9,22 +9,24 @@ from typing import Any
 
 import streamlit as st
 
-from sentinel.amounts import Currency
 from services.api_client import ApiUnreachable, Json, RequestRejected, quote_segment
 from services.dashboard import data
-from services.dashboard.coin_choice import choose_coin
+from services.dashboard.elements.coin_choice import choose_coin
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
-from services.dashboard.number_input import format_for_api, parse_number
+from services.dashboard.portfolio.transaction_request import (
+    PREFIX,
+    build_request,
+    find_odd_price,
+    has_price,
+    pick_figure,
+)
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 PATH = "/portfolio/transactions"
 # No coin had a price before.
 FIRST_DAY = date(2009, 1, 3)
-# A price that differs from the stored one by this factor is asked about.
-ODD_FACTOR = 3
 MAX_NOTE_CHARACTERS = 200
-PREFIX = "tx_"
 
 
 def open_dialog(formatter: Formatter, transaction: Json | None = None) -> None:
@@ -103,15 +105,15 @@ def _show(transaction_id: int | None) -> None:
     at = _show_time(formatter)
     _show_amounts(kind)
     price = _find_price(coin_id, at)
-    if _has_price(kind):
+    if has_price(kind):
         _show_price(formatter, kind, price)
     st.text_input(tr("Note"), key="tx_note", max_chars=MAX_NOTE_CHARACTERS)
     request: dict[str, Any] | None = None
     problem = ""
     try:
-        request = _build_request(formatter, kind, coin_id, at, price)
-        if _has_price(kind):
-            problem = _find_odd_price(formatter, request, price)
+        request = build_request(formatter, kind, coin_id, at, price)
+        if has_price(kind):
+            problem = find_odd_price(formatter, request, price)
     except ValueError as error:
         problem = str(error)
     _show_buttons(transaction_id, request, problem)
@@ -126,12 +128,6 @@ def _explain(kind: str) -> None:
     }
     if kind in texts:
         st.caption(texts[kind])
-
-
-def _has_price(kind: str) -> bool:
-    """Return whether the kind has a price; currency and fee stand beside it."""
-    is_between = kind == "transfer" and st.session_state.get("tx_direction") == "between"
-    return kind != "reward" and not is_between
 
 
 def _show_place(kind: str) -> None:
@@ -218,7 +214,7 @@ def _show_price(formatter: Formatter, kind: str, price: Json | None) -> None:
         label_visibility="collapsed",
     )
     st.text_input(tr("Fee"), key="tx_fee", placeholder="0")
-    figure = price and _pick(price, "price", st.session_state["tx_currency"])
+    figure = price and pick_figure(price, "price", st.session_state["tx_currency"])
     if price and figure:
         shown = formatter.amount(figure, st.session_state["tx_currency"])
         st.caption(
@@ -236,16 +232,11 @@ def _show_price(formatter: Formatter, kind: str, price: Json | None) -> None:
 
 
 def _describe_proposal(formatter: Formatter, price: Json | None) -> str:
-    figure = price and _pick(price, "price", st.session_state["tx_currency"])
+    figure = price and pick_figure(price, "price", st.session_state["tx_currency"])
     is_total = st.session_state["tx_basis"] == "total"
     if not figure or is_total:
         return ""
     return formatter.amount(figure, st.session_state["tx_currency"])
-
-
-def _pick(price: Json, name: str, currency: str) -> str | None:
-    figure: str | None = price[f"{name}_{currency.lower()}"]
-    return figure
 
 
 def _find_price(coin_id: str | None, at: datetime) -> Json | None:
@@ -254,87 +245,6 @@ def _find_price(coin_id: str | None, at: datetime) -> Json | None:
     minute = at.replace(second=0, microsecond=0).isoformat()
     price: Json | None = data.get_content("/portfolio/price", coin_id=coin_id, at=minute)
     return price
-
-
-# --- the request -----------------------------------------------------------------------------
-
-
-def _build_request(
-    formatter: Formatter, kind: str, coin_id: str | None, at: datetime, price: Json | None
-) -> dict[str, Any]:
-    """Return the request for what the viewer entered. Raises ValueError with a message for them."""
-    state = st.session_state
-    if coin_id is None:
-        raise ValueError(tr("Choose a coin."))
-    quantity = _read_number(formatter, "quantity")
-    if not quantity:
-        raise ValueError(tr("Enter the quantity."))
-    if quantity < 0:
-        raise ValueError(tr("Enter the quantity without a sign: the kind says its direction."))
-    is_given = kind in ("sell", "trade") or (kind == "transfer" and state["tx_direction"] == "out")
-    request: dict[str, Any] = {
-        "kind": kind,
-        "coin_id": coin_id,
-        "quantity": format_for_api(-quantity if is_given else quantity),
-        "made_at": at.isoformat(),
-        "wallet": state.get("tx_wallet") or "",
-        "fee": format_for_api(_read_number(formatter, "fee", state["tx_currency"]) or Decimal(0)),
-        "note": (state.get("tx_note") or "").strip(),
-    }
-    if kind == "transfer" and state["tx_direction"] == "between":
-        request["to_wallet"] = state.get("tx_to_wallet") or ""
-    if kind == "trade":
-        request |= _read_received(formatter)
-    if _has_price(kind):
-        request |= _read_price(formatter, quantity, price)
-    return request
-
-
-def _read_number(
-    formatter: Formatter, name: str, currency: Currency | None = None
-) -> Decimal | None:
-    text = st.session_state.get(PREFIX + name) or ""
-    return parse_number(text, formatter.language, currency)
-
-
-def _read_received(formatter: Formatter) -> dict[str, str]:
-    coin_id = st.session_state.get("tx_to_coin_id")
-    quantity = _read_number(formatter, "to_quantity")
-    if not coin_id or not quantity:
-        raise ValueError(tr("Enter the coin received and its quantity."))
-    return {"to_coin_id": coin_id, "to_quantity": format_for_api(quantity)}
-
-
-def _read_price(formatter: Formatter, quantity: Decimal, price: Json | None) -> dict[str, str]:
-    """Return price, currency and rate. An empty price is the stored one."""
-    currency: Currency = st.session_state["tx_currency"]
-    entered = _read_number(formatter, "price", currency)
-    if entered is None:
-        proposal = price and _pick(price, "price", currency)
-        if not proposal:
-            raise ValueError(tr("Enter the price."))
-        entered = Decimal(proposal)
-    elif st.session_state["tx_basis"] == "total":
-        entered /= quantity
-    found = {"price": format_for_api(entered), "currency": currency.lower()}
-    rate = _read_number(formatter, "rate", "IDR")
-    if rate:
-        found["idr_per_usd"] = format_for_api(rate)
-    return found
-
-
-def _find_odd_price(formatter: Formatter, request: Mapping[str, Any], price: Json | None) -> str:
-    """Return a question about a price far from the stored one; an empty text for none."""
-    entered = Decimal(request["price"])
-    if not entered:
-        return tr("The price is 0. A reward has no price, a purchase has.")
-    stored = Decimal((price and _pick(price, "price", request["currency"])) or 0)
-    if not stored or stored / ODD_FACTOR <= entered <= stored * ODD_FACTOR:
-        return ""
-    return tr(
-        "The price then was {price}. Is the price you entered in the right currency, and per coin?",
-        price=formatter.amount(str(stored), st.session_state["tx_currency"]),
-    )
 
 
 # --- saving ----------------------------------------------------------------------------------

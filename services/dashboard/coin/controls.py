@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from services.dashboard.address import choose, choose_from_list, switch
+from services.dashboard.elements.address import choose, choose_from_list, switch
 from services.dashboard.language import tr
 
 Query = dict[str, str | int | list[str]]

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import streamlit as st
 
 from services.dashboard.language import tr
-from services.dashboard.static_files import make_loader
+from services.dashboard.server.static_files import make_loader
 
 Kind = Literal["text", "link", "number", "change", "badge", "line", "bar", "star", "actions"]
 # `number`, `change`, `bar` and `badge` cells: the value to sort by and the text to show. A badge

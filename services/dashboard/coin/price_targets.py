@@ -11,11 +11,15 @@ from sentinel.amounts import Currency
 from sentinel.analytics.price_targets import MAX_NOTE_CHARACTERS
 from services.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard import data
+from services.dashboard.coin.price_target_texts import (
+    describe_preview,
+    describe_target,
+    format_state,
+)
+from services.dashboard.elements.number_input import format_for_api, parse_number
+from services.dashboard.elements.table import Column, Row, badge_cell, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
-from services.dashboard.number_input import format_for_api, parse_number
-from services.dashboard.price_target_texts import describe_preview, describe_target, format_state
-from services.dashboard.table import Column, Row, badge_cell, show_table
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 PATH = "/price-targets"

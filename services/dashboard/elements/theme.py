@@ -11,7 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
-STYLESHEET = Path(__file__).parent / "static" / "dashboard.css"
+STYLESHEET = Path(__file__).parents[1] / "static" / "dashboard.css"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 HEADING_SIZES = ["1.35rem", "1.15rem", "1.02rem", "1rem", "0.95rem", "0.9rem"]
 

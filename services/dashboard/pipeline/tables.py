@@ -9,9 +9,7 @@ from sentinel import times
 from sentinel.amounts import UNKNOWN
 from sentinel.site.labels import capitalize, describe_reason
 from services.api_client import Json, quote_segment
-from services.dashboard.formatting import Formatter
-from services.dashboard.language import tr, tr_shared
-from services.dashboard.table import (
+from services.dashboard.elements.table import (
     Action,
     Column,
     NumberCell,
@@ -20,6 +18,8 @@ from services.dashboard.table import (
     number_cell,
     show_table,
 )
+from services.dashboard.formatting import Formatter
+from services.dashboard.language import tr, tr_shared
 
 REPLAY, DISCARD = "replay", "discard"
 RUN_TONES = {"ok": "ok", "partial": "warning", "failed": "unhealthy", "skipped": "muted"}

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import file_util
 
-from services.dashboard.static_files import list_paths
+from services.dashboard.server.static_files import list_paths
 
 FOLDER = Path(file_util.get_static_dir())
 # By the path that the page names. There are no others, whatever an address contains.

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-FOLDER = Path(__file__).parent / "static"
+FOLDER = Path(__file__).parents[1] / "static"
 # The sources of each script. uPlot (MIT licence) is a script of its own, without exports.
 SOURCES = {
     "table": ("table.js",),

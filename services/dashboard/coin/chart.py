@@ -6,21 +6,21 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from services.api_client import Json
-from services.dashboard.chart import Band, Chart, Color, Series, to_seconds
-from services.dashboard.coin_controls import CoinView
-from services.dashboard.coin_history import (
+from services.dashboard.coin.controls import CoinView
+from services.dashboard.coin.history import (
     MAX_JOINED_STEPS,
     HistoryPoints,
     arrange_points,
     find_backfilled,
     find_gaps,
 )
-from services.dashboard.coin_marks import (
+from services.dashboard.coin.marks import (
     build_levels,
     list_legend,
     mark_alerts,
     mark_transactions,
 )
+from services.dashboard.elements.chart import Band, Chart, Color, Series, to_seconds
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
 

@@ -10,10 +10,10 @@ import streamlit as st
 from sentinel.amounts import Currency
 from services.api_client import Json
 from services.dashboard import data
-from services.dashboard.chart import Chart, Series, show_chart, to_seconds
+from services.dashboard.elements.chart import Chart, Series, show_chart, to_seconds
+from services.dashboard.elements.table import Column, NumberCell, Row, number_cell, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
-from services.dashboard.table import Column, NumberCell, Row, number_cell, show_table
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 
 # Rows of the allocation; the smaller shares are one row.

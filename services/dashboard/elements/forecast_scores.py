@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sentinel.analytics.forecast_band import COVERAGE
 from services.api_client import Json, quote_segment
+from services.dashboard.elements.table import Cell, Column, Row, number_cell
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
-from services.dashboard.table import Cell, Column, Row, number_cell
 from services.dashboard.text import escape_markdown
 
 MIN_FORECASTS = 30  # with fewer, a share would be luck and is not shown

@@ -13,7 +13,7 @@ import streamlit as st
 
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import current_language, tr
-from services.dashboard.static_files import make_loader
+from services.dashboard.server.static_files import make_loader
 
 # Names of colors in dashboard.css.
 Color = Literal[

@@ -9,11 +9,18 @@ from decimal import Decimal
 from sentinel.amounts import Currency
 from services.api_client import Json, quote_segment
 from services.dashboard import data
+from services.dashboard.elements.table import (
+    Action,
+    Column,
+    NumberCell,
+    Row,
+    number_cell,
+    show_table,
+)
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.language import tr
-from services.dashboard.table import Action, Column, NumberCell, Row, number_cell, show_table
+from services.dashboard.portfolio.transaction_dialog import PATH
 from services.dashboard.text import unique_coin_names
-from services.dashboard.transaction_dialog import PATH
 
 SHOWN_TRANSACTIONS = 500
 

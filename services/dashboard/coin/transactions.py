@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.api_client import Json
+from services.dashboard.elements.table import Column, Row, number_cell, show_table
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.language import tr
-from services.dashboard.table import Column, Row, number_cell, show_table
 
 
 def describe_transaction(formatter: Formatter, transaction: Json) -> str:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from services.api_client import Json
-from services.dashboard.chart import Band, Color, LegendEntry, Level, Mark, Span, to_seconds
-from services.dashboard.coin_history import HistoryPoints
-from services.dashboard.coin_transactions import describe_transaction
+from services.dashboard.coin.history import HistoryPoints
+from services.dashboard.coin.price_target_texts import convert_target, format_target_price
+from services.dashboard.coin.transactions import describe_transaction
+from services.dashboard.elements.chart import (
+    Band,
+    Color,
+    LegendEntry,
+    Level,
+    Mark,
+    Span,
+    to_seconds,
+)
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
-from services.dashboard.price_target_texts import convert_target, format_target_price
 
 
 def build_levels(

@@ -9,10 +9,10 @@ import streamlit as st
 
 from services.api_client import Json, quote_segment
 from services.dashboard import data
-from services.dashboard.alert_score import describe_alert_score
+from services.dashboard.coin.alert_score import describe_alert_score
+from services.dashboard.elements.table import Column, Row, badge_cell, number_cell, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
-from services.dashboard.table import Column, Row, badge_cell, number_cell, show_table
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 SHOWN_ALERTS = 10

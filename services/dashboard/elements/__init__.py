@@ -1,0 +1,1 @@
+"""What several pages share: header line, table, chart, widgets, preferences."""

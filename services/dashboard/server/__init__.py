@@ -1,0 +1,1 @@
+"""Files and pages that the dashboard serves beside Streamlit's application."""
