@@ -119,8 +119,10 @@ class _TradeLine:
     def _require(self, role: Role) -> str:
         if text := self._get(role):
             return text
-        names = " or ".join(f"'{name}'" for name in self._columns.get(role, ()))
-        raise BadLine(f"{names or f'the column for {role}'} is empty.", "mapping")
+        present = (name for name in self._columns.get(role, ()) if name in self._row.fields)
+        names = " or ".join(f"'{name}'" for name in present)
+        reason = f"{names} is empty" if names else f"no column for {role}: name it in mapping"
+        raise BadLine(f"{reason}.", "mapping")
 
     def _check_status(self) -> None:
         status = self._get("status").lower()
@@ -213,11 +215,9 @@ class _TradeLine:
         # 0.11INCH is 0.1 of 1INCH, if that is the coin of the trade.
         is_in_base = base[:1].isdigit() and text.upper().endswith(base)
         symbol = self._get("fee_currency").upper() or (base if is_in_base else quote)
-        if text.startswith("-") and self._dialect.number(
-            text.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ ")
-        ):
+        fee = self._dialect.amount(text, symbol)
+        if fee.quantity and text.startswith("-"):
             raise BadLine(NEGATIVE_FEE)
-        fee = self._dialect.amount(text, symbol) if symbol else self._dialect.amount(text)
         return (fee,) if fee.quantity else ()
 
 

@@ -90,6 +90,7 @@ def test_a_file_that_is_sent_several_times_at_once_is_added_by_one_import(
         (BINANCE + BUY + BUY.replace("BUY,40000,0.1", "SELL,20000,0.2"), "Line 3: bitcoin: "),
         (KRAKEN + "b,r,2025-01-10,trade,XBT,1,-0.1\n", "Line 2: the fee is negative"),
         (BINANCE + BUY[:40] + "\n" + BUY[:40], "export it again. 1 more line has a problem."),
+        ("Tanggal,Pair,Tipe,Harga,Jumlah\n,BTC/IDR,Beli,5,1\n", "Line 2: 'tanggal' is empty."),
         ("Tanggal,Pair,Tipe,Harga,Jumlah\n01/02/2026,BTC/IDR,Beli,5,1\n", "date_order"),
         ("Tanggal,Pair,Tipe,Harga,Jumlah\n2026-02-01,BTC/IDR,Beli,1.234,1\n", "decimal_comma"),
         (SIMPLE + "2026-11-20,bitcoin,x,5\n", "Line 2: 'x' is not a number."),
