@@ -47,6 +47,8 @@ OLD_COINS = frozenset(
     {"XXBT", "XETH", "XLTC", "XXRP", "XXLM", "XXMR", "XZEC", "XETC", "XREP", "XXDG", "XMLN"}
     | {"XICN", "ZUSD", "ZEUR", "ZGBP", "ZCAD", "ZJPY", "ZAUD", "ZKRW"}
 )
+# Kraken kept LUNA for Terra Classic.
+SYMBOLS = RENAMED | {"LUNA": "LUNC", "LUNA2": "LUNA"}
 REWARD_TYPES = frozenset({"staking", "dividend", "reward", "airdrop"})
 REWARD_SUBTYPES = frozenset({"reward", "airdrop", "bonus", "fork"})
 TRADE_TYPES = frozenset({"trade", "spend", "receive"})
@@ -72,7 +74,7 @@ def normalize(asset: str) -> str:
     """Return the usual symbol of one of Kraken's: BTC for XXBT and XBT.M, ADA for ADA.S."""
     symbol = re.sub(r"\d*\.[A-Z]$", "", asset.strip().upper())  # DOT28.S is bonded for 28 days
     symbol = symbol[1:] if symbol in OLD_COINS else symbol
-    return RENAMED.get(symbol, symbol)
+    return SYMBOLS.get(symbol, symbol)
 
 
 def _without_margin(result: Result) -> Result:

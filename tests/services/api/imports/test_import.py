@@ -178,6 +178,9 @@ def test_old_symbols_mean_the_coins_of_today(importer: Importer) -> None:
     preview = importer.preview(BINANCE + "\n".join(lines))
     found = [line["coin"]["coin_id"] for line in preview["lines"]]
     assert found == ["terra-luna", "terra-luna-2", "polygon-ecosystem-token", "bitcoin"]
+    rewards = (f"{coin},{coin},2023-01-01,staking,{coin},1,0\n" for coin in ("LUNA", "LUNA2"))
+    preview = importer.preview(KRAKEN + "".join(rewards))
+    assert [line["coin"]["coin_id"] for line in preview["lines"]] == ["terra-luna", "terra-luna-2"]
 
 
 def test_a_fee_in_a_coin_whose_symbol_begins_with_a_digit_reduces_it(importer: Importer) -> None:
