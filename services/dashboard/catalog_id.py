@@ -366,10 +366,9 @@ TEXTS: dict[str, str] = {
     "Rejected orders": "Order ditolak",
     "Figure": "Angka",
     "Results": "Hasil dompet",
-    "No ratios: with fewer than {count} trades they would be luck.": (
-        "Tanpa rasio: dengan kurang dari {count} transaksi, hasilnya hanya kebetulan."
+    "Ratios come after ten filled orders and 30 days: before, they are luck.": (
+        "Rasio muncul setelah sepuluh order terisi dan 30 hari: sebelumnya hanya kebetulan."
     ),
-    "No ratios: the time span is too short.": "Tanpa rasio: rentang waktunya terlalu pendek.",
     "Total return": "Imbal hasil",
     "Value if sold now": "Nilai bila dijual sekarang",
     "Maximum drawdown": "Penurunan maksimum",

@@ -24,7 +24,7 @@ class WalletResponse(ApiModel):
     """The results of a wallet, as if all positions were sold at the last price.
 
     If the wallet's ledger or its prices cannot be used, `problem` says why and the figures are
-    null. Ratios are null below ten trades.
+    null. Ratios are null below ten filled orders, and in the first 30 days.
     """
 
     model_config = example_config("""{"name": "slow", "strategy": "sma-cross (fast=24, slow=96)",

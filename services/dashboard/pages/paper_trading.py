@@ -18,8 +18,6 @@ from services.dashboard.language import tr
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 
 OPEN_COMMAND = "python sandbox.py step --wallet mine --strategy sma-cross --coins BTC"
-# The API returns no ratios below this number of trades.
-MIN_TRADES_FOR_RATIOS = 10
 
 
 def show() -> None:
@@ -105,11 +103,8 @@ def _show_figures(formatter: Formatter, wallet: Json) -> None:
         for number, (label, text) in enumerate(list_figures(formatter, wallet))
     ]
     show_table("wallet_figures", tr("Results"), columns, rows)
-    if wallet["trades"] < MIN_TRADES_FOR_RATIOS:
-        count = MIN_TRADES_FOR_RATIOS
-        st.caption(tr("No ratios: with fewer than {count} trades they would be luck.", count=count))
-    elif wallet["sharpe"] is None:
-        st.caption(tr("No ratios: the time span is too short."))
+    if wallet["sharpe"] is None:
+        st.caption(tr("Ratios come after ten filled orders and 30 days: before, they are luck."))
 
 
 def list_figures(formatter: Formatter, wallet: Json) -> Iterator[tuple[str, str]]:

@@ -211,7 +211,8 @@ def test_stepping_at_every_price_makes_the_trades_of_the_backtest(
     assert account.rejected_fills == tested.rejected_fills
     shown = report_wallet(connection, wallet, now).strategy
     assert shown.final_usd == tested.final_usd
-    assert (shown.fees_usd, shown.trades) == (tested.fees_usd, len(tested.trades))
+    # The sale at the last price is no filled order.
+    assert (shown.fees_usd, shown.trades) == (tested.fees_usd, len(account.trades))
 
 
 @pytest.mark.slow
