@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import math
 from collections.abc import Collection
-from functools import cached_property
 
 from pipeline.site_figures import load_registry
 from sentinel.storage.connection import Connection
@@ -21,18 +21,20 @@ class KnownCoins:
     def __init__(self, context: ApiContext, connection: Connection) -> None:
         self._context = context
         self._connection = connection
+        # An import asks for each of its lines.
+        self._is_known = functools.cache(lambda coin_id: is_known_coin(connection, coin_id))
 
     def require(self, coin_id: str) -> None:
         """Raise HTTPException (404) if a coin was never stored and is not in the registry.
 
         If neither knows any coin, as on a freshly restored machine, every id is accepted.
         """
-        if is_known_coin(self._connection, coin_id) or coin_id in self._listed:
+        if self._is_known(coin_id) or coin_id in self._listed:
             return
         if self._listed or has_coins(self._connection):
             raise UnknownCoin(coin_id)
 
-    @cached_property
+    @functools.cached_property
     def _listed(self) -> Collection[str]:
         return load_registry(self._context.monitor.settings).coins
 
