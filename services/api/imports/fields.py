@@ -67,7 +67,8 @@ class Dialect:
 
     def number(self, text: str) -> Decimal:
         """Return a number without currency and sign rules. Raises BadLine."""
-        match = _NUMBER.fullmatch(text.strip().replace("\u2212", "-"))
+        # In a run of spaces the search for the parts would take the square of its length.
+        match = _NUMBER.fullmatch(" ".join(text.split()).replace("\u2212", "-"))
         if not match:
             raise BadLine(f"'{text[:40]}' is not a number.")
         digits, is_negative = match[3], "-" in match[1] + match[2]
@@ -166,7 +167,7 @@ def find_decimal_comma(texts: Iterable[str]) -> bool | None:
     """Return whether numbers have a decimal comma; None if none or both styles are seen."""
     found: set[bool] = set()
     for text in texts:
-        match = _LIKE_A_NUMBER.fullmatch(text.strip())
+        match = _LIKE_A_NUMBER.fullmatch(" ".join(text.split()))
         separators = re.findall("[.,]", match[1]) if match else []
         if not match or not separators:
             continue

@@ -94,6 +94,10 @@ def test_a_file_that_is_sent_several_times_at_once_is_added_by_one_import(
         ("Tanggal,Pair,Tipe,Harga,Jumlah\n01/02/2026,BTC/IDR,Beli,5,1\n", "date_order"),
         ("Tanggal,Pair,Tipe,Harga,Jumlah\n2026-02-01,BTC/IDR,Beli,1.234,1\n", "decimal_comma"),
         (SIMPLE + "2026-11-20,bitcoin,x,5\n", "Line 2: 'x' is not a number."),
+        # Such a field held up a regular expression, and with it the whole API, for many seconds.
+        pytest.param(
+            SIMPLE + f"2026-11-20,bitcoin,-{' ' * 20_000}x,5\n", "is not a number", id="spaces"
+        ),
         (SIMPLE + "2026-11-20,bitcoin,1,\n", "Line 2: price"),
         (SIMPLE + "2026-11-20,nix,1,5\n", "Line 2: no known coin has the symbol nix"),
         ("{}", "The file has a single column"),
