@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from fastapi import APIRouter, Body, Depends, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import TypeAdapter, ValidationError
 
 from sentinel.storage.connection import Connection
@@ -22,7 +22,7 @@ from services.api.imports.table import UnreadableFile
 from services.api.portfolio.models import Oversold
 from services.api.portfolio.transactions import lock_transactions, store_identified
 from services.api.problems import conflict, problem_responses
-from services.api.schemas.base import UnsignedAmount
+from services.api.schemas.base import CsvBody, UnsignedAmount
 from services.api.schemas.imports import (
     FeeSale,
     FileImportResponse,
@@ -35,12 +35,10 @@ from services.api.schemas.portfolio import TransactionCoin, WalletName
 
 router = APIRouter(tags=["portfolio"])
 T = TypeVar("T")
-CSV_MEDIA_TYPE = "text/csv"
 SAMPLE_ROWS = 3
 # Of one parameter: the server takes 64 kB for the address and all headers.
 MAX_JSON_CHARACTERS = 4_000
 
-FileBody = Annotated[bytes, Body(media_type=CSV_MEDIA_TYPE)]
 _COINS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, TransactionCoin])
 _PRICES: TypeAdapter[dict[int, Decimal]] = TypeAdapter(dict[int, UnsignedAmount])
 _FORMAT_PATTERN = f"^({'|'.join((AUTO, *FORMAT_IDS))})$"
@@ -102,7 +100,7 @@ Options = Annotated[ImportRequest, Depends(_read_options)]
 
 @router.post("/portfolio/import/preview", responses=_ERRORS)
 def preview_import(
-    context: RequestContext, options: Options, content: FileBody = b""
+    context: RequestContext, options: Options, content: CsvBody = b""
 ) -> ImportPreview:
     """What importing a file would add; stores nothing. The body is the file as it is.
 
@@ -117,7 +115,7 @@ def preview_import(
 
 @router.post("/portfolio/import", responses=_ERRORS)
 def import_file(
-    context: RequestContext, options: Options, content: FileBody = b""
+    context: RequestContext, options: Options, content: CsvBody = b""
 ) -> FileImportResponse:
     """Add the entries of a file, all or none; entries that were imported before are skipped.
 

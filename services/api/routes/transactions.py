@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Response
 
 from sentinel.storage.connection import Connection
 from services.api.dependencies import ApiContext, CoinFilter, Limit, Offset, RequestContext
@@ -21,13 +21,12 @@ from services.api.portfolio.transactions import (
 )
 from services.api.portfolio.transactions_csv import format_csv, parse_csv
 from services.api.problems import conflict, problem_responses
-from services.api.schemas.base import Page
+from services.api.schemas.base import CSV_MEDIA_TYPE, CsvBody, Page
 from services.api.schemas.portfolio import ImportResponse, TransactionRequest, WalletName
 from services.api.transaction_input import TransactionReader
 
 router = APIRouter(tags=["portfolio"])
 T = TypeVar("T")
-CSV_MEDIA_TYPE = "text/csv"
 MAX_CSV_LINES = 10_000
 TransactionId = Annotated[int, Path(ge=1, lt=2**63)]
 WalletFilter = Annotated[WalletName | None, Query(alias="wallet")]
@@ -171,9 +170,7 @@ def export_csv(context: RequestContext) -> Response:
 @router.post(
     "/portfolio/transactions.csv", responses=problem_responses(400, 403, 409, 413, 422, 503)
 )
-def import_csv(
-    context: RequestContext, content: Annotated[bytes, Body(media_type=CSV_MEDIA_TYPE)] = b""
-) -> ImportResponse:
+def import_csv(context: RequestContext, content: CsvBody = b"") -> ImportResponse:
     """Add the lines of a CSV, all or none; lines that exist already are skipped.
 
     The columns: made_at, coin_id, quantity, price (or price_usd), fee (or fee_usd), currency,

@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Context, Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
+from fastapi import Body
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -101,6 +102,14 @@ def _parse_timestamp(value: Any) -> Any:
         raise ValueError("must be a time such as 2026-11-20T09:30:00Z")
     return value
 
+
+# A request's CSV file as it is. Its schema has no type, because the body may be any text.
+CSV_MEDIA_TYPE = "text/csv"
+CsvBody = Annotated[
+    bytes,
+    Body(media_type=CSV_MEDIA_TYPE),
+    WithJsonSchema({"contentMediaType": CSV_MEDIA_TYPE}),
+]
 
 # A time in a request, in ISO 8601.
 Timestamp = Annotated[datetime, BeforeValidator(_parse_timestamp)]
