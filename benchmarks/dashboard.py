@@ -35,7 +35,7 @@ NAVIGATION_SECONDS, REFRESH_SECONDS, TRANSFERRED_MB = 0.7, 0.5, 3.0
 
 TABLE = "[data-testid=sentinel-table][data-drawn=true]"
 CHART = "[data-testid=sentinel-chart][data-drawn=true]"
-METRIC = "[data-testid=stMetricValue]"
+STRIP = ".ms-strip"
 SETTINGS = "[data-testid=stPopover] button"
 # Streamlit's script has ended and all of its page has arrived.
 DONE = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -60,7 +60,7 @@ PAGES = (
     DashboardPage("overview", "", "Overview", TABLE, TABLE, 2.0),
     DashboardPage("coin", "coin?coin=coin-7", "Coin", CHART, ".ms-coin-price", 3.0),
     DashboardPage("portfolio", "portfolio", "Portfolio", TABLE, TABLE, None),
-    DashboardPage("pipeline", "pipeline", "Pipeline", METRIC, None, None),
+    DashboardPage("pipeline", "pipeline", "Pipeline", STRIP, None, None),
 )
 
 

@@ -16,6 +16,7 @@ from services.api_client import (
     ApiUnreachable,
     NotFound,
     RequestRejected,
+    quote_segment,
 )
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import current_language, tr
@@ -135,6 +136,17 @@ def has_old_prices() -> bool:
         return True
     problems = get_summary().content["problems"]
     return any(problem["name"] == FRESHNESS for problem in problems)
+
+
+def send_star(coin_id: str, *, is_starred: bool) -> None:
+    """Star a coin, or remove its star. Raises ApiUnreachable and RequestRejected."""
+    try:
+        path = f"/coins/{quote_segment(coin_id)}/star"
+        api_client().send("PUT" if is_starred else "DELETE", path)
+    except NotFound:
+        if is_starred:
+            raise
+        # In another window the star was removed already.
 
 
 def describe_error(error: ApiUnreachable | RequestRejected) -> str:

@@ -109,8 +109,9 @@ def _show_alerts(formatter: Formatter, page: Json, muted: Mapping[str, str]) -> 
         search=tr("Filter alerts"),
     )
     if events.action:
-        alerted = next(a for a in items if str(a["alert_id"]) == events.action.row_id)
-        _send_mute(alerted["coin_id"], is_muted=alerted["coin_id"] in muted)
+        # An alert that left the list since the click is not found.
+        for alert in (a for a in items if str(a["alert_id"]) == events.action.row_id):
+            _send_mute(alert["coin_id"], is_muted=events.action.action == UNMUTE)
 
 
 def build_alert_row(formatter: Formatter, alert: Json, muted: Mapping[str, str]) -> Row:

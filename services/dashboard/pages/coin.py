@@ -110,9 +110,8 @@ def _show_star(coin: Json) -> None:
 
 
 def _toggle_star(coin_id: str, is_starred: bool) -> None:
-    method = "DELETE" if is_starred else "PUT"
     try:
-        data.api_client().send(method, f"/coins/{quote_segment(coin_id)}/star")
+        data.send_star(coin_id, is_starred=not is_starred)
     except (ApiUnreachable, RequestRejected) as error:
         st.session_state["star_problem"] = data.describe_error(error)
 

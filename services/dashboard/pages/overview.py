@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from urllib.parse import quote
 
 import streamlit as st
 
-from services.api_client import ApiUnreachable, Json, NotFound, RequestRejected, quote_segment
+from services.api_client import ApiUnreachable, Json, RequestRejected, quote_segment
 from services.dashboard import data
 from services.dashboard.elements.table import (
     Column,
@@ -88,7 +87,7 @@ def build_row(formatter: Formatter, coin: Json, symbol: str) -> Row:
 
 
 def _link(coin_id: str) -> str:
-    return f"coin?coin={quote(coin_id, safe='')}"
+    return f"coin?coin={quote_segment(coin_id)}"
 
 
 def _show_market(formatter: Formatter, overview: Json) -> TableEvents:
@@ -175,17 +174,9 @@ def _build_alert_row(formatter: Formatter, alert: Json) -> Row:
 
 def _save_star(coin_id: str, is_starred: bool) -> None:
     """Save a star that the table shows already; if that fails, say so: the star returns."""
-    path = f"/coins/{quote_segment(coin_id)}/star"
     try:
-        data.api_client().send("PUT" if is_starred else "DELETE", path)
-    except NotFound as error:
-        if is_starred:
-            _report(error)  # in another window the star was removed already
+        data.send_star(coin_id, is_starred=is_starred)
     except (ApiUnreachable, RequestRejected) as error:
-        _report(error)
+        message = escape_markdown(str(error), MAX_SENTENCE_CHARACTERS)
+        st.toast(tr("The star was not saved: {error}", error=message), duration="long")
     st.rerun(scope="fragment")
-
-
-def _report(error: ApiUnreachable | RequestRejected) -> None:
-    message = escape_markdown(str(error), MAX_SENTENCE_CHARACTERS)
-    st.toast(tr("The star was not saved: {error}", error=message), duration="long")

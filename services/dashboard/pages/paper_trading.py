@@ -102,7 +102,7 @@ def _show_figures(formatter: Formatter, wallet: Json) -> None:
         Row(str(number), [label, number_cell(None, text)])
         for number, (label, text) in enumerate(list_figures(formatter, wallet))
     ]
-    show_table("wallet_figures", tr("Results"), columns, rows)
+    show_table("wallet_figures", tr("Results"), columns, rows, is_old=data.has_old_prices())
     if wallet["sharpe"] is None:
         st.caption(tr("Ratios come after ten filled orders and 30 days: before, they are luck."))
 

@@ -125,9 +125,10 @@ def _show_quarantine(formatter: Formatter, pipeline: Json) -> None:
     entries = chosen["rejections"] if chosen else []
     action = show_entries(formatter, entries)
     if action:
-        entry = next(e for e in entries if e["id"] == action.row_id)
-        label = f"{entry['name'] or entry['coin_id']}: {name_reason(entry['reason'])}"
-        _choose(action, {"ids": [entry["id"]]}, label)
+        # An entry that another window closed since the click is not found.
+        for entry in (e for e in entries if e["id"] == action.row_id):
+            label = f"{entry['name'] or entry['coin_id']}: {name_reason(entry['reason'])}"
+            _choose(action, {"ids": [entry["id"]]}, label)
 
 
 def _choose(action: Action, selection: Json, label: str) -> None:

@@ -102,12 +102,21 @@ def _show_content(period: str) -> None:
         )
     action = show_transactions(formatter)
     if action and action.action == "edit":
-        path = f"{transaction_dialog.PATH}/{action.row_id}"
-        st.session_state["edited_transaction"] = data.get_content(path)
-        st.rerun()
+        _open_edit(action.row_id)
     elif action:
         text = tr("The transaction was deleted.")
         _send_and_note("DELETE", f"/{action.row_id}", text, int(action.row_id))
+
+
+def _open_edit(transaction_id: str) -> None:
+    """Note the transaction to edit, or why it cannot be edited, and draw the page again."""
+    try:
+        found = data.api_client().get(f"{transaction_dialog.PATH}/{transaction_id}").content
+    except (ApiUnreachable, RequestRejected) as error:
+        st.session_state[MESSAGE] = {"text": data.describe_error(error)}
+    else:
+        st.session_state["edited_transaction"] = found
+    st.rerun()
 
 
 def _show_portfolio(formatter: Formatter, portfolio: Json, period: str) -> None:

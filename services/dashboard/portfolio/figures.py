@@ -97,9 +97,10 @@ def show_net_worth(formatter: Formatter, history: Sequence[Json], period: str) -
         label=tr("Net worth over time"),
         series=series,
         unit="percent" if formatter.hide_amounts else formatter.currency,
+        view=period,
         height=300,
     )
-    show_chart(f"net_worth_{period}", chart, formatter)
+    show_chart("net_worth", chart, formatter)
 
 
 def _to_float(amount: str | None) -> float | None:

@@ -12,9 +12,11 @@ import streamlit as st
 from services.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard import data
 from services.dashboard.elements.table import Column, Row, badge_cell, number_cell, show_table
-from services.dashboard.formatting import Formatter
+from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.language import tr
 from services.dashboard.portfolio.import_questions import ask, choose_columns
+from services.dashboard.portfolio.kinds import name_kinds
+from services.dashboard.portfolio.tables import amount_cell, own_cell
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 PATH = "/portfolio/import"
@@ -137,13 +139,6 @@ def build_line_row(formatter: Formatter, line: Json) -> Row:
         "ignored": tr("Ignored"),
         "problem": tr("Problem"),
     }
-    kinds = {
-        "buy": tr("Buy"),
-        "sell": tr("Sell"),
-        "trade": tr("Trade"),
-        "transfer": tr("Transfer"),
-        "reward": tr("Reward"),
-    }
     rank, tone = STATUSES.get(line["status"], (0, "muted"))
     made_at = datetime.fromisoformat(line["made_at"]) if line["made_at"] else None
     coin, received = (line[name]["name"] if line[name] else "" for name in ("coin", "to_coin"))
@@ -151,21 +146,24 @@ def build_line_row(formatter: Formatter, line: Json) -> Row:
     text = formatter.quantity(quantity) if quantity is not None else ""
     if received:
         text += f" → {formatter.quantity(line['to_quantity'])}"
-    price, fee = line["price_usd"], line["fee_usd"]
+    price, fee, message = line["price_usd"], line["fee_usd"], line["message"]
+    # A number in it may be an amount.
+    if formatter.hide_amounts and any(character.isdigit() for character in message):
+        message = HIDDEN
     return Row(
         str(line["line"]),
         [
             number_cell(line["line"], str(line["line"])),
             badge_cell(rank, names[line["status"]], tone),
             number_cell(made_at.timestamp() if made_at else None, formatter.time(made_at)),
-            kinds.get(line["kind"] or "", ""),
+            name_kinds().get(line["kind"] or "", ""),
             f"{coin} → {received}" if received else coin,
-            number_cell(quantity and float(quantity), text),
-            number_cell(price and float(price), formatter.own_price(price, "USD")),
-            number_cell(fee and float(fee), formatter.own_amount(fee, "USD")),
-            line["message"],
+            own_cell(formatter, quantity, text),
+            own_cell(formatter, price, formatter.own_price(price, "USD")),
+            amount_cell(formatter, fee, "USD"),
+            message,
         ],
-        search=f"{coin} {received} {names[line['status']]} {line['message']}",
+        search=f"{coin} {received} {names[line['status']]} {message}",
     )
 
 

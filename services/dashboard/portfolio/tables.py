@@ -19,6 +19,7 @@ from services.dashboard.elements.table import (
 )
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.language import tr
+from services.dashboard.portfolio.kinds import name_kinds
 from services.dashboard.portfolio.transaction_dialog import PATH
 from services.dashboard.text import unique_coin_names
 
@@ -110,7 +111,7 @@ def show_wallets(formatter: Formatter, wallets: Json | None) -> None:
         )
         for wallet in wallets["items"]
     ]
-    show_table("wallets", tr("Wallets"), columns, rows, is_old=data.has_old_prices())
+    show_table("own_wallets", tr("Wallets"), columns, rows, is_old=data.has_old_prices())
 
 
 # --- transactions ----------------------------------------------------------------------------
@@ -162,7 +163,7 @@ def build_transaction_row(
     received = names.get(item["to_coin_id"], item["to_coin_id"])
     # A note may contain an amount too.
     note = HIDDEN if item["note"] and formatter.hide_amounts else item["note"]
-    kind = _kind_names()[item["kind"]]
+    kind = name_kinds()[item["kind"]]
     quantity_text = formatter.quantity(item["quantity"])
     if received:
         quantity_text += f" → {formatter.quantity(item['to_quantity'])}"
@@ -180,16 +181,6 @@ def build_transaction_row(
     ]
     search = f"{coin} {received or ''} {kind} {item['wallet']} {item['to_wallet'] or ''} {note}"
     return Row(str(item["transaction_id"]), cells, search=search, name=coin)
-
-
-def _kind_names() -> dict[str, str]:
-    return {
-        "buy": tr("Buy"),
-        "sell": tr("Sell"),
-        "trade": tr("Trade"),
-        "transfer": tr("Transfer"),
-        "reward": tr("Reward"),
-    }
 
 
 def _describe_wallets(item: Json) -> str:

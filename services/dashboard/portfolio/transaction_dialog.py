@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,18 +14,16 @@ from services.dashboard import data
 from services.dashboard.elements.coin_choice import choose_coin
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
+from services.dashboard.portfolio import transaction_fields as fields
 from services.dashboard.portfolio.transaction_request import (
     PREFIX,
     build_request,
     find_odd_price,
     has_price,
-    pick_figure,
 )
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 PATH = "/portfolio/transactions"
-# No coin had a price before.
-FIRST_DAY = date(2009, 1, 3)
 MAX_NOTE_CHARACTERS = 200
 
 
@@ -42,7 +40,7 @@ def open_dialog(formatter: Formatter, transaction: Json | None = None) -> None:
 def _read_fields(formatter: Formatter, transaction: Json | None) -> dict[str, Any]:
     """Return what the fields of the dialog hold at first."""
     local = formatter.now.astimezone(formatter.zone)
-    fields: dict[str, Any] = {
+    first: dict[str, Any] = {
         "kind": "buy",
         "currency": formatter.currency,
         "date": local.date(),
@@ -50,11 +48,11 @@ def _read_fields(formatter: Formatter, transaction: Json | None) -> dict[str, An
         "basis": "each",
     }
     if transaction is None:
-        return fields
+        return first
     made_at = datetime.fromisoformat(transaction["made_at"]).astimezone(formatter.zone)
     quantity = Decimal(transaction["quantity"])
     is_outgoing = transaction["kind"] == "transfer" and quantity < 0
-    return fields | {
+    return first | {
         "kind": transaction["kind"],
         "coin": transaction["coin_id"],
         "currency": "USD",
@@ -78,35 +76,18 @@ def _read_direction(transaction: Json, *, is_outgoing: bool) -> str:
     return "out" if is_outgoing else "in"
 
 
-# --- fields ----------------------------------------------------------------------------------
+# --- content ---------------------------------------------------------------------------------
 
 
 def _show(transaction_id: int | None) -> None:
     formatter = data.current_formatter()
-    kinds = {
-        "buy": tr("Buy"),
-        "sell": tr("Sell"),
-        "trade": tr("Trade"),
-        "transfer": tr("Transfer"),
-        "reward": tr("Reward"),
-    }
-    kind = str(
-        st.segmented_control(
-            tr("Kind"),
-            list(kinds),
-            format_func=lambda key: kinds[key],
-            key="tx_kind",
-            required=True,
-        )
-    )
-    _explain(kind)
+    kind = fields.choose_kind()
     coin_id = choose_coin("tx_coin", tr("Coin given") if kind == "trade" else tr("Coin"))
-    _show_place(kind)
-    at = _show_time(formatter)
-    _show_amounts(kind)
-    price = _find_price(coin_id, at)
-    if has_price(kind):
-        _show_price(formatter, kind, price)
+    fields.show_place(kind)
+    at = fields.show_time(formatter)
+    fields.show_quantities(kind)
+    price = fields.find_price(coin_id, at)
+    fields.show_price_and_fee(formatter, kind, price)
     st.text_input(tr("Note"), key="tx_note", max_chars=MAX_NOTE_CHARACTERS)
     request: dict[str, Any] | None = None
     problem = ""
@@ -117,134 +98,6 @@ def _show(transaction_id: int | None) -> None:
     except ValueError as error:
         problem = str(error)
     _show_buttons(transaction_id, request, problem)
-
-
-def _explain(kind: str) -> None:
-    """Say what the less usual kinds mean."""
-    texts = {
-        "trade": tr("One coin for another: a sale and a purchase of the same value."),
-        "transfer": tr("Between own wallets it changes no profit, only its fee does."),
-        "reward": tr("Coins for nothing, such as staking: their whole value is profit."),
-    }
-    if kind in texts:
-        st.caption(texts[kind])
-
-
-def _show_place(kind: str) -> None:
-    """Show the choice of the wallet, and of a transfer's direction."""
-    wallets = data.get_content("/portfolio/wallets")
-    names = [each["wallet"] for each in wallets["items"] if each["wallet"]] if wallets else []
-    if kind == "transfer":
-        directions = {
-            "between": tr("between own wallets"),
-            "in": tr("from outside"),
-            "out": tr("to outside"),
-        }
-        st.segmented_control(
-            tr("Direction"),
-            list(directions),
-            format_func=lambda key: directions[key],
-            key="tx_direction",
-            required=True,
-            default=None if "tx_direction" in st.session_state else "between",
-        )
-    is_between = kind == "transfer" and st.session_state.get("tx_direction") == "between"
-    columns = st.columns(2) if is_between else [st.container()]
-    labels = [tr("From wallet"), tr("To wallet")] if is_between else [tr("Wallet")]
-    for column, label, key in zip(columns, labels, ("tx_wallet", "tx_to_wallet"), strict=False):
-        column.selectbox(
-            label,
-            sorted({*names, *_typed(key)}),
-            index=None,
-            key=key,
-            placeholder=tr("main wallet; type a new name"),
-            accept_new_options=True,
-        )
-
-
-def _typed(key: str) -> set[str]:
-    value = st.session_state.get(key)
-    return {value} if value else set()
-
-
-def _show_time(formatter: Formatter) -> datetime:
-    left, right = st.columns(2)
-    today = formatter.now.astimezone(formatter.zone).date()
-    day: date = left.date_input(
-        tr("Date"), key="tx_date", min_value=FIRST_DAY, max_value=today, format="YYYY-MM-DD"
-    )
-    clock: time = right.time_input(
-        tr("Time, {zone}", zone=formatter.zone.key), key="tx_time", step=60
-    )
-    return datetime.combine(day, clock, formatter.zone).astimezone(UTC)
-
-
-def _show_amounts(kind: str) -> None:
-    if kind != "trade":
-        st.text_input(tr("Quantity"), key="tx_quantity", placeholder="0.25")
-        return
-    left, right = st.columns(2)
-    left.text_input(tr("Quantity given"), key="tx_quantity", placeholder="0.25")
-    with right:
-        st.text_input(tr("Quantity received"), key="tx_to_quantity", placeholder="4.2")
-    choose_coin("tx_to_coin", tr("Coin received"))
-
-
-def _show_price(formatter: Formatter, kind: str, price: Json | None) -> None:
-    bases = {"each": tr("per coin"), "total": tr("in total")}
-    left, middle, right = st.columns([5, 4, 4], vertical_alignment="bottom")
-    left.text_input(
-        tr("Price") if kind != "trade" else tr("Value of the coins given"),
-        key="tx_price",
-        placeholder=_describe_proposal(formatter, price),
-    )
-    middle.segmented_control(
-        tr("Price is"),
-        list(bases),
-        format_func=lambda key: bases[key],
-        key="tx_basis",
-        required=True,
-        label_visibility="collapsed",
-    )
-    right.segmented_control(
-        tr("Currency"),
-        ["USD", "IDR"],
-        key="tx_currency",
-        required=True,
-        label_visibility="collapsed",
-    )
-    st.text_input(tr("Fee"), key="tx_fee", placeholder="0")
-    figure = price and pick_figure(price, "price", st.session_state["tx_currency"])
-    if price and figure:
-        shown = formatter.amount(figure, st.session_state["tx_currency"])
-        st.caption(
-            tr(
-                "Price then: {price}, of {time}. Leave the field empty to use it.",
-                price=escape_markdown(shown),
-                time=formatter.time(price["observed_at"]),
-            )
-        )
-    elif price:
-        st.caption(tr("No price of that time is stored: enter the one that you paid."))
-    needs_rate = st.session_state["tx_currency"] == "IDR" and not (price and price["idr_per_usd"])
-    if needs_rate and price:
-        st.text_input(tr("Rupiah per US dollar that day"), key="tx_rate", placeholder="16250")
-
-
-def _describe_proposal(formatter: Formatter, price: Json | None) -> str:
-    figure = price and pick_figure(price, "price", st.session_state["tx_currency"])
-    is_total = st.session_state["tx_basis"] == "total"
-    if not figure or is_total:
-        return ""
-    return formatter.amount(figure, st.session_state["tx_currency"])
-
-
-def _find_price(coin_id: str | None, at: datetime) -> Json | None:
-    if coin_id is None:
-        return None
-    minute = at.replace(second=0, microsecond=0).isoformat()
-    price: Json | None = data.get_content("/portfolio/price", coin_id=coin_id, at=minute)
-    return price
 
 
 # --- saving ----------------------------------------------------------------------------------

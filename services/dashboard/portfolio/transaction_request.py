@@ -47,6 +47,7 @@ def build_request(
         "made_at": at.isoformat(),
         "wallet": state.get("tx_wallet") or "",
         "fee": format_for_api(_read_number(formatter, "fee", state["tx_currency"]) or Decimal(0)),
+        "currency": state["tx_currency"].lower(),
         "note": (state.get("tx_note") or "").strip(),
     }
     if kind == "transfer" and state["tx_direction"] == "between":
@@ -54,7 +55,9 @@ def build_request(
     if kind == "trade":
         request |= _read_received(formatter)
     if has_price(kind):
-        request |= _read_price(formatter, quantity, price)
+        request["price"] = format_for_api(_read_price(formatter, quantity, price))
+    if rate := _read_number(formatter, "rate", "IDR"):
+        request["idr_per_usd"] = format_for_api(rate)
     return request
 
 
@@ -73,22 +76,16 @@ def _read_received(formatter: Formatter) -> dict[str, str]:
     return {"to_coin_id": coin_id, "to_quantity": format_for_api(quantity)}
 
 
-def _read_price(formatter: Formatter, quantity: Decimal, price: Json | None) -> dict[str, str]:
-    """Return price, currency and rate. An empty price is the stored one."""
+def _read_price(formatter: Formatter, quantity: Decimal, price: Json | None) -> Decimal:
+    """Return the price of one coin in the chosen currency. An empty price is the stored one."""
     currency: Currency = st.session_state["tx_currency"]
     entered = _read_number(formatter, "price", currency)
     if entered is None:
         proposal = price and pick_figure(price, "price", currency)
         if not proposal:
             raise ValueError(tr("Enter the price."))
-        entered = Decimal(proposal)
-    elif st.session_state["tx_basis"] == "total":
-        entered /= quantity
-    found = {"price": format_for_api(entered), "currency": currency.lower()}
-    rate = _read_number(formatter, "rate", "IDR")
-    if rate:
-        found["idr_per_usd"] = format_for_api(rate)
-    return found
+        return Decimal(proposal)
+    return entered / quantity if st.session_state["tx_basis"] == "total" else entered
 
 
 def find_odd_price(formatter: Formatter, request: Mapping[str, Any], price: Json | None) -> str:

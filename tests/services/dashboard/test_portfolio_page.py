@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from sentinel.amounts import Currency, Language
+from services.dashboard import data
 from services.dashboard.elements.chart import Chart
 from services.dashboard.elements.number_input import format_for_api, parse_number
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.portfolio import figures
+from services.dashboard.portfolio.import_dialog import build_line_row
 from services.dashboard.portfolio.tables import build_transaction_row
 from tests.conftest import NOW
 from tests.services.dashboard.test_dashboard import formatter
@@ -84,6 +88,11 @@ def test_a_trade_is_one_row_with_both_coins_and_no_amount_while_amounts_are_hidd
         (None, f"{HIDDEN} → {HIDDEN}"), (None, HIDDEN), (None, HIDDEN), (None, HIDDEN)
     ]  # fmt: skip
     assert "45,500" not in str(hidden)
+    coins = {"coin": {"name": "Bitcoin"}, "to_coin": None, "message": "the fee of 45,500 PEPE"}
+    new = TRADE | coins | {"line": 9, "status": "new"}
+    line = build_line_row(formatter(hide_amounts=True), new)
+    assert line.cells[5:] == [*[(None, HIDDEN)] * 3, HIDDEN]
+    assert "45,500" not in str(line)
 
 
 def test_hidden_amounts_leave_the_profit_as_a_share_of_what_was_invested(
@@ -108,3 +117,53 @@ def test_hidden_amounts_leave_the_profit_as_a_share_of_what_was_invested(
     assert list(draw(formatter(hide_amounts=True)).series[0].values) == [
         0.0, pytest.approx(0.1), None
     ]  # fmt: skip
+
+
+class Api:
+    """An API with one coin, which records what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def send(self, method: str, path: str, content: Any = None) -> None:
+        self.sent.append((method, path, content))
+
+
+def test_a_reward_and_a_transfer_are_entered_after_another_kind_was_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Streamlit forgets the fields that a kind does not have."""
+
+    def dialog() -> None:
+        import streamlit as st
+
+        from services.dashboard.portfolio import transaction_dialog
+        from tests.services.dashboard.test_dashboard import formatter
+
+        if "tx_kind" not in st.session_state:
+            fields = transaction_dialog._read_fields(formatter(), None) | {"coin": "bitcoin"}
+            for name, value in fields.items():
+                st.session_state[f"tx_{name}"] = value
+        transaction_dialog._show(None)
+
+    api = Api()
+    monkeypatch.setattr(data, "api_client", lambda: api)
+    monkeypatch.setattr(data, "current_formatter", formatter)
+    monkeypatch.setattr(data, "get_content", lambda *_, **_query: None)
+    coin = {"coin_id": "bitcoin", "name": "Bitcoin", "symbol": "btc"}
+    monkeypatch.setattr(data, "list_coins", lambda: [coin])
+    app = AppTest.from_function(dialog).run()
+    for kind in ("reward", "buy", "transfer"):
+        app.button_group(key="tx_kind").set_value(kind).run()
+        app.text_input(key="tx_quantity").set_value("0.5").run()
+        app.text_input(key="tx_fee").set_value("0.1").run()
+        assert not app.exception
+        if kind != "buy":
+            app.button[0].click().run()
+    reward, transfer = (content for _, _, content in api.sent)
+    assert (reward["kind"], reward["fee"], "price" in reward) == ("reward", "0.1", False)
+    assert (transfer["kind"], transfer["to_wallet"], transfer["quantity"]) == (
+        "transfer",
+        "",
+        "0.5",
+    )
