@@ -5,6 +5,8 @@
 - A package inside `sentinel` imports only the packages that `SENTINEL_IMPORTS` allows.
 - `pipeline` does not import `services`.
 - A process of `services` does not import another process; only `stack` starts them all.
+- In `services.dashboard`, the packages of a page import neither each other nor `pages`. `elements`
+  and `server` import none of them.
 - Only tests, benchmarks and simulation import `demo`. The product imports none of the four.
 - There is no import cycle.
 - Pure modules use neither the clock nor the database.
@@ -119,6 +121,15 @@ def test_a_process_does_not_import_another_process(process: str) -> None:
         if f"{module}.".startswith(f"services.{process}."):
             imported = _imports()[module]
             assert not [name for name in imported if f"{name}.".startswith(others)], module
+
+
+def test_packages_of_the_dashboard_import_no_page_but_their_own() -> None:
+    pages = {"pages", "coin", "portfolio", "pipeline"}
+    for module, names in _imports().items():
+        match module.split("."):
+            case ["services", "dashboard", package, _] if package not in {"app", "pages"}:
+                others = tuple(f"services.dashboard.{page}." for page in pages - {package})
+                assert not [name for name in names if name.startswith(others)], module
 
 
 def test_the_product_imports_nothing_that_is_beside_it() -> None:

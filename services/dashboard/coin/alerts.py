@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import streamlit as st
 
 from services.api_client import Json, quote_segment
 from services.dashboard import data
 from services.dashboard.coin.alert_score import describe_alert_score
-from services.dashboard.elements.table import Column, Row, badge_cell, number_cell, show_table
+from services.dashboard.elements.cells import badge_cell, percent_cell, price_cell, time_cell
+from services.dashboard.elements.table import Cell, Column, Row, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 SHOWN_ALERTS = 10
-TONES = {"went_on": "ok", "recovered": "warning", "unknown": "muted"}
-RANKS = {"went_on": 2, "recovered": 1, "unknown": 0}
+# By outcome: its place when sorted, and the tone of its badge.
+OUTCOMES = {"went_on": (2, "ok"), "recovered": (1, "warning"), "unknown": (0, "muted")}
 
 
 def show_alerts(formatter: Formatter, coin: Json, alerts: Sequence[Json]) -> None:
@@ -61,27 +61,37 @@ def _show_score(formatter: Formatter, coin: Json) -> None:
                 st.write(escape_markdown(line, MAX_SENTENCE_CHARACTERS))
 
 
-def build_alert_row(formatter: Formatter, alert: Json) -> Row:
-    """Return an alert as a row of the table."""
-    observed_at = datetime.fromisoformat(alert["observed_at"])
-    outcome = alert["outcome"]
-    names = {
+def name_outcomes() -> dict[str, str]:
+    """Return the names of what the price did in the day after an alert."""
+    return {
         "went_on": tr("Went on"),
         "recovered": tr("Recovered"),
         "unknown": tr("Not known yet"),
     }
+
+
+def list_figure_cells(formatter: Formatter, alert: Json) -> list[Cell]:
+    """Return the move, the price, the changes after an hour and a day, and the outcome."""
+    rank, tone = OUTCOMES[alert["outcome"]]
+    return [
+        percent_cell(formatter, alert["move"]),
+        price_cell(formatter, alert["price_usd"]),
+        percent_cell(formatter, alert["after_1h"]),
+        percent_cell(formatter, alert["after_24h"]),
+        badge_cell(rank, name_outcomes()[alert["outcome"]], tone),
+    ]
+
+
+def build_alert_row(formatter: Formatter, alert: Json) -> Row:
+    """Return an alert as a row of the table."""
     why = alert["why"]
     if not alert["is_announced"]:
         why += " " + tr("The coin was muted, so no message was sent.")
     return Row(
         str(alert["alert_id"]),
         [
-            number_cell(observed_at.timestamp(), formatter.time(observed_at)),
-            number_cell(alert["move"], formatter.percent(alert["move"])),
-            number_cell(alert["price_usd"], formatter.price(alert["price_usd"])),
-            number_cell(alert["after_1h"], formatter.percent(alert["after_1h"])),
-            number_cell(alert["after_24h"], formatter.percent(alert["after_24h"])),
-            badge_cell(RANKS[outcome], names[outcome], TONES[outcome]),
+            time_cell(formatter, alert["observed_at"]),
+            *list_figure_cells(formatter, alert),
             why,
         ],
         name=alert["name"],

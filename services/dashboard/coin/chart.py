@@ -1,4 +1,4 @@
-"""The chart of a coin from the API's answer: prices, gaps, alerts, targets, own transactions."""
+"""The chart of a coin from the API's response: prices, gaps, alerts, targets, own transactions."""
 
 from __future__ import annotations
 

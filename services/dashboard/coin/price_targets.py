@@ -16,8 +16,9 @@ from services.dashboard.coin.price_target_texts import (
     describe_target,
     format_state,
 )
+from services.dashboard.elements.cells import badge_cell
 from services.dashboard.elements.number_input import format_for_api, parse_number
-from services.dashboard.elements.table import Column, Row, badge_cell, show_table
+from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown

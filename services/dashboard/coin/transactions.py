@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.api_client import Json
-from services.dashboard.elements.table import Column, Row, number_cell, show_table
+from services.dashboard.elements.cells import own_cell, time_cell
+from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.language import tr
 
@@ -60,17 +61,15 @@ def show_transactions(formatter: Formatter, transactions: Sequence[Json]) -> Non
 
 def _build_row(formatter: Formatter, number: int, transaction: Json, *, has_wallets: bool) -> Row:
     note = HIDDEN if formatter.hide_amounts and transaction["note"] else transaction["note"]
-    quantity, price_usd = float(transaction["quantity"]), float(transaction["price_usd"])
+    quantity, price_usd = transaction["quantity"], float(transaction["price_usd"])
     price = HIDDEN if formatter.hide_amounts else formatter.price(price_usd or None)
-    # The order would tell which amount is the largest.
-    known = not formatter.hide_amounts
     return Row(
         str(number),
         [
-            number_cell(-number, formatter.time(transaction["made_at"])),
+            time_cell(formatter, transaction["made_at"]),
             {"text": name_kind(transaction), "note": note},
-            number_cell(quantity if known else None, formatter.quantity(transaction["quantity"])),
-            number_cell(price_usd if known else None, price),
+            own_cell(formatter, quantity, formatter.quantity(quantity)),
+            own_cell(formatter, transaction["price_usd"], price),
             *([transaction["wallet"] or tr("main wallet")] if has_wallets else []),
         ],
     )

@@ -96,7 +96,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class LegendEntry:
-    """An entry of the legend for what is no series."""
+    """An entry of the legend beside the series, such as a kind of mark."""
 
     name: str
     color: Color

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from sentinel.analytics.forecast_band import COVERAGE
 from services.api_client import Json, quote_segment
-from services.dashboard.elements.table import Cell, Column, Row, number_cell
+from services.dashboard.elements.cells import count_cell, number_cell
+from services.dashboard.elements.table import Cell, Column, Row
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
 from services.dashboard.text import escape_markdown
@@ -137,7 +138,7 @@ def build_score_row(formatter: Formatter, coin_id: str, name: str, score: Json) 
         coin_id,
         [
             name,
-            number_cell(score["scored"], formatter.count(score["scored"])),
+            count_cell(formatter, score["scored"]),
             share_cell(score["coverage"], score["with_interval"]),
             *(share_cell(score[key]["coverage"], score[key]["forecasts"]) for key in CLASSES),
             number_cell(score["interval_score"], own),

@@ -13,12 +13,8 @@ from services.dashboard.language import tr
 from services.dashboard.server.static_files import make_loader
 
 Kind = Literal["text", "link", "number", "change", "badge", "line", "bar", "star", "actions"]
-# `number`, `change`, `bar` and `badge` cells: the value to sort by and the text to show. A badge
-# has its tone as well.
-NumberCell = tuple[float | None, str]
+# A text, or what a function of cells.py returns for the kind of the column.
 Cell = Any
-# A sparkline's heights are sent as whole numbers up to this one.
-FULL_HEIGHT = 100
 
 _mount = st.components.v2.component("sentinel_table", js=make_loader("table"), isolate_styles=False)
 
@@ -149,38 +145,6 @@ def show_table(
         starred=(star["id"], star["starred"]) if star else None,
         action=Action(action["id"], action["action"]) if action else None,
     )
-
-
-def number_cell(value: float | None, text: str) -> NumberCell:
-    """Return a cell of kind `number` or `change`, or of a `bar` whose value is a share of 1."""
-    return (value, text)
-
-
-def badge_cell(rank: float, text: str, tone: str) -> Cell:
-    """Return a badge, sorted by `rank`; `tone` is ok, warning, unhealthy or muted."""
-    return (rank, text, tone)
-
-
-def line_cell(
-    values: Sequence[float | None], change: float | None = None, floor: float = 0.01
-) -> Cell:
-    """Return a sparkline, in the color of `change` or else of the change of its values.
-
-    Its height stands for at least the share `floor` of the price: the noise of a stablecoin must
-    not look like a crash.
-    """
-    known = [value for value in values if value is not None]
-    if not known:
-        return (None, [])
-    low, high = min(known), max(known)
-    span = max(high - low, floor * high) or 1.0
-    base = (low + high - span) / 2
-    heights = [
-        None if value is None else round((value - base) / span * FULL_HEIGHT) for value in values
-    ]
-    if change is None and known[0]:
-        change = known[-1] / known[0] - 1
-    return (change, heights)
 
 
 def read_view(parameters: Mapping[str, str], columns: Sequence[Column]) -> View:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import streamlit as st
 
 from services.api_client import ApiUnreachable, Json, RequestRejected, quote_segment
 from services.dashboard import data
+from services.dashboard.coin.alerts import list_figure_cells, name_outcomes
 from services.dashboard.coin.price_target_texts import describe_target, format_state
 from services.dashboard.coin.price_targets import show_price_targets
 from services.dashboard.elements.address import choose, choose_from_list
-from services.dashboard.elements.table import Column, Row, badge_cell, number_cell, show_table
+from services.dashboard.elements.cells import badge_cell, time_cell
+from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import current_language, tr
 from services.dashboard.text import unique_coin_names
@@ -62,7 +64,7 @@ def _choose_filters(formatter: Formatter) -> dict[str, str | int | list[str]]:
     period = choose("period", days, label=tr("Period"), default="7d")
     kinds = {"all": tr("All"), "panic": tr("Falls"), "reversal": tr("Rises")}
     kind = choose("kind", kinds, label=tr("Kind"))
-    outcomes = {"all": tr("All")} | _outcome_names()
+    outcomes = {"all": tr("All")} | name_outcomes()
     outcome = choose("outcome", outcomes, label=tr("A day later"))
     # Whole hours: the API keeps the response of the same request for other viewers.
     since = formatter.now.replace(minute=0, second=0, microsecond=0) - timedelta(days=DAYS[period])
@@ -72,14 +74,6 @@ def _choose_filters(formatter: Formatter) -> dict[str, str | int | list[str]]:
     if outcome != "all":
         query["outcome"] = outcome
     return query
-
-
-def _outcome_names() -> dict[str, str]:
-    return {
-        "went_on": tr("Went on"),
-        "recovered": tr("Recovered"),
-        "unknown": tr("Not known yet"),
-    }
 
 
 # --- alerts ----------------------------------------------------------------------------------
@@ -117,30 +111,22 @@ def _show_alerts(formatter: Formatter, page: Json, muted: Mapping[str, str]) -> 
 def build_alert_row(formatter: Formatter, alert: Json, muted: Mapping[str, str]) -> Row:
     """Return an alert as a row; the stylesheet puts its reason below it in a narrow window."""
     is_muted = alert["coin_id"] in muted
-    ranks = {"went_on": 2, "recovered": 1, "unknown": 0}
-    tones = {"went_on": "ok", "recovered": "warning", "unknown": "muted"}
-    outcome = alert["outcome"]
-    text = _outcome_names()[outcome]
+    outcome = name_outcomes()[alert["outcome"]]
     note = alert["symbol"].upper()
     if not alert["is_announced"]:
         note += " · " + tr("muted, not sent")
     label = tr("Unmute") if is_muted else tr("Mute 1 day")
-    observed_at = datetime.fromisoformat(alert["observed_at"])
     return Row(
         str(alert["alert_id"]),
         [
-            number_cell(observed_at.timestamp(), formatter.time(observed_at)),
+            time_cell(formatter, alert["observed_at"]),
             {"text": alert["name"], "note": note},
-            number_cell(alert["move"], formatter.percent(alert["move"])),
-            number_cell(alert["price_usd"], formatter.price(alert["price_usd"])),
-            number_cell(alert["after_1h"], formatter.percent(alert["after_1h"])),
-            number_cell(alert["after_24h"], formatter.percent(alert["after_24h"])),
-            badge_cell(ranks[outcome], text, tones[outcome]),
+            *list_figure_cells(formatter, alert),
             alert["why"],
             [{"action": UNMUTE if is_muted else MUTE, "label": label}],
         ],
         href=f"coin?coin={quote_segment(alert['coin_id'])}",
-        search=f"{alert['name']} {alert['symbol']} {alert['why']} {text}",
+        search=f"{alert['name']} {alert['symbol']} {alert['why']} {outcome}",
         name=alert["name"],
     )
 
@@ -205,7 +191,7 @@ def _show_muted(formatter: Formatter, muted: Mapping[str, str], names: Mapping[s
             coin_id,
             [
                 names.get(coin_id, coin_id),
-                number_cell(datetime.fromisoformat(until).timestamp(), formatter.time(until)),
+                time_cell(formatter, until),
                 [{"action": UNMUTE, "label": tr("Unmute")}],
             ],
             href=f"coin?coin={quote_segment(coin_id)}",

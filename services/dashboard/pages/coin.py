@@ -16,9 +16,10 @@ from services.dashboard.coin.facts import format_facts, format_title
 from services.dashboard.coin.mute_control import show_mute_control
 from services.dashboard.coin.price_targets import show_price_targets
 from services.dashboard.coin.transactions import show_transactions
+from services.dashboard.elements.cells import count_cell, time_cell
 from services.dashboard.elements.chart import show_chart
 from services.dashboard.elements.forecast_scores import TOO_EARLY, drop_repeated, format_score
-from services.dashboard.elements.table import Column, Row, number_cell, show_table
+from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import current_language, tr, tr_shared
 from services.dashboard.text import escape_markdown, unique_coin_names
@@ -176,9 +177,9 @@ def _show_gaps(formatter: Formatter, gaps: list[Json]) -> None:
     rows = []
     for number, gap in enumerate(gaps):
         cells = [
-            number_cell(number, formatter.time(gap["start"])),
-            number_cell(number, formatter.time(gap["stop"])),
-            number_cell(gap["missed"], formatter.count(gap["missed"])),
+            time_cell(formatter, gap["start"]),
+            time_cell(formatter, gap["stop"]),
+            count_cell(formatter, gap["missed"]),
             tr_shared(describe_gap_reason(gap["reason"])),
         ]
         rows.append(Row(str(number), cells))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 import streamlit as st
 
 from services.api_client import ApiUnreachable, Json, RequestRejected, quote_segment
 from services.dashboard import data
+from services.dashboard.elements.cells import (
+    age_cell,
+    count_cell,
+    line_cell,
+    number_cell,
+    percent_cell,
+    price_cell,
+)
 from services.dashboard.elements.table import (
     Column,
     Row,
     TableEvents,
-    line_cell,
-    number_cell,
     read_view,
     show_table,
     write_view,
@@ -65,22 +70,19 @@ def list_columns() -> list[Column]:
 
 def build_row(formatter: Formatter, coin: Json, symbol: str) -> Row:
     """Return a coin as a row of the table; `symbol` stands beside its name."""
-    rank = formatter.count(coin["rank"])
-    market_cap = formatter.compact_amount(coin["market_cap_usd"])
-    seconds = (formatter.now - datetime.fromisoformat(coin["observed_at"])).total_seconds()
+    rank, market_cap = formatter.count(coin["rank"]), coin["market_cap_usd"]
+    volume = coin["volume_24h_usd"]
     name = {"text": coin["name"], "note": symbol, "small": f"{rank} · {symbol}"}
-    changes = [coin[key] for key in ("change_1h", "change_24h", "change_7d")]
-    hour, day, week = (number_cell(change, formatter.percent(change)) for change in changes)
     cells = [
         coin["is_starred"],
-        number_cell(coin["rank"], rank),
+        count_cell(formatter, coin["rank"]),
         name,
-        number_cell(coin["price_usd"], formatter.price(coin["price_usd"])),
-        *(hour, day, week),
+        price_cell(formatter, coin["price_usd"]),
+        *(percent_cell(formatter, coin[f"change_{span}"]) for span in ("1h", "24h", "7d")),
         line_cell(coin["sparkline_usd"], coin["change_7d"]),
-        number_cell(coin["market_cap_usd"], market_cap),
-        number_cell(coin["volume_24h_usd"], formatter.compact_amount(coin["volume_24h_usd"])),
-        number_cell(seconds, formatter.age(coin["observed_at"])),
+        number_cell(market_cap, formatter.compact_amount(market_cap)),
+        number_cell(volume, formatter.compact_amount(volume)),
+        age_cell(formatter, coin["observed_at"]),
     ]
     search = f"{coin['name']} {coin['symbol']} {coin['coin_id']}"
     return Row(coin["coin_id"], cells, _link(coin["coin_id"]), search, coin["name"])
@@ -118,8 +120,8 @@ def _show_movers(formatter: Formatter, overview: Json) -> None:
             mover["coin_id"],
             [
                 {"text": mover["name"]},
-                number_cell(mover["price_usd"], formatter.price(mover["price_usd"])),
-                number_cell(mover["change"], formatter.percent(mover["change"])),
+                price_cell(formatter, mover["price_usd"]),
+                percent_cell(formatter, mover["change"]),
             ],
             _link(mover["coin_id"]),
         )
@@ -158,7 +160,6 @@ def _show_alerts(formatter: Formatter, alerts: Iterable[Json]) -> None:
 
 
 def _build_alert_row(formatter: Formatter, alert: Json) -> Row:
-    seconds = (formatter.now - datetime.fromisoformat(alert["observed_at"])).total_seconds()
     outcome = formatter.price(alert["price_usd"])
     for key, label in (("after_1h", tr("in 1 h")), ("after_24h", tr("in 24 h"))):
         if alert[key] is not None:
@@ -166,8 +167,8 @@ def _build_alert_row(formatter: Formatter, alert: Json) -> Row:
     title = f"{alert['name']}: {alert['why']}"
     cells = [
         {"text": alert["name"], "note": outcome, "title": title},
-        number_cell(alert["move"], formatter.percent(alert["move"])),
-        number_cell(seconds, formatter.age(alert["observed_at"])),
+        percent_cell(formatter, alert["move"]),
+        age_cell(formatter, alert["observed_at"]),
     ]
     return Row(str(alert["alert_id"]), cells, _link(alert["coin_id"]))
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 
 import streamlit as st
 
 from services.api_client import Json, quote_segment
 from services.dashboard import data
 from services.dashboard.elements.address import choose
+from services.dashboard.elements.cells import (
+    count_cell,
+    number_cell,
+    percent_cell,
+    price_cell,
+    time_cell,
+)
 from services.dashboard.elements.chart import show_chart
 from services.dashboard.elements.equity_chart import build_equity_chart
-from services.dashboard.elements.table import Column, Row, number_cell, show_table
+from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
@@ -60,19 +66,16 @@ def _show_overview(formatter: Formatter, wallets: Sequence[Json]) -> None:
 
 
 def _build_wallet_row(formatter: Formatter, wallet: Json) -> Row:
-    opened_at = datetime.fromisoformat(wallet["opened_at"])
     return Row(
         wallet["name"],
         [
             {"text": wallet["name"], "note": wallet["strategy"]},
-            number_cell(opened_at.timestamp(), formatter.time(opened_at)),
-            number_cell(wallet["final_usd"], formatter.price(wallet["final_usd"])),
-            number_cell(wallet["total_return"], formatter.percent(wallet["total_return"])),
-            number_cell(
-                wallet["buy_and_hold_return"], formatter.percent(wallet["buy_and_hold_return"])
-            ),
-            number_cell(wallet["trades"], formatter.count(wallet["trades"])),
-            number_cell(wallet["refused_fills"], formatter.count(wallet["refused_fills"])),
+            time_cell(formatter, wallet["opened_at"]),
+            price_cell(formatter, wallet["final_usd"]),
+            percent_cell(formatter, wallet["total_return"]),
+            percent_cell(formatter, wallet["buy_and_hold_return"]),
+            count_cell(formatter, wallet["trades"]),
+            count_cell(formatter, wallet["refused_fills"]),
         ],
     )
 
@@ -136,11 +139,11 @@ def _show_positions(
     for position in positions:
         name = names.get(position["coin_id"], position["coin_id"])
         note = tr("an order waits for the next price") if position["has_order"] else ""
-        quantity, cash_usd = float(position["quantity"]), float(position["cash_usd"])
+        quantity = float(position["quantity"])
         cells = [
             {"text": name, "note": note},
             number_cell(quantity, formatter.public_quantity(quantity)),
-            number_cell(cash_usd, formatter.price(cash_usd)),
+            price_cell(formatter, position["cash_usd"]),
         ]
         rows.append(Row(position["coin_id"], cells))
     title = tr("Positions")
@@ -159,16 +162,14 @@ def _show_trades(formatter: Formatter, trades: Sequence[Json], names: Mapping[st
     sides = {"buy": tr("buy"), "sell": tr("sell"), "close": tr("if sold now")}
     rows = []
     for number, trade in enumerate(trades):
-        traded_at = datetime.fromisoformat(trade["traded_at"])
         quantity = abs(float(trade["quantity"]))
-        price_usd, fee_usd = float(trade["price_usd"]), float(trade["fee_usd"])
         cells = [
-            number_cell(traded_at.timestamp(), formatter.time(traded_at)),
+            time_cell(formatter, trade["traded_at"]),
             sides[trade["side"]],
             names.get(trade["coin_id"], trade["coin_id"]),
             number_cell(quantity, formatter.public_quantity(quantity)),
-            number_cell(price_usd, formatter.price(price_usd)),
-            number_cell(fee_usd, formatter.price(fee_usd)),
+            price_cell(formatter, trade["price_usd"]),
+            price_cell(formatter, trade["fee_usd"]),
         ]
         rows.append(Row(str(number), cells))
     title = tr("Trades")

@@ -22,15 +22,9 @@ from services.dashboard.pipeline.figures import (
     draw_quotas,
     draw_services,
 )
+from services.dashboard.pipeline.rejections import name_reason, show_entries, show_reasons
 from services.dashboard.pipeline.slot_strips import draw_days, draw_legend, draw_slots
-from services.dashboard.pipeline.tables import (
-    name_reason,
-    show_entries,
-    show_gaps,
-    show_inactive_coins,
-    show_reasons,
-    show_runs,
-)
+from services.dashboard.pipeline.tables import show_gaps, show_inactive_coins, show_runs
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 # The action that the viewer chose for rejected entries, until the dialog opens.

@@ -9,7 +9,7 @@ import streamlit as st
 from services.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard import data
 from services.dashboard.language import tr
-from services.dashboard.pipeline.tables import DISCARD, REPLAY, name_reason
+from services.dashboard.pipeline.rejections import DISCARD, REPLAY, name_reason
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 PATHS = {REPLAY: "/rejections/replay", DISCARD: "/rejections/discard"}
@@ -65,11 +65,11 @@ def _send(action: str, selection: Mapping[str, object], *, is_dry_run: bool) -> 
     if action == DISCARD and st.session_state.get(NOTE):
         request["note"] = st.session_state[NOTE]
     try:
-        answer: Json = data.api_client().send("POST", PATHS[action], request)
+        response: Json = data.api_client().send("POST", PATHS[action], request)
     except (ApiUnreachable, RequestRejected) as error:
         st.error(data.describe_error(error))
         return None
-    return answer
+    return response
 
 
 def describe_preview(action: str, preview: Json) -> tuple[str, int]:

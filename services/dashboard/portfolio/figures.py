@@ -10,8 +10,9 @@ import streamlit as st
 from sentinel.amounts import Currency
 from services.api_client import Json
 from services.dashboard import data
+from services.dashboard.elements.cells import amount_cell, percent_cell
 from services.dashboard.elements.chart import Chart, Series, show_chart, to_seconds
-from services.dashboard.elements.table import Column, NumberCell, Row, number_cell, show_table
+from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
@@ -125,7 +126,9 @@ def show_profit(formatter: Formatter, portfolio: Json) -> None:
             *([profit["rupiah_move_idr"]] if currency == "IDR" else []),
             profit[key],
         ]
-        return Row(name, [name, *(_signed_cell(formatter, part, currency) for part in parts)])
+        return Row(
+            name, [name, *(amount_cell(formatter, part, currency, signed=True) for part in parts)]
+        )
 
     columns = [
         Column("period", tr("Profit")),
@@ -140,11 +143,6 @@ def show_profit(formatter: Formatter, portfolio: Json) -> None:
         build_row(tr("Since the beginning"), portfolio["total_profit"]),
     ]
     show_table("profit", tr("Profit"), columns, rows, is_old=data.has_old_prices())
-
-
-def _signed_cell(formatter: Formatter, amount: str | None, currency: Currency) -> NumberCell:
-    value = None if formatter.hide_amounts else _to_float(amount)
-    return number_cell(value, formatter.own_amount(amount, currency, signed=True))
 
 
 def show_returns(formatter: Formatter, returns: Json | None) -> None:
@@ -172,7 +170,7 @@ def show_returns(formatter: Formatter, returns: Json | None) -> None:
             [
                 names[period["period"]],
                 *(
-                    _figure_cell(formatter, period[key][name])
+                    percent_cell(formatter, period[key][name]["value"])
                     for name in ("time_weighted", "bitcoin", "xirr")
                 ),
             ],
@@ -183,10 +181,6 @@ def show_returns(formatter: Formatter, returns: Json | None) -> None:
     for sentence in _list_gaps(returns, key):
         st.caption(escape_markdown(sentence, MAX_SENTENCE_CHARACTERS))
     st.caption(escape_markdown(_compare(formatter, returns), MAX_SENTENCE_CHARACTERS))
-
-
-def _figure_cell(formatter: Formatter, figure: Json) -> NumberCell:
-    return number_cell(figure["value"], formatter.percent(figure["value"]))
 
 
 def _list_gaps(returns: Json, key: str) -> list[str]:
@@ -222,4 +216,4 @@ def show_allocation(formatter: Formatter, holdings: Sequence[Json]) -> None:
 
 
 def _share_row(formatter: Formatter, name: str, share: float) -> Row:
-    return Row(name, [name, number_cell(share, formatter.percent(share, signed=False))])
+    return Row(name, [name, percent_cell(formatter, share, signed=False)])

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 import streamlit as st
 
 from services.api_client import ApiUnreachable, Json, RequestRejected
 from services.dashboard import data
-from services.dashboard.elements.table import Column, Row, badge_cell, number_cell, show_table
+from services.dashboard.elements.cells import (
+    amount_cell,
+    badge_cell,
+    number_cell,
+    own_cell,
+    time_cell,
+)
+from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.language import tr
 from services.dashboard.portfolio.import_questions import ask, choose_columns
 from services.dashboard.portfolio.kinds import name_kinds
-from services.dashboard.portfolio.tables import amount_cell, own_cell
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 PATH = "/portfolio/import"
@@ -140,7 +145,6 @@ def build_line_row(formatter: Formatter, line: Json) -> Row:
         "problem": tr("Problem"),
     }
     rank, tone = STATUSES.get(line["status"], (0, "muted"))
-    made_at = datetime.fromisoformat(line["made_at"]) if line["made_at"] else None
     coin, received = (line[name]["name"] if line[name] else "" for name in ("coin", "to_coin"))
     quantity = line["quantity"]
     text = formatter.quantity(quantity) if quantity is not None else ""
@@ -155,7 +159,7 @@ def build_line_row(formatter: Formatter, line: Json) -> Row:
         [
             number_cell(line["line"], str(line["line"])),
             badge_cell(rank, names[line["status"]], tone),
-            number_cell(made_at.timestamp() if made_at else None, formatter.time(made_at)),
+            time_cell(formatter, line["made_at"]),
             name_kinds().get(line["kind"] or "", ""),
             f"{coin} → {received}" if received else coin,
             own_cell(formatter, quantity, text),

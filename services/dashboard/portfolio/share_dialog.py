@@ -8,7 +8,8 @@ import streamlit as st
 
 from services.api_client import ApiUnreachable, RequestRejected
 from services.dashboard import data
-from services.dashboard.elements.table import Column, Row, number_cell, show_table
+from services.dashboard.elements.cells import time_cell
+from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
 
@@ -76,7 +77,7 @@ def _show_links(formatter: Formatter) -> None:
             [
                 link["label"] or "—",
                 *(
-                    number_cell(None, formatter.time(link[name]))
+                    time_cell(formatter, link[name])
                     for name in ("created_at", "last_used_at", "expires_at")
                 ),
                 [{"action": "revoke", "label": tr("Revoke")}],

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 
-from sentinel.amounts import Currency
 from services.api_client import Json, quote_segment
 from services.dashboard import data
-from services.dashboard.elements.table import (
-    Action,
-    Column,
-    NumberCell,
-    Row,
-    number_cell,
-    show_table,
+from services.dashboard.elements.cells import (
+    age_cell,
+    amount_cell,
+    own_cell,
+    percent_cell,
+    price_cell,
+    time_cell,
 )
+from services.dashboard.elements.table import Action, Column, Row, show_table
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.language import tr
 from services.dashboard.portfolio.kinds import name_kinds
@@ -51,40 +50,24 @@ def show_holdings(formatter: Formatter, holdings: Sequence[Json]) -> None:
 def _build_holding(formatter: Formatter, holding: Json, names: Mapping[str, str]) -> Row:
     currency = formatter.currency
     key = currency.lower()
-    observed_at = holding["observed_at"]
-    age = None if observed_at is None else -datetime.fromisoformat(observed_at).timestamp()
-    price_usd = holding["price_usd"] and float(holding["price_usd"])
     return Row(
         holding["coin_id"],
         [
             names[holding["coin_id"]],
             own_cell(formatter, holding["quantity"], formatter.quantity(holding["quantity"])),
-            number_cell(price_usd, formatter.price(price_usd)),
+            price_cell(formatter, holding["price_usd"]),
             amount_cell(formatter, holding[f"value_{key}"], currency),
-            number_cell(holding["share"], formatter.percent(holding["share"], signed=False)),
+            percent_cell(formatter, holding["share"], signed=False),
             amount_cell(formatter, holding["day_profit"][key], currency, signed=True),
             amount_cell(formatter, holding["total_profit"][key], currency, signed=True),
             amount_cell(formatter, holding["average_cost"]["cost_usd"], "USD"),
             amount_cell(formatter, holding["fifo_cost"]["cost_usd"], "USD"),
-            number_cell(age, formatter.age(observed_at)),
+            age_cell(formatter, holding["observed_at"]),
             ", ".join(holding["missing"]),
         ],
         href=f"coin?coin={quote_segment(holding['coin_id'])}",
         name=names[holding["coin_id"]],
     )
-
-
-def own_cell(formatter: Formatter, number: str | None, text: str) -> NumberCell:
-    """Return a number of the viewer's own; a hidden one cannot be sorted by either."""
-    is_known = number is not None and not formatter.hide_amounts
-    return number_cell(float(number) if is_known and number is not None else None, text)
-
-
-def amount_cell(
-    formatter: Formatter, amount: str | None, currency: Currency, *, signed: bool = False
-) -> NumberCell:
-    """Return an amount of the viewer's own money."""
-    return own_cell(formatter, amount, formatter.own_amount(amount, currency, signed=signed))
 
 
 def show_wallets(formatter: Formatter, wallets: Json | None) -> None:
@@ -158,7 +141,6 @@ def build_transaction_row(
 ) -> Row:
     """Return a transaction as a row."""
     quantity, price = Decimal(item["quantity"]), Decimal(item["price_usd"])
-    made_at = datetime.fromisoformat(item["made_at"])
     coin = names.get(item["coin_id"], item["coin_id"])
     received = names.get(item["to_coin_id"], item["to_coin_id"])
     # A note may contain an amount too.
@@ -168,7 +150,7 @@ def build_transaction_row(
     if received:
         quantity_text += f" → {formatter.quantity(item['to_quantity'])}"
     cells = [
-        number_cell(made_at.timestamp(), formatter.time(made_at)),
+        time_cell(formatter, item["made_at"]),
         kind,
         f"{coin} → {received}" if received else coin,
         own_cell(formatter, item["quantity"], quantity_text),

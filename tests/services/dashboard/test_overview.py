@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sentinel.amounts import MINUS, UNKNOWN
-from services.dashboard.elements.table import View, line_cell, read_view, write_view
+from services.dashboard.elements.cells import line_cell
+from services.dashboard.elements.table import View, read_view, write_view
 from services.dashboard.pages.overview import build_row, list_columns
 from tests.conftest import NOW
 from tests.services.dashboard.test_dashboard import formatter
@@ -42,7 +43,7 @@ def test_a_coin_is_a_row_of_values_to_sort_by_and_texts_to_show() -> None:
     assert row["change_24h"] == (-0.0312, f"{MINUS}3.1%")
     assert row["change_7d"] == (None, UNKNOWN)
     assert row["market_cap"] == (1.7e12, "$1.70T")
-    assert row["age"] == (420.0, "7 min")
+    assert row["age"] == (420.0 - NOW.timestamp(), "7 min")
     assert row["name"]["small"] == "1 · BTC"
     odd = cells(rank=None, market_cap_usd=None, volume_24h_usd=None, sparkline_usd=[None, None])
     assert odd["rank"] == odd["market_cap"] == odd["volume"] == (None, UNKNOWN)

@@ -18,8 +18,9 @@ from services.dashboard.pipeline.figures import (
     format_bytes,
 )
 from services.dashboard.pipeline.quarantine_dialog import describe_preview
+from services.dashboard.pipeline.rejections import DISCARD, REPLAY, build_entry_row
 from services.dashboard.pipeline.slot_strips import draw_days, draw_legend, draw_slots
-from services.dashboard.pipeline.tables import DISCARD, REPLAY, build_entry_row, build_run_row
+from services.dashboard.pipeline.tables import build_run_row
 from tests.services.dashboard.test_dashboard import formatter
 
 TIPS = re.compile(r'<i class="ms-(\w+)" data-tip="([^"]+)"')
