@@ -90,8 +90,9 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         pool.open()
-        # A further thread would only wait for a connection, and compete for the interpreter.
-        to_thread.current_default_thread_limiter().total_tokens = MAX_CONNECTIONS
+        # A further thread would only wait for a connection, and compete for the interpreter. One
+        # connection is left for the data version: all responses from the cache wait for it.
+        to_thread.current_default_thread_limiter().total_tokens = MAX_CONNECTIONS - 1
         yield
         pool.close()
 
