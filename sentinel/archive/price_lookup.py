@@ -82,8 +82,9 @@ class PriceLookup:
     ) -> None:
         days = sorted({day for each in wanted for day in _days_of(each) if day in files})
         paths = archive.fetch_all(files[day] for day in days)
+        prices = parquet.read_last_prices(paths, wanted)  # an error here leaves nothing known
         self._known.update(dict.fromkeys(wanted))
-        for coin_id, at, price_usd, observed_at in parquet.read_last_prices(paths, wanted):
+        for coin_id, at, price_usd, observed_at in prices:
             if at - observed_at < MAX_PRICE_AGE:
                 self._known[coin_id, at] = PastPrice(price_usd, observed_at)
 

@@ -115,7 +115,13 @@ def create_app(
     app.include_router(docs_router)
     register_error_handlers(app)
     _name_near_coins(app)
-    # A request passes the middleware in reverse order: the last one added sees it first.
+    _add_middleware(app, monitor, pool)
+    _extend_openapi(app)
+    return app
+
+
+def _add_middleware(app: FastAPI, monitor: MonitorSettings, pool: ConnectionPool) -> None:
+    """Add the middleware. A request passes it in reverse order: the last one sees it first."""
     app.add_middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES, compresslevel=5)
     app.add_middleware(CacheMiddleware, read_version=pool.read_data_version)
     app.add_middleware(TokenMiddleware, token=monitor.api_token)
@@ -137,8 +143,6 @@ def create_app(
         refuse=problem_response,
         origins=monitor.api_origins,
     )
-    _extend_openapi(app)
-    return app
 
 
 def _name_near_coins(app: FastAPI) -> None:

@@ -56,8 +56,13 @@ def get_pipeline(
     budget = budget_monitor.check_budget_status(settings, now, usages=usages)
     registry = load_registry(settings)
     uses_neon = neon_api.endpoint_of(settings.database_url) is not None
-    content = context.pool.read(lambda connection: _read(connection, context, now)) | {
-        "rejections": context.pool.read(lambda c: _list_rejections(c, registry, reason)),
+    stored = context.pool.read(
+        lambda connection: (
+            _read(connection, context, now)
+            | {"rejections": _list_rejections(connection, registry, reason)}
+        )
+    )
+    content = stored | {
         "decision": budget.decision,
         "reason": budget.reason,
         "quotas": describe_quotas(budget, uses_neon=uses_neon),

@@ -64,6 +64,20 @@ def test_a_read_cannot_write(
     assert week_database.query("SELECT to_regclass('sentinel.of_a_read')") == [(None,)]
 
 
+def test_all_statements_of_a_read_see_one_snapshot(
+    pool: ConnectionPool, week_database: FreshDatabase
+) -> None:
+    def read(connection: Connection) -> list[object]:
+        count = "SELECT count(*) FROM sentinel.muted_coins"
+        before = connection.execute(count).fetchall()
+        week_database.query("INSERT INTO sentinel.muted_coins VALUES (%s, %s, 'btc')", NOW, NOW)
+        return [before, connection.execute(count).fetchall()]
+
+    before, after = pool.read(read)
+    week_database.query("TRUNCATE sentinel.muted_coins")
+    assert before == after
+
+
 def test_the_status_page_is_read_in_the_read_only_transaction(
     pool: ConnectionPool, settings: Settings
 ) -> None:
