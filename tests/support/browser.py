@@ -31,9 +31,7 @@ FLAGS = (
 IDLE_SELECTOR = (
     "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
 )
-CONTENT_SELECTOR = (
-    "[data-drawn=true], [data-testid=stDataFrame], .js-plotly-plot, [data-testid=stAlert]"
-)
+CONTENT_SELECTOR = "[data-drawn=true], [data-testid=stAlert]"
 IDLE_URL = "about:blank#idle"  # of a window that no viewer uses
 # Streamlit's client looks for its server below every page's address before it tries the root. The
 # browser logs these requests as errors.
@@ -130,16 +128,6 @@ class Visitor:
     def wait_for_text(self, text: str | re.Pattern[str]) -> None:
         """Wait until a text is on the page."""
         self.page.get_by_text(text).first.wait_for()
-
-    def read_metric(self, label: str) -> str:
-        """Return the figure of a metric.
-
-        Streamlit does not draw metrics in a fixed order, so the first one found may be another
-        metric: the label decides.
-        """
-        label_element = self.page.get_by_text(label, exact=True)
-        metric = self.page.locator("[data-testid=stMetric]").filter(has=label_element)
-        return metric.locator("[data-testid=stMetricValue]").inner_text()
 
     def close(self) -> None:
         """End the session, and leave the window to the next viewer."""

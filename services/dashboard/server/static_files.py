@@ -18,8 +18,11 @@ from starlette.routing import Route
 FOLDER = Path(__file__).parents[1] / "static"
 # The sources of each script. uPlot (MIT licence) is a script of its own, without exports.
 SOURCES = {
-    "table": ("table.js",),
-    "chart": ("uplot.min.js", "chart_axes.js", "chart_drawing.js", "chart.js"),
+    "table": ("escape.js", "table_cells.js", "table_rows.js", "table.js"),
+    "chart": (
+        *("uplot.min.js", "escape.js", "chart_axes.js", "chart_drawing.js", "chart_pointer.js"),
+        "chart.js",
+    ),
     "navigation": ("navigation.js",),
 }
 HASH_DIGITS = 16

@@ -1,16 +1,12 @@
 // A table of the dashboard: sorts, filters while the viewer types, and reports clicks.
 //
-// table.py describes `data`. Every text in it is plain text: it is escaped here.
+// table.py describes `data`. escape.js and the scripts table_*.js stand before this script in the same file.
 
 const tables = new WeakMap();
 const SHOWN_ROWS = 100;
 const REPORT_DELAY_MS = 400;
-// A change below it is shown as 0.0%.
-const FLAT_CHANGE = 0.0005;
-const ARROWS = { rise: "▲", fall: "▼" };
 // Windows in which a table that folds begins as its title (dashboard.css has the same width).
 const NARROW = "(max-width: 1000px)";
-const compareText = new Intl.Collator(undefined, { numeric: true }).compare;
 
 export default function showTable({ data, parentElement, setStateValue, setTriggerValue }) {
   let table = tables.get(parentElement);
@@ -24,7 +20,10 @@ export default function showTable({ data, parentElement, setStateValue, setTrigg
   drawToolbar(table);
   drawHead(table);
   drawBody(table);
-  return () => removeTable(table);
+  return () => {
+    removeTable(table);
+    tables.delete(parentElement);
+  };
 }
 
 function createTable(parent) {
@@ -73,6 +72,7 @@ function removeTable(table) {
   clearTimeout(table.growth);
   table.narrow.removeEventListener("change", table.drawTitle);
   table.sizes.disconnect();
+  table.root.remove();
 }
 
 // Only a table that is wider than its place scrolls sideways: within a scrolling element its head
@@ -259,112 +259,6 @@ function updateCells(row, cells) {
   row.cells = cells;
 }
 
-function findRows(data, view) {
-  const wanted = simplify((view.query ?? "").trim());
-  const star = data.columns.findIndex((column) => column.kind === "star");
-  return data.rows.filter(
-    (row) =>
-      (!wanted || simplify(row.search ?? "").includes(wanted)) &&
-      (!view.starred || star < 0 || row.cells[star]),
-  );
-}
-
-// Returns a text without its case and its accents.
-function simplify(text) {
-  return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-}
-
-// Unknown values are last in both orders.
-function sortRows(data, view, rows) {
-  const index = data.columns.findIndex((column) => column.key === view.sort);
-  if (index < 0) return rows;
-  const sign = view.descending ? -1 : 1;
-  const value = (row) => sortValue(row.cells[index]);
-  return rows
-    .map((row) => [value(row), row])
-    .sort(([a], [b]) => {
-      if (a === null || b === null) return (a === null) - (b === null);
-      return sign * (typeof a === "string" ? compareText(a, b) : a - b);
-    })
-    .map(([, row]) => row);
-}
-
-function sortValue(cell) {
-  if (Array.isArray(cell)) return cell[0];
-  if (typeof cell === "boolean") return Number(cell);
-  const text = typeof cell === "string" ? cell : (cell?.text ?? "");
-  return text === "" || text === "—" ? null : text.toLowerCase();
-}
-
-const DRAW = {
-  text: (cell) => drawText(cell),
-  number: (cell) => escapeHtml(cell[1]),
-  change: ([value, text]) => {
-    const tone = toneOf(value, text);
-    const arrow = tone ? `<span aria-hidden="true">${ARROWS[tone]}</span> ` : "";
-    return `<span class="ms-${tone || "flat"}">${arrow}${escapeHtml(text)}</span>`;
-  },
-  badge: ([, text, tone]) => `<span class="ms-badge ms-${escapeHtml(tone)}">${escapeHtml(text)}</span>`,
-  link: (cell, row) => {
-    const { text, note, small, title } = typeof cell === "string" ? { text: cell } : cell;
-    const content =
-      `<span class="ms-name" title="${escapeHtml(title ?? text)}">${escapeHtml(text)}</span>` +
-      (note ? ` <span class="ms-note${small ? " ms-wide-note" : ""}">${escapeHtml(note)}</span>` : "") +
-      (small ? `<span class="ms-note ms-small-note">${escapeHtml(small)}</span>` : "");
-    return row.href ? `<a href="${escapeHtml(row.href)}">${content}</a>` : content;
-  },
-  star: (cell, row, column) =>
-    `<button type="button" class="ms-star-button" data-star aria-pressed="${Boolean(cell)}" ` +
-    `aria-label="${escapeHtml(`${column.label} ${row.name || row.id}`)}">${cell ? "★" : "☆"}</button>`,
-  line: (cell) => drawLine(cell),
-  bar: ([share, text]) =>
-    `<span class="ms-bar" style="--share: ${Number(share ?? 0) * 100}%">${escapeHtml(text)}</span>`,
-  actions: (cell) =>
-    cell
-      .map(
-        ({ action, label }) =>
-          `<button type="button" class="ms-action" data-action="${escapeHtml(action)}">${escapeHtml(label)}</button>`,
-      )
-      .join(" "),
-};
-
-function drawText(cell) {
-  const { text, note } = typeof cell === "string" ? { text: cell } : (cell ?? { text: "" });
-  const small = note ? `<span class="ms-note">${escapeHtml(note)}</span>` : "";
-  return escapeHtml(text) + small;
-}
-
-// A change that is rounded to zero has no direction.
-function toneOf(value, text) {
-  if (value === null || !/[1-9]/.test(text)) return "";
-  return value > 0 ? "rise" : "fall";
-}
-
-// `points` are heights from 0 to 100, null where nothing was observed.
-function drawLine(cell) {
-  const [change, points] = cell;
-  if (!points.some((point) => point !== null)) return "";
-  const step = 100 / Math.max(1, points.length - 1);
-  let path = "";
-  let isOpen = false;
-  points.forEach((point, index) => {
-    if (point === null) {
-      isOpen = false;
-      return;
-    }
-    path += `${isOpen ? "L" : "M"}${(index * step).toFixed(1)} ${(30 - point * 0.3).toFixed(1)}`;
-    // A point between two gaps is a line without length: its round ends are a dot.
-    if (!isOpen && (points[index + 1] ?? null) === null) path += "h0";
-    isOpen = true;
-  });
-  const isFlat = change === null || Math.abs(change) < FLAT_CHANGE;
-  const tone = isFlat ? "flat" : change < 0 ? "fall" : "rise";
-  return (
-    `<svg class="ms-${tone}" viewBox="0 -1 100 32" preserveAspectRatio="none" aria-hidden="true">` +
-    `<path d="${path}"/></svg>`
-  );
-}
-
 function showAll(table) {
   const last = table.body.lastElementChild;
   table.isComplete = true;
@@ -441,8 +335,4 @@ function restoreFocus(body, focus) {
   if (!focus) return;
   const row = body.querySelector(`tr[data-id="${CSS.escape(focus.id)}"]`);
   row?.querySelectorAll("a, button")[focus.index]?.focus({ preventScroll: true });
-}
-
-function escapeHtml(text) {
-  return String(text ?? "").replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }

@@ -38,17 +38,6 @@ window.draw = (data) => {
 };
 window.ready = true;
 </script></body></html>"""
-# uPlot draws in a microtask.
-REDRAW = """async data => {
-    let least = Infinity;
-    for (let n = 0; n < 5; n++) {
-        const began = performance.now();
-        window.draw(data);
-        await Promise.resolve();
-        least = Math.min(least, performance.now() - began);
-    }
-    return least;
-}"""
 # Puts fingers on the chart, moves them sideways, and lifts them.
 TOUCH = """([starts, stops]) => {
     const over = document.querySelector(".u-over");
@@ -287,21 +276,3 @@ def test_one_finger_reads_and_two_fingers_zoom(page: Page) -> None:
     page.evaluate(TOUCH, [[100, 200], [60, 260]])
     page.get_by_role("button", name="Whole range").click()
     assert _texts(_draw(page, chart)) == whole
-
-
-def test_two_thousand_candles_are_drawn_again_within_50_ms(page: Page) -> None:
-    times = range(1_790_000_000, 1_790_000_000 + 300 * 2000, 300)
-    values = [100.0 + n % 50 for n in range(2000)]
-    candles = Series(
-        name="Price",
-        kind="candles",
-        times=times,
-        values=values,
-        open=[*values[1:], 100.0],
-        low=[90.0] * 2000,
-        high=[160.0] * 2000,
-        step=300,
-    )
-    volume = Series(name="Volume", kind="volume", color="volume", times=times, values=values)
-    chart = Chart(label="Price", series=[candles, volume], unit="USD", has_extremes=True)
-    assert page.evaluate(REDRAW, _describe(chart)) < 50
