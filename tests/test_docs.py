@@ -205,8 +205,10 @@ def test_every_reject_reason_is_documented() -> None:
 
 @functools.cache
 def _nodes(path: Path) -> list[ast.AST]:
-    """The syntax tree's nodes of a file."""
-    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    """The texts and calls in the syntax tree of a file: to keep all nodes takes twice as long."""
+    kept = (ast.Constant, ast.JoinedStr, ast.Call)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, kept)]
 
 
 def _texts(path: Path) -> Iterator[str]:
