@@ -20,7 +20,7 @@ NO_ZONES = {"Factory", "localtime", "posixrules"}
 
 @dataclass(frozen=True, slots=True)
 class Formatter:
-    """Formats for one viewer at one time. The viewer chose the first three in the sidebar."""
+    """Formats for one viewer at one time. The first three are preferences of the viewer."""
 
     chosen_currency: Currency
     # The time zone of all times.

@@ -58,14 +58,11 @@ def build_coin_chart(
         series.append(_build_volume(points, formatter))
     if forecast:
         series.append(_build_forecast(forecast, convert))
-    marks = [
-        mark
-        for mark in (
-            *mark_alerts(formatter, page["alerts"], convert),
-            *mark_transactions(formatter, page["transactions"], points, convert),
-        )
-        if start <= mark.at <= stop
-    ]
+    events = (
+        *mark_alerts(formatter, page["alerts"], convert),
+        *mark_transactions(formatter, page["transactions"], points, convert),
+    )
+    marks = [mark for mark in events if start <= mark.at <= stop]
     bands = _build_bands(forecast, convert)
     return Chart(
         label=tr("Price of {name}", name=name),

@@ -79,8 +79,6 @@ class Level:
     value: float
     text: str
     color: Color = "muted"
-    # Whether the axis reaches it.
-    is_in_range: bool = False
 
 
 @dataclass(frozen=True, slots=True)

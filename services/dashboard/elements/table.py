@@ -119,12 +119,7 @@ def show_table(
         "empty": empty,
         "count": count,
         "is_old": is_old,
-        "labels": {
-            "none_found": tr("Nothing matches."),
-            "no_stars": tr("Nothing is starred yet. Click the star at the left of a row."),
-            "show_all": tr("Show all {count}", count="{count}"),
-            "starred": tr("Watchlist"),
-        },
+        "labels": _list_labels(),
     }
 
     def report_view() -> None:
@@ -145,6 +140,15 @@ def show_table(
         starred=(star["id"], star["starred"]) if star else None,
         action=Action(action["id"], action["action"]) if action else None,
     )
+
+
+def _list_labels() -> dict[str, str]:
+    return {
+        "none_found": tr("Nothing matches."),
+        "no_stars": tr("Nothing is starred yet. Click the star at the left of a row."),
+        "show_all": tr("Show all {count}", count="{count}"),
+        "starred": tr("Watchlist"),
+    }
 
 
 def read_view(parameters: Mapping[str, str], columns: Sequence[Column]) -> View:

@@ -22,6 +22,7 @@ from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.language import tr
 from services.dashboard.portfolio.import_questions import ask, choose_columns
 from services.dashboard.portfolio.kinds import name_kinds
+from services.dashboard.portfolio.wallet_choice import choose_wallet
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
 
 PATH = "/portfolio/import"
@@ -71,17 +72,8 @@ def _show() -> None:
 
 def _choose_options() -> dict[str, str]:
     """Show the options of every file and return their query parameters."""
-    wallets = data.get_content("/portfolio/wallets")
-    names = [each["wallet"] for each in wallets["items"] if each["wallet"]] if wallets else []
     left, middle, right = st.columns(3, vertical_alignment="bottom")
-    wallet = left.selectbox(
-        tr("Into wallet"),
-        names,
-        index=None,
-        key="import_wallet",
-        placeholder=tr("main wallet; type a new name"),
-        accept_new_options=True,
-    )
+    wallet = choose_wallet(left, tr("Into wallet"), "import_wallet")
     stablecoins = middle.checkbox(
         tr("Stablecoins are US dollars"),
         value=True,
@@ -95,7 +87,7 @@ def _choose_options() -> dict[str, str]:
         help=tr("Turn it off if both sides of your transfers are in files that you import."),
     )
     return {
-        "wallet": wallet or "",
+        "wallet": wallet,
         "stablecoins_as_usd": str(stablecoins).lower(),
         "transfers": "import" if transfers else "ignore",
     }

@@ -14,6 +14,7 @@ from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
 from services.dashboard.portfolio.kinds import name_kinds
 from services.dashboard.portfolio.transaction_request import has_price, pick_figure
+from services.dashboard.portfolio.wallet_choice import choose_wallet
 from services.dashboard.text import escape_markdown
 
 # No coin had a price before.
@@ -49,8 +50,6 @@ def _explain(kind: str) -> None:
 
 def show_place(kind: str) -> None:
     """Show the choice of the wallet, and of a transfer's direction."""
-    wallets = data.get_content("/portfolio/wallets")
-    names = [each["wallet"] for each in wallets["items"] if each["wallet"]] if wallets else []
     if kind == "transfer":
         st.session_state.setdefault("tx_direction", "between")
         directions = {
@@ -69,23 +68,14 @@ def show_place(kind: str) -> None:
     columns = st.columns(2) if is_between else [st.container()]
     labels = [tr("From wallet"), tr("To wallet")] if is_between else [tr("Wallet")]
     for column, label, key in zip(columns, labels, ("tx_wallet", "tx_to_wallet"), strict=False):
-        column.selectbox(
-            label,
-            sorted({*names, *_typed(key)}),
-            index=None,
-            key=key,
-            placeholder=tr("main wallet; type a new name"),
-            accept_new_options=True,
-        )
-
-
-def _typed(key: str) -> set[str]:
-    value = st.session_state.get(key)
-    return {value} if value else set()
+        choose_wallet(column, label, key)
 
 
 def show_time(formatter: Formatter) -> datetime:
-    """Show the date and the time in the viewer's zone, and return the time in UTC."""
+    """Show the date and the time in the viewer's zone, and return the time in UTC.
+
+    The fields have minutes. An edited transaction keeps its seconds until the minute changes.
+    """
     left, right = st.columns(2)
     today = formatter.now.astimezone(formatter.zone).date()
     day: date = left.date_input(
@@ -94,7 +84,11 @@ def show_time(formatter: Formatter) -> datetime:
     clock: time = right.time_input(
         tr("Time, {zone}", zone=formatter.zone.key), key="tx_time", step=60
     )
-    return datetime.combine(day, clock, formatter.zone).astimezone(UTC)
+    at = datetime.combine(day, clock, formatter.zone).astimezone(UTC)
+    stored: datetime | None = st.session_state.get("tx_made_at")
+    if stored and stored.astimezone(UTC).replace(second=0, microsecond=0) == at:
+        return stored.astimezone(UTC)
+    return at
 
 
 def show_quantities(kind: str) -> None:

@@ -220,11 +220,10 @@ function rangeTimes(chart, low, high) {
 
 // Room above and below the prices, and below them for the volume.
 function padRange(chart, low, high, hasVolume) {
-  const levels = chart.data.levels.filter((level) => level.is_in_range).map((level) => level.value);
   if (low == null) return chart.data.log ? [1, 10] : [0, 1];
   const bands = chart.data.bands.filter(({ times }) => times[0] < chart.plot.scales.x.max);
-  const least = Math.min(low, ...levels, ...bands.flatMap((band) => band.low));
-  const most = Math.max(high, ...levels, ...bands.flatMap((band) => band.high));
+  const least = Math.min(low, ...bands.flatMap((band) => band.low));
+  const most = Math.max(high, ...bands.flatMap((band) => band.high));
   const floor = chart.data.floor ?? 0;
   const below = (chart.data.extremes ? 0.12 : 0.06) + (hasVolume ? VOLUME_SHARE * 1.4 : 0);
   const above = chart.data.extremes ? 0.1 : 0.06;

@@ -1,4 +1,4 @@
-"""The chart of a coin, from the API's answer. Pure functions."""
+"""The chart of a coin, from the API's response. Pure functions."""
 
 from __future__ import annotations
 

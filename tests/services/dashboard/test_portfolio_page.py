@@ -153,6 +153,8 @@ def test_a_reward_and_a_transfer_are_entered_after_another_kind_was_chosen(
     coin = {"coin_id": "bitcoin", "name": "Bitcoin", "symbol": "btc"}
     monkeypatch.setattr(data, "list_coins", lambda: [coin])
     app = AppTest.from_function(dialog).run()
+    stored = NOW.replace(second=7)  # edited: the fields have no seconds
+    app.session_state["tx_made_at"] = stored
     for kind in ("reward", "buy", "transfer"):
         app.button_group(key="tx_kind").set_value(kind).run()
         app.text_input(key="tx_quantity").set_value("0.5").run()
@@ -161,6 +163,7 @@ def test_a_reward_and_a_transfer_are_entered_after_another_kind_was_chosen(
         if kind != "buy":
             app.button[0].click().run()
     reward, transfer = (content for _, _, content in api.sent)
+    assert transfer["made_at"] == stored.isoformat()
     assert (reward["kind"], reward["fee"], "price" in reward) == ("reward", "0.1", False)
     assert (transfer["kind"], transfer["to_wallet"], transfer["quantity"]) == (
         "transfer",
