@@ -805,9 +805,13 @@ TEXTS: dict[str, str] = {
     "Replay ({count})": "Proses ulang ({count})",
     "Discard ({count})": "Buang ({count})",
     "Cancel": "Batal",
+    "Actions": "Tindakan",
+    "Choose at least the time, the quantity, and the coin or the pair.": (
+        "Pilih setidaknya waktu, jumlah koin, dan koin atau pasangannya."
+    ),
 }
 
-# Texts of `sentinel/models.py` and `sentinel/site/labels.py`, which others show too.
+# Texts of the API, `sentinel/models.py` and `sentinel/site/labels.py`, which others show too.
 SHARED_TEXTS = {
     "CoinGecko has no prices for this period": "CoinGecko tidak punya harga untuk periode ini",
     "found after more than 24 hours: CoinGecko has only hourly prices left": (
@@ -836,4 +840,5 @@ SHARED_TEXTS = {
     "Neon egress": "Data keluar Neon",
     "CoinGecko credits": "Kredit CoinGecko",
     "GitHub Actions minutes": "Menit GitHub Actions",
+    "a yearly rate needs 30 days": "imbal hasil per tahun membutuhkan 30 hari",
 }

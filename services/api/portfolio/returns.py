@@ -25,6 +25,7 @@ from services.api.portfolio.price_book import ReturnUnavailable
 
 YEAR = timedelta(days=365)
 MIN_XIRR_SPAN = timedelta(days=30)
+TOO_SHORT = f"a yearly rate needs {MIN_XIRR_SPAN.days} days"
 # Rates are looked for where the money became this many times more or less, in this many steps.
 MAX_GROWTH = 1e9
 GRID_STEPS = 2_000
@@ -75,7 +76,7 @@ def compute_xirr(payments: Sequence[Payment], value: Decimal, at: datetime) -> D
         raise ReturnUnavailable("nothing was paid in")
     span = at - min(flow.at for flow in known)
     if span < MIN_XIRR_SPAN:
-        raise ReturnUnavailable(f"a yearly rate needs {MIN_XIRR_SPAN.days} days")
+        raise ReturnUnavailable(TOO_SHORT)
     if not any(flow.amount < 0 for flow in known):
         return Decimal(-1)
     # Time to the end as a part of the span, and amounts as a part of the largest one.

@@ -155,7 +155,7 @@ def _show_targets(coin_id: str) -> None:
     columns = [
         Column("target", tr("Target")),
         Column("state", tr("State"), "badge"),
-        Column("delete", "", "actions"),
+        Column("delete", tr("Actions"), "actions"),
     ]
     events = show_table(
         "price_targets_of_coin",

@@ -89,7 +89,7 @@ def _show_alerts(formatter: Formatter, page: Json, muted: Mapping[str, str]) -> 
         Column("day", tr("24 h later"), "change", priority=2),
         Column("outcome", tr("Outcome"), "badge"),
         Column("why", tr("Why"), "text", priority=3),
-        Column("mute", "", "actions", priority=2),
+        Column("mute", tr("Actions"), "actions", priority=2),
     ]
     items = page["items"]
     count = tr("{count} alerts", count=len(items))
@@ -146,7 +146,7 @@ def _show_targets(
         Column("target", tr("Target")),
         Column("state", tr("State"), "badge"),
         Column("details", tr("Details"), priority=2),
-        Column("delete", "", "actions"),
+        Column("delete", tr("Actions"), "actions"),
     ]
     events = show_table(
         "price_targets",
@@ -184,7 +184,7 @@ def _show_muted(formatter: Formatter, muted: Mapping[str, str], names: Mapping[s
     columns = [
         Column("coin", tr("Coin"), "link"),
         Column("until", tr("Muted until"), "number"),
-        Column("unmute", "", "actions"),
+        Column("unmute", tr("Actions"), "actions"),
     ]
     rows = [
         Row(

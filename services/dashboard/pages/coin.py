@@ -171,7 +171,7 @@ def _show_gaps(formatter: Formatter, gaps: list[Json]) -> None:
     columns = [
         Column("from", tr("From"), "number"),
         Column("to", tr("To"), "number"),
-        Column("missing", tr("Missed runs"), "number"),
+        Column("missing", tr("Missed runs"), "number", priority=2),
         Column("state", tr("State")),
     ]
     rows = []

@@ -30,7 +30,7 @@ def show() -> None:
     formatter = data.current_formatter()
     if not data.has_prices():
         return
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, gap="small", key="portfolio_controls"):
         _show_buttons(formatter)
         periods = {key: tr("{days} d", days=days) for key, days in DAYS.items() if days < 365}
         periods |= {"1y": tr("1 y"), "all": tr("All")}

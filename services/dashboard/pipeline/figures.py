@@ -65,8 +65,9 @@ def draw_checks(checks: Mapping[str, Json]) -> str:
 def _draw_list(items: Iterable[tuple[str, str, str]]) -> str:
     """Return lines of a tone, a name and a text."""
     states = _tone_names()
+    names = {tone: f'aria-label="{escape(state)}"' for tone, state in states.items()}
     lines = "".join(
-        f'<li class="ms-{tone}"><span role="img" aria-label="{escape(states.get(tone, ""))}">'
+        f'<li class="ms-{tone}"><span role="img" {names.get(tone, "aria-hidden=true")}>'
         f"{SYMBOLS[tone]}</span><b>{escape(name)}</b> <span>{escape(text)}</span></li>"
         for tone, name, text in items
     )

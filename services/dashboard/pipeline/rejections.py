@@ -34,7 +34,7 @@ def show_reasons(formatter: Formatter, groups: Sequence[Json]) -> Action | None:
         Column("replayed", tr("Replayed"), "number", priority=2, descending=True),
         Column("discarded", tr("Discarded"), "number", priority=2, descending=True),
         Column("newest", tr("Newest"), "number", priority=2, descending=True),
-        Column("actions", "", "actions"),
+        Column("actions", tr("Actions"), "actions"),
     ]
     rows = [
         Row(
@@ -65,7 +65,7 @@ def show_entries(formatter: Formatter, entries: Sequence[Json]) -> Action | None
         Column("time", tr("Time"), "number", descending=True),
         Column("coin", tr("Coin and reason")),
         Column("entry", tr("Entry"), "text", tr("As CoinGecko sent it"), priority=2),
-        Column("actions", "", "actions"),
+        Column("actions", tr("Actions"), "actions"),
     ]
     return show_table(
         "rejections",

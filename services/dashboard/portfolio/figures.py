@@ -14,7 +14,7 @@ from services.dashboard.elements.cells import amount_cell, percent_cell
 from services.dashboard.elements.chart import Chart, Series, show_chart, to_seconds
 from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import Formatter
-from services.dashboard.language import tr
+from services.dashboard.language import tr, tr_shared
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown, unique_coin_names
 
 # Rows of the allocation; the smaller shares are one row.
@@ -73,7 +73,7 @@ def _describe_xirr(formatter: Formatter, returns: Json | None) -> tuple[str, str
     if not returns or not returns["periods"]:
         return formatter.percent(None), None
     figure = returns["periods"][-1][formatter.currency.lower()]["xirr"]
-    reason = escape_markdown(figure["unavailable"] or "", MAX_SENTENCE_CHARACTERS)
+    reason = escape_markdown(tr_shared(figure["unavailable"] or ""), MAX_SENTENCE_CHARACTERS)
     return formatter.percent(figure["value"]), reason or tr("since the beginning")
 
 
@@ -187,7 +187,7 @@ def _list_gaps(returns: Json, key: str) -> list[str]:
     """Return why figures are unknown, each reason once."""
     figures = [f for p in returns["periods"] for f in p[key].values() if f["unavailable"]]
     reasons = list(dict.fromkeys(figure["unavailable"] for figure in figures))
-    return [tr("Unknown: {reason}.", reason=reason) for reason in reasons[:2]]
+    return [tr("Unknown: {reason}.", reason=tr_shared(reason)) for reason in reasons[:2]]
 
 
 def _compare(formatter: Formatter, returns: Json) -> str:

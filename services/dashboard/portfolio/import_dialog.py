@@ -55,10 +55,15 @@ def _show() -> None:
     preview = _get_preview(content, options)
     if preview is None:
         return
-    st.markdown(f"**{escape_markdown(preview['format_name'] or tr('Unknown format'))}**")
-    st.caption(escape_markdown(preview["reason"], MAX_SENTENCE_CHARACTERS))
+    name = tr("Unknown format") if preview["format"] is None else preview["format_name"]
+    st.markdown(f"**{escape_markdown(name)}**")
+    if preview["format"] is not None:
+        st.caption(escape_markdown(preview["reason"], MAX_SENTENCE_CHARACTERS))
     if preview["format"] is None or "import_mapping" in st.session_state:
-        options |= choose_columns(preview)
+        mapping = choose_columns(preview)
+        if mapping is None:
+            return
+        options["mapping"] = mapping
         preview = _get_preview(content, options)
         if preview is None:
             return

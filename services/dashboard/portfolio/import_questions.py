@@ -39,8 +39,8 @@ def _field_names() -> dict[str, str]:
     }
 
 
-def choose_columns(preview: Json) -> dict[str, str]:
-    """Show which column holds which field, and return the mapping as a query parameter."""
+def choose_columns(preview: Json) -> str | None:
+    """Show which column holds which field, and return the mapping; None while it lacks fields."""
     st.session_state["import_mapping"] = True
     st.markdown(tr("Choose which column of the file holds what."))
     _show_sample(preview)
@@ -62,7 +62,10 @@ def choose_columns(preview: Json) -> dict[str, str]:
     # A currency may stand in the name of a column instead of in one of its own.
     if suggested.get("currency") and suggested["currency"] not in headers:
         mapping.setdefault("currency", suggested["currency"])
-    return {"mapping": json.dumps(mapping)}
+    if not ({"made_at", "quantity"} <= mapping.keys() and mapping.keys() & {"coin", "pair"}):
+        st.info(tr("Choose at least the time, the quantity, and the coin or the pair."))
+        return None
+    return json.dumps(mapping)
 
 
 def _show_sample(preview: Json) -> None:

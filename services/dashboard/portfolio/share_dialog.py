@@ -47,7 +47,7 @@ def _show() -> None:
     if path := st.session_state.get("share_path"):
         host = st.context.url.split("/portfolio")[0] if st.context.url else ""
         st.caption(tr("Copy the link now: it is not shown again."))
-        st.code(f"{host}{path}", language=None)
+        st.code(f"{host}{path}", language=None, wrap_lines=True)
     _show_links(formatter)
 
 
@@ -69,7 +69,7 @@ def _show_links(formatter: Formatter) -> None:
         Column("created", tr("Created"), "number"),
         Column("used", tr("Last opened"), "number"),
         Column("end", tr("Valid until"), "number"),
-        Column("revoke", "", "actions"),
+        Column("revoke", tr("Actions"), "actions"),
     ]
     rows = [
         Row(

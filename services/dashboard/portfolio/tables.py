@@ -116,7 +116,7 @@ def show_transactions(formatter: Formatter) -> Action | None:
         Column("fee", tr("Fee, USD"), "number", priority=3, descending=True),
         *([Column("wallet", tr("Wallet"), priority=2)] if has_wallets else []),
         Column("note", tr("Note"), priority=3),
-        Column("actions", "", "actions"),
+        Column("actions", tr("Actions"), "actions"),
     ]
     names = unique_coin_names(data.list_coins() or [])
     count = tr("{count} transactions", count=len(page["items"]))

@@ -180,7 +180,7 @@ function makeSeries(chart, series) {
   const hidden = { ...base, paths: () => null, stroke: "transparent", points: { show: false } };
   const volume = { ...hidden, scale: "volume", width: 0, fill: stroke };
   if (series.kind === "bars") return [{ ...volume, paths: uPlot.paths.bars({ size: [0.7, 24], align: 1 }) }];
-  if (series.kind === "volume") return [{ ...volume, paths: uPlot.paths.stepped({ align: 1 }) }];
+  if (series.kind === "volume") return [{ ...volume, width: 1, stroke: () => chart.colors.gap, paths: uPlot.paths.stepped({ align: 1 }) }];
   if (series.kind === "candles") return [hidden, hidden, hidden, hidden];
   if (series.kind === "steps") return [{ ...base, dash: [5, 4], paths: uPlot.paths.stepped({ align: 1 }) }];
   if (series.kind === "dashes") return [{ ...base, dash: [5, 4] }];

@@ -10,6 +10,11 @@ function drawSpans(chart, plot) {
       const right = plot.valToPos(span.to, "x", true);
       ctx.fillStyle = span.kind === "gap" ? makeHatch(chart, ctx) : fade(chart.colors.backfilled);
       ctx.fillRect(left, bbox.top, Math.max(devicePixelRatio, right - left), bbox.height);
+      // The tint alone is too pale to be seen by everybody.
+      ctx.fillStyle = span.kind === "gap" ? chart.colors.gap : chart.colors.backfilled;
+      ctx.globalAlpha = 0.7;
+      for (const edge of [left, right]) ctx.fillRect(edge, bbox.top, devicePixelRatio, bbox.height);
+      ctx.globalAlpha = 1;
     }
   });
 }
@@ -19,7 +24,6 @@ function makeHatch(chart, ctx) {
   tile.width = tile.height = 8;
   const brush = tile.getContext("2d");
   brush.strokeStyle = chart.colors.gap;
-  brush.globalAlpha = 0.7;
   brush.beginPath();
   for (const x of [-4, 4]) {
     brush.moveTo(x, 8);

@@ -240,11 +240,15 @@ function drawCells(columns, row) {
 
 function createRows(table, drawn) {
   const missing = [...drawn.keys()].filter((id) => !table.rows.has(id));
-  const classes = table.data.columns.map(cellClass);
+  const { columns } = table.data;
+  const attributes = columns.map(
+    (column, n) =>
+      `class="${cellClass(column)}"` + (n ? ` data-label="${escapeHtml(column.label)}"` : ""),
+  );
   const template = document.createElement("template");
   template.innerHTML = missing
     .map((id) => {
-      const cells = drawn.get(id).map((cell, n) => `<td class="${classes[n]}">${cell}</td>`);
+      const cells = drawn.get(id).map((cell, n) => `<td ${attributes[n]}>${cell}</td>`);
       return `<tr data-id="${escapeHtml(id)}">${cells.join("")}</tr>`;
     })
     .join("");

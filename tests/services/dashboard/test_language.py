@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from safe_zone import ROOT
 from sentinel import models
 from sentinel.site import labels
+from services.api.portfolio import returns
 from services.dashboard.catalog_id import SHARED_TEXTS, TEXTS
 
 DASHBOARD = ROOT / "services" / "dashboard"
@@ -40,7 +41,7 @@ def test_each_text_has_its_translation_and_no_translation_is_left_over() -> None
     missing = {place: text for text, place in used.items() if text not in TEXTS}
     assert missing == {}, "add them to services/dashboard/catalog_id.py"
     assert sorted(TEXTS.keys() - used.keys()) == [], "no page shows them: remove them"
-    gaps = {*models.GAP_REASONS.values(), models.GAP_WAITS}
+    gaps = {*models.GAP_REASONS.values(), models.GAP_WAITS, returns.TOO_SHORT}
     shared = {*labels.REASONS.values(), labels.UNKNOWN_REASON, *labels.QUOTAS.values()}
     assert gaps | shared == SHARED_TEXTS.keys()
 
