@@ -8,7 +8,7 @@ database of their own: `fresh`, filled by `week`, behind `api` or `start_api`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,12 +36,8 @@ def start_api(fresh: FreshDatabase, time_: FakeTime, tmp_path: Path) -> Iterator
     """Start APIs that run until the test ends."""
     with contextlib.ExitStack() as stack:
 
-        def start(
-            token: str | None = TOKEN, address: Address | None = None, origins: Sequence[str] = ()
-        ) -> ApiSession:
-            monitor = MonitorSettings(
-                settings=make_settings(fresh, tmp_path), api_token=token, api_origins=tuple(origins)
-            )
+        def start(token: str | None = TOKEN, address: Address | None = None) -> ApiSession:
+            monitor = MonitorSettings(settings=make_settings(fresh, tmp_path), api_token=token)
             running = running_api(monitor, address or fresh.address(), time_.now)
             return ApiSession(stack.enter_context(running), token)
 

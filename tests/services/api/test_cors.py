@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.services.api.client import TOKEN, ApiSession, StartApi, problem_detail
+from services.settings import MonitorSettings
+from tests.conftest import NOW, FreshDatabase
+from tests.services.api.client import TOKEN, ApiSession, problem_detail, running_api
+from tests.services.api.conftest import make_settings
 
 PAGE = "https://app.example.org"
 PREFLIGHT = {
@@ -14,9 +19,14 @@ PREFLIGHT = {
 }
 
 
-@pytest.fixture
-def api(start_api: StartApi) -> ApiSession:
-    return start_api(origins=(PAGE,))
+@pytest.fixture(scope="module")
+def api(
+    week_database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ApiSession]:
+    settings = make_settings(week_database, tmp_path_factory.mktemp("cors"))
+    monitor = MonitorSettings(settings=settings, api_token=TOKEN, api_origins=(PAGE,))
+    with running_api(monitor, week_database.address(), lambda: NOW) as base:
+        yield ApiSession(base, TOKEN)
 
 
 def test_an_allowed_page_asks_without_the_token_and_reads_with_it(api: ApiSession) -> None:
