@@ -41,6 +41,9 @@ def show_price_targets(coin_id: str) -> None:
 
 
 def _show_form(coin_id: str) -> None:
+    if st.session_state.get("target_coin", coin_id) != coin_id:
+        _clear_form()  # what was typed for another coin
+    st.session_state["target_coin"] = coin_id
     with st.form("price_target", border=False):
         _show_fields()
         st.form_submit_button(tr("Preview"), on_click=_preview, args=(coin_id,))
@@ -135,9 +138,13 @@ def _save(request: Mapping[str, object]) -> None:
         _note(is_done=False, message=data.describe_error(error))
         return
     del st.session_state["target_preview"]
-    st.session_state["target_price"] = st.session_state["target_note"] = ""
+    _clear_form()
     text = tr("Saved: {target}", target=describe_target(added))
     _note(is_done=True, message=escape_markdown(text))
+
+
+def _clear_form() -> None:
+    st.session_state["target_price"] = st.session_state["target_note"] = ""
 
 
 def _note(*, is_done: bool, message: str) -> None:

@@ -31,6 +31,9 @@ def show() -> None:
     """Show the page."""
     formatter = data.current_formatter()
     names = unique_coin_names(data.list_coins() or [])
+    # A link may name a coin below the listed ones.
+    if addressed := st.query_params.get("coin"):
+        names.setdefault(addressed, addressed)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         views = {"alerts": tr("Alerts"), "targets": tr("Price targets"), "muted": tr("Muted coins")}
         view = choose("view", views, label=tr("Show"))
