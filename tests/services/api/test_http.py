@@ -8,13 +8,16 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hypothesis
 import jsonschema_rs
+import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from services.api.connection_pool import MAX_CONNECTIONS
 from tests.conftest import NOW, FreshDatabase
 from tests.services.api.client import (
     TOKEN,
@@ -39,6 +42,25 @@ def test_an_etag_saves_the_body_until_the_data_changes(
         assert time.monotonic() < until
         again = api.get("/coins", headers={"If-None-Match": first.headers["ETag"]})
     assert again.json()["items"][0]["price_usd"] == 91_000
+
+
+def test_a_cached_response_waits_for_no_slow_read(
+    week_api: ApiSession, week_database: FreshDatabase
+) -> None:
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation::regclass::text = %s"
+    with (
+        ThreadPoolExecutor(2 * MAX_CONNECTIONS) as threads,
+        psycopg.connect(week_database.url) as other,
+    ):
+        other.execute("LOCK TABLE sentinel.coins IN ACCESS EXCLUSIVE MODE")
+        week_api.get_json("/rates")
+        for n in range(2 * MAX_CONNECTIONS):
+            threads.submit(ApiSession(week_api.base, TOKEN).get, f"/coins?limit={n + 1}")
+        until = time.monotonic() + 10
+        while week_database.query(waiting, "sentinel.coins")[0][0] < MAX_CONNECTIONS - 1:
+            assert time.monotonic() < until
+        week_api.post("/nowhere")  # so that the next request reads the data version
+        assert week_api.get("/rates", timeout=2).status_code == 200
 
 
 def test_a_client_reads_its_own_writes(portfolio_api: ApiSession) -> None:
