@@ -219,12 +219,14 @@ function describeNothing({ labels }, view) {
 function drawRows(table, rows) {
   const { body, data } = table;
   const layout = data.columns.map(cellClass).join();
-  if (layout !== table.layout) table.rows.clear();
+  if (layout !== table.layout) {
+    table.rows.clear();
+    body.replaceChildren();
+  }
   table.layout = layout;
   const drawn = new Map(rows.map((row) => [row.id, drawCells(data.columns, row)]));
   createRows(table, drawn);
   for (const [id, row] of table.rows) if (!drawn.has(id)) row.element.remove();
-  for (const element of [...body.children]) if (!drawn.has(element.dataset.id)) element.remove();
   let place = body.firstElementChild;
   for (const [id, cells] of drawn) {
     const { element } = table.rows.get(id);
