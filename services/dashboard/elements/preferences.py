@@ -20,7 +20,7 @@ COOKIE = "sentinel_preferences"
 COOKIE_SECONDS = 365 * 86_400
 LANGUAGES: dict[Language, str] = {"en": "English", "id": "Bahasa Indonesia"}
 NAMES = ("language", "currency", "zone", "hide_amounts")
-# Set while the page is drawn that follows a choice.
+# The preferences just chosen, while the page is drawn that follows.
 _CHANGED = "preferences_changed"
 
 
@@ -74,19 +74,15 @@ def show() -> None:
     )
     st.selectbox(tr("Time zone"), _list_values()["zone"], key="zone", args=("zone",), **keep)
     st.toggle(tr("Hide my amounts"), key="hide_amounts", args=("hide_amounts",), **keep)
-    if st.session_state.pop(_CHANGED, False):
-        st.html(_write_cookie(st.session_state["kept_preferences"]), unsafe_allow_javascript=True)
+    if changes := st.session_state.pop(_CHANGED, None):
+        st.html(_write_cookie(changes), unsafe_allow_javascript=True)
 
 
 def _remember(name: str) -> None:
     """Keep a preference that the viewer chose, and let the address no longer contradict it."""
     value = st.session_state[name]
-    kept = st.session_state.get("kept_preferences") or read_cookie(
-        st.context.cookies.get(COOKIE, "")
-    )
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    st.session_state["kept_preferences"] = kept | {name: text}
-    st.session_state[_CHANGED] = True
+    st.session_state.setdefault(_CHANGED, {})[name] = text
     st.query_params.pop(name, None)
 
 
@@ -95,10 +91,16 @@ def read_cookie(text: str) -> dict[str, str]:
     return {name: value for name, value in parse_qsl(unquote(text)) if name in NAMES}
 
 
-def _write_cookie(preferences: dict[str, str]) -> str:
-    """Return the script that keeps the preferences. Quoted twice, they end no string or script."""
-    value = quote(urlencode(preferences), safe="")
-    return (
-        f"<script>document.cookie = '{COOKIE}={value}; path=/; max-age={COOKIE_SECONDS}; "
-        "SameSite=Strict' + (location.protocol === 'https:' ? '; Secure' : '')</script>"
-    )
+def _write_cookie(changes: dict[str, str]) -> str:
+    """Return the script that keeps the preferences. Quoted twice, they end no string or script.
+
+    It changes the cookie as it is now: another tab may have kept other preferences meanwhile.
+    """
+    quoted = quote(urlencode(changes), safe="")
+    return f"""<script>{{
+const found = document.cookie.match(/(?:^|; ){COOKIE}=([^;]*)/)
+const kept = new URLSearchParams(decodeURIComponent(found ? found[1] : ''))
+new URLSearchParams(decodeURIComponent('{quoted}')).forEach((value, name) => kept.set(name, value))
+document.cookie = '{COOKIE}=' + encodeURIComponent(kept) + '; path=/; max-age={COOKIE_SECONDS}; ' +
+  'SameSite=Strict' + (location.protocol === 'https:' ? '; Secure' : '')
+}}</script>"""

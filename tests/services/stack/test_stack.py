@@ -135,6 +135,17 @@ def test_preferences_hold_on_every_page_in_every_tab_and_after_a_reload(visitor:
     second = visitor.browser.new_page()
     second.goto(f"{visitor.base}/portfolio")
     second.get_by_text("Tambah transaksi").wait_for()
+    # A tab keeps what another one has chosen since it was opened.
+    second.get_by_role("button", name="Pengaturan").click()
+    second.get_by_text("Sembunyikan jumlah saya").click()
+    second.get_by_text("•••").first.wait_for()
+    page.get_by_role("button", name="Pengaturan").click()
+    page.get_by_role("radio", name="USD").click()
+    visitor.wait_for_text("koin dalam USD")
+    second.reload()
+    second.get_by_text("•••").first.wait_for()
+    page.get_by_role("radio", name="IDR").click()
+    visitor.wait_for_text("koin dalam IDR")
     # The address wins for one visit.
     second.goto(f"{visitor.base}/?language=en&currency=USD")
     second.get_by_text("coins in USD").wait_for()
