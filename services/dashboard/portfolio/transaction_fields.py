@@ -51,7 +51,7 @@ def _explain(kind: str) -> None:
 def show_place(kind: str) -> None:
     """Show the choice of the wallet, and of a transfer's direction."""
     if kind == "transfer":
-        st.session_state.setdefault("tx_direction", "between")
+        _choose_again("tx_direction", "between")
         directions = {
             "between": tr("between own wallets"),
             "in": tr("from outside"),
@@ -77,18 +77,19 @@ def show_time(formatter: Formatter) -> datetime:
     The fields have minutes. An edited transaction keeps its seconds until the minute changes.
     """
     left, right = st.columns(2)
-    today = formatter.now.astimezone(formatter.zone).date()
-    day: date = left.date_input(
-        tr("Date"), key="tx_date", min_value=FIRST_DAY, max_value=today, format="YYYY-MM-DD"
-    )
+    # A `max_value` would keep the day before while the field shows the one that is too late.
+    day: date = left.date_input(tr("Date"), key="tx_date", min_value=FIRST_DAY, format="YYYY-MM-DD")
     clock: time = right.time_input(
         tr("Time, {zone}", zone=formatter.zone.key), key="tx_time", step=60
     )
-    at = datetime.combine(day, clock, formatter.zone).astimezone(UTC)
+    shown = datetime.combine(day, clock)
     stored: datetime | None = st.session_state.get("tx_made_at")
-    if stored and stored.astimezone(UTC).replace(second=0, microsecond=0) == at:
-        return stored.astimezone(UTC)
-    return at
+    if stored is not None:
+        # Compared in local time: an hour that clocks repeat stays the one that it was.
+        local = stored.astimezone(formatter.zone)
+        if local.replace(second=0, microsecond=0, tzinfo=None) == shown:
+            return stored.astimezone(UTC)
+    return shown.replace(tzinfo=formatter.zone).astimezone(UTC)
 
 
 def show_quantities(kind: str) -> None:
@@ -122,8 +123,7 @@ def show_price_and_fee(formatter: Formatter, kind: str, price: Json | None) -> N
 
 
 def _show_price(formatter: Formatter, kind: str, price: Json | None) -> None:
-    # Streamlit forgets a field that another kind does not have.
-    st.session_state.setdefault("tx_basis", "each")
+    _choose_again("tx_basis", "each")
     bases = {"each": tr("per coin"), "total": tr("in total")}
     left, middle, right = st.columns([5, 4, 4], vertical_alignment="bottom")
     left.text_input(
@@ -140,6 +140,11 @@ def _show_price(formatter: Formatter, kind: str, price: Json | None) -> None:
         label_visibility="collapsed",
     )
     _choose_currency(right)
+
+
+def _choose_again(key: str, first: str) -> None:
+    """Set a choice that Streamlit forgot, or made None, while another kind did not show it."""
+    st.session_state[key] = st.session_state.get(key) or first
 
 
 def _choose_currency(place: DeltaGenerator) -> None:

@@ -34,6 +34,8 @@ def build_request(
     state = st.session_state
     if coin_id is None:
         raise ValueError(tr("Choose a coin."))
+    if at > formatter.now:
+        raise ValueError(tr("The date or the time is in the future."))
     quantity = _read_number(formatter, "quantity")
     if not quantity:
         raise ValueError(tr("Enter the quantity."))
