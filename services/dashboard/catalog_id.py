@@ -482,6 +482,7 @@ TEXTS: dict[str, str] = {
     ),
     "Rupiah per US dollar that day": "Rupiah per dolar AS pada hari itu",
     "Choose a coin.": "Pilih koin.",
+    "The date or the time is in the future.": "Tanggal atau waktunya di masa depan.",
     "Enter the quantity.": "Masukkan jumlah koin.",
     "Enter the quantity without a sign: the kind says its direction.": (
         "Masukkan jumlah tanpa tanda: jenisnya menentukan arah."

@@ -20,7 +20,7 @@ from services.dashboard.elements.cells import (
 from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import HIDDEN, Formatter
 from services.dashboard.language import tr
-from services.dashboard.portfolio.import_questions import ask, choose_columns
+from services.dashboard.portfolio.import_questions import answer_key, ask, choose_columns
 from services.dashboard.portfolio.kinds import name_kinds
 from services.dashboard.portfolio.wallet_choice import choose_wallet
 from services.dashboard.text import MAX_SENTENCE_CHARACTERS, escape_markdown
@@ -59,7 +59,7 @@ def _show() -> None:
     st.markdown(f"**{escape_markdown(name)}**")
     if preview["format"] is not None:
         st.caption(escape_markdown(preview["reason"], MAX_SENTENCE_CHARACTERS))
-    if preview["format"] is None or "import_mapping" in st.session_state:
+    if preview["format"] is None or answer_key("mapping") in st.session_state:
         mapping = choose_columns(preview)
         if mapping is None:
             return

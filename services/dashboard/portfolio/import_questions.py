@@ -39,9 +39,14 @@ def _field_names() -> dict[str, str]:
     }
 
 
+def answer_key(name: str) -> str:
+    """Return the key of an answer in the session state; another file has other answers."""
+    return f"import_{st.session_state['import_file'].file_id}_{name}"
+
+
 def choose_columns(preview: Json) -> str | None:
     """Show which column holds which field, and return the mapping; None while it lacks fields."""
-    st.session_state["import_mapping"] = True
+    st.session_state[answer_key("mapping")] = True
     st.markdown(tr("Choose which column of the file holds what."))
     _show_sample(preview)
     suggested = preview["suggested_mapping"]
@@ -50,18 +55,18 @@ def choose_columns(preview: Json) -> str | None:
     columns = st.columns(3)
     for index, (field, name) in enumerate(_field_names().items()):
         value = suggested.get(field)
+        # A currency may stand in the name of a column, or nowhere in the file.
+        money = [value or "USD", "USD", "IDR"] if field == "currency" else []
+        options = list(dict.fromkeys([*headers, *money]))
         chosen = columns[index % 3].selectbox(
             name,
-            headers,
-            index=headers.index(value) if value in headers else None,
-            key=f"import_column_{field}",
+            options,
+            index=options.index(value) if value in options else None,
+            key=answer_key(f"column_{field}"),
             placeholder=tr("not in the file"),
         )
         if chosen:
             mapping[field] = chosen
-    # A currency may stand in the name of a column instead of in one of its own.
-    if suggested.get("currency") and suggested["currency"] not in headers:
-        mapping.setdefault("currency", suggested["currency"])
     if not ({"made_at", "quantity"} <= mapping.keys() and mapping.keys() & {"coin", "pair"}):
         st.info(tr("Choose at least the time, the quantity, and the coin or the pair."))
         return None
@@ -81,9 +86,9 @@ def ask(formatter: Formatter, preview: Json, options: Mapping[str, str]) -> dict
     mapping = json.loads(options.get("mapping", "{}")) | _ask_notation(asked)
     if mapping:
         answers["mapping"] = json.dumps(mapping)
-    if "idr_per_usd" in asked or st.session_state.get("import_rate"):
+    if "idr_per_usd" in asked or st.session_state.get(answer_key("rate")):
         label = tr("Rupiah per US dollar, for days without a stored rate")
-        answers |= _read_number(formatter, label, "import_rate", "idr_per_usd", "IDR")
+        answers |= _read_number(formatter, label, "rate", "idr_per_usd", "IDR")
     prices = _ask_prices(formatter, preview)
     if prices:
         answers["prices"] = json.dumps(prices)
@@ -93,23 +98,23 @@ def ask(formatter: Formatter, preview: Json, options: Mapping[str, str]) -> dict
 def _ask_notation(asked: set[str]) -> dict[str, Any]:
     """Ask how the file writes dates and numbers where that is not clear."""
     answers: dict[str, Any] = {}
-    if "date_order" in asked or st.session_state.get("import_date_order"):
+    if "date_order" in asked or st.session_state.get(answer_key("date_order")):
         orders = {"dmy": tr("day first: 31/12"), "mdy": tr("month first: 12/31")}
         chosen = st.segmented_control(
             tr("Dates have the"),
             list(orders),
             format_func=lambda key: orders[key],
-            key="import_date_order",
+            key=answer_key("date_order"),
         )
         if chosen:
             answers["date_order"] = chosen
-    if "decimal_comma" in asked or st.session_state.get("import_decimals"):
+    if "decimal_comma" in asked or st.session_state.get(answer_key("decimals")):
         decimals = {"point": "1,234.56", "comma": "1.234,56"}
         sign = st.segmented_control(
             tr("Numbers are written as"),
             list(decimals),
             format_func=lambda key: decimals[key],
-            key="import_decimals",
+            key=answer_key("decimals"),
         )
         if sign:
             answers["decimal_comma"] = sign == "comma"
@@ -133,7 +138,7 @@ def _ask_coins(preview: Json) -> dict[str, str]:
                 escape_markdown(symbol),
                 list(names),
                 format_func=names.__getitem__,
-                key=f"import_coin_{symbol}",
+                key=answer_key(f"coin_{symbol}"),
             )
             if coin_id != found[0]["coin_id"]:
                 chosen[symbol] = coin_id
@@ -148,20 +153,19 @@ def _describe_coin(coin: Json) -> str:
 def _ask_prices(formatter: Formatter, preview: Json) -> dict[str, str]:
     """Ask for the prices of coins on days of which none is stored."""
     asking = [line for line in preview["lines"] if line["asks"] == "prices"]
-    st.session_state.setdefault("import_asking", [])
-    known: list[int] = st.session_state["import_asking"]
+    known: list[int] = st.session_state.setdefault(answer_key("asking"), [])
     known += [line["line"] for line in asking if line["line"] not in known]
     prices: dict[str, str] = {}
     for number in known[:MAX_ASKED_PRICES]:
         label = tr("Price in USD, line {number}", number=number)
-        prices |= _read_number(formatter, label, f"import_price_{number}", str(number), "USD")
+        prices |= _read_number(formatter, label, f"price_{number}", str(number), "USD")
     return prices
 
 
 def _read_number(
     formatter: Formatter, label: str, key: str, name: str, currency: Currency
 ) -> dict[str, str]:
-    text = st.text_input(label, key=key)
+    text = st.text_input(label, key=answer_key(key))
     try:
         number = parse_number(text or "", formatter.language, currency)
     except ValueError as error:

@@ -82,6 +82,11 @@ def test_an_odd_price_is_asked_about_and_bad_input_is_explained(
     save = _dialog(page).get_by_role("button", name=re.compile("Save"))
     expect(save).to_be_disabled()
     _choose(page, "Coin", "Bitcoin (BTC)")
+    for kind in ("Reward", "Sell", "Transfer", "Buy"):
+        # Each has other fields; the ones that return have their choices again.
+        _dialog(page).get_by_text(kind, exact=True).click()
+        _fill(page, "Fee", "0")
+    expect(_dialog(page).get_by_text("USD", exact=True)).to_be_visible()
     for text, problem in (("plenty", "is not a number"), ("-1", "without a sign")):
         _fill(page, "Quantity", text)
         expect(_dialog(page).get_by_text(problem)).to_be_visible()
@@ -100,6 +105,10 @@ def test_an_odd_price_is_asked_about_and_bad_input_is_explained(
 
 def _open_import(page: Page, name: str, content: bytes) -> None:
     page.get_by_role("button", name="Import", exact=True).click()
+    _drop_file(page, name, content)
+
+
+def _drop_file(page: Page, name: str, content: bytes) -> None:
     file: FilePayload = {"name": name, "mimeType": "text/csv", "buffer": content}
     _dialog(page).locator("input[type=file]").set_input_files(file)
 
@@ -125,8 +134,20 @@ def test_a_file_is_previewed_imported_once_and_a_damaged_one_is_refused_as_a_who
     expect(_dialog(page).get_by_role("button", name=re.compile("^Import \\d"))).to_be_disabled()
     page.keyboard.press("Escape")
 
-    _open_import(page, "strange.csv", b"when;what;how many;rate\n2025-01-05;BTC;0.1;95000\n")
-    expect(_dialog(page).get_by_text("Choose which column")).to_be_visible()
+    _open_import(page, "other.csv", b"a,b,c,d,e\n1,2,3,4,5\n")
+    expect(_dialog(page).get_by_text("Choose at least the time")).to_be_visible()
+    _drop_file(page, "strange.csv", b"when;what;how many;rate\n2025-01-05;BTC;0.1;95000\n")
+    sample = _dialog(page).get_by_role("table", name="First lines").locator("tbody tr")
+    expect(sample).to_have_text(["2025-01-05BTC0.195000"])
+    for label, column in (("Time", "when"), ("Coin", "what"), ("Quantity", "how many")):
+        _choose(page, label, column)
+    _choose(page, "Price of one coin", "rate")
+    _choose(page, "Currency", "USD")
+    expect(_dialog(page).get_by_text("1 new, 0 imported before")).to_be_visible()
+    # What was chosen for one file does not hold for the next.
+    _drop_file(page, "own.csv", OWN_CSV.encode())
+    expect(_dialog(page).get_by_text("0 new, 1 imported before")).to_be_visible()
+    expect(_dialog(page).get_by_text("Choose which column")).to_have_count(0)
     assert stack.get("/portfolio/transactions") == known
 
 
