@@ -34,11 +34,11 @@ def show() -> None:
     # A link may name a coin below the listed ones.
     if addressed := st.query_params.get("coin"):
         names.setdefault(addressed, addressed)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         views = {"alerts": tr("Alerts"), "targets": tr("Price targets"), "muted": tr("Muted coins")}
         view = choose("view", views, label=tr("Show"))
         # In a narrow window the stylesheet keeps them in one line, which scrolls.
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filters"):
+        with st.container(horizontal=True, vertical_alignment="top", gap="small", key="filters"):
             coin_id = choose_from_list("coin", names, label=tr("Coin"), placeholder=tr("All coins"))
             query = _choose_filters(formatter) if view == "alerts" else {}
     if coin_id:
