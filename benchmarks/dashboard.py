@@ -35,7 +35,7 @@ NAVIGATION_SECONDS, REFRESH_SECONDS, TRANSFERRED_MB = 0.7, 0.5, 3.0
 
 TABLE = "[data-testid=sentinel-table][data-drawn=true]"
 CHART = "[data-testid=sentinel-chart][data-drawn=true]"
-STRIP = ".ms-strip"
+STATE = ".ms-list"
 ALL_ROWS = ".ms-all:not([hidden])"
 SETTINGS = "[data-testid=stPopover] button"
 # Types into the filter and returns the milliseconds until all rows are laid out again.
@@ -69,7 +69,7 @@ PAGES = (
     DashboardPage("overview", "", "Overview", TABLE, TABLE, 2.0),
     DashboardPage("coin", "coin?coin=coin-7", "Coin", CHART, ".ms-coin-price", 3.0),
     DashboardPage("portfolio", "portfolio", "Portfolio", TABLE, TABLE, None),
-    DashboardPage("pipeline", "pipeline", "Pipeline", STRIP, None, None),
+    DashboardPage("pipeline", "pipeline", "Pipeline", STATE, None, None),
 )
 
 
