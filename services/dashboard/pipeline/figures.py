@@ -149,8 +149,10 @@ def format_quota(formatter: Formatter, amount: float | None, name: str) -> str:
     return formatter.count(amount)
 
 
-def format_bytes(formatter: Formatter, size: float) -> str:
-    """Return a size in decimal units, as quotas are given."""
+def format_bytes(formatter: Formatter, size: float | None) -> str:
+    """Return a size in decimal units, as quotas are given; a dash for None."""
+    if size is None:
+        return amounts.UNKNOWN
     divisor, unit = next((each for each in BYTE_UNITS if size >= each[0]), BYTE_UNITS[-1])
     scaled = size / divisor
     number = round(scaled, 1) if scaled < 10 else round(scaled)

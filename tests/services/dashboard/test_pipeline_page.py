@@ -115,6 +115,7 @@ def test_checks_processes_and_backups_say_their_state_and_hold_no_markup_of_stra
     assert "Monitor&#x27;s loop</b> <span>late, last active 60 min ago" in services
     none = {"verified_at": None, "problem": None, "tried_at": None, "rows": None, "bytes": None}
     assert "There is no backup yet" in draw_backup(formatter(), none)
+    assert "— rows, —," in draw_backup(formatter(), none | {"verified_at": late["recorded_at"]})
     failed = draw_backup(
         formatter(),
         {
