@@ -635,8 +635,8 @@ TEXTS: dict[str, str] = {
     # --- share_dialog.py: links that show percentages only ---
     "Share the portfolio": "Bagikan portofolio",
     (
-        "A link shows shares and returns in percent to everybody who has it: no amounts, "
-        "no quantities, no dates of transactions. It can be revoked at any time."
+        "Everybody with the link sees shares and returns in percent: no amounts, no "
+        "quantities, no dates of transactions. It can be revoked at any time."
     ): (
         "Tautan menampilkan pembagian dan imbal hasil dalam persen kepada siapa pun yang "
         "memilikinya: tanpa jumlah uang, jumlah koin, atau tanggal transaksi. Tautan "

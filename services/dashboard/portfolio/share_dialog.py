@@ -28,7 +28,7 @@ def _show() -> None:
     formatter = data.current_formatter()
     st.caption(
         tr(
-            "A link shows shares and returns in percent to everybody who has it: no amounts, no "
+            "Everybody with the link sees shares and returns in percent: no amounts, no "
             "quantities, no dates of transactions. It can be revoked at any time."
         )
     )
