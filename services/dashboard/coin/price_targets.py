@@ -18,6 +18,7 @@ from services.dashboard.coin.price_target_texts import (
 )
 from services.dashboard.elements.cells import badge_cell
 from services.dashboard.elements.number_input import format_for_api, parse_number
+from services.dashboard.elements.options import show_options
 from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
@@ -62,11 +63,10 @@ def _show_fields() -> None:
     own = currencies.index(data.current_formatter().currency)
     right.selectbox(tr("Currency"), currencies, index=own, key="target_currency")
     directions = {"above": tr("rise to it"), "below": tr("fall to it")}
-    st.segmented_control(
+    show_options(
         tr("The price has to"),
-        list(directions),
-        format_func=lambda direction: directions[direction],
-        key="target_direction",
+        directions,
+        "target_direction",
         help=tr("Choose none, and it follows from the price now."),
     )
     left, right = st.columns([3, 2])

@@ -6,18 +6,15 @@ from collections.abc import Callable, Collection, Mapping
 
 import streamlit as st
 
+from services.dashboard.elements.options import show_options
+
 
 def choose(name: str, options: Mapping[str, str], *, label: str, default: str | None = None) -> str:
     """Show buttons, one of which is chosen, and return its key; the first one by default."""
     default = default if default is not None else next(iter(options))
     _follow_address(name, options, default)
-    chosen = st.segmented_control(
-        label,
-        list(options),
-        format_func=lambda key: options[key],
-        key=f"choose_{name}",
-        required=True,
-        label_visibility="collapsed",
+    chosen = show_options(
+        label, options, f"choose_{name}", required=True, label_visibility="collapsed"
     )
     _write_address(name, chosen, default)
     return str(chosen)

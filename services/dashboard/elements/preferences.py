@@ -13,6 +13,7 @@ import streamlit as st
 
 from sentinel.amounts import Currency, Language
 from services.dashboard import data
+from services.dashboard.elements.options import show_options
 from services.dashboard.formatting import list_time_zones
 from services.dashboard.language import tr
 
@@ -55,15 +56,7 @@ def show() -> None:
     """Show the widgets of the preferences."""
     # Without persist_state a widget loses its value when the viewer opens another page.
     keep: dict[str, Any] = {"persist_state": "session", "on_change": _remember}
-    st.segmented_control(
-        tr("Language"),
-        list(LANGUAGES),
-        format_func=lambda language: LANGUAGES[language],
-        key="language",
-        required=True,
-        args=("language",),
-        **keep,
-    )
+    show_options(tr("Language"), LANGUAGES, "language", required=True, args=("language",), **keep)
     st.segmented_control(
         tr("Currency"),
         get_args(Currency),

@@ -11,6 +11,7 @@ import streamlit as st
 from sentinel.amounts import Currency
 from services.api_client import Json
 from services.dashboard.elements.number_input import format_for_api, parse_number
+from services.dashboard.elements.options import show_options
 from services.dashboard.elements.table import Column, Row, show_table
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
@@ -100,22 +101,12 @@ def _ask_notation(asked: set[str]) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     if "date_order" in asked or st.session_state.get(answer_key("date_order")):
         orders = {"dmy": tr("day first: 31/12"), "mdy": tr("month first: 12/31")}
-        chosen = st.segmented_control(
-            tr("Dates have the"),
-            list(orders),
-            format_func=lambda key: orders[key],
-            key=answer_key("date_order"),
-        )
+        chosen = show_options(tr("Dates have the"), orders, answer_key("date_order"))
         if chosen:
             answers["date_order"] = chosen
     if "decimal_comma" in asked or st.session_state.get(answer_key("decimals")):
         decimals = {"point": "1,234.56", "comma": "1.234,56"}
-        sign = st.segmented_control(
-            tr("Numbers are written as"),
-            list(decimals),
-            format_func=lambda key: decimals[key],
-            key=answer_key("decimals"),
-        )
+        sign = show_options(tr("Numbers are written as"), decimals, answer_key("decimals"))
         if sign:
             answers["decimal_comma"] = sign == "comma"
     return answers

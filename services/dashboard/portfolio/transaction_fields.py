@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from services.api_client import Json
 from services.dashboard import data
 from services.dashboard.elements.coin_choice import choose_coin
+from services.dashboard.elements.options import show_options
 from services.dashboard.formatting import Formatter
 from services.dashboard.language import tr
 from services.dashboard.portfolio.kinds import name_kinds
@@ -24,15 +25,7 @@ FIRST_DAY = date(2009, 1, 3)
 def choose_kind() -> str:
     """Show the kinds and what the chosen one means, and return it."""
     kinds = name_kinds()
-    kind = str(
-        st.segmented_control(
-            tr("Kind"),
-            list(kinds),
-            format_func=lambda key: kinds[key],
-            key="tx_kind",
-            required=True,
-        )
-    )
+    kind = str(show_options(tr("Kind"), kinds, "tx_kind", required=True))
     _explain(kind)
     return kind
 
@@ -57,13 +50,7 @@ def show_place(kind: str) -> None:
             "in": tr("from outside"),
             "out": tr("to outside"),
         }
-        st.segmented_control(
-            tr("Direction"),
-            list(directions),
-            format_func=lambda key: directions[key],
-            key="tx_direction",
-            required=True,
-        )
+        show_options(tr("Direction"), directions, "tx_direction", required=True)
     is_between = kind == "transfer" and st.session_state.get("tx_direction") == "between"
     columns = st.columns(2) if is_between else [st.container()]
     labels = [tr("From wallet"), tr("To wallet")] if is_between else [tr("Wallet")]
@@ -131,11 +118,11 @@ def _show_price(formatter: Formatter, kind: str, price: Json | None) -> None:
         key="tx_price",
         placeholder=_describe_proposal(formatter, price),
     )
-    middle.segmented_control(
+    show_options(
         tr("Price is"),
-        list(bases),
-        format_func=lambda key: bases[key],
-        key="tx_basis",
+        bases,
+        "tx_basis",
+        place=middle,
         required=True,
         label_visibility="collapsed",
     )
