@@ -164,15 +164,15 @@ def _show_targets(coin_id: str) -> None:
         Column("state", tr("State"), "badge"),
         Column("delete", tr("Actions"), "actions"),
     ]
-    events = show_table(
+    action = show_table(
         "price_targets_of_coin",
         tr("Price targets"),
         columns,
         [_build_row(formatter, target) for target in page["items"]],
         empty=tr("No price targets. A message is sent when the price reaches one."),
     )
-    if events.action:
-        _delete(int(events.action.row_id))
+    if action:
+        _delete(int(action.row_id))
 
 
 def _build_row(formatter: Formatter, target: Json) -> Row:

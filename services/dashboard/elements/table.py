@@ -70,15 +70,6 @@ class Action(NamedTuple):
     action: str
 
 
-@dataclass(frozen=True, slots=True)
-class TableEvents:
-    """What the viewer did since the last run of the page; None for nothing."""
-
-    # The id of the row whose star was clicked, and whether it has one now.
-    starred: tuple[str, bool] | None
-    action: Action | None
-
-
 def show_table(
     key: str,
     label: str,
@@ -87,18 +78,20 @@ def show_table(
     *,
     view: View = View(),
     on_view: Callable[[View], None] | None = None,
+    on_star: Callable[[str, bool], None] | None = None,
     title: str = "",
     folds: bool = False,
     search: str = "",
     empty: str = "",
     count: str = "",
     is_old: bool = False,
-) -> TableEvents:
-    """Show a table and return what the viewer did in it.
+) -> Action | None:
+    """Show a table and return the button that the viewer clicked in a row.
 
     `search` is the placeholder of the filter; without it there is none. `empty` stands in place of
     a table without rows, `count` beside the filter. `on_view` is called before the next run with
-    the view that the viewer changed; without it the viewer's session keeps the view. `title` stands
+    the view that the viewer changed; without it the viewer's session keeps the view. `on_star` is
+    called with the id of the row whose star was clicked, and whether it has one now. `title` stands
     above the table; a table that `folds` shows nothing else in a narrow window until the viewer
     opens it. All texts are plain text.
     """
@@ -130,20 +123,22 @@ def show_table(
             changed.pop("revision")
             on_view(View(**changed))
 
+    def report_star() -> None:
+        # Here and not in the run of the page, which the viewer's next click may interrupt.
+        star = st.session_state[key]["star"]
+        st.session_state[f"{key}_stars"] = data["stars"] + 1
+        if on_star:
+            on_star(star["id"], star["starred"])
+
     result = _mount(
         key=key,
         data=data,
         on_view_change=report_view,
-        on_star_change=lambda: None,
+        on_star_change=report_star,
         on_action_change=lambda: None,
     )
-    star, action = result.star, result.action
-    if star:
-        st.session_state[f"{key}_stars"] = data["stars"] + 1
-    return TableEvents(
-        starred=(star["id"], star["starred"]) if star else None,
-        action=Action(action["id"], action["action"]) if action else None,
-    )
+    action = result.action
+    return Action(action["id"], action["action"]) if action else None
 
 
 def _list_labels() -> dict[str, str]:

@@ -96,7 +96,7 @@ def _show_alerts(formatter: Formatter, page: Json, muted: Mapping[str, str]) -> 
     ]
     items = page["items"]
     count = tr("{count} alerts", count=len(items))
-    events = show_table(
+    action = show_table(
         "alerts",
         tr("Alerts"),
         columns,
@@ -105,10 +105,10 @@ def _show_alerts(formatter: Formatter, page: Json, muted: Mapping[str, str]) -> 
         count=tr("the newest {count} alerts", count=len(items)) if page["next"] else count,
         search=tr("Filter alerts"),
     )
-    if events.action:
+    if action:
         # An alert that left the list since the click is not found.
-        for alert in (a for a in items if str(a["alert_id"]) == events.action.row_id):
-            _send_mute(alert["coin_id"], is_muted=events.action.action == UNMUTE)
+        for alert in (a for a in items if str(a["alert_id"]) == action.row_id):
+            _send_mute(alert["coin_id"], is_muted=action.action == UNMUTE)
 
 
 def build_alert_row(formatter: Formatter, alert: Json, muted: Mapping[str, str]) -> Row:
@@ -151,15 +151,15 @@ def _show_targets(
         Column("details", tr("Details"), priority=2),
         Column("delete", tr("Actions"), "actions"),
     ]
-    events = show_table(
+    action = show_table(
         "price_targets",
         tr("Price targets"),
         columns,
         [_build_target_row(formatter, target, names) for target in targets],
         empty=tr("No price targets. A message is sent when the price reaches one."),
     )
-    if events.action:
-        _send("DELETE", f"/price-targets/{events.action.row_id}")
+    if action:
+        _send("DELETE", f"/price-targets/{action.row_id}")
 
 
 def _build_target_row(formatter: Formatter, target: Json, names: Mapping[str, str]) -> Row:
@@ -202,15 +202,15 @@ def _show_muted(formatter: Formatter, muted: Mapping[str, str], names: Mapping[s
         )
         for coin_id, until in muted.items()
     ]
-    events = show_table(
+    action = show_table(
         "muted_coins",
         tr("Muted coins"),
         columns,
         rows,
         empty=tr("No coin is muted. Alerts of a muted coin are recorded and not sent."),
     )
-    if events.action:
-        _send_mute(events.action.row_id, is_muted=True)
+    if action:
+        _send_mute(action.row_id, is_muted=True)
 
 
 def _send_mute(coin_id: str, *, is_muted: bool) -> None:

@@ -19,7 +19,6 @@ from services.dashboard.elements.cells import (
 from services.dashboard.elements.table import (
     Column,
     Row,
-    TableEvents,
     read_view,
     show_table,
     write_view,
@@ -41,12 +40,10 @@ def show() -> None:
     # The stylesheet puts the second one beside the first one, or above it in a narrow window.
     with st.container(key="overview"):
         with st.container(key="market"):
-            events = _show_market(formatter, overview)
+            _show_market(formatter, overview)
         with st.container(key="highlights"):
             _show_movers(formatter, overview)
             _show_alerts(formatter, overview["alerts"])
-    if events.starred:
-        _save_star(*events.starred)
 
 
 def list_columns() -> list[Column]:
@@ -92,17 +89,18 @@ def _link(coin_id: str) -> str:
     return f"coin?coin={quote_segment(coin_id)}"
 
 
-def _show_market(formatter: Formatter, overview: Json) -> TableEvents:
+def _show_market(formatter: Formatter, overview: Json) -> None:
     coins: Sequence[Json] = overview["coins"]
     columns = list_columns()
     symbols = format_symbols(coins)
-    return show_table(
+    show_table(
         "coins",
         tr("All coins"),
         columns,
         [build_row(formatter, coin, symbols[coin["coin_id"]]) for coin in coins],
         view=read_view(st.query_params.to_dict(), columns),
         on_view=lambda view: write_view(st.query_params, view),
+        on_star=_save_star,
         search=tr("Filter by name, symbol or id"),
         count=tr("{count} coins in {currency}", count=len(coins), currency=formatter.currency),
         is_old=data.has_old_prices(),
@@ -180,4 +178,3 @@ def _save_star(coin_id: str, is_starred: bool) -> None:
     except (ApiUnreachable, RequestRejected) as error:
         message = escape_markdown(str(error), MAX_SENTENCE_CHARACTERS)
         st.toast(tr("The star was not saved: {error}", error=message), duration="long")
-    st.rerun(scope="fragment")

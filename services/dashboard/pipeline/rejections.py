@@ -56,7 +56,7 @@ def show_reasons(formatter: Formatter, groups: Sequence[Json]) -> Action | None:
         rows,
         title=tr("Rejected entries"),
         empty=tr("No entry of CoinGecko's responses was rejected in the last 60 days."),
-    ).action
+    )
 
 
 def show_entries(formatter: Formatter, entries: Sequence[Json]) -> Action | None:
@@ -77,7 +77,7 @@ def show_entries(formatter: Formatter, entries: Sequence[Json]) -> Action | None
         search=tr("Filter entries"),
         count=tr("the newest {count} entries", count=len(entries)),
         empty=tr("No rejected entry is open."),
-    ).action
+    )
 
 
 def build_entry_row(formatter: Formatter, entry: Json) -> Row:

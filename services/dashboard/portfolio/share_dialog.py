@@ -85,10 +85,10 @@ def _show_links(formatter: Formatter) -> None:
         )
         for link in links
     ]
-    events = show_table("share_links", tr("Links"), columns, rows, empty=tr("There are no links."))
-    if events.action:
+    action = show_table("share_links", tr("Links"), columns, rows, empty=tr("There are no links."))
+    if action:
         try:
-            data.api_client().send("DELETE", f"{PATH}/{events.action.row_id}")
+            data.api_client().send("DELETE", f"{PATH}/{action.row_id}")
         except (ApiUnreachable, RequestRejected) as error:
             st.error(data.describe_error(error))
         else:

@@ -133,7 +133,7 @@ def show_transactions(formatter: Formatter) -> Action | None:
         rows,
         search=tr("Filter transactions"),
         count=count,
-    ).action
+    )
 
 
 def build_transaction_row(

@@ -95,8 +95,8 @@ def test_a_star_is_saved_and_the_watchlist_shows_the_starred_coins(
     star.press("Enter")
     visitor.wait_for_text("Nothing matches")
     page.get_by_role("button", name="Watchlist").click()
+    page.wait_for_url(lambda address: "starred" not in address)
     expect(star).to_have_attribute("aria-pressed", "false")
-    visitor.wait_until_idle()
     assert stack.get("/starred-coins")["items"] == []
     assert visitor.errors == []
 
