@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NOT_COPIED = (".git", ".venv", ".sentinel", "__pycache__", ".*_cache", ".hypothesis")
+NOT_COPIED = (".git", ".venv", ".sentinel", ".coverage*", "__pycache__", ".*_cache", ".hypothesis")
 FAST, SLOW = "not slow", "slow"
 MIN_FAST_SHARE = 0.8
 
