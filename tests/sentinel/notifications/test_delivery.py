@@ -157,15 +157,16 @@ def test_a_target_that_does_not_respond_gets_a_pause(
     target: Target,
     url: str,
 ) -> None:
-    for module in (telegram, targets):
-        monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.2)
     target.always = Reply(stall=30)
-    notifier = make_notifier(time_, url)
-    _queue(connection, notifier, 30, NOW)
-    assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
+    with monkeypatch.context() as patch:
+        for module in (telegram, targets):
+            patch.setattr(module, "TIMEOUT_SECONDS", 0.2)
+        notifier = make_notifier(time_, url)
+        _queue(connection, notifier, 30, NOW)
+        assert notifier.deliver(connection, seconds=60) == pytest.approx(5)
     assert target.request_count == 1
     target.always = Reply()
-    deliver_all(connection, notifier, time_)
+    deliver_all(connection, make_notifier(time_, url), time_)
     assert len(target.titles) == 30
 
 

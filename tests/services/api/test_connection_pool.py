@@ -125,11 +125,12 @@ def test_a_login_that_may_only_read_can_read(week_database: FreshDatabase) -> No
 def test_an_unreachable_database_is_a_problem_until_it_is_back(
     start_api: StartApi, fresh: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_pool, "TIMEOUT_SECONDS", 0.3)
-    gone = start_api(address=parse_address("host=127.0.0.1 port=9 user=x dbname=y"))
-    for path in ("/coins", "/status/"):
-        assert "cannot be used" in problem_detail(gone.get(path), 503)
-    health = gone.get("/health")
+    with monkeypatch.context() as patch:
+        patch.setattr(connection_pool, "TIMEOUT_SECONDS", 0.3)
+        gone = start_api(address=parse_address("host=127.0.0.1 port=9 user=x dbname=y"))
+        for path in ("/coins", "/status/"):
+            assert "cannot be used" in problem_detail(gone.get(path), 503)
+        health = gone.get("/health")
     assert health.status_code == 503
     assert not health.json()["checks"]["database"]["is_ok"]
     api = start_api()
