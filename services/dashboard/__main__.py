@@ -37,6 +37,8 @@ STREAMLIT_OPTIONS = {
     "server.headless": True,
     "server.fileWatcherType": "none",
     "browser.gatherUsageStats": False,
+    # The warning against a default beside a value from the code, which elements/address.py needs.
+    "global.disableWidgetStateDuplicationWarning": True,
     "server.maxUploadSize": MAX_UPLOAD_MB,
     "client.showErrorDetails": "none",  # tracebacks go to the log only
     "client.toolbarMode": "minimal",

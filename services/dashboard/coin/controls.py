@@ -72,7 +72,7 @@ def show_controls(coin_id: str, names: Mapping[str, str]) -> CoinView:
         has_volume = switch("volume", tr("Volume"), default=True)
         others = {key: name for key, name in names.items() if key != coin_id}
         compared = choose_from_list(
-            "compare", others, label=tr("Compare with"), placeholder=tr("Compare with …")
+            "compare", others, label=tr("Compare with"), none_text=tr("Compare with …")
         )
     # The candles of two coins would lie on each other.
     has_candles = kind == "candles" and compared is None

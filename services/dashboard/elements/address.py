@@ -1,8 +1,13 @@
-"""Widgets whose value is kept in the page's address, for reloads, links and the back button."""
+"""Widgets whose value is kept in the page's address, for reloads, links and the back button.
+
+Each widget gets its current value as the default too: a browser that builds a widget anew sends its
+default, and the viewer's choice would be lost.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import streamlit as st
 
@@ -12,38 +17,44 @@ from services.dashboard.elements.options import show_options
 def choose(name: str, options: Mapping[str, str], *, label: str, default: str | None = None) -> str:
     """Show buttons, one of which is chosen, and return its key; the first one by default."""
     default = default if default is not None else next(iter(options))
-    _follow_address(name, options, default)
+    value = _follow_address(name, options, default)
     chosen = show_options(
-        label, options, f"choose_{name}", required=True, label_visibility="collapsed"
+        label,
+        options,
+        f"choose_{name}",
+        default=value if value in options else None,
+        required=True,
+        label_visibility="collapsed",
     )
     _write_address(name, chosen, default)
     return str(chosen)
 
 
 def choose_from_list(
-    name: str, options: Mapping[str, str], *, label: str, placeholder: str
+    name: str, options: Mapping[str, str], *, label: str, none_text: str
 ) -> str | None:
-    """Show a list that filters while the viewer types, and return the chosen key or None."""
-    _follow_address(name, options, None)
+    """Show a list that filters while the viewer types; the first entry means None."""
+    texts = {"": none_text, **options}
+    keys = list(texts)
+    value = _follow_address(name, keys, "")
     chosen = st.selectbox(
         label,
-        list(options),
-        format_func=lambda key: options.get(key, key),
+        keys,
+        format_func=lambda key: texts.get(key, key),
         key=f"choose_{name}",
-        index=None,
-        placeholder=placeholder,
+        index=keys.index(value) if value in keys else 0,
         label_visibility="collapsed",
         width=240,
     )
-    _write_address(name, chosen, None)
-    return chosen
+    _write_address(name, chosen, "")
+    return chosen or None
 
 
 def switch(name: str, label: str, *, default: bool = False) -> bool:
     """Show a checkbox and return whether it is checked; in the address it is 1 or 0."""
     default_value = "1" if default else "0"
-    _follow_address(name, ("0", "1"), default_value, lambda value: value == "1")
-    is_on = st.checkbox(label, key=f"choose_{name}")
+    is_on = _follow_address(name, ("0", "1"), default_value, lambda value: value == "1")
+    is_on = st.checkbox(label, key=f"choose_{name}", value=is_on)
     _write_address(name, "1" if is_on else "0", default_value)
     return is_on
 
@@ -53,14 +64,14 @@ def _follow_address(
     options: Collection[str],
     default: str | None,
     convert: Callable[[str | None], object] = lambda value: value,
-) -> None:
-    """Take over the address if a link, a reload or the back button has changed it."""
-    addressed = st.query_params.get(name)
+) -> Any:
+    """Return the widget's value: the address's, if a link or the back button has changed it."""
+    key, addressed = f"choose_{name}", st.query_params.get(name)
     value = addressed if addressed in options else default
-    is_new = f"choose_{name}" not in st.session_state
-    if is_new or value != st.session_state.get(f"addressed_{name}"):
-        st.session_state[f"choose_{name}"] = convert(value)
+    if key not in st.session_state or value != st.session_state.get(f"addressed_{name}"):
+        st.session_state[key] = convert(value)
     st.session_state[f"addressed_{name}"] = value
+    return st.session_state[key]
 
 
 def _write_address(name: str, value: str | None, default: str | None) -> None:

@@ -39,7 +39,7 @@ def show() -> None:
         view = choose("view", views, label=tr("Show"))
         # In a narrow window the stylesheet keeps them in one line, which scrolls.
         with st.container(horizontal=True, vertical_alignment="top", gap="small", key="filters"):
-            coin_id = choose_from_list("coin", names, label=tr("Coin"), placeholder=tr("All coins"))
+            coin_id = choose_from_list("coin", names, label=tr("Coin"), none_text=tr("All coins"))
             query = _choose_filters(formatter) if view == "alerts" else {}
     if coin_id:
         query["coin_id"] = coin_id

@@ -41,10 +41,11 @@ def show() -> None:
 
 
 def _show_outcome() -> None:
-    outcome = st.session_state.get(quarantine_dialog.OUTCOME)
-    if not outcome:
-        return
+    # The container is always there: the browser builds what follows anew if it moves.
     with st.container(horizontal=True, vertical_alignment="center", key="message"):
+        outcome = st.session_state.get(quarantine_dialog.OUTCOME)
+        if not outcome:
+            return
         st.markdown(escape_markdown(outcome, MAX_SENTENCE_CHARACTERS))
         if st.button(tr("Close"), type="tertiary"):
             del st.session_state[quarantine_dialog.OUTCOME]
@@ -114,7 +115,7 @@ def _show_quarantine(formatter: Formatter, pipeline: Json) -> None:
         return
     reasons = {group["reason"]: name_reason(group["reason"]) for group in groups if group["open"]}
     shown = st.query_params.get("reason")
-    reason = choose_from_list("reason", reasons, label=tr("Reason"), placeholder=tr("All reasons"))
+    reason = choose_from_list("reason", reasons, label=tr("Reason"), none_text=tr("All reasons"))
     chosen = _fetch(reason) if reason != shown else pipeline
     entries = chosen["rejections"] if chosen else []
     action = show_entries(formatter, entries)

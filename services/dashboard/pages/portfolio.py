@@ -61,10 +61,11 @@ def _show_buttons(formatter: Formatter) -> None:
 
 def _show_message() -> None:
     """Show what the last change did; a deletion can be undone until the next one."""
-    message = st.session_state.get(MESSAGE)
-    if not message:
-        return
+    # The container is always there: the browser builds what follows anew if it moves.
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="message"):
+        message = st.session_state.get(MESSAGE)
+        if not message:
+            return
         st.markdown(message["text"])
         deleted = message.get("deleted")
         if deleted is not None and st.button(tr("Undo")):

@@ -52,7 +52,28 @@ def test_a_choice_follows_the_address_and_a_click_changes_it() -> None:
     assert app.markdown[0].value == "30d"
     app.button_group[0].set_value("7d").run()
     assert (app.markdown[0].value, dict(app.query_params)) == ("7d", {})
+    assert list(app.run().button_group[0].proto.default) == [0]
     app.query_params["period"] = "30d"  # the back button
     assert app.run().markdown[0].value == "30d"
     app.query_params["period"] = "nonsense"
     assert app.run().markdown[0].value == "7d"
+
+
+def _choose_from_list() -> None:
+    import streamlit as st
+
+    from services.dashboard.elements.address import choose_from_list
+
+    reasons = {"null_price": "No price", "stale": "Old"}
+    st.write(choose_from_list("reason", reasons, label="Reason", none_text="All"))
+
+
+def test_a_list_that_the_browser_builds_anew_keeps_the_choice() -> None:
+    app = AppTest.from_function(_choose_from_list)
+    app.query_params["reason"] = "stale"
+    app.run().selectbox[0].set_value("null_price").run()
+    assert dict(app.query_params) == {"reason": "null_price"}
+    assert app.run().selectbox[0].proto.default == 1, "what the browser then sends"
+    app.selectbox[0].set_value("").run()
+    assert dict(app.query_params) == {}
+    assert app.run().markdown[0].value == "`None`"
