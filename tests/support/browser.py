@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+
+# How long an action or an expectation may take, in milliseconds: other tests use the machine too.
+TIMEOUT = 30_000
+expect.set_options(timeout=TIMEOUT)
 
 # Widths and heights in pixels.
 WIDE, PHONE = (1440, 1100), (390, 844)
@@ -77,7 +81,7 @@ class Visitor:
         self.browser.clear_cookies()  # the preferences of the viewer before
         self.resize(self.size)
         self.page.emulate_media(color_scheme=self.scheme)
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(TIMEOUT)
         self.page.on("pageerror", self._record_page_error)
         self.page.on("console", self._record_error)
 
