@@ -14,7 +14,7 @@ import argparse
 import functools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -41,7 +41,7 @@ from sentinel.backtesting.portfolio import (
     DEFAULT_SLIPPAGE_BPS,
     Costs,
 )
-from sentinel.backtesting.price_series import PriceSeries
+from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.backtesting.strategies import Strategy
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
@@ -93,9 +93,9 @@ def _run_backtest(options: argparse.Namespace) -> int:
     prices = _load_prices(options)
     results = trade_all(prices, strategy, costs, initial_usd)
     holding = trade_all(prices, strategies.load("hold"), costs, initial_usd)
-    coins, span = console.list_first(list(prices), MAX_COINS), output.format_span(prices)
+    coins, span = console.list_first(list(prices.series), MAX_COINS), output.format_span(prices)
     title = f"{strategy.describe()} on {coins}, {span}"
-    report = backtest_report.build_report(title, list(prices), results, holding)
+    report = backtest_report.build_report(title, list(prices.series), results, holding)
     _write_pages(options, report)
     if options.json:
         print(json.dumps(output.backtest_json(strategy, report)))
@@ -105,14 +105,15 @@ def _run_backtest(options: argparse.Namespace) -> int:
 
 
 def trade_all(
-    prices: Mapping[str, PriceSeries], strategy: Strategy, costs: Costs, initial_usd: Decimal
+    prices: LoadedPrices, strategy: Strategy, costs: Costs, initial_usd: Decimal
 ) -> list[BacktestResult]:
     """Return the result on each coin, each with an equal part of the cash."""
-    part = initial_usd / len(prices)
-    return [
-        engine.run_backtest(series, strategy.build_signals(series), costs, part)
-        for series in prices.values()
-    ]
+    start, part = prices.start, initial_usd / len(prices.series)
+    results = (
+        engine.run_backtest(series, strategy.build_signals(series, start), costs, part)
+        for series in prices.series.values()
+    )
+    return [engine.trim_start(result, start) for result in results]
 
 
 def _write_pages(options: argparse.Namespace, report: BacktestReport) -> None:
@@ -310,7 +311,7 @@ def _sweep(options: argparse.Namespace) -> int:
 # --- options ---------------------------------------------------------------------------------
 
 
-def _load_prices(options: argparse.Namespace) -> Mapping[str, PriceSeries]:
+def _load_prices(options: argparse.Namespace) -> LoadedPrices:
     if options.csv:
         return price_loader.load_from_csv(options.csv, options.coins)
     days, now = float(options.days), datetime.now(UTC)

@@ -22,7 +22,7 @@ from benchmarks.scale import measure_median_seconds
 from safe_zone import ROOT
 from sentinel.backtesting import builtin_strategies, engine, executors, strategies, walk_forward
 from sentinel.backtesting.portfolio import Costs
-from sentinel.backtesting.price_series import PriceSeries
+from sentinel.backtesting.price_series import LoadedPrices, PriceSeries, from_prices
 from sentinel.backtesting.walk_forward import SweepTask
 from sentinel.paper_trading import output
 
@@ -67,7 +67,7 @@ def build_market(coins: int, points: int) -> dict[str, PriceSeries]:
         times += random.integers(0, 60, points)
         prices = np.exp(np.cumsum(random.normal(0, 0.004, points))) * 10 ** random.uniform(-3, 4)
         observed = random.random(points) > 0.01
-        found[f"coin-{number:03}"] = PriceSeries(times, prices.astype(np.float64), observed)
+        found[f"coin-{number:03}"] = from_prices(times, prices.astype(np.float64), observed)
     return found
 
 
@@ -86,7 +86,7 @@ def _measure_backtest(name: str, series: PriceSeries, rounds: int) -> Result:
 
     def run() -> None:
         # A new object, so that no cached alerts of it exist.
-        own = PriceSeries(series.times, series.prices, series.is_observed)
+        own = from_prices(series.times, series.prices, series.is_observed)
         engine.run_backtest(own, strategy.build_signals(own), Costs(), CASH)
 
     run()
@@ -138,7 +138,9 @@ def _measure_sweep(name: str, grid: Grid, size: Size) -> Iterator[Result]:
 
 def _plan_tasks(candidates: list[strategies.Strategy], size: Size) -> list[SweepTask]:
     prices = build_market(size.coins, size.points)
-    return walk_forward.plan_tasks(prices, candidates, 3, Costs(), CASH)
+    start = min(float(series.times[0]) for series in prices.values())
+    loaded = LoadedPrices(prices, start)
+    return walk_forward.plan_tasks(loaded, candidates, 3, Costs(), CASH)
 
 
 def _dump_result(tasks: list[SweepTask], scored: list[walk_forward.CoinScores]) -> str:

@@ -18,7 +18,7 @@ from safe_zone import CONFIG_KEYS, QUOTA_NAMES, ROOT, Settings
 from sentinel.alerting.options import MonitorOptions
 from sentinel.backtesting import builtin_strategies, engine, strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
-from sentinel.backtesting.price_series import PriceSeries
+from sentinel.backtesting.price_series import from_prices
 from sentinel.models import GAP_REASONS, GAP_WAITS
 from sentinel.site.status_schema import format_schema
 from sentinel.storage.connection import Address
@@ -180,7 +180,7 @@ def test_the_documented_strategy_runs() -> None:
     strategy = strategies.load_source("example.py", source, {"low": 0.9})
     prices = np.where(np.arange(200) < 150, 100.0, 80.0)
     times = np.arange(200, dtype=np.float64) * 900
-    series = PriceSeries(times, prices, np.ones(200, dtype=bool))
+    series = from_prices(times, prices, np.ones(200, dtype=bool))
     signals = strategy.build_signals(series)
     outcome = engine.run_backtest(series, signals, Costs(), DEFAULT_INITIAL_USD)
     assert outcome.trades[0].side == "buy"

@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple
 from sentinel.errors import SentinelError
 
 TradeSide = Literal["buy", "sell", "close"]
+# The rule that sold instead of the strategy.
+ExitReason = Literal["stop-loss", "take-profit", "trailing-stop"]
 
 BASIS_POINTS = Decimal(10_000)
 MIN_ORDER_USD = Decimal("0.01")  # a smaller order is not executed
@@ -49,6 +51,8 @@ class Trade(NamedTuple):
     # Cash received (above 0) or paid (below 0), after the fee.
     cash_usd: Decimal
     fee_usd: Decimal
+    # None: the strategy asked for it.
+    reason: ExitReason | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +63,12 @@ class Portfolio:
     quantity: Decimal = Decimal(0)
     # What the coins that are held now have cost, in USD, with fees.
     cost_basis: Decimal = Decimal(0)
+    # UNIX seconds of the purchase that opened the position; None without coins.
+    entered_at: float | None = None
+    # The average price of the position's purchases in USD, with slippage; None without coins.
+    entry_price: Decimal | None = None
+    # The trade that sold the last coin of the position before; None if there was none.
+    last_exit: Trade | None = None
 
     def simulate_fill(
         self, share: float | Decimal, filled_at: float, price: float, costs: Costs
@@ -99,8 +109,13 @@ class Portfolio:
             cost = self.cost_basis * (-trade.quantity / self.quantity)
             self.cost_basis -= cost
             gain = trade.cash_usd - cost
+            if not quantity:
+                self.entered_at, self.entry_price, self.last_exit = None, None, trade
         else:
             self.cost_basis -= trade.cash_usd
+            paid = (self.entry_price or 0) * self.quantity + trade.price_usd * trade.quantity
+            self.entered_at = trade.filled_at if self.entered_at is None else self.entered_at
+            self.entry_price = paid / quantity
         self.cash, self.quantity = cash, quantity
         return gain
 

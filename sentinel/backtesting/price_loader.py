@@ -16,7 +16,7 @@ from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.arguments import IGNORE_BUDGET
 from sentinel.backtesting import price_csv, price_series
 from sentinel.backtesting.engine import MIN_POINTS
-from sentinel.backtesting.price_series import PriceSeries
+from sentinel.backtesting.price_series import LoadedPrices, PriceSeries
 from sentinel.errors import ConfigurationError
 from sentinel.storage import egress, egress_budget, schema
 from sentinel.storage.connection import Connection
@@ -25,6 +25,8 @@ from sentinel.storage.egress_budget import LargeRead
 log = logging.getLogger("sentinel.prices")
 DEFAULT_COINS = 10  # the best ranked coins, unless the user names some
 MAX_DAYS = 3_650
+# How far before the start of trading a strategy sees prices, so that its averages begin with data.
+WARM_UP = timedelta(days=30)
 REMEDY = f"Name fewer --coins or --days, or a file with --csv, or add {IGNORE_BUDGET}."
 
 # Coins by id, symbol or name, in the order of the terms; of several matches the best ranked one.
@@ -44,7 +46,7 @@ LIMIT %(limit)s
 """
 
 
-def load_from_csv(path: Path, terms: Sequence[str]) -> Mapping[str, PriceSeries]:
+def load_from_csv(path: Path, terms: Sequence[str]) -> LoadedPrices:
     """Return the series of a price file: all its coins, or the coins whose ids are `terms`.
 
     Raises ConfigurationError.
@@ -63,7 +65,8 @@ def load_from_csv(path: Path, terms: Sequence[str]) -> Mapping[str, PriceSeries]
             f"as {known}"
         )
     chosen = [by_folded[term.lower()] for term in terms] or list(found)
-    return _require_points({coin_id: found[coin_id] for coin_id in dict.fromkeys(chosen)}, path)
+    series = {coin_id: found[coin_id] for coin_id in dict.fromkeys(chosen)}
+    return _require_points(series, min(float(own.times[0]) for own in series.values()), path)
 
 
 def load_from_database(
@@ -73,8 +76,8 @@ def load_from_database(
     now: datetime,
     *,
     ignore_budget: bool = False,
-) -> Mapping[str, PriceSeries]:
-    """Return the series of the last days from database and archive.
+) -> LoadedPrices:
+    """Return the series of the last days from database and archive, with WARM_UP before them.
 
     `terms` are coin ids, symbols or names; without any, the best ranked coins. Raises
     ConfigurationError, StorageUnavailable, ArchiveUnavailable, ArchiveDamaged, and BudgetExhausted
@@ -84,11 +87,14 @@ def load_from_database(
         database = session.address.display_name
         coin_ids = session.use(lambda connection: resolve_coin_ids(connection, terms))
         start = now - timedelta(days=days)
+        first = start - WARM_UP
         archive = open_configured_archive(settings)
         session.use(
-            lambda c: _ask_budget(c, settings, coin_ids, start, now, is_forced=ignore_budget)
+            lambda c: _ask_budget(c, settings, coin_ids, first, now, is_forced=ignore_budget)
         )
-        found = session.use(lambda c: read_series(c, archive, coin_ids, start, now))
+        found = session.use(lambda c: read_series(c, archive, coin_ids, first, now))
+    seconds = start.timestamp()
+    found = {coin_id: own for coin_id, own in found.items() if own.times[-1] >= seconds}
     missing = [coin_id for coin_id in coin_ids if coin_id not in found]
     if missing or not coin_ids:
         what = f"no prices of {', '.join(missing)}" if missing else "no prices"
@@ -97,7 +103,7 @@ def load_from_database(
             "with --csv"
         )
     _warn_of_short_history(found, days, start)
-    return _require_points(found, database)
+    return _require_points(found, seconds, database)
 
 
 def _ask_budget(
@@ -149,9 +155,10 @@ def _split_by_coin(points: Points) -> Mapping[str, PriceSeries]:
     is_priced = points.price_usd > 0
     names = points.coin_id[is_priced]
     edges = np.flatnonzero(names[1:] != names[:-1]) + 1  # the first point of each further coin
-    columns = (names, points.seconds[is_priced], points.price_usd[is_priced])
+    columns = (points.seconds, points.price_usd, points.is_observed)
+    known = (points.volume_24h_usd, points.market_cap_usd)
     parts = zip(
-        *(np.split(column, edges) for column in (*columns, points.is_observed[is_priced])),
+        *(np.split(column, edges) for column in (names, *(c[is_priced] for c in columns + known))),
         strict=True,
     )
     return {str(coin[0]): PriceSeries(*own) for coin, *own in parts if len(coin)}
@@ -176,12 +183,16 @@ def find_unpriced(connection: Connection, coin_ids: Sequence[str]) -> list[str]:
 
 
 def _require_points(
-    found: Mapping[str, PriceSeries], source: str | Path
-) -> Mapping[str, PriceSeries]:
-    short = [coin_id for coin_id, series in found.items() if len(series) < MIN_POINTS]
+    found: Mapping[str, PriceSeries], start: float, source: str | Path
+) -> LoadedPrices:
+    short = [
+        coin_id
+        for coin_id, series in found.items()
+        if len(series.between(start, np.inf)) < MIN_POINTS
+    ]
     if short:
         raise ConfigurationError(
             f"{source} holds a single price of {', '.join(short)}: a backtest needs at least "
             f"{MIN_POINTS}"
         )
-    return found
+    return LoadedPrices(found, start)

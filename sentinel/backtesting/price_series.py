@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,10 @@ class PriceSeries:
     prices: Floats
     # False where a price was backfilled later: no order can be filled at such a price.
     is_observed: Flags
+    # USD traded in the 24 hours before; NaN where it is unknown.
+    volumes: Floats
+    # USD; NaN where it is unknown.
+    market_caps: Floats
 
     def __len__(self) -> int:
         return len(self.times)
@@ -30,10 +35,32 @@ class PriceSeries:
         """Return the points from `start` to before `stop` (UNIX seconds)."""
         first, last = np.searchsorted(self.times, (start, stop))
         where = slice(int(first), int(last))
-        return PriceSeries(self.times[where], self.prices[where], self.is_observed[where])
+        return PriceSeries(
+            self.times[where],
+            self.prices[where],
+            self.is_observed[where],
+            self.volumes[where],
+            self.market_caps[where],
+        )
+
+
+class LoadedPrices(NamedTuple):
+    """The prices of a backtest or a sweep."""
+
+    # By coin id.
+    series: Mapping[str, PriceSeries]
+    # UNIX seconds. Trading starts here; the prices before it are for the strategy's averages.
+    start: float
+
+
+def from_prices(times: Floats, prices: Floats, is_observed: Flags | None = None) -> PriceSeries:
+    """Return a series of prices alone, in order of time: all of them observed by default."""
+    unknown = np.full(len(times), np.nan)
+    observed = np.ones(len(times), dtype=bool) if is_observed is None else is_observed
+    return PriceSeries(times, prices, observed, unknown, unknown)
 
 
 def from_points(points: Sequence[tuple[float, float]]) -> PriceSeries:
     """Return a series of (UNIX seconds, USD) in order of time, all of them observed."""
     times, prices = np.array(points, dtype=np.float64).T.copy()
-    return PriceSeries(times, prices, np.ones(len(times), dtype=bool))
+    return from_prices(times, prices)

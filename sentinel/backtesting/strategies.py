@@ -54,7 +54,7 @@ class Strategy:
             )
         found = BUILT_IN[self.name]
         if signal is None:
-            trading_start = start if math.isfinite(start) else float(series.times[0])
+            trading_start = max(start, float(series.times[0]))
             signal = found.compute_signal(series, trading_start, self.parameters)
         own = signal[: len(series)].copy()
         own[:first] = 0.0  # the prices before the start are for averages only

@@ -20,7 +20,7 @@ import numpy as np
 from sentinel.backtesting import engine, strategies
 from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.portfolio import Costs
-from sentinel.backtesting.price_series import PriceSeries
+from sentinel.backtesting.price_series import LoadedPrices, PriceSeries
 from sentinel.backtesting.strategies import Strategy
 from sentinel.errors import ConfigurationError
 
@@ -141,7 +141,7 @@ def _too_many() -> ConfigurationError:
 
 
 def plan_tasks(
-    prices: Mapping[str, PriceSeries],
+    prices: LoadedPrices,
     candidates: Sequence[Strategy],
     folds: int,
     costs: Costs,
@@ -151,18 +151,17 @@ def plan_tasks(
 
     Raises ConfigurationError if there are too few prices for the number of folds.
     """
-    start = min(float(series.times[0]) for series in prices.values())
-    last = max(float(series.times[-1]) for series in prices.values())
+    last = max(float(series.times[-1]) for series in prices.series.values())
     stop = float(np.nextafter(last, np.inf))  # blocks exclude their end, the last price belongs in
-    edges = np.linspace(start, stop, folds + 2).tolist()
+    edges = np.linspace(prices.start, stop, folds + 2).tolist()
     for block_start, block_end in itertools.pairwise(edges):
-        if all(_is_thin(series, block_start, block_end) for series in prices.values()):
+        if all(_is_thin(series, block_start, block_end) for series in prices.series.values()):
             raise ConfigurationError(
                 f"The prices are too few for {folds} folds: take fewer with --folds, or more days"
             )
     return [
         SweepTask(coin_id, series, candidates, edges, costs, initial_usd)
-        for coin_id, series in prices.items()
+        for coin_id, series in prices.series.items()
     ]
 
 
@@ -184,7 +183,7 @@ def _score_folds(task: SweepTask, candidate: Strategy) -> list[FoldScore]:
         """Trade from `trading_start` to `end`; the strategy also sees the prices before."""
         if _is_thin(task.series, trading_start, end):
             return None
-        series = task.series.between(start, end)
+        series = task.series.between(-math.inf, end)
         signals = candidate.build_signals(series, trading_start, signal)
         return engine.run_backtest(series, signals, task.costs, task.initial_usd)
 

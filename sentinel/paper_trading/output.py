@@ -10,7 +10,7 @@ from decimal import Decimal
 from sentinel import console
 from sentinel.backtesting import backtest_report, strategies
 from sentinel.backtesting.backtest_report import BacktestReport
-from sentinel.backtesting.price_series import PriceSeries
+from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.backtesting.strategies import Strategy
 from sentinel.backtesting.walk_forward import CandidateResult, SweepResult
 from sentinel.paper_trading.ledger import LedgerEvent
@@ -37,10 +37,10 @@ def print_report(report: BacktestReport) -> None:
     print("\n".join(backtest_report.list_notes(report)))
 
 
-def format_span(prices: Mapping[str, PriceSeries]) -> str:
-    """Return the first and the last day of the prices."""
-    first = min(series.times[0] for series in prices.values())
-    last = max(series.times[-1] for series in prices.values())
+def format_span(prices: LoadedPrices) -> str:
+    """Return the first and the last day of trading."""
+    first = min(max(prices.start, own.times[0]) for own in prices.series.values())
+    last = max(own.times[-1] for own in prices.series.values())
     return f"{_format_day(first)} to {_format_day(last)}"
 
 

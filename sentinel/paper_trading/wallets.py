@@ -38,8 +38,6 @@ T = TypeVar("T")
 
 # Errors of one wallet. They do not keep the other wallets from being stepped or reported.
 WALLET_ERRORS = (ConfigurationError, InvalidTrades, ArchiveUnavailable, ArchiveDamaged)
-# How far before the opening a strategy sees prices, so that its averages begin with data.
-HISTORY_BEFORE_OPENING = timedelta(days=30)
 MAX_NAME_LENGTH = 60
 MIN_CASH_STEP = Decimal("0.00000001")  # USD; the cash of a wallet is split in multiples of it
 MAX_PRICE_AGE = timedelta(seconds=ACCEPTED_DELAY_SECONDS)
@@ -249,8 +247,8 @@ def read_prices(
     coin_ids: Sequence[str],
     now: datetime,
 ) -> Mapping[str, PriceSeries]:
-    """Return the prices that a wallet's strategy sees, from HISTORY_BEFORE_OPENING on."""
-    start, stop = wallet.opened_at - HISTORY_BEFORE_OPENING, now + MAX_CLOCK_SKEW
+    """Return the prices that a wallet's strategy sees, from WARM_UP before its opening."""
+    start, stop = wallet.opened_at - price_loader.WARM_UP, now + MAX_CLOCK_SKEW
     if start > now - RETENTION:
         archive = None  # the database holds all of it
     return price_loader.read_series(connection, archive, coin_ids, start, stop)

@@ -17,7 +17,7 @@ from sentinel.analytics.alerts import AlertRules, Tracker
 from sentinel.backtesting import engine, metrics, portfolio, strategies
 from sentinel.backtesting.engine import BacktestResult, Signals
 from sentinel.backtesting.portfolio import Costs, InvalidTrades, Portfolio, Trade
-from sentinel.backtesting.price_series import Floats, PriceSeries, from_points
+from sentinel.backtesting.price_series import Floats, PriceSeries, from_points, from_prices
 from sentinel.errors import ConfigurationError
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
@@ -56,12 +56,12 @@ def prices(
     times = start + every * np.arange(len(values), dtype=np.float64)
     observed = np.ones(len(values), dtype=bool)
     observed[list(backfilled)] = False
-    return PriceSeries(times, np.array(values, dtype=np.float64), observed)
+    return from_prices(times, np.array(values, dtype=np.float64), observed)
 
 
 def at_times(minutes: Sequence[float], values: Sequence[float] | None = None) -> PriceSeries:
     found = prices(*(values or [100.0] * len(minutes)))
-    return PriceSeries(START + MINUTE * np.array(minutes), found.prices, found.is_observed)
+    return from_prices(START + MINUTE * np.array(minutes), found.prices, found.is_observed)
 
 
 def signals_of(shares: Sequence[float]) -> Signals:
@@ -451,7 +451,7 @@ def _random_series(seed: int, points: int) -> PriceSeries:
     pauses = dice.choice([5, 1, 60], points, p=[0.98, 0.01, 0.01]) * MINUTE
     drift = np.repeat(dice.choice([-0.003, 0, 0.003], points // 60 + 1), 60)[:points]
     values = 100 * np.exp((drift + dice.normal(0, dice.choice([0.0005, 0.03]), points)).cumsum())
-    return PriceSeries(START + pauses.cumsum(), values, dice.random(points) > 0.04)
+    return from_prices(START + pauses.cumsum(), values, dice.random(points) > 0.04)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -463,7 +463,7 @@ def test_later_prices_do_not_change_earlier_trades(
     cut = data.draw(st.integers(1, 199), label="cut")
     ahead = _random_series(other, data.draw(st.integers(1, 120), label="points ahead"))
     shift = known.times[cut] - START
-    planted = PriceSeries(
+    planted = from_prices(
         np.concatenate((known.times[: cut + 1], ahead.times + shift)),
         np.concatenate((known.prices[: cut + 1], ahead.prices)),
         np.concatenate((known.is_observed[: cut + 1], ahead.is_observed)),

@@ -22,7 +22,7 @@ import pytest
 
 from sentinel.backtesting import engine, executors, strategies, walk_forward
 from sentinel.backtesting.portfolio import Costs
-from sentinel.backtesting.price_series import PriceSeries
+from sentinel.backtesting.price_series import LoadedPrices, PriceSeries, from_prices
 from sentinel.backtesting.strategies import Strategy
 from sentinel.backtesting.walk_forward import CoinScores, SweepTask
 from sentinel.errors import ConfigurationError
@@ -62,7 +62,7 @@ def market(coins: int = 3, points: int = 400, seed: int = 1) -> dict[str, PriceS
     dice = np.random.default_rng(seed)
     times = START + QUARTER * np.arange(points, dtype=np.float64)
     return {
-        f"coin-{n}": PriceSeries(
+        f"coin-{n}": from_prices(
             times + n,
             100 * np.exp(dice.normal(0, 0.01, points).cumsum()),
             dice.random(points) > 0.02,
@@ -75,7 +75,9 @@ def planned(
     prices: Mapping[str, PriceSeries], wanted: Sequence[Strategy] | None = None, folds: int = 2
 ) -> list[SweepTask]:
     wanted = walk_forward.build_candidates(NAMES, GRID) if wanted is None else wanted
-    return walk_forward.plan_tasks(prices, wanted, folds, COSTS, CASH)
+    start = min(float(series.times[0]) for series in prices.values())
+    loaded = LoadedPrices(prices, start)
+    return walk_forward.plan_tasks(loaded, wanted, folds, COSTS, CASH)
 
 
 def silent(_done: int) -> None:
@@ -178,7 +180,7 @@ def test_the_buy_and_hold_return_of_a_fold_matches_its_prices() -> None:
     found = walk_forward.select_winners(tasks, [walk_forward.run_task(task)])
     for fold in found.folds:
         block = own.between(fold.training_ends_at, fold.test_ends_at)
-        block = PriceSeries(block.times, block.prices, np.ones(len(block), dtype=bool))
+        block = from_prices(block.times, block.prices, np.ones(len(block), dtype=bool))
         if own.is_observed.all():
             ratio = block.prices[-1] / block.prices[1]
             assert fold.buy_and_hold_return == pytest.approx(0.999**2 * 0.9995 / 1.0005 * ratio - 1)
@@ -193,7 +195,7 @@ def test_prices_of_the_last_block_do_not_change_the_training(own: bool) -> None:
     last = tasks[0].edges[-2]
     dice = np.random.default_rng(9)
     changed = {
-        coin: PriceSeries(
+        coin: from_prices(
             series.times,
             np.where(
                 series.times >= last,
