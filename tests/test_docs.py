@@ -19,6 +19,7 @@ from sentinel.alerting.options import MonitorOptions
 from sentinel.backtesting import builtin_strategies, engine, strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.backtesting.price_series import from_prices
+from sentinel.backtesting.strategy_source import StrategySource
 from sentinel.models import GAP_REASONS, GAP_WAITS
 from sentinel.site.status_schema import format_schema
 from sentinel.storage.connection import Address
@@ -177,7 +178,7 @@ def test_every_strategy_is_documented_with_its_parameters() -> None:
 
 def test_the_documented_strategy_runs() -> None:
     [source] = re.findall(r"```python\n(def decide.*?)```", DOCS["backtesting.md"], re.DOTALL)
-    strategy = strategies.load_source("example.py", source, {"low": 0.9})
+    strategy = strategies.load_source(StrategySource("example.py", source), {"low": 0.9})
     prices = np.where(np.arange(200) < 150, 100.0, 80.0)
     times = np.arange(200, dtype=np.float64) * 900
     series = from_prices(times, prices, np.ones(200, dtype=bool))

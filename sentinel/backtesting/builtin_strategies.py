@@ -20,9 +20,9 @@ from sentinel.analytics.forecast_band import HORIZON, compute_volatilities, repl
 from sentinel.backtesting.portfolio import Portfolio
 from sentinel.backtesting.price_series import Floats, PriceSeries
 
-Parameters = Mapping[str, float]
+Numbers = Mapping[str, float]
 # (series, start of trading in UNIX seconds, parameters) -> one number for each point.
-ComputeSignal = Callable[[PriceSeries, float, Parameters], Floats]
+ComputeSignal = Callable[[PriceSeries, float, Numbers], Floats]
 
 HOUR_SECONDS = 3600.0
 MINUTE_SECONDS = 60.0
@@ -36,7 +36,7 @@ def _use_signal(signal: float, _portfolio: Portfolio) -> float:
     return signal
 
 
-def _accept(_parameters: Parameters) -> str | None:
+def _accept(_parameters: Numbers) -> str | None:
     return None
 
 
@@ -45,22 +45,22 @@ class BuiltInStrategy(NamedTuple):
 
     description: str
     # The parameters with their defaults.
-    parameters: Parameters
+    parameters: Numbers
     compute_signal: ComputeSignal
     # Returns the share of cash or coins to order, from a value of the signal.
     size_order: Callable[[float, Portfolio], float] = _use_signal
     # Whether the signal is the same whenever trading starts. A sweep then computes it once.
     is_timeless: bool = True
     # Returns what is wrong with a combination of parameters, or None.
-    validate: Callable[[Parameters], str | None] = _accept
+    validate: Callable[[Numbers], str | None] = _accept
 
 
-def _compute_hold(series: PriceSeries, _start: float, _parameters: Parameters) -> Floats:
+def _compute_hold(series: PriceSeries, _start: float, _parameters: Numbers) -> Floats:
     """Buy at once and hold."""
     return np.ones(len(series))
 
 
-def _compute_dca(series: PriceSeries, start: float, parameters: Parameters) -> Floats:
+def _compute_dca(series: PriceSeries, start: float, parameters: Numbers) -> Floats:
     """Return the share of all cash that should be spent by then; one more part each interval."""
     number = np.floor((series.times - start) / (parameters["hours"] * HOUR_SECONDS)) + 1
     return np.clip(number / round(parameters["parts"]), 0.0, 1.0)
@@ -78,7 +78,7 @@ def _spend_up_to(target: float, portfolio: Portfolio) -> float:
     return max(0.0, target * total - spent) / cash if portfolio.cash else 0.0
 
 
-def _compute_sma_cross(series: PriceSeries, _start: float, parameters: Parameters) -> Floats:
+def _compute_sma_cross(series: PriceSeries, _start: float, parameters: Numbers) -> Floats:
     """Return 1 while the mean of the last `fast` prices is above that of the last `slow` ones."""
     fast = _moving_average(series.prices, round(parameters["fast"]))
     slow = _moving_average(series.prices, round(parameters["slow"]))
@@ -86,7 +86,7 @@ def _compute_sma_cross(series: PriceSeries, _start: float, parameters: Parameter
     return np.where(differ, np.sign(np.nan_to_num(fast - slow)), 0.0)
 
 
-def _validate_averages(parameters: Parameters) -> str | None:
+def _validate_averages(parameters: Numbers) -> str | None:
     fast, slow = parameters["fast"], parameters["slow"]
     return f"fast {fast:g} must be smaller than slow {slow:g}" if fast >= slow else None
 
@@ -103,14 +103,14 @@ def _moving_average(prices: Floats, window: int) -> Floats:
     return means
 
 
-def _compute_dip(series: PriceSeries, _start: float, parameters: Parameters) -> Floats:
+def _compute_dip(series: PriceSeries, _start: float, parameters: Numbers) -> Floats:
     """Buy when the tracker reports a reversal; sell `hours` later."""
     alerts = _find_alerts(series, *(parameters[key] for key in TRACKER_PARAMETERS))
     latest = _latest_before(series, [at for at, kind in alerts if kind == "reversal"])
     return np.where(series.times - latest < parameters["hours"] * HOUR_SECONDS, 1.0, -1.0)
 
 
-def _compute_trailing_stop(series: PriceSeries, _start: float, parameters: Parameters) -> Floats:
+def _compute_trailing_stop(series: PriceSeries, _start: float, parameters: Numbers) -> Floats:
     """Hold until the tracker reports a panic; buy again at a reversal."""
     alerts = _find_alerts(series, *(parameters[key] for key in TRACKER_PARAMETERS))
     panic = _latest_before(series, [at for at, kind in alerts if kind == "panic"])
@@ -118,7 +118,7 @@ def _compute_trailing_stop(series: PriceSeries, _start: float, parameters: Param
     return np.where((panic > -np.inf) & (panic >= reversal), -1.0, 1.0)
 
 
-def _validate_thresholds(parameters: Parameters) -> str | None:
+def _validate_thresholds(parameters: Numbers) -> str | None:
     low, high = parameters["min_threshold"], parameters["max_threshold"]
     return f"min_threshold {low:g} is above max_threshold {high:g}" if low > high else None
 
@@ -156,7 +156,7 @@ def _latest_before(series: PriceSeries, moments: list[float]) -> Floats:
     return padded[np.searchsorted(padded, series.times, side="right") - 1]
 
 
-def _compute_forecast(series: PriceSeries, _start: float, parameters: Parameters) -> Floats:
+def _compute_forecast(series: PriceSeries, _start: float, parameters: Numbers) -> Floats:
     """Return 1 where the monitor's forecast is bullish, -1 where it is bearish.
 
     The monitor fits one hour and looks ten minutes ahead. `minutes` scales both for sparser prices:

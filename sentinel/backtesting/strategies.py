@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from sentinel.backtesting import user_strategy
-from sentinel.backtesting.builtin_strategies import BUILT_IN, Parameters
+from sentinel.backtesting.builtin_strategies import BUILT_IN, Numbers
 from sentinel.backtesting.engine import Signals
 from sentinel.backtesting.price_series import Floats, PriceSeries
+from sentinel.backtesting.strategy_source import Parameters, StrategySource, read_source
 from sentinel.errors import ConfigurationError
 
 # Parameters of built-in strategies that must be whole numbers, and those that are at most 1.
@@ -26,8 +28,8 @@ class Strategy:
 
     name: str
     parameters: Parameters
-    # The text of the user's file; None for a built-in strategy.
-    source: str | None = None
+    # The user's file with its modules; None for a built-in strategy.
+    source: StrategySource | None = None
 
     def compute_signal(self, series: PriceSeries) -> Floats | None:
         """Return the signal of a built-in strategy, or None if it depends on the start of trading.
@@ -37,7 +39,7 @@ class Strategy:
         if self.source is not None or not BUILT_IN[self.name].is_timeless:
             return None
         start = float(series.times[0])
-        return BUILT_IN[self.name].compute_signal(series, start, self.parameters)
+        return BUILT_IN[self.name].compute_signal(series, start, self._numbers)
 
     def build_signals(
         self, series: PriceSeries, start: float = -math.inf, signal: Floats | None = None
@@ -49,13 +51,11 @@ class Strategy:
         """
         first = int(np.searchsorted(series.times, start))
         if self.source is not None:
-            return user_strategy.build_signals(
-                self.name, self.source, self.parameters, series, first
-            )
+            return user_strategy.build_signals(self.source, self.parameters, series, first)
         found = BUILT_IN[self.name]
         if signal is None:
             trading_start = max(start, float(series.times[0]))
-            signal = found.compute_signal(series, trading_start, self.parameters)
+            signal = found.compute_signal(series, trading_start, self._numbers)
         own = signal[: len(series)].copy()
         own[:first] = 0.0  # the prices before the start are for averages only
         return Signals(
@@ -64,6 +64,11 @@ class Strategy:
             decide=lambda index, portfolio: found.size_order(float(own[index]), portfolio),
         )
 
+    @property
+    def _numbers(self) -> Numbers:
+        """The parameters of a built-in strategy; `load` accepts only numbers there."""
+        return cast("Numbers", self.parameters)
+
     def describe(self) -> str:
         """Return the name with the parameters."""
         return describe(self.name, self.parameters)
@@ -71,7 +76,10 @@ class Strategy:
 
 def describe(name: str, parameters: Parameters) -> str:
     """Return a strategy's name with its parameters, such as `sma-cross (fast=12, slow=48)`."""
-    pairs = ", ".join(f"{key}={value:g}" for key, value in parameters.items())
+    pairs = ", ".join(
+        f"{key}={value}" if isinstance(value, str) else f"{key}={value:g}"
+        for key, value in parameters.items()
+    )
     shown = Path(name).name if name.endswith(".py") else name
     return f"{shown} ({pairs})" if pairs else shown
 
@@ -82,7 +90,7 @@ def load(name: str, parameters: Parameters | None = None) -> Strategy:
     Raises ConfigurationError if there is no such strategy, parameter or value.
     """
     if name.endswith(".py"):
-        return load_source(name, _read_source(Path(name)), parameters)
+        return load_source(read_source(Path(name)), parameters)
     if name not in BUILT_IN:
         raise ConfigurationError(
             f"There is no strategy '{name[:60]}': take one of {', '.join(BUILT_IN)}, or a file "
@@ -91,32 +99,37 @@ def load(name: str, parameters: Parameters | None = None) -> Strategy:
     return Strategy(name, _merge_parameters(name, BUILT_IN[name].parameters, parameters))
 
 
-def load_source(name: str, source: str, parameters: Parameters | None = None) -> Strategy:
-    """Return the user's strategy from the text of its file. Raises ConfigurationError."""
-    defaults = user_strategy.read_parameters(name, source)
-    merged = _merge_parameters(name, defaults, parameters)
-    # A default such as `window=96` promises the function an integer, usable as an index.
-    whole = {key for key, value in defaults.items() if isinstance(value, int)}
-    return Strategy(
-        name,
-        {
-            key: int(value) if key in whole and value == round(value) else float(value)
-            for key, value in merged.items()
-        },
-        source=source,
-    )
+def load_source(source: StrategySource, parameters: Parameters | None = None) -> Strategy:
+    """Return the user's strategy from its source. Raises ConfigurationError."""
+    defaults = user_strategy.read_parameters(source)
+    merged = _merge_parameters(source.name, defaults, parameters)
+    typed = {key: _match_type(source.name, key, merged[key], defaults[key]) for key in merged}
+    return Strategy(source.name, typed, source)
 
 
 def with_parameters(strategy: Strategy, parameters: Parameters) -> Strategy:
     """Return the same strategy with other parameters. Raises ConfigurationError."""
     if strategy.source is None:
         return load(strategy.name, parameters)
-    return load_source(strategy.name, strategy.source, parameters)
+    return load_source(strategy.source, parameters)
+
+
+def _match_type(name: str, key: str, value: float | str, default: float | str) -> float | str:
+    """Return a value of the default's type, which the user's function relies on.
+
+    A default such as `window=96` promises an integer, usable as an index, if the value is whole.
+    Raises ConfigurationError if it is a text in place of a number.
+    """
+    if isinstance(default, str):
+        return value if isinstance(value, str) else f"{value:g}"
+    if isinstance(value, str):
+        raise ConfigurationError(f"{name}: {key}={value[:40]} must be a number")
+    return int(value) if isinstance(default, int) and value == round(value) else float(value)
 
 
 def _merge_parameters(
     name: str, defaults: Parameters, parameters: Parameters | None
-) -> dict[str, float]:
+) -> dict[str, float | str]:
     """Return the defaults with these parameters set. Raises ConfigurationError."""
     for key, value in (parameters or {}).items():
         if key not in defaults:
@@ -125,26 +138,17 @@ def _merge_parameters(
         if name in BUILT_IN:  # a user's strategy checks its own values
             _check_value(name, key, value)
     merged = {**defaults, **(parameters or {})}
-    if name in BUILT_IN and (error := BUILT_IN[name].validate(merged)):
+    if name in BUILT_IN and (error := BUILT_IN[name].validate(cast("Numbers", merged))):
         raise ConfigurationError(f"{name}: {error}")
     return merged
 
 
-def _check_value(name: str, key: str, value: float) -> None:
+def _check_value(name: str, key: str, value: float | str) -> None:
     most = 1.0 if key in FRACTIONS else MAX_VALUE
+    if isinstance(value, str):
+        raise ConfigurationError(f"{name}: {key}={value[:40]} must be a number")
     if not 0 < value <= most or (key in WHOLE_NUMBERS and value != round(value)):
         kind = "a whole number" if key in WHOLE_NUMBERS else "a number"
         raise ConfigurationError(
             f"{name}: {key}={value:g} must be {kind} above 0, {most:g} at most"
         )
-
-
-def _read_source(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"The strategy {path}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"The strategy {path} cannot be read ({type(error).__name__})"
-        ) from error

@@ -1,7 +1,8 @@
 """The users' own strategies that wallets trade, kept in the state directory by SHA-256.
 
 A wallet runs the text that its owner opened it with. A row in the database, or a file that has
-changed since, therefore cannot make the monitor run other code.
+changed since, therefore cannot make the monitor run other code. A strategy without modules is kept
+as `<SHA-256>.py`, one with modules beside it as `<SHA-256>.json`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import hashlib
 from pathlib import Path
 
 from sentinel.backtesting import strategies
-from sentinel.backtesting.builtin_strategies import Parameters
 from sentinel.backtesting.strategies import Strategy
+from sentinel.backtesting.strategy_source import Parameters, StrategySource, decode_content
 from sentinel.errors import ConfigurationError
 from sentinel.files import create_folder, replace_atomically
 
@@ -25,12 +26,11 @@ def keep_source(state_dir: Path, strategy: Strategy) -> str | None:
     """
     if strategy.source is None:
         return None
-    content = strategy.source.encode()
-    sha256 = hashlib.sha256(content).hexdigest()
-    path = _locate(state_dir, sha256)
+    sha256 = strategy.source.sha256
+    path = _locate(state_dir, sha256, has_modules=bool(strategy.source.modules))
     try:
         create_folder(path.parent)
-        replace_atomically(path, content)
+        replace_atomically(path, strategy.source.content)
     except OSError as error:
         raise ConfigurationError(
             f"The strategy cannot be kept as {path} ({error.strerror}): free disk space, or make "
@@ -53,11 +53,13 @@ def load_strategy(
             f"no text of its strategy {name} is kept. Repeat the command that opened the wallet: "
             "sandbox.py step --wallet NAME --strategy FILE"
         )
-    return strategies.load_source(name, _read_source(state_dir, sha256), parameters)
+    return strategies.load_source(_read_source(state_dir, name, sha256), parameters)
 
 
-def _read_source(state_dir: Path, sha256: str) -> str:
-    path = _locate(state_dir, sha256)
+def _read_source(state_dir: Path, name: str, sha256: str) -> StrategySource:
+    path = _locate(state_dir, sha256, has_modules=True)
+    if not (has_modules := path.exists()):
+        path = _locate(state_dir, sha256, has_modules=False)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -69,8 +71,8 @@ def _read_source(state_dir: Path, sha256: str) -> str:
         raise ConfigurationError(
             f"{path} has changed: it is not the strategy that opened the wallet. Restore the file"
         )
-    return content.decode()
+    return decode_content(name, content, has_modules=has_modules)
 
 
-def _locate(state_dir: Path, sha256: str) -> Path:
-    return state_dir / FOLDER / f"{sha256}.py"
+def _locate(state_dir: Path, sha256: str, *, has_modules: bool) -> Path:
+    return state_dir / FOLDER / f"{sha256}.{'json' if has_modules else 'py'}"

@@ -24,6 +24,7 @@ from sentinel.backtesting.engine import ACCEPTED_DELAY_SECONDS
 from sentinel.backtesting.portfolio import Costs, InvalidTrades, Portfolio
 from sentinel.backtesting.price_series import PriceSeries
 from sentinel.backtesting.strategies import Strategy
+from sentinel.backtesting.strategy_source import Parameters
 from sentinel.errors import (
     ArchiveDamaged,
     ArchiveUnavailable,
@@ -83,7 +84,7 @@ class Wallet:
     slippage_bps: Decimal
     # A built-in strategy, or the path of the file that the wallet was opened with.
     strategy: str
-    parameters: Mapping[str, float]
+    parameters: Parameters
     # Of that file's text. None: a built-in strategy, or the wallet is older than this field.
     source_sha256: str | None = None
 

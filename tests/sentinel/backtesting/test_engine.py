@@ -18,6 +18,7 @@ from sentinel.backtesting import engine, metrics, portfolio, strategies
 from sentinel.backtesting.engine import BacktestResult, Signals
 from sentinel.backtesting.portfolio import Costs, InvalidTrades, Portfolio, Trade
 from sentinel.backtesting.price_series import Floats, PriceSeries, from_points, from_prices
+from sentinel.backtesting.strategy_source import StrategySource
 from sentinel.errors import ConfigurationError
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
@@ -359,7 +360,7 @@ def test_an_integer_parameter_of_a_user_strategy_stays_an_integer() -> None:
         "    return history.prices[-window:].size / 10\n"
     )
     series = prices(1, 2, 4, 8, 16)
-    signals = strategies.load_source("my.py", source).build_signals(series)
+    signals = strategies.load_source(StrategySource("my.py", source)).build_signals(series)
     assert signals.decide(4, Portfolio(CASH)) == 0.3
 
 
@@ -385,7 +386,7 @@ def test_an_invalid_share_is_an_error_of_one_line(share: str) -> None:
     with pytest.raises(
         ConfigurationError, match=r"The strategy my\.py (returned|failed)"
     ) as caught:
-        strategies.load_source("my.py", source).build_signals(prices(1, 2)).decide(
+        strategies.load_source(StrategySource("my.py", source)).build_signals(prices(1, 2)).decide(
             0, Portfolio(CASH)
         )
     assert "\n" not in str(caught.value)
@@ -394,7 +395,7 @@ def test_an_invalid_share_is_an_error_of_one_line(share: str) -> None:
 @pytest.mark.parametrize("share", ["None", "0", "0.25", "-1", "__import__('numpy').float32(0.5)"])
 def test_a_share_or_none_is_accepted(share: str) -> None:
     source = f"def decide(history, portfolio):\n    return {share}\n"
-    signals = strategies.load_source("my.py", source).build_signals(prices(1, 2))
+    signals = strategies.load_source(StrategySource("my.py", source)).build_signals(prices(1, 2))
     assert signals.decide(0, Portfolio(CASH)) in (0, 0.25, -1, 0.5)
 
 
@@ -404,7 +405,7 @@ def test_a_strategy_cannot_change_the_portfolio_it_is_given() -> None:
         "    portfolio.cash *= 2\n    portfolio.quantity += 1\n    return 0.5\n"
     )
     series = prices(1, 1, 1, 1)
-    own = strategies.load_source("my.py", source)
+    own = strategies.load_source(StrategySource("my.py", source))
     found = engine.run_backtest(series, own.build_signals(series), FREE, CASH)
     assert [t.cash_usd for t in found.trades[:3]] == [-5000, -2500, -1250]
     assert found.final_usd == CASH
@@ -417,7 +418,7 @@ def test_the_globals_of_a_strategy_are_new_in_each_run() -> None:
         "def decide(history, portfolio):\n    seen.append(1)\n    return len(seen) / 100\n"
     )
     series = prices(1, 1, 1, 1, 1)
-    own = strategies.load_source("my.py", source)
+    own = strategies.load_source(StrategySource("my.py", source))
     first, second = (
         engine.run_backtest(series, own.build_signals(series), FREE, CASH) for _ in range(2)
     )
@@ -439,7 +440,7 @@ NAMES: dict[str, dict[str, float]] = {
 
 def _strategy(name: str) -> strategies.Strategy:
     return (
-        strategies.load_source("my.py", OWN)
+        strategies.load_source(StrategySource("my.py", OWN))
         if name == "own"
         else strategies.load(name, NAMES[name])
     )
@@ -500,7 +501,10 @@ def test_the_random_series_lead_to_trades(name: str) -> None:
 def test_a_strategy_finds_no_future_prices_in_its_arrays() -> None:
     series = prices(*range(1, 50))
     found = engine.run_backtest(
-        series, strategies.load_source("peek.py", PEEKING).build_signals(series), COSTS, CASH
+        series,
+        strategies.load_source(StrategySource("peek.py", PEEKING)).build_signals(series),
+        COSTS,
+        CASH,
     )
     assert len(found.trades) > 20
 
@@ -508,7 +512,7 @@ def test_a_strategy_finds_no_future_prices_in_its_arrays() -> None:
 def test_a_strategy_cannot_change_the_price_history() -> None:
     source = "def decide(history, portfolio):\n    history.prices[0] = 1.0\n"
     with pytest.raises(ConfigurationError, match="read-only"):
-        strategies.load_source("my.py", source).build_signals(prices(1, 2)).decide(
+        strategies.load_source(StrategySource("my.py", source)).build_signals(prices(1, 2)).decide(
             0, Portfolio(CASH)
         )
 
@@ -674,13 +678,13 @@ def decide(history, portfolio):
 
 
 def test_a_strategy_file_may_define_dataclasses() -> None:
-    assert strategies.load_source("mine.py", DATACLASS).parameters == {}
+    assert strategies.load_source(StrategySource("mine.py", DATACLASS)).parameters == {}
 
 
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "GeneratorExit", "SystemExit(3)"])
 def test_any_exception_of_a_user_strategy_is_a_configuration_error(error: str) -> None:
     strategy = strategies.load_source(
-        "mine.py", f"def decide(history, portfolio):\n    raise {error}\n"
+        StrategySource("mine.py", f"def decide(history, portfolio):\n    raise {error}\n")
     )
     series = from_points([(0.0, 1.0), (900.0, 1.0), (1800.0, 1.0)])
     with pytest.raises(ConfigurationError, match=r"mine\.py failed at"):

@@ -24,6 +24,7 @@ from sentinel.backtesting import engine, executors, strategies, walk_forward
 from sentinel.backtesting.portfolio import Costs
 from sentinel.backtesting.price_series import LoadedPrices, PriceSeries, from_prices
 from sentinel.backtesting.strategies import Strategy
+from sentinel.backtesting.strategy_source import StrategySource
 from sentinel.backtesting.walk_forward import CoinScores, SweepTask
 from sentinel.errors import ConfigurationError
 from sentinel.paper_trading import output
@@ -55,7 +56,7 @@ def decide(history, portfolio, *, low=0.99):
 
 def busy(seconds: float) -> list[Strategy]:
     """Return a strategy that is busy now and then; its decisions do not depend on `seconds`."""
-    return [strategies.load_source("mine.py", f"BUSY_SECONDS = {seconds}\n{SLOW}")]
+    return [strategies.load_source(StrategySource("mine.py", f"BUSY_SECONDS = {seconds}\n{SLOW}"))]
 
 
 def market(coins: int = 3, points: int = 400, seed: int = 1) -> dict[str, PriceSeries]:
@@ -189,7 +190,7 @@ def test_the_buy_and_hold_return_of_a_fold_matches_its_prices() -> None:
 
 @pytest.mark.parametrize("own", [False, True], ids=["built in", "own"])
 def test_prices_of_the_last_block_do_not_change_the_training(own: bool) -> None:
-    wanted = [strategies.load_source("mine.py", OWN)] if own else None
+    wanted = [strategies.load_source(StrategySource("mine.py", OWN))] if own else None
     prices = market()
     tasks = planned(prices, wanted)
     last = tasks[0].edges[-2]
@@ -231,7 +232,7 @@ def test_a_strategy_that_keeps_prices_in_a_global_does_not_know_unseen_days() ->
         "        raise RuntimeError('the future is there')\n"
         "    return 0.1\n"
     )
-    [task] = planned(market(1), [strategies.load_source("mine.py", source)])
+    [task] = planned(market(1), [strategies.load_source(StrategySource("mine.py", source))])
     walk_forward.run_task(task)
 
 
@@ -256,7 +257,10 @@ def test_a_coin_without_prices_in_a_block_does_not_change_the_mean() -> None:
 
 @pytest.mark.slow
 def test_two_processes_find_the_same_as_one() -> None:
-    wanted = [*walk_forward.build_candidates(NAMES, GRID), strategies.load_source("mine.py", OWN)]
+    wanted = [
+        *walk_forward.build_candidates(NAMES, GRID),
+        strategies.load_source(StrategySource("mine.py", OWN)),
+    ]
     tasks = planned(market(4), wanted)
     counted: list[int] = []
     assert here(tasks) == here(tasks, 2, counted.append)
@@ -265,7 +269,7 @@ def test_two_processes_find_the_same_as_one() -> None:
 
 def test_the_error_of_a_strategy_comes_back_from_another_process() -> None:
     failing = strategies.load_source(
-        "mine.py", "def decide(history, portfolio):\n    raise OSError('no')\n"
+        StrategySource("mine.py", "def decide(history, portfolio):\n    raise OSError('no')\n")
     )
     with pytest.raises(ConfigurationError, match=r"mine\.py failed at .*OSError: no, line 2"):
         executors.run_locally(planned(market(2), [failing]), 2, silent)
@@ -326,7 +330,9 @@ def test_processes_that_die_again_and_again_are_an_error() -> None:
     )
     with pytest.raises(executors.WorkersFailed, match="5 worker processes died"):
         executors.run_locally(
-            planned(market(2), [strategies.load_source("mine.py", source)]), 2, silent
+            planned(market(2), [strategies.load_source(StrategySource("mine.py", source))]),
+            2,
+            silent,
         )
 
 
@@ -394,10 +400,13 @@ def test_a_dask_cluster_finds_the_same_even_if_a_worker_is_killed(
 def test_remote_workers_get_the_code_and_report_the_same_errors(
     cluster: tuple[str, psutil.Process],
 ) -> None:
-    wanted = [*walk_forward.build_candidates(NAMES, GRID), strategies.load_source("mine.py", OWN)]
+    wanted = [
+        *walk_forward.build_candidates(NAMES, GRID),
+        strategies.load_source(StrategySource("mine.py", OWN)),
+    ]
     tasks = planned(market(5), wanted)
     failing = strategies.load_source(
-        "mine.py", "def decide(history, portfolio):\n    raise OSError('no')\n"
+        StrategySource("mine.py", "def decide(history, portfolio):\n    raise OSError('no')\n")
     )
     address, _ = cluster
     counted: list[int] = []
@@ -564,5 +573,7 @@ def test_a_strategy_that_kills_every_worker_is_an_error(
     address, _ = cluster
     with pytest.raises(executors.WorkersFailed, match="died again and again"):
         executors.run_on_cluster(
-            planned(market(2), [strategies.load_source("mine.py", source)]), address, silent
+            planned(market(2), [strategies.load_source(StrategySource("mine.py", source))]),
+            address,
+            silent,
         )
