@@ -11,7 +11,6 @@ if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
 import argparse
-import functools
 import json
 import os
 from collections.abc import Sequence
@@ -26,8 +25,9 @@ from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.backtesting import (
     backtest_report,
     builtin_strategies,
+    cluster,
     engine,
-    executors,
+    local_pool,
     price_loader,
     report_pages,
     strategies,
@@ -293,14 +293,18 @@ def _sweep(options: argparse.Namespace) -> int:
     candidates = walk_forward.build_candidates(options.strategy, _to_dict(options.param))
     initial_usd, costs = _read_money(options)
     prices = _load_prices(options)
-    tasks = walk_forward.plan_tasks(prices, candidates, options.folds, costs, initial_usd)
-    if options.scheduler is not None:
-        run = functools.partial(executors.run_on_cluster, tasks, options.scheduler)
-    else:
-        run = functools.partial(executors.run_locally, tasks, options.jobs or os.cpu_count() or 1)
+    sweep = walk_forward.plan_sweep(prices, candidates, options.folds, costs, initial_usd)
     with console.show_progress() as progress:
-        scored = run(lambda done: progress("coins", done, len(tasks)))
-    result = walk_forward.select_winners(tasks, scored)
+
+        def on_progress(done: int) -> None:
+            progress("backtests", done, sweep.backtests)
+
+        if options.scheduler is not None:
+            scored = cluster.run_on_cluster(sweep, options.scheduler, on_progress)
+        else:
+            jobs = options.jobs or os.cpu_count() or 1
+            scored = local_pool.run_locally(sweep, jobs, on_progress)
+    result = walk_forward.select_winners(sweep, scored)
     if options.json:
         print(json.dumps(output.sweep_json(result)))
     else:

@@ -20,10 +20,17 @@ import numpy as np
 from benchmarks.results import Result
 from benchmarks.scale import measure_median_seconds
 from safe_zone import ROOT
-from sentinel.backtesting import builtin_strategies, engine, executors, strategies, walk_forward
+from sentinel.backtesting import (
+    builtin_strategies,
+    cluster,
+    engine,
+    local_pool,
+    strategies,
+    walk_forward,
+)
 from sentinel.backtesting.portfolio import Costs
 from sentinel.backtesting.price_series import LoadedPrices, PriceSeries, from_prices
-from sentinel.backtesting.walk_forward import SweepTask
+from sentinel.backtesting.sweep_tasks import Sweep, TaskScores
 from sentinel.paper_trading import output
 
 CASH = Decimal(10_000)
@@ -120,9 +127,10 @@ def _measure_sweep(name: str, grid: Grid, size: Size) -> Iterator[Result]:
     tables, taken = [], []
     for jobs in (1, 2):
         # New series, so that no cached alerts of them exist.
-        tasks = _plan_tasks(candidates, size)
+        sweep = _plan_sweep(candidates, size)
         started = time.perf_counter()
-        tables.append(_dump_result(tasks, executors.run_locally(tasks, jobs, lambda _done: None)))
+        scored = local_pool.run_locally(sweep, jobs, lambda _done: None)
+        tables.append(_dump_result(sweep, scored))
         taken.append(time.perf_counter() - started)
     assert tables[0] == tables[1]
     one, two = taken
@@ -131,20 +139,20 @@ def _measure_sweep(name: str, grid: Grid, size: Size) -> Iterator[Result]:
     yield Result(f"{title}: two cores", two, "s", at_most=60, floor=one / 2, note=note)
     yield Result(f"{title}: two cores, multiple of the floor", 2 * two / one, "x", at_most=1.3)
     if name == "sma-cross":
-        taken_by_cluster = _run_on_cluster(_plan_tasks(candidates, size), size.workers, tables[0])
+        taken_by_cluster = _run_on_cluster(_plan_sweep(candidates, size), size.workers, tables[0])
         what = f"{title}: {size.workers} Dask workers, one killed"
         yield Result(what, taken_by_cluster, "s")
 
 
-def _plan_tasks(candidates: list[strategies.Strategy], size: Size) -> list[SweepTask]:
+def _plan_sweep(candidates: list[strategies.Strategy], size: Size) -> Sweep:
     prices = build_market(size.coins, size.points)
     start = min(float(series.times[0]) for series in prices.values())
     loaded = LoadedPrices(prices, start)
-    return walk_forward.plan_tasks(loaded, candidates, 3, Costs(), CASH)
+    return walk_forward.plan_sweep(loaded, candidates, 3, Costs(), CASH)
 
 
-def _dump_result(tasks: list[SweepTask], scored: list[walk_forward.CoinScores]) -> str:
-    return json.dumps(output.sweep_json(walk_forward.select_winners(tasks, scored)))
+def _dump_result(sweep: Sweep, scored: list[TaskScores]) -> str:
+    return json.dumps(output.sweep_json(walk_forward.select_winners(sweep, scored)))
 
 
 CLUSTER = """
@@ -158,10 +166,10 @@ if __name__ == "__main__":
 """
 
 
-def _run_on_cluster(tasks: list[SweepTask], workers: int, expected: str) -> float:
+def _run_on_cluster(sweep: Sweep, workers: int, expected: str) -> float:
     """Sweep on a new cluster whose folder and path do not contain the project; return the seconds.
 
-    A worker is killed after a third of the tasks, and the table must be the same all the same.
+    A worker is killed after a third of the backtests, and the table must be the same all the same.
     """
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cluster.py").write_text(CLUSTER)
@@ -178,14 +186,14 @@ def _run_on_cluster(tasks: list[SweepTask], workers: int, expected: str) -> floa
         killed: list[str] = []
 
         def kill_one(done: int) -> None:
-            if done == len(tasks) // 3 and not killed:
+            if done >= sweep.backtests // 3 and not killed:
                 os.kill(int(pids[0]), signal.SIGKILL)
                 killed.append(pids[0])
 
         started = time.perf_counter()
-        scored = executors.run_on_cluster(tasks, address, kill_one)
+        scored = cluster.run_on_cluster(sweep, address, kill_one)
         taken = time.perf_counter() - started
         process.communicate()
     assert killed
-    assert _dump_result(tasks, scored) == expected
+    assert _dump_result(sweep, scored) == expected
     return taken

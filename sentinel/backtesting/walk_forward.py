@@ -13,56 +13,21 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
 
 import numpy as np
 
-from sentinel.backtesting import engine, strategies
-from sentinel.backtesting.engine import BacktestResult
+from sentinel.backtesting import strategies
 from sentinel.backtesting.portfolio import Costs
-from sentinel.backtesting.price_series import LoadedPrices, PriceSeries
+from sentinel.backtesting.price_series import LoadedPrices
+from sentinel.backtesting.scoring import FoldScore, is_thin
 from sentinel.backtesting.strategies import Strategy
+from sentinel.backtesting.sweep_tasks import Sweep, TaskScores
 from sentinel.errors import ConfigurationError
 
 MAX_CANDIDATES = 10_000
 MAX_COMBINATIONS = 100_000  # including invalid ones, which are not candidates
 DEFAULT_FOLDS = 3
 MAX_FOLDS = 20
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SweepTask:
-    """The part of a sweep that concerns one coin. Workers get tasks one by one."""
-
-    coin_id: str
-    series: PriceSeries
-    candidates: Sequence[Strategy]
-    # The edges of the blocks in UNIX seconds: one more than there are blocks.
-    edges: Sequence[float]
-    costs: Costs
-    initial_usd: Decimal
-
-
-class FoldScore(NamedTuple):
-    """The returns of one candidate on one coin in one fold, as fractions."""
-
-    # None where the coin has too few prices.
-    training_return: float | None
-    test_return: float | None
-    # Trades and rejected fills in the test block.
-    trades: int
-    rejected_fills: int
-
-
-@dataclass(frozen=True, slots=True)
-class CoinScores:
-    """The scores of all candidates on one coin."""
-
-    coin_id: str
-    # A row for each candidate, a column for each fold.
-    scores: Sequence[Sequence[FoldScore]]
-    # The return of buy-and-hold in the test block of each fold.
-    buy_and_hold: Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +105,14 @@ def _too_many() -> ConfigurationError:
     )
 
 
-def plan_tasks(
+def plan_sweep(
     prices: LoadedPrices,
     candidates: Sequence[Strategy],
     folds: int,
     costs: Costs,
     initial_usd: Decimal,
-) -> list[SweepTask]:
-    """Return one task for each coin.
+) -> Sweep:
+    """Return the sweep of these candidates, its time span cut into blocks.
 
     Raises ConfigurationError if there are too few prices for the number of folds.
     """
@@ -155,77 +120,33 @@ def plan_tasks(
     stop = float(np.nextafter(last, np.inf))  # blocks exclude their end, the last price belongs in
     edges = np.linspace(prices.start, stop, folds + 2).tolist()
     for block_start, block_end in itertools.pairwise(edges):
-        if all(_is_thin(series, block_start, block_end) for series in prices.series.values()):
+        if all(is_thin(series, block_start, block_end) for series in prices.series.values()):
             raise ConfigurationError(
                 f"The prices are too few for {folds} folds: take fewer with --folds, or more days"
             )
-    return [
-        SweepTask(coin_id, series, candidates, edges, costs, initial_usd)
-        for coin_id, series in prices.series.items()
-    ]
+    return Sweep(prices.series, candidates, edges, costs, initial_usd)
 
 
-def run_task(task: SweepTask) -> CoinScores:
-    """Run one task. Raises ConfigurationError if a user's strategy fails."""
-    hold = strategies.load("hold")
-    return CoinScores(
-        task.coin_id,
-        [_score_folds(task, candidate) for candidate in task.candidates],
-        [score.test_return for score in _score_folds(task, hold)],
+def select_winners(sweep: Sweep, scored: Iterable[TaskScores]) -> SweepResult:
+    """Return the result of a sweep. It depends neither on the order of tasks nor on their cut."""
+    rows: dict[tuple[str, int], Sequence[FoldScore]] = {
+        (coin_id, task.first_candidate + n): row
+        for task in scored
+        for coin_id, scores in task.by_coin.items()
+        for n, row in enumerate(scores)
+    }
+    *results, holding = (
+        _combine_coins(strategy, [rows[coin_id, n] for coin_id in sorted(sweep.coins)])
+        for n, strategy in enumerate(sweep.strategies)
     )
-
-
-def _score_folds(task: SweepTask, candidate: Strategy) -> list[FoldScore]:
-    """Return the candidate's score in each fold."""
-    start, signal = task.edges[0], candidate.compute_signal(task.series)
-
-    def run_until(end: float, trading_start: float) -> BacktestResult | None:
-        """Trade from `trading_start` to `end`; the strategy also sees the prices before."""
-        if _is_thin(task.series, trading_start, end):
-            return None
-        series = task.series.between(-math.inf, end)
-        signals = candidate.build_signals(series, trading_start, signal)
-        return engine.run_backtest(series, signals, task.costs, task.initial_usd)
-
-    scores = []
-    for training_end, test_end in itertools.pairwise(task.edges[1:]):
-        training, test = run_until(training_end, start), run_until(test_end, training_end)
-        trades, rejected = (len(test.trades), test.rejected_fills) if test else (0, 0)
-        scores.append(FoldScore(_total_return(training), _total_return(test), trades, rejected))
-    return scores
-
-
-def _is_thin(series: PriceSeries, start: float, stop: float) -> bool:
-    """Return whether a span holds too few prices to trade on."""
-    return len(series.between(start, stop)) < engine.MIN_POINTS
-
-
-def _total_return(result: BacktestResult | None) -> float | None:
-    return float(result.final_usd / result.initial_usd) - 1 if result else None
-
-
-def _mean(returns: Iterable[float | None]) -> float:
-    """Return the mean of the coins that have a return."""
-    known = [value for value in returns if value is not None]
-    return statistics.fmean(known) if known else 0.0
-
-
-def select_winners(tasks: Sequence[SweepTask], scored: Sequence[CoinScores]) -> SweepResult:
-    """Return the result of the coins' scores. It does not depend on their order."""
-    coins = sorted(scored, key=lambda one: one.coin_id)
-    start, *edges = tasks[0].edges
-    results = [
-        _combine_coins(candidate, [coin.scores[n] for coin in coins])
-        for n, candidate in enumerate(tasks[0].candidates)
-    ]
+    start, *edges = sweep.edges
     folds = []
     for n, (training_end, test_end) in enumerate(itertools.pairwise(edges)):
         best = max(results, key=lambda result: result.training_returns[n])
-        holding = _mean(coin.buy_and_hold[n] for coin in coins)
-        returns = (best.training_returns[n], best.test_returns[n], holding)
+        returns = (best.training_returns[n], best.test_returns[n], holding.test_returns[n])
         folds.append(SweepFold(start, training_end, test_end, best, *returns))
     table = sorted(results, key=lambda result: -result.training_returns[-1])
-    return SweepResult(len(coins), table, folds)
+    return SweepResult(len(sweep.coins), table, folds)
 
 
 def _combine_coins(candidate: Strategy, rows: Sequence[Sequence[FoldScore]]) -> CandidateResult:
@@ -238,3 +159,9 @@ def _combine_coins(candidate: Strategy, rows: Sequence[Sequence[FoldScore]]) -> 
         sum(score.trades for row in rows for score in row),
         sum(score.rejected_fills for row in rows for score in row),
     )
+
+
+def _mean(returns: Iterable[float | None]) -> float:
+    """Return the mean of the coins that have a return."""
+    known = [value for value in returns if value is not None]
+    return statistics.fmean(known) if known else 0.0

@@ -1,4 +1,4 @@
-"""Run the tasks of a sweep: in this process, on all cores of this machine, or on a Dask cluster.
+"""Run the tasks of a sweep on a Dask cluster.
 
 When a worker dies, another one runs its task again. The result is the same.
 """
@@ -6,34 +6,29 @@ When a worker dies, another one runs its task again. The result is the same.
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import os
 import re
-import signal
-import threading
-import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safe_zone import ROOT
-from sentinel.backtesting import walk_forward
-from sentinel.backtesting.walk_forward import CoinScores, SweepTask
-from sentinel.errors import ConfigurationError, SentinelError
+from sentinel.backtesting import sweep_tasks
+from sentinel.backtesting.sweep_tasks import (
+    OnProgress,
+    Sweep,
+    SweepTask,
+    TaskScores,
+    WorkersFailed,
+)
+from sentinel.errors import ConfigurationError
 from sentinel.leftovers import temporary_folder
 
 if TYPE_CHECKING:
     from distributed import Client
 
-# Called with the number of finished tasks.
-OnProgress = Callable[[int], None]
-
-MAX_DEATHS = 5  # of workers in a row, without a finished task between them
 MAX_PENDING_TASKS = 64  # on a cluster at once: their prices travel with them
-PARENT_CHECK_SECONDS = 1.0
 SCHEDULER_TIMEOUT_SECONDS = 15
 _ADDRESS = re.compile(r"(tcp|tls)://[^\s/:]+:\d{1,5}")
 # Without this, a worker that loads a newer bundle would keep the old submodules.
@@ -45,71 +40,8 @@ for name in [name for name in sys.modules if name.startswith("sentinel.")]:
 """
 
 
-class WorkersFailed(SentinelError):
-    """Workers died again and again."""
-
-
-def run_locally(tasks: Sequence[SweepTask], jobs: int, on_progress: OnProgress) -> list[CoinScores]:
-    """Run tasks in `jobs` processes of this machine; returns the scores in any order.
-
-    Raises WorkersFailed, and whatever a task raises.
-    """
-    if jobs == 1 or len(tasks) == 1:
-        done = []
-        for task in tasks:
-            done.append(walk_forward.run_task(task))
-            on_progress(len(done))
-        return done
-    found: dict[str, CoinScores] = {}
-    deaths = 0
-    while missing := [task for task in tasks if task.coin_id not in found]:
-        before = len(found)
-        try:
-            for scores in _run_in_pool(missing, jobs):
-                found[scores.coin_id] = scores
-                on_progress(len(found))
-        except BrokenProcessPool as error:
-            deaths = deaths + 1 if len(found) == before else 1
-            if deaths >= MAX_DEATHS:
-                raise WorkersFailed(
-                    f"{deaths} worker processes died one after the other. They may need more "
-                    "memory than there is: take fewer with --jobs"
-                ) from error
-    return list(found.values())
-
-
-def _run_in_pool(tasks: Sequence[SweepTask], jobs: int) -> Iterator[CoinScores]:
-    """Yield the scores of tasks as they finish. Raises BrokenProcessPool if a worker dies."""
-    # Spawned, not forked: a fork copies the locks of the libraries' threads, but not the threads.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=_end_with_parent, initargs=(os.getpid(),))
-    try:
-        for future in as_completed([pool.submit(walk_forward.run_task, task) for task in tasks]):
-            yield future.result()
-    except BaseException:  # Ctrl-C must not wait for running tasks
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    pool.shutdown()
-
-
-def _end_with_parent(parent: int) -> None:
-    """Prepare a worker: it ignores Ctrl-C, which its parent handles, and ends with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch_parent() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_CHECK_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch_parent, daemon=True).start()
-
-
-def run_on_cluster(
-    tasks: Sequence[SweepTask], scheduler: str, on_progress: OnProgress
-) -> list[CoinScores]:
-    """Run tasks on an existing Dask cluster; `scheduler` is an address as tcp://10.0.0.7:8786.
+def run_on_cluster(sweep: Sweep, scheduler: str, on_progress: OnProgress) -> list[TaskScores]:
+    """Run a sweep on an existing Dask cluster; `scheduler` is an address as tcp://10.0.0.7:8786.
 
     Raises ConfigurationError if there is no cluster, WorkersFailed, and whatever a task raises.
     """
@@ -124,7 +56,8 @@ def run_on_cluster(
         _wait_for_workers(client, scheduler)
         _upload_modules(client)
         try:
-            return _stream_tasks(client, tasks, on_progress)
+            cores = sum(client.nthreads().values())
+            return _stream_tasks(client, sweep_tasks.plan_tasks(sweep, cores), on_progress)
         except KilledWorker as error:
             raise WorkersFailed(
                 "Workers of the cluster died again and again at one task. They may need more memory"
@@ -164,26 +97,26 @@ def _wait_for_workers(client: Client, scheduler: str) -> None:
 
 def _stream_tasks(
     client: Client, tasks: Sequence[SweepTask], on_progress: OnProgress
-) -> list[CoinScores]:
+) -> list[TaskScores]:
     """Run tasks on the cluster, MAX_PENDING_TASKS at a time.
 
     Prices travel inside each task. Data scattered to a worker beforehand would die with it.
     """
     from distributed import as_completed
 
-    found: list[CoinScores] = []
+    found: list[TaskScores] = []
     waiting = iter(tasks)
     running = as_completed(loop=client.loop)
 
     def submit(most: int) -> None:
         for task in itertools.islice(waiting, most):
-            running.add(client.submit(walk_forward.run_task, task, pure=False))
+            running.add(client.submit(sweep_tasks.run_task, task, pure=False))
 
     submit(MAX_PENDING_TASKS)
     for future in running:
         found.append(future.result())
         future.release()
-        on_progress(len(found))
+        on_progress(sum(scores.backtests for scores in found))
         submit(1)
     return found
 
