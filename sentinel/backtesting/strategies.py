@@ -12,6 +12,7 @@ import numpy as np
 from sentinel.backtesting import user_strategy
 from sentinel.backtesting.builtin_strategies import BUILT_IN, Numbers
 from sentinel.backtesting.engine import Signals
+from sentinel.backtesting.order_rules import OrderRules
 from sentinel.backtesting.price_series import Floats, PriceSeries
 from sentinel.backtesting.strategy_source import Parameters, StrategySource, read_source
 from sentinel.errors import ConfigurationError
@@ -30,6 +31,8 @@ class Strategy:
     parameters: Parameters
     # The user's file with its modules; None for a built-in strategy.
     source: StrategySource | None = None
+    # Protective exits and sizes of purchases; None: the strategy alone decides.
+    rules: OrderRules | None = None
 
     def compute_signal(self, series: PriceSeries) -> Floats | None:
         """Return the signal of a built-in strategy, or None if it depends on the start of trading.
@@ -70,18 +73,22 @@ class Strategy:
         return cast("Numbers", self.parameters)
 
     def describe(self) -> str:
-        """Return the name with the parameters."""
-        return describe(self.name, self.parameters)
+        """Return the name with the parameters and the rules."""
+        return describe(self.name, self.parameters, self.rules)
 
 
-def describe(name: str, parameters: Parameters) -> str:
-    """Return a strategy's name with its parameters, such as `sma-cross (fast=12, slow=48)`."""
+def describe(name: str, parameters: Parameters, rules: OrderRules | None = None) -> str:
+    """Return a strategy's name with its parameters and rules.
+
+    An example: `sma-cross (fast=12, slow=48), stop-loss 5%`.
+    """
     pairs = ", ".join(
         f"{key}={value}" if isinstance(value, str) else f"{key}={value:g}"
         for key, value in parameters.items()
     )
     shown = Path(name).name if name.endswith(".py") else name
-    return f"{shown} ({pairs})" if pairs else shown
+    shown = f"{shown} ({pairs})" if pairs else shown
+    return f"{shown}, {rules.describe()}" if rules else shown
 
 
 def load(name: str, parameters: Parameters | None = None) -> Strategy:
