@@ -19,12 +19,12 @@ from datetime import UTC, date, datetime
 import database
 from safe_zone import RETENTION, Settings, load_settings
 from sentinel import console
-from sentinel.archive import export, parquet, records, status, store
+from sentinel.archive import coin_list, export, parquet, records, status, store
 from sentinel.archive.day_file import DayFile
 from sentinel.archive.status import ArchiveStatus
 from sentinel.archive.store import Archive
 from sentinel.arguments import IGNORE_BUDGET, add_ignore_budget, day, make_parser
-from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError
+from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ArchiveDamaged, ConfigurationError
 from sentinel.models import LoadCounts, MarketRow
 from sentinel.process import run_as_script
 from sentinel.storage import egress_budget, partitions, schema
@@ -48,6 +48,7 @@ EPILOG = """examples:
   python archive.py status --check         the same, with a check of every file's bytes
   python archive.py export                 archive all closed days now, not only before a purge
   python archive.py restore --from 2026-10-01 --to 2026-10-31
+  python archive.py rewrite                bring files of version 1 into the present layout
   python archive.py forget --from 2026-10-07 --to 2026-10-07
 ARCHIVE_URL names a folder, s3://bucket/folder or gs://bucket/folder."""
 
@@ -70,6 +71,8 @@ def main() -> int:
         span = (options.first, options.last)
         if options.action == "export":
             return _export(session, archive, span, now, settings, options)
+        if options.action == "rewrite":
+            return _rewrite(session, archive, span)
         if options.action == "forget":
             return _forget(session, archive, span)
         return _restore(session, archive, span, now)
@@ -85,6 +88,7 @@ def _build_parser() -> argparse.ArgumentParser:
         ("export", "archive closed days that are still in the database"),
         ("restore", "load archived days of the last 60 days into the database again"),
         ("forget", "stop expecting archived days whose files are gone"),
+        ("rewrite", "bring files of version 1 into the present layout"),
     ):
         action = actions.add_parser(name, help=text)
         add_day = functools.partial(action.add_argument, metavar="DAY", type=day)
@@ -119,6 +123,13 @@ def _print_status(found: ArchiveStatus) -> None:
     ):
         if days:
             print(f"  {len(days)} days {text}: {console.list_first(days)}")
+    for location, count in found.elsewhere.items():
+        print(
+            f"  {count} more days were archived in {location}: set ARCHIVE_URL to it, copy its "
+            "files here, or forget them"
+        )
+    if found.outdated:
+        print(f"  {found.outdated} files have the layout of version 1: python archive.py rewrite")
     for name in found.damaged or ():
         print(f"  damaged: {name}")
     if found.damaged is not None and not found.damaged and found.days:
@@ -151,6 +162,7 @@ def _export(
             for done, (_, fingerprint) in enumerate(exported, start=1):
                 progress("archiving", done, len(closed))
                 rows += fingerprint.rows
+        coin_list.write_coins(connection, archive)
         # A success ends the pause that a failed attempt of a run has started.
         records.record_attempt(connection, None, now, archive.url)
         return len(closed), rows
@@ -162,14 +174,30 @@ def _export(
 
 def _forget(session: Session, archive: Archive, span: tuple[date, date]) -> int:
     def run(connection: Connection) -> list[date]:
-        _, gone = records.list_archived(connection, archive)
-        lost = [day for day in gone if _is_within(day, span)]
-        records.forget_days(connection, lost)
-        return lost
+        stored, _ = records.list_archived(connection, archive)
+        return records.forget_days(connection, [file.day for file in stored], span)
 
     days = console.list_first(session.use(run))
     print(f"Forgotten: {days or 'none of these days is lost'}")
     return EXIT_OK
+
+
+def _rewrite(session: Session, archive: Archive, span: tuple[date, date]) -> int:
+    """Rewrite the files of version 1, except damaged ones."""
+    old = [f for f in archive.files() if not f.is_in_month and _is_within(f.day, span)]
+    damaged: list[ArchiveDamaged] = []
+    with console.show_progress() as progress:
+        for done, file in enumerate(old):
+            progress("rewriting", done, len(old))
+            try:
+                session.use(functools.partial(export.rewrite_file, archive=archive, old=file))
+            except ArchiveDamaged as error:
+                damaged.append(error)
+    for each in damaged:
+        console.print_error(each)
+    session.use(lambda connection: coin_list.write_coins(connection, archive))
+    print(f"{len(old) - len(damaged)} files are in the folders of their months now.")
+    return EXIT_UNHEALTHY if damaged else EXIT_OK
 
 
 def _restore(session: Session, archive: Archive, span: tuple[date, date], now: datetime) -> int:

@@ -87,11 +87,21 @@ class FileStore:
             return [str(path).rpartition("/")[2] for path in system.ls(root, detail=False)]
         return []
 
+    def _list_below(self, folder: str) -> list[str]:
+        """Return the paths of all files in a folder and its folders, as `folder/…/name`."""
+        if self.folder:
+            return [
+                p.relative_to(self.folder).as_posix() for p in (self.folder / folder).rglob("*")
+            ]
+        system, root = self._open_file_system()
+        return [str(path)[len(root) + 1 :] for path in system.find(f"{root}/{folder}")]
+
     def _write(self, name: str, content: bytes) -> None:
         if self.folder:
+            path = self.folder / name
             # No file is a secret, and a web server or workers of a cluster may run as another user.
-            create_folder(self.folder, 0o755)
-            replace_atomically(self.folder / name, content, new_mode=0o644)
+            create_folder(path.parent, 0o755)
+            replace_atomically(path, content, new_mode=0o644)
             return
         system, root = self._open_file_system()
         system.pipe_file(f"{root}/{name}", content)

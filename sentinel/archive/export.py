@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from safe_zone import STATEMENT_TIMEOUT_SECONDS, Settings
-from sentinel.archive import parquet, records, store
+from sentinel.archive import coin_list, parquet, records, store
 from sentinel.archive.day_file import DayFile
 from sentinel.archive.parquet import CsvExport
 from sentinel.archive.records import ArchivedDay
@@ -108,6 +108,8 @@ def _archive_days(
                 archived |= dict(export_days(connection, archive, [day], now, check_read))
             except ArchiveDamaged as error:
                 message = message or str(error)
+        if archived:
+            coin_list.write_coins(connection, archive)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
         reason = "another process is exporting, or has locked a day"
         log.warning(POSTPONED, len(days) - len(archived), reason)
@@ -174,6 +176,19 @@ def _export_day(
     records.record_day(connection, archive, new, size_bytes, source, now)
     log.info("%s: %d rows archived in %d bytes", day, rows, size_bytes)
     return source
+
+
+def rewrite_file(connection: Connection, archive: Archive, old: DayFile) -> None:
+    """Write a file of version 1 anew: in the folder of its month, with nullable columns.
+
+    Raises ArchiveUnavailable, and ArchiveDamaged if the file is damaged.
+    """
+    with parquet.temporary_folder() as folder, connection.transaction():
+        connection.execute(LOCK)
+        path, rows = parquet.rewrite_day(archive.fetch(old, refresh=True), folder)
+        new = archive.put(path, old.day, rows)
+        records.replace_file(connection, archive, old, new, path.stat().st_size)
+    archive.remove(old)
 
 
 def _find_day(

@@ -1,7 +1,8 @@
 """Write and read day files as Parquet, with DuckDB.
 
 The columns are `coin_id` text, `observed_at` timestamptz, `price_usd`, `market_cap_usd`,
-`volume_24h_usd` (double) and `source` text. Rows are sorted by coin and time.
+`volume_24h_usd` (double) and `source` text, all of them nullable. Texts are dictionary-encoded.
+Rows are sorted by coin and time.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ FROM read_csv($csv, header = false, delim = ',', new_line = '\\n', auto_detect =
 JOIN (SELECT unnest($keys::integer[]) AS coin_key, unnest($coin_ids::varchar[]) AS coin_id)
      USING (coin_key)
 """
+# The rows of one file alone.
+READ_FILE = """
+CREATE TEMP TABLE loaded AS SELECT * FROM read_parquet(?, hive_partitioning = false)
+"""
 ADD_FILE = "INSERT INTO loaded SELECT * FROM read_parquet(?, hive_partitioning = false)"
 
 # Adds the rows of some coins from archived files.
@@ -57,11 +62,30 @@ QUALIFY row_number() OVER (PARTITION BY coin_id, observed_at
                            ORDER BY source = 'observed' DESC, rowid) = 1
 """
 
-# Version 2 stores doubles as byte streams and times as differences: a quarter smaller.
+# Version 2 stores doubles as byte streams and times as differences: a quarter smaller. DuckDB
+# declares a column without NULL as NOT NULL; the expressions keep all columns of all days nullable.
 WRITE = """
-COPY (SELECT * FROM merged ORDER BY coin_id, observed_at)
+COPY (SELECT {columns} FROM merged ORDER BY coin_id, observed_at)
 TO '{path}' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE 4096)
 """
+NULLABLE = "CASE WHEN {name} IS NOT NULL THEN {name} END AS {name}"
+# The list of coins: those given, and those that only the stored list has.
+READ_COINS = """
+CREATE TEMP TABLE merged_coins AS
+SELECT unnest($coin_ids::varchar[]) AS coin_id, unnest($symbols::varchar[]) AS symbol,
+       unnest($names::varchar[]) AS name, unnest($ranks::integer[]) AS rank
+"""
+ADD_COINS = """
+INSERT INTO merged_coins
+SELECT coin_id, symbol, name, rank FROM read_parquet(?)
+WHERE coin_id NOT IN (SELECT coin_id FROM merged_coins)
+"""
+WRITE_COINS = """
+COPY (SELECT {columns} FROM merged_coins ORDER BY coin_id)
+TO '{path}' (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)
+"""
+COIN_COLUMNS = ("coin_id", "symbol", "name", "rank")
+COLUMNS = ("coin_id", "observed_at", "price_usd", "market_cap_usd", "volume_24h_usd", "source")
 
 # Counts the rows that only one of the two has, and all written rows.
 VIEW_WRITTEN = """
@@ -146,18 +170,53 @@ def build_day(rows: CsvExport, existing: Sequence[Path], folder: Path) -> tuple[
     The file holds the exported rows and the rows of the day's existing files. It is read back and
     compared row by row. Raises ArchiveUnavailable without disk space or if a row differs.
     """
-    path = folder / "day.parquet"
     with _open_engine() as engine:
         rows.read_into(engine)
         for file in existing:
             engine.execute(ADD_FILE, [str(file)])
-        engine.execute(MERGE)
-        for statement in (WRITE, VIEW_WRITTEN):  # neither accepts a parameter
-            engine.execute(statement.format(path=str(path).replace("'", "''")))
-        [(differing, count)] = engine.execute(COMPARE).fetchall()
+        return _write_day(engine, folder)
+
+
+def rewrite_day(file: Path, folder: Path) -> tuple[Path, int]:
+    """Write the rows of a day's file to a new file in a folder, as `build_day` does."""
+    with _open_engine() as engine:
+        engine.execute(READ_FILE, [str(file)])
+        return _write_day(engine, folder)
+
+
+def _write_day(engine: duckdb.DuckDBPyConnection, folder: Path) -> tuple[Path, int]:
+    """Write the table `loaded`, each point once; returns the file and the number of its rows."""
+    path = folder / "day.parquet"
+    engine.execute(MERGE)
+    for statement in (WRITE, VIEW_WRITTEN):
+        engine.execute(_fill(statement, path, COLUMNS))
+    [(differing, count)] = engine.execute(COMPARE).fetchall()
     if differing:
         raise ArchiveUnavailable(f"{differing:,} rows differ after they were written.")
     return path, int(count)
+
+
+def build_coins(coins: Sequence[tuple[str, str, str, int | None]], stored: bytes | None) -> bytes:
+    """Return the list of coins as a file, from (coin id, symbol, name, rank) and the stored file.
+
+    Raises ArchiveUnavailable.
+    """
+    names = ("coin_ids", "symbols", "names", "ranks")
+    columns = [list(column) for column in zip(*coins, strict=True)] or [[]] * len(names)
+    with temporary_folder() as folder, _open_engine() as engine:
+        engine.execute(READ_COINS, dict(zip(names, columns, strict=True)))
+        if stored is not None:
+            (folder / "stored.parquet").write_bytes(stored)
+            engine.execute(ADD_COINS, [str(folder / "stored.parquet")])
+        path = folder / "coins.parquet"
+        engine.execute(_fill(WRITE_COINS, path, COIN_COLUMNS))
+        return path.read_bytes()
+
+
+def _fill(statement: str, path: Path, columns: Sequence[str]) -> str:
+    """Return a statement with a path and columns, for which DuckDB accepts no parameter."""
+    nullable = ", ".join(NULLABLE.format(name=name) for name in columns)
+    return statement.format(columns=nullable, path=str(path).replace("'", "''"))
 
 
 @contextlib.contextmanager

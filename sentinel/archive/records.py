@@ -25,10 +25,10 @@ INSERT INTO sentinel.archived_days (archived_at, rows, size_bytes, source_rows, 
                                     source_digest, location)
 VALUES (%(now)s, %(rows)s, %(size_bytes)s, %(source_rows)s, %(day)s, %(sha256)s, %(source_digest)s,
         %(location)s)
-ON CONFLICT (day) DO UPDATE
+ON CONFLICT (day, location) DO UPDATE
 SET archived_at = excluded.archived_at, rows = excluded.rows, size_bytes = excluded.size_bytes,
     source_rows = excluded.source_rows, source_digest = excluded.source_digest,
-    sha256 = excluded.sha256, location = excluded.location
+    sha256 = excluded.sha256
 """
 ARCHIVED_DAYS = """
 SELECT day, sha256, source_rows, source_digest
@@ -36,7 +36,22 @@ FROM sentinel.archived_days
 WHERE location = %(location)s
 ORDER BY day
 """
-FORGET_DAYS = "DELETE FROM sentinel.archived_days WHERE day = ANY (%(days)s)"
+REPLACE_FILE = """
+UPDATE sentinel.archived_days SET sha256 = %(new_sha256)s, size_bytes = %(size_bytes)s
+WHERE day = %(day)s AND location = %(location)s AND sha256 = %(sha256)s
+"""
+DAYS_ELSEWHERE = """
+SELECT location, count(*)
+FROM sentinel.archived_days
+WHERE location <> %(location)s AND day <> ALL (%(stored)s)
+GROUP BY location
+ORDER BY location
+"""
+FORGET_DAYS = """
+DELETE FROM sentinel.archived_days
+WHERE day BETWEEN %(first)s AND %(last)s AND day <> ALL (%(stored)s)
+RETURNING day
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +108,31 @@ def list_archived(connection: Connection, archive: Archive) -> tuple[list[DayFil
     return files, [day for day in recorded if day not in stored]
 
 
-def forget_days(connection: Connection, days: Sequence[date]) -> None:
-    """Delete the records of days, so that their files are not expected any more."""
-    connection.execute(FORGET_DAYS, {"days": list(days)})
+def replace_file(
+    connection: Connection, archive: Archive, old: DayFile, new: DayFile, size_bytes: int
+) -> None:
+    """Record that a file was written anew with the same rows."""
+    row = {"new_sha256": new.sha256, "size_bytes": size_bytes, "location": archive.location}
+    connection.execute(REPLACE_FILE, {"day": old.day, "sha256": old.sha256} | row)
+
+
+def count_elsewhere(
+    connection: Connection, archive: Archive, stored: Sequence[date]
+) -> dict[str, int]:
+    """Return how many days that this archive lacks were archived in other places, by location."""
+    parameters = {"location": archive.location, "stored": list(stored)}
+    return dict(connection.execute(DAYS_ELSEWHERE, parameters).fetchall())
+
+
+def forget_days(
+    connection: Connection, stored: Sequence[date], span: tuple[date, date]
+) -> list[date]:
+    """Delete the records of the days in a span without a file here; returns these days.
+
+    `stored` are the days that the archive holds. Files in other places stay as they are.
+    """
+    parameters = {"first": span[0], "last": span[1], "stored": list(stored)}
+    return sorted({day for (day,) in connection.execute(FORGET_DAYS, parameters)})
 
 
 def last_attempt(connection: Connection) -> tuple[datetime | None, str | None, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -33,6 +33,10 @@ class ArchiveStatus:
     missing: Sequence[date]
     # Days that this database archived and whose files are gone.
     lost: Sequence[date]
+    # How many days this database archived only in other places, by their location.
+    elsewhere: Mapping[str, int]
+    # Files of version 1, which are not in a folder of their month.
+    outdated: int
     # Files whose bytes are not those that were written; None if no file was read.
     damaged: Sequence[str] | None
     # Days that are older than the retention and still in the database.
@@ -43,7 +47,7 @@ class ArchiveStatus:
     @property
     def is_healthy(self) -> bool:
         """Whether the user has nothing to do. Missing days alone are healthy."""
-        return not (self.lost or self.damaged or self.overdue or self.last_error)
+        return not (self.lost or self.elsewhere or self.damaged or self.overdue or self.last_error)
 
 
 def examine(
@@ -69,6 +73,8 @@ def examine(
             day for n in range(span) if first and (day := first + timedelta(days=n)) not in stored
         ],
         lost=lost,
+        elsewhere=records.count_elsewhere(connection, archive, list(stored)),
+        outdated=sum(not file.is_in_month for file in files),
         damaged=_find_damaged(archive, list(stored.values())) if read_files else None,
         overdue=overdue,
         last_error=error if overdue else None,
@@ -85,5 +91,5 @@ def _find_damaged(archive: Archive, files: Sequence[DayFile]) -> list[str]:
                 archive.fetch(file, refresh=True)
             except ArchiveDamaged as error:
                 log.warning("%s", error)
-                found.append(file.name)
+                found.append(file.path)
     return found

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from safe_zone import Settings
 from sentinel.archive.cache import limit_cache, mark_as_used
-from sentinel.archive.day_file import DayFile, index_by_day, parse_name
+from sentinel.archive.day_file import FOLDER, DayFile, index_by_day, parse_path
 from sentinel.errors import (
     ArchiveDamaged,
     ArchiveUnavailable,
@@ -45,8 +45,12 @@ class Archive(FileStore):
 
     def files(self) -> list[DayFile]:
         """Return all day files; other files are ignored. Raises ArchiveUnavailable."""
-        names = self._run_with_timeout("be listed", self._list)
-        return [file for name in names if (file := parse_name(name))]
+
+        def list_both() -> list[str]:
+            return [*self._list(), *self._list_below(FOLDER)]
+
+        paths = self._run_with_timeout("be listed", list_both)
+        return [file for path in paths if (file := parse_path(path))]
 
     def put(self, path: Path, day: date, rows: int) -> DayFile:
         """Store the file of a day, read it back and return it.
@@ -55,8 +59,8 @@ class Archive(FileStore):
         """
         content = path.read_bytes()
         file = DayFile(day, rows, hashlib.sha256(content).hexdigest())
-        self._run_with_timeout("be written", lambda: self._write(file.name, content))
-        stored = self._run_with_timeout("be read", lambda: self._read(file.name))
+        self._run_with_timeout("be written", lambda: self._write(file.path, content))
+        stored = self._run_with_timeout("be read", lambda: self._read(file.path))
         if not _is_intact(stored, file):
             self.remove(file)
             raise ArchiveUnavailable(
@@ -66,7 +70,7 @@ class Archive(FileStore):
 
     def remove(self, file: DayFile) -> None:
         """Remove a file and its cached copy. Raises ArchiveUnavailable."""
-        self._run_with_timeout("be cleared", lambda: self._remove(file.name))
+        self._run_with_timeout("be cleared", lambda: self._remove(file.path))
         if not self.folder:
             (self.cache / file.name).unlink(missing_ok=True)
 
@@ -76,16 +80,16 @@ class Archive(FileStore):
         With `refresh`, the cached copy is ignored. Raises ArchiveDamaged if the bytes do not match,
         ArchiveUnavailable if the file cannot be read.
         """
-        path = (self.folder or self.cache) / file.name
+        path = self.folder / file.path if self.folder else self.cache / file.name
         if not (self.folder or refresh):
             with contextlib.suppress(FileNotFoundError):
                 if _is_intact(path.read_bytes(), file):
                     mark_as_used(path)
                     return path
-        content = self._run_with_timeout("be read", lambda: self._read(file.name))
+        content = self._run_with_timeout("be read", lambda: self._read(file.path))
         if not _is_intact(content, file):
             raise ArchiveDamaged(
-                f"{file.name} in the archive {self.location} is damaged: its bytes are not those "
+                f"{file.path} in the archive {self.location} is damaged: its bytes are not those "
                 "that were written. Restore it from a copy; or delete it, and continue without "
                 "that day with python archive.py forget."
             )

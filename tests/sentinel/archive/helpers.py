@@ -97,7 +97,7 @@ def to_points(rows: Iterable[MarketRow]) -> list[tuple[str, float, float]]:
 
 
 def list_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.parquet"))
+    return sorted(folder.glob("observations/*/*.parquet"))
 
 
 def read_content(path: Path) -> set[tuple[object, ...]]:

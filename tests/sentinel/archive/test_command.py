@@ -46,6 +46,8 @@ def test_export_archives_all_closed_days_and_status_shows_them(
         "last": str((today - timedelta(days=1)).date()),
         "missing": [],
         "lost": [],
+        "elsewhere": {},
+        "outdated": 0,
         "damaged": [],
         "overdue": [],
         "last_error": None,
@@ -82,7 +84,10 @@ def test_status_with_check_exits_with_6_for_a_damaged_file(
     plain = command("status", "--json")
     assert (plain.returncode, json.loads(plain.stdout)["damaged"]) == (0, None)
     looked = command("status", "--json", "--check")
-    assert (looked.returncode, json.loads(looked.stdout)["damaged"]) == (6, [path.name])
+    assert (looked.returncode, json.loads(looked.stdout)["damaged"]) == (
+        6,
+        [path.relative_to(folder).as_posix()],
+    )
     assert path.name in command("status", "--check").stdout
     again = command("export")
     assert again.returncode == 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -129,8 +129,7 @@ def test_forgotten_days_are_not_expected_any_more(
     load_rows(session, make_rows(), OLD)
     purge(session, settings)
     list_files(folder)[0].unlink()
-    opened = open_archive(settings)
-    session.use(lambda c: records.forget_days(c, records.list_archived(c, opened)[1]))
+    session.use(lambda c: records.forget_days(c, [], (date.min, date.max)))
     assert not read_points(session, settings, OLD, NOW)
 
 
@@ -150,7 +149,7 @@ def test_two_databases_that_share_an_archive_keep_each_others_rows(
     export_days(session, settings, KEPT.date())
     [other_file] = list_files(folder)
     copy = other_file.read_bytes()
-    session.use(lambda c: records.forget_days(c, [KEPT.date()]))
+    session.use(lambda c: records.forget_days(c, [], (KEPT.date(), KEPT.date())))
     load_rows(session, make_rows(KEPT, price=7.0, coins=["others"]), KEPT)
     export_days(session, settings, KEPT.date())
     other_file.write_bytes(copy)  # as if the other database had written at the same moment

@@ -42,4 +42,4 @@ def test_a_folder_may_be_given_as_a_file_url(tmp_path: Path) -> None:
     ],
 )
 def test_other_files_in_the_folder_are_ignored(name: str) -> None:
-    assert day_file.parse_name(name) is None
+    assert day_file.parse_path(name) is None
