@@ -80,7 +80,7 @@ def _read_series(size: Size) -> Iterator[tuple[str, Histories]]:
         return
     for path in map(Path, names.split(os.pathsep)):
         for file in sorted(path.glob("*.csv")) if path.is_dir() else [path]:
-            yield file.stem, dict(price_csv.read(file))
+            yield file.stem, dict(price_csv.read_points(file))
 
 
 def measure(is_smoke: bool) -> Iterator[Result]:

@@ -134,7 +134,7 @@ def _read_recorded() -> Iterator[Series]:
             name = path.name.partition("_usd")[0]
             found.setdefault(name, {}).update((ms / 1000, price) for ms, price in rows)
         else:
-            for coin_id, points in price_csv.read(path).items():
+            for coin_id, points in price_csv.read_points(path).items():
                 found.setdefault(coin_id, {}).update(points)
     for name, prices in found.items():
         times = np.array(sorted(prices))

@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 
 from sentinel import arguments
-from sentinel.backtesting import builtin_strategies, price_csv
+from sentinel.backtesting import builtin_strategies, price_loader
 from sentinel.errors import ConfigurationError
 from tests.conftest import FreshDatabase
 from tests.support.commands import Script
@@ -269,44 +269,12 @@ def test_an_option_names_the_package_that_the_image_of_the_containers_lacks(
     assert_refused(done, f"{option[0]} needs {package}")
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "the first line must be"),
-        ("timestamp,coin_id,price\n", "holds no prices"),
-        ("time,coin,price\n", "begins with 'time,coin,price'"),
-        ("timestamp,coin_id,price\n2026-11-01,a,1\n", "a single price of a"),
-        ("timestamp,coin_id,price\n2026-11-01,a,1\n2026-11-01,a,2\n", "a single price of a"),
-        ("timestamp,coin_id,price\n2026-11-01,a\n", "line 2: 2 fields"),
-        ("timestamp,coin_id,price\nyesterday,a,1\n", "line 2: 'yesterday' is not a time"),
-        ("timestamp,coin_id,price\n2026-11-01,a,0\n", "'0' is not a price"),
-        ("timestamp,coin_id,price\n2026-11-01,a,nan\n", "'nan' is not a price"),
-        ("timestamp,coin_id,price\n2026-11-01,,1\n", "no coin_id"),
-        ("timestamp,coin_id,price\n2026-11-01,a,\0\n", "bad.csv"),
-    ],
-    ids=str,
-)
-def test_an_error_names_the_problem_of_a_price_file(tmp_path: Path, text: str, words: str) -> None:
-    from sentinel.backtesting.price_loader import load_from_csv
-
-    path = tmp_path / "bad.csv"
-    path.write_text(text)
-    with pytest.raises(ConfigurationError, match=re.escape(words)) as caught:
-        load_from_csv(path, [])
-    assert "\n" not in str(caught.value)
-
-
-def test_a_price_file_may_be_in_any_order_and_its_times_in_any_zone(tmp_path: Path) -> None:
-    path = tmp_path / "mixed.csv"
-    path.write_text(
-        "\ufefftimestamp,coin_id,price\n2026-11-01T02:00:00+01:00,b,3\n2026-11-01,a,2\n\n"
-        "2026-10-31T23:00:00Z,a,1\n2026-11-01 00:00,b,2\n2026-11-01T00:00:00,a,5\n"
-    )
-    midnight = START.timestamp()
-    assert price_csv.read(path) == {
-        "a": [(midnight - 3600, 1), (midnight, 5)],
-        "b": [(midnight, 2), (midnight + 3600, 3)],
-    }
+@pytest.mark.parametrize("second", ["", "2026-11-01,a,2\n"], ids=["one line", "one time"])
+def test_a_single_price_is_too_few(tmp_path: Path, second: str) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text(f"timestamp,coin_id,price\n2026-11-01,a,1\n{second}")
+    with pytest.raises(ConfigurationError, match="holds a single price of a"):
+        price_loader.load_from_csv(path, [])
 
 
 @pytest.mark.slow

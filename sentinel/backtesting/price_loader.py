@@ -14,7 +14,7 @@ from sentinel.archive import reader
 from sentinel.archive.parquet import Points
 from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.arguments import IGNORE_BUDGET
-from sentinel.backtesting import price_csv, price_series
+from sentinel.backtesting import price_csv
 from sentinel.backtesting.engine import MIN_POINTS
 from sentinel.backtesting.price_series import LoadedPrices, PriceSeries
 from sentinel.errors import ConfigurationError
@@ -51,15 +51,12 @@ def load_from_csv(path: Path, terms: Sequence[str]) -> LoadedPrices:
 
     Raises ConfigurationError.
     """
-    found = {
-        coin_id: price_series.from_points(points)
-        for coin_id, points in price_csv.read(path).items()
-    }
+    found = price_csv.read(path, terms)
     # Ids of a file are compared without regard to case, as coins of the database are.
     by_folded = {coin_id.lower(): coin_id for coin_id in found}
     unknown = [term for term in terms if term.lower() not in by_folded]
     if unknown:
-        known = ", ".join(list(found)[:10])
+        known = ", ".join(list(price_csv.read(path))[:10])
         raise ConfigurationError(
             f"{path} holds no prices of {', '.join(unknown)}: use the coin ids in the file, such "
             f"as {known}"

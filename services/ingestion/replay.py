@@ -59,10 +59,10 @@ def main() -> int:
     if arguments.fit and rules.target_rate is None:
         raise ConfigurationError("--fit goes with --budget: with --k nothing is calibrated")
     if arguments.csv:
-        histories: Histories = price_csv.read(arguments.csv)
+        histories: Histories = price_csv.read_points(arguments.csv)
     else:
         histories = _read_database(monitor, float(arguments.days))
-    fit = price_csv.read(arguments.fit) if arguments.fit else histories
+    fit = price_csv.read_points(arguments.fit) if arguments.fit else histories
     result = replay(histories, rules, fit)
     if arguments.plot:
         replay_output.write_page(result, histories, arguments.plot)

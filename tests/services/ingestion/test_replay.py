@@ -198,4 +198,4 @@ def test_times_without_a_zone_are_utc_and_the_order_of_lines_does_not_matter(
         "2026-11-20T13:00:00+01:00,b,3\r\n2026-11-20T11:00:00Z,b,2\r\n2026-11-20 11:00:00,b,2.5\r\n"
     )
     at = datetime(2026, 11, 20, 11, tzinfo=UTC).timestamp()
-    assert price_csv.read(path) == {"b": [(at, 2.5), (at + 3600, 3.0)]}
+    assert price_csv.read_points(path) == {"b": [(at, 2.5), (at + 3600, 3.0)]}
