@@ -47,7 +47,7 @@ from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
 from sentinel.paper_trading import ledger, output, wallet_reports, wallets
 from sentinel.paper_trading.ledger import LedgerEvent
-from sentinel.paper_trading.parser import build_parser
+from sentinel.paper_trading.parser import RULE_FLAGS, build_parser, read_rules
 from sentinel.paper_trading.wallets import Wallet
 from sentinel.process import run_as_script
 from sentinel.storage import schema
@@ -88,7 +88,7 @@ def _list_strategies(_options: argparse.Namespace) -> int:
 
 
 def _run_backtest(options: argparse.Namespace) -> int:
-    strategy = strategies.load(options.strategy, _to_dict(options.param))
+    strategy = _load_strategy(options.strategy, options)
     initial_usd, costs = _read_money(options)
     prices = _load_prices(options)
     results = trade_all(prices, strategy, costs, initial_usd)
@@ -165,7 +165,7 @@ def _step(options: argparse.Namespace) -> int:
 
 def _find_opening_flag(options: argparse.Namespace) -> str | None:
     """Return a flag that only the opening of a wallet takes, if the user typed one."""
-    for name in ("coins", "initial_usd", "fee_bps", "slippage_bps", "param"):
+    for name in ("coins", "initial_usd", "fee_bps", "slippage_bps", "param", *RULE_FLAGS):
         if getattr(options, name) not in (None, []):
             return f"--{name.replace('_', '-')}"
     return None
@@ -188,7 +188,7 @@ def _ensure_wallet(
     # A cron job may step the wallet from another folder.
     is_file = options.strategy.endswith(".py")
     name = str(Path(options.strategy).absolute()) if is_file else options.strategy
-    strategy = strategies.load(name, _to_dict(options.param))
+    strategy = _load_strategy(name, options)
     initial_usd, costs = _read_money(options)
     state_dir = ensure_state_dir(settings.state_dir)
     coin_ids = price_loader.resolve_coin_ids(connection, options.coins)
@@ -225,12 +225,13 @@ def _require_same(
     has_typed_costs = options.fee_bps is not None or options.slippage_bps is not None
     is_same = (
         (wallet.strategy, dict(wallet.parameters)) == (strategy.name, dict(strategy.parameters))
+        and wallet.order_rules == strategy.rules
         and (not options.coins or set(coin_ids) == set(accounts))
         and (not has_typed_costs or wallet.costs == costs)
         and (options.initial_usd is None or cash == initial_usd)
     )
     if not is_same:
-        trades = strategies.describe(wallet.strategy, wallet.parameters)
+        trades = wallet.describe_strategy()
         coins = console.list_first(list(accounts), MAX_COINS)
         raise ConfigurationError(
             f"There is a wallet '{wallet.name}' already. It trades {trades} on {coins}: leave "
@@ -290,7 +291,8 @@ def _print_reports(
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    candidates = walk_forward.build_candidates(options.strategy, _to_dict(options.param))
+    found = walk_forward.build_candidates(options.strategy, _to_dict(options.param))
+    candidates = [strategies.with_rules(one, read_rules(options)) for one in found]
     initial_usd, costs = _read_money(options)
     prices = _load_prices(options)
     sweep = walk_forward.plan_sweep(prices, candidates, options.folds, costs, initial_usd)
@@ -322,6 +324,11 @@ def _load_prices(options: argparse.Namespace) -> LoadedPrices:
     return price_loader.load_from_database(
         load_settings(), options.coins, days, now, ignore_budget=options.ignore_budget
     )
+
+
+def _load_strategy(name: str, options: argparse.Namespace) -> Strategy:
+    strategy = strategies.load(name, _to_dict(options.param))
+    return strategies.with_rules(strategy, read_rules(options))
 
 
 def _read_money(options: argparse.Namespace) -> tuple[Decimal, Costs]:

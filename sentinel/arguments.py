@@ -62,6 +62,27 @@ def number(most: Decimal | int, *, least: int | None = None) -> Callable[[str], 
     return parse
 
 
+def percentage(most: int) -> Callable[[str], float]:
+    """Return a type for percentages such as 5%, above 0 % and up to `most`; their value is 0.05.
+
+    A number without % is refused: 5 and 0.05 would both be guesses.
+    """
+
+    def parse(text: str) -> float:
+        try:
+            value = Decimal(_check_digits(text.removesuffix("%")))
+        except (InvalidOperation, ValueError):
+            value = Decimal("NaN")
+        share = float(value / 100) if value.is_finite() and value <= most else 0.0
+        if text.endswith("%") and share > 0:
+            return share
+        raise ArgumentTypeError(
+            f"'{text[:MAX_SHOWN]}' must be a percentage such as 5%, above 0% and {most}% at most"
+        )
+
+    return parse
+
+
 def whole_number(most: int) -> Callable[[str], int]:
     """Return a type for whole numbers from 1 to `most`."""
 

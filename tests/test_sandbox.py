@@ -344,6 +344,13 @@ def test_extreme_prices_give_figures_or_a_clear_error(
         assert_refused(done)
 
 
+@pytest.mark.parametrize("typed", ["5", "0.05", "", "%", "0%", "-5%", "100%", "nan%", "5 %%"])
+def test_a_percentage_is_written_with_its_sign(typed: str) -> None:
+    assert arguments.percentage(99)("2.5%") == 0.025
+    with pytest.raises(ArgumentTypeError, match="must be a percentage such as 5%"):
+        arguments.percentage(99)(typed)
+
+
 def test_a_whole_number_with_leading_zeros_is_limited_too() -> None:
     parse = arguments.whole_number(20)
     with pytest.raises(ArgumentTypeError, match="1 to 20"):

@@ -49,6 +49,8 @@ class BuiltInStrategy(NamedTuple):
     compute_signal: ComputeSignal
     # Returns the share of cash or coins to order, from a value of the signal.
     size_order: Callable[[float, Portfolio], float] = _use_signal
+    # Whether the signal says how much to buy, not whether to.
+    sizes: bool = False
     # Whether the signal is the same whenever trading starts. A sweep then computes it once.
     is_timeless: bool = True
     # Returns what is wrong with a combination of parameters, or None.
@@ -228,6 +230,7 @@ BUILT_IN: Mapping[str, BuiltInStrategy] = {
         {"hours": 24.0, "parts": 30.0},
         _compute_dca,
         _spend_up_to,
+        sizes=True,
         is_timeless=False,
     ),
     "sma-cross": BuiltInStrategy(

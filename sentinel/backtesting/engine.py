@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sentinel.backtesting.portfolio import Costs, Portfolio, Trade
+from sentinel.backtesting.portfolio import Costs, ExitReason, Portfolio, Trade
 from sentinel.backtesting.price_series import Floats, PriceSeries
 
 # Decides after the observation at an index of the series: returns the share of the cash to spend
@@ -36,7 +36,19 @@ NEVER = sys.maxsize
 MIN_POINTS = 2  # of a series: one to decide at, one to fill the order
 
 
-class Signals(NamedTuple):
+class Order(NamedTuple):
+    """What is ordered at one observation."""
+
+    # Of the cash (above 0) or of the coins (below 0); 0: no order.
+    share: float
+    # The rule that sells; None: the strategy does.
+    reason: ExitReason | None = None
+    # Purchases, blocked since a protective exit, are possible again.
+    unblocks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
     """What a strategy wants to do along a series.
 
     The engine asks `decide` only where an order is possible: at the indices `buys` while there is
@@ -48,6 +60,16 @@ class Signals(NamedTuple):
     # Ascending indices where it may sell.
     sells: Sequence[int]
     decide: Decide
+
+    def find_next(self, portfolio: Portfolio, index: int) -> int:
+        """Return the first index from `index` on where an order is wanted and possible."""
+        buy = find_first(self.buys, index) if portfolio.cash else NEVER
+        sell = find_first(self.sells, index) if portfolio.quantity else NEVER
+        return min(buy, sell)
+
+    def place_order(self, index: int, portfolio: Portfolio) -> Order:
+        """Return the order at an index."""
+        return Order(self.decide(index, portfolio))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,22 +195,23 @@ def _iterate_orders(
 
     The caller applies a trade to `portfolio` before it asks for the next one.
     """
-    index = _next_index(signals, portfolio, 0)
+    index = signals.find_next(portfolio, 0)
     while index < last:
-        if series.is_observed[index] and (share := signals.decide(index, portfolio)):
-            at, price = float(series.times[index + 1]), float(series.prices[index + 1])
-            if trade := portfolio.simulate_fill(share, at, price, costs):
-                yield index, trade
-        index = _next_index(signals, portfolio, index + 1)
+        if series.is_observed[index]:
+            share, reason, unblocks = signals.place_order(index, portfolio)
+            if unblocks:
+                portfolio.is_blocked = False
+            if share:
+                at, price = float(series.times[index + 1]), float(series.prices[index + 1])
+                if trade := portfolio.simulate_fill(share, at, price, costs, reason):
+                    yield index, trade
+        index = signals.find_next(portfolio, index + 1)
 
 
-def _next_index(signals: Signals, portfolio: Portfolio, index: int) -> int:
-    """Return the first index from `index` on where an order is wanted and possible."""
-    found = NEVER
-    for indices, means in ((signals.buys, portfolio.cash), (signals.sells, portfolio.quantity)):
-        if means and (n := bisect.bisect_left(indices, index)) < len(indices):
-            found = min(found, indices[n])
-    return found
+def find_first(indices: Sequence[int], index: int) -> int:
+    """Return the first of ascending indices from `index` on, or NEVER."""
+    n = bisect.bisect_left(indices, index)
+    return indices[n] if n < len(indices) else NEVER
 
 
 @dataclass(slots=True)

@@ -23,6 +23,11 @@ class OrderRules:
     # The daily volatility of a position when it is bought, as a fraction of the account's value.
     order_volatility: float | None = None
 
+    @property
+    def has_size(self) -> bool:
+        """Whether purchases are limited."""
+        return self.order_usd is not None or self.order_volatility is not None
+
     def describe(self) -> str:
         """Return the rules that are on, such as `stop-loss 5%, order 500 USD`."""
         percentages = {

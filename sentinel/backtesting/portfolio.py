@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from sentinel.errors import SentinelError
 
 TradeSide = Literal["buy", "sell", "close"]
 # The rule that sold instead of the strategy.
 ExitReason = Literal["stop-loss", "take-profit", "trailing-stop"]
+EXIT_REASONS: tuple[ExitReason, ...] = get_args(ExitReason)
 
 BASIS_POINTS = Decimal(10_000)
 MIN_ORDER_USD = Decimal("0.01")  # a smaller order is not executed
@@ -69,9 +70,16 @@ class Portfolio:
     entry_price: Decimal | None = None
     # The trade that sold the last coin of the position before; None if there was none.
     last_exit: Trade | None = None
+    # A protective exit blocks purchases until the strategy's own signal was at or below 0 once.
+    is_blocked: bool = False
 
     def simulate_fill(
-        self, share: float | Decimal, filled_at: float, price: float, costs: Costs
+        self,
+        share: float | Decimal,
+        filled_at: float,
+        price: float,
+        costs: Costs,
+        reason: ExitReason | None = None,
     ) -> Trade | None:
         """Return the trade that an order makes at an observed price, without applying it.
 
@@ -91,7 +99,7 @@ class Portfolio:
             return None
         proceeds = sold * received_price
         fee = proceeds * fee_share
-        return Trade(filled_at, "sell", received_price, -sold, proceeds - fee, fee)
+        return Trade(filled_at, "sell", received_price, -sold, proceeds - fee, fee, reason)
 
     def apply(self, trade: Trade) -> Decimal | None:
         """Apply a trade; returns the gain of a sale over its cost basis, None for a purchase.
@@ -111,6 +119,7 @@ class Portfolio:
             gain = trade.cash_usd - cost
             if not quantity:
                 self.entered_at, self.entry_price, self.last_exit = None, None, trade
+                self.is_blocked = trade.reason is not None
         else:
             self.cost_basis -= trade.cash_usd
             paid = (self.entry_price or 0) * self.quantity + trade.price_usd * trade.quantity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from sentinel.backtesting.builtin_strategies import BUILT_IN, Numbers
 from sentinel.backtesting.engine import Signals
 from sentinel.backtesting.order_rules import OrderRules
 from sentinel.backtesting.price_series import Floats, PriceSeries
+from sentinel.backtesting.ruled_signals import apply_rules
 from sentinel.backtesting.strategy_source import Parameters, StrategySource, read_source
 from sentinel.errors import ConfigurationError
 
@@ -47,11 +49,17 @@ class Strategy:
     def build_signals(
         self, series: PriceSeries, start: float = -math.inf, signal: Floats | None = None
     ) -> Signals:
-        """Return what the strategy wants to do along a series, from `start` (UNIX seconds) on.
+        """Return what is wanted along a series, from `start` (UNIX seconds) on, with the rules.
 
         `signal` may hold the signal of a longer series that begins with this one; otherwise it is
         computed here. Raises StrategyFailed, here or on a decision, if the user's strategy fails.
         """
+        own = self._build_own_signals(series, start, signal)
+        return apply_rules(own, self.rules, series) if self.rules else own
+
+    def _build_own_signals(
+        self, series: PriceSeries, start: float, signal: Floats | None
+    ) -> Signals:
         first = int(np.searchsorted(series.times, start))
         if self.source is not None:
             return user_strategy.build_signals(self.source, self.parameters, series, first)
@@ -119,6 +127,18 @@ def with_parameters(strategy: Strategy, parameters: Parameters) -> Strategy:
     if strategy.source is None:
         return load(strategy.name, parameters)
     return load_source(strategy.source, parameters)
+
+
+def with_rules(strategy: Strategy, rules: OrderRules | None) -> Strategy:
+    """Return the same strategy with rules around it.
+
+    Raises ConfigurationError for an order size around a strategy that sizes its own purchases.
+    """
+    if rules and rules.has_size and strategy.source is None and BUILT_IN[strategy.name].sizes:
+        raise ConfigurationError(
+            f"{strategy.name} sizes its own purchases: leave --order-usd and --order-volatility out"
+        )
+    return dataclasses.replace(strategy, rules=rules)
 
 
 def _match_type(name: str, key: str, value: float | str, default: float | str) -> float | str:

@@ -14,10 +14,18 @@ from typing import Literal
 
 from psycopg.rows import class_row
 
-from sentinel.backtesting.portfolio import InvalidTrades, Portfolio, Trade, build_portfolio
+from sentinel.backtesting.portfolio import (
+    EXIT_REASONS,
+    ExitReason,
+    InvalidTrades,
+    Portfolio,
+    Trade,
+    build_portfolio,
+)
 from sentinel.storage.connection import Connection
 
-EventKind = Literal["opened", "ordered", "filled", "rejected"]
+# `unblocked`: after a protective exit, the strategy's own signal was at or below 0.
+EventKind = Literal["opened", "ordered", "filled", "rejected", "unblocked"]
 
 # The largest share of a fill's cash by which quantity times price plus fee may differ from it.
 MAX_ROUNDING = Decimal("1e-18")
@@ -54,7 +62,7 @@ class LedgerEvent:
     quantity: Decimal | None = None
     cash_usd: Decimal | None = None
     fee_usd: Decimal | None = None
-    # Why an order was rejected.
+    # Why an order was rejected, or the rule that sold instead of the strategy.
     reason: str | None = None
 
     @property
@@ -69,7 +77,13 @@ class LedgerEvent:
                 f"not match {quantity} coins at {price} and a fee of {fee}."
             )
         side: Literal["buy", "sell"] = "buy" if quantity > 0 else "sell"
-        return Trade(self.observed_at.timestamp(), side, price, quantity, cash, fee)
+        at, reason = self.observed_at.timestamp(), to_exit_reason(self.reason)
+        return Trade(at, side, price, quantity, cash, fee, reason)
+
+
+def to_exit_reason(reason: str | None) -> ExitReason | None:
+    """Return the protective exit that a reason names, or None."""
+    return next((known for known in EXIT_REASONS if known == reason), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +98,15 @@ class CoinAccount:
     rejected_fills: int
     # The order that waits for the next price.
     pending_order: LedgerEvent | None
+    # Whether purchases became possible again since the latest trade.
+    is_unblocked: bool
 
     @property
     def portfolio(self) -> Portfolio:
         """The cash and the coins after all trades. Raises InvalidTrades."""
-        return build_portfolio(self.initial_usd, self.trades)
+        found = build_portfolio(self.initial_usd, self.trades)
+        found.is_blocked = found.is_blocked and not self.is_unblocked
+        return found
 
 
 def load_events(connection: Connection, wallet_id: int) -> list[LedgerEvent]:
@@ -113,6 +131,8 @@ def replay_events(events: Sequence[LedgerEvent]) -> dict[str, CoinAccount]:
             [event.trade for event in own if event.kind == "filled"],
             sum(event.kind == "rejected" for event in own),
             own[-1] if own[-1].kind == "ordered" else None,
+            [event.kind for event in own if event.kind in ("filled", "unblocked")][-1:]
+            == ["unblocked"],
         )
         account.portfolio  # noqa: B018 - raises now, not in the middle of a step
         found[opening.coin_id] = account

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from sentinel import console
-from sentinel.backtesting import backtest_report, strategies
+from sentinel.backtesting import backtest_report
 from sentinel.backtesting.backtest_report import BacktestReport
 from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.backtesting.strategies import Strategy
@@ -71,15 +71,20 @@ def print_events(added: Mapping[str, Sequence[LedgerEvent]]) -> None:
 def _describe_event(event: LedgerEvent) -> str:
     at = f"{event.observed_at:%Y-%m-%d %H:%M}"
     side = "buy" if (event.share or 0) > 0 else "sell"
+    if event.kind == "unblocked":
+        return f"{at} unblocked: {event.coin_id} may be bought again after its protective exit"
+    rule = f", {event.reason}" if event.reason else ""
     if event.kind == "ordered":
         what = "the cash" if side == "buy" else "the coins"
-        return f"{at} ordered: {side} {event.coin_id} with {abs(event.share or 0):.0%} of {what}"
+        return (
+            f"{at} ordered: {side} {event.coin_id} with {abs(event.share or 0):.0%} of {what}{rule}"
+        )
     if event.kind == "rejected":
         return f"{at} rejected: {side} {event.coin_id}, because the fill was {event.reason}"
     price = console.format_number(float(event.price_usd or 0))
     return (
         f"{at} filled: {side} {abs(event.quantity or 0):.8g} {event.coin_id} at {price} USD, "
-        f"fee {event.fee_usd or 0:,.2f} USD"
+        f"fee {event.fee_usd or 0:,.2f} USD{rule}"
     )
 
 
@@ -89,6 +94,7 @@ def wallet_json(wallet: Wallet, report: BacktestReport) -> dict[str, object]:
         "wallet": wallet.name,
         "strategy": wallet.strategy,
         "parameters": dict(wallet.parameters),
+        "rules": dict(wallet.rules or {}),
         "opened_at": wallet.opened_at.isoformat(),
         **backtest_report.collect_figures(report),
     }
@@ -103,7 +109,7 @@ def print_wallets(reports: Sequence[tuple[Wallet, BacktestReport]]) -> None:
     rows = [
         (
             wallet.name,
-            strategies.describe(wallet.strategy, wallet.parameters),
+            wallet.describe_strategy(),
             f"{wallet.opened_at:%Y-%m-%d}",
             f"{report.strategy.final_usd:,.2f}",
             f"{report.strategy.total_return:+.2%}",

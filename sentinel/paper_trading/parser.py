@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -14,9 +15,11 @@ from sentinel.arguments import (
     number,
     parameter,
     parameter_values,
+    percentage,
     whole_number,
 )
 from sentinel.backtesting import price_loader, walk_forward
+from sentinel.backtesting.order_rules import OrderRules
 from sentinel.backtesting.portfolio import (
     DEFAULT_FEE_BPS,
     DEFAULT_INITIAL_USD,
@@ -36,6 +39,9 @@ EPILOG = """examples:
 DEFAULT_DAYS = Decimal(30)
 MAX_USD = Decimal(10) ** 15
 MAX_BPS = Decimal(5_000)  # half of the money that changes hands
+# The fields of OrderRules, which are the names of the flags too.
+RULE_FLAGS = tuple(field.name for field in dataclasses.fields(OrderRules))
+MAX_PROFIT = 1_000_000  # per cent
 MAX_JOBS = 1_024
 
 
@@ -60,6 +66,7 @@ def _add_backtest(parser: argparse.ArgumentParser) -> None:
     _add_strategy(parser, "a built-in strategy, or a file such as my_idea.py", required=True)
     _add_prices(parser)
     _add_money(parser)
+    _add_rules(parser)
     _add_pages(parser)
 
 
@@ -68,6 +75,7 @@ def _add_step(parser: argparse.ArgumentParser) -> None:
     _add_strategy(parser, "open the wallet with this strategy", required=False)
     _add_coins(parser)
     _add_money(parser)
+    _add_rules(parser)
     _add_json(parser)
 
 
@@ -87,6 +95,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
     _add_parameters(parser, "NAME=VALUE,VALUE", parameter_values, "values to try for a parameter")
     _add_prices(parser)
     _add_money(parser)
+    _add_rules(parser)
     parser.add_argument(
         "--folds",
         type=whole_number(walk_forward.MAX_FOLDS),
@@ -153,6 +162,25 @@ def _add_money(parser: argparse.ArgumentParser) -> None:
         type=number(MAX_BPS, least=0),
         help=f"slippage of a trade in basis points (default {DEFAULT_SLIPPAGE_BPS})",
     )
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    rules = parser.add_argument_group("rules around the strategy")
+    for flag, most, text in (
+        ("--stop-loss", 99, "sell at this much below the entry price, such as 5%%"),
+        ("--take-profit", MAX_PROFIT, "sell at this much above the entry price"),
+        ("--trailing-stop", 99, "sell at this much below the highest price since the entry"),
+        ("--order-volatility", 100, "buy as much as moves the account by this much a day"),
+    ):
+        rules.add_argument(flag, metavar="PERCENT", type=percentage(most), help=text)
+    rules.add_argument("--order-usd", type=number(MAX_USD), help="spend at most this to buy")
+
+
+def read_rules(options: argparse.Namespace) -> OrderRules | None:
+    """Return the rules that the user typed, or None."""
+    typed = {name: getattr(options, name) for name in RULE_FLAGS}
+    found = {name: float(value) for name, value in typed.items() if value is not None}
+    return OrderRules(**found) if found else None
 
 
 def _add_pages(parser: argparse.ArgumentParser) -> None:

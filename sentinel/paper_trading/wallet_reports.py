@@ -67,7 +67,7 @@ def report_wallet(
         holdings.append(engine.trim_start(holding, start))
         if start - account.started_at > MAX_UNREPORTED_SECONDS:
             remarks.append(_describe_lost_prices(coin_id, account, start, result))
-    title = f"{wallet.name}: {strategies.describe(wallet.strategy, wallet.parameters)}"
+    title = f"{wallet.name}: {wallet.describe_strategy()}"
     return _count_fills(build_report(title, list(accounts), results, holdings, remarks))
 
 

@@ -19,8 +19,9 @@ from psycopg.types.json import Jsonb
 
 from safe_zone import MAX_CLOCK_SKEW, RETENTION
 from sentinel.archive.store import Archive
-from sentinel.backtesting import engine, price_loader
+from sentinel.backtesting import engine, price_loader, strategies
 from sentinel.backtesting.engine import ACCEPTED_DELAY_SECONDS
+from sentinel.backtesting.order_rules import OrderRules
 from sentinel.backtesting.portfolio import Costs, InvalidTrades, Portfolio
 from sentinel.backtesting.price_series import PriceSeries
 from sentinel.backtesting.strategies import Strategy
@@ -45,15 +46,15 @@ MAX_PRICE_AGE = timedelta(seconds=ACCEPTED_DELAY_SECONDS)
 
 OPEN_WALLET = """
 INSERT INTO sentinel.wallets (name, opened_at, fee_bps, slippage_bps, strategy, parameters,
-                              source_sha256)
+                              source_sha256, rules)
 VALUES (%(name)s, %(now)s, %(fee_bps)s, %(slippage_bps)s, %(strategy)s, %(parameters)s,
-        %(source_sha256)s)
+        %(source_sha256)s, %(rules)s)
 ON CONFLICT (name) DO NOTHING
 RETURNING wallet_id
 """
 WALLETS = """
 SELECT wallet_id, name, opened_at, closed_at, fee_bps, slippage_bps, strategy, parameters,
-       source_sha256
+       source_sha256, rules
 FROM sentinel.wallets
 WHERE %(name)s::text IS NULL OR name = %(name)s::text
 ORDER BY wallet_id
@@ -87,11 +88,22 @@ class Wallet:
     parameters: Parameters
     # Of that file's text. None: a built-in strategy, or the wallet is older than this field.
     source_sha256: str | None = None
+    # The OrderRules around the strategy by name; None: none.
+    rules: Mapping[str, float] | None = None
 
     @property
     def costs(self) -> Costs:
         """The fee and slippage of its trades."""
         return Costs(self.fee_bps, self.slippage_bps)
+
+    @property
+    def order_rules(self) -> OrderRules | None:
+        """The rules around its strategy."""
+        return OrderRules(**self.rules) if self.rules else None
+
+    def describe_strategy(self) -> str:
+        """Return its strategy with parameters and rules."""
+        return strategies.describe(self.strategy, self.parameters, self.order_rules)
 
 
 def check_name(name: str) -> str:
@@ -138,6 +150,7 @@ def open_wallet(
                 "strategy": strategy.name,
                 "parameters": Jsonb(dict(strategy.parameters)),
                 "source_sha256": strategy_files.keep_source(state_dir, strategy),
+                "rules": Jsonb(strategy.rules.to_json()) if strategy.rules else None,
             },
         ).fetchone()
         if not opened:
@@ -226,6 +239,7 @@ def step_wallet(
     strategy = strategy_files.load_strategy(
         state_dir, wallet.strategy, wallet.parameters, wallet.source_sha256
     )
+    strategy = strategies.with_rules(strategy, wallet.order_rules)
     with connection.transaction():
         connection.execute(LOCK_WALLET, {"wallet_id": wallet.wallet_id})
         accounts = ledger.load_accounts(connection, wallet.wallet_id)
@@ -286,7 +300,8 @@ def _settle_order(
         return None
     at, price = float(series.times[index + 1]), float(series.prices[index + 1])
     observed_at = datetime.fromtimestamp(at, UTC)
-    trade = portfolio.simulate_fill(order.share, at, price, wallet.costs)
+    exit_reason = ledger.to_exit_reason(order.reason)
+    trade = portfolio.simulate_fill(order.share, at, price, wallet.costs, exit_reason)
     if trade is None or index < 0 or not engine.is_fillable(series, index):
         reason = "late" if series.is_observed[index + 1] else "backfilled"
         reason = reason if trade else "too small"
@@ -301,6 +316,7 @@ def _settle_order(
         trade.quantity,
         trade.cash_usd,
         trade.fee_usd,
+        trade.reason,
     )
 
 
@@ -313,15 +329,21 @@ def _place_order(
     series: PriceSeries,
     now: datetime,
 ) -> LedgerEvent | None:
-    """Return the strategy's order at the newest observation, or None if that is not fresh."""
+    """Return the order at the newest observation, or that purchases are possible again.
+
+    None if there is neither, or if that observation is not fresh.
+    """
     index = len(series) - 1
     at = float(series.times[index])
     is_fresh = now.timestamp() - at <= engine.max_fill_delay(series, index, ACCEPTED_DELAY_SECONDS)
     if not series.is_observed[index] or not is_fresh or at < started_at:
         return None
-    share = strategy.build_signals(series, started_at).decide(index, portfolio)
-    price = float(series.prices[index])
+    signals = strategy.build_signals(series, started_at)
+    share, reason, unblocks = signals.place_order(index, portfolio)
+    price, observed_at = float(series.prices[index]), datetime.fromtimestamp(at, UTC)
+    if unblocks:  # a later step can neither know nor ask again what the strategy wanted now
+        return LedgerEvent("unblocked", coin_id, observed_at, now)
     # An order that is too small to be executed is not recorded.
     if not share or portfolio.simulate_fill(share, at, price, wallet.costs) is None:
         return None
-    return LedgerEvent("ordered", coin_id, datetime.fromtimestamp(at, UTC), now, share)
+    return LedgerEvent("ordered", coin_id, observed_at, now, share, reason=reason)

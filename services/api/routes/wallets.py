@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path
 
 from sentinel.archive.store import Archive, open_configured_archive
-from sentinel.backtesting import backtest_report, strategies
+from sentinel.backtesting import backtest_report
 from sentinel.backtesting.backtest_report import BacktestReport
 from sentinel.paper_trading import ledger, wallet_reports, wallets
 from sentinel.paper_trading.ledger import CoinAccount
@@ -62,7 +62,7 @@ def _evaluate(
     """
     fields: dict[str, Any] = {
         "name": wallet.name,
-        "strategy": strategies.describe(wallet.strategy, wallet.parameters),
+        "strategy": wallet.describe_strategy(),
         "opened_at": wallet.opened_at,
         "closed_at": wallet.closed_at,
         "problem": None,

@@ -24,6 +24,7 @@ import pytest
 import database
 from sentinel.backtesting import engine, portfolio, price_loader, strategies
 from sentinel.backtesting.backtest_report import BacktestReport
+from sentinel.backtesting.order_rules import OrderRules
 from sentinel.backtesting.portfolio import Costs, InvalidTrades, Trade
 from sentinel.backtesting.strategies import Strategy
 from sentinel.errors import ConfigurationError
@@ -48,6 +49,11 @@ def decide(history, portfolio, *, low=0.99):
         return 0.5
     if history.prices[-1] > mean:
         return -0.7
+"""
+# Wants to buy except at a low.
+EAGER = """
+def decide(history, portfolio):
+    return 0 if history.prices[-1] < 93 else 1
 """
 FAILING = "def decide(history, portfolio):\n    raise RuntimeError('out of ideas')\n"
 COUNT = (
@@ -131,6 +137,13 @@ def kinds(connection: Connection, wallet: Wallet) -> list[str]:
 
 
 def _strategy(name: str, folder: Path) -> Strategy:
+    if name.endswith(" with rules"):
+        rules = OrderRules(stop_loss=0.04, take_profit=0.08, trailing_stop=0.03, order_usd=4_000)
+        if name.startswith("own"):
+            path = folder / "eager.py"
+            path.write_text(EAGER)
+            return strategies.with_rules(strategies.load(str(path)), rules)
+        return strategies.with_rules(_strategy(name.removesuffix(" with rules"), folder), rules)
     if name == "own":
         path = folder / "mine.py"
         path.write_text(OWN)
@@ -159,6 +172,18 @@ def test_a_wallet_splits_its_cash_into_equal_parts_that_add_up_exactly(
     assert {
         c: a.portfolio.cash for c, a in ledger.load_accounts(connection, wallet.wallet_id).items()
     } == dict(zip(coins, parts, strict=True))
+
+
+def test_a_wallet_keeps_the_rules_and_its_ledger_the_reasons(
+    connection: Connection, tmp_path: Path
+) -> None:
+    wallet, _ = live(connection, _strategy("own with rules", tmp_path), WAVES[:36])
+    assert wallet.describe_strategy().startswith("eager.py, stop-loss 4%, take-profit 8%")
+    events = ledger.load_events(connection, wallet.wallet_id)
+    exits = [e for e in events if e.kind == "filled" and (e.quantity or 0) < 0]
+    assert exits
+    assert all(ledger.to_exit_reason(event.reason) for event in exits)
+    assert "unblocked" in {event.kind for event in events}
 
 
 def test_a_loaded_wallet_has_the_settings_it_was_opened_with(connection: Connection) -> None:
@@ -192,7 +217,9 @@ def test_a_taken_name_opens_no_wallet(connection: Connection, fresh: FreshDataba
     [((), ()), ((1, 2, 17, 18, 25), (10, 22, 23, 30))],
     ids=["complete", "with gaps"],
 )
-@pytest.mark.parametrize("name", ["hold", "dca", "sma-cross", "own"])
+@pytest.mark.parametrize(
+    "name", ["hold", "dca", "sma-cross", "own", "sma-cross with rules", "own with rules"]
+)
 def test_stepping_at_every_price_makes_the_trades_of_the_backtest(
     connection: Connection,
     tmp_path: Path,
@@ -573,6 +600,8 @@ def test_invalid_input_does_not_change_the_ledger(
     new = ("--wallet", "new", "--strategy")
     for arguments, words in (
         (("--wallet", "old", "--strategy", "dca"), "already. It trades hold"),
+        (("--wallet", "old", "--strategy", "hold", "--stop-loss", "5%"), "It trades hold on"),
+        ((*new, "hold", "--stop-loss", "5"), "must be a percentage such as 5%"),
         (("--wallet", "missing"), "There is no wallet 'missing'"),
         (("--strategy", "hold"), "give it a name"),
         ((*new, "moon"), "no strategy 'moon'"),
@@ -600,6 +629,7 @@ def test_invalid_input_does_not_change_the_ledger(
     [
         ["--coins", "nocoin"],
         ["--initial-usd", "-1"],
+        ["--stop-loss", "5%"],
         ["--strategy", "hold", "--coins", "nocoin"],
     ],
     ids=str,
