@@ -31,6 +31,7 @@ from sentinel.backtesting import (
     price_loader,
     report_pages,
     strategies,
+    time_span,
     walk_forward,
 )
 from sentinel.backtesting.backtest_report import BacktestReport
@@ -319,10 +320,12 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def _load_prices(options: argparse.Namespace) -> LoadedPrices:
     if options.csv:
-        return price_loader.load_from_csv(options.csv, options.coins)
-    days, now = float(options.days), datetime.now(UTC)
+        return price_loader.load_from_csv(options.csv, options.coins, options.start, options.stop)
+    now = datetime.now(UTC)
+    days = options.days and float(options.days)
+    span = time_span.choose_span(days, options.start, options.stop, now)
     return price_loader.load_from_database(
-        load_settings(), options.coins, days, now, ignore_budget=options.ignore_budget
+        load_settings(), options.coins, span, now, ignore_budget=options.ignore_budget
     )
 
 

@@ -136,6 +136,15 @@ def moment(text: str) -> datetime:
     return at
 
 
+def end_moment(text: str) -> datetime:
+    """Return the moment at which a span ends: a moment, or the end of a day such as 2026-11-20."""
+    try:
+        is_day = bool(date.fromisoformat(text))
+    except ValueError:
+        is_day = False
+    return moment(text) + timedelta(days=is_day)
+
+
 def existing_file(text: str) -> Path:
     """Return the path of a file that exists. A pipe is a file too, a folder is none."""
     try:

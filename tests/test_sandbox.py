@@ -273,7 +273,7 @@ def test_an_option_names_the_package_that_the_image_of_the_containers_lacks(
 def test_a_single_price_is_too_few(tmp_path: Path, second: str) -> None:
     path = tmp_path / "one.csv"
     path.write_text(f"timestamp,coin_id,price\n2026-11-01,a,1\n{second}")
-    with pytest.raises(ConfigurationError, match="holds a single price of a"):
+    with pytest.raises(ConfigurationError, match="holds too few prices of a: "):
         price_loader.load_from_csv(path, [])
 
 
@@ -398,21 +398,65 @@ def test_coins_of_the_database_are_found_by_id_symbol_or_name(
 @pytest.mark.slow
 def test_days_limit_the_prices(live_script: Script, stored: datetime) -> None:
     shown = _backtest(live_script, "--coins", "bitcoin,ethereum", "--days", "1").stdout
+    assert f"on bitcoin, ethereum, {stored - timedelta(days=1):%Y-%m-%d}" in shown
     # The points of less than a day ago begin with the 95th before the newest.
-    first = stored - 94 * timedelta(minutes=15)
-    assert f"on bitcoin, ethereum, {first:%Y-%m-%d}" in shown
     ratio = LONG[0] / LONG[94] * 0.999**2 * 0.9995 / 1.0005
     assert f"{10_000 * ratio:,.2f}" in shown
+
+
+@pytest.mark.slow
+def test_from_and_to_limit_the_prices(live_script: Script, stored: datetime) -> None:
+    start, stop = stored - timedelta(hours=30), stored - timedelta(hours=6)
+    named = _backtest(live_script, "--json", "--from", start.isoformat(), "--to", stop.isoformat())
+    days = _backtest(live_script, "--json", "--days", "1", "--to", stop.isoformat())
+    # The newest point before `stop` is the 25th before the newest of all.
+    ratio = LONG[25] / LONG[119] * 0.999**2 * 0.9995 / 1.0005
+    assert parse_json(named)["final_usd"] == pytest.approx(10_000 * ratio)
+    assert parse_json(named) == parse_json(days)
+
+
+def test_a_backtest_trades_the_span_of_a_file_and_sees_the_prices_before_it(tmp_path: Path) -> None:
+    times = [START + timedelta(hours=n) for n in range(96)]
+    lines = [f"{at.isoformat()},a,{n + 1}" for n, at in enumerate(times)]
+    path = tmp_path / "prices.csv"
+    path.write_text("\n".join(["timestamp,coin_id,price", *lines]))
+    found = price_loader.load_from_csv(
+        path, [], arguments.moment("2026-11-02"), arguments.end_moment("2026-11-03")
+    )
+    assert found.start == times[24].timestamp()
+    assert found.series["a"].prices.tolist() == list(range(1, 73))
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        (["--from", "2026-11-02", "--to", "2026-11-01"], "--from 2026-11-02 00:00 must be before"),
+        (["--from", "2027-01-01"], "too few prices of bitcoin, ether from 2027-01-01"),
+        (["--to", "2026-10-30"], "too few prices of bitcoin, ether until 2026-10-31"),
+        (["--from", "soon"], "--from: 'soon' is not a time"),
+        (["--from", "2026-11-01", "--days", "3"], "not allowed with"),
+    ],
+    ids=str,
+)
+def test_an_impossible_span_of_a_file_is_an_error(
+    script: Script, csv: str, span: list[str], words: str
+) -> None:
+    assert_refused(
+        script("sandbox.py", "backtest", "--strategy", "hold", "--csv", csv, *span), words
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--from", "2026-11-01", "--days", "3"], "--days is not allowed with --from"),
+        (["--from", "2015-01-01"], "--from 2015-01-01 is too early"),
+        (["--from", "2030-01-01"], "--from 2030-01-01 00:00 must be before"),
         (["--coins", "nocoin"], "no prices of nocoin in the last 30 days"),
         (["--coins", "bitcoin,nocoin,bitc"], "no prices of nocoin"),
         (["--days", "1e-9"], "no prices of bitcoin, ethereum in the last 1e-09 days"),
-        (["--days", "0.01"], "a single price of bitcoin, ethereum"),
+        (["--days", "0.01"], "too few prices of bitcoin, ethereum in the last 0.01 days"),
         (["--days", "0"], "--days"),
         (["--days", "-1"], "--days"),
         (["--days", "3651"], "--days"),
@@ -432,3 +476,25 @@ def test_an_error_names_missing_prices(
 @pytest.mark.slow
 def test_an_empty_database_is_an_error_that_names_ingest(live_script: Script) -> None:
     assert_refused(_backtest(live_script), "holds no prices in the last 30 days", "ingest.py")
+
+
+@pytest.mark.slow
+def test_a_short_backtest_trades_like_the_last_days_of_a_long_series(
+    live_script: Script, fresh: FreshDatabase, tmp_path: Path
+) -> None:
+    """Its averages need more prices than its three days have: they come from the days before."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    prices = [100 * math.exp(0.1 * math.sin(n / 40)) for n in range(58 * 24)]
+    points = [(now - timedelta(hours=n), "bitcoin", price) for n, price in enumerate(prices)]
+    load(fresh.address(), points, now)
+    lines = [f"{at.isoformat()},bitcoin,{price!r}" for at, _, price in points]
+    (tmp_path / "prices.csv").write_text("\n".join(["timestamp,coin_id,price", *lines]))
+    strategy = ("backtest", "--strategy", "sma-cross", "--param", "fast=40", "--param", "slow=200")
+    start = (now - timedelta(days=3) + timedelta(minutes=30)).isoformat()
+    stored, whole = (
+        parse_json(live_script("sandbox.py", *strategy, "--coins", "bitcoin", "--json", *source))
+        for source in (("--days", "3"), ("--csv", "prices.csv", "--from", start))
+    )
+    assert stored["trades"] > 0
+    assert stored["trades"] == whole["trades"]
+    assert stored["final_usd"] == pytest.approx(whole["final_usd"], rel=1e-9)

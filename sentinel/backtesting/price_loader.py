@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from sentinel.archive import reader
 from sentinel.archive.parquet import Points
 from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.arguments import IGNORE_BUDGET
-from sentinel.backtesting import price_csv
+from sentinel.backtesting import price_csv, time_span
 from sentinel.backtesting.engine import MIN_POINTS
 from sentinel.backtesting.price_series import LoadedPrices, PriceSeries
+from sentinel.backtesting.time_span import Span
 from sentinel.errors import ConfigurationError
 from sentinel.storage import egress, egress_budget, schema
 from sentinel.storage.connection import Connection
@@ -24,7 +26,6 @@ from sentinel.storage.egress_budget import LargeRead
 
 log = logging.getLogger("sentinel.prices")
 DEFAULT_COINS = 10  # the best ranked coins, unless the user names some
-MAX_DAYS = 3_650
 # How far before the start of trading a strategy sees prices, so that its averages begin with data.
 WARM_UP = timedelta(days=30)
 REMEDY = f"Name fewer --coins or --days, or a file with --csv, or add {IGNORE_BUDGET}."
@@ -46,11 +47,19 @@ LIMIT %(limit)s
 """
 
 
-def load_from_csv(path: Path, terms: Sequence[str]) -> LoadedPrices:
+def load_from_csv(
+    path: Path,
+    terms: Sequence[str],
+    start: datetime | None = None,
+    stop: datetime | None = None,
+) -> LoadedPrices:
     """Return the series of a price file: all its coins, or the coins whose ids are `terms`.
 
+    Trading begins at `start`, by default at the first price; prices from `stop` on are left out.
     Raises ConfigurationError.
     """
+    if start and stop:
+        time_span.require_order(start, stop)
     found = price_csv.read(path, terms)
     # Ids of a file are compared without regard to case, as coins of the database are.
     by_folded = {coin_id.lower(): coin_id for coin_id in found}
@@ -62,67 +71,98 @@ def load_from_csv(path: Path, terms: Sequence[str]) -> LoadedPrices:
             f"as {known}"
         )
     chosen = [by_folded[term.lower()] for term in terms] or list(found)
-    series = {coin_id: found[coin_id] for coin_id in dict.fromkeys(chosen)}
-    return _require_points(series, min(float(own.times[0]) for own in series.values()), path)
+    end = stop.timestamp() if stop else np.inf
+    series = {coin_id: found[coin_id].between(-np.inf, end) for coin_id in dict.fromkeys(chosen)}
+    first = start.timestamp() if start else min(float(found[name].times[0]) for name in series)
+    return _require_points(series, first, path, time_span.describe(start, stop))
 
 
 def load_from_database(
     settings: Settings,
     terms: Sequence[str],
-    days: float,
+    span: Span,
     now: datetime,
     *,
     ignore_budget: bool = False,
 ) -> LoadedPrices:
-    """Return the series of the last days from database and archive, with WARM_UP before them.
+    """Return the series of a span from database and archive, with WARM_UP before it.
 
     `terms` are coin ids, symbols or names; without any, the best ranked coins. Raises
     ConfigurationError, StorageUnavailable, ArchiveUnavailable, ArchiveDamaged, and BudgetExhausted
     unless `ignore_budget` is set.
     """
-    with schema.open_session(settings) as session:
-        database = session.address.display_name
-        coin_ids = session.use(lambda connection: resolve_coin_ids(connection, terms))
-        start = now - timedelta(days=days)
-        first = start - WARM_UP
-        archive = open_configured_archive(settings)
-        session.use(
-            lambda c: _ask_budget(c, settings, coin_ids, first, now, is_forced=ignore_budget)
-        )
-        found = session.use(lambda c: read_series(c, archive, coin_ids, first, now))
-    seconds = start.timestamp()
-    found = {coin_id: own for coin_id, own in found.items() if own.times[-1] >= seconds}
+    read = StoredRead("This backtest", REMEDY, span.start - WARM_UP, span.stop)
+    database, coin_ids, points = read_stored(settings, terms, read, now, is_forced=ignore_budget)
+    series, start = _split_by_coin(points), span.start.timestamp()
+    found = {c: series[c] for c in coin_ids if c in series and series[c].times[-1] >= start}
     missing = [coin_id for coin_id in coin_ids if coin_id not in found]
     if missing or not coin_ids:
         what = f"no prices of {', '.join(missing)}" if missing else "no prices"
         raise ConfigurationError(
-            f"{database} holds {what} in the last {days:g} days: run ingest.py, or name a file "
-            "with --csv"
+            f"{database} holds {what} {span.text}: run ingest.py, or name a file with --csv"
         )
-    _warn_of_short_history(found, days, start)
-    return _require_points(found, seconds, database)
+    _warn_of_short_history(found, now, span.start)
+    return _require_points(found, start, database, span.text)
+
+
+class StoredRead(NamedTuple):
+    """A read of database and archive that the egress budget is asked about."""
+
+    # Such as "This backtest".
+    subject: str
+    # What to do if the budget does not allow it.
+    remedy: str
+    start: datetime
+    # Excluded.
+    stop: datetime
+
+
+class StoredPoints(NamedTuple):
+    """What a StoredRead found."""
+
+    # For messages.
+    database: str
+    # What the terms meant; some of them may have no points.
+    coin_ids: list[str]
+    points: Points
+
+
+def read_stored(
+    settings: Settings, terms: Sequence[str], read: StoredRead, now: datetime, *, is_forced: bool
+) -> StoredPoints:
+    """Return the points of coins, each once. Raises like `load_from_database`."""
+    with schema.open_session(settings) as session:
+        coin_ids = session.use(lambda connection: resolve_coin_ids(connection, terms))
+        archive = open_configured_archive(settings)
+        session.use(lambda c: _ask_budget(c, settings, coin_ids, read, now, is_forced=is_forced))
+        points = session.use(
+            lambda c: reader.read_points(c, archive, coin_ids, read.start, read.stop)
+        )
+        return StoredPoints(session.address.display_name, coin_ids, points)
 
 
 def _ask_budget(
     connection: Connection,
     settings: Settings,
     coin_ids: Sequence[str],
-    start: datetime,
+    read: StoredRead,
     now: datetime,
     *,
     is_forced: bool,
 ) -> None:
     if egress.find_compute(connection):  # otherwise counting would be in vain
-        points = reader.count_points(connection, coin_ids, start, now)
+        points = reader.count_points(connection, coin_ids, read.start, read.stop)
         size = points * egress_budget.BYTES_PER_OBSERVATION
-        read = LargeRead("This backtest", size, REMEDY, 30, "one a day")
-        egress_budget.request_read(connection, settings, read, now, is_forced=is_forced)
+        large = LargeRead(read.subject, size, read.remedy, 30, "one a day")
+        egress_budget.request_read(connection, settings, large, now, is_forced=is_forced)
 
 
-def _warn_of_short_history(found: Mapping[str, PriceSeries], days: float, start: datetime) -> None:
+def _warn_of_short_history(
+    found: Mapping[str, PriceSeries], now: datetime, start: datetime
+) -> None:
     # One day of tolerance: the oldest partition is dropped as a whole.
     first = datetime.fromtimestamp(min(series.times[0] for series in found.values()), UTC)
-    if days > RETENTION.days and first - start > timedelta(days=1):
+    if start < now - RETENTION and first - start > timedelta(days=1):
         log.warning(
             "the prices begin on %s, %d days later than requested: without an archive the database "
             "keeps %d days",
@@ -180,7 +220,7 @@ def find_unpriced(connection: Connection, coin_ids: Sequence[str]) -> list[str]:
 
 
 def _require_points(
-    found: Mapping[str, PriceSeries], start: float, source: str | Path
+    found: Mapping[str, PriceSeries], start: float, source: str | Path, span: str
 ) -> LoadedPrices:
     short = [
         coin_id
@@ -189,7 +229,7 @@ def _require_points(
     ]
     if short:
         raise ConfigurationError(
-            f"{source} holds a single price of {', '.join(short)}: a backtest needs at least "
-            f"{MIN_POINTS}"
+            f"{source} holds too few prices of {', '.join(short)} {span}".rstrip()
+            + f": a backtest needs at least {MIN_POINTS}"
         )
     return LoadedPrices(found, start)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from sentinel.arguments import (
     add_ignore_budget,
+    end_moment,
     make_parser,
+    moment,
     names,
     number,
     parameter,
@@ -18,7 +20,7 @@ from sentinel.arguments import (
     percentage,
     whole_number,
 )
-from sentinel.backtesting import price_loader, walk_forward
+from sentinel.backtesting import time_span, walk_forward
 from sentinel.backtesting.order_rules import OrderRules
 from sentinel.backtesting.portfolio import (
     DEFAULT_FEE_BPS,
@@ -31,12 +33,12 @@ EPILOG = """examples:
   python sandbox.py strategies
   python sandbox.py backtest --strategy sma-cross --coins BTC,ETH --days 60
   python sandbox.py backtest --strategy my_idea.py --csv prices.csv --html result.html
+  python sandbox.py backtest --strategy dca --from 2026-09-01 --to 2026-10-31
   python sandbox.py step --wallet slow --strategy sma-cross --param slow=96 --coins BTC
   python sandbox.py step                   one step of every wallet, for a cron job
   python sandbox.py report --wallet slow --html slow.html --png slow.png
   python sandbox.py close --wallet slow
   python sandbox.py sweep --strategy sma-cross --param fast=6,12,24 --param slow=48,96 --days 60"""
-DEFAULT_DAYS = Decimal(30)
 MAX_USD = Decimal(10) ** 15
 MAX_BPS = Decimal(5_000)  # half of the money that changes hands
 # The fields of OrderRules, which are the names of the flags too.
@@ -132,11 +134,26 @@ def _add_prices(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--days",
-        type=number(price_loader.MAX_DAYS),
-        default=DEFAULT_DAYS,
-        help="days from the database and the archive (default %(default)s)",
+        type=number(time_span.MAX_DAYS),
+        help=f"days from the database and the archive (default {time_span.DEFAULT_DAYS})",
     )
-    source.add_argument("--csv", type=Path, metavar="FILE", help="timestamp,coin_id,price")
+    source.add_argument(
+        "--csv", type=Path, metavar="FILE", help="timestamp,coin_id,price, candles, or CoinGecko's"
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=moment,
+        metavar="TIME",
+        help="trade from this day or moment on; a strategy sees the prices before it",
+    )
+    parser.add_argument(
+        "--to",
+        dest="stop",
+        type=end_moment,
+        metavar="TIME",
+        help="until this moment, or the end of this day (default: now)",
+    )
     add_ignore_budget(parser)
 
 
