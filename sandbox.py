@@ -303,7 +303,9 @@ def _sweep(options: argparse.Namespace) -> int:
             progress("backtests", done, sweep.backtests)
 
         if options.scheduler is not None:
-            scored = cluster.run_on_cluster(sweep, options.scheduler, on_progress)
+            scored = cluster.run_on_cluster(
+                sweep, options.scheduler, on_progress, console.print_notice
+            )
         else:
             jobs = options.jobs or os.cpu_count() or 1
             scored = local_pool.run_locally(sweep, jobs, on_progress)

@@ -191,7 +191,7 @@ def _run_on_cluster(sweep: Sweep, workers: int, expected: str) -> float:
                 killed.append(pids[0])
 
         started = time.perf_counter()
-        scored = cluster.run_on_cluster(sweep, address, kill_one)
+        scored = cluster.run_on_cluster(sweep, address, kill_one, print)
         taken = time.perf_counter() - started
         process.communicate()
     assert killed

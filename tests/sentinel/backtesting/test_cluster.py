@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import http.server
 import os
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from sentinel.backtesting import cluster, sweep_tasks, walk_forward
+from sentinel.backtesting import (
+    cluster,
+    cluster_connection,
+    sweep_tasks,
+    walk_forward,
+)
+from sentinel.backtesting.cluster import Timeouts
 from sentinel.backtesting.sweep_tasks import WorkersFailed
 from sentinel.errors import ConfigurationError
 from tests.support.commands import Script
@@ -31,6 +40,12 @@ from tests.support.sweeps import (
     write_prices,
 )
 
+QUICK = Timeouts(connect=3, poll=0.1, silent=1.5, slow=2, notice=1, give_up=4, result=2)
+
+
+def ignore(_notice: str) -> None:
+    """Show no notice."""
+
 
 @pytest.fixture(autouse=True)
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +58,7 @@ def csv(tmp_path: Path) -> str:
 
 
 def test_the_bundle_holds_all_modules_that_a_worker_needs(tmp_path: Path) -> None:
-    cluster.write_bundle(tmp_path / "code.zip")
+    cluster_connection.write_bundle(tmp_path / "code.zip")
     done = subprocess.run(
         [
             sys.executable,
@@ -95,6 +110,10 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, psutil
         process.communicate()  # it ends when its input ends
 
 
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    return [one for one in process.children() if "spawn_main" in " ".join(one.cmdline())]
+
+
 @pytest.mark.slow
 def test_a_dask_cluster_finds_the_same_even_if_a_worker_is_killed(
     dask: tuple[str, psutil.Process],
@@ -107,12 +126,11 @@ def test_a_dask_cluster_finds_the_same_even_if_a_worker_is_killed(
     def kill_one(done: int) -> None:
         counted.append(done)
         if not killed:
-            workers = [w for w in process.children() if "spawn_main" in " ".join(w.cmdline())]
-            workers[0].kill()
-            killed.append(workers[0])
+            killed.extend(workers_of(process)[:1])
+            killed[0].kill()
 
     sweep = planned(prices, busy(0.1))
-    found = dumped(sweep, cluster.run_on_cluster(sweep, address, kill_one))
+    found = dumped(sweep, cluster.run_on_cluster(sweep, address, kill_one, ignore))
     assert counted[-1] == sweep.backtests
     [worker] = killed
     assert not worker.is_running() or worker.status() == "zombie"
@@ -128,20 +146,139 @@ def test_remote_workers_get_the_code_and_report_the_same_errors(
     failing = own_strategy("def decide(history, portfolio):\n    raise OSError('no')\n")
     address, _ = dask
     counted: list[int] = []
-    found = dumped(sweep, cluster.run_on_cluster(sweep, address, counted.append))
-    with pytest.raises(ConfigurationError, match=r"mine\.py failed at .*OSError: no, line 2"):
-        cluster.run_on_cluster(planned(market(2), [failing]), address, silent)
+    found = dumped(sweep, cluster.run_on_cluster(sweep, address, counted.append, ignore))
+    with pytest.raises(
+        ConfigurationError,
+        match=r"On a worker of the cluster: .*mine\.py failed at .*OSError: no, line 2",
+    ):
+        cluster.run_on_cluster(planned(market(2), [failing]), address, silent, ignore)
     assert counted[-1] == sweep.backtests
     assert found == here(sweep)
 
 
 @pytest.mark.slow
-def test_the_error_for_a_missing_scheduler_is_one_line(
-    script: Script, csv: str, monkeypatch: pytest.MonkeyPatch
+def test_a_stopped_worker_does_not_change_the_result(dask: tuple[str, psutil.Process]) -> None:
+    address, process = dask
+    stopped: list[psutil.Process] = []
+
+    def stop_one(_done: int) -> None:
+        if not stopped:
+            stopped.extend(workers_of(process)[:1])
+            stopped[0].suspend()
+
+    sweep = planned(market(8, points=800), busy(0.1))
+    try:
+        found = dumped(sweep, cluster.run_on_cluster(sweep, address, stop_one, ignore, QUICK))
+    finally:
+        for worker in stopped:
+            worker.resume()
+    assert found == here(planned(market(8, points=800), busy(0)))
+
+
+@pytest.mark.slow
+def test_a_sweep_ends_in_one_line_when_no_worker_responds(
+    dask: tuple[str, psutil.Process],
 ) -> None:
-    monkeypatch.setattr(cluster, "SCHEDULER_TIMEOUT_SECONDS", 0.5)
-    done = run_sweep(script, "--strategy", "hold", "--csv", csv, "--scheduler", "tcp://127.0.0.1:9")
-    refused(done, "--scheduler tcp://127.0.0.1:9: no Dask scheduler responds there")
+    address, process = dask
+    notices: list[str] = []
+
+    def stop_all(_done: int) -> None:
+        for worker in workers_of(process):
+            worker.suspend()
+
+    sweep = planned(market(8, points=800), busy(0.1))
+    try:
+        with pytest.raises(WorkersFailed, match="No worker of the cluster has responded for") as no:
+            cluster.run_on_cluster(sweep, address, stop_all, notices.append, QUICK)
+    finally:
+        for worker in workers_of(process):
+            worker.resume()
+    assert no.value.exit_code == 2
+    assert any("0 of 2 workers respond" in notice for notice in notices)
+
+
+# The first worker that gets the task does not end it before the test does.
+UNEVEN = """
+import os
+from pathlib import Path
+
+def decide(history, portfolio):
+    try:
+        os.close(os.open(FOLDER + "/taken", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return 0.5
+    while not Path(FOLDER, "over").exists():
+        pass
+    return 0.5
+"""
+
+
+@pytest.mark.slow
+def test_another_worker_also_runs_a_slow_task_and_the_first_result_counts(
+    dask: tuple[str, psutil.Process], tmp_path: Path
+) -> None:
+    sweep = planned(market(1), [own_strategy(f"FOLDER = {str(tmp_path)!r}\n{UNEVEN}")])
+    try:
+        found = dumped(sweep, cluster.run_on_cluster(sweep, dask[0], silent, ignore, QUICK))
+    finally:
+        (tmp_path / "over").touch()
+    assert found == here(sweep)
+
+
+class Hello(http.server.BaseHTTPRequestHandler):
+    """Answers nothing that Dask understands."""
+
+    def log_message(self, *_arguments: object) -> None:
+        """Print nothing."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["closed port", "silent listener", "HTTP server"])
+def test_the_error_for_an_address_without_scheduler_is_one_line(kind: str) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Hello) as server:
+        server.daemon_threads = True
+        if kind == "HTTP server":
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.server_address[1]}"
+        if kind == "closed port":
+            server.server_close()
+        with pytest.raises(ConfigurationError) as no:
+            cluster.run_on_cluster(planned(market(1)), address, silent, ignore, QUICK)
+        if kind == "HTTP server":
+            server.shutdown()
+    assert str(no.value).startswith(f"--scheduler {address}: no Dask scheduler responds there (")
+
+
+OLD_SCHEDULER = """
+import asyncio, sys
+import distributed.versions
+
+distributed.versions._version_cached = lambda _name: "2024.8.0"
+
+async def main():
+    async with distributed.Scheduler(port=0, host="127.0.0.1", dashboard=False) as scheduler:
+        print(scheduler.address, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_the_error_for_another_version_names_both(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OLD_SCHEDULER],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        with pytest.raises(ConfigurationError, match=r"runs distributed 2024\.8\.0, this command "):
+            cluster.run_on_cluster(planned(market(1)), address, silent, ignore)
+        process.communicate()
 
 
 @pytest.mark.slow
@@ -172,4 +309,4 @@ def test_a_strategy_that_kills_every_worker_is_an_error(
     source = "import os\ndef decide(history, portfolio):\n    os.kill(os.getpid(), 9)\n"
     address, _ = dask
     with pytest.raises(WorkersFailed, match="died again and again"):
-        cluster.run_on_cluster(planned(market(2), [own_strategy(source)]), address, silent)
+        cluster.run_on_cluster(planned(market(2), [own_strategy(source)]), address, silent, ignore)
