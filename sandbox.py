@@ -11,6 +11,7 @@ if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
 import argparse
+import functools
 import json
 import os
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from sentinel.backtesting import (
     builtin_strategies,
     cluster,
     engine,
+    exports,
     local_pool,
     price_loader,
     report_pages,
@@ -94,12 +96,15 @@ def _run_backtest(options: argparse.Namespace) -> int:
     prices = _load_prices(options)
     results = trade_all(prices, strategy, costs, initial_usd)
     holding = trade_all(prices, strategies.load("hold"), costs, initial_usd)
-    coins, span = console.list_first(list(prices.series), MAX_COINS), output.format_span(prices)
-    title = f"{strategy.describe()} on {coins}, {span}"
-    report = backtest_report.build_report(title, list(prices.series), results, holding)
-    _write_pages(options, report)
+    coins = [
+        backtest_report.report_coin(coin_id, prices.series[coin_id], own, held)
+        for coin_id, own, held in zip(prices.series, results, holding, strict=True)
+    ]
+    report = backtest_report.build_report(strategy.describe(), coins, costs)
+    _write_files(options, report)
     if options.json:
-        print(json.dumps(output.backtest_json(strategy, report)))
+        rows = output.rows_json(report, options.trades, options.curve)
+        print(json.dumps(output.backtest_json(strategy, report) | rows))
     else:
         output.print_report(report)
     return EXIT_OK
@@ -117,22 +122,17 @@ def trade_all(
     return [engine.trim_start(result, start) for result in results]
 
 
-def _write_pages(options: argparse.Namespace, report: BacktestReport) -> None:
+def _write_files(options: argparse.Namespace, report: BacktestReport) -> None:
+    if output.IN_JSON in (options.trades, options.curve) and not options.json:
+        raise ConfigurationError("- puts rows into the JSON object: add --json, or name a file")
     for flag, path, write in (
         ("--html", options.html, report_pages.write_html),
         ("--png", options.png, report_pages.write_png),
+        ("--trades", options.trades, exports.write_trades),
+        ("--curve", options.curve, exports.write_curve),
     ):
-        try:
-            if path:
-                write(report, path)
-        except OSError as error:
-            raise ConfigurationError(
-                f"{flag} {path} cannot be written ({error.strerror})"
-            ) from error
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(
-                f"{flag} needs {error.name}: python -m pip install -r requirements/services.txt"
-            ) from error
+        if path and path != output.IN_JSON:
+            output.write_file(flag, path, functools.partial(write, report))
 
 
 # --- wallets ---------------------------------------------------------------------------------
@@ -261,8 +261,8 @@ def _load_wallets(connection: Connection, name: str | None) -> list[Wallet]:
 
 def _report(options: argparse.Namespace) -> int:
     settings, now = load_settings(), datetime.now(UTC)
-    if not options.wallet and (options.html or options.png):
-        raise ConfigurationError("--html and --png show one wallet: name it with --wallet")
+    if not options.wallet and (options.html or options.png or options.trades or options.curve):
+        raise ConfigurationError("A file shows one wallet: name it with --wallet")
     archive = open_configured_archive(settings)
     with schema.open_session(settings) as session:
         chosen = session.use(lambda connection: _load_wallets(connection, options.wallet))
@@ -279,11 +279,19 @@ def _print_reports(
     options: argparse.Namespace, reports: Sequence[tuple[Wallet, BacktestReport]]
 ) -> None:
     if options.json:
-        print(json.dumps([output.wallet_json(wallet, report) for wallet, report in reports]))
+        print(
+            json.dumps(
+                [
+                    output.wallet_json(wallet, report)
+                    | output.rows_json(report, options.trades, options.curve)
+                    for wallet, report in reports
+                ]
+            )
+        )
     elif not options.wallet and reports:
         output.print_wallets(reports)
     for _, report in reports if options.wallet else ():
-        _write_pages(options, report)
+        _write_files(options, report)
         if not options.json:
             output.print_report(report)
 

@@ -43,7 +43,7 @@ def write_html(report: BacktestReport, path: Path) -> None:
     table = f"<table><tr><th></th><th>strategy</th><th>buy and hold</th><th>cash</th></tr>{cells}"
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in list_notes(report))
     chart = _draw_page_chart(report).to_html(full_html=False, include_plotlyjs=True)
-    title = html.escape(report.title)
+    title = html.escape(report.headline)
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         "<style>body{font-family:sans-serif;margin:2em}td,th{text-align:right;padding:.2em 1em}"
@@ -67,7 +67,7 @@ def _draw_page_chart(report: BacktestReport) -> go.Figure:
         style = {"mode": "markers", "name": side, "marker": marker}
         if times:
             chart.add_scatter(x=times, y=values, text=labels, **style, row=1, col=1)
-    times, falls = _thin(report.curve.times, -metrics.drawdowns(report.curve.equity))
+    times, falls = _thin(report.curve.times, -metrics.drawdowns(report.curve))
     line = {"color": DRAWDOWN_COLOR}
     chart.add_scatter(x=times, y=falls, name="drawdown", fill="tozeroy", line=line, row=2, col=1)
     chart.update_yaxes(title="USD", row=1, col=1)
@@ -88,9 +88,9 @@ def write_png(report: BacktestReport, path: Path) -> None:
         times, values, _ = _list_markers(report, side)
         if times:
             above.plot(times, values, marker, color=color, label=side, markersize=6)
-    times, falls = _thin(report.curve.times, metrics.drawdowns(report.curve.equity) * -100)
+    times, falls = _thin(report.curve.times, metrics.drawdowns(report.curve) * -100)
     below.fill_between(times, falls, color=DRAWDOWN_COLOR, alpha=0.4)
-    above.set_title(report.title.replace("$", r"\$"))  # Matplotlib reads $…$ as a formula
+    above.set_title(report.headline.replace("$", r"\$"))  # Matplotlib reads $…$ as a formula
     above.set_ylabel("USD")
     below.set_ylabel("drawdown, %")
     above.legend()

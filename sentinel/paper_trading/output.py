@@ -2,50 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 from sentinel import console
-from sentinel.backtesting import backtest_report
+from sentinel.backtesting import backtest_report, exports
 from sentinel.backtesting.backtest_report import BacktestReport
-from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.backtesting.strategies import Strategy
 from sentinel.backtesting.walk_forward import CandidateResult, SweepResult
+from sentinel.errors import ConfigurationError
 from sentinel.paper_trading.ledger import LedgerEvent
 from sentinel.paper_trading.wallets import Wallet
 
 MAX_ROWS = 20
-# The figures of `backtest --json`. Scripts rely on exactly these names.
-CONTRACT = (
-    *("initial_usd", "final_usd", "return", "buy_and_hold_return", "fees_usd", "trades"),
-    *("refused_fills", "max_drawdown", "sharpe"),
-)
+# In place of a file: the rows become part of the JSON object.
+IN_JSON = Path("-")
 
 
 def backtest_json(strategy: Strategy, report: BacktestReport) -> dict[str, object]:
     """Return the object that `backtest --json` prints; returns are fractions."""
+    return {"strategy": strategy.name, **_collect_figures(report)}
+
+
+def _collect_figures(report: BacktestReport) -> dict[str, object]:
     figures = backtest_report.collect_figures(report)
-    return {"strategy": strategy.name} | {name: figures[name] for name in CONTRACT}
+    return {**figures, "better_than_random": report.better_than_random}
+
+
+def rows_json(report: BacktestReport, trades: object, curve: object) -> dict[str, object]:
+    """Return the rows that `--trades -` and `--curve -` add to the JSON object of a report."""
+    rows: dict[str, object] = {}
+    if trades == IN_JSON:
+        rows["round_trip_list"] = exports.list_trades(report)
+    if curve == IN_JSON:
+        rows["curve"] = exports.list_curve(report)
+    return rows
+
+
+def write_file(flag: str, path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file that a flag names. Raises ConfigurationError if that fails."""
+    try:
+        write(path)
+    except OSError as error:
+        raise ConfigurationError(f"{flag} {path} cannot be written ({error.strerror})") from error
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"{flag} needs {error.name}: python -m pip install -r requirements/services.txt"
+        ) from error
 
 
 def print_report(report: BacktestReport) -> None:
     """Print the figures beside buy-and-hold and cash, and the notes."""
     columns = ("", "strategy", "buy and hold", "cash")
-    console.show_table(report.title, columns, backtest_report.format_rows(report))
+    console.show_table(report.headline, columns, backtest_report.format_rows(report))
     print("\n".join(backtest_report.list_notes(report)))
-
-
-def format_span(prices: LoadedPrices) -> str:
-    """Return the first and the last day of trading."""
-    first = min(max(prices.start, own.times[0]) for own in prices.series.values())
-    last = max(own.times[-1] for own in prices.series.values())
-    return f"{_format_day(first)} to {_format_day(last)}"
-
-
-def _format_day(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d}"
 
 
 def event_json(event: LedgerEvent) -> dict[str, object]:
@@ -96,7 +109,7 @@ def wallet_json(wallet: Wallet, report: BacktestReport) -> dict[str, object]:
         "parameters": dict(wallet.parameters),
         "rules": dict(wallet.rules or {}),
         "opened_at": wallet.opened_at.isoformat(),
-        **backtest_report.collect_figures(report),
+        **_collect_figures(report),
     }
 
 
@@ -182,9 +195,9 @@ def print_sweep(result: SweepResult) -> None:
     console.show_table(title, columns, rows)
     for fold in result.folds:
         print(
-            f"trained until {_format_day(fold.training_ends_at)}: "
+            f"trained until {backtest_report.format_day(fold.training_ends_at)}: "
             f"{fold.winner.candidate.describe()} returned {fold.training_return:+.2%}; "
-            f"tested until {_format_day(fold.test_ends_at)} on unseen days: "
+            f"tested until {backtest_report.format_day(fold.test_ends_at)} on unseen days: "
             f"{fold.test_return:+.2%} "
             f"(buy and hold {fold.buy_and_hold_return:+.2%})"
         )

@@ -20,14 +20,14 @@ from sentinel.arguments import (
     percentage,
     whole_number,
 )
-from sentinel.backtesting import time_span, walk_forward
+from sentinel.backtesting import exports, time_span, walk_forward
 from sentinel.backtesting.order_rules import OrderRules
 from sentinel.backtesting.portfolio import (
     DEFAULT_FEE_BPS,
     DEFAULT_INITIAL_USD,
     DEFAULT_SLIPPAGE_BPS,
 )
-from sentinel.paper_trading import wallets
+from sentinel.paper_trading import output, wallets
 
 EPILOG = """examples:
   python sandbox.py strategies
@@ -203,7 +203,24 @@ def read_rules(options: argparse.Namespace) -> OrderRules | None:
 def _add_pages(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
     parser.add_argument("--png", type=Path, metavar="FILE", help="write an image of the charts")
+    for name, rows in (("trades", "round trips"), ("curve", "values over time")):
+        parser.add_argument(
+            f"--{name}",
+            type=_check_export,
+            metavar="FILE",
+            help=f"write the {rows} as .csv or .parquet; - puts them into --json",
+        )
     _add_json(parser)
+
+
+def _check_export(text: str) -> Path:
+    """Return the file of an export, or `-`. Raises ArgumentTypeError for another suffix."""
+    path = Path(text)
+    if path != output.IN_JSON and path.suffix not in exports.SUFFIXES:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' does not end in {' or '.join(exports.SUFFIXES)}"
+        )
+    return path
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from sentinel.archive.store import Archive
 from sentinel.backtesting import engine, strategies
-from sentinel.backtesting.backtest_report import BacktestReport, build_report
+from sentinel.backtesting.backtest_report import BacktestReport, build_report, report_coin
 from sentinel.backtesting.engine import BacktestResult
-from sentinel.backtesting.metrics import DAY_SECONDS, MIN_TRADES
 from sentinel.backtesting.portfolio import build_portfolio
 from sentinel.backtesting.price_series import PriceSeries
 from sentinel.errors import ConfigurationError, SentinelError
@@ -23,9 +21,6 @@ from sentinel.storage.connection import Connection
 
 # If the first price that is left is this much later than the opening, the report says so.
 MAX_UNREPORTED_SECONDS = timedelta(days=2).total_seconds()
-
-# Before a wallet is this old its ratios say nothing.
-MIN_RATIO_DAYS = 30
 
 
 def report_wallets(
@@ -54,7 +49,7 @@ def report_wallet(
     """
     prices = read_prices(connection, archive, wallet, list(accounts), now)
     hold = strategies.load("hold")
-    results, holdings, remarks = [], [], []
+    coins, remarks = [], []
     for coin_id, account in accounts.items():
         series = prices.get(coin_id)
         if series is None:
@@ -62,26 +57,14 @@ def report_wallet(
         start, result = _replay_account(wallet, account, series)
         signals = hold.build_signals(series, start)
         holding = engine.run_backtest(series, signals, wallet.costs, result.initial_usd)
-        results.append(result)
         # Buy-and-hold needs the prices before the start to know the usual pause.
-        holdings.append(engine.trim_start(holding, start))
+        trimmed = engine.trim_start(holding, start)
+        earlier = [trade for trade in account.trades if trade.filled_at < start]
+        coins.append(report_coin(coin_id, series, result, trimmed, earlier))
         if start - account.started_at > MAX_UNREPORTED_SECONDS:
             remarks.append(_describe_lost_prices(coin_id, account, start, result))
     title = f"{wallet.name}: {wallet.describe_strategy()}"
-    return _count_fills(build_report(title, list(accounts), results, holdings, remarks))
-
-
-def _count_fills(report: BacktestReport) -> BacktestReport:
-    """Return the report without counting the sale at the last price, which no order asked for.
-
-    The ratios of few trades, or of a few days as a rate per year, are luck: they become None.
-    """
-    fills = sum(trade.side != "close" for _, trade in report.trades)
-    days = (report.curve.times[-1] - report.curve.times[0]) / DAY_SECONDS
-    own = replace(report.strategy, trades=fills)
-    if fills < MIN_TRADES or days < MIN_RATIO_DAYS:
-        own = replace(own, cagr=None, sharpe=None, sortino=None, win_rate=None)
-    return replace(report, strategy=own)
+    return build_report(title, coins, wallet.costs, remarks)
 
 
 def _replay_account(

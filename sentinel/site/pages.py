@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sentinel import amounts
+from sentinel import amounts, static_files
 from sentinel.site import formatting, labels, page_figures, svg
 
 _FOLDER = Path(__file__).parent
@@ -75,8 +75,8 @@ def read_assets(*names: str) -> dict[str, str]:
 
 @functools.cache
 def read_style(*names: str) -> dict[str, str]:
-    """Return the stylesheet of a page, and the policy that allows it. Raises OSError."""
-    css = "\n".join(read_assets(*names).values())
+    """Return base.css with further stylesheets, and the policy that allows it. Raises OSError."""
+    css = "\n".join([static_files.read("base.css"), *read_assets(*names).values()])
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     return {"css": css, "content_policy": _POLICY.format(digest=digest)}
 

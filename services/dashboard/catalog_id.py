@@ -366,8 +366,8 @@ TEXTS: dict[str, str] = {
     "Rejected orders": "Order ditolak",
     "Figure": "Angka",
     "Results": "Hasil dompet",
-    "Ratios come after ten filled orders and 30 days: before, they are luck.": (
-        "Rasio muncul setelah sepuluh order terisi dan 30 hari: sebelumnya hanya kebetulan."
+    "Ratios come after ten positions sold and 30 days: before, they are luck.": (
+        "Rasio muncul setelah sepuluh posisi terjual dan 30 hari: sebelumnya hanya kebetulan."
     ),
     "Total return": "Imbal hasil",
     "Value if sold now": "Nilai bila dijual sekarang",

@@ -15,7 +15,7 @@ from services.dashboard.formatting import Formatter
 from services.dashboard.language import current_language, tr
 from services.dashboard.server.static_files import make_loader
 
-# Names of colors in dashboard.css.
+# Names of colors in chart.css.
 Color = Literal[
     "price",
     "second",

@@ -1,7 +1,7 @@
 """The look of the dashboard: Streamlit's theme options, and the page's stylesheet.
 
 Colors of text have a contrast of at least 4.5 to their ground (WCAG 2.2, 1.4.3). The public page
-has the same palette (sentinel/site/site.css).
+has the same palette (sentinel/static/base.css).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import functools
 from pathlib import Path
 
 import streamlit as st
+
+from sentinel import static_files
 
 STYLESHEET = Path(__file__).parents[1] / "static" / "dashboard.css"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -57,4 +59,5 @@ def apply_stylesheet() -> None:
 
 @functools.cache
 def _read_style() -> str:
-    return f"<style>{STYLESHEET.read_text(encoding='utf-8')}</style>"
+    own = STYLESHEET.read_text(encoding="utf-8")
+    return f"<style>{static_files.read('chart.css')}{own}</style>"

@@ -107,7 +107,7 @@ def _show_figures(formatter: Formatter, wallet: Json) -> None:
     ]
     show_table("wallet_figures", tr("Results"), columns, rows, is_old=data.has_old_prices())
     if wallet["sharpe"] is None:
-        st.caption(tr("Ratios come after ten filled orders and 30 days: before, they are luck."))
+        st.caption(tr("Ratios come after ten positions sold and 30 days: before, they are luck."))
 
 
 def list_figures(formatter: Formatter, wallet: Json) -> Iterator[tuple[str, str]]:

@@ -15,14 +15,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from sentinel import static_files
+
 FOLDER = Path(__file__).parents[1] / "static"
-# The sources of each script. uPlot (MIT licence) is a script of its own, without exports.
+# The sources of each script: files of FOLDER, or of `sentinel`.
 SOURCES = {
     "table": ("escape.js", "table_cells.js", "table_rows.js", "table.js"),
-    "chart": (
-        *("uplot.min.js", "escape.js", "chart_axes.js", "chart_drawing.js", "chart_pointer.js"),
-        "chart.js",
-    ),
+    "chart": static_files.CHART_SCRIPTS,
     "navigation": ("navigation.js",),
 }
 HASH_DIGITS = 16
@@ -57,7 +56,8 @@ def _find_path(script: str) -> str:
 
 @functools.cache
 def _read_script(script: str) -> bytes:
-    return b"\n".join((FOLDER / name).read_bytes() for name in SOURCES[script])
+    paths = ((FOLDER / name, static_files.FOLDER / name) for name in SOURCES[script])
+    return b"\n".join((own if own.exists() else shared).read_bytes() for own, shared in paths)
 
 
 @functools.cache

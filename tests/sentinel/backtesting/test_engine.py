@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal, localcontext
 
@@ -17,7 +16,7 @@ from sentinel.analytics.alerts import AlertRules, Tracker
 from sentinel.backtesting import engine, metrics, portfolio, strategies
 from sentinel.backtesting.engine import BacktestResult, Signals
 from sentinel.backtesting.portfolio import Costs, InvalidTrades, Portfolio, Trade
-from sentinel.backtesting.price_series import Floats, PriceSeries, from_points, from_prices
+from sentinel.backtesting.price_series import PriceSeries, from_points, from_prices
 from sentinel.backtesting.strategy_source import StrategySource
 from sentinel.errors import ConfigurationError
 
@@ -553,115 +552,9 @@ def test_no_balance_falls_below_zero_and_the_curve_ends_at_the_final_value(
     assert sum(found.realized_gains, Decimal(0)) == pytest.approx(
         found.final_usd - cash + account.cost_basis
     )
-    measured = metrics.compute_metrics(found)
+    measured = metrics.compute_metrics(found, [])
     assert 0 <= measured.max_drawdown <= 1
     assert 0 <= measured.exposure <= 1 + 1e-12
-
-
-# --- metrics -----------------------------------------------------------------------------------
-
-
-def test_ratios_of_daily_returns_match_a_calculation_by_hand() -> None:
-    returns = np.array([0.02, -0.01, 0.03, 0.0])
-    # Mean 0.01; squares of the differences 1, 4, 4, 1 e-4: their sum over 3 is 10/3 e-4.
-    assert metrics.sharpe(returns) == pytest.approx(0.01 / math.sqrt(10e-4 / 3) * math.sqrt(365))
-    # Downside: 1e-4 over four days, so 0.005.
-    assert metrics.sortino(returns) == pytest.approx(0.01 / 0.005 * math.sqrt(365))
-    assert metrics.sharpe(returns[:1]) is None
-    assert metrics.sharpe(np.zeros(5)) is None
-    assert metrics.sortino(np.array([0.01, 0.02])) is None
-
-
-@pytest.mark.parametrize("value", [0.01, 0.003, -0.1])
-def test_constant_returns_have_no_sharpe_ratio(value: float) -> None:
-    assert metrics.sharpe(np.full(20, value)) is None
-
-
-@pytest.mark.parametrize(
-    ("equity", "expected"),
-    [([1, 2, 3], 0), ([100, 120, 60, 90, 130, 117], 0.5), ([5, 0], 1), ([], 0), ([0, 0], 0)],
-)
-def test_the_maximum_drawdown_is_the_largest_fall_from_a_high(
-    equity: list[float], expected: float
-) -> None:
-    assert metrics.max_drawdown(np.array(equity, dtype=np.float64)) == expected
-
-
-def _result(times: Floats, equity: Floats, exposure: Floats | None = None) -> BacktestResult:
-    """Return a result that begins with 100 USD and has no trades."""
-    exposure = np.zeros(len(times)) if exposure is None else exposure
-    return BacktestResult(times, Decimal(100), Decimal(100), [], [], 0, equity, exposure)
-
-
-def test_daily_returns_run_from_the_end_of_one_utc_day_to_the_next() -> None:
-    hours = np.array([6, 23, 24, 47.9, 50, 71])
-    equity = np.array([100.0, 110, 999, 99, 0.5, 198])
-    curve = _result(START + hours * HOUR, equity)
-    # Days end at 110 (23:00), 99 (23:54) and 198; the first began with 100.
-    assert metrics.daily_returns(curve) == pytest.approx([0.1, -0.1, 1.0])
-
-
-def test_a_day_without_a_price_has_a_return_of_zero() -> None:
-    """Weekly prices are not daily returns: sqrt(365) would make their ratio sqrt(7) too large."""
-    values = np.array([100.0, 102, 101, 104, 103, 107])
-    curve = _result(START + np.arange(6.0) * 7 * DAY, values)
-    filled = np.repeat(values, 7)[:36]
-    daily = _result(START + np.arange(36.0) * DAY, filled)
-    expected = metrics.sharpe(metrics.daily_returns(daily))
-    assert metrics.sharpe(metrics.daily_returns(curve)) == pytest.approx(expected)
-
-
-def _compute(trades: int, gains: Sequence[int] = (5, -3, 2, 0)) -> metrics.Performance:
-    days = np.arange(731.0)
-    equity = 100 * 1.21 ** (days / 730)
-    result = _result(START + days * DAY, equity, np.where(days < 365, 1.0, 0.5))
-    trade = Trade(START, "buy", Decimal(1), Decimal(1), Decimal(-1), Decimal(0))
-    return metrics.compute_metrics(
-        replace(
-            result,
-            final_usd=Decimal(121),
-            trades=[trade] * trades,
-            realized_gains=[Decimal(gain) for gain in gains],
-        )
-    )
-
-
-def test_cagr_exposure_and_win_rate_match_a_calculation_by_hand() -> None:
-    found = _compute(10)
-    assert found.cagr == pytest.approx(0.1)  # 1.21 in two years
-    assert found.exposure == pytest.approx(0.75)  # half the time all of it, half the time half
-    assert found.win_rate == 0.5  # two of four sales gained
-    assert found.total_return == pytest.approx(0.21)
-    assert found.net_profit_usd == 21
-    assert found.sharpe is not None
-
-
-def test_ratios_are_none_below_ten_trades() -> None:
-    found = _compute(9)
-    assert [found.cagr, found.sharpe, found.sortino, found.win_rate] == [None] * 4
-    assert found.max_drawdown == 0
-    assert found.exposure == pytest.approx(0.75)
-    assert found.total_return == pytest.approx(0.21)
-
-
-def test_the_drawdown_starts_from_the_initial_cash() -> None:
-    found = metrics.compute_metrics(run(prices(100, 100), "hold", Costs(Decimal(1000), Decimal(0))))
-    assert found.max_drawdown == pytest.approx(1 - 0.9 * 0.9)
-
-
-def test_the_curves_of_coins_are_added_at_all_their_times() -> None:
-    one = run(prices(1, 2, 4, every=HOUR), "hold", FREE, Decimal(100))
-    other = run(prices(1, 1, 1, every=HOUR, start=START + 1.5 * HOUR), "hold", FREE, Decimal(50))
-    found = metrics.combine_results([one, other])
-    assert ((found.times - START) / HOUR).tolist() == [0, 1, 1.5, 2, 2.5, 3.5]
-    assert found.equity.tolist() == [150, 150, 150, 250, 250, 250]
-    assert found.exposure.tolist() == pytest.approx([0, 100 / 150, 100 / 150, 0, 50 / 250, 0])
-    together = metrics.compute_metrics(found)
-    assert (float(together.initial_usd), float(together.final_usd), together.trades) == (
-        150,
-        250,
-        4,
-    )
 
 
 DATACLASS = """
