@@ -26,8 +26,8 @@ from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.backtesting import (
     backtest_report,
     builtin_strategies,
+    checked_run,
     cluster,
-    engine,
     exports,
     local_pool,
     price_loader,
@@ -37,7 +37,6 @@ from sentinel.backtesting import (
     walk_forward,
 )
 from sentinel.backtesting.backtest_report import BacktestReport
-from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.portfolio import (
     DEFAULT_FEE_BPS,
     DEFAULT_INITIAL_USD,
@@ -47,7 +46,7 @@ from sentinel.backtesting.portfolio import (
 from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.backtesting.strategies import Strategy
 from sentinel.config import ensure_state_dir
-from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
+from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, SentinelError
 from sentinel.paper_trading import ledger, output, wallet_reports, wallets
 from sentinel.paper_trading.ledger import LedgerEvent
 from sentinel.paper_trading.parser import RULE_FLAGS, build_parser, read_rules
@@ -70,6 +69,7 @@ def main() -> int:
         "report": _report,
         "close": _close,
         "sweep": _sweep,
+        "check": _check,
     }
     return actions[options.action](options)
 
@@ -94,32 +94,34 @@ def _run_backtest(options: argparse.Namespace) -> int:
     strategy = _load_strategy(options.strategy, options)
     initial_usd, costs = _read_money(options)
     prices = _load_prices(options)
-    results = trade_all(prices, strategy, costs, initial_usd)
-    holding = trade_all(prices, strategies.load("hold"), costs, initial_usd)
+    results, check = checked_run.trade_and_check(prices, strategy, costs, initial_usd)
+    holding = checked_run.trade_all(prices, strategies.load("hold"), costs, initial_usd)
     coins = [
         backtest_report.report_coin(coin_id, prices.series[coin_id], own, held)
         for coin_id, own, held in zip(prices.series, results, holding, strict=True)
     ]
-    report = backtest_report.build_report(strategy.describe(), coins, costs)
+    report = backtest_report.build_report(
+        strategy.describe(), coins, costs, output.causality_remarks(check)
+    )
     _write_files(options, report)
     if options.json:
         rows = output.rows_json(report, options.trades, options.curve)
-        print(json.dumps(output.backtest_json(strategy, report) | rows))
+        own = {"causality": check.to_json()}
+        print(json.dumps(output.backtest_json(strategy, report) | own | rows))
     else:
         output.print_report(report)
-    return EXIT_OK
+    return EXIT_UNHEALTHY if check.outcome == "look-ahead" else EXIT_OK
 
 
-def trade_all(
-    prices: LoadedPrices, strategy: Strategy, costs: Costs, initial_usd: Decimal
-) -> list[BacktestResult]:
-    """Return the result on each coin, each with an equal part of the cash."""
-    start, part = prices.start, initial_usd / len(prices.series)
-    results = (
-        engine.run_backtest(series, strategy.build_signals(series, start), costs, part)
-        for series in prices.series.values()
-    )
-    return [engine.trim_start(result, start) for result in results]
+def _check(options: argparse.Namespace) -> int:
+    strategy = strategies.load(options.strategy, _to_dict(options.param))
+    prices = _load_prices(options)
+    _, check = checked_run.trade_and_check(prices, strategy, Costs(), DEFAULT_INITIAL_USD)
+    if options.json:
+        print(json.dumps(output.check_json(strategy, check)))
+    else:
+        output.print_check(strategy, prices, check)
+    return EXIT_OK if check.is_causal else EXIT_UNHEALTHY
 
 
 def _write_files(options: argparse.Namespace, report: BacktestReport) -> None:
@@ -203,6 +205,7 @@ def _ensure_wallet(
         _require_same(connection, found[0], strategy, coin_ids, options)
         wallets.adopt_source(connection, found[0], strategy, state_dir)
         return {}
+    _check_opening(connection, archive, strategy, coin_ids, options, now)
     # A strategy that fails at its first step must not leave a wallet behind.
     with connection.transaction():
         wallets.open_wallet(
@@ -210,6 +213,24 @@ def _ensure_wallet(
         )
         [wallet] = wallets.load_wallets(connection, options.wallet)
         return {wallet.name: wallets.step_wallet(connection, archive, wallet, now, state_dir)}
+
+
+def _check_opening(
+    connection: Connection,
+    archive: Archive | None,
+    strategy: Strategy,
+    coin_ids: Sequence[str],
+    options: argparse.Namespace,
+    now: datetime,
+) -> None:
+    """Check the strategy of a new wallet on the prices that it will see. Raises LookAhead."""
+    start = now - price_loader.WARM_UP
+    series = price_loader.read_series(connection, archive, coin_ids, start, now)
+    if prices := checked_run.take_second_half(series):
+        initial_usd, costs = _read_money(options)
+        check = checked_run.require_causal(prices, strategy, costs, initial_usd)
+        if not options.json:
+            print(f"{options.wallet}: {check.describe()}")
 
 
 def _require_same(
@@ -304,6 +325,8 @@ def _sweep(options: argparse.Namespace) -> int:
     candidates = [strategies.with_rules(one, read_rules(options)) for one in found]
     initial_usd, costs = _read_money(options)
     prices = _load_prices(options)
+    firsts = walk_forward.list_firsts(candidates)
+    checks = checked_run.check_each(prices, firsts, costs, initial_usd)
     sweep = walk_forward.plan_sweep(prices, candidates, options.folds, costs, initial_usd)
     with console.show_progress() as progress:
 
@@ -318,10 +341,14 @@ def _sweep(options: argparse.Namespace) -> int:
             jobs = options.jobs or os.cpu_count() or 1
             scored = local_pool.run_locally(sweep, jobs, on_progress)
     result = walk_forward.select_winners(sweep, scored)
+    winners = [one for one in walk_forward.list_winners(result) if one not in firsts]
+    checks += checked_run.check_each(prices, winners, costs, initial_usd)
     if options.json:
-        print(json.dumps(output.sweep_json(result)))
+        own = {"causality": [output.check_json(*entry) for entry in checks]}
+        print(json.dumps(output.sweep_json(result) | own))
     else:
         output.print_sweep(result)
+        output.print_checks(checks)
     return EXIT_OK
 
 

@@ -27,7 +27,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 # Scripts rely on these keys of `backtest --json`; others may join them.
 CONTRACT = {
     *("strategy", "initial_usd", "final_usd", "return", "buy_and_hold_return", "fees_usd"),
-    *("trades", "refused_fills", "max_drawdown", "sharpe"),
+    *("trades", "refused_fills", "max_drawdown", "sharpe", "causality"),
 }
 LONG = [100 * math.exp(0.05 * math.sin(n / 7) + 0.0005 * n) for n in range(300)]
 
@@ -172,6 +172,75 @@ def test_cash_costs_coins_and_a_user_strategy_are_used_as_typed(
     ratio = LONG[1] / LONG[-1]
     assert done["final_usd"] == pytest.approx(750 + 250 * ratio)
     assert done["buy_and_hold_return"] == pytest.approx(ratio - 1)
+
+
+# --- the check for look-ahead ----------------------------------------------------------------
+
+# A frame of one of its callers holds the whole series.
+PEEKING = """
+import sys
+
+def decide(history, portfolio):
+    known, frame, found = len(history.prices), sys._getframe(), history.prices
+    while frame:
+        for value in frame.f_locals.values():
+            prices = getattr(getattr(value, "series", value), "prices", ())
+            if len(prices) > len(found):
+                found = prices
+        frame = frame.f_back
+    if len(found) == known:
+        return 0
+    return 1 if found[known] > history.prices[-1] else -1
+"""
+
+
+@pytest.mark.slow
+def test_a_backtest_prints_the_result_of_its_check(script: Script, csv: str) -> None:
+    arguments = ("--strategy", "sma-cross", "--csv", csv)
+    shown = script("sandbox.py", "backtest", *arguments)
+    assert (
+        "20 cuts: no look-ahead; needs 48 prices of warm-up, had 1 at its start: its decisions at "
+        "the first 47 prices are not comparable.\nWith all orders one price later, the return is "
+    ) in shown.stdout
+    check = parse_json(script("sandbox.py", "backtest", *arguments, "--json"))["causality"]
+    assert (check["outcome"], check["cuts"], check["warm_up_needed"]) == ("causal", 20, 48)
+
+
+@pytest.mark.slow
+def test_a_strategy_that_looks_ahead_is_said_everywhere(
+    script: Script, tmp_path: Path, csv: str
+) -> None:
+    (tmp_path / "peek.py").write_text(PEEKING)
+    found = "LOOK-AHEAD: on bitcoin at 2026-11-0"
+    done = script("sandbox.py", "backtest", "--strategy", "peek.py", "--csv", csv)
+    assert (done.returncode, done.stderr) == (6, "")
+    assert found in done.stdout
+    assert "buy and hold" in done.stdout
+    done = script("sandbox.py", "check", "peek.py", "--csv", csv)
+    assert (done.returncode, done.stderr) == (6, "")
+    assert found in done.stdout
+    assert_refused(script("sandbox.py", "sweep", "--strategy", "peek.py", "--csv", csv), found)
+
+
+@pytest.mark.slow
+def test_a_check_of_an_honest_strategy_ends_in_0(script: Script, csv: str) -> None:
+    done = script("sandbox.py", "check", "sma-cross", "--param", "slow=24", "--csv", csv)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(
+        "sma-cross (fast=12, slow=24) on bitcoin, ether, 2026-11-01 to 2026-11-04, 600 prices\n"
+        "  20 cuts: no look-ahead; needs 24 prices of warm-up"
+    )
+
+
+@pytest.mark.slow
+def test_a_sweep_checks_the_first_candidate_and_the_winners(script: Script, csv: str) -> None:
+    arguments = ("--strategy", "sma-cross,hold", "--param", "slow=24,48", "--csv", csv)
+    done = parse_json(script("sandbox.py", "sweep", *arguments, "--json"))
+    checked = [(one["strategy"], one["parameters"]) for one in done["causality"]]
+    assert checked[:2] == [("sma-cross", {"fast": 12, "slow": 24}), ("hold", {})]
+    winners = [(fold["strategy"], fold["parameters"]) for fold in done["folds"]]
+    assert all(winner in checked for winner in winners)
+    assert all(one["outcome"] == "causal" for one in done["causality"])
 
 
 # --- pages -----------------------------------------------------------------------------------

@@ -99,6 +99,20 @@ def build_candidates(names: Sequence[str], grid: Mapping[str, Sequence[float]]) 
     return found
 
 
+def list_firsts(candidates: Sequence[Strategy]) -> list[Strategy]:
+    """Return the first candidate of each strategy."""
+    return list({one.name: one for one in reversed(candidates)}.values())[::-1]
+
+
+def list_winners(result: SweepResult) -> list[Strategy]:
+    """Return the winners of the folds, each of them once."""
+    winners: list[Strategy] = []
+    for fold in result.folds:
+        if fold.winner.candidate not in winners:
+            winners.append(fold.winner.candidate)
+    return winners
+
+
 def _too_many() -> ConfigurationError:
     return ConfigurationError(
         f"That is more than {MAX_CANDIDATES:,} combinations: name fewer values"

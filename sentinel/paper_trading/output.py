@@ -11,6 +11,8 @@ from pathlib import Path
 from sentinel import console
 from sentinel.backtesting import backtest_report, exports
 from sentinel.backtesting.backtest_report import BacktestReport
+from sentinel.backtesting.causality import CausalityCheck
+from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.backtesting.strategies import Strategy
 from sentinel.backtesting.walk_forward import CandidateResult, SweepResult
 from sentinel.errors import ConfigurationError
@@ -59,6 +61,38 @@ def print_report(report: BacktestReport) -> None:
     columns = ("", "strategy", "buy and hold", "cash")
     console.show_table(report.headline, columns, backtest_report.format_rows(report))
     print("\n".join(backtest_report.list_notes(report)))
+
+
+def causality_remarks(check: CausalityCheck) -> list[str]:
+    """Return the notes of a backtest about the check for look-ahead."""
+    return [f"{check.describe()}.", check.describe_delay()]
+
+
+def check_json(strategy: Strategy, check: CausalityCheck) -> dict[str, object]:
+    """Return the object that `check --json` prints."""
+    return {
+        "strategy": strategy.name,
+        "parameters": dict(strategy.parameters),
+        **check.to_json(),
+    }
+
+
+def print_check(strategy: Strategy, prices: LoadedPrices, check: CausalityCheck) -> None:
+    """Print the result of a check, and what it was made on."""
+    coins = console.list_first(list(prices.series), 5)
+    count = sum(len(own) for own in prices.series.values())
+    first = min(float(own.times[0]) for own in prices.series.values())
+    last = max(float(own.times[-1]) for own in prices.series.values())
+    days = f"{backtest_report.format_day(first)} to {backtest_report.format_day(last)}"
+    print(f"{strategy.describe()} on {coins}, {days}, {count:,} prices")
+    print(f"  {check.describe()}")
+    print(f"  {check.describe_delay()}")
+
+
+def print_checks(checks: Sequence[tuple[Strategy, CausalityCheck]]) -> None:
+    """Print the results of a sweep's checks."""
+    for strategy, check in checks:
+        print(f"{strategy.describe()}, {check.describe()}")
 
 
 def event_json(event: LedgerEvent) -> dict[str, object]:

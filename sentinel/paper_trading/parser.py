@@ -34,11 +34,13 @@ EPILOG = """examples:
   python sandbox.py backtest --strategy sma-cross --coins BTC,ETH --days 60
   python sandbox.py backtest --strategy my_idea.py --csv prices.csv --html result.html
   python sandbox.py backtest --strategy dca --from 2026-09-01 --to 2026-10-31
+  python sandbox.py check my_idea.py --days 60
   python sandbox.py step --wallet slow --strategy sma-cross --param slow=96 --coins BTC
   python sandbox.py step                   one step of every wallet, for a cron job
   python sandbox.py report --wallet slow --html slow.html --png slow.png
   python sandbox.py close --wallet slow
   python sandbox.py sweep --strategy sma-cross --param fast=6,12,24 --param slow=48,96 --days 60"""
+STRATEGY_HELP = "a built-in strategy, or a file such as my_idea.py"
 MAX_USD = Decimal(10) ** 15
 MAX_BPS = Decimal(5_000)  # half of the money that changes hands
 # The fields of OrderRules, which are the names of the flags too.
@@ -56,6 +58,7 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("strategies", help="list the built-in strategies with their parameters")
     _add_backtest(actions.add_parser("backtest", help="run a strategy on past prices"))
+    _add_check(actions.add_parser("check", help="check a strategy for look-ahead"))
     _add_step(actions.add_parser("step", help="step every wallet, or open one and step it"))
     _add_report(actions.add_parser("report", help="show the results of wallets"))
     close = actions.add_parser("close", help="stop stepping a wallet; its ledger stays")
@@ -65,11 +68,18 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def _add_backtest(parser: argparse.ArgumentParser) -> None:
-    _add_strategy(parser, "a built-in strategy, or a file such as my_idea.py", required=True)
+    _add_strategy(parser, STRATEGY_HELP, required=True)
     _add_prices(parser)
     _add_money(parser)
     _add_rules(parser)
     _add_pages(parser)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("strategy", metavar="STRATEGY", help=STRATEGY_HELP)
+    _add_parameters(parser, "NAME=VALUE", parameter, "set a parameter of the strategy")
+    _add_prices(parser)
+    _add_json(parser)
 
 
 def _add_step(parser: argparse.ArgumentParser) -> None:
