@@ -29,9 +29,10 @@ from sentinel.backtesting import (
     checked_run,
     cluster,
     exports,
+    html_page,
     local_pool,
+    png_page,
     price_loader,
-    report_pages,
     strategies,
     time_span,
     walk_forward,
@@ -128,8 +129,8 @@ def _write_files(options: argparse.Namespace, report: BacktestReport) -> None:
     if output.IN_JSON in (options.trades, options.curve) and not options.json:
         raise ConfigurationError("- puts rows into the JSON object: add --json, or name a file")
     for flag, path, write in (
-        ("--html", options.html, report_pages.write_html),
-        ("--png", options.png, report_pages.write_png),
+        ("--html", options.html, html_page.write_report),
+        ("--png", options.png, png_page.write_report),
         ("--trades", options.trades, exports.write_trades),
         ("--curve", options.curve, exports.write_curve),
     ):

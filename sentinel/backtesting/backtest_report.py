@@ -28,7 +28,7 @@ def format_days(days: float | None) -> str:
     """Return a time in days, or in hours or minutes if it is short."""
     if days is None:
         return "-"
-    if days >= 2 or days == 0:
+    if days >= 1 or days == 0:
         return f"{days:,.1f} d"
     return f"{days * 24:.1f} h" if days * 24 >= 1 else f"{days * 1440:.0f} min"
 

@@ -166,6 +166,12 @@ function drawMark(chart, plot, mark) {
   const x = plot.valToPos(mark.at, "x", true);
   const y = Math.max(bbox.top + size, Math.min(plot.valToPos(mark.value, "y", true), bbox.top + bbox.height - size));
   ctx.fillStyle = chart.colors[mark.color];
+  if (mark.shape.startsWith("tick")) {
+    // Many marks would hide the line: a tick below or above it does not.
+    const length = 7 * devicePixelRatio;
+    ctx.fillRect(x, mark.shape === "tick-up" ? y + size / 2 : y - size / 2 - length, devicePixelRatio, length);
+    return;
+  }
   ctx.strokeStyle = chart.colors.ground;
   ctx.lineWidth = devicePixelRatio;
   ctx.beginPath();

@@ -1,6 +1,7 @@
 // What a viewer does in a chart: the tooltip, zoom, keyboard and touch.
 
 const MARK_RADIUS_PX = 14; // within which the tooltip names a mark
+const MAX_NAMED_MARKS = 4;
 const LEAST_ZOOM_SECONDS = 120;
 
 // --- tooltip ----------------------------------------------------------------------------------
@@ -15,7 +16,10 @@ function showTip(chart, plot) {
   const marks = data.marks.filter((mark) => Math.abs(plot.valToPos(mark.at, "x") - left) < MARK_RADIUS_PX);
   const lines = [`<b>${escapeHtml(formatFullTime(data, plot.data[0][idx], isNarrow(chart)))}</b>`, ...describeValues(chart, plot, idx)];
   if (lines.length === 1) lines.push(escapeHtml(data.labels.gap));
-  lines.push(...marks.map((mark) => `<em>${escapeHtml(mark.text)}</em>`));
+  const distance = (mark) => Math.abs(plot.valToPos(mark.at, "x") - left);
+  const nearest = [...marks].sort((one, other) => distance(one) - distance(other)).slice(0, MAX_NAMED_MARKS);
+  lines.push(...marks.filter((mark) => nearest.includes(mark)).map((mark) => `<em>${escapeHtml(mark.text)}</em>`));
+  if (marks.length > nearest.length) lines.push(`<em>+${marks.length - nearest.length}</em>`);
   tipBox.innerHTML = lines.join("<br>");
   tipBox.hidden = false;
   placeTip(chart, plot.over.offsetLeft + left);
