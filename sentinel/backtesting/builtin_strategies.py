@@ -32,10 +32,6 @@ POINTS_OF_WINDOW = 13  # at which the forecast reads a window of prices
 SCORING_TOLERANCE = 0.3
 
 
-def _use_signal(signal: float, _portfolio: Portfolio) -> float:
-    return signal
-
-
 def _accept(_parameters: Numbers) -> str | None:
     return None
 
@@ -47,8 +43,8 @@ class BuiltInStrategy(NamedTuple):
     # The parameters with their defaults.
     parameters: Numbers
     compute_signal: ComputeSignal
-    # Returns the share of cash or coins to order, from a value of the signal.
-    size_order: Callable[[float, Portfolio], float] = _use_signal
+    # Returns the share of cash or coins to order, from a number of the signal. None: the number.
+    size_order: Callable[[float, Portfolio], float] | None = None
     # Whether the signal says how much to buy, not whether to.
     sizes: bool = False
     # Whether the signal is the same whenever trading starts. A sweep then computes it once.

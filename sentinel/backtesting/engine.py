@@ -63,13 +63,32 @@ class Signals:
 
     def find_next(self, portfolio: Portfolio, index: int) -> int:
         """Return the first index from `index` on where an order is wanted and possible."""
-        buy = find_first(self.buys, index) if portfolio.cash else NEVER
-        sell = find_first(self.sells, index) if portfolio.quantity else NEVER
-        return min(buy, sell)
+        found = find_first(self.buys, index) if portfolio.cash else NEVER
+        if found > index and portfolio.quantity:
+            found = min(found, find_first(self.sells, index))
+        return found
 
     def place_order(self, index: int, portfolio: Portfolio) -> Order:
         """Return the order at an index."""
         return Order(self.decide(index, portfolio))
+
+
+def follow_signal(
+    signal: Floats, first: int, size_order: Callable[[float, Portfolio], float] | None = None
+) -> Signals:
+    """Return the signals of one number for each point, above 0 to buy, below 0 to sell.
+
+    The points before the index `first` are for averages only. `size_order` returns the share of an
+    order from a number; without it, the number is the share.
+    """
+    own = signal.copy()
+    own[:first] = 0.0
+
+    def decide(index: int, portfolio: Portfolio) -> float:
+        number = float(own[index])
+        return size_order(number, portfolio) if size_order else number
+
+    return Signals(np.flatnonzero(own > 0).tolist(), np.flatnonzero(own < 0).tolist(), decide)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,6 +229,8 @@ def _iterate_orders(
 
 def find_first(indices: Sequence[int], index: int) -> int:
     """Return the first of ascending indices from `index` on, or NEVER."""
+    if isinstance(indices, range):  # of a strategy that is asked at every price
+        return max(index, indices.start) if index < indices.stop else NEVER
     n = bisect.bisect_left(indices, index)
     return indices[n] if n < len(indices) else NEVER
 

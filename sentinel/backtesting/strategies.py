@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 
-from sentinel.backtesting import user_strategy
+from sentinel.backtesting import engine, user_strategy
 from sentinel.backtesting.builtin_strategies import BUILT_IN, Numbers
 from sentinel.backtesting.engine import Signals
 from sentinel.backtesting.order_rules import OrderRules
@@ -37,14 +37,18 @@ class Strategy:
     rules: OrderRules | None = None
 
     def compute_signal(self, series: PriceSeries) -> Floats | None:
-        """Return the signal of a built-in strategy, or None if it depends on the start of trading.
+        """Return the signal along a series: one number for each point.
 
-        The signal of the first points of a series is the first part of the signal of the whole.
+        None: there is no signal for all points at once, because the strategy decides point by
+        point, or from the start of trading on. The signal of the first points of a series is the
+        first part of the signal of the whole, unless a user's `signals` looks ahead. Raises
+        StrategyFailed if the user's strategy fails.
         """
-        if self.source is not None or not BUILT_IN[self.name].is_timeless:
+        if self.source is not None:
+            return user_strategy.compute_signal(self.source, self.parameters, series)
+        if not BUILT_IN[self.name].is_timeless:
             return None
-        start = float(series.times[0])
-        return BUILT_IN[self.name].compute_signal(series, start, self._numbers)
+        return self._compute_built_in(series, -math.inf)
 
     def build_signals(
         self, series: PriceSeries, start: float = -math.inf, signal: Floats | None = None
@@ -61,24 +65,19 @@ class Strategy:
         self, series: PriceSeries, start: float, signal: Floats | None
     ) -> Signals:
         first = int(np.searchsorted(series.times, start))
+        known = None if signal is None else signal[: len(series)]
         if self.source is not None:
+            if known is not None:
+                return engine.follow_signal(known, first)
             return user_strategy.build_signals(self.source, self.parameters, series, first)
-        found = BUILT_IN[self.name]
-        if signal is None:
-            trading_start = max(start, float(series.times[0]))
-            signal = found.compute_signal(series, trading_start, self._numbers)
-        own = signal[: len(series)].copy()
-        own[:first] = 0.0  # the prices before the start are for averages only
-        return Signals(
-            buys=np.flatnonzero(own > 0).tolist(),
-            sells=np.flatnonzero(own < 0).tolist(),
-            decide=lambda index, portfolio: found.size_order(float(own[index]), portfolio),
-        )
+        if known is None:
+            known = self._compute_built_in(series, start)
+        return engine.follow_signal(known, first, BUILT_IN[self.name].size_order)
 
-    @property
-    def _numbers(self) -> Numbers:
-        """The parameters of a built-in strategy; `load` accepts only numbers there."""
-        return cast("Numbers", self.parameters)
+    def _compute_built_in(self, series: PriceSeries, start: float) -> Floats:
+        trading_start = max(start, float(series.times[0]))
+        numbers = cast("Numbers", self.parameters)  # `load` accepts only numbers
+        return BUILT_IN[self.name].compute_signal(series, trading_start, numbers)
 
     def describe(self) -> str:
         """Return the name with the parameters and the rules."""

@@ -58,7 +58,8 @@ def describe_cause(error: BaseException, source: StrategySource) -> str:
     ]
     if isinstance(error, SyntaxError) and error.filename:
         lines = [(error.filename, error.lineno)]
-    text = " ".join(str(error).split())[:MAX_CAUSE]
+    cause = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = " ".join(cause.split())[:MAX_CAUSE]
     where = ""
     if lines and lines[-1][1]:
         file = _find_file(lines[-1][0], source)

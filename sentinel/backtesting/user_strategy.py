@@ -1,6 +1,6 @@
-"""The user's own strategy: one function in a file, called once for each observation.
+"""The user's own strategy: a file with one function, which one of these names tells apart.
 
-    def decide(history, portfolio, *, low=0.95):
+    def decide(history, portfolio, *, low=0.95):        # called once for each observation
         mean = history.prices[-96:].mean()
         if history.prices[-1] < low * mean:
             return 1        # spend all cash
@@ -8,49 +8,138 @@
             return -1       # sell all coins
         return 0            # or None: do nothing
 
-`history.times` (UNIX seconds) and `history.prices` (USD) are NumPy arrays that end at the newest
-observation. `portfolio` has `cash` (USD), `quantity` (coins) and `cost_basis` (USD that these coins
-have cost). The function returns the share of the cash to spend (above 0, at most 1) or the share of
-the coins to sell (below 0, at least -1). The arguments after `*` are the strategy's parameters.
+    def signals(history, *, low=0.95):                  # called once for the whole series
+        …
+        return np.where(history.prices < low * mean, 1, -1)
+
+`history` has NumPy arrays that end at the newest observation (PriceHistory). `decide` returns one
+share, `signals` an array with one share for each price: of the cash to spend (above 0, at most 1)
+or of the coins to sell (below 0, at least -1). The arguments after `*` are the parameters.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sentinel.backtesting.engine import Signals
-from sentinel.backtesting.portfolio import Portfolio
+from sentinel.backtesting.engine import Decide, Signals, follow_signal
+from sentinel.backtesting.portfolio import Portfolio, Trade
 from sentinel.backtesting.price_series import Floats, PriceSeries
-from sentinel.backtesting.strategy_modules import StrategyFailed, load_module, wrap_errors
+from sentinel.backtesting.strategy_modules import (
+    StrategyFailed,
+    describe_cause,
+    load_module,
+    wrap_errors,
+)
 from sentinel.backtesting.strategy_source import Parameters, StrategySource
+from sentinel.errors import SentinelError
 
+# What a file may define, with the arguments that are no parameters: one of these functions.
+FUNCTIONS = {"decide": "decide(history, portfolio)", "signals": "signals(history)"}
+NUMBERS = (int, float, np.integer, np.floating)
 MAX_SHOWN = 60  # characters of an invalid result in an error message
 
 
-class PriceHistory(NamedTuple):
-    """The prices that are known at a moment, the newest last."""
+class _Column:
+    """An attribute of PriceHistory that is cut to its length when a strategy first reads it."""
+
+    def __init__(self, row: int) -> None:
+        self._row = row
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, history: PriceHistory, _owner: type) -> Floats:
+        # The instance's own attribute is found before this method from now on.
+        column = vars(history)[self._name] = history.cut(self._row)
+        return column
+
+
+class PriceHistory:
+    """The points that are known at a moment, the newest last, as read-only arrays."""
 
     # UNIX seconds.
-    times: Floats
+    times = _Column(0)
     # USD.
-    prices: Floats
+    prices = _Column(1)
+    # USD traded in the 24 hours before; NaN where it is unknown.
+    volumes = _Column(2)
+    # USD; NaN where it is unknown.
+    market_caps = _Column(3)
+
+    def __init__(self, rows: Floats, length: int) -> None:
+        self._rows = rows
+        self._length = length
+
+    def cut(self, row: int) -> Floats:
+        """Return the known values of a column."""
+        return self._rows[row, : self._length]
+
+
+def _stack_columns(series: PriceSeries) -> Floats:
+    """Return a copy of the columns of a PriceHistory, a row for each."""
+    return np.stack((series.times, series.prices, series.volumes, series.market_caps))
+
+
+def _protect(rows: Floats) -> Floats:
+    """Return a read-only view."""
+    view = rows.view()
+    view.flags.writeable = False
+    return view
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioView:
+    """What a strategy sees of its portfolio: a copy, which it cannot change."""
+
+    # USD.
+    cash: Decimal
+    # Coins.
+    quantity: Decimal
+    # USD that the coins have cost, with fees.
+    cost_basis: Decimal
+    # UNIX seconds of the purchase that opened the position; None without coins.
+    entered_at: float | None
+    # The average price of the position in USD, a float as in the history; None without coins.
+    entry_price: float | None
+    # The trade that sold the last coin of the position before; None if there was none.
+    last_exit: Trade | None
+
+    @classmethod
+    def copy(cls, portfolio: Portfolio) -> PortfolioView:
+        """Return a view of the portfolio as it is now."""
+        return cls(
+            portfolio.cash,
+            portfolio.quantity,
+            portfolio.cost_basis,
+            portfolio.entered_at,
+            None if portfolio.entry_price is None else float(portfolio.entry_price),
+            portfolio.last_exit,
+        )
 
 
 def read_parameters(source: StrategySource) -> dict[str, float | str]:
     """Return the strategy's parameters: its keyword-only arguments with numbers or texts.
 
-    Raises StrategyFailed if the file does not load or has no function `decide`.
+    Raises StrategyFailed if the file does not load or does not have one of the FUNCTIONS.
     """
+    name, function = _load_function(source)
     try:
-        known = inspect.signature(_load_decide(source)).parameters.values()
+        known = inspect.signature(function).parameters.values()
     except ValueError as error:
-        raise _no_decide(source) from error
+        raise StrategyFailed(
+            f"The strategy {source.name}: {name} is not a function that can be called as "
+            f"{FUNCTIONS[name]}"
+        ) from error
     found = {
         parameter.name: parameter.default
         for parameter in known
@@ -64,6 +153,17 @@ def read_parameters(source: StrategySource) -> dict[str, float | str]:
     return found
 
 
+def compute_signal(
+    source: StrategySource, parameters: Parameters, series: PriceSeries
+) -> Floats | None:
+    """Return what `signals` returns for the series: one share for each price, -1 to 1.
+
+    None: the file has the function `decide` instead. Raises StrategyFailed.
+    """
+    name, function = _load_function(source)
+    return _call_signals(source, function, parameters, series) if name == "signals" else None
+
+
 def build_signals(
     source: StrategySource, parameters: Parameters, series: PriceSeries, first: int
 ) -> Signals:
@@ -71,73 +171,108 @@ def build_signals(
 
     Raises StrategyFailed, here or on a decision.
     """
-    decide = _load_decide(source)
-    window = _HistoryWindow(series)
-
-    def decide_at(index: int, portfolio: Portfolio) -> float:
-        return _call_decide(source, decide, window.until(index), portfolio, parameters)
-
-    # The engine may ask at every index: only the function itself knows when it wants to trade.
+    name, function = _load_function(source)
+    if name == "signals":
+        return follow_signal(_call_signals(source, function, parameters, series), first)
+    # The engine may ask at every index: only `decide` itself knows when it wants to trade.
     indices = range(first, len(series))
-    return Signals(indices, indices, decide_at)
+    return Signals(indices, indices, _make_decide(source, function, parameters, series))
 
 
-class _HistoryWindow:
-    """Hands out the prices up to an index.
-
-    Later prices are not in the arrays yet, so that a strategy cannot look ahead, not even through
-    the base array of a view.
-    """
-
-    def __init__(self, series: PriceSeries) -> None:
-        self._series = series
-        self._known = 0
-        self._times = np.full(len(series), np.nan)
-        self._prices = np.full(len(series), np.nan)
-
-    def until(self, index: int) -> PriceHistory:
-        """Return the points up to and including an index. Indices must not decrease."""
-        new = slice(self._known, index + 1)
-        self._times[new] = self._series.times[new]
-        self._prices[new] = self._series.prices[new]
-        self._known = index + 1
-        history = PriceHistory(self._times[: index + 1], self._prices[: index + 1])
-        for column in history:
-            column.flags.writeable = False
-        return history
+def _call_signals(
+    source: StrategySource,
+    signals: Callable[..., Any],
+    parameters: Parameters,
+    series: PriceSeries,
+) -> Floats:
+    history = PriceHistory(_protect(_stack_columns(series)), len(series))
+    with wrap_errors(f"The strategy {source.name} failed", source):
+        found = np.array(signals(history, **parameters))  # a copy: the file may keep its array
+    return _check_signal(source, found, series)
 
 
-def _load_decide(source: StrategySource) -> Callable[..., Any]:
-    """Return the function `decide` of a freshly executed module. Raises StrategyFailed."""
-    decide = getattr(load_module(source), "decide", None)
-    if not callable(decide):
-        raise _no_decide(source)
-    return decide  # type: ignore[no-any-return]
+def _check_signal(source: StrategySource, found: NDArray[Any], series: PriceSeries) -> Floats:
+    """Return the array with 0 for NaN. Raises StrategyFailed if it is not one share a price."""
+    what = f"The strategy {source.name}: signals returned"
+    rule = "it must return one number from -1 (sell all) to 1 (spend all) for each price"
+    if found.shape != (len(series),):
+        returned = f"an array of shape {found.shape}" if found.shape else _show(found.item())
+        raise StrategyFailed(f"{what} {returned} for {len(series)} prices: {rule}")
+    if found.dtype.kind == "b":
+        raise StrategyFailed(f"{what} True and False: use np.where(condition, 1, -1)")
+    try:
+        shares = found.astype(np.float64) if found.dtype.kind in "fiuO" else None
+    except (TypeError, ValueError):
+        shares = None
+    if shares is None:
+        raise StrategyFailed(f"{what} an array of {found.dtype}: {rule}")
+    shares[np.isnan(shares)] = 0.0
+    if len(wrong := np.flatnonzero(np.abs(shares) > 1)):
+        at = _format_time(series.times[wrong[0]])
+        raise StrategyFailed(f"{what} {shares[wrong[0]]:g} at {at}: {rule}")
+    return shares
 
 
-def _no_decide(source: StrategySource) -> StrategyFailed:
-    return StrategyFailed(f"The strategy {source.name} has no function decide(history, portfolio)")
-
-
-def _call_decide(
+def _make_decide(
     source: StrategySource,
     decide: Callable[..., Any],
-    history: PriceHistory,
-    portfolio: Portfolio,
     parameters: Parameters,
-) -> float:
-    # A copy: a strategy that writes into it does not change what it owns.
-    shown = Portfolio(portfolio.cash, portfolio.quantity, portfolio.cost_basis)
-    at = datetime.fromtimestamp(float(history.times[-1]), UTC)
-    with wrap_errors(f"The strategy {source.name} failed at {at:%Y-%m-%d %H:%M} UTC", source):
-        share = decide(history, shown, **parameters)
-    if share is None:
-        return 0.0
-    is_number = isinstance(share, int | float | np.integer | np.floating)
-    if not is_number or isinstance(share, bool) or not -1 <= share <= 1:
-        returned = " ".join(repr(share).split())[:MAX_SHOWN]
-        raise StrategyFailed(
-            f"The strategy {source.name} returned {returned} at {at:%Y-%m-%d %H:%M} UTC: it must "
-            "return None or a number from -1 (sell all) to 1 (spend all)"
-        )
-    return float(share)
+    series: PriceSeries,
+) -> Decide:
+    """Return the function that the engine calls: this is the loop that must be fast."""
+    values = _stack_columns(series)
+    # Later values are not in it yet, so that a strategy cannot look ahead, not even through the
+    # base array of a view.
+    known = np.full_like(values, np.nan)
+    shown, length = _protect(known), 0
+    owner = Portfolio(Decimal(0))
+    view = PortfolioView.copy(owner)
+
+    def decide_at(index: int, portfolio: Portfolio) -> float:
+        nonlocal owner, view, length
+        if index >= length:
+            known[:, length : index + 1] = values[:, length : index + 1]
+            length = index + 1
+        # A trade replaces the cash: the copy is good until then.
+        if portfolio is not owner or portfolio.cash is not view.cash:
+            owner, view = portfolio, PortfolioView.copy(portfolio)
+        stdout, sys.stdout = sys.stdout, sys.stderr  # cheaper than redirect_stdout
+        try:
+            share = decide(PriceHistory(shown, index + 1), view, **parameters)
+        except SentinelError:
+            raise
+        except BaseException as error:  # a real Ctrl-C arrives as a SentinelError or not at all
+            what = f"The strategy {source.name} failed at {_format_time(series.times[index])}"
+            raise StrategyFailed(f"{what}: {describe_cause(error, source)}") from error
+        finally:
+            sys.stdout = stdout
+        if share is None:
+            return 0.0
+        if not isinstance(share, NUMBERS) or isinstance(share, bool) or not -1 <= share <= 1:
+            raise StrategyFailed(
+                f"The strategy {source.name} returned {_show(share)} at "
+                f"{_format_time(series.times[index])}: it must return None or a number from -1 "
+                "(sell all) to 1 (spend all)"
+            )
+        return float(share)
+
+    return decide_at
+
+
+def _load_function(source: StrategySource) -> tuple[str, Callable[..., Any]]:
+    """Return the function of a freshly executed module with its name. Raises StrategyFailed."""
+    module = load_module(source)
+    found = [name for name in FUNCTIONS if callable(getattr(module, name, None))]
+    if len(found) != 1:
+        has = f"has {' and '.join(found)}" if found else "has no function"
+        known = " or ".join(FUNCTIONS.values())
+        raise StrategyFailed(f"The strategy {source.name} {has}: it must have one, {known}")
+    return found[0], getattr(module, found[0])
+
+
+def _show(value: object) -> str:
+    return " ".join(repr(value).split())[:MAX_SHOWN]
+
+
+def _format_time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d %H:%M} UTC"
