@@ -46,7 +46,7 @@ def number(most: Decimal | int, *, least: int | None = None) -> Callable[[str], 
 
     def parse(text: str) -> Decimal:
         try:
-            value = Decimal(_check_digits(text))
+            value = Decimal(check_digits(text))
         except (InvalidOperation, ValueError):
             value = Decimal("NaN")
         # Text such as 1e-400 is above 0 as a Decimal, and 0 as a float.
@@ -70,7 +70,7 @@ def percentage(most: int) -> Callable[[str], float]:
 
     def parse(text: str) -> float:
         try:
-            value = Decimal(_check_digits(text.removesuffix("%")))
+            value = Decimal(check_digits(text.removesuffix("%")))
         except (InvalidOperation, ValueError):
             value = Decimal("NaN")
         share = float(value / 100) if value.is_finite() and value <= most else 0.0
@@ -95,7 +95,7 @@ def whole_number(most: int) -> Callable[[str], int]:
     return parse
 
 
-def _check_digits(text: str) -> str:
+def check_digits(text: str) -> str:
     """Return the text. Raises ValueError for digits of other scripts, which Python would take."""
     if not text.isascii():
         raise ValueError(text)
@@ -173,25 +173,26 @@ def names(text: str) -> list[str]:
     return found
 
 
-def parameter(text: str) -> tuple[str, float]:
-    """Return the name and the value of a parameter such as fast=12."""
-    name, values = _parse_values(text, 1, "fast=12")
-    return name, values[0]
+def parameter(text: str) -> tuple[str, str]:
+    """Return the name and the value of a parameter such as fast=12 or mode=slow."""
+    return _split_parameter(text, "fast=12")
 
 
-def parameter_values(text: str) -> tuple[str, list[float]]:
+def parameter_values(text: str) -> tuple[str, list[str]]:
     """Return the name and the values of a parameter such as fast=6,12,24."""
-    return _parse_values(text, MAX_VALUES, "fast=6,12,24")
+    name, values = _split_parameter(text, "fast=6,12,24")
+    found = list(dict.fromkeys(value.strip() for value in values.split(",")))
+    if not all(found):
+        raise ArgumentTypeError(f"'{text[:MAX_SHOWN]}' must look like fast=6,12,24")
+    if len(found) > MAX_VALUES:
+        raise ArgumentTypeError(
+            f"'{text[:MAX_SHOWN]}' has {len(found)} values, {MAX_VALUES} at most"
+        )
+    return name, found
 
 
-def _parse_values(text: str, most: int, example: str) -> tuple[str, list[float]]:
-    name, _, values = text.partition("=")
-    try:
-        numbers = [float(_check_digits(value)) for value in values.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(abs(number) < float("inf") for number in numbers):
+def _split_parameter(text: str, example: str) -> tuple[str, str]:
+    name, _, value = (part.strip() for part in text.partition("="))
+    if not name or not value or not value.isprintable():
         raise ArgumentTypeError(f"'{text[:MAX_SHOWN]}' must look like {example}")
-    if len(numbers) > most:
-        raise ArgumentTypeError(f"'{text[:MAX_SHOWN]}' has {len(numbers)} values, {most} at most")
-    return name.strip(), list(dict.fromkeys(numbers))
+    return name, value

@@ -10,6 +10,7 @@ from typing import cast
 
 import numpy as np
 
+from sentinel.arguments import check_digits
 from sentinel.backtesting import engine, user_strategy
 from sentinel.backtesting.builtin_strategies import BUILT_IN, Numbers
 from sentinel.backtesting.engine import Signals
@@ -116,9 +117,7 @@ def load(name: str, parameters: Parameters | None = None) -> Strategy:
 def load_source(source: StrategySource, parameters: Parameters | None = None) -> Strategy:
     """Return the user's strategy from its source. Raises ConfigurationError."""
     defaults = user_strategy.read_parameters(source)
-    merged = _merge_parameters(source.name, defaults, parameters)
-    typed = {key: _match_type(source.name, key, merged[key], defaults[key]) for key in merged}
-    return Strategy(source.name, typed, source)
+    return Strategy(source.name, _merge_parameters(source.name, defaults, parameters), source)
 
 
 def with_parameters(strategy: Strategy, parameters: Parameters) -> Strategy:
@@ -140,39 +139,42 @@ def with_rules(strategy: Strategy, rules: OrderRules | None) -> Strategy:
     return dataclasses.replace(strategy, rules=rules)
 
 
-def _match_type(name: str, key: str, value: float | str, default: float | str) -> float | str:
-    """Return a value of the default's type, which the user's function relies on.
-
-    A default such as `window=96` promises an integer, usable as an index, if the value is whole.
-    Raises ConfigurationError if it is a text in place of a number.
-    """
-    if isinstance(default, str):
-        return value if isinstance(value, str) else f"{value:g}"
-    if isinstance(value, str):
-        raise ConfigurationError(f"{name}: {key}={value[:40]} must be a number")
-    return int(value) if isinstance(default, int) and value == round(value) else float(value)
-
-
 def _merge_parameters(
     name: str, defaults: Parameters, parameters: Parameters | None
 ) -> dict[str, float | str]:
     """Return the defaults with these parameters set. Raises ConfigurationError."""
+    merged = dict(defaults)
     for key, value in (parameters or {}).items():
         if key not in defaults:
             known = ", ".join(defaults) or "none"
             raise ConfigurationError(f"{name} has no parameter '{key[:40]}': known are {known}")
+        merged[key] = parse_value(name, key, value, defaults[key])
         if name in BUILT_IN:  # a user's strategy checks its own values
-            _check_value(name, key, value)
-    merged = {**defaults, **(parameters or {})}
+            _check_value(name, key, cast("float", merged[key]))
     if name in BUILT_IN and (error := BUILT_IN[name].validate(cast("Numbers", merged))):
         raise ConfigurationError(f"{name}: {error}")
     return merged
 
 
-def _check_value(name: str, key: str, value: float | str) -> None:
+def parse_value(name: str, key: str, value: float | str, default: float | str) -> float | str:
+    """Return the value of a parameter in the type of its default.
+
+    A default such as `window=96` promises an integer, usable as an index, if the value is whole.
+    Raises ConfigurationError if the default is a number and the value is not.
+    """
+    if isinstance(default, str):
+        return value if isinstance(value, str) else f"{value:g}"
+    try:
+        number = float(check_digits(value)) if isinstance(value, str) else value
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigurationError(f"{name}: --param {key}={str(value)[:40]} must be a number")
+    return int(number) if isinstance(default, int) and number == round(number) else float(number)
+
+
+def _check_value(name: str, key: str, value: float) -> None:
     most = 1.0 if key in FRACTIONS else MAX_VALUE
-    if isinstance(value, str):
-        raise ConfigurationError(f"{name}: {key}={value[:40]} must be a number")
     if not 0 < value <= most or (key in WHOLE_NUMBERS and value != round(value)):
         kind = "a whole number" if key in WHOLE_NUMBERS else "a number"
         raise ConfigurationError(

@@ -70,7 +70,9 @@ class SweepResult:
     folds: Sequence[SweepFold]
 
 
-def build_candidates(names: Sequence[str], grid: Mapping[str, Sequence[float]]) -> list[Strategy]:
+def build_candidates(
+    names: Sequence[str], grid: Mapping[str, Sequence[float | str]]
+) -> list[Strategy]:
     """Return every strategy with every combination of those parameters that it knows.
 
     Invalid combinations (a fast mean slower than the slow one) are left out. Raises
@@ -83,7 +85,17 @@ def build_candidates(names: Sequence[str], grid: Mapping[str, Sequence[float]]) 
     found: list[Strategy] = []
     errors: list[ConfigurationError] = []
     for strategy in known.values():
-        own = {key: values for key, values in grid.items() if key in strategy.parameters}
+        own = {
+            # 6 and 6.0 are one value.
+            key: list(
+                dict.fromkeys(
+                    strategies.parse_value(strategy.name, key, value, strategy.parameters[key])
+                    for value in values
+                )
+            )
+            for key, values in grid.items()
+            if key in strategy.parameters
+        }
         if math.prod(map(len, own.values())) > MAX_COMBINATIONS:
             raise _too_many()
         for values in itertools.product(*own.values()):

@@ -56,6 +56,17 @@ def load_strategy(
     return strategies.load_source(_read_source(state_dir, name, sha256), parameters)
 
 
+def find_changes(state_dir: Path, source: StrategySource, sha256: str) -> list[str]:
+    """Return the files of a source that differ from the text that is kept with this SHA-256.
+
+    Raises ConfigurationError if that text cannot be read.
+    """
+    kept = _read_source(state_dir, source.name, sha256)
+    main = [Path(source.name).name] if kept.text != source.text else []
+    files = sorted({*kept.modules, *source.modules})
+    return main + [file for file in files if kept.modules.get(file) != source.modules.get(file)]
+
+
 def _read_source(state_dir: Path, name: str, sha256: str) -> StrategySource:
     path = _locate(state_dir, sha256, has_modules=True)
     if not (has_modules := path.exists()):

@@ -171,11 +171,13 @@ def adopt_source(
 
     Raises ConfigurationError if the wallet was opened with another text.
     """
-    sha256 = strategy_files.keep_source(state_dir, strategy)
-    if wallet.source_sha256 not in (None, sha256):
+    sha256, kept = strategy_files.keep_source(state_dir, strategy), wallet.source_sha256
+    if strategy.source and kept not in (None, sha256):
+        changed = ", ".join(strategy_files.find_changes(state_dir, strategy.source, kept))
         raise ConfigurationError(
-            f"The file of the wallet '{wallet.name}' has changed since the wallet was opened: take "
-            "another name for the new strategy, or leave --strategy out to go on with the old one"
+            f"{changed} of the wallet '{wallet.name}' has changed since the wallet was opened: "
+            "take another name for the new strategy, or leave --strategy out to go on with the "
+            "old one"
         )
     parameters = {"source_sha256": sha256, "wallet_id": wallet.wallet_id}
     connection.execute(SET_SOURCE, parameters)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sentinel.backtesting import engine, strategies
+from sentinel.backtesting import engine, strategies, walk_forward
 from sentinel.backtesting.portfolio import Costs, Portfolio
 from sentinel.backtesting.price_series import Floats, PriceSeries, from_prices
 from sentinel.backtesting.strategy_source import StrategySource
@@ -194,3 +195,38 @@ def test_what_a_strategy_prints_does_not_go_to_stdout(capsys: pytest.CaptureFixt
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.count("note") == 3
+
+
+# --- parameters --------------------------------------------------------------------------------
+
+TEXT = """
+def decide(history, portfolio, *, mode="fast", window=3, share=0.5):
+    return share if mode == "007" and isinstance(window, int) else 0
+"""
+
+
+def test_a_parameter_has_the_type_of_its_default() -> None:
+    own = load(TEXT, mode="007", window="4", share="0.25")
+    assert own.parameters == {"mode": "007", "window": 4, "share": 0.25}
+    assert own.describe() == "mine.py (mode=007, window=4, share=0.25)"
+    assert own.build_signals(daily(1, 2)).decide(0, Portfolio(CASH)) == 0.25
+
+
+@pytest.mark.parametrize("value", ["quick", "nan", "inf", "1,2", "\N{ARABIC-INDIC DIGIT THREE}"])
+def test_a_text_in_place_of_a_number_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"share={value} must be a number"):
+        load(TEXT, share=value)
+    with pytest.raises(ConfigurationError, match=f"fast={value} must be a number"):
+        strategies.load("sma-cross", {"fast": value})
+
+
+def test_a_sweep_tries_texts_and_each_number_once(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(TEXT)
+    grid = {"mode": ["fast", "slow"], "window": ["6", "6.0", "12"]}
+    found = walk_forward.build_candidates([str(tmp_path / "mine.py")], grid)
+    assert [(one.parameters["mode"], one.parameters["window"]) for one in found] == [
+        *(("fast", 6), ("fast", 12)),
+        *(("slow", 6), ("slow", 12)),
+    ]
+    with pytest.raises(ConfigurationError, match="window=quick must be a number"):
+        walk_forward.build_candidates([str(tmp_path / "mine.py")], {"window": ["6", "quick"]})

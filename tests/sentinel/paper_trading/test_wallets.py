@@ -704,6 +704,28 @@ def test_a_kept_strategy_that_was_changed_is_not_run(
         wallets.step_wallet(connection, None, wallet, START, STATE)
 
 
+def test_a_wallet_keeps_the_modules_of_its_strategy_and_names_a_changed_one(
+    connection: Connection, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "import rule\n"
+        "def decide(history, portfolio, *, mode='half'):\n"
+        "    return rule.SHARES[mode]\n"
+    )
+    (tmp_path / "rule.py").write_text("SHARES = {'half': 0.5, 'all': 1}\n")
+    strategy = strategies.load(str(tmp_path / "own.py"), {"mode": "all"})
+    observe(connection, START, {"a": 50.0})
+    wallet = open_one(connection, strategy)
+    (tmp_path / "rule.py").write_text("SHARES = {'all': -1}\n")
+    [ordered] = wallets.step_wallet(connection, None, wallet, START, STATE)
+    assert ordered.share == 1
+    changed = strategies.load(str(tmp_path / "own.py"), {"mode": "all"})
+    with pytest.raises(
+        ConfigurationError, match=r"^rule\.py of the wallet 'mine' has changed since"
+    ):
+        wallets.adopt_source(connection, wallet, changed, STATE)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("market")
 def test_a_failing_strategy_opens_no_wallet(
