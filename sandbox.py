@@ -35,6 +35,7 @@ from sentinel.backtesting import (
     price_loader,
     strategies,
     time_span,
+    user_strategy,
     walk_forward,
 )
 from sentinel.backtesting.backtest_report import BacktestReport
@@ -85,8 +86,8 @@ def _list_strategies(_options: argparse.Namespace) -> int:
     ]
     console.show_table("strategies", ("name", "parameters", "what it does"), rows)
     print(
-        "Your own: a file with a function decide(history, portfolio), given as --strategy "
-        "my_idea.py"
+        f"Your own: a file with a function {' or '.join(user_strategy.FUNCTIONS.values())}, given "
+        "as --strategy my_idea.py"
     )
     return EXIT_OK
 

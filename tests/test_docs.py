@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import json
 import re
@@ -19,7 +20,8 @@ from sentinel.alerting.options import MonitorOptions
 from sentinel.backtesting import builtin_strategies, engine, strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.backtesting.price_series import from_prices
-from sentinel.backtesting.strategy_source import StrategySource
+from sentinel.backtesting.strategy_source import Parameters, StrategySource
+from sentinel.backtesting.user_strategy import PortfolioView
 from sentinel.models import GAP_REASONS, GAP_WAITS
 from sentinel.site.status_schema import format_schema
 from sentinel.storage.connection import Address
@@ -176,15 +178,26 @@ def test_every_strategy_is_documented_with_its_parameters() -> None:
         assert words in row.replace("`", "")
 
 
-def test_the_documented_strategy_runs() -> None:
-    [source] = re.findall(r"```python\n(def decide.*?)```", DOCS["backtesting.md"], re.DOTALL)
-    strategy = strategies.load_source(StrategySource("example.py", source), {"low": 0.9})
+@pytest.mark.parametrize(
+    ("function", "parameters"), [("decide", {"low": 0.9}), ("signals", {"mode": "revert"})]
+)
+def test_the_documented_strategies_run(function: str, parameters: Parameters) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", DOCS["backtesting.md"], re.DOTALL)
+    [source] = [text for text in blocks if f"def {function}(history" in text]
+    strategy = strategies.load_source(StrategySource("example.py", source), parameters)
     prices = np.where(np.arange(200) < 150, 100.0, 80.0)
-    times = np.arange(200, dtype=np.float64) * 900
-    series = from_prices(times, prices, np.ones(200, dtype=bool))
-    signals = strategy.build_signals(series)
-    outcome = engine.run_backtest(series, signals, Costs(), DEFAULT_INITIAL_USD)
+    series = from_prices(np.arange(200, dtype=np.float64) * 900, prices)
+    outcome = engine.run_backtest(
+        series, strategy.build_signals(series), Costs(), DEFAULT_INITIAL_USD
+    )
     assert outcome.trades[0].side == "buy"
+
+
+def test_every_attribute_that_a_strategy_sees_is_documented() -> None:
+    for name in ("times", "prices", "volumes", "market_caps"):
+        assert f"`history.{name}`" in DOCS["backtesting.md"]
+    for field in dataclasses.fields(PortfolioView):
+        assert re.search(rf"`(portfolio)?\.{field.name}`", DOCS["backtesting.md"]), field.name
 
 
 # --- messages --------------------------------------------------------------------------------

@@ -64,6 +64,8 @@ def describe_cause(error: BaseException, source: StrategySource) -> str:
     if lines and lines[-1][1]:
         file = _find_file(lines[-1][0], source)
         where = f", line {lines[-1][1]}" + (f" of {file}" if file else "")
+    if isinstance(error, ModuleNotFoundError):
+        where += ". Install it where the strategy runs, also on the workers of a cluster"
     return f"{type(error).__name__}: {text}{where}"
 
 
