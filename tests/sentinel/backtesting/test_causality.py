@@ -162,6 +162,22 @@ def decide(history, portfolio):
 """
 
 
+@pytest.mark.parametrize(
+    "signals",
+    [
+        "np.append(np.sign(np.diff(history.prices)), 0.0)",
+        "np.where(history.prices < history.prices.mean(), 1.0, -1.0)",
+        "np.sign(history.prices - history.prices[:48].mean())",
+    ],
+    ids=["a future price", "a statistic over the whole series", "a warm-up that leaks"],
+)
+def test_signals_in_a_file_that_peek_are_caught(signals: str) -> None:
+    source = f"import numpy as np\n\ndef signals(history):\n    return {signals}\n"
+    found = check_source(source)
+    assert found.outcome == "look-ahead"
+    assert found.describe().startswith("LOOK-AHEAD: on coin-0 at 2026-09-2")
+
+
 def test_a_decision_through_the_frames_of_its_callers_is_caught() -> None:
     found = check_source(PEEK_THROUGH_FRAMES)
     assert found.outcome == "look-ahead"
