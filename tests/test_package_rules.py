@@ -39,6 +39,7 @@ SENTINEL_IMPORTS = {
     "archive": {"storage"},
     "backtesting": {"analytics", "archive", "storage"},
     "budget": set[str](),
+    "data": {"archive", "backtesting"},
     "daily_summary": {"alerting", "budget", "health", "notifications", "storage"},
     "health": {"storage"},
     "notifications": {"analytics", "storage"},
