@@ -19,7 +19,7 @@ from sentinel.storage.connection import Session
 from tests.conftest import FakeTime, FreshDatabase
 from tests.sentinel.archive.helpers import KEPT, OLD, load_rows, purge
 
-SPAN = {"start": "2026-09-15", "stop": "2026-11-18"}
+SPAN: dict[str, Any] = {"start": "2026-09-15", "stop": "2026-11-18"}
 HOUR = timedelta(hours=1)
 START = OLD.replace(minute=0, second=0, microsecond=0)
 
