@@ -49,9 +49,10 @@ from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.backtesting.strategies import Strategy
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY, ConfigurationError, SentinelError
-from sentinel.paper_trading import ledger, output, wallet_reports, wallets
+from sentinel.paper_trading import ledger, output, stepping, wallet_reports, wallets
 from sentinel.paper_trading.ledger import LedgerEvent
 from sentinel.paper_trading.parser import RULE_FLAGS, build_parser, read_rules
+from sentinel.paper_trading.strategy_process import StrategyProcess
 from sentinel.paper_trading.wallets import Wallet
 from sentinel.process import run_as_script
 from sentinel.storage import schema
@@ -147,15 +148,21 @@ def _step(options: argparse.Namespace) -> int:
     archive = open_configured_archive(settings)
     errors: list[SentinelError] = []
     added: dict[str, list[LedgerEvent]] = {}
-    with schema.open_session(settings) as session:
+    with schema.open_session(settings) as session, StrategyProcess() as process:
         if options.strategy:
-            added = session.use(lambda c: _ensure_wallet(c, archive, options, settings, now))
+            added = session.use(
+                lambda c: _ensure_wallet(c, archive, options, settings, now, process)
+            )
         elif flag := _find_opening_flag(options):
             raise ConfigurationError(f"{flag} is for opening a wallet: add --strategy NAME")
         if not added:
             chosen = session.use(lambda connection: _load_wallets(connection, options.wallet))
+            if options.wallet:
+                wallets.require_open(chosen[0])
             added, errors = session.use(
-                lambda c: wallets.step_wallets(c, archive, chosen, now, settings.state_dir)
+                lambda c: stepping.step_wallets(
+                    c, archive, chosen, now, settings.state_dir, process
+                )
             )
     for error in errors:
         console.print_error(error)
@@ -182,11 +189,12 @@ def _ensure_wallet(
     options: argparse.Namespace,
     settings: Settings,
     now: datetime,
+    process: StrategyProcess,
 ) -> dict[str, list[LedgerEvent]]:
     """Open the named wallet and step it, both or neither; returns its events.
 
     If the wallet exists with these settings, this returns nothing, so that a repeated command goes
-    on with it. Raises ConfigurationError if it exists with other settings.
+    on with it. Raises ConfigurationError if it exists with other settings, or is closed.
     """
     if not options.wallet:
         raise ConfigurationError("--strategy opens a wallet: give it a name with --wallet NAME")
@@ -204,17 +212,17 @@ def _ensure_wallet(
             "name other coins with --coins"
         )
     if found := wallets.load_wallets(connection, options.wallet):
+        wallets.require_open(found[0])
         _require_same(connection, found[0], strategy, coin_ids, options)
         wallets.adopt_source(connection, found[0], strategy, state_dir)
         return {}
     _check_opening(connection, archive, strategy, coin_ids, options, now)
     # A strategy that fails at its first step must not leave a wallet behind.
-    with connection.transaction():
-        wallets.open_wallet(
-            connection, options.wallet, strategy, coin_ids, initial_usd, costs, now, state_dir
-        )
-        [wallet] = wallets.load_wallets(connection, options.wallet)
-        return {wallet.name: wallets.step_wallet(connection, archive, wallet, now, state_dir)}
+    opening = wallets.compose_opening(connection, coin_ids, initial_usd, now)
+    added = stepping.open_and_step(
+        connection, archive, options.wallet, strategy, opening, costs, now, state_dir, process
+    )
+    return {options.wallet: added}
 
 
 def _check_opening(
@@ -267,7 +275,8 @@ def _close(options: argparse.Namespace) -> int:
     with schema.open_session(load_settings()) as session:
         [wallet] = session.use(lambda connection: _load_wallets(connection, options.wallet))
         session.use(lambda connection: wallets.close_wallet(connection, wallet, datetime.now(UTC)))
-    print(f"{wallet.name}: closed. Its ledger stays: sandbox.py report --wallet {wallet.name}")
+    closed = f"closed on {wallet.closed_at:%Y-%m-%d} already" if wallet.closed_at else "closed"
+    print(f"{wallet.name}: {closed}. Its ledger stays: sandbox.py report --wallet {wallet.name}")
     return EXIT_OK
 
 

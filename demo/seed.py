@@ -23,7 +23,8 @@ from sentinel.backtesting import strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.models import CoinLabel, Source
 from sentinel.notifications.messages import MessageFormatter
-from sentinel.paper_trading import wallets
+from sentinel.paper_trading import stepping, wallets
+from sentinel.paper_trading.strategy_process import StrategyProcess
 from sentinel.storage import run_records, service_status
 from sentinel.storage.connection import Address, Connection, Session
 from sentinel.storage.partitions import Days, writer_transaction
@@ -156,10 +157,11 @@ def _step_wallets(at: datetime, state_dir: Path, connection: Connection) -> None
     if not wallets.load_wallets(connection):
         for name, strategy, coin_ids in WALLETS:
             chosen = strategies.load(strategy)
-            wallets.open_wallet(
-                connection, name, chosen, coin_ids, DEFAULT_INITIAL_USD, Costs(), at, state_dir
-            )
-    wallets.step_wallets(connection, None, wallets.load_wallets(connection), at, state_dir)
+            opening = wallets.compose_opening(connection, coin_ids, DEFAULT_INITIAL_USD, at)
+            wallets.open_wallet(connection, name, chosen, Costs(), opening, at, state_dir)
+    with StrategyProcess() as process:
+        opened = wallets.load_wallets(connection)
+        stepping.step_wallets(connection, None, opened, at, state_dir, process)
 
 
 def _record_runs(connection: Connection, ticks: Sequence[tuple[datetime, Source]]) -> None:

@@ -8,14 +8,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import signal
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
+from sentinel import child_process
 from sentinel.backtesting import sweep_tasks
 from sentinel.backtesting.sweep_tasks import (
     OnProgress,
@@ -26,7 +24,6 @@ from sentinel.backtesting.sweep_tasks import (
 )
 
 MAX_DEATHS = 5  # of processes in a row, without a finished task between them
-PARENT_CHECK_SECONDS = 1.0
 
 
 def run_locally(sweep: Sweep, jobs: int, on_progress: OnProgress) -> list[TaskScores]:
@@ -61,7 +58,8 @@ def _run(tasks: Sequence[SweepTask], jobs: int) -> Iterator[TaskScores]:
         return
     # Spawned, not forked: a fork copies the locks of the libraries' threads, but not the threads.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=_end_with_parent, initargs=(os.getpid(),))
+    prepare, own = child_process.end_with_parent, os.getpid()
+    pool = ProcessPoolExecutor(jobs, context, initializer=prepare, initargs=(own,))
     try:
         with _hide_main_file():
             futures = [pool.submit(sweep_tasks.run_task, task) for task in tasks]
@@ -85,15 +83,3 @@ def _hide_main_file() -> Iterator[None]:
     finally:
         if file is not None:
             main["__file__"] = file
-
-
-def _end_with_parent(parent: int) -> None:
-    """Prepare a worker: it ignores Ctrl-C, which its parent handles, and ends with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch_parent() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_CHECK_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch_parent, daemon=True).start()

@@ -37,6 +37,13 @@ FROM sentinel.wallet_events
 WHERE wallet_id = %(wallet_id)s
 ORDER BY event_id
 """
+LAST_EVENT_ID = """
+SELECT coalesce(max(event_id), 0) FROM sentinel.wallet_events WHERE wallet_id = %(wallet_id)s
+"""
+# Held until the transaction ends, so that two steps at once cannot add the same event twice.
+LOCK_OPEN_WALLET = """
+SELECT 1 FROM sentinel.wallets WHERE wallet_id = %(wallet_id)s AND closed_at IS NULL FOR UPDATE
+"""
 ADD_EVENT = """
 INSERT INTO sentinel.wallet_events (wallet_id, kind, coin_id, observed_at, recorded_at, share,
                                     price_usd, quantity, cash_usd, fee_usd, reason)
@@ -96,10 +103,15 @@ class CoinAccount:
     started_at: float
     trades: Sequence[Trade]
     rejected_fills: int
-    # The order that waits for the next price.
-    pending_order: LedgerEvent | None
     # Whether purchases became possible again since the latest trade.
     is_unblocked: bool
+    # The newest event of the account.
+    last_event: LedgerEvent
+
+    @property
+    def pending_order(self) -> LedgerEvent | None:
+        """The order that waits for the next price, or None."""
+        return self.last_event if self.last_event.kind == "ordered" else None
 
     @property
     def portfolio(self) -> Portfolio:
@@ -113,6 +125,12 @@ def load_events(connection: Connection, wallet_id: int) -> list[LedgerEvent]:
     """Return a wallet's events, the oldest first."""
     with connection.cursor(row_factory=class_row(LedgerEvent)) as cursor:
         return cursor.execute(EVENTS, {"wallet_id": wallet_id}).fetchall()
+
+
+def find_last_event_id(connection: Connection, wallet_id: int) -> int:
+    """Return the id of a wallet's newest event, which tells whether the ledger has changed."""
+    row = connection.execute(LAST_EVENT_ID, {"wallet_id": wallet_id}).fetchone()
+    return int(row[0]) if row else 0
 
 
 def load_accounts(connection: Connection, wallet_id: int) -> dict[str, CoinAccount]:
@@ -130,9 +148,9 @@ def replay_events(events: Sequence[LedgerEvent]) -> dict[str, CoinAccount]:
             opening.observed_at.timestamp(),
             [event.trade for event in own if event.kind == "filled"],
             sum(event.kind == "rejected" for event in own),
-            own[-1] if own[-1].kind == "ordered" else None,
             [event.kind for event in own if event.kind in ("filled", "unblocked")][-1:]
             == ["unblocked"],
+            own[-1],
         )
         account.portfolio  # noqa: B018 - raises now, not in the middle of a step
         found[opening.coin_id] = account
@@ -142,6 +160,22 @@ def replay_events(events: Sequence[LedgerEvent]) -> dict[str, CoinAccount]:
     return found
 
 
-def add_event(connection: Connection, wallet_id: int, event: LedgerEvent) -> None:
-    """Append an event to a wallet's ledger."""
-    connection.execute(ADD_EVENT, asdict(event) | {"wallet_id": wallet_id})
+def add_events(connection: Connection, wallet_id: int, events: Sequence[LedgerEvent]) -> None:
+    """Append events to a wallet's ledger."""
+    for event in events:
+        connection.execute(ADD_EVENT, asdict(event) | {"wallet_id": wallet_id})
+
+
+def add_if_unchanged(
+    connection: Connection, wallet_id: int, events: Sequence[LedgerEvent], last_event_id: int
+) -> bool:
+    """Append events in one transaction if `last_event_id` is still the ledger's newest event.
+
+    Otherwise, or if the wallet was closed meanwhile, this changes nothing and returns False.
+    """
+    with connection.transaction():
+        is_open = connection.execute(LOCK_OPEN_WALLET, {"wallet_id": wallet_id}).fetchone()
+        if not is_open or find_last_event_id(connection, wallet_id) != last_event_id:
+            return False
+        add_events(connection, wallet_id, events)
+    return True

@@ -44,7 +44,8 @@ def load_strategy(
 ) -> Strategy:
     """Return a built-in strategy, or the user's own from the text with this SHA-256.
 
-    Raises ConfigurationError if no such text is kept, or if it has changed.
+    The text is not run here: it may hang. `parameters` are those that the wallet was opened with,
+    all of them. Raises ConfigurationError if no such text is kept, or if it has changed.
     """
     if not name.endswith(".py"):
         return strategies.load(name, parameters)
@@ -53,7 +54,7 @@ def load_strategy(
             f"no text of its strategy {name} is kept. Repeat the command that opened the wallet: "
             "sandbox.py step --wallet NAME --strategy FILE"
         )
-    return strategies.load_source(_read_source(state_dir, name, sha256), parameters)
+    return Strategy(name, parameters, _read_source(state_dir, name, sha256))
 
 
 def find_changes(state_dir: Path, source: StrategySource, sha256: str) -> list[str]:

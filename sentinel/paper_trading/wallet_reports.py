@@ -47,7 +47,7 @@ def report_wallet(
     Raises InvalidTrades, ConfigurationError if there are no prices, ArchiveUnavailable,
     ArchiveDamaged.
     """
-    prices = read_prices(connection, archive, wallet, list(accounts), now)
+    prices = read_prices(connection, archive, wallet.opened_at, list(accounts), now)
     hold = strategies.load("hold")
     coins, remarks = [], []
     for coin_id, account in accounts.items():

@@ -1,28 +1,23 @@
-"""Wallets: open, list, step and close them.
-
-A step fills the orders of the step before at the next observation, and then asks the strategy about
-the newest one. Stepping twice on the same prices changes nothing.
-"""
+"""Wallets: open, list and close them, and read the prices that they trade at."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from safe_zone import MAX_CLOCK_SKEW, RETENTION
 from sentinel.archive.store import Archive
-from sentinel.backtesting import engine, price_loader, strategies
+from sentinel.backtesting import price_loader, strategies
 from sentinel.backtesting.engine import ACCEPTED_DELAY_SECONDS
 from sentinel.backtesting.order_rules import OrderRules
-from sentinel.backtesting.portfolio import Costs, InvalidTrades, Portfolio
+from sentinel.backtesting.portfolio import Costs, InvalidTrades
 from sentinel.backtesting.price_series import PriceSeries
 from sentinel.backtesting.strategies import Strategy
 from sentinel.backtesting.strategy_source import Parameters
@@ -33,7 +28,7 @@ from sentinel.errors import (
     SentinelError,
 )
 from sentinel.paper_trading import ledger, strategy_files
-from sentinel.paper_trading.ledger import CoinAccount, LedgerEvent
+from sentinel.paper_trading.ledger import LedgerEvent
 from sentinel.storage.connection import Connection
 
 T = TypeVar("T")
@@ -62,14 +57,15 @@ ORDER BY wallet_id
 SET_SOURCE = """
 UPDATE sentinel.wallets SET source_sha256 = %(source_sha256)s WHERE wallet_id = %(wallet_id)s
 """
-CLOSE_WALLET = "UPDATE sentinel.wallets SET closed_at = %(now)s WHERE wallet_id = %(wallet_id)s"
+CLOSE_WALLET = """
+UPDATE sentinel.wallets SET closed_at = %(now)s
+WHERE wallet_id = %(wallet_id)s AND closed_at IS NULL
+"""
 # A coin trades from its newest observation on, if that is fresh when the wallet opens.
 FRESH_OBSERVATIONS = """
 SELECT coin_id, observed_at FROM sentinel.coins
 WHERE coin_id = ANY (%(coin_ids)s) AND observed_at > %(since)s AND observed_at <= %(now)s
 """
-# Held until the transaction ends, so that two steps at once cannot add the same event twice.
-LOCK_WALLET = "SELECT 1 FROM sentinel.wallets WHERE wallet_id = %(wallet_id)s FOR UPDATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +86,11 @@ class Wallet:
     source_sha256: str | None = None
     # The OrderRules around the strategy by name; None: none.
     rules: Mapping[str, float] | None = None
+
+    @property
+    def has_own_strategy(self) -> bool:
+        """Whether it trades a user's own strategy, from a file."""
+        return self.strategy.endswith(".py")
 
     @property
     def costs(self) -> Costs:
@@ -121,25 +122,38 @@ def check_name(name: str) -> str:
     return name
 
 
+def compose_opening(
+    connection: Connection, coin_ids: Sequence[str], initial_usd: Decimal, now: datetime
+) -> list[LedgerEvent]:
+    """Return the events that open a wallet with an equal part of the cash for each coin."""
+    # The last coin gets what rounding leaves, so that the parts add up exactly.
+    part = (initial_usd / len(coin_ids)).quantize(MIN_CASH_STEP, ROUND_DOWN)
+    parts = [part] * (len(coin_ids) - 1) + [initial_usd - part * (len(coin_ids) - 1)]
+    parameters = {"coin_ids": list(coin_ids), "since": now - MAX_PRICE_AGE, "now": now}
+    newest: dict[str, datetime] = dict(
+        connection.execute(FRESH_OBSERVATIONS, parameters).fetchall()
+    )
+    return [
+        LedgerEvent("opened", coin_id, newest.get(coin_id, now), now, cash_usd=cash)
+        for coin_id, cash in zip(coin_ids, parts, strict=True)
+    ]
+
+
 def open_wallet(
     connection: Connection,
     name: str,
     strategy: Strategy,
-    coin_ids: Sequence[str],
-    initial_usd: Decimal,
     costs: Costs,
+    events: Sequence[LedgerEvent],
     now: datetime,
     state_dir: Path,
 ) -> None:
-    """Open a wallet with an equal part of the cash for each coin, in one transaction.
+    """Open a wallet with its first events, in one transaction.
 
     The text of a user's strategy is kept in the state directory. Raises ConfigurationError if the
     name is invalid or taken, or if the text cannot be kept.
     """
     check_name(name)
-    # The last coin gets what rounding leaves, so that the parts add up exactly.
-    part = (initial_usd / len(coin_ids)).quantize(MIN_CASH_STEP, ROUND_DOWN)
-    parts = [part] * (len(coin_ids) - 1) + [initial_usd - part * (len(coin_ids) - 1)]
     with connection.transaction():
         opened = connection.execute(
             OPEN_WALLET,
@@ -155,13 +169,7 @@ def open_wallet(
         ).fetchone()
         if not opened:
             raise ConfigurationError(f"There is a wallet '{name}' already: take another name")
-        parameters = {"coin_ids": list(coin_ids), "since": now - MAX_PRICE_AGE, "now": now}
-        newest: dict[str, datetime] = dict(
-            connection.execute(FRESH_OBSERVATIONS, parameters).fetchall()
-        )
-        for coin_id, cash in zip(coin_ids, parts, strict=True):
-            event = LedgerEvent("opened", coin_id, newest.get(coin_id, now), now, cash_usd=cash)
-            ledger.add_event(connection, opened[0], event)
+        ledger.add_events(connection, opened[0], events)
 
 
 def adopt_source(
@@ -189,6 +197,21 @@ def load_wallets(connection: Connection, name: str | None = None) -> list[Wallet
         return cursor.execute(WALLETS, {"name": name}).fetchall()
 
 
+def load_open_wallets(connection: Connection) -> list[Wallet]:
+    """Return the wallets that are not closed, in the order they were opened."""
+    return [wallet for wallet in load_wallets(connection) if not wallet.closed_at]
+
+
+def require_open(wallet: Wallet) -> None:
+    """Raise ConfigurationError if a wallet is closed."""
+    if wallet.closed_at:
+        raise ConfigurationError(
+            f"The wallet '{wallet.name}' was closed on {wallet.closed_at:%Y-%m-%d} and is not "
+            f"stepped any more. sandbox.py report --wallet {wallet.name} shows its results; take "
+            "another name for a new wallet"
+        )
+
+
 def close_wallet(connection: Connection, wallet: Wallet, now: datetime) -> None:
     """Close a wallet: it is not stepped any more. Its ledger stays and can be reported."""
     connection.execute(CLOSE_WALLET, {"wallet_id": wallet.wallet_id, "now": now})
@@ -211,141 +234,15 @@ def process_each(
     return results, errors
 
 
-def step_wallets(
-    connection: Connection,
-    archive: Archive | None,
-    wallets: Sequence[Wallet],
-    now: datetime,
-    state_dir: Path,
-) -> tuple[dict[str, list[LedgerEvent]], list[SentinelError]]:
-    """Step the open wallets; returns the new events by wallet name, and the errors."""
-    results, errors = process_each(
-        (wallet for wallet in wallets if not wallet.closed_at),
-        lambda wallet: step_wallet(connection, archive, wallet, now, state_dir),
-    )
-    return {wallet.name: added for wallet, added in results}, errors
-
-
-def step_wallet(
-    connection: Connection,
-    archive: Archive | None,
-    wallet: Wallet,
-    now: datetime,
-    state_dir: Path,
-) -> list[LedgerEvent]:
-    """Fill and place the orders that are due, in one transaction; returns the new events.
-
-    Raises ConfigurationError if the user's strategy fails, InvalidTrades, ArchiveUnavailable,
-    ArchiveDamaged.
-    """
-    strategy = strategy_files.load_strategy(
-        state_dir, wallet.strategy, wallet.parameters, wallet.source_sha256
-    )
-    strategy = strategies.with_rules(strategy, wallet.order_rules)
-    with connection.transaction():
-        connection.execute(LOCK_WALLET, {"wallet_id": wallet.wallet_id})
-        accounts = ledger.load_accounts(connection, wallet.wallet_id)
-        prices = read_prices(connection, archive, wallet, list(accounts), now)
-        added = [
-            event
-            for coin_id, account in accounts.items()
-            if coin_id in prices
-            for event in _step_coin(wallet, strategy, coin_id, account, prices[coin_id], now)
-        ]
-        for event in added:
-            ledger.add_event(connection, wallet.wallet_id, event)
-    return added
-
-
 def read_prices(
     connection: Connection,
     archive: Archive | None,
-    wallet: Wallet,
+    opened_at: datetime,
     coin_ids: Sequence[str],
     now: datetime,
 ) -> Mapping[str, PriceSeries]:
     """Return the prices that a wallet's strategy sees, from WARM_UP before its opening."""
-    start, stop = wallet.opened_at - price_loader.WARM_UP, now + MAX_CLOCK_SKEW
+    start, stop = opened_at - price_loader.WARM_UP, now + MAX_CLOCK_SKEW
     if start > now - RETENTION:
         archive = None  # the database holds all of it
     return price_loader.read_series(connection, archive, coin_ids, start, stop)
-
-
-def _step_coin(
-    wallet: Wallet,
-    strategy: Strategy,
-    coin_id: str,
-    account: CoinAccount,
-    series: PriceSeries,
-    now: datetime,
-) -> list[LedgerEvent]:
-    added: list[LedgerEvent] = []
-    portfolio = account.portfolio
-    if account.pending_order:
-        settled = _settle_order(wallet, account.pending_order, portfolio, series, now)
-        if settled is None:
-            return []
-        added.append(settled)
-        if settled.kind == "filled":
-            portfolio.apply(settled.trade)
-    order = _place_order(wallet, strategy, coin_id, account.started_at, portfolio, series, now)
-    return [*added, order] if order else added
-
-
-def _settle_order(
-    wallet: Wallet, order: LedgerEvent, portfolio: Portfolio, series: PriceSeries, now: datetime
-) -> LedgerEvent | None:
-    """Return the fill or rejection of an order, or None while there is no next observation."""
-    # The index of the observation at which the order was placed; the fill is at the next one.
-    index = int(np.searchsorted(series.times, order.observed_at.timestamp(), side="right")) - 1
-    if index + 1 >= len(series) or order.share is None:
-        return None
-    at, price = float(series.times[index + 1]), float(series.prices[index + 1])
-    observed_at = datetime.fromtimestamp(at, UTC)
-    exit_reason = ledger.to_exit_reason(order.reason)
-    trade = portfolio.simulate_fill(order.share, at, price, wallet.costs, exit_reason)
-    if trade is None or index < 0 or not engine.is_fillable(series, index):
-        reason = "late" if series.is_observed[index + 1] else "backfilled"
-        reason = reason if trade else "too small"
-        return LedgerEvent("rejected", order.coin_id, observed_at, now, order.share, reason=reason)
-    return LedgerEvent(
-        "filled",
-        order.coin_id,
-        observed_at,
-        now,
-        order.share,
-        trade.price_usd,
-        trade.quantity,
-        trade.cash_usd,
-        trade.fee_usd,
-        trade.reason,
-    )
-
-
-def _place_order(
-    wallet: Wallet,
-    strategy: Strategy,
-    coin_id: str,
-    started_at: float,
-    portfolio: Portfolio,
-    series: PriceSeries,
-    now: datetime,
-) -> LedgerEvent | None:
-    """Return the order at the newest observation, or that purchases are possible again.
-
-    None if there is neither, or if that observation is not fresh.
-    """
-    index = len(series) - 1
-    at = float(series.times[index])
-    is_fresh = now.timestamp() - at <= engine.max_fill_delay(series, index, ACCEPTED_DELAY_SECONDS)
-    if not series.is_observed[index] or not is_fresh or at < started_at:
-        return None
-    signals = strategy.build_signals(series, started_at)
-    share, reason, unblocks = signals.place_order(index, portfolio)
-    price, observed_at = float(series.prices[index]), datetime.fromtimestamp(at, UTC)
-    if unblocks:  # a later step can neither know nor ask again what the strategy wanted now
-        return LedgerEvent("unblocked", coin_id, observed_at, now)
-    # An order that is too small to be executed is not recorded.
-    if not share or portfolio.simulate_fill(share, at, price, wallet.costs) is None:
-        return None
-    return LedgerEvent("ordered", coin_id, observed_at, now, share, reason=reason)

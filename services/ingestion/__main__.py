@@ -25,14 +25,15 @@ from sentinel.notifications import messages
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import Message, MessageFormatter
 from sentinel.notifications.targets import make_targets
+from sentinel.paper_trading.strategy_process import STEP_SECONDS
 from sentinel.process import configure_logging, run_as_script, write_in_signal_handler
 from sentinel.storage.connection import Connection, Session, resolve_database
 from services.ingestion import fit_process, stages
 from services.ingestion.loop import Loop
 from services.settings import MonitorSettings, load_monitor_settings
 
-# A run, a backfill after an outage, and the stages that follow.
-TICK_DEADLINE_SECONDS = 2 * RUN_DEADLINE_SECONDS + 60
+# A run, a backfill after an outage, the stages that follow, and the users' strategies.
+TICK_DEADLINE_SECONDS = 2 * RUN_DEADLINE_SECONDS + 60 + int(STEP_SECONDS)
 EPILOG = """examples:
   python -m services.ingestion                       run until stopped
   python -m services.ingestion --once                one tick, for a cron

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +21,9 @@ from sentinel.errors import BudgetExhausted, Interrupted, SentinelError
 from sentinel.heartbeat import Heartbeat
 from sentinel.notifications.delivery import Notifier
 from sentinel.notifications.messages import MessageFormatter
+from sentinel.paper_trading import wallets
+from sentinel.paper_trading.strategy_process import STEP_SECONDS, StrategyProcess
+from sentinel.paper_trading.wallets import Wallet
 from sentinel.storage import schema, service_status
 from sentinel.storage.connection import Connection, Session, resolve_database
 from services.ingestion import forecasting, stages
@@ -35,6 +38,8 @@ T = TypeVar("T")
 MAX_FAILED_TICKS = 5  # in a row; then the process ends and its supervisor starts a new one
 GAP_CHECK_SECONDS = 1800.0  # with a price per minute, one check takes ten seconds
 DELIVERY_SECONDS = 20.0  # per tick; later messages are sent in the pause after it
+# The share of the interval that the users' strategies may take, so that the next tick is in time.
+MAX_WALLET_SHARE = 0.5
 MIN_PAUSE_SECONDS = 0.001
 MAX_SLEEP_SECONDS = 5.0  # then the loop checks the outbox and whether it should stop
 
@@ -79,6 +84,10 @@ class Loop:
     logged_warnings: set[str] = field(default_factory=set)
     # What went wrong in the current tick.
     errors: list[SentinelError] = field(default_factory=list)
+    # What went wrong after the heartbeat of a tick; the next tick reports it.
+    late_errors: list[SentinelError] = field(default_factory=list)
+    # The paper-trading wallets to step at the end of the current tick.
+    open_wallets: Sequence[Wallet] = ()
     # Announces what is wrong with the monitor itself.
     incidents: Incidents = field(init=False)
     # Publishes the monitor's figures.
@@ -129,6 +138,7 @@ class Loop:
         self.incidents.check_without_database(self._describe_tick(report))
         self.failed_ticks = self.failed_ticks + 1 if self.errors else 0
         self.heartbeat.send_tick(self.errors or self.incidents.problems, began)
+        self._step_wallets()
         return report
 
     def interval(self) -> timedelta:
@@ -181,6 +191,8 @@ class Loop:
             self._add_error(TickFailed(report))
 
     def _run_stages(self, settings: Settings, report: RunReport) -> None:
+        self.errors += self.late_errors
+        self.late_errors, self.open_wallets = [], ()
         now = self.clocks.now()
         cadence = timedelta(minutes=settings.cadence_minutes)
         options, formatter, targets = self.monitor.options, self.formatter, self.notifier.names
@@ -188,7 +200,6 @@ class Loop:
             lambda c: stage.process_new_prices(c, options, formatter, targets, now),
             lambda c: alert_score.score_if_due(c, options, now),
             lambda c: forecasting.update_forecasts(c, cadence, now, self.fit_slopes),
-            lambda c: stages.step_wallets(c, self.monitor.settings, now),
             lambda c: self.incidents.check(c, self._describe_tick(report)),
             lambda c: stages.queue_summary(c, self.monitor, formatter, targets, now),
             lambda c: self.notifier.deliver(c, seconds=DELIVERY_SECONDS),
@@ -207,6 +218,25 @@ class Loop:
             }
             end = self.clocks.now()
             session.use(lambda c: stages.record_heartbeat(c, report, self.errors, own_state, end))
+            self.open_wallets = session.use(wallets.load_open_wallets)
+
+    def _step_wallets(self) -> None:
+        """Step the wallets, last in the tick: a user's strategy may take all of its time limit.
+
+        An error ends this tick, and the heartbeat of the next one reports it.
+        """
+        if not self.open_wallets:
+            return
+        seconds = min(STEP_SECONDS, self.interval().total_seconds() * MAX_WALLET_SHARE)
+        process = StrategyProcess(step_seconds=seconds, should_stop=self.should_stop)
+        known = len(self.errors)
+        with self._collect_errors(), process:
+            self._use(
+                lambda c: stages.step_wallets(
+                    c, self.open_wallets, self.monitor.settings, self.clocks.now(), process
+                )
+            )
+        self.late_errors = self.errors[known:]
 
     @contextlib.contextmanager
     def announce_errors(self) -> Iterator[None]:

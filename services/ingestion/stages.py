@@ -20,7 +20,9 @@ from sentinel.daily_summary import queueing as daily_summary
 from sentinel.errors import BudgetExhausted, SentinelError
 from sentinel.notifications import outbox
 from sentinel.notifications.messages import MessageFormatter
-from sentinel.paper_trading import wallets
+from sentinel.paper_trading import stepping
+from sentinel.paper_trading.strategy_process import StrategyProcess
+from sentinel.paper_trading.wallets import Wallet
 from sentinel.storage import service_status
 from sentinel.storage.connection import Connection
 from services.ingestion.polling_interval import affordable_interval
@@ -68,11 +70,18 @@ def backfill_watched_coins(settings: Settings, watched: Collection[str], clocks:
     log.log(level, "after an outage: %s", report.message)
 
 
-def step_wallets(connection: Connection, settings: Settings, now: datetime) -> None:
-    """Step every paper-trading wallet. A user's strategy that fails is only logged."""
-    chosen = wallets.load_wallets(connection)
-    archive = open_configured_archive(settings) if chosen else None
-    added, errors = wallets.step_wallets(connection, archive, chosen, now, settings.state_dir)
+def step_wallets(
+    connection: Connection,
+    chosen: Sequence[Wallet],
+    settings: Settings,
+    now: datetime,
+    process: StrategyProcess,
+) -> None:
+    """Step these paper-trading wallets. A user's strategy that fails is only logged."""
+    archive = open_configured_archive(settings)
+    added, errors = stepping.step_wallets(
+        connection, archive, chosen, now, settings.state_dir, process
+    )
     for name, events in added.items():
         for event in events:
             log.info("wallet '%s': %s %s", name, event.kind, event.coin_id)

@@ -29,8 +29,9 @@ from sentinel.backtesting.portfolio import Costs, InvalidTrades, Trade
 from sentinel.backtesting.strategies import Strategy
 from sentinel.errors import ConfigurationError
 from sentinel.models import CoinLabel, MarketRow, Source
-from sentinel.paper_trading import ledger, wallet_reports, wallets
+from sentinel.paper_trading import ledger, stepping, wallet_reports, wallets
 from sentinel.paper_trading.ledger import LedgerEvent
+from sentinel.paper_trading.strategy_process import StrategyProcess
 from sentinel.paper_trading.wallets import Wallet
 from sentinel.storage import partitions, schema
 from sentinel.storage.connection import Connection, Session
@@ -62,12 +63,20 @@ COUNT = (
 
 
 STATE = Path()  # the state directory; each test has its own
+# One for all tests: a step that starts its own takes a third of a second.
+PROCESS = StrategyProcess(step_seconds=3600)
 
 
 @pytest.fixture(autouse=True)
 def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys.modules[__name__], "STATE", tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def process() -> Iterator[None]:
+    with PROCESS:
+        yield
 
 
 @pytest.fixture
@@ -100,7 +109,8 @@ def open_one(
     now: datetime = START,
     initial_usd: str = "10000",
 ) -> Wallet:
-    wallets.open_wallet(connection, name, strategy, coins, Decimal(initial_usd), COSTS, now, STATE)
+    opening = wallets.compose_opening(connection, coins, Decimal(initial_usd), now)
+    wallets.open_wallet(connection, name, strategy, COSTS, opening, now, STATE)
     [wallet] = wallets.load_wallets(connection, name)
     return wallet
 
@@ -127,7 +137,7 @@ def live(
         observe(connection, at, {"a": price}, "backfilled" if n in backfilled else "observed")
         if wallet is None:
             wallet = open_one(connection, strategy, now=at)
-        wallets.step_wallet(connection, None, wallet, at, STATE)
+        stepping.step_wallet(connection, None, wallet, at, STATE, PROCESS)
     assert wallet is not None
     return wallet, at
 
@@ -272,7 +282,9 @@ def test_a_second_step_on_the_same_prices_adds_no_event(
     before = ledger.load_events(connection, wallet.wallet_id)
     for minutes in (0, 1, 14):
         assert (
-            wallets.step_wallet(connection, None, wallet, now + timedelta(minutes=minutes), STATE)
+            stepping.step_wallet(
+                connection, None, wallet, now + timedelta(minutes=minutes), STATE, PROCESS
+            )
             == []
         )
     assert ledger.load_events(connection, wallet.wallet_id) == before
@@ -283,15 +295,17 @@ def test_an_order_waits_for_the_next_price_and_is_filled_there(
 ) -> None:
     observe(connection, START, {"a": 50.0})
     wallet = open_one(connection, strategies.load("hold"))
-    [order] = wallets.step_wallet(connection, None, wallet, START, STATE)
+    [order] = stepping.step_wallet(connection, None, wallet, START, STATE, PROCESS)
     assert (order.kind, order.observed_at, order.share) == ("ordered", START, 1)
     for minutes in (1, 5, 10):
         assert (
-            wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=minutes), STATE)
+            stepping.step_wallet(
+                connection, None, wallet, START + timedelta(minutes=minutes), STATE, PROCESS
+            )
             == []
         )
     observe(connection, START + QUARTER, {"a": 80.0})
-    [fill] = wallets.step_wallet(connection, None, wallet, START + QUARTER, STATE)
+    [fill] = stepping.step_wallet(connection, None, wallet, START + QUARTER, STATE, PROCESS)
     assert (fill.kind, fill.observed_at, fill.price_usd) == (
         "filled",
         START + QUARTER,
@@ -306,14 +320,16 @@ def test_a_stale_newest_price_places_no_order(
 ) -> None:
     observe(connection, START, {"a": 50.0})
     wallet = open_one(connection, strategies.load("hold"))
-    added = wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=minutes), STATE)
+    added = stepping.step_wallet(
+        connection, None, wallet, START + timedelta(minutes=minutes), STATE, PROCESS
+    )
     assert [event.kind for event in added] == (["ordered"] if is_fresh else [])
 
 
 def test_a_backfilled_newest_price_places_no_order(connection: Connection) -> None:
     observe(connection, START, {"a": 50.0}, "backfilled")
     wallet = open_one(connection, strategies.load("hold"))
-    assert wallets.step_wallet(connection, None, wallet, START, STATE) == []
+    assert stepping.step_wallet(connection, None, wallet, START, STATE, PROCESS) == []
 
 
 @pytest.mark.parametrize(
@@ -327,16 +343,17 @@ def test_an_order_is_rejected_if_the_next_price_is_late_or_backfilled(
         observe(connection, START + n * QUARTER, {"a": 50.0})
     decided = START + 3 * QUARTER
     wallet = open_one(connection, strategies.load("hold"), now=decided)
-    wallets.step_wallet(connection, None, wallet, decided, STATE)
+    stepping.step_wallet(connection, None, wallet, decided, STATE, PROCESS)
     at = decided + pause
     observe(connection, at, {"a": 60.0}, source)
-    rejected, *again = wallets.step_wallet(connection, None, wallet, at, STATE)
+    rejected, *again = stepping.step_wallet(connection, None, wallet, at, STATE, PROCESS)
     assert (rejected.kind, rejected.observed_at, rejected.reason) == ("rejected", at, reason)
     # The strategy orders again at a price that was observed.
     assert [event.kind for event in again] == (["ordered"] if source == "observed" else [])
     observe(connection, at + QUARTER, {"a": 70.0})
     kinds_then = [
-        event.kind for event in wallets.step_wallet(connection, None, wallet, at + QUARTER, STATE)
+        event.kind
+        for event in stepping.step_wallet(connection, None, wallet, at + QUARTER, STATE, PROCESS)
     ]
     assert kinds_then == (["filled"] if again else ["ordered"])
     [account] = ledger.load_accounts(connection, wallet.wallet_id).values()
@@ -352,7 +369,7 @@ def test_a_wallet_continues_after_two_months_without_a_step(
         later = at + timedelta(days=day)
         for n in range(3):
             observe(connection, later + n * QUARTER, {"a": 90.0 + n})
-            wallets.step_wallet(connection, None, wallet, later + n * QUARTER, STATE)
+            stepping.step_wallet(connection, None, wallet, later + n * QUARTER, STATE, PROCESS)
     assert "rejected" in kinds(connection, wallet)
     assert "filled" in kinds(connection, wallet)
 
@@ -394,7 +411,7 @@ def test_a_failing_wallet_does_not_stop_the_others(connection: Connection, tmp_p
     open_one(connection, strategies.load("dca"), name="three", coins=["b"])
     chosen = wallets.load_wallets(connection)
     assert [wallet.name for wallet in chosen] == ["one", "two", "three"]
-    added, [error] = wallets.step_wallets(connection, None, chosen, START, STATE)
+    added, [error] = stepping.step_wallets(connection, None, chosen, START, STATE, PROCESS)
     assert {name: [(e.kind, e.coin_id) for e in events] for name, events in added.items()} == {
         "one": [("ordered", "a"), ("ordered", "b")],
         "three": [("ordered", "b")],
@@ -414,7 +431,7 @@ def test_a_failure_on_one_coin_adds_no_event_of_another(
     strategy = strategies.load(str(tmp_path / "picky.py"))
     wallet = open_one(connection, strategy, coins=["a", "b"])
     with pytest.raises(ConfigurationError):
-        wallets.step_wallet(connection, None, wallet, START, STATE)
+        stepping.step_wallet(connection, None, wallet, START, STATE, PROCESS)
     assert kinds(connection, wallet) == ["opened", "opened"]
 
 
@@ -434,7 +451,7 @@ def test_concurrent_steps_add_no_event_twice(
         try:
             with psycopg.connect(fresh.url, autocommit=True) as own:
                 barrier.wait()
-                counts.append(len(wallets.step_wallet(own, None, wallet, moment, STATE)))
+                counts.append(len(stepping.step_wallet(own, None, wallet, moment, STATE, PROCESS)))
         except Exception as error:  # noqa: BLE001 - for the test's own thread
             errors.append(error)
 
@@ -461,11 +478,11 @@ def test_buy_and_hold_starts_with_the_wallet_whatever_prices_arrive_later(
     """A price that was observed before the opening may be stored after it."""
     observe(connection, START, {"a": 50.0})
     wallet = open_one(connection, strategies.load("hold"), now=START + timedelta(minutes=2))
-    wallets.step_wallet(connection, None, wallet, START + timedelta(minutes=2), STATE)
+    stepping.step_wallet(connection, None, wallet, START + timedelta(minutes=2), STATE, PROCESS)
     observe(connection, START + timedelta(minutes=1), {"a": 60.0})
     observe(connection, START + timedelta(minutes=6), {"a": 90.0})
     now = START + timedelta(minutes=6)
-    wallets.step_wallet(connection, None, wallet, now, STATE)
+    stepping.step_wallet(connection, None, wallet, now, STATE, PROCESS)
     found = report_wallet(connection, wallet, now)
     assert found.strategy.total_return == found.buy_and_hold.total_return > 0.4
 
@@ -477,11 +494,11 @@ def test_buy_and_hold_in_a_report_has_the_same_rejected_fills_as_the_wallet(
         observe(connection, START - n * QUARTER, {"a": 50.0})
     wallet = open_one(connection, strategies.load("hold"))
     now = START
-    wallets.step_wallet(connection, None, wallet, now, STATE)
+    stepping.step_wallet(connection, None, wallet, now, STATE, PROCESS)
     for price in (60.0, 90.0, 95.0):
         now += 4 * QUARTER if price == 60 else QUARTER
         observe(connection, now, {"a": price})
-        wallets.step_wallet(connection, None, wallet, now, STATE)
+        stepping.step_wallet(connection, None, wallet, now, STATE, PROCESS)
     found = report_wallet(connection, wallet, now)
     assert found.strategy.rejected_fills == found.buy_and_hold.rejected_fills == 1
     assert found.strategy.total_return == found.buy_and_hold.total_return
@@ -513,7 +530,9 @@ def test_a_damaged_ledger_raises_an_error_and_is_neither_reported_nor_stepped(
             before = ledger.load_events(connection, wallet.wallet_id)
             with pytest.raises(InvalidTrades):
                 report_wallet(connection, wallet, now)
-            added, errors = wallets.step_wallets(connection, None, [wallet], now + QUARTER, STATE)
+            added, errors = stepping.step_wallets(
+                connection, None, [wallet], now + QUARTER, STATE, PROCESS
+            )
             assert (added, [type(error) for error in errors]) == ({}, [InvalidTrades]), statement
             assert ledger.load_events(connection, wallet.wallet_id) == before
 
@@ -685,7 +704,9 @@ def test_a_row_of_the_database_cannot_make_a_wallet_run_another_file(
         connection.execute(
             "UPDATE sentinel.wallets SET strategy = %s, source_sha256 = %s", [str(planted), source]
         )
-        wallets.step_wallets(connection, None, wallets.load_wallets(connection), START, STATE)
+        stepping.step_wallets(
+            connection, None, wallets.load_wallets(connection), START, STATE, PROCESS
+        )
     assert not marker.exists()
 
 
@@ -698,10 +719,10 @@ def test_a_kept_strategy_that_was_changed_is_not_run(
     assert kept.name == f"{wallet.source_sha256}.py"
     kept.write_text(FAILING)
     with pytest.raises(ConfigurationError, match="not the strategy that opened the wallet"):
-        wallets.step_wallet(connection, None, wallet, START, STATE)
+        stepping.step_wallet(connection, None, wallet, START, STATE, PROCESS)
     kept.unlink()
     with pytest.raises(ConfigurationError, match="copy it from the machine"):
-        wallets.step_wallet(connection, None, wallet, START, STATE)
+        stepping.step_wallet(connection, None, wallet, START, STATE, PROCESS)
 
 
 def test_a_wallet_keeps_the_modules_of_its_strategy_and_names_a_changed_one(
@@ -717,7 +738,7 @@ def test_a_wallet_keeps_the_modules_of_its_strategy_and_names_a_changed_one(
     observe(connection, START, {"a": 50.0})
     wallet = open_one(connection, strategy)
     (tmp_path / "rule.py").write_text("SHARES = {'all': -1}\n")
-    [ordered] = wallets.step_wallet(connection, None, wallet, START, STATE)
+    [ordered] = stepping.step_wallet(connection, None, wallet, START, STATE, PROCESS)
     assert ordered.share == 1
     changed = strategies.load(str(tmp_path / "own.py"), {"mode": "all"})
     with pytest.raises(
@@ -869,7 +890,7 @@ def test_the_report_of_an_old_wallet_starts_at_the_first_price_that_is_left(
         at = begin + timedelta(days=day)
         observe(connection, at, {"a": 100.0 + day})
         [wallet] = wallets.load_wallets(connection)
-        wallets.step_wallet(connection, None, wallet, at, STATE)
+        stepping.step_wallet(connection, None, wallet, at, STATE, PROCESS)
     whole = report_wallet(connection, wallet, NOW)
     assert not whole.remarks
     for day in range(10):

@@ -17,7 +17,8 @@ from sentinel.archive import export
 from sentinel.backtesting import strategies
 from sentinel.backtesting.portfolio import Costs
 from sentinel.backtesting.strategies import Strategy
-from sentinel.paper_trading import wallets
+from sentinel.paper_trading import stepping, wallets
+from sentinel.paper_trading.strategy_process import StrategyProcess
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection, Session
 from services.settings import MonitorSettings
@@ -50,9 +51,11 @@ def _trade(fresh: FreshDatabase, *names: str) -> None:
 
 def _step(name: str, strategy: Strategy, at: datetime, connection: Connection) -> None:
     if not wallets.load_wallets(connection, name):
-        cash = Decimal(1_000)
-        wallets.open_wallet(connection, name, strategy, ["bitcoin"], cash, Costs(), at, Path())
-    wallets.step_wallets(connection, None, wallets.load_wallets(connection, name), at, Path())
+        opening = wallets.compose_opening(connection, ["bitcoin"], Decimal(1_000), at)
+        wallets.open_wallet(connection, name, strategy, Costs(), opening, at, Path())
+    with StrategyProcess() as process:
+        opened = wallets.load_wallets(connection, name)
+        stepping.step_wallets(connection, None, opened, at, Path(), process)
 
 
 def test_a_wallet_has_results_beside_buy_and_hold_an_equity_curve_positions_and_trades(

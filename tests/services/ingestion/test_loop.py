@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 import os
 import random
@@ -594,28 +593,41 @@ def test_after_the_database_was_killed_the_next_tick_succeeds(
         assert loop.errors == []
 
 
+@pytest.fixture
+def open_wallet(
+    fresh: FreshDatabase, time_: FakeTime, settings: Settings, tmp_path: Path
+) -> Callable[[str, str], None]:
+    """Return a function that opens a wallet for Bitcoin with a built-in or an own strategy."""
+
+    def open_wallet(name: str, word: str) -> None:
+        if "\n" in word:  # the text of an own strategy
+            path = tmp_path / f"{name}.py"
+            path.write_text(word)
+            word = str(path)
+        strategy, at = strategies.load(word), time_.at
+        with Session(fresh.address()) as session:
+            opening = session.use(
+                lambda c: wallets.compose_opening(c, ["bitcoin"], DEFAULT_INITIAL_USD, at)
+            )
+            session.use(
+                lambda c: wallets.open_wallet(
+                    c, name, strategy, Costs(), opening, at, settings.state_dir
+                )
+            )
+
+    return open_wallet
+
+
 def test_every_tick_steps_the_wallets_and_a_failing_strategy_is_no_error_of_the_loop(
-    start: Start, time_: FakeTime, fresh: FreshDatabase, tmp_path: Path
+    start: Start,
+    time_: FakeTime,
+    fresh: FreshDatabase,
+    open_wallet: Callable[[str, str], None],
 ) -> None:
     loop = start()
     _ticks(loop, time_, 1)
-    broken = tmp_path / "broken.py"
-    broken.write_text("def decide(history, portfolio):\n    return 1 / 0\n")
-    with Session(fresh.address()) as session:
-        for name, word in (("broken", str(broken)), ("patient", "hold")):
-            strategy = strategies.load(word)
-            session.use(
-                functools.partial(
-                    wallets.open_wallet,
-                    name=name,
-                    strategy=strategy,
-                    coin_ids=["bitcoin"],
-                    initial_usd=DEFAULT_INITIAL_USD,
-                    costs=Costs(),
-                    now=time_.at,
-                    state_dir=loop.monitor.settings.state_dir,
-                )
-            )
+    open_wallet("broken", "def decide(history, portfolio):\n    return 1 / 0\n")
+    open_wallet("patient", "hold")
     _ticks(loop, time_, 3)
     assert fresh.query(
         "SELECT kind::text FROM sentinel.wallet_events WHERE wallet_id = 2 ORDER BY 1"
