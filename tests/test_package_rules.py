@@ -58,7 +58,7 @@ PURE = (
         "budget/schedule",
     ),
     "backtesting/builtin_strategies",
-    *("backtesting/engine", "backtesting/metrics", "backtesting/portfolio"),
+    *("backtesting/engine", "backtesting/grid", "backtesting/metrics", "backtesting/portfolio"),
     *("daily_summary/composition", "daily_summary/due"),
     *("backtesting/scoring", "backtesting/strategies", "backtesting/sweep_tasks"),
     *("backtesting/walk_forward", "notifications/messages"),

@@ -78,8 +78,8 @@ def _spend_up_to(target: float, portfolio: Portfolio) -> float:
 
 def _compute_sma_cross(series: PriceSeries, _start: float, parameters: Numbers) -> Floats:
     """Return 1 while the mean of the last `fast` prices is above that of the last `slow` ones."""
-    fast = _moving_average(series.prices, round(parameters["fast"]))
-    slow = _moving_average(series.prices, round(parameters["slow"]))
+    fast = _moving_average(series, round(parameters["fast"]))
+    slow = _moving_average(series, round(parameters["slow"]))
     differ = np.abs(fast - slow) > EPSILON * slow
     return np.where(differ, np.sign(np.nan_to_num(fast - slow)), 0.0)
 
@@ -89,16 +89,31 @@ def _validate_averages(parameters: Numbers) -> str | None:
     return f"fast {fast:g} must be smaller than slow {slow:g}" if fast >= slow else None
 
 
-def _moving_average(prices: Floats, window: int) -> Floats:
+def _moving_average(series: PriceSeries, window: int) -> Floats:
     """Return the mean of the last `window` prices at each point; NaN where there are fewer.
 
     Each mean uses its own prices only: running sums would carry the rounding errors of all earlier
     prices, which matters for a coin that has lost nearly everything.
     """
-    means = np.full(len(prices), np.nan)
-    if window <= len(prices):
-        means[window - 1 :] = np.convolve(prices, np.full(window, 1.0 / window), "valid")
+    means = np.full(len(series), np.nan)
+    if window <= len(series):
+        means[window - 1 :] = _sum_windows(series, window) / window
     return means
+
+
+# Cached: the windows of a sweep's averages share most of their halves.
+@functools.lru_cache(maxsize=64)
+def _sum_windows(series: PriceSeries, window: int) -> Floats:
+    """Return the sum of every `window` prices in a row, as the sum of its two halves.
+
+    This takes few additions for a long window, and rounds the sum less often than one by one.
+    """
+    if window == 1:
+        return series.prices
+    half = window // 2
+    first, second = _sum_windows(series, half), _sum_windows(series, window - half)
+    count = len(series) - window + 1
+    return first[:count] + second[half:]
 
 
 def _compute_dip(series: PriceSeries, _start: float, parameters: Numbers) -> Floats:

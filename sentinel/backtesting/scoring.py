@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from sentinel.backtesting import engine
-from sentinel.backtesting.engine import BacktestResult
+from sentinel.backtesting import engine, grid
+from sentinel.backtesting.grid import CoinGrid, Outcome
 from sentinel.backtesting.portfolio import Costs
 from sentinel.backtesting.price_series import PriceSeries
 from sentinel.backtesting.strategies import Strategy
@@ -43,41 +43,66 @@ def score_candidates(
     strategy fails.
     """
     return {
-        coin_id: [_score_folds(series, one, edges, costs, initial_usd) for one in candidates]
+        coin_id: _score_coin(series, candidates, edges, costs, initial_usd)
         for coin_id, series in coins.items()
     }
 
 
-def _score_folds(
+def _score_coin(
     series: PriceSeries,
-    candidate: Strategy,
+    candidates: Sequence[Strategy],
     edges: Sequence[float],
     costs: Costs,
     initial_usd: Decimal,
-) -> list[FoldScore]:
-    """Return the candidate's score in each fold."""
-    start, signal = edges[0], candidate.compute_signal(series)
+) -> CoinScores:
+    """Return the folds of each candidate: each trains until a block, and is tested in the block."""
+    pairs = [
+        ((edges[0], training_end), (training_end, test_end))
+        for training_end, test_end in itertools.pairwise(edges[1:])
+    ]
+    spans = [span for pair in pairs for span in pair if not is_thin(series, *span)]
+    coin = grid.build_coin_grid(series, spans)
+    rows = []
+    for candidate in candidates:
+        scored = _score_spans(coin, series, candidate, spans, costs, initial_usd)
+        outcomes = dict(zip(spans, scored, strict=True))
+        rows.append([_score_fold(*map(outcomes.get, pair)) for pair in pairs])
+    return rows
 
-    def run_until(end: float, trading_start: float) -> BacktestResult | None:
-        """Trade from `trading_start` to `end`; the strategy also sees the prices before."""
-        if is_thin(series, trading_start, end):
-            return None
+
+def _score_fold(training: Outcome | None, test: Outcome | None) -> FoldScore:
+    return FoldScore(
+        training.total_return if training else None,
+        test.total_return if test else None,
+        test.trades if test else 0,
+        test.rejected_fills if test else 0,
+    )
+
+
+def _score_spans(
+    coin: CoinGrid,
+    series: PriceSeries,
+    candidate: Strategy,
+    spans: Sequence[tuple[float, float]],
+    costs: Costs,
+    initial_usd: Decimal,
+) -> list[Outcome]:
+    """Return the candidate's outcome in each span; it also sees the prices before."""
+    signal = candidate.compute_signal(series)
+    found: list[Outcome | None] = [None] * len(spans)
+    if signal is not None and not candidate.rules and grid.is_all_or_nothing(signal):
+        found = grid.score_signal(coin, signal, costs, initial_usd)
+
+    def run_engine(trading_start: float, end: float) -> Outcome:
         known = series.between(-math.inf, end)
         signals = candidate.build_signals(known, trading_start, signal)
-        return engine.run_backtest(known, signals, costs, initial_usd)
+        result = engine.run_backtest(known, signals, costs, initial_usd)
+        total_return = float(result.final_usd / result.initial_usd) - 1
+        return Outcome(total_return, len(result.trades), result.rejected_fills)
 
-    scores = []
-    for training_end, test_end in itertools.pairwise(edges[1:]):
-        training, test = run_until(training_end, start), run_until(test_end, training_end)
-        trades, rejected = (len(test.trades), test.rejected_fills) if test else (0, 0)
-        scores.append(FoldScore(_total_return(training), _total_return(test), trades, rejected))
-    return scores
+    return [one or run_engine(*span) for one, span in zip(found, spans, strict=True)]
 
 
 def is_thin(series: PriceSeries, start: float, stop: float) -> bool:
     """Return whether a span (UNIX seconds) holds too few prices to trade on."""
     return len(series.between(start, stop)) < engine.MIN_POINTS
-
-
-def _total_return(result: BacktestResult | None) -> float | None:
-    return float(result.final_usd / result.initial_usd) - 1 if result else None

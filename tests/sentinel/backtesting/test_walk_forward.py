@@ -108,8 +108,8 @@ def test_the_scores_match_backtests_of_the_blocks() -> None:
                     outcome = engine.run_backtest(series, signals, COSTS, CASH)
                     into.append(float(outcome.final_usd / CASH) - 1)
                     assert all(trade.filled_at >= since for trade in outcome.trades)
-            assert line.training_returns[place] == statistics.fmean(trained)
-            assert line.test_returns[place] == statistics.fmean(unseen)
+            assert line.training_returns[place] == pytest.approx(statistics.fmean(trained))
+            assert line.test_returns[place] == pytest.approx(statistics.fmean(unseen))
 
 
 def test_the_buy_and_hold_return_of_a_fold_matches_its_prices() -> None:
