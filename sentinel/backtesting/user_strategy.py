@@ -263,10 +263,12 @@ def _load_function(source: StrategySource) -> tuple[str, Callable[..., Any]]:
     """Return the function of a freshly executed module with its name. Raises StrategyFailed."""
     module = load_module(source)
     found = [name for name in FUNCTIONS if callable(getattr(module, name, None))]
-    if len(found) != 1:
-        has = f"has {' and '.join(found)}" if found else "has no function"
-        known = " or ".join(FUNCTIONS.values())
-        raise StrategyFailed(f"The strategy {source.name} {has}: it must have one, {known}")
+    known = " or ".join(FUNCTIONS.values())
+    if not found:
+        raise StrategyFailed(f"The strategy {source.name} has no function {known}")
+    if len(found) > 1:
+        both = " and ".join(found)
+        raise StrategyFailed(f"The strategy {source.name} has {both}: keep one, {known}")
     return found[0], getattr(module, found[0])
 
 

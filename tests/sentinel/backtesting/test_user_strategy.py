@@ -107,10 +107,10 @@ def test_signals_are_computed_on_the_series_that_is_given() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("x = 1\n", "has no function: it must have one, decide(history, portfolio) or signals"),
+        ("x = 1\n", "has no function decide(history, portfolio) or signals(history)"),
         (
             "def decide(history, portfolio): pass\ndef signals(history): pass\n",
-            "has decide and signals: it must have one",
+            "has decide and signals: keep one",
         ),
     ],
 )
