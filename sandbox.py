@@ -34,6 +34,7 @@ from sentinel.backtesting import (
     png_page,
     price_loader,
     strategies,
+    sweep_pages,
     time_span,
     user_strategy,
     walk_forward,
@@ -352,6 +353,12 @@ def _sweep(options: argparse.Namespace) -> int:
             jobs = options.jobs or os.cpu_count() or 1
             scored = local_pool.run_locally(sweep, jobs, on_progress)
     result = walk_forward.select_winners(sweep, scored)
+    for flag, path, write in (
+        ("--html", options.html, sweep_pages.write_html),
+        ("--png", options.png, sweep_pages.write_png),
+    ):
+        if path:
+            output.write_file(flag, path, functools.partial(write, result))
     winners = [one for one in walk_forward.list_winners(result) if one not in firsts]
     checks += checked_run.check_each(prices, winners, costs, initial_usd)
     if options.json:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from sentinel import console
-from sentinel.backtesting import backtest_report, exports
+from sentinel.backtesting import backtest_report, exports, sweep_report
 from sentinel.backtesting.backtest_report import BacktestReport
 from sentinel.backtesting.causality import CausalityCheck
 from sentinel.backtesting.price_series import LoadedPrices
@@ -235,3 +235,4 @@ def print_sweep(result: SweepResult) -> None:
             f"{fold.test_return:+.2%} "
             f"(buy and hold {fold.buy_and_hold_return:+.2%})"
         )
+    print(sweep_report.describe_unseen(result))

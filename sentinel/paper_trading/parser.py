@@ -123,6 +123,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
     workers.add_argument(
         "--scheduler", metavar="ADDRESS", help="a Dask cluster, such as tcp://host:8786"
     )
+    _add_pictures(parser)
     _add_json(parser)
 
 
@@ -211,8 +212,7 @@ def read_rules(options: argparse.Namespace) -> OrderRules | None:
 
 
 def _add_pages(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
-    parser.add_argument("--png", type=Path, metavar="FILE", help="write an image of the charts")
+    _add_pictures(parser)
     for name, rows in (("trades", "round trips"), ("curve", "values over time")):
         parser.add_argument(
             f"--{name}",
@@ -221,6 +221,11 @@ def _add_pages(parser: argparse.ArgumentParser) -> None:
             help=f"write the {rows} as .csv or .parquet; - puts them into --json",
         )
     _add_json(parser)
+
+
+def _add_pictures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="write an image of the charts")
 
 
 def _check_export(text: str) -> Path:
