@@ -16,8 +16,9 @@ from unittest import mock
 
 import pytest
 
+from safe_zone import ROOT
 from sentinel import arguments
-from sentinel.backtesting import builtin_strategies, price_loader
+from sentinel.backtesting import builtin_strategies, csv_loader
 from sentinel.errors import ConfigurationError
 from tests.conftest import FreshDatabase
 from tests.support.commands import Script
@@ -138,6 +139,18 @@ def test_the_table_shows_the_figures_of_the_json(script: Script, daily_csv: str)
         f"Better than {figures['better_than_random']:.0%} of 1,000 random entries",
     ):
         assert words in shown.stdout
+
+
+@pytest.mark.parametrize("command", ["strategies", "backtest --strategy hold --csv {csv}"])
+def test_a_command_without_a_database_does_not_load_its_driver(
+    tmp_path: Path, csv: str, command: str
+) -> None:
+    sandbox = [sys.executable, "-X", "importtime", str(ROOT / "sandbox.py")]
+    arguments = [*sandbox, *command.format(csv=csv).split()]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=True)
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "sentinel.backtesting.strategies" in loaded
+    assert not {"psycopg", "sentinel.storage", "requests", "tenacity"} & loaded
 
 
 @pytest.mark.slow
@@ -372,7 +385,7 @@ def test_a_single_price_is_too_few(tmp_path: Path, second: str) -> None:
     path = tmp_path / "one.csv"
     path.write_text(f"timestamp,coin_id,price\n2026-11-01,a,1\n{second}")
     with pytest.raises(ConfigurationError, match="holds too few prices of a: "):
-        price_loader.load_from_csv(path, [])
+        csv_loader.load_from_csv(path, [])
 
 
 @pytest.mark.slow
@@ -519,7 +532,7 @@ def test_a_backtest_trades_the_span_of_a_file_and_sees_the_prices_before_it(tmp_
     lines = [f"{at.isoformat()},a,{n + 1}" for n, at in enumerate(times)]
     path = tmp_path / "prices.csv"
     path.write_text("\n".join(["timestamp,coin_id,price", *lines]))
-    found = price_loader.load_from_csv(
+    found = csv_loader.load_from_csv(
         path, [], arguments.moment("2026-11-02"), arguments.end_moment("2026-11-03")
     )
     assert found.start == times[24].timestamp()

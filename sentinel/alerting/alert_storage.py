@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter
 
 from sentinel.alerting.watched_coins import WatchedCoin
-from sentinel.analytics.alerts import TRACKER_JSON, AlertRules, Tracker
+from sentinel.analytics.alerts import AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 from sentinel.storage.connection import Connection
+
+# Converts a tracker to plain values and back. Floats survive JSON exactly.
+TRACKER_JSON = TypeAdapter(Tracker)
 
 # CoinGecko's clock may run ahead of ours. An observation further ahead is not read yet.
 MAX_AHEAD = timedelta(minutes=15)

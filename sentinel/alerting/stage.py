@@ -11,13 +11,14 @@ from collections.abc import Container, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sentinel.alerting import alert_storage, recalibration, target_checks
+from sentinel.alerting.alert_storage import TRACKER_JSON
 from sentinel.alerting.announcements import announce
 from sentinel.alerting.composition import compose_messages
 from sentinel.alerting.follow_ups import queue_follow_up
 from sentinel.alerting.mutes import read_muted
 from sentinel.alerting.options import MonitorOptions
 from sentinel.alerting.watched_coins import WatchedCoin, read_watched_coins
-from sentinel.analytics.alerts import NEVER, TRACKER_JSON, AlertRules, Tracker
+from sentinel.analytics.alerts import NEVER, AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 from sentinel.notifications.alert_messages import AlertContext
 from sentinel.notifications.messages import MessageFormatter

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from pydantic import TypeAdapter
-
 from sentinel.analytics.confirmation import Confirmation
 from sentinel.analytics.crossings import (
     Alert,
@@ -70,7 +68,7 @@ class AlertRules:
 
 @dataclass(slots=True)
 class Tracker:
-    """The alert state of one coin. `TRACKER_JSON` keeps it over a restart."""
+    """The alert state of one coin. It survives a restart as JSON, see `alert_storage`."""
 
     # UNIX seconds and price of the newest observation.
     last_at: float = NEVER
@@ -194,7 +192,3 @@ class Tracker:
             (self.panic, self.reversal, "panic", -1),
             (self.reversal, self.panic, "reversal", 1),
         )
-
-
-# Converts a tracker to plain values and back. Floats survive JSON exactly.
-TRACKER_JSON = TypeAdapter(Tracker)

@@ -10,15 +10,17 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from sentinel.backtesting.portfolio import Costs, ExitReason, Portfolio, Trade
-from sentinel.backtesting.price_series import Floats, PriceSeries
+from sentinel.backtesting.price_series import Floats, LoadedPrices, PriceSeries
+from sentinel.errors import ConfigurationError
 
 # Decides after the observation at an index of the series: returns the share of the cash to spend
 # (above 0, at most 1) or the share of the coins to sell (below 0, at least -1); 0 does nothing.
@@ -116,6 +118,26 @@ class BacktestResult:
     def fees_usd(self) -> Decimal:
         """The sum of all fees in USD."""
         return sum((trade.fee_usd for trade in self.trades), Decimal(0))
+
+
+def require_points(
+    found: Mapping[str, PriceSeries], start: float, source: str | Path, span: str
+) -> LoadedPrices:
+    """Return the prices for trading from `start` (UNIX seconds) on.
+
+    Raises ConfigurationError, which names `source` and `span`, if a coin has too few of them.
+    """
+    short = [
+        coin_id
+        for coin_id, series in found.items()
+        if len(series.between(start, np.inf)) < MIN_POINTS
+    ]
+    if short:
+        raise ConfigurationError(
+            f"{source} holds too few prices of {', '.join(short)} {span}".rstrip()
+            + f": a backtest needs at least {MIN_POINTS}"
+        )
+    return LoadedPrices(found, start)
 
 
 def is_fillable(series: PriceSeries, index: int) -> bool:

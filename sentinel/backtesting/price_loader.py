@@ -1,11 +1,10 @@
-"""Load the price series of a backtest from a CSV file, or from the database and the archive."""
+"""Load the price series of a backtest from the database and the archive."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +14,7 @@ from sentinel.archive import reader
 from sentinel.archive.parquet import Points
 from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.arguments import IGNORE_BUDGET
-from sentinel.backtesting import price_csv, time_span
-from sentinel.backtesting.engine import MIN_POINTS
+from sentinel.backtesting import engine
 from sentinel.backtesting.price_series import LoadedPrices, PriceSeries
 from sentinel.backtesting.time_span import Span
 from sentinel.errors import ConfigurationError
@@ -47,36 +45,6 @@ LIMIT %(limit)s
 """
 
 
-def load_from_csv(
-    path: Path,
-    terms: Sequence[str],
-    start: datetime | None = None,
-    stop: datetime | None = None,
-) -> LoadedPrices:
-    """Return the series of a price file: all its coins, or the coins whose ids are `terms`.
-
-    Trading begins at `start`, by default at the first price; prices from `stop` on are left out.
-    Raises ConfigurationError.
-    """
-    if start and stop:
-        time_span.require_order(start, stop)
-    found = price_csv.read(path, terms)
-    # Ids of a file are compared without regard to case, as coins of the database are.
-    by_folded = {coin_id.lower(): coin_id for coin_id in found}
-    unknown = [term for term in terms if term.lower() not in by_folded]
-    if unknown:
-        known = ", ".join(list(price_csv.read(path))[:10])
-        raise ConfigurationError(
-            f"{path} holds no prices of {', '.join(unknown)}: use the coin ids in the file, such "
-            f"as {known}"
-        )
-    chosen = [by_folded[term.lower()] for term in terms] or list(found)
-    end = stop.timestamp() if stop else np.inf
-    series = {coin_id: found[coin_id].between(-np.inf, end) for coin_id in dict.fromkeys(chosen)}
-    first = start.timestamp() if start else min(float(found[name].times[0]) for name in series)
-    return _require_points(series, first, path, time_span.describe(start, stop))
-
-
 def load_from_database(
     settings: Settings,
     terms: Sequence[str],
@@ -102,7 +70,7 @@ def load_from_database(
             f"{database} holds {what} {span.text}: run ingest.py, or name a file with --csv"
         )
     _warn_of_short_history(found, now, span.start)
-    return _require_points(found, start, database, span.text)
+    return engine.require_points(found, start, database, span.text)
 
 
 class StoredRead(NamedTuple):
@@ -217,19 +185,3 @@ def find_unpriced(connection: Connection, coin_ids: Sequence[str]) -> list[str]:
     """Return those of these coins that have no price in the database."""
     rows = connection.execute(UNPRICED_COINS, {"coin_ids": list(coin_ids)})
     return [coin_id for (coin_id,) in rows]
-
-
-def _require_points(
-    found: Mapping[str, PriceSeries], start: float, source: str | Path, span: str
-) -> LoadedPrices:
-    short = [
-        coin_id
-        for coin_id, series in found.items()
-        if len(series.between(start, np.inf)) < MIN_POINTS
-    ]
-    if short:
-        raise ConfigurationError(
-            f"{source} holds too few prices of {', '.join(short)} {span}".rstrip()
-            + f": a backtest needs at least {MIN_POINTS}"
-        )
-    return LoadedPrices(found, start)

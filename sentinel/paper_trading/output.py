@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sentinel import console
 from sentinel.backtesting import backtest_report, exports, sweep_report
@@ -16,8 +17,10 @@ from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.backtesting.strategies import Strategy
 from sentinel.backtesting.walk_forward import CandidateResult, SweepResult
 from sentinel.errors import ConfigurationError
-from sentinel.paper_trading.ledger import LedgerEvent
-from sentinel.paper_trading.wallets import Wallet
+
+if TYPE_CHECKING:  # they load the database's driver
+    from sentinel.paper_trading.ledger import LedgerEvent
+    from sentinel.paper_trading.wallets import Wallet
 
 MAX_ROWS = 20
 # In place of a file: the rows become part of the JSON object.

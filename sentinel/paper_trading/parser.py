@@ -27,7 +27,8 @@ from sentinel.backtesting.portfolio import (
     DEFAULT_INITIAL_USD,
     DEFAULT_SLIPPAGE_BPS,
 )
-from sentinel.paper_trading import output, wallets
+from sentinel.paper_trading import output
+from sentinel.paper_trading.wallet_names import check_wallet_name
 
 EPILOG = """examples:
   python sandbox.py strategies
@@ -243,5 +244,6 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_wallet(parser: argparse.ArgumentParser, text: str, *, required: bool = False) -> None:
-    check = wallets.check_name
-    parser.add_argument("--wallet", metavar="NAME", type=check, required=required, help=text)
+    parser.add_argument(
+        "--wallet", metavar="NAME", type=check_wallet_name, required=required, help=text
+    )

@@ -29,13 +29,13 @@ from sentinel.errors import (
 )
 from sentinel.paper_trading import ledger, strategy_files
 from sentinel.paper_trading.ledger import LedgerEvent
+from sentinel.paper_trading.wallet_names import check_wallet_name
 from sentinel.storage.connection import Connection
 
 T = TypeVar("T")
 
 # Errors of one wallet. They do not keep the other wallets from being stepped or reported.
 WALLET_ERRORS = (ConfigurationError, InvalidTrades, ArchiveUnavailable, ArchiveDamaged)
-MAX_NAME_LENGTH = 60
 MIN_CASH_STEP = Decimal("0.00000001")  # USD; the cash of a wallet is split in multiples of it
 MAX_PRICE_AGE = timedelta(seconds=ACCEPTED_DELAY_SECONDS)
 
@@ -107,21 +107,6 @@ class Wallet:
         return strategies.describe(self.strategy, self.parameters, self.order_rules)
 
 
-def check_name(name: str) -> str:
-    """Return a name that can be printed, stored and used in a URL path.
-
-    Raises ConfigurationError if the name cannot.
-    """
-    is_short = name.strip(" .") and len(name) <= MAX_NAME_LENGTH
-    if not is_short or not name.isprintable() or "/" in name:
-        shown = name[:40].encode("ascii", "backslashreplace").decode()
-        raise ConfigurationError(
-            f"'{shown}' is not a wallet name: take at most {MAX_NAME_LENGTH} printable characters "
-            "without /"
-        )
-    return name
-
-
 def compose_opening(
     connection: Connection, coin_ids: Sequence[str], initial_usd: Decimal, now: datetime
 ) -> list[LedgerEvent]:
@@ -153,7 +138,7 @@ def open_wallet(
     The text of a user's strategy is kept in the state directory. Raises ConfigurationError if the
     name is invalid or taken, or if the text cannot be kept.
     """
-    check_name(name)
+    check_wallet_name(name)
     with connection.transaction():
         opened = connection.execute(
             OPEN_WALLET,

@@ -12,6 +12,7 @@ from sentinel.backtesting import backtest_report
 from sentinel.backtesting.backtest_report import BacktestReport
 from sentinel.paper_trading import ledger, wallet_reports, wallets
 from sentinel.paper_trading.ledger import CoinAccount
+from sentinel.paper_trading.wallet_names import MAX_NAME_LENGTH
 from sentinel.storage.connection import Connection
 from services.api.dependencies import RequestContext
 from services.api.problems import problem_responses
@@ -23,7 +24,7 @@ router = APIRouter(tags=["wallets"])
 # A chart has few more pixels.
 MAX_CURVE_POINTS = 400
 MAX_TRADES = 200
-WalletName = Annotated[str, Path(min_length=1, max_length=wallets.MAX_NAME_LENGTH, pattern=NO_NUL)]
+WalletName = Annotated[str, Path(min_length=1, max_length=MAX_NAME_LENGTH, pattern=NO_NUL)]
 
 
 @router.get("/wallets", responses=problem_responses(503))

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sentinel.alerting.alert_storage import TRACKER_JSON
 from sentinel.analytics import calibration
-from sentinel.analytics.alerts import TRACKER_JSON, AlertRules, Tracker
+from sentinel.analytics.alerts import AlertRules, Tracker
 from sentinel.analytics.crossings import Alert
 from sentinel.analytics.peg import Peg
 

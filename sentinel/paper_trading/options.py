@@ -1,0 +1,67 @@
+"""What typed options of sandbox.py mean: the strategy, the money, and files to write."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TypeVar
+
+from sentinel.backtesting import exports, html_page, png_page, strategies
+from sentinel.backtesting.backtest_report import BacktestReport
+from sentinel.backtesting.portfolio import (
+    DEFAULT_FEE_BPS,
+    DEFAULT_INITIAL_USD,
+    DEFAULT_SLIPPAGE_BPS,
+    Costs,
+)
+from sentinel.backtesting.strategies import Strategy
+from sentinel.errors import ConfigurationError
+from sentinel.paper_trading import output
+from sentinel.paper_trading.parser import read_rules
+
+T = TypeVar("T")
+MAX_LISTED_COINS = 5  # named in a message
+
+
+def load_strategy(name: str, options: argparse.Namespace) -> Strategy:
+    """Return a strategy with the typed parameters and rules. Raises ConfigurationError."""
+    strategy = strategies.load(name, to_dict(options.param))
+    return strategies.with_rules(strategy, read_rules(options))
+
+
+def read_money(options: argparse.Namespace) -> tuple[Decimal, Costs]:
+    """Return the initial cash and the costs, with defaults for what the user did not type."""
+
+    def choose(typed: Decimal | None, default: Decimal) -> Decimal:
+        return default if typed is None else typed  # a fee of 0 is a value
+
+    return choose(options.initial_usd, DEFAULT_INITIAL_USD), Costs(
+        choose(options.fee_bps, DEFAULT_FEE_BPS),
+        choose(options.slippage_bps, DEFAULT_SLIPPAGE_BPS),
+    )
+
+
+def to_dict(pairs: Sequence[tuple[str, T]]) -> dict[str, T]:
+    """Return the --param options by name. Raises ConfigurationError for a repeated name."""
+    found: dict[str, T] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ConfigurationError(f"--param {name[:40]} is given twice")
+        found[name] = value
+    return found
+
+
+def write_files(options: argparse.Namespace, report: BacktestReport) -> None:
+    """Write the files that the user named. Raises ConfigurationError."""
+    if output.IN_JSON in (options.trades, options.curve) and not options.json:
+        raise ConfigurationError("- puts rows into the JSON object: add --json, or name a file")
+    for flag, path, write in (
+        ("--html", options.html, html_page.write_report),
+        ("--png", options.png, png_page.write_report),
+        ("--trades", options.trades, exports.write_trades),
+        ("--curve", options.curve, exports.write_curve),
+    ):
+        if path and path != output.IN_JSON:
+            output.write_file(flag, path, functools.partial(write, report))
