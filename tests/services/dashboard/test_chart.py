@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Page
 
-from services.dashboard.elements import theme
+from sentinel import static_files as shared
 from services.dashboard.elements.chart import Chart, Mark, Series, describe_chart
 from services.dashboard.formatting import Formatter
 from services.dashboard.server import static_files
@@ -60,7 +60,7 @@ def window() -> Iterator[Page]:
     files = {
         "": ("text/html", PAGE.encode()),
         "chart.js": ("text/javascript", static_files._read_script("chart")),
-        "chart.css": ("text/css", theme.STYLESHEET.read_bytes()),
+        "chart.css": ("text/css", shared.read("chart.css").encode()),
     }
 
     def answer(route: Any) -> None:
