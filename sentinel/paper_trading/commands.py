@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,7 +18,14 @@ from sentinel.backtesting.backtest_report import BacktestReport
 from sentinel.backtesting.strategies import Strategy
 from sentinel.config import ensure_state_dir
 from sentinel.errors import EXIT_OK, ConfigurationError, SentinelError
-from sentinel.paper_trading import ledger, output, stepping, wallet_reports, wallets
+from sentinel.paper_trading import (
+    ledger,
+    output,
+    stepping,
+    strategy_files,
+    wallet_reports,
+    wallets,
+)
 from sentinel.paper_trading.ledger import LedgerEvent
 from sentinel.paper_trading.options import MAX_LISTED_COINS, load_strategy, read_money, write_files
 from sentinel.paper_trading.parser import RULE_FLAGS
@@ -25,6 +33,8 @@ from sentinel.paper_trading.strategy_process import StrategyProcess
 from sentinel.paper_trading.wallets import Wallet
 from sentinel.storage import schema
 from sentinel.storage.connection import Connection
+
+log = logging.getLogger("sentinel.wallets")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,6 +59,7 @@ def _step(options: argparse.Namespace) -> int:
             chosen = session.use(lambda connection: _load_wallets(connection, options.wallet))
             if options.wallet:
                 wallets.require_open(chosen[0])
+            _warn_of_edited_files(settings, chosen)
             added, errors = session.use(
                 lambda c: stepping.step_wallets(
                     c, archive, chosen, now, settings.state_dir, process
@@ -181,6 +192,19 @@ def _load_wallets(connection: Connection, name: str | None) -> list[Wallet]:
     return found
 
 
+def _warn_of_edited_files(settings: Settings, chosen: Sequence[Wallet]) -> None:
+    for wallet in chosen:
+        edited = strategy_files.find_edited_files(
+            settings.state_dir, wallet.strategy, wallet.source_sha256
+        )
+        if edited and not wallet.closed_at:
+            log.warning(
+                "wallet '%s' goes on with the text that it was opened with: %s has changed since",
+                wallet.name,
+                ", ".join(edited),
+            )
+
+
 def _report(options: argparse.Namespace) -> int:
     settings, now = load_settings(), datetime.now(UTC)
     if not options.wallet and (options.html or options.png or options.trades or options.curve):
@@ -191,6 +215,7 @@ def _report(options: argparse.Namespace) -> int:
         reports, errors = session.use(
             lambda c: wallet_reports.report_wallets(c, archive, chosen, now)
         )
+    _warn_of_edited_files(settings, chosen)
     for error in errors:
         console.print_error(error)
     _print_reports(options, reports)

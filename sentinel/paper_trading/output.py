@@ -146,6 +146,7 @@ def wallet_json(wallet: Wallet, report: BacktestReport) -> dict[str, object]:
         "parameters": dict(wallet.parameters),
         "rules": dict(wallet.rules or {}),
         "opened_at": wallet.opened_at.isoformat(),
+        "closed_at": wallet.closed_at.isoformat() if wallet.closed_at else None,
         **_collect_figures(report),
     }
 
@@ -158,7 +159,7 @@ def print_wallets(reports: Sequence[tuple[Wallet, BacktestReport]]) -> None:
     )
     rows = [
         (
-            wallet.name,
+            f"{wallet.name} (closed)" if wallet.closed_at else wallet.name,
             wallet.describe_strategy(),
             f"{wallet.opened_at:%Y-%m-%d}",
             f"{report.strategy.final_usd:,.2f}",

@@ -12,7 +12,12 @@ from pathlib import Path
 
 from sentinel.backtesting import strategies
 from sentinel.backtesting.strategies import Strategy
-from sentinel.backtesting.strategy_source import Parameters, StrategySource, decode_content
+from sentinel.backtesting.strategy_source import (
+    Parameters,
+    StrategySource,
+    decode_content,
+    read_source,
+)
 from sentinel.errors import ConfigurationError
 from sentinel.files import create_folder, replace_atomically
 
@@ -66,6 +71,19 @@ def find_changes(state_dir: Path, source: StrategySource, sha256: str) -> list[s
     main = [Path(source.name).name] if kept.text != source.text else []
     files = sorted({*kept.modules, *source.modules})
     return main + [file for file in files if kept.modules.get(file) != source.modules.get(file)]
+
+
+def find_edited_files(state_dir: Path, name: str, sha256: str | None) -> list[str]:
+    """Return the user's files that are no longer what their wallet was opened with.
+
+    There is none if they cannot be compared, such as on another machine.
+    """
+    if sha256 is None:
+        return []
+    try:
+        return find_changes(state_dir, read_source(Path(name)), sha256)
+    except ConfigurationError:
+        return []
 
 
 def _read_source(state_dir: Path, name: str, sha256: str) -> StrategySource:

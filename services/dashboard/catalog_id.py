@@ -353,6 +353,7 @@ TEXTS: dict[str, str] = {
     ),
     # --- equity_chart.py, pages/paper_trading.py ---
     "Value of the wallet {name}": "Nilai dompet {name}",
+    "closed {time}: {strategy}": "ditutup {time}: {strategy}",
     "Buy and hold": "Beli dan simpan",
     "{coin} bought at {price}": "{coin} dibeli pada {price}",
     "{coin} sold at {price}": "{coin} dijual pada {price}",

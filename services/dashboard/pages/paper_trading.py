@@ -66,10 +66,15 @@ def _show_overview(formatter: Formatter, wallets: Sequence[Json]) -> None:
 
 
 def _build_wallet_row(formatter: Formatter, wallet: Json) -> Row:
+    note = wallet["strategy"]
+    if wallet["closed_at"]:
+        note = tr(
+            "closed {time}: {strategy}", time=formatter.time(wallet["closed_at"]), strategy=note
+        )
     return Row(
         wallet["name"],
         [
-            {"text": wallet["name"], "note": wallet["strategy"]},
+            {"text": wallet["name"], "note": note},
             time_cell(formatter, wallet["opened_at"]),
             price_cell(formatter, wallet["final_usd"]),
             percent_cell(formatter, wallet["total_return"]),

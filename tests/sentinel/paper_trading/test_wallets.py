@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import math
+import os
 import random
 import signal
 import subprocess
@@ -57,6 +58,10 @@ def decide(history, portfolio):
     return 0 if history.prices[-1] < 93 else 1
 """
 FAILING = "def decide(history, portfolio):\n    raise RuntimeError('out of ideas')\n"
+OTHER_CONNECTIONS = """
+SELECT state FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IS NOT NULL
+"""
 COUNT = (
     "SELECT (SELECT count(*) FROM sentinel.wallets), (SELECT count(*) FROM sentinel.wallet_events)"
 )
@@ -402,6 +407,62 @@ def test_a_trailing_stop_stays_out_until_a_reversal_however_long_that_takes(
     assert list(account.trades) == list(tested.trades)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sma-cross", "own"])
+def test_two_processes_whose_clocks_differ_by_more_than_a_price_make_the_trades_of_the_backtest(
+    connection: Connection, tmp_path: Path, name: str
+) -> None:
+    strategy = _strategy(name, tmp_path)
+    prices = WAVES[:36]
+    at, wallet = START, None
+    for price in prices:
+        at += QUARTER
+        observe(connection, at, {"a": price})
+        if wallet is None:
+            wallet = open_one(connection, strategy, now=at)
+        for clock in (at, at - 2 * QUARTER, at - QUARTER):
+            stepping.step_wallet(connection, None, wallet, clock, STATE, PROCESS)
+    assert wallet is not None
+    [account] = ledger.load_accounts(connection, wallet.wallet_id).values()
+    found = price_loader.read_series(connection, None, ["a"], START, at + QUARTER)["a"]
+    tested = engine.run_backtest(found, strategy.build_signals(found), COSTS, Decimal(10_000))
+    assert list(account.trades) == [trade for trade in tested.trades if trade.side != "close"]
+    assert len(account.trades) > 2
+    assert account.rejected_fills == tested.rejected_fills
+
+
+@pytest.mark.parametrize("change", ["step", "close"])
+def test_a_step_adds_nothing_if_its_wallet_is_stepped_or_closed_while_the_strategy_decides(
+    connection: Connection, fresh: FreshDatabase, tmp_path: Path, change: str
+) -> None:
+    """Nor is any connection in a transaction meanwhile: the strategy waits at a FIFO."""
+    fifo, file = tmp_path / "fifo", tmp_path / "waiting.py"
+    os.mkfifo(fifo)
+    file.write_text(
+        f"def decide(history, portfolio):\n    open({str(fifo)!r}).read()\n    return 1\n"
+    )
+    observe(connection, START, {"a": 50.0})
+    wallet = open_one(connection, strategies.load(str(file)))
+    states = []
+
+    def interfere() -> None:
+        with fifo.open("w"), psycopg.connect(fresh.url, autocommit=True) as other:
+            states.extend(other.execute(OTHER_CONNECTIONS).fetchall())
+            if change == "close":
+                wallets.close_wallet(other, wallet, START)
+            else:
+                order = LedgerEvent("ordered", "a", START, START, 0.5)
+                ledger.add_events(other, wallet.wallet_id, [order])
+
+    thread = threading.Thread(target=interfere)
+    thread.start()
+    assert stepping.step_wallet(connection, None, wallet, START, STATE, PROCESS) == []
+    thread.join()
+    assert ("idle",) in states
+    assert not [state for (state,) in states if "transaction" in state]
+    assert kinds(connection, wallet) == ["opened", "ordered"][: 1 if change == "close" else 2]
+
+
 def test_a_failing_wallet_does_not_stop_the_others(connection: Connection, tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text(FAILING)
     observe(connection, START, {"a": 50.0, "b": 70.0})
@@ -683,7 +744,9 @@ def test_a_wallet_keeps_the_strategy_that_it_was_opened_with(
     (tmp_path / "own.py").write_text(OWN)
     assert _step(live_script, *opening).returncode == 0
     (tmp_path / "own.py").write_text(f"{OWN}    raise ValueError\n")
-    assert _step(live_script).returncode == 0  # the changed file is not run …
+    for done in (_step(live_script), live_script("sandbox.py", "report")):
+        assert done.returncode == 0  # the changed file is not run …
+        assert done.stderr.count("opened with: own.py has changed since") == 1
     _refused(_step(live_script, *opening), 2, "has changed since the wallet was opened")
     fresh.query("UPDATE sentinel.wallets SET source_sha256 = NULL")
     _refused(_step(live_script), 2, "no text of its strategy", "is kept")
@@ -771,6 +834,13 @@ def test_a_closed_wallet_is_not_stepped_but_can_be_reported(
     assert fresh.query(COUNT) == before
     assert live_script("sandbox.py", "report", "--wallet", "w").returncode == 0
     _refused(live_script("sandbox.py", "close", "--wallet", "missing"), 2, "no wallet 'missing'")
+    for arguments in (["--wallet", "w"], ["--wallet", "w", "--strategy", "hold"]):
+        _refused(_step(live_script, *arguments), 2, "'w' was closed on", "take another name")
+    again = live_script("sandbox.py", "close", "--wallet", "w").stdout
+    assert again.startswith(f"w: closed on {datetime.now(UTC):%Y}")
+    assert "w (closed)" in live_script("sandbox.py", "report").stdout
+    [figures] = json.loads(live_script("sandbox.py", "report", "--json").stdout)
+    assert figures["closed_at"] is not None
 
 
 @pytest.mark.slow

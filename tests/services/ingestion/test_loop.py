@@ -48,6 +48,9 @@ from tests.support.telegram import BLOCKED
 LOW_THRESHOLD = MonitorOptions(min_threshold=0.001, max_threshold=0.001, alerts_per_coin_week=None)
 
 
+HEARTBEAT_TIME = "SELECT recorded_at FROM sentinel.service_status WHERE service = 'ingestion'"
+
+
 @pytest.fixture
 def target() -> Iterator[Target]:
     with listening() as target:
@@ -637,3 +640,62 @@ def test_every_tick_steps_the_wallets_and_a_failing_strategy_is_no_error_of_the_
         ("ordered",),
     ]
     assert fresh.query("SELECT count(*) FROM sentinel.wallet_events WHERE wallet_id = 1") == [(1,)]
+
+
+def test_a_strategy_that_hangs_is_asked_after_messages_and_heartbeat_and_ends_with_a_signal(
+    start: Start,
+    time_: FakeTime,
+    fresh: FreshDatabase,
+    target: Target,
+    tmp_path: Path,
+    open_wallet: Callable[[str, str], None],
+) -> None:
+    """The strategy hangs until the test has looked and asks the loop to stop."""
+    asked = tmp_path / "asked"
+    loop = start(LOW_THRESHOLD)
+    _ticks(loop, time_, 1)
+    recorded = fresh.query(HEARTBEAT_TIME)
+    hang = f"    open({str(asked)!r}, 'w').close()\n    while True: pass\n"
+    open_wallet("late", f"def decide(history, portfolio):\n{hang}")
+    open_wallet("patient", "hold")
+    load(fresh.address(), [(time_.now() - minutes(1), "bitcoin", 1.0)], time_.now())
+    seen: list[tuple[object, int]] = []
+
+    def should_stop() -> bool:
+        if asked.exists() and not seen:
+            [(recorded_at,)] = fresh.query(HEARTBEAT_TIME)
+            seen.append((recorded_at, len(target.requests)))
+        return bool(seen)
+
+    loop.should_stop = should_stop
+    _ticks(loop, time_, 1)
+    [(recorded_at, messages)] = seen
+    assert [(recorded_at,)] != recorded
+    assert messages > 0
+    assert fresh.query(
+        "SELECT wallet_id, kind::text FROM sentinel.wallet_events ORDER BY 1, 2"
+    ) == [
+        (1, "opened"),
+        (2, "opened"),
+        (2, "ordered"),
+    ]
+
+
+def test_an_error_of_the_wallets_after_the_heartbeat_is_reported_by_the_next_one(
+    start: Start,
+    time_: FakeTime,
+    fresh: FreshDatabase,
+    open_wallet: Callable[[str, str], None],
+) -> None:
+    loop = start()
+    _ticks(loop, time_, 1)
+    open_wallet("patient", "hold")
+    fresh.query("ALTER TABLE sentinel.wallet_events RENAME TO away")
+    loop.tick()
+    assert len(loop.errors) == 1
+    assert _heartbeat(fresh)["errors"] == []
+    fresh.query("ALTER TABLE sentinel.away RENAME TO wallet_events")
+    time_.at += minutes(5)
+    loop.tick()
+    assert len(_heartbeat(fresh)["errors"]) == 1
+    assert fresh.query("SELECT count(*) FROM sentinel.wallet_events") == [(2,)]
