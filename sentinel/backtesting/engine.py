@@ -164,7 +164,7 @@ def run_backtest(
     series: PriceSeries, signals: Signals, costs: Costs, initial_usd: Decimal
 ) -> BacktestResult:
     """Trade a series from its first point to its last observed one, and sell everything there."""
-    last = _last_observed(series)
+    last = last_observed(series)
     log, rejected = _TradeLog(Portfolio(initial_usd)), 0
     for index, trade in _iterate_orders(series, signals, costs, log.portfolio, last):
         if is_fillable(series, index):
@@ -211,7 +211,7 @@ def _close(
 ) -> BacktestResult:
     """Sell what is left at the last observed point and compute the curves."""
     equity, exposure = _compute_curves(series, log.balances)
-    last = _last_observed(series)
+    last = last_observed(series)
     if last >= 0:
         at, price = float(series.times[last]), float(series.prices[last])
         if closing := log.portfolio.simulate_fill(-1, at, price, costs):
@@ -281,7 +281,7 @@ class _TradeLog:
         self.balances.append((index, float(self.portfolio.cash), float(self.portfolio.quantity)))
 
 
-def _last_observed(series: PriceSeries) -> int:
+def last_observed(series: PriceSeries) -> int:
     """Return the index of the last observed point, where everything is sold; -1 without one."""
     found = np.flatnonzero(series.is_observed)
     return int(found[-1]) if len(found) else -1
