@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from sentinel.backtesting import engine, order_cuts, signal_cuts
+from sentinel.backtesting import engine, order_cuts, signal_cuts, weight_cuts
 from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.lookahead import Findings, run_apart
 from sentinel.backtesting.portfolio import Costs, Portfolio
@@ -141,7 +141,10 @@ def check_causality(
     """
     dice = np.random.default_rng(SEED)
     by_coin = dict(zip(prices.series, results, strict=True))
-    if signals:
+    initial = sum((result.initial_usd for result in results), Decimal(0))
+    if strategy.is_joint:
+        findings = weight_cuts.check_weights(strategy, prices, costs, initial, dice)
+    elif signals:
         findings = signal_cuts.check_signals(
             functools.partial(_compute_apart, strategy), prices.series, signals, dice
         )
@@ -150,12 +153,15 @@ def check_causality(
             strategy, prices.series, prices.start, by_coin, costs, dice
         )
     known = (int(np.searchsorted(own.times, prices.start)) + 1 for own in prices.series.values())
-    initial = sum((result.initial_usd for result in results), Decimal(0))
     final = sum((result.final_usd for result in results), Decimal(0))
-    delayed = sum(
-        (_delay_orders(prices.series[coin], own, costs) for coin, own in by_coin.items()),
-        Decimal(0),
-    )
+    if strategy.is_joint:
+        late = weight_cuts.trade_delayed(strategy, prices, costs, initial)
+        delayed = sum((result.final_usd for result in late), Decimal(0))
+    else:
+        delayed = sum(
+            (_delay_orders(prices.series[coin], own, costs) for coin, own in by_coin.items()),
+            Decimal(0),
+        )
     return CausalityCheck(
         findings, min(known), float(final / initial) - 1, float(delayed / initial) - 1
     )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from sentinel.backtesting import causality, engine
+from sentinel.backtesting import causality, engine, weight_cuts
 from sentinel.backtesting.causality import CausalityCheck
 from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.portfolio import Costs
@@ -37,6 +37,8 @@ def trade_all(
 
     `signals` are those of `causality.compute_signals`, if they are known.
     """
+    if strategy.is_joint:
+        return weight_cuts.trade_jointly(strategy, prices, costs, initial_usd)
     start, part = prices.start, initial_usd / len(prices.series)
     results = (
         engine.run_backtest(
@@ -65,7 +67,7 @@ def require_causal(
     prices: LoadedPrices, strategy: Strategy, costs: Costs, initial_usd: Decimal
 ) -> CausalityCheck:
     """Check a strategy on the first coins. Raises LookAhead."""
-    some = dict(list(prices.series.items())[:MAX_COINS])
+    some = dict(list(prices.series.items())[: None if strategy.is_joint else MAX_COINS])
     _, check = trade_and_check(LoadedPrices(some, prices.start), strategy, costs, initial_usd)
     if check.outcome == "look-ahead":
         raise LookAhead(f"{strategy.describe()}: {check.describe_difference()}")

@@ -26,12 +26,15 @@ class Difference:
     signal: float
     # What it wants without them; None if it fails.
     causal_signal: float | None
+    # Whether the signals are shares of the value to hold in the coin instead.
+    is_weight: bool = False
 
     def describe(self) -> str:
         """Return where it is and what differs."""
-        without = "fails" if self.causal_signal is None else describe_share(self.causal_signal)
+        describe = describe_weight if self.is_weight else describe_share
+        without = "fails" if self.causal_signal is None else describe(self.causal_signal)
         return (
-            f"on {self.coin_id} at {self.format_time()} it {describe_share(self.signal)}, but "
+            f"on {self.coin_id} at {self.format_time()} it {describe(self.signal)}, but "
             f"without the later prices it {without}"
         )
 
@@ -61,6 +64,28 @@ def describe_share(share: float) -> str:
     if share < 0:
         return f"sells {-share:.4g} of the coins" if share > -1 else "sells all coins"
     return "does nothing"
+
+
+def describe_weight(weight: float) -> str:
+    """Return what a strategy for several coins wants of one coin."""
+    return f"gives the coin {weight:.4g} of the value"
+
+
+def find_warm_up(longest: int, suffices: Callable[[int], bool]) -> int | None:
+    """Return the smallest number of prices that suffices; 0 if one does, None if only all do.
+
+    `longest` is the number of all prices, and `suffices` tells whether the last ones of a number
+    give the same answers. It halves the number while they do, then bisects.
+    """
+    enough, too_few = longest, longest // 2
+    while too_few and suffices(too_few):
+        enough, too_few = too_few, too_few // 2
+    if enough == longest:
+        return None
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        enough, too_few = (middle, too_few) if suffices(middle) else (enough, middle)
+    return enough if enough > 1 else 0
 
 
 def run_apart(function: Callable[..., T], *arguments: object) -> T:

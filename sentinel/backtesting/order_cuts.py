@@ -16,7 +16,14 @@ import numpy as np
 
 from sentinel.backtesting import engine
 from sentinel.backtesting.engine import BacktestResult
-from sentinel.backtesting.lookahead import CUTS, TOLERANCE, Difference, Findings, run_apart
+from sentinel.backtesting.lookahead import (
+    CUTS,
+    TOLERANCE,
+    Difference,
+    Findings,
+    find_warm_up,
+    run_apart,
+)
 from sentinel.backtesting.portfolio import Costs, Portfolio, Trade, build_portfolio
 from sentinel.backtesting.price_series import PriceSeries
 from sentinel.backtesting.signal_cuts import slice_series
@@ -187,14 +194,4 @@ def _measure_warm_up(
         except ConfigurationError:
             return False
 
-    # Halve the history while the answers stay the same, then bisect.
-    enough = samples[0].index + 1
-    too_few = enough // 2
-    while too_few and suffices(too_few):
-        enough, too_few = too_few, too_few // 2
-    if enough == samples[0].index + 1:
-        return None
-    while enough - too_few > 1:
-        middle = (enough + too_few) // 2
-        enough, too_few = (middle, too_few) if suffices(middle) else (enough, middle)
-    return enough if enough > 1 else 0
+    return find_warm_up(samples[0].index + 1, suffices)

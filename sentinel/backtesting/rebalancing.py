@@ -8,7 +8,7 @@ late.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
@@ -18,7 +18,7 @@ import numpy as np
 from sentinel.backtesting import engine
 from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.portfolio import Costs, Portfolio, Trade
-from sentinel.backtesting.price_series import Floats, LoadedPrices, PriceSeries
+from sentinel.backtesting.price_series import LoadedPrices, PriceSeries
 
 # A weight that differs from the wanted one by less of the value is left as it is.
 MIN_CHANGE = 0.0005
@@ -44,36 +44,39 @@ class Holdings:
 DecideWeights = Callable[[float, Mapping[str, int], Holdings], Mapping[str, float] | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RebalancedResult:
-    """The result of all coins together."""
-
-    result: BacktestResult
-    # (coin id, trade) in order of time.
-    trades: list[tuple[str, Trade]]
-    # (moment in UNIX seconds, known points by coin, holdings) of each decision.
-    decisions: list[tuple[float, Mapping[str, int], Holdings]]
-
-
 def run_rebalancing(
     prices: LoadedPrices, decide: DecideWeights, every: float, costs: Costs, initial_usd: Decimal
-) -> RebalancedResult:
+) -> list[BacktestResult]:
     """Trade from the start of the prices to their end, and sell everything there.
 
-    `every` is the time between two decisions in seconds.
+    `every` is the time between two decisions in seconds. The cash is shared, but each coin has a
+    result: an equal part of the initial cash, and what its own trades made of it. The results add
+    up to the account.
     """
     account = _Account(prices.series, costs, initial_usd)
-    starts = max(prices.start, min(float(own.times[0]) for own in prices.series.values()))
-    ends = max(float(own.times[-1]) for own in prices.series.values())
-    decisions = []
-    for moment in np.arange(starts, ends, every).tolist():
+    start = max(prices.start, min(float(own.times[0]) for own in prices.series.values()))
+    end = max(float(own.times[-1]) for own in prices.series.values())
+    for moment in np.arange(start, end, every).tolist():
         known, holdings = account.look(moment)
-        decisions.append((moment, known, holdings))
         wanted = decide(moment, known, holdings)
         if wanted is not None:
             account.rebalance(moment, wanted, holdings)
     account.sell_everything()
-    return RebalancedResult(_summarize(account, starts), account.trades, decisions)
+    part = initial_usd / len(prices.series)
+    return [
+        _summarize(series.between(start, np.inf), account.logs[coin_id], part)
+        for coin_id, series in prices.series.items()
+    ]
+
+
+@dataclass(slots=True)
+class _CoinLog:
+    """A position in one coin with what led to it. The cash of its portfolio is the account's."""
+
+    portfolio: Portfolio = field(default_factory=lambda: Portfolio(Decimal(0)))
+    trades: list[Trade] = field(default_factory=list)
+    realized_gains: list[Decimal] = field(default_factory=list)
+    rejected_fills: int = 0
 
 
 @dataclass(slots=True)
@@ -83,133 +86,105 @@ class _Account:
     series: Mapping[str, PriceSeries]
     costs: Costs
     cash: Decimal
-    positions: dict[str, Portfolio] = field(default_factory=dict)
-    trades: list[tuple[str, Trade]] = field(default_factory=list)
-    realized_gains: list[Decimal] = field(default_factory=list)
-    rejected_fills: int = 0
-    initial_usd: Decimal = Decimal(0)
-    # An order is filled after all earlier fills, so that cash is never spent before it is there.
+    logs: dict[str, _CoinLog] = field(default_factory=dict)
+    # UNIX seconds of the latest fill: cash from it cannot be spent earlier.
     latest_fill: float = -np.inf
 
     def __post_init__(self) -> None:
-        self.initial_usd = self.cash
-        self.positions = {coin_id: Portfolio(Decimal(0)) for coin_id in self.series}
+        self.logs = {coin_id: _CoinLog() for coin_id in self.series}
 
     def look(self, moment: float) -> tuple[Mapping[str, int], Holdings]:
         """Return the number of known points by coin, and the holdings at their newest prices."""
-        counts = {
-            coin_id: int(np.searchsorted(series.times, moment, side="right"))
-            for coin_id, series in self.series.items()
-        }
+        counts = {coin_id: self._count(coin_id, moment) for coin_id in self.series}
         known = {coin_id: count for coin_id, count in counts.items() if count}
+        quantities = {coin_id: float(self.logs[coin_id].portfolio.quantity) for coin_id in known}
         amounts = {
-            coin_id: float(self.positions[coin_id].quantity)
-            * float(self.series[coin_id].prices[count - 1])
+            coin_id: quantities[coin_id] * float(self.series[coin_id].prices[count - 1])
             for coin_id, count in known.items()
         }
         cash = float(self.cash)
         value = cash + sum(amounts.values())
-        quantities = {coin_id: float(self.positions[coin_id].quantity) for coin_id in known}
         weights = {coin_id: amount / value for coin_id, amount in amounts.items()}
         return known, Holdings(cash, value, MappingProxyType(quantities), MappingProxyType(weights))
 
     def rebalance(self, moment: float, wanted: Mapping[str, float], holdings: Holdings) -> None:
         """Sell what is above its weight, then buy what is below it."""
-        changes = {
-            coin_id: wanted.get(coin_id, 0.0) - weight
-            for coin_id, weight in holdings.weights.items()
-        }
-        for coin_id, change in self._in_order(moment, changes, lambda change: change < -MIN_CHANGE):
-            share = max(-1.0, change / holdings.weights[coin_id])
-            self._order(coin_id, moment, -1 if coin_id not in wanted else share)
+        weights = holdings.weights
+        changes = {coin_id: wanted.get(coin_id, 0.0) - own for coin_id, own in weights.items()}
+        for coin_id in self._in_order(moment, changes, -1):
+            is_left = not wanted.get(coin_id)
+            share = -1.0 if is_left else max(-1.0, changes[coin_id] / weights[coin_id])
+            self._order(coin_id, moment, share)
         moment = max(moment, self.latest_fill)
-        for coin_id, change in self._in_order(moment, changes, lambda change: change > MIN_CHANGE):
-            cash = float(self.cash)
-            if cash > 0:
-                self._order(coin_id, moment, min(1.0, change * holdings.value / cash))
+        for coin_id in self._in_order(moment, changes, 1):
+            if self.cash > 0:
+                amount = changes[coin_id] * holdings.value
+                self._order(coin_id, moment, min(1.0, amount / float(self.cash)))
 
-    def _in_order(
-        self, moment: float, changes: Mapping[str, float], is_meant: Callable[[float], bool]
-    ) -> Iterable[tuple[str, float]]:
-        """Return the changes that are meant, in the order of the prices that fill them."""
-        chosen = [(coin_id, change) for coin_id, change in changes.items() if is_meant(change)]
-        return sorted(chosen, key=lambda item: (self._fill_time(item[0], moment), item[0]))
+    def _in_order(self, moment: float, changes: Mapping[str, float], sign: int) -> list[str]:
+        """Return the coins whose weight changes in one direction, by the time of their fill."""
 
-    def _fill_time(self, coin_id: str, moment: float) -> float:
-        times = self.series[coin_id].times
-        index = int(np.searchsorted(times, moment, side="right"))
-        return float(times[index]) if index < len(times) else np.inf
+        def fill_time(coin_id: str) -> tuple[float, str]:
+            times, index = self.series[coin_id].times, self._count(coin_id, moment)
+            return float(times[index]) if index < len(times) else np.inf, coin_id
+
+        chosen = (coin_id for coin_id, change in changes.items() if sign * change > MIN_CHANGE)
+        return sorted(chosen, key=fill_time)
+
+    def _count(self, coin_id: str, moment: float) -> int:
+        """Return the number of points of a coin until a moment."""
+        return int(np.searchsorted(self.series[coin_id].times, moment, side="right"))
 
     def _order(self, coin_id: str, moment: float, share: float) -> None:
         """Fill an order at the coin's next price after a moment, or count it as rejected."""
-        series = self.series[coin_id]
-        index = int(np.searchsorted(series.times, moment, side="right")) - 1
-        if index + 1 >= len(series):
-            return
-        at, price = float(series.times[index + 1]), float(series.prices[index + 1])
-        position = self.positions[coin_id]
-        position.cash = self.cash
-        trade = position.simulate_fill(share, at, price, self.costs)
-        if trade is None:
-            return
-        if engine.is_fillable(series, index):
-            self._apply(coin_id, trade)
-        else:
-            self.rejected_fills += 1
+        series, log = self.series[coin_id], self.logs[coin_id]
+        index = self._count(coin_id, moment) - 1
+        if index + 1 < len(series) and (trade := self._simulate(coin_id, share, index + 1)):
+            if engine.is_fillable(series, index):
+                self._apply(coin_id, trade)
+            else:
+                log.rejected_fills += 1
+
+    def _simulate(self, coin_id: str, share: float, index: int) -> Trade | None:
+        series, portfolio = self.series[coin_id], self.logs[coin_id].portfolio
+        portfolio.cash = self.cash
+        at, price = float(series.times[index]), float(series.prices[index])
+        return portfolio.simulate_fill(share, at, price, self.costs)
 
     def _apply(self, coin_id: str, trade: Trade) -> None:
-        position = self.positions[coin_id]
-        position.cash = self.cash
-        gain = position.apply(trade)
-        self.cash = position.cash
-        self.trades.append((coin_id, trade))
+        log = self.logs[coin_id]
+        gain = log.portfolio.apply(trade)
+        self.cash = log.portfolio.cash
         self.latest_fill = max(self.latest_fill, trade.filled_at)
+        log.trades.append(trade)
         if gain is not None:
-            self.realized_gains.append(gain)
+            log.realized_gains.append(gain)
 
     def sell_everything(self) -> None:
         """Sell each coin at its last observed price."""
         for coin_id, series in self.series.items():
             last = engine.last_observed(series)
-            if last < 0:
-                continue
-            at, price = float(series.times[last]), float(series.prices[last])
-            if trade := self.positions[coin_id].simulate_fill(-1, at, price, self.costs):
+            if last >= 0 and (trade := self._simulate(coin_id, -1, last)):
                 self._apply(coin_id, trade._replace(side="close"))
 
 
-def _summarize(account: _Account, start: float) -> BacktestResult:
-    """Return the curves of all coins together from `start` on."""
-    times = np.unique(np.concatenate([own.times for own in account.series.values()]))
-    times = times[times >= start]
-    cash = np.full(len(times), float(account.initial_usd))
-    in_coins = np.zeros(len(times))
-    for coin_id, series in account.series.items():
-        held, spent = np.zeros(len(times)), np.zeros(len(times))
-        for first, trade in _locate_trades(account, coin_id, times):
-            held[first:] += float(trade.quantity)
-            spent[first:] += float(trade.cash_usd)
-        indices = np.searchsorted(series.times, times, side="right") - 1
-        known = np.where(indices >= 0, series.prices[np.maximum(indices, 0)], 0.0)
-        in_coins += np.maximum(held, 0.0) * known
-        cash += spent
-    equity: Floats = cash + in_coins
+def _summarize(series: PriceSeries, log: _CoinLog, initial_usd: Decimal) -> BacktestResult:
+    """Return the result of a coin on its prices since the start of trading."""
+    indices = np.searchsorted(series.times, [trade.filled_at for trade in log.trades])
+    cash, coins = np.full(len(series), float(initial_usd)), np.zeros(len(series))
+    for index, trade in zip(indices.tolist(), log.trades, strict=True):
+        cash[index:] += float(trade.cash_usd)
+        coins[index:] += float(trade.quantity)
+    in_coins = np.maximum(coins, 0.0) * series.prices
+    equity = cash + in_coins
     exposure = np.divide(in_coins, equity, out=np.zeros_like(in_coins), where=equity > 0)
-    trades = sorted(account.trades, key=lambda item: item[1].filled_at)
     return BacktestResult(
-        times,
-        account.initial_usd,
-        account.cash,
-        [trade for _, trade in trades],
-        account.realized_gains,
-        account.rejected_fills,
+        series.times,
+        initial_usd,
+        initial_usd + sum((trade.cash_usd for trade in log.trades), Decimal(0)),
+        log.trades,
+        log.realized_gains,
+        log.rejected_fills,
         equity,
         exposure,
     )
-
-
-def _locate_trades(account: _Account, coin_id: str, times: Floats) -> Iterator[tuple[int, Trade]]:
-    """Yield the coin's trades with the index of the point that filled them."""
-    for coin, trade in account.trades:
-        if coin == coin_id:
-            yield int(np.searchsorted(times, trade.filled_at)), trade

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,11 +12,12 @@ from typing import cast
 import numpy as np
 
 from sentinel.arguments import check_digits
-from sentinel.backtesting import engine, user_strategy
+from sentinel.backtesting import engine, user_strategy, user_weights
 from sentinel.backtesting.builtin_strategies import BUILT_IN, Numbers
 from sentinel.backtesting.engine import Signals
 from sentinel.backtesting.order_rules import OrderRules
 from sentinel.backtesting.price_series import Floats, PriceSeries
+from sentinel.backtesting.rebalancing import DecideWeights
 from sentinel.backtesting.ruled_signals import apply_rules
 from sentinel.backtesting.strategy_source import Parameters, StrategySource, read_source
 from sentinel.errors import ConfigurationError
@@ -36,6 +38,24 @@ class Strategy:
     source: StrategySource | None = None
     # Protective exits and sizes of purchases; None: the strategy alone decides.
     rules: OrderRules | None = None
+    # Which function the user's file has: one of `user_strategy.FUNCTIONS`.
+    function: str | None = None
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether it decides about all coins together."""
+        return self.function == "weights"
+
+    @property
+    def rebalance_seconds(self) -> float:
+        """The time between two decisions of a joint strategy."""
+        return user_weights.read_interval(self.name, self.parameters)
+
+    def build_weights(self, series: Mapping[str, PriceSeries]) -> DecideWeights:
+        """Return what a joint strategy decides. Raises StrategyFailed, here or on a decision."""
+        if self.source is None:
+            raise ValueError(f"{self.name} decides about each coin alone")
+        return user_weights.build_decide(self.source, self.parameters, series)
 
     def compute_signal(self, series: PriceSeries) -> Floats | None:
         """Return the signal along a series: one number for each point.
@@ -116,8 +136,12 @@ def load(name: str, parameters: Parameters | None = None) -> Strategy:
 
 def load_source(source: StrategySource, parameters: Parameters | None = None) -> Strategy:
     """Return the user's strategy from its source. Raises ConfigurationError."""
-    defaults = user_strategy.read_parameters(source)
-    return Strategy(source.name, _merge_parameters(source.name, defaults, parameters), source)
+    function, defaults = user_strategy.read_parameters(source)
+    merged = _merge_parameters(source.name, defaults, parameters)
+    found = Strategy(source.name, merged, source, function=function)
+    if found.is_joint:
+        user_weights.read_interval(source.name, merged)
+    return found
 
 
 def with_parameters(strategy: Strategy, parameters: Parameters) -> Strategy:
@@ -130,8 +154,13 @@ def with_parameters(strategy: Strategy, parameters: Parameters) -> Strategy:
 def with_rules(strategy: Strategy, rules: OrderRules | None) -> Strategy:
     """Return the same strategy with rules around it.
 
-    Raises ConfigurationError for an order size around a strategy that sizes its own purchases.
+    Raises ConfigurationError for rules around weights, and for an order size around a strategy that
+    sizes its own purchases.
     """
+    if rules and strategy.is_joint:
+        raise ConfigurationError(
+            f"{strategy.name} sets the weights of all coins: leave exits and order sizes out"
+        )
     if rules and rules.has_size and strategy.source is None and BUILT_IN[strategy.name].sizes:
         raise ConfigurationError(
             f"{strategy.name} sizes its own purchases: leave --order-usd and --order-volatility out"

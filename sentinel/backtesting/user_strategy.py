@@ -14,7 +14,8 @@
 
 `history` has NumPy arrays that end at the newest observation (PriceHistory). `decide` returns one
 share, `signals` an array with one share for each price: of the cash to spend (above 0, at most 1)
-or of the coins to sell (below 0, at least -1). The arguments after `*` are the parameters.
+or of the coins to sell (below 0, at least -1). The arguments after `*` are the parameters. The
+third kind of function, `weights`, is in the module `user_weights`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,11 @@ from sentinel.backtesting.strategy_source import Parameters, StrategySource
 from sentinel.errors import SentinelError
 
 # What a file may define, with the arguments that are no parameters: one of these functions.
-FUNCTIONS = {"decide": "decide(history, portfolio)", "signals": "signals(history)"}
+FUNCTIONS = {
+    "decide": "decide(history, portfolio)",
+    "signals": "signals(history)",
+    "weights": "weights(histories, portfolio)",
+}
 NUMBERS = (int, float, np.integer, np.floating)
 MAX_SHOWN = 60  # characters of an invalid result in an error message
 
@@ -85,12 +90,12 @@ class PriceHistory:
         return self._rows[row, : self._length]
 
 
-def _stack_columns(series: PriceSeries) -> Floats:
+def stack_columns(series: PriceSeries) -> Floats:
     """Return a copy of the columns of a PriceHistory, a row for each."""
     return np.stack((series.times, series.prices, series.volumes, series.market_caps))
 
 
-def _protect(rows: Floats) -> Floats:
+def protect(rows: Floats) -> Floats:
     """Return a read-only view."""
     view = rows.view()
     view.flags.writeable = False
@@ -127,12 +132,13 @@ class PortfolioView:
         )
 
 
-def read_parameters(source: StrategySource) -> dict[str, float | str]:
-    """Return the strategy's parameters: its keyword-only arguments with numbers or texts.
+def read_parameters(source: StrategySource) -> tuple[str, dict[str, float | str]]:
+    """Return the name of the strategy's function and its parameters.
 
-    Raises StrategyFailed if the file does not load or does not have one of the FUNCTIONS.
+    The parameters are the keyword-only arguments with numbers or texts. Raises StrategyFailed if
+    the file does not load or does not have one of the FUNCTIONS.
     """
-    name, function = _load_function(source)
+    name, function = load_function(source)
     try:
         known = inspect.signature(function).parameters.values()
     except ValueError as error:
@@ -150,7 +156,7 @@ def read_parameters(source: StrategySource) -> dict[str, float | str]:
     for key, value in found.items():
         if not isinstance(value, str) and not math.isfinite(value):
             raise StrategyFailed(f"The strategy {source.name}: {key} must be a finite number")
-    return found
+    return name, found
 
 
 def compute_signal(
@@ -160,7 +166,7 @@ def compute_signal(
 
     None: the file has the function `decide` instead. Raises StrategyFailed.
     """
-    name, function = _load_function(source)
+    name, function = load_function(source)
     return _call_signals(source, function, parameters, series) if name == "signals" else None
 
 
@@ -171,7 +177,7 @@ def build_signals(
 
     Raises StrategyFailed, here or on a decision.
     """
-    name, function = _load_function(source)
+    name, function = load_function(source)
     if name == "signals":
         return follow_signal(_call_signals(source, function, parameters, series), first)
     # The engine may ask at every index: only `decide` itself knows when it wants to trade.
@@ -185,7 +191,7 @@ def _call_signals(
     parameters: Parameters,
     series: PriceSeries,
 ) -> Floats:
-    history = PriceHistory(_protect(_stack_columns(series)), len(series))
+    history = PriceHistory(protect(stack_columns(series)), len(series))
     with wrap_errors(f"The strategy {source.name} failed", source):
         found = np.array(signals(history, **parameters))  # a copy: the file may keep its array
     return _check_signal(source, found, series)
@@ -196,7 +202,7 @@ def _check_signal(source: StrategySource, found: NDArray[Any], series: PriceSeri
     what = f"The strategy {source.name}: signals returned"
     rule = "it must return one number from -1 (sell all) to 1 (spend all) for each price"
     if found.shape != (len(series),):
-        returned = f"an array of shape {found.shape}" if found.shape else _show(found.item())
+        returned = f"an array of shape {found.shape}" if found.shape else show(found.item())
         raise StrategyFailed(f"{what} {returned} for {len(series)} prices: {rule}")
     if found.dtype.kind == "b":
         raise StrategyFailed(f"{what} True and False: use np.where(condition, 1, -1)")
@@ -208,7 +214,7 @@ def _check_signal(source: StrategySource, found: NDArray[Any], series: PriceSeri
         raise StrategyFailed(f"{what} an array of {found.dtype}: {rule}")
     shares[np.isnan(shares)] = 0.0
     if len(wrong := np.flatnonzero(np.abs(shares) > 1)):
-        at = _format_time(series.times[wrong[0]])
+        at = format_time(series.times[wrong[0]])
         raise StrategyFailed(f"{what} {shares[wrong[0]]:g} at {at}: {rule}")
     return shares
 
@@ -220,11 +226,11 @@ def _make_decide(
     series: PriceSeries,
 ) -> Decide:
     """Return the function that the engine calls: this is the loop that must be fast."""
-    values = _stack_columns(series)
+    values = stack_columns(series)
     # Later values are not in it yet, so that a strategy cannot look ahead, not even through the
     # base array of a view.
     known = np.full_like(values, np.nan)
-    shown, length = _protect(known), 0
+    shown, length = protect(known), 0
     owner = Portfolio(Decimal(0))
     view = PortfolioView.copy(owner)
 
@@ -242,7 +248,7 @@ def _make_decide(
         except SentinelError:
             raise
         except BaseException as error:  # a real Ctrl-C arrives as a SentinelError or not at all
-            what = f"The strategy {source.name} failed at {_format_time(series.times[index])}"
+            what = f"The strategy {source.name} failed at {format_time(series.times[index])}"
             raise StrategyFailed(f"{what}: {describe_cause(error, source)}") from error
         finally:
             sys.stdout = stdout
@@ -250,8 +256,8 @@ def _make_decide(
             return 0.0
         if not isinstance(share, NUMBERS) or isinstance(share, bool) or not -1 <= share <= 1:
             raise StrategyFailed(
-                f"The strategy {source.name} returned {_show(share)} at "
-                f"{_format_time(series.times[index])}: it must return None or a number from -1 "
+                f"The strategy {source.name} returned {show(share)} at "
+                f"{format_time(series.times[index])}: it must return None or a number from -1 "
                 "(sell all) to 1 (spend all)"
             )
         return float(share)
@@ -259,7 +265,7 @@ def _make_decide(
     return decide_at
 
 
-def _load_function(source: StrategySource) -> tuple[str, Callable[..., Any]]:
+def load_function(source: StrategySource) -> tuple[str, Callable[..., Any]]:
     """Return the function of a freshly executed module with its name. Raises StrategyFailed."""
     module = load_module(source)
     found = [name for name in FUNCTIONS if callable(getattr(module, name, None))]
@@ -272,9 +278,11 @@ def _load_function(source: StrategySource) -> tuple[str, Callable[..., Any]]:
     return found[0], getattr(module, found[0])
 
 
-def _show(value: object) -> str:
+def show(value: object) -> str:
+    """Return an invalid result for an error message, in one line."""
     return " ".join(repr(value).split())[:MAX_SHOWN]
 
 
-def _format_time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
+    """Return a time in UNIX seconds for an error message."""
     return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d %H:%M} UTC"
