@@ -17,9 +17,9 @@ from ingest import parse_arguments
 from pipeline import job_summary
 from safe_zone import CONFIG_KEYS, QUOTA_NAMES, ROOT, Settings
 from sentinel.alerting.options import MonitorOptions
-from sentinel.backtesting import builtin_strategies, engine, strategies
+from sentinel.backtesting import builtin_strategies, checked_run, strategies
 from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
-from sentinel.backtesting.price_series import from_prices
+from sentinel.backtesting.price_series import LoadedPrices, from_prices
 from sentinel.backtesting.strategy_source import Parameters, StrategySource
 from sentinel.backtesting.user_strategy import PortfolioView
 from sentinel.models import GAP_REASONS, GAP_WAITS
@@ -179,17 +179,19 @@ def test_every_strategy_is_documented_with_its_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "parameters"), [("decide", {"low": 0.9}), ("signals", {"mode": "revert"})]
+    ("function", "parameters", "last_price"),
+    [("decide", {"low": 0.9}, 80), ("signals", {"mode": "revert"}, 80), ("weights", {}, 120)],
 )
-def test_the_documented_strategies_run(function: str, parameters: Parameters) -> None:
+def test_the_documented_strategies_run(
+    function: str, parameters: Parameters, last_price: float
+) -> None:
     blocks = re.findall(r"```python\n(.*?)```", DOCS["backtesting.md"], re.DOTALL)
-    [source] = [text for text in blocks if f"def {function}(history" in text]
+    [source] = [text for text in blocks if f"def {function}(histor" in text]
     strategy = strategies.load_source(StrategySource("example.py", source), parameters)
-    prices = np.where(np.arange(200) < 150, 100.0, 80.0)
+    prices = np.where(np.arange(200) < 150, 100.0, last_price)
     series = from_prices(np.arange(200, dtype=np.float64) * 900, prices)
-    outcome = engine.run_backtest(
-        series, strategy.build_signals(series), Costs(), DEFAULT_INITIAL_USD
-    )
+    loaded = LoadedPrices({"btc": series}, 0.0)
+    [outcome] = checked_run.trade_all(loaded, strategy, Costs(), DEFAULT_INITIAL_USD)
     assert outcome.trades[0].side == "buy"
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from sentinel.backtesting import engine, order_cuts, signal_cuts, weight_cuts
+from sentinel.backtesting import engine, joint_trading, order_cuts, signal_cuts, weight_cuts
 from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.lookahead import Findings, run_apart
 from sentinel.backtesting.portfolio import Costs, Portfolio
@@ -155,7 +155,7 @@ def check_causality(
     known = (int(np.searchsorted(own.times, prices.start)) + 1 for own in prices.series.values())
     final = sum((result.final_usd for result in results), Decimal(0))
     if strategy.is_joint:
-        late = weight_cuts.trade_delayed(strategy, prices, costs, initial)
+        late = joint_trading.trade_delayed(strategy, prices, costs, initial)
         delayed = sum((result.final_usd for result in late), Decimal(0))
     else:
         delayed = sum(

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from sentinel.backtesting import causality, engine, weight_cuts
+from sentinel.backtesting import causality, engine, joint_trading
 from sentinel.backtesting.causality import CausalityCheck
 from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.portfolio import Costs
@@ -38,7 +38,7 @@ def trade_all(
     `signals` are those of `causality.compute_signals`, if they are known.
     """
     if strategy.is_joint:
-        return weight_cuts.trade_jointly(strategy, prices, costs, initial_usd)
+        return joint_trading.trade_jointly(strategy, prices, costs, initial_usd)
     start, part = prices.start, initial_usd / len(prices.series)
     results = (
         engine.run_backtest(

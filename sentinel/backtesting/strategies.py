@@ -66,6 +66,8 @@ class Strategy:
         StrategyFailed if the user's strategy fails.
         """
         if self.source is not None:
+            if self.function != "signals":
+                return None
             return user_strategy.compute_signal(self.source, self.parameters, series)
         if not BUILT_IN[self.name].is_timeless:
             return None

@@ -93,19 +93,21 @@ def plan_tasks(sweep: Sweep, workers: int) -> list[SweepTask]:
     """Return the tasks of a sweep for a number of cores.
 
     Several coins share a task if each of them is little work, so that prices travel once. The
-    candidates of a coin are divided only if the coin alone is too much work for one task.
+    candidates of a coin are divided only if the coin alone is too much work for one task. A joint
+    candidate needs all coins in its task.
     """
     weights = [1 if one.source is None else OWN_STRATEGY_WORK for one in sweep.strategies]
     work = [len(series) * sum(weights) for series in sweep.coins.values()]
     limit = sum(work) / (TASKS_PER_WORKER * workers)
     limit = max(MIN_TASK_WORK, min(MAX_TASK_WORK, limit))
     parts: list[tuple[Mapping[str, PriceSeries], slice]] = []
-    for some in _divide(work, limit):
+    is_joint = any(one.is_joint for one in sweep.strategies)
+    for some in [slice(0, len(work))] if is_joint else _divide(work, limit):
         coins = dict(list(sweep.coins.items())[some])
         groups = [slice(0, len(weights))]
-        if len(coins) == 1:
-            [series] = coins.values()
-            groups = _divide([len(series) * weight for weight in weights], limit)
+        if is_joint or len(coins) == 1:
+            points = sum(map(len, coins.values()))
+            groups = _divide([points * weight for weight in weights], limit)
         parts += [(coins, group) for group in groups]
     rest = (sweep.edges, sweep.costs, sweep.initial_usd)
     return [

@@ -159,15 +159,13 @@ def read_parameters(source: StrategySource) -> tuple[str, dict[str, float | str]
     return name, found
 
 
-def compute_signal(
-    source: StrategySource, parameters: Parameters, series: PriceSeries
-) -> Floats | None:
+def compute_signal(source: StrategySource, parameters: Parameters, series: PriceSeries) -> Floats:
     """Return what `signals` returns for the series: one share for each price, -1 to 1.
 
-    None: the file has the function `decide` instead. Raises StrategyFailed.
+    Raises StrategyFailed.
     """
-    name, function = load_function(source)
-    return _call_signals(source, function, parameters, series) if name == "signals" else None
+    _, function = load_function(source)
+    return _call_signals(source, function, parameters, series)
 
 
 def build_signals(

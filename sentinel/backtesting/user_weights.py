@@ -97,7 +97,7 @@ def _check_weights(
                 f"has no price: it knows {', '.join(known)}"
             )
         is_number = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
-        if not is_number or not 0 <= weight <= 1:
+        if not is_number or not 0 <= weight <= 1 + TOLERANCE:
             raise StrategyFailed(
                 f"The strategy {source.name} returned {show(weight)} for {coin_id} at {at}: {rule}"
             )
@@ -106,4 +106,4 @@ def _check_weights(
         raise StrategyFailed(
             f"The strategy {source.name} returned weights of {total:g} together at {at}: {rule}"
         )
-    return {coin_id: float(weight) for coin_id, weight in found.items() if weight > 0}
+    return {coin_id: min(float(weight), 1.0) for coin_id, weight in found.items() if weight > 0}

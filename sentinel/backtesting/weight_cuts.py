@@ -12,7 +12,6 @@ from decimal import Decimal
 
 import numpy as np
 
-from sentinel.backtesting.engine import BacktestResult
 from sentinel.backtesting.lookahead import (
     CUTS,
     TOLERANCE,
@@ -28,7 +27,6 @@ from sentinel.backtesting.signal_cuts import slice_series
 from sentinel.backtesting.strategies import Strategy
 from sentinel.errors import ConfigurationError
 
-SAMPLES = 6  # cuts at which the warm-up is measured
 Weights = Mapping[str, float] | None
 
 
@@ -40,27 +38,6 @@ class _Cut:
     known: Mapping[str, int]
     holdings: Holdings
     weights: Weights
-
-
-def trade_jointly(
-    strategy: Strategy, prices: LoadedPrices, costs: Costs, initial_usd: Decimal
-) -> list[BacktestResult]:
-    """Return the result of a strategy for several coins, on each coin. Raises StrategyFailed."""
-    decide = strategy.build_weights(prices.series)
-    return run_rebalancing(prices, decide, strategy.rebalance_seconds, costs, initial_usd)
-
-
-def trade_delayed(
-    strategy: Strategy, prices: LoadedPrices, costs: Costs, initial_usd: Decimal
-) -> list[BacktestResult]:
-    """Return the results if the strategy knew each price one price later."""
-    decide = strategy.build_weights(prices.series)
-
-    def decide_late(moment: float, known: Mapping[str, int], holdings: Holdings) -> Weights:
-        earlier = {coin_id: count - 1 for coin_id, count in known.items() if count > 1}
-        return decide(moment, earlier, holdings) if earlier else None
-
-    return run_rebalancing(prices, decide_late, strategy.rebalance_seconds, costs, initial_usd)
 
 
 def check_weights(
@@ -156,16 +133,15 @@ def _find_difference(cut: _Cut, found: Weights, *, has_failed: bool = False) -> 
 
 def _measure_warm_up(strategy: Strategy, prices: LoadedPrices, cuts: Sequence[_Cut]) -> int | None:
     """Return how many prices of each coin give the same weights as all; None if nearly all do."""
-    samples = sorted(cuts, key=lambda cut: -cut.moment)[:SAMPLES]
-    if not samples:
+    if not cuts:
         return 0
-    longest = max(samples[0].known.values())
+    longest = max(cuts[-1].known.values())
 
     def suffices(length: int) -> bool:
         try:
             return not any(
                 _differs(_ask(strategy, cut, prices.series, length=length), cut.weights)
-                for cut in samples
+                for cut in cuts
                 if length < max(cut.known.values())
             )
         except ConfigurationError:

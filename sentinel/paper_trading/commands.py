@@ -103,6 +103,11 @@ def _ensure_wallet(
     is_file = options.strategy.endswith(".py")
     name = str(Path(options.strategy).absolute()) if is_file else options.strategy
     strategy = load_strategy(name, options)
+    if strategy.is_joint:
+        raise ConfigurationError(
+            f"{options.strategy} has weights for several coins, but a wallet trades each coin "
+            "alone: use it with backtest, sweep and check"
+        )
     initial_usd, costs = read_money(options)
     state_dir = ensure_state_dir(settings.state_dir)
     coin_ids = price_loader.resolve_coin_ids(connection, options.coins)

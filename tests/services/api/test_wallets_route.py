@@ -132,7 +132,7 @@ def test_one_request_reads_a_year_from_database_and_archive(
         resolution="raw",
     )
     assert [p["price_usd"] for p in raw["points"]] == [50.0 + n for n in range(8)]
-    [file] = (tmp_path / "archive").iterdir()
+    [file] = (tmp_path / "archive").glob("observations/*/*.parquet")
     file.write_bytes(b"not what was written")
     damaged = api.get(f"/coins/bitcoin/history?hours={24 * 364}")
     assert damaged.status_code == 503
