@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -508,23 +509,25 @@ def test_concurrent_steps_add_no_event_twice(
     counts: list[int] = []
     errors: list[Exception] = []
 
-    def step(moment: datetime, barrier: threading.Barrier) -> None:
+    def step(moment: datetime, barrier: threading.Barrier, process: StrategyProcess) -> None:
         try:
             with psycopg.connect(fresh.url, autocommit=True) as own:
                 barrier.wait()
-                counts.append(len(stepping.step_wallet(own, None, wallet, moment, STATE, PROCESS)))
+                counts.append(len(stepping.step_wallet(own, None, wallet, moment, STATE, process)))
         except Exception as error:  # noqa: BLE001 - for the test's own thread
             errors.append(error)
 
-    for price in WAVES[9:30]:
-        at += QUARTER
-        observe(connection, at, {"a": price})
-        barrier = threading.Barrier(3)
-        threads = [threading.Thread(target=step, args=(at, barrier)) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(StrategyProcess(step_seconds=3600)) for _ in range(3)]
+        for price in WAVES[9:30]:
+            at += QUARTER
+            observe(connection, at, {"a": price})
+            barrier = threading.Barrier(3)
+            threads = [threading.Thread(target=step, args=(at, barrier, own)) for own in processes]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
     assert errors == []
     events = ledger.load_events(connection, wallet.wallet_id)
     assert sum(counts) == len(events) - 1
