@@ -108,11 +108,13 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from sentinel.backtesting import cluster, local_pool
+    from sentinel.backtesting import cluster, cluster_connection, local_pool
 
     found = walk_forward.build_candidates(options.strategy, to_dict(options.param))
     candidates = [strategies.with_rules(one, read_rules(options)) for one in found]
     initial_usd, costs = read_money(options)
+    if options.scheduler is not None:  # a wrong address is told before prices are read
+        cluster_connection.require_scheduler(options.scheduler)
     prices = _load_prices(options)
     firsts = walk_forward.list_firsts(candidates)
     checks = checked_run.check_each(prices, firsts, costs, initial_usd)

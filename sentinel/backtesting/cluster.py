@@ -46,13 +46,13 @@ class Timeouts:
     # Between two looks at the workers.
     poll: float = 2.0
     # Without a heartbeat. Workers send one twice a second; of 1,000 workers, one in six seconds.
-    silent: float = 15.0
+    silent: float = 10.0
     # A task is slow after this time, and after this multiple of the median time of a task.
-    slow: float = 30.0
-    slow_factor: float = 4.0
+    slow: float = 10.0
+    slow_factor: float = 5.0
     # Without a finished task; the next notices come after twice, four times … this time.
     notice: float = 30.0
-    # Without a finished task and without a worker that responds.
+    # Without a finished task and without a heartbeat of any worker.
     give_up: float = 60.0
     # For the result of a finished task.
     result: float = 10.0
@@ -125,7 +125,7 @@ class _ClusterRun:
         self._durations: list[float] = []
         # Copies whose task has ended, in a result or an error.
         self._ended: queue.SimpleQueue[_Copy] = queue.SimpleQueue()
-        self._progress_at = self._responded_at = time.monotonic()
+        self._progress_at = time.monotonic()
         self._next_notice = timeouts.notice
 
     def run(self) -> list[TaskScores]:
@@ -182,7 +182,7 @@ class _ClusterRun:
         now = time.monotonic()
         self._durations.append(now - copy.submitted_at)
         self._found.append(scores)
-        self._progress_at = self._responded_at = now
+        self._progress_at = now
         self._next_notice = self._timeouts.notice
         self._on_progress(sum(one.backtests for one in self._found))
 
@@ -193,7 +193,6 @@ class _ClusterRun:
         self._workers.refresh()
         now, responding = time.monotonic(), len(self._workers.responding)
         if responding:
-            self._responded_at = now
             self._resubmit_slow(now)
         idle = now - self._progress_at
         if idle >= self._next_notice:
@@ -202,9 +201,10 @@ class _ClusterRun:
                 f"No task finished for {idle:.0f} s; {responding} of {len(self._workers)} workers "
                 f"respond; {len(self._found)} of {len(self._tasks)} tasks are finished."
             )
-        if now - self._responded_at >= self._timeouts.give_up:
+        silence = now - max(self._progress_at, self._workers.last_heartbeat)
+        if not responding and silence >= self._timeouts.give_up:
             raise WorkersFailed(
-                f"No worker of the cluster has responded for {now - self._responded_at:.0f} s. A "
+                f"No worker of the cluster has responded for {silence:.0f} s. A "
                 "sweep keeps no partial results: start the workers, then the sweep again"
             )
 

@@ -55,40 +55,48 @@ def call_within(seconds: float, function: Callable[[], T]) -> T:
     return value  # type: ignore[return-value]
 
 
-def connect(scheduler: str, seconds: float = CONNECT_SECONDS) -> Client:
-    """Return a client of the cluster at an address such as tcp://10.0.0.7:8786.
+def require_scheduler(scheduler: str, seconds: float = CONNECT_SECONDS) -> None:
+    """Raise ConfigurationError unless a Dask scheduler of our version is at an address.
 
-    Each step has `seconds`. Raises ConfigurationError if there is no cluster, if it has no workers,
-    or if it runs another version of distributed.
+    Such as tcp://10.0.0.7:8786. This takes a moment, or `seconds`.
     """
-    try:
-        import distributed
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"--scheduler needs {error.name}: python -m pip install -r requirements/services.txt"
-        ) from error
-    shown = f"--scheduler {scheduler[:80]}"
     if not _ADDRESS.fullmatch(scheduler):
         raise ConfigurationError(
             f"--scheduler '{scheduler[:80]}' is not the address of a Dask scheduler, such as "
             "tcp://host:8786"
         )
+    try:
+        import distributed  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"--scheduler needs {error.name}: python -m pip install -r requirements/services.txt"
+        ) from error
     _silence_logs()
-    _require_same_version(shown, _find_scheduler_version(scheduler, shown, seconds))
+    _require_same_version(scheduler, _find_scheduler_version(scheduler, seconds))
+
+
+def connect(scheduler: str, seconds: float = CONNECT_SECONDS) -> Client:
+    """Return a client of the cluster at an address.
+
+    Each step has `seconds`. Raises ConfigurationError if there is no cluster, if it has no workers,
+    or if it runs another version of distributed.
+    """
+    require_scheduler(scheduler, seconds)
+    from distributed import Client
+
     try:
         client = call_within(
-            seconds,
-            lambda: distributed.Client(scheduler, timeout=seconds, set_as_default=False),
+            seconds, lambda: Client(scheduler, timeout=seconds, set_as_default=False)
         )
     except Exception as error:  # distributed lets through what its parts raise
-        raise _no_scheduler(shown, error) from error
+        raise _no_scheduler(scheduler, error) from error
     try:
         client.wait_for_workers(1, timeout=seconds)
         for version in _find_worker_versions(client, seconds):
-            _require_same_version(shown, version)
+            _require_same_version(scheduler, version)
     except TimeoutError as error:
         close(client)
-        raise ConfigurationError(f"{shown}: that cluster has no workers") from error
+        raise ConfigurationError(f"--scheduler {scheduler}: that cluster has no workers") from error
     except ConfigurationError:
         close(client)
         raise
@@ -114,7 +122,7 @@ def _silence_logs() -> None:
             logger.handlers, logger.propagate = [logging.NullHandler()], False
 
 
-def _find_scheduler_version(scheduler: str, shown: str, seconds: float) -> str:
+def _find_scheduler_version(scheduler: str, seconds: float) -> str:
     """Return the version of distributed that answers at an address. Raises ConfigurationError."""
     from distributed.core import rpc
     from distributed.security import Security
@@ -124,11 +132,15 @@ def _find_scheduler_version(scheduler: str, shown: str, seconds: float) -> str:
         async with rpc(scheduler, timeout=seconds, connection_args=arguments) as remote:
             return await remote.versions()  # type: ignore[no-any-return]
 
+    async def ask_within() -> Mapping[str, Any]:
+        return await asyncio.wait_for(ask(), seconds)
+
     try:
-        found = call_within(seconds, lambda: asyncio.run(ask()))
+        # The outer limit is for what cannot be cancelled, such as the search for a host's address.
+        found = call_within(seconds + 1, lambda: asyncio.run(ask_within()))
         return str(found["packages"]["distributed"])
     except Exception as error:  # a stranger's bytes raise whatever their decoding raises
-        raise _no_scheduler(shown, error) from error
+        raise _no_scheduler(scheduler, error) from error
 
 
 def _find_worker_versions(client: Client, seconds: float) -> list[str]:
@@ -140,18 +152,20 @@ def _find_worker_versions(client: Client, seconds: float) -> list[str]:
     return sorted({str(one["packages"]["distributed"]) for one in found.values()})
 
 
-def _require_same_version(shown: str, version: str) -> None:
+def _require_same_version(scheduler: str, version: str) -> None:
     from distributed import __version__ as own
 
     if version != own:
         raise ConfigurationError(
-            f"{shown}: that cluster runs distributed {version}, this command {own}: install the "
-            f"same version on its machines (python -m pip install distributed=={own})"
+            f"--scheduler {scheduler}: that cluster runs distributed {version}, this command {own}:"
+            f" install the same version on its machines (python -m pip install distributed=={own})"
         )
 
 
-def _no_scheduler(shown: str, error: Exception) -> ConfigurationError:
-    return ConfigurationError(f"{shown}: no Dask scheduler responds there ({type(error).__name__})")
+def _no_scheduler(scheduler: str, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"--scheduler {scheduler}: no Dask scheduler responds there ({type(error).__name__})"
+    )
 
 
 def upload_modules(client: Client, seconds: float = CONNECT_SECONDS) -> None:

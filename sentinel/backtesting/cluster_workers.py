@@ -28,6 +28,8 @@ class ClusterWorkers:
         self._client, self._silent_seconds, self._clock = client, silent_seconds, clock
         # By address: threads, last heartbeat (scheduler's clock), when that changed (our clock).
         self._known: dict[str, tuple[int, float, float]] = {}
+        # When a worker was last found to have sent a heartbeat (our clock).
+        self.last_heartbeat = clock()
 
     def refresh(self) -> None:
         """Ask the scheduler about its workers. Without a response everything stays as it was."""
@@ -37,7 +39,7 @@ class ClusterWorkers:
             for address, worker in found["workers"].items():
                 _, seen, changed_at = before.get(address, (0, None, now))
                 if worker["last_seen"] != seen:
-                    changed_at = now
+                    changed_at = self.last_heartbeat = now
                 self._known[address] = (worker["nthreads"], worker["last_seen"], changed_at)
 
     def __len__(self) -> int:

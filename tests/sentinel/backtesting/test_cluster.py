@@ -57,21 +57,33 @@ def csv(tmp_path: Path) -> str:
     return write_prices(tmp_path)
 
 
-def test_the_bundle_holds_all_modules_that_a_worker_needs(tmp_path: Path) -> None:
+WORKER = """
+import sys
+
+def list_packages():
+    return {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
+
+before = list_packages()
+from sentinel.backtesting import builtin_strategies, strategies, sweep_tasks
+
+assert "code.zip" in sweep_tasks.__file__
+for name in builtin_strategies.BUILT_IN:
+    strategies.load(name)
+print(*sorted(list_packages() - before))
+"""
+
+
+def test_a_worker_needs_the_bundle_and_numpy_only(tmp_path: Path) -> None:
     cluster_connection.write_bundle(tmp_path / "code.zip")
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from sentinel.backtesting import walk_forward; print(walk_forward.__file__)",
-        ],
+        [sys.executable, "-c", WORKER],
         cwd=tmp_path,
         env={"PYTHONPATH": "code.zip"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "code.zip" in done.stdout, done.stderr
+    assert done.stdout.split() == ["numpy", "sentinel"], done.stderr
 
 
 # In its own process, because the scheduler loads the uploaded modules, and reloads them.
