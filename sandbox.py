@@ -11,7 +11,6 @@ if __name__ == "__main__":
     import sentinel.startup  # noqa: F401 - before all other imports
 
 import argparse
-import functools
 import json
 import os
 from datetime import UTC, datetime
@@ -23,7 +22,6 @@ from sentinel.backtesting import (
     checked_run,
     csv_loader,
     strategies,
-    sweep_pages,
     time_span,
     user_strategy,
     walk_forward,
@@ -32,7 +30,13 @@ from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY
 from sentinel.paper_trading import output
-from sentinel.paper_trading.options import load_strategy, read_money, to_dict, write_files
+from sentinel.paper_trading.options import (
+    load_strategy,
+    read_money,
+    to_dict,
+    write_files,
+    write_sweep_files,
+)
 from sentinel.paper_trading.parser import build_parser, read_rules
 from sentinel.process import run_as_script
 
@@ -132,12 +136,7 @@ def _sweep(options: argparse.Namespace) -> int:
             jobs = options.jobs or os.cpu_count() or 1
             scored = local_pool.run_locally(sweep, jobs, on_progress)
     result = walk_forward.select_winners(sweep, scored)
-    for flag, path, write in (
-        ("--html", options.html, sweep_pages.write_html),
-        ("--png", options.png, sweep_pages.write_png),
-    ):
-        if path:
-            output.write_file(flag, path, functools.partial(write, result))
+    write_sweep_files(options, result)
     winners = [one for one in walk_forward.list_winners(result) if one not in firsts]
     checks += checked_run.check_each(prices, winners, costs, initial_usd)
     if options.json:

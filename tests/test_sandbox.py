@@ -142,7 +142,7 @@ def test_the_table_shows_the_figures_of_the_json(script: Script, daily_csv: str)
 
 
 @pytest.mark.parametrize("command", ["strategies", "backtest --strategy hold --csv {csv}"])
-def test_a_command_without_a_database_does_not_load_its_driver(
+def test_a_command_without_a_database_or_a_page_loads_neither_driver_nor_settings_nor_pages(
     tmp_path: Path, csv: str, command: str
 ) -> None:
     sandbox = [sys.executable, "-X", "importtime", str(ROOT / "sandbox.py")]
@@ -150,7 +150,8 @@ def test_a_command_without_a_database_does_not_load_its_driver(
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=True)
     loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "sentinel.backtesting.strategies" in loaded
-    assert not {"psycopg", "sentinel.storage", "requests", "tenacity"} & loaded
+    assert not {"psycopg", "sentinel.storage", "requests", "tenacity", "pydantic"} & loaded
+    assert not {"sentinel.backtesting.html_page", "sentinel.backtesting.sweep_pages"} & loaded
 
 
 @pytest.mark.slow

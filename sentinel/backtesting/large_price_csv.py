@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from safe_zone import MAX_PRICE
 from sentinel.backtesting.price_csv_format import (
     FIRST_SECOND,
     LAST_SECOND,
+    MAX_PRICE_USD,
     MIN_PRICE_USD,
     UNITS,
     Layout,
@@ -110,7 +110,7 @@ def _build_load(layout: Layout, first: Sequence[str], *, is_all: bool) -> str:
         if is_epoch
         else ISO_SECONDS.format(first=FIRST_SECOND, last=LAST_SECOND),
         least=MIN_PRICE_USD,
-        most=MAX_PRICE,
+        most=MAX_PRICE_USD,
         amounts="".join(
             AMOUNT.format(name=name) for name in ("volume", "market_cap") if name in names
         ),

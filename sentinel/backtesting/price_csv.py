@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from safe_zone import MAX_PRICE
 from sentinel import arguments
 from sentinel.backtesting import large_price_csv
 from sentinel.backtesting.price_csv_format import (
     FIRST_SECOND,
     LAST_SECOND,
+    MAX_PRICE_USD,
     MIN_PRICE_USD,
     UNITS,
     Layout,
@@ -115,9 +115,9 @@ def _parse_coin(cells: list[str], layout: Layout) -> str:
 
 def _parse_line(coin_id: str, cells: list[str], layout: Layout) -> Cells:
     price = _parse_number(cells[layout.price])
-    if not MIN_PRICE_USD <= price <= MAX_PRICE:
+    if not MIN_PRICE_USD <= price <= MAX_PRICE_USD:
         shown = cells[layout.price].strip()[:40]
-        raise ValueError(f"'{shown}' is not a price above 0, {MAX_PRICE:,.0f} at most")
+        raise ValueError(f"'{shown}' is not a price above 0, {MAX_PRICE_USD:,.0f} at most")
     return (
         coin_id,
         parse_time(cells[layout.time]),
@@ -132,10 +132,11 @@ def parse_time(text: str) -> float:
 
     Raises ArgumentTypeError.
     """
-    number = _parse_number(text)
-    for unit in UNITS:
-        if FIRST_SECOND <= number / unit <= LAST_SECOND:
-            return number / unit
+    if text[4:5] != "-":  # a date and no number: float() takes longest to refuse one
+        number = _parse_number(text)
+        for unit in UNITS:
+            if FIRST_SECOND <= number / unit <= LAST_SECOND:
+                return number / unit
     return arguments.moment(text.strip().removesuffix(" UTC")).timestamp()
 
 

@@ -15,6 +15,9 @@ from sentinel.backtesting.price_series import Floats
 from sentinel.errors import ConfigurationError
 
 MIN_PRICE_USD = 1e-30  # far below every quoted price
+# A test keeps it equal to safe_zone.MAX_PRICE. That module loads pydantic, which takes as long as a
+# whole backtest.
+MAX_PRICE_USD = 1_000_000_000.0
 # The years 2000 to 2199. The same times in ms, us and ns are larger numbers, without an overlap.
 FIRST_SECOND, LAST_SECOND = 946_684_800, 7_258_118_399
 UNITS = (1, 1_000, 1_000_000, 1_000_000_000)  # of epoch times: how many are a second

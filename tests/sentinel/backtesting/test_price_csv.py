@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sentinel.backtesting import large_price_csv, price_csv
+import safe_zone
+from sentinel.backtesting import large_price_csv, price_csv, price_csv_format
 from sentinel.backtesting.price_csv import read_points
 from sentinel.backtesting.price_csv_format import find_layout
 from sentinel.errors import ConfigurationError
@@ -161,3 +162,7 @@ def test_an_error_names_the_line_and_its_problem(
         price_csv.read(path)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(path))
+
+
+def test_the_highest_price_of_a_file_is_that_of_an_observation() -> None:
+    assert price_csv_format.MAX_PRICE_USD == safe_zone.MAX_PRICE
