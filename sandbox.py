@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sentinel import console
 from sentinel.backtesting import (
@@ -39,6 +40,9 @@ from sentinel.paper_trading.options import (
 )
 from sentinel.paper_trading.parser import build_parser, read_rules
 from sentinel.process import run_as_script
+
+if TYPE_CHECKING:
+    from sentinel.backtesting.archived_prices import ArchivedDays
 
 
 def main() -> int:
@@ -117,7 +121,7 @@ def _sweep(options: argparse.Namespace) -> int:
     found = walk_forward.build_candidates(options.strategy, to_dict(options.param))
     candidates = [strategies.with_rules(one, read_rules(options)) for one in found]
     initial_usd, costs = read_money(options)
-    if options.scheduler is not None:  # a wrong address is told before prices are read
+    if options.scheduler is not None:  # before prices are read
         cluster_connection.require_scheduler(options.scheduler)
     prices = _load_prices(options)
     firsts = walk_forward.list_firsts(candidates)
@@ -129,8 +133,9 @@ def _sweep(options: argparse.Namespace) -> int:
             progress("backtests", done, sweep.backtests)
 
         if options.scheduler is not None:
+            days = _find_archived_days(options, prices)
             scored = cluster.run_on_cluster(
-                sweep, options.scheduler, on_progress, console.print_notice
+                sweep, options.scheduler, on_progress, console.print_notice, days
             )
         else:
             jobs = options.jobs or os.cpu_count() or 1
@@ -163,6 +168,16 @@ def _load_prices(options: argparse.Namespace) -> LoadedPrices:
     return price_loader.load_from_database(
         load_settings(), options.coins, span, now, ignore_budget=options.ignore_budget
     )
+
+
+def _find_archived_days(options: argparse.Namespace, prices: LoadedPrices) -> ArchivedDays | None:
+    """Return the archived days that workers of a cluster read themselves."""
+    if options.csv:
+        return None
+    from safe_zone import load_settings
+    from sentinel.backtesting import price_loader
+
+    return price_loader.find_archived_days(load_settings(), prices, datetime.now(UTC))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from sentinel.errors import ConfigurationError, SentinelError
-from sentinel.fields import complete_path
 from sentinel.files import create_folder, replace_atomically
 from sentinel.process import describe_error
 
@@ -161,6 +160,9 @@ def find_folder(variable: str, url: str) -> Path | None:
     """
     scheme = _SCHEME.match(url)
     if scheme is None or scheme[0] == "file://":
+        # Here, because workers of a cluster read object stores, and may lack pydantic.
+        from sentinel.fields import complete_path
+
         try:
             return complete_path(Path(url.removeprefix("file://")))
         except ValueError as error:

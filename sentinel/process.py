@@ -16,7 +16,6 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from sentinel.errors import EXIT_OK, ConfigurationError, Interrupted, SentinelError
-from sentinel.startup import open_missing_streams
 
 
 def run_as_script(main: Callable[[], int]) -> NoReturn:
@@ -26,6 +25,9 @@ def run_as_script(main: Callable[[], int]) -> NoReturn:
     traceback, because a bug report needs it. Output that finds no room on a full disk is dropped:
     on stderr only the message is lost, on stdout a code of 0 becomes 2.
     """
+    # Here, because it sets a signal handler, which a thread of a cluster's worker cannot.
+    from sentinel.startup import open_missing_streams
+
     open_missing_streams()
     stdout = _drop_unwritable_output("stdout")
     _drop_unwritable_output("stderr")

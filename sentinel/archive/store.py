@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from safe_zone import Settings
 from sentinel.archive.cache import limit_cache, mark_as_used
 from sentinel.archive.day_file import FOLDER, DayFile, index_by_day, parse_path
 from sentinel.errors import (
@@ -20,6 +20,9 @@ from sentinel.errors import (
 )
 from sentinel.file_store import FileStore, find_folder
 from sentinel.files import replace_atomically
+
+if TYPE_CHECKING:  # workers of a cluster have no settings
+    from safe_zone import Settings
 
 INSTALL = "python -m pip install -r requirements/archive.txt"
 PARALLEL_DOWNLOADS = 8  # a store takes a tenth of a second per file, however small it is

@@ -18,7 +18,8 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sentinel.backtesting import cluster_connection, sweep_tasks
+from sentinel.backtesting import archived_prices, cluster_connection, sweep_tasks
+from sentinel.backtesting.archived_prices import ArchivedDays, ArchivedTask, WorkerArchiveError
 from sentinel.backtesting.cluster_workers import ClusterWorkers
 from sentinel.backtesting.sweep_tasks import (
     OnProgress,
@@ -63,9 +64,13 @@ def run_on_cluster(
     scheduler: str,
     on_progress: OnProgress,
     on_notice: OnNotice,
+    days: ArchivedDays | None = None,
     timeouts: Timeouts = Timeouts(),
 ) -> list[TaskScores]:
     """Run a sweep on an existing Dask cluster; `scheduler` is an address as tcp://10.0.0.7:8786.
+
+    Workers read the prices of `days` themselves. If they cannot, a notice says so, and all prices
+    are sent to them.
 
     Raises ConfigurationError if there is no cluster, WorkersFailed, and whatever a task raises.
     """
@@ -74,7 +79,7 @@ def run_on_cluster(
 
     try:
         cluster_connection.upload_modules(client, timeouts.connect)
-        return _ClusterRun(client, sweep, on_progress, on_notice, timeouts).run()
+        return _ClusterRun(client, sweep, on_progress, on_notice, days, timeouts).run()
     except KilledWorker as error:
         raise WorkersFailed(
             "Workers of the cluster died again and again at one task. They may need more memory"
@@ -110,10 +115,11 @@ class _ClusterRun:
         sweep: Sweep,
         on_progress: OnProgress,
         on_notice: OnNotice,
+        days: ArchivedDays | None,
         timeouts: Timeouts,
     ) -> None:
         self._client, self._on_progress, self._on_notice = client, on_progress, on_notice
-        self._timeouts = timeouts
+        self._days, self._timeouts = days, timeouts
         self._workers = ClusterWorkers(client, timeouts.silent)
         self._workers.refresh()
         self._tasks = sweep_tasks.plan_tasks(sweep, self._count_threads())
@@ -152,9 +158,13 @@ class _ClusterRun:
         allowed = [one for one in self._workers.responding if one not in avoided]
         is_restricted = 0 < len(allowed) < len(self._workers)
         # Prices travel inside each task. Data scattered to a worker beforehand would die with it.
+        run: Callable[..., TaskScores] = sweep_tasks.run_task
+        sent: SweepTask | ArchivedTask = task
+        if self._days:
+            run, sent = archived_prices.run_task, archived_prices.leave_out(task, self._days)
         future = self._client.submit(
-            sweep_tasks.run_task,
-            task,
+            run,
+            sent,
             pure=False,
             workers=allowed if is_restricted else None,
             allow_other_workers=is_restricted,
@@ -174,6 +184,11 @@ class _ClusterRun:
             self._running[copy.task.task_id].remove(copy)
             self._submit(copy.task)
             return
+        except WorkerArchiveError as error:
+            self._send_all_prices(error)
+            self._running[copy.task.task_id].remove(copy)
+            self._submit(copy.task)
+            return
         except ConfigurationError as error:
             needs = ". Install it on the workers" if "ModuleNotFoundError" in str(error) else ""
             raise ConfigurationError(f"On a worker of the cluster: {error}{needs}") from error
@@ -185,6 +200,15 @@ class _ClusterRun:
         self._progress_at = now
         self._next_notice = self._timeouts.notice
         self._on_progress(sum(one.backtests for one in self._found))
+
+    def _send_all_prices(self, error: WorkerArchiveError) -> None:
+        """Send the prices of archived days too from now on, and tell the user why."""
+        if self._days:
+            self._on_notice(
+                f"A worker of the cluster cannot read the archive, so its prices are sent from "
+                f"here. The worker says: {error}"
+            )
+            self._days = None
 
     # --- the watchdog ------------------------------------------------------------------------
 

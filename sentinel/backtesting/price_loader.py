@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-import numpy as np
-
 from safe_zone import RETENTION, Settings
 from sentinel.archive import reader
 from sentinel.archive.parquet import Points
 from sentinel.archive.store import Archive, open_configured_archive
 from sentinel.arguments import IGNORE_BUDGET
-from sentinel.backtesting import engine
+from sentinel.backtesting import engine, price_series
+from sentinel.backtesting.archived_prices import ArchivedDays
 from sentinel.backtesting.price_series import LoadedPrices, PriceSeries
 from sentinel.backtesting.time_span import Span
 from sentinel.errors import ConfigurationError
@@ -61,7 +60,7 @@ def load_from_database(
     """
     read = StoredRead("This backtest", REMEDY, span.start - WARM_UP, span.stop)
     database, coin_ids, points = read_stored(settings, terms, read, now, is_forced=ignore_budget)
-    series, start = _split_by_coin(points), span.start.timestamp()
+    series, start = price_series.split_by_coin(points), span.start.timestamp()
     found = {c: series[c] for c in coin_ids if c in series and series[c].times[-1] >= start}
     missing = [coin_id for coin_id in coin_ids if coin_id not in found]
     if missing or not coin_ids:
@@ -140,6 +139,25 @@ def _warn_of_short_history(
         )
 
 
+def find_archived_days(
+    settings: Settings, prices: LoadedPrices, now: datetime
+) -> ArchivedDays | None:
+    """Return the days of these prices that workers of a cluster can read from an object store.
+
+    They are whole days between the first and the last price which the database keeps no longer.
+    Returns None if there are none, or if the archive is a folder. Raises ArchiveUnavailable.
+    """
+    archive = open_configured_archive(settings)
+    if archive is None or archive.folder:
+        return None
+    first = min(float(series.times[0]) for series in prices.series.values())
+    last = max(float(series.times[-1]) for series in prices.series.values())
+    stop = min(datetime.fromtimestamp(last, UTC), now - RETENTION).date()
+    start = datetime.fromtimestamp(first, UTC).date()
+    files = [file for day, file in archive.days().items() if start < day < stop]
+    return ArchivedDays(archive.url, files) if files else None
+
+
 def read_series(
     connection: Connection,
     archive: Archive | None,
@@ -151,22 +169,9 @@ def read_series(
 
     Coins without prices are left out.
     """
-    found = _split_by_coin(reader.read_points(connection, archive, coin_ids, start, stop))
+    points = reader.read_points(connection, archive, coin_ids, start, stop)
+    found = price_series.split_by_coin(points)
     return {coin_id: found[coin_id] for coin_id in coin_ids if coin_id in found}
-
-
-def _split_by_coin(points: Points) -> Mapping[str, PriceSeries]:
-    """Return one series per coin. Points without a price above 0 are left out."""
-    is_priced = points.price_usd > 0
-    names = points.coin_id[is_priced]
-    edges = np.flatnonzero(names[1:] != names[:-1]) + 1  # the first point of each further coin
-    columns = (points.seconds, points.price_usd, points.is_observed)
-    known = (points.volume_24h_usd, points.market_cap_usd)
-    parts = zip(
-        *(np.split(column, edges) for column in (names, *(c[is_priced] for c in columns + known))),
-        strict=True,
-    )
-    return {str(coin[0]): PriceSeries(*own) for coin, *own in parts if len(coin)}
 
 
 def resolve_coin_ids(connection: Connection, terms: Sequence[str]) -> list[str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sentinel.archive.parquet import Points
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -64,3 +67,17 @@ def from_points(points: Sequence[tuple[float, float]]) -> PriceSeries:
     """Return a series of (UNIX seconds, USD) in order of time, all of them observed."""
     times, prices = np.array(points, dtype=np.float64).T.copy()
     return from_prices(times, prices)
+
+
+def split_by_coin(points: Points) -> Mapping[str, PriceSeries]:
+    """Return one series per coin. Points without a price above 0 are left out."""
+    is_priced = points.price_usd > 0
+    names = points.coin_id[is_priced]
+    edges = np.flatnonzero(names[1:] != names[:-1]) + 1  # the first point of each further coin
+    columns = (points.seconds, points.price_usd, points.is_observed)
+    known = (points.volume_24h_usd, points.market_cap_usd)
+    parts = zip(
+        *(np.split(column, edges) for column in (names, *(c[is_priced] for c in columns + known))),
+        strict=True,
+    )
+    return {str(coin[0]): PriceSeries(*own) for coin, *own in parts if len(coin)}

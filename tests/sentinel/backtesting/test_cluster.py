@@ -8,26 +8,39 @@ import socketserver
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import fsspec
 import psutil
 import pytest
 
+from safe_zone import Settings
+from sentinel.archive import parquet, store
+from sentinel.archive.parquet import CsvExport
 from sentinel.backtesting import (
+    archived_prices,
     cluster,
     cluster_connection,
+    price_loader,
     sweep_tasks,
     walk_forward,
 )
+from sentinel.backtesting.archived_prices import ArchivedDays
 from sentinel.backtesting.cluster import Timeouts
+from sentinel.backtesting.price_series import LoadedPrices, PriceSeries
 from sentinel.backtesting.sweep_tasks import WorkersFailed
 from sentinel.errors import ConfigurationError
+from tests.support import object_store
 from tests.support.commands import Script
+from tests.support.object_store import ObjectStore
 from tests.support.sweeps import (
     GRID,
     NAMES,
     OWN,
+    START,
     busy,
     dumped,
     here,
@@ -64,7 +77,8 @@ def list_packages():
     return {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
 
 before = list_packages()
-from sentinel.backtesting import builtin_strategies, strategies, sweep_tasks
+from sentinel.archive import parquet, store
+from sentinel.backtesting import archived_prices, builtin_strategies, strategies, sweep_tasks
 
 assert "code.zip" in sweep_tasks.__file__
 for name in builtin_strategies.BUILT_IN:
@@ -101,7 +115,9 @@ if __name__ == "__main__":
 
 
 @pytest.fixture(scope="module")
-def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, psutil.Process]]:
+def dask(
+    tmp_path_factory: pytest.TempPathFactory, bucket: ObjectStore
+) -> Iterator[tuple[str, psutil.Process]]:
     """Yield the address of a local Dask cluster and its process, whose children are the workers.
 
     Its folder and its path do not contain the project. A worker that dies is started again.
@@ -111,7 +127,7 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, psutil
     with subprocess.Popen(
         [sys.executable, "cluster.py"],
         cwd=folder,
-        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | bucket.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -124,6 +140,38 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, psutil
 
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
     return [one for one in process.children() if "spawn_main" in " ".join(one.cmdline())]
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[ObjectStore]:
+    with object_store.run_object_store("s3") as served:
+        yield served
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+def archive_all(
+    prices: Mapping[str, PriceSeries], bucket: ObjectStore, folder: Path
+) -> ArchivedDays | None:
+    """Archive all days; return those that workers read, long after the database dropped them."""
+    url = "s3://bucket/days"
+    archive = store.open_archive(url, folder / "cache")
+    days: dict[date, list[str]] = {}
+    for key, series in enumerate(prices.values()):
+        for at, price, is_observed in zip(
+            series.times, series.prices, series.is_observed, strict=True
+        ):
+            source = "observed" if is_observed else "backfilled"
+            line = f"{key},{int(at)}000000,{float(price)!r},,,{source}\n"
+            days.setdefault(datetime.fromtimestamp(at, UTC).date(), []).append(line)
+    for day, lines in days.items():
+        (folder / "rows.csv").write_text("".join(lines))
+        rows = CsvExport(folder / "rows.csv", dict(enumerate(prices)))
+        path, count = parquet.build_day(rows, [], folder)
+        archive.put(path, day, count)
+    bucket.requests.clear()
+    settings = Settings(archive_url=url, state_dir=folder)
+    loaded = LoadedPrices(prices, START)
+    return price_loader.find_archived_days(settings, loaded, datetime(2030, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.slow
@@ -180,7 +228,9 @@ def test_a_stopped_worker_does_not_change_the_result(dask: tuple[str, psutil.Pro
 
     sweep = planned(market(8, points=800), busy(0.1))
     try:
-        found = dumped(sweep, cluster.run_on_cluster(sweep, address, stop_one, ignore, QUICK))
+        found = dumped(
+            sweep, cluster.run_on_cluster(sweep, address, stop_one, ignore, timeouts=QUICK)
+        )
     finally:
         for worker in stopped:
             worker.resume()
@@ -201,12 +251,44 @@ def test_a_sweep_ends_in_one_line_when_no_worker_responds(
     sweep = planned(market(8, points=800), busy(0.1))
     try:
         with pytest.raises(WorkersFailed, match="No worker of the cluster has responded for") as no:
-            cluster.run_on_cluster(sweep, address, stop_all, notices.append, QUICK)
+            cluster.run_on_cluster(sweep, address, stop_all, notices.append, timeouts=QUICK)
     finally:
         for worker in workers_of(process):
             worker.resume()
     assert no.value.exit_code == 2
     assert any("0 of 2 workers respond" in notice for notice in notices)
+
+
+@pytest.mark.slow
+def test_workers_read_archived_days_themselves_or_get_their_prices(
+    dask: tuple[str, psutil.Process],
+    bucket: ObjectStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    sweep = planned(market(2, points=700))  # 7.3 days
+    days = archive_all(sweep.coins, bucket, tmp_path)
+    assert days
+    assert len(days.files) == 6
+    [task, *_] = sweep_tasks.plan_tasks(sweep, 1)
+    left = archived_prices.leave_out(task, days).rest.coins
+    assert [len(series) for series in left.values()] == [700 - 6 * 96] * len(left)
+
+    def run(days: ArchivedDays, notices: list[str]) -> str:
+        return dumped(sweep, cluster.run_on_cluster(sweep, dask[0], silent, notices.append, days))
+
+    notices: list[str] = []
+    assert run(days, notices) == here(sweep)
+    assert notices == []
+    assert len(set(bucket.downloads)) == 6
+    # Another address, because workers keep copies of the files of this one.
+    monkeypatch.setattr(bucket, "error_status", 403)
+    assert run(replace(days, url="s3://bucket/locked"), notices) == here(sweep)
+    [notice] = notices
+    assert "A worker of the cluster cannot read the archive, so its prices are sent" in notice
+    assert "The archive s3://bucket/locked cannot be read (PermissionError" in notice
 
 
 # The first worker that gets the task does not end it before the test does.
@@ -231,7 +313,9 @@ def test_another_worker_also_runs_a_slow_task_and_the_first_result_counts(
 ) -> None:
     sweep = planned(market(1), [own_strategy(f"FOLDER = {str(tmp_path)!r}\n{UNEVEN}")])
     try:
-        found = dumped(sweep, cluster.run_on_cluster(sweep, dask[0], silent, ignore, QUICK))
+        found = dumped(
+            sweep, cluster.run_on_cluster(sweep, dask[0], silent, ignore, timeouts=QUICK)
+        )
     finally:
         (tmp_path / "over").touch()
     assert found == here(sweep)
@@ -255,7 +339,7 @@ def test_the_error_for_an_address_without_scheduler_is_one_line(kind: str) -> No
         if kind == "closed port":
             server.server_close()
         with pytest.raises(ConfigurationError) as no:
-            cluster.run_on_cluster(planned(market(1)), address, silent, ignore, QUICK)
+            cluster.run_on_cluster(planned(market(1)), address, silent, ignore, timeouts=QUICK)
         if kind == "HTTP server":
             server.shutdown()
     assert str(no.value).startswith(f"--scheduler {address}: no Dask scheduler responds there (")
