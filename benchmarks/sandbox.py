@@ -46,6 +46,9 @@ class Size(NamedTuple):
     coins: int
     # The parameters of each strategy that is swept.
     grids: Mapping[str, Grid]
+    # The prices of a single coin that is swept too, and its strategy's parameters.
+    coin_points: int
+    coin_grid: Grid
     # The Dask workers; one of them is killed.
     workers: int
     # How often a backtest is measured.
@@ -59,10 +62,17 @@ FULL = Size(
         "sma-cross": {"fast": [4.0, 8.0, 12.0, 24.0], "slow": [48.0, 96.0, 144.0, 192.0, 288.0]},
         "dip": {"multiplier": [1.0, 1.25, 1.5, 1.75, 2.0], "hours": [6.0, 12.0, 24.0, 48.0]},
     },
+    35_040,
+    {
+        "multiplier": np.linspace(1, 2, 20).tolist(),
+        "hours": np.arange(6.0, 46.0, 2.0).tolist(),
+    },
     3,
     5,
 )
-SMOKE = Size(600, 6, {"sma-cross": {"fast": [4.0, 8.0], "slow": [24.0]}}, 2, 1)
+SMOKE = Size(
+    600, 6, {"sma-cross": {"fast": [4.0, 8.0], "slow": [24.0]}}, 600, {"hours": [6.0]}, 2, 1
+)
 
 
 def build_market(coins: int, points: int) -> dict[str, PriceSeries]:
@@ -86,6 +96,8 @@ def measure(is_smoke: bool) -> Iterator[Result]:
     yield _measure_command(series, size.rounds)
     for name, grid in size.grids.items():
         yield from _measure_sweep(name, grid, size)
+    coin = size._replace(coins=1, points=size.coin_points)
+    yield from _measure_sweep("dip", size.coin_grid, coin)
 
 
 def _measure_backtest(name: str, series: PriceSeries, rounds: int) -> Result:
@@ -124,7 +136,7 @@ def _measure_command(series: PriceSeries, rounds: int) -> Result:
 def _measure_sweep(name: str, grid: Grid, size: Size) -> Iterator[Result]:
     """Sweep with one process and with two; sma-cross also on a cluster that loses a worker."""
     candidates = walk_forward.build_candidates([name], grid)
-    title = f"sweep of {size.coins} coins, {len(candidates)} sets of {name}"
+    title = f"sweep of {size.coins} x {size.points:,} prices, {len(candidates)} sets of {name}"
     tables, taken = [], []
     for jobs in (1, 2):
         # New series, so that no cached alerts of them exist.

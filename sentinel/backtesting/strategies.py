@@ -57,6 +57,13 @@ class Strategy:
             raise ValueError(f"{self.name} decides about each coin alone")
         return user_weights.build_decide(self.source, self.parameters, series)
 
+    @property
+    def has_whole_signal(self) -> bool:
+        """Whether `compute_signal` returns a signal."""
+        if self.source is not None:
+            return self.function == "signals"
+        return BUILT_IN[self.name].is_timeless
+
     def compute_signal(self, series: PriceSeries) -> Floats | None:
         """Return the signal along a series: one number for each point.
 
@@ -65,12 +72,10 @@ class Strategy:
         first part of the signal of the whole, unless a user's `signals` looks ahead. Raises
         StrategyFailed if the user's strategy fails.
         """
-        if self.source is not None:
-            if self.function != "signals":
-                return None
-            return user_strategy.compute_signal(self.source, self.parameters, series)
-        if not BUILT_IN[self.name].is_timeless:
+        if not self.has_whole_signal:
             return None
+        if self.source is not None:
+            return user_strategy.compute_signal(self.source, self.parameters, series)
         return self._compute_built_in(series, -math.inf)
 
     def build_signals(

@@ -24,12 +24,17 @@ OnProgress = Callable[[int], None]
 
 # So that workers of unequal speed end at about the same time.
 TASKS_PER_WORKER = 8
-# Work is prices times candidates. Starting a process takes longer than less work than this.
-MIN_TASK_WORK = 100_000
+# Work is prices times candidates; a unit of it takes about 0.25 microseconds of a core. A sweep of
+# less work than this is one task, because processes take longer to start than they save.
+MIN_SWEEP_WORK = 4_000_000
+# So that sending a task takes little of its time.
+MIN_TASK_WORK = 500_000
 # A few seconds: progress is visible, and a worker that dies loses little.
-MAX_TASK_WORK = 1_000_000
-# The user's own code counts this many times: it may be called at every price.
-OWN_STRATEGY_WORK = 50
+MAX_TASK_WORK = 20_000_000
+# A candidate counts this many times if the engine trades it, as one without a whole signal or with
+# rules, and this many times if it is the user's own code that is called at every price.
+ENGINE_WORK = 40
+DECIDE_WORK = 200
 
 
 class WorkersFailed(ConfigurationError):
@@ -96,10 +101,12 @@ def plan_tasks(sweep: Sweep, workers: int) -> list[SweepTask]:
     candidates of a coin are divided only if the coin alone is too much work for one task. A joint
     candidate needs all coins in its task.
     """
-    weights = [1 if one.source is None else OWN_STRATEGY_WORK for one in sweep.strategies]
+    weights = [_weigh(one) for one in sweep.strategies]
     work = [len(series) * sum(weights) for series in sweep.coins.values()]
     limit = sum(work) / (TASKS_PER_WORKER * workers)
     limit = max(MIN_TASK_WORK, min(MAX_TASK_WORK, limit))
+    if sum(work) < MIN_SWEEP_WORK:
+        limit = sum(work)
     parts: list[tuple[Mapping[str, PriceSeries], slice]] = []
     is_joint = any(one.is_joint for one in sweep.strategies)
     for some in [slice(0, len(work))] if is_joint else _divide(work, limit):
@@ -114,6 +121,13 @@ def plan_tasks(sweep: Sweep, workers: int) -> list[SweepTask]:
         SweepTask(task_id, coins, group.start, sweep.strategies[group], *rest)
         for task_id, (coins, group) in enumerate(parts)
     ]
+
+
+def _weigh(strategy: Strategy) -> int:
+    """Return the work of a strategy at a price."""
+    if strategy.has_whole_signal:
+        return ENGINE_WORK if strategy.rules else 1
+    return ENGINE_WORK if strategy.source is None else DECIDE_WORK
 
 
 def _divide(work: Sequence[float], limit: float) -> list[slice]:

@@ -62,6 +62,7 @@ def ignore(_notice: str) -> None:
 
 @pytest.fixture(autouse=True)
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_tasks, "MIN_SWEEP_WORK", 1)
     monkeypatch.setattr(sweep_tasks, "MIN_TASK_WORK", 1)
 
 

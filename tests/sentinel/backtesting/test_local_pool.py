@@ -30,6 +30,7 @@ from tests.support.sweeps import (
 
 @pytest.fixture(autouse=True)
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_tasks, "MIN_SWEEP_WORK", 1)
     monkeypatch.setattr(sweep_tasks, "MIN_TASK_WORK", 1)
 
 

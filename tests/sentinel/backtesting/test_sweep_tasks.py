@@ -16,6 +16,7 @@ MINE = own_strategy(OWN)
 
 @pytest.fixture(autouse=True)
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_tasks, "MIN_SWEEP_WORK", 1)
     monkeypatch.setattr(sweep_tasks, "MIN_TASK_WORK", 1)
 
 
@@ -56,8 +57,17 @@ def test_the_prices_of_many_coins_travel_once() -> None:
 
 
 def test_a_small_sweep_is_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_tasks, "MIN_TASK_WORK", 100_000)
+    monkeypatch.setattr(sweep_tasks, "MIN_SWEEP_WORK", 1_000_000)
     assert len(sweep_tasks.plan_tasks(planned(market(3, points=60), sets(20)), 8)) == 1
+
+
+def test_decisions_at_every_price_are_divided_earlier_than_signals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweep_tasks, "MIN_SWEEP_WORK", 1_000_000)
+    signals = own_strategy("def signals(history):\n    return 0 * history.prices")
+    cuts = [sweep_tasks.plan_tasks(planned(market(1), [one] * 20), 2) for one in (signals, MINE)]
+    assert [len(tasks) for tasks in cuts] == [1, 16]
 
 
 def test_neither_the_cut_nor_the_order_of_tasks_changes_the_result() -> None:
