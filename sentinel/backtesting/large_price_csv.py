@@ -33,9 +33,17 @@ FROM read_csv($path, header = true, auto_detect = false, delim = ',', quote = '"
 WHERE {is_wanted}
 """
 COIN = "coalesce(nullif(trim(coin), ''), error('coin'))"
-IS_WANTED = "lower(trim(coin)) IN (SELECT unnest($wanted::varchar[]))"
-ISO_SECONDS = """CASE WHEN time >= to_timestamp({first}) AND time < to_timestamp({last} + 1)
-                 THEN epoch_us(time) / 1e6 ELSE error('time') END"""
+IS_WANTED = "lower({coin}) IN (SELECT unnest($wanted::varchar[]))"
+# DuckDB alone would also read 2021/01/01, 24:00 and names of zones, which small files may not have.
+# The years are those of FIRST_SECOND and LAST_SECOND.
+ISO_TIME = (
+    r"2[01]\d\d-\d\d-\d\d([ T]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?"
+    r"(Z| UTC|[+-]\d\d(:\d\d)?)?)?"
+)
+ISO_SECONDS = """
+CASE WHEN regexp_full_match(time, '{pattern}') THEN epoch_us(time::timestamptz) / 1e6
+     ELSE error('time') END
+"""
 EPOCH_SECONDS = "CASE {units} ELSE error('time') END"
 AMOUNT = """, CASE WHEN {name} IS NULL OR isnan({name}) THEN 'nan'::double
             WHEN {name} >= 0 AND {name} < 'inf'::double THEN {name} ELSE error('{name}') END
@@ -73,13 +81,16 @@ def _read(
     layout: Layout,
     first: Sequence[str],
     wanted: Collection[str],
-) -> Rows:
-    is_all = not wanted or layout.coin is None
-    parameters = {"path": str(path)} | ({} if is_all else {"wanted": list(wanted)})
-    engine.execute(_build_load(layout, first, is_all=is_all), parameters)
-    coin_ids = [coin_id for (coin_id,) in engine.execute(COIN_IDS).fetchall()]
+) -> Rows | None:
+    parameters: dict[str, object] = {"path": str(path)}
+    if wanted:
+        parameters["wanted"] = list(wanted)
     if layout.coin is None:
-        coin_ids = [layout.coin_of_file] if coin_ids else []
+        parameters["coin"] = layout.coin_of_file
+    engine.execute(_build_load(layout, first, is_all=not wanted), parameters)
+    coin_ids = [coin_id for (coin_id,) in engine.execute(COIN_IDS).fetchall()]
+    if any(coin_id != coin_id.strip() for coin_id in coin_ids):
+        return None  # DuckDB keeps a tab beside a name
     engine.execute(MAKE_CODES)
     found = engine.execute(READ).fetchnumpy()
     unknown = np.broadcast_to(np.nan, len(found["coin"]))
@@ -96,7 +107,7 @@ def _build_load(layout: Layout, first: Sequence[str], *, is_all: bool) -> str:
     kinds = ["VARCHAR"] * layout.width
     names = [f"unused{place}" for place in range(layout.width)]
     for place, name, kind in (
-        (layout.time, "time", "DOUBLE" if is_epoch else "TIMESTAMPTZ"),
+        (layout.time, "time", "DOUBLE" if is_epoch else "VARCHAR"),
         (layout.price, "price", "DOUBLE"),
         (layout.coin, "coin", "VARCHAR"),
         (layout.volume, "volume", "DOUBLE"),
@@ -104,18 +115,19 @@ def _build_load(layout: Layout, first: Sequence[str], *, is_all: bool) -> str:
     ):
         if place is not None:
             names[place], kinds[place] = name, kind
+    coin = "$coin" if layout.coin is None else COIN
     return LOAD.format(
-        coin="''" if layout.coin is None else COIN,
+        coin=coin,
         seconds=EPOCH_SECONDS.format(units=units)
         if is_epoch
-        else ISO_SECONDS.format(first=FIRST_SECOND, last=LAST_SECOND),
+        else ISO_SECONDS.format(pattern=ISO_TIME),
         least=MIN_PRICE_USD,
         most=MAX_PRICE_USD,
         amounts="".join(
             AMOUNT.format(name=name) for name in ("volume", "market_cap") if name in names
         ),
         columns=dict(zip(names, kinds, strict=True)),
-        is_wanted="true" if is_all else IS_WANTED,
+        is_wanted="true" if is_all else IS_WANTED.format(coin=coin),
     )
 
 

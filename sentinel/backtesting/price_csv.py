@@ -105,7 +105,8 @@ def _parse_lines(
 
 
 def _parse_coin(cells: list[str], layout: Layout) -> str:
-    if len(cells) != layout.width:
+    # A comma after the last column is no field, as for DuckDB.
+    if len(cells) != layout.width and (len(cells) != layout.width + 1 or cells[-1]):
         raise ValueError(f"{len(cells)} fields instead of {layout.width}")
     coin_id = layout.coin_of_file if layout.coin is None else cells[layout.coin].strip()
     if not coin_id:
@@ -150,7 +151,7 @@ def _parse_number(text: str) -> float:
 def _parse_amount(cells: list[str], column: int | None) -> float:
     """Return a volume or market cap; NaN for an empty cell. Raises ValueError."""
     text = "" if column is None else cells[column].strip()
-    if not text or text.lower() == "nan":
+    if text.lower() in ("", "nan", "-nan"):
         return math.nan
     amount = _parse_number(text)
     if not 0 <= amount < math.inf:

@@ -121,6 +121,19 @@ def test_only_the_wanted_coins_are_returned_and_checked(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER + "2026-11-01,Bitcoin,1\n2026-11-01,other,0\n")
     assert list(price_csv.read(path, ["BITCOIN"])) == ["Bitcoin"]
     assert price_csv.read(path, ["nowhere"]) == {}
+    path = write(tmp_path, HEADER + "2026-11-01,Bitcoin,1\n2026-11-01,,2\n")
+    with pytest.raises(ConfigurationError, match="line 3: no coin_id"):
+        price_csv.read(path, ["bitcoin"])
+    path = write(tmp_path, "timestamp,price\n2026-11-01,1\n", "btc-usd-max.csv")
+    assert list(price_csv.read(path, ["BTC"])) == ["btc"]
+    assert price_csv.read(path, ["eth"]) == {}
+
+
+def test_files_of_all_sizes_allow_a_comma_at_the_end_of_a_line_and_tabs_around_an_id(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, HEADER + "2026-11-01,a,1,\n2026-11-01 01:00,\ta,2\n")
+    assert read_points(path) == {"a": [(MIDNIGHT, 1), (MIDNIGHT + HOUR, 2)]}
 
 
 @pytest.mark.parametrize(
@@ -138,6 +151,10 @@ def test_only_the_wanted_coins_are_returned_and_checked(tmp_path: Path) -> None:
         (HEADER + "yesterday,a,1\n", "line 2: 'yesterday' is not a time"),
         (HEADER + "epoch,a,1\n", "line 2: 'epoch' is not a time"),
         (HEADER + "123,a,1\n", "line 2: '123' is not a time"),
+        *(
+            (HEADER + f"{time},a,1\n", f"line 2: '{time}' is not a time")
+            for time in ("2026/11/01", "2026-1-1", "2026-11-01 24:00", "2026-11-01 00:00 CET")
+        ),
         (HEADER + "1999-12-31,a,1\n", "line 2: '1999-12-31' is not a time"),
         (HEADER + "2026-11-01,a,1\n\n2026-11-02,a,\n", "line 4: '' is not a price above 0"),
         *(
