@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -36,6 +37,7 @@ START_SECONDS = 30.0  # for the interpreter and its imports, on a busy machine
 POLL_SECONDS = 0.1  # between two looks at the child and at a signal
 MAX_LINE_BYTES = 100_000  # of a response
 MAX_ERROR = 1_000  # characters
+FORGED = "The strategy wrote into the response of its process"
 # Everything else in the environment, such as DATABASE_URL and tokens, is no business of a strategy.
 KEPT_VARIABLES = (
     *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SYSTEMROOT"),
@@ -84,7 +86,7 @@ class StrategyProcess:
         takes too long or ends its process.
         """
         try:
-            response = self._ask(self._process or self._start(), wallet, strategy, requests)
+            response = self._ask(self._prepare(), wallet, strategy, requests)
             orders = None if "error" in response else _check_orders(response, len(requests))
         except BaseException:
             self._kill()
@@ -102,12 +104,25 @@ class StrategyProcess:
     ) -> Mapping[str, Any]:
         limit = min(self._wallet_seconds, self._seconds_left / max(1, self._waiting_wallets))
         self._waiting_wallets -= 1
-        began = time.monotonic()
+        began, request_id = time.monotonic(), secrets.token_hex(16)
         try:
-            _run_in_thread(_write, process.stdin, strategy, requests)
-            return self._receive(process, wallet, limit)
+            _run_in_thread(_write, process.stdin, request_id, strategy, requests)
+            response = self._receive(process, wallet, limit)
         finally:
             self._seconds_left = max(0.0, self._seconds_left - (time.monotonic() - began))
+        if response.get("id") != request_id:
+            raise StrategyFailed(FORGED)
+        return response
+
+    def _prepare(self) -> subprocess.Popen[bytes]:
+        """Return the running child, or a new one.
+
+        A child that has ended or written since its last response did so for the wallet before: the
+        next one gets a new child.
+        """
+        if self._process and (self._process.poll() is not None or not self._lines.empty()):
+            self._kill()
+        return self._process or self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
@@ -172,10 +187,12 @@ def _run_in_thread(function: Callable[..., None], *arguments: object) -> None:
     threading.Thread(target=function, args=arguments, daemon=True).start()
 
 
-def _write(stream: IO[bytes], strategy: Strategy, requests: Sequence[DecisionRequest]) -> None:
+def _write(
+    stream: IO[bytes], request_id: str, strategy: Strategy, requests: Sequence[DecisionRequest]
+) -> None:
     """Send requests, in a thread: a child that does not read must not block its parent."""
     with contextlib.suppress(OSError, ValueError):  # the child has ended
-        strategy_worker.write_request(stream, strategy, requests)
+        strategy_worker.write_request(stream, request_id, strategy, requests)
 
 
 def _read(stream: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
@@ -193,7 +210,7 @@ def _parse(line: bytes) -> Mapping[str, Any]:
     except ValueError:
         message = None
     if not isinstance(message, dict):
-        raise StrategyFailed("The strategy wrote into the response of its process")
+        raise StrategyFailed(FORGED)
     return message
 
 
@@ -211,7 +228,7 @@ def _check_orders(response: Mapping[str, Any], count: int) -> list[Order]:
         for order in orders
     ):
         return orders
-    raise StrategyFailed("The strategy wrote into the response of its process")
+    raise StrategyFailed(FORGED)
 
 
 def _describe_end(process: subprocess.Popen[bytes]) -> str:

@@ -53,23 +53,26 @@ def decide(strategy: Strategy, request: DecisionRequest) -> Order:
 
 
 def write_request(
-    stream: IO[bytes], strategy: Strategy, requests: Sequence[DecisionRequest]
+    stream: IO[bytes], request_id: str, strategy: Strategy, requests: Sequence[DecisionRequest]
 ) -> None:
-    """Send the requests of one wallet to the child. Raises OSError if the child has ended."""
-    content = pickle.dumps((strategy, requests))
+    """Send the requests of one wallet to the child. Raises OSError if the child has ended.
+
+    The response repeats `request_id`.
+    """
+    content = pickle.dumps((request_id, strategy, requests))
     stream.write(len(content).to_bytes(LENGTH_BYTES, "big"))
     stream.write(content)
     stream.flush()
 
 
-def _read_request(stream: IO[bytes]) -> tuple[Strategy, Sequence[DecisionRequest]] | None:
+def _read_request(stream: IO[bytes]) -> tuple[str, Strategy, Sequence[DecisionRequest]] | None:
     """Return the next request, or None if the parent sends no more."""
     length = stream.read(LENGTH_BYTES)
     if len(length) < LENGTH_BYTES:
         return None
     content = stream.read(int.from_bytes(length, "big"))
-    strategy, requests = pickle.loads(content)  # noqa: S301  # nosec B301 - from the parent
-    return strategy, requests
+    request_id, strategy, requests = pickle.loads(content)  # noqa: S301  # nosec B301 - from the parent
+    return request_id, strategy, requests
 
 
 class _Printer(io.TextIOBase):
@@ -107,12 +110,13 @@ def main() -> None:
     sys.stdout = sys.stderr = printer
     _send(responses, "ready", True)
     while request := _read_request(requests):
+        request_id, strategy, asked = request
         printer.begin()
-        kind, value = _respond(*request)
+        kind, value = _respond(strategy, asked)
         if os.getpid() != own:  # the strategy forked, and this is the copy
             os._exit(0)
         printer.end()
-        _send(responses, kind, value)
+        _send(responses, kind, value, request_id)
 
 
 def _respond(strategy: Strategy, requests: Sequence[DecisionRequest]) -> tuple[str, object]:
@@ -144,8 +148,8 @@ def _limit_resources() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _send(stream: IO[bytes], kind: str, value: object) -> None:
-    stream.write(json.dumps({kind: value}).encode() + b"\n")
+def _send(stream: IO[bytes], kind: str, value: object, request_id: str = "") -> None:
+    stream.write(json.dumps({kind: value, "id": request_id}).encode() + b"\n")
     stream.flush()
 
 

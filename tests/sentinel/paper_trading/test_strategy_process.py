@@ -196,7 +196,13 @@ def test_a_strategy_sees_no_secret_of_the_environment(
     "line",
     [
         *('{"orders": [[5]]}', '{"orders": [[NaN]]}', '{"orders": [[1, "no reason"]]}'),
-        *('{"orders": "all"}', "[1]", "\\x80"),
+        *(
+            '{"orders": "all"}',
+            "[1]",
+            "\\x80",
+            '{"orders": [[0.5]]}',
+            '{"error": "mine", "id": ""}',
+        ),
     ],
 )
 def test_a_response_that_a_strategy_has_written_itself_is_refused(
@@ -209,6 +215,41 @@ def test_a_response_that_a_strategy_has_written_itself_is_refused(
     )
     with pytest.raises(StrategyFailed, match="wrote into the response"):
         ask(patient, body, f"LINE = b'{line}\\n'")
+
+
+LATER = """
+import threading
+def write():
+    for number in range(3, 20):
+        try: os.write(number, b'{"orders": [[1]]}\\n')
+        except OSError: pass
+def do_later(work, path):
+    def wait():
+        while not os.path.exists(path): time.sleep(0.01)
+        work()
+    threading.Thread(target=wait).start()
+"""
+
+
+def test_a_response_that_a_strategy_writes_later_is_not_read_as_the_next_one(
+    patient: StrategyProcess, tmp_path: Path
+) -> None:
+    asked = str(tmp_path / "asked")
+    assert ask(patient, f"do_later(write, {asked!r})\n{HALF}", LATER) == [0.5]
+    with pytest.raises(StrategyFailed, match="wrote into the response"):
+        ask(patient, f"open({asked!r}, 'w')\nwhile True: time.sleep(9)")
+    assert ask(patient, "return 0.25") == [0.25]
+
+
+@pytest.mark.parametrize("work", ["write", "lambda: os._exit(3)"])
+def test_what_a_strategy_does_after_its_response_costs_the_next_wallet_nothing(
+    patient: StrategyProcess, tmp_path: Path, work: str
+) -> None:
+    file = tmp_path / "go"
+    assert ask(patient, f"do_later({work}, {str(file)!r})\n{HALF}", LATER) == [0.5]
+    file.touch()
+    wait_for(lambda: not patient._lines.empty())  # also after the process has ended
+    assert ask(patient, "return 0.25") == [0.25]
 
 
 def test_a_stopped_step_ends_the_child_before_its_time(tmp_path: Path) -> None:
