@@ -181,14 +181,17 @@ def _export_day(
 def rewrite_file(connection: Connection, archive: Archive, old: DayFile) -> None:
     """Write a file of version 1 anew: in the folder of its month, with nullable columns.
 
-    Raises ArchiveUnavailable, and ArchiveDamaged if the file is damaged.
+    Does nothing if another process has done so. Raises ArchiveUnavailable, and ArchiveDamaged if
+    the file is damaged.
     """
     with parquet.temporary_folder() as folder, connection.transaction():
         connection.execute(LOCK)
+        if old not in archive.files():
+            return
         path, rows = parquet.rewrite_day(archive.fetch(old, refresh=True), folder)
         new = archive.put(path, old.day, rows)
         records.replace_file(connection, archive, old, new, path.stat().st_size)
-    archive.remove(old)
+        archive.remove(old)  # while locked: another rewrite must not find it
 
 
 def _find_day(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import LiteralString
@@ -10,11 +10,14 @@ from typing import LiteralString
 from psycopg import sql
 
 from sentinel.archive import export, parquet, records
+from sentinel.archive.day_file import DayFile
 from sentinel.archive.parquet import CsvExport, Points
 from sentinel.archive.store import Archive
 from sentinel.errors import ArchiveUnavailable
 from sentinel.storage.connection import Connection
 from sentinel.storage.partitions import CANONICAL_OUTPUT, existing_partitions
+
+MAX_ATTEMPTS = 5  # to read files that another process replaces, such as archive.py rewrite
 
 # The points of some coins, for COPY_ROWS.
 POINTS: LiteralString = """
@@ -61,15 +64,40 @@ def read_points(
                 coin_keys=sql.Literal(list(keys)), start=sql.Literal(start), stop=sql.Literal(stop)
             )
             csv = export.copy_rows(connection, rows, folder)
+
+        def read(paths: Sequence[Path]) -> Points:
+            return parquet.read_points(CsvExport(csv, keys), paths, coin_ids, start, stop)
+
         # After the database was read: a day that is purged meanwhile is in one of the two.
-        paths = _fetch_days(connection, archive, start, stop) if archive else []
-        return parquet.read_points(CsvExport(csv, keys), paths, coin_ids, start, stop)
+        return _read_days(connection, archive, start, stop, read) if archive else read([])
 
 
-def _fetch_days(
+def _read_days(
+    connection: Connection,
+    archive: Archive,
+    start: datetime,
+    stop: datetime,
+    read: Callable[[Sequence[Path]], Points],
+) -> Points:
+    """Return what `read` makes of verified files of the days that the database does not hold.
+
+    Another process may replace a file after it was listed: then they are listed again.
+    """
+    attempts = MAX_ATTEMPTS
+    while True:
+        files = _list_days(connection, archive, start, stop)
+        try:
+            return read(archive.fetch_all(files))
+        except ArchiveUnavailable:
+            attempts -= 1
+            if not attempts or set(files).issubset(archive.files()):
+                raise
+
+
+def _list_days(
     connection: Connection, archive: Archive, start: datetime, stop: datetime
-) -> list[Path]:
-    """Return verified files of the days in a span that the database does not hold.
+) -> list[DayFile]:
+    """Return the files of the days in a span that the database does not hold.
 
     Raises ArchiveUnavailable, also if the file of an archived day is gone: a series with a silent
     gap would be worse.
@@ -85,6 +113,4 @@ def _fetch_days(
             "restore their files from a copy, or continue without them with python archive.py "
             "forget"
         )
-    return archive.fetch_all(
-        file for file in files if first <= file.day <= last and file.day not in held
-    )
+    return [file for file in files if first <= file.day <= last and file.day not in held]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from safe_zone import ROOT, Settings
-from sentinel.archive import coin_list, export, records, status
+from sentinel.archive import coin_list, export, parquet, records, status
 from sentinel.archive.day_file import parse_path
 from sentinel.storage.connection import Session
 from tests.conftest import NOW
@@ -163,6 +163,29 @@ def test_a_file_of_version_1_is_read_and_rewritten_without_losing_a_row(
     modified = path.stat().st_mtime_ns
     export_days(session, settings, DAY)
     assert path.stat().st_mtime_ns == modified
+
+
+def test_a_file_that_another_process_has_rewritten_is_left_alone_and_its_day_is_read(
+    session: Session,
+    settings: Settings,
+    folder: Path,
+    old_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archive = open_archive(settings)
+    [file] = archive.files()
+    read = parquet.read_points
+
+    def rewrite_and_read(*arguments: Any) -> parquet.Points:
+        """The reader has listed the old file; before it opens it, another process rewrites it."""
+        for _ in range(2):
+            session.use(lambda c: export.rewrite_file(c, archive, file))
+        assert not old_file.exists()
+        return read(*arguments)
+
+    monkeypatch.setattr(parquet, "read_points", rewrite_and_read)
+    assert read_points(session, settings, OLD, NOW) == to_points(make_rows())
+    assert len(list_files(folder)) == 1
 
 
 @pytest.mark.slow
