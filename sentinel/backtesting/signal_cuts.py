@@ -2,7 +2,9 @@
 
 A signal is causal if its first part stays the same when the later prices are cut off. Early cuts
 compare it with the signal of the run: statistics over the whole series show there, and averages
-that begin with later values. Late cuts lie in random stretches, so that a long series costs little.
+that begin with later values. The cuts of the rest lie in short stretches, so that a long series
+costs little, and two keep all earlier prices, for strategies that need many. A signal that looks
+one price ahead shows only at the last price before a cut, so most cuts follow a change of it.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from sentinel.errors import ConfigurationError
 ComputeSignal = Callable[[PriceSeries], Floats]
 
 EARLY_CUTS = 12
-STRETCHES = 2
-CUTS_OF_STRETCH = 4
+STRETCHES = 6  # one cut in each
+LATE_CUTS = 2
 SHORTEST_CUT = 2  # prices
 LONGEST_EARLY_CUT = 250_000
 # A stretch is a twentieth of the series, within these limits of its length.
@@ -110,23 +112,39 @@ class _Check:
         """Yield (coin, series, its signal, length of the part before the cut)."""
         for n in range(EARLY_CUTS):
             coin_id = coin_ids[n % len(coin_ids)]
-            whole = series[coin_id]
+            whole, signal = series[coin_id], np.nan_to_num(signals[coin_id])
             longest = max(SHORTEST_CUT, min(len(whole) // 6, LONGEST_EARLY_CUT))
             growth = (longest / SHORTEST_CUT) ** (1 / (EARLY_CUTS - 1))
             length = round(SHORTEST_CUT * growth**n)
+            if n % 2:
+                length = self._choose_length(signal, round(length / growth) + 1, length)
             if length < len(whole):
-                yield coin_id, whole, np.nan_to_num(signals[coin_id]), length
+                yield coin_id, whole, signal, length
         for n in range(STRETCHES):
             coin_id = coin_ids[n % len(coin_ids)]
             whole = series[coin_id]
             size = min(len(whole), LONGEST_STRETCH, max(SHORTEST_STRETCH, len(whole) // 20))
-            first = int(self.dice.integers(len(whole) - size + 1))
+            # One in each sixth of the places, so that no large part is left out.
+            first = int((len(whole) - size + 1) * (n + self.dice.random()) / STRETCHES)
             stretch = slice_series(whole, first, first + size)
             signal = self.compute(stretch)
             self.stretches.append((coin_id, first, signal))
-            for length in self.dice.integers(SHORTEST_CUT, max(size, 3), CUTS_OF_STRETCH):
-                if length < size:
-                    yield coin_id, stretch, signal, int(length)
+            if size > SHORTEST_CUT:
+                yield coin_id, stretch, signal, self._choose_length(signal, SHORTEST_CUT, size - 1)
+        for n in range(LATE_CUTS):
+            coin_id = coin_ids[n % len(coin_ids)]
+            whole, signal = series[coin_id], np.nan_to_num(signals[coin_id])
+            edges = np.linspace(len(whole) / 6, len(whole) - 1, LATE_CUTS + 1).astype(int).tolist()
+            if SHORTEST_CUT <= edges[n] < len(whole):
+                yield coin_id, whole, signal, self._choose_length(signal, edges[n], edges[n + 1])
+
+    def _choose_length(self, signal: Floats, shortest: int, longest: int) -> int:
+        """Return the length of a part that ends with a change of the signal, if there is one."""
+        part = signal[shortest - 2 : longest]
+        lengths = shortest + np.flatnonzero(_differ(part[1:], part[:-1]))
+        if len(lengths):
+            return int(self.dice.choice(lengths))
+        return int(self.dice.integers(shortest, max(shortest, longest) + 1))
 
     def _persists(self, whole: PriceSeries, length: int) -> bool:
         """Return whether there is a difference as well after all prices have moved a little."""
