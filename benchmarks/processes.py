@@ -21,8 +21,9 @@ import json, resource, subprocess, sys, time
 started = time.perf_counter()
 done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, text=True)
 seconds = time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-json.dump([seconds, peak, done.returncode, done.stdout], sys.stdout)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+cpu = used.ru_utime + used.ru_stime
+json.dump([seconds, cpu, used.ru_maxrss, done.returncode, done.stdout], sys.stdout)
 """
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes, or KiB
 
@@ -32,27 +33,31 @@ class ProcessUse(NamedTuple):
 
     # From its start to its end.
     seconds: float
+    # Of all its cores, with its children.
+    cpu_seconds: float
     # The largest of its own peak and of those of its children.
     peak_megabytes: float
     stdout: str
 
 
 def run_python(
-    arguments: Sequence[str | Path], environment: Mapping[str, str] | None = None
+    arguments: Sequence[str | Path],
+    environment: Mapping[str, str] | None = None,
+    python: str | Path = sys.executable,
 ) -> ProcessUse:
-    """Run Python with these arguments in the project's folder and wait for its end.
+    """Run Python, or that of another venv, in the project's folder and wait for its end.
 
     Raises subprocess.CalledProcessError if it fails.
     """
     launched = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _LAUNCHER, sys.executable, *arguments],
+        [sys.executable, "-I", "-S", "-c", _LAUNCHER, python, *arguments],
         cwd=ROOT,
         env={**os.environ, **(environment or {})},
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
-    seconds, peak, code, stdout = json.loads(launched.stdout)
+    seconds, cpu, peak, code, stdout = json.loads(launched.stdout)
     if code:
         raise subprocess.CalledProcessError(code, [str(word) for word in arguments], stdout)
-    return ProcessUse(seconds, peak * _PEAK_UNIT / 1e6, stdout)
+    return ProcessUse(seconds, cpu, peak * _PEAK_UNIT / 1e6, stdout)
