@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 200  # of the table
 MAX_DOTS = 2_000
 PERIODS = {"in training": "training_returns", "on unseen days": "test_returns"}
-WIDTH, HEIGHT, MARGIN = 640, 360, 46  # of the scatter plot, in its own units
+WIDTH, HEIGHT, MARGIN = 640, 360, 74  # of the scatter plot, in its own units
 FALL, HOLD = "#b9302a", "#4d5a68"
 
 
