@@ -32,6 +32,7 @@ from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY
 from sentinel.paper_trading import output
 from sentinel.paper_trading.options import (
+    check_files,
     load_strategy,
     read_money,
     to_dict,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run the command that the user typed; returns 0, or the exit code of a wallet's error."""
     options = build_parser(__doc__).parse_args()
+    check_files(options)
     actions = {
         "strategies": _list_strategies,
         "backtest": _run_backtest,
@@ -91,13 +93,13 @@ def _run_backtest(options: argparse.Namespace) -> int:
     report = backtest_report.build_report(
         strategy.describe(), coins, costs, output.causality_remarks(check)
     )
-    write_files(options, report)
     if options.json:
         rows = output.rows_json(report, options.trades, options.curve)
         own = {"causality": check.to_json()}
         print(json.dumps(output.backtest_json(strategy, report) | own | rows))
     else:
         output.print_report(report)
+    write_files(options, report)  # last: a full disk must not hide the result
     return EXIT_UNHEALTHY if check.outcome == "look-ahead" else EXIT_OK
 
 
@@ -141,7 +143,6 @@ def _sweep(options: argparse.Namespace) -> int:
             jobs = options.jobs or os.cpu_count() or 1
             scored = local_pool.run_locally(sweep, jobs, on_progress)
     result = walk_forward.select_winners(sweep, scored)
-    write_sweep_files(options, result)
     winners = [one for one in walk_forward.list_winners(result) if one not in firsts]
     checks += checked_run.check_each(prices, winners, costs, initial_usd)
     if options.json:
@@ -150,6 +151,7 @@ def _sweep(options: argparse.Namespace) -> int:
     else:
         output.print_sweep(result)
         output.print_checks(checks)
+    write_sweep_files(options, result)
     return EXIT_OK
 
 

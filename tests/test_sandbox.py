@@ -20,6 +20,7 @@ from safe_zone import ROOT
 from sentinel import arguments
 from sentinel.backtesting import builtin_strategies, csv_loader
 from sentinel.errors import ConfigurationError
+from sentinel.paper_trading import output
 from tests.conftest import FreshDatabase
 from tests.support.commands import Script
 from tests.support.monitor import load
@@ -368,7 +369,7 @@ def test_an_error_names_the_invalid_option(
 @pytest.mark.parametrize(
     ("command", "option", "package"),
     [
-        ("backtest", ("--png", "page.png"), "matplotlib"),
+        ("backtest", ("--json", "--png", "page.png"), "matplotlib"),
         ("sweep", ("--scheduler", "tcp://127.0.0.1:9"), "distributed"),
     ],
 )
@@ -378,7 +379,46 @@ def test_an_option_names_the_package_that_the_image_of_the_containers_lacks(
     lacking = dict.fromkeys((package, f"{package}.figure", f"{package}.scheduler"))
     with mock.patch.dict(sys.modules, lacking):
         done = script("sandbox.py", command, "--strategy", "sma-cross", "--csv", csv, *option)
-    assert_refused(done, f"{option[0]} needs {package}")
+    assert done.returncode == 2
+    assert f"{option[-2]} needs {package}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "other"),
+    [
+        (("--trades", "prices.csv"), "--csv"),
+        (("--html", "./own.py"), "--strategy"),
+        (("--trades", "rows.csv", "--curve", "./rows.csv"), "--trades"),
+    ],
+)
+def test_an_output_never_overwrites_an_input_or_another_output(
+    script: Script, csv: str, files: tuple[str, ...], other: str
+) -> None:
+    (script.folder / "own.py").write_text("def decide(history, portfolio): return 1\n")
+    done = script("sandbox.py", "backtest", "--strategy", "own.py", "--csv", csv, *files)
+    assert_refused(done, f"would overwrite {other}")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")
+def test_a_full_disk_does_not_hide_the_result(script: Script, csv: str) -> None:
+    run = ("sandbox.py", "backtest", "--strategy", "hold", "--csv", csv, "--json")
+    done = script(*run, "--html", "/dev/full")
+    assert done.returncode == 2
+    assert "--html /dev/full cannot be written (No space left on device)" in done.stderr
+    assert json.loads(done.stdout)["strategy"] == "hold"
+
+
+def test_a_file_stays_as_it_was_if_its_successor_cannot_be_written(tmp_path: Path) -> None:
+    def write_half(path: Path) -> None:
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    page = tmp_path / "page.html"
+    page.write_text("an earlier result")
+    with pytest.raises(ConfigurationError, match="No space left"):
+        output.write_file("--html", page, write_half)
+    assert page.read_text() == "an earlier result"
+    assert list(tmp_path.iterdir()) == [page]
 
 
 @pytest.mark.parametrize("second", ["", "2026-11-01,a,2\n"], ids=["one line", "one time"])

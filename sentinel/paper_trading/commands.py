@@ -243,6 +243,6 @@ def _print_reports(
     elif not options.wallet and reports:
         output.print_wallets(reports)
     for _, report in reports if options.wallet else ():
-        write_files(options, report)
         if not options.json:
             output.print_report(report)
+        write_files(options, report)

@@ -58,10 +58,30 @@ def to_dict(pairs: Sequence[tuple[str, T]]) -> dict[str, T]:
     return found
 
 
+def check_files(options: argparse.Namespace) -> None:
+    """Refuse what would lose a file, before anything runs. Raises ConfigurationError."""
+    typed = {name: getattr(options, name, None) for name in ("html", "png", "trades", "curve")}
+    if output.IN_JSON in (typed["trades"], typed["curve"]) and not options.json:
+        raise ConfigurationError("- puts rows into the JSON object: add --json, or name a file")
+    strategies_typed = getattr(options, "strategy", None) or ()
+    if isinstance(strategies_typed, str):
+        strategies_typed = (strategies_typed,)
+    used = {Path(one).resolve(): "--strategy" for one in strategies_typed if Path(one).is_file()}
+    if csv := getattr(options, "csv", None):
+        used[Path(csv).resolve()] = "--csv"
+    for name, path in typed.items():
+        if path is None or path == output.IN_JSON:
+            continue
+        if path.is_dir() or not path.parent.is_dir():
+            reason = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+            raise ConfigurationError(f"--{name} {path} cannot be written: {reason}")
+        other = used.setdefault(path.resolve(), f"--{name}")
+        if other != f"--{name}":
+            raise ConfigurationError(f"--{name} {path} would overwrite {other}: name another file")
+
+
 def write_files(options: argparse.Namespace, report: BacktestReport) -> None:
     """Write the files that the user named. Raises ConfigurationError."""
-    if output.IN_JSON in (options.trades, options.curve) and not options.json:
-        raise ConfigurationError("- puts rows into the JSON object: add --json, or name a file")
     if not any((options.html, options.png, options.trades, options.curve)):
         return
     from sentinel.backtesting import html_page, png_page

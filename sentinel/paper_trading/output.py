@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -48,9 +49,15 @@ def rows_json(report: BacktestReport, trades: object, curve: object) -> dict[str
 
 
 def write_file(flag: str, path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file that a flag names. Raises ConfigurationError if that fails."""
+    """Write a file that a flag names, or leave it as it was. Raises ConfigurationError."""
     try:
-        write(path)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            write(path)  # such as /dev/stdout
+            return
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".sandbox-") as folder:
+            draft = Path(folder) / path.name
+            write(draft)
+            draft.replace(path)
     except OSError as error:
         raise ConfigurationError(f"{flag} {path} cannot be written ({error.strerror})") from error
     except ModuleNotFoundError as error:
