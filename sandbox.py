@@ -27,7 +27,6 @@ from sentinel.backtesting import (
     user_strategy,
     walk_forward,
 )
-from sentinel.backtesting.portfolio import DEFAULT_INITIAL_USD, Costs
 from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.errors import EXIT_OK, EXIT_UNHEALTHY
 from sentinel.paper_trading import output
@@ -104,9 +103,10 @@ def _run_backtest(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    strategy = strategies.load(options.strategy, to_dict(options.param))
+    strategy = load_strategy(options.strategy, options)
+    initial_usd, costs = read_money(options)
     prices = _load_prices(options)
-    _, check = checked_run.trade_and_check(prices, strategy, Costs(), DEFAULT_INITIAL_USD)
+    _, check = checked_run.trade_and_check(prices, strategy, costs, initial_usd)
     if options.json:
         print(json.dumps(output.check_json(strategy, check)))
     else:

@@ -80,6 +80,8 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("strategy", metavar="STRATEGY", help=STRATEGY_HELP)
     _add_parameters(parser, "NAME=VALUE", parameter, "set a parameter of the strategy")
     _add_prices(parser)
+    _add_money(parser)
+    _add_rules(parser)
     _add_json(parser)
 
 
