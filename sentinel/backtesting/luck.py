@@ -58,6 +58,8 @@ def _grow_at_random(
     series: PriceSeries, trips: Sequence[RoundTrip], costs: Costs, generator: np.random.Generator
 ) -> Floats:
     """Return the growth of each placement: one number for each, 1 without round trips."""
+    if not trips:  # there may be no observed price either
+        return np.ones(PLACEMENTS)
     times, logs = series.times[series.is_observed], np.log(series.prices[series.is_observed])
     fee, slippage = float(costs.fee_bps / BASIS_POINTS), float(costs.slippage_bps / BASIS_POINTS)
     log_cost = np.log((1 - fee) ** 2 * (1 - slippage) / (1 + slippage)) * len(trips)

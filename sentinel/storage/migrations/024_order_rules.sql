@@ -2,5 +2,11 @@
 
 ALTER TABLE sentinel.wallets ADD COLUMN rules jsonb;
 
--- After a protective exit, the strategy's own signal was at or below 0: purchases are possible again.
-ALTER TYPE sentinel.wallet_event ADD VALUE 'unblocked';
+-- unblocked: after a protective exit, the strategy's own signal was at or below 0, so that purchases
+-- are possible again. A new type instead of ADD VALUE: before PostgreSQL 17, a restore could not
+-- load this value in the transaction that adds it.
+ALTER TYPE sentinel.wallet_event RENAME TO wallet_event_before;
+CREATE TYPE sentinel.wallet_event AS ENUM ('opened', 'ordered', 'filled', 'rejected', 'unblocked');
+ALTER TABLE sentinel.wallet_events
+    ALTER COLUMN kind TYPE sentinel.wallet_event USING kind::text::sentinel.wallet_event;
+DROP TYPE sentinel.wallet_event_before;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,6 +46,14 @@ def _compare_random(generator: np.random.Generator) -> float:
     found = luck.compare_with_random([(SERIES, trips_of(SERIES, shares))], COSTS)
     assert found is not None
     return found
+
+
+def test_a_coin_that_has_only_backfilled_prices_and_no_round_trip_changes_little() -> None:
+    trips = trips_of(SERIES, np.tile([1.0, -1.0], len(SERIES) // 2))
+    backfilled = dataclasses.replace(SERIES, is_observed=np.zeros(len(SERIES), dtype=bool))
+    alone = luck.compare_with_random([(SERIES, trips)], COSTS)
+    assert alone is not None
+    assert luck.compare_with_random([(SERIES, trips), (backfilled, [])], COSTS) == alone
 
 
 def test_the_same_round_trips_come_out_the_same() -> None:

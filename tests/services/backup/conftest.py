@@ -32,7 +32,8 @@ VALUES (now(), 'buy', 'bitcoin', 0.1, 90000, 1.5, E'a\ttab, a \\\\ backslash, a\
 INSERT INTO sentinel.wallets (opened_at, fee_bps, slippage_bps, name, strategy, parameters)
 VALUES (now(), 1, 1, 'first', 'hold', '{"n": 1}');
 INSERT INTO sentinel.wallet_events (recorded_at, observed_at, wallet_id, kind, coin_id)
-SELECT now(), now(), wallet_id, 'opened', 'bitcoin' FROM sentinel.wallets
+SELECT now(), now(), wallet_id, kind::sentinel.wallet_event, 'bitcoin'
+FROM sentinel.wallets, unnest(ARRAY['opened', 'unblocked']) AS kind
 """
 
 

@@ -67,7 +67,7 @@ def test_a_restored_database_accepts_new_rows_under_new_keys(
         "SELECT now(), now(), wallet_id, 'opened', 'ethereum' FROM sentinel.wallets "
         "RETURNING event_id"
     )
-    assert events == 2
+    assert events == 3
     assert filled.query("SELECT count(*) >= 0 FROM public.market_data") == [(True,)]
 
 
