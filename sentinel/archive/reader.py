@@ -99,8 +99,8 @@ def _list_days(
 ) -> list[DayFile]:
     """Return the files of the days in a span that the database does not hold.
 
-    Raises ArchiveUnavailable, also if the file of an archived day is gone: a series with a silent
-    gap would be worse.
+    Raises ArchiveUnavailable, also if the file of an archived day is gone or in another place: a
+    series with a silent gap would be worse.
     """
     # `stop` is excluded: a span that ends at midnight does not need the next day.
     moments = (start, stop - timedelta(microseconds=1))
@@ -113,4 +113,12 @@ def _list_days(
             "restore their files from a copy, or continue without them with python archive.py "
             "forget"
         )
+    stored = [file.day for file in files]
+    for location, day in records.list_elsewhere(connection, archive, stored):
+        if first <= day <= last and day not in held:
+            raise ArchiveUnavailable(
+                f"{day} was archived in {location}, and the archive {archive.location} lacks it: "
+                "set ARCHIVE_URL to that place, copy its files here, or continue without them with "
+                "python archive.py forget"
+            )
     return [file for file in files if first <= file.day <= last and file.day not in held]

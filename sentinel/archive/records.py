@@ -41,11 +41,10 @@ UPDATE sentinel.archived_days SET sha256 = %(new_sha256)s, size_bytes = %(size_b
 WHERE day = %(day)s AND location = %(location)s AND sha256 = %(sha256)s
 """
 DAYS_ELSEWHERE = """
-SELECT location, count(*)
+SELECT location, day
 FROM sentinel.archived_days
 WHERE location <> %(location)s AND day <> ALL (%(stored)s)
-GROUP BY location
-ORDER BY location
+ORDER BY location, day
 """
 FORGET_DAYS = """
 DELETE FROM sentinel.archived_days
@@ -116,12 +115,15 @@ def replace_file(
     connection.execute(REPLACE_FILE, {"day": old.day, "sha256": old.sha256} | row)
 
 
-def count_elsewhere(
+def list_elsewhere(
     connection: Connection, archive: Archive, stored: Sequence[date]
-) -> dict[str, int]:
-    """Return how many days that this archive lacks were archived in other places, by location."""
+) -> list[tuple[str, date]]:
+    """Return the days that this archive lacks and that were archived elsewhere, with the place.
+
+    `stored` are the days that this archive holds.
+    """
     parameters = {"location": archive.location, "stored": list(stored)}
-    return dict(connection.execute(DAYS_ELSEWHERE, parameters).fetchall())
+    return connection.execute(DAYS_ELSEWHERE, parameters).fetchall()
 
 
 def forget_days(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -59,6 +60,7 @@ def examine(
     """
     files, lost = records.list_archived(connection, archive)
     stored = index_by_day(files)
+    elsewhere = records.list_elsewhere(connection, archive, list(stored))
     overdue = retention.overdue_partitions(connection, now)
     first, last = (min(stored), max(stored)) if stored else (None, None)
     span = (last - first).days if first and last else 0
@@ -73,7 +75,7 @@ def examine(
             day for n in range(span) if first and (day := first + timedelta(days=n)) not in stored
         ],
         lost=lost,
-        elsewhere=records.count_elsewhere(connection, archive, list(stored)),
+        elsewhere=Counter(place for place, _ in elsewhere),
         outdated=sum(not file.is_in_month for file in files),
         damaged=_find_damaged(archive, list(stored.values())) if read_files else None,
         overdue=overdue,

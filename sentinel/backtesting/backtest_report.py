@@ -220,9 +220,9 @@ def list_notes(report: BacktestReport) -> list[str]:
     ]
     if report.strategy.sharpe is None:
         notes.append(
-            f"Rates per year need {metrics.MIN_DAYS} days, and of a strategy "
-            f"{metrics.MIN_ROUND_TRIPS} closed round trips, as win rate, profit factor and average "
-            "trade do: before, they are chance."
+            f"A figure shown as - needs more evidence: rates per year need {metrics.MIN_DAYS} days; "
+            "those of a strategy, win rate, profit factor and average trade need "
+            f"{metrics.MIN_ROUND_TRIPS} closed round trips."
         )
     if report.strategy.rejected_fills:
         notes.append(

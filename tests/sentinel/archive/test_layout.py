@@ -18,6 +18,7 @@ import pytest
 from safe_zone import ROOT, Settings
 from sentinel.archive import coin_list, export, parquet, records, status
 from sentinel.archive.day_file import parse_path
+from sentinel.errors import ArchiveUnavailable
 from sentinel.storage.connection import Session
 from tests.conftest import NOW
 from tests.sentinel.archive.helpers import (
@@ -30,6 +31,7 @@ from tests.sentinel.archive.helpers import (
     load_rows,
     make_rows,
     open_archive,
+    purge,
     read_content,
     read_points,
     to_points,
@@ -212,6 +214,17 @@ def test_days_that_were_archived_in_another_place_are_named(
     found = session.use(lambda c: status.examine(c, open_archive(mistyped), OLD))
     assert found.elsewhere == {str(folder): 1}
     assert not found.is_healthy
+    purge(session, settings)
+    with pytest.raises(ArchiveUnavailable, match=r"was archived in .*, and the archive .*typo"):
+        read_points(session, mistyped, OLD, NOW)
+
+
+def test_a_day_may_be_archived_in_two_places(
+    session: Session, settings: Settings, folder: Path, tmp_path: Path
+) -> None:
+    load_rows(session, make_rows(), OLD)
+    export_days(session, settings, DAY)
+    mistyped = replace(settings, archive_url=str(tmp_path / "second"))
     export_days(session, mistyped, DAY)
     # Both places have the day now, and a file that is gone from the first is missed there.
     assert session.use(lambda c: status.examine(c, open_archive(mistyped), OLD)).is_healthy
