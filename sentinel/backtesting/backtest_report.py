@@ -220,8 +220,8 @@ def list_notes(report: BacktestReport) -> list[str]:
     ]
     if report.strategy.sharpe is None:
         notes.append(
-            f"A figure shown as - needs more evidence: rates per year need {metrics.MIN_DAYS} days; "
-            "those of a strategy, win rate, profit factor and average trade need "
+            "A figure shown as - needs more evidence. Rates per year need "
+            f"{metrics.MIN_DAYS} days. Those of a strategy, win rate, profit factor and average trade need "
             f"{metrics.MIN_ROUND_TRIPS} closed round trips."
         )
     if report.strategy.rejected_fills:
