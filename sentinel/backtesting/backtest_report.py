@@ -220,8 +220,8 @@ def list_notes(report: BacktestReport) -> list[str]:
     ]
     if report.strategy.sharpe is None:
         notes.append(
-            "A figure shown as - needs more evidence. Rates per year need "
-            f"{metrics.MIN_DAYS} days. Those of a strategy, win rate, profit factor and average trade need "
+            f"A figure shown as - needs more evidence. Rates per year need {metrics.MIN_DAYS} "
+            "days. Those of a strategy, win rate, profit factor and average trade need "
             f"{metrics.MIN_ROUND_TRIPS} closed round trips."
         )
     if report.strategy.rejected_fills:
