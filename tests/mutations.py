@@ -326,9 +326,30 @@ MUTATIONS = (
     Mutation(
         "a backtest fills an order at the next price (no look-ahead)",
         "sentinel/backtesting/engine.py",
-        "            at, price = float(series.times[index + 1]), float(series.prices[index + 1])",
-        "            at, price = float(series.times[index + 1]), float(series.prices[index])",
+        "                at, price = float(series.times[index + 1]), float(series.prices[index + 1])",
+        "                at, price = float(series.times[index + 1]), float(series.prices[index])",
         "tests/sentinel/backtesting/test_engine.py",
+    ),
+    Mutation(
+        "a strategy that uses later prices is found",
+        "sentinel/backtesting/causality.py",
+        '        return "look-ahead" if self.findings.difference else "causal"',
+        '        return "causal"',
+        "tests/sentinel/backtesting/test_causality.py",
+    ),
+    Mutation(
+        "a step adds nothing to a ledger that changed while the strategy decided",
+        "sentinel/paper_trading/ledger.py",
+        "        if not is_open or find_last_event_id(connection, wallet_id) != last_event_id:",
+        "        if not is_open:",
+        "tests/sentinel/paper_trading",
+    ),
+    Mutation(
+        "a backtest sees the prices before its start",
+        "sentinel/backtesting/price_loader.py",
+        '    read = StoredRead("This backtest", REMEDY, span.start - WARM_UP, span.stop)',
+        '    read = StoredRead("This backtest", REMEDY, span.start, span.stop)',
+        "tests/test_sandbox.py",
     ),
     Mutation(
         "a backup counts only if its restored copy equals the original",

@@ -209,7 +209,11 @@ def test_a_strategy_that_remembers_earlier_decisions_is_named() -> None:
     assert check.findings.keeps_state
 
 
-def test_a_sweep_gives_weights_all_coins_however_it_is_cut() -> None:
+def test_a_sweep_gives_weights_all_coins_however_it_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweep_tasks, "MIN_SWEEP_WORK", 1)
+    monkeypatch.setattr(sweep_tasks, "MIN_TASK_WORK", 1)
     candidates = [own(MOMENTUM, look=look) for look in (12, 24, 48)] + [strategies.load("hold")]
     sweep = planned(market(4, 600), candidates)
 
