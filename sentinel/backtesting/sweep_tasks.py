@@ -25,7 +25,8 @@ OnProgress = Callable[[int], None]
 # So that workers of unequal speed end at about the same time.
 TASKS_PER_WORKER = 8
 # Work is prices times candidates; a unit of it takes about 0.25 microseconds of a core. A sweep of
-# less work than this is one task, because processes take longer to start than they save.
+# less work than this is one task, because processes take longer to start than they save. A sweep of
+# the user's decisions is not: each of them may take any time.
 MIN_SWEEP_WORK = 4_000_000
 # So that sending a task takes little of its time.
 MIN_TASK_WORK = 500_000
@@ -105,7 +106,7 @@ def plan_tasks(sweep: Sweep, workers: int) -> list[SweepTask]:
     work = [len(series) * sum(weights) for series in sweep.coins.values()]
     limit = sum(work) / (TASKS_PER_WORKER * workers)
     limit = max(MIN_TASK_WORK, min(MAX_TASK_WORK, limit))
-    if sum(work) < MIN_SWEEP_WORK:
+    if sum(work) < MIN_SWEEP_WORK and DECIDE_WORK not in weights:
         limit = sum(work)
     parts: list[tuple[Mapping[str, PriceSeries], slice]] = []
     is_joint = any(one.is_joint for one in sweep.strategies)

@@ -61,10 +61,10 @@ def test_a_small_sweep_is_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(sweep_tasks.plan_tasks(planned(market(3, points=60), sets(20)), 8)) == 1
 
 
-def test_decisions_at_every_price_are_divided_earlier_than_signals(
+def test_decisions_of_the_user_are_divided_even_in_a_small_sweep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sweep_tasks, "MIN_SWEEP_WORK", 1_000_000)
+    monkeypatch.setattr(sweep_tasks, "MIN_SWEEP_WORK", 10_000_000)
     signals = own_strategy("def signals(history):\n    return 0 * history.prices")
     cuts = [sweep_tasks.plan_tasks(planned(market(1), [one] * 20), 2) for one in (signals, MINE)]
     assert [len(tasks) for tasks in cuts] == [1, 16]
