@@ -82,10 +82,12 @@ def test_processes_that_die_again_and_again_are_an_error() -> None:
         local_pool.run_locally(planned(market(2), [own_strategy(source)]), 2, silent)
 
 
+# Sleeps in workers only: the command itself first checks the strategy for look-ahead.
 SLEEPING = """
-import time
+import multiprocessing, time
 def decide(history, portfolio, *, wait=0.2):
-    time.sleep(wait)
+    if multiprocessing.parent_process():
+        time.sleep(wait)
 """
 
 
