@@ -13,7 +13,7 @@ import numpy as np
 
 from sentinel.arguments import check_digits
 from sentinel.backtesting import engine, user_strategy, user_weights
-from sentinel.backtesting.builtin_strategies import BUILT_IN, Numbers
+from sentinel.backtesting.builtin_strategies import BUILT_IN, TRACKER_PARAMETERS, Numbers
 from sentinel.backtesting.engine import Signals
 from sentinel.backtesting.order_rules import OrderRules
 from sentinel.backtesting.price_series import Floats, PriceSeries
@@ -63,6 +63,14 @@ class Strategy:
         if self.source is not None:
             return self.function == "signals"
         return BUILT_IN[self.name].is_timeless
+
+    @property
+    def tracker_parameters(self) -> tuple[float, ...]:
+        """The parameters that strategies with the same alerts share; empty if it uses no alerts."""
+        if self.source is not None:
+            return ()
+        own = cast("Numbers", self.parameters)
+        return tuple(own[key] for key in TRACKER_PARAMETERS if key in own)
 
     def compute_signal(self, series: PriceSeries) -> Floats | None:
         """Return the signal along a series: one number for each point.

@@ -24,18 +24,21 @@ OnProgress = Callable[[int], None]
 
 # So that workers of unequal speed end at about the same time.
 TASKS_PER_WORKER = 8
-# Work is prices times candidates; a unit of it takes about 0.25 microseconds of a core. A sweep of
+# Work is prices times candidates; a unit of it takes about 0.04 microseconds of a core. A sweep of
 # less work than this is one task, because processes take longer to start than they save. A sweep of
 # the user's decisions is not: each of them may take any time.
-MIN_SWEEP_WORK = 4_000_000
+MIN_SWEEP_WORK = 25_000_000
 # So that sending a task takes little of its time.
-MIN_TASK_WORK = 500_000
+MIN_TASK_WORK = 3_000_000
 # A few seconds: progress is visible, and a worker that dies loses little.
-MAX_TASK_WORK = 20_000_000
+MAX_TASK_WORK = 125_000_000
 # A candidate counts this many times if the engine trades it, as one without a whole signal or with
 # rules, and this many times if it is the user's own code that is called at every price.
-ENGINE_WORK = 40
-DECIDE_WORK = 200
+ENGINE_WORK = 250
+DECIDE_WORK = 1_250
+# The forecast of each price, and the alerts that candidates with equal tracker parameters share.
+FORECAST_WORK = 1_600
+TRACKER_WORK = 350
 
 
 class WorkersFailed(ConfigurationError):
@@ -102,20 +105,22 @@ def plan_tasks(sweep: Sweep, workers: int) -> list[SweepTask]:
     candidates of a coin are divided only if the coin alone is too much work for one task. A joint
     candidate needs all coins in its task.
     """
-    weights = [_weigh(one) for one in sweep.strategies]
-    work = [len(series) * sum(weights) for series in sweep.coins.values()]
+    runs = _find_runs(sweep.strategies)
+    weight = sum(map(_weigh_run, runs))
+    work = [len(series) * weight for series in sweep.coins.values()]
     limit = sum(work) / (TASKS_PER_WORKER * workers)
     limit = max(MIN_TASK_WORK, min(MAX_TASK_WORK, limit))
-    if sum(work) < MIN_SWEEP_WORK and DECIDE_WORK not in weights:
+    is_decided = any(one.source and not one.has_whole_signal for one in sweep.candidates)
+    if sum(work) < MIN_SWEEP_WORK and not is_decided:
         limit = sum(work)
     parts: list[tuple[Mapping[str, PriceSeries], slice]] = []
     is_joint = any(one.is_joint for one in sweep.strategies)
     for some in [slice(0, len(work))] if is_joint else _divide(work, limit):
         coins = dict(list(sweep.coins.items())[some])
-        groups = [slice(0, len(weights))]
+        groups = [slice(0, len(sweep.strategies))]
         if is_joint or len(coins) == 1:
             points = sum(map(len, coins.values()))
-            groups = _divide([points * weight for weight in weights], limit)
+            groups = _divide_candidates(runs, points, limit)
         parts += [(coins, group) for group in groups]
     rest = (sweep.edges, sweep.costs, sweep.initial_usd)
     return [
@@ -124,11 +129,38 @@ def plan_tasks(sweep: Sweep, workers: int) -> list[SweepTask]:
     ]
 
 
+def _find_runs(found: Sequence[Strategy]) -> list[list[Strategy]]:
+    """Return the strategies in runs of consecutive ones that share their alerts."""
+    runs: list[list[Strategy]] = []
+    for one in found:
+        own = one.tracker_parameters
+        if runs and own and own == runs[-1][0].tracker_parameters:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return runs
+
+
+def _divide_candidates(
+    runs: Sequence[Sequence[Strategy]], points: int, limit: float
+) -> list[slice]:
+    """Return slices of the candidates that cut no run."""
+    ends = [0, *itertools.accumulate(map(len, runs))]
+    parts = _divide([points * _weigh_run(run) for run in runs], limit)
+    return [slice(ends[part.start], ends[part.stop]) for part in parts]
+
+
+def _weigh_run(run: Sequence[Strategy]) -> int:
+    """Return the work of strategies that share their alerts at a price."""
+    return sum(map(_weigh, run)) + (TRACKER_WORK if run[0].tracker_parameters else 0)
+
+
 def _weigh(strategy: Strategy) -> int:
-    """Return the work of a strategy at a price."""
-    if strategy.has_whole_signal:
-        return ENGINE_WORK if strategy.rules else 1
-    return ENGINE_WORK if strategy.source is None else DECIDE_WORK
+    """Return the work of a strategy at a price, without that of shared alerts."""
+    if not strategy.has_whole_signal:
+        return ENGINE_WORK if strategy.source is None else DECIDE_WORK
+    signal = FORECAST_WORK if strategy.name == "forecast" else 1
+    return signal + (ENGINE_WORK if strategy.rules else 0)
 
 
 def _divide(work: Sequence[float], limit: float) -> list[slice]:

@@ -17,6 +17,7 @@ from decimal import Decimal
 import numpy as np
 
 from sentinel.backtesting import strategies
+from sentinel.backtesting.builtin_strategies import TRACKER_PARAMETERS
 from sentinel.backtesting.portfolio import Costs
 from sentinel.backtesting.price_series import LoadedPrices
 from sentinel.backtesting.scoring import FoldScore, is_thin
@@ -98,6 +99,8 @@ def build_candidates(
         }
         if math.prod(map(len, own.values())) > MAX_COMBINATIONS:
             raise _too_many()
+        # Candidates with the same alerts follow each other, because they share them.
+        own = dict(sorted(own.items(), key=lambda item: item[0] not in TRACKER_PARAMETERS))
         for values in itertools.product(*own.values()):
             parameters = dict(zip(own, values, strict=True))
             try:

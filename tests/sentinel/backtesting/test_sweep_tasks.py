@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from sentinel.backtesting import strategies, sweep_tasks
+from sentinel.backtesting import strategies, sweep_tasks, walk_forward
 from sentinel.backtesting.sweep_tasks import Sweep, SweepTask
 from tests.support.sweeps import OWN, dumped, market, own_strategy, planned
 
@@ -48,6 +48,15 @@ def test_each_coin_meets_each_candidate_and_holding_once(coins: int, workers: in
 def test_many_candidates_of_one_coin_are_equal_tasks_for_all_cores() -> None:
     tasks = sweep_tasks.plan_tasks(planned(market(1), sets(399)), 2)
     assert [len(task.candidates) for task in tasks] == [25] * 16
+
+
+def test_candidates_that_share_their_alerts_stay_in_one_task() -> None:
+    grid = {"hours": [1.0, 2.0, 3.0, 4.0], "multiplier": [1.0, 1.5, 2.0, 2.5, 3.0]}
+    dips = walk_forward.build_candidates(["dip"], grid)
+    tasks = sweep_tasks.plan_tasks(planned(market(1), dips), 8)
+    homes = {(task.task_id, one.tracker_parameters) for task in tasks for one in task.candidates}
+    assert len(homes) == len({one.tracker_parameters for one in [*dips, strategies.load("hold")]})
+    assert len(tasks) > 1
 
 
 def test_the_prices_of_many_coins_travel_once() -> None:
