@@ -89,7 +89,7 @@ def _measure_size(archive: Archive, size: Size) -> Result:
     rows = sum(file.rows for file in files)
     assert rows == size.days * size.coins * size.slots
     assert archive.folder
-    stored = sum((archive.folder / file.name).stat().st_size for file in files)
+    stored = sum((archive.folder / file.path).stat().st_size for file in files)
     return Result(f"size of {rows:,} rows", stored / rows, "bytes a row", at_most=25)
 
 
@@ -105,7 +105,7 @@ def _measure_reads(
     def digest_files() -> None:
         for file in archive.days().values():
             assert archive.folder
-            hashlib.sha256((archive.folder / file.name).read_bytes())
+            hashlib.sha256((archive.folder / file.path).read_bytes())
 
     read_coin()
     taken, floor = measure_median_seconds(read_coin, 7), measure_median_seconds(digest_files, 7)

@@ -75,7 +75,7 @@ def examine(
             day for n in range(span) if first and (day := first + timedelta(days=n)) not in stored
         ],
         lost=lost,
-        elsewhere=Counter(place for place, _ in elsewhere),
+        elsewhere=dict(Counter(place for place, _ in elsewhere)),
         outdated=sum(not file.is_in_month for file in files),
         damaged=_find_damaged(archive, list(stored.values())) if read_files else None,
         overdue=overdue,
