@@ -38,4 +38,4 @@ def test_the_comparison_runs_without_peers() -> None:
         [*command, "--rows", "20000"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.count("| here |") == 4
-    assert "10 M-row CSV, whole command: memory" in done.stdout
+    assert "CSV of 10 M rows, hold, whole command: memory" in done.stdout
