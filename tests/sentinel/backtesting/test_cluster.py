@@ -405,5 +405,6 @@ def test_a_strategy_that_kills_every_worker_is_an_error(
 ) -> None:
     source = "import os\ndef decide(history, portfolio):\n    os.kill(os.getpid(), 9)\n"
     address, _ = dask
-    with pytest.raises(WorkersFailed, match="died again and again"):
+    # Where workers start slowly, none of them lives long enough to send a heartbeat.
+    with pytest.raises(WorkersFailed, match=r"died again and again|No worker .* has responded"):
         cluster.run_on_cluster(planned(market(2), [own_strategy(source)]), address, silent, ignore)
