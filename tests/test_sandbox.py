@@ -24,6 +24,7 @@ from sentinel.paper_trading import output
 from tests.conftest import FreshDatabase
 from tests.support.commands import Script
 from tests.support.monitor import load
+from tests.support.sweeps import PEEK_THROUGH_FRAMES
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 # Scripts rely on these keys of `backtest --json`; others may join them.
@@ -191,23 +192,6 @@ def test_cash_costs_coins_and_a_user_strategy_are_used_as_typed(
 
 # --- the check for look-ahead ----------------------------------------------------------------
 
-# A frame of one of its callers holds the whole series.
-PEEKING = """
-import sys
-
-def decide(history, portfolio):
-    known, frame, found = len(history.prices), sys._getframe(), history.prices
-    while frame:
-        for value in frame.f_locals.values():
-            prices = getattr(getattr(value, "series", value), "prices", ())
-            if len(prices) > len(found):
-                found = prices
-        frame = frame.f_back
-    if len(found) == known:
-        return 0
-    return 1 if found[known] > history.prices[-1] else -1
-"""
-
 
 @pytest.mark.slow
 def test_a_backtest_prints_the_result_of_its_check(script: Script, csv: str) -> None:
@@ -225,7 +209,7 @@ def test_a_backtest_prints_the_result_of_its_check(script: Script, csv: str) -> 
 def test_a_strategy_that_looks_ahead_is_said_everywhere(
     script: Script, tmp_path: Path, csv: str
 ) -> None:
-    (tmp_path / "peek.py").write_text(PEEKING)
+    (tmp_path / "peek.py").write_text(PEEK_THROUGH_FRAMES)
     found = "LOOK-AHEAD: on bitcoin at 2026-11-0"
     done = script("sandbox.py", "backtest", "--strategy", "peek.py", "--csv", csv)
     assert (done.returncode, done.stderr) == (6, "")

@@ -44,6 +44,23 @@ def decide(history, portfolio, *, low=0.99):
     return 0.5 if history.prices[-1] < low * history.prices.mean() else -0.5
 """
 
+# A frame of one of its callers holds the whole series.
+PEEK_THROUGH_FRAMES = """
+import sys
+
+def decide(history, portfolio):
+    known, frame, found = len(history.prices), sys._getframe(), history.prices
+    while frame:
+        for value in frame.f_locals.values():
+            prices = getattr(getattr(value, "series", value), "prices", ())
+            if len(prices) > len(found):
+                found = prices
+        frame = frame.f_back
+    if len(found) == known:
+        return 0
+    return 1 if found[known] > history.prices[-1] else -1
+"""
+
 
 def own_strategy(text: str) -> Strategy:
     """Return the strategy of a file with this text."""

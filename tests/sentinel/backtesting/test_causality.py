@@ -20,6 +20,7 @@ from sentinel.backtesting.price_series import Floats, LoadedPrices, PriceSeries,
 from sentinel.backtesting.strategies import Strategy
 from sentinel.backtesting.strategy_source import StrategySource
 from sentinel.errors import ConfigurationError
+from tests.support.sweeps import PEEK_THROUGH_FRAMES
 
 DAY, QUARTER = 86_400.0, 900.0
 START = 1_790_000_000.0 - 1_790_000_000.0 % DAY
@@ -140,22 +141,6 @@ def test_a_signal_from_later_prices_is_caught(peeking: ComputeSignal, seed: int)
         assert found.is_deterministic
 
 
-# A frame of one of its callers holds the whole series.
-PEEK_THROUGH_FRAMES = """
-import sys
-
-def decide(history, portfolio):
-    known, frame, found = len(history.prices), sys._getframe(), history.prices
-    while frame:
-        for value in frame.f_locals.values():
-            prices = getattr(getattr(value, "series", value), "prices", ())
-            if len(prices) > len(found):
-                found = prices
-        frame = frame.f_back
-    if len(found) == known:
-        return 0
-    return 1 if found[known] > history.prices[-1] else -1
-"""
 # Keeps the highest prices that it ever saw in a file, and sells there the next time.
 PEEK_THROUGH_A_FILE = """
 import pathlib
